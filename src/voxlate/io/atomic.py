@@ -1,0 +1,77 @@
+"""A file is there whole or not at all: written under a temporary name beside its place, flushed, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from voxlate.errors import writing
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path in the same folder that becomes `path` when the block ends without an error.
+
+    The temporary name keeps the suffixes of `path`, as libraries choose a format by them. Folders are
+    made as needed. On any error the temporary file is removed and `path` is left as it was.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    suffixes = "".join(path.suffixes[-2:])
+    with writing(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=suffixes, dir=path.parent)
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            _flush(partial)
+            partial.chmod(0o666 & ~_umask())
+            partial.replace(path)
+            _flush(path.parent)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON atomically, keys in the order given, two spaces deep, with a last newline."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
