@@ -1,0 +1,87 @@
+"""The command `voxlate`: one file per verb, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+from voxlate import __version__
+from voxlate.errors import VoxlateError
+
+VERBS = {
+    "simulate": "Make a data set of simulated patients.",
+    "train": "Train a network by a recipe.",
+    "translate": "Translate scans with a trained bundle.",
+    "evaluate": "Measure synthetic images against real ones.",
+    "report": "Write an evaluation as a page.",
+}
+"""Every verb and its first line of help, here so that `voxlate --help` imports none of them."""
+
+DEBUG_VARIABLE = "VOXLATE_DEBUG"
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names of its commands and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the verbs in the order in which one needs them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns a verb, imported now."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"voxlate.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="voxlate")
+def voxlate() -> None:
+    """Translate one contrast of a medical image into another, and prove what the result is worth.
+
+    Synthetic images are not for diagnosis. Nothing is ever sent or fetched over a network.
+    """
+
+
+def main() -> None:
+    """Runs the command line and exits; an error of ours is one line and its status, never a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        result: Any = voxlate.main(standalone_mode=False)
+    except VoxlateError as error:
+        click.echo(f"voxlate: {error}", err=True)
+        return error.exit_status
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("voxlate: interrupted", err=True)
+        return 130
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        click.echo(f"voxlate: unexpected {type(error).__name__}; set {DEBUG_VARIABLE}=1 to see where", err=True)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,33 @@
+"""Options that several verbs share, and the progress bar that all of them use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PATH = click.Path(path_type=Path)
+
+device = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
+)
+no_progress = click.option("--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal).")
+
+
+def progress_bar(*, off: bool) -> Progress:
+    """Returns a progress bar on standard error: count, time gone and time left."""
+    hidden = off or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=hidden,
+    )

@@ -1,0 +1,65 @@
+"""`voxlate train`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+
+if TYPE_CHECKING:
+    from voxlate.train.checkpoint import Progress
+
+log = logging.getLogger("voxlate")
+
+
+@click.command()
+@click.argument("recipe", type=PATH)
+@click.option("-o", "--output", "run", type=PATH, required=True, help="Folder of the run.")
+@click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder of the run.")
+@click.option("--from", "start_from", type=PATH, help="A bundle whose weights to start with.")
+@click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
+@no_progress
+def train(
+    recipe: Path,
+    run: Path,
+    root: Path | None,
+    resume: bool,
+    start_from: Path | None,
+    accelerator: str,
+    devices: int,
+    no_progress: bool,
+) -> None:
+    """Train a network by a recipe.
+
+    RECIPE is a YAML file; the folders under recipes/ hold examples. The run's folder gets the bundle, the loss
+    curves, the resolved recipe and the table of cases.
+    """
+    from voxlate.train.loop import Machine
+    from voxlate.train.loop import train as run_training
+    from voxlate.train.recipe import read_recipe
+
+    plan = read_recipe(recipe)
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("preparing", total=plan.training.steps)
+
+        def watch(progress: Progress, loss: float) -> None:
+            bar.update(task, completed=progress.step, description=f"loss {loss:.4f}")
+            if bar.disable and progress.step % 100 == 0:
+                log.info("step %d of %d: loss %.4f", progress.step, plan.training.steps, loss)
+
+        bundle = run_training(
+            plan,
+            run,
+            root=root,
+            resume=resume,
+            start_from=start_from,
+            machine=Machine(accelerator, devices),
+            watch=watch,
+        )
+    click.echo(f"bundle: {bundle}")

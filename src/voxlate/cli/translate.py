@@ -1,0 +1,79 @@
+"""`voxlate translate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voxlate.cli.options import PATH, device, no_progress, progress_bar
+
+if TYPE_CHECKING:
+    from voxlate.synth.many import Item
+
+
+@click.command()
+@click.option("-i", "--input", "source", type=PATH, help="A scan, or a folder of scans.")
+@click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
+@click.option("--split", default="test", show_default=True, help="Which rows of the table.")
+@click.option("-o", "--output", type=PATH, required=True, help="The synthetic scan, or a folder for several.")
+@click.option("-m", "--model", type=PATH, required=True, help="A trained bundle.")
+@click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
+@click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@device
+@no_progress
+def translate(
+    source: Path | None,
+    cases: Path | None,
+    split: str,
+    output: Path,
+    model: Path,
+    mask: Path | None,
+    any_spacing: bool,
+    device: str,
+    no_progress: bool,
+) -> int:
+    """Translate scans with a trained bundle.
+
+    The synthetic scan has the grid, the orientation and units like those of its source; a JSON beside it says
+    that it is synthetic and where it comes from.
+    """
+    from voxlate.synth.export import translate_file
+    from voxlate.synth.many import exit_status, translate_many
+    from voxlate.synth.translator import choose_device
+    from voxlate.train.bundle import read_bundle
+
+    place = choose_device(device)
+    items = _items(source, cases, split)
+    bundle = read_bundle(model)
+    if source is not None and items is None:
+        synthesis = translate_file(bundle, source, output, mask=mask, device=place, any_spacing=any_spacing)
+        click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
+        return 0
+    if mask is not None:
+        raise click.UsageError("--mask goes with one scan; name the masks of several in a table of cases")
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("translating", total=len(items or []))
+        outcomes = translate_many(
+            bundle, items or [], output, device=place, any_spacing=any_spacing, watch=lambda _: bar.advance(task)
+        )
+    done = sum(outcome.state == "done" for outcome in outcomes)
+    click.echo(f"{done} of {len(outcomes)} translated into {output}; how each ended: {output / 'run.json'}")
+    return exit_status(outcomes)
+
+
+def _items(source: Path | None, cases: Path | None, split: str) -> list[Item] | None:
+    """Returns what to translate into a folder, or None for a single scan."""
+    from voxlate.cohort.cases import read_cases
+    from voxlate.errors import NoInput
+    from voxlate.synth.many import Item, items_in_folder
+
+    if (source is None) == (cases is None):
+        raise click.UsageError("give either --input or --cases")
+    if cases is not None:
+        rows = [Item(row.case, row.source, row.mask) for row in read_cases(cases) if row.split == split]
+        if not rows:
+            raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
+        return rows
+    return items_in_folder(source) if source is not None and source.is_dir() else None

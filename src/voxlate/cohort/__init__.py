@@ -1,0 +1,1 @@
+"""From what lies in folders to a table of cases."""

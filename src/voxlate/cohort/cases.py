@@ -1,0 +1,150 @@
+"""The table of cases: one row per pair of source and target, with its patient and its split."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.io.atomic import write_text
+
+COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
+SPLITS = ("train", "validation", "test")
+_FORBIDDEN_IN_NAMES = set('/\\\0\t\n\r"<>|:*?')
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row.
+
+    Attributes:
+        case: a pseudonym that is safe as a file name, unique in the table.
+        patient: the unit of splits and statistics.
+        split: `train`, `validation` or `test`.
+        source: the scan to translate.
+        target: the real scan of the other contrast.
+        mask: brain mask on the source's grid, or None for skull-stripped scans.
+        labels: lesion labels on the target's grid, or None.
+    """
+
+    case: str
+    patient: str
+    split: str
+    source: Path
+    target: Path
+    mask: Path | None = None
+    labels: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.case or self.case.startswith(".") or set(self.case) & _FORBIDDEN_IN_NAMES:
+            raise InputRefused("CASE_NAME", f"{self.case!r} cannot name a file; use letters, digits, '-' and '_'")
+        if self.split not in SPLITS:
+            raise InputRefused("SPLIT", f"{self.case}: split is {self.split!r}, not one of {', '.join(SPLITS)}")
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Returns the rows of a tab-separated table; its paths are relative to its folder.
+
+    Raises:
+        NoInput: the table is missing or has no row.
+        InputRefused: `CASES` for a missing column, a ragged row or text that is not UTF-8; see `check_cases`.
+    """
+    if not path.is_file():
+        raise NoInput("NO_INPUT", f"{path.name}: there is no such table of cases")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputRefused("CASES", f"{path.name}: not UTF-8 at byte {error.start}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
+    if absent:
+        raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing")
+    try:
+        cases = [_case_of(row, path) for row in reader]
+    except csv.Error as error:
+        raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
+    return check_cases(cases)
+
+
+def check_cases(cases: Sequence[Case]) -> list[Case]:
+    """Returns `cases`, refusing what would make a split dishonest.
+
+    Raises:
+        NoInput: no case.
+        InputRefused: `CASE_DUPLICATE`, or `PATIENT_IN_TWO_SPLITS`.
+    """
+    if not cases:
+        raise NoInput("NO_INPUT", "the table of cases has no row")
+    split_of: dict[str, str] = {}
+    seen: set[str] = set()
+    for case in cases:
+        if case.case in seen:
+            raise InputRefused("CASE_DUPLICATE", f"{case.case} stands twice in the table; name each pair once")
+        seen.add(case.case)
+        if split_of.setdefault(case.patient, case.split) != case.split:
+            raise InputRefused(
+                "PATIENT_IN_TWO_SPLITS",
+                f"the patient of {case.case} is in {split_of[case.patient]} and in {case.split}; split by patient",
+            )
+    return list(cases)
+
+
+def write_cases(path: Path, cases: Iterable[Case]) -> None:
+    """Writes a table that `read_cases` reads back, paths relative to its folder."""
+    lines = ["\t".join(COLUMNS)]
+    for case in cases:
+        files = [case.source, case.target, case.mask, case.labels]
+        relative = ["" if file is None else Path(os.path.relpath(file, path.parent)).as_posix() for file in files]
+        lines.append("\t".join([case.case, case.patient, case.split, *relative]))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def cases_from_pattern(
+    root: Path, pattern: Mapping[str, str | None], splits: Mapping[str, Sequence[str]]
+) -> list[Case]:
+    """Returns the cases whose files are named by a pattern with `{case}` in it.
+
+    Args:
+        root: folder that the patterns are relative to.
+        pattern: `source` and `target`, and optionally `mask` and `labels`; optional files that are absent are None.
+        splits: names of cases per split; each case is its own patient.
+
+    Raises:
+        UsageError: `PATTERN` when source or target lack `{case}`.
+    """
+    for role in ("source", "target"):
+        if "{case}" not in (pattern.get(role) or ""):
+            raise UsageError("PATTERN", f"the pattern of the {role} must hold {{case}}, it is {pattern.get(role)!r}")
+
+    def file(role: str, name: str) -> Path | None:
+        text = pattern.get(role)
+        found = root / text.replace("{case}", name) if text else None
+        return found if found and (role in ("source", "target") or found.is_file()) else None
+
+    cases = []
+    for split, names in splits.items():
+        for name in names:
+            source, target = file("source", name), file("target", name)
+            if source and target:
+                cases.append(Case(name, name, split, source, target, file("mask", name), file("labels", name)))
+    return check_cases(cases)
+
+
+def _case_of(row: dict[str, str | None], table: Path) -> Case:
+    name = row.get("case") or ""
+    if None in row or any(row.get(column) is None for column in ("source", "target")):
+        raise InputRefused("CASES", f"{table.name}: the row of {name!r} has more or fewer fields than the heading")
+
+    def file(column: str) -> Path | None:
+        text = row.get(column)
+        return table.parent / text if text else None
+
+    source, target = file("source"), file("target")
+    if source is None or target is None:
+        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target")
+    split = row.get("split") or "test"
+    return Case(name, row.get("patient") or name, split, source, target, file("mask"), file("labels"))

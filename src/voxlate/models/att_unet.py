@@ -1,0 +1,98 @@
+"""Att-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, as in the authors' released code.
+
+Paper and code: the text omits the batch normalisations. The code never leaves training mode, so that batch
+normalisation always uses the statistics of the one image in the batch: `normalisation="instance"` is that
+behaviour at batch 1 for training and inference alike, with the same parameters. `"batch"` keeps running
+averages, as the layer was meant to.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.models.blocks import require_multiple
+
+Normalisation = Literal["instance", "batch"]
+LEVELS = 4
+
+
+class AttUNet(nn.Module):
+    """A U-Net of five levels whose skips pass through additive attention gates.
+
+    103,887,981 parameters at width 64. The gate is fed with the decoder tensor at the same resolution (the
+    re-implementation that the authors used), not with the coarser one of Oktay et al., 2018. The head is linear.
+
+    Args:
+        in_channels: contrasts that go in.
+        out_channels: contrasts that come out.
+        width: channels of the first level; the published network has 64.
+        normalisation: see the module's docstring.
+    """
+
+    def __init__(
+        self, in_channels: int = 1, out_channels: int = 1, width: int = 64, *, normalisation: Normalisation = "instance"
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(LEVELS + 1)]
+        self.encoders = nn.ModuleList(
+            _double(i, o, normalisation) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)
+        )
+        upward = list(reversed(widths))
+        pairs = list(pairwise(upward))
+        self.ups = nn.ModuleList(_convolve(i, o, normalisation) for i, o in pairs)
+        self.gates = nn.ModuleList(AttentionGate(o, normalisation) for _, o in pairs)
+        self.decoders = nn.ModuleList(_double(2 * o, o, normalisation) for _, o in pairs)
+        self.head = nn.Conv3d(width, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, in_channels, D, H, W), sizes multiples of 16, to (B, out_channels, D, H, W)."""
+        require_multiple(x, 2**LEVELS, network="att_unet")
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(F.max_pool3d(x, 2) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up, gate, decoder in zip(self.ups, self.gates, self.decoders, strict=True):
+            x = up(F.interpolate(x, scale_factor=2, mode="nearest"))
+            x = decoder(torch.cat([gate(x, skips.pop()), x], dim=1))
+        answer: Tensor = self.head(x)
+        return answer
+
+
+class AttentionGate(nn.Module):
+    """Weighs each voxel of a skip between 0 and 1 by what the decoder holds at the same place."""
+
+    def __init__(self, channels: int, normalisation: Normalisation) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.of_gate = nn.Sequential(nn.Conv3d(channels, inner, 1), _normalise(inner, normalisation))
+        self.of_skip = nn.Sequential(nn.Conv3d(channels, inner, 1), _normalise(inner, normalisation))
+        self.weight = nn.Sequential(nn.Conv3d(inner, 1, 1), _normalise(1, normalisation), nn.Sigmoid())
+
+    def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
+        """Maps two tensors (B, channels, D, H, W) to the weighed skip."""
+        weighed: Tensor = skip * self.weight(F.relu(self.of_gate(gate) + self.of_skip(skip)))
+        return weighed
+
+
+def _normalise(channels: int, normalisation: Normalisation) -> nn.Module:
+    if normalisation == "batch":
+        return nn.BatchNorm3d(channels)
+    return nn.InstanceNorm3d(channels, affine=True)
+
+
+def _convolve(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(in_channels, out_channels, 3, padding=1), _normalise(out_channels, normalisation), nn.ReLU()
+    )
+
+
+def _double(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
+    return nn.Sequential(
+        *_convolve(in_channels, out_channels, normalisation), *_convolve(out_channels, out_channels, normalisation)
+    )

@@ -1,0 +1,31 @@
+"""The reference level turns the arbitrary numbers of a magnetic resonance image into relative units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxlate.errors import InputRefused
+from voxlate.volume import Array, Mask
+
+REFERENCE_LEVEL_DEFINITION = "median inside the brain mask"
+
+
+def reference_level(data: Array, mask: Mask) -> float:
+    """Returns the median of `data` inside `mask`.
+
+    The median of the brain lies between grey and white matter. Contrast agent, which fills vessels and
+    lesions of a few per cent of the brain, leaves it where it was, while it moves a maximum or a 99.5th
+    percentile by a factor of two.
+
+    Raises:
+        InputRefused: `EMPTY_MASK` or `CONSTANT` (one value in the mask), `REFERENCE_LEVEL` (median not above zero).
+    """
+    inside = data[mask]
+    if inside.size == 0:
+        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+    if float(inside.min()) == float(inside.max()):
+        raise InputRefused("CONSTANT", f"the image has the one value {float(inside[0]):g} inside its mask")
+    level = float(np.median(inside))
+    if level <= 0:
+        raise InputRefused("REFERENCE_LEVEL", f"the median inside the mask is {level:g}, it must be above 0")
+    return level

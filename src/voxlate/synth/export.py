@@ -1,0 +1,83 @@
+"""A synthetic volume as a file, with the sidecar that says that it is synthetic and where it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxlate import __version__
+from voxlate.errors import UsageError
+from voxlate.io.atomic import sha256, write_json
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.synth.translator import Synthesis, translate_volume
+from voxlate.train.bundle import Bundle
+
+_SUFFIXES = (".nii.gz", ".nii")
+
+
+def sidecar_path(volume: Path) -> Path:
+    """Returns the place of the JSON beside a NIfTI file.
+
+    Raises:
+        UsageError: `OUTPUT_NAME` when the name does not end in .nii or .nii.gz.
+    """
+    for suffix in _SUFFIXES:
+        if volume.name.endswith(suffix):
+            return volume.with_name(volume.name.removesuffix(suffix) + ".json")
+    raise UsageError("OUTPUT_NAME", f"{volume.name}: an output ends in .nii or .nii.gz")
+
+
+def translate_file(
+    bundle: Bundle,
+    source: Path,
+    output: Path,
+    *,
+    mask: Path | None = None,
+    device: torch.device | None = None,
+    any_spacing: bool = False,
+) -> Synthesis:
+    """Translates one file; the volume is written first and its sidecar last, each whole or not at all.
+
+    Raises:
+        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`.
+    """
+    sidecar = sidecar_path(output)
+    if output.exists() and output.samefile(source):
+        raise UsageError("OUTPUT_IS_INPUT", f"{output.name} is the scan itself; name another output")
+    scan = read_volume(source, shows=bundle.recipe.source)
+    brain = None if mask is None else read_volume(mask, shows="mask")
+    synthesis = translate_volume(bundle, scan, brain, device=device, any_spacing=any_spacing)
+    content = provenance(bundle, synthesis, input_sha256=sha256(source), device=device or torch.device("cpu"))
+    sidecar.unlink(missing_ok=True)
+    write_volume(output, synthesis.volume)
+    write_json(sidecar, content)
+    return synthesis
+
+
+def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, device: torch.device) -> dict[str, Any]:
+    """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
+    recipe = bundle.recipe
+    content: dict[str, Any] = {
+        "Description": f"Synthetic {recipe.target} made from {recipe.source} by a neural network. Not for diagnosis.",
+        "SkullStripped": True,
+        "Synthetic": {
+            "IsSynthetic": True,
+            "Task": f"{recipe.source} to {recipe.target}",
+            "ModelName": bundle.name,
+            "ModelSHA256": bundle.weights_sha256,
+            "ConfigSHA256": bundle.recipe_sha256,
+            "InputSHA256": input_sha256,
+            "SoftwareVersion": __version__,
+            "Seed": recipe.training.seed,
+            "Device": device.type,
+            "Deterministic": device.type == "cpu",
+            "ReferenceLevel": synthesis.reference_level,
+            "SourceReferenceLevel": synthesis.source_level,
+            "QC": {"BrainVoxels": synthesis.brain_voxels, "GainLogSD": bundle.mapping.log_sd},
+        },
+    }
+    if recipe.target == "T1ce":
+        content["ContrastBolusIngredient"] = "NONE"
+    return content

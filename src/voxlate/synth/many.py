@@ -1,0 +1,110 @@
+"""Several cases, one after the other; each ends done, refused or failed, and none is lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
+from voxlate.io.atomic import write_json
+from voxlate.synth.export import translate_file
+from voxlate.train.bundle import Bundle
+
+log = logging.getLogger("voxlate")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One scan to translate: the name of its output, the scan, and its brain mask if there is one."""
+
+    name: str
+    source: Path
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one item ended: `done`, `refused` or `failed`, with code and message unless done."""
+
+    name: str
+    state: str
+    code: str = ""
+    message: str = ""
+
+
+def items_in_folder(folder: Path) -> list[Item]:
+    """Returns the NIfTI files directly in `folder`, by name.
+
+    Raises:
+        NoInput: there is none.
+        InputRefused: `NAME_TWICE` when two files would give one output.
+    """
+    items = [
+        Item(path.name.removesuffix(".gz").removesuffix(".nii"), path)
+        for path in sorted(folder.iterdir())
+        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
+    ]
+    if not items:
+        raise NoInput("NO_INPUT", f"{folder.name}: no .nii or .nii.gz file there")
+    names = [item.name for item in items]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputRefused("NAME_TWICE", f"{twice[0]}.nii and {twice[0]}.nii.gz would give one output; keep one")
+    return items
+
+
+def translate_many(
+    bundle: Bundle,
+    items: Iterable[Item],
+    folder: Path,
+    *,
+    device: torch.device | None = None,
+    any_spacing: bool = False,
+    watch: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Translates items into `folder/<name>.nii.gz` and writes `folder/run.json` with how each ended."""
+    outcomes = []
+    for item in items:
+        try:
+            translate_file(
+                bundle,
+                item.source,
+                folder / f"{item.name}.nii.gz",
+                mask=item.mask,
+                device=device,
+                any_spacing=any_spacing,
+            )
+            outcome = Outcome(item.name, "done")
+        except VoxlateError as error:
+            state = "failed" if error.state == "FAILED" else "refused"
+            outcome = Outcome(item.name, state, error.code, error.message)
+            log.error("%s: %s", item.name, error)
+        outcomes.append(outcome)
+        if watch is not None:
+            watch(outcome)
+    write_json(folder / "run.json", summary(outcomes))
+    return outcomes
+
+
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Returns the counts, which add up to the items, and every item that is not done."""
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("done", "refused", "failed")}
+    others = [
+        {"name": outcome.name, "state": outcome.state, "code": outcome.code, "message": outcome.message}
+        for outcome in outcomes
+        if outcome.state != "done"
+    ]
+    return {"items": len(outcomes)} | counts | {"not_done": others}
+
+
+def exit_status(outcomes: list[Outcome]) -> int:
+    """Returns 0 when all are done, 65 when all were refused, 8 otherwise."""
+    states = {outcome.state for outcome in outcomes}
+    if states <= {"done"}:
+        return 0
+    return InputRefused.exit_status if states == {"refused"} else ITEMS_REFUSED_STATUS

@@ -1,0 +1,1 @@
+"""Training: a recipe and a table of cases in, a bundle out."""

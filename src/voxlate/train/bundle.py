@@ -1,0 +1,183 @@
+"""A bundle is a folder that holds all that inference needs, with the hash of each file.
+
+weights.safetensors   the network
+recipe.yaml           the resolved recipe: network, preparation, inference
+mapping.json          from relative units to the target's units
+baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
+history.json          the loss curves
+card.md               what it is for, what it was trained on, what was measured
+manifest.json         SHA-256 of every other file; written last, checked at load
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from voxlate import __version__
+from voxlate.errors import ModelInvalid
+from voxlate.io.atomic import replacing, sha256, write_json, write_text
+from voxlate.models import build
+from voxlate.train.recipe import Recipe, read_recipe, recipe_text
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """From relative units of the target to numbers like those of the source.
+
+    Attributes:
+        gain: reference level of a target over that of its source, the geometric mean over the training pairs.
+        log_sd: standard deviation of the logarithm of that ratio; large when scanners choose gains at will.
+        n: training pairs.
+    """
+
+    gain: float
+    log_sd: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model, read and verified.
+
+    Attributes:
+        name: of the recipe.
+        recipe: the resolved recipe.
+        mapping: to the target's units.
+        network: in evaluation mode, on the CPU.
+        weights_sha256, recipe_sha256: from the manifest.
+        spacing_mm: least and largest voxel spacing seen in training.
+    """
+
+    name: str
+    recipe: Recipe
+    mapping: Mapping
+    network: nn.Module
+    weights_sha256: str
+    recipe_sha256: str
+    spacing_mm: tuple[float, float]
+
+
+def write_bundle(
+    folder: Path, recipe: Recipe, weights: dict[str, Tensor], *, documents: dict[str, Any], card: str
+) -> None:
+    """Writes a bundle, the manifest last.
+
+    Args:
+        folder: where; files of an older bundle there are replaced.
+        recipe: the resolved recipe.
+        weights: state of the network.
+        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`.
+        card: the model card in Markdown.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_weights(folder / WEIGHTS, weights)
+    write_text(folder / "recipe.yaml", recipe_text(recipe))
+    for name, content in documents.items():
+        write_json(folder / f"{name}.json", content)
+    write_text(folder / "card.md", card)
+    names = sorted([WEIGHTS, "recipe.yaml", "card.md", *(f"{name}.json" for name in documents)])
+    hashes = {name: sha256(folder / name) for name in names}
+    write_json(folder / MANIFEST, {"format": FORMAT, "voxlate": __version__, "files": hashes})
+
+
+def write_weights(path: Path, weights: dict[str, Tensor], *, metadata: dict[str, str] | None = None) -> None:
+    """Writes tensors as safetensors, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=metadata)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises:
+        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_WEIGHTS` (not safetensors, a key twice,
+            other shapes than the network's), `MODEL_NAN`.
+    """
+    hashes = verify_bundle(folder)
+    recipe = read_recipe(folder / "recipe.yaml")
+    network = build(recipe.model.name, **recipe.model.arguments)
+    weights = read_weights(folder / WEIGHTS)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelInvalid("MODEL_WEIGHTS", f"{folder.name}: the weights do not fit the recipe: {reason}") from error
+    network.eval()
+    content = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
+    mapping = Mapping(content["gain"], content["log_sd"], content["n"])
+    low, high = content["spacing_mm"]
+    return Bundle(recipe.name, recipe, mapping, network, hashes[WEIGHTS], hashes["recipe.yaml"], spacing_mm=(low, high))
+
+
+def verify_bundle(folder: Path) -> dict[str, str]:
+    """Returns the hashes in the manifest after comparing each with its file.
+
+    Raises:
+        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST` or `MODEL_HASH`.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelInvalid("MODEL_MISSING", f"{folder.name}: no {MANIFEST} there; name the folder of a trained bundle")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        hashes: dict[str, str] = manifest["files"]
+        required = {WEIGHTS, "recipe.yaml", "mapping.json"} - set(hashes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelInvalid(
+            "MODEL_MANIFEST", f"{folder.name}: {MANIFEST} cannot be read; copy the bundle again"
+        ) from error
+    if manifest.get("format") != FORMAT or required or any(Path(name).name != name for name in hashes):
+        raise ModelInvalid("MODEL_MANIFEST", f"{folder.name}: {MANIFEST} is not of format {FORMAT} or lacks a file")
+    for name, expected in hashes.items():
+        found = sha256(folder / name) if (folder / name).is_file() else "nothing"
+        if found != expected:
+            raise ModelInvalid(
+                "MODEL_HASH",
+                f"{folder.name}/{name}: expected {expected[:12]}…, found {found[:12]}…; copy the bundle again",
+            )
+    return hashes
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Returns the tensors of a safetensors file, refusing what that format lets pass.
+
+    Raises:
+        ModelInvalid: `MODEL_WEIGHTS` (not safetensors, a key twice) or `MODEL_NAN`.
+    """
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+        _require_unique_keys(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: {error}") from error
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelInvalid("MODEL_NAN", f"{path.name}: {name} holds values that are not finite")
+    return weights
+
+
+def _require_unique_keys(path: Path) -> None:
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = stream.read(size)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands twice")
+        return dict(pairs)
+
+    json.loads(header, object_pairs_hook=unique)
