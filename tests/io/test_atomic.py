@@ -10,11 +10,16 @@ from voxlate.io.atomic import replacing, sha256, write_json, write_text
 def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(TemporaryFailure), replacing(path) as partial:
-        partial.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill_the_disk() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(TemporaryFailure):
+        fill_the_disk()
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_file_is_not_there_until_the_block_ends(tmp_path):
@@ -43,7 +48,7 @@ def test_a_written_file_is_readable_as_the_umask_allows(tmp_path):
 def test_json_refuses_what_is_not_a_number(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"value": float("nan")})
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_hash_is_that_of_the_standard(tmp_path):

@@ -1,0 +1,43 @@
+# Everything is set up on the way: `make demo` and `make test` need only Python 3.11 or later.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help install demo test test-slow check bench docs clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## set up the environment in .venv
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	rm -f $(VENV)/.installed-*
+	touch $@
+
+demo: install ## simulate patients, train, translate, evaluate and report, from nothing
+	$(BIN)/python -m voxlate.demo demo
+
+test: install ## the tests, without the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: install ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+check: install ## style, complexity and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## every benchmark; results go to benchmarks/results
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+docs: install ## run the commands in the documentation and rebuild its tables
+	$(BIN)/python -m pytest -m 'not slow' tests/house/test_documentation.py
+	$(BIN)/python benchmarks/tables.py
+
+clean: ## remove what was made, but not the environment
+	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
