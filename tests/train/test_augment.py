@@ -1,17 +1,22 @@
 import numpy as np
 import pytest
-from phantoms import ball, head
+from phantoms import head
 
-from voxlate.train.augment import Pair, augment, enhancement, power, smooth_field
+from voxlate.train.augment import Pair, augment, contrast_line, difference, enhancement, power, smooth_field
 from voxlate.train.recipe import AugmentationSettings
 
 NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
 SHAPE = (14, 17, 15)
 
 
+def paired(source: np.ndarray, target: np.ndarray) -> Pair:
+    mask = target > 0
+    return Pair(source, target, mask.astype(np.float32), contrast_line(source, target, mask))
+
+
 def pair(seed: int = 0) -> Pair:
     source, target = head(seed, shape=SHAPE).data / 500, head(seed + 1, shape=SHAPE).data / 500
-    return Pair(source, target, ball(SHAPE, 5))
+    return paired(source, target)
 
 
 def test_without_strength_nothing_changes():
@@ -24,7 +29,7 @@ def test_without_strength_nothing_changes():
 def test_a_flip_mirrors_all_three_along_the_first_axis():
     before = pair()
     after = augment(before, NONE.model_copy(update={"flip": 1.0}), np.random.default_rng(0))
-    for name in ("source", "target", "mask"):
+    for name in ("source", "target", "weight"):
         assert np.allclose(getattr(after, name), getattr(before, name)[::-1])
 
 
@@ -39,7 +44,7 @@ def test_air_stays_zero_under_every_variation():
 
 
 def test_contrast_changes_both_images_alike_and_keeps_the_reference_level():
-    same = Pair(pair().source, pair().source, pair().mask)
+    same = paired(pair().source, pair().source)
     after = augment(same, NONE.model_copy(update={"contrast": 0.5}), np.random.default_rng(3))
     assert np.array_equal(after.source, after.target)
     assert not np.allclose(after.source, same.source)
@@ -56,17 +61,30 @@ def test_the_smooth_field_is_the_exponential_of_a_plane_through_zero():
 
 def test_enhancement_is_what_the_source_adds_to_the_target_of_the_same_contrast():
     target = pair().target
-    mask = target > 0
     vessel = np.zeros(SHAPE, dtype=np.float32)
     vessel[6:8, 7, 7] = 1.5
-    found = enhancement(target + vessel, target, mask)
-    assert np.allclose(found, vessel, atol=0.05)
+    assert np.allclose(enhancement(paired(target + vessel, target)), vessel, atol=0.05)
 
 
-def test_a_line_of_contrast_is_not_taken_for_enhancement():
+def test_a_line_of_contrast_is_not_taken_for_a_change():
     target = pair().target
-    found = enhancement(0.7 * target + 0.3, target, target > 0)
-    assert not found.any()
+    after = paired(0.7 * target + 0.3, target)
+    assert np.allclose(difference(after), 0, atol=1e-5)
+    assert after.line == pytest.approx((1 / 0.7, -0.3 / 0.7), rel=1e-4)
+
+
+def test_a_darker_source_differs_but_does_not_enhance():
+    target = pair().target
+    darker = target.copy()
+    darker[7, 7, 7] -= 1
+    assert difference(paired(darker, target))[7, 7, 7] == pytest.approx(-1, abs=0.1)
+    assert not enhancement(paired(darker, target)).any()
+
+
+def test_where_the_loss_does_not_count_nothing_differs():
+    before = pair()
+    blind = Pair(before.source, before.target, np.zeros_like(before.weight), before.line)
+    assert not difference(blind).any()
 
 
 def test_a_graft_gives_the_target_with_enhancement_and_unenhanced_gives_the_target():

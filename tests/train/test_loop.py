@@ -133,15 +133,34 @@ def test_windows_depend_on_seed_step_and_rank_alone(recipe, cohort, tmp_path):
     assert torch.equal(first.source, again.source)
     for other in (draw_batch(cases, recipe, 4), draw_batch(cases, recipe, 3, rank=1)):
         assert not torch.equal(first.source, other.source)
-    assert first.source.shape == first.mask.shape == (2, 1, 16, 16, 16)
+    assert first.source.shape == first.weight.shape == (2, 1, 16, 16, 16)
 
 
 def test_a_window_larger_than_the_scan_is_filled_with_zeros(recipe, cohort, tmp_path):
     case = prepare_case(recipe.data.resolve(cohort)[0], tmp_path / "p", recipe.preparation)
-    window = cut_window(case, (64, 8, 64), np.random.default_rng(0))
+    window = cut_window(case, recipe.training.model_copy(update={"window": (64, 8, 64)}), np.random.default_rng(0))
     assert window.source.shape == (64, 8, 64)
-    assert window.mask[case.mask.shape[0] :].sum() == 0
-    assert window.mask.any()
+    assert window.weight[case.mask.shape[0] :].sum() == 0
+    assert window.weight.any()
+
+
+def test_a_lesion_weighs_more_and_is_at_the_centre_of_its_share_of_windows(recipe, cohort, tmp_path):
+    row = recipe.data.resolve(cohort)[0]
+    target = read_volume(row.target)
+    data = read_volume(row.source).data.copy()
+    data[9, 10, 9] += 4000
+    write_volume(row.source, target.with_data(data), dtype="float32")
+    settings = recipe.training.model_copy(update={"changed_share": 1.0, "changed_weight": 5.0, "window": (5, 5, 5)})
+    # The tiny cohort turns contrast round; a target that is the source without its lesion shows the lesion alone.
+    data[9, 10, 9] -= 4000
+    write_volume(row.target, target.with_data(data), dtype="float32")
+    case = prepare_case(row, tmp_path / "p", recipe.preparation)
+    assert case.changed.size == 1
+    window = cut_window(case, settings, np.random.default_rng(0))
+    assert window.weight[2, 2, 2] == 5
+    assert (window.weight == 5).sum() == 1
+    even = cut_window(case, settings.model_copy(update={"changed_weight": 1.0}), np.random.default_rng(0))
+    assert set(np.unique(even.weight)) <= {0, 1}
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth():

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -58,14 +59,15 @@ def voxlate() -> None:
 
 def main() -> None:
     """Runs the command line and exits; an error of ours is one line and its status, never a traceback."""
+    sys.exit(run_with_status(lambda: voxlate.main(standalone_mode=False)))
+
+
+def run_with_status(command: Callable[[], Any]) -> int:
+    """Returns the exit status of `command`, after saying in one line on standard error why it failed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_status())
-
-
-def _status() -> int:
     try:
-        result: Any = voxlate.main(standalone_mode=False)
+        result = command()
     except VoxlateError as error:
         click.echo(f"voxlate: {error}", err=True)
         return error.exit_status

@@ -13,7 +13,8 @@ def gradient(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     total, count = synthetic.new_zeros(()), synthetic.new_zeros(())
     for axis in (2, 3, 4):
-        both = (mask.narrow(axis, 1, mask.shape[axis] - 1) * mask.narrow(axis, 0, mask.shape[axis] - 1)).float()
+        size = mask.shape[axis] - 1
+        both = torch.minimum(mask.narrow(axis, 1, size), mask.narrow(axis, 0, size))
         difference = (torch.diff(synthetic, dim=axis) - torch.diff(target, dim=axis)).abs()
         total = total + (difference * both).sum()
         count = count + both.expand_as(difference).sum()

@@ -11,7 +11,7 @@ def l1(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Args:
         synthetic: (B, C, D, H, W).
         target: the same shape.
-        mask: (B, 1, D, H, W), 1 inside and 0 outside.
+        mask: (B, 1, D, H, W), 0 outside; inside, the weight of each voxel.
     """
     weight = mask.expand_as(target)
     return ((synthetic - target).abs() * weight).sum() / weight.sum().clamp(min=1)

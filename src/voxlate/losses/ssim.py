@@ -19,7 +19,7 @@ def ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.
     Args:
         synthetic: (B, C, D, H, W), every size at least 11.
         target: the same shape.
-        mask: (B, 1, D, H, W), 1 inside and 0 outside.
+        mask: (B, 1, D, H, W), 0 outside; inside, the weight of each voxel.
         data_range: L of the constants (0.01 L)^2 and (0.03 L)^2; 1.5 suits relative units.
 
     Raises:

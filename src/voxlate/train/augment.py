@@ -19,33 +19,44 @@ from voxlate.volume import Array, Mask
 _LEAST_ENHANCEMENT = 0.15
 """Brightening below this, in relative units, is taken for a difference of contrast, not for enhancement."""
 
+_STEEPEST = 3.0
+
+Line = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Pair:
-    """A source and a target window in relative units on the RAS+ grid, and where the loss counts."""
+    """A source and a target in relative units on the RAS+ grid, a window or the whole.
+
+    Attributes:
+        source, target: (i, j, k), float32.
+        weight: how much each voxel counts in the loss; zero where one of the images shows no brain.
+        line: slope and intercept that bring the source to the target's contrast; see `contrast_line`.
+    """
 
     source: Array
     target: Array
-    mask: Mask
+    weight: Array
+    line: Line
 
 
 def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pair:
-    """Returns a varied copy of `pair`; what is zero outside the mask stays zero."""
-    source, target, mask = pair.source, pair.target, pair.mask
+    """Returns a varied copy of `pair`; air stays exactly zero."""
+    source, target, weight = pair.source, pair.target, pair.weight
     kind = random.random()
     if kind < settings.unenhanced:
         source = target
     elif kind < settings.unenhanced + settings.graft:
-        source = target + random.uniform(0.5, 1.5) * enhancement(source, target, mask)
+        source = target + random.uniform(0.5, 1.5) * enhancement(pair)
     if random.random() < settings.flip:
-        source, target, mask = source[::-1], target[::-1], mask[::-1]
+        source, target, weight = source[::-1], target[::-1], weight[::-1]
     exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
     source, target = power(source, exponent), power(target, exponent)
     source = power(source, np.exp(random.uniform(-1, 1) * np.log1p(settings.source_contrast)))
     field = smooth_field(source.shape, settings.bias, random) * np.exp(random.normal(0, settings.gain))
     noise = random.uniform(0, settings.noise) * random.standard_normal(source.shape, dtype=np.float32)
     source = np.where(source != 0, source * field * np.exp(random.normal(0, settings.gain)) + noise, 0)
-    return Pair(source.astype(np.float32), (target * field).astype(np.float32), np.ascontiguousarray(mask))
+    return Pair(source.astype(np.float32), (target * field).astype(np.float32), np.ascontiguousarray(weight), pair.line)
 
 
 def power(image: Array, exponent: float) -> Array:
@@ -63,16 +74,25 @@ def smooth_field(shape: tuple[int, ...], strength: float, random: Generator) -> 
     return np.exp(exponent)
 
 
-def enhancement(source: Array, target: Array, mask: Mask) -> Array:
-    """Returns by how much the source is brighter than the target allows, in relative units, zero elsewhere.
+def contrast_line(source: Array, target: Array, mask: Mask) -> Line:
+    """Returns slope and intercept of the line through the 25th and the 75th percentiles of both images in `mask`.
 
-    The source is brought to the target's contrast by a line through the 25th and 75th percentiles of both
-    inside `mask`, which vessels and lesions hardly move.
+    Vessels and lesions, the few voxels that contrast agent changes, hardly move these percentiles, so the line
+    holds what differs between two sequences and leaves out what differs between two patients' lesions.
     """
-    if mask.sum() < 100:
-        return np.zeros_like(target)
     low_s, high_s = np.percentile(source[mask], (25, 75))
     low_t, high_t = np.percentile(target[mask], (25, 75))
-    slope = (high_t - low_t) / max(high_s - low_s, 1e-3)
-    excess = (source - low_s) * min(slope, 3.0) + low_t - target
-    return np.where(mask & (excess > _LEAST_ENHANCEMENT), excess, 0).astype(np.float32)
+    slope = min(float(high_t - low_t) / max(float(high_s - low_s), 1e-3), _STEEPEST)
+    return slope, float(low_t) - slope * float(low_s)
+
+
+def difference(pair: Pair) -> Array:
+    """Returns source minus target where the loss counts, after the source was brought to the target's contrast."""
+    slope, intercept = pair.line
+    return np.where(pair.weight > 0, slope * pair.source + intercept - pair.target, 0).astype(np.float32)
+
+
+def enhancement(pair: Pair) -> Array:
+    """Returns by how much the source is brighter than the target's contrast allows, in relative units, or zero."""
+    excess = difference(pair)
+    return np.where(excess > _LEAST_ENHANCEMENT, excess, 0).astype(np.float32)

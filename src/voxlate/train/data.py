@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from voxlate.errors import InputRefused, VoxlateError
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.nifti import read_volume
 from voxlate.prepare import PreparationSettings, fit_preparation
-from voxlate.train.augment import Pair, augment
-from voxlate.train.recipe import Recipe
+from voxlate.train.augment import Line, Pair, augment, contrast_line, difference
+from voxlate.train.recipe import Recipe, TrainingSettings
 from voxlate.volume import Array, Mask, require_same_grid
+
+CHANGED = 0.3
+"""A voxel whose images differ by more than this, in relative units, after both have the same contrast, has changed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class PreparedCase:
         name: the case.
         source, target: (i, j, k), float32.
         mask: where both images show brain; the loss counts there.
+        changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
+        line: slope and intercept from the source's contrast to the target's.
         source_level, target_level: reference levels in each image's own units.
         spacing_mm: of the grid.
     """
@@ -38,14 +43,11 @@ class PreparedCase:
     source: Array
     target: Array
     mask: Mask
+    changed: NDArray[np.int64]
+    line: Line
     source_level: float
     target_level: float
     spacing_mm: tuple[float, float, float]
-
-    @property
-    def pair(self) -> Pair:
-        """Returns the whole volumes."""
-        return Pair(self.source, self.target, self.mask)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Batch:
 
     source: Tensor
     target: Tensor
-    mask: Tensor
+    weight: Tensor
     cases: tuple[str, ...]
 
 
@@ -75,14 +77,19 @@ def prepare_case(case: Case, folder: Path, settings: PreparationSettings) -> Pre
     common = preparation.mask & (prepared_target.data != 0)
     if not common.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: source and target share no voxel of brain")
+    prepared = preparation.apply(source).data
+    line = contrast_line(prepared, prepared_target.data, common)
+    apart = difference(Pair(prepared, prepared_target.data, common.astype(np.float32), line))
     place = folder / case.case
     levels = {"source_level": preparation.level, "target_level": target_level}
     write_json(place / "prepared.json", levels | {"spacing_mm": prepared_target.spacing_mm})
     return PreparedCase(
         case.case,
-        _on_disk(place / "source.npy", preparation.apply(source).data),
+        _on_disk(place / "source.npy", prepared),
         _on_disk(place / "target.npy", prepared_target.data),
         _on_disk(place / "mask.npy", common),
+        _on_disk(place / "changed.npy", np.flatnonzero(np.abs(apart) > CHANGED)),
+        line,
         spacing_mm=prepared_target.spacing_mm,
         **levels,
     )
@@ -98,7 +105,7 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
     chosen = [cases[int(random.integers(len(cases)))] for _ in range(recipe.training.batch)]
     pairs = []
     for case in chosen:
-        pair = cut_window(case, recipe.training.window, random)
+        pair = cut_window(case, recipe.training, random)
         pairs.append(augment(pair, recipe.augmentation, random))
 
     def stack(of: Callable[[Pair], Array]) -> Tensor:
@@ -107,28 +114,37 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
     return Batch(
         stack(lambda pair: pair.source),
         stack(lambda pair: pair.target),
-        stack(lambda pair: pair.mask.astype(np.float32)),
+        stack(lambda pair: pair.weight),
         tuple(case.name for case in chosen),
     )
 
 
-def cut_window(case: PreparedCase, window: tuple[int, int, int], random: np.random.Generator) -> Pair:
-    """Returns a window around a voxel of the brain, moved inside the volume; zeros fill what the volume lacks."""
-    centre = _random_voxel(case.mask, random)
-    starts = [
-        int(np.clip(c - w // 2, 0, max(0, n - w))) for c, w, n in zip(centre, window, case.mask.shape, strict=True)
-    ]
+def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random.Generator) -> Pair:
+    """Returns a window around a voxel of the brain, moved inside the volume; zeros fill what the volume lacks.
+
+    A share of the windows is centred on a voxel that has changed, and such voxels weigh more; see
+    `TrainingSettings.changed_share` and `changed_weight`.
+    """
+    window, shape = settings.window, case.mask.shape
+    centre = _random_voxel(case, settings.changed_share, random)
+    starts = [int(np.clip(c - w // 2, 0, max(0, n - w))) for c, w, n in zip(centre, window, shape, strict=True)]
     box = tuple(slice(start, start + w) for start, w in zip(starts, window, strict=True))
-    pads = [(0, w - min(w, n)) for w, n in zip(window, case.mask.shape, strict=True)]
-    return Pair(np.pad(case.source[box], pads), np.pad(case.target[box], pads), np.pad(case.mask[box], pads))
+    pads = [(0, w - min(w, n)) for w, n in zip(window, shape, strict=True)]
+    weight = np.pad(case.mask[box], pads).astype(np.float32)
+    flat = Pair(np.pad(case.source[box], pads), np.pad(case.target[box], pads), weight, case.line)
+    has_changed = np.abs(difference(flat)) > CHANGED
+    return replace(flat, weight=np.where(has_changed, np.float32(settings.changed_weight), flat.weight))
 
 
-def _random_voxel(mask: Mask, random: np.random.Generator) -> tuple[int, int, int]:
+def _random_voxel(case: PreparedCase, changed_share: float, random: np.random.Generator) -> tuple[int, ...]:
     """Returns a voxel of the mask by trying voxels of its box: quick, and needs no list of a million voxels."""
+    if random.random() < changed_share and case.changed.size:
+        index = int(case.changed[int(random.integers(case.changed.size))])
+        return tuple(int(n) for n in np.unravel_index(index, case.mask.shape))
     while True:
-        i, j, k = (int(random.integers(n)) for n in mask.shape)
-        if mask[i, j, k]:
-            return i, j, k
+        voxel = tuple(int(random.integers(n)) for n in case.mask.shape)
+        if case.mask[voxel]:
+            return voxel
 
 
 def _on_disk(path: Path, array: NDArray[Any]) -> NDArray[Any]:

@@ -115,8 +115,8 @@ def _step(
     """Takes one step on one batch and returns its loss."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(settings, done)
-    source, target, mask = (tensor.to(fabric.device) for tensor in (batch.source, batch.target, batch.mask))
-    value = loss(network(source), target, mask)
+    source, target, weight = (tensor.to(fabric.device) for tensor in (batch.source, batch.target, batch.weight))
+    value = loss(network(source), target, weight)
     if not bool(torch.isfinite(value)):
         names = ", ".join(sorted(set(batch.cases)))
         raise InputRefused(

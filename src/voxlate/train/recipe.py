@@ -91,6 +91,9 @@ class TrainingSettings(_Frozen):
         steps: optimiser steps.
         batch: windows per step and process.
         window: voxels along each axis of the RAS+ grid.
+        changed_share: share of windows centred on a voxel that differs between source and target by more than
+            contrast explains (`voxlate.train.data.CHANGED`): a vessel, a lesion.
+        changed_weight: weight of such voxels in the loss; all others of the brain have weight 1.
         learning_rate: peak of a linear warm-up over `warmup` steps and a cosine down to a hundredth.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
@@ -103,6 +106,8 @@ class TrainingSettings(_Frozen):
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=2, ge=1)
     window: tuple[int, int, int] = (64, 64, 64)
+    changed_share: float = Field(default=0.0, ge=0, le=1)
+    changed_weight: float = Field(default=1.0, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     warmup: int = Field(default=50, ge=0)

@@ -1,0 +1,90 @@
+"""Simulates patients, trains, translates the unseen ones, evaluates and reports."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from shutil import rmtree
+
+import click
+
+from voxlate.cli import run_with_status
+from voxlate.cli.options import progress_bar
+from voxlate.cohort.cases import read_cases
+from voxlate.demo.patients import SPLITS, write_patients
+from voxlate.errors import UsageError
+from voxlate.train.recipe import Recipe, parse_recipe
+
+
+def main() -> int:
+    """Runs the demo in the folder named on the command line, `demo` by default."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
+    if folder.exists() and not (folder / "data" / "cases.tsv").exists() and any(folder.iterdir()):
+        raise UsageError("FOLDER", f"{folder.name} holds something else; name another folder for the demo")
+    rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    run_stages(folder, embedded_recipe())
+    _say_what_matters(folder, time.perf_counter() - start)
+    return 0
+
+
+def embedded_recipe() -> Recipe:
+    """Returns the recipe that comes with the package."""
+    text = resources.files("voxlate.demo").joinpath("recipe.yaml").read_text(encoding="utf-8")
+    return parse_recipe(text, name="recipe.yaml")
+
+
+def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -> None:
+    """Runs every stage; each meets the next only through files below `folder`."""
+    from voxlate.evaluate.run import evaluate_cases
+    from voxlate.evaluate.settings import Settings
+    from voxlate.report.page import write_report
+    from voxlate.synth.many import Item, translate_many
+    from voxlate.train.bundle import read_bundle
+    from voxlate.train.loop import train
+
+    with progress_bar(off=False) as bar:
+        patients = bar.add_task("simulating patients", total=len(splits))
+        for _ in write_patients(folder / "data", splits):
+            bar.advance(patients)
+        steps = bar.add_task("training", total=recipe.training.steps)
+        bundle = train(
+            recipe, folder / "run", root=folder / "data", watch=lambda done, _: bar.update(steps, completed=done.step)
+        )
+        tested = [case for case in read_cases(folder / "data" / "cases.tsv") if case.split == "test"]
+        scans = bar.add_task("translating", total=len(tested))
+        items = [Item(case.case, case.source, case.mask) for case in tested]
+        translate_many(read_bundle(bundle), items, folder / "synthetic", watch=lambda _: bar.advance(scans))
+        judged = bar.add_task("evaluating", total=len(tested))
+        evaluate_cases(
+            tested,
+            folder / "synthetic",
+            folder / "evaluation",
+            settings=Settings(data_kind=recipe.data_kind),
+            bundle=bundle,
+            watch=lambda _: bar.advance(judged),
+        )
+    write_report(folder / "evaluation", folder / "report.html")
+
+
+def _say_what_matters(folder: Path, seconds: float) -> None:
+    content = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    rows = [
+        row
+        for row in content["summary"]
+        if row["intensity"] == "as_written" and row["region"] == "brain" and row["protocol"] == "voxlate"
+    ]
+    names = {"mae": "MAE, % of range", "psnr": "PSNR, dB", "ssim": "SSIM"}
+    click.echo(f"\n{len(content['cases'])} simulated patients that training never saw, in the brain:")
+    click.echo(f"{'':18}" + "".join(f"{method:>18}" for method in content["methods"]))
+    for metric, title in names.items():
+        means = {row["method"]: row["mean"] for row in rows if row["metric"] == metric}
+        click.echo(f"{title:18}" + "".join(f"{means[method]:18.3f}" for method in content["methods"]))
+    click.echo(f"\nreport: {folder / 'report.html'}   ({seconds:.0f} s)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_with_status(main))

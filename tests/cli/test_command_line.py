@@ -1,0 +1,107 @@
+"""The command as a user runs it."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from tiny import RECIPE, write_cohort
+
+from voxlate import cli
+from voxlate.errors import VoxlateError
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from voxlate.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys, voxlate.cli as c\n"
+        "try: c.voxlate.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'scipy', 'nibabel', 'matplotlib')))"
+    )
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        times.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stdout
+    assert all(verb in done.stdout for verb in cli.VERBS)
+    assert min(times) < (0.3 if not os.environ.get("CI") else 1.0)
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_explains_itself_with_the_line_that_the_list_shows(verb):
+    command = cli.voxlate.get_command(None, verb)
+    assert command.help.splitlines()[0] == cli.VERBS[verb]
+    assert CliRunner().invoke(command, ["--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["train", "none.yaml", "-o", "run"], 66, "NO_INPUT none.yaml"),
+        (["translate", "-i", "x.nii.gz", "-o", "y.nii.gz", "-m", "none"], 78, "MODEL_MISSING"),
+        (["translate", "-o", "y.nii.gz", "-m", "none"], 2, "either --input or --cases"),
+        (["translate", "-i", "x", "-o", "y", "-m", "z", "--device", "abacus"], 2, "DEVICE"),
+        (["fly"], 2, "No such command"),
+    ],
+)
+def test_a_mistake_is_one_line_and_its_status(arguments, status, says, tmp_path):
+    done = run(*arguments)
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def raising(error: BaseException):
+    def command() -> None:
+        raise error
+
+    return command
+
+
+def test_a_defect_of_ours_shows_no_traceback_unless_asked(monkeypatch, capsys):
+    assert cli.run_with_status(raising(ZeroDivisionError())) == 1
+    assert "unexpected ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.run_with_status(raising(ZeroDivisionError()))
+
+
+def test_an_interrupt_ends_with_130():
+    assert cli.run_with_status(raising(KeyboardInterrupt())) == 130
+
+
+def test_an_error_of_ours_keeps_its_status(capsys):
+    assert cli.run_with_status(raising(VoxlateError("X", "why"))) == 70
+    assert capsys.readouterr().err == "voxlate: FAILED:X why\n"
+
+
+def test_train_and_translate_work_from_the_command_line(tmp_path):
+    write_cohort(tmp_path / "data", ["train", "train", "test", "test"])
+    (tmp_path / "tiny.yaml").write_text(RECIPE.replace("steps: 12", "steps: 2"))
+    trained = run("train", tmp_path / "tiny.yaml", "-o", tmp_path / "run", "--data", tmp_path / "data")
+    assert trained.returncode == 0, trained.stderr
+    bundle = tmp_path / "run" / "bundle"
+    one = run("translate", "-i", tmp_path / "data" / "source_0.nii.gz", "-o", tmp_path / "x.nii.gz", "-m", bundle)
+    assert one.returncode == 0, one.stderr
+    table = run("translate", "--cases", tmp_path / "run" / "cases.tsv", "-o", tmp_path / "out", "-m", bundle)
+    assert table.returncode == 0, table.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["case2.nii.gz", "case3.nii.gz"]
+    again = run("train", tmp_path / "tiny.yaml", "-o", tmp_path / "run", "--data", tmp_path / "data")
+    assert again.returncode == 2
+    assert "RUN_EXISTS" in again.stderr
+    (tmp_path / "data" / "source_2.nii.gz").write_bytes(b"")
+    partly = run("translate", "--cases", tmp_path / "run" / "cases.tsv", "-o", tmp_path / "out", "-m", bundle)
+    assert partly.returncode == 8

@@ -1,0 +1,121 @@
+"""The rules of the house: who may import whom, how long things may get, what must not be written down."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "voxlate"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+BASE = {"errors", "volume", "reference_level", "__init__"}
+MAY_IMPORT = {
+    "errors": set(),
+    "volume": {"errors"},
+    "reference_level": {"errors", "volume"},
+    "io": BASE,
+    "windows": BASE,
+    "models": {"errors"},
+    "losses": {"errors"},
+    "prepare": BASE | {"io"},
+    "cohort": BASE | {"io"},
+    "simulate": BASE | {"io"},
+    "train": BASE | {"io", "cohort", "prepare", "windows", "models", "losses"},
+    "synth": BASE | {"io", "cohort", "prepare", "windows", "models", "train"},
+    "evaluate": BASE | {"io", "cohort", "prepare"},
+    "report": BASE | {"io", "prepare", "evaluate"},
+    "cli": BASE | {"io", "cohort", "prepare", "simulate", "train", "synth", "evaluate", "report"},
+    "demo": BASE | {"io", "cohort", "simulate", "train", "synth", "evaluate", "report", "cli"},
+    "__init__": set(),
+}
+HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
+
+
+def room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "voxlate"}
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_one_way(file):
+    tree = ast.parse(file.read_text())
+    rooms = {name.split(".")[1] for name in imports(tree) if name.startswith("voxlate.")}
+    rooms -= {"__version__", room(file)}
+    assert rooms <= MAY_IMPORT[room(file)], f"{room(file)} must not import {rooms - MAY_IMPORT[room(file)]}"
+
+
+@pytest.mark.parametrize("name", ["io", "simulate", "evaluate", "report", "cohort", "prepare"])
+def test_rooms_that_work_without_a_network_do_not_load_torch(name):
+    for file in sorted((PACKAGE / name).rglob("*.py")):
+        assert "torch" not in {module.split(".")[0] for module in imports(ast.parse(file.read_text()))}, file.name
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda file: file.name)
+def test_the_command_line_imports_nothing_heavy_at_its_top(file):
+    top = ast.Module([node for node in ast.parse(file.read_text()).body if not isinstance(node, ast.If)], [])
+    modules = set()
+    for node in top.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules |= imports(ast.Module([node], []))
+    assert not {module.split(".")[0] for module in modules} & HEAVY
+    assert all(
+        name.startswith(("voxlate.cli", "voxlate.errors", "voxlate.__version__"))
+        for name in modules
+        if name.startswith("voxlate.")
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_files_and_functions_stay_short(file):
+    text = file.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and "cli" not in file.parts:
+            length = node.end_lineno - node.lineno + 1
+            docstring = ast.get_docstring(node, clean=False) or ""
+            assert length - len(docstring.splitlines()) <= 50, f"{node.name} has {length} lines"
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machine_s_folder_or_a_registry_s_host():
+    paths = "|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/[a-z]", "/t" + "mp/[a-z]"))
+    hosts = r"https?://[^ ]*(py" + r"pi|python" + r"hosted|npm" + r"js|deb" + r"ian)\.(org|com)"
+    for path in tracked():
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".json", ".txt"} or path.name in {"Makefile", "run"}:
+            text = path.read_text(encoding="utf-8")
+            found = re.search(f"(?<![A-Za-z0-9.])({paths})", text) or re.search(hosts, text)
+            assert found is None, f"{path.name}: {found.group(0)}"
+
+
+def test_nothing_unpickles():
+    for file in FILES:
+        text = file.read_text()
+        assert not re.search(r"torch\.load\(|import pickle|pickle\.load|yaml\.load\(|extractall\(|shell=True", text)
+
+
+def test_the_commands_that_the_readme_names_exist():
+    text = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    from voxlate.cli import VERBS
+
+    for verb in re.findall(r"^voxlate ([a-z]+)", text, flags=re.MULTILINE):
+        assert verb in VERBS
