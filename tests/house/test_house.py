@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "cli": BASE | {"io", "cohort", "prepare", "simulate", "train", "synth", "evaluate", "report"},
     "demo": BASE | {"io", "cohort", "simulate", "train", "synth", "evaluate", "report", "cli"},
     "__init__": set(),
+    "__main__": {"cli"},
 }
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 

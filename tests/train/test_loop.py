@@ -133,6 +133,9 @@ def test_windows_depend_on_seed_step_and_rank_alone(recipe, cohort, tmp_path):
     assert torch.equal(first.source, again.source)
     for other in (draw_batch(cases, recipe, 4), draw_batch(cases, recipe, 3, rank=1)):
         assert not torch.equal(first.source, other.source)
+    four = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch": 4})})
+    both = torch.cat([first.source, draw_batch(cases, recipe, 3, rank=1).source])
+    assert torch.equal(draw_batch(cases, four, 3).source, both)
     assert first.source.shape == first.weight.shape == (2, 1, 16, 16, 16)
 
 

@@ -98,15 +98,15 @@ def prepare_case(case: Case, folder: Path, settings: PreparationSettings) -> Pre
 def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank: int = 0) -> Batch:
     """Returns the windows of one step; the same recipe, step and rank give the same windows.
 
-    Each window's case is drawn with equal chance, its centre among the voxels of the mask. Nothing is carried
-    from one step to the next, so that a run can resume anywhere.
+    Each window has random numbers of its own, so that two processes with two windows each see what one process with
+    four would see, and nothing is carried from one step to the next, so that a run can resume anywhere.
     """
-    random = np.random.default_rng([recipe.training.seed, step, rank])
-    chosen = [cases[int(random.integers(len(cases)))] for _ in range(recipe.training.batch)]
-    pairs = []
-    for case in chosen:
-        pair = cut_window(case, recipe.training, random)
-        pairs.append(augment(pair, recipe.augmentation, random))
+    settings, chosen, pairs = recipe.training, [], []
+    for index in range(settings.batch):
+        random = np.random.default_rng([settings.seed, step, rank * settings.batch + index])
+        case = cases[int(random.integers(len(cases)))]
+        chosen.append(case.name)
+        pairs.append(augment(cut_window(case, settings, random), recipe.augmentation, random))
 
     def stack(of: Callable[[Pair], Array]) -> Tensor:
         return torch.from_numpy(np.stack([of(pair) for pair in pairs])[:, None])
@@ -115,7 +115,7 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
         stack(lambda pair: pair.source),
         stack(lambda pair: pair.target),
         stack(lambda pair: pair.weight),
-        tuple(case.name for case in chosen),
+        tuple(chosen),
     )
 
 
