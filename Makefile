@@ -36,7 +36,7 @@ bench: install ## every benchmark; results go to benchmarks/results
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 docs: install ## run the commands in the documentation and rebuild its tables
-	$(BIN)/python -m pytest -m 'not slow' tests/house/test_documentation.py
+	$(BIN)/python -m pytest tests/house/test_documentation.py
 	$(BIN)/python benchmarks/tables.py
 
 clean: ## remove what was made, but not the environment

@@ -1,0 +1,73 @@
+"""The commands in the documents are run, on a cohort of tiny scans."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny import RECIPE, write_cohort
+
+from voxlate.io.nifti import read_volume, write_volume
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def lines_of(document: Path) -> list[str]:
+    lines = [line.split("  #")[0].strip() for block in blocks(document, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("voxlate ")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_option_in_a_command_is_one_that_the_verb_has(document):
+    from voxlate.cli import voxlate
+
+    for line in lines_of(document):
+        verb, *words = line.split()[1:]
+        command = voxlate.get_command(None, verb)
+        assert command is not None, line
+        while hasattr(command, "commands") and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+        assert {word for word in words if word.startswith("-")} <= known, line
+
+
+def test_the_recipe_in_getting_started_is_one(tmp_path):
+    from voxlate.train.recipe import parse_recipe
+
+    text = blocks(ROOT / "docs" / "getting-started.md", "yaml")[0]
+    recipe = parse_recipe(f"name: x\nsource: T1ce\ntarget: T1nce\n{text}", name="getting-started.md")
+    assert [case.split for case in recipe.data.resolve(tmp_path)] == ["train"] * 3 + ["validation", "test"]
+
+
+@pytest.mark.slow
+def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
+    write_cohort(tmp_path / "data", ["train", "train", "validation", "test", "test"])
+    recipe = yaml.safe_load(RECIPE)
+    recipe["data"]["root"] = "data"
+    recipe["training"]["steps"] = 2
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(recipe))
+    scan = read_volume(tmp_path / "data" / "source_0.nii.gz")
+    write_volume(tmp_path / "T1ce.nii.gz", scan)
+    write_volume(tmp_path / "folder" / "one.nii.gz", scan)
+    write_volume(tmp_path / "brain.nii.gz", scan.with_data(np.where(scan.data > 0, 1, 0)), dtype="uint8")
+    script = Path(sys.executable).with_name("voxlate")
+    for line in lines_of(ROOT / "docs" / "getting-started.md"):
+        if "cuda" in line:
+            continue
+        done = subprocess.run([script, *line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert (tmp_path / "report.html").exists()
