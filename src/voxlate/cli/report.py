@@ -1,0 +1,21 @@
+"""`voxlate report`: from an evaluation folder to one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("evaluation", type=click.Path(path_type=Path, file_okay=False))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"))
+@click.option("--title", help="Heading of the page; made from what was translated when left out.")
+@click.option("--viewer", is_flag=True, help="Also write viewer/ beside the page: flip between the images by key.")
+def report(evaluation: Path, output: Path, title: str | None, viewer: bool) -> None:
+    """Write one self-contained HTML page from EVALUATION, a folder made by `voxlate evaluate`."""
+    from voxlate.report.page import write_report
+
+    for left_out in write_report(evaluation, output, title=title, viewer=viewer):
+        click.echo(f"not in the viewer: {left_out}", err=True)
+    click.echo(f"{output.name}: open it in a browser; it needs no network")

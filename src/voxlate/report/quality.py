@@ -1,0 +1,187 @@
+"""The tables of image quality: all methods, and how each compares with the synthetic image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxlate.report import words
+from voxlate.report.html import Html, tag
+from voxlate.report.reading import Comparison, Evaluation, Protocol, SummaryRow
+
+LEVEL = 0.05
+INTENSITIES = {
+    "as_written": "Intensities as written",
+    "linear_fit": "After the best linear fit of intensities",
+}
+_INTENSITY_NOTES = {
+    "as_written": "The images are compared with the values they have.",
+    "linear_fit": (
+        "Each image was first fitted to the target by one gain and one offset inside the mask, which separates "
+        "errors of structure from errors of scale. The fit uses the target, so this is not what a user would get."
+    ),
+}
+
+
+def tables(evaluation: Evaluation) -> list[Html]:
+    """Returns one block per protocol and intensity: heading, quality table, definition and comparisons."""
+    blocks = []
+    for protocol in evaluation.protocols:
+        for intensity, title in INTENSITIES.items():
+            rows = [r for r in evaluation.summary if (r.protocol, r.intensity) == (protocol.name, intensity)]
+            if rows:
+                tests = [c for c in evaluation.comparisons if (c.protocol, c.intensity) == (protocol.name, intensity)]
+                blocks.append(_block(protocol, intensity, title, rows=rows, tests=tests, evaluation=evaluation))
+    return blocks
+
+
+def _block(
+    protocol: Protocol,
+    intensity: str,
+    title: str,
+    *,
+    rows: Sequence[SummaryRow],
+    tests: Sequence[Comparison],
+    evaluation: Evaluation,
+) -> Html:
+    notes = [
+        _INTENSITY_NOTES[intensity],
+        "Mean ± standard deviation over n patients.",
+        f"{words.DATA_KINDS[evaluation.data_kind]}.",
+        _mark_note(tests),
+    ]
+    return tag(
+        "section",
+        tag("h3", f"{title} ", tag("small", f"protocol {protocol.name}")),
+        _quality_table(rows, tests, evaluation.methods),
+        tag("p", " ".join(notes), class_="note"),
+        tag("div", tag("b", f"Definition ({protocol.name}). "), _definition(protocol), class_="definition"),
+        _comparison_details(tests),
+        class_="block",
+    )
+
+
+def _mark_note(tests: Sequence[Comparison]) -> str:
+    compared = max((test.comparisons for test in tests), default=0)
+    if not compared:
+        return "No test was run."
+    differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
+    adjusted = f"adjusted for {words.count(compared, 'comparison')}"
+    return f"{differs}, {adjusted}; the sign says nothing about the direction, the means do."
+
+
+def _definition(protocol: Protocol) -> Html:
+    if isinstance(protocol.definition, str):
+        return tag("span", words.without_paths(protocol.definition))
+    pairs = [
+        (tag("dt", key.replace("_", " ")), tag("dd", words.without_paths(_plain(value))))
+        for key, value in protocol.definition.items()
+    ]
+    return tag("dl", pairs)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_plain(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(part) for part in value)
+    return "none" if value is None else str(value)
+
+
+def _quality_table(rows: Sequence[SummaryRow], tests: Sequence[Comparison], methods: Sequence[str]) -> Html:
+    shown = [method for method in methods if any(row.method == method for row in rows)]
+    head = [tag("th", "Metric", scope="col"), tag("th", "n", scope="col", class_="num")]
+    head += [tag("th", words.method(method), scope="col", class_=_column(method)) for method in shown]
+    groups = []
+    for region in dict.fromkeys(row.region for row in rows):
+        inside = [row for row in rows if row.region == region]
+        title = tag("th", f"Region: {_region(region)}", scope="rowgroup", colspan=2 + len(shown))
+        lines = [_metric_line(m, inside, shown, tests=tests) for m in dict.fromkeys(row.metric for row in inside)]
+        groups.append(tag("tbody", tag("tr", title, class_="group"), lines))
+    return scrolling(tag("table", tag("thead", tag("tr", head)), groups), label="Image quality by method")
+
+
+def _column(method: str) -> str:
+    return "num ours" if method == "synthetic" else "num"
+
+
+def _metric_line(
+    metric: str, rows: Sequence[SummaryRow], methods: Sequence[str], *, tests: Sequence[Comparison]
+) -> Html:
+    known = words.metric(metric)
+    by_method = {row.method: row for row in rows if row.metric == metric}
+    decimals = words.decimals_for(row.mean for row in by_method.values())
+    unit = next(row.unit for row in by_method.values())
+    n = "\N{EN DASH}".join(str(n) for n in sorted({row.n for row in by_method.values()}))
+    title = tag("th", f"{known.label} {known.arrow} ", tag("small", unit), scope="row", title=known.meaning or None)
+    cells = [_value_cell(method, by_method.get(method), tests, decimals=decimals) for method in methods]
+    return tag("tr", title, tag("td", n, class_="num"), cells)
+
+
+def _value_cell(method: str, row: SummaryRow | None, tests: Sequence[Comparison], *, decimals: int) -> Html:
+    if row is None:
+        return tag("td", words.MISSING, class_=_column(method))
+    value = f"{words.number(row.mean, decimals)} ± {words.number(row.sd, decimals)}"
+    star = tag("sup", "*") if _differs(row, tests) else tag("sup", "*", class_="hidden", aria_hidden="true")
+    return tag("td", value, star, class_=_column(method))
+
+
+def _differs(row: SummaryRow, tests: Sequence[Comparison]) -> bool:
+    pair = {row.method, "synthetic"}
+    return any(
+        test.p_adjusted is not None and test.p_adjusted < LEVEL
+        for test in tests
+        if {test.first, test.second} == pair and (test.metric, test.region) == (row.metric, row.region)
+    )
+
+
+def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
+    if not tests:
+        return None
+    titles = ["Region", "Metric", "First", "Second", "n", "First − second", "95 % interval", "p (t)", "p (Wilcoxon)"]
+    titles += ["p (permutation)", "p adjusted", "m", "Effect size", "Remark"]
+    head = [
+        tag("th", title, scope="col", class_="num" if at > 3 and title != "Remark" else None)
+        for at, title in enumerate(titles)
+    ]
+    table = tag(
+        "table", tag("thead", tag("tr", head)), tag("tbody", [_test_line(test) for test in tests]), class_="small"
+    )
+    note = (
+        "Paired over patients; the interval is a BCa bootstrap. The adjusted p is that of the permutation test after "
+        "Holm's correction for m comparisons."
+    )
+    return tag(
+        "details",
+        tag("summary", f"All {len(tests)} tests"),
+        scrolling(table, label="Tests"),
+        tag("p", note, class_="note"),
+    )
+
+
+def _test_line(test: Comparison) -> Html:
+    decimals = words.decimals_for([test.mean_difference])
+    interval = f"{words.number(test.ci_low, decimals)} to {words.number(test.ci_high, decimals)}"
+    known = test.ci_low is not None and test.ci_high is not None
+    numbers = [
+        str(test.n),
+        words.number(test.mean_difference, decimals),
+        interval if known else words.MISSING,
+        words.p_value(test.p_t),
+        words.p_value(test.p_wilcoxon),
+        words.p_value(test.p_permutation),
+        words.p_value(test.p_adjusted),
+        str(test.comparisons),
+        words.number(test.effect_size, 2),
+    ]
+    names = [_region(test.region), words.metric(test.metric).label, words.method(test.first), words.method(test.second)]
+    cells = [tag("td", name) for name in names] + [tag("td", text, class_="num") for text in numbers]
+    return tag("tr", cells, tag("td", words.without_paths(test.note or "")))
+
+
+def _region(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def scrolling(table: Html, *, label: str) -> Html:
+    """Returns a table in a box that scrolls sideways on a narrow screen and can be reached by key."""
+    return tag("div", table, class_="scroll", role="region", aria_label=label, tabindex=0)

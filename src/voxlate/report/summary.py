@@ -1,0 +1,127 @@
+"""The first thing a reader sees: what was translated, how well, against what, and where it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voxlate.report import words
+from voxlate.report.choice import View, ranked
+from voxlate.report.html import Html, tag
+from voxlate.report.reading import Evaluated, SummaryRow
+from voxlate.report.verdicts import Gain, gain, sentence
+
+_BASELINES = ("source", "histogram_match")
+_CARDS = {
+    "mae": "average error of a voxel, in % of the range of the target",
+    "psnr": "the same kind of error on a logarithmic scale; large errors weigh more",
+    "ssim": "likeness of local structure; 1 is identical",
+}
+
+
+def summary(evaluated: Evaluated, view: View) -> Html:
+    """Returns the summary in plain words, with the leading figures as cards."""
+    verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
+    remarks = [tag("li", text) for text in _remarks(evaluated, view)]
+    return tag(
+        "div",
+        tag("p", _what(evaluated), class_="lead"),
+        tag("div", list(_cards(evaluated, view)), class_="cards"),
+        tag("ul", verdicts, class_="verdicts"),
+        tag("ul", remarks, class_="remarks"),
+    )
+
+
+def _what(evaluated: Evaluated) -> str:
+    evaluation = evaluated.evaluation
+    direction = evaluation.direction
+    cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
+    real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
+    scans = words.count(cases, f"{real}scan")
+    return (
+        f"A model was given {scans} of {words.count(patients, 'patient')}, each showing {direction.source}, and "
+        f"made a synthetic {direction.target} of each. Every synthetic image was compared with the {real}"
+        f"{direction.target} of the same patient, and so were simpler methods."
+    )
+
+
+def _rows(evaluated: Evaluated, view: View, intensity: str = "as_written") -> dict[tuple[str, str], SummaryRow]:
+    place = (view.protocol, view.region, intensity)
+    rows = evaluated.evaluation.summary
+    return {(row.metric, row.method): row for row in rows if (row.protocol, row.region, row.intensity) == place}
+
+
+def _cards(evaluated: Evaluated, view: View) -> Iterator[Html]:
+    rows = _rows(evaluated, view)
+    for name, plain in _CARDS.items():
+        ours, before = rows.get((name, "synthetic")), rows.get((name, "source"))
+        if ours is None:
+            continue
+        known = words.metric(name)
+        decimals = words.decimals_for([ours.mean, before.mean if before else None])
+        value = [words.number(ours.mean, decimals), tag("small", f" ± {words.number(ours.sd, decimals)} {ours.unit}")]
+        against = f"untouched source {words.number(before.mean, decimals)} {ours.unit}".rstrip() if before else ""
+        label = f"{known.label} {known.arrow}"
+        title = [tag("b", label), " of the synthetic image", tag("br"), tag("small", plain)]
+        facts = tag("span", f"{against} · {words.n_is(ours.n)}".removeprefix(" · "), class_="against")
+        yield tag("div", tag("span", title, class_="name"), tag("span", value, class_="value"), facts, class_="card")
+
+
+def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:
+    yield from _losses(evaluated, view)
+    yield from _linear_fit(evaluated, view)
+    yield from _smoothness(evaluated, view)
+    yield from _worst(evaluated, view)
+    missing, refused = len(evaluated.evaluation.missing), len(evaluated.evaluation.refused)
+    if missing or refused:
+        left_out = f"{words.count(missing, 'missing case')} and {words.count(refused, 'refused case')}"
+        yield f"Not in these figures: {left_out}, all listed below."
+
+
+def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
+    """Says on which metrics the mean of the model is worse than a baseline's."""
+    rows = _rows(evaluated, view)
+    metrics = dict.fromkeys(metric for metric, _ in rows)
+    for other in _BASELINES:
+        lost = []
+        for name in metrics:
+            ours, theirs = rows.get((name, "synthetic")), rows.get((name, other))
+            if ours is None or theirs is None or ours.mean is None or theirs.mean is None:
+                continue
+            if words.metric(name).loss(ours.mean) > words.metric(name).loss(theirs.mean):
+                lost.append(words.metric(name).label)
+        if lost:
+            yield f"On average the model lost to the {words.method(other).lower()} in {', '.join(lost)}."
+
+
+def _linear_fit(evaluated: Evaluated, view: View) -> Iterator[str]:
+    fitted: Gain | None = gain(evaluated, View(view.protocol, view.region, "linear_fit"), "mae", "source")
+    if fitted is None:
+        return
+    rows = _rows(evaluated, view, "linear_fit")
+    ours, before = rows.get(("mae", "synthetic")), rows.get(("mae", "source"))
+    if ours is None or before is None:
+        return
+    decimals = words.decimals_for([ours.mean, before.mean])
+    ours_text, before_text = (f"{words.number(row.mean, decimals)} {row.unit}".rstrip() for row in (ours, before))
+    yield (
+        f"With every image scaled to the target by the best straight line, MAE is {ours_text} for the synthetic image "
+        f"and {before_text} for the untouched source: what is left there is structure, not scale."
+    )
+
+
+def _smoothness(evaluated: Evaluated, view: View) -> Iterator[str]:
+    rows = _rows(evaluated, view)
+    ours, blurred = rows.get(("ssim", "synthetic")), rows.get(("ssim", "blurred_target"))
+    if ours is not None and blurred is not None:
+        decimals = words.decimals_for([ours.mean, blurred.mean])
+        yield (
+            f"A blurred copy of the target itself reaches SSIM {words.number(blurred.mean, decimals)} (synthetic "
+            f"{words.number(ours.mean, decimals)}): the figure shows how far smoothness alone goes and is not a rival."
+        )
+
+
+def _worst(evaluated: Evaluated, view: View) -> Iterator[str]:
+    rows = ranked(evaluated, view)
+    if len(rows) > 1:
+        score = f"{words.number(rows[-1].value)} {rows[-1].unit}".rstrip()
+        yield f"The worst case is {rows[-1].case} with MAE {score}; it is shown below."
