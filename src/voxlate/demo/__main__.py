@@ -75,7 +75,7 @@ def _say_what_matters(folder: Path, seconds: float) -> None:
     rows = [
         row
         for row in content["summary"]
-        if row["intensity"] == "as_written" and row["region"] == "brain" and row["protocol"] == "voxlate"
+        if row["intensity"] == "as_written" and row["region"] == "mask" and row["protocol"] == "voxlate"
     ]
     names = {"mae": "MAE, % of range", "psnr": "PSNR, dB", "ssim": "SSIM"}
     click.echo(f"\n{len(content['cases'])} simulated patients that training never saw, in the brain:")

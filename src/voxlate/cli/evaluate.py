@@ -1,0 +1,89 @@
+"""`voxlate evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+
+if TYPE_CHECKING:
+    from voxlate.evaluate.settings import DataKind
+
+
+@click.command()
+@click.argument("cases", type=PATH)
+@click.option("--synthetic", type=PATH, required=True, help="Folder with <case>.nii.gz and <case>.json.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for scores.tsv and evaluation.json.")
+@click.option("--bundle", type=PATH, help="The model's bundle: for the histogram match and the loss curves.")
+@click.option("--protocol", "protocols", multiple=True, help="Definition to score by; may be repeated.  [voxlate]")
+@click.option("--split", default="test", show_default=True, help="Which rows of the table.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--data-kind",
+    type=click.Choice(["real", "simulated", "unknown"]),
+    default="unknown",
+    show_default=True,
+    help="What the images are of; printed with every figure.",
+)
+@click.option("--unit", default="relative", show_default=True, help="HU or another unit for calibrated images.")
+@click.option("--data-range", type=float, help="L of calibrated images, in their unit.")
+@click.option(
+    "--enhancing-label",
+    "enhancing_labels",
+    type=int,
+    multiple=True,
+    help="Value of the enhancing part in the label files (BraTS: 4, later 3); may be repeated.",
+)
+@click.option("--segment", "is_segmented", is_flag=True, help="Also segment tissues and compare their volumes.")
+@click.option("--resample", "is_resampled", is_flag=True, help="Resample images on other grids to the target's.")
+@no_progress
+def evaluate(
+    cases: Path,
+    synthetic: Path,
+    output: Path,
+    bundle: Path | None,
+    protocols: tuple[str, ...],
+    split: str,
+    jobs: int,
+    data_kind: DataKind,
+    unit: str,
+    data_range: float | None,
+    enhancing_labels: tuple[int, ...],
+    is_segmented: bool,
+    is_resampled: bool,
+    no_progress: bool,
+) -> int:
+    """Measure synthetic images against real ones.
+
+    CASES is a table with the columns case, patient, split, source, target, mask, labels. Cases that are missing
+    or refused are listed, never dropped. A run that was stopped goes on where it was.
+    """
+    from voxlate.cohort.cases import read_cases
+    from voxlate.evaluate.run import evaluate_cases
+    from voxlate.evaluate.settings import Settings
+
+    settings = Settings(
+        protocols=protocols or ("voxlate",),
+        unit=unit,
+        data_range=data_range,
+        enhancing_labels=enhancing_labels,
+        data_kind=data_kind,
+        is_resampled=is_resampled,
+        is_segmented=is_segmented,
+    )
+    rows = [case for case in read_cases(cases) if case.split == split]
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("evaluating", total=len(rows))
+        outcome = evaluate_cases(
+            rows, synthetic, output, settings=settings, bundle=bundle, jobs=jobs, watch=lambda _: bar.advance(task)
+        )
+    for entry in outcome.content["missing"]:
+        click.echo(f"missing {entry['case']}: {entry['reason']}", err=True)
+    for entry in outcome.content["refused"]:
+        click.echo(f"REFUSED:{entry['code']} {entry['case']}: {entry['message']}", err=True)
+    counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
+    click.echo(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
+    return outcome.exit_status

@@ -1,0 +1,141 @@
+"""One case from its files to its results on disk: computed once, reused while nothing it read has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
+from voxlate.evaluate.baselines import HistogramMatch, histogram_match_to_json
+from voxlate.evaluate.case_scores import (
+    MethodScore,
+    display_range,
+    images_of,
+    lesion_records,
+    score_images,
+    tissue_records,
+)
+from voxlate.evaluate.loading import CaseFiles, load_case
+from voxlate.evaluate.settings import Settings
+from voxlate.evaluate.table import Row
+from voxlate.io.atomic import sha256, write_json
+
+EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What became of a case.
+
+    Attributes:
+        state: `evaluated`, `missing` (a file is not there) or `refused` (a file is unfit).
+        content: plain values, as in the file; what it holds depends on the state.
+    """
+
+    case: str
+    patient: str
+    state: str
+    content: Mapping[str, Any]
+
+    def without_scores(self) -> CaseResult:
+        """Returns the result without its figures, which stay on disk."""
+        return replace(self, content={key: value for key, value in self.content.items() if key != "scores"})
+
+    def rows(self) -> list[Row]:
+        """Returns its lines of `scores.tsv`."""
+        return [
+            Row(self.case, self.patient, method, region, metric, float(value), unit, protocol, intensity)
+            for method, protocol, region, metric, value, unit, intensity in self.content.get("scores", ())
+        ]
+
+
+def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | None, folder: Path) -> CaseResult:
+    """Returns the results of a case, from `folder` if they were computed from these very inputs before.
+
+    A case whose files are missing or unfit has a result that says so; nothing is raised for it.
+
+    Raises:
+        TemporaryFailure, CannotWrite: when the result cannot be written, or memory or a disk fails.
+    """
+    case = files.case
+    absent = files.absent(needs_sidecar=settings.is_relative)
+    if absent:
+        reason = f"no {', no '.join(absent)} file"
+        return CaseResult(case.case, case.patient, MISSING, {"reason": reason})
+    path = folder / f"{case.case}.json"
+    key = _key(files, settings, match)
+    known = _read(path, key)
+    if known is not None:
+        return CaseResult(case.case, case.patient, known["state"], known)
+    state, content = _compute(files, settings, match)
+    content = {"key": key, "state": state, **content}
+    write_json(path, content)
+    return CaseResult(case.case, case.patient, state, content)
+
+
+def read_rows(result: CaseResult, folder: Path) -> list[Row]:
+    """Returns the lines of `scores.tsv` of an evaluated case, from its file."""
+    content = json.loads((folder / f"{result.case}.json").read_text(encoding="utf-8"))
+    return replace(result, content=content).rows()
+
+
+def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> tuple[str, dict[str, Any]]:
+    try:
+        case = load_case(files, settings)
+        images = images_of(case, match)
+        scores = [_plain(score) for score in score_images(case, images, settings)]
+        lesions = lesion_records(case, settings)
+        volumes = tissue_records(case, images, settings)
+    except TemporaryFailure:
+        raise
+    except NoInput as error:
+        return MISSING, {"reason": error.message}
+    except VoxlateError as error:
+        return REFUSED, {"code": error.code, "message": error.message}
+    return EVALUATED, {
+        "reference_level": asdict(case.levels),
+        "display_range": list(display_range(case)),
+        "data_range": case.data_range,
+        "voxels": int(case.mask.sum()),
+        "task": case.task,
+        "methods": list(images),
+        "scores": scores,
+        "lesions": [_nothing_infinite(record) for record in lesions],
+        "volumes": [_nothing_infinite(record) for record in volumes],
+    }
+
+
+def _nothing_infinite(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+
+
+def _plain(entry: MethodScore) -> list[Any]:
+    """Returns a score as JSON can hold it: infinity and NaN as words that `float` reads back."""
+    score = entry.score
+    value = score.value if math.isfinite(score.value) else repr(score.value)
+    return [entry.method, entry.protocol, score.region, score.metric, value, score.unit, score.intensity]
+
+
+def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> str:
+    """Returns a hash of all that the results depend on: inputs, options, baselines and version."""
+    content = {
+        "version": __version__,
+        "settings": settings.to_json(),
+        "baselines": None if match is None else histogram_match_to_json(match),
+        "inputs": {role: sha256(path) for role, path in files.inputs.items() if path.is_file()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path, key: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("key") == key else None

@@ -1,0 +1,117 @@
+"""What `evaluation.json` holds: definitions, cases, tables, lesions, volumes, and whatever could not be measured."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.errors import InputRefused
+from voxlate.evaluate.baselines import HistogramMatch
+from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult
+from voxlate.evaluate.case_scores import METHODS
+from voxlate.evaluate.lesions import summarize_lesions
+from voxlate.evaluate.loading import CaseFiles
+from voxlate.evaluate.protocols import PROTOCOLS
+from voxlate.evaluate.settings import Settings
+from voxlate.evaluate.table import ScoreTable, to_json
+from voxlate.evaluate.tissues import SEGMENTERS, tissue_protocol, volume_agreement
+
+HISTORY_FILE = "history.json"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all cases together hold."""
+
+    table: ScoreTable
+    lesions: list[dict[str, Any]]
+    volumes: list[dict[str, Any]]
+
+
+def build_content(
+    results: Sequence[CaseResult],
+    files: Sequence[CaseFiles],
+    findings: Findings,
+    output: Path,
+    *,
+    settings: Settings,
+    match: HistogramMatch | None,
+    bundle: Path | None,
+) -> dict[str, Any]:
+    """Returns the content, plain values in the order of the file; every case is in `cases`, `missing` or `refused`.
+
+    Raises:
+        InputRefused: `HISTORY` when the bundle's loss curves are not JSON.
+    """
+    done = [(result, one) for result, one in zip(results, files, strict=True) if result.state == EVALUATED]
+    segmenters = SEGMENTERS if settings.is_segmented else ()
+    return {
+        "voxlate_version": __version__,
+        "protocols": [
+            *({"name": name, "definition": _definition(name, settings, match)} for name in settings.protocols),
+            *(tissue_protocol(name) for name in segmenters),
+        ],
+        "data_kind": settings.data_kind,
+        "direction": _direction([result for result, _ in done]),
+        "methods": [name for name in METHODS if match is not None or name != "histogram_match"],
+        "cases": [_case_entry(result, one, output) for result, one in done],
+        "summary": to_json(findings.table.summarize()),
+        "comparisons": to_json(findings.table.compare()),
+        "lesions": [*findings.lesions, *summarize_lesions(findings.lesions)],
+        "volumes": [*findings.volumes, *volume_agreement(findings.volumes)],
+        "missing": [{"case": r.case, "reason": r.content["reason"]} for r in results if r.state == MISSING],
+        "refused": [
+            {"case": r.case, "code": r.content["code"], "message": r.content["message"]}
+            for r in results
+            if r.state == REFUSED
+        ],
+        "history": _history(bundle),
+    }
+
+
+def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> str:
+    unit = (
+        "relative units (each image divided by its reference level, that of the synthetic one as its bundle stated it)"
+        if settings.is_relative
+        else f"{settings.unit}, L = {settings.data_range:g}"
+    )
+    masks = "mask: the file given, else the non-zero regions of source and target intersected"
+    matched = (
+        f"histogram match fitted on {match.n_cases} training cases"
+        if match is not None
+        else "no histogram match, as no bundle with its knots was given"
+    )
+    return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}."
+
+
+def _direction(results: Sequence[CaseResult]) -> dict[str, str]:
+    tasks = {result.content["task"] for result in results}
+    source, separator, target = (tasks.pop() if len(tasks) == 1 else "").partition(" to ")
+    return {"source": source, "target": target} if separator else {"source": "source", "target": "target"}
+
+
+def _case_entry(result: CaseResult, files: CaseFiles, output: Path) -> dict[str, Any]:
+    paths = dict.fromkeys(("source", "target", "synthetic", "mask", "labels"))
+    given = {role: Path(os.path.relpath(path, output)).as_posix() for role, path in files.inputs.items()}
+    return {
+        "case": result.case,
+        "patient": result.patient,
+        "paths": {role: given.get(role) for role in paths},
+        "reference_level": result.content["reference_level"],
+        "display_range": result.content["display_range"],
+    }
+
+
+def _history(bundle: Path | None) -> Any:
+    path = None if bundle is None else bundle / HISTORY_FILE
+    if path is None or not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputRefused("HISTORY", f"{path.name} of the bundle is not JSON; train the bundle again") from error

@@ -1,0 +1,162 @@
+"""Many cases at constant memory: one result file per case, then the tables.
+
+in = evaluated + refused + missing, always.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from voxlate.cohort.cases import Case
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, TemporaryFailure
+from voxlate.evaluate.baselines import HistogramMatch, read_histogram_match
+from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
+from voxlate.evaluate.content import Findings, build_content
+from voxlate.evaluate.loading import CaseFiles
+from voxlate.evaluate.protocols import AS_WRITTEN
+from voxlate.evaluate.settings import Settings
+from voxlate.evaluate.table import Row, ScoreTable
+from voxlate.evaluate.tissues import tissue_protocol, tissue_scores, with_differences
+from voxlate.io.atomic import replacing, write_json
+
+SCORES, EVALUATION, CASES = "scores.tsv", "evaluation.json", "cases"
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        n_evaluated: cases with figures.
+        n_missing: cases of which a file is not there.
+        n_refused: cases of which a file is unfit.
+        content: what `evaluation.json` holds.
+    """
+
+    n_evaluated: int
+    n_missing: int
+    n_refused: int
+    content: dict[str, Any]
+
+    @property
+    def exit_status(self) -> int:
+        """Returns 0 when every case was evaluated, 8 when some were, 65 when all were refused, 66 if all missing."""
+        if self.n_evaluated:
+            return 0 if self.n_missing + self.n_refused == 0 else ITEMS_REFUSED_STATUS
+        return InputRefused.exit_status if self.n_refused else NoInput.exit_status
+
+
+def evaluate_cases(
+    cases: Sequence[Case],
+    synthetic: Path,
+    output: Path,
+    *,
+    settings: Settings,
+    bundle: Path | None = None,
+    jobs: int = 1,
+    watch: Callable[[CaseResult], None] | None = None,
+) -> Outcome:
+    """Evaluates every case and writes `scores.tsv`, `evaluation.json` and `cases/<case>.json` into `output`.
+
+    Results of cases that were evaluated before from the same inputs and with the same options are taken over.
+
+    Args:
+        cases: the rows to evaluate, see `voxlate.cohort.cases`.
+        synthetic: folder with `<case>.nii.gz` and `<case>.json`.
+        output: folder, made when it is not there.
+        settings: see `Settings`.
+        bundle: model bundle, for the histogram match and the loss curves.
+        jobs: processes; each holds one case at a time.
+        watch: called with each result as it comes.
+
+    Raises:
+        NoInput: no case was given.
+        ModelInvalid: `BASELINES`.
+        TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
+    """
+    if not cases:
+        raise NoInput("NO_INPUT", "there is no case to evaluate; check the split")
+    match = None if bundle is None else read_histogram_match(bundle)
+    files = [CaseFiles.find(case, synthetic) for case in cases]
+    found: dict[str, CaseResult] = {}
+    for result in _results(files, settings, match, output / CASES, jobs=jobs):
+        found[result.case] = result.without_scores()
+        if watch is not None:
+            watch(result)
+    results = [found[case.case] for case in cases]
+    volumes = with_differences(_records(results, "volumes"))
+    table = _write_scores(output, results, volumes)
+    found_in_all = Findings(table, _records(results, "lesions"), volumes)
+    content = build_content(results, files, found_in_all, output, settings=settings, match=match, bundle=bundle)
+    write_json(output / EVALUATION, content)
+    counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
+    return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], content)
+
+
+def _results(
+    files: Sequence[CaseFiles], settings: Settings, match: HistogramMatch | None, folder: Path, *, jobs: int
+) -> Iterator[CaseResult]:
+    if jobs <= 1:
+        for one in files:
+            yield evaluate_case(one, settings, match, folder)
+        return
+    for variable in _THREAD_VARIABLES:  # read by the processes when they start: one thread each
+        os.environ.setdefault(variable, "1")
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(files)
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            running = {pool.submit(evaluate_case, one, settings, match, folder) for one in islice(waiting, 2 * jobs)}
+            while running:
+                done = next(as_completed(running))
+                running.remove(done)
+                running |= {pool.submit(evaluate_case, one, settings, match, folder) for one in islice(waiting, 1)}
+                yield done.result()
+    except BrokenProcessPool as error:
+        raise TemporaryFailure(
+            "KILLED", "a process was killed, perhaps out of memory; run it again with fewer jobs"
+        ) from error
+
+
+def _records(results: Sequence[CaseResult], name: str) -> list[dict[str, Any]]:
+    """Returns the records of all evaluated cases, each with its case and patient."""
+    return [
+        {"case": result.case, "patient": result.patient, **record}
+        for result in results
+        if result.state == EVALUATED
+        for record in result.content[name]
+    ]
+
+
+def _write_scores(output: Path, results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]]) -> ScoreTable:
+    """Writes `scores.tsv` case by case and returns its figures."""
+    table = ScoreTable()
+    with replacing(output / SCORES) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+        writer.writerow(Row._fields)
+        for row in _rows(results, volumes, output / CASES):
+            table.add(row)
+            writer.writerow([*row[:5], repr(row.value), *row[6:]])
+    return table
+
+
+def _rows(results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]], folder: Path) -> Iterator[Row]:
+    for result in results:
+        if result.state == EVALUATED:
+            yield from read_rows(result, folder)
+    for record in volumes:
+        protocol = tissue_protocol(record["segmenter"])["name"]
+        for metric, value, unit in tissue_scores(record):
+            place = (record["case"], record["patient"], record["method"], record["tissue"])
+            yield Row(*place, metric, value, unit, protocol, AS_WRITTEN)

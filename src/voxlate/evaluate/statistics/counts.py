@@ -1,0 +1,42 @@
+"""Counts of patients, lesions and answers: intervals of proportions and the comparison of paired answers."""
+
+from __future__ import annotations
+
+from scipy import stats
+
+from voxlate.errors import UsageError
+
+
+def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Returns the exact interval of a proportion (Clopper and Pearson 1934), never too narrow.
+
+    Raises:
+        UsageError: `COUNTS` when not 0 <= successes <= trials, trials at least 1.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise UsageError("COUNTS", f"{successes} of {trials} is not a proportion")
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
+    high = float(stats.beta.ppf(1 - tail, successes + 1, trials - successes)) if successes < trials else 1.0
+    return low, high
+
+
+def mcnemar(only_first: int, only_second: int, *, is_mid_p: bool = True) -> float:
+    """Returns the two-sided p that paired yes/no answers differ, from the two discordant counts.
+
+    Exact binomial; with `is_mid_p` the observed count weighs half (less conservative, Fagerland 2013).
+
+    Raises:
+        UsageError: `COUNTS` when a count is negative.
+    """
+    if min(only_first, only_second) < 0:
+        raise UsageError("COUNTS", f"discordant counts {only_first} and {only_second} cannot be negative")
+    discordant, least = only_first + only_second, min(only_first, only_second)
+    if discordant == 0:
+        return 1.0
+    p = min(1.0, 2 * float(stats.binom.cdf(least, discordant, 0.5)))
+    if not is_mid_p:
+        return p
+    if only_first == only_second:
+        return 1.0 - float(stats.binom.pmf(least, discordant, 0.5))
+    return p - float(stats.binom.pmf(least, discordant, 0.5))

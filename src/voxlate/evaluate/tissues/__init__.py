@@ -1,0 +1,31 @@
+"""Segmentation fidelity: does one measure the same tissues on a synthetic image as on the real one?"""
+
+from voxlate.evaluate.tissues.agreement import volume_agreement
+from voxlate.evaluate.tissues.classes import BRIGHT, TISSUES
+from voxlate.evaluate.tissues.clusters import segment_by_clusters
+from voxlate.evaluate.tissues.mixture import segment_by_mixture
+from voxlate.evaluate.tissues.overlap import dice, hd95
+from voxlate.evaluate.tissues.volumes import (
+    SEGMENTERS,
+    measure_tissues,
+    tissue_protocol,
+    tissue_scores,
+    volume_difference,
+    with_differences,
+)
+
+__all__ = [
+    "BRIGHT",
+    "SEGMENTERS",
+    "TISSUES",
+    "dice",
+    "hd95",
+    "measure_tissues",
+    "segment_by_clusters",
+    "segment_by_mixture",
+    "tissue_protocol",
+    "tissue_scores",
+    "volume_agreement",
+    "volume_difference",
+    "with_differences",
+]

@@ -1,0 +1,107 @@
+"""What is measured on the images: volumes of GM, WM and CSF, as Bottani 2024 compares them.
+
+With V the volume of a tissue in cm³, TIV = GM + WM + CSF, I the real target and J another image:
+
+    VD = (V_I − V_J) / TIV_I × mean TIV        AVD = |V_I − V_J| / TIV_I × mean TIV
+
+the mean TIV being that of the targets of all cases. VD below 0 means that J overestimates the tissue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from voxlate.evaluate.lesions.reference import noise_sd
+from voxlate.evaluate.tissues.classes import TISSUES, Labels
+from voxlate.evaluate.tissues.clusters import segment_by_clusters
+from voxlate.evaluate.tissues.mixture import segment_by_mixture
+from voxlate.evaluate.tissues.overlap import dice, hd95
+from voxlate.volume import Array, Mask
+
+Segmenter = Callable[..., Labels]
+
+SEGMENTERS: dict[str, Segmenter] = {"mixture": segment_by_mixture, "clusters": segment_by_clusters}
+"""At least two, as a difference that only one of them sees may be the segmenter's."""
+
+RESCANNED = "target_again"
+"""The target with its own noise drawn once more: differences below its are noise."""
+
+TARGET = "target"
+
+
+def measure_tissues(
+    images: dict[str, Array], target: Array, mask: Mask, *, spacing_mm: tuple[float, float, float], seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Yields one record per segmenter, tissue and image, against the target's own segmentation.
+
+    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`.
+
+    Raises:
+        InputRefused: `TOO_SMALL`, `CONSTANT`.
+    """
+    noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
+    compared = {**images, RESCANNED: np.where(mask, target + noise, target)}
+    for name, segment in SEGMENTERS.items():
+        real = segment(target, mask, spacing_mm=spacing_mm)
+        tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
+        for method, image in compared.items():
+            labels = segment(image, mask, spacing_mm=spacing_mm)
+            for tissue, number in TISSUES.items():
+                yield {
+                    "segmenter": name,
+                    "method": method,
+                    "tissue": tissue,
+                    "volume_cm3": volume_cm3(labels, tissue, spacing_mm),
+                    "target_cm3": volume_cm3(real, tissue, spacing_mm),
+                    "tiv_cm3": tiv,
+                    "dice": dice(labels == number, real == number),
+                    "hd95_mm": hd95(labels == number, real == number, spacing_mm=spacing_mm),
+                }
+
+
+def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
+    """Returns the volume of a tissue: its voxels times the volume of one."""
+    return int((labels == TISSUES[tissue]).sum()) * float(np.prod(spacing_mm)) / 1000
+
+
+def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, mean_tiv_cm3: float) -> float:
+    """Returns VD in cm³; its absolute value is AVD."""
+    return (target_cm3 - other_cm3) / tiv_cm3 * mean_tiv_cm3
+
+
+def with_differences(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the records of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean over cases."""
+    tiv = {(record["segmenter"], record["case"]): record["tiv_cm3"] for record in records}
+    means = {name: float(np.mean([value for (own, _), value in tiv.items() if own == name])) for name, _ in tiv}
+    result = []
+    for record in records:
+        mean = means[record["segmenter"]]
+        difference = volume_difference(
+            record["target_cm3"], record["volume_cm3"], tiv_cm3=record["tiv_cm3"], mean_tiv_cm3=mean
+        )
+        result.append({**record, "mean_tiv_cm3": mean, "vd_cm3": difference, "avd_cm3": abs(difference)})
+    return result
+
+
+def tissue_protocol(segmenter: str) -> dict[str, str]:
+    """Returns the name and the definition under which the figures of a segmenter stand in the tables."""
+    return {
+        "name": f"tissues_{segmenter}",
+        "definition": (
+            f"Tissues segmented by {segmenter} in the mask, in every image alike; volume = voxels x voxel volume; AVD "
+            "and VD = (target - image) / TIV of the target x mean TIV of all targets of this run, in cm3 (Bottani "
+            "2024), below 0 when the image overestimates; Dice and HD95 (the larger directed 95th percentile, mm) "
+            "against the target's own segmentation; target_again is the target with its noise drawn once more, the "
+            "floor below which a difference is noise; cases averaged to patients, patients to the mean."
+        ),
+    }
+
+
+def tissue_scores(record: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Yields metric, value and unit of a record of `with_differences`."""
+    for name, unit in (("avd", "cm3"), ("vd", "cm3"), ("dice", ""), ("hd95", "mm")):
+        value = record[name if name == "dice" else f"{name}_{unit}"]
+        yield name, float("nan") if value is None else value, unit

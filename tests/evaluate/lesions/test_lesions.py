@@ -1,0 +1,191 @@
+"""Lesions of known size, brightness and fate."""
+
+import numpy as np
+import pytest
+
+from voxlate.errors import InputRefused
+from voxlate.evaluate.lesions import (
+    describe_lesions,
+    enhancement,
+    find_structures,
+    measure_lesions,
+    summarize_lesions,
+)
+from voxlate.evaluate.lesions.components import components
+from voxlate.evaluate.lesions.reference import noise_sd
+from voxlate.evaluate.regions import lesion_regions, within
+
+SHAPE = (40, 42, 44)
+SPACING = (1.0, 1.0, 1.0)
+RANDOM = np.random.default_rng(0)
+MASK = np.zeros(SHAPE, dtype=bool)
+MASK[3:-3, 3:-3, 3:-3] = True
+
+
+def blob(centre, radius):
+    return np.linalg.norm(np.indices(SHAPE) - np.array(centre)[:, None, None, None], axis=0) <= radius
+
+
+BIG, SMALL = blob((20, 20, 20), 6), blob((30, 30, 30), 2)
+BRAIN = np.where(MASK, 1.0 + 0.1 * np.sin(np.indices(SHAPE).sum(axis=0) / 3.0), 0).astype(np.float32)
+
+
+def images(*, source=2.0, synthetic=1.0, target=1.0, where=BIG):
+    factors = {"source": source, "synthetic": synthetic, "target": target}
+    return {role: (BRAIN * np.where(where, factor, 1.0)).astype(np.float32) for role, factor in factors.items()}
+
+
+def normal(lesion=BIG):
+    return MASK & ~within(lesion, 5.0, SPACING)
+
+
+@pytest.mark.parametrize(("synthetic", "share"), [(2.0, 0.0), (1.5, 0.5), (1.0, 1.0), (0.5, 1.5)])
+def test_the_share_reached_runs_from_the_source_to_the_target(synthetic, share):
+    found = enhancement(images(synthetic=synthetic), BIG, normal())
+    assert found["share_reached"] == pytest.approx(share, abs=1e-6)
+
+
+def test_the_index_is_the_brightness_against_white_matter_whatever_the_gain():
+    shown = images()
+    plain = enhancement(shown, BIG, normal())
+    scaled = enhancement(
+        {"source": 7 * shown["source"], "synthetic": 3 * shown["synthetic"], "target": shown["target"]}, BIG, normal()
+    )
+    assert scaled == pytest.approx(plain, rel=1e-5)
+    assert plain["index_source"] / plain["index_target"] == pytest.approx(2.0, rel=1e-5)
+
+
+def test_no_share_is_told_where_nothing_changed():
+    assert enhancement(images(source=1.0), BIG, normal())["share_reached"] is None
+
+
+def test_a_vessel_bright_in_the_source_alone_is_not_taken_for_white_matter():
+    shown = images()
+    vessel = MASK & (np.arange(SHAPE[0]) < 6)[:, None, None]
+    shown["source"] = np.where(vessel, 4.0, shown["source"]).astype(np.float32)
+    before, after = (enhancement(s, BIG, normal()) for s in (images(), shown))
+    assert after["index_source"] == pytest.approx(before["index_source"], rel=0.05)
+
+
+def test_without_normal_tissue_there_is_no_reference():
+    with pytest.raises(InputRefused, match="NO_REFERENCE"):
+        enhancement(images(), BIG, np.zeros(SHAPE, dtype=bool))
+
+
+def test_lesions_are_measured_one_by_one_the_largest_first():
+    lesion = BIG | SMALL
+    records = measure_lesions(
+        images(where=lesion, synthetic=1.2), lesion, normal(lesion), voxel_mm3=1.0, data_range=2.0
+    )
+    assert [record["size"] for record in records] == [">10 mm", "<5 mm"]
+    assert records[0]["volume_mm3"] == BIG.sum()
+    assert records[0]["voxel"] == [20, 20, 20]
+    assert records[1]["mae_synthetic"] == pytest.approx(100 * 0.2 * BRAIN[SMALL].mean() / 2.0, rel=1e-5)
+    assert records[1]["mae_source"] == pytest.approx(5 * records[1]["mae_synthetic"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("synthetic", "is_kept"), [(1.6, True), (1.35, True), (1.25, False), (1.0, False)])
+def test_a_lesion_bright_before_contrast_must_survive_its_removal(synthetic, is_kept):
+    shown = images(source=1.8, synthetic=synthetic, target=1.6)
+    (record,) = measure_lesions(shown, BIG, normal(), voxel_mm3=1.0, data_range=2.0)
+    assert record["is_bright_in_target"]
+    assert record["is_kept"] is is_kept
+
+
+def test_components_of_voxels_that_share_a_corner_are_one():
+    mask = np.zeros((5, 5, 5), dtype=bool)
+    mask[1, 1, 1] = mask[2, 2, 2] = mask[4, 4, 0] = True
+    assert [part.volume_mm3 for part in components(mask, voxel_mm3=2.0)] == [4.0, 2.0]
+    assert [part.volume_mm3 for part in components(mask, voxel_mm3=2.0, least_mm3=3.0)] == [4.0]
+
+
+def test_a_ball_has_the_diameter_of_a_ball():
+    (part,) = components(blob((20, 20, 20), 8), voxel_mm3=1.0)
+    assert part.diameter_mm == pytest.approx(16, rel=0.03)
+
+
+def find(shown):
+    return find_structures(shown, MASK, spacing_mm=SPACING, data_range=2.0)
+
+
+def test_an_exact_image_has_neither_false_structures_nor_leftovers():
+    record, candidates = find(images())
+    assert record["false_structures_count"] == record["leftovers_count"] == record["false_enhancements_count"] == 0
+    assert len(candidates) == record["candidates_count"] == 1
+    assert candidates[0]["share_reached"] == pytest.approx(1.0, abs=0.1)
+    assert candidates[0]["voxel"] == pytest.approx([20, 20, 20], abs=1)
+
+
+def test_an_invented_bright_spot_is_a_false_enhancement():
+    shown = images(source=1.0)
+    shown["synthetic"] = (BRAIN * np.where(BIG, 1.6, 1.0)).astype(np.float32)
+    record, _ = find(shown)
+    assert record["false_structures_count"] == record["false_enhancements_count"] == 1
+    assert record["false_structures_mm3"] == pytest.approx(BIG.sum(), rel=0.3)
+    assert record["leftovers_count"] == 0
+
+
+def test_an_invented_dark_spot_is_a_false_structure_but_no_enhancement():
+    shown = images(source=1.0)
+    shown["synthetic"] = (BRAIN * np.where(BIG, 0.4, 1.0)).astype(np.float32)
+    record, _ = find(shown)
+    assert (record["false_structures_count"], record["false_enhancements_count"]) == (1, 0)
+
+
+def test_what_was_in_the_source_and_stayed_is_left_over_not_invented():
+    record, candidates = find(images(synthetic=2.0))
+    assert record["leftovers_count"] == 1
+    assert record["false_structures_count"] == 0
+    assert candidates[0]["share_reached"] == pytest.approx(0.0, abs=0.1)
+
+
+def test_specks_below_27_cubic_millimetres_are_not_structures():
+    shown = images(source=1.0, where=blob((20, 20, 20), 0.5), synthetic=9.0)
+    assert find(shown)[0]["false_structures_count"] == 0
+
+
+def test_noise_is_measured_through_structure():
+    noisy = BRAIN + RANDOM.normal(0, 0.05, SHAPE).astype(np.float32)
+    assert noise_sd(noisy, MASK) == pytest.approx(0.05, rel=0.05)
+    assert noise_sd(noisy + 5 * BIG, MASK) == pytest.approx(0.05, rel=0.1)
+
+
+def test_the_threshold_does_not_rise_with_a_worse_model():
+    shown = images()
+    worse = {**shown, "synthetic": shown["synthetic"] + RANDOM.normal(0, 0.5, SHAPE).astype(np.float32)}
+    assert find(worse)[0]["threshold"] == find(shown)[0]["threshold"]
+
+
+def test_the_regions_of_a_lesion_do_not_overlap_and_fill_the_mask():
+    labels = (BIG * 2 + blob((20, 20, 20), 3) * 2).astype(np.int32)
+    regions = lesion_regions(labels, MASK, spacing_mm=SPACING, enhancing_labels=(3, 4))
+    assert (regions["enhancing"] <= regions["lesion"]).all()
+    total = sum(regions[name].astype(int) for name in ("lesion", "lesion_rim", "normal_appearing"))
+    assert (total == MASK).all()
+    assert lesion_regions(np.zeros(SHAPE, dtype=np.int32), MASK, spacing_mm=SPACING, enhancing_labels=(3, 4)) == {}
+
+
+def described(case, patient, **options):
+    labels = (4 * BIG).astype(np.int32)
+    regions = lesion_regions(labels, MASK, spacing_mm=SPACING, enhancing_labels=(3, 4))
+    records = describe_lesions(images(**options), MASK, regions, spacing_mm=SPACING, data_range=2.0)
+    return [{"case": case, "patient": patient, **record} for record in records]
+
+
+def test_the_summary_averages_patients_and_names_the_worst_cases_by_rule():
+    records = (
+        described("a", "p", synthetic=1.5) + described("b", "p", synthetic=1.0) + described("c", "q", synthetic=1.75)
+    )
+    summary = summarize_lesions(records)
+    (row,) = [record for record in summary if record["kind"] == "by_size"]
+    assert (row["n_lesions"], row["n_patients"]) == (3, 2)
+    assert row["share_reached"] == pytest.approx((0.75 + 0.25) / 2, abs=1e-5)
+    worst = [record for record in summary if record.get("criterion") == "mae_synthetic"]
+    assert [(record["rank"], record["case"]) for record in worst] == [(1, "c"), (2, "a")]
+
+
+def test_a_case_without_reference_tissue_says_so():
+    lesion = {"lesion": MASK}
+    records = describe_lesions(images(), MASK, lesion, spacing_mm=SPACING, data_range=2.0)
+    assert records[-1]["kind"] == "no_reference"
+    assert "white matter" in records[-1]["reason"]

@@ -1,0 +1,196 @@
+"""Statistics against scipy, statsmodels and pingouin (tests/golden/statistics.json), closed forms and papers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from voxlate.errors import InputRefused, UsageError
+from voxlate.evaluate import statistics as st
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "statistics.json").read_text())
+FIRST, SECOND = np.array(GOLDEN["first"]), np.array(GOLDEN["second"])
+
+
+@pytest.mark.parametrize("name", ["paired_t", "wilcoxon", "sign_flip"])
+def test_paired_tests_equal_scipy(name):
+    result = getattr(st, name)(FIRST, SECOND)
+    assert [result.statistic, result.p] == pytest.approx(GOLDEN[name], rel=1e-12)
+
+
+def test_sampled_sign_flips_approach_the_exact_p_of_scipy():
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(0.5, 1, 16), np.zeros(16)
+    exact = stats.permutation_test(
+        (first, second), lambda x, y, axis: (x - y).mean(axis=axis), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert st.sign_flip(first, second).p == pytest.approx(exact, abs=4 * np.sqrt(exact / 10_000))
+
+
+def test_three_patients_can_never_reach_a_permutation_p_below_a_quarter():
+    assert st.sign_flip([5, 6, 7], [1, 1, 1]).p == 0.25
+
+
+@pytest.mark.parametrize("test", [st.paired_t, st.wilcoxon, st.sign_flip])
+def test_equal_samples_have_a_p_of_one(test):
+    assert test(FIRST, FIRST).p == 1.0
+
+
+def test_bca_interval_agrees_with_200000_resamples_of_scipy():
+    width = GOLDEN["bca"][1] - GOLDEN["bca"][0]
+    assert st.bca_interval(FIRST - SECOND) == pytest.approx(GOLDEN["bca"], abs=0.03 * width)
+
+
+def test_bca_interval_leans_towards_the_long_tail():
+    skewed = np.random.default_rng(1).lognormal(0, 1, 25)
+    low, high = st.bca_interval(skewed)
+    assert high - skewed.mean() > skewed.mean() - low
+
+
+def test_bca_interval_covers_the_mean_nearly_as_often_as_it_says():
+    rng = np.random.default_rng(7)
+    hits = [low <= 0 <= high for low, high in (st.bca_interval(rng.normal(0, 1, 30)) for _ in range(800))]
+    assert 0.90 <= np.mean(hits) <= 0.96  # scipy's covers 0.90 of the first 400 of these samples
+
+
+def test_a_constant_difference_has_an_interval_without_width():
+    assert st.bca_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("name", ["holm", "bonferroni"])
+def test_adjusted_p_values_equal_statsmodels(name):
+    assert getattr(st, name)(GOLDEN["p_values"]) == pytest.approx(GOLDEN[name])
+
+
+def test_tost_equals_pingouin_and_statsmodels():
+    result = st.tost(FIRST, SECOND, margin=GOLDEN["tost_margin"])
+    assert result.p == pytest.approx(GOLDEN["tost_pingouin"]) == pytest.approx(GOLDEN["tost_statsmodels"])
+
+
+@pytest.mark.parametrize("margin", [0.8, 1.4, 1.6, 3.0])
+def test_equivalence_is_shown_just_when_the_90_percent_interval_lies_within_the_margin(margin):
+    result = st.tost(FIRST, SECOND, margin=margin)
+    assert result.is_shown == (-margin < result.low and result.high < margin)
+
+
+def test_non_inferiority_equals_the_lower_half_of_statsmodels_tost():
+    result = st.non_inferiority(FIRST, SECOND, margin=2.0, better="higher")
+    assert result.p == pytest.approx(GOLDEN["non_inferiority"])
+
+
+def test_non_inferiority_of_a_lower_is_better_score_is_its_mirror():
+    mirrored = st.non_inferiority(-FIRST, -SECOND, margin=2.0, better="lower")
+    assert mirrored.p == pytest.approx(GOLDEN["non_inferiority"])
+
+
+def test_icc_equals_pingouin():
+    rows = {row["Type"]: row for row in GOLDEN["icc_table"]}
+    for own, form in zip(st.icc(np.column_stack([FIRST, SECOND])), ("ICC(A,1)", "ICC(C,1)"), strict=True):
+        assert own.value == pytest.approx(rows[form]["ICC"], abs=1e-9)
+        assert [round(own.low, 2), round(own.high, 2)] == rows[form]["CI95"]
+
+
+def test_concordance_is_one_only_on_the_line_of_identity():
+    assert st.concordance(FIRST, FIRST) == pytest.approx(1.0)
+    shift = 3.0
+    expected = 2 * FIRST.var() / (2 * FIRST.var() + shift**2)
+    assert st.concordance(FIRST, FIRST + shift) == pytest.approx(expected)
+
+
+def test_bland_altman_has_the_closed_form_of_its_limits():
+    result, d = st.bland_altman(FIRST, SECOND), FIRST - SECOND
+    assert result.bias == pytest.approx(d.mean())
+    assert (result.lower, result.upper) == pytest.approx(
+        (d.mean() - 1.96 * d.std(ddof=1), d.mean() + 1.96 * d.std(ddof=1)), rel=1e-4
+    )
+    assert result.bias_interval == pytest.approx(stats.t.interval(0.95, 11, d.mean(), stats.sem(d)))
+    assert result.lower_interval[0] < result.lower < result.lower_interval[1] < result.bias
+
+
+def test_bland_altman_finds_an_error_that_grows_with_the_size():
+    result = st.bland_altman(1.2 * FIRST, FIRST)
+    assert result.slope == pytest.approx(0.2 / 1.1)
+    assert result.slope_p < 1e-6
+
+
+def test_clopper_pearson_equals_statsmodels_and_the_published_forty_percent():
+    assert st.clopper_pearson(6, 15) == pytest.approx(GOLDEN["clopper_pearson_6_15"])
+    assert st.clopper_pearson(6, 15) == pytest.approx((0.163, 0.677), abs=5e-4)
+    assert st.clopper_pearson(0, 9) == pytest.approx(GOLDEN["clopper_pearson_0_9"])
+
+
+def test_exact_mcnemar_equals_statsmodels_and_mid_p_is_smaller():
+    exact = st.mcnemar(5, 12, is_mid_p=False)
+    assert exact == pytest.approx(GOLDEN["mcnemar_5_12"])
+    assert st.mcnemar(5, 12) == pytest.approx(exact - stats.binom.pmf(5, 17, 0.5))
+    assert st.mcnemar(0, 0) == 1.0
+
+
+def test_mixed_model_equals_statsmodels():
+    golden = GOLDEN["mixed"]
+    design = np.column_stack([np.ones(len(golden["values"])), golden["method"], golden["scanner"]])
+    fit = st.fit_mixed_model(golden["values"], design, golden["patients"])
+    assert fit.coefficients == pytest.approx(golden["coefficients"], abs=1e-5)
+    # statsmodels takes them from the Hessian of all parameters, we from the fixed effects alone, as lme4 does.
+    assert fit.standard_errors == pytest.approx(golden["standard_errors"], rel=1e-3)
+    assert fit.patient_variance == pytest.approx(golden["patient_variance"], rel=1e-3)
+    assert fit.residual_variance == pytest.approx(golden["residual_variance"], rel=1e-4)
+    assert fit.log_likelihood == pytest.approx(golden["log_likelihood"], abs=1e-6)
+
+
+def test_mixed_model_without_patient_variance_is_least_squares():
+    values = np.array([1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.2, 2.8])
+    design = np.column_stack([np.ones(8), np.tile([0, 1], 4)])
+    fit = st.fit_mixed_model(values, design, ["a", "a", "b", "b", "c", "c", "d", "d"])
+    assert fit.coefficients == pytest.approx(np.linalg.lstsq(design, values)[0])
+    assert fit.patient_variance == 0.0
+
+
+def test_published_significance_of_the_residual_network_needs_nearly_perfect_correlation():
+    # Bottani 2024, Table 1: PSNR of the cGAN Res-U-Net against the baseline, n = 26.
+    strongest, weakest = st.paired_t_bounds_from_summary(st.Summary(23.89, 4.30), st.Summary(23.03, 2.83), n=26)
+    assert strongest.statistic == pytest.approx(2.98, abs=0.01)
+    assert strongest.p == pytest.approx(0.0063, abs=1e-4)
+    assert weakest.p > 0.5
+
+
+def test_published_p_of_chen_implies_an_unpaired_test():
+    rho = st.implied_correlation(st.Summary(27.21, 1.18), st.Summary(28.24, 1.26), n=42, p=0.00037)
+    assert rho == pytest.approx(0.007, abs=0.002)
+    first, second = st.Summary(27.21, 1.18), st.Summary(28.24, 1.26)
+    assert st.paired_t_from_summary(first, second, n=42, correlation=rho).p == pytest.approx(0.00037)
+
+
+def test_the_independent_t_test_equals_scipy_and_warns_why_not():
+    with pytest.warns(UserWarning, match="paired tests over patients"):
+        result = st.independent_t(FIRST, SECOND)
+    assert [result.statistic, result.p] == pytest.approx(GOLDEN["independent_t"])
+
+
+def test_several_scans_of_a_patient_count_once():
+    assert st.by_patient([1.0, 3.0, 10.0], ["a", "a", "b"]) == {"a": 2.0, "b": 10.0}
+
+
+@pytest.mark.parametrize("test", [st.paired_t, st.wilcoxon, st.sign_flip, st.cohen_dz, st.bland_altman, st.concordance])
+def test_no_test_is_run_on_two_patients(test):
+    with pytest.raises(InputRefused, match="TOO_FEW_PATIENTS"):
+        test([1.0, 2.0], [2.0, 3.0])
+
+
+def test_effect_size_is_the_mean_difference_in_its_standard_deviations():
+    d = FIRST - SECOND
+    assert st.cohen_dz(FIRST, SECOND) == pytest.approx(d.mean() / d.std(ddof=1))
+
+
+def test_unequal_lengths_and_missing_values_are_refused():
+    with pytest.raises(InputRefused, match="LENGTHS"):
+        st.paired_t(FIRST, SECOND[:-1])
+    with pytest.raises(InputRefused, match="NON_FINITE"):
+        st.paired_t(FIRST, np.full(12, np.nan))
+
+
+def test_a_margin_of_zero_is_refused():
+    with pytest.raises(UsageError, match="MARGIN"):
+        st.tost(FIRST, SECOND, margin=0.0)
