@@ -99,5 +99,5 @@ def test_weights_add_losses_and_unknown_names_are_refused():
     assert both.item() == pytest.approx(
         2 * l1(synthetic, target, mask).item() + 0.5 * gradient(synthetic, target, mask).item()
     )
-    with pytest.raises(UsageError, match=r"LOSS_UNKNOWN .*gradient, l1, ssim"):
+    with pytest.raises(UsageError, match=r"LOSS_UNKNOWN .*gradient, l1, ms_ssim, .*, ssim_slices"):
         weighted_sum({"l2": 1.0})

@@ -1,99 +1,124 @@
 """One contract for every network."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from safetensors.torch import load, save
 
 from voxlate.errors import UsageError
-from voxlate.models import MODELS, build
+from voxlate.models import DISCRIMINATORS, FEATURES, GENERATORS, MODELS, build
 from voxlate.models.blocks import depth_to_space, space_to_depth
 
-SMALL = {"att_unet": {"width": 4}, "res_unet": {"width": 4}, "translator": {"width": 8, "depth": 2}}
-FACTOR = {"att_unet": 16, "res_unet": 32, "translator": 1}
-HAS_NO_EFFECT = {  # normalised away by the layer that follows
-    "att_unet": "bias",
-    "res_unet": "bias",
+
+@dataclass(frozen=True)
+class Entry:
+    """How a network is tried: arguments that make it small, sizes, and what is known to have no effect."""
+
+    arguments: dict[str, object]
+    size: tuple[int, ...]
+    unfit: tuple[int, ...]
+    fitting: str | None
+    has_no_effect: str = "nothing"  # normalised away by the layer that follows
+    starts_as_identity: bool = False
+
+
+ENTRIES = {
+    "att_unet": Entry({"width": 4}, (32, 16, 48), (33, 40, 64), r"\(48, 48, 64\)", "bias"),
+    "bottani_unet": Entry({"width": 4}, (32, 32, 64), (33, 40, 64), r"\(64, 64, 64\)", "bias"),
+    "drunet": Entry({"width": 4, "depth": 18}, (32, 96), (33, 40), r"\(64, 64\)"),
+    "hr_fcn": Entry({"width": 4, "resolutions": 3}, (8, 12, 3), (9, 12, 5), r"\(12, 12, 5\)", "bias"),
+    "res_unet": Entry({"width": 4}, (32, 32, 64), (33, 40, 64), r"\(64, 64, 64\)", "bias"),
+    "resnet_generator": Entry({"width": 4, "blocks": 1}, (12, 20), (13, 20), r"\(16, 20\)", "bias"),
+    "trans_unet": Entry(
+        {"width": 2, "depth": 1, "heads": 2, "token_grid": 2}, (8, 16, 24), (9, 16, 24), r"\(16, 16, 24\)", "bias"
+    ),
+    "translator": Entry({"width": 8, "depth": 2}, (9, 14, 11), (33, 10, 14), None, starts_as_identity=True),
+    "unet": Entry({"width": 4, "depth": 2}, (8, 12, 16), (9, 12, 16), r"\(12, 12, 16\)", "bias"),
+    "patch_discriminator": Entry({"width": 4}, (25, 33, 28), (24, 30, 30), "at least 25"),
 }
-names = pytest.mark.parametrize("name", sorted(MODELS))
+names = pytest.mark.parametrize("name", sorted(ENTRIES))
+generators = pytest.mark.parametrize("name", sorted(GENERATORS))
 
 
 def network(name: str, **more: object) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build(name, **SMALL[name], **more)
+    return build(name, **{**ENTRIES[name].arguments, **more})
+
+
+def image(name: str, batch: int = 1, channels: int | None = None) -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.rand(batch, channels or (2 if name in DISCRIMINATORS else 1), *ENTRIES[name].size)
 
 
 def test_every_network_is_under_contract():
-    assert set(SMALL) == set(FACTOR) == set(MODELS)
+    assert set(ENTRIES) | set(FEATURES) == set(MODELS)
+    assert not set(ENTRIES) & set(FEATURES)
 
 
-@names
+@generators
 def test_the_answer_has_the_size_of_the_source_and_the_channels_asked_for(name):
-    size = (32, 64, 96) if FACTOR[name] > 1 else (9, 14, 11)
-    answer = network(name, in_channels=3, out_channels=2)(torch.rand(2, 3, *size))
-    assert answer.shape == (2, 2, *size)
+    answer = network(name, in_channels=3, out_channels=2)(image(name, 2, 3))
+    assert answer.shape == (2, 2, *ENTRIES[name].size)
 
 
 @names
 def test_a_size_that_does_not_fit_is_refused_with_one_that_does(name):
-    x = torch.rand(1, 1, 33, 40, 64)
-    if FACTOR[name] == 1:
+    channels = 2 if name in DISCRIMINATORS else 1
+    x = torch.rand(1, channels, *ENTRIES[name].unfit)
+    if ENTRIES[name].fitting is None:
         assert network(name)(x).shape == x.shape
         return
-    fitting = {16: r"\(48, 48, 64\)", 32: r"\(64, 64, 64\)"}[FACTOR[name]]
-    with pytest.raises(UsageError, match=fitting):
+    with pytest.raises(UsageError, match=rf"SIZE .*{ENTRIES[name].fitting}"):
         network(name)(x)
 
 
 @names
 def test_the_gradient_reaches_every_weight(name):
     model = network(name)
-    if name == "translator":  # starts as the identity: its zero layers hide the others until they have moved
+    if ENTRIES[name].starts_as_identity:  # its zero layers hide the others until they have moved
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
-    model(torch.rand(1, 1, 32, 32, 64)).square().mean().backward()
+    model(image(name, 2)).square().mean().backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert [n for n in still if not n.endswith(HAS_NO_EFFECT.get(name, "nothing"))] == []
+    assert [n for n in still if not n.endswith(ENTRIES[name].has_no_effect)] == []
 
 
 @names
 def test_evaluation_is_deterministic(name):
-    model = network(name).eval()
-    x = torch.rand(1, 1, 32, 32, 64)
+    model, x = network(name).eval(), image(name)
     with torch.no_grad():
         assert torch.equal(model(x), model(x))
 
 
 @names
 def test_the_state_survives_safetensors(name):
-    model, other = network(name), build(name, **SMALL[name])
+    model, other = network(name), build(name, **ENTRIES[name].arguments)
     other.load_state_dict(load(save(model.state_dict())))
-    x = torch.rand(1, 1, 32, 32, 64)
     with torch.no_grad():
-        assert torch.equal(model.eval()(x), other.eval()(x))
+        assert torch.equal(model.eval()(image(name)), other.eval()(image(name)))
 
 
 @names
 def test_one_case_in_a_batch_does_not_depend_on_the_other(name):
-    model = network(name).eval()
-    x = torch.rand(2, 1, 32, 32, 64)
+    model, x = network(name).eval(), image(name, 2)
     with torch.no_grad():
         assert torch.allclose(model(x)[:1], model(x[:1]), atol=1e-3)
 
 
+@pytest.mark.slow
 @names
 def test_a_network_can_be_exported(name):
-    model = network(name).eval()
-    x = torch.rand(1, 1, 32, 32, 64)
+    model, x = network(name).eval(), image(name)
     program = torch.export.export(model, (x,))
     with torch.no_grad():
-        assert torch.allclose(program.module()(x), model(x), atol=1e-6)
+        assert torch.allclose(program.module()(x), model(x), atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("res_unet", 312_250_369), ("att_unet", 103_887_981)])
-def test_the_published_networks_have_the_published_size(name, parameters):
-    with torch.device("meta"):
-        model = build(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+@pytest.mark.parametrize("name", ["bottani_unet", "drunet", "hr_fcn", "resnet_generator", "trans_unet", "unet"])
+def test_a_tensor_of_other_dimensions_is_refused(name):
+    with pytest.raises(UsageError, match="DIMENSIONS"):
+        network(name)(torch.rand(1, 1, *ENTRIES[name].size, 8) if name == "drunet" else torch.rand(1, 1, 32))
 
 
 def test_batch_normalisation_has_the_same_parameters_as_instance_normalisation():
@@ -106,7 +131,7 @@ def test_batch_normalisation_has_the_same_parameters_as_instance_normalisation()
 def test_att_unet_in_training_mode_with_one_image_is_the_same_under_both_normalisations():
     instance, batch = (network("att_unet", normalisation=n) for n in ("instance", "batch"))
     batch.load_state_dict(instance.state_dict(), strict=False)
-    x = torch.rand(1, 1, 32, 32, 64)
+    x = torch.rand(1, 1, 32, 16, 16)
     assert torch.allclose(instance(x), batch(x), atol=1e-4)
 
 
@@ -153,7 +178,7 @@ def test_space_to_depth_moves_each_voxel_and_is_undone():
 
 
 def test_an_unknown_network_and_an_unknown_argument_are_refused_with_a_name():
-    with pytest.raises(UsageError, match=r"MODEL_UNKNOWN .*att_unet, res_unet, translator"):
+    with pytest.raises(UsageError, match=r"MODEL_UNKNOWN .*att_unet, .*translator"):
         build("unet42")
     with pytest.raises(UsageError, match=r"MODEL_ARGUMENT .*depht"):
         build("translator", depht=3)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from voxlate.errors import UsageError
+from voxlate.losses.precision import full_precision
+from voxlate.losses.windows import VOLUME_AXES, WINDOW, core, similarity_maps
 
-_SIGMA, _RADIUS = 1.5, 5
+_LEAST_SIMILARITY = 0.01
 
 
 def ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5) -> Tensor:
@@ -19,33 +20,51 @@ def ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.
     Args:
         synthetic: (B, C, D, H, W), every size at least 11.
         target: the same shape.
-        mask: (B, 1, D, H, W), 0 outside; inside, the weight of each voxel.
+        mask: (B, 1, D, H, W), 1 inside and 0 outside.
         data_range: L of the constants (0.01 L)^2 and (0.03 L)^2; 1.5 suits relative units.
 
     Raises:
         UsageError: `SIZE` when an axis is shorter than 11.
     """
-    if min(target.shape[2:]) < 2 * _RADIUS + 1:
+    return _mean_dissimilarity(synthetic, target, mask, data_range, axes=VOLUME_AXES)
+
+
+def ssim_slices(
+    synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5, slice_axis: int = 2
+) -> Tensor:
+    """Returns the same with windows of 11 x 11 voxels within each slice, as Chen et al. 2023.
+
+    Args:
+        synthetic: (B, C, D, H, W); the size across slices may be anything.
+        target: the same shape.
+        mask: (B, 1, D, H, W), 1 inside and 0 outside.
+        data_range: as in `ssim`.
+        slice_axis: spatial axis that runs across slices; the last one of a RAS+ array runs across axial slices.
+
+    Raises:
+        UsageError: `SIZE` when an axis within the slice is shorter than 11.
+    """
+    axes = tuple(axis for axis in VOLUME_AXES if axis != 2 + slice_axis)
+    return _mean_dissimilarity(synthetic, target, mask, data_range, axes=axes)
+
+
+def negative_log_ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5) -> Tensor:
+    """Returns minus the logarithm of the mean structural similarity; 0 for an empty mask.
+
+    Below a similarity of 0.01, where the logarithm would run away or not exist, its tangent goes on, so that the
+    worst image still has a gradient. Arguments and errors as in `ssim`; SpineC2M weighs it by 0.05.
+    """
+    similarity = 1 - ssim(synthetic, target, mask, data_range)
+    floored = similarity.clamp(min=_LEAST_SIMILARITY)
+    return (floored - similarity) / _LEAST_SIMILARITY - torch.log(floored)
+
+
+def _mean_dissimilarity(
+    synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float, *, axes: tuple[int, ...]
+) -> Tensor:
+    if min(target.shape[axis] for axis in axes) < WINDOW:
         raise UsageError("SIZE", f"ssim needs at least 11 voxels along each axis, not {tuple(target.shape[2:])}")
-    synthetic, target = synthetic.float(), target.float()
-    stacked = torch.cat([synthetic, target, synthetic**2, target**2, synthetic * target], dim=1)
-    mean_s, mean_t, square_s, square_t, product = _smooth(stacked).chunk(5, dim=1)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    covariance = product - mean_s * mean_t
-    spread = square_s - mean_s**2 + square_t - mean_t**2
-    similarity = (2 * mean_s * mean_t + c1) * (2 * covariance + c2)
-    similarity = similarity / ((mean_s**2 + mean_t**2 + c1) * (spread + c2))
-    core = slice(_RADIUS, -_RADIUS)
-    inner = mask[:, :, core, core, core].expand_as(similarity)
-    return ((1 - similarity) * inner).sum() / inner.sum().clamp(min=1)
-
-
-def _smooth(x: Tensor) -> Tensor:
-    distance = torch.arange(-_RADIUS, _RADIUS + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-0.5 * (distance / _SIGMA) ** 2)
-    kernel = kernel / kernel.sum()
-    b, c = x.shape[:2]
-    x = x.reshape(b * c, 1, *x.shape[2:])
-    for shape in ((-1, 1, 1), (1, -1, 1), (1, 1, -1)):
-        x = F.conv3d(x, kernel.reshape(1, 1, *shape))
-    return x.reshape(b, c, *x.shape[2:])
+    with full_precision(synthetic):
+        luminance, structure = similarity_maps(synthetic.float(), target.float(), data_range, axes=axes)
+        inner = core(mask, axes).expand_as(structure)
+        return ((1 - luminance * structure) * inner).sum() / inner.sum().clamp(min=1)

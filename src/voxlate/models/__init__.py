@@ -1,4 +1,4 @@
-"""Networks, one per file. A new one is a file and a line in `MODELS`; the contract tests then run on it."""
+"""Networks, one per file. A new one is a file and a line in a table here; the contract tests then run on it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,41 @@ from torch import nn
 
 from voxlate.errors import UsageError
 from voxlate.models.att_unet import AttUNet
+from voxlate.models.bottani_unet import BottaniUNet
+from voxlate.models.drunet import DRUNet
+from voxlate.models.hr_fcn import HRFCN
+from voxlate.models.patch_discriminator import PatchDiscriminator
 from voxlate.models.res_unet import ResUNet
+from voxlate.models.resnet_generator import ResNetGenerator
+from voxlate.models.trans_unet import TransUNet
 from voxlate.models.translator import Translator
+from voxlate.models.unet import UNet
+from voxlate.models.vgg import vgg16, vgg19
 
-__all__ = ["MODELS", "build"]
+__all__ = ["DISCRIMINATORS", "FEATURES", "GENERATORS", "MODELS", "build"]
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
+Table = dict[str, Callable[..., nn.Module]]
+
+GENERATORS: Table = {
     "att_unet": AttUNet,
+    "bottani_unet": BottaniUNet,
+    "drunet": DRUNet,
+    "hr_fcn": HRFCN,
     "res_unet": ResUNet,
+    "resnet_generator": ResNetGenerator,
+    "trans_unet": TransUNet,
     "translator": Translator,
+    "unet": UNet,
 }
+"""From a source to a synthetic image of the same size."""
+
+DISCRIMINATORS: Table = {"patch_discriminator": PatchDiscriminator}
+"""From an image and its condition, joined, to logits."""
+
+FEATURES: Table = {"vgg16": vgg16, "vgg19": vgg19}
+"""From an image to a list of frozen tensors that losses compare."""
+
+MODELS: Table = {**GENERATORS, **DISCRIMINATORS, **FEATURES}
 
 
 def build(name: str, **arguments: Any) -> nn.Module:

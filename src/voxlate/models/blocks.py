@@ -9,16 +9,22 @@ from torch.nn import functional as F
 from voxlate.errors import UsageError
 
 
-def require_multiple(x: Tensor, factor: int, *, network: str) -> None:
+def require_multiple(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
     """Refuses spatial sizes that a network cannot halve often enough.
+
+    Args:
+        x: (B, C, ...).
+        factor: what sizes must be multiples of, along every axis or along each.
+        network: its name, for the message.
 
     Raises:
         UsageError: `SIZE`, with the sizes that would work.
     """
     sizes = tuple(x.shape[2:])
-    if all(n % factor == 0 for n in sizes):
+    factors = (factor,) * len(sizes) if isinstance(factor, int) else factor
+    if all(n % f == 0 for n, f in zip(sizes, factors, strict=True)):
         return
-    fitting = tuple(-(-n // factor) * factor for n in sizes)
+    fitting = tuple(-(-n // f) * f for n, f in zip(sizes, factors, strict=True))
     raise UsageError("SIZE", f"{network} takes sizes that are multiples of {factor}; {sizes} would fit as {fitting}")
 
 

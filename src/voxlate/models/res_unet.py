@@ -57,7 +57,9 @@ class ResUNet(nn.Module):
         """Maps (B, in_channels, D, H, W), sizes multiples of 32, to (B, out_channels, D, H, W)."""
         require_multiple(x, 2**LEVELS, network="res_unet")
         if x.shape[2:].numel() == (2**LEVELS) ** 3:
-            raise UsageError("SIZE", "res_unet normalises over at least two voxels at its lowest level; 32, 32, 64 would fit")
+            raise UsageError(
+                "SIZE", "res_unet normalises over at least two voxels at its lowest level; 32, 32, 64 would fit"
+            )
         skips = []
         for level, down in enumerate(self.downs):
             before = down(x)

@@ -1,0 +1,143 @@
+"""Deep residual U-Net of Li et al., QIMS 2022 (CT to T1 and T2): a ResNet that encodes, its mirror image decodes.
+
+No code was released; this follows the text and its Table 1. Where they leave room:
+
+- The text says that the input channels of an up block are half of its output; the table says the reverse, as here.
+- The table gives the last up block 64 channels, so the tensor of the first down block, at half resolution, is not
+  joined to it. That last block is nearest upsampling and a 1 x 1 convolution; the others are mirrored residual blocks,
+  the first of each stage preceded by nearest upsampling with a 1 x 1 convolution as its shortcut.
+- The published encoder was trained on ImageNet, so one channel is repeated three times and standardised with the mean
+  and the deviation of ImageNet: `imagenet_input=True` and `load_encoder`. No weights come with voxlate; by default the
+  network takes the source as it is.
+- With "sigmoid and binary cross-entropy" targets lie in [0, 1]: `final_activation="sigmoid"`. The text standardises
+  the targets as well, which contradicts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.errors import UsageError
+from voxlate.models.blocks import require_multiple
+from voxlate.models.imagenet import standardise
+from voxlate.models.layers import layers_of, require_choice, require_several
+from voxlate.models.resnet_blocks import EXPANSION, mirrored_stage, stage
+from voxlate.models.weights import load_weights
+
+COUNTS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+FACTOR = 32
+
+
+@dataclass(frozen=True)
+class Design:
+    """What can be chosen besides the channels.
+
+    Attributes:
+        depth: layers of the ResNet: 18, 34, 50, 101 or 152; the paper compares 34, 50 and 101.
+        imagenet_input: see the module's docstring; takes one contrast, whose white is 1 and whose black is 0.
+        final_activation: behind the last layer.
+    """
+
+    depth: int = 50
+    imagenet_input: bool = False
+    final_activation: Literal["none", "sigmoid"] = "none"
+
+    def __post_init__(self) -> None:
+        require_choice("depth", self.depth, tuple(COUNTS))
+        require_choice("final_activation", self.final_activation, ("none", "sigmoid"))
+
+
+class Encoder(nn.Module):
+    """A ResNet without its classifier; parameters are named as in torchvision.
+
+    21,284,672, 23,508,032 and 42,500,160 parameters at depth 34, 50 and 101, width 64, three channels in.
+    """
+
+    def __init__(self, in_channels: int, width: int, depth: int) -> None:
+        super().__init__()
+        is_bottleneck = depth >= 50
+        self.widths = [width * (EXPANSION if is_bottleneck else 1) * 2**level for level in range(4)]
+        first, second, third, fourth = COUNTS[depth]
+        a, b, c, d = self.widths
+        self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = stage(width, a, first, is_bottleneck=is_bottleneck)
+        self.layer2 = stage(a, b, second, is_bottleneck=is_bottleneck, stride=2)
+        self.layer3 = stage(b, c, third, is_bottleneck=is_bottleneck, stride=2)
+        self.layer4 = stage(c, d, fourth, is_bottleneck=is_bottleneck, stride=2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Maps (B, in_channels, H, W) to the tensors at a quarter, an eighth, a 16th and a 32nd of the size."""
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        tensors = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            tensors.append(x)
+        return tensors
+
+
+class DRUNet(nn.Module):
+    """A ResNet, its mirror image with as many blocks in reverse, three joints by concatenation.
+
+    Args:
+        in_channels: contrasts that go in.
+        out_channels: contrasts that come out.
+        width: channels of the first layer; the published network has 64.
+        **design: fields of `Design`.
+
+    Raises:
+        UsageError: `MODEL_ARGUMENT` when `imagenet_input` meets more than one contrast.
+    """
+
+    def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
+        super().__init__()
+        self.design = choices = Design(**design)
+        if choices.imagenet_input and in_channels != 1:
+            raise UsageError("MODEL_ARGUMENT", f"imagenet_input repeats one contrast, there are {in_channels}")
+        self.encoder = Encoder(3 if choices.imagenet_input else in_channels, width, choices.depth)
+        a, b, c, d = self.encoder.widths
+        first, second, third, fourth = COUNTS[choices.depth]
+        is_bottleneck = choices.depth >= 50
+        self.center = mirrored_stage(d, c, fourth, is_bottleneck=is_bottleneck)
+        self.ups = nn.ModuleList(
+            [
+                mirrored_stage(2 * c, b, third, is_bottleneck=is_bottleneck),
+                mirrored_stage(2 * b, a, second, is_bottleneck=is_bottleneck),
+                mirrored_stage(2 * a, width, first, is_bottleneck=is_bottleneck),
+            ]
+        )
+        self.head = nn.Conv2d(width, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, in_channels, H, W), sizes multiples of 32, to (B, out_channels, H, W).
+
+        Raises:
+            UsageError: `SIZE` for sizes that do not fit, `DIMENSIONS`.
+        """
+        layers_of(2).require_dimensions(x, network="drunet")
+        require_multiple(x, FACTOR, network="drunet")
+        require_several(x, FACTOR, network="drunet")
+        skips = self.encoder(standardise(x) if self.design.imagenet_input else x)
+        x = self.center(skips.pop())
+        for up in self.ups:
+            x = up(torch.cat([x, skips.pop()], dim=1))
+        x = self.head(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return torch.sigmoid(x) if self.design.final_activation == "sigmoid" else x
+
+    def load_encoder(self, path: Path, *, sha256: str) -> None:
+        """Loads a ResNet of the same depth, saved under torchvision's names; its classifier is left out.
+
+        Args:
+            path: a safetensors file.
+            sha256: what the file must hash to.
+
+        Raises:
+            NoInput, ModelInvalid: see `voxlate.models.weights.load_weights`.
+        """
+        load_weights(self.encoder, path, sha256=sha256)

@@ -1,0 +1,54 @@
+"""One layer of a transformer that normalises before it attends (Dosovitskiy et al., ICLR 2021)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.errors import UsageError
+
+EXPANSION = 8
+
+
+class TransformerLayer(nn.Module):
+    """Dense attention between all tokens, then two linear layers with GELU; each is added to what came in.
+
+    Args:
+        channels: of each token.
+        heads: attention heads.
+        dropout: share of activations, and of attention weights, dropped while training.
+
+    Raises:
+        UsageError: `MODEL_ARGUMENT` when the channels cannot be shared out among the heads.
+    """
+
+    def __init__(self, channels: int, heads: int, *, dropout: float) -> None:
+        super().__init__()
+        if channels % heads:
+            raise UsageError("MODEL_ARGUMENT", f"{channels} channels of a token are not a multiple of {heads} heads")
+        self.heads, self.dropout = heads, dropout
+        self.attention_norm = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels, bias=False)
+        self.project = nn.Linear(channels, channels)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, EXPANSION * channels),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(EXPANSION * channels, channels),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Maps (B, N, channels) to the same shape."""
+        tokens = tokens + F.dropout(self._attend(self.attention_norm(tokens)), self.dropout, self.training)
+        result: Tensor = tokens + self.feed_forward(tokens)
+        return result
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        b, n, channels = tokens.shape
+        packed = self.query_key_value(tokens).reshape(b, n, 3, self.heads, channels // self.heads)
+        query, key, value = packed.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout if self.training else 0.0)
+        projected: Tensor = self.project(mixed.transpose(1, 2).reshape(b, n, channels))
+        return projected

@@ -1,0 +1,135 @@
+"""U-Net (Ronneberger et al., MICCAI 2015) in two and three dimensions: the baseline of Chen et al. and of Li et al.
+
+Where paper and code differ, and what chooses:
+
+- Chen's 2D baseline has four convolutions at each level, dropout of 0.5 at the lowest and a ReLU behind the last
+  layer: `dimensions=2, convolutions=4, dropout=0.5, normalisation="none", final_activation="relu"`.
+- Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`) and multiplies
+  its output by T1 (`ratio`), so that where T1 is zero T1ce must be zero; the text says neither. The released file
+  does not run: its non-local block is not defined and is not built here. It also leaves the slice axis alone in the
+  fourth pooling; here every pooling halves every axis.
+- Li's baseline upsamples by transposed convolutions, which leave a checkerboard; `upsampling="nearest"` does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.errors import UsageError
+from voxlate.models.blocks import require_multiple
+from voxlate.models.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_several
+
+
+@dataclass(frozen=True)
+class Design:
+    """What can be chosen besides the channels.
+
+    Attributes:
+        depth: how often the resolution is halved.
+        convolutions: at each level, on both ways.
+        dimensions: 2 for slices, 3 for volumes.
+        normalisation: behind each convolution.
+        upsampling: transposed convolutions, or nearest upsampling and a convolution.
+        dropout: share of channels dropped at the lowest level while training.
+        final_activation: behind the last layer.
+        factored: replace each cubic convolution by one within the slice (the last axis runs across) and one across.
+        ratio: multiply the output by the first contrast of the source.
+    """
+
+    depth: int = 4
+    convolutions: int = 2
+    dimensions: Dimensions = 3
+    normalisation: Normalisation = "instance"
+    upsampling: Literal["transposed", "nearest"] = "nearest"
+    dropout: float = 0.0
+    final_activation: Literal["none", "relu", "sigmoid"] = "none"
+    factored: bool = False
+    ratio: bool = False
+
+    def __post_init__(self) -> None:
+        require_choice("upsampling", self.upsampling, ("transposed", "nearest"))
+        require_choice("final_activation", self.final_activation, ("none", "relu", "sigmoid"))
+        if self.factored and self.dimensions == 2:
+            raise UsageError("MODEL_ARGUMENT", "factored convolutions need dimensions=3")
+
+
+class UNet(nn.Module):
+    """An encoder and a decoder whose levels are joined by concatenation.
+
+    Args:
+        in_channels: contrasts that go in.
+        out_channels: contrasts that come out.
+        width: channels of the first level, twice as many at each lower one; the published networks have 64.
+        **design: fields of `Design`.
+    """
+
+    def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
+        super().__init__()
+        self.design = choices = Design(**design)
+        self.layers = layers = layers_of(choices.dimensions)
+        widths = [width * 2**level for level in range(choices.depth + 1)]
+        self.encoders = nn.ModuleList(_level(i, o, layers, choices) for i, o in pairwise([in_channels, *widths]))
+        self.pool = layers.max_pool(2)
+        self.dropout = layers.dropout(choices.dropout)
+        pairs = list(pairwise(reversed(widths)))
+        self.ups = nn.ModuleList(_enlarge(lower, upper, layers, choices) for lower, upper in pairs)
+        self.decoders = nn.ModuleList(_level(2 * upper, upper, layers, choices) for _, upper in pairs)
+        self.head = layers.convolution(width, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, in_channels, ...), sizes multiples of 2^depth, to (B, out_channels, ...).
+
+        Raises:
+            UsageError: `SIZE` for sizes that do not fit, `DIMENSIONS`.
+        """
+        factor = 2**self.design.depth
+        self.layers.require_dimensions(x, network="unet")
+        require_multiple(x, factor, network="unet")
+        if self.design.normalisation != "none":
+            require_several(x, factor, network="unet")
+        source, skips = x, []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(self.pool(x) if level else x)
+            skips.append(x)
+        x = self.dropout(skips.pop())
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            x = decoder(torch.cat([skips.pop(), up(x)], dim=1))
+        x = _activate(self.head(x), self.design.final_activation)
+        return source[:, :1] * x if self.design.ratio else x
+
+
+def _activate(x: Tensor, kind: str) -> Tensor:
+    if kind == "relu":
+        return F.relu(x)
+    return torch.sigmoid(x) if kind == "sigmoid" else x
+
+
+def _level(in_channels: int, out_channels: int, layers: Layers, design: Design) -> nn.Sequential:
+    widths = [in_channels] + [out_channels] * design.convolutions
+    return nn.Sequential(*[step for i, o in pairwise(widths) for step in _convolve(i, o, layers, design)])
+
+
+def _convolve(in_channels: int, out_channels: int, layers: Layers, design: Design) -> list[nn.Module]:
+    if not design.factored:
+        return [*_step(in_channels, out_channels, (3,) * layers.dimensions, layers, kind=design.normalisation)]
+    within = _step(in_channels, out_channels, (3, 3, 1), layers, kind=design.normalisation)
+    return [*within, *_step(out_channels, out_channels, (1, 1, 3), layers, kind=design.normalisation)]
+
+
+def _step(
+    in_channels: int, out_channels: int, kernel: tuple[int, ...], layers: Layers, *, kind: Normalisation
+) -> list[nn.Module]:
+    convolution = layers.convolution(in_channels, out_channels, kernel, padding=tuple(n // 2 for n in kernel))
+    return [convolution, layers.normalise(out_channels, kind), nn.ReLU()]
+
+
+def _enlarge(lower: int, upper: int, layers: Layers, design: Design) -> nn.Module:
+    if design.upsampling == "transposed":
+        return layers.transposed(lower, upper, 2, stride=2)
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), layers.convolution(lower, upper, 1))
