@@ -17,11 +17,12 @@ from voxlate import __version__
 from voxlate.errors import VoxlateError
 
 VERBS = {
-    "simulate": "Make a data set of simulated patients.",
+    "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
     "train": "Train a network by a recipe.",
     "translate": "Translate scans with a trained bundle.",
     "evaluate": "Measure synthetic images against real ones.",
-    "report": "Write an evaluation as a page.",
+    "report": "Write one self-contained HTML page from EVALUATION, a folder made by `voxlate evaluate`.",
+    "readers": "Blinded reader studies: can experts tell, and does it matter?",
 }
 """Every verb and its first line of help, here so that `voxlate --help` imports none of them."""
 

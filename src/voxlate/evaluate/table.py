@@ -24,6 +24,8 @@ OPPONENTS = ("source", "histogram_match")
 """What the synthetic image is tested against; the blurred target is made from the answer, so it is no rival."""
 
 ALPHA = 0.05
+PRIMARY_REGION = "mask"
+PRIMARY_METRICS = ("mae", "psnr", "ssim")
 
 
 class Row(NamedTuple):
@@ -79,7 +81,7 @@ class Comparison:
 
     Attributes:
         ci_low: lower end of the 95 % BCa bootstrap interval of the mean difference, over patients.
-        p_adjusted: `p_permutation` after Holm, over all `comparisons` of this protocol and intensity.
+        p_adjusted: `p_permutation` after Holm, over the `comparisons` of its family; see `is_primary`.
         effect_size: mean difference in standard deviations of the difference (Cohen's d_z).
         note: why there is no test, or what to know of it; empty otherwise.
     """
@@ -129,7 +131,7 @@ class ScoreTable:
     def compare(self) -> list[Comparison]:
         """Returns the tests of the synthetic image against each opponent, adjusted for their number.
 
-        The family of an adjustment is all tests of one protocol and one intensity. With fewer than three
+        A family is the primary or the other tests of one protocol and one intensity. With fewer than three
         patients no test is run and the note says so.
         """
         tests = [
@@ -139,6 +141,14 @@ class ScoreTable:
             if OURS in methods and other in methods
         ]
         return _adjusted(tests)
+
+
+def is_primary(region: str, metric: str) -> bool:
+    """Tells whether a test belongs to the few that were chosen beforehand: MAE, PSNR and SSIM in the whole mask.
+
+    Adjusting these few for dozens of exploratory tests as well would leave small studies unable to show anything.
+    """
+    return region == PRIMARY_REGION and metric in PRIMARY_METRICS
 
 
 def to_json(rows: Sequence[SummaryRow] | Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -200,10 +210,10 @@ def _power_note(n: int) -> str:
 
 
 def _adjusted(tests: Sequence[Comparison]) -> list[Comparison]:
-    families: dict[tuple[str, str], list[int]] = defaultdict(list)
+    families: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for index, test in enumerate(tests):
         if test.p_permutation is not None:
-            families[test.protocol, test.intensity].append(index)
+            families[test.protocol, test.intensity, is_primary(test.region, test.metric)].append(index)
     result = list(tests)
     for members in families.values():
         p_adjusted = holm([result[index].p_permutation or 0.0 for index in members])

@@ -61,11 +61,13 @@ def _block(
 
 
 def _mark_note(tests: Sequence[Comparison]) -> str:
-    compared = max((test.comparisons for test in tests), default=0)
-    if not compared:
+    sizes = sorted({test.comparisons for test in tests} - {0})
+    if not sizes:
         return "No test was run."
     differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
-    adjusted = f"adjusted for {words.count(compared, 'comparison')}"
+    adjusted = f"adjusted for {words.count(sizes[0], 'comparison')}"
+    if len(sizes) > 1:
+        adjusted += f" (MAE, PSNR and SSIM in the mask, chosen beforehand; the others for {sizes[-1]})"
     return f"{differs}, {adjusted}; the sign says nothing about the direction, the means do."
 
 

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxlate.evaluate.baselines import fit_histogram_match, histogram_match_to_json
 from voxlate.train.data import PreparedCase
 from voxlate.train.recipe import InferenceSettings
 from voxlate.windows import translate_windows
-
-_KNOTS = 257
 
 
 def mean_error(
@@ -52,13 +51,5 @@ def level_mapping(cases: Sequence[PreparedCase]) -> dict[str, Any]:
 
 
 def quantile_functions(cases: Sequence[PreparedCase]) -> dict[str, Any]:
-    """Returns the mean quantile functions of sources and targets in the brain, in relative units."""
-    probabilities = np.linspace(0, 1, _KNOTS)
-    source = np.mean([np.quantile(case.source[case.mask], probabilities) for case in cases], axis=0)
-    target = np.mean([np.quantile(case.target[case.mask], probabilities) for case in cases], axis=0)
-    return {
-        "probabilities": probabilities.tolist(),
-        "source_quantiles": source.tolist(),
-        "target_quantiles": target.tolist(),
-        "n_cases": len(cases),
-    }
+    """Returns what the histogram-matched baseline needs of the training pairs, in relative units."""
+    return histogram_match_to_json(fit_histogram_match((case.source, case.target, case.mask) for case in cases))

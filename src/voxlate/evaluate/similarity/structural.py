@@ -94,7 +94,7 @@ def ssim_map(image: Image, target: Image, *, data_range: float, window: Window =
     """
     _require(image, target, None, data_range)
     window.require_fit(image.shape)
-    luminance, structure = _components(image, target, data_range, window)
+    luminance, structure = _components(image, target, data_range, window, level=_level(target, None))
     return luminance * structure
 
 
@@ -116,7 +116,7 @@ def ssim(
         values = ssim_map(image, target, data_range=data_range, window=window)[window.interior(image.ndim)]
     else:
         box = box_of(mask, window.radius)
-        luminance, structure = _components(image[box], target[box], data_range, window)
+        luminance, structure = _components(image[box], target[box], data_range, window, level=_level(target, mask))
         values = (luminance * structure)[mask[box]]
     return float(values.mean(dtype=np.float64))
 
@@ -181,7 +181,7 @@ def ms_ssim(
 
 
 def _mean_at_scale(image: Image, target: Image, mask: Mask | None, data_range: float, *, is_coarsest: bool) -> float:
-    luminance, structure = _components(image, target, data_range, GAUSSIAN)
+    luminance, structure = _components(image, target, data_range, GAUSSIAN, level=_level(target, mask))
     values = luminance * structure if is_coarsest else structure
     chosen = values[GAUSSIAN.interior(values.ndim) if mask is None else mask]
     if chosen.size == 0:
@@ -202,22 +202,26 @@ def _require(image: Image, target: Image, mask: Mask | None, data_range: float) 
     require_range(data_range)
 
 
-def _components(image: Image, target: Image, data_range: float, window: Window) -> tuple[Image, Image]:
+def _level(target: Image, mask: Mask | None) -> float:
+    return float((target if mask is None else target[mask]).mean(dtype=np.float64))
+
+
+def _components(image: Image, target: Image, data_range: float, window: Window, *, level: float) -> tuple[Image, Image]:
     """Returns luminance and contrast-structure, whose product is the SSIM.
 
-    Both images are shifted by one number first, so that variances of small differences on a high level
-    survive single precision; four filterings suffice, as only the sum of both variances is needed.
+    Both images are shifted by `level` first, so that variances of small differences on a high level survive
+    single precision; four filterings suffice, as only the sum of both variances is needed.
     """
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     dtype = np.promote_types(np.result_type(image, target), np.float32)
-    level = dtype.type(target.mean(dtype=np.float64))
-    x, y = image.astype(dtype) - level, target.astype(dtype) - level
+    shift = dtype.type(level)
+    x, y = image.astype(dtype) - shift, target.astype(dtype) - shift
     mean_x, mean_y = window.mean(x), window.mean(y)
     product, squares = window.mean(x * y), window.mean(x * x + y * y)
     factor = dtype.type(window.covariance_factor(x.ndim))
     structure = 2 * factor * (product - mean_x * mean_y) + dtype.type(c2)
     structure /= factor * (squares - mean_x * mean_x - mean_y * mean_y) + dtype.type(c2)
-    mean_x += level
-    mean_y += level
+    mean_x += shift
+    mean_y += shift
     luminance = (2 * mean_x * mean_y + dtype.type(c1)) / (mean_x * mean_x + mean_y * mean_y + dtype.type(c1))
     return luminance, structure

@@ -1,0 +1,75 @@
+"""`voxlate simulate`: a data set of simulated patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+
+
+@click.command()
+@click.argument("out", type=PATH)
+@click.option("--subjects", "-n", default=10, show_default=True, help="How many patients.")
+@click.option("--sessions", default=1, show_default=True, help="Visits of each patient.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option(
+    "--task",
+    type=click.Choice(["t1ce_t1", "virtual_contrast", "ct_to_mr", "spine"]),
+    default="t1ce_t1",
+    show_default=True,
+    help="Which images each patient has.",
+)
+@click.option("--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="2 mm or 1 mm.")
+@click.option(
+    "--scanner",
+    type=click.Choice(list("ABCDEF")),
+    help="One for all; else drawn among A, B, C and E. D and F are kept to test on.",
+)
+@click.option("--quality-mix", default="good=1", show_default=True, help="Shares of good, medium, low and improper.")
+@click.option("--missing", default=0.0, show_default=True, help="Share of the images after the first that are lost.")
+@click.option("--dose", default=0.1, show_default=True, help="Gadolinium in mmol/kg; 0 makes T1ce a second T1w.")
+@click.option("--lesions", help="Give every patient this: glioma, metastases, plaques … or none; else drawn.")
+@click.option("--same-acquisition", is_flag=True, help="T1ce repeats the noise, pose and scale of T1w.")
+@click.option("--dicom", is_flag=True, help="Write each image as a DICOM series too (needs pydicom).")
+@click.option("--jobs", "-j", default=1, show_default=True, help="Processes.")
+@no_progress
+def simulate(
+    out: Path,
+    subjects: int,
+    sessions: int,
+    seed: int,
+    task: str,
+    size: str,
+    scanner: str | None,
+    quality_mix: str,
+    missing: float,
+    dose: float,
+    lesions: str | None,
+    same_acquisition: bool,
+    dicom: bool,
+    jobs: int,
+    no_progress: bool,
+) -> None:
+    """Write simulated patients to OUT as BIDS, with the truth about each.
+
+    A run that was stopped is taken up again by the same command. Nothing simulated is a claim about real scans.
+    """
+    from voxlate.simulate.dataset import Plan, write_dataset
+    from voxlate.simulate.quality import parse_mix
+    from voxlate.simulate.subject import Options
+
+    options = Options(
+        dose_mmol_kg=dose,
+        is_same_acquisition=same_acquisition,
+        lesions=lesions,
+        quality_mix=parse_mix(quality_mix),
+        missing_share=missing,
+    )
+    plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
+    with progress_bar(off=no_progress) as bar:
+        count = bar.add_task("patients", total=subjects)
+        for _ in write_dataset(out, plan, jobs=jobs):
+            bar.advance(count)
+    click.echo(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")
