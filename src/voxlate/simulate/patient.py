@@ -1,0 +1,105 @@
+"""A patient: what is drawn once and shared by all images, before any voxel is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from voxlate.simulate.anatomy import HeadFactors, build_head, draw_head_factors
+from voxlate.simulate.canvas import Painted
+from voxlate.simulate.contrast_agent import AGENTS, Agent, plasma_concentration_mm
+from voxlate.simulate.lesion_shapes import paint_lesion
+from voxlate.simulate.lesions import Lesion, draw_lesions
+from voxlate.simulate.noise import smooth_field
+from voxlate.simulate.render import Body, Substance
+from voxlate.simulate.scanners import Scanner
+from voxlate.simulate.streams import generator, seed_sequence
+from voxlate.simulate.tissues import Tissue
+from voxlate.volume import Array
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was given and when the image was taken."""
+
+    agent: Agent
+    dose_mmol_kg: float
+    delay_min: float
+
+    @property
+    def plasma_mm(self) -> float:
+        """Returns the concentration in plasma in mM when the image is taken."""
+        return float(plasma_concentration_mm(self.delay_min, self.dose_mmol_kg))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient in front of one scanner."""
+
+    scanner: Scanner
+    head: HeadFactors
+    lesions: list[Lesion]
+    tissues: Mapping[str, Tissue]
+    injection: Injection
+    inflow: float
+
+    def factors(self) -> dict[str, Any]:
+        """Returns all that was drawn, ready for JSON."""
+        return {
+            "scanner": self.scanner.name,
+            "field_tesla": self.scanner.field_tesla,
+            "sequence": type(self.scanner.t1w).__name__,
+            "t1w_timing": asdict(self.scanner.t1w),
+            "head": asdict(self.head),
+            "agent": self.injection.agent.name,
+            "dose_mmol_kg": self.injection.dose_mmol_kg,
+            "delay_min": self.injection.delay_min,
+            "plasma_mm": self.injection.plasma_mm,
+            "inflow": self.inflow,
+            "tissues": {name: tissue_values(tissue) for name, tissue in self.tissues.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What may be asked of a patient: the agent's name, its dose, and a key of `SCENES` for lesions or none."""
+
+    agent: str
+    dose_mmol_kg: float
+    lesions: str | None
+
+
+def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked: Asked) -> Patient:
+    """Returns the patient of a data set's subject; only the injection differs between sessions."""
+    tissue_rng = generator(seed, subject, "tissues")
+    at_field = scanner.tissues()
+    tissues = {name: at_field[name].jittered(tissue_rng) for name in sorted(at_field)}
+    rng = generator(seed, subject, f"session-{session}", "injection")
+    injection = Injection(AGENTS[asked.agent], asked.dose_mmol_kg, float(rng.uniform(4, 10)))
+    inflow = float(rng.uniform(1.0, 1.3))
+    found = draw_lesions(generator(seed, subject, "lesions"), at_field, asked.lesions)
+    head = draw_head_factors(generator(seed, subject, "head"))
+    return Patient(scanner, head, found, tissues, injection, inflow)
+
+
+def build_patient(patient: Patient, seed: int, subject: int, spacing_mm: float) -> tuple[Painted, Body]:
+    """Returns the painted head of a patient and what it is made of."""
+    head = build_head(patient.head, spacing_mm, seed_sequence(seed, subject, "anatomy"))
+    substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
+    for lesion in patient.lesions:
+        paint_lesion(head.canvas, head.frame, lesion, head.inside, generator(seed, subject, "outline", lesion.name))
+        substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
+    rng = generator(seed, subject, "texture")
+    textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
+    return head, Body(head.canvas, substances, patient.injection.agent, textures, patient.inflow)
+
+
+def _substance(tissue: Tissue, injection: Injection) -> Substance:
+    return Substance(tissue, tissue.uptake * injection.plasma_mm)
+
+
+def tissue_values(tissue: Tissue) -> dict[str, float]:
+    """Returns a tissue's numbers, ready for JSON."""
+    names = ("t1_ms", "t2_ms", "t2_star_ms", "proton_density", "adc_um2_ms", "hounsfield", "uptake")
+    return {name: round(float(getattr(tissue, name)), 5) for name in names}

@@ -1,0 +1,97 @@
+"""Image quality as Bottani et al. 2024 grade it: contrast, motion and noise, each 0 (good), 1 or 2 (bad).
+
+One grade of 2 makes an image of low quality, else one grade of 1 makes it medium; all zero is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxlate.errors import UsageError
+
+TIERS = ("good", "medium", "low")
+IMPROPER = ("t2_weighted", "localiser", "cut")
+"""Images filed as T1w that are none a study can use: another contrast, a few thick slices, half a head."""
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Grades of one image, each 0, 1 or 2, or why it is not a proper T1w at all (one of `IMPROPER`).
+
+    Raises:
+        UsageError: `GRADE` for any other value.
+    """
+
+    contrast: int = 0
+    motion: int = 0
+    noise: int = 0
+    improper: str = ""
+
+    def __post_init__(self) -> None:
+        for name, grade in (("contrast", self.contrast), ("motion", self.motion), ("noise", self.noise)):
+            if grade not in (0, 1, 2):
+                raise UsageError("GRADE", f"the grade of {name} is {grade}; it must be 0, 1 or 2")
+        if self.improper and self.improper not in IMPROPER:
+            raise UsageError("GRADE", f"{self.improper!r} is not one of {', '.join(IMPROPER)}")
+
+    @property
+    def tier(self) -> str:
+        """Returns `good`, `medium`, `low` or `improper`."""
+        return "improper" if self.improper else TIERS[max(self.contrast, self.motion, self.noise)]
+
+
+NOISE_PERCENT = ((1.5, 3.0), (5.0, 7.0), (9.0, 13.0))
+"""Range of the noise's deviation, per cent of the reference tissue, by grade."""
+FLIP_ERROR = ((1.0, 1.0), (0.40, 0.60), (0.15, 0.28))
+"""Range of the flip angle over the one asked for by grade of contrast: a low one loses T1 weighting."""
+MOTION_SEGMENTS = ((0, 0), (3, 6), (6, 10))
+MOTION_SHIFT_MM = (0.0, 0.8, 3.0)
+MOTION_TURN_DEG = (0.0, 0.8, 2.5)
+
+
+def parse_mix(text: str) -> dict[str, float]:
+    """Returns the shares of a mix such as `good=0.6,medium=0.3,low=0.1`; they need not sum to one.
+
+    Raises:
+        UsageError: `QUALITY_MIX` for an unknown tier, a negative share or no share at all.
+    """
+    shares: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, value = item.partition("=")
+        try:
+            shares[name.strip()] = float(value)
+        except ValueError:
+            raise UsageError("QUALITY_MIX", f"{item!r} is not of the form tier=share, such as good=0.7") from None
+    return checked_mix(shares)
+
+
+def checked_mix(shares: Mapping[str, float]) -> dict[str, float]:
+    """Returns shares scaled to sum to one.
+
+    Raises:
+        UsageError: `QUALITY_MIX`.
+    """
+    unknown = [name for name in shares if name not in (*TIERS, "improper")]
+    total = sum(shares.values())
+    if unknown or total <= 0 or not all(np.isfinite(share) and share >= 0 for share in shares.values()):
+        raise UsageError(
+            "QUALITY_MIX",
+            f"shares must be of {', '.join(TIERS)} or improper, none negative, one positive: {dict(shares)}",
+        )
+    return {name: share / total for name, share in shares.items()}
+
+
+def draw_grades(shares: Mapping[str, float], rng: np.random.Generator) -> Grades:
+    """Returns grades whose tier follows the shares; which of the three is bad is even."""
+    mix = checked_mix(shares)
+    drawn = str(rng.choice(list(mix), p=list(mix.values())))
+    why = str(rng.choice(IMPROPER))
+    if drawn == "improper":
+        return Grades(improper=why)
+    tier = TIERS.index(drawn)
+    grades = [int(grade) for grade in rng.integers(0, tier + 1, 3)]
+    grades[int(rng.integers(0, 3))] = tier
+    return Grades(contrast=grades[0], motion=grades[1], noise=grades[2])

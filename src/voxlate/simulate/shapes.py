@@ -1,0 +1,64 @@
+"""Signed distances in millimetres: negative inside, zero on the surface, positive outside.
+
+Each takes places as three arrays that broadcast together and returns float32. The distance of an ellipsoid is the
+first-order one, |p/r| (|p/r| - 1) / |p/r²|, exact on the surface to first order, which is where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from voxlate.volume import Array
+
+Places = tuple[Array, Array, Array]
+Point = tuple[float, float, float]
+
+
+def ellipsoid(places: Places, centre: Point, radii: Point) -> Array:
+    """Returns the distance to an ellipsoid whose axes lie along the coordinates."""
+    x, y, z = (place - np.float32(at) for place, at in zip(places, centre, strict=True))
+    a, b, c = (np.float32(1 / r) for r in radii)
+    near = np.sqrt((x * a) ** 2 + (y * b) ** 2 + (z * c) ** 2)
+    slope = np.sqrt((x * a * a) ** 2 + (y * b * b) ** 2 + (z * c * c) ** 2)
+    inner = np.float32(-min(radii))
+    return np.asarray(np.where(near < 0.05, inner, near * (near - 1) / np.maximum(slope, 1e-6)), dtype=np.float32)
+
+
+def tube(places: Places, path: Sequence[Point], radii: Sequence[float]) -> Array:
+    """Returns the distance to a chain of segments whose radius changes linearly from point to point."""
+    nearest: Array | None = None
+    for start, end, r0, r1 in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
+        segment = _segment(places, start, end, (r0, r1))
+        nearest = segment if nearest is None else np.minimum(nearest, segment)
+    if nearest is None:
+        raise ValueError("a tube needs two points")
+    return nearest
+
+
+def smooth_union(first: Array, second: Array, blend_mm: float) -> Array:
+    """Returns the union of two shapes, with a fillet of about `blend_mm` where they meet."""
+    overlap = np.maximum(np.float32(blend_mm) - np.abs(first - second), 0)
+    return np.asarray(np.minimum(first, second) - overlap * overlap * np.float32(0.25 / blend_mm), dtype=np.float32)
+
+
+def smooth_cut(first: Array, second: Array, blend_mm: float) -> Array:
+    """Returns the part common to two shapes, with a rounded edge."""
+    return -smooth_union(-first, -second, blend_mm)
+
+
+def coverage(distance: Array, voxel_mm: float) -> Array:
+    """Returns the part of each voxel inside a shape: exact for a flat surface that faces a voxel."""
+    return np.asarray(np.clip(np.float32(0.5) - distance * np.float32(1 / voxel_mm), 0, 1), dtype=np.float32)
+
+
+def _segment(places: Places, start: Point, end: Point, radii: tuple[float, float]) -> Array:
+    along = np.subtract(end, start)
+    length = max(float(along @ along), 1e-9)
+    x, y, z = (place - np.float32(at) for place, at in zip(places, start, strict=True))
+    a, b, c = (np.float32(value / length) for value in along)
+    share = np.clip(x * a + y * b + z * c, 0, 1)
+    u, v, w = (np.float32(value) for value in along)
+    distance = np.sqrt((x - share * u) ** 2 + (y - share * v) ** 2 + (z - share * w) ** 2)
+    return np.asarray(distance - (np.float32(radii[0]) + share * np.float32(radii[1] - radii[0])), dtype=np.float32)
