@@ -55,6 +55,21 @@ def cases(name: str) -> str:
     return "\n".join(lines)
 
 
+def enhancement(name: str) -> str:
+    lines = ["| case | before (source) | synthetic | real target | change reached |", "|---|---|---|---|---|"]
+    for row in result("real_pairs")[name]["lesions"]:
+        if row["kind"] == "enhancement":
+            figures = [f"{row[f'index_{role}']:.2f}" for role in ("source", "synthetic", "target")]
+            lines.append(f"| {row['case']} | {' | '.join(figures)} | {100 * row['share_reached']:.0f} % |")
+    return "\n".join(lines)
+
+
+def training() -> str:
+    content = result("real_pairs")
+    spent = [f"{name} {content[name]['training_seconds'] / 60:.0f} min" for name in ("t1ce_to_t1", "t1_to_t1ce")]
+    return f"Training took {' and '.join(spent)} on {machine(content)} while other jobs ran."
+
+
 def speed() -> str:
     content = result("translate")
     shape = " x ".join(map(str, content["shape"]))
@@ -70,6 +85,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "t1ce_to_t1_cases": lambda: cases("t1ce_to_t1"),
     "t1_to_t1ce": lambda: quality("t1_to_t1ce", "as_written"),
     "t1_to_t1ce_cases": lambda: cases("t1_to_t1ce"),
+    "t1ce_to_t1_enhancement": lambda: enhancement("t1ce_to_t1"),
+    "t1_to_t1ce_enhancement": lambda: enhancement("t1_to_t1ce"),
+    "training": training,
     "speed": speed,
 }
 
