@@ -1,0 +1,128 @@
+"""`voxlate readers`: create, serve, link, analyse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+
+database = click.option(
+    "--database", metavar="URL", help="postgresql://…, for several sites.  [answers.sqlite in the study]"
+)
+
+
+@click.group()
+def readers() -> None:
+    """Blinded reader studies: can experts tell, and does it matter?"""
+
+
+@readers.command()
+@click.argument("study", type=PATH)
+@click.argument("output", type=PATH)
+@no_progress
+def create(study: Path, output: Path, no_progress: bool) -> None:
+    """Make a study folder: encode the images, allocate them, test for leaks, freeze it all.
+
+    STUDY is a YAML file; docs/readers.md describes it. OUTPUT must not exist or be empty.
+    """
+    from voxlate.readers.package import create_package, load_package
+
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("encoding cases", total=None)
+        leaks = create_package(study, output, watch=lambda _: bar.advance(task))
+    package = load_package(output, is_verified=False)
+    trials = len(next(iter(package.trials.values())))
+    tested = ", ".join(leak.feature for leak in leaks)
+    click.echo(f"{output.name}: {len(package.trials)} readers, {trials} trials each; nothing found in {tested}")
+    click.echo(
+        f"protocol {package.protocol_hash}: write it down, it proves that nothing changed after the first answer"
+    )
+
+
+@readers.command()
+@click.argument("folder", type=PATH)
+@database
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--name", "names", multiple=True, help="Host name readers use, with its port unless 443.")
+@click.option("--certificate", type=PATH, help="PEM file for TLS.")
+@click.option("--certificate-key", type=PATH, help="Its private key.")
+@click.option("--allow-network", is_flag=True, help="Listen beyond this computer; needs TLS and --name.")
+@click.option("--links", "links_file", type=PATH, help="Write the links there instead of printing them.")
+def serve(
+    folder: Path,
+    database: str | None,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    certificate: Path | None,
+    certificate_key: Path | None,
+    allow_network: bool,
+    links_file: Path | None,
+) -> None:
+    """Open a study to its readers, by a personal link each that works once.
+
+    Who is signed in stays so when the server is started again.
+    """
+    from voxlate.readers.serving import Address
+    from voxlate.readers.serving import serve as run
+
+    address = Address(
+        host=host,
+        port=port,
+        public_names=names,
+        certificate=certificate,
+        certificate_key=certificate_key,
+        is_network_allowed=allow_network,
+    )
+    run(folder, address, database_url=database, announce=lambda links: _announce(links, links_file))
+
+
+@readers.command()
+@click.argument("folder", type=PATH)
+@click.argument("reader")
+@database
+@click.option("--origin", default="http://127.0.0.1:8765", show_default=True, help="Where the study is served.")
+def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
+    """Print a new personal link for one READER, also while the study is served."""
+    from voxlate.readers.databases import open_database
+    from voxlate.readers.package import load_package
+    from voxlate.readers.serving import links
+    from voxlate.readers.store import Store
+
+    package = load_package(folder, is_verified=False)
+    store = Store(open_database(folder, database), package.protocol_hash)
+    try:
+        _announce(links(package, store, origin, (reader,)), None)
+    finally:
+        store.close()
+
+
+@readers.command()
+@click.argument("folder", type=PATH)
+@database
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the report, the tables and the exports.")
+@click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate: do metrics and readers agree?")
+@click.option("--metric", default="mae", show_default=True, help="Which metric of it.")
+def analyse(folder: Path, database: str | None, output: Path, scores: Path | None, metric: str) -> None:
+    """Read all answers, test what was fixed beforehand, write report.html, analysis.json and the exports."""
+    from voxlate.readers.analysis import analyse_study
+
+    lines = analyse_study(folder, output, database_url=database, scores=scores, metric=metric)
+    for line in lines:
+        click.echo(line)
+
+
+def _announce(links: Mapping[str, str], file: Path | None) -> None:
+    lines = "".join(f"{reader}\t{address}\n" for reader, address in links.items())
+    if file is None:
+        click.echo(lines, nl=False)
+        return
+    from voxlate.io.atomic import write_text
+
+    write_text(file, lines)
+    file.chmod(0o600)
+    click.echo(f"{len(links)} links in {file.name}; each works once")

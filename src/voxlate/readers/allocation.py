@@ -1,0 +1,139 @@
+"""Who sees what, in which order: drawn from the seed, balanced, and frozen before the first answer.
+
+Each design is read in passes; a pass holds each case once. Designs of one image have two passes, one version of
+each case in the first and the other in the second, so that
+
+- in every pass half of a reader's cases are real (to one case);
+- of two neighbouring readers each sees the version first that the other sees second;
+- two showings of one case are at least `washout.trials` trials apart, over all designs.
+
+Repeats form a last pass over some of the cases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from voxlate.errors import UsageError
+from voxlate.readers.study import PAIRED_KINDS, Design, Study
+
+Version = Literal["real", "synthetic"]
+OTHER: dict[Version, Version] = {"real": "synthetic", "synthetic": "real"}
+
+
+class Item(NamedTuple):
+    """One showing of a case.
+
+    Attributes:
+        shown: the versions from left to right; one for designs of one image.
+    """
+
+    design: str
+    case: str
+    shown: tuple[Version, ...]
+    session: int
+    is_repeat: bool
+
+
+class _Pass(NamedTuple):
+    """Showings of which `taken` are read, each case at most once."""
+
+    items: list[Item]
+    taken: int
+    session: int
+
+
+def allocate(study: Study, cases: Sequence[str]) -> dict[str, list[Item]]:
+    """Returns each reader's showings in order.
+
+    Raises:
+        UsageError: `WASHOUT` when the versions cannot be so far apart, `REPEATS` when more are asked for than
+            there are.
+    """
+    _require_possible(study, cases)
+    return {reader.id: _for_reader(study, cases, number) for number, reader in enumerate(study.readers)}
+
+
+def _require_possible(study: Study, cases: Sequence[str]) -> None:
+    if study.washout.trials > len(cases):
+        raise UsageError(
+            "WASHOUT",
+            f"{study.washout.trials} trials between versions of a case need as many cases; there are {len(cases)}",
+        )
+    for design in study.designs:
+        if design.repeats > len(cases):
+            raise UsageError("REPEATS", f"design {design.name}: {design.repeats} repeats of {len(cases)} cases")
+
+
+def _for_reader(study: Study, cases: Sequence[str], number: int) -> list[Item]:
+    generator = _generator(study.seed, "order", study.readers[number].id)
+    blocks = [_passes(study, design, cases, number) for design in _block_order(study, number)]
+    last_seen: dict[str, int] = {}
+    order: list[Item] = []
+    for session in range(study.washout.sessions):
+        for block in blocks:
+            for reading in block:
+                if reading.session == session:
+                    _place(reading, order, last_seen, gap=study.washout.trials, generator=generator)
+    return order
+
+
+def _block_order(study: Study, number: int) -> list[Design]:
+    designs = list(study.designs)
+    turn = number % len(designs) if study.block_order == "rotate" else 0
+    return designs[turn:] + designs[:turn]
+
+
+def _passes(study: Study, design: Design, cases: Sequence[str], number: int) -> list[_Pass]:
+    last = study.washout.sessions - 1
+    first = _first_versions(study, design, cases, number)
+    if design.kind in PAIRED_KINDS:
+        items = [Item(design.name, case, (v, OTHER[v]), 0, is_repeat=False) for case, v in first.items()]
+        passes = [_Pass(items, len(items), 0)]
+    else:
+        items = [Item(design.name, case, (v,), 0, is_repeat=False) for case, v in first.items()]
+        second = [item._replace(shown=(OTHER[item.shown[0]],), session=last) for item in items]
+        passes = [_Pass(items, len(items), 0), _Pass(second, len(second), last)]
+    repeated = [item._replace(session=last, is_repeat=True) for item in items]
+    return [*passes, _Pass(repeated, design.repeats, last)]
+
+
+def _first_versions(study: Study, design: Design, cases: Sequence[str], number: int) -> dict[str, Version]:
+    """Returns which version comes first (or left): half of the cases each, reversed for every second reader."""
+    pair = number // 2
+    shuffled = _generator(study.seed, "versions", design.name, str(pair)).permutation(len(cases))
+    starts: tuple[Version, Version] = ("real", "synthetic") if number % 2 == 0 else ("synthetic", "real")
+    return {cases[at]: starts[place % 2] for place, at in enumerate(shuffled)}
+
+
+def _place(
+    reading: _Pass, order: list[Item], last_seen: dict[str, int], *, gap: int, generator: np.random.Generator
+) -> None:
+    """Appends the showings of a pass in a random order that keeps `gap`.
+
+    Some case is always far enough back: of n cases at most gap − 1 were shown in the last gap − 1 trials, and
+    each trial frees one more. Repeats take in turn what was real and what was synthetic, where there is a choice.
+    """
+    waiting = list(reading.items)
+    shown: Counter[Version] = Counter()
+    for _ in range(reading.taken):
+        free = [item for item in waiting if len(order) - last_seen.get(item.case, -gap) >= gap]
+        if reading.taken < len(reading.items):
+            least = min(shown[item.shown[0]] for item in free)
+            free = [item for item in free if shown[item.shown[0]] == least]
+        item = free[int(generator.integers(len(free)))]
+        shown[item.shown[0]] += 1
+        waiting.remove(item)
+        last_seen[item.case] = len(order)
+        order.append(item)
+
+
+def _generator(seed: int, *words: str) -> np.random.Generator:
+    digest = hmac.new(str(seed).encode(), "\0".join(words).encode(), hashlib.sha256).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))

@@ -1,0 +1,136 @@
+"""Tables for other programs: long CSV, iMRMC (FDA) and MRMCaov (R)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from voxlate.readers.analysis.records import Record, names
+from voxlate.readers.study import Study
+
+COLUMNS = (
+    "reader",
+    "group",
+    "experience_years",
+    "design",
+    "case",
+    "left",
+    "right",
+    "session",
+    "position",
+    "is_repeat",
+    "is_second",
+    "item",
+    "value",
+    "viewed_s",
+    "revision",
+    "time_utc",
+    "comment",
+    "protocol_sha256",
+)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def cell(value: Any) -> Any:
+    """Returns text that no spreadsheet takes for a formula: an apostrophe stands before what could start one."""
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA_STARTS):
+        return "'" + value
+    return value
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Returns CSV with every text made harmless."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return stream.getvalue()
+
+
+def long_table(records: Sequence[Record], study: Study, protocol_hash: str) -> str:
+    """Returns one line per answered item."""
+    readers = {reader.id: reader for reader in study.readers}
+    rows = []
+    for record in records:
+        reader = readers[record.reader]
+        left, right = (*record.shown, "")[:2]
+        for item, value in _items(record):
+            rows.append(
+                (
+                    record.reader,
+                    reader.group,
+                    reader.experience_years,
+                    record.design,
+                    record.case,
+                    left,
+                    right,
+                    record.session,
+                    record.position,
+                    int(record.is_repeat),
+                    int(record.is_second),
+                    item,
+                    value,
+                    record.viewed_s,
+                    record.revision,
+                    record.time_utc,
+                    record.comment,
+                    protocol_hash,
+                )
+            )
+    return csv_text(COLUMNS, rows)
+
+
+def imrmc(records: Sequence[Record], title: str) -> str:
+    """Returns confidences in the iMRMC format: truth 1 is synthetic; case and reader numbers as in `codebook`."""
+    readers, cases = names(records)
+    images = [(case, version) for version in ("real", "synthetic") for case in cases]
+    number = {image: at for at, image in enumerate(images, start=1)}
+    lines = [f"{title}: real or synthetic, truth 1 = synthetic", ""]
+    lines += [f"N0: {len(cases)}", f"N1: {len(cases)}", f"NR: {len(readers)}", "NM: 1", "", "BEGIN DATA:"]
+    lines += [f"-1,{number[image]},0,{int(image[1] == 'synthetic')}" for image in images]
+    lines += [
+        f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{r.answer['confidence']}"
+        for r in records
+        if not r.is_repeat
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def mrmcaov(records: Sequence[Record]) -> str:
+    """Returns confidences for R: `mrmc(empirical_auc(truth, rating), treatment, reader, case, data)`."""
+    rows = [
+        (r.reader, "synthesis", f"{r.case}/{r.version}", int(r.version == "synthetic"), r.answer["confidence"])
+        for r in records
+        if not r.is_repeat
+    ]
+    return csv_text(("reader", "treatment", "case", "truth", "rating"), rows)
+
+
+def codebook(records: Sequence[Record]) -> str:
+    """Returns which numbers stand for which readers and images in the iMRMC file."""
+    readers, cases = names(records)
+    rows: list[tuple[str, int, str, str]] = [("reader", at, reader, "") for at, reader in enumerate(readers, start=1)]
+    images = [(case, version) for version in ("real", "synthetic") for case in cases]
+    rows += [("image", at, case, version) for at, (case, version) in enumerate(images, start=1)]
+    return csv_text(("what", "number", "name", "version"), rows)
+
+
+def _items(record: Record) -> list[tuple[str, Any]]:
+    answer = record.answer
+    match answer["kind"]:
+        case "real_or_synthetic":
+            return [("confidence", answer["confidence"])]
+        case "forced_choice":
+            return [("synthetic_side", answer["side"])]
+        case "similarity":
+            return [(name, "not assessable" if score is None else score) for name, score in answer["scores"].items()]
+        case "quality":
+            return list(answer["grades"].items())
+    marks = [(f"mark {at}", _mark(mark)) for at, mark in enumerate(answer["marks"], start=1)]
+    return marks or [("no lesion", 1)]
+
+
+def _mark(mark: dict[str, Any]) -> str:
+    return f"{' '.join(str(at) for at in mark['voxel'])} confidence {mark['confidence']}"

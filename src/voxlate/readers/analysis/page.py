@@ -1,0 +1,262 @@
+"""The report of a reader study: one HTML file in the style of the evaluation report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from voxlate.readers.analysis.figures import reader_plot, roc_plot
+from voxlate.readers.analysis.verdicts import indistinguishable, interval, not_inferior, similar_enough
+from voxlate.readers.study import Study
+from voxlate.report import words
+from voxlate.report.html import Child, Html, tag
+from voxlate.report.words import number, p_value
+
+Found = Mapping[str, Any]
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
+TITLES = {
+    "real_or_synthetic": "Real or synthetic, with confidence",
+    "forced_choice": "Which of two is synthetic",
+    "similarity": "Similarity per structure",
+    "quality": "Quality",
+    "marks": "Lesions marked",
+}
+BANNER = "Synthetic images are for research and not for diagnosis: they can hide or invent findings."
+
+
+def report(found: Found, study: Study) -> str:
+    """Returns the page as text, from the content of `analysis.json`."""
+    css = (resources.files("voxlate.report") / "assets/page.css").read_text(encoding="utf-8")
+    sections = [_section("readers", "Readers", _readers(found))]
+    sections += [_design(name, entry, found) for name, entry in found["designs"].items()]
+    sections += [
+        _section("comments", "Comments", _comments(found)),
+        _section("record", "Record", _record(found, study)),
+    ]
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("title", f"{found['title']} · voxlate reader study"),
+        tag("style", Html(css)),
+    )
+    facts = [words.DATA_KINDS[found["data_kind"]], words.count(len(found["readers"]), "reader")]
+    header = tag(
+        "header",
+        tag("p", tag("b", "Synthetic images. Not for diagnosis."), f" {BANNER}", class_="banner", role="note"),
+        tag("h1", found["title"]),
+        tag("ul", [tag("li", fact) for fact in facts], class_="facts"),
+    )
+    body = tag("body", header, tag("main", sections), tag("footer", tag("p", BANNER)))
+    return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
+
+
+def _section(name: str, title: str, content: Child) -> Html:
+    return tag("section", tag("h2", title), content, id=name)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Html:
+    cells = [tag("th", text, scope="col", class_="num" if at else None) for at, text in enumerate(head)]
+    lines = [
+        tag("tr", tag("th", row[0], scope="row"), [tag("td", value, class_="num") for value in row[1:]]) for row in rows
+    ]
+    table = tag("table", tag("thead", tag("tr", cells)), tag("tbody", lines))
+    return tag("div", table, class_="scroll", role="region", aria_label=head[0], tabindex=0)
+
+
+def _readers(found: Found) -> Html:
+    rows = [
+        (
+            entry["reader"],
+            entry["group"] or words.MISSING,
+            number(entry["experience_years"], 0),
+            f"{entry['answered']} of {entry['of']}",
+            number(entry["viewed_s"] / max(entry["answered"], 1), 1),
+        )
+        for entry in found["readers"]
+    ]
+    return _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
+
+
+def _design(name: str, entry: Found, found: Found) -> Html:
+    parts: dict[str, Callable[[str, Found], list[Child]]] = {
+        "real_or_synthetic": _confidence,
+        "forced_choice": _choice,
+        "similarity": _similarity,
+        "quality": _quality,
+        "marks": _marks,
+    }
+    content = [*parts[entry["kind"]](name, entry), _effects(entry), _discordance(entry, found)]
+    return _section(name, TITLES[entry["kind"]], tag("div", content))
+
+
+def _confidence(name: str, entry: Found) -> list[Child]:
+    mean = entry["mean_auc"]
+    rows = [(row["reader"], number(row["auc"], 2), interval(row)) for row in entry["auc"]]
+    plots = [roc_plot(entry["roc"], name=f"{name}-roc"), reader_plot(entry["auc"], mean, "auc", name=f"{name}-auc")]
+    return [
+        tag("p", indistinguishable(mean, "Mean AUC"), class_="lead"),
+        tag("div", plots, class_="plots"),
+        _table(("Reader", "AUC", "95 % interval"), rows),
+        tag("p", f"Mean: {mean['form']}, {number(mean['freedom'], 1)} degrees of freedom.", class_="note"),
+        _accuracy(entry),
+        _agreement(entry),
+    ]
+
+
+def _choice(name: str, entry: Found) -> list[Child]:
+    mean, left = entry["mean_accuracy"], entry["chose_left"]
+    side = f"Left was chosen {left['n']} of {left['of']} times (p {p_value(left['p'])})."
+    rows = [row for row in entry["accuracy"] if row["reader"] != "all" and row["n"]]
+    return [
+        tag("p", indistinguishable(mean, "Share of synthetic images found"), class_="lead"),
+        tag("div", reader_plot(rows, mean, "share", name=f"{name}-share"), class_="plots"),
+        _accuracy(entry),
+        tag("p", f"Mean: {mean['form']}, {number(mean['freedom'], 1)} degrees of freedom. {side}", class_="note"),
+        _agreement(entry),
+    ]
+
+
+def _accuracy(entry: Found) -> Html:
+    rows = [
+        (
+            row["reader"],
+            f"{row['correct']} of {row['n']}",
+            number(row.get("share"), 2),
+            interval(row) if row["n"] else words.MISSING,
+            p_value(row.get("p")),
+            row["undecided"],
+        )
+        for row in entry["accuracy"]
+    ]
+    note = (
+        "Intervals of Clopper and Pearson; p against one half. The last row takes all answers for independent, which "
+        "they are not: read the mean over readers instead. Undecided answers are counted apart."
+    )
+    head = ("Reader", "Correct", "Share", "95 % interval", "p", "Undecided")
+    return tag("div", _table(head, rows), tag("p", note, class_="note"))
+
+
+def _agreement(entry: Found) -> Html:
+    rows: list[Sequence[Child]] = []
+    for key in ("fleiss", "weighted"):
+        kappa = entry.get(key)
+        if kappa:
+            adjusted = number(kappa["prevalence_adjusted"], 2)
+            rows.append((kappa["form"], number(kappa["value"], 2), adjusted, kappa["n"]))
+    rows += [
+        (f"{kappa['reader']} with themselves", number(kappa["value"], 2), words.MISSING, kappa["n"])
+        for kappa in entry.get("within_reader", [])
+    ]
+    return _table(("Agreement", "Kappa", "Prevalence-adjusted", "Images"), rows)
+
+
+def _similarity(name: str, entry: Found) -> list[Child]:
+    known = [row for row in entry["structures"] if row.get("pooled")]
+    rows = [_similarity_row(row) for row in entry["structures"]]
+    verdicts = [tag("li", similar_enough(row["pooled"], row["structure"])) for row in known]
+    head = ("Structure", "Mean ± SD", "Least to most", "Case means", "By reader", "ICC(2,1)", "n", "Not assessable")
+    note = "Similarity in percent. The interval of each mean stands in the list; SD over all answers."
+    return [_table(head, rows), tag("p", note, class_="note"), tag("ul", verdicts)]
+
+
+def _similarity_row(row: Found) -> Sequence[Child]:
+    if not row["n"]:
+        return (row["structure"], *[words.MISSING] * 5, 0, row["not_assessable"])
+    agreement = row["icc"]
+    return (
+        row["structure"],
+        f"{number(row['mean'], 1)} ± {number(row['sd'], 1)}",
+        f"{number(row['least'], 0)} to {number(row['most'], 0)}",
+        f"{number(row['case_mean_least'], 1)} to {number(row['case_mean_most'], 1)}",
+        ", ".join(f"{reader['reader']} {number(reader['mean'], 1)}" for reader in row["readers"]),
+        f"{number(agreement['value'], 2)} ({interval(agreement)})" if agreement else words.MISSING,
+        row["n"],
+        row["not_assessable"],
+    )
+
+
+def _quality(name: str, entry: Found) -> list[Child]:
+    rows = [
+        (item["item"], number(item["real"], 2), number(item["synthetic"], 2), interval(item["difference"]))
+        for item in entry["items"]
+    ]
+    verdicts = [tag("li", not_inferior(item["difference"], item["item"])) for item in entry["items"]]
+    agreement = [tag("div", tag("h3", item["item"]), _agreement(item)) for item in entry["items"]]
+    head = ("Item", "Real", "Synthetic", "95 % interval of the difference")
+    return [_table(head, rows), tag("ul", verdicts), *agreement]
+
+
+def _marks(name: str, entry: Found) -> list[Child]:
+    rows = [
+        (
+            row["reader"],
+            *[f"{row[version]['found']} of {row[version]['of']}" for version in ("real", "synthetic")],
+            *[number(row[version]["false_per_image"], 2) for version in ("real", "synthetic")],
+            p_value(row["mcnemar_p"]),
+        )
+        for row in entry["readers"]
+    ]
+    verdict = not_inferior(entry["difference"], "Lesion sensitivity") if entry.get("difference") else None
+    head = ("Reader", "Found, real", "Found, synthetic", "False per image, real", "False, synthetic", "McNemar mid-p")
+    return [tag("p", verdict, class_="lead") if verdict else None, _table(head, rows)]
+
+
+def _effects(entry: Found) -> Html | None:
+    rows = [
+        (
+            f"{row['outcome']}: {row['effect']}",
+            number(row["change"], 3),
+            number(row["standard_error"], 3),
+            p_value(row["p"]),
+        )
+        for row in entry["order_effects"]
+    ]
+    if not rows:
+        return None
+    note = "Linear mixed model with a random intercept per reader; place runs from the first to the last case."
+    table = _table(("Order and learning", "Change", "Standard error", "p"), rows)
+    return tag("div", tag("h3", "Order and learning"), table, tag("p", note, class_="note"))
+
+
+def _discordance(entry: Found, found: Found) -> Html | None:
+    ranks = entry["discordance"]
+    if not ranks:
+        return None
+    metric = words.metric(found["metric"]).label
+    rows = [
+        (
+            row["case"],
+            number(row["metric"]),
+            f"{row['metric_rank']:g}",
+            number(row["readers"], 2),
+            f"{row['reader_rank']:g}",
+        )
+        for row in ranks["cases"]
+    ]
+    said = f"Rank correlation {number(ranks['spearman'], 2)} (95 % interval {interval(ranks)}, {ranks['n']} cases)."
+    head = ("Case", metric, f"Rank by {metric}", "Readers", "Rank by readers")
+    return tag("div", tag("h3", f"{metric} and readers"), tag("p", said), _table(head, rows))
+
+
+def _comments(found: Found) -> Html:
+    rows = [(entry["reader"], entry["design"], entry["case"], entry["comment"]) for entry in found["comments"]]
+    return _table(("Reader", "Design", "Case", "Comment"), rows) if rows else tag("p", "None.")
+
+
+def _record(found: Found, study: Study) -> Html:
+    record = found["record"]
+    broken = record["first_broken_row"]
+    state = "whole" if broken is None else f"broken at row {broken}: a row was changed, dropped or inserted"
+    rows = [
+        ("Protocol, SHA-256", found["protocol_sha256"]),
+        ("Rows of the record", f"{record['rows']}, chain {state}"),
+        ("Last hash", record["last_hash"]),
+        ("Alpha of tests against a margin", f"{found['alpha']:g}"),
+        ("Seed of the allocation", str(study.seed)),
+        ("voxlate", found["voxlate_version"]),
+    ]
+    lines = [tag("tr", tag("th", key, scope="row"), tag("td", value, class_="hash")) for key, value in rows]
+    return tag("table", tag("tbody", lines), class_="provenance stack")

@@ -1,0 +1,204 @@
+"""Where answers are kept: SQLite on a local disk, or PostgreSQL for several sites; one set of tables for both.
+
+Every table only grows: triggers refuse UPDATE and DELETE. A write is on the disk before it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
+
+if TYPE_CHECKING:
+    import psycopg
+
+Row = tuple[Any, ...]
+TABLES = ("log", "answers", "credentials", "redemptions")
+_CREATE = (
+    """CREATE TABLE IF NOT EXISTS log (
+        seq BIGINT PRIMARY KEY, kind TEXT NOT NULL, reader TEXT NOT NULL, body TEXT NOT NULL,
+        time_utc TEXT NOT NULL, previous TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE)""",
+    """CREATE TABLE IF NOT EXISTS answers (
+        seq BIGINT PRIMARY KEY REFERENCES log (seq), reader TEXT NOT NULL, trial TEXT NOT NULL,
+        revision BIGINT NOT NULL, submission TEXT NOT NULL, digest TEXT NOT NULL,
+        UNIQUE (reader, submission), UNIQUE (trial, revision))""",
+    """CREATE TABLE IF NOT EXISTS credentials (
+        digest TEXT PRIMARY KEY, kind TEXT NOT NULL, reader TEXT NOT NULL, expires_utc TEXT NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS redemptions (digest TEXT PRIMARY KEY REFERENCES credentials (digest))",
+)
+_NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "glusterfs", "lustre", "ceph"}
+_BUSY_TIMEOUT_MS = 10_000
+
+
+class Statements(Protocol):
+    """Runs SQL with `?` for values inside one transaction."""
+
+    def __call__(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Returns the rows; none for a statement that gives none."""
+        ...
+
+
+class Database(Protocol):
+    """A place to keep rows; safe to use from several threads."""
+
+    def transaction(self, *, is_write: bool) -> Any:
+        """Gives `Statements`; a writing one excludes all other writers, in other processes too."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        ...
+
+
+def open_database(folder: Path, url: str | None = None) -> Database:
+    """Returns the database of a study: `answers.sqlite` in its folder, or PostgreSQL at `url`.
+
+    Raises:
+        CannotWrite: `NETWORK_DISK` for SQLite on a network file system, `WRITE`.
+        UsageError: `DATABASE_URL`; `POSTGRES` when psycopg is not installed.
+        TemporaryFailure: `DATABASE` when the server does not answer.
+    """
+    if url is None:
+        return SqliteDatabase(folder / "answers.sqlite")
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError("DATABASE_URL", "a database is given as postgresql://user@host/name")
+    return PostgresDatabase(url)
+
+
+class SqliteDatabase:
+    """SQLite in write-ahead mode with full synchronisation."""
+
+    def __init__(self, path: Path) -> None:
+        _require_local(path.parent)
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            path.chmod(0o600)
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        except (sqlite3.Error, OSError) as error:
+            raise CannotWrite("WRITE", f"{path.name}: {error}") from error
+        with self.transaction(is_write=True) as run:
+            for statement in (*_CREATE, *_sqlite_guards()):
+                run(statement)
+
+    @contextmanager
+    def transaction(self, *, is_write: bool) -> Iterator[Statements]:
+        """Gives statements that are kept together or not at all."""
+        with self._lock, _database_errors(sqlite3.OperationalError):
+            self._connection.execute("BEGIN IMMEDIATE" if is_write else "BEGIN")
+            try:
+                yield lambda sql, values=(): self._connection.execute(sql, tuple(values)).fetchall()
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class PostgresDatabase:
+    """PostgreSQL; a lost connection is opened again for the next transaction."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.RLock()
+        self._connection: psycopg.Connection[Row] | None = None
+        with self.transaction(is_write=False) as run:
+            run("SELECT pg_advisory_xact_lock(hashtext('voxlate readers'))")
+            for statement in (*_CREATE, *_postgres_guards()):
+                run(statement)
+
+    @contextmanager
+    def transaction(self, *, is_write: bool) -> Iterator[Statements]:
+        """Gives statements that are kept together or not at all."""
+        psycopg = _psycopg()
+        with self._lock, _database_errors(psycopg.OperationalError), self._connected().transaction():
+            if is_write:
+                self._connected().execute("LOCK TABLE log IN EXCLUSIVE MODE")
+            yield self._run
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _run(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        cursor = self._connected().execute(sql.replace("?", "%s").encode(), tuple(values) or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def _connected(self) -> psycopg.Connection[Row]:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = _psycopg().connect(self._url, autocommit=True, connect_timeout=10)
+        return self._connection
+
+
+@contextmanager
+def _database_errors(kind: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kind as error:
+        reason = " ".join(str(error).split())
+        raise TemporaryFailure("DATABASE", f"the database did not take it ({reason}); it is tried again") from error
+
+
+def _psycopg() -> Any:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise UsageError("POSTGRES", "PostgreSQL needs psycopg: pip install voxlate[postgres]") from error
+    return psycopg
+
+
+def _sqlite_guards() -> Iterator[str]:
+    for table in TABLES:
+        for action in ("UPDATE", "DELETE"):
+            yield (
+                f"CREATE TRIGGER IF NOT EXISTS {table}_no_{action.lower()} BEFORE {action} ON {table} "
+                "BEGIN SELECT RAISE(ABORT, 'rows of a reader study are never changed'); END"
+            )
+
+
+def _postgres_guards() -> Iterator[str]:
+    yield (
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'rows of a reader study are never changed'; END $$"
+    )
+    for table in TABLES:
+        yield (
+            f"CREATE OR REPLACE TRIGGER {table}_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
+
+
+def _require_local(folder: Path) -> None:
+    """Refuses a network disk, where SQLite's locks and its shared memory do not hold."""
+    kind = _file_system(folder)
+    if kind in _NETWORK_DISKS:
+        raise CannotWrite(
+            "NETWORK_DISK", f"{folder.name} lies on {kind}; put the study on a local disk, or use PostgreSQL"
+        )
+
+
+def _file_system(folder: Path) -> str:
+    mounts = Path("/proc/mounts")
+    if not mounts.is_file():
+        return ""
+    place = os.path.realpath(folder)
+    best = ("", "")
+    for line in mounts.read_text(encoding="utf-8").splitlines():
+        _, mount, kind, *_ = line.split(" ")
+        if (place + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best[0]):
+            best = (mount, kind)
+    return best[1]

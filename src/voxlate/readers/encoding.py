@@ -1,0 +1,100 @@
+"""Both versions of a case, written so that only what they show can tell them apart.
+
+Same grid, axes, voxel type, header, size and range of values. What each loses:
+
+- steps of whole numbers (a scanner stores integers, a network does not) are filled by noise of one step;
+- values beyond two percentiles are clipped, so that minimum and maximum are equal;
+- the place in the scanner: the affine keeps spacing and orientation only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxlate.errors import InputRefused
+from voxlate.prepare.orientation import ToRas
+from voxlate.readers.study import Images
+from voxlate.volume import Affine, Array, Mask, Shape, Volume, require_same_grid
+
+_NOISE_SEED = 20200101
+
+
+class Pair(NamedTuple):
+    """The two versions of a case, to be shown."""
+
+    real: Volume
+    synthetic: Volume
+
+
+def encode_pair(real: Volume, synthetic: Volume, *, case: str, mask: Volume | None, settings: Images) -> Pair:
+    """Returns both versions in RAS+ order with whole values from 0 to `settings.levels` − 1.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH`, `CONSTANT`, `EMPTY_MASK`.
+    """
+    require_same_grid(real, synthetic, names=(f"{case}: the real image", "the synthetic one"))
+    inside = _inside(real, mask, case)
+    order = ToRas(real.grid)
+    filled = [_filled(order.apply(image).data, inside, f"{case}: {name}") for name, image in _named(real, synthetic)]
+    ends = [np.percentile(values, settings.percentiles) for _, values in filled]
+    if settings.intensity == "shared":
+        ends = [np.percentile(np.concatenate([values for _, values in filled]), settings.percentiles)] * 2
+    affine = display_affine(order.grid.shape, order.grid.spacing_mm)
+    shown = [
+        Volume(_levels(data, inside, low=end[0], high=end[1], levels=settings.levels, name=case), affine)
+        for (data, _), end in zip(filled, ends, strict=True)
+    ]
+    return Pair(*shown)
+
+
+def display_affine(shape: Shape, spacing_mm: tuple[float, float, float]) -> Affine:
+    """Returns an affine with this spacing, axes along RAS+, 0 mm in the middle of the volume."""
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = -np.array(spacing_mm) * (np.array(shape) - 1) / 2
+    return affine
+
+
+def voxel_type(levels: int) -> str:
+    """Returns the stored type that holds so many levels."""
+    return "uint8" if levels <= 256 else "int16"
+
+
+def _named(real: Volume, synthetic: Volume) -> list[tuple[str, Volume]]:
+    return [("the real image", real), ("the synthetic image", synthetic)]
+
+
+def _inside(like: Volume, mask: Volume | None, case: str) -> Mask:
+    order = ToRas(like.grid)
+    if mask is None:
+        return np.ones(order.grid.shape, dtype=np.bool_)
+    require_same_grid(mask, like, names=(f"{case}: the mask", "the images"))
+    inside: Mask = order.apply(mask).data > 0.5
+    if not inside.any():
+        raise InputRefused("EMPTY_MASK", f"{case}: the mask marks no voxel")
+    return inside
+
+
+def _filled(data: Array, inside: Mask, name: str) -> tuple[Array, NDArray[np.float32]]:
+    """Returns the data with their steps filled, and the values above the lowest, inside the mask."""
+    lowest = data[inside].min()
+    above = inside & (data > lowest)
+    values = data[above]
+    if values.size == 0:
+        raise InputRefused("CONSTANT", f"{name} is constant, {lowest:g} everywhere; there is nothing to read")
+    steps = np.diff(np.unique(values))
+    step = float(steps.min()) if steps.size else 0.0
+    noise = np.random.default_rng(_NOISE_SEED).random(values.size, dtype=np.float32) - np.float32(0.5)
+    values = values + np.float32(step) * noise
+    filled = data.copy()
+    filled[above] = values
+    return filled, values
+
+
+def _levels(data: Array, inside: Mask, *, low: float, high: float, levels: int, name: str) -> Array:
+    if not high > low:
+        raise InputRefused("CONSTANT", f"{name}: the percentiles of an image are both {low:g}; widen them")
+    scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1) * (levels - 1)
+    return np.where(inside, np.rint(scaled), 0).astype(np.float32)

@@ -1,0 +1,255 @@
+"""The folder of a study: what readers get, what the analysis knows, and the hash that freezes both.
+
+- `study.json`: everything that was fixed beforehand
+- `images/<id>.nii`: re-encoded, under names drawn at random
+- `allocation.json`: each reader's trials in order; ids only
+- `key.json`: which id is which; the server never sends anything from it
+- `truth.json`: lesions in display voxels (design `marks`)
+- `leaks.json`: what the leak test found
+- `manifest.json`: hashes; written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+import voxlate
+from voxlate.errors import InputRefused, NoInput, UsageError, writing
+from voxlate.io.atomic import sha256, write_json
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.prepare.orientation import ToRas
+from voxlate.readers.allocation import Item, Version, allocate
+from voxlate.readers.encoding import encode_pair, voxel_type
+from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak
+from voxlate.readers.study import Images, Study, canonical, read_study
+from voxlate.volume import Volume, require_same_grid
+
+IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
+TRUTH, LEAKS, MANIFEST = "truth.json", "leaks.json", "manifest.json"
+
+VERSIONS: tuple[Version, Version] = ("real", "synthetic")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One showing as the server knows it.
+
+    Attributes:
+        id: drawn at random; the only name that leaves the server.
+        images: ids from left to right.
+    """
+
+    id: str
+    reader: str
+    position: int
+    design: str
+    session: int
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A study folder, read and checked."""
+
+    folder: Path
+    study: Study
+    trials: Mapping[str, tuple[Trial, ...]]
+    protocol_hash: str
+    key: Mapping[str, Any]
+
+    def image_path(self, image: str) -> Path:
+        """Returns where an image is."""
+        return self.folder / IMAGES / f"{image}.nii"
+
+
+def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], None] = lambda _: None) -> list[Leak]:
+    """Makes the folder of a study; `watch` is told each case done.
+
+    Raises:
+        UsageError: `STUDY`, `WASHOUT`, `REPEATS`; `EXISTS` when the folder is not empty.
+        NoInput: `NO_INPUT` when a folder or a version of a case is missing.
+        InputRefused: `GRID_MISMATCH`, `LEAK`, or as `read_volume` and `encode_pair`.
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    study = read_study(study_path)
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError("EXISTS", f"{folder.name} is not empty; a frozen study is never changed, give another folder")
+    cases = _cases(study, study_path.parent)
+    allocation = allocate(study, cases)
+    with _whole_folder(folder) as partial:
+        ids = {(case, version): secrets.token_hex(16) for case in cases for version in VERSIONS}
+        truth = {}
+        for case in cases:
+            truth[case] = _encode_case(study.images, study_path.parent, partial, case=case, ids=ids)
+            watch(case)
+        leaks = find_leaks([(ids[case, "real"], ids[case, "synthetic"]) for case in cases], _loader(partial))
+        require_no_leak(leaks)
+        write_json(partial / LEAKS, as_records(leaks))
+        _freeze(study, allocation, ids, truth, partial)
+    return leaks
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Gives a folder beside `folder` that takes its place when the block ends without an error."""
+    with writing(folder.name):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    try:
+        yield partial
+        with writing(folder.name):
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_package(folder: Path, *, is_verified: bool = True) -> Package:
+    """Returns a study folder; `is_verified` also hashes every image.
+
+    Raises:
+        NoInput: `NO_INPUT` when there is no study.
+        InputRefused: `PROTOCOL_CHANGED` when anything differs from what was frozen.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise NoInput("NO_INPUT", f"{folder.name} holds no finished study; run voxlate readers create")
+    manifest, allocation = _read(folder / MANIFEST), _read(folder / ALLOCATION)
+    study = Study.model_validate(_read(folder / STUDY))
+    hashes = manifest["images"]
+    if is_verified:
+        hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
+    found = _protocol_hash(study, allocation, hashes, _read(folder / KEY))
+    if found != manifest["protocol_sha256"]:
+        raise InputRefused(
+            "PROTOCOL_CHANGED", f"{folder.name} is not as it was frozen; restore it, or create another study"
+        )
+    trials = {
+        reader: tuple(
+            Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]))
+            for at, entry in enumerate(entries)
+        )
+        for reader, entries in allocation.items()
+    }
+    return Package(folder, study, trials, found, _read(folder / KEY))
+
+
+def check_leaks(package: Package) -> list[Leak]:
+    """Returns the leak test of the files as they are now.
+
+    Raises:
+        InputRefused: `LEAK`.
+    """
+    by_case: dict[str, dict[str, str]] = {}
+    for image, entry in package.key["images"].items():
+        by_case.setdefault(entry["case"], {})[entry["version"]] = image
+    leaks = find_leaks([(own["real"], own["synthetic"]) for own in by_case.values()], _loader(package.folder))
+    require_no_leak(leaks)
+    return leaks
+
+
+def _loader(folder: Path) -> Callable[[str], bytes]:
+    return lambda image: (folder / IMAGES / f"{image}.nii").read_bytes()
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _cases(study: Study, root: Path) -> list[str]:
+    folder = root / study.images.real
+    if not folder.is_dir():
+        raise NoInput("NO_INPUT", f"images.real: there is no folder {folder.name}")
+    found = sorted({path.name.removesuffix(".gz").removesuffix(".nii") for path in folder.glob("*.nii*")})
+    cases = list(study.cases) or found
+    if not cases:
+        raise NoInput("NO_INPUT", f"images.real: {folder.name} holds no .nii or .nii.gz")
+    return cases
+
+
+def _volume(root: Path, folder: str, case: str) -> Volume:
+    for suffix in (".nii.gz", ".nii"):
+        path = root / folder / f"{case}{suffix}"
+        if path.is_file():
+            return read_volume(path)
+    raise NoInput("NO_INPUT", f"{case}: no {case}.nii.gz in {Path(folder).name}; each case needs every version")
+
+
+def _encode_case(
+    images: Images, root: Path, folder: Path, *, case: str, ids: Mapping[tuple[str, Version], str]
+) -> list[dict[str, Any]]:
+    """Writes both versions; returns the lesions."""
+    real = _volume(root, images.real, case)
+    mask = _volume(root, images.mask, case) if images.mask else None
+    pair = encode_pair(real, _volume(root, images.synthetic, case), case=case, mask=mask, settings=images)
+    # In the order of the random names: the order of writing would tell versions apart by date and place on the disk.
+    for version, image in sorted(zip(VERSIONS, pair, strict=True), key=lambda shown: ids[case, shown[0]]):
+        write_volume(folder / IMAGES / f"{ids[case, version]}.nii", image, dtype=voxel_type(images.levels))
+    if images.lesions is None:
+        return []
+    lesions = _volume(root, images.lesions, case)
+    require_same_grid(lesions, real, names=(f"{case}: the lesions", "the images"))
+    return _lesions(ToRas(lesions.grid).apply(lesions))
+
+
+def _lesions(volume: Volume) -> list[dict[str, Any]]:
+    """Returns the voxels of each lesion; touching corners belong together."""
+    labelled, count = ndimage.label(volume.data > 0.5, structure=np.ones((3, 3, 3)))
+    found = ndimage.find_objects(labelled)
+    return [
+        {
+            "spacing_mm": list(volume.spacing_mm),
+            "voxels": (np.argwhere(labelled[box] == number + 1) + [side.start for side in box]).tolist(),
+        }
+        for number, box in zip(range(count), found, strict=True)
+    ]
+
+
+def _freeze(
+    study: Study,
+    allocation: Mapping[str, Sequence[Item]],
+    ids: Mapping[tuple[str, Version], str],
+    truth: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    secret = secrets.token_bytes(32)
+    entries: dict[str, list[dict[str, Any]]] = {reader: [] for reader in allocation}
+    key: dict[str, Any] = {
+        "images": {image: {"case": case, "version": version} for (case, version), image in ids.items()},
+        "trials": {},
+    }
+    for reader, items in allocation.items():
+        for at, item in enumerate(items):
+            trial = hmac.new(secret, f"{reader}\0{at}".encode(), hashlib.sha256).hexdigest()[:32]
+            shown = [ids[item.case, version] for version in item.shown]
+            entries[reader].append({"id": trial, "design": item.design, "session": item.session, "images": shown})
+            key["trials"][trial] = {"case": item.case, "shown": list(item.shown), "is_repeat": item.is_repeat}
+    hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in sorted(ids.values())}
+    write_json(folder / STUDY, study.model_dump(mode="json"))
+    write_json(folder / ALLOCATION, entries)
+    write_json(folder / KEY, key)
+    (folder / KEY).chmod(0o600)
+    write_json(folder / TRUTH, truth)
+    content = {
+        "voxlate_version": voxlate.__version__,
+        "study_sha256": study.content_hash(),
+        "protocol_sha256": _protocol_hash(study, entries, hashes, key),
+        "images": hashes,
+    }
+    write_json(folder / MANIFEST, content)
+
+
+def _protocol_hash(study: Study, allocation: Any, hashes: Mapping[str, str], key: Any) -> str:
+    content = {"study": study.content_hash(), "allocation": allocation, "images": dict(hashes), "key": key}
+    return hashlib.sha256(canonical(content).encode()).hexdigest()

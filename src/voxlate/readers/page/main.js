@@ -1,0 +1,277 @@
+// The reading room: shows where the reader is, one case at a time, and lets nothing get lost on the way.
+import { Refused, enter, leave, openPage, readState, sendDraft } from "./api.js";
+import { Incomplete, buildForm } from "./forms.js";
+import { HELP, listen } from "./keys.js";
+import { deliver, forget, waiting } from "./outbox.js";
+import { PLANES } from "./panel.js";
+import { Stages } from "./stage.js";
+import { Clock, Tools } from "./tools.js";
+import { speak, word } from "./words.js";
+
+const DRAFT_PAUSE_MS = 400;
+const find = (id) => document.getElementById(id);
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+let state = null;
+let page = null;
+let form = null;
+let trial = null;
+let isBusy = false;
+let submission = null;
+let draftTimer = 0;
+const clock = new Clock();
+const stages = new Stages(find("stages"), (panel) => { stages.linkTo(panel); tools.windowMoved(panel); });
+const tools = new Tools(find("tools"), stages, PLANES);
+
+function say(text, isPending = false) {
+  find("saved").textContent = text;
+  find("saved").classList.toggle("pending", isPending);
+}
+
+function notice(title, text, action) {
+  const [heading, line, button] = ["h2", "p", "button"].map((name) => find("notice").querySelector(name));
+  [heading.textContent, line.textContent, button.hidden] = [title, text, !action];
+  if (action) [button.textContent, button.onclick] = action;
+  find("notice").hidden = false;
+}
+
+function warn(text, action) {
+  find("alert").hidden = false;
+  find("alert").querySelector("p").textContent = text;
+  const button = find("alert").querySelector("button");
+  button.hidden = !action;
+  if (action) [button.textContent, button.onclick] = action;
+}
+
+function settled() {
+  find("alert").hidden = true;
+  find("notice").hidden = true;
+}
+
+const settings = () => ({ full: state.levels - 1, planes: tools.planes, names: [word("left"), word("right"), word("image")] });
+
+async function takeOver() {
+  page = (await openPage()).page;
+  settled();
+  await refresh();
+}
+
+async function refresh() {
+  state = await readState();
+  await retry();
+  await show();
+}
+
+// An answer left over from before a crash or a refresh is sent first.
+async function retry() {
+  const left = waiting(state.reader);
+  if (!left) return;
+  try {
+    await deliver(state.reader, { ...left, page }, () => say(word("offline"), true));
+  } catch (error) {
+    if (error.code === "OTHER_WINDOW") throw error;
+    forget(state.reader);
+  }
+  state = await readState();
+}
+
+function showProgress() {
+  find("title").textContent = state.title;
+  document.title = state.title;
+  find("progress").max = state.total;
+  find("progress").value = state.done;
+  find("count").textContent = `${Math.min(state.done + 1, state.total)} / ${state.total}`;
+  find("protocol").textContent = `${state.reader} · protocol ${state.protocol} · ${state.data_kind}`;
+}
+
+async function show() {
+  showProgress();
+  if (state.opens_at) return notice(word("waiting"), `${word("waitingText")} ${new Date(state.opens_at).toLocaleString(document.documentElement.lang)}`, [word("reload"), guarded(refresh)]);
+  if (!state.trial?.id) return notice(word("done"), word("doneText"));
+  await showTrial(state.trial, JSON.parse(state.draft ?? "null"));
+  find("back").hidden = !state.previous;
+  prepareNext();
+  return undefined;
+}
+
+async function showTrial(next, content) {
+  trial = next;
+  submission = newKey();
+  performance.mark("case-wanted");
+  find("viewer").setAttribute("aria-busy", "true");
+  buildAnswer(content);
+  const slow = setTimeout(() => say(word("loading")), 150);
+  await stages.open(trial, settings());
+  clearTimeout(slow);
+  tools.opened();
+  clock.start();
+  find("viewer").removeAttribute("aria-busy");
+  if (find("saved").textContent === word("loading")) say("");
+  stages.panel.element.focus({ preventScroll: true });
+  await drawn();
+  performance.measure(`case-${trial.position}`, "case-wanted");
+}
+
+// The picture is there when the browser has drawn two frames; a hidden window draws none and is not waited for.
+function drawn() {
+  const frames = new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  return Promise.race([frames, new Promise((resolve) => setTimeout(resolve, 1000))]);
+}
+
+function buildAnswer(content) {
+  find("question").textContent = trial.design.question || word(trial.design.kind);
+  form = buildForm(find("fields"), trial.design, { voxel: () => stages.panel.voxel(), goTo: (voxel) => { stages.panel.goTo(voxel); stages.linkTo(stages.panel); } });
+  form.restore(content?.form ?? null);
+  find("comment").value = content?.comment ?? "";
+  find("fault").textContent = "";
+}
+
+function prepareNext() {
+  const next = state.next;
+  if (!next?.id) return;
+  // Failing here is no harm: the case is then loaded when it is opened, and its fault shown.
+  stages.prepareNext(next, settings()).then(drawn).then(() => performance.mark(`ready-${next.position}`), () => undefined);
+}
+
+function keepDraft() {
+  clearTimeout(draftTimer);
+  const kept = { page, trial: trial.id, content: JSON.stringify({ form: form.content(), comment: find("comment").value }) };
+  draftTimer = setTimeout(() => sendDraft(kept).catch((error) => { if (error.code === "OTHER_WINDOW") failed(error); }), DRAFT_PAUSE_MS);
+}
+
+async function submit() {
+  if (isBusy || !form || find("notice").hidden === false) return;
+  find("fault").textContent = "";
+  const timing = clock.read();
+  if (timing.viewed_s < state.display.minimum_view_s) throw new Incomplete(word("tooEarly"));
+  const answer = { submission, page, trial: trial.id, answer: form.answer(), comment: find("comment").value, timing };
+  isBusy = true;
+  find("submit").disabled = true;
+  clearTimeout(draftTimer);
+  say(word("saving"));
+  try {
+    const upcoming = trial.id === state.trial.id ? state.next : state.trial;
+    await deliver(state.reader, answer, () => say(word("offline"), true));
+    say(word("saved"));
+    settled();
+    await advance(upcoming);
+  } finally {
+    isBusy = false;
+    find("submit").disabled = false;
+  }
+}
+
+// The next case is shown from what is already here; the server's word on it follows.
+async function advance(upcoming) {
+  const fresh = readState();
+  if (upcoming?.id) await showTrial(upcoming, null);
+  state = await fresh;
+  if (!upcoming?.id || state.trial?.id !== trial.id) return show();
+  showProgress();
+  find("back").hidden = !state.previous;
+  prepareNext();
+  return undefined;
+}
+
+function failed(error) {
+  if (error instanceof Incomplete) {
+    find("fault").textContent = error.message;
+  } else if (error instanceof Refused && error.status === 401) {
+    notice(error.code === "LINK" ? error.message : word("signIn"), word("signInText"));
+  } else if (error instanceof Refused && error.code === "OTHER_WINDOW") {
+    say("");
+    warn(word("otherWindow"), [word("takeOver"), guarded(continueHere)]);
+  } else {
+    warn(error.message, [word("reload"), () => location.reload()]);
+  }
+}
+
+// Takes over from another window and keeps what is filled in here, if that case is still open.
+async function continueHere() {
+  const before = trial && { id: trial.id, form: form.content(), comment: find("comment").value };
+  if (state) forget(state.reader);
+  await takeOver();
+  if (before && trial?.id === before.id) {
+    form.restore(before.form);
+    find("comment").value = before.comment;
+  }
+}
+
+const guarded = (action) => (...given) => Promise.resolve().then(() => action(...given)).catch(failed);
+
+async function back() {
+  if (!state.previous) return;
+  await showTrial(state.previous, { form: null, comment: state.previous.given.comment });
+  form.restore(form.given(state.previous.given.answer));
+  find("back").hidden = true;
+}
+
+function choose(number) {
+  if (!form) return false;
+  const isChosen = form.choose(number);
+  if (isChosen) keepDraft();
+  return isChosen;
+}
+
+function toAnswer() {
+  const first = find("fields").querySelector("input:checked, input, button");
+  (first ?? find("answer")).focus();
+}
+
+function help() {
+  const rows = HELP().map(([keys, text]) => {
+    const row = document.createElement("tr");
+    const [name, meaning] = [document.createElement("th"), document.createElement("td")];
+    [name.scope, name.textContent, meaning.textContent] = ["row", keys, text];
+    row.append(name, meaning);
+    return row;
+  });
+  const table = document.createElement("table");
+  table.append(...rows);
+  const mouse = document.createElement("p");
+  mouse.textContent = word("mouse");
+  find("help-keys").replaceChildren(table, mouse);
+  find("help").showModal();
+}
+
+async function signOut() {
+  await leave();
+  page = null;
+  notice(word("left_"), word("signInText"));
+}
+
+async function start() {
+  const token = /^#(.+)$/.exec(location.hash)?.[1];
+  if (token) {
+    history.replaceState(null, "", location.pathname);
+    try {
+      await enter(token);
+    } catch (error) {
+      // A link that was used before is no harm to who is signed in here already.
+      if (error.status !== 401) throw error;
+      await readState().catch(() => { throw error; });
+    }
+  }
+  state = await readState();
+  speak(state.display.language);
+  tools.build(state.display, state.levels - 1);
+  await takeOver();
+}
+
+find("answer").addEventListener("submit", (event) => { event.preventDefault(); guarded(submit)(); });
+for (const kind of ["change", "input"]) find("answer").addEventListener(kind, () => trial && keepDraft());
+find("back").addEventListener("click", guarded(back));
+find("leave").addEventListener("click", guarded(signOut));
+find("help-open").addEventListener("click", help);
+find("stages").addEventListener("contextmenu", (event) => event.preventDefault());
+find("stages").addEventListener("focusin", (event) => {
+  const at = stages.panels.findIndex((panel) => panel.element.contains(event.target));
+  if (at >= 0) stages.focusPanel(at);
+});
+listen({
+  scroll: (steps) => tools.scroll(steps), scrollToEnd: (isLast) => tools.scrollToEnd(isLast), zoom: (direction) => tools.zoom(direction),
+  cyclePlanes: () => tools.cyclePlanes(), invert: () => tools.invert(), reset: () => tools.reset(), preset: (number) => tools.preset(number),
+  focusPanel: (at) => { stages.focusPanel(at); stages.panel.element.focus(); }, choose, toAnswer, help,
+  toViewer: () => { stages.panel?.element.focus(); }, mark: () => (form?.mark ? form.mark() : false), submit: () => { guarded(submit)(); },
+});
+guarded(start)();

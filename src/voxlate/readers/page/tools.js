@@ -1,0 +1,151 @@
+// The toolbar: planes, window and zoom of all panels at once; and the clock of a case.
+import { word } from "./words.js";
+
+export class Clock {
+  constructor() {
+    this.hidden = 0;
+    this.since = null;
+    document.addEventListener("visibilitychange", () => this.changed());
+    this.start();
+  }
+
+  start() {
+    [this.begin, this.hidden, this.since] = [performance.now(), 0, document.hidden ? performance.now() : null];
+  }
+
+  changed() {
+    if (document.hidden) this.since = performance.now();
+    else if (this.since !== null) [this.hidden, this.since] = [this.hidden + performance.now() - this.since, null];
+  }
+
+  read() {
+    const hidden = this.hidden + (this.since === null ? 0 : performance.now() - this.since);
+    return { viewed_s: (performance.now() - this.begin - hidden) / 1000, hidden_s: hidden / 1000 };
+  }
+}
+
+export class Tools {
+  constructor(root, stages, kinds) {
+    Object.assign(this, { root, stages, kinds, planes: "three", isInverted: false, window: [0, 1], full: 1, presets: [] });
+  }
+
+  build(display, full) {
+    [this.planes, this.full, this.presets] = [display.planes, full, display.presets];
+    this.window = this.share(display.presets[0]);
+    this.planeButtons = this.kinds.map((kind) => this.button(word(kind), () => this.setPlanes(kind)));
+    this.presetButtons = display.presets.map((preset, at) => this.button(`${at + 1} ${preset.name}`, () => this.preset(at + 1)));
+    this.low = this.number(word("low"), 0);
+    this.high = this.number(word("high"), 1);
+    this.inverter = this.button(word("invert"), () => this.invert());
+    const zooms = [["+", 1, "zoomIn"], ["−", -1, "zoomOut"], ["=", 0, "fit"]].map(([sign, direction, name]) => {
+      const button = this.button(sign, () => this.zoom(direction));
+      button.setAttribute("aria-label", word(name));
+      button.title = word(name);
+      return button;
+    });
+    const group = (label, ...children) => {
+      const made = document.createElement("div");
+      made.className = "group";
+      made.setAttribute("role", "group");
+      made.setAttribute("aria-label", label);
+      made.append(...children);
+      return made;
+    };
+    this.root.replaceChildren(
+      group(word("planes"), ...this.planeButtons), group(word("windowTitle"), ...this.presetButtons, this.low.parentElement, this.high.parentElement, this.inverter),
+      group("Zoom", ...zooms, this.button(word("reset"), () => this.reset())),
+    );
+    this.show();
+  }
+
+  button(text, action) {
+    const made = document.createElement("button");
+    [made.type, made.textContent] = ["button", text];
+    made.addEventListener("click", action);
+    return made;
+  }
+
+  number(text, at) {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    Object.assign(input, { type: "number", step: Math.max(Math.round(this.full / 50), 1) });
+    input.addEventListener("change", () => {
+      const wanted = [...this.window];
+      wanted[at] = Number(input.value);
+      if (wanted[0] < wanted[1]) this.setWindow(wanted);
+      else this.show();
+    });
+    input.setAttribute("aria-label", `${word("windowTitle")} ${text}`);
+    label.append(at ? "–" : "", input);
+    return input;
+  }
+
+  share({ low, high }) { return [low * this.full, high * this.full]; }
+
+  show() {
+    this.planeButtons.forEach((button, at) => button.setAttribute("aria-pressed", String(this.kinds[at] === this.planes)));
+    this.presetButtons.forEach((button, at) => {
+      const [low, high] = this.share(this.presets[at]);
+      button.setAttribute("aria-pressed", String(low === this.window[0] && high === this.window[1]));
+    });
+    this.inverter.setAttribute("aria-pressed", String(this.isInverted));
+    [this.low.value, this.high.value] = this.window.map((value) => Math.round(value));
+  }
+
+  // Every case starts with the same window, so that nobody compares across settings unawares.
+  opened() {
+    [this.window, this.isInverted] = [this.share(this.presets[0]), false];
+    this.stages.panels.forEach((panel) => panel.show(this.planes));
+    this.setWindow(this.window);
+  }
+
+  setPlanes(kind) {
+    this.planes = kind;
+    this.stages.panels.forEach((panel) => panel.show(kind));
+    this.show();
+  }
+
+  setWindow(window) {
+    this.window = window;
+    this.stages.panels.forEach((panel) => panel.setWindow(window, this.isInverted));
+    this.show();
+  }
+
+  windowMoved(panel) {
+    const now = panel.window();
+    if (now[0] !== this.window[0] || now[1] !== this.window[1]) this.setWindow(now);
+  }
+
+  preset(number) {
+    const preset = this.presets[number - 1];
+    if (!preset) return false;
+    this.setWindow(this.share(preset));
+    return true;
+  }
+
+  invert() {
+    this.isInverted = !this.isInverted;
+    this.setWindow(this.window);
+  }
+
+  cyclePlanes() { this.setPlanes(this.kinds[(this.kinds.indexOf(this.planes) + 1) % this.kinds.length]); }
+
+  scrolled() { return this.planes === "three" ? "axial" : this.planes; }
+
+  scroll(steps) {
+    this.stages.panel?.scroll(this.scrolled(), steps);
+    this.stages.linkTo(this.stages.panel);
+  }
+
+  scrollToEnd(isLast) {
+    this.stages.panel?.scrollToEnd(this.scrolled(), isLast);
+    this.stages.linkTo(this.stages.panel);
+  }
+
+  zoom(direction) { this.stages.panels.forEach((panel) => panel.zoom(direction)); }
+
+  reset() {
+    this.stages.panels.forEach((panel) => panel.reset());
+    this.opened();
+  }
+}

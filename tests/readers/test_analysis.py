@@ -1,0 +1,260 @@
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scipy import stats
+
+from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluate.statistics import clopper_pearson
+from voxlate.readers.analysis import analyse_study
+from voxlate.readers.analysis.auc import auc_influences
+from voxlate.readers.analysis.effects import case_scores
+from voxlate.readers.analysis.exports import cell, csv_text
+from voxlate.readers.analysis.kappas import fleiss_kappa, weighted_kappa
+from voxlate.readers.analysis.mrmc import ONE_READER, differs, mean_influences, reader_mean, within_margin
+from voxlate.readers.analysis.simulated import Skill, separation_for, simulate_ratings, true_auc
+from voxlate.readers.databases import SqliteDatabase
+from voxlate.readers.package import load_package
+from voxlate.readers.store import Store
+
+from .conftest import Browser
+
+
+def ratings(seed=0, readers=4, cases=12, auc=0.7):
+    skill = Skill()
+    skill = replace(skill, separation=separation_for(auc, skill))
+    data = simulate_ratings(np.random.default_rng(seed), skill, studies=1, readers=readers, cases=cases, levels=6)[0]
+    return data[0], data[1]
+
+
+def test_the_auc_is_the_mann_whitney_statistic_and_the_influences_sum_to_nothing():
+    real, synthetic = ratings()
+    aucs, influences = auc_influences(real, synthetic)
+    for at in range(4):
+        u = stats.mannwhitneyu(synthetic[at], real[at]).statistic
+        assert aucs[at] == pytest.approx(u / 144)
+    assert np.allclose(influences.sum(axis=1), 0)
+
+
+def test_influences_are_what_leaving_one_case_out_changes():
+    real, synthetic = ratings(cases=60)
+    _, influences = auc_influences(real, synthetic)
+    left_out = np.array([auc_influences(np.delete(real, k, 1), np.delete(synthetic, k, 1))[0] for k in range(60)]).T
+    jackknife = (59 / 60 * np.square(left_out - left_out.mean(axis=1, keepdims=True)).sum(axis=1)) ** 0.5
+    assert np.sqrt(np.square(influences).sum(axis=1) * 60 / 59) == pytest.approx(jackknife, rel=0.05)
+
+
+def test_one_auc_has_delong_s_variance_when_the_cases_are_not_paired():
+    real, synthetic = ratings(readers=1, cases=20)
+    nothing = np.full((1, 20), np.nan)
+    apart = np.hstack([real, nothing]), np.hstack([nothing, synthetic])
+    _, influences = auc_influences(*apart)
+    wins = (synthetic[0][None] > real[0][:, None]) + 0.5 * (synthetic[0][None] == real[0][:, None])
+    delong = wins.mean(axis=0).var(ddof=1) / 20 + wins.mean(axis=1).var(ddof=1) / 20
+    assert np.square(influences).sum() == pytest.approx(delong * 19 / 20)
+
+
+def test_a_difference_of_two_modalities_has_the_interval_of_obuchowski_and_rockette():
+    generator = np.random.default_rng(5)
+    scores = generator.normal(size=(2, 4, 15)) + generator.normal(size=(1, 1, 15)) + generator.normal(size=(1, 4, 1))
+    found = reader_mean(*mean_influences(scores[1] - scores[0]))
+    theta = scores.mean(axis=2)
+    covariance = np.cov(scores.reshape(8, 15)).reshape(2, 4, 2, 4) / 15
+    apart = ~np.eye(4, dtype=bool)
+    cov2 = np.mean([covariance[i, :, i][apart].mean() for i in range(2)])
+    cov3 = np.mean([covariance[i, :, 1 - i][apart].mean() for i in range(2)])
+    residual = theta - theta.mean(axis=0) - theta.mean(axis=1, keepdims=True) + theta.mean()
+    ms_tr = np.square(residual).sum() / 3
+    total = ms_tr + max(4 * (cov2 - cov3), 0)
+    assert found.standard_error == pytest.approx(np.sqrt(2 / 4 * total))
+    assert found.freedom == pytest.approx(3 * (total / ms_tr) ** 2)
+
+
+def test_one_reader_is_named_as_such_and_gets_the_t_interval_of_the_cases():
+    values = np.random.default_rng(0).normal(size=(1, 10))
+    found = reader_mean(*mean_influences(values))
+    expected = stats.ttest_1samp(values[0], 0)
+    assert found.form == ONE_READER
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert differs(found, reference=0) == pytest.approx(expected.pvalue)
+
+
+def test_a_single_case_gives_no_interval():
+    with pytest.raises(InputRefused, match="TOO_FEW_CASES"):
+        reader_mean([0.5], [[0.0]])
+
+
+@pytest.mark.parametrize(("auc", "readers", "cases"), [(0.5, 5, 30), (0.75, 6, 15)])
+def test_the_interval_of_simulated_readers_covers_the_truth(auc, readers, cases):
+    skill = Skill()
+    skill = replace(skill, separation=separation_for(auc, skill))
+    truth = true_auc(skill, levels=6)
+    data = simulate_ratings(np.random.default_rng(1), skill, studies=400, readers=readers, cases=cases, levels=6)
+    found = [reader_mean(*auc_influences(study[0], study[1])) for study in data]
+    covered = np.mean([one.low <= truth <= one.high for one in found])
+    assert 0.91 <= covered <= 0.985
+    assert np.mean([one.mean for one in found]) == pytest.approx(truth, abs=0.015)
+
+
+def test_equivalence_is_rarely_shown_where_readers_are_at_the_margin():
+    skill = Skill()
+    skill = replace(skill, separation=separation_for(0.605, skill))
+    data = simulate_ratings(np.random.default_rng(2), skill, studies=400, readers=5, cases=30, levels=6)
+    shown = [
+        within_margin(reader_mean(*auc_influences(s[0], s[1])), reference=0.5, margin=0.1, alpha=0.05).is_shown
+        for s in data
+    ]
+    assert np.mean(shown) < 0.075
+
+
+def test_fleiss_kappa_of_the_published_example():
+    # Fleiss 1971 as tabulated in textbooks: 10 subjects, 14 raters, 5 categories, kappa 0.210.
+    counts = [
+        [0, 0, 0, 0, 14],
+        [0, 2, 6, 4, 2],
+        [0, 0, 3, 5, 6],
+        [0, 3, 9, 2, 0],
+        [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0],
+        [3, 2, 6, 3, 0],
+        [2, 5, 3, 2, 2],
+        [6, 5, 2, 1, 0],
+        [0, 2, 2, 3, 7],
+    ]
+    table = np.array([np.repeat(np.arange(5), row) for row in counts]).T
+    assert fleiss_kappa(table).value == pytest.approx(0.210, abs=5e-4)
+
+
+def test_quadratic_kappa_is_the_icc_like_agreement_of_two_gradings():
+    one, two = np.array([1, 2, 3, 4, 5, 3]), np.array([1, 3, 3, 4, 4, 2])
+    weights = np.square(np.arange(5)[:, None] - np.arange(5))
+    seen = np.zeros((5, 5))
+    np.add.at(seen, (one - 1, two - 1), 1)
+    chance = np.outer(seen.sum(axis=1), seen.sum(axis=0)) / 6
+    assert weighted_kappa(one, two, levels=5).value == pytest.approx(
+        1 - (weights * seen).sum() / (weights * chance).sum()
+    )
+    assert weighted_kappa(one, one, levels=5).value == 1
+
+
+def test_agreement_is_undefined_where_all_answers_are_one():
+    assert np.isnan(fleiss_kappa(np.ones((3, 5))).value)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+A1", "-2+3", "@SUM(A1)", "\t=1", "  =1", "\n=1"])
+def test_a_formula_in_free_text_is_only_text_in_a_spreadsheet(text):
+    assert cell(text) == "'" + text
+    assert next(csv.reader([csv_text(("a",), [(text,)]).split("\n", 1)[1]]))[0].startswith("'")
+
+
+def test_numbers_are_not_taken_for_formulas():
+    assert cell(-3.5) == -3.5
+
+
+@pytest.fixture(scope="module")
+def result(frozen, tmp_path_factory):
+    """Returns the folder of an analysis of three readers.
+
+    The first knows everything, the second takes each for the reverse, the third gives one answer to all.
+    """
+    root = tmp_path_factory.mktemp("answered")
+    package = load_package(Path(shutil.copytree(frozen, root / "study")))
+    store = Store(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
+    for reader in package.trials:
+        _read_all(Browser(package, store, reader).enter())
+    store.close()
+    scores = "case\tmethod\tmetric\tvalue\n" + "".join(f"case{at}\tsynthetic\tmae\t{at}\n" for at in range(8))
+    (root / "scores.tsv").write_text(scores)
+    analyse_study(package.folder, root / "out", scores=root / "scores.tsv")
+    return root / "out"
+
+
+def _read_all(browser):
+    while trial := browser.state()["trial"]:
+        shown = browser.package.key["trials"][trial["id"]]["shown"]
+        is_left = {"anna": shown[0] == "synthetic", "ben": shown[0] == "real", "cleo": True}[browser.reader]
+        place = [11, 13, 4] if shown[0] == "synthetic" else [0, 0, 0]
+        given = {
+            "real_or_synthetic": {"confidence": 6 if is_left else 1},
+            "forced_choice": {"side": "left" if is_left else "right"},
+            "similarity": {"scores": {"disc": 80, "muscle": None if trial["position"] % 2 else 90}},
+            "quality": {"grades": {"sharpness": 3}},
+            "marks": {"marks": [{"voxel": place, "confidence": 3}]},
+        }[trial["design"]["kind"]]
+        comment = "=cmd|' /C calc'!A0<script>alert(1)</script>" if trial["position"] == 0 else ""
+        sent = browser.answer(answer={"kind": trial["design"]["kind"]} | given, comment=comment)
+        assert sent.status_code == 200, sent.text
+
+
+@pytest.fixture(scope="module")
+def found(result):
+    return json.loads((result / "analysis.json").read_text())
+
+
+def test_the_analysis_finds_what_each_reader_did(found, result):
+    turing = found["designs"]["turing"]
+    assert [row["auc"] for row in turing["auc"]] == [1.0, 0.0, 0.5]
+    assert [(row["correct"], row["n"]) for row in turing["accuracy"]] == [(16, 16), (0, 16), (8, 16), (24, 48)]
+    assert (turing["accuracy"][0]["low"], turing["accuracy"][0]["high"]) == clopper_pearson(16, 16)
+    assert turing["mean_auc"]["mean"] == 0.5
+    assert not turing["mean_auc"]["test"]["is_shown"]
+    assert turing["within_reader"][0]["value"] == 1
+    structures = {row["structure"]: row for row in found["designs"]["lee"]["structures"]}
+    assert (structures["disc"]["mean"], structures["disc"]["sd"]) == (80, 0)
+    assert structures["muscle"]["not_assessable"] > 0
+    marks = found["designs"]["lesions"]
+    assert [(row["real"]["found"], row["synthetic"]["found"]) for row in marks["readers"]] == [(0, 8)] * 3
+    assert marks["difference"]["mean"] == 1
+    assert found["record"]["first_broken_row"] is None
+
+    report = (result / "report.html").read_text()
+    assert "<script>alert" not in report
+    assert "&lt;script&gt;alert" in report
+    assert "no evidence that the images cannot be told apart" in report
+    with (result / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["comment"].startswith("'=cmd")
+    assert len({row["protocol_sha256"] for row in rows}) == 1
+
+
+def test_the_imrmc_file_holds_each_image_s_truth_once_and_each_first_rating(found, result):
+    lines = (result / "turing.imrmc").read_text().splitlines()
+    assert {"N0: 8", "N1: 8", "NR: 3", "NM: 1"} <= set(lines)
+    rows = [line.split(",") for line in lines[lines.index("BEGIN DATA:") + 1 :]]
+    truth = {row[1]: row[3] for row in rows if row[0] == "-1"}
+    assert sorted(truth.values()) == ["0"] * 8 + ["1"] * 8
+    ratings_ = [row for row in rows if row[0] == "1"]
+    assert len(ratings_) == 16
+    assert all((row[3] == "6") == (truth[row[1]] == "1") for row in ratings_)
+    head = (result / "turing_mrmcaov.csv").read_text().splitlines()[0]
+    assert head == "reader,treatment,case,truth,rating"
+
+
+def test_the_ranks_of_a_metric_and_of_the_readers_are_compared_case_by_case(found):
+    ranks = found["designs"]["lee"]["discordance"]
+    assert {row["case"] for row in ranks["cases"]} == {f"case{at}" for at in range(8)}
+    assert [row["metric_rank"] for row in sorted(ranks["cases"], key=lambda row: row["case"])] == list(range(1, 9))
+
+
+def test_a_study_without_answers_is_no_input(folder, store, tmp_path):
+    with pytest.raises(NoInput, match="no answers yet"):
+        analyse_study(folder, tmp_path / "out")
+
+
+def test_a_table_without_the_metric_is_refused(tmp_path):
+    (tmp_path / "scores.tsv").write_text("case\tmethod\tmetric\tvalue\na\tsynthetic\tssim\t1\n")
+    with pytest.raises(InputRefused, match="TABLE"):
+        case_scores(tmp_path / "scores.tsv", "mae")
+
+
+def test_lesions_are_found_where_the_display_shows_them(package):
+    lesion = json.loads((package.folder / "truth.json").read_text())["case0"][0]
+    shape = nibabel.load(next((package.folder / "images").iterdir())).shape
+    # Stored voxels 3 to 5 along left and posterior axes are counted from the other end in RAS+.
+    assert np.min(lesion["voxels"], axis=0).tolist() == [shape[0] - 6, shape[1] - 6, 3]
+    assert len(lesion["voxels"]) == 27

@@ -1,0 +1,103 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import voxlate.readers
+from voxlate.readers.server import _PAGE
+
+PAGE = Path(voxlate.readers.__file__).parent / "page"
+ROOT = Path(__file__).resolve().parents[2]
+CSS = (PAGE / "page.css").read_text()
+COLOURS = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", CSS))
+
+
+def luminance(colour):
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "back"),
+    [
+        ("ink", "back"),
+        ("ink", "panel"),
+        ("muted", "panel"),
+        ("muted", "back"),
+        ("on-accent", "accent"),
+        ("warn", "warn-back"),
+    ],
+)
+def test_text_stands_out_from_its_background(text, back):
+    assert contrast(COLOURS[text], COLOURS[back]) >= 4.5
+
+
+def test_the_focus_is_always_visible():
+    assert contrast(COLOURS["accent"], COLOURS["panel"]) >= 3
+    assert ":focus-visible { outline: 3px solid var(--accent)" in CSS
+    assert "prefers-reduced-motion" in CSS
+
+
+def test_the_page_holds_no_inline_script_style_or_foreign_address():
+    html = (PAGE / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son[a-z]+=", html)
+    for file in PAGE.iterdir():
+        assert not re.search(r"https?://", file.read_text()), file.name
+
+
+def test_everything_the_page_loads_is_served_and_nothing_else_lies_there():
+    served = {file for _, file, _ in _PAGE.values()}
+    assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - {"viewer/niivue.umd.js"}
+    imported = {name for file in PAGE.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
+    assert imported <= set(_PAGE)
+
+
+def test_both_languages_have_the_same_words():
+    text = (PAGE / "words.js").read_text()
+    english, german = text.split("\n  de: {")
+    keys = [set(re.findall(r"(?:,|\n)\s+(\w+): \"", part)) for part in (english, german)]
+    assert keys[0] == keys[1]
+    used = set(re.findall(r'word\("(\w+)"\)', "".join(file.read_text() for file in PAGE.glob("*.js"))))
+    used |= set(re.findall(r'data-word="(\w+)"', (PAGE / "index.html").read_text()))
+    assert used <= keys[0]
+
+
+def test_text_from_the_study_never_becomes_markup():
+    for file in PAGE.glob("*.js"):
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", file.read_text()), file.name
+
+
+@pytest.mark.slow
+def test_a_reader_answers_by_keyboard_in_a_real_browser(folder, tmp_path):
+    playwright = os.environ.get("PLAYWRIGHT_FOLDER")
+    if not (playwright and shutil.which("node") and shutil.which("chromium")):
+        pytest.skip("needs node, chromium and PLAYWRIGHT_FOLDER, a folder with playwright-core in its node_modules")
+    links = tmp_path / "links.tsv"
+    program = "import sys; from voxlate.cli.readers import readers; readers(sys.argv[1:])"
+    command = [sys.executable, "-c", program, "serve", str(folder), "--port", "8797", "--links", str(links)]
+    server = subprocess.Popen(command)
+    try:
+        while not links.exists():
+            time.sleep(0.2)
+        time.sleep(2)
+        link = links.read_text().split()[1]
+        places = {"PLAYWRIGHT_FOLDER": playwright, "SCREENSHOTS": str(tmp_path)}
+        driver = ["node", str(ROOT / "benchmarks" / "readers_browser.mjs"), link, "keyboard", "3"]
+        done = subprocess.run(driver, env=os.environ | places, capture_output=True, text=True, timeout=280, check=True)
+    finally:
+        server.terminate()
+        server.wait()
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (said["answered"], said["faults"]) == (3, [])

@@ -1,0 +1,258 @@
+import json
+import time
+from datetime import datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from voxlate.errors import UsageError
+from voxlate.readers.access import COOKIE, issue_link
+from voxlate.readers.serving import Address, require_safe
+from voxlate.readers.store import verify_chain
+
+from .conftest import ORIGIN, Browser, fill
+
+EVERYWHERE = ".".join("0000")
+
+
+def test_a_whole_study_can_be_answered_and_every_answer_is_kept_once(browser):
+    total = browser.state()["total"]
+    for at in range(total):
+        assert browser.answer(answer=fill(browser.state()["trial"]["design"], at)).status_code == 200
+    assert browser.state()["done"] == total
+    assert not browser.state()["trial"]
+    assert [answer.revision for answer in browser.store.answers("anna")] == [0] * total
+    assert verify_chain(browser.store.log()) is None
+
+
+def test_a_link_works_once(browser, package, store):
+    token = issue_link(store, set(package.trials), "ben")
+    assert browser.post("session", {"token": token}).status_code == 200
+    again = browser.post("session", {"token": token})
+    assert (again.status_code, again.json()["code"]) == (401, "LINK")
+
+
+def test_the_session_is_a_cookie_that_no_script_reads_and_no_other_site_sends(package, store):
+    other = Browser(package, store, "ben")
+    sent = other.post("session", {"token": issue_link(store, {"ben"}, "ben")})
+    cookie = sent.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    secret = other.http.cookies[COOKIE]
+    assert secret.encode() not in (package.folder / "answers.sqlite").read_bytes()
+
+
+def test_an_expired_session_is_refused_with_401(browser, monkeypatch):
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(days=31)
+
+    monkeypatch.setattr("voxlate.readers.store.datetime", Later)
+    assert browser.http.get("/api/state").status_code == 401
+
+
+def test_after_signing_out_the_cookie_is_worth_nothing(browser):
+    cookie = browser.http.cookies[COOKIE]
+    assert browser.http.delete("/api/session", headers=browser.headers).status_code == 200
+    stolen = TestClient(browser.http.app, base_url=ORIGIN, cookies={COOKIE: cookie})
+    assert stolen.get("/api/state").status_code == 401
+
+
+def test_many_wrong_links_are_slowed_down(browser):
+    statuses = [browser.post("session", {"token": f"wrong{at}"}).status_code for at in range(22)]
+    assert statuses[:20] == [401] * 20
+    assert statuses[-1] == 429
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:9999", "127.0.0.1:8765.evil.example", ""])
+def test_a_foreign_host_is_refused_with_400(browser, host):
+    assert browser.http.get("/api/state", headers={"host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
+def test_unsafe_methods_from_other_pages_are_refused_with_403(browser, method, origin):
+    headers = {"x-csrf-token": browser.headers["x-csrf-token"]} | ({"origin": origin} if origin else {})
+    answer = browser.http.request(method, "/api/answers", headers=headers, json={})
+    assert (answer.status_code, answer.json()["code"]) == (403, "ORIGIN")
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64, None])
+def test_a_request_without_the_session_s_token_is_refused_with_403(browser, token):
+    headers = {"origin": ORIGIN} | ({"x-csrf-token": token} if token is not None else {})
+    answer = browser.http.post("/api/page", headers=headers, json={})
+    assert (answer.status_code, answer.json()["code"]) == (403, "CSRF")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"content-length": str(4 << 30)}, {"content-encoding": "gzip"}, {"content-length": "-1"}, {"content-length": "x"}],
+)
+def test_a_body_that_claims_too_much_or_is_compressed_is_refused_with_413(browser, headers):
+    answer = browser.http.post("/api/answers", headers=browser.headers | headers, content=b"{}")
+    assert answer.status_code == 413
+
+
+def test_a_body_that_turns_out_too_large_is_refused_with_413(browser):
+    parts = (b" " * 40_000 for _ in range(4))
+    assert browser.http.post("/api/answers", headers=browser.headers, content=parts).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/case/../../etc/passwd",
+        "/page/../server.py",
+        "/page/%2e%2e%2fserver.py",
+        "/page/index.html",
+        "/api/trials/../../key.json/images/0",
+        "/docs",
+        "/openapi.json",
+        "/key.json",
+        "/answers.sqlite",
+    ],
+)
+def test_no_path_leads_out(browser, path):
+    assert browser.http.get(path).status_code == 404
+
+
+def test_every_response_forbids_the_browser_to_load_or_run_anything_else(browser):
+    for path in ("/", "/api/state", "/page/main.js", "/nothing"):
+        headers = browser.http.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe-inline" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_image_comes_without_anything_that_names_it(browser):
+    trial = browser.state()["trial"]
+    headers = browser.http.get(f"/api/trials/{trial['id']}/images/0").headers
+    assert headers["cache-control"] == "no-store"
+    assert not {"etag", "last-modified", "content-disposition"} & set(headers)
+
+
+def test_only_the_present_and_the_next_case_can_be_seen(browser, package):
+    trials = package.trials["anna"]
+    statuses = [browser.http.get(f"/api/trials/{trial.id}/images/0").status_code for trial in trials[:4]]
+    assert statuses == [200, 200, 403, 403]
+
+
+def test_another_reader_s_case_is_refused_with_403(browser, package):
+    trial = package.trials["ben"][0]
+    assert browser.http.get(f"/api/trials/{trial.id}/images/0").status_code == 403
+    sent = browser.answer(trial=trial.id)
+    assert (sent.status_code, sent.json()["code"]) == (403, "OTHER_READER")
+
+
+def test_another_reader_s_token_gives_no_access_to_this_reader_s_cases(browser, package, store):
+    ben = Browser(package, store, "ben").enter()
+    trial = browser.state()["trial"]["id"]
+    assert ben.answer(trial=trial).status_code == 403
+    swapped = ben.post("page", {}, **{"x-csrf-token": browser.headers["x-csrf-token"]})
+    assert swapped.status_code == 403
+
+
+def test_the_same_submission_twice_is_one_answer(browser):
+    sent = browser.filled(browser.state()["trial"])
+    first, again = browser.post("answers", sent).json(), browser.post("answers", sent).json()
+    assert (first["again"], again["again"]) == (False, True)
+    assert first["kept"] == again["kept"]
+    assert len(browser.store.answers("anna")) == 1
+
+
+def test_a_submission_that_comes_back_with_another_answer_is_refused_with_409(browser):
+    sent = browser.filled(browser.state()["trial"])
+    browser.post("answers", sent)
+    changed = browser.post("answers", sent | {"comment": "changed"})
+    assert (changed.status_code, changed.json()["code"]) == (409, "SUBMISSION")
+
+
+def test_an_answer_replayed_under_a_new_name_is_refused_with_409(browser):
+    sent = browser.filled(browser.state()["trial"])
+    browser.post("answers", sent)
+    again = browser.post("answers", sent | {"submission": "another-name"})
+    assert (again.status_code, again.json()["code"]) == (409, "ANSWERED")
+    assert len(browser.store.answers("anna")) == 1
+
+
+def test_an_answer_out_of_turn_is_refused_with_409(browser, package):
+    later = browser.answer(trial=package.trials["anna"][3].id)
+    assert (later.status_code, later.json()["code"]) == (409, "NOT_YET")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"kind": "real_or_synthetic", "confidence": 7},
+        {"kind": "real_or_synthetic", "confidence": 0},
+        {"kind": "real_or_synthetic", "confidence": "3"},
+        {"kind": "real_or_synthetic", "confidence": 3, "is_admin": True},
+        {"kind": "forced_choice", "side": "left"},
+        {"kind": "similarity", "scores": {"disc": 50, "muscle": 101}},
+        {"kind": "guess"},
+        {},
+    ],
+)
+def test_a_forged_answer_is_refused_with_422_and_not_kept(browser, answer):
+    assert browser.answer(answer=answer).status_code == 422
+    assert browser.store.answers("anna") == []
+
+
+def test_a_second_window_takes_over_and_the_first_is_told(browser):
+    trial, first = browser.state()["trial"], browser.page
+    browser.open()
+    refused = browser.post("answers", browser.filled(trial, page=first))
+    assert (refused.status_code, refused.json()["code"]) == (409, "OTHER_WINDOW")
+    assert browser.post("answers", browser.filled(trial)).status_code == 200
+
+
+def test_an_unfinished_answer_is_there_after_a_refresh(browser):
+    trial = browser.state()["trial"]["id"]
+    assert browser.post("drafts", {"page": browser.page, "trial": trial, "content": '{"form":"4"}'}).status_code == 200
+    assert browser.state()["draft"] == '{"form":"4"}'
+    browser.answer()
+    assert browser.state()["draft"] is None
+
+
+@pytest.mark.parametrize("jump_s", [-86_400.0, 7_200.0])
+def test_a_clock_that_jumps_is_noted_and_loses_no_answer(browser, monkeypatch, jump_s):
+    browser.answer()
+    now = time.time
+    monkeypatch.setattr("voxlate.readers.desk.time.time", lambda: now() + jump_s)
+    assert browser.answer(timing={"viewed_s": -5.0, "hidden_s": None}).status_code == 200
+    jumps = [json.loads(entry.body) for entry in browser.store.log() if entry.kind == "clock_jump"]
+    assert jumps == [{"seconds": jump_s}]
+    assert len(browser.store.answers("anna")) == 2
+
+
+def test_script_in_free_text_comes_back_as_the_text_it_is(browser):
+    text = "<script>alert(1)</script>"
+    browser.answer(comment=text)
+    assert browser.store.answers("anna")[0].body["comment"] == text
+    assert "<script>alert" not in browser.http.get("/").text
+
+
+def test_the_state_never_says_what_is_shown(browser):
+    text = json.dumps(browser.state())
+    assert not any(word in text for word in ("case0", "version", "margin", "is_repeat", "tolerance"))
+
+
+@pytest.mark.parametrize("host", [EVERYWHERE, "192.168.1.5", "::", "example.org"])
+def test_other_addresses_than_loopback_are_refused_unless_asked_for(host):
+    with pytest.raises(UsageError, match="NOT_LOOPBACK"):
+        require_safe(Address(host=host))
+
+
+def test_a_network_address_needs_encryption_and_a_name(tmp_path):
+    with pytest.raises(UsageError, match="TLS"):
+        require_safe(Address(host=EVERYWHERE, is_network_allowed=True))
+    files = {"certificate": tmp_path / "c.pem", "certificate_key": tmp_path / "k.pem"}
+    address = Address(host=EVERYWHERE, is_network_allowed=True, public_names=("study.example",), **files)
+    require_safe(address)
+    assert address.origins()[0] == "https://study.example"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.5"])
+def test_loopback_addresses_are_served(host):
+    require_safe(Address(host=host))
