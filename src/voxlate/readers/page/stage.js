@@ -62,11 +62,7 @@ export class Stages {
   async open(trial, settings) {
     if (this.pair[1].trial === trial.id) this.pair.reverse();
     await this.pair[0].prepare(trial, settings);
-    // The other stage stays painted underneath, so that bringing it forward costs no drawing; nothing there has focus.
-    this.pair.forEach((stage, at) => {
-      stage.element.classList.toggle("shown", at === 0);
-      stage.element.inert = at !== 0;
-    });
+    this.pair.forEach((stage, at) => stage.element.classList.toggle("shown", at === 0));
     this.focusPanel(0);
   }
 
