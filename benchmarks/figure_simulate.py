@@ -1,12 +1,15 @@
-"""The picture of the documentation: every contrast, every artefact, and simulated beside real.
+"""The picture of the documentation: every contrast, every artefact, and how simulated compares with real.
 
-    python benchmarks/figure_simulate.py
+    python benchmarks/figure_simulate.py [--beside-real]
 
-Writes `docs/images/simulated.png`, under 300 kB. Real slices are shown when the development data are there.
+Writes `docs/images/simulated.png`, under 300 kB, with the curves of real scans when the development data are there.
+With --beside-real slices of real scans stand beside the simulated ones in `runs/simulated_beside_real.png`, which
+stays out of the project, as all real images do.
 """
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -33,9 +36,9 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 REAL = {
-    "real T1w": ("pairs/MS_ljubljana_07/t1.nii.gz", None),
-    "real FLAIR": ("pairs/MS_ljubljana_07/flair.nii.gz", None),
-    "real T1w, whole head": ("native/TCGA-FG-6692_native/t1.nii.gz", None),
+    "real T1w": "pairs/MS_ljubljana_07/t1.nii.gz",
+    "real FLAIR": "pairs/MS_ljubljana_07/flair.nii.gz",
+    "real T1w, whole head": "native/TCGA-FG-6692_native/t1.nii.gz",
 }
 LARGEST_BYTES = 300_000
 Panel = tuple[str, np.ndarray, float, float]
@@ -66,7 +69,7 @@ def panels() -> list[Panel]:
     shown += [("spine CT", spine.images["CT"].data[:, :, middle], -150.0, 350.0)]
     shown += [("spine T2w", spine.images["T2w"].data[:, :, middle], 0.0, bright)]
     shown += [("spine T2w, sagittal", spine.images["T2w"].data[80], 0.0, bright)]
-    return shown + artefacts(head.images["T1w"].data, where[2], top) + real()
+    return shown + artefacts(head.images["T1w"].data, where[2], top)
 
 
 def artefacts(image: np.ndarray, k: int, top: float) -> list[Panel]:
@@ -91,7 +94,7 @@ def artefacts(image: np.ndarray, k: int, top: float) -> list[Panel]:
 
 def real() -> list[Panel]:
     found = []
-    for name, (path, _) in REAL.items():
+    for name, path in REAL.items():
         if (DATA / path).exists():
             data = read_volume(DATA / path).data
             flat = data[:, :, int(data.shape[2] * 0.55)]
@@ -108,7 +111,8 @@ def trimmed(data: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def main() -> None:
-    shown = panels()
+    is_beside_real = "--beside-real" in sys.argv
+    shown = panels() + (real() if is_beside_real else [])
     columns = 7
     rows = -(-(len(shown) + 2) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.85 * columns, 2.1 * rows), facecolor="black")
@@ -118,9 +122,10 @@ def main() -> None:
         axis.imshow(np.rot90(trimmed(data, low, high)), cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
         axis.set_title(name, color="white", fontsize=8, pad=2)
     curves(axes.flat[-2], axes.flat[-1])
-    figure.suptitle("Simulated, except where it says real", color="white", fontsize=9, y=0.995)
+    title = "Simulated, except where it says real" if is_beside_real else "Simulated"
+    figure.suptitle(title, color="white", fontsize=9, y=0.995)
     figure.tight_layout(pad=0.3)
-    save(figure, ROOT / "docs" / "images" / "simulated.png")
+    save(figure, ROOT / ("runs/simulated_beside_real.png" if is_beside_real else "docs/images/simulated.png"))
 
 
 def curves(left: plt.Axes, right: plt.Axes) -> None:

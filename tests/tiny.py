@@ -23,11 +23,11 @@ training: {steps: 12, batch: 2, window: [16, 16, 16], learning_rate: 0.003, warm
 """
 
 
-def write_cohort(folder: Path, splits: list[str]) -> list[Case]:
+def write_cohort(folder: Path, splits: list[str], shape: tuple[int, int, int] = (19, 21, 18)) -> list[Case]:
     """Writes pairs whose target is the source with its contrast turned round, and their table."""
     cases = []
     for number, split in enumerate(splits):
-        source = head(number, shape=(19, 21, 18))
+        source = head(number, shape=shape)
         target = source.with_data(np.where(source.data > 0, (number + 1) * (1000 - source.data), 0))
         paths = [folder / f"{role}_{number}.nii.gz" for role in ("source", "target")]
         for path, volume in zip(paths, (source, target), strict=True):

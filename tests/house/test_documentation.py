@@ -55,7 +55,7 @@ def test_the_recipe_in_getting_started_is_one(tmp_path):
 
 @pytest.mark.slow
 def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
-    write_cohort(tmp_path / "data", ["train", "train", "validation", "test", "test"])
+    write_cohort(tmp_path / "data", ["train", "train", "validation", "test", "test"], shape=(52, 50, 54))
     recipe = yaml.safe_load(RECIPE)
     recipe["data"]["root"] = "data"
     recipe["training"]["steps"] = 2

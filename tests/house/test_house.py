@@ -59,7 +59,7 @@ def test_imports_go_one_way(file):
     assert rooms <= MAY_IMPORT[room(file)], f"{room(file)} must not import {rooms - MAY_IMPORT[room(file)]}"
 
 
-@pytest.mark.parametrize("name", ["io", "simulate", "evaluate", "report", "cohort", "prepare"])
+@pytest.mark.parametrize("name", ["io", "simulate", "evaluate", "report", "readers", "cohort", "prepare"])
 def test_rooms_that_work_without_a_network_do_not_load_torch(name):
     for file in sorted((PACKAGE / name).rglob("*.py")):
         assert "torch" not in {module.split(".")[0] for module in imports(ast.parse(file.read_text()))}, file.name
