@@ -1,8 +1,15 @@
+from pathlib import Path
+
 import pytest
+import torch
 from pydantic import ValidationError
 
 from voxlate.errors import NoInput, UsageError
+from voxlate.losses import weighted_sum
+from voxlate.models import build
 from voxlate.train.recipe import parse_recipe, read_recipe, recipe_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 TEXT = """
 name: one
@@ -54,3 +61,14 @@ def test_a_recipe_cannot_be_changed():
 def test_a_missing_recipe_is_no_input(tmp_path):
     with pytest.raises(NoInput):
         read_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_names_a_network_and_losses_that_there_are(path):
+    recipe = read_recipe(path)
+    with torch.device("meta"):
+        build(recipe.model.name, **recipe.model.arguments)
+    weighted_sum(recipe.loss)
+    header = path.read_text().split("name:")[0]
+    assert f"voxlate train recipes/{path.name}" in header
+    assert "benchmarks/results/" in header
