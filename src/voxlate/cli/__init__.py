@@ -18,6 +18,7 @@ from voxlate.errors import VoxlateError
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
+    "prepare": "Bring the target of each pair onto its source, and find the brain.",
     "train": "Train a network by a recipe.",
     "translate": "Translate scans with a trained bundle.",
     "evaluate": "Measure synthetic images against real ones.",

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxlate.errors import InputRefused, NoInput, UsageError
@@ -101,6 +101,14 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
         relative = ["" if file is None else Path(os.path.relpath(file, path.parent)).as_posix() for file in files]
         lines.append("\t".join([case.case, case.patient, case.split, *relative]))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def prepared_in(folder: Path, case: Case) -> Case:
+    """Returns the case as `voxlate prepare` left it in `folder`: all images on the grid of the source."""
+    place = folder / case.case
+    labels = None if case.labels is None else place / "labels.nii.gz"
+    files = {role: place / f"{role}.nii.gz" for role in ("source", "target", "mask")}
+    return replace(case, labels=labels, **files)
 
 
 def cases_from_pattern(

@@ -1,0 +1,91 @@
+"""`voxlate prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused
+
+if TYPE_CHECKING:
+    from voxlate.cohort.cases import Case
+
+
+@click.command()
+@click.argument("cases", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "--brain-mask",
+    default="deepbet",
+    show_default=True,
+    help="How the brain is found on the source: deepbet, template, nonzero (skull-stripped) or ct.",
+)
+@click.option("--target-brain-mask", help="The same for the target.  [as the source]")
+@click.option("--aligned", is_flag=True, help="Target and source share a grid and lie on each other: do not register.")
+@click.option("--template/--no-template", default=True, show_default=True, help="Also find the way to MNI space.")
+@click.option("--refuse-doubtful", is_flag=True, help="Leave out what a person should look at first.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@no_progress
+def prepare(
+    cases: Path,
+    out: Path,
+    brain_mask: str,
+    target_brain_mask: str | None,
+    aligned: bool,
+    template: bool,
+    refuse_doubtful: bool,
+    jobs: int,
+    no_progress: bool,
+) -> int:
+    """Bring the target of each pair onto its source, and find the brain.
+
+    CASES is a table with the columns case, patient, split, source, target, mask, labels. OUT gets a folder per case,
+    the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
+    command goes on where it was stopped.
+    """
+    from voxlate.cohort.cases import read_cases
+    from voxlate.prepare.cohort_run import PairFiles, prepare_cohort
+    from voxlate.prepare.pair import PairSettings
+    from voxlate.report.preparation_page import write_page
+    from voxlate.report.preparation_picture import write_picture
+
+    settings = PairSettings(
+        source_mask=brain_mask,
+        target_mask=target_brain_mask or brain_mask,
+        is_registered=not aligned,
+        to_template=template,
+        doubtful="refuse" if refuse_doubtful else "keep",
+    )
+    rows = read_cases(cases)
+    files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels) for row in rows]
+    records = []
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("preparing", total=len(rows))
+        for record in prepare_cohort(files, out, settings, jobs=jobs, draw=write_picture):
+            records.append(record)
+            bar.advance(task)
+    write_page(records, out)
+    return _tell(rows, records, out)
+
+
+def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
+    """Writes the table of what is done, says how each case ended, and returns the exit status."""
+    from voxlate.cohort.cases import prepared_in, write_cases
+
+    done = {record["case"] for record in records if record["state"] == "done"}
+    for record in records:
+        if record["state"] != "done":
+            click.echo(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}", err=True)
+        for doubt in record.get("doubts", []):
+            click.echo(f"doubtful {record['case']}: {doubt}", err=True)
+    if done:
+        write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
+    counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{told} of {len(rows)}; look at {out / 'index.html'}")
+    if len(done) == len(rows):
+        return 0
+    return ITEMS_REFUSED_STATUS if done else InputRefused.exit_status

@@ -1,0 +1,202 @@
+"""One pair as it comes to one pair on one grid: the brain found on the source, the target brought to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from voxlate.errors import InputRefused
+from voxlate.prepare.alignment import AlignmentScore, alignment_score, require_aligned
+from voxlate.prepare.brain_mask import BRAIN_MASKS
+from voxlate.prepare.mask_checks import MaskReport, check_mask, require_plausible
+from voxlate.prepare.registration import register
+from voxlate.prepare.resample import resample
+from voxlate.prepare.templates import to_template
+from voxlate.prepare.transform import Transform
+from voxlate.volume import Affine, Mask, Volume, require_same_grid
+
+
+class PairSettings(BaseModel):
+    """How a pair is prepared.
+
+    Attributes:
+        source_mask: method that finds the brain on the source; see `voxlate.prepare.brain_mask.BRAIN_MASKS`. A mask
+            that is given goes before it.
+        target_mask: the same for the target. It only serves registration and its score; the mask of the pair
+            is that of the source, as at inference there is no target.
+        is_registered: bring the target to the source by a rigid transform; otherwise both must share a grid.
+        to_template: also find the affine transform to the template: a second opinion on position and orientation.
+        doubtful: what to do with a pair whose mask or registration is doubtful.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_mask: str = "deepbet"
+    target_mask: str = "deepbet"
+    is_registered: bool = True
+    to_template: bool = True
+    doubtful: Literal["keep", "refuse"] = "keep"
+
+
+@dataclass(frozen=True)
+class PreparedPair:
+    """A pair on the grid of the source.
+
+    Attributes:
+        source: as it came.
+        target: interpolated onto the grid of the source, its values otherwise as they came.
+        unmoved: the target on the grid of the source if its header alone were believed; to look at.
+        mask: brain of the source, (i, j, k).
+        labels: lesion labels on the grid of the source, or None.
+        transform: millimetres of the source to those of the target.
+        score: how good that transform is.
+        template: transform from the source to the template and its score, or None.
+        mask_report: volume and position of the mask.
+        target_mask: brain of the target on its own grid.
+        seconds: how long each step took.
+    """
+
+    source: Volume
+    target: Volume
+    unmoved: Volume
+    mask: Mask = field(repr=False)
+    labels: Volume | None
+    transform: Transform
+    score: AlignmentScore
+    template: tuple[Transform, AlignmentScore] | None
+    mask_report: MaskReport
+    target_mask: Mask = field(repr=False)
+    seconds: dict[str, float]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Returns why a person should look at this pair, in words; empty when nothing speaks against it."""
+        found = [*self.mask_report.reasons, *self.score.reasons]
+        if self.template is not None:
+            found += [f"template: {reason}" for reason in self.template[1].reasons]
+        return tuple(found)
+
+
+class Stopwatch:
+    """Seconds per named step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        """Takes the time of a block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[step] = round(time.perf_counter() - start, 2)
+
+
+def prepare_pair(
+    source: Volume,
+    target: Volume,
+    settings: PairSettings,
+    *,
+    mask: Mask | None = None,
+    labels: Volume | None = None,
+) -> PreparedPair:
+    """Returns a pair on one grid, with what speaks for and against it.
+
+    Args:
+        source: the scan to translate, in any orientation, with or without skull.
+        target: the scan of the other contrast, of the same patient.
+        settings: see `PairSettings`.
+        mask: brain on the grid of the source; None to find it.
+        labels: lesion labels on the grid of the target, or None.
+
+    Raises:
+        InputRefused: `MISREGISTERED`, `GRID_MISMATCH`, what the masks refuse, or `DOUBTFUL`.
+        UsageError: `MISSING_LIBRARY`.
+    """
+    watch = Stopwatch()
+    with watch("mask of the source"):
+        brain = find_brain(source, settings.source_mask) if mask is None else mask
+        report = check_mask(brain, source)
+        require_plausible(report)
+    with watch("mask of the target"):
+        target_brain = find_brain(target, settings.target_mask)
+        require_plausible(check_mask(target_brain, target))
+    with watch("registration"):
+        transform, score = _aligned(source, target, brain, target_brain, settings)
+        require_aligned(score)
+    with watch("resampling"):
+        moved, unmoved = resample(target, source.grid, transform), resample(target, source.grid)
+        moved_labels = None if labels is None else _labels_on(source, labels, target, transform)
+    template = None
+    if settings.to_template:
+        with watch("template"):
+            found = to_template(source, brain)
+            template = found.transform, found.score
+    pair = PreparedPair(
+        source, moved, unmoved, brain, moved_labels, transform, score, template, report, target_brain, watch.seconds
+    )
+    if pair.doubts and settings.doubtful == "refuse":
+        raise InputRefused("DOUBTFUL", f"{'; '.join(pair.doubts)}; look at the pair, or keep what is doubtful")
+    return pair
+
+
+def find_brain(volume: Volume, method: str) -> Mask:
+    """Returns the brain of one scan; `method` is a name in `BRAIN_MASKS`.
+
+    Raises:
+        InputRefused: `BRAIN_MASK` for an unknown method, or what the method refuses.
+    """
+    if method not in BRAIN_MASKS:
+        raise InputRefused("BRAIN_MASK", f"no method is called {method!r}; there are {', '.join(sorted(BRAIN_MASKS))}")
+    return BRAIN_MASKS[method](volume)
+
+
+def _aligned(
+    source: Volume, target: Volume, brain: Mask, target_brain: Mask, settings: PairSettings
+) -> tuple[Transform, AlignmentScore]:
+    if settings.is_registered:
+        found = register(source, target, degrees=6, fixed_mask=brain, moving_mask=target_brain)
+        return found.transform, found.score
+    require_same_grid(source, target, names=("source", "target"))
+    still = Transform.identity()
+    return still, alignment_score(source, target, still, fixed_mask=brain, moving_mask=target_brain)
+
+
+def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transform) -> Volume:
+    require_same_grid(labels, target, names=("labels", "target"))
+    moved = resample(labels, source.grid, transform, interpolation="nearest")
+    if np.any(labels.data) and not np.any(moved.data):
+        raise InputRefused("LABELS_LOST", "no label lies inside the field of view of the source")
+    return moved
+
+
+def figures(pair: PreparedPair) -> dict[str, Any]:
+    """Returns every figure of a prepared pair as plain JSON."""
+    points = _points_mm(pair)
+    still = Transform.identity()
+    content: dict[str, Any] = {
+        "mask": pair.mask_report.to_json(),
+        "registration": {
+            "matrix": pair.transform.matrix.tolist(),
+            "moved_mm": round(float(pair.transform.distance_mm(still, points).mean()), 3),
+            "score": pair.score.to_json(),
+        },
+        "doubts": list(pair.doubts),
+        "seconds": pair.seconds,
+    }
+    if pair.template is not None:
+        transform, score = pair.template
+        content["template"] = {"matrix": transform.matrix.tolist(), "score": score.to_json()}
+    return content
+
+
+def _points_mm(pair: PreparedPair) -> Affine:
+    """Returns voxel centres of the brain, about a thousand of them, in millimetres."""
+    index = np.argwhere(pair.mask)
+    chosen = index[:: max(1, len(index) // 1000)]
+    return np.asarray(chosen @ pair.source.affine[:3, :3].T + pair.source.affine[:3, 3], dtype=np.float64)
