@@ -17,7 +17,7 @@ from voxlate.simulate.artefacts import (
     truncated,
 )
 from voxlate.simulate.ct import blue_noise
-from voxlate.simulate.diffusion_fit import fitted_adc
+from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate.quality import Grades, checked_mix, draw_grades, parse_mix
 from voxlate.simulate.sequences import diffusion
 from voxlate.volume import Volume

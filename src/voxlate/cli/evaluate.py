@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     multiple=True,
     help="Value of the enhancing part in the label files (BraTS: 4, later 3); may be repeated.",
 )
+@click.option(
+    "--factors",
+    type=PATH,
+    help="Table of groups (column case, patient or participant_id; all others are factors), or a simulation's truth.",
+)
 @click.option("--segment", "is_segmented", is_flag=True, help="Also segment tissues and compare their volumes.")
 @click.option("--resample", "is_resampled", is_flag=True, help="Resample images on other grids to the target's.")
 @no_progress
@@ -52,6 +57,7 @@ def evaluate(
     unit: str,
     data_range: float | None,
     enhancing_labels: tuple[int, ...],
+    factors: Path | None,
     is_segmented: bool,
     is_resampled: bool,
     no_progress: bool,
@@ -73,6 +79,7 @@ def evaluate(
         data_kind=data_kind,
         is_resampled=is_resampled,
         is_segmented=is_segmented,
+        factors=factors,
     )
     rows = [case for case in read_cases(cases) if case.split == split]
     with progress_bar(off=no_progress) as bar:

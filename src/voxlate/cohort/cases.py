@@ -106,9 +106,9 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
 def prepared_in(folder: Path, case: Case) -> Case:
     """Returns the case as `voxlate prepare` left it in `folder`: all images on the grid of the source."""
     place = folder / case.case
+    source, target, mask = (place / f"{role}.nii.gz" for role in ("source", "target", "mask"))
     labels = None if case.labels is None else place / "labels.nii.gz"
-    files = {role: place / f"{role}.nii.gz" for role in ("source", "target", "mask")}
-    return replace(case, labels=labels, **files)
+    return replace(case, source=source, target=target, mask=mask, labels=labels)
 
 
 def cases_from_pattern(

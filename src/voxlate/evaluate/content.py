@@ -14,6 +14,7 @@ from voxlate.errors import InputRefused
 from voxlate.evaluate.baselines import HistogramMatch
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult
 from voxlate.evaluate.case_scores import METHODS
+from voxlate.evaluate.factors import Factors
 from voxlate.evaluate.lesions import summarize_lesions
 from voxlate.evaluate.loading import CaseFiles
 from voxlate.evaluate.protocols import PROTOCOLS
@@ -26,11 +27,19 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True)
 class Findings:
-    """What all cases together hold."""
+    """What all cases together hold.
+
+    Attributes:
+        table: every figure.
+        lesions: records of lesions, each with its case.
+        volumes: records of tissue volumes, likewise.
+        factors: the groups of each case.
+    """
 
     table: ScoreTable
     lesions: list[dict[str, Any]]
     volumes: list[dict[str, Any]]
+    factors: Factors
 
 
 def build_content(
@@ -57,9 +66,10 @@ def build_content(
             *(tissue_protocol(name) for name in segmenters),
         ],
         "data_kind": settings.data_kind,
+        "unit": settings.unit,
         "direction": _direction([result for result, _ in done]),
         "methods": [name for name in METHODS if match is not None or name != "histogram_match"],
-        "cases": [_case_entry(result, one, output) for result, one in done],
+        "cases": [_case_entry(result, one, output, findings.factors) for result, one in done],
         "summary": to_json(findings.table.summarize()),
         "comparisons": to_json(findings.table.compare()),
         "lesions": [*findings.lesions, *summarize_lesions(findings.lesions)],
@@ -95,7 +105,7 @@ def _direction(results: Sequence[CaseResult]) -> dict[str, str]:
     return {"source": source, "target": target} if separator else {"source": "source", "target": "target"}
 
 
-def _case_entry(result: CaseResult, files: CaseFiles, output: Path) -> dict[str, Any]:
+def _case_entry(result: CaseResult, files: CaseFiles, output: Path, factors: Factors) -> dict[str, Any]:
     paths = dict.fromkeys(("source", "target", "synthetic", "mask", "labels"))
     given = {role: Path(os.path.relpath(path, output)).as_posix() for role, path in files.inputs.items()}
     return {
@@ -104,6 +114,7 @@ def _case_entry(result: CaseResult, files: CaseFiles, output: Path) -> dict[str,
         "paths": {role: given.get(role) for role in paths},
         "reference_level": result.content["reference_level"],
         "display_range": result.content["display_range"],
+        "subgroups": factors.of(files.case),
     }
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluate.intensity import range_of
-from voxlate.evaluate.resampling import Order, resample
 from voxlate.evaluate.settings import Settings
 from voxlate.io.nifti import read_volume
 from voxlate.prepare.brain_mask import nonzero_mask
 from voxlate.prepare.orientation import ToRas
+from voxlate.prepare.resample import Interpolation, resample
 from voxlate.reference_level import reference_level
 from voxlate.volume import Array, Mask, Volume, require_same_grid
 
@@ -133,10 +133,12 @@ def _in_ras(volume: Volume) -> Volume:
     return ToRas(volume.grid).apply(volume)
 
 
-def _on_grid(volume: Volume, like: Volume, case: str, settings: Settings, *, order: Order = 1) -> Volume:
+def _on_grid(
+    volume: Volume, like: Volume, case: str, settings: Settings, *, interpolation: Interpolation = "linear"
+) -> Volume:
     ras = _in_ras(volume)
     if settings.is_resampled and not ras.grid.matches(like.grid):
-        return resample(ras, like, order=order)
+        return resample(ras, like.grid, interpolation=interpolation)
     require_same_grid(ras, like, names=(f"{case}: {volume.shows}", "target"))
     return ras
 
@@ -144,7 +146,9 @@ def _on_grid(volume: Volume, like: Volume, case: str, settings: Settings, *, ord
 def _masks(case: Case, source: Volume, target: Volume, settings: Settings) -> tuple[Mask, Mask]:
     if case.mask is None:
         return nonzero_mask(source.data), nonzero_mask(target.data)
-    mask = _on_grid(read_volume(case.mask, shows="mask"), target, case.case, settings, order=0).data > 0.5
+    mask = (
+        _on_grid(read_volume(case.mask, shows="mask"), target, case.case, settings, interpolation="nearest").data > 0.5
+    )
     if not mask.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: the mask marks no voxel; give the mask of this scan")
     return mask, mask
@@ -153,7 +157,7 @@ def _masks(case: Case, source: Volume, target: Volume, settings: Settings) -> tu
 def _labels(case: Case, target: Volume, settings: Settings) -> NDArray[np.int32] | None:
     if case.labels is None:
         return None
-    volume = _on_grid(read_volume(case.labels, shows="labels"), target, case.case, settings, order=0)
+    volume = _on_grid(read_volume(case.labels, shows="labels"), target, case.case, settings, interpolation="nearest")
     whole = np.rint(volume.data)
     if np.abs(whole - volume.data).max() > 1e-3 or whole.min() < 0:
         raise InputRefused("LABELS", f"{case.case}: labels must be whole numbers from 0, resampled by nearest voxel")

@@ -21,6 +21,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, Temporar
 from voxlate.evaluate.baselines import HistogramMatch, read_histogram_match
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
 from voxlate.evaluate.content import Findings, build_content
+from voxlate.evaluate.factors import NO_FACTORS, read_factors
 from voxlate.evaluate.loading import CaseFiles
 from voxlate.evaluate.protocols import AS_WRITTEN
 from voxlate.evaluate.settings import Settings
@@ -81,12 +82,14 @@ def evaluate_cases(
         watch: called with each result as it comes.
 
     Raises:
-        NoInput: no case was given.
+        NoInput: no case was given, or none of them stands in the table of factors.
+        InputRefused: `FACTORS`, see `voxlate.evaluate.factors.read_factors`.
         ModelInvalid: `BASELINES`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
     if not cases:
         raise NoInput("NO_INPUT", "there is no case to evaluate; check the split")
+    factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
     match = None if bundle is None else read_histogram_match(bundle)
     files = [CaseFiles.find(case, synthetic) for case in cases]
     found: dict[str, CaseResult] = {}
@@ -97,7 +100,7 @@ def evaluate_cases(
     results = [found[case.case] for case in cases]
     volumes = with_differences(_records(results, "volumes"))
     table = _write_scores(output, results, volumes)
-    found_in_all = Findings(table, _records(results, "lesions"), volumes)
+    found_in_all = Findings(table, _records(results, "lesions"), volumes, factors)
     content = build_content(results, files, found_in_all, output, settings=settings, match=match, bundle=bundle)
     write_json(output / EVALUATION, content)
     counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from voxlate.errors import UsageError
@@ -28,6 +29,7 @@ class Settings:
         data_kind: whether the images are of people or simulated; printed with every figure.
         is_resampled: images on another grid than the target's are resampled to it, not refused.
         is_segmented: tissues are segmented in every image, and their volumes compared.
+        factors: table of the cases' groups, or the folder of a simulation's truth; see `voxlate.evaluate.factors`.
     """
 
     protocols: tuple[str, ...] = ("voxlate",)
@@ -37,6 +39,7 @@ class Settings:
     data_kind: DataKind = "unknown"
     is_resampled: bool = False
     is_segmented: bool = False
+    factors: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.protocols if name not in PROTOCOLS]
@@ -46,6 +49,8 @@ class Settings:
             )
         if (self.unit == RELATIVE) != (self.data_range is None):
             raise UsageError("DATA_RANGE", f"images in {self.unit} need {'no' if self.unit == RELATIVE else 'a'} range")
+        if self.is_segmented and self.unit != RELATIVE:
+            raise UsageError("SEGMENT", f"tissues are segmented in T1-weighted images, not in {self.unit}")
         if self.data_range is not None:
             require_range(self.data_range)
         for name in self.protocols:
@@ -59,5 +64,6 @@ class Settings:
         return self.unit == RELATIVE
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options as plain values."""
-        return {**asdict(self), "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)}
+        """Returns the options that a case's figures depend on as plain values; its groups change none of them."""
+        options = {key: value for key, value in asdict(self).items() if key != "factors"}
+        return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)}

@@ -73,7 +73,7 @@ def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: 
             return known
         (folder / RECORD).unlink(missing_ok=True)
         pair, inputs = _prepared(files, settings)
-        record = {"case": files.name, "state": DONE, "fingerprint": fingerprint, "voxlate": __version__}
+        record: dict[str, Any] = {"case": files.name, "state": DONE, "fingerprint": fingerprint, "voxlate": __version__}
         record |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
         record["files"] = _write(pair, folder, draw)
         write_json(folder / RECORD, record)

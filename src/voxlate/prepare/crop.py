@@ -45,11 +45,18 @@ class Crop:
             slice(self.start[2], self.stop[2]),
         )
 
-    def apply(self, volume: Volume) -> Volume:
-        """Returns the part of `volume`, which lies on `outer`, inside the box."""
+    @property
+    def grid(self) -> Grid:
+        """Returns the grid of what `apply` gives."""
         affine = self.outer.affine.copy()
         affine[:3, 3] += affine[:3, :3] @ np.array(self.start, dtype=np.float64)
-        return Volume(np.ascontiguousarray(volume.data[self.box]), affine, volume.shows, volume.stored_dtype)
+        shape = [stop - start for start, stop in zip(self.start, self.stop, strict=True)]
+        return Grid((shape[0], shape[1], shape[2]), affine)
+
+    def apply(self, volume: Volume) -> Volume:
+        """Returns the part of `volume`, which lies on `outer`, inside the box."""
+        data = np.ascontiguousarray(volume.data[self.box])
+        return Volume(data, self.grid.affine, volume.shows, volume.stored_dtype)
 
     def invert(self, volume: Volume) -> Volume:
         """Returns `volume` in its place on `outer`, zero elsewhere."""

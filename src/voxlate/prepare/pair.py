@@ -13,13 +13,17 @@ from pydantic import BaseModel, ConfigDict
 
 from voxlate.errors import InputRefused
 from voxlate.prepare.alignment import AlignmentScore, alignment_score, require_aligned
-from voxlate.prepare.brain_mask import BRAIN_MASKS
+from voxlate.prepare.brain_mask import find_brain
+from voxlate.prepare.ct_mask import METAL_HU, metal_cm3
+from voxlate.prepare.head_orientation import better_orientation, mirrored_fits_better
 from voxlate.prepare.mask_checks import MaskReport, check_mask, require_plausible
-from voxlate.prepare.registration import register
+from voxlate.prepare.registration import Registration, register
 from voxlate.prepare.resample import resample
 from voxlate.prepare.templates import to_template
 from voxlate.prepare.transform import Transform
 from voxlate.volume import Affine, Mask, Volume, require_same_grid
+
+_MUCH_METAL_CM3, _THICK_MM = 0.3, 4.0
 
 
 class PairSettings(BaseModel):
@@ -56,6 +60,7 @@ class PreparedPair:
         labels: lesion labels on the grid of the source, or None.
         transform: millimetres of the source to those of the target.
         score: how good that transform is.
+        warnings: what else speaks against the pair.
         template: transform from the source to the template and its score, or None.
         mask_report: volume and position of the mask.
         target_mask: brain of the target on its own grid.
@@ -69,6 +74,7 @@ class PreparedPair:
     labels: Volume | None
     transform: Transform
     score: AlignmentScore
+    warnings: tuple[str, ...]
     template: tuple[Transform, AlignmentScore] | None
     mask_report: MaskReport
     target_mask: Mask = field(repr=False)
@@ -77,7 +83,7 @@ class PreparedPair:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Returns why a person should look at this pair, in words; empty when nothing speaks against it."""
-        found = [*self.mask_report.reasons, *self.score.reasons]
+        found = [*self.mask_report.reasons, *self.score.reasons, *self.warnings]
         if self.template is not None:
             found += [f"template: {reason}" for reason in self.template[1].reasons]
         return tuple(found)
@@ -115,7 +121,8 @@ def prepare_pair(
         labels: lesion labels on the grid of the target, or None.
 
     Raises:
-        InputRefused: `MISREGISTERED`, `GRID_MISMATCH`, what the masks refuse, or `DOUBTFUL`.
+        InputRefused: `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header that names axes wrongly), `GRID_MISMATCH`,
+            what the masks refuse, or `DOUBTFUL`.
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
@@ -128,6 +135,8 @@ def prepare_pair(
         require_plausible(check_mask(target_brain, target))
     with watch("registration"):
         transform, score = _aligned(source, target, brain, target_brain, settings)
+        if score.verdict != "good" and settings.is_registered:
+            _explain(source, target, brain, target_brain, Registration(transform, score))
         require_aligned(score)
     with watch("resampling"):
         moved, unmoved = resample(target, source.grid, transform), resample(target, source.grid)
@@ -136,24 +145,27 @@ def prepare_pair(
     if settings.to_template:
         with watch("template"):
             found = to_template(source, brain)
+            if found.score.verdict != "good":
+                _require_upright("source", source, brain)
             template = found.transform, found.score
+    warnings = tuple(_warnings(source, target))
     pair = PreparedPair(
-        source, moved, unmoved, brain, moved_labels, transform, score, template, report, target_brain, watch.seconds
+        source,
+        moved,
+        unmoved,
+        brain,
+        moved_labels,
+        transform,
+        score,
+        warnings,
+        template,
+        report,
+        target_brain,
+        watch.seconds,
     )
     if pair.doubts and settings.doubtful == "refuse":
         raise InputRefused("DOUBTFUL", f"{'; '.join(pair.doubts)}; look at the pair, or keep what is doubtful")
     return pair
-
-
-def find_brain(volume: Volume, method: str) -> Mask:
-    """Returns the brain of one scan; `method` is a name in `BRAIN_MASKS`.
-
-    Raises:
-        InputRefused: `BRAIN_MASK` for an unknown method, or what the method refuses.
-    """
-    if method not in BRAIN_MASKS:
-        raise InputRefused("BRAIN_MASK", f"no method is called {method!r}; there are {', '.join(sorted(BRAIN_MASKS))}")
-    return BRAIN_MASKS[method](volume)
 
 
 def _aligned(
@@ -165,6 +177,36 @@ def _aligned(
     require_same_grid(source, target, names=("source", "target"))
     still = Transform.identity()
     return still, alignment_score(source, target, still, fixed_mask=brain, moving_mask=target_brain)
+
+
+def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, found: Registration) -> None:
+    """Refuses a pair that does not fit because a header names the axes of a scan wrongly, and says which."""
+    if mirrored_fits_better(source, target, found, fixed_mask=brain, moving_mask=target_brain):
+        raise InputRefused(
+            "MIRRORED",
+            "source and target fit when left and right of one are exchanged; one header is wrong: compare them with "
+            "the images as the scanner showed them",
+        )
+    for name, volume, mask in (("source", source, brain), ("target", target, target_brain)):
+        _require_upright(name, volume, mask)
+
+
+def _require_upright(name: str, volume: Volume, mask: Mask) -> None:
+    better = better_orientation(volume, mask)
+    if better is not None:
+        raise InputRefused("ORIENTATION", f"the head on the {name} lies otherwise than its header says: {better}")
+
+
+def _warnings(source: Volume, target: Volume) -> Iterator[str]:
+    """Yields what a person should know of the two scans beside mask and registration."""
+    for name, volume in (("source", source), ("target", target)):
+        if float(volume.data.min()) < -900 and float(volume.data.max()) > METAL_HU:
+            metal = metal_cm3(volume)
+            if metal > _MUCH_METAL_CM3:
+                yield f"the {name} holds {metal:.1f} cm³ of metal, which streaks"
+        thickness = max(volume.spacing_mm)
+        if thickness > _THICK_MM:
+            yield f"the {name} has slices of {thickness:.1f} mm: between them there is no detail"
 
 
 def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transform) -> Volume:

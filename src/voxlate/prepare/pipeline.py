@@ -3,31 +3,71 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from voxlate.prepare.brain_mask import nonzero_mask
+from voxlate.errors import InputRefused
+from voxlate.prepare.bias import Bias, fit_bias
+from voxlate.prepare.brain_mask import find_brain
 from voxlate.prepare.crop import Crop
+from voxlate.prepare.intensity import SCALES, Scaled, by_range_hu
+from voxlate.prepare.mask_checks import check_mask, require_plausible
 from voxlate.prepare.orientation import ToRas
-from voxlate.prepare.scale import Scale
-from voxlate.reference_level import reference_level
-from voxlate.volume import Array, Mask, Volume, require_same_grid
+from voxlate.prepare.t1_linear import T1Linear
+from voxlate.prepare.templates import to_template
+from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
+
+ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
 
 class PreparationSettings(BaseModel):
     """What a bundle says about preparation.
 
     Attributes:
-        margin_mm: what is kept around the brain.
-        reference: the statistic that gives one in relative units; see `voxlate.reference_level`.
+        brain_mask: how the brain is found where no mask is given; see `voxlate.prepare.brain_mask.BRAIN_MASKS`. The
+            default is for skull-stripped scans.
+        bias: take the bias field out of source and target by N4, each by its own.
+        frame: `native` keeps the voxels of the scan and cuts out the brain; `t1_linear` is that of Bottani et al.,
+            with the skull and 128³ voxels.
+        margin_mm: what is kept around the brain in the native frame.
+        reference: the scale of the numbers; see `voxlate.prepare.intensity.SCALES`.
+        target_reference: the scale of the target's, if it is another.
+        range_hu: window of a CT source in Hounsfield units; goes before `reference`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    brain_mask: str = "nonzero"
+    bias: bool = False
+    frame: Literal["native", "t1_linear"] = "native"
     margin_mm: float = Field(default=4.0, ge=0)
-    reference: Literal["median_in_mask"] = "median_in_mask"
+    reference: ScaleName = "median_in_mask"
+    target_reference: ScaleName | None = None
+    range_hu: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> PreparationSettings:
+        if self.range_hu is not None and self.range_hu[0] >= self.range_hu[1]:
+            raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
+        if self.range_hu is not None and self.bias:
+            raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
+        return self
+
+
+class Place(Protocol):
+    """A step that moves voxels: it takes volumes on one grid to another, and back."""
+
+    @property
+    def grid(self) -> Grid:
+        """Returns the grid of what `apply` gives."""
+
+    def apply(self, volume: Volume) -> Volume:
+        """Returns `volume` on `grid`."""
+
+    def invert(self, volume: Volume) -> Volume:
+        """Returns `volume`, which lies on `grid`, where it came from."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +75,51 @@ class Preparation:
     """The steps of one case, each with its inverse.
 
     Attributes:
-        orientation: stored axes to RAS+.
-        crop: the box around the brain.
-        mask: the brain inside the box.
-        level: reference level of the source, in its own units.
+        settings: what was asked for.
+        places: the steps that move voxels, in order.
+        mask: the brain on the last grid.
+        intensity: the scale of the source.
+        bias: bias field of the source on its own grid, or None.
     """
 
-    orientation: ToRas
-    crop: Crop
+    settings: PreparationSettings
+    places: tuple[Place, ...]
     mask: Mask
-    level: float
+    intensity: Scaled
+    bias: Bias | None
+
+    @property
+    def level(self) -> float:
+        """Returns what one relative unit is in the units of the source."""
+        return self.intensity.scale
+
+    @property
+    def is_whole(self) -> bool:
+        """Tells whether the network sees what lies outside the brain too."""
+        return self.settings.frame == "t1_linear"
 
     def locate(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on the source's grid, reordered and cropped, values untouched."""
-        return self.crop.apply(self.orientation.apply(volume))
+        """Returns `volume`, which lies on the source's grid, where a network sees it, values as they are."""
+        for place in self.places:
+            volume = place.apply(volume)
+        return volume
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns `volume` as a network takes it: relative units, zero outside the brain."""
-        located = Scale(self.level).apply(self.locate(volume))
-        return located.with_data(np.where(self.mask, located.data, 0))
+        """Returns the source, or what lies on its grid, as a network takes it; outside a brain cut out it is zero."""
+        clean = volume if self.bias is None else self.bias.apply(volume)
+        return self._shown(self.locate(clean), self.intensity)
 
     def apply_to_target(self, target: Volume) -> tuple[Volume, float]:
-        """Returns a target in relative units of its own level, and that level. For training and evaluation only."""
+        """Returns a target on its own scale, and what one unit of it is. For training and evaluation only."""
+        native = self._on_source(self.mask, target)
+        if self.settings.bias:
+            target = fit_bias(target, native & (target.data > 0)).apply(target)
         located = self.locate(target)
-        level = reference_level(located.data, self.mask & (located.data != 0))
-        return Scale(level).apply(located.with_data(np.where(self.mask, located.data, 0))), level
+        name = self.settings.target_reference or self.settings.reference
+        whole = target.data if self.is_whole else located.data
+        within = native if self.is_whole else self.mask
+        scale = SCALES[name](whole, within & (whole != 0))
+        return self._shown(located, scale), scale.scale
 
     def invert(self, data: Array, like: Volume, *, level: float) -> Volume:
         """Returns an answer of a network on the grid of the scan that came in.
@@ -69,9 +129,24 @@ class Preparation:
             like: the scan that `apply` was given; its grid and stored type are taken.
             level: what one relative unit is in the units wanted.
         """
-        box = Volume(np.where(self.mask, data, 0), self.crop.apply(self.orientation.apply(like)).affine)
-        native = self.orientation.invert(self.crop.invert(Scale(level).invert(box)))
-        return like.with_data(native.data)
+        offset = 0.0 if self.settings.range_hu else self.intensity.offset
+        back = Scaled(self.intensity.scale, offset).invert(data, gain=level / self.intensity.scale)
+        shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
+        volume = Volume(shown, self.places[-1].grid.affine)
+        for place in reversed(self.places):
+            volume = place.invert(volume)
+        return like.with_data(volume.data)
+
+    def _shown(self, located: Volume, scale: Scaled) -> Volume:
+        scaled = scale.apply(located.data)
+        return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
+
+    def _on_source(self, mask: Mask, like: Volume) -> Mask:
+        volume = Volume(mask.astype(np.float32), self.places[-1].grid.affine)
+        for place in reversed(self.places):
+            volume = place.invert(volume)
+        found: Mask = like.with_data(volume.data).data > 0.5
+        return found
 
 
 def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Preparation:
@@ -79,20 +154,52 @@ def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSe
 
     Args:
         source: the scan to translate.
-        mask: its brain mask on the same grid, above 0.5 inside; None for a skull-stripped scan.
+        mask: its brain mask on the same grid, above 0.5 inside; None to find it as `settings.brain_mask` says.
         settings: see `PreparationSettings`.
 
     Raises:
-        InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`.
+        InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
+            mask's method refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`, and `NOT_ON_TEMPLATE` in the frame `t1_linear`.
+        UsageError: `MISSING_LIBRARY`.
     """
-    if mask is None:
-        inside = nonzero_mask(source.data)
-    else:
+    inside = _brain(source, mask, settings)
+    bias = fit_bias(source, inside & (source.data > 0)) if settings.bias else None
+    clean = source if bias is None else bias.apply(source)
+    places = _places(clean, inside, settings)
+    located, brain = clean, clean.with_data(inside)
+    for place in places:
+        located, brain = place.apply(located), place.apply(brain)
+    seen = np.ascontiguousarray(brain.data > 0.5)
+    is_whole = settings.frame == "t1_linear"
+    scale = _scale(clean.data if is_whole else located.data, inside if is_whole else seen, settings)
+    return Preparation(settings, places, seen, scale, bias)
+
+
+def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
+    if mask is not None:
         require_same_grid(source, mask, names=("source", "mask"))
-        inside = mask.data > 0.5
+        given: Mask = mask.data > 0.5
+        return given
+    found = find_brain(source, settings.brain_mask)
+    if settings.brain_mask != "nonzero":
+        require_plausible(check_mask(found, source))
+    return found
+
+
+def _places(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[Place, ...]:
+    if settings.frame == "t1_linear":
+        found = to_template(source, inside)
+        if found.score.verdict == "bad":
+            raise InputRefused(
+                "NOT_ON_TEMPLATE", f"the scan does not fit the template: {'; '.join(found.score.reasons)}"
+            )
+        return (T1Linear(source.grid, found.transform),)
     orientation = ToRas(source.grid)
     as_ras = orientation.apply(source.with_data(inside)).data > 0.5
-    crop = Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
-    brain = np.ascontiguousarray(as_ras[crop.box])
-    located = crop.apply(orientation.apply(source))
-    return Preparation(orientation, crop, brain, reference_level(located.data, brain))
+    return orientation, Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+
+
+def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> Scaled:
+    if settings.range_hu is not None:
+        return by_range_hu(*settings.range_hu)
+    return SCALES[settings.reference](data, inside)

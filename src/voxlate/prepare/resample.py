@@ -23,6 +23,7 @@ def resample(
     *,
     interpolation: Interpolation = "linear",
     outside: float = 0.0,
+    is_smoothed: bool = True,
 ) -> Volume:
     """Returns `volume` at the voxels of `grid`.
 
@@ -37,12 +38,14 @@ def resample(
         transform: millimetres of the fixed scan to those of `volume`; nothing moves by default.
         interpolation: `nearest` for labels and masks, `linear`, or `cubic` (B-spline; may overshoot).
         outside: the value where `volume` has no voxel.
+        is_smoothed: whether larger voxels are prepared for by smoothing; published pipelines did not.
     """
     move = transform or Transform.identity()
     if move.is_identity and volume.grid.matches(grid, tolerance_mm=1e-6):
         return Volume(volume.data, grid.affine, volume.shows, volume.stored_dtype)
     to_index = np.linalg.inv(volume.affine) @ move.matrix @ grid.affine
-    data = volume.data if interpolation == "nearest" else _without_fine_texture(volume, grid, move)
+    is_sharp = interpolation == "nearest" or not is_smoothed
+    data = volume.data if is_sharp else _without_fine_texture(volume, grid, move)
     values = ndimage.affine_transform(
         data,
         to_index[:3, :3],

@@ -114,7 +114,13 @@ def _volumes(evaluation: Evaluation) -> Html | None:
 def _pictures(evaluated: Evaluated, view: View, viewer: str | None) -> Html:
     evaluation = evaluated.evaluation
     chosen = choose(evaluated, view)
-    shown = panels.figures(evaluated.folder, chosen, direction=evaluation.direction, data_kind=evaluation.data_kind)
+    shown = panels.figures(
+        evaluated.folder,
+        chosen,
+        direction=evaluation.direction,
+        data_kind=evaluation.data_kind,
+        unit=evaluation.unit_shown,
+    )
     link = (
         tag("p", tag("a", "Open the interactive viewer", href=viewer), " (a folder beside this file)")
         if viewer

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from voxlate.errors import VoxlateError
-from voxlate.evaluate.resampling import resample
 from voxlate.io.nifti import read_volume
 from voxlate.prepare.brain_mask import nonzero_mask
 from voxlate.prepare.orientation import ToRas
+from voxlate.prepare.resample import Interpolation, resample
 from voxlate.report import colours, png, words
 from voxlate.report.choice import Chosen
 from voxlate.report.html import Html, tag
@@ -70,7 +69,7 @@ def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
     if case.paths.mask is None:
         mask = nonzero_mask(images["source"].data) & nonzero_mask(target.data)
     else:
-        mask = _on_grid(read_volume(folder / case.paths.mask), target, order=0).data > 0.5
+        mask = _on_grid(read_volume(folder / case.paths.mask), target, interpolation="nearest").data > 0.5
     levels = case.reference_level.model_dump()
     return {role: image.with_data(image.data / np.float32(levels[role])) for role, image in images.items()}, mask
 
@@ -79,9 +78,9 @@ def _ras(volume: Volume) -> Volume:
     return ToRas(volume.grid).apply(volume)
 
 
-def _on_grid(volume: Volume, like: Volume, *, order: Literal[0, 1] = 1) -> Volume:
+def _on_grid(volume: Volume, like: Volume, *, interpolation: Interpolation = "linear") -> Volume:
     ras = _ras(volume)
-    return ras if ras.grid.matches(like.grid) else resample(ras, like, order=order)
+    return ras if ras.grid.matches(like.grid) else resample(ras, like.grid, interpolation=interpolation)
 
 
 def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ...], float]:
@@ -102,7 +101,7 @@ def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ..
     return tuple(planes), large
 
 
-def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str) -> Html:
+def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str) -> Html:
     """Returns one figure per chosen case; a case whose images cannot be read says so in its place."""
     read: list[Pictures | Html] = []
     for each in chosen:
@@ -115,14 +114,14 @@ def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, dat
         read.append(Pictures(each, *cut_planes(images, mask)))
     limit = colours.round_up(max((p.large_difference for p in read if isinstance(p, Pictures)), default=0.0))
     parts = [
-        _figure(p, limit=limit, direction=direction, data_kind=data_kind) if isinstance(p, Pictures) else p
+        _figure(p, limit=limit, direction=direction, data_kind=data_kind, unit=unit) if isinstance(p, Pictures) else p
         for p in read
     ]
     rules = tag("p", f"{SLICE_RULE} {SCALE_RULE} {CONVENTION}", class_="note")
     return Html("".join([*parts, rules]))
 
 
-def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind: str) -> Html:
+def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind: str, unit: str) -> Html:
     chosen = pictures.chosen
     window = chosen.case.display_range
     titles = {
@@ -136,7 +135,7 @@ def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind
     heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
     facts = (
         f"n = 1 case. {words.DATA_KINDS[data_kind]}. Display window of source, target and synthetic: "
-        f"{words.number(window[0], 2)} to {words.number(window[1], 2)} {chosen.case.unit}. "
+        f"{words.number(window[0], 2)} to {words.number(window[1], 2)} {unit}. "
         "The difference is shown inside the mask."
     )
     return tag(

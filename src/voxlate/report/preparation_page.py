@@ -54,8 +54,8 @@ def write_page(records: Sequence[dict[str, Any]], out: Path) -> None:
 
 LEGEND = (
     "Green: the brain found on the source. Where it does not follow the brain of the registered target, the "
-    "registration is wrong. Orange: the brain of the template, brought to the source; it only shows whether position and "
-    "orientation are plausible. Click a heading to sort."
+    "registration is wrong. Orange: the brain of the template, brought to the source; it only shows whether position "
+    "and orientation are plausible. Click a heading to sort."
 )
 
 

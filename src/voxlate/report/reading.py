@@ -15,6 +15,7 @@ from voxlate.errors import InputRefused, NoInput
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.tsv"
+RELATIVE = "relative"
 
 _SCORE_COLUMNS = ("case", "patient", "method", "region", "metric", "value", "unit", "protocol", "intensity")
 
@@ -69,13 +70,6 @@ class Case(_Record):
     reference_level: Levels
     display_range: tuple[float, float]
     subgroups: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def unit(self) -> str:
-        """Returns in which unit the images are shown: levels of 1 mean that their values have one."""
-        levels = self.reference_level
-        is_calibrated = levels.source == levels.target == levels.synthetic == 1
-        return "in the unit of the images" if is_calibrated else "relative units (value / reference level)"
 
 
 class SummaryRow(_Record):
@@ -147,11 +141,16 @@ class History(_Record):
 
 
 class Evaluation(_Record):
-    """The whole of `evaluation.json`."""
+    """The whole of `evaluation.json`.
+
+    Attributes:
+        unit: of the images: `relative` where each is divided by its reference level, else `HU` or another unit.
+    """
 
     voxlate_version: str
     protocols: list[Protocol] = Field(min_length=1)
     data_kind: Literal["real", "simulated", "unknown"]
+    unit: str = RELATIVE
     direction: Direction
     methods: list[str]
     cases: list[Case]
@@ -162,6 +161,11 @@ class Evaluation(_Record):
     missing: list[Missing]
     refused: list[Refused]
     history: History | None
+
+    @property
+    def unit_shown(self) -> str:
+        """Returns the unit of a display window, for a reader."""
+        return "relative units (value / reference level)" if self.unit == RELATIVE else self.unit
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate.acquisition import WHITE_LEVEL, Settings, acquire, draw_settings, transmit_field
 from voxlate.simulate.artefacts import cut, stretched_along_echo, susceptibility_shift, thick_slices
 from voxlate.simulate.canvas import Frame
 from voxlate.simulate.ct import CtSettings, acquire_ct, draw_ct_settings
-from voxlate.simulate.diffusion_fit import fitted_adc
 from voxlate.simulate.quality import draw_grades
 from voxlate.simulate.render import Body, reference_signal, render, render_ct, render_diffusion
 from voxlate.simulate.scanners import Scanner

@@ -1,0 +1,51 @@
+"""What the truth beside simulated scans says of their group."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_TIERS = ("good", "medium", "low")
+
+
+def simulated_groups(factors: Mapping[str, Any], lesions: Path) -> dict[str, str]:
+    """Returns scanner, field strength, age, quality of the worst image, and kinds of lesion, as far as they are stated.
+
+    Args:
+        factors: content of `*_factors.json`.
+        lesions: `*_lesions.tsv` beside it; a missing one says nothing.
+    """
+    head = factors.get("head")
+    age = head.get("age_years") if isinstance(head, Mapping) else None
+    field_t = factors.get("field_tesla")
+    found = {
+        "scanner": factors.get("scanner"),
+        "field_t": None if field_t is None else f"{field_t:g}",
+        "age_years": None if age is None else f"{age:.1f}",
+        "quality": _worst_tier(factors.get("acquisitions")),
+        "lesion_type": _kinds(lesions),
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def _worst_tier(acquisitions: object) -> str | None:
+    """Returns `good`, `medium`, `low` or `improper`, by the worst grade of the worst image."""
+    if not isinstance(acquisitions, Mapping) or not acquisitions:
+        return None
+    worst = 0
+    for acquisition in acquisitions.values():
+        grades = dict(acquisition.get("grades", {}))
+        if grades.pop("improper", ""):
+            return "improper"
+        worst = max([worst, *(int(grade) for grade in grades.values())])
+    return _TIERS[min(worst, len(_TIERS) - 1)]
+
+
+def _kinds(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as stream:
+        kinds = {row["kind"] for row in csv.DictReader(stream, delimiter="\t") if row.get("kind")}
+    return " and ".join(sorted(kinds)) or "none"

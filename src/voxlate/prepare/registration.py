@@ -1,0 +1,175 @@
+"""The rigid or affine transform between two scans of a head, found with Greedy and judged by `alignment`.
+
+The search starts from the headers and from the centres of the two brains, whichever leads to the better place: headers
+of one session are usually close, those of two sessions often are not, and identical headers prove nothing (a
+real pair with equal headers lay 8.5 mm apart).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.errors import InputRefused
+from voxlate.prepare.alignment import AlignmentScore, alignment_score, normalised_mutual_information
+from voxlate.prepare.grid import coarser
+from voxlate.prepare.itk import to_image
+from voxlate.prepare.libraries import library, quiet
+from voxlate.prepare.resample import resample
+from voxlate.prepare.transform import Transform
+from voxlate.volume import Affine, Grid, Mask, Volume
+
+Degrees = Literal[6, 12]
+
+_REACH_MM = 8.0
+"""What is kept around the brain: enough to see its border, too little for the jaw to matter."""
+
+_RIM_MM = 25.0
+"""Zeros around the moving scan, so that a start that is far off still has all of the fixed brain to compare."""
+
+_WORKING_MM = 1.0
+"""Finer scans are registered at this voxel size."""
+
+_COARSE_MM = 4.0
+_COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "0x40x15"
+"""Iterations at a quarter, a half and all of the working resolution."""
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What the optimiser is given: two scans on cubic voxels, where to look, and the degrees of freedom."""
+
+    fixed: Volume
+    reach: Mask
+    moving: Volume
+    degrees: Degrees
+
+    def agreement(self, transform: Transform) -> float:
+        """Returns the mutual information at 4 mm, quick enough to choose between results."""
+        grid = coarser(self.fixed.grid, _COARSE_MM)
+        inside = resample(self.fixed.with_data(self.reach), grid, interpolation="nearest").data > 0.5
+        first, second = resample(self.fixed, grid).data, resample(self.moving, grid, transform).data
+        return normalised_mutual_information(first[inside], second[inside])
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A transform and how good it is."""
+
+    transform: Transform
+    score: AlignmentScore
+
+
+def register(
+    fixed: Volume,
+    moving: Volume,
+    *,
+    degrees: Degrees = 6,
+    fixed_mask: Mask,
+    moving_mask: Mask,
+    to_average: bool = False,
+    working_mm: float = _WORKING_MM,
+) -> Registration:
+    """Returns the transform that brings `moving` onto `fixed`, and its score.
+
+    Args:
+        fixed: the scan that stays.
+        moving: the scan that is moved; any contrast, any orientation.
+        degrees: 6 for a rigid transform (one patient), 12 for an affine one (to a template).
+        fixed_mask: the brain on `fixed`; what lies beyond 8 mm of it is not looked at.
+        moving_mask: the brain on `moving`.
+        to_average: `fixed` is an average of many heads, whose edges need not be those of `moving`.
+        working_mm: least voxel size to work at; larger is quicker and less exact.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, or `REGISTRATION` when the optimiser gives no usable transform.
+        UsageError: `MISSING_LIBRARY`.
+    """
+    spacing_mm = max(working_mm, min(fixed.spacing_mm), min(moving.spacing_mm) / 2)
+    problem = _Problem(
+        *_around_brain(fixed, fixed_mask, spacing_mm), _around_brain(moving, moving_mask, spacing_mm)[0], degrees
+    )
+    best = _search(problem, _starts(fixed, moving, fixed_mask, moving_mask))
+    score = alignment_score(fixed, moving, best, fixed_mask=fixed_mask, moving_mask=moving_mask, to_average=to_average)
+    return Registration(best, score)
+
+
+def _search(problem: _Problem, starts: Sequence[Transform]) -> Transform:
+    """Returns the best of what the optimiser finds, and never a worse place than it started from."""
+    if len(starts) > 1:
+        starts = [*starts, *(_greedy(problem, start, _COARSE) for start in starts)]
+    start = max(starts, key=problem.agreement)
+    found = _greedy(problem, start, _SCHEDULE)
+    if problem.agreement(found) >= problem.agreement(start):
+        return found
+    return max([start, _greedy(problem, start, _CAREFUL)], key=problem.agreement)
+
+
+def centre_mm(volume: Volume, mask: Mask) -> Affine:
+    """Returns the centre of a mask in RAS+ millimetres."""
+    if not mask.any():
+        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+    index = np.array([float(middle) for middle in ndimage.center_of_mass(mask)])
+    return np.asarray(volume.affine[:3, :3] @ index + volume.affine[:3, 3], dtype=np.float64)
+
+
+def _starts(fixed: Volume, moving: Volume, fixed_mask: Mask, moving_mask: Mask) -> list[Transform]:
+    shift = np.eye(4)
+    shift[:3, 3] = centre_mm(moving, moving_mask) - centre_mm(fixed, fixed_mask)
+    still = Transform.identity()
+    apart_mm = float(np.linalg.norm(shift[:3, 3]))
+    if apart_mm < 2:
+        return [still]
+    return [still, Transform(shift)] if apart_mm < 60 else [Transform(shift)]
+
+
+def _around_brain(volume: Volume, mask: Mask, spacing_mm: float) -> tuple[Volume, Mask]:
+    """Returns a scan on cubic voxels about its brain, zeros where it has none, and the neighbourhood of the brain.
+
+    Cubic voxels and a rim of zeros keep the optimiser stable: with slices of 5 mm, or with a border that samples can
+    leave, it was seen to wander off to where hardly anything overlaps.
+    """
+    index = np.argwhere(mask)
+    if not len(index):
+        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+    low, high = index.min(axis=0) - 0.5, index.max(axis=0) + 0.5
+    corners = Grid((2, 2, 2), volume.affine @ _box_affine(low, high)).corners_mm()
+    grid = _cubic(corners.min(axis=0) - _RIM_MM, corners.max(axis=0) + _RIM_MM, spacing_mm)
+    inside = resample(volume.with_data(mask), grid, interpolation="nearest").data > 0.5
+    near = ndimage.distance_transform_edt(~inside, sampling=grid.spacing_mm) <= _REACH_MM
+    return resample(volume, grid), near
+
+
+def _box_affine(low: Affine, high: Affine) -> Affine:
+    """Returns the affine of a grid of two voxels per axis whose centres are the corners of a box."""
+    affine = np.diag([*(high - low), 1.0])
+    affine[:3, 3] = low
+    return affine
+
+
+def _cubic(low_mm: Affine, high_mm: Affine, spacing_mm: float) -> Grid:
+    shape = [int(np.ceil(mm / spacing_mm)) + 1 for mm in high_mm - low_mm]
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    affine[:3, 3] = low_mm
+    return Grid((shape[0], shape[1], shape[2]), affine)
+
+
+def _greedy(problem: _Problem, start: Transform, schedule: str) -> Transform:
+    """Returns the transform that Greedy finds from `start`, which is put into the header of the moving scan."""
+    greedy = library("picsl_greedy").Greedy3D()
+    started = Volume(problem.moving.data, start.inverse.matrix @ problem.moving.affine)
+    reach = problem.fixed.with_data(problem.reach)
+    images = {"fixed": to_image(problem.fixed), "moving": to_image(started), "reach": to_image(reach)}
+    command = f"-V 0 -a -dof {problem.degrees} -m NMI -i fixed moving -gm reach -ia-identity -n {schedule} -o found"
+    try:
+        with quiet():
+            greedy.execute(command, out=io.StringIO(), err=io.StringIO(), **images, found=None)
+        return Transform(np.asarray(greedy["found"], dtype=np.float64)).then(start)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputRefused("REGISTRATION", f"the two scans cannot be registered: {reason}") from error
