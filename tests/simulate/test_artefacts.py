@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from voxlate.errors import UsageError
+from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate.artefacts import (
     Pose,
     cut,
@@ -17,7 +18,6 @@ from voxlate.simulate.artefacts import (
     truncated,
 )
 from voxlate.simulate.ct import blue_noise
-from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate.quality import Grades, checked_mix, draw_grades, parse_mix
 from voxlate.simulate.sequences import diffusion
 from voxlate.volume import Volume

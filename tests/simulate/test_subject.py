@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
+from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate import Options, simulate_subject
 from voxlate.simulate.canvas import Canvas
 from voxlate.simulate.contrast_agent import AGENTS
-from voxlate.prepare.adc import fitted_adc
 from voxlate.simulate.render import Body, Substance, render, render_ct, render_diffusion, tissue_signal
 from voxlate.simulate.scanners import scanner_named
 from voxlate.simulate.tissues import TISSUES

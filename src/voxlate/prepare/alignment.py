@@ -24,7 +24,7 @@ from voxlate.volume import Affine, Array, Grid, Mask, Volume
 
 Verdict = Literal["good", "doubtful", "bad"]
 
-PAIR_EDGES, AVERAGE_EDGES = (0.28, 0.20), (0.12, 0.06)
+PAIR_EDGES, AVERAGE_EDGES = (0.28, 0.20), (0.12, 0.0)
 """Edge agreement above the first is good, below the second bad, for a pair and for a template; what they rest on
 stands in `docs/preparation.md`."""
 

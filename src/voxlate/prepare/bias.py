@@ -18,8 +18,8 @@ from voxlate.prepare.resample import resample
 from voxlate.volume import Array, Mask, Volume
 
 _WORKING_MM = 4.0
-_ITERATIONS = (50, 50, 50, 50)
-_THRESHOLD = 1e-7
+_ITERATIONS = (30, 30, 30)
+_THRESHOLD = 1e-5
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
     Args:
         volume: values above zero inside `mask`, at least mostly.
         mask: where there is tissue: the brain or, better for the whole image, the head.
-        control_mm: distance of the control points at the coarsest of four levels; it halves at each. Clinica's
+        control_mm: distance of the control points at the coarsest of three levels; it halves at each. Clinica's
             `t1-linear` takes 600 (`bspline_fitting_distance`), a nearly straight field.
 
     Raises:

@@ -11,6 +11,7 @@ from itertools import permutations, product
 
 import numpy as np
 
+from voxlate.errors import InputRefused
 from voxlate.prepare.grid import coarser
 from voxlate.prepare.registration import Registration, centre_mm, register
 from voxlate.prepare.resample import resample
@@ -40,6 +41,17 @@ def better_orientation(volume: Volume, mask: Mask) -> str | None:
     if max(scores) <= scores[0] + _CLEARLY or np.array_equal(true, np.eye(3)):
         return None
     return _in_words(true)
+
+
+def require_upright(name: str, volume: Volume, mask: Mask) -> None:
+    """Refuses a head that lies otherwise than its header says.
+
+    Raises:
+        InputRefused: `ORIENTATION`, with how it lies; `name` is how the message calls the scan.
+    """
+    better = better_orientation(volume, mask)
+    if better is not None:
+        raise InputRefused("ORIENTATION", f"the head on the {name} lies otherwise than its header says: {better}")
 
 
 def mirrored_fits_better(

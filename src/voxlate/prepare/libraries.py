@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 from voxlate.errors import UsageError
@@ -25,19 +20,3 @@ def library(module: str) -> ModuleType:
         raise UsageError(
             "MISSING_LIBRARY", f"{module} is not installed; run: pip install 'voxlate[prepare]' ({error})"
         ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps compiled code from writing to the standard output, which belongs to the command."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

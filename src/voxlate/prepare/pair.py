@@ -15,7 +15,7 @@ from voxlate.errors import InputRefused
 from voxlate.prepare.alignment import AlignmentScore, alignment_score, require_aligned
 from voxlate.prepare.brain_mask import find_brain
 from voxlate.prepare.ct_mask import METAL_HU, metal_cm3
-from voxlate.prepare.head_orientation import better_orientation, mirrored_fits_better
+from voxlate.prepare.head_orientation import mirrored_fits_better, require_upright
 from voxlate.prepare.mask_checks import MaskReport, check_mask, require_plausible
 from voxlate.prepare.registration import Registration, register
 from voxlate.prepare.resample import resample
@@ -24,6 +24,8 @@ from voxlate.prepare.transform import Transform
 from voxlate.volume import Affine, Mask, Volume, require_same_grid
 
 _MUCH_METAL_CM3, _THICK_MM = 0.3, 4.0
+_NEVER_MIRRORED = 0.5
+"""No mirrored partner was seen to reach this edge agreement, so that looking for one is left out."""
 
 
 class PairSettings(BaseModel):
@@ -121,11 +123,13 @@ def prepare_pair(
         labels: lesion labels on the grid of the target, or None.
 
     Raises:
-        InputRefused: `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header that names axes wrongly), `GRID_MISMATCH`,
-            what the masks refuse, or `DOUBTFUL`.
+        InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header that names axes wrongly),
+            `GRID_MISMATCH`, what the masks refuse, or `DOUBTFUL`.
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
+    _require_kind("source", source, settings.source_mask)
+    _require_kind("target", target, settings.target_mask)
     with watch("mask of the source"):
         brain = find_brain(source, settings.source_mask) if mask is None else mask
         report = check_mask(brain, source)
@@ -135,7 +139,7 @@ def prepare_pair(
         require_plausible(check_mask(target_brain, target))
     with watch("registration"):
         transform, score = _aligned(source, target, brain, target_brain, settings)
-        if score.verdict != "good" and settings.is_registered:
+        if settings.is_registered:
             _explain(source, target, brain, target_brain, Registration(transform, score))
         require_aligned(score)
     with watch("resampling"):
@@ -146,7 +150,7 @@ def prepare_pair(
         with watch("template"):
             found = to_template(source, brain)
             if found.score.verdict != "good":
-                _require_upright("source", source, brain)
+                require_upright("source", source, brain)
             template = found.transform, found.score
     warnings = tuple(_warnings(source, target))
     pair = PreparedPair(
@@ -180,21 +184,29 @@ def _aligned(
 
 
 def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, found: Registration) -> None:
-    """Refuses a pair that does not fit because a header names the axes of a scan wrongly, and says which."""
+    """Refuses a pair that does not fit because a header names the axes of a scan wrongly, and says which.
+
+    A head is nearly its own mirror image: with thick slices a mirrored partner was seen to agree by 0.31.
+    """
+    if found.score.edge_agreement >= _NEVER_MIRRORED:
+        return
     if mirrored_fits_better(source, target, found, fixed_mask=brain, moving_mask=target_brain):
         raise InputRefused(
             "MIRRORED",
             "source and target fit when left and right of one are exchanged; one header is wrong: compare them with "
             "the images as the scanner showed them",
         )
+    if found.score.verdict == "good":
+        return
     for name, volume, mask in (("source", source, brain), ("target", target, target_brain)):
-        _require_upright(name, volume, mask)
+        require_upright(name, volume, mask)
 
 
-def _require_upright(name: str, volume: Volume, mask: Mask) -> None:
-    better = better_orientation(volume, mask)
-    if better is not None:
-        raise InputRefused("ORIENTATION", f"the head on the {name} lies otherwise than its header says: {better}")
+def _require_kind(name: str, volume: Volume, method: str) -> None:
+    """Refuses a CT for which a method for magnetic resonance is asked; the other way is refused by the method."""
+    is_ct = float(volume.data.min()) < -500 and float((volume.data < -500).mean()) > 0.05
+    if is_ct and not method.startswith("ct") and method != "nonzero":
+        raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; find its brain with `ct`")
 
 
 def _warnings(source: Volume, target: Volume) -> Iterator[str]:

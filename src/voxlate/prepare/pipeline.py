@@ -12,11 +12,13 @@ from voxlate.errors import InputRefused
 from voxlate.prepare.bias import Bias, fit_bias
 from voxlate.prepare.brain_mask import find_brain
 from voxlate.prepare.crop import Crop
+from voxlate.prepare.head_orientation import require_upright
 from voxlate.prepare.intensity import SCALES, Scaled, by_range_hu
 from voxlate.prepare.mask_checks import check_mask, require_plausible
 from voxlate.prepare.orientation import ToRas
 from voxlate.prepare.t1_linear import T1Linear
 from voxlate.prepare.templates import to_template
+from voxlate.prepare.transform import Transform
 from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
 
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
@@ -159,7 +161,8 @@ def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSe
 
     Raises:
         InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
-            mask's method refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`, and `NOT_ON_TEMPLATE` in the frame `t1_linear`.
+            mask's method refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
+            `ORIENTATION`.
         UsageError: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)
@@ -188,15 +191,20 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
 
 def _places(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[Place, ...]:
     if settings.frame == "t1_linear":
-        found = to_template(source, inside)
-        if found.score.verdict == "bad":
-            raise InputRefused(
-                "NOT_ON_TEMPLATE", f"the scan does not fit the template: {'; '.join(found.score.reasons)}"
-            )
-        return (T1Linear(source.grid, found.transform),)
+        return (T1Linear(source.grid, _on_template(source, inside)),)
     orientation = ToRas(source.grid)
     as_ras = orientation.apply(source.with_data(inside)).data > 0.5
     return orientation, Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+
+
+def _on_template(source: Volume, inside: Mask) -> Transform:
+    found = to_template(source, inside)
+    if found.score.verdict == "bad":
+        reasons = "; ".join(found.score.reasons)
+        raise InputRefused("NOT_ON_TEMPLATE", f"the scan does not fit the template: {reasons}")
+    if found.score.verdict == "doubtful":
+        require_upright("source", source, inside)
+    return found.transform
 
 
 def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> Scaled:

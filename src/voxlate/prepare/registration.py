@@ -7,9 +7,9 @@ real pair with equal headers lay 8.5 mm apart).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,9 +17,8 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.prepare.alignment import AlignmentScore, alignment_score, normalised_mutual_information
+from voxlate.prepare.greedy import GreedyFailed, Problem, run_greedy
 from voxlate.prepare.grid import coarser
-from voxlate.prepare.itk import to_image
-from voxlate.prepare.libraries import library, quiet
 from voxlate.prepare.resample import resample
 from voxlate.prepare.transform import Transform
 from voxlate.volume import Affine, Grid, Mask, Volume
@@ -38,23 +37,6 @@ _WORKING_MM = 1.0
 _COARSE_MM = 4.0
 _COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "0x40x15"
 """Iterations at a quarter, a half and all of the working resolution."""
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """What the optimiser is given: two scans on cubic voxels, where to look, and the degrees of freedom."""
-
-    fixed: Volume
-    reach: Mask
-    moving: Volume
-    degrees: Degrees
-
-    def agreement(self, transform: Transform) -> float:
-        """Returns the mutual information at 4 mm, quick enough to choose between results."""
-        grid = coarser(self.fixed.grid, _COARSE_MM)
-        inside = resample(self.fixed.with_data(self.reach), grid, interpolation="nearest").data > 0.5
-        first, second = resample(self.fixed, grid).data, resample(self.moving, grid, transform).data
-        return normalised_mutual_information(first[inside], second[inside])
 
 
 @dataclass(frozen=True)
@@ -87,11 +69,11 @@ def register(
         working_mm: least voxel size to work at; larger is quicker and less exact.
 
     Raises:
-        InputRefused: `EMPTY_MASK`, or `REGISTRATION` when the optimiser gives no usable transform.
+        InputRefused: `EMPTY_MASK`.
         UsageError: `MISSING_LIBRARY`.
     """
     spacing_mm = max(working_mm, min(fixed.spacing_mm), min(moving.spacing_mm) / 2)
-    problem = _Problem(
+    problem = Problem(
         *_around_brain(fixed, fixed_mask, spacing_mm), _around_brain(moving, moving_mask, spacing_mm)[0], degrees
     )
     best = _search(problem, _starts(fixed, moving, fixed_mask, moving_mask))
@@ -99,15 +81,16 @@ def register(
     return Registration(best, score)
 
 
-def _search(problem: _Problem, starts: Sequence[Transform]) -> Transform:
+def _search(problem: Problem, starts: Sequence[Transform]) -> Transform:
     """Returns the best of what the optimiser finds, and never a worse place than it started from."""
+    agreement = partial(_agreement, problem)
     if len(starts) > 1:
-        starts = [*starts, *(_greedy(problem, start, _COARSE) for start in starts)]
-    start = max(starts, key=problem.agreement)
-    found = _greedy(problem, start, _SCHEDULE)
-    if problem.agreement(found) >= problem.agreement(start):
+        starts = [*starts, *(_improved(problem, start, _COARSE) for start in starts)]
+    start = max(starts, key=agreement)
+    found = _improved(problem, start, _SCHEDULE)
+    if found is not start and agreement(found) >= agreement(start):
         return found
-    return max([start, _greedy(problem, start, _CAREFUL)], key=problem.agreement)
+    return max([start, _improved(problem, start, _CAREFUL)], key=agreement)
 
 
 def centre_mm(volume: Volume, mask: Mask) -> Affine:
@@ -159,17 +142,17 @@ def _cubic(low_mm: Affine, high_mm: Affine, spacing_mm: float) -> Grid:
     return Grid((shape[0], shape[1], shape[2]), affine)
 
 
-def _greedy(problem: _Problem, start: Transform, schedule: str) -> Transform:
-    """Returns the transform that Greedy finds from `start`, which is put into the header of the moving scan."""
-    greedy = library("picsl_greedy").Greedy3D()
-    started = Volume(problem.moving.data, start.inverse.matrix @ problem.moving.affine)
-    reach = problem.fixed.with_data(problem.reach)
-    images = {"fixed": to_image(problem.fixed), "moving": to_image(started), "reach": to_image(reach)}
-    command = f"-V 0 -a -dof {problem.degrees} -m NMI -i fixed moving -gm reach -ia-identity -n {schedule} -o found"
+def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
+    """Returns what the optimiser finds from `start`; `start` itself when it gives nothing."""
     try:
-        with quiet():
-            greedy.execute(command, out=io.StringIO(), err=io.StringIO(), **images, found=None)
-        return Transform(np.asarray(greedy["found"], dtype=np.float64)).then(start)
-    except (RuntimeError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise InputRefused("REGISTRATION", f"the two scans cannot be registered: {reason}") from error
+        return run_greedy(problem, start, schedule)
+    except GreedyFailed:
+        return start
+
+
+def _agreement(problem: Problem, transform: Transform) -> float:
+    """Returns the mutual information at 4 mm, quick enough to choose between results."""
+    grid = coarser(problem.fixed.grid, _COARSE_MM)
+    inside = resample(problem.fixed.with_data(problem.reach), grid, interpolation="nearest").data > 0.5
+    first, second = resample(problem.fixed, grid).data, resample(problem.moving, grid, transform).data
+    return normalised_mutual_information(first[inside], second[inside])

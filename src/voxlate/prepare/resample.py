@@ -8,10 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.prepare.transform import Transform
-from voxlate.volume import Array, Grid, Volume
+from voxlate.volume import Affine, Array, Grid, Mask, Shape, Volume
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 _ORDER: dict[Interpolation, Literal[0, 1, 3]] = {"nearest": 0, "linear": 1, "cubic": 3}
+_ROUNDING = 1e-3
 _SIGMA_PER_RATIO = 1 / (2 * np.sqrt(2 * np.log(2)))
 """A Gaussian whose full width at half maximum is one voxel of the coarser grid has this standard deviation."""
 
@@ -52,10 +53,33 @@ def resample(
         to_index[:3, 3],
         output_shape=grid.shape,
         order=_ORDER[interpolation],
-        mode="constant",
-        cval=outside,
+        mode="nearest",
     )
-    return Volume(np.asarray(values, dtype=np.float32), grid.affine, volume.shows, volume.stored_dtype)
+    values = np.asarray(values, dtype=np.float32)
+    beyond = _beyond(volume.data.shape, grid.shape, to_index)
+    if beyond is not None:
+        values[beyond] = outside
+    return Volume(values, grid.affine, volume.shows, volume.stored_dtype)
+
+
+def _beyond(inner: Shape, outer: Shape, to_index: Affine) -> Mask | None:
+    """Returns which voxels of `outer` lie outside the outer faces of `inner`, or None when none does.
+
+    A voxel reaches half its size beyond its centre; what lies there has its value.
+    """
+    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in outer], indexing="ij"), axis=-1).reshape(-1, 3)
+    reached = corners @ to_index[:3, :3].T + to_index[:3, 3]
+    last = np.array(inner) - 0.5 + _ROUNDING
+    if (reached >= -0.5 - _ROUNDING).all() and (reached <= last).all():
+        return None
+    beyond = np.zeros(outer, dtype=np.bool_)
+    axes = np.ogrid[: outer[0], : outer[1], : outer[2]]
+    for axis in range(3):
+        place = sum(np.float32(to_index[axis, other]) * axes[other] for other in range(3)) + np.float32(
+            to_index[axis, 3]
+        )
+        beyond |= (place < -0.5 - _ROUNDING) | (place > last[axis])
+    return beyond
 
 
 def _without_fine_texture(volume: Volume, grid: Grid, move: Transform) -> Array:

@@ -1,0 +1,108 @@
+import importlib.util
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import ndimage
+
+from prepare.heads import simulated
+from voxlate.prepare import PreparationSettings, fit_preparation
+from voxlate.prepare.grid import OnGrid, resized
+from voxlate.prepare.t1_linear import CROP, T1Linear
+from voxlate.prepare.templates import mni_template
+from voxlate.prepare.transform import Transform
+from voxlate.reference_level import reference_level
+
+needs_template = pytest.mark.skipif(
+    importlib.util.find_spec("nilearn") is None or importlib.util.find_spec("picsl_greedy") is None,
+    reason="needs nilearn and picsl-greedy",
+)
+
+
+def case(contrast: str = "T1ce"):
+    subject = simulated("ct_to_mr" if contrast == "CT" else "t1ce_t1")
+    return subject.images[contrast], subject.truth.brain_mask
+
+
+@needs_template
+def test_the_published_frame_has_the_published_sizes_and_its_own_header():
+    frame = T1Linear(case()[0].grid, Transform.identity())
+    assert frame.crop.shape == CROP
+    assert frame.crop.spacing_mm == pytest.approx((1, 1, 1))
+    assert frame.grid.shape == (128, 128, 128)
+    assert frame.grid.spacing_mm == pytest.approx((169 / 128, 208 / 128, 179 / 128))
+    extent = np.array(frame.grid.shape) * frame.grid.spacing_mm
+    assert extent == pytest.approx(CROP)
+
+
+@needs_template
+def test_the_published_frame_keeps_the_whole_brain_of_the_template():
+    template = mni_template()
+    frame = T1Linear(template.volume.grid, Transform.identity())
+    there = frame.apply(template.volume.with_data(template.mask))
+    volume_mm3 = there.data.sum() * there.grid.voxel_volume_mm3
+    assert volume_mm3 == pytest.approx(template.mask.sum(), rel=0.005)
+
+
+@needs_template
+@pytest.mark.slow
+def test_a_head_goes_to_the_published_frame_and_comes_back_to_its_own_grid():
+    source, mask = case()
+    settings = PreparationSettings(frame="t1_linear", reference="min_max", bias=True)
+    preparation = fit_preparation(source, mask, settings)
+    prepared = preparation.apply(source)
+    assert prepared.data.shape == (128, 128, 128)
+    assert prepared.data.min() >= -1e-6
+    assert prepared.data.max() <= 1 + 1e-6
+    back = preparation.invert(prepared.data, source, level=preparation.level)
+    assert back.grid.matches(source.grid)
+    clean = preparation.bias.apply(source).data
+    inside = mask.data > 0.5
+    error = np.abs(back.data - clean)[inside].mean() / np.median(clean[inside])
+    assert error < 0.13
+    template = mni_template()
+    overlap = preparation.mask & (
+        T1Linear(template.volume.grid, Transform.identity()).apply(template.volume.with_data(template.mask)).data > 0.5
+    )
+    assert overlap.sum() / preparation.mask.sum() > 0.9
+
+
+@pytest.mark.parametrize("reference", ["min_max", "percentile", "white_matter_peak", "z_score"])
+def test_every_scale_comes_back_to_the_units_of_the_scan(reference):
+    source, mask = case()
+    preparation = fit_preparation(source, mask, PreparationSettings(reference=reference))
+    back = preparation.invert(preparation.apply(source).data, source, level=preparation.level)
+    inside = mask.data > 0.5
+    assert np.allclose(back.data[inside], source.data[inside], rtol=1e-4, atol=1e-2)
+    assert not back.data[~inside].any()
+
+
+def test_a_ct_keeps_its_window_while_its_target_has_a_scale_of_its_own():
+    source, mask = case("CT")
+    target = simulated("ct_to_mr").images["T1w"]
+    preparation = fit_preparation(source, mask, PreparationSettings(range_hu=(-100, 300)))
+    prepared = preparation.apply(source)
+    assert prepared.data.min() >= 0
+    assert prepared.data.max() <= 1
+    seen, level = preparation.apply_to_target(target)
+    inside = mask.data > 0.5
+    assert level == pytest.approx(reference_level(target.data, inside & (target.data != 0)), rel=1e-5)
+    back = preparation.invert(seen.data, source, level=level)
+    assert np.allclose(back.data[inside], target.data[inside], rtol=1e-4, atol=0.1)
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(ValidationError, match="no width"):
+        PreparationSettings(range_hu=(100, 100))
+    with pytest.raises(ValidationError, match="no bias field"):
+        PreparationSettings(range_hu=(0, 100), bias=True)
+
+
+def test_interpolating_there_and_back_stays_within_the_stated_error():
+    source, mask = case()
+    small = resized(source.grid, tuple(round(0.9 * n) for n in source.data.shape))
+    step = OnGrid(source.grid, small, Transform.identity())
+    inside = mask.data > 0.5
+    for image, most in ((source.data, 0.11), (ndimage.gaussian_filter(source.data, 1.5), 0.015)):
+        back = step.invert(step.apply(source.with_data(image))).data
+        assert np.abs(back - image)[inside].mean() < most * np.median(image[inside])
