@@ -10,6 +10,7 @@ from voxlate.simulate.contrast_agent import (
     enhanced,
     plasma_concentration_mm,
 )
+from voxlate.simulate.quality import WEIGHTING
 from voxlate.simulate.scanners import SCANNERS, TRAINING_SCANNERS, contrast_signal, scanner_named, t1w_signal
 from voxlate.simulate.sequences import Relaxation
 from voxlate.simulate.tissues import TISSUES
@@ -119,3 +120,22 @@ def test_negative_amounts_are_refused():
         TISSUES["wm"].at_field(30)
     with pytest.raises(UsageError, match="SCANNER_UNKNOWN"):
         scanner_named("Z")
+
+
+@pytest.mark.parametrize("name", SCANNERS)
+@pytest.mark.parametrize(("contrast", "tissues"), [("T1w", "gm wm"), ("T2w", "csf wm"), ("FLAIR", "oedema wm")])
+def test_a_worse_grade_of_contrast_makes_tissues_more_alike_on_every_scanner(name, contrast, tissues):
+    scanner = scanner_named(name)
+    pair = [scanner.tissues()[tissue] for tissue in tissues.split()]
+    apart = []
+    for low, high in WEIGHTING:
+        signals = [
+            float(contrast_signal(contrast, relaxation(tissue), scanner, weighting=(low + high) / 2)) for tissue in pair
+        ]
+        apart.append(abs(signals[0] - signals[1]) / sum(signals))
+    assert apart[0] > 1.1 * apart[1]
+    assert apart[1] > 1.1 * apart[2]
+
+
+def relaxation(tissue):
+    return Relaxation(tissue.t1_ms, tissue.t2_ms, tissue.t2_star_ms, tissue.proton_density)

@@ -1,6 +1,9 @@
 """DICOM series: the voxels come back where they were, and headers lie as often as they should."""
 
 import json
+import shutil
+import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,3 +92,18 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
     assert read.pixel_array.shape == (48, 80, 80)
     places = [frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in read.PerFrameFunctionalGroupsSequence]
     assert np.diff(places) == pytest.approx(2.0)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools")
+@pytest.mark.parametrize("is_enhanced", [False, True])
+@pytest.mark.parametrize("shows", ["T1w", "ADC"])
+def test_a_validator_finds_no_error_in_classic_and_enhanced_files(is_enhanced, shows, spine, tmp_path):
+    from voxlate.simulate.dicom import Series, _instances
+
+    habit = replace(draw_habit(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
+    series = Series("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
+    name, dataset = next(_instances(series))
+    dataset.save_as(tmp_path / name, enforce_file_format=True)
+    done = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True, check=False)
+    assert "Error" not in done.stdout + done.stderr
+    assert (int(dataset.get("NumberOfFrames", 1)) > 1) is is_enhanced

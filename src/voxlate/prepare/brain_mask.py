@@ -54,7 +54,7 @@ def deepbet_mask(volume: Volume) -> Mask:
     try:
         _, mask, _ = _deepbet().run(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", f"deepbet finds no brain in this scan: {error}") from error
+        raise InputRefused("BRAIN_NOT_FOUND", "deepbet finds no brain in this scan; is it one of a head?") from error
     return _found(np.asarray(mask.dataobj) > 0, "deepbet")
 
 
@@ -70,7 +70,7 @@ def robex_mask(volume: Volume) -> Mask:
         mask = robex.robex_mask(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (robex.PyRobexError, OSError) as error:
         raise InputRefused("BRAIN_NOT_FOUND", "ROBEX finds no brain in this scan") from error
-    return _found(np.asarray(mask.dataobj).reshape(volume.data.shape) > 0, "ROBEX")
+    return _found(np.asarray(mask.data).reshape(volume.data.shape) > 0, "ROBEX")
 
 
 BRAIN_MASKS: Mapping[str, Callable[[Volume], Mask]] = {

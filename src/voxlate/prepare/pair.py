@@ -23,7 +23,7 @@ from voxlate.prepare.templates import to_template
 from voxlate.prepare.transform import Transform
 from voxlate.volume import Affine, Mask, Volume, require_same_grid
 
-_MUCH_METAL_CM3, _THICK_MM = 0.3, 4.0
+_MUCH_METAL_CM3 = 0.3
 _NEVER_MIRRORED = 0.5
 """No mirrored partner was seen to reach this edge agreement, so that looking for one is left out."""
 
@@ -216,9 +216,6 @@ def _warnings(source: Volume, target: Volume) -> Iterator[str]:
             metal = metal_cm3(volume)
             if metal > _MUCH_METAL_CM3:
                 yield f"the {name} holds {metal:.1f} cm³ of metal, which streaks"
-        thickness = max(volume.spacing_mm)
-        if thickness > _THICK_MM:
-            yield f"the {name} has slices of {thickness:.1f} mm: between them there is no detail"
 
 
 def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transform) -> Volume:

@@ -20,12 +20,12 @@ COLUMNS = (
     ("Worst first", "num"),
     ("Case", ""),
     ("Verdict", ""),
-    ("Edge agreement", "num"),
+    ("Edges", "num"),
     ("NMI", "num"),
     ("Moved, mm", "num"),
     ("Brain, cm³", "num"),
     ("Why", ""),
-    ("Source · target as it came · target registered · template on the source", ""),
+    ("Source · as it came · registered · template", ""),
 )
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
 
@@ -53,6 +53,7 @@ def write_page(records: Sequence[dict[str, Any]], out: Path) -> None:
 
 
 LEGEND = (
+    "Each picture shows the source, the target where its header puts it, the target registered, and the template. "
     "Green: the brain found on the source. Where it does not follow the brain of the registered target, the "
     "registration is wrong. Orange: the brain of the template, brought to the source; it only shows whether position "
     "and orientation are plausible. Click a heading to sort."

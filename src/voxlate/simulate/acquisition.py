@@ -23,7 +23,7 @@ class Settings:
         noise_percent: deviation of the noise, per cent of the reference tissue.
         shading: amplitude of the receive coil's shading.
         transmit: amplitude of the transmit field's error.
-        flip: the mean flip angle over the one asked for.
+        weighting: of the contrast, 1 as planned; see `scanners.contrast_signal`.
         pose: of the head in this image against the truth.
         bend_mm: root mean square of the non-rigid displacement.
         motion: poses during segments of k-space.
@@ -35,7 +35,7 @@ class Settings:
     noise_percent: float
     shading: float
     transmit: float
-    flip: float
+    weighting: float
     pose: Pose
     bend_mm: float
     motion: tuple[Pose, ...]
@@ -61,7 +61,7 @@ def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, 
         noise_percent=float(rng.uniform(*quality.NOISE_PERCENT[grades.noise])),
         shading=float(rng.uniform(0.2, 0.4) if strong else rng.uniform(0.1, 0.25)),
         transmit=float(rng.uniform(0.1, 0.2) if strong else rng.uniform(0.02, 0.08)),
-        flip=float(rng.uniform(*quality.FLIP_ERROR[grades.contrast])),
+        weighting=float(rng.uniform(*quality.WEIGHTING[grades.contrast])),
         pose=Pose() if is_reference else pose,
         bend_mm=0.0 if is_reference else 0.25,
         motion=tuple(Pose.drawn(rng, shift, turn) for _ in range(count)),
@@ -72,7 +72,7 @@ def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, 
 
 def transmit_field(settings: Settings, shape: Shape, rng: np.random.Generator) -> Array:
     """Returns the flip angle reached over the one asked for."""
-    return np.asarray(settings.flip * artefacts.shading(shape, settings.transmit, rng), dtype=np.float32)
+    return artefacts.shading(shape, settings.transmit, rng)
 
 
 def acquire(image: Array, settings: Settings, reference: float, spacing_mm: float, rng: np.random.Generator) -> Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voxlate.errors import UsageError
 from voxlate.io.atomic import replacing, write_json
 from voxlate.simulate.bids import session_name, truth_path
+from voxlate.simulate.dicom_enhanced import complete
 from voxlate.simulate.dicom_habits import VENDORS, Habit, draw_habit, timing_tags
 from voxlate.simulate.scanners import Scanner, scanner_named
 from voxlate.simulate.streams import generator
@@ -174,7 +175,7 @@ def _header(series: Series, kind: str, k: int) -> Dataset:
     dataset.ManufacturerModelName = f"Simulated {series.scanner.name}"
     dataset.InstitutionName = "voxlate simulation"
     dataset.SeriesDescription = series.habit.description
-    dataset.BodyPartExamined = series.body_part
+    dataset.BodyPartExamined, dataset.PatientPosition = series.body_part, "HFS"
     derived = series.shows == "ADC"
     dataset.ImageType = ["DERIVED" if derived else "ORIGINAL", "PRIMARY", "AXIAL" if kind == "CT" else "M", "SIMULATED"]
     dataset.Modality = "CT" if kind == "CT" else "MR"
@@ -204,33 +205,11 @@ def _pixels(dataset: Dataset, pixels: NDArray[np.uint16]) -> None:
 
 def _enhanced(series: Series, stored: NDArray[np.uint16], affine: Affine, scale: tuple[float, float]) -> Dataset:
     """Returns one multi-frame file, its geometry in functional groups."""
-    from pydicom.dataset import Dataset
-
-    def item(**elements: Any) -> Dataset:
-        made = Dataset()
-        for name, value in elements.items():
-            setattr(made, name, value)
-        return made
-
     dataset = _header(series, "enhanced", 0)
-    frames = stored.shape[2]
     _pixels(dataset, stored.transpose(2, 1, 0))
     _, orientation, spacing, thickness = _plane(affine, 0)
-    measures = item(PixelSpacing=spacing, SliceThickness=thickness, SpacingBetweenSlices=thickness)
-    transform = item(RescaleSlope=scale[0], RescaleIntercept=scale[1], RescaleType="US")
-    dataset.NumberOfFrames, dataset.InstanceNumber = frames, 1
-    dataset.SharedFunctionalGroupsSequence = [
-        item(
-            PixelMeasuresSequence=[measures],
-            PlaneOrientationSequence=[item(ImageOrientationPatient=orientation)],
-            PixelValueTransformationSequence=[transform],
-        )
-    ]
-    dataset.PerFrameFunctionalGroupsSequence = [
-        item(
-            PlanePositionSequence=[item(ImagePositionPatient=_plane(affine, k)[0])],
-            FrameContentSequence=[item(DimensionIndexValues=[1, k + 1], StackID="1", InStackPositionNumber=k + 1)],
-        )
-        for k in range(frames)
-    ]
+    dataset.NumberOfFrames, dataset.InstanceNumber = stored.shape[2], 1
+    shared = {"orientation": orientation, "spacing": spacing, "thickness": thickness}
+    shared |= {"slope": scale[0], "intercept": scale[1]}
+    complete(dataset, series, [_plane(affine, k)[0] for k in range(stored.shape[2])], shared)
     return dataset

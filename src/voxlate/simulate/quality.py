@@ -45,8 +45,8 @@ class Grades:
 
 NOISE_PERCENT = ((1.5, 3.0), (5.0, 7.0), (9.0, 13.0))
 """Range of the noise's deviation, per cent of the reference tissue, by grade."""
-FLIP_ERROR = ((1.0, 1.0), (0.40, 0.60), (0.15, 0.28))
-"""Range of the flip angle over the one asked for by grade of contrast: a low one loses T1 weighting."""
+WEIGHTING = ((1.0, 1.0), (0.40, 0.60), (0.15, 0.28))
+"""Range of what is left of a sequence's weighting by grade of contrast; see `scanners.contrast_signal`."""
 MOTION_SEGMENTS = ((0, 0), (3, 6), (6, 10))
 MOTION_SHIFT_MM = (0.0, 0.8, 3.0)
 MOTION_TURN_DEG = (0.0, 0.8, 2.5)

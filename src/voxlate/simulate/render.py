@@ -74,7 +74,7 @@ def tissue_signal(
         contrast: which image.
         name: which tissue.
         has_agent: after the injection.
-        factors: of `T1`, `T2` and `flip`; 1 when absent.
+        factors: of `T1`, `T2`, `flip` and `weighting`; 1 when absent.
     """
     substance = body.substances[name]
     tissue = substance.tissue
@@ -83,7 +83,8 @@ def tissue_signal(
     relaxation = Relaxation(tissue.t1_ms * t1, tissue.t2_ms * t2, tissue.t2_star_ms * t2, tissue.proton_density)
     if has_agent:
         relaxation = enhanced(relaxation, substance.concentration_mm, body.agent, scanner.field_tesla)
-    value = float(contrast_signal(contrast, relaxation, scanner, factors.get("flip", 1.0)))
+    flip, weighting = factors.get("flip", 1.0), factors.get("weighting", 1.0)
+    value = float(contrast_signal(contrast, relaxation, scanner, flip, weighting=weighting))
     if contrast in _TURBO:
         value *= tissue.turbo_kept
     if name == "artery":
@@ -92,7 +93,13 @@ def tissue_signal(
 
 
 def render(
-    body: Body, scanner: Scanner, contrast: str, *, has_agent: bool = False, transmit: Array | None = None
+    body: Body,
+    scanner: Scanner,
+    contrast: str,
+    *,
+    has_agent: bool = False,
+    transmit: Array | None = None,
+    weighting: float = 1.0,
 ) -> Array:
     """Returns an image without noise or artefact.
 
@@ -102,10 +109,12 @@ def render(
         contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
         has_agent: after the injection.
         transmit: the flip angle reached over the one asked for, per voxel; acts on gradient echoes.
+        weighting: see `contrast_signal`.
     """
 
     def signals(flip: float) -> Callable[[str], float]:
-        return lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors={"flip": flip})
+        factors = {"flip": flip, "weighting": weighting}
+        return lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors=factors)
 
     if transmit is not None and _is_gradient_echo(contrast, scanner):
         nodes = [mixed(body.canvas, signals(flip)) for flip in FLIP_NODES]

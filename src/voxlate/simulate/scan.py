@@ -68,7 +68,9 @@ def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Bod
     improper = settings.grades.improper
     contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
-    clean = render(body, plan.scanner, contrast, has_agent=name == "T1ce", transmit=transmit)
+    clean = render(
+        body, plan.scanner, contrast, has_agent=name == "T1ce", transmit=transmit, weighting=settings.weighting
+    )
     reference = reference_signal(body, plan.scanner, contrast)
     slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
     if improper == "localiser":

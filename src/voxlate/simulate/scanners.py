@@ -113,18 +113,50 @@ def t1w_signal(tissue: Relaxation, timing: T1wTiming, flip_scale: ArrayLike = 1.
     return spin_echo(tissue, timing)
 
 
-def contrast_signal(contrast: str, tissue: Relaxation, scanner: Scanner, flip_scale: ArrayLike = 1.0) -> Floats:
+def less_weighted(timing: T1wTiming, weighting: float) -> T1wTiming:
+    """Returns a T1-weighted sequence that shows less of T1.
+
+    Each loses what weights it: an inversion turns only that share of the magnetisation and is read late (TI and TR over
+    weighting), a gradient echo has that share of its angle, a spin echo is repeated after TR / weighting. (A smaller
+    angle alone would raise the contrast of an MPRAGE.)
+
+    Args:
+        timing: as planned.
+        weighting: above 0, 1 for the planned sequence.
+    """
+    if isinstance(timing, Mprage):
+        return replace(
+            timing,
+            efficiency=timing.efficiency * weighting,
+            inversion_ms=timing.inversion_ms / weighting,
+            repetition_ms=timing.repetition_ms / weighting,
+        )
+    if isinstance(timing, GradientEcho):
+        return replace(timing, flip_deg=timing.flip_deg * weighting)
+    return replace(timing, repetition_ms=timing.repetition_ms / weighting)
+
+
+def contrast_signal(
+    contrast: str, tissue: Relaxation, scanner: Scanner, flip_scale: ArrayLike = 1.0, *, weighting: float = 1.0
+) -> Floats:
     """Returns the signal of a tissue in one contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+
+    Args:
+        contrast: which image.
+        tissue: its relaxation.
+        scanner: gives the timing.
+        flip_scale: the flip angle reached over the one asked for; acts on gradient echoes.
+        weighting: 1 as planned; below, tissues differ less. See `less_weighted`.
 
     Raises:
         UsageError: `CONTRAST_UNKNOWN`.
     """
     if contrast == "T1w":
-        return t1w_signal(tissue, scanner.t1w, flip_scale)
+        return t1w_signal(tissue, less_weighted(scanner.t1w, weighting), flip_scale)
     if contrast == "T2w":
-        return turbo_spin_echo(tissue, scanner.t2w)
+        return turbo_spin_echo(tissue, replace(scanner.t2w, echo_ms=scanner.t2w.echo_ms * weighting))
     if contrast == "FLAIR":
-        return flair(tissue, scanner.flair)
+        return flair(tissue, replace(scanner.flair, echo_ms=scanner.flair.echo_ms * weighting))
     if contrast == "b0":
         return turbo_spin_echo(tissue, scanner.diffusion)
     raise UsageError("CONTRAST_UNKNOWN", f"no contrast is called {contrast!r}; there are T1w, T2w, FLAIR and b0")
