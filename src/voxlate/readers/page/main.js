@@ -48,7 +48,8 @@ function settled() {
   find("notice").hidden = true;
 }
 
-const settings = () => ({ full: state.levels - 1, planes: tools.planes, names: [word("left"), word("right"), word("image")] });
+// What the next case is drawn with beforehand is what it is opened with, so that opening it draws nothing.
+const settings = () => ({ window: tools.first, planes: tools.planes, names: [word("left"), word("right"), word("image")] });
 
 async function takeOver() {
   page = (await openPage()).page;

@@ -43,16 +43,25 @@ export class Panel {
 
   get volume() { return this.nv.volumes[0]; }
 
-  async load(buffer, full) {
+  async load(buffer, [low, high]) {
     const image = await NVImage.loadFromFile({
-      file: new File([buffer], "image.nii"), name: "image.nii", colormap: "gray", cal_min: 0, cal_max: full,
+      file: new File([buffer], "image.nii"), name: "image.nii", colormap: "gray", cal_min: low, cal_max: high,
     });
-    image.cal_min = 0;
-    image.cal_max = full;
+    [image.cal_min, image.cal_max, image.colormapInvert] = [low, high, false];
     [...this.nv.volumes].forEach((volume) => this.nv.removeVolume(volume));
     this.nv.scene.crosshairPos = [0.5, 0.5, 0.5];
     this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
     this.nv.addVolume(image);
+  }
+
+  // Resolves when the graphics processor has drawn all that it was told to; without one that takes some 300 ms.
+  async finished() {
+    const gl = this.nv.gl;
+    const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    const isPending = () => ![gl.ALREADY_SIGNALED, gl.CONDITION_SATISFIED, gl.WAIT_FAILED].includes(gl.clientWaitSync(fence, 0, 0));
+    while (isPending()) await new Promise((resolve) => setTimeout(resolve, 8));
+    gl.deleteSync(fence);
   }
 
   reset() {

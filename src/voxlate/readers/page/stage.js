@@ -39,8 +39,9 @@ class Stage {
       const [buffers] = await Promise.all([Promise.all(slots.map((slot) => readImage(trial.id, slot))), this.grow(trial.panels, settings.names)]);
       for (const slot of slots) {
         this.panels[slot].show(settings.planes);
-        await this.panels[slot].load(buffers[slot], settings.full);
+        await this.panels[slot].load(buffers[slot], settings.window);
       }
+      await Promise.all(slots.map((slot) => this.panels[slot].finished()));
     };
     this.ready = load().catch((error) => { this.trial = null; throw error; });
     return this.ready;

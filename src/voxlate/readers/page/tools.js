@@ -31,7 +31,7 @@ export class Tools {
 
   build(display, full) {
     [this.planes, this.full, this.presets] = [display.planes, full, display.presets];
-    this.window = this.share(display.presets[0]);
+    this.window = this.first;
     this.planeButtons = this.kinds.map((kind) => this.button(word(kind), () => this.setPlanes(kind)));
     this.presetButtons = display.presets.map((preset, at) => this.button(`${at + 1} ${preset.name}`, () => this.preset(at + 1)));
     this.low = this.number(word("low"), 0);
@@ -82,6 +82,9 @@ export class Tools {
 
   share({ low, high }) { return [low * this.full, high * this.full]; }
 
+  // The window that every case starts with.
+  get first() { return this.share(this.presets[0]); }
+
   show() {
     this.planeButtons.forEach((button, at) => button.setAttribute("aria-pressed", String(this.kinds[at] === this.planes)));
     this.presetButtons.forEach((button, at) => {
@@ -94,7 +97,7 @@ export class Tools {
 
   // Every case starts with the same window, so that nobody compares across settings unawares.
   opened() {
-    [this.window, this.isInverted] = [this.share(this.presets[0]), false];
+    [this.window, this.isInverted] = [this.first, false];
     this.stages.panels.forEach((panel) => panel.show(this.planes));
     this.setWindow(this.window);
   }
