@@ -1,4 +1,4 @@
-"""Greedy in a process of its own: compiled code was seen to crash on a few pairs, and that must not end a run.
+"""Greedy in a process of its own: compiled code can crash, and that must not end a run.
 
 The process is started at the first call and kept; it takes a line of JSON per problem, with the arrays in files beside
 it, and answers with a line. When it dies or does not answer in time, the call says so and the next one starts another.

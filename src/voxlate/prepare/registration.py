@@ -31,12 +31,16 @@ _REACH_MM = 8.0
 _RIM_MM = 25.0
 """Zeros around the moving scan, so that a start that is far off still has all of the fixed brain to compare."""
 
-_WORKING_MM = 1.5
-"""Finer scans are registered at this voxel size: 1 mm takes four times as long and lands within 0.01 mm of it."""
+_WORKING_MM = 1.0
+"""Finer scans are registered at this voxel size in the end; the search goes on at twice it."""
+
 
 _COARSE_MM = 4.0
-_COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "0x40x15"
-"""Iterations at a quarter, a half and all of the working resolution."""
+_COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "20x15"
+"""Iterations at a quarter, a half and all of the working resolution; the last starts at a half.
+
+Greedy crashes when the first level has none.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,12 @@ def register(
         InputRefused: `EMPTY_MASK`.
         UsageError: `MISSING_LIBRARY`.
     """
-    spacing_mm = max(working_mm, min(fixed.spacing_mm), min(moving.spacing_mm) / 2)
-    problem = Problem(
-        *_around_brain(fixed, fixed_mask, spacing_mm), _around_brain(moving, moving_mask, spacing_mm)[0], degrees
-    )
-    best = _search(problem, _starts(fixed, moving, fixed_mask, moving_mask))
+
+    def problem(spacing_mm: float) -> Problem:
+        return _problem((fixed, fixed_mask), (moving, moving_mask), spacing_mm, degrees)
+
+    best = _search(problem(2 * working_mm), _starts(fixed, moving, fixed_mask, moving_mask))
+    best = _refined(problem(working_mm), best)
     score = alignment_score(fixed, moving, best, fixed_mask=fixed_mask, moving_mask=moving_mask, to_average=to_average)
     return Registration(best, score)
 
@@ -91,6 +96,16 @@ def _search(problem: Problem, starts: Sequence[Transform]) -> Transform:
     if found is not start and agreement(found) >= agreement(start):
         return found
     return max([start, _improved(problem, start, _CAREFUL)], key=agreement)
+
+
+def _refined(problem: Problem, start: Transform) -> Transform:
+    """Returns a transform found at the finer size, unless both scans then tell less of each other at that size.
+
+    Judged at 4 mm the start would look better: coarse voxels were seen to be half a millimetre off.
+    """
+    found = _improved(problem, start, _CAREFUL)
+    finest = partial(_agreement, problem, spacing_mm=0.0)
+    return found if finest(found) >= finest(start) else start
 
 
 def centre_mm(volume: Volume, mask: Mask) -> Affine:
@@ -111,34 +126,39 @@ def _starts(fixed: Volume, moving: Volume, fixed_mask: Mask, moving_mask: Mask) 
     return [still, Transform(shift)] if apart_mm < 60 else [Transform(shift)]
 
 
-def _around_brain(volume: Volume, mask: Mask, spacing_mm: float) -> tuple[Volume, Mask]:
-    """Returns a scan on cubic voxels about its brain, zeros where it has none, and the neighbourhood of the brain.
+def _problem(fixed: tuple[Volume, Mask], moving: tuple[Volume, Mask], spacing_mm: float, degrees: Degrees) -> Problem:
+    """Returns both scans on cubic voxels about their brains, zeros where there is none.
 
     Cubic voxels and a rim of zeros keep the optimiser stable: with slices of 5 mm, or with a border that samples can
     leave, it was seen to wander off to where hardly anything overlaps.
     """
-    index = np.argwhere(mask)
-    if not len(index):
-        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
-    low, high = index.min(axis=0) - 0.5, index.max(axis=0) + 0.5
-    corners = Grid((2, 2, 2), volume.affine @ _box_affine(low, high)).corners_mm()
-    grid = _cubic(corners.min(axis=0) - _RIM_MM, corners.max(axis=0) + _RIM_MM, spacing_mm)
-    inside = resample(volume.with_data(mask), grid, interpolation="nearest").data > 0.5
+    spacing_mm = max(spacing_mm, min(fixed[0].spacing_mm))
+    grid = _cubic_about(*fixed, rim_mm=_REACH_MM + spacing_mm, spacing_mm=spacing_mm)
+    inside = resample(fixed[0].with_data(fixed[1]), grid, interpolation="nearest").data > 0.5
     near = ndimage.distance_transform_edt(~inside, sampling=grid.spacing_mm) <= _REACH_MM
-    return resample(volume, grid), near
+    around = _cubic_about(*moving, rim_mm=_RIM_MM, spacing_mm=spacing_mm)
+    return Problem(resample(fixed[0], grid), near, resample(moving[0], around), degrees)
 
 
-def _box_affine(low: Affine, high: Affine) -> Affine:
-    """Returns the affine of a grid of two voxels per axis whose centres are the corners of a box."""
-    affine = np.diag([*(high - low), 1.0])
-    affine[:3, 3] = low
-    return affine
+def _cubic_about(volume: Volume, mask: Mask, *, rim_mm: float, spacing_mm: float) -> Grid:
+    """Returns a grid of nearly cubic voxels along the axes of a scan that holds a mask and a rim around it.
 
-
-def _cubic(low_mm: Affine, high_mm: Affine, spacing_mm: float) -> Grid:
-    shape = [int(np.ceil(mm / spacing_mm)) + 1 for mm in high_mm - low_mm]
-    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
-    affine[:3, 3] = low_mm
+    It starts at a voxel, and axes whose spacing is within a quarter of the one wanted keep theirs: interpolating at
+    the final size was seen to move the answer by half a millimetre.
+    """
+    places = ndimage.find_objects(mask.astype(np.uint8))
+    if not places:
+        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+    starts, factors, shape = [], [], []
+    for place, mm in zip(places[0], volume.spacing_mm, strict=True):
+        factor = 1.0 if 0.8 <= spacing_mm / mm <= 1.25 else spacing_mm / mm
+        rim = int(np.ceil(rim_mm / mm))
+        starts.append(place.start - rim)
+        factors.append(factor)
+        shape.append(int(np.ceil((place.stop - place.start + 2 * rim) / factor)))
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array(starts, dtype=np.float64)
+    affine[:3, :3] = affine[:3, :3] * np.array(factors)
     return Grid((shape[0], shape[1], shape[2]), affine)
 
 
@@ -150,9 +170,9 @@ def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
         return start
 
 
-def _agreement(problem: Problem, transform: Transform) -> float:
-    """Returns the mutual information at 4 mm, quick enough to choose between results."""
-    grid = coarser(problem.fixed.grid, _COARSE_MM)
+def _agreement(problem: Problem, transform: Transform, *, spacing_mm: float = _COARSE_MM) -> float:
+    """Returns the mutual information, at 4 mm quick enough to choose between results."""
+    grid = coarser(problem.fixed.grid, spacing_mm)
     inside = resample(problem.fixed.with_data(problem.reach), grid, interpolation="nearest").data > 0.5
     first, second = resample(problem.fixed, grid).data, resample(problem.moving, grid, transform).data
     return normalised_mutual_information(first[inside], second[inside])
