@@ -208,6 +208,9 @@ def real(peer: Ants | None) -> dict[str, Any]:
             "ants_n4_seconds": peer.run("n4", scan, scan)["seconds"],
             "apart_from_ants_mm": error_mm(affine.transform, found, where),
         }
+    stripped_by_hand = read_volume(NATIVE / "TCGA-FG-6692_native" / "brainmask_t1ce.nii.gz")
+    enhanced_scan = read_volume(NATIVE / "TCGA-FG-6692_native" / "t1ce.nii.gz")
+    content["mask_dice_given"] = dice(find_brain(enhanced_scan, "deepbet"), stripped_by_hand.data > 0.5)
     pairs = {}
     thick = NATIVE / "TCGA-FG-6692_native"
     for name, source, target in (

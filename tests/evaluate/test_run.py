@@ -16,7 +16,7 @@ from voxlate.report.reading import read_evaluation
 from voxlate.volume import Volume
 
 KEYS = [
-    "voxlate_version", "protocols", "data_kind", "direction", "methods", "cases", "summary", "comparisons",
+    "voxlate_version", "protocols", "data_kind", "unit", "direction", "methods", "cases", "summary", "comparisons",
     "lesions", "volumes", "missing", "refused", "history",
 ]  # fmt: skip
 

@@ -11,18 +11,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "voxlate"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "volume", "reference_level", "__init__"}
+BASE = {"errors", "volume", "reference_level", "processes", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "volume": {"errors"},
     "reference_level": {"errors", "volume"},
+    "processes": {"errors"},
     "io": BASE,
     "windows": BASE,
     "models": {"errors"},
     "losses": {"errors"},
     "prepare": BASE | {"io"},
     "cohort": BASE | {"io"},
-    "simulate": BASE | {"io"},
+    "simulate": BASE | {"io", "prepare"},
     "train": BASE | {"io", "cohort", "prepare", "windows", "models", "losses", "evaluate"},
     "synth": BASE | {"io", "cohort", "prepare", "windows", "models", "train"},
     "evaluate": BASE | {"io", "cohort", "prepare"},

@@ -6,18 +6,14 @@ in = evaluated + refused + missing, always.
 from __future__ import annotations
 
 import csv
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from voxlate.cohort.cases import Case
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, TemporaryFailure
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput
 from voxlate.evaluate.baselines import HistogramMatch, read_histogram_match
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
 from voxlate.evaluate.content import Findings, build_content
@@ -28,10 +24,9 @@ from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row, ScoreTable
 from voxlate.evaluate.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
+from voxlate.processes import each
 
 SCORES, EVALUATION, CASES = "scores.tsv", "evaluation.json", "cases"
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -110,26 +105,8 @@ def evaluate_cases(
 def _results(
     files: Sequence[CaseFiles], settings: Settings, match: HistogramMatch | None, folder: Path, *, jobs: int
 ) -> Iterator[CaseResult]:
-    if jobs <= 1:
-        for one in files:
-            yield evaluate_case(one, settings, match, folder)
-        return
-    for variable in _THREAD_VARIABLES:  # read by the processes when they start: one thread each
-        os.environ.setdefault(variable, "1")
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(files)
-    try:
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            running = {pool.submit(evaluate_case, one, settings, match, folder) for one in islice(waiting, 2 * jobs)}
-            while running:
-                done = next(as_completed(running))
-                running.remove(done)
-                running |= {pool.submit(evaluate_case, one, settings, match, folder) for one in islice(waiting, 1)}
-                yield done.result()
-    except BrokenProcessPool as error:
-        raise TemporaryFailure(
-            "KILLED", "a process was killed, perhaps out of memory; run it again with fewer jobs"
-        ) from error
+    work = partial(evaluate_case, settings=settings, match=match, folder=folder)
+    yield from each(work, files, jobs=max(jobs, 1))
 
 
 def _records(results: Sequence[CaseResult], name: str) -> list[dict[str, Any]]:

@@ -139,19 +139,11 @@ def prepare_pair(
         require_plausible(check_mask(target_brain, target))
     with watch("registration"):
         transform, score = _aligned(source, target, brain, target_brain, settings)
-        if settings.is_registered:
-            _explain(source, target, brain, target_brain, Registration(transform, score))
-        require_aligned(score)
     with watch("resampling"):
         moved, unmoved = resample(target, source.grid, transform), resample(target, source.grid)
         moved_labels = None if labels is None else _labels_on(source, labels, target, transform)
-    template = None
-    if settings.to_template:
-        with watch("template"):
-            found = to_template(source, brain)
-            if found.score.verdict != "good":
-                require_upright("source", source, brain)
-            template = found.transform, found.score
+    with watch("template"):
+        template = _on_template(source, brain) if settings.to_template else None
     warnings = tuple(_warnings(source, target))
     pair = PreparedPair(
         source,
@@ -175,12 +167,24 @@ def prepare_pair(
 def _aligned(
     source: Volume, target: Volume, brain: Mask, target_brain: Mask, settings: PairSettings
 ) -> tuple[Transform, AlignmentScore]:
+    """Returns the transform from source to target and its score, refusing what is bad with the reason for it."""
     if settings.is_registered:
         found = register(source, target, degrees=6, fixed_mask=brain, moving_mask=target_brain)
-        return found.transform, found.score
-    require_same_grid(source, target, names=("source", "target"))
-    still = Transform.identity()
-    return still, alignment_score(source, target, still, fixed_mask=brain, moving_mask=target_brain)
+        _explain(source, target, brain, target_brain, found)
+    else:
+        require_same_grid(source, target, names=("source", "target"))
+        still = Transform.identity()
+        score = alignment_score(source, target, still, fixed_mask=brain, moving_mask=target_brain)
+        found = Registration(still, score)
+    require_aligned(found.score)
+    return found.transform, found.score
+
+
+def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
+    found = to_template(source, brain)
+    if found.score.verdict != "good":
+        require_upright("source", source, brain)
+    return found.transform, found.score
 
 
 def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, found: Registration) -> None:

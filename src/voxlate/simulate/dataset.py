@@ -7,10 +7,7 @@ write them. A subject is finished when its manifest, written last, names each of
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import sha256, write_json
+from voxlate.processes import each
 from voxlate.simulate.bids import TRUTH, write_session
 from voxlate.simulate.dataset_files import write_head, write_tail
 from voxlate.simulate.scanners import scanner_named
@@ -92,7 +90,7 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
     finished = [number for number in range(plan.subjects) if is_finished(root, subject_name(number))]
     yield from (subject_name(number) for number in finished)
     todo = [number for number in range(plan.subjects) if number not in set(finished)]
-    yield from _each(partial(write_subject, root, plan), todo, jobs)
+    yield from each(partial(write_subject, root, plan), todo, jobs=jobs)
     write_tail(root, plan.task, plan.sessions, [subject_name(number) for number in range(plan.subjects)])
 
 
@@ -166,26 +164,3 @@ def manifest_path(root: Path, subject: str) -> Path:
 def subject_name(number: int) -> str:
     """Returns `sub-0001` for the first subject."""
     return f"sub-{number + 1:04d}"
-
-
-def _each(work: partial[str], numbers: list[int], jobs: int) -> Iterator[str]:
-    """Yields what `work` returns for each number; no more than two per process are under way, so memory stays level."""
-    if jobs == 1:
-        yield from map(work, numbers)
-        return
-    waiting = iter(numbers)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_calm) as pool:
-        running: set[Future[str]] = set()
-        while True:
-            running |= {
-                pool.submit(work, number) for number, _ in zip(waiting, range(2 * jobs - len(running)), strict=False)
-            }
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-
-
-def _calm() -> None:
-    """Keeps a worker to one thread: the processes are the parallelism."""
-    os.environ["OMP_NUM_THREADS"] = "1"
