@@ -8,12 +8,13 @@ from click.testing import CliRunner
 from prepare.heads import moved, points_mm, rigid, simulated
 from voxlate.cli.prepare import prepare
 from voxlate.cohort.cases import Case, read_cases, write_cases
-from voxlate.errors import UsageError
+from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.prepare import cohort_run
 from voxlate.prepare.cohort_run import PairFiles, prepare_cohort
 from voxlate.prepare.pair import PairSettings, prepare_pair
 from voxlate.prepare.transform import Transform
+from voxlate.volume import Volume
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("picsl_greedy") is None, reason="needs picsl-greedy")
 TRUTH = rigid(7, degrees=8, shift_mm=9)
@@ -116,3 +117,51 @@ def test_the_command_writes_a_table_a_page_and_pictures(files, tmp_path):
     record = json.loads((tmp_path / "out" / "same" / "preparation.json").read_text())
     assert Transform(np.array(record["registration"]["matrix"])).distance_mm(TRUTH, [[0, 0, 0]])[0] < 1
     assert str(tmp_path) not in json.dumps(record) + page
+
+
+def test_a_mirrored_partner_and_a_ct_taken_for_a_scan_of_another_kind_are_named(files):
+    source, target = read_volume(files / "0_T1ce.nii.gz"), read_volume(files / "0_T1w.nii.gz")
+    mirrored = Volume(target.data, np.diag([-1.0, 1, 1, 1]) @ target.affine)
+    with pytest.raises(InputRefused, match="MIRRORED"):
+        prepare_pair(source, mirrored, SETTINGS)
+    ct = simulated("ct_to_mr").images["CT"]
+    with pytest.raises(InputRefused, match="LOOKS_LIKE_CT"):
+        prepare_pair(ct, target, PairSettings())
+
+
+def test_air_stays_air_where_a_ct_does_not_reach():
+    subject = simulated("ct_to_mr")
+    mr, ct = subject.images["T1w"], subject.images["CT"]
+    half = ct.data.shape[2] // 3
+    part = Volume(np.ascontiguousarray(ct.data[:, :, half:]), shifted(ct.affine, half))
+    settings = PairSettings(source_mask="nonzero", target_mask="ct", is_registered=True, to_template=False)
+    mask = subject.truth.brain_mask.data > 0.5
+    pair = prepare_pair(mr, part, settings, mask=mask)
+    assert (pair.target.data[:, :, : half - 8] == -1000).all()
+
+
+def shifted(affine, slices):
+    moved_affine = affine.copy()
+    moved_affine[:3, 3] += affine[:3, 2] * slices
+    return moved_affine
+
+
+def test_a_file_that_cannot_be_read_fails_its_case_and_a_damaged_folder_is_refused(files, tmp_path, monkeypatch):
+    def broken(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cohort_run, "sha256", broken)
+        (record,) = prepare_cohort(cases(files)[:1], tmp_path / "out", SETTINGS)
+    assert (record["state"], record["code"]) == ("failed", "UNREADABLE")
+    (tmp_path / "out" / "settings.json").write_text("{")
+    with pytest.raises(UsageError, match="SETTINGS_DIFFER"):
+        next(prepare_cohort(cases(files)[:1], tmp_path / "out", SETTINGS))
+
+
+def test_an_unknown_method_is_refused_before_anything_is_written(files, tmp_path):
+    write_cases(tmp_path / "cases.tsv", [Case("a", "a", "test", files / "0_T1ce.nii.gz", files / "0_T1w.nii.gz")])
+    arguments = [str(tmp_path / "cases.tsv"), str(tmp_path / "out"), "--brain-mask", "depbet"]
+    with pytest.raises(UsageError, match=r"BRAIN_MASK .*deepbet"):
+        CliRunner().invoke(prepare, arguments, standalone_mode=False, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()

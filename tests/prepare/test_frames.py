@@ -71,7 +71,8 @@ def test_a_head_goes_to_the_published_frame_and_comes_back_to_its_own_grid():
 def test_every_scale_comes_back_to_the_units_of_the_scan(reference):
     source, mask = case()
     preparation = fit_preparation(source, mask, PreparationSettings(reference=reference))
-    back = preparation.invert(preparation.apply(source).data, source, level=preparation.level)
+    offset = preparation.intensity.offset / preparation.level
+    back = preparation.invert(preparation.apply(source).data, source, level=preparation.level, offset=offset)
     inside = mask.data > 0.5
     assert np.allclose(back.data[inside], source.data[inside], rtol=1e-4, atol=1e-2)
     assert not back.data[~inside].any()
@@ -84,16 +85,33 @@ def test_a_ct_keeps_its_window_while_its_target_has_a_scale_of_its_own():
     prepared = preparation.apply(source)
     assert prepared.data.min() >= 0
     assert prepared.data.max() <= 1
-    seen, level = preparation.apply_to_target(target)
+    seen, scale = preparation.apply_to_target(target)
+    level = scale.scale
     inside = mask.data > 0.5
     assert level == pytest.approx(reference_level(target.data, inside & (target.data != 0)), rel=1e-5)
     back = preparation.invert(seen.data, source, level=level)
     assert np.allclose(back.data[inside], target.data[inside], rtol=1e-4, atol=0.1)
 
 
+@pytest.mark.parametrize("target_reference", ["median_in_mask", "min_max", "percentile", "z_score"])
+def test_a_target_comes_back_by_its_own_scale_whatever_that_of_the_source(target_reference):
+    source, mask = case()
+    target = simulated().images["T1w"]
+    settings = PreparationSettings(reference="z_score", target_reference=target_reference)
+    preparation = fit_preparation(source, mask, settings)
+    seen, scale = preparation.apply_to_target(target)
+    back = preparation.invert(seen.data, source, level=scale.scale, offset=scale.offset / scale.scale)
+    inside = mask.data > 0.5
+    assert np.allclose(back.data[inside], target.data[inside], rtol=1e-4, atol=0.05)
+
+
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ValidationError, match="no width"):
         PreparationSettings(range_hu=(100, 100))
+    with pytest.raises(ValidationError, match="no brain mask is called"):
+        PreparationSettings(brain_mask="deepbet+guess")
+    with pytest.raises(ValidationError, match="T1-weighted"):
+        PreparationSettings(range_hu=(0, 100), frame="t1_linear")
     with pytest.raises(ValidationError, match="no bias field"):
         PreparationSettings(range_hu=(0, 100), bias=True)
 

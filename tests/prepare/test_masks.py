@@ -5,7 +5,7 @@ import pytest
 from phantoms import ball
 
 from prepare.heads import simulated
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare.brain_mask import BRAIN_MASKS, find_brain, union
 from voxlate.prepare.ct_mask import head_mask_ct, metal_cm3, require_hounsfield
 from voxlate.prepare.mask_checks import check_mask, require_plausible
@@ -101,7 +101,7 @@ def test_masks_are_joined_by_a_plus(scan):
     assert np.array_equal(union(first, second), second)
     with pytest.raises(InputRefused, match="GRID_MISMATCH"):
         union(first, ball((8, 9, 9), 2))
-    with pytest.raises(InputRefused, match=r"BRAIN_MASK .*deepbet"):
+    with pytest.raises(UsageError, match=r"BRAIN_MASK .*deepbet"):
         find_brain(scan, "guess")
 
 

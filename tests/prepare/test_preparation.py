@@ -103,8 +103,8 @@ def test_a_bright_vessel_does_not_move_the_reference_level(scan):
 
 def test_the_target_is_scaled_by_its_own_level_on_the_source_s_grid(scan):
     target = scan.with_data(scan.data * 3)
-    prepared, level = fit_preparation(scan, None, SETTINGS).apply_to_target(target)
-    assert level == pytest.approx(3 * reference_level(scan.data, scan.data > 0))
+    prepared, scale = fit_preparation(scan, None, SETTINGS).apply_to_target(target)
+    assert scale.scale == pytest.approx(3 * reference_level(scan.data, scan.data > 0))
     assert np.allclose(prepared.data, fit_preparation(scan, None, SETTINGS).apply(scan).data, rtol=1e-5)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--brain-mask",
     default="deepbet",
     show_default=True,
-    help="How the brain is found on the source: deepbet, template, nonzero (skull-stripped) or ct.",
+    help="How the brain is found on the source: deepbet, robex, ct, ct_watershed, nonzero (skull-stripped), or a+b.",
 )
 @click.option("--target-brain-mask", help="The same for the target.  [as the source]")
 @click.option("--aligned", is_flag=True, help="Target and source share a grid and lie on each other: do not register.")
@@ -47,11 +47,14 @@ def prepare(
     command goes on where it was stopped.
     """
     from voxlate.cohort.cases import read_cases
+    from voxlate.prepare.brain_mask import require_method
     from voxlate.prepare.cohort_run import PairFiles, prepare_cohort
     from voxlate.prepare.pair import PairSettings
     from voxlate.report.preparation_page import write_page
     from voxlate.report.preparation_picture import write_picture
 
+    for name in (brain_mask, target_brain_mask or brain_mask):
+        require_method(name)
     settings = PairSettings(
         source_mask=brain_mask,
         target_mask=target_brain_mask or brain_mask,
@@ -81,6 +84,7 @@ def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
             click.echo(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}", err=True)
         for doubt in record.get("doubts", []):
             click.echo(f"doubtful {record['case']}: {doubt}", err=True)
+    (out / "cases.tsv").unlink(missing_ok=True)
     if done:
         write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
     counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}

@@ -26,7 +26,7 @@ MOST_GROUPS = 12
 """A column with more different texts is no grouping, and perhaps a name."""
 
 LEAST_ALIKE = 4
-"""From this many names on, texts that are all different are no groups either."""
+"""From this many names on, texts more than half of which are different are no groups either."""
 
 MOST_NUMBERS = 6
 """A column of numbers with more different values is cut in two at its median."""
@@ -83,9 +83,11 @@ def _read_folder(folder: Path, cases: Sequence[Case]) -> dict[str, dict[str, str
     found = {}
     for path in sorted(folder.rglob("*_factors.json")):
         if path.name in wanted:
-            found[wanted[path.name]] = simulated_groups(
-                _read_json(path), path.with_name(f"{wanted[path.name]}_lesions.tsv")
-            )
+            lesions = path.with_name(f"{wanted[path.name]}_lesions.tsv")
+            try:
+                found[wanted[path.name]] = simulated_groups(_read_json(path), lesions)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise InputRefused("FACTORS", f"{path.name} is not as the simulator writes it") from error
     return found
 
 
@@ -126,7 +128,7 @@ def _require_groups(known: Mapping[str, Mapping[str, str]], name: str) -> None:
     """Refuses a column of texts that are no groups, as they may be names."""
     for factor, values in _by_factor(known).items():
         different = len(set(values.values()))
-        is_all_different = different == len(values) >= LEAST_ALIKE
+        is_all_different = 2 * different > len(values) >= LEAST_ALIKE
         if not _are_numbers(values) and (different > MOST_GROUPS or is_all_different):
             raise InputRefused(
                 "FACTORS",

@@ -77,6 +77,8 @@ def trace_image(directions: Sequence[ArrayLike]) -> Floats:
 def _check(images: Sequence[Any], b_values: Sequence[float], fit: str, noise_sd: float) -> None:
     if any(not np.isfinite(b) or b < 0 for b in b_values):
         raise UsageError("B_VALUE_NEGATIVE", f"b = {list(b_values)} s/mm² must not be negative")
+    if len({np.shape(image) for image in images}) > 1:
+        raise UsageError("B_VALUES", "the images of one measurement must have one shape")
     if len(images) != len(b_values) or len(set(b_values)) < 2:
         raise UsageError("B_VALUES", f"{len(images)} images with b = {list(b_values)} do not give a slope")
     if fit not in FITS:
@@ -103,4 +105,5 @@ def _slope(logarithms: Sequence[Floats], b: Floats, weights: Sequence[Floats]) -
         third += w * logarithm
         fourth += w * value * logarithm
     spread = weight * second - first**2
-    return np.asarray((weight * fourth - first * third) / np.where(spread > 0, spread, 1.0))
+    slope = (weight * fourth - first * third) / np.where(spread > 0, spread, 1.0)
+    return np.where(spread > 0, slope, 0.0)

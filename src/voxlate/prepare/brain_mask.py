@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare.ct_mask import brain_mask_ct, watershed_mask_ct
 from voxlate.prepare.libraries import library
 from voxlate.volume import Array, Mask, Volume
@@ -91,15 +91,24 @@ def find_brain(volume: Volume, method: str) -> Mask:
         method: a name in `BRAIN_MASKS`, or several joined by `+` for their union.
 
     Raises:
-        InputRefused: `BRAIN_MASK` for an unknown method, or what the method refuses.
+        UsageError: `BRAIN_MASK` for an unknown method.
+        InputRefused: what the method refuses.
     """
-    names = method.split("+")
-    unknown = [name for name in names if name not in BRAIN_MASKS]
+    require_method(method)
+    return union(*(BRAIN_MASKS[name](volume) for name in method.split("+")))
+
+
+def require_method(method: str) -> None:
+    """Refuses a name that is no method, nor methods joined by `+`.
+
+    Raises:
+        UsageError: `BRAIN_MASK`.
+    """
+    unknown = [name for name in method.split("+") if name not in BRAIN_MASKS]
     if unknown:
-        raise InputRefused(
+        raise UsageError(
             "BRAIN_MASK", f"no method is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}"
         )
-    return union(*(BRAIN_MASKS[name](volume) for name in names))
 
 
 def union(*masks: Mask) -> Mask:

@@ -77,6 +77,11 @@ def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: 
         record |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
         record["files"] = _write(pair, folder, draw)
         write_json(folder / RECORD, record)
+    except UsageError:
+        raise  # the settings or a missing library, not the case
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        record = {"case": files.name, "state": FAILED, "code": "UNREADABLE", "message": f"a file: {reason}"}
     except VoxlateError as error:
         if error.state == "FAILED" and error.exit_status != VoxlateError.exit_status:
             raise  # the disk, not the case
@@ -90,7 +95,7 @@ def _claim(out: Path, settings: PairSettings) -> None:
     wanted = settings.model_dump(mode="json")
     marker = out / SETTINGS
     if marker.is_file():
-        if json.loads(marker.read_text(encoding="utf-8")) != wanted:
+        if _read(marker) != wanted:
             raise UsageError(
                 "SETTINGS_DIFFER", f"{out.name} was prepared in another way; use those settings or another folder"
             )
@@ -100,6 +105,14 @@ def _claim(out: Path, settings: PairSettings) -> None:
             "FOLDER_OCCUPIED", f"{out.name} holds something that voxlate did not prepare; name a new folder"
         )
     write_json(marker, wanted)
+
+
+def _read(path: Path) -> Any:
+    """Returns the content of a JSON file; None when it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def done_record(folder: Path, fingerprint: str) -> dict[str, Any] | None:

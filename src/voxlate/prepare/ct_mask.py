@@ -15,7 +15,7 @@ from voxlate.prepare.libraries import library
 from voxlate.prepare.resample import resample
 from voxlate.volume import Mask, Volume
 
-AIR_HU, BONE_HU, METAL_HU = -300.0, 250.0, 2800.0
+AIR_HU, AIR_OUTSIDE_HU, BONE_HU, METAL_HU = -300.0, -1000.0, 250.0, 2800.0
 BRAIN_HU = (-15.0, 110.0)
 _WORKING_MM = 1.5
 _SEALS_MM, _GROWTH = (4.0, 8.0, 12.0, 16.0), 1.03
@@ -39,6 +39,11 @@ def require_hounsfield(volume: Volume) -> None:
             f"{air:.1%} of the voxels are below -500 and {tissue:.1%} within 150 of 0: this is not a CT in Hounsfield "
             "units with air about the head",
         )
+
+
+def looks_like_ct(volume: Volume) -> bool:
+    """Tells whether more than a twentieth of a scan is air in Hounsfield units."""
+    return float((volume.data < -500).mean()) > 0.05
 
 
 def metal_cm3(volume: Volume) -> float:

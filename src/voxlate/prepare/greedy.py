@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -74,7 +75,8 @@ class _Worker:
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(OSError):  # what a dead process did not read cannot be flushed
+                        stream.close()
             self._process = None
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from voxlate.prepare.libraries import library
-from voxlate.volume import Affine, Grid, Volume
+from voxlate.volume import Volume
 
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -30,17 +30,3 @@ def to_image(volume: Volume) -> Any:
 def from_image(image: Any, like: Volume) -> Volume:
     """Returns the voxels of an image that was made from `like`, on the very grid of `like`."""
     return like.with_data(library("SimpleITK").GetArrayFromImage(image).T)
-
-
-def grid_affine(image: Any) -> Affine:
-    """Returns voxel index to RAS+ millimetres of an image."""
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return np.asarray(_TO_LPS @ affine, dtype=np.float64)
-
-
-def orthogonal(grid: Grid, *, tolerance: float = 1e-4) -> bool:
-    """Tells whether the axes of a grid stand at right angles, as ITK demands."""
-    axes = grid.affine[:3, :3] / np.array(grid.spacing_mm)
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= tolerance)

@@ -18,5 +18,5 @@ def library(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise UsageError(
-            "MISSING_LIBRARY", f"{module} is not installed; run: pip install 'voxlate[prepare]' ({error})"
+            "MISSING_LIBRARY", f"{module} is not installed; run: pip install 'voxlate[prepare]'"
         ) from error

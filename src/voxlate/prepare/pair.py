@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from voxlate.errors import InputRefused
 from voxlate.prepare.alignment import AlignmentScore, alignment_score, require_aligned
 from voxlate.prepare.brain_mask import find_brain
-from voxlate.prepare.ct_mask import METAL_HU, metal_cm3
+from voxlate.prepare.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
 from voxlate.prepare.head_orientation import mirrored_fits_better, require_upright
 from voxlate.prepare.mask_checks import MaskReport, check_mask, require_plausible
 from voxlate.prepare.registration import Registration, register
@@ -128,7 +128,8 @@ def prepare_pair(
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
-    _require_kind("source", source, settings.source_mask)
+    if mask is None:
+        _require_kind("source", source, settings.source_mask)
     _require_kind("target", target, settings.target_mask)
     with watch("mask of the source"):
         brain = find_brain(source, settings.source_mask) if mask is None else mask
@@ -140,7 +141,9 @@ def prepare_pair(
     with watch("registration"):
         transform, score = _aligned(source, target, brain, target_brain, settings)
     with watch("resampling"):
-        moved, unmoved = resample(target, source.grid, transform), resample(target, source.grid)
+        air = AIR_OUTSIDE_HU if looks_like_ct(target) else 0.0
+        moved = resample(target, source.grid, transform, outside=air)
+        unmoved = resample(target, source.grid, outside=air)
         moved_labels = None if labels is None else _labels_on(source, labels, target, transform)
     with watch("template"):
         template = _on_template(source, brain) if settings.to_template else None
@@ -208,8 +211,7 @@ def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, fo
 
 def _require_kind(name: str, volume: Volume, method: str) -> None:
     """Refuses a CT for which a method for magnetic resonance is asked; the other way is refused by the method."""
-    is_ct = float(volume.data.min()) < -500 and float((volume.data < -500).mean()) > 0.05
-    if is_ct and not method.startswith("ct") and method != "nonzero":
+    if looks_like_ct(volume) and not method.startswith("ct") and method != "nonzero":
         raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; find its brain with `ct`")
 
 

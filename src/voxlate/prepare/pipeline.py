@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
 from voxlate.prepare.bias import Bias, fit_bias
-from voxlate.prepare.brain_mask import find_brain
+from voxlate.prepare.brain_mask import BRAIN_MASKS, find_brain
 from voxlate.prepare.crop import Crop
 from voxlate.prepare.head_orientation import require_upright
 from voxlate.prepare.intensity import SCALES, Scaled, by_range_hu
@@ -53,6 +53,11 @@ class PreparationSettings(BaseModel):
     def _sensible(self) -> PreparationSettings:
         if self.range_hu is not None and self.range_hu[0] >= self.range_hu[1]:
             raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
+        if self.range_hu is not None and self.frame == "t1_linear":
+            raise ValueError("the frame `t1_linear` is one for T1-weighted scans; leave out `frame` or `range_hu`")
+        unknown = [name for name in self.brain_mask.split("+") if name not in BRAIN_MASKS]
+        if unknown:
+            raise ValueError(f"no brain mask is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}")
         if self.range_hu is not None and self.bias:
             raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
         return self
@@ -111,8 +116,8 @@ class Preparation:
         clean = volume if self.bias is None else self.bias.apply(volume)
         return self._shown(self.locate(clean), self.intensity)
 
-    def apply_to_target(self, target: Volume) -> tuple[Volume, float]:
-        """Returns a target on its own scale, and what one unit of it is. For training and evaluation only."""
+    def apply_to_target(self, target: Volume) -> tuple[Volume, Scaled]:
+        """Returns a target on its own scale, and that scale. For training and evaluation only."""
         native = self._on_source(self.mask, target)
         if self.settings.bias:
             target = fit_bias(target, native & (target.data > 0)).apply(target)
@@ -121,18 +126,18 @@ class Preparation:
         whole = target.data if self.is_whole else located.data
         within = native if self.is_whole else self.mask
         scale = SCALES[name](whole, within & (whole != 0))
-        return self._shown(located, scale), scale.scale
+        return self._shown(located, scale), scale
 
-    def invert(self, data: Array, like: Volume, *, level: float) -> Volume:
-        """Returns an answer of a network on the grid of the scan that came in.
+    def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
+        """Returns an answer of a network on the grid of the scan that came in: (data + offset) x level.
 
         Args:
             data: relative units, shape of `mask`.
             like: the scan that `apply` was given; its grid and stored type are taken.
             level: what one relative unit is in the units wanted.
+            offset: where the zero of those units lies, in relative units.
         """
-        offset = 0.0 if self.settings.range_hu else self.intensity.offset
-        back = Scaled(self.intensity.scale, offset).invert(data, gain=level / self.intensity.scale)
+        back = Scaled(level, offset * level).invert(data)
         shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
         volume = Volume(shown, self.places[-1].grid.affine)
         for place in reversed(self.places):

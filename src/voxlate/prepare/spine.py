@@ -160,7 +160,7 @@ def paired_slice(source: Grid, index: int, target: Grid, transform: Transform, *
 
     Raises:
         UsageError: `SLICE_ABSENT` when the source has no such slice.
-        InputRefused: `SLICE_TILTED`, or `SLICE_ABSENT` when no slice of the target lies within one slice distance.
+        InputRefused: `SLICE_TILTED`, or `SLICE_ABSENT` when the target has no slice there.
     """
     if not 0 <= index < source.shape[2]:
         raise UsageError("SLICE_ABSENT", f"there is no slice {index} of {source.shape[2]}")

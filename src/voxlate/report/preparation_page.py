@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from voxlate import __version__
 from voxlate.io.atomic import write_text
@@ -69,6 +70,7 @@ def _verdict(record: dict[str, Any]) -> str:
     if record["state"] != DONE:
         return str(record["state"])
     verdicts = [record["registration"]["score"]["verdict"], record["mask"]["verdict"]]
+    verdicts += ["doubtful"] * bool(record["doubts"])
     return str(min(verdicts, key=lambda verdict: _ORDER[verdict]))
 
 
@@ -90,7 +92,7 @@ def _row(rank: int, record: dict[str, Any]) -> Html:
         values = (score["edge_agreement"], 2), (score["nmi"], 3), (record["registration"]["moved_mm"], 1)
         numbers = [_number(value, decimals) for value, decimals in (*values, (record["mask"]["volume_cm3"], 0))]
         why = "; ".join(record["doubts"])
-        shown = f"{name}/{PICTURE}"
+        shown = f"{quote(name)}/{PICTURE}"
         link: Html | str = tag("a", tag("img", src=shown, alt=f"Steps of {name}", loading="lazy"), href=shown)
     else:
         numbers = [tag("td", words.MISSING, class_="num") for _ in range(4)]

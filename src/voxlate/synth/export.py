@@ -61,7 +61,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, devic
     recipe = bundle.recipe
     content: dict[str, Any] = {
         "Description": f"Synthetic {recipe.target} made from {recipe.source} by a neural network. Not for diagnosis.",
-        "SkullStripped": True,
+        "SkullStripped": recipe.preparation.frame == "native",
         "Synthetic": {
             "IsSynthetic": True,
             "Task": f"{recipe.source} to {recipe.target}",

@@ -22,9 +22,9 @@ class Synthesis:
     """A synthetic volume and the numbers that tell how it came to its units.
 
     Attributes:
-        volume: on the grid of the source, in units like those of the source, zero outside the brain.
-        source_level: reference level measured on the source.
-        reference_level: what one relative unit is in `volume`; predicted by the bundle, not measured.
+        volume: on the grid of the source, in units like those of the source, zero outside what the network saw.
+        source_level: what one relative unit is on the source.
+        reference_level: the median that the brain of `volume` should have; predicted by the bundle, not measured.
         brain_voxels: voxels that were translated.
     """
 
@@ -84,9 +84,10 @@ def translate_volume(
     if prepared.data.min() >= 0:
         answer = np.maximum(answer, 0)
     level = preparation.level * bundle.mapping.gain
-    volume = preparation.invert(answer, source, level=level)
+    volume = preparation.invert(answer, source, level=level, offset=bundle.mapping.offset)
     shown = volume.with_data(volume.data, shows=bundle.recipe.target)
-    return Synthesis(shown, preparation.level, level, int(preparation.mask.sum()))
+    reference = level * bundle.mapping.median
+    return Synthesis(shown, preparation.level, reference, int(preparation.mask.sum()))
 
 
 def _require_known_spacing(source: Volume, bundle: Bundle) -> None:

@@ -41,11 +41,15 @@ class Mapping:
         gain: reference level of a target over that of its source, the geometric mean over the training pairs.
         log_sd: standard deviation of the logarithm of that ratio; large when scanners choose gains at will.
         n: training pairs.
+        offset: where the zero of a target's units lies, in relative units; mean over the training pairs.
+        median: the median of a target's brain over what one relative unit is; 1 for the default scale.
     """
 
     gain: float
     log_sd: float
     n: int
+    offset: float = 0.0
+    median: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def read_bundle(folder: Path) -> Bundle:
         raise ModelInvalid("MODEL_WEIGHTS", f"{folder.name}: the weights do not fit the recipe: {reason}") from error
     network.eval()
     content = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
-    mapping = Mapping(content["gain"], content["log_sd"], content["n"])
+    mapping = Mapping(
+        content["gain"], content["log_sd"], content["n"], content.get("offset", 0.0), content.get("median", 1.0)
+    )
     low, high = content["spacing_mm"]
     return Bundle(recipe.name, recipe, mapping, network, hashes[WEIGHTS], hashes["recipe.yaml"], spacing_mm=(low, high))
 

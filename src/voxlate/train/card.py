@@ -8,9 +8,18 @@ from typing import Any
 from torch import Tensor
 
 from voxlate import __version__
+from voxlate.prepare import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.train.checkpoint import Progress
 from voxlate.train.recipe import Recipe
+
+
+def relative_unit(settings: PreparationSettings) -> str:
+    """Returns what one relative unit is, in words."""
+    if settings.range_hu is None and settings.reference == "median_in_mask":
+        return REFERENCE_LEVEL_DEFINITION
+    name = settings.reference if settings.range_hu is None else f"window of {settings.range_hu} HU"
+    return f"source: {name}; target: {settings.target_reference or settings.reference}"
 
 
 def card(
@@ -49,7 +58,7 @@ Translates **{recipe.source}** to **{recipe.target}**. Its output is synthetic a
 | loss | {", ".join(f"{name} × {weight:g}" for name, weight in recipe.loss.items())} |
 | in-mask mean absolute error at validation | {validation} |
 | voxel spacing seen | {mapping["spacing_mm"][0]:g} to {mapping["spacing_mm"][1]:g} mm |
-| relative unit | {REFERENCE_LEVEL_DEFINITION} |
+| relative unit | {relative_unit(recipe.preparation)} |
 | back to units | × source level × {mapping["gain"]:.4g} (log SD {mapping["log_sd"]:.2g} over {mapping["n"]} pairs) |
 | written by | voxlate {__version__} |
 

@@ -35,8 +35,9 @@ class PreparedCase:
         mask: where both images show brain; the loss counts there.
         changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
         line: slope and intercept from the source's contrast to the target's.
-        source_level, target_level: reference levels in each image's own units.
-        spacing_mm: of the grid.
+        source_level, target_level: what one relative unit is in each image's own units.
+        target_offset, target_median: the target's zero and its median in the mask, over what one relative unit is.
+        spacing_mm: of the scan, which decides what is known at inference.
     """
 
     name: str
@@ -47,6 +48,8 @@ class PreparedCase:
     line: Line
     source_level: float
     target_level: float
+    target_offset: float
+    target_median: float
     spacing_mm: tuple[float, float, float]
 
 
@@ -71,18 +74,24 @@ def prepare_case(case: Case, folder: Path, settings: PreparationSettings) -> Pre
         require_same_grid(source, target, names=("source", "target"))
         mask = None if case.mask is None else read_volume(case.mask)
         preparation = fit_preparation(source, mask, settings)
-        prepared_target, target_level = preparation.apply_to_target(target)
+        prepared_target, scale = preparation.apply_to_target(target)
+        covered = preparation.locate(target)
     except VoxlateError as error:
         raise type(error)(error.code, f"{case.case}: {error.message}") from error
-    common = preparation.mask & (prepared_target.data != 0)
+    common = preparation.mask & (covered.data != 0)
     if not common.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: source and target share no voxel of brain")
     prepared = preparation.apply(source).data
     line = contrast_line(prepared, prepared_target.data, common)
     apart = difference(Pair(prepared, prepared_target.data, common.astype(np.float32), line))
     place = folder / case.case
-    levels = {"source_level": preparation.level, "target_level": target_level}
-    write_json(place / "prepared.json", levels | {"spacing_mm": prepared_target.spacing_mm})
+    levels = {
+        "source_level": preparation.level,
+        "target_level": scale.scale,
+        "target_offset": scale.offset / scale.scale,
+        "target_median": float(np.median(covered.data[common])) / scale.scale,
+    }
+    write_json(place / "prepared.json", levels | {"spacing_mm": source.spacing_mm})
     return PreparedCase(
         case.case,
         _on_disk(place / "source.npy", prepared),
@@ -90,7 +99,7 @@ def prepare_case(case: Case, folder: Path, settings: PreparationSettings) -> Pre
         _on_disk(place / "mask.npy", common),
         _on_disk(place / "changed.npy", np.flatnonzero(np.abs(apart) > CHANGED)),
         line,
-        spacing_mm=prepared_target.spacing_mm,
+        spacing_mm=source.spacing_mm,
         **levels,
     )
 

@@ -45,6 +45,8 @@ def level_mapping(cases: Sequence[PreparedCase]) -> dict[str, Any]:
     return {
         "gain": float(np.exp(ratios.mean())),
         "log_sd": float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0,
+        "offset": float(np.mean([case.target_offset for case in cases])),
+        "median": float(np.mean([case.target_median for case in cases])),
         "n": len(cases),
         "spacing_mm": [min(spacings), max(spacings)],
     }

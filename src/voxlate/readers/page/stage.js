@@ -6,6 +6,7 @@ class Stage {
   constructor(root, onMoved) {
     this.element = document.createElement("div");
     this.element.className = "stage";
+    this.element.inert = true;
     root.append(this.element);
     this.onMoved = onMoved;
     this.panels = [];
@@ -63,7 +64,7 @@ export class Stages {
   async open(trial, settings) {
     if (this.pair[1].trial === trial.id) this.pair.reverse();
     await this.pair[0].prepare(trial, settings);
-    this.pair.forEach((stage, at) => stage.element.classList.toggle("shown", at === 0));
+    this.pair.forEach((stage, at) => { stage.element.classList.toggle("shown", at === 0); stage.element.inert = at !== 0; });
     this.focusPanel(0);
   }
 
