@@ -8,7 +8,6 @@ of the fixed to those of the moving scan (RAS+).
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -40,7 +39,6 @@ def main(job: str, fixed: str, moving: str, out: str) -> None:
         found = ants.registration(first, second, type_of_transform=kind, random_seed=1)
         content["matrix"] = matrix(found["fwdtransforms"][0]).tolist()
     content["seconds"] = round(time.perf_counter() - start, 2)
-    content["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
     Path(out).write_text(json.dumps(content))
 
 

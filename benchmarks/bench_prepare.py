@@ -1,6 +1,6 @@
 """Accuracy, time and memory of preparation, beside the same jobs done with plain ANTs calls.
 
-    python benchmarks/bench_prepare.py [--ants-python PATH] [--subjects 2] [--moves 3]
+    python benchmarks/bench_prepare.py [--ants-python PATH] [--subjects 2] [--moves 2]
 
 The truth is that of simulated 1 mm heads: brain masks, and partners moved by 15 mm and 15 degrees whose way back is
 known. Real scans have no truth: there the same pair is registered again after a known move, and both answers are
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from scipy.spatial.transform import Rotation
 
 from voxlate.errors import VoxlateError
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.prepare import greedy
 from voxlate.prepare.bias import fit_bias
 from voxlate.prepare.brain_mask import find_brain
 from voxlate.prepare.pair import PairSettings, prepare_pair
@@ -194,6 +194,7 @@ def real(peer: Ants | None) -> dict[str, Any]:
         "affine_edge_agreement": round(affine.score.edge_agreement, 4),
         "affine_repeat_mm": error_mm(again.transform, affine.transform.then(way), where),
         "n4_seconds": n4_s,
+        "affine_peak_gib": in_a_new_process(),
         "bias_range": [round(float(v), 3) for v in np.percentile(bias.values[brain], [1, 99])],
     }
     if peer:
@@ -203,7 +204,6 @@ def real(peer: Ants | None) -> dict[str, Any]:
         found = Transform(np.array(first["matrix"]))
         content |= {
             "ants_affine_seconds": first["seconds"],
-            "ants_affine_peak_gib": first["peak_gib"],
             "ants_affine_repeat_mm": error_mm(Transform(np.array(second["matrix"])), found.then(way), where),
             "ants_n4_seconds": peer.run("n4", scan, scan)["seconds"],
             "apart_from_ants_mm": error_mm(affine.transform, found, where),
@@ -231,6 +231,27 @@ def real(peer: Ants | None) -> dict[str, Any]:
     return content | {"pairs": pairs}
 
 
+def affine_memory() -> dict[str, float]:
+    """Returns the peak of memory of mask and affine registration, of this process and of Greedy's.
+
+    Meant for a new process; read from /proc, as the peak that `getrusage` tells is inherited from the parent.
+    """
+    scan = read_volume(NATIVE / "Philips_Elition_healthy" / "t1.nii.gz")
+    to_template(scan, find_brain(scan, "deepbet"))
+    worker = greedy._worker()._process
+    return {"here": high_water_gib("self"), "greedy": high_water_gib(str(worker.pid) if worker else "self")}
+
+
+def high_water_gib(process: str) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20, 3)
+
+
+def in_a_new_process() -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, "--memory"], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
 def agreements() -> dict[str, Any]:
     """Edge agreement of real pairs of one head and, after the best registration, of two heads."""
     if not PAIRS.exists():
@@ -253,16 +274,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ants-python", help="a Python in which antspyx is installed")
     parser.add_argument("--subjects", type=int, default=2)
-    parser.add_argument("--moves", type=int, default=3)
+    parser.add_argument("--moves", type=int, default=2)
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.memory:
+        print(json.dumps(affine_memory()))
+        return
     peer = Ants(options.ants_python) if options.ants_python else None
     content = {
         "simulated": simulated(options.subjects, options.moves, peer) | true_error(options.subjects, peer),
         "real": real(peer),
         "edge_agreement": agreements(),
     }
-    content["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-    content["greedy_peak_gib"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 3)
     write_result("prepare", content)
 
 

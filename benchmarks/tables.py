@@ -114,6 +114,9 @@ def prepare() -> str:
         lines.append(f"| {name} | {row['mean']:.3f} | {row['min']:.3f} |")
     given = real["mask_dice_given"]
     lines.append(f"| deepbet T1ce, against the mask that came with a real scan of 5.5 mm slices | {given:.3f} | |")
+    peak = real["affine_peak_gib"]
+    memory = f"{peak['here']:.1f} GiB here and {peak['greedy']:.1f} GiB in Greedy's process"
+    lines += ["", f"Mask and affine transform of that scan take {memory}."]
     lines += ["", "| whole real pair | seconds | moved | edge agreement |", "|---|---|---|---|"]
     for name, row in real["pairs"].items():
         lines.append(f"| {name} | {row['seconds']:.0f} | {row['moved_mm']:.1f} mm | {row['edge_agreement']:.2f} |")
