@@ -26,7 +26,7 @@ MOST_GROUPS = 12
 """A column with more different texts is no grouping, and perhaps a name."""
 
 LEAST_ALIKE = 4
-"""From this many names on, texts more than half of which are different are no groups either."""
+"""From this many names on, texts of which more than three in four are different are no groups either."""
 
 MOST_NUMBERS = 6
 """A column of numbers with more different values is cut in two at its median."""
@@ -63,8 +63,7 @@ def read_factors(path: Path, cases: Sequence[Case]) -> Factors:
     Raises:
         NoInput: there is no such file or folder, or none of the cases stands in it.
         InputRefused: `FACTORS` when the table cannot be read, names a case twice, or has a column of more than twelve
-            different texts
-            or of nothing but different ones.
+            different texts, or of hardly any two that are alike.
     """
     if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such table of factors")
@@ -128,8 +127,8 @@ def _require_groups(known: Mapping[str, Mapping[str, str]], name: str) -> None:
     """Refuses a column of texts that are no groups, as they may be names."""
     for factor, values in _by_factor(known).items():
         different = len(set(values.values()))
-        is_all_different = 2 * different > len(values) >= LEAST_ALIKE
-        if not _are_numbers(values) and (different > MOST_GROUPS or is_all_different):
+        is_nearly_all = 4 * different > 3 * len(values) and len(values) >= LEAST_ALIKE
+        if not _are_numbers(values) and (different > MOST_GROUPS or is_nearly_all):
             raise InputRefused(
                 "FACTORS",
                 f"{name}: column {factor} has {different} different texts for {len(values)} names, which are no "
