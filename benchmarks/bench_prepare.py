@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from machine import write_result
-from scipy.spatial.transform import Rotation
 
 from voxlate.errors import VoxlateError
 from voxlate.io.nifti import read_volume, write_volume
@@ -49,16 +48,8 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def rigid(seed: int, *, degrees: float = 15, shift_mm: float = 15) -> Transform:
-    random = np.random.default_rng(seed)
-    axis, direction = random.normal(size=(2, 3))
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.deg2rad(degrees)).as_matrix()
-    matrix[:3, 3] = direction / np.linalg.norm(direction) * shift_mm
-    return Transform(matrix)
-
-
-def moved(volume: Volume, move: Transform) -> Volume:
-    return Volume(volume.data, move.matrix @ volume.affine)
+    axis, direction = np.random.default_rng(seed).normal(size=(2, 3))
+    return Transform.rigid(axis, degrees, direction / np.linalg.norm(direction) * shift_mm)
 
 
 def placed(subject: Subject, image: str) -> Transform:
@@ -70,8 +61,7 @@ def placed(subject: Subject, image: str) -> Transform:
 
 
 def points(volume: Volume, mask: Mask) -> np.ndarray:
-    index = np.argwhere(mask)[::499]
-    return index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    return volume.grid.to_mm(np.argwhere(mask)[::499])
 
 
 def error_mm(found: Transform, truth: Transform, where: np.ndarray) -> float:
@@ -125,7 +115,7 @@ def simulated(count: int, moves: int, peer: Ants | None) -> dict[str, Any]:
             partner = subject.images.get(contrast, subject.images["T1w"])
             inside = truth if partner.data.shape == truth.shape else find_brain(partner, "deepbet")
             way = rigid(100 * number + move)
-            turned = moved(partner, way)
+            turned = way.carry(partner)
             result, seconds = timed(partial(register, fixed, turned, fixed_mask=truth, moving_mask=inside))
             placed = register(fixed, partner, fixed_mask=truth, moving_mask=inside).transform.then(way)
             where = points(fixed, truth)
@@ -163,7 +153,7 @@ def true_error(count: int, peer: Ants | None) -> dict[str, Any]:
         truth = subject.truth.brain_mask.data > 0.5
         fixed, partner = subject.images["T1ce"], subject.images["T1w"]
         way = placed(subject, "T1ce").inverse.then(placed(subject, "T1w")).then(rigid(900 + number))
-        turned = moved(partner, rigid(900 + number))
+        turned = rigid(900 + number).carry(partner)
         found = register(fixed, turned, fixed_mask=truth, moving_mask=truth).transform
         ours.append(error_mm(found, way, points(fixed, truth)))
         if peer:
@@ -183,7 +173,7 @@ def real(peer: Ants | None) -> dict[str, Any]:
     affine, affine_s = timed(lambda: to_template(scan, brain))
     bias, n4_s = timed(lambda: fit_bias(scan, brain))
     way = rigid(5, degrees=11, shift_mm=10.5)
-    again = to_template(moved(scan, way), brain)
+    again = to_template(way.carry(scan), brain)
     template = mni_template()
     where = points(template.volume, template.mask)
     content: dict[str, Any] = {
@@ -200,7 +190,7 @@ def real(peer: Ants | None) -> dict[str, Any]:
     if peer:
         stripped = scan.with_data(np.where(brain, scan.data, 0))
         first = peer.run("affine", template.volume, stripped)
-        second = peer.run("affine", template.volume, moved(stripped, way))
+        second = peer.run("affine", template.volume, way.carry(stripped))
         found = Transform(np.array(first["matrix"]))
         content |= {
             "ants_affine_seconds": first["seconds"],

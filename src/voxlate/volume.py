@@ -61,8 +61,17 @@ class Grid:
     def corners_mm(self) -> Affine:
         """Returns the (8, 3) centres of the corner voxels."""
         ends = [(0, n - 1) for n in self.shape]
-        index = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
-        return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return self.to_mm(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
+
+    def to_mm(self, index: ArrayLike) -> Affine:
+        """Returns the places, (..., 3) in RAS+ millimetres, of voxel indices (..., 3), which may lie between voxels."""
+        return np.asarray(np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def part(self, start: ArrayLike, shape: Shape) -> Grid:
+        """Returns a grid of the same voxels that begins at voxel `start`, which may lie outside."""
+        affine = self.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ np.asarray(start, dtype=np.float64)
+        return Grid(shape, affine)
 
     def matches(self, other: Grid, tolerance_mm: float = GRID_TOLERANCE_MM) -> bool:
         """Tells whether both grids have the same shape and the same corners, in the same axis order."""

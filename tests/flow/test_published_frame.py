@@ -1,6 +1,5 @@
 """The frame of Bottani et al., from training to a synthetic scan on the grid of its source."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -26,7 +25,6 @@ training: {steps: 2, batch: 1, window: [32, 32, 32], validate_every: 2, warmup: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("picsl_greedy") is None, reason="needs picsl-greedy and nilearn")
 def test_a_model_of_the_published_frame_takes_its_own_scans_and_gives_their_grid_and_units(tmp_path):
     subject = simulate_subject("t1ce_t1", seed=11, subject=0, size="small")
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("source", "target", "mask")}

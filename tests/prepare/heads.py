@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from voxlate.prepare.transform import Transform
 from voxlate.simulate import simulate_subject
@@ -17,19 +16,14 @@ def simulated(task: str = "t1ce_t1", subject: int = 0):
 
 def rigid(seed: int, *, degrees: float, shift_mm: float) -> Transform:
     """Returns a rotation about a random axis through the origin and a shift in a random direction."""
-    random = np.random.default_rng(seed)
-    axis, direction = random.normal(size=(2, 3))
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.deg2rad(degrees)).as_matrix()
-    matrix[:3, 3] = direction / np.linalg.norm(direction) * shift_mm
-    return Transform(matrix)
+    axis, direction = np.random.default_rng(seed).normal(size=(2, 3))
+    return Transform.rigid(axis, degrees, direction / np.linalg.norm(direction) * shift_mm)
 
 
 def moved(volume: Volume, transform: Transform) -> Volume:
     """Returns the scan of a head that has moved: a point of `volume` is found where `transform` takes it."""
-    return Volume(volume.data, transform.matrix @ volume.affine, volume.shows, volume.stored_dtype)
+    return transform.carry(volume)
 
 
 def points_mm(volume: Volume, mask: np.ndarray) -> np.ndarray:
-    index = np.argwhere(mask)[::97]
-    return index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    return volume.grid.to_mm(np.argwhere(mask)[::97])

@@ -5,8 +5,6 @@ from prepare.heads import simulated
 from voxlate.errors import InputRefused
 from voxlate.prepare.bias import fit_bias
 
-pytest.importorskip("SimpleITK")
-
 
 def shaded(strength: float):
     """Returns a simulated brain under a smooth field, that field, and the brain."""

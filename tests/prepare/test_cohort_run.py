@@ -1,4 +1,3 @@
-import importlib.util
 import json
 
 import numpy as np
@@ -11,12 +10,12 @@ from voxlate.cohort.cases import Case, read_cases, write_cases
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.prepare import cohort_run
+from voxlate.prepare import pair as pair_module
 from voxlate.prepare.cohort_run import PairFiles, prepare_cohort
 from voxlate.prepare.pair import PairSettings, prepare_pair
 from voxlate.prepare.transform import Transform
 from voxlate.volume import Volume
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("picsl_greedy") is None, reason="needs picsl-greedy")
 TRUTH = rigid(7, degrees=8, shift_mm=9)
 SETTINGS = PairSettings(source_mask="nonzero", target_mask="nonzero", to_template=False)
 
@@ -165,3 +164,19 @@ def test_an_unknown_method_is_refused_before_anything_is_written(files, tmp_path
     with pytest.raises(UsageError, match=r"BRAIN_MASK .*deepbet"):
         CliRunner().invoke(prepare, arguments, standalone_mode=False, catch_exceptions=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_doubtful_is_kept_with_its_reason_or_refused(files, monkeypatch):
+    source, target = read_volume(files / "0_T1ce.nii.gz"), read_volume(files / "0_T1w.nii.gz")
+    monkeypatch.setattr(pair_module, "_warnings", lambda *_: iter(["metal"]))
+    assert prepare_pair(source, target, SETTINGS).doubts == ("metal",)
+    with pytest.raises(InputRefused, match="DOUBTFUL metal"):
+        prepare_pair(source, target, SETTINGS.model_copy(update={"doubtful": "refuse"}))
+
+
+def test_two_processes_prepare_the_same_bytes_as_one(files, tmp_path):
+    one = list(prepare_cohort(cases(files)[:1], tmp_path / "one", SETTINGS))
+    two = list(prepare_cohort(cases(files), tmp_path / "two", SETTINGS, jobs=2))
+    assert len(two) == len(cases(files))
+    (done,) = [record for record in two if record["state"] == "done"]
+    assert done["files"] == one[0]["files"]

@@ -1,5 +1,3 @@
-import importlib.util
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -13,18 +11,12 @@ from voxlate.prepare.templates import mni_template
 from voxlate.prepare.transform import Transform
 from voxlate.reference_level import reference_level
 
-needs_template = pytest.mark.skipif(
-    importlib.util.find_spec("nilearn") is None or importlib.util.find_spec("picsl_greedy") is None,
-    reason="needs nilearn and picsl-greedy",
-)
-
 
 def case(contrast: str = "T1ce"):
     subject = simulated("ct_to_mr" if contrast == "CT" else "t1ce_t1")
     return subject.images[contrast], subject.truth.brain_mask
 
 
-@needs_template
 def test_the_published_frame_has_the_published_sizes_and_its_own_header():
     frame = T1Linear(case()[0].grid, Transform.identity())
     assert frame.crop.shape == CROP
@@ -35,7 +27,6 @@ def test_the_published_frame_has_the_published_sizes_and_its_own_header():
     assert extent == pytest.approx(CROP)
 
 
-@needs_template
 def test_the_published_frame_keeps_the_whole_brain_of_the_template():
     template = mni_template()
     frame = T1Linear(template.volume.grid, Transform.identity())
@@ -44,7 +35,6 @@ def test_the_published_frame_keeps_the_whole_brain_of_the_template():
     assert volume_mm3 == pytest.approx(template.mask.sum(), rel=0.005)
 
 
-@needs_template
 @pytest.mark.slow
 def test_a_head_goes_to_the_published_frame_and_comes_back_to_its_own_grid():
     source, mask = case()

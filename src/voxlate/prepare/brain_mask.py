@@ -13,6 +13,7 @@ from scipy import ndimage
 from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare.ct_mask import brain_mask_ct, watershed_mask_ct
 from voxlate.prepare.libraries import library
+from voxlate.prepare.pieces import largest_piece
 from voxlate.volume import Array, Mask, Volume
 
 _BACKGROUND_SHARE = 0.05
@@ -35,12 +36,7 @@ def nonzero_mask(data: Array) -> Mask:
         raise InputRefused(
             "NOT_SKULL_STRIPPED", f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan"
         )
-    labels, count = ndimage.label(nonzero)
-    if count > 1:
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        nonzero = labels == int(sizes.argmax())
-    filled: Mask = ndimage.binary_fill_holes(nonzero)
+    filled: Mask = ndimage.binary_fill_holes(largest_piece(nonzero))
     return filled
 
 
@@ -104,11 +100,15 @@ def require_method(method: str) -> None:
     Raises:
         UsageError: `BRAIN_MASK`.
     """
+    fault = fault_of_method(method)
+    if fault is not None:
+        raise UsageError("BRAIN_MASK", fault)
+
+
+def fault_of_method(method: str) -> str | None:
+    """Returns what is wrong with the name of a method, in words, or None."""
     unknown = [name for name in method.split("+") if name not in BRAIN_MASKS]
-    if unknown:
-        raise UsageError(
-            "BRAIN_MASK", f"no method is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}"
-        )
+    return f"no brain mask is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}" if unknown else None
 
 
 def union(*masks: Mask) -> Mask:

@@ -48,10 +48,8 @@ class Crop:
     @property
     def grid(self) -> Grid:
         """Returns the grid of what `apply` gives."""
-        affine = self.outer.affine.copy()
-        affine[:3, 3] += affine[:3, :3] @ np.array(self.start, dtype=np.float64)
         shape = [stop - start for start, stop in zip(self.start, self.stop, strict=True)]
-        return Grid((shape[0], shape[1], shape[2]), affine)
+        return self.outer.part(self.start, (shape[0], shape[1], shape[2]))
 
     def apply(self, volume: Volume) -> Volume:
         """Returns the part of `volume`, which lies on `outer`, inside the box."""

@@ -12,6 +12,7 @@ from voxlate.errors import InputRefused
 from voxlate.prepare.grid import coarser
 from voxlate.prepare.itk import to_image
 from voxlate.prepare.libraries import library
+from voxlate.prepare.pieces import largest_piece
 from voxlate.prepare.resample import resample
 from voxlate.volume import Mask, Volume
 
@@ -187,9 +188,6 @@ def _ball(radius_mm: float, volume: Volume) -> Mask:
 
 
 def _largest(mask: Mask) -> Mask:
-    labels, count = ndimage.label(mask)
-    if count == 0:
+    if not mask.any():
         raise InputRefused("EMPTY_MASK", "nothing of a head was found in this CT")
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == int(sizes.argmax()), dtype=np.bool_)
+    return largest_piece(mask)

@@ -50,9 +50,7 @@ def centred(grid: Grid, shape: Shape) -> Grid:
     Where one voxel is left over, it goes to the far side.
     """
     start = [int(np.trunc((n - wanted) / 2)) for n, wanted in zip(grid.shape, shape, strict=True)]
-    affine = grid.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array(start, dtype=np.float64)
-    return Grid(shape, affine)
+    return grid.part(start, shape)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from voxlate.prepare.grid import coarser
 from voxlate.prepare.registration import Registration, centre_mm, register
 from voxlate.prepare.resample import resample
 from voxlate.prepare.templates import Template, mni_template
+from voxlate.prepare.transform import Transform
 from voxlate.volume import Affine, Mask, Volume
 
 _WORKING_MM = 3.0
@@ -101,7 +102,7 @@ def _turned(volume: Volume, turn: Affine, about_mm: Affine) -> Volume:
     move = np.eye(4)
     move[:3, :3] = turn
     move[:3, 3] = about_mm - turn @ about_mm
-    return Volume(volume.data, move @ volume.affine, volume.shows, volume.stored_dtype)
+    return Transform(move).carry(volume)
 
 
 def _nearest_turn(linear: Affine) -> Affine:

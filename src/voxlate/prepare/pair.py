@@ -255,5 +255,4 @@ def figures(pair: PreparedPair) -> dict[str, Any]:
 def _points_mm(pair: PreparedPair) -> Affine:
     """Returns voxel centres of the brain, about a thousand of them, in millimetres."""
     index = np.argwhere(pair.mask)
-    chosen = index[:: max(1, len(index) // 1000)]
-    return np.asarray(chosen @ pair.source.affine[:3, :3].T + pair.source.affine[:3, 3], dtype=np.float64)
+    return pair.source.grid.to_mm(index[:: max(1, len(index) // 1000)])

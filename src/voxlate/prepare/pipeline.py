@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
 from voxlate.prepare.bias import Bias, fit_bias
-from voxlate.prepare.brain_mask import BRAIN_MASKS, find_brain
+from voxlate.prepare.brain_mask import fault_of_method, find_brain
 from voxlate.prepare.crop import Crop
 from voxlate.prepare.head_orientation import require_upright
 from voxlate.prepare.intensity import SCALES, Scaled, by_range_hu
@@ -55,9 +55,9 @@ class PreparationSettings(BaseModel):
             raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
         if self.range_hu is not None and self.frame == "t1_linear":
             raise ValueError("the frame `t1_linear` is one for T1-weighted scans; leave out `frame` or `range_hu`")
-        unknown = [name for name in self.brain_mask.split("+") if name not in BRAIN_MASKS]
-        if unknown:
-            raise ValueError(f"no brain mask is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}")
+        fault = fault_of_method(self.brain_mask)
+        if fault is not None:
+            raise ValueError(fault)
         if self.range_hu is not None and self.bias:
             raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
         return self
@@ -118,14 +118,13 @@ class Preparation:
 
     def apply_to_target(self, target: Volume) -> tuple[Volume, Scaled]:
         """Returns a target on its own scale, and that scale. For training and evaluation only."""
-        native = self._on_source(self.mask, target)
+        native = self._native(self.mask.astype(np.float32)).data > 0.5
         if self.settings.bias:
             target = fit_bias(target, native & (target.data > 0)).apply(target)
         located = self.locate(target)
         name = self.settings.target_reference or self.settings.reference
-        whole = target.data if self.is_whole else located.data
-        within = native if self.is_whole else self.mask
-        scale = SCALES[name](whole, within & (whole != 0))
+        whole, within = (target, native) if self.is_whole else (located, self.mask)
+        scale = SCALES[name](whole.data, within & (whole.data != 0))
         return self._shown(located, scale), scale
 
     def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
@@ -139,21 +138,18 @@ class Preparation:
         """
         back = Scaled(level, offset * level).invert(data)
         shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
-        volume = Volume(shown, self.places[-1].grid.affine)
-        for place in reversed(self.places):
-            volume = place.invert(volume)
-        return like.with_data(volume.data)
+        return like.with_data(self._native(shown).data)
 
     def _shown(self, located: Volume, scale: Scaled) -> Volume:
         scaled = scale.apply(located.data)
         return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
 
-    def _on_source(self, mask: Mask, like: Volume) -> Mask:
-        volume = Volume(mask.astype(np.float32), self.places[-1].grid.affine)
+    def _native(self, data: Array) -> Volume:
+        """Returns data of the last grid on that of the scan."""
+        volume = Volume(data, self.places[-1].grid.affine)
         for place in reversed(self.places):
             volume = place.invert(volume)
-        found: Mask = like.with_data(volume.data).data > 0.5
-        return found
+        return volume
 
 
 def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Preparation:

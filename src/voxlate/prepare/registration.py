@@ -7,9 +7,8 @@ real pair with equal headers lay 8.5 mm apart).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.prepare.alignment import AlignmentScore, alignment_score, normalised_mutual_information
+from voxlate.prepare.crop import Crop
 from voxlate.prepare.greedy import GreedyFailed, Problem, run_greedy
 from voxlate.prepare.grid import coarser
 from voxlate.prepare.resample import resample
@@ -33,7 +33,6 @@ _RIM_MM = 25.0
 
 _WORKING_MM = 1.0
 """Finer scans are registered at this voxel size in the end; the search goes on at twice it."""
-
 
 _COARSE_MM = 4.0
 _COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "20x15"
@@ -88,7 +87,7 @@ def register(
 
 def _search(problem: Problem, starts: Sequence[Transform]) -> Transform:
     """Returns the best of what the optimiser finds, and never a worse place than it started from."""
-    agreement = partial(_agreement, problem)
+    agreement = _agreement(problem, _COARSE_MM)
     if len(starts) > 1:
         starts = [*starts, *(_improved(problem, start, _COARSE) for start in starts)]
     start = max(starts, key=agreement)
@@ -104,7 +103,7 @@ def _refined(problem: Problem, start: Transform) -> Transform:
     Judged at 4 mm the start would look better: coarse voxels were seen to be half a millimetre off.
     """
     found = _improved(problem, start, _CAREFUL)
-    finest = partial(_agreement, problem, spacing_mm=0.0)
+    finest = _agreement(problem, 0.0)
     return found if finest(found) >= finest(start) else start
 
 
@@ -112,8 +111,7 @@ def centre_mm(volume: Volume, mask: Mask) -> Affine:
     """Returns the centre of a mask in RAS+ millimetres."""
     if not mask.any():
         raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
-    index = np.array([float(middle) for middle in ndimage.center_of_mass(mask)])
-    return np.asarray(volume.affine[:3, :3] @ index + volume.affine[:3, 3], dtype=np.float64)
+    return volume.grid.to_mm([float(middle) for middle in ndimage.center_of_mass(mask)])
 
 
 def _starts(fixed: Volume, moving: Volume, fixed_mask: Mask, moving_mask: Mask) -> list[Transform]:
@@ -146,20 +144,18 @@ def _cubic_about(volume: Volume, mask: Mask, *, rim_mm: float, spacing_mm: float
     It starts at a voxel, and axes whose spacing is within a quarter of the one wanted keep theirs: interpolating at
     the final size was seen to move the answer by half a millimetre.
     """
-    places = ndimage.find_objects(mask.astype(np.uint8))
-    if not places:
-        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+    crop = Crop.around(mask, volume.grid, margin_mm=0)
     starts, factors, shape = [], [], []
-    for place, mm in zip(places[0], volume.spacing_mm, strict=True):
+    for start, stop, mm in zip(crop.start, crop.stop, volume.spacing_mm, strict=True):
         factor = 1.0 if 0.8 <= spacing_mm / mm <= 1.25 else spacing_mm / mm
         rim = int(np.ceil(rim_mm / mm))
-        starts.append(place.start - rim)
+        starts.append(start - rim)
         factors.append(factor)
-        shape.append(int(np.ceil((place.stop - place.start + 2 * rim) / factor)))
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array(starts, dtype=np.float64)
+        shape.append(int(np.ceil((stop - start + 2 * rim) / factor)))
+    size = shape[0], shape[1], shape[2]
+    affine = volume.grid.part(starts, size).affine.copy()
     affine[:3, :3] = affine[:3, :3] * np.array(factors)
-    return Grid((shape[0], shape[1], shape[2]), affine)
+    return Grid(size, affine)
 
 
 def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
@@ -170,9 +166,11 @@ def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
         return start
 
 
-def _agreement(problem: Problem, transform: Transform, *, spacing_mm: float = _COARSE_MM) -> float:
-    """Returns the mutual information, at 4 mm quick enough to choose between results."""
+def _agreement(problem: Problem, spacing_mm: float) -> Callable[[Transform], float]:
+    """Returns what tells the mutual information of a transform, at voxels no finer than `spacing_mm`."""
     grid = coarser(problem.fixed.grid, spacing_mm)
     inside = resample(problem.fixed.with_data(problem.reach), grid, interpolation="nearest").data > 0.5
-    first, second = resample(problem.fixed, grid).data, resample(problem.moving, grid, transform).data
-    return normalised_mutual_information(first[inside], second[inside])
+    fixed = resample(problem.fixed, grid).data[inside]
+    return lambda transform: normalised_mutual_information(
+        fixed, resample(problem.moving, grid, transform).data[inside]
+    )

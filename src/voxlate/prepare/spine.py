@@ -60,7 +60,7 @@ def disc_plane(volume: Volume, disc: Mask) -> Plane:
     index = np.argwhere(disc)
     if len(index) < 20:
         raise InputRefused("EMPTY_MASK", f"a disc of {len(index)} voxels has no plane; give the mask of a disc")
-    points = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    points = volume.grid.to_mm(index)
     centre = points.mean(axis=0)
     sizes, axes = np.linalg.eigh(np.cov((points - centre).T))
     thin, next_ = np.sqrt(np.maximum(sizes[:2], 0))
@@ -71,9 +71,9 @@ def disc_plane(volume: Volume, disc: Mask) -> Plane:
 
 def slice_plane(grid: Grid, index: int) -> Plane:
     """Returns the plane of the slice `index` along the third array axis."""
-    middle = [(grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, index, 1.0]
+    middle = [(grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, index]
     normal = np.cross(grid.affine[:3, 0], grid.affine[:3, 1])
-    return _plane((grid.affine @ np.array(middle))[:3], normal / np.linalg.norm(normal))
+    return _plane(grid.to_mm(middle), normal / np.linalg.norm(normal))
 
 
 def disc_slice(volume: Volume, plane: Plane) -> int:

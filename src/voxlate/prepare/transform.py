@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
 
 from voxlate.errors import InputRefused
-from voxlate.volume import Affine
+from voxlate.volume import Affine, Volume
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Transform:
         """Returns the map that moves nothing."""
         return cls(np.eye(4))
 
+    @classmethod
+    def rigid(cls, axis: ArrayLike, degrees: float, shift_mm: ArrayLike) -> Transform:
+        """Returns a turn by `degrees` about an axis through the origin, followed by a shift."""
+        direction = np.asarray(axis, dtype=np.float64)
+        matrix = np.eye(4)
+        turn = np.deg2rad(degrees) * direction / np.linalg.norm(direction)
+        matrix[:3, :3] = Rotation.from_rotvec(turn).as_matrix()
+        matrix[:3, 3] = shift_mm
+        return cls(matrix)
+
     @property
     def inverse(self) -> Transform:
         """Returns the map from the moving to the fixed scan."""
@@ -55,6 +66,10 @@ class Transform:
         """Returns the (n, 3) points moved."""
         points = np.asarray(points_mm, dtype=np.float64)
         return np.asarray(points @ self.matrix[:3, :3].T + self.matrix[:3, 3])
+
+    def carry(self, volume: Volume) -> Volume:
+        """Returns the scan of a head that has moved: what was at a point is where the map sends it."""
+        return Volume(volume.data, self.matrix @ volume.affine, volume.shows, volume.stored_dtype)
 
     def distance_mm(self, other: Transform, points_mm: ArrayLike) -> Affine:
         """Returns how far apart the two maps send each of the (n, 3) points."""

@@ -11,11 +11,11 @@ change with a gain or an offset that varies slowly over the image.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
 from voxlate.evaluate.similarity.arrays import Image, box_of, in_mask, require_comparable
 from voxlate.evaluate.similarity.structural import GAUSSIAN
+from voxlate.information import normalised_information
 from voxlate.volume import Mask
 
 NMI_BINS = 64
@@ -29,10 +29,9 @@ def nmi(image: Image, target: Image, *, mask: Mask | None = None, bins: int = NM
     """
     first, second = in_mask(image, target, mask)
     joint, _, _ = np.histogram2d(first, second, bins=bins)
-    joint_entropy = _entropy(joint)
-    if joint_entropy == 0:
+    if np.count_nonzero(joint) == 1:
         raise InputRefused("CONSTANT", "both images are constant where they are compared")
-    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / joint_entropy
+    return normalised_information(joint)
 
 
 def local_correlation(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -55,8 +54,3 @@ def local_correlation(image: Image, target: Image, *, mask: Mask | None = None) 
     r = np.divide(covariance, np.sqrt(variance), out=np.zeros_like(covariance), where=is_varied)
     chosen = r[GAUSSIAN.interior(r.ndim) if mask is None else mask[box]]
     return float(chosen.mean())
-
-
-def _entropy(counts: NDArray[np.float64]) -> float:
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum())

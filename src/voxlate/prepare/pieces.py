@@ -1,0 +1,18 @@
+"""Connected pieces of a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.volume import Mask
+
+
+def largest_piece(mask: Mask) -> Mask:
+    """Returns the largest connected piece of a mask; the mask itself when it has no more than one."""
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == int(sizes.argmax()), dtype=np.bool_)
