@@ -38,7 +38,7 @@ def run(name: str) -> dict[str, Any]:
         train(recipe, folder, resume=True)
         (folder / "seconds.txt").write_text(f"{time.perf_counter() - start:.0f}")
     tested = [case for case in read_cases(folder / "cases.tsv") if case.split == "test"]
-    items = [Item(case.case, case.source, case.mask) for case in tested]
+    items = [Item(case.case, case.source, case.mask, case.more) for case in tested]
     translate_many(read_bundle(bundle), items, folder / "synthetic")
     settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
     evaluate_cases(tested, folder / "synthetic", folder / "evaluation", settings=settings, bundle=bundle)

@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from voxlate.errors import UsageError
-from voxlate.losses import LOSSES, weighted_sum
+from voxlate.losses import LOSSES
 from voxlate.losses.gradient import gradient
 from voxlate.losses.l1 import l1
 from voxlate.losses.ssim import ssim
@@ -91,13 +91,3 @@ def test_ssim_of_an_image_too_small_for_its_window_is_refused():
     small = torch.rand(1, 1, 10, 16, 16)
     with pytest.raises(UsageError, match="SIZE"):
         ssim(small, small, torch.ones_like(small))
-
-
-def test_weights_add_losses_and_unknown_names_are_refused():
-    synthetic, target, mask = images()
-    both = weighted_sum({"l1": 2.0, "gradient": 0.5})(synthetic, target, mask)
-    assert both.item() == pytest.approx(
-        2 * l1(synthetic, target, mask).item() + 0.5 * gradient(synthetic, target, mask).item()
-    )
-    with pytest.raises(UsageError, match=r"LOSS_UNKNOWN .*gradient, l1, ms_ssim, .*, ssim_slices"):
-        weighted_sum({"l2": 1.0})

@@ -13,7 +13,7 @@ from voxlate.io.nifti import write_volume
 from voxlate.reference_level import reference_level
 from voxlate.synth.export import translate_file
 from voxlate.synth.many import Item, exit_status, items_in_folder, summary, translate_many
-from voxlate.synth.translator import choose_device, translate_volume
+from voxlate.synth.translator import Options, choose_device, translate_volume
 from voxlate.volume import Volume
 
 
@@ -60,7 +60,7 @@ def test_voxels_of_a_size_never_seen_are_refused_unless_allowed(bundle, spacing,
         return
     with pytest.raises(InputRefused, match=r"SPACING_UNSEEN voxels of .* the model knows 0\.9 to 1\.2 mm"):
         translate_volume(bundle, scan)
-    translate_volume(bundle, scan, any_spacing=True)
+    translate_volume(bundle, scan, options=Options(any_spacing=True))
 
 
 def test_a_file_gets_the_source_s_grid_and_type_and_a_sidecar_that_says_it_is_synthetic(bundle, oblique, tmp_path):

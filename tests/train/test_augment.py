@@ -3,7 +3,7 @@ import pytest
 from phantoms import head
 
 from voxlate.train.augment import Pair, augment, contrast_line, difference, enhancement, power, smooth_field
-from voxlate.train.recipe import AugmentationSettings
+from voxlate.train.settings import AugmentationSettings
 
 NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
 SHAPE = (14, 17, 15)

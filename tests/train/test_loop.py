@@ -8,8 +8,7 @@ from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.train.bundle import read_bundle, read_weights
 from voxlate.train.data import cut_window, draw_batch, prepare_case
-from voxlate.train.loop import learning_rate, train
-from voxlate.train.recipe import TrainingSettings
+from voxlate.train.loop import train
 
 
 class Killed(Exception):
@@ -109,7 +108,7 @@ def test_a_pair_on_two_grids_is_refused_with_its_name(recipe, cohort, tmp_path):
 def test_a_loss_that_is_not_a_number_stops_the_run_with_the_case_and_keeps_the_checkpoint(
     recipe, cohort, tmp_path, monkeypatch
 ):
-    def poisoned(cases, recipe, step, *, rank=0):
+    def poisoned(cases, recipe, step, *, rank=0, stream=0):
         batch = draw_batch(cases, recipe, step, rank=rank)
         if step == 6:
             batch.source[0, 0, 8, 8, 8] = float("nan")
@@ -164,14 +163,6 @@ def test_a_lesion_weighs_more_and_is_at_the_centre_of_its_share_of_windows(recip
     assert (window.weight == 5).sum() == 1
     even = cut_window(case, settings.model_copy(update={"changed_weight": 1.0}), np.random.default_rng(0))
     assert set(np.unique(even.weight)) <= {0, 1}
-
-
-def test_the_rate_warms_up_and_falls_to_a_hundredth():
-    settings = TrainingSettings(steps=100, warmup=10, learning_rate=1.0)
-    assert learning_rate(settings, 0) == pytest.approx(0.1)
-    assert learning_rate(settings, 9) == learning_rate(settings, 10) == pytest.approx(1.0)
-    assert learning_rate(settings, 55) == pytest.approx(0.505)
-    assert learning_rate(settings, 100) == pytest.approx(0.01)
 
 
 def test_mapping_and_quantiles_are_those_of_the_training_pairs(recipe, cohort, tmp_path):

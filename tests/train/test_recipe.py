@@ -5,8 +5,8 @@ import torch
 from pydantic import ValidationError
 
 from voxlate.errors import NoInput, UsageError
-from voxlate.losses import weighted_sum
-from voxlate.models import build
+from voxlate.train.network import generator_of
+from voxlate.train.objective import objectives_of
 from voxlate.train.recipe import parse_recipe, read_recipe, recipe_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,8 +67,8 @@ def test_a_missing_recipe_is_no_input(tmp_path):
 def test_every_shipped_recipe_names_a_network_and_losses_that_there_are(path):
     recipe = read_recipe(path)
     with torch.device("meta"):
-        build(recipe.model.name, **recipe.model.arguments)
-    weighted_sum(recipe.loss)
+        generator_of(recipe)
+    objectives_of(recipe, path.parent)
     header = path.read_text().split("name:")[0]
     assert f"voxlate train recipes/{path.name}" in header
     assert "benchmarks/results/" in header

@@ -21,6 +21,8 @@ log = logging.getLogger("voxlate")
 @click.option("-o", "--output", "run", type=PATH, required=True, help="Folder of the run.")
 @click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder of the run.")
+@click.option("--variant", help="A variant that the recipe names.")
+@click.option("--folds", type=click.IntRange(2), help="Cross-validate by patient in so many folds.")
 @click.option("--from", "start_from", type=PATH, help="A bundle whose weights to start with.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
@@ -30,6 +32,8 @@ def train(
     run: Path,
     root: Path | None,
     resume: bool,
+    variant: str | None,
+    folds: int | None,
     start_from: Path | None,
     accelerator: str,
     devices: int,
@@ -40,26 +44,26 @@ def train(
     RECIPE is a YAML file; the folders under recipes/ hold examples. The run's folder gets the bundle, the loss
     curves, the resolved recipe and the table of cases.
     """
+    from voxlate.train.folds import train_folds
     from voxlate.train.loop import Machine
     from voxlate.train.loop import train as run_training
     from voxlate.train.recipe import read_recipe
 
-    plan = read_recipe(recipe)
+    if folds is not None and start_from is not None:
+        raise click.UsageError("--from would give every fold weights that may know its test cases")
+    plan = read_recipe(recipe, variant=variant)
+    machine = Machine(accelerator, devices)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("preparing", total=plan.training.steps)
+        task = bar.add_task("preparing", total=plan.steps)
 
         def watch(progress: Progress, loss: float) -> None:
             bar.update(task, completed=progress.step, description=f"loss {loss:.4f}")
             if bar.disable and progress.step % 100 == 0:
-                log.info("step %d of %d: loss %.4f", progress.step, plan.training.steps, loss)
+                log.info("step %d of %d: loss %.4f", progress.step, plan.steps, loss)
 
-        bundle = run_training(
-            plan,
-            run,
-            root=root,
-            resume=resume,
-            start_from=start_from,
-            machine=Machine(accelerator, devices),
-            watch=watch,
-        )
+        if folds is not None:
+            for fold in train_folds(plan, run, folds, root=root, resume=resume, machine=machine, watch=watch):
+                click.echo(f"fold {fold.index}: {fold.bundle}, tested on {', '.join(fold.held_out)}")
+            return
+        bundle = run_training(plan, run, root=root, resume=resume, start_from=start_from, machine=machine, watch=watch)
     click.echo(f"bundle: {bundle}")

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
 @click.option("--split", default="test", show_default=True, help="Which rows of the table.")
 @click.option("-o", "--output", type=PATH, required=True, help="The synthetic scan, or a folder for several.")
-@click.option("-m", "--model", type=PATH, required=True, help="A trained bundle.")
+@click.option(
+    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
+)
+@click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
+@click.option("--impute", "helpers", multiple=True, metavar="T2=BUNDLE", help="Makes that source where it is missing.")
+@click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
 @device
@@ -28,7 +33,10 @@ def translate(
     cases: Path | None,
     split: str,
     output: Path,
-    model: Path,
+    models: tuple[Path, ...],
+    more: tuple[str, ...],
+    helpers: tuple[str, ...],
+    zero_fill: bool,
     mask: Path | None,
     any_spacing: bool,
     device: str,
@@ -39,25 +47,25 @@ def translate(
     The synthetic scan has the grid, the orientation and units like those of its source; a JSON beside it says
     that it is synthetic and where it comes from.
     """
+    from voxlate.synth.ensemble import join_bundles
     from voxlate.synth.export import translate_file
     from voxlate.synth.many import exit_status, translate_many
-    from voxlate.synth.translator import choose_device
+    from voxlate.synth.translator import Options, choose_device
     from voxlate.train.bundle import read_bundle
 
-    place = choose_device(device)
     items = _items(source, cases, split)
-    bundle = read_bundle(model)
+    named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
+    options = Options(choose_device(device), any_spacing, zero_fill, named)
+    bundle = join_bundles([read_bundle(model) for model in models])
     if source is not None and items is None:
-        synthesis = translate_file(bundle, source, output, mask=mask, device=place, any_spacing=any_spacing)
+        synthesis = translate_file(bundle, source, output, mask=mask, more=_pairs(more), options=options)
         click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None:
-        raise click.UsageError("--mask goes with one scan; name the masks of several in a table of cases")
+    if mask is not None or more:
+        raise click.UsageError("--mask and --with go with one scan; name the files of several in a table of cases")
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items or []))
-        outcomes = translate_many(
-            bundle, items or [], output, device=place, any_spacing=any_spacing, watch=lambda _: bar.advance(task)
-        )
+        outcomes = translate_many(bundle, items or [], output, options=options, watch=lambda _: bar.advance(task))
     done = sum(outcome.state == "done" for outcome in outcomes)
     click.echo(f"{done} of {len(outcomes)} translated into {output}; how each ended: {output / 'run.json'}")
     return exit_status(outcomes)
@@ -72,8 +80,19 @@ def _items(source: Path | None, cases: Path | None, split: str) -> list[Item] | 
     if (source is None) == (cases is None):
         raise click.UsageError("give either --input or --cases")
     if cases is not None:
-        rows = [Item(row.case, row.source, row.mask) for row in read_cases(cases) if row.split == split]
+        rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]
         if not rows:
             raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
         return rows
     return items_in_folder(source) if source is not None and source.is_dir() else None
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, Path]:
+    """Returns contrasts and paths out of CONTRAST=PATH."""
+    found = {}
+    for text in texts:
+        name, sign, path = text.partition("=")
+        if not sign or not name or not path:
+            raise click.UsageError(f"{text!r} is not CONTRAST=PATH")
+        found[name] = Path(path)
+    return found

@@ -6,13 +6,16 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
+MORE = "more:"
+"""A column of this name and a contrast (`more:T2`) holds an additional source; an empty field, none."""
+
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\\0\t\n\r"<>|:*?')
 
@@ -29,6 +32,7 @@ class Case:
         target: the real scan of the other contrast.
         mask: brain mask on the source's grid, or None for skull-stripped scans.
         labels: lesion labels on the target's grid, or None.
+        more: additional sources on the source's grid, by contrast; what is missing is left out.
     """
 
     case: str
@@ -38,6 +42,7 @@ class Case:
     target: Path
     mask: Path | None = None
     labels: Path | None = None
+    more: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.case or self.case.startswith(".") or set(self.case) & _FORBIDDEN_IN_NAMES:
@@ -95,16 +100,21 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
     """Writes a table that `read_cases` reads back, paths relative to its folder."""
-    lines = ["\t".join(COLUMNS)]
+    cases = list(cases)
+    contrasts = sorted({contrast for case in cases for contrast in case.more})
+    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts)])]
     for case in cases:
-        files = [case.source, case.target, case.mask, case.labels]
+        files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
         relative = ["" if file is None else Path(os.path.relpath(file, path.parent)).as_posix() for file in files]
         lines.append("\t".join([case.case, case.patient, case.split, *relative]))
     write_text(path, "\n".join(lines) + "\n")
 
 
 def prepared_in(folder: Path, case: Case) -> Case:
-    """Returns the case as `voxlate prepare` left it in `folder`: all images on the grid of the source."""
+    """Returns the case as `voxlate prepare` left it in `folder`: all images on the grid of the source.
+
+    Additional sources, which lie on that grid already, stay where they are.
+    """
     place = folder / case.case
     source, target, mask = (place / f"{role}.nii.gz" for role in ("source", "target", "mask"))
     labels = None if case.labels is None else place / "labels.nii.gz"
@@ -112,7 +122,11 @@ def prepared_in(folder: Path, case: Case) -> Case:
 
 
 def cases_from_pattern(
-    root: Path, pattern: Mapping[str, str | None], splits: Mapping[str, Sequence[str]]
+    root: Path,
+    pattern: Mapping[str, str | None],
+    splits: Mapping[str, Sequence[str]],
+    *,
+    more: Mapping[str, str] | None = None,
 ) -> list[Case]:
     """Returns the cases whose files are named by a pattern with `{case}` in it.
 
@@ -120,13 +134,15 @@ def cases_from_pattern(
         root: folder that the patterns are relative to.
         pattern: `source` and `target`, and optionally `mask` and `labels`; optional files that are absent are None.
         splits: names of cases per split; each case is its own patient.
+        more: patterns of additional sources, by contrast; files that are absent are missing contrasts.
 
     Raises:
-        UsageError: `PATTERN` when source or target lack `{case}`.
+        UsageError: `PATTERN` when one of source, target and the additional sources lacks `{case}`.
     """
-    for role in ("source", "target"):
-        if "{case}" not in (pattern.get(role) or ""):
-            raise UsageError("PATTERN", f"the pattern of the {role} must hold {{case}}, it is {pattern.get(role)!r}")
+    required = {role: pattern.get(role) or "" for role in ("source", "target")} | dict(more or {})
+    for role, text in required.items():
+        if "{case}" not in text:
+            raise UsageError("PATTERN", f"the pattern of the {role} must hold {{case}}, it is {text!r}")
 
     def file(role: str, name: str) -> Path | None:
         text = pattern.get(role)
@@ -138,7 +154,9 @@ def cases_from_pattern(
         for name in names:
             source, target = file("source", name), file("target", name)
             if source and target:
-                cases.append(Case(name, name, split, source, target, file("mask", name), file("labels", name)))
+                named = {contrast: root / text.replace("{case}", name) for contrast, text in (more or {}).items()}
+                there = {contrast: path for contrast, path in named.items() if path.is_file()}
+                cases.append(Case(name, name, split, source, target, file("mask", name), file("labels", name), there))
     return check_cases(cases)
 
 
@@ -155,4 +173,6 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
     if source is None or target is None:
         raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target")
     split = row.get("split") or "test"
-    return Case(name, row.get("patient") or name, split, source, target, file("mask"), file("labels"))
+    columns = [column for column in row if column.startswith(MORE)]
+    more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
+    return Case(name, row.get("patient") or name, split, source, target, file("mask"), file("labels"), more)

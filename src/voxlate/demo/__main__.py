@@ -50,13 +50,13 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
         patients = bar.add_task("simulating patients", total=len(splits))
         for _ in write_patients(folder / "data", splits):
             bar.advance(patients)
-        steps = bar.add_task("training", total=recipe.training.steps)
+        steps = bar.add_task("training", total=recipe.steps)
         bundle = train(
             recipe, folder / "run", root=folder / "data", watch=lambda done, _: bar.update(steps, completed=done.step)
         )
         tested = [case for case in read_cases(folder / "data" / "cases.tsv") if case.split == "test"]
         scans = bar.add_task("translating", total=len(tested))
-        items = [Item(case.case, case.source, case.mask) for case in tested]
+        items = [Item(case.case, case.source, case.mask, case.more) for case in tested]
         translate_many(read_bundle(bundle), items, folder / "synthetic", watch=lambda _: bar.advance(scans))
         judged = bar.add_task("evaluating", total=len(tested))
         evaluate_cases(

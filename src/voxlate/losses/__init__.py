@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from voxlate.errors import UsageError
 from voxlate.losses.adversarial import AdversarialLoss, log_gan, lsgan
 from voxlate.losses.bce import bce
 from voxlate.losses.charbonnier import charbonnier
@@ -24,7 +23,7 @@ from voxlate.losses.mse import mse
 from voxlate.losses.perceptual import perceptual, segmentation
 from voxlate.losses.ssim import negative_log_ssim, ssim, ssim_slices
 
-__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "SOURCE_LOSSES", "weighted_sum"]
+__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "SOURCE_LOSSES", "Loss", "SourceLoss"]
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 SourceLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -54,23 +53,3 @@ FEATURE_LOSSES: dict[str, Callable[..., Loss]] = {
 
 ADVERSARIAL: dict[str, AdversarialLoss] = {"log_gan": log_gan, "lsgan": lsgan}
 """Functions of logits (B, 1, ...) and labels (B,) that return a scalar."""
-
-
-def weighted_sum(weights: dict[str, float]) -> Loss:
-    """Returns the loss that adds those named in `weights`, each times its weight.
-
-    Raises:
-        UsageError: `LOSS_UNKNOWN`, with the names there are.
-    """
-    for name in weights:
-        if name not in LOSSES:
-            raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(sorted(LOSSES))}")
-    chosen = [(LOSSES[name], weight) for name, weight in weights.items() if weight > 0]
-
-    def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        total = synthetic.new_zeros(())
-        for function, weight in chosen:
-            total = total + weight * function(synthetic, target, mask)
-        return total
-
-    return loss

@@ -44,6 +44,14 @@ class Labels:
         draws = torch.rand(2, count, generator=generator)
         return cls(0.3 * draws[0], 0.7 + 0.3 * draws[1])
 
+    @classmethod
+    def one_sided(cls, count: int, *, generator: torch.Generator | None = None) -> Labels:
+        """Returns real labels from 0.7 to 1, one draw for each item, and 0 for synthetic ones.
+
+        Smoothing both sides would leave a loss that no answer takes away (Salimans et al., NeurIPS 2016).
+        """
+        return cls(0.7 + 0.3 * torch.rand(count, generator=generator), torch.zeros(count))
+
     def for_patches(self, patches: int) -> Labels:
         """Returns the labels of a batch in which each item became so many consecutive patches."""
         return Labels(self.real.repeat_interleave(patches), self.synthetic.repeat_interleave(patches))

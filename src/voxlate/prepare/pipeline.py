@@ -118,14 +118,12 @@ class Preparation:
 
     def apply_to_target(self, target: Volume) -> tuple[Volume, Scaled]:
         """Returns a target on its own scale, and that scale. For training and evaluation only."""
-        native = self._native(self.mask.astype(np.float32)).data > 0.5
-        if self.settings.bias:
-            target = fit_bias(target, native & (target.data > 0)).apply(target)
-        located = self.locate(target)
-        name = self.settings.target_reference or self.settings.reference
-        whole, within = (target, native) if self.is_whole else (located, self.mask)
-        scale = SCALES[name](whole.data, within & (whole.data != 0))
-        return self._shown(located, scale), scale
+        return self._scaled(target, self.settings.target_reference or self.settings.reference)
+
+    def apply_to_more(self, volume: Volume) -> Volume:
+        """Returns an additional source, which lies on the grid of the first, on a scale of its own."""
+        shown, _ = self._scaled(volume, self.settings.reference)
+        return shown
 
     def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
         """Returns an answer of a network on the grid of the scan that came in: (data + offset) x level.
@@ -139,6 +137,16 @@ class Preparation:
         back = Scaled(level, offset * level).invert(data)
         shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
         return like.with_data(self._native(shown).data)
+
+    def _scaled(self, volume: Volume, reference: str) -> tuple[Volume, Scaled]:
+        """Returns a scan on the grid of the source where a network sees it, on a scale fitted to it, and that scale."""
+        native = self._native(self.mask.astype(np.float32)).data > 0.5
+        if self.settings.bias:
+            volume = fit_bias(volume, native & (volume.data > 0)).apply(volume)
+        located = self.locate(volume)
+        whole, within = (volume, native) if self.is_whole else (located, self.mask)
+        scale = SCALES[reference](whole.data, within & (whole.data != 0))
+        return self._shown(located, scale), scale
 
     def _shown(self, located: Volume, scale: Scaled) -> Volume:
         scaled = scale.apply(located.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from voxlate import __version__
 from voxlate.errors import UsageError
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.synth.translator import Synthesis, translate_volume
+from voxlate.synth.translator import Options, Synthesis, translate_volume
 from voxlate.train.bundle import Bundle
 
 _SUFFIXES = (".nii.gz", ".nii")
@@ -35,8 +36,8 @@ def translate_file(
     output: Path,
     *,
     mask: Path | None = None,
-    device: torch.device | None = None,
-    any_spacing: bool = False,
+    more: Mapping[str, Path] | None = None,
+    options: Options | None = None,
 ) -> Synthesis:
     """Translates one file; the volume is written first and its sidecar last, each whole or not at all.
 
@@ -48,8 +49,11 @@ def translate_file(
         raise UsageError("OUTPUT_IS_INPUT", f"{output.name} is the scan itself; name another output")
     scan = read_volume(source, shows=bundle.recipe.source)
     brain = None if mask is None else read_volume(mask, shows="mask")
-    synthesis = translate_volume(bundle, scan, brain, device=device, any_spacing=any_spacing)
-    content = provenance(bundle, synthesis, input_sha256=sha256(source), device=device or torch.device("cpu"))
+    others = {name: read_volume(path, shows=name) for name, path in (more or {}).items()}
+    chosen = options or Options()
+    synthesis = translate_volume(bundle, scan, brain, more=others, options=chosen)
+    content = provenance(bundle, synthesis, input_sha256=sha256(source), device=chosen.device)
+    content["Synthetic"]["MoreSources"] = {name: sha256(path) for name, path in (more or {}).items()}
     sidecar.unlink(missing_ok=True)
     write_volume(output, synthesis.volume)
     write_json(sidecar, content)
@@ -60,15 +64,18 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, devic
     """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
     recipe = bundle.recipe
     content: dict[str, Any] = {
-        "Description": f"Synthetic {recipe.target} made from {recipe.source} by a neural network. Not for diagnosis.",
+        "Description": f"Synthetic {recipe.target} made from {' + '.join([recipe.source, *recipe.more_sources])} by a neural network. Not for diagnosis.",
         "SkullStripped": recipe.preparation.frame == "native",
         "Synthetic": {
             "IsSynthetic": True,
             "Task": f"{recipe.source} to {recipe.target}",
             "ModelName": bundle.name,
             "ModelSHA256": bundle.weights_sha256,
+            "Members": list(bundle.members),
             "ConfigSHA256": bundle.recipe_sha256,
             "InputSHA256": input_sha256,
+            "MissingSources": list(synthesis.missing),
+            "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,
             "Seed": recipe.training.seed,
             "Device": device.type,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
 from voxlate.io.atomic import write_json
 from voxlate.synth.export import translate_file
+from voxlate.synth.translator import Options
 from voxlate.train.bundle import Bundle
 
 log = logging.getLogger("voxlate")
@@ -20,11 +19,12 @@ log = logging.getLogger("voxlate")
 
 @dataclass(frozen=True)
 class Item:
-    """One scan to translate: the name of its output, the scan, and its brain mask if there is one."""
+    """One scan to translate: the name of its output, the scan, its brain mask and additional sources if there are."""
 
     name: str
     source: Path
     mask: Path | None = None
+    more: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def translate_many(
     items: Iterable[Item],
     folder: Path,
     *,
-    device: torch.device | None = None,
-    any_spacing: bool = False,
+    options: Options | None = None,
     watch: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Translates items into `folder/<name>.nii.gz` and writes `folder/run.json` with how each ended."""
@@ -76,8 +75,8 @@ def translate_many(
                 item.source,
                 folder / f"{item.name}.nii.gz",
                 mask=item.mask,
-                device=device,
-                any_spacing=any_spacing,
+                more={name: path for name, path in item.more.items() if name in bundle.recipe.more_sources},
+                options=options,
             )
             outcome = Outcome(item.name, "done")
         except VoxlateError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare import fit_preparation
 from voxlate.train.bundle import Bundle
+from voxlate.train.data import prepare_more
 from voxlate.train.measure import whole_volume
 from voxlate.volume import Volume
 
@@ -26,12 +28,16 @@ class Synthesis:
         source_level: what one relative unit is on the source.
         reference_level: the median that the brain of `volume` should have; predicted by the bundle, not measured.
         brain_voxels: voxels that were translated.
+        missing: additional sources that the network did without.
+        imputed: hashes of the helpers that made an additional source, by contrast.
     """
 
     volume: Volume
     source_level: float
     reference_level: float
     brain_voxels: int
+    missing: tuple[str, ...] = ()
+    imputed: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_device(name: str) -> torch.device:
@@ -51,13 +57,30 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to translate.
+
+    Attributes:
+        device: where the network runs.
+        any_spacing: translate also what has voxels of a size that the model has never seen.
+        zero_fill: do without a missing additional source even if none was missing in training (Chen et al. 2023).
+        helpers: bundles that make a missing additional source out of the first one, by contrast.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    any_spacing: bool = False
+    zero_fill: bool = False
+    helpers: Mapping[str, Bundle] = field(default_factory=dict)
+
+
 def translate_volume(
     bundle: Bundle,
     source: Volume,
     mask: Volume | None = None,
     *,
-    device: torch.device | None = None,
-    any_spacing: bool = False,
+    more: Mapping[str, Volume] | None = None,
+    options: Options | None = None,
 ) -> Synthesis:
     """Returns the synthetic counterpart of one scan.
 
@@ -65,29 +88,72 @@ def translate_volume(
         bundle: a trained model.
         source: the scan, in any orientation.
         mask: its brain mask, above 0.5 inside; None for a skull-stripped scan.
-        device: where the network runs; the processor by default.
-        any_spacing: translate also what has voxels of a size that the model has never seen.
+        more: additional sources on the grid of the scan, by contrast. What is missing and has no helper is zero to the
+            network, as it was in training.
+        options: see `Options`.
 
     Raises:
-        InputRefused: what `fit_preparation` refuses, and `SPACING_UNSEEN`.
-        InputRefused: `MODEL_OUTPUT` when the network's answer is not finite.
+        InputRefused: what `fit_preparation` refuses, and `SPACING_UNSEEN`; `SOURCE_MISSING` when an additional source
+            is missing that was never missing in training; `MODEL_OUTPUT` when the network's answer is not finite.
+        UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER`.
     """
-    if not any_spacing:
+    chosen = options or Options()
+    if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
+    given, imputed = _with_helpers(bundle, source, mask, dict(more or {}), chosen)
+    missing = _missing_sources(bundle, given, zero_fill=chosen.zero_fill)
     preparation = fit_preparation(source, mask, bundle.recipe.preparation)
     prepared = preparation.apply(source)
-    place = device or torch.device("cpu")
-    x = torch.from_numpy(np.array(prepared.data))[None, None].to(place)
-    answer = whole_volume(bundle.network.to(place), x, bundle.recipe.inference)[0, 0].float().cpu().numpy()
+    sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
+    x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
+    answer = whole_volume(bundle.network.to(chosen.device), x, bundle.recipe.inference)[0, 0].float().cpu().numpy()
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
     if prepared.data.min() >= 0:
         answer = np.maximum(answer, 0)
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(answer, source, level=level, offset=bundle.mapping.offset)
-    shown = volume.with_data(volume.data, shows=bundle.recipe.target)
-    reference = level * bundle.mapping.median
-    return Synthesis(shown, preparation.level, reference, int(preparation.mask.sum()))
+    return Synthesis(
+        volume.with_data(volume.data, shows=bundle.recipe.target),
+        preparation.level,
+        level * bundle.mapping.median,
+        int(preparation.mask.sum()),
+        missing,
+        imputed,
+    )
+
+
+def _with_helpers(
+    bundle: Bundle, source: Volume, mask: Volume | None, given: dict[str, Volume], options: Options
+) -> tuple[dict[str, Volume], dict[str, str]]:
+    """Returns the additional sources with those that helpers make, and the hashes of those helpers."""
+    imputed = {}
+    for name, helper in options.helpers.items():
+        expected = (bundle.recipe.source, name)
+        if name not in bundle.recipe.more_sources or (helper.recipe.source, helper.recipe.target) != expected:
+            raise UsageError(
+                "HELPER", f"{helper.name} does not make {name} out of {bundle.recipe.source} for {bundle.name}"
+            )
+        if name not in given:
+            alone = Options(options.device, any_spacing=options.any_spacing)
+            given[name] = translate_volume(helper, source, mask, options=alone).volume
+            imputed[name] = helper.weights_sha256
+    return given, imputed
+
+
+def _missing_sources(bundle: Bundle, given: Mapping[str, Volume], *, zero_fill: bool) -> tuple[str, ...]:
+    wanted = bundle.recipe.more_sources
+    unknown = sorted(set(given) - set(wanted))
+    if unknown:
+        raise UsageError(
+            "SOURCE_UNKNOWN", f"{bundle.name} takes no {unknown[0]}; it takes {', '.join(wanted) or 'none'}"
+        )
+    missing = tuple(name for name in wanted if name not in given)
+    if missing and not zero_fill and not bundle.recipe.augmentation.drop_source:
+        raise InputRefused(
+            "SOURCE_MISSING", f"{missing[0]} is missing, and {bundle.name} never did without; give it, or --zero-fill"
+        )
+    return missing
 
 
 def _require_known_spacing(source: Volume, bundle: Bundle) -> None:

@@ -8,12 +8,12 @@ it pairs that differ in enhancement alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import Generator
 
-from voxlate.train.recipe import AugmentationSettings
+from voxlate.train.settings import AugmentationSettings
 from voxlate.volume import Array, Mask
 
 _LEAST_ENHANCEMENT = 0.15
@@ -32,31 +32,56 @@ class Pair:
         source, target: (i, j, k), float32.
         weight: how much each voxel counts in the loss; zero where one of the images shows no brain.
         line: slope and intercept that bring the source to the target's contrast; see `contrast_line`.
+        more: (n, i, j, k), additional sources, each zero where it is missing.
     """
 
     source: Array
     target: Array
     weight: Array
     line: Line
+    more: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), dtype=np.float32))
 
 
 def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pair:
     """Returns a varied copy of `pair`; air stays exactly zero."""
-    source, target, weight = pair.source, pair.target, pair.weight
+    source, target = pair.source, pair.target
     kind = random.random()
     if kind < settings.unenhanced:
         source = target
     elif kind < settings.unenhanced + settings.graft:
         source = target + random.uniform(0.5, 1.5) * enhancement(pair)
-    if random.random() < settings.flip:
-        source, target, weight = source[::-1], target[::-1], weight[::-1]
+    is_mirrored = random.random() < settings.flip
+    turns = int(random.integers(4)) if settings.quarter_turns else 0
+    source, target, weight, more = (_turn(x, turns, is_mirrored) for x in (source, target, pair.weight, pair.more))
     exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
     source, target = power(source, exponent), power(target, exponent)
     source = power(source, np.exp(random.uniform(-1, 1) * np.log1p(settings.source_contrast)))
-    field = smooth_field(source.shape, settings.bias, random) * np.exp(random.normal(0, settings.gain))
-    noise = random.uniform(0, settings.noise) * random.standard_normal(source.shape, dtype=np.float32)
-    source = np.where(source != 0, source * field * np.exp(random.normal(0, settings.gain)) + noise, 0)
-    return Pair(source.astype(np.float32), (target * field).astype(np.float32), np.ascontiguousarray(weight), pair.line)
+    bias = smooth_field(source.shape, settings.bias, random) * np.exp(random.normal(0, settings.gain))
+    source = _seen(source, bias, settings, random)
+    varied = [_vary_alone(each, bias, settings, random) for each in more]
+    more = np.stack(varied) if varied else more
+    return replace(pair, source=source, target=(target * bias).astype(np.float32), weight=weight, more=more)
+
+
+def _turn(image: Array, turns: int, is_mirrored: bool) -> Array:
+    """Returns the last three axes mirrored along the first and turned in the plane of the first two."""
+    mirrored = image[..., ::-1, :, :] if is_mirrored else image
+    return np.ascontiguousarray(np.rot90(mirrored, turns, axes=(-3, -2)))
+
+
+def _seen(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
+    """Returns a source in a bias field, with a gain and noise of its own."""
+    noise = random.uniform(0, settings.noise) * random.standard_normal(image.shape, dtype=np.float32)
+    gained = image * bias * np.exp(random.normal(0, settings.gain))
+    return np.where(image != 0, gained + noise, 0).astype(np.float32)
+
+
+def _vary_alone(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
+    """Returns an additional source varied, or nothing of it."""
+    if random.random() < settings.drop_source:
+        return np.zeros_like(image)
+    exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
+    return _seen(power(image, exponent), bias, settings, random)
 
 
 def power(image: Array, exponent: float) -> Array:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from voxlate import __version__
 from voxlate.errors import ModelInvalid
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
-from voxlate.models import build
+from voxlate.train.network import generator_of
 from voxlate.train.recipe import Recipe, read_recipe, recipe_text
 
 MANIFEST = "manifest.json"
@@ -63,6 +63,7 @@ class Bundle:
         network: in evaluation mode, on the CPU.
         weights_sha256, recipe_sha256: from the manifest.
         spacing_mm: least and largest voxel spacing seen in training.
+        members: hashes of the weights of several bundles that were joined.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Bundle:
     weights_sha256: str
     recipe_sha256: str
     spacing_mm: tuple[float, float]
+    members: tuple[str, ...] = ()
 
 
 def write_bundle(
@@ -113,7 +115,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     hashes = verify_bundle(folder)
     recipe = read_recipe(folder / "recipe.yaml")
-    network = build(recipe.model.name, **recipe.model.arguments)
+    network = generator_of(recipe)
     weights = read_weights(folder / WEIGHTS)
     try:
         network.load_state_dict(weights)

@@ -40,23 +40,18 @@ def card(
         mapping: as in `mapping.json`.
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
-    validation = (
-        f"{progress.best:.4f} in relative units on {len(names['validation'])} cases that chose the weights"
-        if progress.best is not None
-        else "none; the weights are those of the last step"
-    )
     return f"""# {recipe.name}
 
-Translates **{recipe.source}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
+Translates **{" + ".join([recipe.source, *recipe.more_sources])}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
 
 | | |
 |---|---|
 | network | `{recipe.model.name}` {recipe.model.arguments or ""}, {parameters:,} parameters |
 | trained on | {len(names["train"])} cases ({recipe.data_kind}): {", ".join(names["train"])} |
 | held out for testing | {", ".join(names["test"]) or "none"} |
-| steps | {progress.step} of {recipe.training.batch} windows of {recipe.training.window} voxels |
-| loss | {", ".join(f"{name} × {weight:g}" for name, weight in recipe.loss.items())} |
-| in-mask mean absolute error at validation | {validation} |
+| steps | {_steps(recipe, progress)} |
+| loss | {_loss(recipe)} |
+| chosen weights | {_chosen(recipe, progress, len(names["validation"]))} |
 | voxel spacing seen | {mapping["spacing_mm"][0]:g} to {mapping["spacing_mm"][1]:g} mm |
 | relative unit | {relative_unit(recipe.preparation)} |
 | back to units | × source level × {mapping["gain"]:.4g} (log SD {mapping["log_sd"]:.2g} over {mapping["n"]} pairs) |
@@ -69,3 +64,32 @@ Translates **{recipe.source}** to **{recipe.target}**. Its output is synthetic a
 
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
+
+
+def _steps(recipe: Recipe, progress: Progress) -> str:
+    windows = recipe.training.batch * recipe.training.accumulate
+    early = "".join(f"; stage {stop['stage'] + 1} ended early at step {stop['step']}" for stop in progress.stopped)
+    return f"{recipe.steps} of {windows} windows of {recipe.training.window} voxels{early}"
+
+
+def _loss(recipe: Recipe) -> str:
+    stages = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
+    texts = [", ".join(f"{name} × {weight:g}" for name, weight in loss.items()) for loss in stages]
+    parts = ["; then ".join(dict.fromkeys(text for text in texts if text))] if any(texts) else []
+    if recipe.cycle is not None:
+        parts.append(f"cycle × {recipe.cycle.weight:g}, identity × {recipe.cycle.identity:g}")
+    if recipe.adversarial is not None:
+        parts.append(f"{recipe.adversarial.loss} × {recipe.adversarial.weight:g}")
+    return ", ".join(parts)
+
+
+def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:
+    """Returns which weights were kept and what is known of them."""
+    if recipe.training.keep == "training_loss" and progress.best is not None:
+        return f"those of the least loss of a training batch, {progress.best:.4f}; this says nothing of unseen cases"
+    if not progress.validation:
+        return "those of the last step; there was no validation"
+    if recipe.training.keep == "last" or progress.best is None:
+        error = progress.validation[-1]["loss"]
+        return f"those of the last step; mean absolute error {error:.4f} in relative units on {cases} validation cases"
+    return f"mean absolute error {progress.best:.4f} in relative units on the {cases} validation cases that chose them"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from voxlate.errors import ModelInvalid
 from voxlate.train.bundle import read_weights, write_weights
+from voxlate.train.players import Players
 
 
 @dataclass
@@ -21,31 +21,35 @@ class Progress:
 
     Attributes:
         step: steps done.
-        best: lowest validation error so far, in relative units; None before the first validation.
-        training: loss per logged step.
+        best: what chose the weights kept so far in this stage (`TrainingSettings.keep`); None before any is kept.
+        stale: validations since then.
+        training: losses per logged step.
         validation: error per validation.
+        stopped: where a stage ended early.
     """
 
     step: int = 0
     best: float | None = None
+    stale: int = 0
     training: list[dict[str, float]] = field(default_factory=list)
     validation: list[dict[str, float]] = field(default_factory=list)
+    stopped: list[dict[str, int]] = field(default_factory=list)
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: Optimizer, *, progress: Progress, recipe: str
+    path: Path, players: Players, average: dict[str, Tensor], *, progress: Progress, recipe: str
 ) -> None:
-    """Writes network, moving average, optimiser and progress; `recipe` is the hash a resumed run must share."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    """Writes networks, moving average, optimisers and progress; `recipe` is the hash a resumed run must share."""
+    tensors = {f"average.{name}": tensor for name, tensor in average.items()}
+    for player, network in players.networks().items():
+        tensors |= {f"network.{player}.{name}": tensor for name, tensor in network.state_dict().items()}
+    for side, optimiser in players.optimisers().items():
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{side}.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     write_weights(path, tensors, metadata={"progress": json.dumps(asdict(progress)), "recipe": recipe})
 
 
-def load_checkpoint(
-    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: Optimizer, *, recipe: str
-) -> Progress:
+def load_checkpoint(path: Path, players: Players, average: dict[str, Tensor], *, recipe: str) -> Progress:
     """Puts the state in `path` into the arguments and returns the progress.
 
     Raises:
@@ -56,14 +60,16 @@ def load_checkpoint(
         metadata = stored.metadata()
     if metadata.get("recipe") != recipe:
         raise ModelInvalid("CHECKPOINT_RECIPE", f"{path.name} is from another recipe or cohort; use another run folder")
-    network.load_state_dict(_below("network.", tensors))
+    for player, network in players.networks().items():
+        network.load_state_dict(_below(f"network.{player}.", tensors))
     for name, tensor in _below("average.", tensors).items():
         average[name].copy_(tensor)
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _below("optimiser.", tensors).items():
-        index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    for side, optimiser in players.optimisers().items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _below(f"optimiser.{side}.", tensors).items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = tensor
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return Progress(**json.loads(metadata["progress"]))
 
 

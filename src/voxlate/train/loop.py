@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,21 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from voxlate.cohort.cases import Case, write_cases
-from voxlate.errors import InputRefused, UsageError
+from voxlate.errors import UsageError
 from voxlate.io.atomic import write_json, write_text
-from voxlate.losses import Loss, weighted_sum
-from voxlate.models import build
 from voxlate.train.bundle import WEIGHTS, read_weights, verify_bundle, write_bundle, write_weights
 from voxlate.train.card import card
 from voxlate.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from voxlate.train.data import Batch, PreparedCase, draw_batch, prepare_case
-from voxlate.train.measure import level_mapping, mean_error, quantile_functions
-from voxlate.train.recipe import Recipe, TrainingSettings, recipe_text
+from voxlate.train.cohort import TrainingCohort, prepare_training
+from voxlate.train.data import Batch, draw_batch, passes
+from voxlate.train.measure import judge, level_mapping, quantile_functions
+from voxlate.train.network import generator_of
+from voxlate.train.objective import objectives_of
+from voxlate.train.players import Players, new_players
+from voxlate.train.recipe import Recipe, recipe_text
+from voxlate.train.schedule import learning_rate, position
+from voxlate.train.steps import Trainer
+from voxlate.train.trackers import Tracker, trackers_of
 
 log = logging.getLogger("voxlate")
 LOG_EVERY = 10
@@ -57,119 +61,230 @@ def train(
 
     Args:
         recipe: what to do.
-        run: folder of the run; gets `prepared/`, `checkpoint.safetensors`, `cases.tsv`, `recipe.yaml`, `bundle/`.
+        run: folder of the run; gets `prepared/`, `samples/`, `checkpoint.safetensors`, `start.json`, `history.json`,
+            `cases.tsv`, `recipe.yaml`, `bundle/`.
         root: replaces the data folder of the recipe.
         resume: go on from the checkpoint in `run`, if there is one.
-        start_from: a bundle whose weights the network starts with.
+        start_from: a bundle whose weights the generator starts with.
         machine: accelerator and devices.
         watch: called after each step.
 
     Raises:
-        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`.
+        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; what the
+            recipe names and there is not.
         InputRefused: a case cannot be used, or `LOSS_NOT_FINITE`.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
-    checkpoint = run / "checkpoint.safetensors"
-    if checkpoint.exists() and not resume:
+    if (run / CHECKPOINT).exists() and not resume:
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
-    cases = recipe.data.resolve(root)
+    return train_cases(
+        recipe, recipe.data.resolve(root), run, root=root, start_from=start_from, machine=machine, watch=watch
+    )
+
+
+def train_cases(
+    recipe: Recipe,
+    cases: list[Case],
+    run: Path,
+    *,
+    root: Path | None = None,
+    start_from: Path | None = None,
+    machine: Machine | None = None,
+    watch: Watcher | None = None,
+) -> Path:
+    """Trains on cases that are given, as a fold is, going on from a checkpoint in `run`; otherwise as `train`."""
     place = machine or Machine()
     fabric = Fabric(
         accelerator=place.accelerator, devices=place.devices, num_nodes=place.nodes, precision=recipe.training.precision
     )
     fabric.launch()
-    prepared = _prepare(cases, run, recipe, fabric)
     fabric.seed_everything(recipe.training.seed, verbose=False)
-    network, optimiser = fabric.setup(*_new_network(recipe, start_from))
-    average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    fingerprint = _fingerprint(recipe, cases)
-    progress = Progress()
-    if checkpoint.exists():
-        progress = load_checkpoint(checkpoint, network, average, optimiser, recipe=fingerprint)
-    loss = weighted_sum(recipe.loss)
-    for batch in _batches(prepared["train"], recipe, progress.step, fabric.global_rank):
-        value = _step(fabric, network, optimiser, batch, loss=loss, settings=recipe.training, done=progress.step)
-        progress.step += 1
-        _follow(average, network, decay=_decay(recipe.training.average, progress.step))
-        _note(progress, value, watch)
-        if progress.step % recipe.training.validate_every == 0 or progress.step == recipe.training.steps:
-            _validate(network, average, prepared["validation"], recipe, progress=progress, run=run)
-            if fabric.is_global_zero:
-                save_checkpoint(checkpoint, network, average, optimiser, progress=progress, recipe=fingerprint)
+    generator = _new_generator(recipe, start_from)
+    objectives = objectives_of(recipe, root or Path(recipe.data.root))
+    with fabric.rank_zero_first():
+        cohort = prepare_training(cases, run / "prepared", recipe)
+    if fabric.is_global_zero and not (run / CHECKPOINT).exists():
+        write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
+    players = new_players(recipe, generator, fabric)
+    trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
+    running = _Run(recipe, cases, run, fabric, players, cohort, trackers)
+    running.go(Trainer(fabric, players, recipe, objectives), watch)
     if fabric.is_global_zero:
-        _finish(run, recipe, prepared, progress=progress, cases=cases)
+        running.finish()
     fabric.barrier()
     return run / "bundle"
 
 
-def _step(
-    fabric: Fabric,
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    *,
-    loss: Loss,
-    settings: TrainingSettings,
-    done: int,
-) -> float:
-    """Takes one step on one batch and returns its loss."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(settings, done)
-    source, target, weight = (tensor.to(fabric.device) for tensor in (batch.source, batch.target, batch.weight))
-    value = loss(network(source), target, weight)
-    if not bool(torch.isfinite(value)):
-        names = ", ".join(sorted(set(batch.cases)))
-        raise InputRefused(
-            "LOSS_NOT_FINITE",
-            f"the loss is {float(value.detach())} at step {done} on {names}; the last checkpoint is kept",
-        )
-    optimiser.zero_grad(set_to_none=True)
-    fabric.backward(value)
-    fabric.clip_gradients(network, optimiser, max_norm=settings.clip)
-    optimiser.step()
-    return float(value.detach())
+CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
 
 
-def learning_rate(settings: TrainingSettings, done: int) -> float:
-    """Returns the rate after `done` steps: linear warm-up, then a cosine down to a hundredth of the peak."""
-    if done < settings.warmup:
-        return settings.learning_rate * (done + 1) / settings.warmup
-    share = (done - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """Returns a hash of the names and values of tensors."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
-def _prepare(cases: list[Case], run: Path, recipe: Recipe, fabric: Fabric) -> dict[str, list[PreparedCase]]:
-    with fabric.rank_zero_first():
-        prepared: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
-        for case in cases:
-            if case.split in prepared:
-                prepared[case.split].append(prepare_case(case, run / "prepared", recipe.preparation))
-    if not prepared["train"]:
-        raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
-    return prepared
+class _Run:
+    """A run between its start and its bundle."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        cases: list[Case],
+        run: Path,
+        fabric: Fabric,
+        players: Players,
+        cohort: TrainingCohort,
+        trackers: Sequence[Tracker],
+    ) -> None:
+        self.recipe, self.cases, self.run, self.fabric = recipe, cases, run, fabric
+        self.players, self.cohort, self.trackers = players, cohort, trackers
+        self.average = {name: x.detach().clone() for name, x in players.generator.state_dict().items()}
+        self.fingerprint = _fingerprint(recipe, cases)
+        self.progress = Progress()
+        if (run / CHECKPOINT).exists():
+            self.progress = load_checkpoint(run / CHECKPOINT, players, self.average, recipe=self.fingerprint)
+
+    def go(self, trainer: Trainer, watch: Watcher | None) -> None:
+        """Takes the steps that are left."""
+        progress, settings = self.progress, self.recipe.training
+        with _Drawing(self.cohort, self.recipe, self.fabric.global_rank) as drawing:
+            while progress.step < self.recipe.steps:
+                place = position(self.recipe, progress.step)
+                if place.is_first:
+                    self._enter(from_best=place.stage.from_best, trains=place.stage.trains)
+                losses = trainer.take(*drawing.at(progress.step), progress.step)
+                progress.step += 1
+                if place.stage.trains != "discriminator":
+                    _follow(self.average, self.players.generator, decay=_decay(settings.average, place.done + 1))
+                self._note(losses, watch)
+                if progress.step % settings.validate_every == 0 or place.is_last:
+                    has_ended = place.stage.trains != "discriminator" and self._validate(losses["loss"])
+                    if has_ended and not place.is_last:
+                        progress.stopped.append({"stage": place.index, "step": progress.step})
+                        progress.step += place.stage.steps - place.done - 1
+                    if self.fabric.is_global_zero:
+                        save_checkpoint(
+                            self.run / CHECKPOINT,
+                            self.players,
+                            self.average,
+                            progress=progress,
+                            recipe=self.fingerprint,
+                        )
+                    self.fabric.barrier()
+        for tracker in self.trackers:
+            tracker.close()
+
+    def finish(self) -> None:
+        """Writes the bundle and what else is worth keeping."""
+        progress, recipe, cohort = self.progress, self.recipe, self.cohort
+        mapping = level_mapping(cohort.train, cohort.targets)
+        history: dict[str, Any] = {key: asdict(progress)[key] for key in ("training", "validation", "stopped")}
+        history["learning_rate"] = [
+            {"step": point["step"], "value": learning_rate(recipe, int(point["step"]) - 1)}
+            for point in progress.training
+        ]
+        baselines = quantile_functions(cohort.train, cohort.targets)
+        documents = {"mapping": mapping, "baselines": baselines, "history": history}
+        weights = read_weights(self.run / BEST)
+        splits = ("train", "validation", "test")
+        names = {split: [case.case for case in self.cases if case.split == split] for split in splits}
+        text = card(recipe, weights, names=names, progress=progress, mapping=mapping)
+        write_bundle(self.run / "bundle", recipe, weights, documents=documents, card=text)
+        write_cases(self.run / "cases.tsv", self.cases)
+        write_text(self.run / "recipe.yaml", recipe_text(recipe))
+        write_json(self.run / "history.json", history)
+
+    def _enter(self, *, from_best: bool, trains: str) -> None:
+        """Begins a stage: what is best counts anew, and the generator may go back to what was best so far."""
+        if from_best and (self.run / BEST).exists():
+            self.players.generator.load_state_dict(read_weights(self.run / BEST))
+            for name, tensor in self.players.generator.state_dict().items():
+                self.average[name].copy_(tensor)
+        if trains != "discriminator":
+            self.progress.best, self.progress.stale = None, 0
+
+    def _note(self, losses: dict[str, float], watch: Watcher | None) -> None:
+        if self.progress.step % LOG_EVERY == 0 or self.progress.step == 1:
+            self.progress.training.append({"step": self.progress.step} | losses)
+            for tracker in self.trackers:
+                tracker.losses(self.progress.step, losses)
+        if watch is not None:
+            watch(self.progress, losses["loss"])
+
+    def _validate(self, training_loss: float) -> bool:
+        """Measures the averaged weights, keeps them or not, and tells whether the stage may end early."""
+        progress, settings = self.progress, self.recipe.training
+        error = self._judge()
+        chosen_by = {"best": error, "last": None, "training_loss": training_loss}[settings.keep]
+        is_better = chosen_by is None or progress.best is None or chosen_by < progress.best
+        progress.stale = 0 if is_better else progress.stale + 1
+        if is_better:
+            progress.best = chosen_by
+            if self.fabric.is_global_zero:
+                write_weights(self.run / BEST, self.average)
+        return settings.patience is not None and progress.stale >= settings.patience
+
+    def _judge(self) -> float | None:
+        """Returns the error on the validation cases, or None without any; hands a sample to the trackers."""
+        has_cases = bool(self.cohort.validation)
+        cases = self.cohort.validation or self.cohort.train[:1]
+        if not has_cases and not self.fabric.is_global_zero:
+            return None
+        network = generator_of(self.recipe)
+        network.load_state_dict({name: tensor.cpu() for name, tensor in self.average.items()})
+        device = self.fabric.device
+        found = judge(network.to(device), cases, self.recipe.inference, device)
+        for tracker in self.trackers:
+            tracker.sample(self.progress.step, found.sample)
+        if not has_cases:
+            return None
+        self.progress.validation.append({"step": self.progress.step, "loss": found.error})
+        log.info("step %d: error on %d validation cases %.4f", self.progress.step, len(cases), found.error)
+        for tracker in self.trackers:
+            tracker.losses(self.progress.step, {"validation": found.error})
+        return found.error
 
 
-def _new_network(recipe: Recipe, start_from: Path | None) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = build(recipe.model.name, **recipe.model.arguments)
+class _Drawing:
+    """Draws the windows of the next step while the networks work on those of one."""
+
+    def __init__(self, cohort: TrainingCohort, recipe: Recipe, rank: int) -> None:
+        self.cohort, self.recipe, self.rank = cohort, recipe, rank
+        self.pool = ThreadPoolExecutor(max_workers=1)
+        self.waiting: dict[int, Future[tuple[list[Batch], list[Batch] | None]]] = {}
+
+    def __enter__(self) -> _Drawing:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def at(self, step: int) -> tuple[list[Batch], list[Batch] | None]:
+        """Returns the windows of each pass, and those without a partner for a cycle."""
+        current = self.waiting.pop(step, None) or self.pool.submit(self._draw, step)
+        self.waiting = {step + 1: self.pool.submit(self._draw, step + 1)} if step + 1 < self.recipe.steps else {}
+        return current.result()
+
+    def _draw(self, step: int) -> tuple[list[Batch], list[Batch] | None]:
+        size = self.recipe.training.batch
+        here = passes(draw_batch(self.cohort.train, self.recipe, step, rank=self.rank), size)
+        if self.recipe.cycle is None:
+            return here, None
+        others = self.cohort.targets or self.cohort.train
+        return here, passes(draw_batch(others, self.recipe, step, rank=self.rank, stream=1), size)
+
+
+def _new_generator(recipe: Recipe, start_from: Path | None) -> nn.Module:
+    network = generator_of(recipe)
     if start_from is not None:
         verify_bundle(start_from)
         network.load_state_dict(read_weights(start_from / WEIGHTS))
-    settings = recipe.training
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
-    )
-    return network, optimiser
-
-
-def _batches(cases: list[PreparedCase], recipe: Recipe, start: int, rank: int) -> Iterator[Batch]:
-    """Yields the batches of the steps that are left, drawing the next while the network works on one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = None
-        for step in range(start, recipe.training.steps):
-            current = waiting or pool.submit(draw_batch, cases, recipe, step, rank=rank)
-            is_last = step + 1 >= recipe.training.steps
-            waiting = None if is_last else pool.submit(draw_batch, cases, recipe, step + 1, rank=rank)
-            yield current.result()
+    return network
 
 
 def _follow(average: dict[str, Tensor], network: nn.Module, *, decay: float) -> None:
@@ -183,55 +298,6 @@ def _follow(average: dict[str, Tensor], network: nn.Module, *, decay: float) -> 
 def _decay(longest: float, step: int) -> float:
     """Returns the decay of the moving average, which follows closely at first so that it forgets the start."""
     return min(longest, (1 + step) / (10 + step))
-
-
-def _note(progress: Progress, value: float, watch: Watcher | None) -> None:
-    if progress.step % LOG_EVERY == 0 or progress.step == 1:
-        progress.training.append({"step": progress.step, "loss": value})
-    if watch is not None:
-        watch(progress, value)
-
-
-def _validate(
-    network: nn.Module,
-    average: dict[str, Tensor],
-    cases: list[PreparedCase],
-    recipe: Recipe,
-    *,
-    progress: Progress,
-    run: Path,
-) -> None:
-    """Measures the averaged weights on the validation cases, and keeps the best, or the last if there is no case."""
-    error = None
-    if cases:
-        judged = build(recipe.model.name, **recipe.model.arguments)
-        judged.load_state_dict({name: tensor.cpu() for name, tensor in average.items()})
-        device = next(network.parameters()).device
-        error = mean_error(judged.to(device), cases, recipe.inference, device)
-        progress.validation.append({"step": progress.step, "loss": error})
-        log.info("step %d: error on %d validation cases %.4f", progress.step, len(cases), error)
-    if error is None or progress.best is None or error < progress.best:
-        progress.best = error
-        write_weights(run / "best.safetensors", average)
-
-
-def _finish(
-    run: Path, recipe: Recipe, prepared: dict[str, list[PreparedCase]], *, progress: Progress, cases: list[Case]
-) -> None:
-    mapping = level_mapping(prepared["train"])
-    history: dict[str, Any] = {key: asdict(progress)[key] for key in ("training", "validation")}
-    history["learning_rate"] = [
-        {"step": point["step"], "value": learning_rate(recipe.training, int(point["step"]) - 1)}
-        for point in progress.training
-    ]
-    documents = {"mapping": mapping, "baselines": quantile_functions(prepared["train"]), "history": history}
-    weights = read_weights(run / "best.safetensors")
-    names = {split: [case.case for case in cases if case.split == split] for split in ("train", "validation", "test")}
-    text = card(recipe, weights, names=names, progress=progress, mapping=mapping)
-    write_bundle(run / "bundle", recipe, weights, documents=documents, card=text)
-    write_cases(run / "cases.tsv", cases)
-    write_text(run / "recipe.yaml", recipe_text(recipe))
-    write_json(run / "history.json", history)
 
 
 def _fingerprint(recipe: Recipe, cases: list[Case]) -> str:

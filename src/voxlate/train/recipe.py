@@ -1,162 +1,127 @@
-"""A recipe is a YAML file read into a frozen, typed model; an unknown key is an error."""
+"""A recipe is a YAML file read into a frozen, typed model.
+
+A file may hold `variants`: names, each with what it changes. `read_recipe(path, variant="A")` merges one into the rest,
+so that a paper's networks and ablations stand side by side in one file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from voxlate.cohort.cases import Case, cases_from_pattern, check_cases, read_cases
 from voxlate.errors import NoInput, UsageError
 from voxlate.prepare import PreparationSettings
+from voxlate.train.settings import (
+    AdversarialSettings,
+    AugmentationSettings,
+    CycleSettings,
+    DataSettings,
+    FeatureSettings,
+    Frozen,
+    InferenceSettings,
+    ModelSettings,
+    Stage,
+    TrainingSettings,
+)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataSettings(_Frozen):
-    """Where the cases are: a table, or a pattern and the names of each split.
-
-    Attributes:
-        cases: a table as in `voxlate.cohort.cases`, relative to `root`.
-        root: folder that paths are relative to; itself relative to the working directory.
-        source, target, mask, labels: patterns with `{case}`.
-        train, validation, test: names of cases.
-    """
-
-    root: str = "."
-    cases: str | None = None
-    source: str | None = None
-    target: str | None = None
-    mask: str | None = None
-    labels: str | None = None
-    train: tuple[str, ...] = ()
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _one_way(self) -> DataSettings:
-        if (self.cases is None) == (self.source is None or self.target is None):
-            raise ValueError("give either `cases`, or `source` and `target` patterns")
-        return self
-
-    def resolve(self, root: Path | None = None) -> list[Case]:
-        """Returns the cases; `root` replaces the recipe's own."""
-        folder = Path(self.root) if root is None else root
-        if self.cases is not None:
-            return read_cases(folder / self.cases)
-        pattern = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return check_cases(cases_from_pattern(folder, pattern, splits))
-
-
-class ModelSettings(_Frozen):
-    """A network and its plain keyword arguments; see `voxlate.models.MODELS`."""
-
-    name: str = "translator"
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
-class AugmentationSettings(_Frozen):
-    """How windows are varied; each is drawn anew per window. See `voxlate.train.augment`.
+class Recipe(Frozen):
+    """One experiment.
 
     Attributes:
-        flip: probability of mirroring left and right.
-        contrast: largest change of the exponent of a power law applied to source and target alike.
-        source_contrast: the same for the source alone.
-        gain: standard deviation of the log of a factor on the source, and of another on both.
-        bias: largest logarithmic change across the window of a smooth field on both.
-        noise: largest standard deviation of noise on the source, in relative units.
-        unenhanced: probability that the target itself stands in for the source.
-        graft: probability that the source is the target plus the enhancement of the real source.
+        source, target: what the scans show.
+        more_sources: additional sources on the grid of the first, in the order in which the network takes them.
+        stages: one after the other; without them all of `training.steps` are one stage.
+        adversarial, cycle, features: parts that a plain supervised training does without.
+        trackers: programs that get curves, samples and settings besides the files; each must be installed.
     """
-
-    flip: float = Field(default=0.5, ge=0, le=1)
-    contrast: float = Field(default=0.3, ge=0, lt=1)
-    source_contrast: float = Field(default=0.0, ge=0, lt=1)
-    gain: float = Field(default=0.05, ge=0)
-    bias: float = Field(default=0.1, ge=0)
-    noise: float = Field(default=0.03, ge=0)
-    unenhanced: float = Field(default=0.0, ge=0, le=1)
-    graft: float = Field(default=0.0, ge=0, le=1)
-
-
-class TrainingSettings(_Frozen):
-    """The length of the training and its optimiser.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: windows per step and process.
-        window: voxels along each axis of the RAS+ grid.
-        changed_share: share of windows centred on a voxel that differs between source and target by more than
-            contrast explains (`voxlate.train.data.CHANGED`): a vessel, a lesion.
-        changed_weight: weight of such voxels in the loss; all others of the brain have weight 1.
-        learning_rate: peak of a linear warm-up over `warmup` steps and a cosine down to a hundredth.
-        weight_decay: of AdamW.
-        clip: largest norm of the gradient.
-        average: decay of the moving average of the weights that is validated and shipped.
-        validate_every: steps between validations and checkpoints.
-        precision: as Lightning Fabric names it: `32-true`, `bf16-mixed`, `16-mixed`.
-        seed: of the weights and of every window.
-    """
-
-    steps: int = Field(default=1000, ge=1)
-    batch: int = Field(default=2, ge=1)
-    window: tuple[int, int, int] = (64, 64, 64)
-    changed_share: float = Field(default=0.0, ge=0, le=1)
-    changed_weight: float = Field(default=1.0, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    warmup: int = Field(default=50, ge=0)
-    clip: float = Field(default=1.0, gt=0)
-    average: float = Field(default=0.995, ge=0, lt=1)
-    validate_every: int = Field(default=200, ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    seed: int = Field(default=0, ge=0)
-
-
-class InferenceSettings(_Frozen):
-    """How a whole volume is translated: at once (`window: null`), or in blended windows."""
-
-    window: tuple[int, int, int] | None = None
-    overlap: float = Field(default=0.5, ge=0, lt=1)
-
-
-class Recipe(_Frozen):
-    """One experiment."""
 
     name: str
     source: str
     target: str
+    more_sources: tuple[str, ...] = ()
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
     data: DataSettings
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
+    features: FeatureSettings = FeatureSettings()
+    adversarial: AdversarialSettings | None = None
+    cycle: CycleSettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()
+    stages: tuple[Stage, ...] = ()
     inference: InferenceSettings = InferenceSettings()
+    trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Recipe:
+        if self.stages and self.training.steps is not None:
+            raise ValueError("with `stages` leave out `training.steps`")
+        if self.adversarial is None and any(stage.trains != "generator" for stage in self.stages):
+            raise ValueError("a stage trains a discriminator, but there is no `adversarial`")
+        if all(stage.trains == "discriminator" for stage in self.plan):
+            raise ValueError("no stage trains the generator")
+        if set(self.data.more) - set(self.more_sources):
+            raise ValueError("`data.more` names what is not in `more_sources`")
+        if len({self.source, *self.more_sources}) <= len(self.more_sources):
+            raise ValueError("each source has a name of its own")
+        if self.augmentation.quarter_turns and self.training.window[0] != self.training.window[1]:
+            raise ValueError("`quarter_turns` need a window that is square in the axial slice")
+        return self
+
+    @model_validator(mode="after")
+    def _cycle_is_whole(self) -> Recipe:
+        if self.cycle is None:
+            if not self.data.paired:
+                raise ValueError("without pairs there must be a `cycle`")
+            return self
+        if self.adversarial is None or self.adversarial.conditional:
+            raise ValueError("a `cycle` needs `adversarial` with `conditional: false`")
+        if self.loss or any(stage.loss for stage in self.stages):
+            raise ValueError("with a `cycle` no voxel has a counterpart to be compared with: write `loss: {}`")
+        if self.more_sources:
+            raise ValueError("a `cycle` has one source")
+        return self
+
+    @property
+    def plan(self) -> tuple[Stage, ...]:
+        """Returns the stages; a recipe without any is one stage that trains all there is."""
+        trains: Literal["generator", "both"] = "generator" if self.adversarial is None else "both"
+        return self.stages or (Stage(steps=self.training.steps or 1000, trains=trains),)
+
+    @property
+    def steps(self) -> int:
+        """Returns the optimiser steps of all stages."""
+        return sum(stage.steps for stage in self.plan)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Returns the recipe in a YAML file.
+def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
+    """Returns the recipe in a YAML file, or a variant of it.
 
     Raises:
         NoInput: there is no such file.
-        UsageError: `RECIPE`, with the place of each fault.
+        UsageError: `RECIPE`, with the place of each fault; `VARIANT` with the names there are.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such recipe")
-    return parse_recipe(path.read_text(encoding="utf-8"), name=path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError("RECIPE", f"{path.name}: not UTF-8 at byte {error.start}") from error
+    return parse_recipe(text, name=path.name, variant=variant)
 
 
-def parse_recipe(text: str, *, name: str) -> Recipe:
-    """Returns the recipe in `text`; `name` is how errors call it."""
+def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
+    """Returns the recipe in `text`, or a variant of it; `name` is how errors call it."""
     try:
         content = yaml.safe_load(text)
+        if isinstance(content, dict):
+            content = _vary(content, variant, name)
         return Recipe.model_validate(content)
     except yaml.YAMLError as error:
         raise UsageError("RECIPE", f"{name}: not YAML: {' '.join(str(error).split())}") from error
@@ -165,6 +130,37 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
             f"{'.'.join(str(part) for part in fault['loc']) or 'recipe'}: {fault['msg']}" for fault in error.errors()
         ]
         raise UsageError("RECIPE", f"{name}: {'; '.join(faults)}") from error
+
+
+def variants_of(path: Path) -> list[str]:
+    """Returns the names of the variants in a recipe's file, which `read_recipe` must accept."""
+    return sorted((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("variants") or {})
+
+
+def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, Any]:
+    """Returns the content without its variants, one of them merged in and its name added."""
+    content = dict(content)
+    variants = content.pop("variants", None) or {}
+    if variant is None:
+        return content
+    if not isinstance(variants, dict) or variant not in variants:
+        there = ", ".join(sorted(variants)) or "none"
+        raise UsageError("VARIANT", f"{name} has no variant {variant!r}; there are: {there}")
+    merged = _merge(content, variants[variant] or {})
+    return merged | {"name": f"{content.get('name')}-{variant}"}
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `base` with `change` put into it; a mapping is merged, a value or `loss` replaces what was there."""
+    merged = dict(base)
+    for key, value in change.items():
+        is_part = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _WHOLE
+        merged[key] = _merge(merged[key], value) if is_part else value
+    return merged
+
+
+_WHOLE = {"loss", "arguments"}
+"""Mappings that a variant replaces as a whole."""
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -1,0 +1,37 @@
+"""The networks of a recipe."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from voxlate.models import build
+from voxlate.models.slicewise import Slicewise
+from voxlate.train.recipe import Recipe
+from voxlate.train.settings import ModelSettings
+
+
+def generator_of(recipe: Recipe) -> nn.Module:
+    """Returns a new network from the sources, (B, sources, D, H, W), to the target, (B, 1, D, H, W).
+
+    Raises:
+        UsageError: `MODEL_UNKNOWN`, `MODEL_ARGUMENT`.
+    """
+    return _built(recipe.model, 1 + len(recipe.more_sources))
+
+
+def discriminator_of(recipe: Recipe) -> nn.Module:
+    """Returns a new network from an image, joined with its sources if it is conditional, to logits.
+
+    Raises:
+        UsageError: `MODEL_UNKNOWN`, `MODEL_ARGUMENT`.
+    """
+    settings = recipe.adversarial
+    if settings is None:
+        raise ValueError("the recipe has no discriminator")
+    channels = 2 + len(recipe.more_sources) if settings.conditional else 1
+    return _built(settings.discriminator, channels)
+
+
+def _built(settings: ModelSettings, channels: int) -> nn.Module:
+    network = build(settings.name, **({"in_channels": channels} | settings.arguments))
+    return network if settings.slice_axis is None else Slicewise(network, slice_axis=settings.slice_axis)
