@@ -21,6 +21,10 @@ PAIRS = {
     "spine": ("CT", "T2w"),
 }
 """Source and target of each task's table of pairs."""
+
+MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC")}
+"""Additional sources of a task."""
+
 _README = """Simulated data. Nothing here was measured on a person.
 
 Made by voxlate simulate, from formulas for tissues and scanners (derivatives/truth/simulation.json holds the
@@ -105,6 +109,7 @@ def _pair(root: Path, task: str, subject: str, session: int, split: str) -> list
     table_of_lesions = (root / truth_path(subject, session, "lesions.tsv")).read_text(encoding="utf-8")
     has_lesions = len(table_of_lesions.splitlines()) > 1
     labels = truth_path(subject, session, "desc-lesion_dseg.nii.gz").as_posix() if has_lesions else ""
+    more = {name: image_path(subject, session, name) for name in MORE.get(task, ())}
     row = {
         "case": f"{subject}_{session_name(session)}",
         "patient": subject,
@@ -113,5 +118,6 @@ def _pair(root: Path, task: str, subject: str, session: int, split: str) -> list
         "target": target.as_posix(),
         "mask": truth_path(subject, session, "desc-brain_mask.nii.gz").as_posix(),
         "labels": labels,
+        **{f"more:{name}": path.as_posix() if (root / path).is_file() else "" for name, path in more.items()},
     }
     return [row]

@@ -64,7 +64,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, devic
     """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
     recipe = bundle.recipe
     content: dict[str, Any] = {
-        "Description": f"Synthetic {recipe.target} made from {' + '.join([recipe.source, *recipe.more_sources])} by a neural network. Not for diagnosis.",
+        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. Not for diagnosis.",
         "SkullStripped": recipe.preparation.frame == "native",
         "Synthetic": {
             "IsSynthetic": True,

@@ -42,7 +42,7 @@ def card(
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
 
-Translates **{" + ".join([recipe.source, *recipe.more_sources])}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
+Translates **{recipe.from_what}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
 
 | | |
 |---|---|

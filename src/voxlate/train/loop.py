@@ -23,7 +23,7 @@ from voxlate.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from voxlate.train.cohort import TrainingCohort, prepare_training
 from voxlate.train.data import Batch, draw_batch, passes
 from voxlate.train.measure import judge, level_mapping, quantile_functions
-from voxlate.train.network import generator_of
+from voxlate.train.network import generator_of, load_encoder
 from voxlate.train.objective import objectives_of
 from voxlate.train.players import Players, new_players
 from voxlate.train.recipe import Recipe, recipe_text
@@ -99,8 +99,9 @@ def train_cases(
     )
     fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
-    generator = _new_generator(recipe, start_from)
-    objectives = objectives_of(recipe, root or Path(recipe.data.root))
+    folder = root or Path(recipe.data.root)
+    generator = _new_generator(recipe, start_from, folder)
+    objectives = objectives_of(recipe, folder)
     with fabric.rank_zero_first():
         cohort = prepare_training(cases, run / "prepared", recipe)
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
@@ -279,8 +280,10 @@ class _Drawing:
         return here, passes(draw_batch(others, self.recipe, step, rank=self.rank, stream=1), size)
 
 
-def _new_generator(recipe: Recipe, start_from: Path | None) -> nn.Module:
+def _new_generator(recipe: Recipe, start_from: Path | None, folder: Path) -> nn.Module:
     network = generator_of(recipe)
+    if recipe.model.encoder is not None:
+        load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
     if start_from is not None:
         verify_bundle(start_from)
         network.load_state_dict(read_weights(start_from / WEIGHTS))

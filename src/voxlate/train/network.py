@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import nn
 
 from voxlate.models import build
+from voxlate.models.drunet import DRUNet
 from voxlate.models.slicewise import Slicewise
 from voxlate.train.recipe import Recipe
 from voxlate.train.settings import ModelSettings
@@ -30,6 +33,17 @@ def discriminator_of(recipe: Recipe) -> nn.Module:
         raise ValueError("the recipe has no discriminator")
     channels = 2 + len(recipe.more_sources) if settings.conditional else 1
     return _built(settings.discriminator, channels)
+
+
+def load_encoder(network: nn.Module, path: Path, sha256: str) -> None:
+    """Fills the encoder of a DRUNet, whether it stands alone or is applied to slices.
+
+    Raises:
+        NoInput, ModelInvalid: see `voxlate.models.weights.load_weights`.
+    """
+    inner = network.network if isinstance(network, Slicewise) else network
+    if isinstance(inner, DRUNet):
+        inner.load_encoder(path, sha256=sha256)
 
 
 def _built(settings: ModelSettings, channels: int) -> nn.Module:

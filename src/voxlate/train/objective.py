@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from voxlate.errors import UsageError
-from voxlate.losses import FEATURE_LOSSES, LOSSES, SOURCE_LOSSES, Loss
+from voxlate.losses import FEATURE_LOSSES, LOSSES, Loss
+from voxlate.losses.local import Enhancement, local
 from voxlate.models.vgg import VGGFeatures, offline_vgg16
 from voxlate.train.recipe import Recipe
-from voxlate.train.settings import FeatureSettings
+from voxlate.train.settings import FeatureSettings, LocalSettings
 
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Of synthetic, target, weight, (B, 1, D, H, W) each, and source (B, C, D, H, W); a scalar."""
@@ -25,13 +26,16 @@ def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
         NoInput, ModelInvalid: the weights of the feature network are missing or not those named.
     """
     weights = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
-    names = {name for each in weights for name, weight in each.items() if weight > 0}
-    known = sorted({*LOSSES, *SOURCE_LOSSES, *FEATURE_LOSSES} - {"segmentation"})
+    known = sorted({*LOSSES, *OF_FEATURES, "local"})
     for name in sorted({name for each in weights for name in each}):
         if name not in known:
             raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(known)}")
-    features = feature_losses(recipe.features, root) if names & set(FEATURE_LOSSES) else {}
-    return [_weighted_sum(each, features) for each in weights]
+    used = {name for each in weights for name, weight in each.items() if weight > 0}
+    simple = {**LOSSES, **(feature_losses(recipe.features, root) if used & OF_FEATURES else {})}
+    return [_weighted_sum(each, simple, recipe.local) for each in weights]
+
+
+OF_FEATURES = frozenset({"contextual", "perceptual"})
 
 
 def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
@@ -64,18 +68,19 @@ def _feature_network(settings: FeatureSettings, root: Path) -> Callable[[Tensor]
     return features
 
 
-def _weighted_sum(weights: Mapping[str, float], features: Mapping[str, Loss]) -> Objective:
-    alone: Mapping[str, Loss] = {**LOSSES, **features}
-    used = {name: weight for name, weight in weights.items() if weight > 0}
-    simple = [(alone[name], weight) for name, weight in used.items() if name in alone]
-    sourced = [(SOURCE_LOSSES[name], weight) for name, weight in used.items() if name in SOURCE_LOSSES]
+def _weighted_sum(weights: Mapping[str, float], simple: Mapping[str, Loss], settings: LocalSettings) -> Objective:
+    chosen = [(simple[name], weight) for name, weight in weights.items() if weight > 0 and name in simple]
+    of_region = weights.get("local", 0.0)
+    limits = {"low": settings.low, "smoothing": settings.smoothing} | ({"high": settings.high} if settings.high else {})
+    enhancement = Enhancement(**limits, largest_slice_voxels=settings.largest_slice_voxels)
 
     def loss(synthetic: Tensor, target: Tensor, weight: Tensor, source: Tensor) -> Tensor:
         total = synthetic.new_zeros(())
-        for function, factor in simple:
+        for function, factor in chosen:
             total = total + factor * function(synthetic, target, weight)
-        for of_source, factor in sourced:
-            total = total + factor * of_source(synthetic, target, weight, source)
+        if of_region > 0:
+            region = enhancement.region(source[:, :1], target)
+            total = total + of_region * local(synthetic, target, weight, region=region, normalise=settings.normalise)
         return total
 
     return loss

@@ -23,6 +23,7 @@ from voxlate.train.settings import (
     FeatureSettings,
     Frozen,
     InferenceSettings,
+    LocalSettings,
     ModelSettings,
     Stage,
     TrainingSettings,
@@ -36,7 +37,8 @@ class Recipe(Frozen):
         source, target: what the scans show.
         more_sources: additional sources on the grid of the first, in the order in which the network takes them.
         stages: one after the other; without them all of `training.steps` are one stage.
-        adversarial, cycle, features: parts that a plain supervised training does without.
+        local, features: of the losses `local`, `contextual` and `perceptual`.
+        adversarial, cycle: parts that a plain supervised training does without.
         trackers: programs that get curves, samples and settings besides the files; each must be installed.
     """
 
@@ -49,6 +51,7 @@ class Recipe(Frozen):
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
+    local: LocalSettings = LocalSettings()
     features: FeatureSettings = FeatureSettings()
     adversarial: AdversarialSettings | None = None
     cycle: CycleSettings | None = None
@@ -87,6 +90,11 @@ class Recipe(Frozen):
         if self.more_sources:
             raise ValueError("a `cycle` has one source")
         return self
+
+    @property
+    def from_what(self) -> str:
+        """Returns the sources in words."""
+        return " + ".join([self.source, *self.more_sources])
 
     @property
     def plan(self) -> tuple[Stage, ...]:

@@ -65,13 +65,25 @@ class ModelSettings(Frozen):
     Attributes:
         name: a key of that table.
         arguments: of its constructor; `in_channels` follows from the sources of the recipe.
+        encoder: a safetensors file, relative to the data folder, that the encoder of `drunet` begins with.
+        encoder_sha256: of that file.
         slice_axis: spatial axis across which a network for slices is applied slice by slice (2: axial slices); None
             for a network for volumes.
     """
 
     name: str = "translator"
     arguments: dict[str, Any] = Field(default_factory=dict)
+    encoder: str | None = None
+    encoder_sha256: str | None = None
     slice_axis: Literal[0, 1, 2] | None = None
+
+    @model_validator(mode="after")
+    def _encoder_is_known(self) -> ModelSettings:
+        if (self.encoder is None) != (self.encoder_sha256 is None):
+            raise ValueError("`encoder` and `encoder_sha256` go together")
+        if self.encoder is not None and self.name != "drunet":
+            raise ValueError("only drunet takes an `encoder`")
+        return self
 
 
 class AugmentationSettings(Frozen):
@@ -253,6 +265,24 @@ class FeatureSettings(Frozen):
         if self.weights is None and self.network == "vgg19":
             raise ValueError("weights of vgg19 come with no package; name a file and its hash")
         return self
+
+
+class LocalSettings(Frozen):
+    """Where the loss `local` counts: where the target is brighter than the first source (Chen et al., TBME 2023).
+
+    Attributes:
+        low: least difference, in relative units; the paper's delta.
+        high: differences above it do not count; None for no limit.
+        smoothing: voxels along each axis that the difference is averaged over first; 1 for none.
+        largest_slice_voxels: slices with more voxels of region do not count; None for no limit.
+        normalise: divide by the voxels of the region, or by `all` voxels of the window (as coded).
+    """
+
+    low: float = Field(default=0.1, gt=0)
+    high: float | None = Field(default=None, gt=0)
+    smoothing: int = Field(default=3, ge=1)
+    largest_slice_voxels: int | None = Field(default=None, ge=1)
+    normalise: Literal["area", "all"] = "area"
 
 
 class InferenceSettings(Frozen):
