@@ -1,15 +1,8 @@
-from pathlib import Path
-
 import pytest
-import torch
 from pydantic import ValidationError
 
 from voxlate.errors import NoInput, UsageError
-from voxlate.train.network import generator_of
-from voxlate.train.objective import objectives_of
 from voxlate.train.recipe import parse_recipe, read_recipe, recipe_text
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TEXT = """
 name: one
@@ -63,12 +56,39 @@ def test_a_missing_recipe_is_no_input(tmp_path):
         read_recipe(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_names_a_network_and_losses_that_there_are(path):
-    recipe = read_recipe(path)
-    with torch.device("meta"):
-        generator_of(recipe)
-    objectives_of(recipe, path.parent)
-    header = path.read_text().split("name:")[0]
-    assert f"voxlate train recipes/{path.name}" in header
-    assert "benchmarks/results/" in header
+VARIANTS = """
+variants:
+  wide: {model: {arguments: {width: 64}}, training: {steps: 7}}
+  other_loss: {loss: {mse: 1.0}}
+"""
+
+
+def test_a_variant_changes_what_it_names_and_replaces_losses_and_arguments_as_a_whole():
+    text = (
+        TEXT
+        + "model: {arguments: {width: 8, depth: 2}}\nloss: {l1: 1.0, gradient: 1.0}\ntraining: {batch: 3}"
+        + VARIANTS
+    )
+    plain = parse_recipe(text, name="x")
+    wide = parse_recipe(text, name="x", variant="wide")
+    assert (plain.name, plain.model.arguments) == ("one", {"width": 8, "depth": 2})
+    assert (wide.name, wide.model.arguments, wide.training.steps, wide.training.batch) == (
+        "one-wide",
+        {"width": 64},
+        7,
+        3,
+    )
+    assert parse_recipe(text, name="x", variant="other_loss").loss == {"mse": 1.0}
+
+
+def test_a_variant_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(UsageError, match="VARIANT x has no variant 'A'; there are: other_loss, wide"):
+        parse_recipe(TEXT + VARIANTS, name="x", variant="A")
+    with pytest.raises(UsageError, match="there are: none"):
+        parse_recipe(TEXT, name="x", variant="A")
+
+
+def test_a_recipe_that_is_not_utf_8_is_refused(tmp_path):
+    (tmp_path / "r.yaml").write_bytes(TEXT.encode() + b"# \xff")
+    with pytest.raises(UsageError, match=r"RECIPE r\.yaml: not UTF-8 at byte \d+"):
+        read_recipe(tmp_path / "r.yaml")

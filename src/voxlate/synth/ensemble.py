@@ -40,9 +40,7 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     for other in bundles[1:]:
         for part in ("source", "more_sources", "target", "preparation", "inference"):
             if getattr(other.recipe, part) != getattr(first.recipe, part):
-                raise UsageError(
-                    "ENSEMBLE", f"{first.name} and {other.name} have another {part}; they cannot be joined"
-                )
+                raise UsageError("ENSEMBLE", f"{first.name} and {other.name} differ in {part} and cannot be joined")
     mappings = [bundle.mapping for bundle in bundles]
     mean = Mapping(
         gain=float(np.exp(np.mean([np.log(mapping.gain) for mapping in mappings]))),

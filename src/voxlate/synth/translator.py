@@ -145,9 +145,7 @@ def _missing_sources(bundle: Bundle, given: Mapping[str, Volume], *, zero_fill: 
     wanted = bundle.recipe.more_sources
     unknown = sorted(set(given) - set(wanted))
     if unknown:
-        raise UsageError(
-            "SOURCE_UNKNOWN", f"{bundle.name} takes no {unknown[0]}; it takes {', '.join(wanted) or 'none'}"
-        )
+        raise UsageError("SOURCE_UNKNOWN", f"{bundle.name} takes {bundle.recipe.from_what}, not {unknown[0]}")
     missing = tuple(name for name in wanted if name not in given)
     if missing and not zero_fill and not bundle.recipe.augmentation.drop_source:
         raise InputRefused(

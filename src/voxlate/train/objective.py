@@ -71,8 +71,12 @@ def _feature_network(settings: FeatureSettings, root: Path) -> Callable[[Tensor]
 def _weighted_sum(weights: Mapping[str, float], simple: Mapping[str, Loss], settings: LocalSettings) -> Objective:
     chosen = [(simple[name], weight) for name, weight in weights.items() if weight > 0 and name in simple]
     of_region = weights.get("local", 0.0)
-    limits = {"low": settings.low, "smoothing": settings.smoothing} | ({"high": settings.high} if settings.high else {})
-    enhancement = Enhancement(**limits, largest_slice_voxels=settings.largest_slice_voxels)
+    enhancement = Enhancement(
+        low=settings.low,
+        high=float("inf") if settings.high is None else settings.high,
+        smoothing=settings.smoothing,
+        largest_slice_voxels=settings.largest_slice_voxels,
+    )
 
     def loss(synthetic: Tensor, target: Tensor, weight: Tensor, source: Tensor) -> Tensor:
         total = synthetic.new_zeros(())

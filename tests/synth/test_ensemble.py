@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+from tiny import write_cohort
+
+from voxlate.errors import UsageError
+from voxlate.synth.ensemble import join_bundles
+from voxlate.synth.translator import translate_volume
+from voxlate.train.bundle import read_bundle
+from voxlate.train.loop import train
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    write_cohort(tmp_path / "data", ["train", "train", "validation", "test"])
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def three(recipe, cohort, tmp_path):
+    found = []
+    for seed in range(3):
+        settings = recipe.training.model_copy(update={"steps": 3, "seed": seed})
+        varied = recipe.model_copy(update={"training": settings})
+        found.append(read_bundle(train(varied, tmp_path / f"run{seed}", root=cohort)))
+    return found
+
+
+def test_a_joined_bundle_answers_with_the_mean_of_its_members(three, scan):
+    joined = join_bundles(three)
+    apart = [translate_volume(bundle, scan).volume.data for bundle in three]
+    assert not np.array_equal(apart[0], apart[1])
+    together = translate_volume(joined, scan)
+    x = torch.rand(1, 1, 16, 16, 16)
+    mean = torch.stack([bundle.network(x) for bundle in three]).mean(dim=0)
+    assert torch.allclose(joined.network(x), mean)
+    assert np.abs(together.volume.data - np.mean(apart, axis=0)).max() < 0.02 * np.max(apart)
+
+
+def test_gains_are_averaged_by_their_logarithms_and_the_members_are_named(three):
+    joined = join_bundles(three)
+    gains = [bundle.mapping.gain for bundle in three]
+    assert joined.mapping.gain == pytest.approx(np.exp(np.mean(np.log(gains))))
+    assert joined.members == tuple(bundle.weights_sha256 for bundle in three)
+    assert joined.weights_sha256 not in joined.members
+
+
+def test_one_bundle_is_left_as_it_is_and_others_tasks_are_refused(three):
+    assert join_bundles(three[:1]) is three[0]
+    other = three[1].recipe.model_copy(update={"target": "FLAIR"})
+    object.__setattr__(three[1], "recipe", other)
+    with pytest.raises(UsageError, match=r"ENSEMBLE .*target"):
+        join_bundles(three[:2])
