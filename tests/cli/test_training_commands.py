@@ -1,0 +1,65 @@
+"""Training and translating from the command line, with all that a recipe can ask for."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from tiny import RECIPE, write_cohort
+
+from voxlate import cli
+from voxlate.cohort.cases import read_cases
+from voxlate.errors import UsageError
+
+VARIANT = "variants: {short: {training: {steps: 1}}}\n"
+
+
+@pytest.fixture
+def place(tmp_path):
+    write_cohort(tmp_path / "data", ["train", "train", "validation", "test"])
+    (tmp_path / "tiny.yaml").write_text(RECIPE + VARIANT)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.voxlate, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def trained(place, name, *options):
+    recipe = place / "tiny.yaml"
+    done = run("train", recipe, "-o", place / name, "--data", place / "data", "--variant", "short", *options)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_a_variant_is_trained_under_its_own_name(place):
+    trained(place, "run")
+    assert "# tiny-short" in (place / "run" / "bundle" / "card.md").read_text()
+    with pytest.raises(UsageError, match=r"VARIANT .*short"):
+        run("train", place / "tiny.yaml", "-o", place / "other", "--data", place / "data", "--variant", "long")
+
+
+def test_folds_are_trained_translated_and_joined(place):
+    done = trained(place, "run", "--folds", 2)
+    assert [line.split(",")[0] for line in done.output.splitlines() if line.startswith("fold")] == [
+        f"fold {n}: {place / 'run' / f'fold-{n}' / 'bundle'}" for n in (0, 1)
+    ]
+    for fold in (0, 1):
+        folder = place / "run" / f"fold-{fold}"
+        run("translate", "--cases", folder / "cases.tsv", "-m", folder / "bundle", "-o", place / "out")
+    assert {path.name for path in (place / "out").glob("*.nii.gz")} == {"case0.nii.gz", "case1.nii.gz"}
+    both = [option for n in (0, 1) for option in ("-m", place / "run" / f"fold-{n}" / "bundle")]
+    run("translate", "-i", read_cases(place / "data" / "cases.tsv")[3].source, "-o", place / "mean.nii.gz", *both)
+    assert len(json.loads((place / "mean.json").read_text())["Synthetic"]["Members"]) == 2
+
+
+def test_what_would_be_ambiguous_or_unfair_is_refused(place):
+    trained(place, "run")
+    bundle = place / "run" / "bundle"
+    scan = read_cases(place / "data" / "cases.tsv")[0].source
+    recipe, data = place / "tiny.yaml", place / "data"
+    folds = run("train", recipe, "-o", place / "f", "--data", data, "--folds", 2, "--from", bundle)
+    assert (folds.exit_code, "weights that may know" in folds.output) == (2, True)
+    wrong = run("translate", "-i", scan, "-o", place / "x.nii.gz", "-m", bundle, "--with", "T2w")
+    assert (wrong.exit_code, "not CONTRAST=PATH" in wrong.output) == (2, True)
+    many = run("translate", "-i", data, "-o", place / "out", "-m", bundle, "--with", f"T2w={scan}")
+    assert (many.exit_code, "go with one scan" in many.output) == (2, True)
