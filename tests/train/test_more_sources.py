@@ -66,6 +66,9 @@ def test_sources_are_turned_together_and_left_out_now_and_then():
         assert np.array_equal(made.source, made.target)
         assert np.array_equal(made.source, made.more[0])
         seen.add(made.source.tobytes())
+        # A turn within axial slices takes no voxel to another slice.
+        assert np.array_equal(np.sort(made.source, axis=None), np.sort(volume, axis=None))
+        assert np.allclose(made.source.sum(axis=(0, 1)), volume.sum(axis=(0, 1)))
     assert len(seen) == 8
     left_out = [
         not augment(pair, PLAIN.model_copy(update={"drop_source": 0.3}), np.random.default_rng(seed)).more.any()
