@@ -61,7 +61,7 @@ def test_feature_losses_take_their_network_and_its_options_from_the_recipe(recip
     network = vgg16(("relu1_2",), width=2)
     asked = []
     monkeypatch.setattr(objective, "offline_vgg16", lambda layers, white: asked.append((layers, white)) or network)
-    settings = FeatureSettings(layers=("relu1_2",), white=2.0, bandwidth=0.2, slice_count=2)
+    settings = FeatureSettings(network="vgg16", layers=("relu1_2",), white=2.0, bandwidth=0.2, slice_count=2)
     (found,) = losses(recipe, loss={"contextual": 0.5}, features=settings)
     expected = 0.5 * contextual(network, bandwidth=0.2, slice_count=2)(synthetic, target, mask)
     assert found(synthetic, target, mask, source).item() == pytest.approx(expected.item(), rel=1e-5)

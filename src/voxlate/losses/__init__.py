@@ -1,8 +1,8 @@
 """Losses, one per file.
 
 `LOSSES` are functions of (synthetic, target, mask) that return a scalar and 0 for an empty mask. Those that need more
-have tables, and contracts, of their own: `SOURCE_LOSSES` also look at the source; `FEATURE_LOSSES` make a loss of the
-first kind out of a frozen network; `ADVERSARIAL` are functions of logits and labels.
+have tables, and contracts, of their own: `FEATURE_LOSSES` make a loss of the first kind out of a frozen network;
+`ADVERSARIAL` are functions of logits and labels. `voxlate.losses.local` needs a region as well.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from voxlate.losses.charbonnier import charbonnier
 from voxlate.losses.contextual import contextual
 from voxlate.losses.gradient import gradient
 from voxlate.losses.l1 import l1
-from voxlate.losses.local import local_as_published, local_to_enhancement
 from voxlate.losses.ms_ssim import ms_ssim, ms_ssim_slices
 from voxlate.losses.mse import mse
 from voxlate.losses.perceptual import perceptual, segmentation
 from voxlate.losses.ssim import negative_log_ssim, ssim, ssim_slices
 
-__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "SOURCE_LOSSES", "Loss", "SourceLoss"]
+__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "Loss"]
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-SourceLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 LOSSES: dict[str, Loss] = {
     "bce": bce,
@@ -40,9 +38,6 @@ LOSSES: dict[str, Loss] = {
     "ssim": ssim,
     "ssim_slices": ssim_slices,
 }
-
-SOURCE_LOSSES: dict[str, SourceLoss] = {"local": local_to_enhancement, "local_as_published": local_as_published}
-"""Functions of (synthetic, target, mask, source) that return a scalar and 0 for an empty mask."""
 
 FEATURE_LOSSES: dict[str, Callable[..., Loss]] = {
     "contextual": contextual,

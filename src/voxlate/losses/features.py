@@ -45,8 +45,7 @@ def feature_pairs(
         slice_count: how many slices across the last axis to take, evenly spread over those that the mask touches.
     """
     if slice_count is not None:
-        chosen = _slices_inside(mask, slice_count)
-        synthetic, target, mask = (_as_batch(x, chosen) for x in (synthetic, target, mask))
+        synthetic, target, mask = as_slices(synthetic, target, mask, count=slice_count)
     if not bool((mask > 0).any()):
         return
     with full_precision(synthetic):
@@ -54,6 +53,12 @@ def feature_pairs(
             of_target = network(target.float())
         for ours, theirs in zip(network(synthetic.float()), of_target, strict=True):
             yield FeaturePair(ours, theirs, _shrink(mask, theirs))
+
+
+def as_slices(synthetic: Tensor, target: Tensor, mask: Tensor, *, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns at most `count` slices that the mask touches, evenly spread on the last axis, as a batch (n, C, H, W)."""
+    chosen = _slices_inside(mask, count)
+    return _as_batch(synthetic, chosen), _as_batch(target, chosen), _as_batch(mask, chosen)
 
 
 def nothing_lost(synthetic: Tensor) -> Tensor:

