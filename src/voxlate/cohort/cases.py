@@ -45,10 +45,19 @@ class Case:
     more: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.case or self.case.startswith(".") or set(self.case) & _FORBIDDEN_IN_NAMES:
-            raise InputRefused("CASE_NAME", f"{self.case!r} cannot name a file; use letters, digits, '-' and '_'")
+        require_case_name(self.case)
         if self.split not in SPLITS:
             raise InputRefused("SPLIT", f"{self.case}: split is {self.split!r}, not one of {', '.join(SPLITS)}")
+
+
+def require_case_name(name: str) -> None:
+    """Refuses a name that cannot name a file.
+
+    Raises:
+        InputRefused: `CASE_NAME`.
+    """
+    if not name or name.startswith(".") or set(name) & _FORBIDDEN_IN_NAMES:
+        raise InputRefused("CASE_NAME", f"{name!r} cannot name a file; use letters, digits, '-' and '_'")
 
 
 def read_cases(path: Path) -> list[Case]:

@@ -1,0 +1,27 @@
+"""`voxlate verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH
+
+
+@click.command()
+@click.argument("out", type=PATH)
+def verify(out: Path) -> int:
+    """Hash the files of a batch again and say what differs.
+
+    The exit status is 0 when every file is what the ledger says, 8 otherwise.
+    """
+    from voxlate.errors import ITEMS_REFUSED_STATUS
+    from voxlate.synth.audit import differences, status_of
+
+    found = list(differences(out))
+    for line in found:
+        click.echo(line)
+    done = status_of(out).done
+    click.echo(f"{done} cases are done; {len(found) or 'no'} difference{'' if len(found) == 1 else 's'}")
+    return ITEMS_REFUSED_STATUS if found else 0

@@ -1,0 +1,227 @@
+"""Many scans by one bundle: started, stopped, killed and started again until each has come to an end.
+
+Every case is a task of its own that can be repeated: it is translated in a folder of its own below `.work/`, its files
+are flushed, hashed and renamed into place, and only then does the ledger get its line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
+from voxlate.io.atomic import sha256, write_json, write_text
+from voxlate.synth.ensemble import join_bundles
+from voxlate.synth.export import sidecar_path, translate_file
+from voxlate.synth.ledger import DONE, FAILED, PENDING, REFUSED, RETRY, RUNS, Ledger, Standing, is_whole, standings
+from voxlate.synth.manifest import Manifest, shard_of
+from voxlate.synth.many import Item
+from voxlate.synth.translator import Options
+from voxlate.train.bundle import Bundle, read_bundle
+
+log = logging.getLogger("voxlate")
+
+WORK, SETTINGS, NAMES, TABLE = ".work", "batch.json", "names.txt", "ledger.tsv"
+Translate = Callable[[Item, Path], dict[str, Any]]
+"""Of a case and the folder of the batch; the line of the ledger that ends the case."""
+
+Engine = Callable[[Iterator[Item], Path], Iterator[tuple[str, dict[str, Any]]]]
+"""Runs cases and yields the name of each with the line that ends it; see `voxlate.synth.engines`."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The work on one case, small enough to be sent to another process with each of them.
+
+    Attributes:
+        models: folders of bundles; each process reads them once.
+        weights_sha256: what they must hash to together.
+        options: see `voxlate.synth.translator.Options`.
+    """
+
+    models: tuple[Path, ...]
+    weights_sha256: str
+    options: Options
+
+    @property
+    def bundle(self) -> Bundle:
+        """Returns the bundle, read at the first call.
+
+        Raises:
+            ModelInvalid: what reading raises; `MODEL_CHANGED` when it is not the one that the batch began with.
+        """
+        bundle = read_models(self.models)
+        if bundle.weights_sha256 != self.weights_sha256:
+            raise ModelInvalid("MODEL_CHANGED", f"{bundle.name} is not the bundle that this batch began with")
+        return bundle
+
+    def __call__(self, item: Item, out: Path) -> dict[str, Any]:
+        """Translates a case, puts its files into place, and returns the line that ends it.
+
+        Raises:
+            CannotWrite, TemporaryFailure, ModelInvalid: the disk or the model is at fault, not the case.
+        """
+        bundle = self.bundle
+        place = out / WORK / f"{item.name}-{os.getpid()}"
+        try:
+            volume = place / f"{item.name}.nii.gz"
+            more = {name: path for name, path in item.more.items() if name in bundle.recipe.more_sources}
+            translate_file(bundle, item.source, volume, mask=item.mask, more=more, options=self.options)
+            return {"event": DONE, "files": _committed([volume, sidecar_path(volume)], out)}
+        except (CannotWrite, TemporaryFailure):
+            raise
+        except VoxlateError as error:
+            event = FAILED if error.state == "FAILED" else REFUSED
+            return {"event": event, "code": error.code, "message": error.message}
+        except Exception as error:
+            if isinstance(error, MemoryError) or "allocate" in str(error):
+                return {"event": FAILED, "code": "MEMORY", "message": "it does not fit into the memory it may take"}
+            return {"event": FAILED, "code": "UNEXPECTED", "message": type(error).__name__}
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@cache
+def read_models(models: tuple[Path, ...]) -> Bundle:
+    """Returns the bundle in a folder, or the mean of several; each process reads it once."""
+    return join_bundles([read_bundle(model) for model in models])
+
+
+def run_batch(
+    manifest: Manifest,
+    out: Path,
+    settings: dict[str, Any],
+    engine: Engine,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    retry: bool = False,
+    watch: Callable[[str], None] | None = None,
+) -> None:
+    """Brings every case of a shard to an end; what is done and whole is left alone.
+
+    Args:
+        manifest: all cases of the batch.
+        out: its folder.
+        settings: what all runs of a batch must share, as the hash of the bundle.
+        engine: see `Engine`.
+        shard: which part, and of how many.
+        retry: try again what failed.
+        watch: called with the state of each case that came to an end.
+
+    Raises:
+        UsageError: `BATCH_DIFFERS` when `out` belongs to another manifest, bundle or settings; `FOLDER_OCCUPIED`.
+        TemporaryFailure: `SHARD_BUSY` when another process works on the shard; `IO`.
+        CannotWrite: `WRITE`.
+    """
+    _claim(manifest, out, settings)
+    with _only_runner(out, shard):
+        _clear_work(out, shard)
+        ledger = Ledger(out)
+        try:
+            waiting = _waiting(manifest.items(shard), out, standings(out), ledger, retry=retry)
+            for name, line in engine(waiting, out):
+                ledger.add(name, **line)
+                if line["event"] != DONE:
+                    log.error("%s: %s:%s %s", name, line["event"].upper(), line["code"], line["message"])
+                if watch is not None:
+                    watch(line["event"])
+        finally:
+            ledger.close()
+            _clear_work(out, shard)
+    write_table(out)
+
+
+def write_table(out: Path) -> dict[str, int]:
+    """Writes `ledger.tsv`, one row for each case in the order of the manifest, and returns the count of each state."""
+    known, counts = standings(out), dict.fromkeys((DONE, REFUSED, FAILED, PENDING), 0)
+    lines = ["case\tstate\tcode\tfiles"]
+    for name in (out / NAMES).read_text(encoding="utf-8").splitlines():
+        standing = known.get(name, Standing())
+        counts[standing.state] += 1
+        files = " ".join(f"{file}={value}" for file, value in sorted(standing.files.items()))
+        lines.append("\t".join([name, standing.state, standing.code, files]))
+    write_text(out / TABLE, "\n".join(lines) + "\n")
+    return counts
+
+
+def _claim(manifest: Manifest, out: Path, settings: dict[str, Any]) -> None:
+    """Marks a new folder as that of the batch, or sees that it is."""
+    wanted = {"voxlate": __version__, "manifest_sha256": manifest.sha256, "cases": len(manifest.rows)} | settings
+    path = out / SETTINGS
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+        differing = [key for key in wanted if found.get(key) != wanted[key]]
+        if differing:
+            raise UsageError("BATCH_DIFFERS", f"{out.name} was begun with another {differing[0]}; use another folder")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("FOLDER_OCCUPIED", f"{out.name} holds something else; name a new folder")
+    write_text(out / NAMES, "".join(f"{name}\n" for name in manifest.names()))
+    write_json(path, wanted)
+
+
+@contextmanager
+def _only_runner(out: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """Holds the lock of a shard, which the system releases however the process ends."""
+    path = out / RUNS / f"shard-{shard[0]}-of-{shard[1]}.lock"
+    with writing(path.name):
+        path.parent.mkdir(exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise TemporaryFailure("SHARD_BUSY", f"another process works on shard {shard[0]}/{shard[1]}") from error
+    finally:
+        os.close(handle)
+
+
+def _clear_work(out: Path, shard: tuple[int, int]) -> None:
+    """Removes what killed processes left of the cases of a shard, which nobody else works on."""
+    folder = out / WORK
+    for place in list(folder.iterdir()) if folder.is_dir() else []:
+        if shard_of(place.name.rpartition("-")[0], shard[1]) == shard[0]:
+            shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _waiting(
+    items: Iterator[Item], out: Path, known: dict[str, Standing], ledger: Ledger, *, retry: bool
+) -> Iterator[Item]:
+    """Yields the cases that are not at an end; one that is done but not whole, or failed and to be retried, is not."""
+    for item in items:
+        standing = known.get(item.name, Standing())
+        is_broken = standing.state == DONE and not is_whole(out, standing)
+        if is_broken or (retry and standing.state == FAILED):
+            ledger.add(item.name, RETRY)
+            standing = Standing()
+        if standing.state == PENDING:
+            yield item
+
+
+def _committed(files: Sequence[Path], out: Path) -> dict[str, str]:
+    """Renames files into the folder of the batch and returns their hashes; they were flushed when they were written."""
+    hashes = {file.name: sha256(file) for file in files}
+    with writing(files[0].name):
+        for file in files:
+            file.replace(out / file.name)
+        handle = os.open(out, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return hashes

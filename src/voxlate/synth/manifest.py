@@ -1,0 +1,117 @@
+"""The list of scans that a batch translates: strict to read, cheap to hold, split into shards by name."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxlate.cohort.cases import MORE, require_case_name
+from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.io.atomic import sha256
+from voxlate.synth.many import Item
+
+COLUMNS = ("case", "source", "mask")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Rows of text, so that a million of them fit.
+
+    Attributes:
+        folder: what paths are relative to.
+        columns: `case`, `source`, `mask` and those of additional sources.
+        rows: one for each case, empty where a file is missing.
+        sha256: of the file.
+    """
+
+    folder: Path
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    sha256: str
+
+    def names(self) -> list[str]:
+        """Returns the names of all cases."""
+        return [row[0] for row in self.rows]
+
+    def items(self, shard: tuple[int, int] = (1, 1)) -> Iterator[Item]:
+        """Yields the scans of one shard; which shard a case belongs to hangs on its name alone."""
+        number, count = shard
+        for row in self.rows:
+            if shard_of(row[0], count) == number:
+                yield self._item(row)
+
+    def _item(self, row: tuple[str, ...]) -> Item:
+        paths = {column: self.folder / text for column, text in zip(self.columns[1:], row[1:], strict=True) if text}
+        more = {name.removeprefix(MORE): path for name, path in paths.items() if name.startswith(MORE)}
+        return Item(row[0], paths["source"], paths.get("mask"), more)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Returns the rows of a tab-separated table with `case` and `source`; other columns are left alone.
+
+    Raises:
+        NoInput: there is no such table, or it has no row.
+        InputRefused: `MANIFEST` with the line: not UTF-8, a column missing, a ragged row, a line break in a field, no
+            source, a case that stands twice; `CASE_NAME` for one that cannot name a file.
+    """
+    if not path.is_file():
+        raise NoInput("NO_INPUT", f"{path.name}: there is no such manifest")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t", strict=True)
+            heading = next(reader, [])
+            wanted = [*COLUMNS, *(name for name in heading if name.startswith(MORE))]
+            absent = [name for name in ("case", "source") if name not in heading]
+            if absent or len(set(heading)) < len(heading):
+                raise InputRefused("MANIFEST", f"{path.name}: column {', '.join(absent) or 'names'} missing or twice")
+            places = [heading.index(name) if name in heading else None for name in wanted]
+            rows = list(_rows(reader, path.name, len(heading), places))
+    except UnicodeDecodeError as error:
+        raise InputRefused("MANIFEST", f"{path.name}: not UTF-8 at byte {error.start}") from error
+    except csv.Error as error:
+        raise InputRefused("MANIFEST", f"{path.name}: {error}") from error
+    if not rows:
+        raise NoInput("NO_INPUT", f"{path.name}: the manifest has no row")
+    return Manifest(path.parent, tuple(wanted), rows, sha256(path))
+
+
+def _rows(
+    reader: Iterator[list[str]], name: str, width: int, places: Sequence[int | None]
+) -> Iterator[tuple[str, ...]]:
+    seen: set[str] = set()
+    for line, fields in enumerate(reader, start=2):
+        fault = ""
+        if len(fields) != width:
+            fault = f"{len(fields)} fields, the heading has {width}"
+        elif any("\n" in text or "\r" in text for text in fields):
+            fault = "a field with a line break"
+        row = tuple("" if place is None or fault else fields[place] for place in places)
+        if not fault and not row[1]:
+            fault = "no source"
+        if not fault and row[0] in seen:
+            fault = "a case that stands twice"
+        if fault:
+            raise InputRefused("MANIFEST", f"{name}: line {line}: {fault}")
+        require_case_name(row[0])
+        seen.add(row[0])
+        yield row
+
+
+def shard_of(name: str, count: int) -> int:
+    """Returns the shard, from 1 to `count`, of a case."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count + 1
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Returns k and N of `k/N`.
+
+    Raises:
+        UsageError: `SHARD`.
+    """
+    left, sign, right = text.partition("/")
+    if not sign or not left.isdigit() or not right.isdigit() or not 1 <= int(left) <= int(right):
+        raise UsageError("SHARD", f"{text!r} is no shard; write 3/16 for the third of sixteen")
+    return int(left), int(right)

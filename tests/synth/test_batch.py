@@ -1,0 +1,320 @@
+"""Many cases: nothing lost, nothing twice, whatever dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faulty import Faulty
+from phantoms import head
+
+from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
+from voxlate.io.nifti import write_volume
+from voxlate.synth.audit import differences, status_of
+from voxlate.synth.batch import Translation, run_batch
+from voxlate.synth.engines import Limits, in_processes, in_this_process, on_dask
+from voxlate.synth.ledger import Ledger, standings
+from voxlate.synth.manifest import parse_shard, read_manifest, shard_of
+from voxlate.synth.translator import Options
+
+COUNT = 6
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Six scans, one of which is refused, and their manifest."""
+    folder = tmp_path / "scans"
+    lines = ["case\tsource"]
+    for number in range(COUNT):
+        scan = head(number, shape=(14, 15, 13))
+        write_volume(folder / f"s{number}.nii.gz", scan if number != 4 else scan.with_data(0 * scan.data))
+        lines.append(f"case{number}\ts{number}.nii.gz")
+    (folder / "manifest.tsv").write_text("\n".join(lines) + "\n")
+    return folder / "manifest.tsv"
+
+
+@pytest.fixture
+def work(identity, bundle):
+    return Translation((identity,), bundle.weights_sha256, Options())
+
+
+@pytest.fixture
+def engine(work):
+    return partial(in_this_process, work)
+
+
+def tree(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
+
+
+def named(tmp_path, *names):
+    text = "case\tsource\n" + "".join(f"{name}\t{name}.nii\n" for name in names)
+    (tmp_path / "named.tsv").write_text(text)
+    return read_manifest(tmp_path / "named.tsv")
+
+
+def test_every_case_comes_to_an_end_and_the_counts_add_up(scans, engine, tmp_path):
+    seen = []
+    run_batch(read_manifest(scans), tmp_path / "out", {"model": "m"}, engine, watch=seen.append)
+    status = status_of(tmp_path / "out")
+    assert (status.cases, status.done, status.refused, status.failed, status.pending) == (6, 5, 1, 0, 0)
+    assert sum(status.codes.values()) == 1
+    assert sorted(seen) == ["done"] * 5 + ["refused"]
+    assert status.exit_status == 8
+    rows = (tmp_path / "out" / "ledger.tsv").read_text().splitlines()
+    assert [row.split("\t")[:2] for row in rows[1:]] == [
+        [f"case{n}", "refused" if n == 4 else "done"] for n in range(COUNT)
+    ]
+    assert not list(differences(tmp_path / "out"))
+    assert not (tmp_path / "out" / ".work").exists()
+
+
+def test_a_second_run_does_nothing_and_a_broken_file_is_made_again(scans, engine, tmp_path):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    run_batch(manifest, out, {}, engine)
+    before, seen = tree(out), []
+    run_batch(manifest, out, {}, engine, watch=seen.append)
+    assert (seen, tree(out)) == ([], before)
+    (out / "case1.nii.gz").write_bytes(before["case1.nii.gz"][:100])
+    (out / "case2.json").unlink()
+    (out / "stray.nii.gz").write_bytes(b"")
+    assert [line.split(":")[0] for line in differences(out)] == ["case1.nii.gz", "case2.json", "stray.nii.gz"]
+    (out / "stray.nii.gz").unlink()
+    run_batch(manifest, out, {}, engine, watch=seen.append)
+    assert seen == ["done", "done"]
+    assert tree(out) == before
+
+
+def test_a_file_that_no_line_of_the_ledger_speaks_of_is_not_taken_for_done(scans, engine, tmp_path):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(manifest, out, {}, engine, watch=interrupt_after(2))
+    (out / "case5.nii.gz").write_bytes(b"planted")
+    (out / "case5.json").write_text("{}")
+    run_batch(manifest, out, {}, engine)
+    run_batch(manifest, tmp_path / "whole", {}, engine)
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def interrupt_after(count):
+    left = [count]
+
+    def watch(state):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_shards_part_the_cases_and_one_runner_has_a_shard(scans, engine, tmp_path):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    parts = [{item.name for item in manifest.items((k, 3))} for k in (1, 2, 3)]
+    assert set().union(*parts) == set(manifest.names())
+    assert sum(map(len, parts)) == COUNT
+    run_batch(manifest, out, {}, engine, shard=(1, 3))
+    assert status_of(out).pending == COUNT - len(parts[0])
+
+    def twice(items, folder):
+        with pytest.raises(TemporaryFailure, match="SHARD_BUSY"):
+            run_batch(manifest, out, {}, engine, shard=(2, 3))
+        return engine(items, folder)
+
+    run_batch(manifest, out, {}, twice, shard=(2, 3))
+    run_batch(manifest, out, {}, engine, shard=(3, 3))
+    run_batch(manifest, tmp_path / "whole", {}, engine)
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_another_manifest_model_or_folder_is_refused(scans, engine, tmp_path):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    run_batch(manifest, out, {"model": "a"}, engine)
+    with pytest.raises(UsageError, match=r"BATCH_DIFFERS .*model"):
+        run_batch(manifest, out, {"model": "b"}, engine)
+    with pytest.raises(UsageError, match=r"BATCH_DIFFERS .*manifest_sha256"):
+        run_batch(named(tmp_path, "x"), out, {"model": "a"}, engine)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.docx").touch()
+    with pytest.raises(UsageError, match="FOLDER_OCCUPIED"):
+        run_batch(manifest, tmp_path / "full", {}, engine)
+    with pytest.raises(NoInput):
+        status_of(tmp_path / "full")
+
+
+def test_a_process_that_dies_fails_its_case_and_not_the_run(tmp_path):
+    manifest = named(tmp_path, "a", "dies", "b", "once", "c", "hangs", "huge", "d")
+    engine = partial(in_processes, Faulty(), workers=2, limits=Limits(seconds=2, gib=1))
+    run_batch(manifest, tmp_path / "out", {}, engine)
+    status = status_of(tmp_path / "out")
+    assert (status.done, status.failed, status.pending) == (5, 3, 0)
+    assert status.codes == {"KILLED": 1, "MEMORY": 1, "TIME": 1}
+    assert standings(tmp_path / "out")["once"].state == "done"
+
+
+def test_what_failed_is_tried_again_only_when_asked(tmp_path):
+    manifest, out = named(tmp_path, "a", "b"), tmp_path / "out"
+
+    def failing(items, folder):
+        return ((item.name, {"event": "failed", "code": "KILLED", "message": ""}) for item in items)
+
+    run_batch(manifest, out, {}, failing)
+    run_batch(manifest, out, {}, partial(in_this_process, Faulty()))
+    assert status_of(out).failed == 2
+    run_batch(manifest, out, {}, partial(in_this_process, Faulty()), retry=True)
+    assert status_of(out).done == 2
+
+
+def test_a_full_disk_ends_the_run_and_blames_no_case(scans, engine, tmp_path, monkeypatch):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+
+    def full(*arguments, **options):
+        raise TemporaryFailure("IO", "x: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voxlate.synth.batch.translate_file", full)
+        with pytest.raises(TemporaryFailure, match="IO"):
+            run_batch(manifest, out, {}, engine)
+    assert status_of(out).pending == COUNT
+    run_batch(manifest, out, {}, engine)
+    assert status_of(out).pending == 0
+
+
+def test_a_bundle_that_is_changed_while_it_is_used_stops_the_run(scans, identity, work, tmp_path):
+    other = Translation((identity,), "0" * 64, work.options)
+    with pytest.raises(ModelInvalid, match="MODEL_CHANGED"):
+        run_batch(read_manifest(scans), tmp_path / "out", {}, partial(in_this_process, other))
+
+
+def test_a_defect_in_one_case_is_that_case_s_failure(scans, engine, tmp_path, monkeypatch):
+    def broken(bundle, source, *arguments, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("voxlate.synth.batch.translate_file", broken)
+    run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
+    assert status_of(tmp_path / "out").codes == {"UNEXPECTED": COUNT}
+
+
+def test_a_read_only_folder_is_refused_before_anything_is_done(scans, engine, tmp_path):
+    if os.geteuid() == 0:
+        (tmp_path / "file").touch()
+        place = tmp_path / "file" / "out"
+    else:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        place = tmp_path / "locked" / "out"
+    with pytest.raises(CannotWrite, match="WRITE"):
+        run_batch(read_manifest(scans), place, {}, engine)
+
+
+def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("a", "done", files={"a.txt": "0"})
+    ledger.close()
+    with ledger.path.open("ab") as stream:
+        stream.write(b'{"case": "b", "event": "do')
+    (tmp_path / ".runs" / "x.jsonl").write_bytes(b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n')
+    found = standings(tmp_path)
+    assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("case\tfile\na\tb\n", "column source"),
+        ("case\tsource\na\n", "line 2: 1 fields"),
+        ("case\tsource\na\t\n", "line 2: no source"),
+        ("case\tsource\na\tx\nb\ty\na\tz\n", "line 4: a case that stands twice"),
+        ('case\tsource\na\t"x\ny"\n', "line 2: a field with a line break"),
+        ("case\tsource\n../a\tx\n", "cannot name a file"),
+        ("case\tsource\tsource\na\tx\ty\n", "twice"),
+    ],
+)
+def test_a_manifest_that_is_not_one_is_refused_with_its_line(tmp_path, text, reason):
+    (tmp_path / "m.tsv").write_text(text)
+    with pytest.raises(InputRefused, match=reason):
+        read_manifest(tmp_path / "m.tsv")
+
+
+def test_bytes_that_are_no_text_no_row_and_no_file_are_refused(tmp_path):
+    (tmp_path / "m.tsv").write_bytes(b"case\tsource\n\xff\tx\n")
+    with pytest.raises(InputRefused, match="not UTF-8"):
+        read_manifest(tmp_path / "m.tsv")
+    (tmp_path / "m.tsv").write_text("case\tsource\n")
+    for path in (tmp_path / "m.tsv", tmp_path / "none.tsv"):
+        with pytest.raises(NoInput):
+            read_manifest(path)
+
+
+def test_a_formula_in_a_manifest_is_nothing_but_a_name(tmp_path):
+    (tmp_path / "m.tsv").write_text("case\tsource\n=cmd()\t=SUM(A1)\n")
+    assert [item.source.name for item in read_manifest(tmp_path / "m.tsv").items()] == ["=SUM(A1)"]
+
+
+def test_a_shard_is_written_as_part_of_how_many():
+    assert parse_shard("3/16") == (3, 16)
+    for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/3"):
+        with pytest.raises(UsageError, match="SHARD"):
+            parse_shard(text)
+    assert {shard_of(f"case{n}", 4) for n in range(100)} == {1, 2, 3, 4}
+
+
+def killed_again_and_again(scans, identity, out, moments):
+    """Runs the command, kills it with all its processes after each of the moments, and lets it end at last."""
+    command = [sys.executable, "-c", "from voxlate.cli import main; main()", "batch", scans, out, "-m", identity]
+    command = [str(word) for word in [*command, "--no-progress"]]
+    for seconds in moments:
+        running = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 8, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_random_moments_ends_with_the_bytes_of_one_that_was_not(scans, identity, tmp_path):
+    moments = np.random.default_rng(1).uniform(1.0, 5.0, 12)
+    killed_again_and_again(scans, identity, tmp_path / "killed", moments)
+    killed_again_and_again(scans, identity, tmp_path / "whole", [])
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+    assert not list(differences(tmp_path / "killed"))
+
+
+def test_the_commands_say_what_became_of_a_batch(scans, identity, tmp_path):
+    out = tmp_path / "out"
+    killed_again_and_again(scans, identity, out, [])
+    run = [sys.executable, "-c", "from voxlate.cli import main; main()"]
+    status = subprocess.run([*run, "status", str(out), "--json"], capture_output=True, text=True, check=False)
+    assert (status.returncode, json.loads(status.stdout)["done"]) == (8, 5)
+    assert subprocess.run([*run, "verify", str(out)], capture_output=True, check=False).returncode == 0
+    (out / "case0.json").write_text("{}")
+    verify = subprocess.run([*run, "verify", str(out)], capture_output=True, text=True, check=False)
+    assert verify.returncode == 8
+    assert "case0.json: changed" in verify.stdout
+
+
+@pytest.mark.slow
+def test_a_dask_scheduler_runs_the_cases_and_survives_one_that_kills_its_worker(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    manifest = named(tmp_path, "a", "dies", "b", "c")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+    ):
+        engine = partial(on_dask, Faulty(), address=cluster.scheduler_address)
+        run_batch(manifest, tmp_path / "out", {}, engine)
+    status = status_of(tmp_path / "out")
+    assert (status.done, status.codes) == (3, {"KILLED": 1})
+
+
+def test_an_address_where_no_scheduler_answers_is_refused(tmp_path):
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match="SCHEDULER"):
+        list(on_dask(Faulty(), iter(()), tmp_path, address="tcp://127.0.0.1:9"))
