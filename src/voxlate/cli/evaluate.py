@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     help="Table of groups (column case, patient or participant_id; all others are factors), or a simulation's truth.",
 )
 @click.option("--segment", "is_segmented", is_flag=True, help="Also segment tissues and compare their volumes.")
+@click.option(
+    "--segmenter",
+    "more_segmenters",
+    multiple=True,
+    help="With --segment: a further method: priors, or fsl, spm, synthseg where they are installed; may be repeated.",
+)
 @click.option("--resample", "is_resampled", is_flag=True, help="Resample images on other grids to the target's.")
 @no_progress
 def evaluate(
@@ -59,6 +65,7 @@ def evaluate(
     enhancing_labels: tuple[int, ...],
     factors: Path | None,
     is_segmented: bool,
+    more_segmenters: tuple[str, ...],
     is_resampled: bool,
     no_progress: bool,
 ) -> int:
@@ -79,6 +86,7 @@ def evaluate(
         data_kind=data_kind,
         is_resampled=is_resampled,
         is_segmented=is_segmented,
+        more_segmenters=more_segmenters,
         factors=factors,
     )
     rows = [case for case in read_cases(cases) if case.split == split]

@@ -14,8 +14,8 @@ from voxlate.evaluate.loading import LoadedCase
 from voxlate.evaluate.protocols import PROTOCOLS, Pair, Score
 from voxlate.evaluate.regions import lesion_regions
 from voxlate.evaluate.settings import Settings
-from voxlate.evaluate.tissues import measure_tissues
-from voxlate.volume import Array, Mask
+from voxlate.evaluate.tissues import measure_tissues, segmenters_for
+from voxlate.volume import Array, Mask, Volume
 
 METHODS = ("source", "histogram_match", "blurred_target", "synthetic")
 """The rows of every table, in order; the histogram match only where a bundle brings its knots."""
@@ -66,7 +66,9 @@ def tissue_records(case: LoadedCase, images: dict[str, Array], settings: Setting
     """Returns tissue volumes and overlaps of every image, see `voxlate.evaluate.tissues`; none unless asked for."""
     if not settings.is_segmented:
         return []
-    return list(measure_tissues(images, case.target, case.mask, spacing_mm=case.spacing_mm))
+    target = Volume(case.target, case.affine)
+    segmenters = segmenters_for(target, case.mask, settings.more_segmenters)
+    return list(measure_tissues(images, case.target, case.mask, spacing_mm=case.spacing_mm, segmenters=segmenters))
 
 
 def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:

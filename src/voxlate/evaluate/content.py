@@ -58,7 +58,7 @@ def build_content(
         InputRefused: `HISTORY` when the bundle's loss curves are not JSON.
     """
     done = [(result, one) for result, one in zip(results, files, strict=True) if result.state == EVALUATED]
-    segmenters = SEGMENTERS if settings.is_segmented else ()
+    segmenters = (*SEGMENTERS, *settings.more_segmenters) if settings.is_segmented else ()
     return {
         "voxlate_version": __version__,
         "protocols": [

@@ -18,7 +18,7 @@ from voxlate.prepare.brain_mask import nonzero_mask
 from voxlate.prepare.orientation import ToRas
 from voxlate.prepare.resample import Interpolation, resample
 from voxlate.reference_level import reference_level
-from voxlate.volume import Array, Mask, Volume, require_same_grid
+from voxlate.volume import Affine, Array, Mask, Volume, require_same_grid
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class LoadedCase:
         labels: whole numbers on the same grid, 0 outside lesions; None when the case has none.
         levels: see `Levels`.
         data_range: L, in the unit of comparison.
+        affine: from voxels to RAS+ millimetres.
         spacing_mm: distance between voxels along the axes.
         task: what was translated into what, as the sidecar says; empty when it does not.
     """
@@ -55,6 +56,7 @@ class LoadedCase:
     labels: NDArray[np.int32] | None
     levels: Levels
     data_range: float
+    affine: Affine
     spacing_mm: tuple[float, float, float]
     task: str
 
@@ -124,6 +126,7 @@ def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
         labels=_labels(case, target, settings),
         levels=levels,
         data_range=range_of(real, mask) if settings.data_range is None else settings.data_range,
+        affine=target.affine,
         spacing_mm=target.spacing_mm,
         task=str(sidecar.get("Task", "")),
     )

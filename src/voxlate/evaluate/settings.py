@@ -9,6 +9,7 @@ from typing import Any, Literal
 from voxlate.errors import UsageError
 from voxlate.evaluate.protocols import PROTOCOLS
 from voxlate.evaluate.similarity.arrays import require_range
+from voxlate.evaluate.tissues import MORE_SEGMENTERS
 
 DataKind = Literal["real", "simulated", "unknown"]
 
@@ -29,6 +30,7 @@ class Settings:
         data_kind: whether the images are of people or simulated; printed with every figure.
         is_resampled: images on another grid than the target's are resampled to it, not refused.
         is_segmented: tissues are segmented in every image, and their volumes compared.
+        more_segmenters: names from `voxlate.evaluate.tissues.MORE_SEGMENTERS`, besides the two that need nothing.
         factors: table of the cases' groups, or the folder of a simulation's truth; see `voxlate.evaluate.factors`.
     """
 
@@ -39,6 +41,7 @@ class Settings:
     data_kind: DataKind = "unknown"
     is_resampled: bool = False
     is_segmented: bool = False
+    more_segmenters: tuple[str, ...] = ()
     factors: Path | None = None
 
     def __post_init__(self) -> None:
@@ -49,6 +52,11 @@ class Settings:
             )
         if (self.unit == RELATIVE) != (self.data_range is None):
             raise UsageError("DATA_RANGE", f"images in {self.unit} need {'no' if self.unit == RELATIVE else 'a'} range")
+        for name in self.more_segmenters:
+            if name not in MORE_SEGMENTERS:
+                raise UsageError("SEGMENT", f"no segmenter {name!r}; there are {', '.join(MORE_SEGMENTERS)}")
+        if self.more_segmenters and not self.is_segmented:
+            raise UsageError("SEGMENT", "a segmenter was named, but nothing is to be segmented")
         if self.is_segmented and self.unit != RELATIVE:
             raise UsageError("SEGMENT", f"tissues are segmented in T1-weighted images, not in {self.unit}")
         if self.data_range is not None:
@@ -66,4 +74,6 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Returns the options that a case's figures depend on as plain values; its groups change none of them."""
         options = {key: value for key, value in asdict(self).items() if key != "factors"}
-        return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)}
+        return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)} | {
+            "more_segmenters": list(self.more_segmenters)
+        }

@@ -46,6 +46,22 @@ def mni_template() -> Template:
     return Template(NAME, volume, volume.data > 0)
 
 
+@lru_cache(maxsize=1)
+def mni_tissues() -> dict[str, Volume]:
+    """Returns the probabilities of CSF, GM and WM in the template, 0 to 1, on its grid; read once in a process.
+
+    Grey and white matter are nilearn's maps; CSF is what they leave of the brain.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`.
+    """
+    datasets, template = library("nilearn.datasets"), mni_template()
+    maps = [load(resolution=1) for load in (datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)]
+    gm, wm = (np.clip(np.asarray(image.get_fdata(dtype=np.float32)), 0, 1) for image in maps)
+    csf = np.clip(template.mask - gm - wm, 0, 1).astype(np.float32)
+    return {name: template.volume.with_data(data, shows=name) for name, data in (("CSF", csf), ("GM", gm), ("WM", wm))}
+
+
 def to_template(volume: Volume, mask: Mask) -> Registration:
     """Returns the affine transform that brings the brain of a scan onto the template.
 

@@ -6,8 +6,10 @@ from voxlate.evaluate.tissues.clusters import segment_by_clusters
 from voxlate.evaluate.tissues.mixture import segment_by_mixture
 from voxlate.evaluate.tissues.overlap import dice, hd95
 from voxlate.evaluate.tissues.volumes import (
+    MORE_SEGMENTERS,
     SEGMENTERS,
     measure_tissues,
+    segmenters_for,
     tissue_protocol,
     tissue_scores,
     volume_difference,
@@ -16,6 +18,7 @@ from voxlate.evaluate.tissues.volumes import (
 
 __all__ = [
     "BRIGHT",
+    "MORE_SEGMENTERS",
     "SEGMENTERS",
     "TISSUES",
     "dice",
@@ -23,6 +26,7 @@ __all__ = [
     "measure_tissues",
     "segment_by_clusters",
     "segment_by_mixture",
+    "segmenters_for",
     "tissue_protocol",
     "tissue_scores",
     "volume_agreement",

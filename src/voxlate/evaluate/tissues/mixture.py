@@ -12,15 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from voxlate.evaluate.tissues.classes import BRIGHT, TISSUES, Brain, Labels, Values, neighbour_mean, start_means
+from voxlate.evaluate.tissues.field import coarse_steps, smooth_factor
 from voxlate.volume import Array, Mask
 
 BINS = 512
 FIELD_ROUNDS = 4
-FIELD_SIGMA_MM = 25.0
-FIELD_STEP_MM = 4.0
 NEIGHBOUR_WEIGHT = 3.5
 NEIGHBOUR_ROUNDS = 5
 
@@ -85,7 +83,7 @@ def segment_by_mixture(image: Array, mask: Mask, *, spacing_mm: tuple[float, flo
         mixture = fit_mixture(values[brain.inside].astype(np.float64))
         values = values / _field(values, brain.inside, mixture, spacing_mm)
     likelihood = np.log(_by_value(mixture, values))
-    return brain.whole(_vote(likelihood, brain.inside))
+    return brain.whole(vote(likelihood, brain.inside))
 
 
 def fit_mixture(values: Values) -> Mixture:
@@ -121,35 +119,19 @@ def _by_value(mixture: Mixture, values: Array) -> Array:
 
 def _field(values: Array, inside: Mask, mixture: Mixture, spacing_mm: tuple[float, float, float]) -> Array:
     """Returns the smooth factor by which values exceed what their classes expect; bright voxels do not count."""
-    steps = tuple(slice(None, None, max(round(FIELD_STEP_MM / spacing), 1)) for spacing in spacing_mm)
+    steps = coarse_steps(spacing_mm)
     coarse = values[steps]
     posterior = _by_value(mixture, coarse)
     posterior /= posterior.sum(axis=0)
-    weight = (1 - posterior[3]) * inside[steps]
     expected = np.tensordot(mixture.means.astype(np.float32), posterior[:3], axes=1) / np.maximum(
         posterior[:3].sum(axis=0), 1e-6
     )
-    ratio = np.clip(coarse / np.maximum(expected, 1e-6), 0.5, 2.0)
-    sigma = [FIELD_SIGMA_MM / (spacing * (step.step or 1)) for spacing, step in zip(spacing_mm, steps, strict=True)]
-    total = ndimage.gaussian_filter(weight * ratio, sigma, mode="constant")
-    smooth = total / np.maximum(ndimage.gaussian_filter(weight, sigma, mode="constant"), 1e-6)
-    factor = np.where(smooth > 0.1, smooth, 1.0).astype(np.float32)
-    return _spread(factor, steps, values.shape)
+    weight = (1 - posterior[3]) * inside[steps]
+    return smooth_factor(coarse, expected, weight, shape=values.shape, spacing_mm=spacing_mm)
 
 
-def _spread(coarse: Array, steps: tuple[slice, ...], shape: tuple[int, ...]) -> Array:
-    """Returns a field given at every step-th voxel at all voxels, linearly in between."""
-    result = coarse
-    for axis, (step, size) in enumerate(zip(steps, shape, strict=True)):
-        place = np.minimum(np.arange(size) / step.step, result.shape[axis] - 1)
-        before = np.floor(place).astype(np.intp)
-        after = np.minimum(before + 1, result.shape[axis] - 1)
-        share = (place - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        result = result.take(before, axis) * (1 - share) + result.take(after, axis) * share
-    return np.asarray(result, dtype=np.float32)
-
-
-def _vote(likelihood: Array, inside: Mask) -> Labels:
+def vote(likelihood: Array, inside: Mask) -> Labels:
+    """Returns the labels after neighbours were heard, from the logarithms of (4, ...): CSF, GM, WM, bright."""
     belief = _normalised(likelihood) * inside
     for _ in range(NEIGHBOUR_ROUNDS):
         belief = _normalised(likelihood + NEIGHBOUR_WEIGHT * np.stack([neighbour_mean(b) for b in belief])) * inside

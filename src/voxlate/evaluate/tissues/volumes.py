@@ -9,7 +9,7 @@ the mean TIV being that of the targets of all cases. VD below 0 means that J ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,36 @@ import numpy as np
 from voxlate.evaluate.lesions.reference import noise_sd
 from voxlate.evaluate.tissues.classes import TISSUES, Labels
 from voxlate.evaluate.tissues.clusters import segment_by_clusters
+from voxlate.evaluate.tissues.external import EXTERNAL
 from voxlate.evaluate.tissues.mixture import segment_by_mixture
 from voxlate.evaluate.tissues.overlap import dice, hd95
-from voxlate.volume import Array, Mask
+from voxlate.evaluate.tissues.priors import Priors
+from voxlate.volume import Array, Mask, Volume
 
 Segmenter = Callable[..., Labels]
 
 SEGMENTERS: dict[str, Segmenter] = {"mixture": segment_by_mixture, "clusters": segment_by_clusters}
 """At least two, as a difference that only one of them sees may be the segmenter's."""
+
+MORE_SEGMENTERS = ("priors", *EXTERNAL)
+"""Those that need more than the image: a registration to the template, or a program of others."""
+
+
+def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str, Segmenter]:
+    """Returns the segmenters of a case by name: the two of `SEGMENTERS` and those of `more`.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`, `MISSING_TOOL`.
+        InputRefused: what the registration to the template refuses.
+    """
+    chosen = dict(SEGMENTERS)
+    for name in more:
+        if name == "priors":
+            chosen[name] = Priors.registered(target, mask).segment
+        else:
+            chosen[name] = EXTERNAL[name](target.affine).segment
+    return chosen
+
 
 RESCANNED = "target_again"
 """The target with its own noise drawn once more: differences below its are noise."""
@@ -33,7 +55,13 @@ TARGET = "target"
 
 
 def measure_tissues(
-    images: dict[str, Array], target: Array, mask: Mask, *, spacing_mm: tuple[float, float, float], seed: int = 0
+    images: dict[str, Array],
+    target: Array,
+    mask: Mask,
+    *,
+    spacing_mm: tuple[float, float, float],
+    segmenters: Mapping[str, Segmenter] | None = None,
+    seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Yields one record per segmenter, tissue and image, against the target's own segmentation.
 
@@ -44,7 +72,7 @@ def measure_tissues(
     """
     noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
     compared = {**images, RESCANNED: np.where(mask, target + noise, target)}
-    for name, segment in SEGMENTERS.items():
+    for name, segment in (segmenters or SEGMENTERS).items():
         real = segment(target, mask, spacing_mm=spacing_mm)
         tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
         for method, image in compared.items():

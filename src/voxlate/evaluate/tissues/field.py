@@ -1,0 +1,56 @@
+"""A smooth multiplicative field: by how much values exceed what their tissues explain (Wells et al., 1996)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.volume import Array
+
+SIGMA_MM = 25.0
+STEP_MM = 4.0
+
+Steps = tuple[slice, ...]
+
+
+def coarse_steps(spacing_mm: tuple[float, float, float]) -> Steps:
+    """Returns the voxels, some 4 mm apart, at which the field is estimated."""
+    return tuple(slice(None, None, max(round(STEP_MM / spacing), 1)) for spacing in spacing_mm)
+
+
+def smooth_factor(
+    coarse: Array,
+    expected: Array,
+    weight: Array,
+    *,
+    shape: tuple[int, ...],
+    spacing_mm: tuple[float, float, float],
+) -> Array:
+    """Returns the factor at every voxel of `shape`.
+
+    Args:
+        coarse: values at the voxels of `coarse_steps`.
+        expected: what their tissues have there.
+        weight: how much each voxel counts.
+        shape: of the whole.
+        spacing_mm: of the whole.
+    """
+    steps = coarse_steps(spacing_mm)
+    ratio = np.clip(coarse / np.maximum(expected, 1e-6), 0.5, 2.0)
+    sigma = [SIGMA_MM / (spacing * (step.step or 1)) for spacing, step in zip(spacing_mm, steps, strict=True)]
+    total = ndimage.gaussian_filter(weight * ratio, sigma, mode="constant")
+    smooth = total / np.maximum(ndimage.gaussian_filter(weight, sigma, mode="constant"), 1e-6)
+    factor = np.where(smooth > 0.1, smooth, 1.0).astype(np.float32)
+    return _spread(factor, steps, shape)
+
+
+def _spread(coarse: Array, steps: Steps, shape: tuple[int, ...]) -> Array:
+    """Returns a field given at every step-th voxel at all voxels, linearly in between."""
+    result = coarse
+    for axis, (step, size) in enumerate(zip(steps, shape, strict=True)):
+        place = np.minimum(np.arange(size) / step.step, result.shape[axis] - 1)
+        before = np.floor(place).astype(np.intp)
+        after = np.minimum(before + 1, result.shape[axis] - 1)
+        share = (place - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        result = result.take(before, axis) * (1 - share) + result.take(after, axis) * share
+    return np.asarray(result, dtype=np.float32)
