@@ -1,5 +1,6 @@
 """Every shipped recipe and each of its variants: understood, and trained for a few steps on a tiny cohort."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,15 @@ def test_every_generator_has_a_recipe():
 
     assert set(GENERATORS) - {"bottani_unet"} <= used
     assert build("bottani_unet", width=2) is not None
+
+
+def test_a_drunet_leaves_its_filters_and_feature_maps_in_the_bundle(cohort, tmp_path, monkeypatch):
+    recipe = shrunk(read_recipe(ROOT / "li2022" / "faithful.yaml", variant="mse"))
+    bundle = train(recipe, tmp_path / "run", root=cohort / "ct")
+    found = json.loads((bundle / "pictures.json").read_text())
+    assert np.array(found["filters"]).shape == (4, 7, 7)
+    assert np.array(found["maps"]).shape == (32, 1, 1)
+    weight = read_bundle(bundle).network.network.encoder.conv1.weight.mean(dim=1)
+    assert np.allclose(found["filters"], weight.detach().numpy(), atol=1e-4)
+    other = read_recipe(ROOT / "li2022" / "default.yaml", variant="translator")
+    assert not (train(shrunk(other), tmp_path / "other", root=cohort / "ct") / "pictures.json").exists()

@@ -22,7 +22,7 @@ from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import ScoreTable, to_json
 from voxlate.evaluate.tissues import SEGMENTERS, tissue_protocol, volume_agreement
 
-HISTORY_FILE = "history.json"
+HISTORY_FILE, PICTURES_FILE = "history.json", "pictures.json"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def build_content(
     """Returns the content, plain values in the order of the file; every case is in `cases`, `missing` or `refused`.
 
     Raises:
-        InputRefused: `HISTORY` when the bundle's loss curves are not JSON.
+        InputRefused: `BUNDLE_FILE` when loss curves or pictures of the bundle are not JSON.
     """
     done = [(result, one) for result, one in zip(results, files, strict=True) if result.state == EVALUATED]
     segmenters = (*SEGMENTERS, *settings.more_segmenters) if settings.is_segmented else ()
@@ -80,7 +80,8 @@ def build_content(
             for r in results
             if r.state == REFUSED
         ],
-        "history": _history(bundle),
+        "history": _of_bundle(bundle, HISTORY_FILE),
+        "network_pictures": _of_bundle(bundle, PICTURES_FILE),
     }
 
 
@@ -118,11 +119,12 @@ def _case_entry(result: CaseResult, files: CaseFiles, output: Path, factors: Fac
     }
 
 
-def _history(bundle: Path | None) -> Any:
-    path = None if bundle is None else bundle / HISTORY_FILE
+def _of_bundle(bundle: Path | None, name: str) -> Any:
+    """Returns what a JSON file of the bundle holds; None without the file."""
+    path = None if bundle is None else bundle / name
     if path is None or not path.is_file():
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputRefused("HISTORY", f"{path.name} of the bundle is not JSON; train the bundle again") from error
+        raise InputRefused("BUNDLE_FILE", f"{path.name} of the bundle is not JSON; train the bundle again") from error

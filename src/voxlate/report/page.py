@@ -13,6 +13,7 @@ from voxlate.io.atomic import write_text
 from voxlate.report import (
     case_table,
     claim,
+    network_pictures,
     panels,
     provenance,
     quality,
@@ -98,6 +99,7 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
         Section("subgroups", "Subgroups", subgroups.table(evaluated, view)),
         Section("absent", "Missing and refused cases", _absent(evaluated)),
         Section("training", "Training", quality_plots.loss_curves(evaluation.history)),
+        Section("network", "What the network looks for", network_pictures.sheets(evaluation.network_pictures)),
         Section("claim", "CLAIM 2024 checklist", claim.table(evaluated, view)),
         Section("provenance", "Provenance", provenance.table(evaluated)),
     ]

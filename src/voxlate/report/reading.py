@@ -140,6 +140,15 @@ class History(_Record):
     validation: list[Loss] = Field(default_factory=list)
 
 
+class NetworkPictures(_Record):
+    """Filters and feature maps of a network, each a list of square arrays."""
+
+    case: str
+    filters: list[list[list[float]]]
+    maps: list[list[list[float]]]
+    channels: int
+
+
 class Evaluation(_Record):
     """The whole of `evaluation.json`.
 
@@ -161,6 +170,7 @@ class Evaluation(_Record):
     missing: list[Missing]
     refused: list[Refused]
     history: History | None
+    network_pictures: NetworkPictures | None = None
 
     @property
     def unit_shown(self) -> str:

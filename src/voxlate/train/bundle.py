@@ -5,6 +5,7 @@ recipe.yaml           the resolved recipe: network, preparation, inference
 mapping.json          from relative units to the target's units
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
+pictures.json         filters and feature maps, of networks that have them
 card.md               what it is for, what it was trained on, what was measured
 manifest.json         SHA-256 of every other file; written last, checked at load
 """
@@ -85,7 +86,7 @@ def write_bundle(
         folder: where; files of an older bundle there are replaced.
         recipe: the resolved recipe.
         weights: state of the network.
-        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`.
+        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `pictures`.
         card: the model card in Markdown.
     """
     (folder / MANIFEST).unlink(missing_ok=True)

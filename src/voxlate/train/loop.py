@@ -25,6 +25,7 @@ from voxlate.train.data import Batch, draw_batch, passes
 from voxlate.train.measure import judge, level_mapping, quantile_functions
 from voxlate.train.network import generator_of, load_encoder
 from voxlate.train.objective import objectives_of
+from voxlate.train.pictures import network_pictures
 from voxlate.train.players import Players, new_players
 from voxlate.train.recipe import Recipe, recipe_text
 from voxlate.train.schedule import learning_rate, position
@@ -194,6 +195,10 @@ class _Run:
         baselines = quantile_functions(cohort.train, cohort.targets)
         documents = {"mapping": mapping, "baselines": baselines, "history": history}
         weights = read_weights(self.run / BEST)
+        network = generator_of(recipe)
+        network.load_state_dict(weights)
+        pictures = network_pictures(network, (cohort.validation or cohort.train)[0])
+        documents |= {} if pictures is None else {"pictures": pictures}
         splits = ("train", "validation", "test")
         names = {split: [case.case for case in self.cases if case.split == split] for split in splits}
         text = card(recipe, weights, names=names, progress=progress, mapping=mapping)
