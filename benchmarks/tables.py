@@ -123,7 +123,111 @@ def prepare() -> str:
     return "\n".join([*lines, "", f"`python benchmarks/bench_prepare.py`, {machine(content)}."])
 
 
+def systems() -> str:
+    content = result("systems")
+    minutes = content["minutes_of_one_core"]
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in content["systems"]):
+        rows = [row for row in content["systems"] if row["task"] == task]
+        head = f"| {task}, mean over {rows[0]['test_cases']} test cases, in the brain | MAE, % | PSNR, dB | SSIM |"
+        lines += [head + " MAE after the best line, % | steps |", "|---|---|---|---|---|---|"]
+        own = next(row for row in rows if row["system"] == "voxlate")
+        for baseline in ("source", "histogram_match"):
+            lines.append(_system_line(TITLES[baseline], own["mean"], baseline, ""))
+        best = max(rows, key=lambda row: row["mean"]["as_written"]["synthetic"]["psnr"])
+        lines.append(
+            _system_line(f"target blurred to the PSNR of {best['system']}", best["mean"], "blurred_target", "")
+        )
+        for row in rows:
+            steps = " + ".join(f"{count:,}" for count in row["steps"])
+            name = "**voxlate**" if row["system"] == "voxlate" else row["system"]
+            lines.append(_system_line(name, row["mean"], "synthetic", steps))
+        lines.append("")
+    command = f"`python benchmarks/bench_systems.py --minutes {minutes:g}`, {machine(content)}"
+    lines.append(
+        f"Each had {minutes:g} minutes of one core for its steps and a reduced width; both, and what else was changed, "
+        f"stand in `benchmarks/results/systems.json`. {command}, other jobs running: minutes are of the processor."
+    )
+    return "\n".join(lines)
+
+
+def _system_line(title: str, mean: dict[str, Any], method: str, steps: str) -> str:
+    row, line = mean["as_written"][method], mean["linear_fit"][method]
+    return f"| {title} | {row['mae']:.2f} | {row['psnr']:.2f} | {row['ssim']:.3f} | {line['mae']:.2f} | {steps} |"
+
+
+def networks() -> str:
+    content = result("networks")
+    size = " x ".join(map(str, content["volume"]))
+    lines = [
+        f"| network | parameters | window x batch | s per step | GiB | s per {size} volume |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in content["networks"].items():
+        window = " x ".join(map(str, row["window"])) + f" x {row['batch']}"
+        volume = "" if row["seconds_per_volume"] is None else f"{row['seconds_per_volume']:.2f}"
+        lines.append(
+            f"| {name}, width {row['arguments']['width']} | {row['parameters']:,} | {window} | "
+            f"{row['seconds_per_step']:.2f} | {row['training_gib']:.1f} | {volume} |"
+        )
+    return "\n".join([*lines, "", f"`python benchmarks/bench_networks.py`, {machine(content)}."])
+
+
+def head_segmenter() -> str:
+    content = result("head_segmenter")
+    classes = list(content["dice"]["T1w"])
+    lines = [f"| Dice on {content['tested_heads']} unseen simulated heads | {' | '.join(classes)} |"]
+    lines.append("|---" * (len(classes) + 1) + "|")
+    for contrast, row in content["dice"].items():
+        lines.append(f"| {contrast} | {' | '.join(f'{row[name]:.2f}' for name in classes)} |")
+    minutes = content["processor_seconds"] / 60
+    made = f"{content['heads']} heads, {content['steps']:,} steps, {minutes:.0f} minutes of one core"
+    return "\n".join([*lines, "", f"{made} ({machine(content)})."])
+
+
+def batch() -> str:
+    content = result("batch")
+    lines = [f"| {content['cases']:,} small volumes | cases per second | ms per case and worker | largest process |"]
+    lines.append("|---|---|---|---|")
+    for row in content["runs"]:
+        name = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"
+        lines.append(
+            f"| {name} | {row['cases_per_second']:.1f} | {row['ms_per_case_and_worker']:.0f} | {row['peak_mib']} MiB |"
+        )
+    quarter, own = content["a_quarter_of_the_cases"]["peak_mib"], content["overhead_ms_per_case"]
+    text = (
+        f"The same translation and writing in a row takes {content['ms_in_a_row']:.0f} ms: {own:.0f} ms a case are the "
+        f"batch's own. After a quarter of the cases the largest process had {quarter} MiB. A manifest of "
+        f"{content['rows_planned']:,} rows is read, checked and split in {content['planning_seconds']:.1f} s. "
+        f"`python benchmarks/bench_batch.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", text])
+
+
+def tissues() -> str:
+    content = result("tissues")
+    made, real = content["simulated_dice_with_truth"], content["real_dice_of_t1_with_t1ce"]
+    kinds = ("CSF", "GM", "WM")
+    head = "| | simulated T1w, Dice with the truth | simulated T1ce | real: Dice of T1 with T1ce of one brain |"
+    lines = [head, "|---|---|---|---|"]
+    for name in made["T1w"]:
+        cells = [
+            " / ".join(f"{row[kind]:.2f}" for kind in kinds)
+            for row in (made["T1w"][name], made["T1ce"][name], real[name])
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    first = next(iter(made["T1w"].values()))["n"]
+    second = next(iter(real.values()))["n"]
+    note = f"CSF / GM / WM; {first} simulated heads at 2 mm, {second} real pairs"
+    return "\n".join([*lines, "", f"{note}. `python benchmarks/bench_tissues.py`, {machine(content)}."])
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "batch": batch,
+    "head_segmenter": head_segmenter,
+    "networks": networks,
+    "systems": systems,
+    "tissues": tissues,
     "t1ce_to_t1": lambda: quality("t1ce_to_t1", "as_written"),
     "t1ce_to_t1_linear": lambda: quality("t1ce_to_t1", "linear_fit"),
     "t1ce_to_t1_cases": lambda: cases("t1ce_to_t1"),

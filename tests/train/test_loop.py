@@ -177,3 +177,14 @@ def test_mapping_and_quantiles_are_those_of_the_training_pairs(recipe, cohort, t
     assert baselines["probabilities"][middle] == 0.5
     assert baselines["target_quantiles"][middle] == pytest.approx(1.0, abs=1e-3)
     assert np.all(np.diff(baselines["source_quantiles"]) >= 0)
+
+
+@pytest.mark.parametrize("reference", ["z_score", "min_max", "percentile"])
+def test_the_histogram_match_is_told_in_the_units_of_evaluation_whatever_the_scale(recipe, cohort, tmp_path, reference):
+    short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 1})})
+    scaled = short.preparation.model_copy(update={"reference": reference})
+    train(short, tmp_path / "median", root=cohort)
+    train(short.model_copy(update={"preparation": scaled}), tmp_path / "other", root=cohort)
+    found = [json.loads((tmp_path / name / "bundle" / "baselines.json").read_text()) for name in ("median", "other")]
+    for key in ("source_quantiles", "target_quantiles"):
+        assert np.allclose(found[0][key], found[1][key], atol=1e-3)

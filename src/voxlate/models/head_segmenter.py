@@ -21,7 +21,7 @@ WIDTH, DEPTH = 12, 3
 LAYERS = tuple(f"level{level}" for level in range(DEPTH + 1))
 DEFAULT_LAYERS = ("level1", "level2")
 WEIGHTS = Path(__file__).with_name("head_segmenter.safetensors")
-SHA256 = "0" * 64
+SHA256 = "1e8c6f080385fdcaa7ffcd10ac1d13ecae26725048b8d1295bd141dcb24291a5"
 
 
 class HeadSegmenter(nn.Module):

@@ -17,6 +17,7 @@ from voxlate.errors import InputRefused, VoxlateError
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.nifti import read_volume
 from voxlate.prepare import Preparation, PreparationSettings, fit_preparation
+from voxlate.prepare.intensity import Scaled
 from voxlate.train.augment import Line, Pair, augment, contrast_line, difference
 from voxlate.train.recipe import Recipe
 from voxlate.train.settings import TrainingSettings
@@ -39,7 +40,8 @@ class PreparedCase:
         changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
         line: slope and intercept from the source's contrast to the target's.
         source_level, target_level: what one relative unit is in each image's own units.
-        target_offset, target_median: the target's zero and its median in the mask, over what one relative unit is.
+        source_offset, target_offset: where the zero of their own units lies, in relative units.
+        source_median, target_median: their medians in the mask, over what one relative unit is.
         spacing_mm: of the scan, which decides what is known at inference.
     """
 
@@ -53,6 +55,8 @@ class PreparedCase:
     line: Line
     source_level: float
     target_level: float
+    source_offset: float
+    source_median: float
     target_offset: float
     target_median: float
     spacing_mm: tuple[float, float, float]
@@ -100,12 +104,8 @@ def prepare_case(
     common = preparation.mask & (covered.data != 0)
     if not common.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: source and target share no voxel of brain")
-    levels = {
-        "source_level": preparation.level,
-        "target_level": scale.scale,
-        "target_offset": scale.offset / scale.scale,
-        "target_median": float(np.median(covered.data[common])) / scale.scale,
-    }
+    levels = _levels("source", preparation.intensity, preparation.locate(source).data[common])
+    levels |= _levels("target", scale, covered.data[common])
     images = [preparation.apply(source).data, prepared_target.data, *more]
     return _stored(case.case, folder / case.case, images, common, lesions, levels, source.spacing_mm)
 
@@ -124,10 +124,8 @@ def prepare_alone(
         data = preparation.apply(scan).data
     except VoxlateError as error:
         raise type(error)(error.code, f"{name}: {error.message}") from error
-    offset = preparation.intensity.offset / preparation.level
-    median = float(np.median(preparation.locate(scan).data[preparation.mask])) / preparation.level
-    levels = {"source_level": preparation.level, "target_level": preparation.level}
-    levels |= {"target_offset": offset, "target_median": median}
+    inside = preparation.locate(scan).data[preparation.mask]
+    levels = {**_levels("source", preparation.intensity, inside), **_levels("target", preparation.intensity, inside)}
     return _stored(name, folder / name, [data, data], preparation.mask, None, levels, scan.spacing_mm)
 
 
@@ -147,6 +145,12 @@ def prepare_more(
         else:
             prepared.append(np.zeros(preparation.mask.shape, dtype=np.float32))
     return prepared
+
+
+def _levels(role: str, scale: Scaled, inside: Array) -> dict[str, float]:
+    """Returns level, offset and median of an image, by the names of `PreparedCase`; `inside` is in its own units."""
+    median = float(np.median(inside)) / scale.scale
+    return {f"{role}_level": scale.scale, f"{role}_offset": scale.offset / scale.scale, f"{role}_median": median}
 
 
 def _mask_of(case: Case) -> Volume | None:
