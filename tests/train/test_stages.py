@@ -223,3 +223,22 @@ def test_a_discriminator_s_loss_that_is_not_a_number_stops_the_run_too(recipe, c
     monkeypatch.setattr("voxlate.train.judging.Judging.teach", broken)
     with pytest.raises(Exception, match=r"LOSS_NOT_FINITE .* at step 0 on case[01]"):
         train(with_judge(recipe), tmp_path / "run", root=cohort)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision_trains_all_players_to_nearly_the_same_losses(recipe, cohort, tmp_path, precision):
+    losses = []
+    for chosen in ("32-true", precision):
+        plan = with_judge(recipe, *THREE, precision=chosen, window=(28, 28, 28))
+        volume_patch = JUDGE.model_copy(update={"arguments": {"width": 4}})
+        plan = changed(plan, adversarial=plan.adversarial.model_copy(update={"discriminator": volume_patch}))
+        train(plan, tmp_path / chosen, root=cohort)
+        losses.append(json.loads((tmp_path / chosen / "history.json").read_text())["training"][0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0] != losses[1]
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_in_words(recipe, cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_fabric.Fabric.clip_gradients", lambda *_, **__: torch.tensor(float("inf")))
+    with pytest.raises(Exception, match="GRADIENT_NOT_FINITE a gradient is not finite at step 0"):
+        train(recipe, tmp_path / "run", root=cohort)

@@ -68,7 +68,7 @@ class Trainer:
             done: steps done before.
 
         Raises:
-            InputRefused: `LOSS_NOT_FINITE`, with the cases of the pass.
+            InputRefused: `LOSS_NOT_FINITE`, with the cases of the pass; `GRADIENT_NOT_FINITE`.
         """
         place = position(self.recipe, done)
         self._prepare(done)
@@ -81,7 +81,7 @@ class Trainer:
             found = self._paired(windows, place) if there is None else self._cycle(windows, place)
             sums = {name: sums.get(name, 0.0) + value / len(passes) for name, value in found.items()}
         if place.stage.trains != "discriminator":
-            self._move(self.players.optimiser, self.players.generator, self.players.back)
+            self._move(self.players.optimiser, done, self.players.generator, self.players.back)
         return sums
 
     def _prepare(self, done: int) -> None:
@@ -156,12 +156,19 @@ class Trainer:
     def _move_judges(self, windows: Windows) -> None:
         if windows.is_last:
             judges = (self.players.discriminator, self.players.back_discriminator)
-            self._move(_there_is(self.players.judge_optimiser), *judges)
+            self._move(_there_is(self.players.judge_optimiser), windows.seed[1], *judges)
 
-    def _move(self, optimiser: Optimizer, *networks: nn.Module | None) -> None:
+    def _move(self, optimiser: Optimizer, done: int, *networks: nn.Module | None) -> None:
+        """Takes the step of one side; with `16-mixed` a gradient that ran over is left out, as its scaler expects."""
+        settings = self.recipe.training
         for network in networks:
-            if network is not None and self.recipe.training.clip is not None:
-                self.fabric.clip_gradients(network, optimiser, max_norm=self.recipe.training.clip)
+            if network is None or settings.clip is None:
+                continue
+            length = self.fabric.clip_gradients(network, optimiser, max_norm=settings.clip, error_if_nonfinite=False)
+            if length is not None and not bool(torch.isfinite(length)) and settings.precision != "16-mixed":
+                raise InputRefused(
+                    "GRADIENT_NOT_FINITE", f"a gradient is not finite at step {done}; the last checkpoint is kept"
+                )
         optimiser.step()
 
 
