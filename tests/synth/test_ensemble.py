@@ -4,8 +4,10 @@ import torch
 from tiny import write_cohort
 
 from voxlate.errors import UsageError
+from voxlate.io.nifti import read_volume, write_volume
 from voxlate.synth.ensemble import join_bundles
-from voxlate.synth.translator import translate_volume
+from voxlate.synth.export import translate_file
+from voxlate.synth.translator import Options, translate_volume
 from voxlate.train.bundle import read_bundle
 from voxlate.train.loop import train
 
@@ -51,3 +53,38 @@ def test_one_bundle_is_left_as_it_is_and_others_tasks_are_refused(three):
     object.__setattr__(three[1], "recipe", other)
     with pytest.raises(UsageError, match=r"ENSEMBLE .*target"):
         join_bundles(three[:2])
+
+
+def test_the_spread_is_the_standard_deviation_of_the_members_answers_in_the_units_of_the_result(three, scan):
+    together = translate_volume(join_bundles(three), scan)
+    level = together.source_level * join_bundles(three).mapping.gain
+    apart = [translate_volume(bundle, scan) for bundle in three]
+    relative = [
+        one.volume.data / (one.source_level * bundle.mapping.gain) for one, bundle in zip(apart, three, strict=True)
+    ]
+    assert together.answers == 3
+    assert np.allclose(together.spread.data, level * np.std(relative, axis=0, ddof=1), atol=1e-3 * level)
+
+
+def test_a_mirrored_answer_is_turned_back_before_it_counts(three, scan):
+    one = three[0]
+    both = translate_volume(one, scan, options=Options(mirror=True))
+    assert both.answers == 2
+    turned = scan.with_data(scan.data[::-1].copy())
+    plain = translate_volume(one, scan).volume.data
+    mirrored = translate_volume(one, turned).volume.data[::-1]
+    assert not np.allclose(plain, mirrored)
+    assert np.allclose(both.volume.data, (plain + mirrored) / 2, atol=1e-3 * plain.max())
+
+
+def test_a_spread_of_a_single_answer_is_refused_and_nothing_is_written(three, scan, tmp_path):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    with pytest.raises(UsageError, match="ONE_ANSWER"):
+        translate_file(three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.nii.gz")
+    assert not (tmp_path / "o.nii.gz").exists()
+    options = Options(mirror=True)
+    translate_file(
+        three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.nii.gz", options=options
+    )
+    assert "Standard deviation of 2 answers" in (tmp_path / "sd.json").read_text()
+    assert read_volume(tmp_path / "sd.nii.gz").data.max() > 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 )
 @click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
 @click.option("--impute", "helpers", multiple=True, metavar="T2=BUNDLE", help="Makes that source where it is missing.")
+@click.option("--mirror", is_flag=True, help="Also translate the scan mirrored left and right, and take the mean.")
+@click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
 @click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
@@ -36,6 +38,8 @@ def translate(
     models: tuple[Path, ...],
     more: tuple[str, ...],
     helpers: tuple[str, ...],
+    mirror: bool,
+    spread: Path | None,
     zero_fill: bool,
     mask: Path | None,
     any_spacing: bool,
@@ -55,14 +59,14 @@ def translate(
 
     items = _items(source, cases, split)
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
-    options = Options(choose_device(device), any_spacing, zero_fill, named)
+    options = Options(choose_device(device), any_spacing, zero_fill, named, mirror)
     bundle = join_bundles([read_bundle(model) for model in models])
     if source is not None and items is None:
-        synthesis = translate_file(bundle, source, output, mask=mask, more=_pairs(more), options=options)
+        synthesis = translate_file(bundle, source, output, mask=mask, more=_pairs(more), spread=spread, options=options)
         click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None or more:
-        raise click.UsageError("--mask and --with go with one scan; name the files of several in a table of cases")
+    if mask is not None or more or spread is not None:
+        raise click.UsageError("--mask, --with and --spread go with one scan; a table of cases names files of several")
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items or []))
         outcomes = translate_many(bundle, items or [], output, options=options, watch=lambda _: bar.advance(task))

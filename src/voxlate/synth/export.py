@@ -37,12 +37,14 @@ def translate_file(
     *,
     mask: Path | None = None,
     more: Mapping[str, Path] | None = None,
+    spread: Path | None = None,
     options: Options | None = None,
 ) -> Synthesis:
     """Translates one file; the volume is written first and its sidecar last, each whole or not at all.
 
     Raises:
-        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`.
+        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `ONE_ANSWER` when there
+            is nothing to take a spread of.
     """
     sidecar = sidecar_path(output)
     if output.exists() and output.samefile(source):
@@ -54,10 +56,22 @@ def translate_file(
     synthesis = translate_volume(bundle, scan, brain, more=others, options=chosen)
     content = provenance(bundle, synthesis, input_sha256=sha256(source), device=chosen.device)
     content["Synthetic"]["MoreSources"] = {name: sha256(path) for name, path in (more or {}).items()}
+    if spread is not None:
+        _write_spread(spread, synthesis, content)
     sidecar.unlink(missing_ok=True)
     write_volume(output, synthesis.volume)
     write_json(sidecar, content)
     return synthesis
+
+
+def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any]) -> None:
+    sidecar = sidecar_path(path)
+    if synthesis.spread is None:
+        raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
+    text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
+    sidecar.unlink(missing_ok=True)
+    write_volume(path, synthesis.spread, dtype="float32")
+    write_json(sidecar, content | {"Description": text})
 
 
 def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, device: torch.device) -> dict[str, Any]:
@@ -74,6 +88,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, devic
             "Members": list(bundle.members),
             "ConfigSHA256": bundle.recipe_sha256,
             "InputSHA256": input_sha256,
+            "Answers": synthesis.answers,
             "MissingSources": list(synthesis.missing),
             "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,

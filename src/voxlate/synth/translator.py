@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare import fit_preparation
+from voxlate.synth.ensemble import Mean
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
 from voxlate.train.measure import whole_volume
-from voxlate.volume import Volume
+from voxlate.volume import Array, Volume
 
 SPACING_TOLERANCE = 1.25
 """A voxel may be this much smaller or larger than those of the training before the scan is refused."""
@@ -30,6 +32,8 @@ class Synthesis:
         brain_voxels: voxels that were translated.
         missing: additional sources that the network did without.
         imputed: hashes of the helpers that made an additional source, by contrast.
+        answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
+        spread: their standard deviation on the grid of the source, in its units; None for a single answer.
     """
 
     volume: Volume
@@ -38,6 +42,8 @@ class Synthesis:
     brain_voxels: int
     missing: tuple[str, ...] = ()
     imputed: Mapping[str, str] = field(default_factory=dict)
+    answers: int = 1
+    spread: Volume | None = None
 
 
 def choose_device(name: str) -> torch.device:
@@ -66,12 +72,14 @@ class Options:
         any_spacing: translate also what has voxels of a size that the model has never seen.
         zero_fill: do without a missing additional source even if none was missing in training (Chen et al. 2023).
         helpers: bundles that make a missing additional source out of the first one, by contrast.
+        mirror: also translate the scan mirrored left and right, and take the mean.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     any_spacing: bool = False
     zero_fill: bool = False
     helpers: Mapping[str, Bundle] = field(default_factory=dict)
+    mirror: bool = False
 
 
 def translate_volume(
@@ -106,7 +114,7 @@ def translate_volume(
     prepared = preparation.apply(source)
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    answer = whole_volume(bundle.network.to(chosen.device), x, bundle.recipe.inference)[0, 0].float().cpu().numpy()
+    answer, spread, count = _answers(bundle, x, mirror=chosen.mirror)
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
     if prepared.data.min() >= 0:
@@ -120,7 +128,27 @@ def translate_volume(
         int(preparation.mask.sum()),
         missing,
         imputed,
+        count,
+        None if count == 1 else preparation.invert(spread, source, level=level),
     )
+
+
+def _answers(bundle: Bundle, x: Tensor, *, mirror: bool) -> tuple[Array, Array, int]:
+    """Returns mean and standard deviation (over n - 1) of all answers to (1, C, D, H, W), and how many there are."""
+    networks = bundle.network.members if isinstance(bundle.network, Mean) else [bundle.network]
+    mean: Array = np.zeros(x.shape[2:], np.float32)
+    squares: Array = np.zeros(x.shape[2:], np.float32)
+    count = 0
+    for network in networks:
+        for is_mirrored in (False, True) if mirror else (False,):
+            seen = x.flip(2) if is_mirrored else x
+            answer = whole_volume(network.to(x.device), seen, bundle.recipe.inference)
+            found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
+            count += 1
+            apart = found - mean
+            mean = mean + apart / np.float32(count)
+            squares = squares + apart * (found - mean)
+    return mean, np.sqrt(squares / np.float32(max(1, count - 1))), count
 
 
 def _with_helpers(
