@@ -146,8 +146,8 @@ def _answers(bundle: Bundle, x: Tensor, *, mirror: bool) -> tuple[Array, Array, 
             found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
             count += 1
             apart = found - mean
-            mean = mean + apart / np.float32(count)
-            squares = squares + apart * (found - mean)
+            mean = np.asarray(mean + apart / count, dtype=np.float32)
+            squares = np.asarray(squares + apart * (found - mean), dtype=np.float32)
     return mean, np.sqrt(squares / np.float32(max(1, count - 1))), count
 
 

@@ -167,8 +167,15 @@ class _Run:
                 progress.step += 1
                 if place.stage.trains != "discriminator":
                     _follow(self.average, self.players.generator, decay=_decay(settings.average, place.done + 1))
-                self._note(losses, watch)
-                if progress.step % settings.validate_every == 0 or place.is_last:
+                is_checked = progress.step % settings.validate_every == 0 or place.is_last
+                is_logged = progress.step % LOG_EVERY == 0 or progress.step == 1
+                if is_checked or is_logged:
+                    losses = self._over_processes(losses)
+                if is_logged:
+                    self._log(losses)
+                if watch is not None:
+                    watch(progress, losses["loss"])
+                if is_checked:
                     has_ended = place.stage.trains != "discriminator" and self._validate(losses["loss"])
                     if has_ended and not place.is_last:
                         progress.stopped.append({"stage": place.index, "step": progress.step})
@@ -216,13 +223,18 @@ class _Run:
         if trains != "discriminator":
             self.progress.best, self.progress.stale = None, 0
 
-    def _note(self, losses: dict[str, float], watch: Watcher | None) -> None:
-        if self.progress.step % LOG_EVERY == 0 or self.progress.step == 1:
-            self.progress.training.append({"step": self.progress.step} | losses)
-            for tracker in self.trackers:
-                tracker.losses(self.progress.step, losses)
-        if watch is not None:
-            watch(self.progress, losses["loss"])
+    def _over_processes(self, losses: dict[str, float]) -> dict[str, float]:
+        """Returns the mean over processes, so that all of them decide alike."""
+        if self.fabric.world_size == 1:
+            return losses
+        values = torch.tensor(list(losses.values()), device=self.fabric.device)
+        mean = self.fabric.all_reduce(values, reduce_op="mean")
+        return dict(zip(losses, torch.as_tensor(mean).tolist(), strict=True))
+
+    def _log(self, losses: dict[str, float]) -> None:
+        self.progress.training.append({"step": self.progress.step} | losses)
+        for tracker in self.trackers:
+            tracker.losses(self.progress.step, losses)
 
     def _validate(self, training_loss: float) -> bool:
         """Measures the averaged weights, keeps them or not, and tells whether the stage may end early."""
