@@ -222,7 +222,36 @@ def tissues() -> str:
     return "\n".join([*lines, "", f"{note}. `python benchmarks/bench_tissues.py`, {machine(content)}."])
 
 
+def metrics() -> str:
+    content = result("metrics")
+    size = " x ".join(map(str, content["shape"]))
+    lines = [f"| SSIM of one pair, {size} voxels | value | off by | seconds |", "|---|---|---|---|"]
+    for name, row in content["ssim"].items():
+        lines.append(f"| {name} | {row['ssim']:.4f} | {row['difference']:.1e} | {row['seconds']:.2f} |")
+    text = (
+        "Off by: from scikit-image in double precision, over the whole image without its border of 5 voxels or over "
+        f"the mask, which holds {100 * content['mask_share']:.0f} % of it. Other libraries pad or take other windows: "
+        f"their values are another quantity. `python benchmarks/bench_metrics.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", text])
+
+
+def evaluation() -> str:
+    content = result("evaluate")
+    memory, size = content["own_memory_mib"], " x ".join(map(str, content["shape"]))
+    return (
+        f"{content['cases']:,} small cases ({size} voxels) by {content['processes']} processes: "
+        f"{content['cases_per_second']:.1f} cases per second; the leading process had {memory['after_a_tenth']:.0f} MiB "
+        f"after a tenth and {memory['at_the_end']:.0f} MiB at the end, the largest other "
+        f"{content['largest_child_mib']:.0f} MiB; a second run, which finds everything done, takes "
+        f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, other "
+        "jobs running)."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "evaluation": evaluation,
+    "metrics": metrics,
     "batch": batch,
     "head_segmenter": head_segmenter,
     "networks": networks,
