@@ -241,11 +241,11 @@ def evaluation() -> str:
     memory, size = content["own_memory_mib"], " x ".join(map(str, content["shape"]))
     return (
         f"{content['cases']:,} small cases ({size} voxels) by {content['processes']} processes: "
-        f"{content['cases_per_second']:.1f} cases per second; the leading process had {memory['after_a_tenth']:.0f} MiB "
-        f"after a tenth and {memory['at_the_end']:.0f} MiB at the end, the largest other "
-        f"{content['largest_child_mib']:.0f} MiB; a second run, which finds everything done, takes "
-        f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, other "
-        "jobs running)."
+        f"{content['cases_per_second']:.1f} cases per second; the leading process had "
+        f"{memory['after_a_tenth']:.0f} MiB after a tenth and {memory['at_the_end']:.0f} MiB at the end, "
+        f"the largest other {content['largest_child_mib']:.0f} MiB; a second run, which finds everything done, takes "
+        f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, "
+        "other jobs running)."
     )
 
 
