@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, VoxlateError
+from voxlate.evaluate.baselines import PROBABILITIES
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.nifti import read_volume
 from voxlate.prepare import Preparation, PreparationSettings, fit_preparation
@@ -22,6 +23,8 @@ from voxlate.train.augment import Line, Pair, augment, contrast_line, difference
 from voxlate.train.recipe import Recipe
 from voxlate.train.settings import TrainingSettings
 from voxlate.volume import Array, Mask, Volume, require_same_grid
+
+Floats = NDArray[np.float64]
 
 CHANGED = 0.3
 """A voxel whose images differ by more than this, in relative units, after both have the same contrast, has changed."""
@@ -40,8 +43,8 @@ class PreparedCase:
         changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
         line: slope and intercept from the source's contrast to the target's.
         source_level, target_level: what one relative unit is in each image's own units.
-        source_offset, target_offset: where the zero of their own units lies, in relative units.
-        source_median, target_median: their medians in the mask, over what one relative unit is.
+        target_offset, target_median: the target's zero and its median in the mask, over what one relative unit is.
+        quantiles: quantile functions of source and target in the mask, as they came, over their medians.
         spacing_mm: of the scan, which decides what is known at inference.
     """
 
@@ -55,10 +58,9 @@ class PreparedCase:
     line: Line
     source_level: float
     target_level: float
-    source_offset: float
-    source_median: float
     target_offset: float
     target_median: float
+    quantiles: tuple[Floats, Floats]
     spacing_mm: tuple[float, float, float]
 
 
@@ -104,10 +106,11 @@ def prepare_case(
     common = preparation.mask & (covered.data != 0)
     if not common.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: source and target share no voxel of brain")
-    levels = _levels("source", preparation.intensity, preparation.locate(source).data[common])
-    levels |= _levels("target", scale, covered.data[common])
+    levels = _levels(preparation.intensity, scale, covered.data[common])
+    quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
     images = [preparation.apply(source).data, prepared_target.data, *more]
-    return _stored(case.case, folder / case.case, images, common, lesions, levels, source.spacing_mm)
+    facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
+    return _stored(case.case, folder / case.case, images, common, lesions, facts)
 
 
 def prepare_alone(
@@ -125,8 +128,10 @@ def prepare_alone(
     except VoxlateError as error:
         raise type(error)(error.code, f"{name}: {error.message}") from error
     inside = preparation.locate(scan).data[preparation.mask]
-    levels = {**_levels("source", preparation.intensity, inside), **_levels("target", preparation.intensity, inside)}
-    return _stored(name, folder / name, [data, data], preparation.mask, None, levels, scan.spacing_mm)
+    levels = _levels(preparation.intensity, preparation.intensity, inside)
+    quantiles = (_quantiles(inside), _quantiles(inside))
+    facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
+    return _stored(name, folder / name, [data, data], preparation.mask, None, facts)
 
 
 def prepare_more(
@@ -147,10 +152,21 @@ def prepare_more(
     return prepared
 
 
-def _levels(role: str, scale: Scaled, inside: Array) -> dict[str, float]:
-    """Returns level, offset and median of an image, by the names of `PreparedCase`; `inside` is in its own units."""
-    median = float(np.median(inside)) / scale.scale
-    return {f"{role}_level": scale.scale, f"{role}_offset": scale.offset / scale.scale, f"{role}_median": median}
+def _levels(source: Scaled, target: Scaled, target_inside: Array) -> dict[str, Any]:
+    """Returns levels, offset and median by the names of `PreparedCase`; `target_inside` is in its own units."""
+    return {
+        "source_level": source.scale,
+        "target_level": target.scale,
+        "target_offset": target.offset / target.scale,
+        "target_median": float(np.median(target_inside)) / target.scale,
+    }
+
+
+def _quantiles(inside: Array) -> Floats:
+    """Returns the quantile function of values over their median, which is the unit that evaluation compares in."""
+    median = float(np.median(inside))
+    found: Floats = np.quantile(inside.astype(np.float64) / (median if median > 0 else 1.0), PROBABILITIES)
+    return found
 
 
 def _mask_of(case: Case) -> Volume | None:
@@ -170,14 +186,13 @@ def _stored(
     images: Sequence[Array],
     mask: Mask,
     lesions: Mask | None,
-    levels: Mapping[str, float],
-    spacing_mm: tuple[float, float, float],
+    facts: Mapping[str, Any],
 ) -> PreparedCase:
     """Writes the arrays of a case and returns them mapped into memory: source, target, additional sources."""
     source, target, *more = images
     line = contrast_line(source, target, mask)
     apart = difference(Pair(source, target, mask.astype(np.float32), line))
-    write_json(folder / "prepared.json", dict(levels) | {"spacing_mm": spacing_mm})
+    write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key != "quantiles"})
     return PreparedCase(
         name,
         _on_disk(folder / "source.npy", source),
@@ -187,8 +202,7 @@ def _stored(
         None if lesions is None else _on_disk(folder / "lesions.npy", lesions),
         _on_disk(folder / "changed.npy", np.flatnonzero(np.abs(apart) > CHANGED)),
         line,
-        spacing_mm=spacing_mm,
-        **levels,
+        **facts,
     )
 
 

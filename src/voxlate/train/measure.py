@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxlate.evaluate.baselines import HistogramMatch, fit_histogram_match, histogram_match_to_json
+from voxlate.evaluate.baselines import HistogramMatch, histogram_match_to_json
 from voxlate.train.data import PreparedCase
 from voxlate.train.settings import InferenceSettings
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array
 from voxlate.windows import translate_windows
 
 
@@ -95,18 +95,7 @@ def level_mapping(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase]
 
 
 def quantile_functions(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:
-    """Returns what the histogram-matched baseline needs of the training cases.
-
-    Whatever the scales of the preparation are, values are told here over the median in the mask, as evaluation does.
-    """
-    found = fit_histogram_match(map(_over_medians, cases))
-    if targets is not None:
-        of_targets = fit_histogram_match(map(_over_medians, targets))
-        found = HistogramMatch(found.source_quantiles, of_targets.target_quantiles, found.n_cases)
-    return histogram_match_to_json(found)
-
-
-def _over_medians(case: PreparedCase) -> tuple[Array, Array, Mask]:
-    source = (np.array(case.source) + case.source_offset) / case.source_median
-    target = (np.array(case.target) + case.target_offset) / case.target_median
-    return source, target, case.mask
+    """Returns what the histogram-matched baseline needs of the training cases, in the units of evaluation."""
+    sources = np.mean([case.quantiles[0] for case in cases], axis=0)
+    found = np.mean([case.quantiles[1] for case in (cases if targets is None else targets)], axis=0)
+    return histogram_match_to_json(HistogramMatch(sources, found, len(cases)))
