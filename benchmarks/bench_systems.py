@@ -189,9 +189,15 @@ def seconds_per_step(recipe: Recipe, folder: Path) -> list[float]:
     return [min(apart[n * TRIAL_STEPS : n * TRIAL_STEPS + TRIAL_STEPS - 1]) for n in range(len(recipe.plan))]
 
 
-def measured(system: System, minutes: float) -> dict[str, Any]:
+def kept_result(system: System) -> Path:
     name = "".join(c if c.isalnum() else "_" for c in f"{system.task}_{system.name}").lower()
-    folder, kept = RUNS / name, RUNS / f"{name}.json"
+    return RUNS / f"{name}.json"
+
+
+def measured(system: System, minutes: float) -> dict[str, Any]:
+    kept = kept_result(system)
+    name = kept.stem
+    folder = RUNS / name
     if kept.exists():
         return json.loads(kept.read_text())
     recipe = resolved(system)
@@ -231,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10.0, help="of one core, for each system")
     parser.add_argument("--only", nargs="*", help="tasks, by how they begin")
+    parser.add_argument("--kept", action="store_true", help="train nothing, put together what is there")
     parser.add_argument("--no-result", action="store_true", help="leave the putting together to another call")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -242,6 +249,9 @@ def main() -> None:
         systems = [system for system in systems if system.task.startswith(tuple(chosen.only))]
     rows = []
     for system in systems:
+        if chosen.kept and not kept_result(system).exists():
+            print(f"{system.task}, {system.name}: not there")
+            continue
         rows.append(measured(system, chosen.minutes))
         print(system.task, system.name, rows[-1]["steps"], rows[-1]["mean"]["as_written"]["synthetic"], flush=True)
     if not chosen.no_result:

@@ -17,7 +17,7 @@ from voxlate.volume import Volume
 
 KEYS = [
     "voxlate_version", "protocols", "data_kind", "unit", "direction", "methods", "cases", "summary", "comparisons",
-    "lesions", "volumes", "missing", "refused", "history",
+    "lesions", "volumes", "missing", "refused", "history", "network_pictures",
 ]  # fmt: skip
 
 

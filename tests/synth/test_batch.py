@@ -129,7 +129,9 @@ def test_shards_part_the_cases_and_one_runner_has_a_shard(scans, engine, tmp_pat
     run_batch(manifest, out, {}, twice, shard=(2, 3))
     run_batch(manifest, out, {}, engine, shard=(3, 3))
     run_batch(manifest, tmp_path / "whole", {}, engine)
-    assert tree(out) == tree(tmp_path / "whole")
+    files, whole = tree(out), tree(tmp_path / "whole")
+    assert files.pop("batch.json") != whole.pop("batch.json")  # it holds the number of shards
+    assert files == whole
 
 
 def test_another_manifest_model_or_folder_is_refused(scans, engine, tmp_path):
@@ -318,3 +320,20 @@ def test_an_address_where_no_scheduler_answers_is_refused(tmp_path):
     pytest.importorskip("distributed")
     with pytest.raises(UsageError, match="SCHEDULER"):
         list(on_dask(Faulty(), iter(()), tmp_path, address="tcp://127.0.0.1:9"))
+
+
+def test_a_folder_whose_claim_was_interrupted_is_claimed_again(scans, engine, tmp_path):
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    (out / ".runs").mkdir(parents=True)
+    (out / "names.txt").write_text("case0\n")
+    run_batch(manifest, out, {}, engine)
+    assert status_of(out).pending == 0
+
+
+def test_another_number_of_shards_and_a_case_that_would_write_over_our_files_are_refused(scans, engine, tmp_path):
+    run_batch(read_manifest(scans), tmp_path / "out", {}, engine, shard=(1, 3))
+    with pytest.raises(UsageError, match=r"BATCH_DIFFERS .*shards"):
+        run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
+    for name in ("batch", "Run"):
+        with pytest.raises(InputRefused, match="CASE_NAME"):
+            named(tmp_path, name)

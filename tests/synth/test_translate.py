@@ -1,5 +1,6 @@
 import errno
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -157,3 +158,19 @@ def test_a_device_that_is_not_there_is_refused_and_never_replaced():
         choose_device("cuda:99" if torch.cuda.is_available() else "cuda")
     with pytest.raises(UsageError, match="DEVICE"):
         choose_device("abacus")
+
+
+def test_what_lies_below_the_zero_of_the_target_s_scale_is_kept(bundle, scan):
+    clipped = translate_volume(bundle, scan).volume.data
+    lowered = replace(bundle, network=torch.nn.Identity(), mapping=replace(bundle.mapping, offset=0.5))
+    negative = type("Lower", (torch.nn.Module,), {"forward": lambda self, x: x - 1.2})()
+    below = translate_volume(replace(lowered, network=negative), scan).volume.data
+    assert clipped.min() == 0
+    assert below.min() < 0
+
+
+def test_an_output_that_is_any_of_the_inputs_is_refused(bundle, scan, tmp_path):
+    for name in ("s", "m"):
+        write_volume(tmp_path / f"{name}.nii.gz", scan)
+    with pytest.raises(UsageError, match="OUTPUT_IS_INPUT"):
+        translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "m.nii.gz", mask=tmp_path / "m.nii.gz")

@@ -5,14 +5,14 @@ import json
 import pytest
 import torch
 
-from voxlate.errors import UsageError
+from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.nifti import read_volume
 from voxlate.synth.translator import translate_volume
 from voxlate.train import loop
 from voxlate.train.bundle import read_bundle, read_weights
 from voxlate.train.loop import train
 from voxlate.train.recipe import parse_recipe, recipe_text
-from voxlate.train.settings import AdversarialSettings, CycleSettings, ModelSettings, Patches, Stage
+from voxlate.train.settings import AdversarialSettings, CycleSettings, InferenceSettings, ModelSettings, Patches, Stage
 
 JUDGE = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
 
@@ -242,3 +242,35 @@ def test_a_gradient_that_is_not_finite_stops_the_run_in_words(recipe, cohort, tm
     monkeypatch.setattr("lightning_fabric.Fabric.clip_gradients", lambda *_, **__: torch.tensor(float("inf")))
     with pytest.raises(Exception, match="GRADIENT_NOT_FINITE a gradient is not finite at step 0"):
         train(recipe, tmp_path / "run", root=cohort)
+
+
+def test_weights_and_losses_that_make_no_sense_are_refused(recipe, cohort, tmp_path):
+    for change in ({"loss": {}}, {"loss": {"l1": 0.0}}, {"loss": {"l1": -1.0}}):
+        with pytest.raises(UsageError, match="RECIPE"):
+            changed(recipe, **change)
+    with pytest.raises(UsageError, match=r"RECIPE .*training\.window"):
+        changed(recipe, {"window": (0, 8, 8)})
+    with pytest.raises(UsageError, match="SOURCE_NOWHERE no training case has T2w"):
+        train(changed(recipe, more_sources=("T2w",)), tmp_path / "run", root=cohort)
+    first = train(changed(recipe, {"steps": 1}), tmp_path / "first", root=cohort)
+    other = changed(recipe, model=recipe.model.model_copy(update={"arguments": {"width": 8, "depth": 2}}))
+    with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS bundle is a bundle of another network"):
+        train(other, tmp_path / "second", root=cohort, start_from=first)
+
+
+def test_a_run_with_dropout_that_was_stopped_ends_as_one_that_was_not(recipe, cohort, tmp_path):
+    arguments = {"width": 4, "depth": 2, "dropout": 0.5}
+    model = recipe.model.model_copy(update={"name": "unet", "arguments": arguments})
+    plan = changed(
+        recipe, {"steps": 6, "validate_every": 2}, model=model, inference=InferenceSettings(window=(16, 16, 16))
+    )
+    train(plan, tmp_path / "whole", root=cohort)
+
+    def watch(progress, loss):
+        if progress.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(plan, tmp_path / "cut", root=cohort, watch=watch)
+    train(plan, tmp_path / "cut", root=cohort, resume=True)
+    assert same(*(read_weights(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "cut")))

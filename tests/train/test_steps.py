@@ -50,7 +50,7 @@ def test_passes_count_by_their_share(recipe):
     losses = [l1(twin(part.source), part.target, part.weight) for part in (first, second)]
     expected = 0.4 - RATE * slope(sum(losses) / 2, twin.weight)
     assert torch.allclose(generator.weight, expected)
-    assert found["loss"] == pytest.approx(float(sum(losses)) / 2)
+    assert found["loss"] == pytest.approx(sum(losses).item() / 2)
 
 
 def test_a_discriminator_moves_first_and_its_opinion_counts_by_its_weight(recipe):

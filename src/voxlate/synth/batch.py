@@ -123,7 +123,7 @@ def run_batch(
         TemporaryFailure: `SHARD_BUSY` when another process works on the shard; `IO`.
         CannotWrite: `WRITE`.
     """
-    _claim(manifest, out, settings)
+    _claim(manifest, out, settings | {"shards": shard[1]})
     with _only_runner(out, shard):
         _clear_work(out, shard)
         ledger = Ledger(out)
@@ -155,7 +155,14 @@ def write_table(out: Path) -> dict[str, int]:
 
 
 def _claim(manifest: Manifest, out: Path, settings: dict[str, Any]) -> None:
-    """Marks a new folder as that of the batch, or sees that it is."""
+    """Marks a new folder as that of the batch, or sees that it is; many tasks of an array may do so at once."""
+    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("FOLDER_OCCUPIED", f"{out.name} holds something else; name a new folder")
+    with _locked(out, "claim", wait=True):
+        _claim_alone(manifest, out, settings)
+
+
+def _claim_alone(manifest: Manifest, out: Path, settings: dict[str, Any]) -> None:
     wanted = {"voxlate": __version__, "manifest_sha256": manifest.sha256, "cases": len(manifest.rows)} | settings
     path = out / SETTINGS
     if path.is_file():
@@ -167,24 +174,30 @@ def _claim(manifest: Manifest, out: Path, settings: dict[str, Any]) -> None:
         if differing:
             raise UsageError("BATCH_DIFFERS", f"{out.name} was begun with another {differing[0]}; use another folder")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("FOLDER_OCCUPIED", f"{out.name} holds something else; name a new folder")
     write_text(out / NAMES, "".join(f"{name}\n" for name in manifest.names()))
     write_json(path, wanted)
 
 
 @contextmanager
 def _only_runner(out: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """Holds the lock of a shard, which the system releases however the process ends."""
-    path = out / RUNS / f"shard-{shard[0]}-of-{shard[1]}.lock"
-    with writing(path.name):
-        path.parent.mkdir(exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    """Holds the lock of a shard."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        with _locked(out, f"shard-{shard[0]}", wait=False):
+            yield
     except BlockingIOError as error:
         raise TemporaryFailure("SHARD_BUSY", f"another process works on shard {shard[0]}/{shard[1]}") from error
+
+
+@contextmanager
+def _locked(out: Path, name: str, *, wait: bool) -> Iterator[None]:
+    """Holds a lock, which the system releases however the process ends."""
+    path = out / RUNS / f"{name}.lock"
+    with writing(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
     finally:
         os.close(handle)
 

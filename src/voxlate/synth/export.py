@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ def translate_file(
             is nothing to take a spread of.
     """
     sidecar = sidecar_path(output)
-    if output.exists() and output.samefile(source):
-        raise UsageError("OUTPUT_IS_INPUT", f"{output.name} is the scan itself; name another output")
+    _require_apart([source, mask, *(more or {}).values()], [output, spread])
     scan = read_volume(source, shows=bundle.recipe.source)
     brain = None if mask is None else read_volume(mask, shows="mask")
     others = {name: read_volume(path, shows=name) for name, path in (more or {}).items()}
@@ -62,6 +61,16 @@ def translate_file(
     write_volume(output, synthesis.volume)
     write_json(sidecar, content)
     return synthesis
+
+
+def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in taken:
+            raise UsageError("OUTPUT_IS_INPUT", f"{path.name} is an input or the other output; name another output")
+        taken.add(path.resolve())
 
 
 def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from voxlate.io.atomic import sha256
 from voxlate.synth.many import Item
 
 COLUMNS = ("case", "source", "mask")
+RESERVED = {"batch", "ledger", "names", "run"}
+"""A case of such a name would write over a file that tells of all of them."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def _rows(
         if fault:
             raise InputRefused("MANIFEST", f"{name}: line {line}: {fault}")
         require_case_name(row[0])
+        if row[0].casefold() in RESERVED:
+            raise InputRefused("CASE_NAME", f"{row[0]!r} is the name of a file of ours; call the case otherwise")
         seen.add(row[0])
         yield row
 

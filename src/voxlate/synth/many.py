@@ -70,6 +70,8 @@ def translate_many(
     outcomes = []
     for item in items:
         try:
+            if item.name.casefold() == "run":
+                raise InputRefused("CASE_NAME", "'run' is the name of a file of ours; call the scan otherwise")
             translate_file(
                 bundle,
                 item.source,
@@ -83,6 +85,9 @@ def translate_many(
             state = "failed" if error.state == "FAILED" else "refused"
             outcome = Outcome(item.name, state, error.code, error.message)
             log.error("%s: %s", item.name, error)
+        except Exception as error:
+            outcome = Outcome(item.name, "failed", "UNEXPECTED", type(error).__name__)
+            log.error("%s: FAILED:UNEXPECTED %s", item.name, type(error).__name__)
         outcomes.append(outcome)
         if watch is not None:
             watch(outcome)

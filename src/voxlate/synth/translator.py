@@ -117,8 +117,8 @@ def translate_volume(
     answer, spread, count = _answers(bundle, x, mirror=chosen.mirror)
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
-    if prepared.data.min() >= 0:
-        answer = np.maximum(answer, 0)
+    if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
+        answer = np.maximum(answer, 0)  # with an offset, what is below the zero of the scale is no mistake
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(answer, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(

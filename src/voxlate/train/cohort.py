@@ -32,13 +32,16 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
     """Returns the prepared cases of training and validation; their arrays are below `folder`.
 
     Raises:
-        UsageError: `NO_TRAINING_CASE`.
+        UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
         VoxlateError: a case cannot be used; its name stands before the reason.
     """
     training = [case for case in cases if case.split == "train"]
     if not training:
         raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
     settings, more = recipe.preparation, recipe.more_sources
+    nowhere = [name for name in more if not any(name in case.more for case in training)]
+    if nowhere:
+        raise UsageError("SOURCE_NOWHERE", f"no training case has {nowhere[0]}; name it as the table or pattern does")
     validation = [prepare_case(case, folder, settings, more) for case in cases if case.split == "validation"]
     if recipe.data.paired:
         return TrainingCohort([prepare_case(case, folder, settings, more) for case in training], validation)

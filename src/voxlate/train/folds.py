@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +104,8 @@ def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
     """Writes the table of folds, or sees that it is the same."""
     text = "case\tfold\n" + "".join(f"{case}\t{fold}\n" for case, fold in sorted(folds.items()))
     path = run / TABLE
-    if (run / CHECKPOINT).exists() or (path.exists() and not resume):
+    is_partner = os.environ.get("LOCAL_RANK", "0") != "0"  # a process that the first one started after it had claimed
+    if (run / CHECKPOINT).exists() or (path.exists() and not resume and not is_partner):
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UsageError("FOLDS_CHANGED", f"{run.name} holds folds of other cases; use another folder")

@@ -77,13 +77,18 @@ def corners(size: tuple[int, ...], patches: Patches) -> list[tuple[int, ...]]:
     return list(product(*axes))
 
 
+def mixed(seed: Seed) -> int:
+    """Returns one number out of several, for generators that take one."""
+    number = 0
+    for part in seed:
+        number = (number * 1_000_003 + part + 1) % 2**62
+    return number
+
+
 def labels_of(settings: AdversarialSettings, count: int, seed: Seed) -> Labels:
     """Returns the labels of `count` items; the same seed gives the same."""
     if settings.labels == "standard":
         return Labels.standard(count)
-    mixed = 0
-    for number in seed:
-        mixed = (mixed * 1_000_003 + number + 1) % 2**62
-    generator = torch.Generator().manual_seed(mixed)
+    generator = torch.Generator().manual_seed(mixed(seed))
     draw = Labels.inverted if settings.labels == "inverted" else Labels.one_sided
     return draw(count, generator=generator)

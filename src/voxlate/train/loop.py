@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from voxlate.cohort.cases import Case, write_cases
-from voxlate.errors import UsageError
+from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.atomic import write_json, write_text
 from voxlate.train.bundle import WEIGHTS, read_weights, verify_bundle, write_bundle, write_weights
 from voxlate.train.card import card
@@ -28,7 +28,7 @@ from voxlate.train.objective import objectives_of
 from voxlate.train.pictures import network_pictures
 from voxlate.train.players import Players, new_players
 from voxlate.train.recipe import Recipe, recipe_text
-from voxlate.train.schedule import learning_rate, position
+from voxlate.train.schedule import Position, learning_rate, position
 from voxlate.train.steps import Trainer
 from voxlate.train.trackers import Tracker, trackers_of
 
@@ -122,7 +122,6 @@ def train_cases(
 
 
 CHECKPOINT = "checkpoint.safetensors"
-BEST = "best.safetensors"
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
@@ -162,7 +161,7 @@ class _Run:
             while progress.step < self.recipe.steps:
                 place = position(self.recipe, progress.step)
                 if place.is_first:
-                    self._enter(from_best=place.stage.from_best, trains=place.stage.trains)
+                    self._enter(place)
                 losses = trainer.take(*drawing.at(progress.step), progress.step)
                 progress.step += 1
                 if place.stage.trains != "discriminator":
@@ -201,7 +200,7 @@ class _Run:
         ]
         baselines = quantile_functions(cohort.train, cohort.targets)
         documents = {"mapping": mapping, "baselines": baselines, "history": history}
-        weights = read_weights(self.run / BEST)
+        weights = read_weights(self._latest_best(len(recipe.plan)))
         network = generator_of(recipe)
         network.load_state_dict(weights)
         pictures = network_pictures(network, (cohort.validation or cohort.train)[0])
@@ -214,13 +213,20 @@ class _Run:
         write_text(self.run / "recipe.yaml", recipe_text(recipe))
         write_json(self.run / "history.json", history)
 
-    def _enter(self, *, from_best: bool, trains: str) -> None:
-        """Begins a stage: what is best counts anew, and the generator may go back to what was best so far."""
-        if from_best and (self.run / BEST).exists():
-            self.players.generator.load_state_dict(read_weights(self.run / BEST))
+    def _best_of(self, stage: int) -> Path:
+        return self.run / f"best-{stage}.safetensors"
+
+    def _latest_best(self, before: int) -> Path:
+        """Returns the best weights of the last stage before one that kept any."""
+        return next(path for path in map(self._best_of, range(before - 1, -1, -1)) if path.exists())
+
+    def _enter(self, place: Position) -> None:
+        """Begins a stage: what is best counts anew, and the generator may go back to what was best before it."""
+        if place.stage.from_best and place.index:
+            self.players.generator.load_state_dict(read_weights(self._latest_best(place.index)))
             for name, tensor in self.players.generator.state_dict().items():
                 self.average[name].copy_(tensor)
-        if trains != "discriminator":
+        if place.stage.trains != "discriminator":
             self.progress.best, self.progress.stale = None, 0
 
     def _over_processes(self, losses: dict[str, float]) -> dict[str, float]:
@@ -239,22 +245,22 @@ class _Run:
     def _validate(self, training_loss: float) -> bool:
         """Measures the averaged weights, keeps them or not, and tells whether the stage may end early."""
         progress, settings = self.progress, self.recipe.training
-        error = self._judge()
+        error = self.fabric.broadcast(self._judge() if self.fabric.is_global_zero else None)
+        if error is not None:
+            self.progress.validation.append({"step": self.progress.step, "loss": error})
         chosen_by = {"best": error, "last": None, "training_loss": training_loss}[settings.keep]
         is_better = chosen_by is None or progress.best is None or chosen_by < progress.best
         progress.stale = 0 if is_better else progress.stale + 1
         if is_better:
             progress.best = chosen_by
             if self.fabric.is_global_zero:
-                write_weights(self.run / BEST, self.average)
+                write_weights(self._best_of(position(self.recipe, progress.step - 1).index), self.average)
         return settings.patience is not None and progress.stale >= settings.patience
 
     def _judge(self) -> float | None:
         """Returns the error on the validation cases, or None without any; hands a sample to the trackers."""
         has_cases = bool(self.cohort.validation)
         cases = self.cohort.validation or self.cohort.train[:1]
-        if not has_cases and not self.fabric.is_global_zero:
-            return None
         network = generator_of(self.recipe)
         network.load_state_dict({name: tensor.cpu() for name, tensor in self.average.items()})
         device = self.fabric.device
@@ -263,7 +269,6 @@ class _Run:
             tracker.sample(self.progress.step, found.sample)
         if not has_cases:
             return None
-        self.progress.validation.append({"step": self.progress.step, "loss": found.error})
         log.info("step %d: error on %d validation cases %.4f", self.progress.step, len(cases), found.error)
         for tracker in self.trackers:
             tracker.losses(self.progress.step, {"validation": found.error})
@@ -305,7 +310,10 @@ def _new_generator(recipe: Recipe, start_from: Path | None, folder: Path) -> nn.
         load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
     if start_from is not None:
         verify_bundle(start_from)
-        network.load_state_dict(read_weights(start_from / WEIGHTS))
+        try:
+            network.load_state_dict(read_weights(start_from / WEIGHTS))
+        except RuntimeError as error:
+            raise ModelInvalid("MODEL_WEIGHTS", f"{start_from.name} is a bundle of another network") from error
     return network
 
 

@@ -69,6 +69,12 @@ class Recipe(Frozen):
             raise ValueError("a stage trains a discriminator, but there is no `adversarial`")
         if all(stage.trains == "discriminator" for stage in self.plan):
             raise ValueError("no stage trains the generator")
+        for stage in self.plan:
+            losses = self.loss if stage.loss is None else stage.loss
+            if any(weight < 0 for weight in losses.values()):
+                raise ValueError("a loss has a weight below zero")
+            if self.cycle is None and stage.trains != "discriminator" and not any(losses.values()):
+                raise ValueError("a stage trains the generator without any loss")
         if set(self.data.more) - set(self.more_sources):
             raise ValueError("`data.more` names what is not in `more_sources`")
         if len({self.source, *self.more_sources}) <= len(self.more_sources):
@@ -154,7 +160,10 @@ def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, 
     if not isinstance(variants, dict) or variant not in variants:
         there = ", ".join(sorted(variants)) or "none"
         raise UsageError("VARIANT", f"{name} has no variant {variant!r}; there are: {there}")
-    merged = _merge(content, variants[variant] or {})
+    change = variants[variant] or {}
+    if not isinstance(change, dict):
+        raise UsageError("VARIANT", f"{name}: the variant {variant!r} is no mapping")
+    merged = _merge(content, change)
     return merged | {"name": f"{content.get('name')}-{variant}"}
 
 

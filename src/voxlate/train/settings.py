@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.cohort.cases import Case, cases_from_pattern, check_cases, read_cases
 
 Schedule = Literal["cosine", "constant", "linear_tail"]
+Size = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):
@@ -147,7 +148,7 @@ class TrainingSettings(Frozen):
     steps: int | None = Field(default=None, ge=1)
     batch: int = Field(default=2, ge=1)
     accumulate: int = Field(default=1, ge=1)
-    window: tuple[int, int, int] = (64, 64, 64)
+    window: tuple[Size, Size, Size] = (64, 64, 64)
     changed_share: float = Field(default=0.0, ge=0, le=1)
     changed_weight: float = Field(default=1.0, ge=1)
     lesion_weight: float = Field(default=1.0, ge=1)
@@ -290,5 +291,5 @@ class LocalSettings(Frozen):
 class InferenceSettings(Frozen):
     """How a whole volume is translated: at once (`window: null`), or in blended windows."""
 
-    window: tuple[int, int, int] | None = None
+    window: tuple[Size, Size, Size] | None = None
     overlap: float = Field(default=0.5, ge=0, lt=1)

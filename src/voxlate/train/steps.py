@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from voxlate.errors import InputRefused
 from voxlate.losses.cycle import cycle_consistency, identity_keeping
 from voxlate.train.data import Batch
-from voxlate.train.judging import Judging
+from voxlate.train.judging import Judging, mixed
 from voxlate.train.objective import Objective
 from voxlate.train.players import Players
 from voxlate.train.recipe import Recipe
@@ -71,6 +72,7 @@ class Trainer:
             InputRefused: `LOSS_NOT_FINITE`, with the cases of the pass; `GRADIENT_NOT_FINITE`.
         """
         place = position(self.recipe, done)
+        torch.manual_seed(mixed((self.recipe.training.seed, done, self.fabric.global_rank)))  # of dropout
         self._prepare(done)
         sums: Losses = {}
         for index, here in enumerate(passes):
@@ -129,11 +131,13 @@ class Trainer:
             self._move_judges(windows)
         if place.stage.trains == "discriminator":
             return found | {"loss": found["discriminator"]}
-        opinion = judging.opinion(judge, synthetic, source, windows.seed)
-        opinion = opinion + judging.opinion(back_judge, backwards, target, windows.seed)
-        found["adversarial"] = float(opinion.detach())
         settings = _there_is(self.recipe.cycle)
-        value = judging.settings.weight * opinion
+        value = source.new_zeros(())
+        if place.stage.trains == "both":
+            opinion = judging.opinion(judge, synthetic, source, windows.seed)
+            opinion = opinion + judging.opinion(back_judge, backwards, target, windows.seed)
+            found["adversarial"] = float(opinion.detach())
+            value = judging.settings.weight * opinion
         value = value + settings.weight * cycle_consistency(synthetic, back, source, here.weight)[0]
         value = value + settings.weight * cycle_consistency(backwards, forth, target, there.weight)[0]
         if settings.identity:
@@ -161,14 +165,13 @@ class Trainer:
     def _move(self, optimiser: Optimizer, done: int, *networks: nn.Module | None) -> None:
         """Takes the step of one side; with `16-mixed` a gradient that ran over is left out, as its scaler expects."""
         settings = self.recipe.training
-        for network in networks:
-            if network is None or settings.clip is None:
-                continue
-            length = self.fabric.clip_gradients(network, optimiser, max_norm=settings.clip, error_if_nonfinite=False)
-            if length is not None and not bool(torch.isfinite(length)) and settings.precision != "16-mixed":
-                raise InputRefused(
-                    "GRADIENT_NOT_FINITE", f"a gradient is not finite at step {done}; the last checkpoint is kept"
-                )
+        moved = nn.ModuleList(network for network in networks if network is not None)
+        limit = math.inf if settings.clip is None else settings.clip
+        length = self.fabric.clip_gradients(moved, optimiser, max_norm=limit, error_if_nonfinite=False)
+        if length is not None and not bool(torch.isfinite(length)) and settings.precision != "16-mixed":
+            raise InputRefused(
+                "GRADIENT_NOT_FINITE", f"a gradient is not finite at step {done}; the last checkpoint is kept"
+            )
         optimiser.step()
 
 

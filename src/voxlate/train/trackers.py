@@ -85,7 +85,8 @@ class MLflow:
         except ImportError as error:
             raise UsageError("MISSING_LIBRARY", "the recipe asks for MLflow; pip install mlflow-skinny") from error
         self.client: Any = mlflow
-        if "MLFLOW_TRACKING_URI" not in os.environ:
+        self.is_own = "MLFLOW_TRACKING_URI" not in os.environ
+        if self.is_own:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             mlflow.set_tracking_uri((run / "mlflow").absolute().as_uri())
         mlflow.set_experiment(recipe.name)
@@ -104,6 +105,8 @@ class MLflow:
     def close(self) -> None:
         """Ends the run."""
         self.client.end_run()
+        if self.is_own:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it; the next run has a folder of its own
 
 
 def trackers_of(recipe: Recipe, run: Path) -> list[Tracker]:
