@@ -1,0 +1,7 @@
+"""Scans in DICOM: strict to read, a whole volume at a known place in the patient or a refusal."""
+
+from voxlate.io.dicom.files import dicom_files
+from voxlate.io.dicom.scan import DicomScan, read_series
+from voxlate.io.dicom.series import DicomSeries, find_series
+
+__all__ = ["DicomScan", "DicomSeries", "dicom_files", "find_series", "read_series"]

@@ -1,0 +1,129 @@
+"""The files below a folder or in an archive, found without following anything that leads out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from voxlate.errors import InputRefused, NoInput, writing
+from voxlate.io.nifti_source import warn
+
+SUFFIXES = (".dcm", ".dicom", ".ima")
+"""What bears such a name is meant to be DICOM; if it cannot be read, something is missing."""
+
+MAX_MEMBERS = 100_000
+MAX_ARCHIVE_BYTES = 16 << 30
+MAX_ARCHIVE_RATIO = 200
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def dicom_files(path: Path) -> Iterator[list[Path]]:
+    """Yields the regular files at or below `path`, or those of a zip, unpacked for as long as the block runs.
+
+    Links that lead out of the folder, pipes and devices are left alone (warning `UNREADABLE`). Files of an archive get
+    names of ours, so that none can be written elsewhere.
+
+    Raises:
+        NoInput: `NO_INPUT` when there is nothing.
+        InputRefused: `ARCHIVE` for a zip that is damaged, encrypted, too large, of too many members, or has one whose
+            name leads out of it.
+        TemporaryFailure, CannotWrite: a zip cannot be unpacked.
+    """
+    if not path.exists():
+        raise NoInput("NO_INPUT", f"{path.name} does not exist")
+    if path.is_file() and zipfile.is_zipfile(path):
+        with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
+            with writing("the unpacked archive"):
+                unpacked = _unpacked(path, Path(folder))
+            yield unpacked
+        return
+    files = sorted(_walk(path, path.resolve())) if path.is_dir() else [path]
+    if not files:
+        raise NoInput("NO_INPUT", f"{path.name}: no file there")
+    yield files
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        warn("UNREADABLE", f"a folder is left out: {error.strerror}")
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_symlink():
+            target = _inside(path, root)
+            if target is None or not target.is_file():
+                warn("UNREADABLE", "a link to a folder, to nothing or out of the input is left out")
+                continue
+            yield path
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _walk(path, root)
+        elif entry.is_file(follow_symlinks=False):
+            yield path
+        else:
+            warn("UNREADABLE", "a pipe, a socket or a device is left out")
+
+
+def _inside(link: Path, root: Path) -> Path | None:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # it leads to itself or to nothing
+        return None
+    return target if target.is_relative_to(root) else None
+
+
+def _unpacked(archive: Path, folder: Path) -> list[Path]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            _require_harmless(members, archive)
+            parents = {parent: k for k, parent in enumerate(sorted({_parent(member) for member in members}))}
+            places = []
+            for number, member in enumerate(members):
+                suffix = PurePosixPath(member.filename).suffix.lower()
+                place = (
+                    folder / f"{parents[_parent(member)]:05d}" / f"{number:06d}{suffix if suffix in SUFFIXES else ''}"
+                )
+                place.parent.mkdir(exist_ok=True)
+                _unpack(opened, member, place)
+                places.append(place)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+        raise InputRefused("ARCHIVE", f"{archive.name} cannot be unpacked: {error}") from error
+    if not places:
+        raise NoInput("NO_INPUT", f"{archive.name}: no file in it")
+    return sorted(places)
+
+
+def _parent(member: zipfile.ZipInfo) -> str:
+    return PurePosixPath(member.filename).parent.as_posix()
+
+
+def _require_harmless(members: list[zipfile.ZipInfo], archive: Path) -> None:
+    fault = ""
+    stored, size = sum(member.compress_size for member in members), sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS:
+        fault = f"{len(members):,} members, {MAX_MEMBERS:,} are allowed"
+    elif size > MAX_ARCHIVE_BYTES or size > MAX_ARCHIVE_RATIO * max(stored, 4096):
+        fault = f"{size:,} bytes out of {stored:,}"
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+            fault = "a member whose name leads out of it"
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            fault = "a member that is a link"
+    if fault:
+        raise InputRefused("ARCHIVE", f"{archive.name} is not unpacked: {fault}")
+
+
+def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:
+    """Writes one member; zipfile itself never gives more than its stated size, and checks its sum."""
+    with opened.open(member) as source, place.open("wb") as target:
+        while chunk := source.read(_CHUNK_BYTES):
+            target.write(chunk)

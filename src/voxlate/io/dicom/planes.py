@@ -1,0 +1,204 @@
+"""Where each picture of a file lies in the patient, and how its stored numbers become values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from voxlate.errors import InputRefused
+from voxlate.io.dicom.parse import refusing_damage
+
+_UNIT_TOLERANCE = 1e-3
+_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "StackID": "FrameContentSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "FrameAcquisitionNumber": "FrameContentSequence",
+    "DimensionIndexValues": "FrameContentSequence",
+    "EffectiveEchoTime": "MREchoSequence",
+    "DiffusionBValue": "MRDiffusionSequence",
+    "ComplexImageComponent": "MRImageFrameTypeSequence",
+}
+SEPARATORS = (
+    "StackID",
+    "EchoTime",
+    "EffectiveEchoTime",
+    "DiffusionBValue",
+    "ComplexImageComponent",
+    "ImageType",
+    "TemporalPositionIndex",
+    "TemporalPositionIdentifier",
+    "FrameAcquisitionNumber",
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "TriggerTime",
+    "DimensionIndexValues",
+)
+"""What may tell apart pictures of one place, in the order in which it is tried."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One picture of a series.
+
+    Attributes:
+        path, frame: where it is stored; frames count from 0.
+        uid: SOP instance of its file.
+        position_mm: centre of its first pixel, in the patient's left, posterior, superior directions (LPS).
+        orientation: direction along a row, then down a column, six direction cosines in LPS.
+        spacing_mm: between rows, then between columns.
+        shape: rows, columns.
+        slope, intercept: value = slope times stored number plus intercept.
+        number: instance number, or 0.
+        facts: of `SEPARATORS`, as text.
+    """
+
+    path: Path
+    frame: int
+    uid: str
+    position_mm: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing_mm: tuple[float, ...]
+    shape: tuple[int, int]
+    slope: float
+    intercept: float
+    number: int
+    facts: dict[str, str]
+
+
+def planes_of(dataset: Dataset, path: Path) -> list[Plane]:
+    """Returns the pictures of a file that was read without its pixels, or with them.
+
+    Raises:
+        InputRefused: `NOT_AN_IMAGE`, `COLOUR`, `MOSAIC`, `GEOMETRY_ABSENT`, `GEOMETRY_INVALID`, `SPACING_INVALID`,
+            `SCALING`, `UNREADABLE`.
+    """
+    with refusing_damage(path.name):
+        return _planes(dataset, path, path.name)
+
+
+def _planes(dataset: Dataset, path: Path, name: str) -> list[Plane]:
+    if not isinstance(dataset.get("Rows"), int) or not isinstance(dataset.get("Columns"), int):
+        raise InputRefused("NOT_AN_IMAGE", f"{name} holds no picture; it may be a report or a presentation")
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        raise InputRefused("COLOUR", f"{name} is in colour; a screenshot or an overlay has no values to translate")
+    if "MOSAIC" in _text(dataset.get("ImageType")).split("\\"):
+        raise InputRefused("MOSAIC", f"{name} packs many slices into one picture; export it as enhanced or as slices")
+    frames = _frames(dataset, name)
+    shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
+    return [_plane(_Source(dataset, shared, frame, name), path, k) for k, frame in enumerate(frames)]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Looks an attribute up in the groups of a frame, in those of all frames, and in the file."""
+
+    dataset: Dataset
+    shared: Dataset | None
+    frame: Dataset | None
+    name: str
+
+    def get(self, keyword: str) -> Any:
+        for groups in (self.frame, self.shared):
+            inner = None if groups is None else _first(groups.get(_GROUPS.get(keyword, "")))
+            if inner is not None and inner.get(keyword) is not None:
+                return inner.get(keyword)
+        return self.dataset.get(keyword)
+
+    def numbers(self, keyword: str, count: int, default: Sequence[float] | None = None) -> tuple[float, ...]:
+        try:
+            found = self.get(keyword)
+            if found is None or found == "":
+                if default is None:
+                    raise InputRefused("GEOMETRY_ABSENT", f"{self.name} has no {keyword}; nothing is guessed")
+                return tuple(default)
+            values = [float(value) for value in ([found] if isinstance(found, int | float | str) else found)]
+        except (TypeError, ValueError) as error:
+            raise InputRefused("GEOMETRY_INVALID", f"{self.name}: {keyword} is not a number") from error
+        if len(values) != count or not all(math.isfinite(value) for value in values):
+            raise InputRefused("GEOMETRY_INVALID", f"{self.name}: {keyword} needs {count} finite numbers")
+        return tuple(values)
+
+
+def _frames(dataset: Dataset, name: str) -> list[Dataset | None]:
+    count = int(dataset.get("NumberOfFrames") or 1)
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if groups is None:
+        if count > 1:
+            raise InputRefused("GEOMETRY_ABSENT", f"{name} has {count} frames and no place for each")
+        return [None]
+    if len(groups) != count:
+        raise InputRefused("GEOMETRY_INVALID", f"{name} has {count} frames, and groups for {len(groups)}")
+    return list(groups)
+
+
+def _plane(source: _Source, path: Path, frame: int) -> Plane:
+    position = source.numbers("ImagePositionPatient", 3)
+    orientation = source.numbers("ImageOrientationPatient", 6)
+    _require_directions(orientation, source.name)
+    spacing = source.numbers("PixelSpacing", 2)
+    if min(spacing) <= 0:
+        raise InputRefused("SPACING_INVALID", f"{source.name}: pixels of {spacing[0]:g} x {spacing[1]:g} mm")
+    slope = source.numbers("RescaleSlope", 1, default=[1.0])[0]
+    intercept = source.numbers("RescaleIntercept", 1, default=[0.0])[0]
+    if slope == 0:
+        raise InputRefused("SCALING", f"{source.name}: a slope of 0 leaves no image")
+    dataset = source.dataset
+    facts = {keyword: _text(source.get(keyword)) for keyword in SEPARATORS}
+    facts["DimensionIndexValues"] = _other_dimensions(source)
+    number = dataset.get("InstanceNumber")
+    return Plane(
+        path,
+        frame,
+        str(dataset.get("SOPInstanceUID", "")),
+        position,
+        orientation,
+        spacing,
+        (int(dataset.Rows), int(dataset.Columns)),
+        slope,
+        intercept,
+        int(number) if isinstance(number, int) else 0,
+        facts,
+    )
+
+
+def _require_directions(orientation: Sequence[float], name: str) -> None:
+    row, column = orientation[:3], orientation[3:]
+    lengths = [math.hypot(*row), math.hypot(*column)]
+    across = sum(a * b for a, b in zip(row, column, strict=True))
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(across)) > _UNIT_TOLERANCE:
+        raise InputRefused("GEOMETRY_INVALID", f"{name}: its rows and columns are not at right angles")
+
+
+def _other_dimensions(source: _Source) -> str:
+    """Returns the dimension indices of a frame without those that say where it lies."""
+    values = source.get("DimensionIndexValues")
+    if values is None:
+        return ""
+    indices = [int(value) for value in ([values] if isinstance(values, int) else values)]
+    meanings = [
+        int(item.get("DimensionIndexPointer") or 0) for item in source.dataset.get("DimensionIndexSequence") or []
+    ]
+    places = {0x00209057, 0x00200032, 0x00209056, 0x00201041}
+    kept = [str(index) for index, meaning in zip(indices, meanings, strict=False) if meaning not in places]
+    return "\\".join(kept)
+
+
+def _first(sequence: Any) -> Dataset | None:
+    return sequence[0] if sequence is not None and len(sequence) else None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else "\\".join(map(str, value)) if hasattr(value, "__iter__") else str(value)

@@ -1,0 +1,198 @@
+"""One series as one volume, with all that a derived series must know of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from voxlate.errors import InputRefused
+from voxlate.io.dicom.parse import read_dataset, refusing_damage
+from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
+from voxlate.io.dicom.planes import Plane, planes_of
+from voxlate.io.dicom.series import DicomSeries
+from voxlate.io.dicom.stacking import Stack, affine_of, stacks_of
+from voxlate.io.nifti import MAX_BYTES
+from voxlate.io.nifti_source import warn
+from voxlate.volume import Affine, Array, Volume
+
+log = logging.getLogger("voxlate")
+
+
+@dataclass(frozen=True)
+class DicomScan:
+    """A volume out of DICOM.
+
+    Attributes:
+        volume: (columns, rows, slices), the slices along the normal of their plane.
+        planes: of each slice, where it is stored.
+        header: of the file of the first slice, without pixels.
+        label: what tells it from other volumes of its series; empty when it is the only one.
+    """
+
+    volume: Volume
+    planes: tuple[Plane, ...]
+    header: Dataset = field(repr=False)
+    label: str = ""
+
+
+def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = None, force: bool = False) -> DicomScan:
+    """Returns the volume of a series, in stored numbers times slope plus intercept, as float32.
+
+    Args:
+        series: see `voxlate.io.dicom.series.find_series`.
+        shows: what it shows, for `Volume.shows`.
+        volume: which, from 1, when the series holds several.
+        force: read also files without the mark of DICOM.
+
+    Raises:
+        InputRefused: the fault of the series; `DUPLICATE_CONFLICT`; `SEVERAL_VOLUMES`; `SLICE_MISSING`; `CONSTANT`;
+            what `planes_of`, `stacks_of`, `affine_of` and `require_pixels` refuse.
+        TemporaryFailure: `MEMORY`, `IO`.
+    """
+    if series.fault is not None:
+        if series.fault.code == "PATIENT_MIXED":
+            log.error("PATIENT_MIXED one series carries the identifiers of several patients", extra={"security": True})
+        raise series.fault
+    with _naming_damage(series):
+        headers = _headers(series.files, force=force)
+        expected = sum(size for _, size in headers.values())
+        stack = _chosen(
+            stacks_of([p for path, (header, _) in headers.items() for p in planes_of(header, path)]), volume
+        )
+        name = f"series of {len(headers)} files"
+        affine = affine_of(stack, name)
+    _tell_damage(series)
+    shape = stack.planes[0].shape
+    if shape[0] * shape[1] * len(stack.planes) * 4 > MAX_BYTES:
+        raise InputRefused("TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels do not fit")
+    data = _voxels(stack, expected, force=force)
+    if data.min() == data.max():
+        raise InputRefused("CONSTANT", f"{name}: every voxel is {data.flat[0]:g}")
+    first = headers[stack.planes[0].path][0]
+    return DicomScan(Volume(data, affine, shows, _stored_dtype(stack, first)), stack.planes, first, stack.label)
+
+
+def _headers(files: Sequence[Path], *, force: bool) -> dict[Path, tuple[Dataset, int]]:
+    """Returns header and bytes of decoded pixels of each file, without those that are there twice, byte for byte."""
+    kept: dict[str, tuple[Path, bytes]] = {}
+    headers = {}
+    dropped = 0
+    for path in files:
+        with refusing_damage(path.name):
+            header, size, uid = _header(path, force=force)
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        if uid in kept:
+            if kept[uid][1] != digest:
+                raise InputRefused("DUPLICATE_CONFLICT", f"{path.name} and {kept[uid][0].name} claim to be one picture")
+            dropped += 1
+            continue
+        kept[uid] = (path, digest)
+        headers[path] = (header, size)
+    if dropped:
+        warn("DUPLICATE_DROPPED", f"{dropped} files are there twice, byte for byte")
+    return headers
+
+
+def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:
+    """Returns a header, the bytes of its decoded pixels, and what names the picture."""
+    dataset = read_dataset(path, force=force)
+    is_grey = dataset.get("Rows") is not None and int(dataset.get("SamplesPerPixel") or 1) == 1
+    size = require_pixels(dataset, path.name) if is_grey else 0
+    if "PixelData" in dataset:
+        del dataset.PixelData
+    return dataset, size, str(dataset.get("SOPInstanceUID") or path)
+
+
+def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
+    if volume is None and len(stacks) == 1:
+        return stacks[0]
+    labels = "; ".join(f"{k}: {stack.label or 'all'}" for k, stack in enumerate(stacks[:6], start=1))
+    if volume is None or not 1 <= volume <= len(stacks):
+        codes = {stack.label.split(" slices")[0] for stack in stacks if " slices" in stack.label}
+        code = "ORIENTATION_MIXED" if len(codes) > 1 else "SEVERAL_VOLUMES"
+        if max(len(stack.planes) for stack in stacks) < 4:
+            code = "TOO_FEW_SLICES"
+        raise InputRefused(code, f"a series of {len(stacks)} volumes ({labels}); say which")
+    return stacks[volume - 1]
+
+
+@contextmanager
+def _naming_damage(series: DicomSeries) -> Iterator[None]:
+    """Says of a gap which unreadable file may be what is missing."""
+    try:
+        yield
+    except InputRefused as error:
+        if error.code != "SLICE_MISSING" or not series.damaged:
+            raise
+        first = series.damaged[0]
+        if first.code not in ("EMPTY", "UNREADABLE"):
+            raise first from error
+        raise InputRefused("SLICE_MISSING", f"{error.message}; perhaps {first.message}") from error
+
+
+def _tell_damage(series: DicomSeries) -> None:
+    if not series.damaged:
+        return
+    first = series.damaged[0]
+    if not series.is_alone:
+        warn("DAMAGED_BESIDE", f"{len(series.damaged)} files beside several series cannot be read: {first.message}")
+    elif first.code in ("EMPTY", "UNREADABLE"):
+        raise InputRefused("SLICE_MISSING", f"a slice may be missing at an end of the series: {first.message}")
+    else:
+        raise first
+
+
+def _voxels(stack: Stack, expected_bytes: int, *, force: bool) -> Array:
+    rows, columns = stack.planes[0].shape
+    data = np.empty((columns, rows, len(stack.planes)), np.float32)
+    places = sorted(enumerate(stack.planes), key=lambda item: item[1].path)
+    for numbers, of_file in _numbers_of_files(places, expected_bytes, force=force):
+        stored, header = numbers
+        with refusing_damage(of_file[0][1].path.name):
+            for k, plane in of_file:
+                data[:, :, k] = _values(stored[plane.frame], plane, header).T
+    return data
+
+
+def _numbers_of_files(
+    places: list[tuple[int, Plane]], expected_bytes: int, *, force: bool
+) -> Iterator[tuple[tuple[Stored, Dataset], list[tuple[int, Plane]]]]:
+    """Yields the numbers of each file once, with the slices that it gives."""
+    groups = [(path, list(group)) for path, group in groupby(places, key=lambda item: item[1].path)]
+    compressed = [path for path, _ in groups if is_compressed(read_dataset(path, with_pixels=False, force=force))]
+    if not compressed:
+        for path, group in groups:
+            dataset = read_dataset(path, force=force)
+            yield (decode(dataset, path.name), dataset), group
+        return
+    with decoded_elsewhere(compressed, expected_bytes, force=force) as outputs:
+        found = dict(zip(compressed, outputs, strict=True))
+        for path, group in groups:
+            dataset = read_dataset(path, with_pixels=path not in found, force=force)
+            stored = np.load(found[path], mmap_mode="r") if path in found else decode(dataset, path.name)
+            yield (stored, dataset), group
+
+
+def _values(stored: Stored, plane: Plane, header: Dataset) -> Affine:
+    """Returns values (rows, columns) in 64 bits; MONOCHROME1, whose least number is white, is turned round."""
+    numbers = stored.astype(np.float64)
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        bits = int(header.get("BitsStored") or header.BitsAllocated)
+        ends = -1.0 if int(header.get("PixelRepresentation") or 0) else 2.0**bits - 1
+        numbers = ends - numbers
+    return np.asarray(numbers * plane.slope + plane.intercept)
+
+
+def _stored_dtype(stack: Stack, header: Dataset) -> str:
+    if any(plane.slope != 1 or plane.intercept != int(plane.intercept) for plane in stack.planes):
+        return "float32"
+    is_signed = int(header.get("PixelRepresentation") or 0) or min(plane.intercept for plane in stack.planes) < 0
+    return "int16" if is_signed else "uint16"

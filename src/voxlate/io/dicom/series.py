@@ -1,0 +1,134 @@
+"""Which files below a folder are one series; told by identifiers, never by names or descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from voxlate.errors import InputRefused
+from voxlate.io.dicom.files import SUFFIXES
+from voxlate.io.dicom.parse import UID, NotDicom, read_dataset, refusing_damage
+from voxlate.io.nifti_source import warn
+
+_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """The files of one series.
+
+    Attributes:
+        uid: SeriesInstanceUID; empty when the files name none.
+        files: in the order of their paths.
+        damaged: what is wrong with files beside them that belong to nobody knows which series.
+        is_alone: no other series lies in the same folders.
+        fault: why the series cannot be read, if its identifiers already show it.
+        first: the header of its first file, without pixels.
+    """
+
+    uid: str
+    files: tuple[Path, ...]
+    damaged: tuple[InputRefused, ...]
+    is_alone: bool
+    fault: InputRefused | None
+    first: Dataset = field(repr=False)
+
+
+def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeries]:
+    """Returns the series that the files belong to, by their first file.
+
+    What is no DICOM is left out with a warning `NON_DICOM_IGNORED`.
+
+    Raises:
+        InputRefused: what is wrong with the first damaged file when there is no other.
+    """
+    found: dict[str, list[tuple[Path, Dataset]]] = {}
+    damaged: list[tuple[Path, InputRefused]] = []
+    strangers = 0
+    for path in files:
+        try:
+            header = read_dataset(path, with_pixels=False, force=force)
+            uid, is_directory = _identity(header, path.name)
+            if not is_directory:
+                found.setdefault(uid, []).append((path, header))
+        except NotDicom:
+            if path.suffix.lower() in SUFFIXES:
+                damaged.append((path, InputRefused("UNREADABLE", f"{path.name} is no DICOM file against its name")))
+            else:
+                strangers += 1
+        except InputRefused as error:
+            if path.suffix.lower() in SUFFIXES or error.code not in ("EMPTY", "UNREADABLE"):
+                damaged.append((path, error))
+            else:
+                strangers += 1
+    if strangers:
+        warn("NON_DICOM_IGNORED", f"{strangers} files that are no DICOM are left out")
+    if not found and damaged:
+        raise damaged[0][1]
+    return [_series(uid, members, found, damaged) for uid, members in found.items()]
+
+
+def _series(
+    uid: str,
+    members: list[tuple[Path, Dataset]],
+    found: dict[str, list[tuple[Path, Dataset]]],
+    damaged: list[tuple[Path, InputRefused]],
+) -> DicomSeries:
+    folders = {path.parent for path, _ in members}
+    others = {path.parent for other, rest in found.items() if other != uid for path, _ in rest}
+    beside = tuple(error for path, error in damaged if path.parent in folders)
+    headers = [header for _, header in members]
+    return DicomSeries(
+        uid, tuple(path for path, _ in members), beside, not folders & others, _fault_of(uid, headers), headers[0]
+    )
+
+
+def _identity(header: Dataset, name: str) -> tuple[str, bool]:
+    """Returns the identifier of the series, and whether the file is a DICOMDIR, which is never followed."""
+    with refusing_damage(name):
+        value = header.get("SeriesInstanceUID")
+        classes = (header.get("SOPClassUID"), header.file_meta.get("MediaStorageSOPClassUID"))
+        return ("" if value is None else str(value)), _DIRECTORY in classes
+
+
+def _fault_of(uid: str, headers: list[Dataset]) -> InputRefused | None:
+    try:
+        with refusing_damage("a header of the series"):
+            return _fault(uid, headers)
+    except InputRefused as error:
+        return error
+
+
+def _fault(uid: str, headers: list[Dataset]) -> InputRefused | None:
+    if not uid:
+        return InputRefused("UID_MISSING", f"{len(headers)} files name no series; nothing tells what belongs together")
+    if not UID.fullmatch(uid):
+        return InputRefused("UID_INVALID", "a series is named by something other than digits and dots")
+    patients = {(_value(header, "PatientID"), _value(header, "PatientName")) for header in headers}
+    if len(patients) > 1:
+        return InputRefused("PATIENT_MIXED", f"one series of {len(patients)} patients; the archive must be mended")
+    frames = {_value(header, "FrameOfReferenceUID") for header in headers}
+    if len(frames) > 1:
+        return InputRefused("FRAME_MIXED", f"one series in {len(frames)} frames of reference")
+    if any(is_synthetic(header) for header in headers):
+        return InputRefused("ALREADY_SYNTHETIC", "the series says that it is synthetic; it is never translated again")
+    return None
+
+
+def is_synthetic(header: Dataset) -> bool:
+    """Tells whether a header says that the image is synthetic (SyntheticData, or ImageType as voxlate writes it)."""
+    kinds = header.get("ImageType") or []
+    kinds = kinds.split("\\") if isinstance(kinds, str) else [str(kind) for kind in kinds]
+    return "SYNTHETIC" in kinds or str(header.get("SyntheticData") or "").upper() == "YES"
+
+
+def _value(header: Dataset, keyword: str) -> str:
+    """Returns the bytes of an element as they stand, so that a wrong character set is no matter."""
+    if keyword not in header:
+        return ""
+    value: Any = header.get_item(keyword).value
+    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value or "")

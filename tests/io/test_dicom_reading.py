@@ -1,0 +1,236 @@
+"""What a series becomes: the right values at the right places, and what is told on the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from dicom_series import CORNER_MM, SHAPE, SPACING_MM, enhanced, voxels, write_series
+from pydicom import dcmread
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+
+from voxlate.io.dicom import dicom_files, find_series, read_series
+
+
+def read(path, **options):
+    with dicom_files(path) as files:
+        (series,) = find_series(files, force=options.get("force", False))
+        return read_series(series, **options)
+
+
+def codes(caplog):
+    return [record.code for record in caplog.records if hasattr(record, "code")]
+
+
+def test_voxels_lie_where_the_standard_says(tmp_path):
+    write_series(tmp_path)
+    scan = read(tmp_path)
+    assert np.array_equal(scan.volume.data, voxels())
+    index = np.array([3, 5, 2])
+    lps = np.array(CORNER_MM) + index * SPACING_MM  # PS3.3, C.7.6.2.1.1
+    assert scan.volume.grid.to_mm(index) == pytest.approx(lps * [-1, -1, 1], abs=1e-6)
+    assert [plane.uid for plane in scan.planes] == [f"1.2.3.4.{k + 1}" for k in range(SHAPE[2])]
+
+
+def test_oblique_slices_in_any_order_of_files_give_the_same_volume(tmp_path):
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+
+    def oblique(dataset, k):
+        dataset.ImageOrientationPatient = [*turn[:, 0], *turn[:, 1]]
+        dataset.ImagePositionPatient = list(np.array(CORNER_MM) + k * SPACING_MM[2] * turn[:, 2])
+
+    paths = write_series(tmp_path, oblique)
+    for k, path in enumerate(paths):
+        path.rename(tmp_path / f"{(5 * k) % 8}.dcm")
+    scan = read(tmp_path)
+    assert np.array_equal(scan.volume.data, voxels())
+    expected = (np.array(CORNER_MM) + turn @ (np.array([1, 2, 3]) * SPACING_MM)) * [-1, -1, 1]
+    assert scan.volume.grid.to_mm([1, 2, 3]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_slopes_and_intercepts_are_those_of_each_slice(tmp_path):
+    def scaled(dataset, k):
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1 + k, -10 * k
+
+    write_series(tmp_path, scaled)
+    k = np.arange(SHAPE[2])
+    expected = voxels() * (1.0 + k) - 10.0 * k
+    assert read(tmp_path).volume.data == pytest.approx(expected, rel=1e-6)
+
+
+def test_negative_numbers_keep_their_sign(tmp_path):
+    data = voxels().astype(np.int16) - 2000
+
+    def signed(dataset, k):
+        dataset.PixelRepresentation, dataset.PixelData = 1, data[:, :, k].T.astype("<i2").tobytes()
+
+    write_series(tmp_path, signed)
+    scan = read(tmp_path)
+    assert np.array_equal(scan.volume.data, data)
+    assert scan.volume.stored_dtype == "int16"
+
+
+def test_white_for_the_least_number_is_turned_round(tmp_path):
+    def white(dataset, k):
+        dataset.PhotometricInterpretation, dataset.BitsStored, dataset.HighBit = "MONOCHROME1", 12, 11
+
+    write_series(tmp_path, white)
+    assert np.array_equal(read(tmp_path).volume.data, 4095.0 - voxels())
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_every_way_of_writing_uncompressed_pixels_gives_the_same_values(tmp_path, syntax):
+    def written(dataset, k):
+        dataset.file_meta.TransferSyntaxUID = syntax
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+
+    write_series(tmp_path, written)
+    assert np.array_equal(read(tmp_path).volume.data, voxels())
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_compressed_pixels_are_decoded_to_the_same_values(tmp_path, syntax):
+    if syntax == JPEG2000Lossless:
+        pytest.importorskip("openjpeg")
+    data = voxels((64, 48, 4))
+    write_series(tmp_path, lambda dataset, k: dataset.compress(syntax, generate_instance_uid=False), data=data)
+    assert np.array_equal(read(tmp_path).volume.data, data)
+
+
+def test_an_enhanced_file_gives_the_volume_of_its_frames(tmp_path):
+    data = voxels()
+    dataset = enhanced(data)
+    dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    scan = read(tmp_path)
+    assert np.array_equal(scan.volume.data, data * 2.0)
+    assert scan.volume.grid.to_mm([0, 0, 3]) == pytest.approx(np.array(CORNER_MM) * [-1, -1, 1] + [0, 0, 6])
+
+
+def test_volumes_of_several_times_are_told_apart_and_one_may_be_chosen(tmp_path):
+    enhanced(voxels(), times=2).save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    with pytest.raises(Exception, match=r"SEVERAL_VOLUMES .*TemporalPositionIndex=2"):
+        read(tmp_path)
+    assert read(tmp_path, volume=2).label == "TemporalPositionIndex=2"
+
+
+def test_echoes_of_a_classic_series_are_told_apart(tmp_path):
+    write_series(tmp_path / "a")
+
+    def second(dataset, k):
+        dataset.EchoTime, dataset.SOPInstanceUID = 80, f"1.2.3.5.{k + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+    write_series(tmp_path / "b", second, data=voxels()[::-1])
+    with dicom_files(tmp_path) as files:
+        (series,) = find_series(files)
+        assert np.array_equal(read_series(series, volume=1).volume.data, voxels())
+        assert np.array_equal(read_series(series, volume=2).volume.data, voxels()[::-1])
+
+
+def test_two_series_in_one_folder_are_two(tmp_path):
+    write_series(tmp_path)
+
+    def other(dataset, k):
+        dataset.SeriesInstanceUID, dataset.SOPInstanceUID = "1.2.3.7", f"1.2.3.7.{k + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+    for path in write_series(tmp_path / "other", other):
+        path.rename(tmp_path / f"other{path.name}")
+    with dicom_files(tmp_path) as files:
+        found = find_series(files)
+        assert [len(series.files) for series in found] == [8, 8]
+        assert all(np.array_equal(read_series(series).volume.data, voxels()) for series in found)
+
+
+def test_a_slice_that_is_there_twice_is_taken_once(tmp_path, caplog):
+    paths = write_series(tmp_path)
+    shutil.copy(paths[3], tmp_path / "again.dcm")
+    assert np.array_equal(read(tmp_path).volume.data, voxels())
+    assert codes(caplog) == ["DUPLICATE_DROPPED"]
+
+
+def test_a_text_file_is_left_out(tmp_path, caplog):
+    write_series(tmp_path)
+    (tmp_path / "README.txt").write_text("read me")
+    assert np.array_equal(read(tmp_path).volume.data, voxels())
+    assert codes(caplog) == ["NON_DICOM_IGNORED"]
+
+
+def test_a_program_in_the_preamble_is_told(tmp_path, caplog):
+    paths = write_series(tmp_path)
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(b"MZ" + content[2:])
+    assert np.array_equal(read(tmp_path).volume.data, voxels())
+    assert set(codes(caplog)) == {"PREAMBLE"}
+
+
+def test_links_pipes_and_folders_with_the_name_of_a_file_are_left_out(tmp_path, caplog):
+    root = tmp_path / "root"
+    write_series(root)
+    write_series(tmp_path / "outside", lambda dataset, k: setattr(dataset, "SeriesInstanceUID", "1.2.3.8"))
+    (root / "loop").symlink_to(root)
+    (root / "out.dcm").symlink_to(tmp_path / "outside" / "IM0000.dcm")
+    (root / "nowhere.dcm").symlink_to(root / "nowhere.dcm")
+    (root / "a.dcm").mkdir()
+    os.mkfifo(root / "pipe.dcm")
+    assert np.array_equal(read(root).volume.data, voxels())
+    assert codes(caplog) == ["UNREADABLE"] * 4
+
+
+def test_small_jitter_is_told_and_the_distance_is_that_of_all_slices(tmp_path, caplog):
+    def jitter(dataset, k):
+        z = CORNER_MM[2] + 2.0 * k + (0.05 if k % 2 else -0.05)
+        dataset.ImagePositionPatient = [*CORNER_MM[:2], z]
+
+    write_series(tmp_path, jitter)
+    assert read(tmp_path).volume.spacing_mm[2] == pytest.approx(2.0, rel=0.01)
+    assert codes(caplog) == ["SPACING_JITTER"]
+
+
+def test_files_without_the_mark_of_dicom_are_read_only_when_asked_for(tmp_path):
+    for path in write_series(tmp_path):
+        dataset = dcmread(path)
+        del dataset.file_meta
+        dataset.preamble = None
+        dataset.save_as(path, implicit_vr=True, little_endian=True)
+    with pytest.raises(Exception, match=r"UNREADABLE .* no DICOM file against its name"):
+        read(tmp_path)
+    assert np.array_equal(read(tmp_path, force=True).volume.data, voxels())
+
+
+def test_a_zip_is_read_like_a_folder_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for path in write_series(tmp_path / "in"):
+            archive.write(path, f"deep/{path.name}")
+    assert np.array_equal(read(tmp_path / "scan.zip").volume.data, voxels())
+    assert not list((tmp_path / "t").iterdir())
+
+
+def test_no_text_of_a_header_reaches_a_log(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    def planted(dataset, k):
+        dataset.PatientName, dataset.SeriesDescription = "CANARY^NAME", "../../../../tmp/pwn;$(id)"
+        dataset.SpecificCharacterSet = "ISO_IR 13"
+
+    paths = write_series(tmp_path, planted)
+    shutil.copy(paths[0], tmp_path / "again.dcm")
+    scan = read(tmp_path)
+    assert "CANARY" not in caplog.text
+    assert "pwn" not in caplog.text
+    assert "CANARY" not in repr(scan)
