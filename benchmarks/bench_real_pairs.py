@@ -18,7 +18,8 @@ from voxlate.cohort.cases import read_cases
 from voxlate.evaluate.run import evaluate_cases
 from voxlate.evaluate.settings import Settings
 from voxlate.report.page import write_report
-from voxlate.synth.many import Item, translate_many
+from voxlate.synth.item import Item
+from voxlate.synth.many import translate_many
 from voxlate.train.bundle import read_bundle
 from voxlate.train.loop import train
 from voxlate.train.recipe import read_recipe

@@ -30,7 +30,8 @@ from voxlate.evaluate.run import evaluate_cases
 from voxlate.evaluate.settings import Settings
 from voxlate.io.atomic import write_json
 from voxlate.simulate.dataset import Plan, write_dataset
-from voxlate.synth.many import Item, translate_many
+from voxlate.synth.item import Item
+from voxlate.synth.many import translate_many
 from voxlate.train.bundle import read_bundle
 from voxlate.train.loop import train, train_cases
 from voxlate.train.recipe import Recipe, read_recipe

@@ -13,7 +13,8 @@ from voxlate.io.atomic import sha256
 from voxlate.io.nifti import write_volume
 from voxlate.reference_level import reference_level
 from voxlate.synth.export import translate_file
-from voxlate.synth.many import Item, exit_status, items_in_folder, summary, translate_many
+from voxlate.synth.item import Item
+from voxlate.synth.many import exit_status, items_in_folder, summary, translate_many
 from voxlate.synth.translator import Options, choose_device, translate_volume
 from voxlate.volume import Volume
 
@@ -173,4 +174,4 @@ def test_an_output_that_is_any_of_the_inputs_is_refused(bundle, scan, tmp_path):
     for name in ("s", "m"):
         write_volume(tmp_path / f"{name}.nii.gz", scan)
     with pytest.raises(UsageError, match="OUTPUT_IS_INPUT"):
-        translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "m.nii.gz", mask=tmp_path / "m.nii.gz")
+        translate_file(bundle, Item("s", tmp_path / "s.nii.gz", tmp_path / "m.nii.gz"), tmp_path / "m.nii.gz")

@@ -10,6 +10,7 @@ from voxlate.cohort.cases import read_cases, write_cases
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.synth.export import translate_file
+from voxlate.synth.item import Item
 from voxlate.synth.translator import Options, translate_volume
 from voxlate.train.augment import Pair, augment
 from voxlate.train.bundle import read_bundle
@@ -80,7 +81,7 @@ def test_sources_are_turned_together_and_left_out_now_and_then():
 def test_a_model_of_two_sources_translates_with_both(rich, two, tmp_path):
     bundle = read_bundle(train(two, tmp_path / "run", root=rich))
     case = read_cases(rich / "cases.tsv")[3]
-    synthesis = translate_file(bundle, case.source, tmp_path / "out.nii.gz", more=case.more)
+    synthesis = translate_file(bundle, Item("x", case.source, None, case.more), tmp_path / "out.nii.gz")
     assert synthesis.missing == ()
     assert "Synthetic T1nce made from T1ce + T2w" in (tmp_path / "out.json").read_text()
     other = read_volume(case.more["T2w"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, device, no_progress, progress_bar
+from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar
 
 
 @click.command()
@@ -24,6 +24,9 @@ from voxlate.cli.options import PATH, device, no_progress, progress_bar
 @click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process.")
 @click.option("--retry", is_flag=True, help="Try again what failed.")
 @click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+@click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
+@brain_mask
+@no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
 @device
 @no_progress
@@ -39,14 +42,18 @@ def batch(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    as_dicom: bool,
+    brain_mask: str | None,
+    no_synthetic_tag: bool,
     any_spacing: bool,
     device: str,
     no_progress: bool,
 ) -> int:
     """Translate every scan of a manifest, however often it is interrupted.
 
-    MANIFEST is a tab-separated table with the columns `case` and `source`, and `mask` and `more:CONTRAST` where there
-    are any. Run it again after a failure of the machine: what is done and whole is left alone.
+    MANIFEST is a tab-separated table with the columns `case` and `source` (NIfTI, or DICOM as folder, file or zip), and
+    `mask`, `series` and `more:CONTRAST` where there are any. Run it again after a failure of the machine: what is done
+    and whole is left alone.
     """
     from voxlate.errors import ITEMS_REFUSED_STATUS, UsageError
     from voxlate.synth.audit import status_of
@@ -58,8 +65,10 @@ def batch(
     part = parse_shard(shard)
     table = read_manifest(manifest)
     bundle = read_models(models)
-    options = Options(choose_device(device), any_spacing, zero_fill)
-    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options)
+    options = Options(
+        choose_device(device), any_spacing, zero_fill, brain_mask=brain_mask, synthetic_tag=not no_synthetic_tag
+    )
+    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options, as_dicom)
     if (scheduler or workers == 0) and (seconds or gib):
         raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")
     if scheduler is not None:
@@ -70,6 +79,7 @@ def batch(
         engine = partial(in_processes, work, workers=workers, limits=Limits(seconds, gib, threads))
     settings: dict[str, str | bool] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {"any_spacing": any_spacing, "zero_fill": zero_fill, "device": work.options.device.type}
+    settings |= {"dicom": as_dicom, "synthetic_tag": not no_synthetic_tag, "brain_mask": brain_mask or ""}
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
         run_batch(table, out, settings, engine, shard=part, retry=retry, watch=lambda _: bar.advance(task))

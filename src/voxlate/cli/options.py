@@ -15,6 +15,14 @@ PATH = click.Path(path_type=Path)
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
 )
+brain_mask = click.option(
+    "--brain-mask", metavar="METHOD", help="How the brain is found where no mask is given: deepbet, robex, ct …"
+)
+no_synthetic_tag = click.option(
+    "--no-synthetic-tag",
+    is_flag=True,
+    help="Leave SyntheticData (0008,001C) out of DICOM, for archives that refuse it.",
+)
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal).")
 
 

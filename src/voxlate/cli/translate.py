@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, device, no_progress, progress_bar
+from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.synth.many import Item
+    from voxlate.synth.item import Item
 
 
 @click.command()
-@click.option("-i", "--input", "source", type=PATH, help="A scan, or a folder of scans.")
+@click.option(
+    "-i", "--input", "source", type=PATH, help="A scan, NIfTI or DICOM (folder, file, zip), or a folder of NIfTI."
+)
+@click.option("--series", help="Number or identifier of the DICOM series, where there are several.")
 @click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
 @click.option("--split", default="test", show_default=True, help="Which rows of the table.")
-@click.option("-o", "--output", type=PATH, required=True, help="The synthetic scan, or a folder for several.")
+@click.option(
+    "-o", "--output", type=PATH, required=True, help="The synthetic scan: .nii.gz, or a new folder for DICOM."
+)
 @click.option(
     "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
 )
@@ -27,11 +32,14 @@ if TYPE_CHECKING:
 @click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
 @click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
+@brain_mask
+@no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
 @device
 @no_progress
 def translate(
     source: Path | None,
+    series: str | None,
     cases: Path | None,
     split: str,
     output: Path,
@@ -42,6 +50,8 @@ def translate(
     spread: Path | None,
     zero_fill: bool,
     mask: Path | None,
+    brain_mask: str | None,
+    no_synthetic_tag: bool,
     any_spacing: bool,
     device: str,
     no_progress: bool,
@@ -49,24 +59,29 @@ def translate(
     """Translate scans with a trained bundle.
 
     The synthetic scan has the grid, the orientation and units like those of its source; a JSON beside it says
-    that it is synthetic and where it comes from.
+    that it is synthetic and where it comes from. A scan in DICOM becomes a series of its study when --output is a
+    new folder.
     """
     from voxlate.synth.ensemble import join_bundles
     from voxlate.synth.export import translate_file
+    from voxlate.synth.item import Item
     from voxlate.synth.many import exit_status, translate_many
     from voxlate.synth.translator import Options, choose_device
     from voxlate.train.bundle import read_bundle
 
     items = _items(source, cases, split)
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
-    options = Options(choose_device(device), any_spacing, zero_fill, named, mirror)
+    options = Options(choose_device(device), any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag)
     bundle = join_bundles([read_bundle(model) for model in models])
     if source is not None and items is None:
-        synthesis = translate_file(bundle, source, output, mask=mask, more=_pairs(more), spread=spread, options=options)
+        item = Item("scan", source, mask, _pairs(more), series)
+        synthesis = translate_file(bundle, item, output, spread=spread, options=options)
         click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None or more or spread is not None:
-        raise click.UsageError("--mask, --with and --spread go with one scan; a table of cases names files of several")
+    if mask is not None or more or spread is not None or series is not None:
+        raise click.UsageError(
+            "--mask, --with, --series and --spread go with one scan; a table of cases names files of several"
+        )
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items or []))
         outcomes = translate_many(bundle, items or [], output, options=options, watch=lambda _: bar.advance(task))
@@ -79,7 +94,8 @@ def _items(source: Path | None, cases: Path | None, split: str) -> list[Item] | 
     """Returns what to translate into a folder, or None for a single scan."""
     from voxlate.cohort.cases import read_cases
     from voxlate.errors import NoInput
-    from voxlate.synth.many import Item, items_in_folder
+    from voxlate.synth.item import Item
+    from voxlate.synth.many import holds_nifti, items_in_folder
 
     if (source is None) == (cases is None):
         raise click.UsageError("give either --input or --cases")
@@ -88,7 +104,7 @@ def _items(source: Path | None, cases: Path | None, split: str) -> list[Item] | 
         if not rows:
             raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
         return rows
-    return items_in_folder(source) if source is not None and source.is_dir() else None
+    return items_in_folder(source) if source is not None and holds_nifti(source) else None
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Path]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from voxlate.errors import writing
+from voxlate.errors import UsageError, writing
 
 _CHUNK_BYTES = 1 << 20
 
@@ -41,6 +42,30 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             with suppress(FileNotFoundError):
                 partial.unlink()
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `path` that takes its place when the block ends without an error.
+
+    Raises:
+        UsageError: `FOLDER_OCCUPIED` when something is there already.
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError("FOLDER_OCCUPIED", f"{path.name} is not empty; name a new folder")
+    with writing(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+        try:
+            yield partial
+            for file in [*partial.rglob("*"), partial]:
+                _flush(file)
+            partial.chmod(0o777 & ~_umask())
+            partial.replace(path)
+            _flush(path.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -76,16 +76,12 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
         jobs: processes.
 
     Raises:
-        UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`, `JOBS`; `DICOM_MISSING` when pydicom is not installed.
+        UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`, `JOBS`.
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
     if jobs < 1:
         raise UsageError("JOBS", f"{jobs} processes cannot work; give --jobs 1 or more")
     check_folder(root, plan)
-    if plan.has_dicom:
-        from voxlate.simulate.dicom import require_pydicom
-
-        require_pydicom()
     write_head(root, plan.task, plan.identity(), SETTINGS_FILE)
     finished = [number for number in range(plan.subjects) if is_finished(root, subject_name(number))]
     yield from (subject_name(number) for number in finished)

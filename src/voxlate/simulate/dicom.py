@@ -1,4 +1,4 @@
-"""A subject's images as DICOM series, with headers as messy as real ones. Needs pydicom, an extra.
+"""A subject's images as DICOM series, with headers as messy as real ones.
 
 UIDs come from a hash of what they name, so that the same subject gives the same bytes. Every header says that the
 patient is simulated.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.errors import UsageError
 from voxlate.io.atomic import replacing, write_json
 from voxlate.simulate.bids import session_name, truth_path
 from voxlate.simulate.dicom_enhanced import complete
@@ -38,16 +36,6 @@ _CLASSES = {
 _EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _ADC_SCALE = 1000.0  # ADC maps are stored in 10⁻⁶ mm²/s
 _CT_INTERCEPT = -1024.0
-
-
-def require_pydicom() -> None:
-    """Refuses to go on without pydicom.
-
-    Raises:
-        UsageError: `DICOM_MISSING`.
-    """
-    if find_spec("pydicom") is None:
-        raise UsageError("DICOM_MISSING", "writing DICOM needs pydicom; install voxlate[dicom]")
 
 
 @dataclass(frozen=True)

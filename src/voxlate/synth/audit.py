@@ -75,9 +75,10 @@ def differences(out: Path) -> Iterator[str]:
             yield f"{name}: missing"
         elif (found := sha256(path)) != wanted:
             yield f"{name}: changed, {found[:12]}… instead of {wanted[:12]}…"
-    for path in sorted(out.iterdir()):
-        if not path.name.startswith(".") and path.name not in expected and path.name not in OWN_FILES:
-            yield f"{path.name}: in no line of the ledger"
+    for path in sorted(out.rglob("[!.]*")):
+        name = path.relative_to(out).as_posix()
+        if path.is_file() and not name.startswith(".") and name not in expected and name not in OWN_FILES:
+            yield f"{name}: in no line of the ledger"
 
 
 def _names(out: Path) -> list[str]:

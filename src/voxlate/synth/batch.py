@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,10 +22,10 @@ from voxlate import __version__
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
 from voxlate.io.atomic import sha256, write_json, write_text
 from voxlate.synth.ensemble import join_bundles
-from voxlate.synth.export import sidecar_path, translate_file
+from voxlate.synth.export import translate_file
+from voxlate.synth.item import Item
 from voxlate.synth.ledger import DONE, FAILED, PENDING, REFUSED, RETRY, RUNS, Ledger, Standing, is_whole, standings
 from voxlate.synth.manifest import Manifest, shard_of
-from voxlate.synth.many import Item
 from voxlate.synth.translator import Options
 from voxlate.train.bundle import Bundle, read_bundle
 
@@ -47,11 +47,13 @@ class Translation:
         models: folders of bundles; each process reads them once.
         weights_sha256: what they must hash to together.
         options: see `voxlate.synth.translator.Options`.
+        as_dicom: write a folder with a series for each case instead of a NIfTI file.
     """
 
     models: tuple[Path, ...]
     weights_sha256: str
     options: Options
+    as_dicom: bool = False
 
     @property
     def bundle(self) -> Bundle:
@@ -74,10 +76,9 @@ class Translation:
         bundle = self.bundle
         place = out / WORK / f"{item.name}-{os.getpid()}"
         try:
-            volume = place / f"{item.name}.nii.gz"
-            more = {name: path for name, path in item.more.items() if name in bundle.recipe.more_sources}
-            translate_file(bundle, item.source, volume, mask=item.mask, more=more, options=self.options)
-            return {"event": DONE, "files": _committed([volume, sidecar_path(volume)], out)}
+            output = place / (item.name if self.as_dicom else f"{item.name}.nii.gz")
+            translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=self.options)
+            return {"event": DONE, "files": _committed(place, out)}
         except (CannotWrite, TemporaryFailure):
             raise
         except VoxlateError as error:
@@ -226,12 +227,14 @@ def _waiting(
             yield item
 
 
-def _committed(files: Sequence[Path], out: Path) -> dict[str, str]:
-    """Renames files into the folder of the batch and returns their hashes; they were flushed when they were written."""
-    hashes = {file.name: sha256(file) for file in files}
-    with writing(files[0].name):
-        for file in files:
-            file.replace(out / file.name)
+def _committed(place: Path, out: Path) -> dict[str, str]:
+    """Renames what is in a folder into that of the batch and returns hashes; all was flushed when it was written."""
+    hashes = {path.relative_to(place).as_posix(): sha256(path) for path in sorted(place.rglob("*")) if path.is_file()}
+    with writing(place.name):
+        for path in sorted(place.iterdir(), key=lambda path: path.is_file()):
+            if path.is_dir():
+                shutil.rmtree(out / path.name, ignore_errors=True)
+            path.replace(out / path.name)
         handle = os.open(out, os.O_RDONLY)
         try:
             os.fsync(handle)

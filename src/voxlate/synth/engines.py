@@ -24,8 +24,8 @@ import torch
 
 from voxlate.errors import UsageError
 from voxlate.synth.batch import Translate
+from voxlate.synth.item import Item
 from voxlate.synth.ledger import FAILED
-from voxlate.synth.many import Item
 
 Ended = tuple[str, dict[str, Any]]
 

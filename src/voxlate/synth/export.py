@@ -9,56 +9,68 @@ from typing import Any
 import torch
 
 from voxlate import __version__
-from voxlate.errors import UsageError
-from voxlate.io.atomic import sha256, write_json
+from voxlate.errors import InputRefused, UsageError
+from voxlate.io.atomic import replacing_folder, write_json
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.io.nifti_source import nifti_suffix
+from voxlate.io.scans import Scan, read_scan
+from voxlate.synth.item import Item
 from voxlate.synth.translator import Options, Synthesis, translate_volume
 from voxlate.train.bundle import Bundle
 
 _SUFFIXES = (".nii.gz", ".nii")
+_T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
 
 
-def sidecar_path(volume: Path) -> Path:
-    """Returns the place of the JSON beside a NIfTI file.
-
-    Raises:
-        UsageError: `OUTPUT_NAME` when the name does not end in .nii or .nii.gz.
-    """
+def sidecar_path(output: Path) -> Path:
+    """Returns the place of the JSON beside a NIfTI file or a folder of DICOM."""
     for suffix in _SUFFIXES:
-        if volume.name.endswith(suffix):
-            return volume.with_name(volume.name.removesuffix(suffix) + ".json")
-    raise UsageError("OUTPUT_NAME", f"{volume.name}: an output ends in .nii or .nii.gz")
+        if output.name.endswith(suffix):
+            return output.with_name(output.name.removesuffix(suffix) + ".json")
+    return output.with_name(output.name + ".json")
 
 
 def translate_file(
     bundle: Bundle,
-    source: Path,
+    item: Item | Path,
     output: Path,
     *,
-    mask: Path | None = None,
-    more: Mapping[str, Path] | None = None,
     spread: Path | None = None,
     options: Options | None = None,
 ) -> Synthesis:
-    """Translates one file; the volume is written first and its sidecar last, each whole or not at all.
+    """Translates one scan; the volume is written first and its sidecar last, each whole or not at all.
+
+    Args:
+        bundle: a trained model.
+        item: where the scan, its mask and its additional sources are; a path for a scan alone.
+        output: a NIfTI file, or, for a source in DICOM, a new folder for a series in DICOM.
+        spread: where the standard deviation of several answers goes, a NIfTI file.
+        options: see `Options`.
 
     Raises:
-        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `ONE_ANSWER` when there
-            is nothing to take a spread of.
+        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_NAME`; `ONE_ANSWER`
+            when there is nothing to take a spread of.
     """
-    sidecar = sidecar_path(output)
-    _require_apart([source, mask, *(more or {}).values()], [output, spread])
-    scan = read_volume(source, shows=bundle.recipe.source)
-    brain = None if mask is None else read_volume(mask, shows="mask")
-    others = {name: read_volume(path, shows=name) for name, path in (more or {}).items()}
+    files = Item("scan", item) if isinstance(item, Path) else item
+    _require_apart(files.paths(), [output, spread])
+    scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series)
+    if not nifti_suffix(output) and scan.dicom is None:
+        raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
+    brain = None if files.mask is None else read_volume(files.mask, shows="mask")
+    others = {name: read_scan(path, shows=name) for name, path in files.more.items()}
     chosen = options or Options()
-    synthesis = translate_volume(bundle, scan, brain, more=others, options=chosen)
-    content = provenance(bundle, synthesis, input_sha256=sha256(source), device=chosen.device)
-    content["Synthetic"]["MoreSources"] = {name: sha256(path) for name, path in (more or {}).items()}
+    more = {name: other.volume for name, other in others.items()}
+    synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
+    content = provenance(bundle, synthesis, input_sha256=scan.sha256, device=chosen.device)
+    content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
         _write_spread(spread, synthesis, content)
+    sidecar = sidecar_path(output)
     sidecar.unlink(missing_ok=True)
-    write_volume(output, synthesis.volume)
+    if nifti_suffix(output):
+        write_volume(output, synthesis.volume)
+    else:
+        write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
     write_json(sidecar, content)
     return synthesis
 
@@ -68,12 +80,14 @@ def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]
     for path in outputs:
         if path is None:
             continue
-        if path.resolve() in taken:
-            raise UsageError("OUTPUT_IS_INPUT", f"{path.name} is an input or the other output; name another output")
+        if path.resolve() in taken or any(place in taken and place.is_dir() for place in path.resolve().parents):
+            raise UsageError("OUTPUT_IS_INPUT", f"{path.name} is an input, in one, or the other output; name another")
         taken.add(path.resolve())
 
 
 def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any]) -> None:
+    if not nifti_suffix(path):
+        raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
     sidecar = sidecar_path(path)
     if synthesis.spread is None:
         raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
@@ -81,6 +95,44 @@ def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any]) -> 
     sidecar.unlink(missing_ok=True)
     write_volume(path, synthesis.spread, dtype="float32")
     write_json(sidecar, content | {"Description": text})
+
+
+def write_dicom(
+    folder: Path,
+    bundle: Bundle,
+    synthesis: Synthesis,
+    scan: Scan,
+    others: Mapping[str, Scan],
+    *,
+    has_synthetic_tag: bool = True,
+) -> None:
+    """Writes a synthetic volume as a series in the study of its source, the whole folder or none.
+
+    Raises:
+        InputRefused: `DICOM_TARGET` for a target that is no MR image; what `derived_series` refuses.
+        UsageError: `FOLDER_OCCUPIED`.
+    """
+    from voxlate.io.dicom.derived import Derivation, derived_series
+
+    recipe = bundle.recipe
+    if recipe.target == "CT" or scan.dicom is None:
+        raise InputRefused("DICOM_TARGET", f"a synthetic {recipe.target} is not written as DICOM; write it as NIfTI")
+    derivation = Derivation(
+        recipe.source,
+        recipe.target,
+        bundle.name,
+        bundle.weights_sha256,
+        bundle.recipe_sha256,
+        __version__,
+        keeps_acquisition={recipe.source, recipe.target} <= _T1_WEIGHTED,
+        is_brain_only=recipe.preparation.frame == "native",
+        has_synthetic_tag=has_synthetic_tag,
+    )
+    sources = {name: other.dicom for name, other in others.items() if other.dicom is not None}
+    slices = derived_series(synthesis.volume, scan.dicom, derivation, others=sources, taken_numbers=scan.numbers)
+    with replacing_folder(folder) as partial:
+        for k, dataset in enumerate(slices, start=1):
+            dataset.save_as(partial / f"IM_{k:04d}.dcm", enforce_file_format=True)
 
 
 def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, device: torch.device) -> dict[str, Any]:

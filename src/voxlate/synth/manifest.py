@@ -11,9 +11,9 @@ from pathlib import Path
 from voxlate.cohort.cases import MORE, require_case_name
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
-from voxlate.synth.many import Item
+from voxlate.synth.item import Item
 
-COLUMNS = ("case", "source", "mask")
+COLUMNS = ("case", "source", "mask", "series")
 RESERVED = {"batch", "ledger", "names", "run"}
 """A case of such a name would write over a file that tells of all of them."""
 
@@ -24,7 +24,7 @@ class Manifest:
 
     Attributes:
         folder: what paths are relative to.
-        columns: `case`, `source`, `mask` and those of additional sources.
+        columns: `case`, `source`, `mask`, `series` and those of additional sources.
         rows: one for each case, empty where a file is missing.
         sha256: of the file.
     """
@@ -46,9 +46,11 @@ class Manifest:
                 yield self._item(row)
 
     def _item(self, row: tuple[str, ...]) -> Item:
-        paths = {column: self.folder / text for column, text in zip(self.columns[1:], row[1:], strict=True) if text}
+        texts = {column: text for column, text in zip(self.columns[1:], row[1:], strict=True) if text}
+        series = texts.pop("series", None)
+        paths = {column: self.folder / text for column, text in texts.items()}
         more = {name.removeprefix(MORE): path for name, path in paths.items() if name.startswith(MORE)}
-        return Item(row[0], paths["source"], paths.get("mask"), more)
+        return Item(row[0], paths["source"], paths.get("mask"), more, series)
 
 
 def read_manifest(path: Path) -> Manifest:

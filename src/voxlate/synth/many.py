@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
 from voxlate.io.atomic import write_json
 from voxlate.synth.export import translate_file
+from voxlate.synth.item import Item
 from voxlate.synth.translator import Options
 from voxlate.train.bundle import Bundle
 
 log = logging.getLogger("voxlate")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One scan to translate: the name of its output, the scan, its brain mask and additional sources if there are."""
-
-    name: str
-    source: Path
-    mask: Path | None = None
-    more: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,6 +26,14 @@ class Outcome:
     state: str
     code: str = ""
     message: str = ""
+
+
+def holds_nifti(path: Path) -> bool:
+    """Tells whether `path` is a folder with NIfTI files in it, or an empty one."""
+    if not path.is_dir():
+        return False
+    names = [entry.name for entry in path.iterdir()]
+    return not names or any(name.endswith((".nii", ".nii.gz")) for name in names)
 
 
 def items_in_folder(folder: Path) -> list[Item]:
@@ -72,14 +71,8 @@ def translate_many(
         try:
             if item.name.casefold() == "run":
                 raise InputRefused("CASE_NAME", "'run' is the name of a file of ours; call the scan otherwise")
-            translate_file(
-                bundle,
-                item.source,
-                folder / f"{item.name}.nii.gz",
-                mask=item.mask,
-                more={name: path for name, path in item.more.items() if name in bundle.recipe.more_sources},
-                options=options,
-            )
+            output = folder / f"{item.name}.nii.gz"
+            translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=options)
             outcome = Outcome(item.name, "done")
         except VoxlateError as error:
             state = "failed" if error.state == "FAILED" else "refused"

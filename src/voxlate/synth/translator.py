@@ -11,6 +11,7 @@ from torch import Tensor
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare import fit_preparation
+from voxlate.prepare.brain_mask import require_method
 from voxlate.synth.ensemble import Mean
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
@@ -73,6 +74,9 @@ class Options:
         zero_fill: do without a missing additional source even if none was missing in training (Chen et al. 2023).
         helpers: bundles that make a missing additional source out of the first one, by contrast.
         mirror: also translate the scan mirrored left and right, and take the mean.
+        brain_mask: how the brain is found where no mask is given, in place of the bundle's way; see
+            `voxlate.prepare.brain_mask.BRAIN_MASKS`.
+        synthetic_tag: write SyntheticData into DICOM.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -80,6 +84,8 @@ class Options:
     zero_fill: bool = False
     helpers: Mapping[str, Bundle] = field(default_factory=dict)
     mirror: bool = False
+    brain_mask: str | None = None
+    synthetic_tag: bool = True
 
 
 def translate_volume(
@@ -110,7 +116,11 @@ def translate_volume(
         _require_known_spacing(source, bundle)
     given, imputed = _with_helpers(bundle, source, mask, dict(more or {}), chosen)
     missing = _missing_sources(bundle, given, zero_fill=chosen.zero_fill)
-    preparation = fit_preparation(source, mask, bundle.recipe.preparation)
+    settings = bundle.recipe.preparation
+    if chosen.brain_mask is not None:
+        require_method(chosen.brain_mask)
+        settings = settings.model_copy(update={"brain_mask": chosen.brain_mask})
+    preparation = fit_preparation(source, mask, settings)
     prepared = preparation.apply(source)
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)

@@ -57,6 +57,7 @@ class Plane:
         position_mm: centre of its first pixel, in the patient's left, posterior, superior directions (LPS).
         orientation: direction along a row, then down a column, six direction cosines in LPS.
         spacing_mm: between rows, then between columns.
+        thickness_mm: of the slice; 0 where it is not told.
         shape: rows, columns.
         slope, intercept: value = slope times stored number plus intercept.
         number: instance number, or 0.
@@ -69,6 +70,7 @@ class Plane:
     position_mm: tuple[float, ...]
     orientation: tuple[float, ...]
     spacing_mm: tuple[float, ...]
+    thickness_mm: float
     shape: tuple[int, int]
     slope: float
     intercept: float
@@ -164,6 +166,7 @@ def _plane(source: _Source, path: Path, frame: int) -> Plane:
         position,
         orientation,
         spacing,
+        source.numbers("SliceThickness", 1, default=[0.0])[0],
         (int(dataset.Rows), int(dataset.Columns)),
         slope,
         intercept,

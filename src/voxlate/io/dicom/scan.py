@@ -35,12 +35,14 @@ class DicomScan:
         planes: of each slice, where it is stored.
         header: of the file of the first slice, without pixels.
         label: what tells it from other volumes of its series; empty when it is the only one.
+        sha256: of the files of the series, in whatever order they lie.
     """
 
     volume: Volume
     planes: tuple[Plane, ...]
     header: Dataset = field(repr=False)
     label: str = ""
+    sha256: str = ""
 
 
 def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = None, force: bool = False) -> DicomScan:
@@ -62,12 +64,10 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
             log.error("PATIENT_MIXED one series carries the identifiers of several patients", extra={"security": True})
         raise series.fault
     with _naming_damage(series):
-        headers = _headers(series.files, force=force)
-        expected = sum(size for _, size in headers.values())
-        stack = _chosen(
-            stacks_of([p for path, (header, _) in headers.items() for p in planes_of(header, path)]), volume
-        )
-        name = f"series of {len(headers)} files"
+        files = _read_files(series.files, force=force)
+        expected = sum(file.pixel_bytes for file in files.values())
+        stack = _chosen(stacks_of([p for path, file in files.items() for p in planes_of(file.header, path)]), volume)
+        name = f"series of {len(files)} files"
         affine = affine_of(stack, name)
     _tell_damage(series)
     shape = stack.planes[0].shape
@@ -76,14 +76,24 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
     data = _voxels(stack, expected, force=force)
     if data.min() == data.max():
         raise InputRefused("CONSTANT", f"{name}: every voxel is {data.flat[0]:g}")
-    first = headers[stack.planes[0].path][0]
-    return DicomScan(Volume(data, affine, shows, _stored_dtype(stack, first)), stack.planes, first, stack.label)
+    first = files[stack.planes[0].path].header
+    digest = hashlib.sha256(b"".join(sorted(file.digest for file in files.values()))).hexdigest()
+    return DicomScan(Volume(data, affine, shows, _stored_dtype(stack, first)), stack.planes, first, stack.label, digest)
 
 
-def _headers(files: Sequence[Path], *, force: bool) -> dict[Path, tuple[Dataset, int]]:
-    """Returns header and bytes of decoded pixels of each file, without those that are there twice, byte for byte."""
+@dataclass(frozen=True)
+class _File:
+    """A header without its pixels, the bytes that these take once decoded, and the hash of the file."""
+
+    header: Dataset
+    pixel_bytes: int
+    digest: bytes
+
+
+def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
+    """Returns what is in each file, without those that are there twice, byte for byte."""
     kept: dict[str, tuple[Path, bytes]] = {}
-    headers = {}
+    found = {}
     dropped = 0
     for path in files:
         with refusing_damage(path.name):
@@ -95,10 +105,10 @@ def _headers(files: Sequence[Path], *, force: bool) -> dict[Path, tuple[Dataset,
             dropped += 1
             continue
         kept[uid] = (path, digest)
-        headers[path] = (header, size)
+        found[path] = _File(header, size, digest)
     if dropped:
         warn("DUPLICATE_DROPPED", f"{dropped} files are there twice, byte for byte")
-    return headers
+    return found
 
 
 def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:

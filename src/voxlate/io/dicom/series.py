@@ -37,6 +37,14 @@ class DicomSeries:
     fault: InputRefused | None
     first: Dataset = field(repr=False)
 
+    @property
+    def number(self) -> int:
+        """Returns the number of the series in its study, or 0."""
+        try:
+            return int(self.first.get("SeriesNumber") or 0)
+        except (TypeError, ValueError, NotImplementedError):
+            return 0
+
 
 def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeries]:
     """Returns the series that the files belong to, by their first file.

@@ -1,0 +1,298 @@
+"""A synthetic volume as a series of MR slices that says what it is and what it was made from (PS3.3, A.4 and C.7.6).
+
+What is not on a list of ours is never copied: no private element, no overlay, no contrast agent, no free text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from voxlate.errors import InputRefused
+from voxlate.io.dicom.planes import Plane
+from voxlate.io.dicom.scan import DicomScan
+from voxlate.io.nifti_source import warn
+from voxlate.volume import Volume, require_same_grid
+
+SALT_VARIABLE = "VOXLATE_UID_SALT"
+SERIES_OFFSET = 9000
+_MR = UID("1.2.840.10008.5.1.4.1.1.4")
+_IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
+_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize")
+_STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+_PLACE = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
+_PRIVACY = ("PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified")
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_EMPTY_ALLOWED = {*_PATIENT[:4], *_STUDY[1:], "PositionReferenceIndicator"}
+_ACQUISITION = (
+    *("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime"),
+    *("EchoTrainLength", "InversionTime", "FlipAngle", "MagneticFieldStrength", "ImagingFrequency"),
+    *("NumberOfAverages", "PixelBandwidth", "ImagedNucleus", "EchoNumbers"),
+)
+_MOST, _LEAST_OF_BRIGHTEST = 65535, 255
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What was done.
+
+    Attributes:
+        source, target: what the input shows and what the output is meant to show.
+        model, model_sha256, config_sha256, software: who did it.
+        keeps_acquisition: whether the acquisition of the source describes the output too, as for T1 to T1; otherwise
+            the sequence is called `RM` (research) and no time is invented.
+        is_brain_only: nothing but the brain is in the output, so no face can be recognised.
+        has_synthetic_tag: write SyntheticData (0008,001C), which archives from before 2019 may not know.
+    """
+
+    source: str
+    target: str
+    model: str
+    model_sha256: str
+    config_sha256: str
+    software: str
+    keeps_acquisition: bool
+    is_brain_only: bool = True
+    has_synthetic_tag: bool = True
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Whole numbers of a volume.
+
+    Attributes:
+        stored: (columns, rows, slices).
+        scale: value = scale times stored number; 1 unless the values would not fit.
+        window: centre and width.
+    """
+
+    stored: NDArray[np.uint16]
+    scale: float
+    window: tuple[float, float] = field(default=(0.0, 1.0))
+
+
+def derived_series(
+    volume: Volume,
+    scan: DicomScan,
+    derivation: Derivation,
+    *,
+    others: Mapping[str, DicomScan] | None = None,
+    taken_numbers: Sequence[int] = (),
+) -> list[Dataset]:
+    """Returns the slices of a synthetic volume; the same input gives the same bytes.
+
+    Identifiers come from a hash of those of the source and of the model, and of a secret of the site in the variable
+    `VOXLATE_UID_SALT`.
+
+    Args:
+        volume: on the grid of the scan.
+        scan: what it was made from.
+        derivation: how.
+        others: additional sources, which are referenced too.
+        taken_numbers: series numbers of the study, none of which is used.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH`; `NON_FINITE`; `CHARACTER_SET` when text of the source cannot be written.
+    """
+    require_same_grid(volume, scan.volume, names=("the synthetic volume", "its source"))
+    pixels = whole_numbers(volume)
+    series_uid = _uid(derivation, scan, "series")
+    common = _common(scan, derivation, pixels, taken_numbers)
+    inputs = [scan, *(others or {}).values()]
+    slices = []
+    for k, plane in enumerate(scan.planes):
+        dataset = Dataset()
+        dataset.update(common)
+        dataset.SeriesInstanceUID = series_uid
+        _identify(dataset, _uid(derivation, scan, f"slice {k}"))
+        dataset.InstanceNumber = k + 1
+        _place(dataset, volume, k)
+        dataset.SliceThickness = _decimal(plane.thickness_mm or volume.spacing_mm[2])
+        _refer(dataset, [each.planes[k] for each in inputs if len(each.planes) > k], inputs)
+        dataset.PixelData = np.ascontiguousarray(pixels.stored[:, :, k].T).astype("<u2").tobytes()
+        slices.append(dataset)
+    return slices
+
+
+def whole_numbers(volume: Volume) -> Pixels:
+    """Returns a volume as numbers of 16 bits; values that would not fit or would lose their detail are scaled.
+
+    Raises:
+        InputRefused: `NON_FINITE`.
+    """
+    data = volume.data
+    if not np.isfinite(data).all():
+        raise InputRefused("NON_FINITE", "the synthetic volume is not finite; nothing is written")
+    shown = data[data > 0]
+    if shown.size == 0:
+        return Pixels(np.zeros(data.shape, np.uint16), 1.0)
+    brightest = float(np.percentile(shown, 99.9))
+    scale = 1.0 if brightest >= _LEAST_OF_BRIGHTEST and float(data.max()) <= _MOST else float(data.max()) / 4095.0
+    stored = np.clip(np.rint(data.astype(np.float64) / scale), 0, _MOST).astype(np.uint16)
+    low, high = (float(value) for value in np.percentile(stored[data > 0], [1, 99]))
+    return Pixels(stored, scale, ((low + high) / 2, max(1.0, high - low)))
+
+
+def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequence[int]) -> Dataset:
+    """Returns what all slices share."""
+    source, dataset = scan.header, Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in (*_PATIENT, *_STUDY, *_PLACE, *_PRIVACY, *_LOSSY):
+        _copy(source, dataset, keyword)
+    if "FrameOfReferenceUID" not in dataset:
+        dataset.FrameOfReferenceUID = _uid(derivation, scan, "frame")
+    if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
+        dataset.Laterality = ""  # it might be one of a pair, for all that the source tells
+    if "PatientPosition" not in dataset:
+        dataset.PatientPosition = "HFS"
+    dataset.SOPClassUID, dataset.Modality = _MR, "MR"
+    dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
+    dataset.ContentQualification, dataset.BurnedInAnnotation = "RESEARCH", "NO"
+    if derivation.has_synthetic_tag:
+        dataset.SyntheticData = "YES"
+    dataset.RecognizableVisualFeatures = "NO" if derivation.is_brain_only else "YES"
+    dataset.SeriesNumber = _free_number(source, taken)
+    dataset.SeriesDescription = f"SYNTH {derivation.target[:20]} from {derivation.source[:8]} - NOT FOR DIAGNOSIS"
+    _sign(dataset, scan, derivation, pixels)
+    _acquire(source, dataset, derivation)
+    _describe_pixels(dataset, scan, pixels)
+    return dataset
+
+
+def _copy(source: Dataset, dataset: Dataset, keyword: str) -> None:
+    """Copies an element of the list, its text decoded; what is empty stays only where the standard lets it."""
+    value = source.get(keyword)
+    if value is None or (value == "" and keyword not in _EMPTY_ALLOWED):
+        if keyword in _EMPTY_ALLOWED:
+            setattr(dataset, keyword, "")
+        return
+    text = str(value) if keyword in ("PatientName", "ReferringPhysicianName") else value
+    if isinstance(text, str) and ("�" in text or "\\x" in text):
+        warn("CHARACTER_SET", f"{keyword} is not written in the character set that the source names")
+    setattr(dataset, keyword, text)
+
+
+def _sign(dataset: Dataset, scan: DicomScan, derivation: Derivation, pixels: Pixels) -> None:
+    """Says who made the image out of what."""
+    dataset.Manufacturer, dataset.ManufacturerModelName = "voxlate", derivation.model[:64]
+    dataset.SoftwareVersions, dataset.DeviceSerialNumber = derivation.software[:64], derivation.model_sha256[:16]
+    told = f"; stored numbers are values divided by {pixels.scale:.6g}" if pixels.scale != 1 else ""
+    dataset.DerivationDescription = (
+        f"{derivation.source} to {derivation.target} by a neural network, {derivation.model}, weights "
+        f"{derivation.model_sha256[:16]}, voxlate {derivation.software}. Synthetic: not for diagnosis{told}"
+    )[:1024]
+    scanner = Dataset()
+    for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
+        value = scan.header.get(keyword)
+        if value:
+            setattr(scanner, keyword, value)
+    if "Manufacturer" not in scanner:
+        scanner.Manufacturer = "unknown"
+    scanner.PurposeOfReferenceCodeSequence = [_code("109101", "Acquisition Equipment")]
+    network = Dataset()
+    network.Manufacturer, network.ManufacturerModelName = "voxlate", derivation.model[:64]
+    network.SoftwareVersions, network.ContributionDescription = derivation.software[:64], "neural network"
+    network.PurposeOfReferenceCodeSequence = [_code("109100", "Synthesizing Equipment")]
+    dataset.ContributingEquipmentSequence = [scanner, network]
+
+
+def _acquire(source: Dataset, dataset: Dataset, derivation: Derivation) -> None:
+    dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "RM", "NONE", ""
+    dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength = "", None, None
+    dataset.RepetitionTime = None
+    if derivation.keeps_acquisition and source.get("ScanningSequence"):
+        for keyword in _ACQUISITION:
+            value = source.get(keyword)
+            if value is not None and value != "":
+                setattr(dataset, keyword, value)
+
+
+def _describe_pixels(dataset: Dataset, scan: DicomScan, pixels: Pixels) -> None:
+    columns, rows, _ = scan.volume.data.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
+
+
+def _place(dataset: Dataset, volume: Volume, k: int) -> None:
+    """Writes where a slice lies, out of the affine of the volume (RAS+ to LPS)."""
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    columns, rows = affine[:3, 0], affine[:3, 1]
+    lengths = float(np.linalg.norm(columns)), float(np.linalg.norm(rows))
+    dataset.ImagePositionPatient = [_decimal(value) for value in affine[:3, 3] + k * affine[:3, 2]]
+    dataset.ImageOrientationPatient = [_decimal(value) for value in [*columns / lengths[0], *rows / lengths[1]]]
+    dataset.PixelSpacing = [_decimal(lengths[1]), _decimal(lengths[0])]
+    dataset.SpacingBetweenSlices = _decimal(float(np.linalg.norm(affine[:3, 2])))
+
+
+def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan]) -> None:
+    """Names the picture of each input that lies where this slice does."""
+    images, series = [], []
+    for plane, scan in zip(planes, inputs, strict=False):
+        image = Dataset()
+        image.ReferencedSOPClassUID = scan.header.SOPClassUID
+        image.ReferencedSOPInstanceUID = plane.uid
+        if int(scan.header.get("NumberOfFrames") or 1) > 1:
+            image.ReferencedFrameNumber = plane.frame + 1
+        listed = Dataset()
+        listed.update(image)
+        image.PurposeOfReferenceCodeSequence = [_code("121322", "Source image for image processing operation")]
+        images.append(image)
+        whole = Dataset()
+        whole.SeriesInstanceUID, whole.ReferencedInstanceSequence = scan.header.SeriesInstanceUID, [listed]
+        series.append(whole)
+    dataset.SourceImageSequence = images
+    dataset.ReferencedSeriesSequence = series
+
+
+def _identify(dataset: Dataset, uid: str) -> None:
+    dataset.SOPInstanceUID = uid
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = _MR, UID(uid)
+    dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
+
+
+def _uid(derivation: Derivation, scan: DicomScan, part: str) -> str:
+    """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
+    words = (
+        os.environ.get(SALT_VARIABLE, ""),
+        str(scan.header.SeriesInstanceUID),
+        scan.label,
+        derivation.model,
+        derivation.model_sha256,
+        derivation.config_sha256,
+        derivation.software,
+        part,
+    )
+    return f"2.25.{int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:16], 'big')}"
+
+
+def _free_number(source: Dataset, taken: Sequence[int]) -> int:
+    number = SERIES_OFFSET + int(source.get("SeriesNumber") or 0)
+    while number in taken:
+        number += 1
+    return number
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code
+
+
+def _decimal(value: float) -> str:
+    """Returns a number in the 16 characters of a decimal string."""
+    for digits in range(12, 0, -1):
+        text = f"{value:.{digits}g}"
+        if len(text) <= 16:
+            return text
+    return f"{value:.1e}"

@@ -1,0 +1,35 @@
+"""One scan to translate and all that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Item:
+    """Where a scan is.
+
+    Attributes:
+        name: of the case; outputs of many cases are called after it.
+        source: the scan, NIfTI or DICOM.
+        mask: its brain mask in NIfTI, if there is one.
+        more: additional sources by contrast.
+        series: number or identifier of the series, where the source holds several.
+    """
+
+    name: str
+    source: Path
+    mask: Path | None = None
+    more: Mapping[str, Path] = field(default_factory=dict)
+    series: str | None = None
+
+    def paths(self) -> list[Path | None]:
+        """Returns all of them."""
+        return [self.source, self.mask, *self.more.values()]
+
+    def with_sources(self, names: tuple[str, ...]) -> Item:
+        """Returns the item with those of its additional sources that a model takes."""
+        kept = {name: path for name, path in self.more.items() if name in names}
+        return Item(self.name, self.source, self.mask, kept, self.series)
