@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar
+from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar, runtime
 
 
 @click.command()
@@ -28,6 +28,7 @@ from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthe
 @brain_mask
 @no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@runtime
 @device
 @no_progress
 def batch(
@@ -46,6 +47,7 @@ def batch(
     brain_mask: str | None,
     no_synthetic_tag: bool,
     any_spacing: bool,
+    runtime: str,
     device: str,
     no_progress: bool,
 ) -> int:
@@ -55,18 +57,24 @@ def batch(
     `mask`, `series` and `more:CONTRAST` where there are any. Run it again after a failure of the machine: what is done
     and whole is left alone.
     """
+    import torch
+
     from voxlate.errors import ITEMS_REFUSED_STATUS, UsageError
     from voxlate.synth.audit import status_of
-    from voxlate.synth.batch import Translation, read_models, run_batch
+    from voxlate.synth.batch import Translation, read_models, run_batch, settled
     from voxlate.synth.engines import Limits, in_processes, in_this_process, on_dask
     from voxlate.synth.manifest import parse_shard, read_manifest
+    from voxlate.synth.runtime import choose_runtime
     from voxlate.synth.translator import Options, choose_device
 
     part = parse_shard(shard)
     table = read_manifest(manifest)
     bundle = read_models(models)
+    where = choose_device(device)
+    torch.set_num_threads(threads)  # so that the trial of a runtime is one of what the workers will do
+    chosen = (settled(out, "runtime") or choose_runtime(bundle, where)) if runtime == "auto" else runtime
     options = Options(
-        choose_device(device), any_spacing, zero_fill, brain_mask=brain_mask, synthetic_tag=not no_synthetic_tag
+        where, any_spacing, zero_fill, brain_mask=brain_mask, synthetic_tag=not no_synthetic_tag, runtime=chosen
     )
     work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options, as_dicom)
     if (scheduler or workers == 0) and (seconds or gib):
@@ -80,6 +88,7 @@ def batch(
     settings: dict[str, str | bool] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {"any_spacing": any_spacing, "zero_fill": zero_fill, "device": work.options.device.type}
     settings |= {"dicom": as_dicom, "synthetic_tag": not no_synthetic_tag, "brain_mask": brain_mask or ""}
+    settings |= {"runtime": chosen}
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
         run_batch(table, out, settings, engine, shard=part, retry=retry, watch=lambda _: bar.advance(task))

@@ -15,6 +15,13 @@ PATH = click.Path(path_type=Path)
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
 )
+runtime = click.option(
+    "--runtime",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "torch", "openvino", "int8"]),
+    help="What runs the network; auto: the quickest that the bundle has been accelerated for.",
+)
 brain_mask = click.option(
     "--brain-mask", metavar="METHOD", help="How the brain is found where no mask is given: deepbet, robex, ct …"
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar
+from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar, runtime
 
 if TYPE_CHECKING:
     from voxlate.synth.item import Item
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @brain_mask
 @no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@runtime
 @device
 @no_progress
 def translate(
@@ -53,6 +54,7 @@ def translate(
     brain_mask: str | None,
     no_synthetic_tag: bool,
     any_spacing: bool,
+    runtime: str,
     device: str,
     no_progress: bool,
 ) -> int:
@@ -66,13 +68,15 @@ def translate(
     from voxlate.synth.export import translate_file
     from voxlate.synth.item import Item
     from voxlate.synth.many import exit_status, translate_many
+    from voxlate.synth.runtime import choose_runtime
     from voxlate.synth.translator import Options, choose_device
     from voxlate.train.bundle import read_bundle
 
-    items = _items(source, cases, split)
+    where, items = choose_device(device), _items(source, cases, split)
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
-    options = Options(choose_device(device), any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag)
     bundle = join_bundles([read_bundle(model) for model in models])
+    chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
+    options = Options(where, any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag, chosen)
     if source is not None and items is None:
         item = Item("scan", source, mask, _pairs(more), series)
         synthesis = translate_file(bundle, item, output, spread=spread, options=options)

@@ -155,6 +155,14 @@ def write_table(out: Path) -> dict[str, int]:
     return counts
 
 
+def settled(out: Path, name: str) -> str:
+    """Returns what the first run of a batch chose for a setting, or nothing when there was none."""
+    try:
+        return str(json.loads((out / SETTINGS).read_text(encoding="utf-8")).get(name, ""))
+    except (OSError, ValueError):
+        return ""
+
+
 def _claim(manifest: Manifest, out: Path, settings: dict[str, Any]) -> None:
     """Marks a new folder as that of the batch, or sees that it is; many tasks of an array may do so at once."""
     if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):

@@ -58,4 +58,6 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
         weights_sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
         spacing_mm=(min(low), max(high)),
         members=hashes,
+        parts=tuple(bundles),
+        runtimes={},
     )

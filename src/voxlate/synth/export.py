@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import replacing_folder, write_json
@@ -61,7 +59,7 @@ def translate_file(
     chosen = options or Options()
     more = {name: other.volume for name, other in others.items()}
     synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
-    content = provenance(bundle, synthesis, input_sha256=scan.sha256, device=chosen.device)
+    content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
         _write_spread(spread, synthesis, content)
@@ -135,7 +133,7 @@ def write_dicom(
             dataset.save_as(partial / f"IM_{k:04d}.dcm", enforce_file_format=True)
 
 
-def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, device: torch.device) -> dict[str, Any]:
+def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, options: Options) -> dict[str, Any]:
     """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
     recipe = bundle.recipe
     content: dict[str, Any] = {
@@ -154,8 +152,9 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, devic
             "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,
             "Seed": recipe.training.seed,
-            "Device": device.type,
-            "Deterministic": device.type == "cpu",
+            "Device": options.device.type,
+            "Runtime": options.runtime,
+            "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,
             "SourceReferenceLevel": synthesis.source_level,
             "QC": {"BrainVoxels": synthesis.brain_voxels, "GainLogSD": bundle.mapping.log_sd},

@@ -12,11 +12,11 @@ from torch import Tensor
 from voxlate.errors import InputRefused, UsageError
 from voxlate.prepare import fit_preparation
 from voxlate.prepare.brain_mask import require_method
-from voxlate.synth.ensemble import Mean
+from voxlate.synth.runtime import TORCH, runner_of
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
-from voxlate.train.measure import whole_volume
 from voxlate.volume import Array, Volume
+from voxlate.windows import translate_windows
 
 SPACING_TOLERANCE = 1.25
 """A voxel may be this much smaller or larger than those of the training before the scan is refused."""
@@ -77,6 +77,7 @@ class Options:
         brain_mask: how the brain is found where no mask is given, in place of the bundle's way; see
             `voxlate.prepare.brain_mask.BRAIN_MASKS`.
         synthetic_tag: write SyntheticData into DICOM.
+        runtime: what runs the network; see `voxlate.synth.runtime.RUNTIMES`.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -86,6 +87,7 @@ class Options:
     mirror: bool = False
     brain_mask: str | None = None
     synthetic_tag: bool = True
+    runtime: str = TORCH
 
 
 def translate_volume(
@@ -124,7 +126,7 @@ def translate_volume(
     prepared = preparation.apply(source)
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    answer, spread, count = _answers(bundle, x, mirror=chosen.mirror)
+    answer, spread, count = _answers(bundle, x, chosen)
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
@@ -143,16 +145,17 @@ def translate_volume(
     )
 
 
-def _answers(bundle: Bundle, x: Tensor, *, mirror: bool) -> tuple[Array, Array, int]:
+def _answers(bundle: Bundle, x: Tensor, options: Options) -> tuple[Array, Array, int]:
     """Returns mean and standard deviation (over n - 1) of all answers to (1, C, D, H, W), and how many there are."""
-    networks = bundle.network.members if isinstance(bundle.network, Mean) else [bundle.network]
     mean: Array = np.zeros(x.shape[2:], np.float32)
     squares: Array = np.zeros(x.shape[2:], np.float32)
     count = 0
-    for network in networks:
-        for is_mirrored in (False, True) if mirror else (False,):
+    inference = bundle.recipe.inference
+    for part in bundle.parts or (bundle,):
+        run = runner_of(part, options.runtime, options.device)
+        for is_mirrored in (False, True) if options.mirror else (False,):
             seen = x.flip(2) if is_mirrored else x
-            answer = whole_volume(network.to(x.device), seen, bundle.recipe.inference)
+            answer = translate_windows(run, seen, window=inference.window, overlap=inference.overlap)
             found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
             count += 1
             apart = found - mean

@@ -5,6 +5,7 @@ recipe.yaml           the resolved recipe: network, preparation, inference
 mapping.json          from relative units to the target's units
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
+runtimes.json         what else may run the network, with what was measured; see `voxlate accelerate`
 pictures.json         filters and feature maps, of networks that have them
 card.md               what it is for, what it was trained on, what was measured
 manifest.json         SHA-256 of every other file; written last, checked at load
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from voxlate.train.recipe import Recipe, read_recipe, recipe_text
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+RUNTIMES = "runtimes.json"
 FORMAT = 1
 
 
@@ -65,6 +67,8 @@ class Bundle:
         weights_sha256, recipe_sha256: from the manifest.
         spacing_mm: least and largest voxel spacing seen in training.
         members: hashes of the weights of several bundles that were joined.
+        parts: those bundles.
+        runtimes: files of the network for other runtimes that may be used, by name; see `voxlate.synth.runtime`.
     """
 
     name: str
@@ -75,6 +79,8 @@ class Bundle:
     recipe_sha256: str
     spacing_mm: tuple[float, float]
     members: tuple[str, ...] = ()
+    parts: tuple[Bundle, ...] = ()
+    runtimes: dict[str, Path] = field(default_factory=dict)
 
 
 def write_bundle(
@@ -129,7 +135,39 @@ def read_bundle(folder: Path) -> Bundle:
         content["gain"], content["log_sd"], content["n"], content.get("offset", 0.0), content.get("median", 1.0)
     )
     low, high = content["spacing_mm"]
-    return Bundle(recipe.name, recipe, mapping, network, hashes[WEIGHTS], hashes["recipe.yaml"], spacing_mm=(low, high))
+    return Bundle(
+        recipe.name,
+        recipe,
+        mapping,
+        network,
+        hashes[WEIGHTS],
+        hashes["recipe.yaml"],
+        spacing_mm=(low, high),
+        runtimes=_runtimes(folder, hashes),
+    )
+
+
+def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:
+    """Returns the files of the runtimes that passed, all of which the manifest must know."""
+    if RUNTIMES not in hashes:
+        return {}
+    content = json.loads((folder / RUNTIMES).read_text(encoding="utf-8"))
+    passed = {name: each["files"] for name, each in content["runtimes"].items() if each["passed"]}
+    lacking = [file for files in passed.values() for file in files if file not in hashes]
+    if lacking or content["weights_sha256"] != hashes[WEIGHTS]:
+        raise ModelInvalid(
+            "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES} does not belong to these weights; make it again"
+        )
+    return {name: folder / files[0] for name, files in passed.items()}
+
+
+def add_to_bundle(folder: Path, files: list[str]) -> None:
+    """Adds files that were written into a bundle to its manifest, and takes out those that are gone."""
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in manifest["files"].items() if (folder / name).is_file()}
+    manifest["files"] = dict(sorted((kept | {name: sha256(folder / name) for name in files}).items()))
+    write_json(path, manifest)
 
 
 def verify_bundle(folder: Path) -> dict[str, str]:

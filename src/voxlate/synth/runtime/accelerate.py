@@ -1,0 +1,209 @@
+"""Puts quicker forms of its network into a bundle: OpenVINO in 32 bits, and in 8 bits if that keeps the quality.
+
+A form in 8 bits is calibrated on training cases and judged on validation cases, which neither the calibration nor the
+weights have seen; where a recipe has none, on the last third of the training cases, which the calibration has not. It
+passes when it loses no more than `MOST_DB` of in-mask PSNR and `MOST_SSIM` of SSIM against the real targets, on
+average. Each attempt leaves out another share of the brightest and darkest activations, which would make the steps of
+all others coarse, or keeps more layers at both ends of the network in 32 bits. When all fail, there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxlate.errors import NoInput, UsageError
+from voxlate.evaluate.similarity import psnr, ssim
+from voxlate.io.atomic import write_json
+from voxlate.synth.runtime.openvino import OpenVinoNetwork, convert, load_openvino, require_agreement, save_model
+from voxlate.synth.runtime.runners import INT8, OPENVINO, TORCH, runner_of
+from voxlate.train.bundle import RUNTIMES, Bundle, add_to_bundle, read_bundle
+from voxlate.train.data import PreparedCase, prepare_case
+from voxlate.train.measure import all_sources
+from voxlate.windows import translate_windows
+
+MOST_DB, MOST_SSIM = 0.1, 0.002
+ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
+"""Share of activations that are clipped, and convolutions at either end that stay in 32 bits."""
+
+CALIBRATION_WINDOWS, MOST_JUDGES = 12, 12
+CALIBRATION_SIZE = 96
+_CPU = torch.device("cpu")
+_LAYERS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network in 8 bits loses on validation cases.
+
+    Attributes:
+        psnr_lost_db, ssim_lost: means over cases of the loss against the same network in 32 bits, both in the brain.
+        worst_psnr_lost_db: of the worst case.
+        cases: how many there were.
+        clipped: share of activations beyond the range of 8 bits at either end.
+        kept: convolutions at either end that stayed in 32 bits.
+        passed: whether it may be used.
+    """
+
+    psnr_lost_db: float
+    ssim_lost: float
+    worst_psnr_lost_db: float
+    cases: int
+    clipped: float
+    kept: int
+    passed: bool
+
+
+def accelerate(
+    folder: Path, *, root: Path | None = None, int8: bool = True, watch: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Adds what else may run the network to a bundle, and returns what was measured, which is there as `runtimes.json`.
+
+    Args:
+        folder: of the bundle.
+        root: where the cases of its recipe are, in place of the recipe's own folder.
+        int8: try 8 bits as well.
+        watch: called with a line before each step.
+
+    Raises:
+        NoInput: the recipe names too few cases.
+        UsageError: `MISSING_LIBRARY`; `ENSEMBLE`.
+        ModelInvalid: `RUNTIME` when OpenVINO does not give torch's answers.
+        VoxlateError: what reading the bundle and its cases raises.
+    """
+    tell = watch or (lambda _: None)
+    bundle = read_bundle(folder)
+    channels = 1 + len(bundle.recipe.more_sources)
+    tell("converting to OpenVINO")
+    network = convert(bundle.network, channels)
+    apart = require_agreement(bundle.network, network, channels)
+    found: dict[str, Any] = {OPENVINO: {"files": ["openvino.xml", "openvino.bin"], "passed": True, "difference": apart}}
+    small: OpenVinoNetwork | None = None
+    if int8:
+        with tempfile.TemporaryDirectory(prefix="voxlate-") as place:
+            calibration, judges, kind = _cases(bundle, Path(place), root)
+            small, judged = _quantised(bundle, network, calibration, judges, tell)
+        files = ["int8.xml", "int8.bin"] if judged.passed else []
+        found[INT8] = {"files": files, **asdict(judged), "judged_by": kind, "calibrated_on": len(calibration)}
+    (folder / RUNTIMES).unlink(missing_ok=True)
+    save_model(network, folder / "openvino.xml")
+    written = ["openvino.xml", "openvino.bin", RUNTIMES]
+    if small is not None:
+        save_model(small, folder / "int8.xml")
+        written += ["int8.xml", "int8.bin"]
+    version = str(load_openvino().__version__)
+    content = {"weights_sha256": bundle.weights_sha256, "openvino": version, "runtimes": found}
+    write_json(folder / RUNTIMES, content)
+    add_to_bundle(folder, written)
+    return content
+
+
+def _cases(bundle: Bundle, place: Path, root: Path | None) -> tuple[list[PreparedCase], list[PreparedCase], str]:
+    """Returns the cases to calibrate on, those to judge by, and what the latter are."""
+    recipe = bundle.recipe
+    rows = recipe.data.resolve(root)
+    training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MOST_JUDGES]
+    judges, kind = [row for row in rows if row.split == "validation"][:MOST_JUDGES], "validation"
+    if not judges:
+        third = max(1, len(training) // 3)
+        training, judges, kind = training[:-third], training[-third:], "training, left out of the calibration"
+    if not training or not judges:
+        raise NoInput("NO_INPUT", f"{bundle.name}: its recipe names too few training cases; pass --no-int8, or --root")
+    made = [
+        [prepare_case(row, place, recipe.preparation, recipe.more_sources) for row in some]
+        for some in (training[:CALIBRATION_WINDOWS], judges)
+    ]
+    return made[0], made[1], kind
+
+
+def _quantised(
+    bundle: Bundle,
+    network: OpenVinoNetwork,
+    calibration: Sequence[PreparedCase],
+    judges: Sequence[PreparedCase],
+    tell: Callable[[str], None],
+) -> tuple[OpenVinoNetwork | None, Judged]:
+    """Returns the network in 8 bits that passes with the fewest layers kept, or none, and how the last was judged."""
+    reference = _scores(bundle, runner_of(bundle, TORCH, _CPU), judges)
+    windows = list(_windows(calibration))
+    judged = Judged(float("inf"), float("inf"), float("inf"), len(judges), 0.0, 0, passed=False)
+    for clipped, kept in ATTEMPTS:
+        tell(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
+        small = quantise(network, windows, clipped=clipped, kept=kept)
+        lost = reference - _scores(bundle, small, judges)
+        means = lost.mean(axis=0)
+        passed = bool(means[0] <= MOST_DB and means[1] <= MOST_SSIM)
+        worst = float(lost[:, 0].max())
+        judged = Judged(float(means[0]), float(means[1]), worst, len(judges), clipped, kept, passed)
+        if passed:
+            return small, judged
+    return None, judged
+
+
+def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: float, kept: int) -> OpenVinoNetwork:
+    """Returns a network whose convolutions work on 8 bits, with the ranges that they have on some windows.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`.
+    """
+    load_openvino()
+    try:
+        nncf = importlib.import_module("nncf")
+        ranges = importlib.import_module("nncf.quantization.range_estimator")
+        advanced = importlib.import_module("nncf.quantization.advanced_parameters")
+    except ImportError as error:
+        raise UsageError("MISSING_LIBRARY", "8 bits need NNCF: pip install 'voxlate[fast]'") from error
+    nncf.set_log_level(logging.ERROR)
+    end = ranges.StatisticsCollectorParameters(
+        statistics_type=ranges.StatisticsType.QUANTILE, quantile_outlier_prob=clipped
+    )
+    activations = ranges.RangeEstimatorParameters(min=end, max=end)
+    names = [node.get_friendly_name() for node in network.model.get_ordered_ops() if node.get_type_name() in _LAYERS]
+    ends = {*names[:kept], *names[len(names) - kept :]} if kept else set()
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws bars of its own
+        model = nncf.quantize(
+            network.model,
+            nncf.Dataset([window.numpy() for window in windows]),
+            subset_size=len(windows),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=sorted(ends)),
+            advanced_parameters=advanced.AdvancedQuantizationParameters(activations_range_estimator_params=activations),
+        )
+    return OpenVinoNetwork(model, factor=network.factor, bits=8)
+
+
+def _windows(cases: Sequence[PreparedCase]) -> Iterator[Tensor]:
+    """Yields windows in the middle of cases, of sizes that every network takes."""
+    for case in cases:
+        whole = all_sources(case)
+        starts = [max(0, (n - CALIBRATION_SIZE) // 2) for n in whole.shape[1:]]
+        box = tuple(slice(start, start + CALIBRATION_SIZE) for start in starts)
+        window = whole[(slice(None), *box)][None]
+        pads = [amount for n in reversed(window.shape[2:]) for amount in (0, CALIBRATION_SIZE - n)]
+        yield torch.nn.functional.pad(window, pads).contiguous()
+
+
+def _scores(bundle: Bundle, run: Callable[[Tensor], Tensor], cases: Sequence[PreparedCase]) -> np.ndarray[Any, Any]:
+    """Returns PSNR and SSIM of each case in its mask, (n, 2); the range is the target's 99.5th percentile there."""
+    found, inference = [], bundle.recipe.inference
+    for case in cases:
+        answer = translate_windows(run, all_sources(case)[None], window=inference.window, overlap=inference.overlap)[
+            0, 0
+        ].numpy()
+        made, target = answer * case.mask, np.asarray(case.target) * case.mask
+        high = float(np.percentile(target[case.mask], 99.5))
+        found.append(
+            [psnr(made, target, data_range=high, mask=case.mask), ssim(made, target, data_range=high, mask=case.mask)]
+        )
+    return np.array(found)
