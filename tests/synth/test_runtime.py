@@ -90,8 +90,9 @@ def test_a_network_whose_trace_depends_on_the_size_is_refused():
 
 
 @pytest.fixture
-def cohort(tmp_path):
+def cohort(tmp_path, monkeypatch):
     """A bundle that changes something, with the cases of its recipe."""
+    monkeypatch.setattr(accelerating, "CALIBRATION_SIZE", 32)
     write_cohort(tmp_path, ["train"] * 3 + ["validation"] * 2, shape=(34, 36, 35))
     recipe = parse_recipe(RECIPE.replace("data: {", f"data: {{root: '{tmp_path}', "), name="tiny.yaml")
     torch.manual_seed(0)

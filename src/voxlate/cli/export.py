@@ -15,8 +15,8 @@ from voxlate.cli.options import PATH
 def export(bundle: Path, output: Path) -> int:
     """Write the network of BUNDLE for other software.
 
-    OUTPUT ends in .onnx, or in .xml for OpenVINO. Beside it, a JSON says what goes in and what comes out. Preparation and the way back are not part of it: without
-    them the numbers are relative units.
+    OUTPUT ends in .onnx, or in .xml for OpenVINO. Beside it, a JSON says what goes in and what comes out. Preparation
+    and the way back are not part of it: without them the numbers are relative units.
     """
     from voxlate.synth.runtime.exchange import export_network
 

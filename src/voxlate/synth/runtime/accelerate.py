@@ -19,19 +19,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from voxlate.errors import NoInput, UsageError
-from voxlate.evaluate.similarity import psnr, ssim
 from voxlate.io.atomic import write_json
 from voxlate.synth.runtime.openvino import OpenVinoNetwork, convert, load_openvino, require_agreement, save_model
 from voxlate.synth.runtime.runners import INT8, OPENVINO, TORCH, runner_of
 from voxlate.train.bundle import RUNTIMES, Bundle, add_to_bundle, read_bundle
 from voxlate.train.data import PreparedCase, prepare_case
-from voxlate.train.measure import all_sources
-from voxlate.windows import translate_windows
+from voxlate.train.measure import all_sources, similarities
 
 MOST_DB, MOST_SSIM = 0.1, 0.002
 ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
@@ -135,13 +132,13 @@ def _quantised(
     tell: Callable[[str], None],
 ) -> tuple[OpenVinoNetwork | None, Judged]:
     """Returns the network in 8 bits that passes with the fewest layers kept, or none, and how the last was judged."""
-    reference = _scores(bundle, runner_of(bundle, TORCH, _CPU), judges)
+    reference = similarities(runner_of(bundle, TORCH, _CPU), judges, bundle.recipe.inference)
     windows = list(_windows(calibration))
     judged = Judged(float("inf"), float("inf"), float("inf"), len(judges), 0.0, 0, passed=False)
     for clipped, kept in ATTEMPTS:
         tell(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
         small = quantise(network, windows, clipped=clipped, kept=kept)
-        lost = reference - _scores(bundle, small, judges)
+        lost = reference - similarities(small, judges, bundle.recipe.inference)
         means = lost.mean(axis=0)
         passed = bool(means[0] <= MOST_DB and means[1] <= MOST_SSIM)
         worst = float(lost[:, 0].max())
@@ -192,18 +189,3 @@ def _windows(cases: Sequence[PreparedCase]) -> Iterator[Tensor]:
         window = whole[(slice(None), *box)][None]
         pads = [amount for n in reversed(window.shape[2:]) for amount in (0, CALIBRATION_SIZE - n)]
         yield torch.nn.functional.pad(window, pads).contiguous()
-
-
-def _scores(bundle: Bundle, run: Callable[[Tensor], Tensor], cases: Sequence[PreparedCase]) -> np.ndarray[Any, Any]:
-    """Returns PSNR and SSIM of each case in its mask, (n, 2); the range is the target's 99.5th percentile there."""
-    found, inference = [], bundle.recipe.inference
-    for case in cases:
-        answer = translate_windows(run, all_sources(case)[None], window=inference.window, overlap=inference.overlap)[
-            0, 0
-        ].numpy()
-        made, target = answer * case.mask, np.asarray(case.target) * case.mask
-        high = float(np.percentile(target[case.mask], 99.5))
-        found.append(
-            [psnr(made, target, data_range=high, mask=case.mask), ssim(made, target, data_range=high, mask=case.mask)]
-        )
-    return np.array(found)
