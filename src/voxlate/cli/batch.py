@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar, runtime
+from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_synthetic_tag, progress_bar, runtime
 
 
 @click.command()
@@ -28,6 +29,7 @@ from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthe
 @brain_mask
 @no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@gate
 @runtime
 @device
 @no_progress
@@ -47,6 +49,7 @@ def batch(
     brain_mask: str | None,
     no_synthetic_tag: bool,
     any_spacing: bool,
+    gate: Literal["refuse", "flag", "off"],
     runtime: str,
     device: str,
     no_progress: bool,
@@ -74,7 +77,13 @@ def batch(
     torch.set_num_threads(threads)  # so that the trial of a runtime is one of what the workers will do
     chosen = (settled(out, "runtime") or choose_runtime(bundle, where)) if runtime == "auto" else runtime
     options = Options(
-        where, any_spacing, zero_fill, brain_mask=brain_mask, synthetic_tag=not no_synthetic_tag, runtime=chosen
+        where,
+        any_spacing,
+        zero_fill,
+        brain_mask=brain_mask,
+        synthetic_tag=not no_synthetic_tag,
+        gate=gate,
+        runtime=chosen,
     )
     work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options, as_dicom)
     if (scheduler or workers == 0) and (seconds or gib):
@@ -88,7 +97,7 @@ def batch(
     settings: dict[str, str | bool] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {"any_spacing": any_spacing, "zero_fill": zero_fill, "device": work.options.device.type}
     settings |= {"dicom": as_dicom, "synthetic_tag": not no_synthetic_tag, "brain_mask": brain_mask or ""}
-    settings |= {"runtime": chosen}
+    settings |= {"runtime": chosen, "gate": gate}
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
         run_batch(table, out, settings, engine, shard=part, retry=retry, watch=lambda _: bar.advance(task))

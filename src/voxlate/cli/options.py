@@ -22,6 +22,13 @@ runtime = click.option(
     type=click.Choice(["auto", "torch", "openvino", "int8"]),
     help="What runs the network; auto: the quickest that the bundle has been accelerated for.",
 )
+gate = click.option(
+    "--gate",
+    default="refuse",
+    show_default=True,
+    type=click.Choice(["refuse", "flag", "off"]),
+    help="What happens to a scan that is far from those of the training.",
+)
 brain_mask = click.option(
     "--brain-mask", metavar="METHOD", help="How the brain is found where no mask is given: deepbet, robex, ct …"
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, no_progress, no_synthetic_tag, progress_bar, runtime
+from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_synthetic_tag, progress_bar, runtime
 
 if TYPE_CHECKING:
     from voxlate.synth.item import Item
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @brain_mask
 @no_synthetic_tag
 @click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@gate
 @runtime
 @device
 @no_progress
@@ -54,6 +55,7 @@ def translate(
     brain_mask: str | None,
     no_synthetic_tag: bool,
     any_spacing: bool,
+    gate: Literal["refuse", "flag", "off"],
     runtime: str,
     device: str,
     no_progress: bool,
@@ -76,7 +78,7 @@ def translate(
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([read_bundle(model) for model in models])
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
-    options = Options(where, any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag, chosen)
+    options = Options(where, any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag, gate, chosen)
     if source is not None and items is None:
         item = Item("scan", source, mask, _pairs(more), series)
         synthesis = translate_file(bundle, item, output, spread=spread, options=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,10 +44,11 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
 
     Raises:
         NoInput: `NO_INPUT`.
-        InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`.
+        InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`; `ALREADY_SYNTHETIC`.
         UsageError: `SERIES` when there is none of that number or identifier.
     """
     if nifti_suffix(path):
+        _require_not_synthetic(path)
         return Scan(read_volume(path, shows=shows), sha256(path) if path.is_file() else "")
     from voxlate.io.dicom import dicom_files, find_series, read_series
 
@@ -56,6 +58,20 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
             raise NoInput("NO_INPUT", f"{path.name}: no DICOM file there")
         scan = read_series(_chosen(found, series, path), shows=shows)
     return Scan(scan.volume, scan.sha256, scan, tuple(each.number for each in found))
+
+
+def _require_not_synthetic(path: Path) -> None:
+    """Refuses a NIfTI file whose sidecar says that it is synthetic; a sidecar that cannot be read says nothing."""
+    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        is_synthetic = content["Synthetic"]["IsSynthetic"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if is_synthetic:
+        raise InputRefused(
+            "ALREADY_SYNTHETIC", f"{sidecar.name} says that the scan is synthetic; it is never translated"
+        )
 
 
 def _chosen(found: list[DicomSeries], series: str | None, path: Path) -> DicomSeries:

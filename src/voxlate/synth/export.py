@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,11 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,
             "SourceReferenceLevel": synthesis.source_level,
-            "QC": {"BrainVoxels": synthesis.brain_voxels, "GainLogSD": bundle.mapping.log_sd},
+            "QC": {
+                "BrainVoxels": synthesis.brain_voxels,
+                "GainLogSD": bundle.mapping.log_sd,
+                "Gate": None if synthesis.distance is None else asdict(synthesis.distance),
+            },
         },
     }
     if recipe.target == "T1ce":

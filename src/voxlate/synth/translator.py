@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from voxlate.errors import InputRefused, UsageError
+from voxlate.io.nifti_source import warn
 from voxlate.prepare import fit_preparation
 from voxlate.prepare.brain_mask import require_method
 from voxlate.synth.runtime import TORCH, runner_of
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
-from voxlate.volume import Array, Volume
+from voxlate.train.known import Distance, describe
+from voxlate.volume import Array, Mask, Volume
 from voxlate.windows import translate_windows
 
 SPACING_TOLERANCE = 1.25
@@ -35,6 +38,7 @@ class Synthesis:
         imputed: hashes of the helpers that made an additional source, by contrast.
         answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
         spread: their standard deviation on the grid of the source, in its units; None for a single answer.
+        distance: how far the scan is from those that the model was trained on, where the bundle knows.
     """
 
     volume: Volume
@@ -45,6 +49,7 @@ class Synthesis:
     imputed: Mapping[str, str] = field(default_factory=dict)
     answers: int = 1
     spread: Volume | None = None
+    distance: Distance | None = None
 
 
 def choose_device(name: str) -> torch.device:
@@ -77,6 +82,8 @@ class Options:
         brain_mask: how the brain is found where no mask is given, in place of the bundle's way; see
             `voxlate.prepare.brain_mask.BRAIN_MASKS`.
         synthetic_tag: write SyntheticData into DICOM.
+        gate: what happens to a scan that is far from those of the training: `refuse`, or `flag` in sidecar and log, or
+            `off`.
         runtime: what runs the network; see `voxlate.synth.runtime.RUNTIMES`.
     """
 
@@ -87,6 +94,7 @@ class Options:
     mirror: bool = False
     brain_mask: str | None = None
     synthetic_tag: bool = True
+    gate: Literal["refuse", "flag", "off"] = "refuse"
     runtime: str = TORCH
 
 
@@ -109,8 +117,9 @@ def translate_volume(
         options: see `Options`.
 
     Raises:
-        InputRefused: what `fit_preparation` refuses, and `SPACING_UNSEEN`; `SOURCE_MISSING` when an additional source
-            is missing that was never missing in training; `MODEL_OUTPUT` when the network's answer is not finite.
+        InputRefused: what `fit_preparation` refuses; `SPACING_UNSEEN`; `INPUT_UNKNOWN` when the scan is far from those
+            of the training; `SOURCE_MISSING` when an additional source is missing that was never missing in training;
+            `MODEL_OUTPUT` when the network's answer is not finite.
         UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER`.
     """
     chosen = options or Options()
@@ -124,6 +133,9 @@ def translate_volume(
         settings = settings.model_copy(update={"brain_mask": chosen.brain_mask})
     preparation = fit_preparation(source, mask, settings)
     prepared = preparation.apply(source)
+    distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
+    if distance is not None:
+        _pass_gate(distance, refuse=chosen.gate == "refuse")
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
     answer, spread, count = _answers(bundle, x, chosen)
@@ -142,7 +154,27 @@ def translate_volume(
         imputed,
         count,
         None if count == 1 else preparation.invert(spread, source, level=level),
+        distance,
     )
+
+
+def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
+    """Returns the distance to the training scans; of several bundles, to those of the one that knows it best."""
+    known = [part.known for part in bundle.parts or (bundle,) if part.known is not None]
+    if not known:
+        return None
+    description = describe(image, mask)
+    return min((each.distance(description) for each in known), key=lambda distance: distance.score)
+
+
+def _pass_gate(distance: Distance, *, refuse: bool) -> None:
+    text = (
+        f"{distance.reason} is {distance.score:.1f} times as far from the training scans as these are from each other"
+    )
+    if distance.verdict == "unknown" and refuse:
+        raise InputRefused("INPUT_UNKNOWN", f"{text}; is it the contrast and the organ of the model? else --gate flag")
+    if distance.verdict != "known":
+        warn("INPUT_UNUSUAL", text)
 
 
 def _answers(bundle: Bundle, x: Tensor, options: Options) -> tuple[Array, Array, int]:
@@ -176,7 +208,7 @@ def _with_helpers(
                 "HELPER", f"{helper.name} does not make {name} out of {bundle.recipe.source} for {bundle.name}"
             )
         if name not in given:
-            alone = Options(options.device, any_spacing=options.any_spacing)
+            alone = Options(options.device, any_spacing=options.any_spacing, gate=options.gate)
             given[name] = translate_volume(helper, source, mask, options=alone).volume
             imputed[name] = helper.weights_sha256
     return given, imputed

@@ -5,6 +5,7 @@ recipe.yaml           the resolved recipe: network, preparation, inference
 mapping.json          from relative units to the target's units
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
+known.json            what the training scans look like, so that a scan unlike them is told
 runtimes.json         what else may run the network, with what was measured; see `voxlate accelerate`
 pictures.json         filters and feature maps, of networks that have them
 card.md               what it is for, what it was trained on, what was measured
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from voxlate import __version__
 from voxlate.errors import ModelInvalid
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
+from voxlate.train.known import Known, known_from_json
 from voxlate.train.network import generator_of
 from voxlate.train.recipe import Recipe, read_recipe, recipe_text
 
@@ -68,6 +70,7 @@ class Bundle:
         spacing_mm: least and largest voxel spacing seen in training.
         members: hashes of the weights of several bundles that were joined.
         parts: those bundles.
+        known: what its training scans look like, or None in a bundle from before that was kept.
         runtimes: files of the network for other runtimes that may be used, by name; see `voxlate.synth.runtime`.
     """
 
@@ -80,6 +83,7 @@ class Bundle:
     spacing_mm: tuple[float, float]
     members: tuple[str, ...] = ()
     parts: tuple[Bundle, ...] = ()
+    known: Known | None = None
     runtimes: dict[str, Path] = field(default_factory=dict)
 
 
@@ -92,7 +96,8 @@ def write_bundle(
         folder: where; files of an older bundle there are replaced.
         recipe: the resolved recipe.
         weights: state of the network.
-        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `pictures`.
+        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `known` and
+            `pictures`.
         card: the model card in Markdown.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -143,8 +148,15 @@ def read_bundle(folder: Path) -> Bundle:
         hashes[WEIGHTS],
         hashes["recipe.yaml"],
         spacing_mm=(low, high),
+        known=_known(folder, hashes),
         runtimes=_runtimes(folder, hashes),
     )
+
+
+def _known(folder: Path, hashes: dict[str, str]) -> Known | None:
+    if "known.json" not in hashes:
+        return None
+    return known_from_json(json.loads((folder / "known.json").read_text(encoding="utf-8")))
 
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:

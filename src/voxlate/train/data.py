@@ -20,6 +20,7 @@ from voxlate.io.nifti import read_volume
 from voxlate.prepare import Preparation, PreparationSettings, fit_preparation
 from voxlate.prepare.intensity import Scaled
 from voxlate.train.augment import Line, Pair, augment, contrast_line, difference
+from voxlate.train.known import describe
 from voxlate.train.recipe import Recipe
 from voxlate.train.settings import TrainingSettings
 from voxlate.volume import Array, Mask, Volume, require_same_grid
@@ -46,6 +47,7 @@ class PreparedCase:
         target_offset, target_median: the target's zero and its median in the mask, over what one relative unit is.
         quantiles: quantile functions of source and target in the mask, as they came, over their medians.
         spacing_mm: of the scan, which decides what is known at inference.
+        description: of the source; see `voxlate.train.known`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PreparedCase:
     target_median: float
     quantiles: tuple[Floats, Floats]
     spacing_mm: tuple[float, float, float]
+    description: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def prepare_case(
     quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
     images = [preparation.apply(source).data, prepared_target.data, *more]
     facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
+    facts |= {"description": describe(images[0], preparation.mask)}
     return _stored(case.case, folder / case.case, images, common, lesions, facts)
 
 
@@ -131,6 +135,7 @@ def prepare_alone(
     levels = _levels(preparation.intensity, preparation.intensity, inside)
     quantiles = (_quantiles(inside), _quantiles(inside))
     facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
+    facts |= {"description": describe(data, preparation.mask)}
     return _stored(name, folder / name, [data, data], preparation.mask, None, facts)
 
 
@@ -180,6 +185,9 @@ def _lesions(preparation: Preparation, source: Volume, path: Path) -> Mask:
     return inside
 
 
+_NOT_WRITTEN = ("quantiles", "description")
+
+
 def _stored(
     name: str,
     folder: Path,
@@ -192,7 +200,7 @@ def _stored(
     source, target, *more = images
     line = contrast_line(source, target, mask)
     apart = difference(Pair(source, target, mask.astype(np.float32), line))
-    write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key != "quantiles"})
+    write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key not in _NOT_WRITTEN})
     return PreparedCase(
         name,
         _on_disk(folder / "source.npy", source),

@@ -1,0 +1,157 @@
+"""One 240 x 240 x 155 volume by every runtime, against MONAI's SlidingWindowInferer around the same network in torch.
+
+    python benchmarks/bench_runtime.py BUNDLE SCAN [ROOT]
+
+BUNDLE is a trained one, for example from `bench_systems.py`; it is copied, and the copy is accelerated, its cases found
+below ROOT or where its recipe says. SCAN is skull-stripped. Every engine works in a process of its own, in turns, so
+that each sees the same machine. `monai` and `windows` slide the same windows over the whole volume and differ in their
+blending weights alone. `box` is what `voxlate translate` does: the box of the brain at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from machine import write_result
+
+WINDOW, OVERLAP = (96, 96, 96), 0.5
+ROUNDS = 3
+ENGINES = ("monai torch", "windows torch", "windows openvino", "windows int8", "box torch", "box openvino", "box int8")
+
+
+def run_here(engine: str, folder: Path, bundle_path: Path) -> None:
+    """Runs one engine on the volume, and prints seconds and the peak of the memory; the answer goes to a file."""
+    import torch
+
+    from voxlate.synth.runtime import runner_of
+    from voxlate.train.bundle import read_bundle
+    from voxlate.windows import translate_windows
+
+    way, _, runtime = engine.partition(" ")
+    bundle = read_bundle(bundle_path)
+    name = "box" if way == "box" else "whole"
+    x = torch.from_numpy(np.load(folder / f"{name}.npy"))[None, None]
+    run = runner_of(bundle, runtime, torch.device("cpu"))
+    if way == "monai":
+        from monai.inferers import SlidingWindowInferer
+
+        inferer = SlidingWindowInferer(roi_size=WINDOW, sw_batch_size=1, overlap=OVERLAP, mode="gaussian")
+
+        def work() -> torch.Tensor:
+            return inferer(x, run)
+    else:
+        window = None if way == "box" else WINDOW
+
+        def work() -> torch.Tensor:
+            return translate_windows(run, x, window=window, overlap=OVERLAP)
+
+    run(x[..., :96, :96, :96])  # what is loaded or compiled once is not part of a volume
+    start = time.perf_counter()
+    answer = work()
+    seconds = time.perf_counter() - start
+    np.save(folder / f"{engine.replace(' ', '_')}.npy", answer[0, 0].numpy())
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would tell of the parent too
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
+    print(json.dumps({"seconds": seconds, "peak_gib": peak}))
+
+
+def prepare(scan: Path, folder: Path, bundle_path: Path) -> None:
+    """Writes the box of the brain, in relative units, and the volume of the scan's size that it lies in."""
+    from voxlate.io.nifti import read_volume
+    from voxlate.prepare import fit_preparation
+    from voxlate.train.bundle import read_bundle
+
+    source = read_volume(scan)
+    settings = read_bundle(bundle_path).recipe.preparation
+    box = np.array(fit_preparation(source, None, settings).apply(source).data)
+    whole = np.zeros(source.data.shape, np.float32)
+    whole[tuple(slice(0, n) for n in box.shape)] = box
+    np.save(folder / "box.npy", box)
+    np.save(folder / "whole.npy", whole)
+
+
+def quality(bundle_path: Path, root: Path | None) -> dict[str, object]:
+    """Returns what 8 bits lose on the test cases, which played no part in choosing them."""
+    import torch
+
+    from voxlate.synth.runtime import runner_of
+    from voxlate.train.bundle import read_bundle
+    from voxlate.train.data import prepare_case
+    from voxlate.train.measure import similarities
+
+    bundle = read_bundle(bundle_path)
+    recipe = bundle.recipe
+    rows = [row for row in recipe.data.resolve(root) if row.split == "test"]
+    with tempfile.TemporaryDirectory() as place:
+        cases = [prepare_case(row, Path(place), recipe.preparation, recipe.more_sources) for row in rows]
+        scores = {
+            name: similarities(runner_of(bundle, name, torch.device("cpu")), cases, recipe.inference)
+            for name in ("torch", *bundle.runtimes)
+        }
+    lost = {name: (scores["torch"] - each).mean(axis=0).tolist() for name, each in scores.items() if name != "torch"}
+    return {
+        "cases": len(cases),
+        "psnr_db_torch": scores["torch"][:, 0].tolist(),
+        "lost": {name: {"psnr_db": each[0], "ssim": each[1]} for name, each in lost.items()},
+    }
+
+
+def differences(folder: Path, engines: list[str]) -> dict[str, float]:
+    """Returns the largest difference of each answer from torch's on the same windows, over the range of the answer."""
+    found = {}
+    for engine in engines:
+        way = engine.partition(" ")[0]
+        reference = np.load(folder / f"{'windows' if way == 'monai' else way}_torch.npy")
+        answer = np.load(folder / f"{engine.replace(' ', '_')}.npy")
+        found[engine] = float(np.abs(answer - reference).max() / np.ptp(reference))
+    return found
+
+
+def main() -> None:
+    if sys.argv[1] == "--here":
+        run_here(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+        return
+    from voxlate.synth.runtime.accelerate import accelerate
+
+    root = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    with tempfile.TemporaryDirectory() as name:
+        folder, bundle = Path(name), Path(name) / "bundle"
+        shutil.copytree(sys.argv[1], bundle)
+        told = accelerate(bundle, root=root)
+        prepare(Path(sys.argv[2]), folder, bundle)
+        engines = [each for each in ENGINES if "int8" not in each or told["runtimes"]["int8"]["passed"]]
+        runs: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
+        for _ in range(ROUNDS):
+            for engine in engines:
+                command = [sys.executable, __file__, "--here", engine, str(folder), str(bundle)]
+                ran = subprocess.run(command, capture_output=True, text=True, check=True)
+                runs[engine].append(json.loads(ran.stdout.splitlines()[-1]))
+        apart = differences(folder, engines)
+        lost = quality(bundle, root)
+        shapes = {name: list(np.load(folder / f"{name}.npy", mmap_mode="r").shape) for name in ("whole", "box")}
+    rows = []
+    for engine, several in runs.items():
+        ratios = [first["seconds"] / each["seconds"] for first, each in zip(runs["monai torch"], several, strict=True)]
+        rows.append(
+            {
+                "engine": engine,
+                "seconds": float(np.median([each["seconds"] for each in several])),
+                "times_as_fast_as_monai": float(np.median(ratios)),
+                "peak_gib": max(each["peak_gib"] for each in several),
+                "largest_difference": apart[engine],
+            }
+        )
+        print(rows[-1])
+    content = {"window": WINDOW, "overlap": OVERLAP, "rounds": ROUNDS, "shapes": shapes, "rows": rows}
+    write_result("runtime", content | {"accelerated": told["runtimes"], "test_cases": lost})
+
+
+if __name__ == "__main__":
+    main()
