@@ -22,7 +22,7 @@ import numpy as np
 from machine import write_result
 
 WINDOW, OVERLAP = (96, 96, 96), 0.5
-ROUNDS = 3
+ROUNDS = 1
 ENGINES = ("monai torch", "windows torch", "windows openvino", "windows int8", "box torch", "box openvino", "box int8")
 
 

@@ -249,10 +249,47 @@ def evaluation() -> str:
     )
 
 
+def runtime() -> str:
+    content = result("runtime")
+    lines = [
+        "| one 240 x 240 x 155 volume | seconds | times as fast as MONAI | GiB | largest difference, % of the range |",
+        "|---|---|---|---|---|",
+    ]
+    for row in content["rows"]:
+        apart = f"{100 * row['largest_difference']:.2g}"
+        figures = f"{row['seconds']:.1f} | {row['times_as_fast_as_monai']:.1f} | {row['peak_gib']:.1f} | {apart}"
+        lines.append(f"| {row['engine']} | {figures} |")
+    lost = content["test_cases"]["lost"]["int8"]
+    box = " x ".join(map(str, content["shapes"]["box"]))
+    note = (
+        f"`monai` is its SlidingWindowInferer, `windows` ours with the same windows of {content['window'][0]}³ that "
+        f"overlap by {content['overlap']:.0%}, both over the whole volume; `box` is what `voxlate translate` does: the "
+        f"box of the brain, {box}, at once. Differences are from torch on the same windows; MONAI's is one of blending. "
+        f"On {content['test_cases']['cases']} test cases 8 bits lose {lost['psnr_db']:.3f} dB and {lost['ssim']:.4f} "
+        f"SSIM. Rounds: {content['rounds']}. `python benchmarks/bench_runtime.py`, {machine(content)}."
+    )
+    lines += ["", note]
+    return "\n".join(lines)
+
+
+def gate() -> str:
+    content = result("gate")
+    lines = ["| real scans | n | known | flagged | refused |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['scans']} | {row['n']} | {row['known']} | {row['unusual']} | {row['unknown']} |"
+        for row in content["rows"]
+    ]
+    note = f"{content['training_scans']} training scans, T1ce. `python benchmarks/bench_gate.py`, {machine(content)}."
+    lines += ["", note]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "metrics": metrics,
     "batch": batch,
+    "gate": gate,
+    "runtime": runtime,
     "head_segmenter": head_segmenter,
     "networks": networks,
     "systems": systems,

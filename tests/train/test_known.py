@@ -1,0 +1,76 @@
+"""A scan like those of the training passes; one of another contrast, shape or way up does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from voxlate.train.known import LEAST_SCANS, Known, describe, fit_known, known_from_json
+
+SHAPE = (30, 36, 28)
+
+
+def head(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A flat-bottomed ellipsoid with a bright core and a dark centre, a little different each time."""
+    random = np.random.default_rng(number)
+    place = [np.linspace(-1, 1, n) * random.uniform(1.02, 1.1) for n in SHAPE]
+    x, y, z = np.meshgrid(*place, indexing="ij")
+    radius = np.sqrt(x**2 + (y * 1.05) ** 2 + z**2)
+    mask = (radius < 1) & (z > -0.6 + 0.3 * y)
+    image = np.where(radius < 0.6, 1.3, 0.9) - 0.8 * (radius < 0.2) + random.normal(0, 0.03, SHAPE)
+    return (image * random.uniform(1, 5)).astype(np.float32), mask
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return fit_known([describe(*head(number)) for number in range(8)])
+
+
+@pytest.mark.parametrize("number", range(20, 26))
+def test_a_scan_of_the_same_kind_is_known_whatever_its_gain(known, number):
+    image, mask = head(number)
+    distance = known.distance(describe(image * 40, mask))
+    assert distance.verdict == "known", distance
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(known, axis):
+    image, mask = head(30)
+    distance = known.distance(describe(np.flip(image, axis), np.flip(mask, axis)))
+    assert distance.verdict == "unknown"
+    assert distance.by["shape"] > 1.5
+    assert "shape" in replace(distance, by={"shape": 2.0, "pattern": 1.0}).reason
+
+
+def test_another_contrast_is_unknown(known):
+    image, mask = head(31)
+    turned = image.max() - image
+    assert known.distance(describe(turned, mask)).verdict == "unknown"
+
+
+def test_an_image_of_noise_is_not_known(known):
+    _, mask = head(32)
+    noise = np.random.default_rng(0).uniform(0, 1, SHAPE).astype(np.float32)
+    assert known.distance(describe(noise, mask)).verdict != "known"
+
+
+def test_few_training_scans_never_refuse():
+    few = fit_known([describe(*head(number)) for number in range(LEAST_SCANS - 1)])
+    image, mask = head(33)
+    assert few.distance(describe(np.flip(image, 2), np.flip(mask, 2))).verdict == "unusual"
+
+
+def test_what_is_known_survives_its_file(known):
+    again = known_from_json(json.loads(json.dumps(known.to_json())))
+    description = describe(*head(34))
+    assert again.distance(description).score == pytest.approx(known.distance(description).score, rel=0.01)
+
+
+def test_the_description_does_not_hang_on_the_size_of_the_voxels():
+    image, mask = head(35)
+    fine = describe(image.repeat(2, 0).repeat(2, 1).repeat(2, 2), mask.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+    for name, numbers in describe(image, mask).items():
+        assert fine[name] == pytest.approx(numbers, rel=1e-3, nan_ok=True)
