@@ -264,7 +264,7 @@ def runtime() -> str:
     note = (
         f"`monai` is its SlidingWindowInferer, `windows` ours with the same windows of {content['window'][0]}³ that "
         f"overlap by {content['overlap']:.0%}, both over the whole volume; `box` is what `voxlate translate` does: the "
-        f"box of the brain, {box}, at once. Differences are from torch on the same windows; MONAI's is one of blending. "
+        f"box of the brain, {box}, at once. Differences are from torch on the same windows; MONAI's is of blending. "
         f"On {content['test_cases']['cases']} test cases 8 bits lose {lost['psnr_db']:.3f} dB and {lost['ssim']:.4f} "
         f"SSIM. Rounds: {content['rounds']}. `python benchmarks/bench_runtime.py`, {machine(content)}."
     )
