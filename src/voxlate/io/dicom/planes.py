@@ -60,7 +60,6 @@ class Plane:
         thickness_mm: of the slice; 0 where it is not told.
         shape: rows, columns.
         slope, intercept: value = slope times stored number plus intercept.
-        number: instance number, or 0.
         facts: of `SEPARATORS`, as text.
     """
 
@@ -74,7 +73,6 @@ class Plane:
     shape: tuple[int, int]
     slope: float
     intercept: float
-    number: int
     facts: dict[str, str]
 
 
@@ -158,7 +156,6 @@ def _plane(source: _Source, path: Path, frame: int) -> Plane:
     dataset = source.dataset
     facts = {keyword: _text(source.get(keyword)) for keyword in SEPARATORS}
     facts["DimensionIndexValues"] = _other_dimensions(source)
-    number = dataset.get("InstanceNumber")
     return Plane(
         path,
         frame,
@@ -170,7 +167,6 @@ def _plane(source: _Source, path: Path, frame: int) -> Plane:
         (int(dataset.Rows), int(dataset.Columns)),
         slope,
         intercept,
-        int(number) if isinstance(number, int) else 0,
         facts,
     )
 

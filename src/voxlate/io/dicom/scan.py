@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,7 +18,7 @@ from voxlate.io.dicom.parse import read_dataset, refusing_damage
 from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
 from voxlate.io.dicom.planes import Plane, planes_of
 from voxlate.io.dicom.series import DicomSeries
-from voxlate.io.dicom.stacking import Stack, affine_of, stacks_of
+from voxlate.io.dicom.stacking import LEAST_SLICES, Stack, affine_of, stacks_of
 from voxlate.io.nifti import MAX_BYTES
 from voxlate.io.nifti_source import warn
 from voxlate.volume import Affine, Array, Volume
@@ -73,7 +73,7 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
     shape = stack.planes[0].shape
     if shape[0] * shape[1] * len(stack.planes) * 4 > MAX_BYTES:
         raise InputRefused("TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels do not fit")
-    data = _voxels(stack, expected, force=force)
+    data = _voxels(stack, {path: file.header for path, file in files.items()}, expected, force=force)
     if data.min() == data.max():
         raise InputRefused("CONSTANT", f"{name}: every voxel is {data.flat[0]:g}")
     first = files[stack.planes[0].path].header
@@ -128,7 +128,7 @@ def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
     if volume is None or not 1 <= volume <= len(stacks):
         codes = {stack.label.split(" slices")[0] for stack in stacks if " slices" in stack.label}
         code = "ORIENTATION_MIXED" if len(codes) > 1 else "SEVERAL_VOLUMES"
-        if max(len(stack.planes) for stack in stacks) < 4:
+        if max(len(stack.planes) for stack in stacks) < LEAST_SLICES:
             code = "TOO_FEW_SLICES"
         raise InputRefused(code, f"a series of {len(stacks)} volumes ({labels}); say which")
     return stacks[volume - 1]
@@ -160,35 +160,29 @@ def _tell_damage(series: DicomSeries) -> None:
         raise first
 
 
-def _voxels(stack: Stack, expected_bytes: int, *, force: bool) -> Array:
+def _voxels(stack: Stack, headers: Mapping[Path, Dataset], expected_bytes: int, *, force: bool) -> Array:
     rows, columns = stack.planes[0].shape
     data = np.empty((columns, rows, len(stack.planes)), np.float32)
     places = sorted(enumerate(stack.planes), key=lambda item: item[1].path)
-    for numbers, of_file in _numbers_of_files(places, expected_bytes, force=force):
-        stored, header = numbers
-        with refusing_damage(of_file[0][1].path.name):
-            for k, plane in of_file:
-                data[:, :, k] = _values(stored[plane.frame], plane, header).T
+    groups = {path: list(group) for path, group in groupby(places, key=lambda item: item[1].path)}
+    used = {path: headers[path] for path in groups}
+    for path, stored in _numbers(used, expected_bytes, force=force):
+        with refusing_damage(path.name):
+            for k, plane in groups[path]:
+                data[:, :, k] = _values(stored[plane.frame], plane, headers[path]).T
     return data
 
 
-def _numbers_of_files(
-    places: list[tuple[int, Plane]], expected_bytes: int, *, force: bool
-) -> Iterator[tuple[tuple[Stored, Dataset], list[tuple[int, Plane]]]]:
-    """Yields the numbers of each file once, with the slices that it gives."""
-    groups = [(path, list(group)) for path, group in groupby(places, key=lambda item: item[1].path)]
-    compressed = [path for path, _ in groups if is_compressed(read_dataset(path, with_pixels=False, force=force))]
-    if not compressed:
-        for path, group in groups:
-            dataset = read_dataset(path, force=force)
-            yield (decode(dataset, path.name), dataset), group
-        return
-    with decoded_elsewhere(compressed, expected_bytes, force=force) as outputs:
-        found = dict(zip(compressed, outputs, strict=True))
-        for path, group in groups:
-            dataset = read_dataset(path, with_pixels=path not in found, force=force)
-            stored = np.load(found[path], mmap_mode="r") if path in found else decode(dataset, path.name)
-            yield (stored, dataset), group
+def _numbers(headers: Mapping[Path, Dataset], expected_bytes: int, *, force: bool) -> Iterator[tuple[Path, Stored]]:
+    """Yields the stored numbers of each file."""
+    compressed = {path: header for path, header in headers.items() if is_compressed(header)}
+    for path in headers:
+        if path not in compressed:
+            yield path, decode(read_dataset(path, force=force), path.name)
+    if compressed:
+        with decoded_elsewhere(list(compressed), expected_bytes, force=force) as outputs:
+            for path, output in zip(compressed, outputs, strict=True):
+                yield path, np.load(output, mmap_mode="r")
 
 
 def _values(stored: Stored, plane: Plane, header: Dataset) -> Affine:
