@@ -155,6 +155,23 @@ def test_the_same_input_gives_the_same_bytes_and_a_secret_other_identifiers(tmp_
     )
 
 
+def test_other_voxels_are_another_image(tmp_path):
+    write_series(tmp_path)
+    data = voxels().astype(float)
+    first = derived(tmp_path, data=data)
+    data[3, 4, 5] += 1
+    second = derived(tmp_path, data=data)
+    assert not {each.SOPInstanceUID for each in first} & {each.SOPInstanceUID for each in second}
+    assert first[0].SeriesInstanceUID != second[0].SeriesInstanceUID
+
+
+def test_an_additional_source_that_lies_elsewhere_is_refused(tmp_path):
+    write_series(tmp_path / "a")
+    write_series(tmp_path / "b", lambda dataset, k: setattr(dataset, "ImagePositionPatient", [0, 0, 2 * k]))
+    with pytest.raises(InputRefused, match="GRID_MISMATCH an additional source"):
+        derived(tmp_path / "a", others={"T2": read_scan(tmp_path / "b").dicom})
+
+
 def test_a_synthetic_series_is_not_translated_again(tmp_path):
     write_series(tmp_path / "in")
     save(derived(tmp_path / "in"), tmp_path / "out")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ class Pixels:
 
     stored: NDArray[np.uint16]
     scale: float
-    window: tuple[float, float] = field(default=(0.0, 1.0))
+    window: tuple[float, float]
 
 
 def derived_series(
@@ -88,8 +88,8 @@ def derived_series(
 ) -> list[Dataset]:
     """Returns the slices of a synthetic volume; the same input gives the same bytes.
 
-    Identifiers come from a hash of those of the source and of the model, and of a secret of the site in the variable
-    `VOXLATE_UID_SALT`.
+    Identifiers come from a hash of those of the source and of the model, of the voxels, and of a secret of the site in
+    the variable `VOXLATE_UID_SALT`: other voxels, as of another runtime or mask, are another image.
 
     Args:
         volume: on the grid of the scan.
@@ -99,23 +99,28 @@ def derived_series(
         taken_numbers: series numbers of the study, none of which is used.
 
     Raises:
-        InputRefused: `GRID_MISMATCH`; `NON_FINITE`; `CHARACTER_SET` when text of the source cannot be written.
+        InputRefused: `GRID_MISMATCH`; `NON_FINITE`.
     """
     require_same_grid(volume, scan.volume, names=("the synthetic volume", "its source"))
     pixels = whole_numbers(volume)
-    series_uid = _uid(derivation, scan, "series")
+    name = _Names(derivation, scan, hashlib.sha256(pixels.stored.tobytes()).hexdigest())
+    series_uid = name.uid("series")
     common = _common(scan, derivation, pixels, taken_numbers)
+    if "FrameOfReferenceUID" not in common:
+        common.FrameOfReferenceUID = name.uid("frame")
     inputs = [scan, *(others or {}).values()]
+    for other in inputs[1:]:
+        require_same_grid(other.volume, scan.volume, names=("an additional source", "the source"))
     slices = []
     for k, plane in enumerate(scan.planes):
         dataset = Dataset()
         dataset.update(common)
         dataset.SeriesInstanceUID = series_uid
-        _identify(dataset, _uid(derivation, scan, f"slice {k}"))
+        _identify(dataset, name.uid(f"slice {k}"))
         dataset.InstanceNumber = k + 1
         _place(dataset, volume, k)
         dataset.SliceThickness = _decimal(plane.thickness_mm or volume.spacing_mm[2])
-        _refer(dataset, [each.planes[k] for each in inputs if len(each.planes) > k], inputs)
+        _refer(dataset, [each.planes[k] for each in inputs], inputs)
         dataset.PixelData = np.ascontiguousarray(pixels.stored[:, :, k].T).astype("<u2").tobytes()
         slices.append(dataset)
     return slices
@@ -132,7 +137,7 @@ def whole_numbers(volume: Volume) -> Pixels:
         raise InputRefused("NON_FINITE", "the synthetic volume is not finite; nothing is written")
     shown = data[data > 0]
     if shown.size == 0:
-        return Pixels(np.zeros(data.shape, np.uint16), 1.0)
+        return Pixels(np.zeros(data.shape, np.uint16), 1.0, (0.0, 1.0))
     brightest = float(np.percentile(shown, 99.9))
     scale = 1.0 if brightest >= _LEAST_OF_BRIGHTEST and float(data.max()) <= _MOST else float(data.max()) / 4095.0
     stored = np.clip(np.rint(data.astype(np.float64) / scale), 0, _MOST).astype(np.uint16)
@@ -146,8 +151,6 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in (*_PATIENT, *_STUDY, *_PLACE, *_PRIVACY, *_LOSSY):
         _copy(source, dataset, keyword)
-    if "FrameOfReferenceUID" not in dataset:
-        dataset.FrameOfReferenceUID = _uid(derivation, scan, "frame")
     if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
         dataset.Laterality = ""  # it might be one of a pair, for all that the source tells
     if "PatientPosition" not in dataset:
@@ -169,7 +172,7 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
 def _copy(source: Dataset, dataset: Dataset, keyword: str) -> None:
     """Copies an element of the list, its text decoded; what is empty stays only where the standard lets it."""
     value = source.get(keyword)
-    if value is None or (value == "" and keyword not in _EMPTY_ALLOWED):
+    if value is None or value == "":
         if keyword in _EMPTY_ALLOWED:
             setattr(dataset, keyword, "")
         return
@@ -236,7 +239,7 @@ def _place(dataset: Dataset, volume: Volume, k: int) -> None:
 def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan]) -> None:
     """Names the picture of each input that lies where this slice does."""
     images, series = [], []
-    for plane, scan in zip(planes, inputs, strict=False):
+    for plane, scan in zip(planes, inputs, strict=True):
         image = Dataset()
         image.ReferencedSOPClassUID = scan.header.SOPClassUID
         image.ReferencedSOPInstanceUID = plane.uid
@@ -261,19 +264,28 @@ def _identify(dataset: Dataset, uid: str) -> None:
     dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
 
 
-def _uid(derivation: Derivation, scan: DicomScan, part: str) -> str:
-    """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
-    words = (
-        os.environ.get(SALT_VARIABLE, ""),
-        str(scan.header.SeriesInstanceUID),
-        scan.label,
-        derivation.model,
-        derivation.model_sha256,
-        derivation.config_sha256,
-        derivation.software,
-        part,
-    )
-    return f"2.25.{int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:16], 'big')}"
+@dataclass(frozen=True)
+class _Names:
+    """Gives identifiers to what is made of a scan; `pixels_sha256` is of the stored numbers."""
+
+    derivation: Derivation
+    scan: DicomScan
+    pixels_sha256: str
+
+    def uid(self, part: str) -> str:
+        """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
+        words = (
+            os.environ.get(SALT_VARIABLE, ""),
+            str(self.scan.header.SeriesInstanceUID),
+            self.scan.label,
+            self.derivation.model,
+            self.derivation.model_sha256,
+            self.derivation.config_sha256,
+            self.derivation.software,
+            self.pixels_sha256,
+            part,
+        )
+        return f"2.25.{int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:16], 'big')}"
 
 
 def _free_number(source: Dataset, taken: Sequence[int]) -> int:
