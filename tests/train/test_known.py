@@ -36,6 +36,17 @@ def test_a_scan_of_the_same_kind_is_known_whatever_its_gain(known, number):
     assert distance.verdict == "known", distance
 
 
+def test_scans_whose_scale_leaves_the_median_near_zero_are_described_as_steadily():
+    def centred(number, sign=1):
+        image, mask = head(number)
+        near_zero = 0.02 * np.random.default_rng(number).normal()
+        return describe(sign * (image - np.median(image[mask])) / image[mask].std() + near_zero, mask)
+
+    known = fit_known([centred(number) for number in range(8)])
+    assert max(known.distance(centred(number)).score for number in range(20, 30)) < 2.5  # over the median: 13
+    assert known.distance(centred(31, sign=-1)).by["intensities"] > 1.5
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(known, axis):
     image, mask = head(30)

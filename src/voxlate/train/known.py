@@ -1,11 +1,11 @@
 """What a model was trained on, in numbers that a new scan is compared with before it is translated.
 
 A scan is described by the distribution of its intensities, by the shape of what is shown, and by which parts of it are
-bright and dark, all relative to its own median. Each number of the first two is compared with its mean and spread over
-the training scans; with few scans the spread leans on a usual one, and the distance is the root mean square. The
-pattern of bright and dark is compared by its correlation with the mean pattern, which no gain and no lesion moves much.
-How far a scan is away is the largest of the three, each over what leaving every training scan out in turn shows to be
-normal.
+bright and dark, all relative to the median of its absolute values. Each number of the first two is compared with its
+mean and spread over the training scans; with few scans the spread leans on a usual one, and the distance is the root
+mean square. The pattern of bright and dark is compared by its correlation with the mean pattern, which no gain and no
+lesion moves much. How far a scan is away is the largest of the three, each over what leaving every training scan out in
+turn shows to be normal.
 
 Nothing here knows what a brain, a contrast or a gadolinium agent is: a scan of another contrast, another organ, or one
 that lies upside down is far away because it looks different from what the model has seen.
@@ -126,12 +126,12 @@ def describe(image: Array, mask: Mask) -> dict[str, Numbers]:
         mask: the same shape; not empty.
 
     Returns:
-        `intensities`: quantiles in the mask over the median; `shape`: the share of each cell of a coarse grid over the
-        box of the mask that is in it; `pattern`: the mean of each cell over the median, NaN where little of it is in.
+        `intensities`: quantiles in the mask over the median absolute value; `shape`: the share of each cell of a coarse
+        grid over the box of the mask that is in it; `pattern`: the mean of each cell over that median, NaN where little
+        of it is in.
     """
     values = image[mask]
-    median = float(np.median(values))
-    unit = median if abs(median) > 1e-6 else float(np.abs(values).mean()) or 1.0
+    unit = float(np.median(np.abs(values))) or 1.0  # the median would be near zero for a scale that subtracts it
     box = tuple(slice(int(np.flatnonzero(line).min()), int(np.flatnonzero(line).max()) + 1) for line in _lines(mask))
     inside, shown = mask[box].astype(np.float64), np.where(mask[box], image[box], 0).astype(np.float64)
     share, mean = _cells(inside, FINE_CELLS), _cells(shown, FINE_CELLS)
