@@ -159,6 +159,27 @@ def test_a_changed_file_of_a_runtime_is_refused(cohort):
         read_bundle(cohort)
 
 
+def test_accelerating_again_leaves_nothing_of_the_first_time_and_a_whole_bundle_if_it_is_interrupted(
+    cohort, monkeypatch
+):
+    monkeypatch.setattr(accelerating, "MOST_DB", 5.0)
+    monkeypatch.setattr(accelerating, "MOST_SSIM", 1.0)
+    accelerating.accelerate(cohort)
+    assert (cohort / "int8.xml").exists()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voxlate.synth.runtime.accelerate.save_model", full)
+        with pytest.raises(OSError, match="No space"):
+            accelerating.accelerate(cohort, int8=False)
+    assert read_bundle(cohort).runtimes == {}
+    accelerating.accelerate(cohort, int8=False)
+    assert set(read_bundle(cohort).runtimes) == {OPENVINO}
+    assert not (cohort / "int8.xml").exists()
+
+
 def test_runtimes_of_other_weights_are_refused(cohort):
     from voxlate.train.bundle import add_to_bundle
 

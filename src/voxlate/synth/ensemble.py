@@ -57,7 +57,6 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
         network=Mean([bundle.network for bundle in bundles]).eval(),
         weights_sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
         spacing_mm=(min(low), max(high)),
-        members=hashes,
         parts=tuple(bundles),
         runtimes={},
     )

@@ -34,7 +34,7 @@ from voxlate.train.recipe import Recipe, read_recipe, recipe_text
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
-RUNTIMES = "runtimes.json"
+RUNTIMES_FILE = "runtimes.json"
 FORMAT = 1
 
 
@@ -68,8 +68,7 @@ class Bundle:
         network: in evaluation mode, on the CPU.
         weights_sha256, recipe_sha256: from the manifest.
         spacing_mm: least and largest voxel spacing seen in training.
-        members: hashes of the weights of several bundles that were joined.
-        parts: those bundles.
+        parts: bundles that were joined to this one.
         known: what its training scans look like, or None in a bundle from before that was kept.
         runtimes: files of the network for other runtimes that may be used, by name; see `voxlate.synth.runtime`.
     """
@@ -81,10 +80,14 @@ class Bundle:
     weights_sha256: str
     recipe_sha256: str
     spacing_mm: tuple[float, float]
-    members: tuple[str, ...] = ()
     parts: tuple[Bundle, ...] = ()
     known: Known | None = None
     runtimes: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Returns the hashes of the weights of the bundles that were joined."""
+        return tuple(part.weights_sha256 for part in self.parts)
 
 
 def write_bundle(
@@ -161,25 +164,32 @@ def _known(folder: Path, hashes: dict[str, str]) -> Known | None:
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:
     """Returns the files of the runtimes that passed, all of which the manifest must know."""
-    if RUNTIMES not in hashes:
+    if RUNTIMES_FILE not in hashes:
         return {}
-    content = json.loads((folder / RUNTIMES).read_text(encoding="utf-8"))
+    content = json.loads((folder / RUNTIMES_FILE).read_text(encoding="utf-8"))
     passed = {name: each["files"] for name, each in content["runtimes"].items() if each["passed"]}
     lacking = [file for files in passed.values() for file in files if file not in hashes]
     if lacking or content["weights_sha256"] != hashes[WEIGHTS]:
         raise ModelInvalid(
-            "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES} does not belong to these weights; make it again"
+            "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES_FILE} does not belong to these weights; make it again"
         )
     return {name: folder / files[0] for name, files in passed.items()}
 
 
 def add_to_bundle(folder: Path, files: list[str]) -> None:
-    """Adds files that were written into a bundle to its manifest, and takes out those that are gone."""
-    path = folder / MANIFEST
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    kept = {name: value for name, value in manifest["files"].items() if (folder / name).is_file()}
-    manifest["files"] = dict(sorted((kept | {name: sha256(folder / name) for name in files}).items()))
-    write_json(path, manifest)
+    """Adds files that were written into a bundle to its manifest."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"] |= {name: sha256(folder / name) for name in files}
+    write_json(folder / MANIFEST, manifest)
+
+
+def remove_from_bundle(folder: Path, files: list[str]) -> None:
+    """Takes files out of the manifest of a bundle and then away, so that it is whole whenever this is interrupted."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"] = {name: value for name, value in manifest["files"].items() if name not in files}
+    write_json(folder / MANIFEST, manifest)
+    for name in files:
+        (folder / name).unlink(missing_ok=True)
 
 
 def verify_bundle(folder: Path) -> dict[str, str]:

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from voxlate.errors import NoInput, UsageError
 from voxlate.io.atomic import write_json
-from voxlate.synth.runtime.openvino import OpenVinoNetwork, convert, load_openvino, require_agreement, save_model
+from voxlate.synth.runtime.openvino import OpenVinoNetwork, convert, load_openvino, save_model
 from voxlate.synth.runtime.runners import INT8, OPENVINO, TORCH, runner_of
-from voxlate.train.bundle import RUNTIMES, Bundle, add_to_bundle, read_bundle
+from voxlate.train.bundle import RUNTIMES_FILE, Bundle, add_to_bundle, read_bundle, remove_from_bundle
 from voxlate.train.data import PreparedCase, prepare_case
 from voxlate.train.measure import all_sources, similarities
 
@@ -37,6 +37,7 @@ ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
 CALIBRATION_WINDOWS, MOST_JUDGES = 12, 12
 CALIBRATION_SIZE = 96
 _CPU = torch.device("cpu")
+_FILES = {OPENVINO: ["openvino.xml", "openvino.bin"], INT8: ["int8.xml", "int8.bin"]}
 _LAYERS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
 
 
@@ -84,24 +85,23 @@ def accelerate(
     channels = 1 + len(bundle.recipe.more_sources)
     tell("converting to OpenVINO")
     network = convert(bundle.network, channels)
-    apart = require_agreement(bundle.network, network, channels)
-    found: dict[str, Any] = {OPENVINO: {"files": ["openvino.xml", "openvino.bin"], "passed": True, "difference": apart}}
+    found: dict[str, Any] = {OPENVINO: {"files": _FILES[OPENVINO], "passed": True, "difference": network.difference}}
     small: OpenVinoNetwork | None = None
     if int8:
         with tempfile.TemporaryDirectory(prefix="voxlate-") as place:
             calibration, judges, kind = _cases(bundle, Path(place), root)
             small, judged = _quantised(bundle, network, calibration, judges, tell)
-        files = ["int8.xml", "int8.bin"] if judged.passed else []
+        files = _FILES[INT8] if judged.passed else []
         found[INT8] = {"files": files, **asdict(judged), "judged_by": kind, "calibrated_on": len(calibration)}
-    (folder / RUNTIMES).unlink(missing_ok=True)
+    remove_from_bundle(folder, [RUNTIMES_FILE, *_FILES[OPENVINO], *_FILES[INT8]])
     save_model(network, folder / "openvino.xml")
-    written = ["openvino.xml", "openvino.bin", RUNTIMES]
+    written = [RUNTIMES_FILE, *_FILES[OPENVINO]]
     if small is not None:
         save_model(small, folder / "int8.xml")
-        written += ["int8.xml", "int8.bin"]
+        written += _FILES[INT8]
     version = str(load_openvino().__version__)
     content = {"weights_sha256": bundle.weights_sha256, "openvino": version, "runtimes": found}
-    write_json(folder / RUNTIMES, content)
+    write_json(folder / RUNTIMES_FILE, content)
     add_to_bundle(folder, written)
     return content
 
@@ -177,7 +177,7 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
             ignored_scope=nncf.IgnoredScope(names=sorted(ends)),
             advanced_parameters=advanced.AdvancedQuantizationParameters(activations_range_estimator_params=activations),
         )
-    return OpenVinoNetwork(model, factor=network.factor, bits=8)
+    return OpenVinoNetwork(model, factor=network.factor)
 
 
 def _windows(cases: Sequence[PreparedCase]) -> Iterator[Tensor]:

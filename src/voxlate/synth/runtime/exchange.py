@@ -27,7 +27,6 @@ def export_network(folder: Path, output: Path) -> None:
     """
     bundle = read_bundle(folder)
     if output.suffix == ".xml":
-        output.parent.mkdir(parents=True, exist_ok=True)
         save_model(convert(bundle.network, 1 + len(bundle.recipe.more_sources)), output)
     elif output.suffix == ".onnx":
         _write_onnx(bundle, output)

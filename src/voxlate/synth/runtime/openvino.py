@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import tempfile
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.errors import ModelInvalid, UsageError
+from voxlate.errors import CannotWrite, ModelInvalid, UsageError, writing
 from voxlate.models.translator import Translator
 
 MOST_COMPILED = 4
@@ -43,11 +44,11 @@ class OpenVinoNetwork:
     Args:
         model: with a shape of any size along the spatial axes, or fixed.
         factor: what the spatial sizes must be multiples of; the border is repeated, as the network itself would do.
-        bits: 32 for a network in floating point; 8 lets its convolutions work on whole numbers.
+        difference: how far its answers are from torch's, where they were compared; see `difference`.
     """
 
-    def __init__(self, model: Any, *, factor: int = 1, bits: int = 32) -> None:
-        self.model, self.factor, self.bits = model, factor, bits
+    def __init__(self, model: Any, *, factor: int = 1, difference: float | None = None) -> None:
+        self.model, self.factor, self.difference = model, factor, difference
         self.compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -100,7 +101,7 @@ def convert(network: nn.Module, channels: int) -> OpenVinoNetwork:
     except Exception as error:  # the converter answers what it does not know with whatever error it meets
         raise ModelInvalid("RUNTIME", "this network cannot be converted to OpenVINO; use --runtime torch") from error
     converted = OpenVinoNetwork(model, factor=factor)
-    require_agreement(network, converted, channels)
+    converted.difference = require_agreement(network, converted, channels)
     return converted
 
 
@@ -133,7 +134,7 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt().clamp_min(1e-6))
 
 
-def read_model(path: Path, *, factor: int, bits: int) -> OpenVinoNetwork:
+def read_model(path: Path, *, factor: int) -> OpenVinoNetwork:
     """Returns a network that `save_model` wrote; its hash was checked with the bundle's.
 
     Raises:
@@ -142,11 +143,23 @@ def read_model(path: Path, *, factor: int, bits: int) -> OpenVinoNetwork:
     """
     openvino = load_openvino()
     try:
-        return OpenVinoNetwork(openvino.Core().read_model(path), factor=factor, bits=bits)
+        return OpenVinoNetwork(openvino.Core().read_model(path), factor=factor)
     except RuntimeError as error:
         raise ModelInvalid("RUNTIME", f"{path.name} cannot be read by this OpenVINO; make it again") from error
 
 
 def save_model(network: OpenVinoNetwork, path: Path) -> None:
-    """Writes `path` and, beside it, the weights with the suffix .bin, in 32 bits."""
-    load_openvino().save_model(network.model, path, compress_to_fp16=False)
+    """Writes `path` and, beside it, the weights with the suffix .bin, in 32 bits; the weights first, each whole or not.
+
+    Raises:
+        CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
+    """
+    with writing(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+            try:
+                load_openvino().save_model(network.model, Path(folder) / path.name, compress_to_fp16=False)
+            except RuntimeError as error:
+                raise CannotWrite("WRITE", f"{path.name} cannot be written; is there room for it?") from error
+            for name in (path.with_suffix(".bin").name, path.name):
+                (Path(folder) / name).replace(path.with_name(name))

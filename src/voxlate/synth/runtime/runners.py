@@ -49,8 +49,7 @@ def runner_of(bundle: Bundle, runtime: str, device: torch.device) -> Runner:
 
 def _made(bundle: Bundle, runtime: str) -> OpenVinoNetwork:
     if runtime in bundle.runtimes:
-        bits = 8 if runtime == INT8 else 32
-        return read_model(bundle.runtimes[runtime], factor=factor_of(bundle.network), bits=bits)
+        return read_model(bundle.runtimes[runtime], factor=factor_of(bundle.network))
     return convert(bundle.network.cpu().eval(), 1 + len(bundle.recipe.more_sources))
 
 
