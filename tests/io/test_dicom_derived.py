@@ -12,7 +12,7 @@ from dicom_series import enhanced, voxels, write_series
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.io.dicom import dicom_files, find_series, read_series
 from voxlate.io.dicom.derived import Derivation, derived_series, whole_numbers
 from voxlate.io.scans import read_scan
@@ -253,6 +253,22 @@ def test_two_validators_find_no_error_in_the_series_or_the_study(tmp_path, deriv
     del broken.ImageType
     broken.save_as(tmp_path / "broken.dcm")
     assert problems("dciodvfy", tmp_path / "broken.dcm") != []
+
+
+def test_a_volume_is_chosen_out_of_a_series_of_several(tmp_path):
+    (tmp_path / "in").mkdir()
+    enhanced(voxels(), times=2).save_as(tmp_path / "in" / "one.dcm", enforce_file_format=True)
+    for text in (":2", "3:2"):
+        assert read_scan(tmp_path / "in", series=text).dicom.label == "TemporalPositionIndex=2"
+    with pytest.raises(InputRefused, match="SEVERAL_VOLUMES"):
+        read_scan(tmp_path / "in", series="3:3")
+    with pytest.raises(UsageError, match="SERIES 'two' is no number"):
+        read_scan(tmp_path / "in", series="3:two")
+
+
+def test_a_series_of_a_scan_that_is_no_dicom_is_a_mistake(tmp_path):
+    with pytest.raises(UsageError, match="SERIES"):
+        read_scan(tmp_path / "a.nii.gz", series="4")
 
 
 def test_a_series_chosen_out_of_a_study_is_that_one(tmp_path):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option(
     "-i", "--input", "source", type=PATH, help="A scan, NIfTI or DICOM (folder, file, zip), or a folder of NIfTI."
 )
-@click.option("--series", help="Number or identifier of the DICOM series, where there are several.")
+@click.option("--series", help="Number or identifier of the DICOM series; 4:2 for its 2nd volume.")
 @click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
 @click.option("--split", default="test", show_default=True, help="Which rows of the table.")
 @click.option(

@@ -40,14 +40,17 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
     Args:
         path: a NIfTI file, a DICOM file, a folder or a zip.
         shows: what it shows, for `Volume.shows`.
-        series: number or identifier of the series, where there are several.
+        series: number or identifier of the series, where there are several; `:2` behind it, or alone, for the second
+            volume of a series that holds several.
 
     Raises:
         NoInput: `NO_INPUT`.
         InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`; `ALREADY_SYNTHETIC`.
-        UsageError: `SERIES` when there is none of that number or identifier.
+        UsageError: `SERIES` when there is none of that number or identifier, or the scan is no DICOM.
     """
     if nifti_suffix(path):
+        if series is not None:
+            raise UsageError("SERIES", f"{path.name} is no DICOM and has no series")
         _require_not_synthetic(path)
         return Scan(read_volume(path, shows=shows), sha256(path) if path.is_file() else "")
     from voxlate.io.dicom import dicom_files, find_series, read_series
@@ -56,7 +59,10 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
         found = find_series(files)
         if not found:
             raise NoInput("NO_INPUT", f"{path.name}: no DICOM file there")
-        scan = read_series(_chosen(found, series, path), shows=shows)
+        name, _, volume = (series or "").partition(":")
+        if volume and not volume.isdigit():
+            raise UsageError("SERIES", f"{volume!r} is no number of a volume; write 4:2 for the second of series 4")
+        scan = read_series(_chosen(found, name, path), shows=shows, volume=int(volume) if volume else None)
     return Scan(scan.volume, scan.sha256, scan, tuple(each.number for each in found))
 
 
@@ -74,8 +80,8 @@ def _require_not_synthetic(path: Path) -> None:
         )
 
 
-def _chosen(found: list[DicomSeries], series: str | None, path: Path) -> DicomSeries:
-    if series is None:
+def _chosen(found: list[DicomSeries], series: str, path: Path) -> DicomSeries:
+    if not series:
         if len(found) == 1:
             return found[0]
         numbers = ", ".join(f"{each.number} ({len(each.files)} files)" for each in found[:12])

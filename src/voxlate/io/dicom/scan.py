@@ -130,7 +130,7 @@ def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
         code = "ORIENTATION_MIXED" if len(codes) > 1 else "SEVERAL_VOLUMES"
         if max(len(stack.planes) for stack in stacks) < LEAST_SLICES:
             code = "TOO_FEW_SLICES"
-        raise InputRefused(code, f"a series of {len(stacks)} volumes ({labels}); say which")
+        raise InputRefused(code, f"a series of {len(stacks)} volumes ({labels}); say which, as in --series 4:2")
     return stacks[volume - 1]
 
 
