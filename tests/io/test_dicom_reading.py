@@ -139,6 +139,22 @@ def test_echoes_of_a_classic_series_are_told_apart(tmp_path):
         assert np.array_equal(read_series(series, volume=2).volume.data, voxels()[::-1])
 
 
+def test_text_and_times_that_tell_volumes_apart_are_not_told(tmp_path):
+    def typed(dataset, k, word="ONE", time="101112"):
+        dataset.ImageType, dataset.AcquisitionTime = ["ORIGINAL", "PRIMARY", word], time
+
+    def second(dataset, k):
+        typed(dataset, k, "CANARY", "131415")
+        dataset.SOPInstanceUID = f"1.2.3.5.{k + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+    write_series(tmp_path / "a", typed)
+    write_series(tmp_path / "b", second)
+    with pytest.raises(Exception, match=r"SEVERAL_VOLUMES .*ImageType=#1; 2: ImageType=#2") as refused:
+        read(tmp_path)
+    assert "CANARY" not in str(refused.value)
+
+
 def test_two_series_in_one_folder_are_two(tmp_path):
     write_series(tmp_path)
 

@@ -102,9 +102,17 @@ def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[
             continue
         groups = [[plane for plane in planes if plane.facts[keyword] == value] for value in values]
         if _separates(groups, planes):
-            parts = zip(groups, values, strict=True)
-            return [found for group, value in parts for found in _apart(group, (*facts, f"{keyword}={value}"))]
+            named = zip(groups, _shown(keyword, values), strict=True)
+            return [found for group, value in named for found in _apart(group, (*facts, f"{keyword}={value}"))]
     raise InputRefused("POSITIONS_REPEAT", f"{len(planes)} slices, several at one place, and nothing tells them apart")
+
+
+def _shown(keyword: str, values: list[str]) -> list[str]:
+    """Returns numbers as they are, and for text and times of day, which may tell of a patient, which of them it is."""
+    is_harmless = keyword != "AcquisitionTime"
+    return [
+        value if is_harmless and _as_number(value)[0] < float("inf") else f"#{k}" for k, value in enumerate(values, 1)
+    ]
 
 
 def _separates(groups: list[list[Plane]], planes: list[Plane]) -> bool:
