@@ -119,3 +119,18 @@ def test_a_head_with_its_skull_is_translated_where_a_method_finds_the_brain(bund
 def test_an_item_keeps_only_the_sources_that_a_model_takes():
     item = Item("a", None, more={"T2": 1, "ADC": 2}, series="4")
     assert item.with_sources(("ADC",)) == Item("a", None, None, {"ADC": 2}, "4")
+
+
+def test_files_without_their_mark_are_read_on_request_alone(bundle, series, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in series.iterdir():  # the data set alone, without preamble, mark and meta header
+        dataset = dcmread(path)
+        del dataset.file_meta
+        dataset.save_as(bare / path.name, implicit_vr=True, little_endian=True, enforce_file_format=False)
+    with pytest.raises(InputRefused):
+        translate_file(bundle, bare, tmp_path / "out.nii.gz")
+    translate_file(bundle, bare, tmp_path / "out.nii.gz", options=Options(unmarked_dicom=True))
+    translate_file(bundle, series, tmp_path / "marked.nii.gz")
+    found, expected = (read_volume(tmp_path / name).data for name in ("out.nii.gz", "marked.nii.gz"))
+    assert np.array_equal(found, expected)

@@ -11,8 +11,10 @@ from voxlate.io.atomic import write_json
 from voxlate.io.nifti import write_volume
 from voxlate.io.scans import read_scan
 from voxlate.prepare import fit_preparation
+from voxlate.synth.batch import write_table
 from voxlate.synth.ensemble import join_bundles
 from voxlate.synth.export import provenance
+from voxlate.synth.ledger import Ledger
 from voxlate.synth.translator import Options, translate_volume
 from voxlate.train.known import describe, fit_known
 
@@ -38,9 +40,20 @@ def test_a_strange_scan_is_refused_flagged_or_let_through(knowing, strange, capl
     with pytest.raises(InputRefused, match=r"INPUT_UNKNOWN .* times as far .* --gate flag"):
         translate_volume(knowing, strange)
     flagged = translate_volume(knowing, strange, options=Options(gate="flag"))
-    assert flagged.distance.verdict == "unknown"
+    assert (flagged.distance.verdict, flagged.flag) == ("unknown", "INPUT_UNUSUAL")
     assert "INPUT_UNUSUAL" in caplog.text
     assert translate_volume(knowing, strange, options=Options(gate="off")).distance is None
+
+
+def test_the_ledger_names_what_is_done_but_to_be_looked_at(tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    ledger = Ledger(tmp_path)
+    ledger.add("a", "done", files={"a.nii.gz": "0"}, flag="INPUT_UNUSUAL")
+    ledger.add("b", "done", files={"b.nii.gz": "0"}, flag="")
+    ledger.close()
+    write_table(tmp_path)
+    rows = [row.split("\t") for row in (tmp_path / "ledger.tsv").read_text().splitlines()]
+    assert [row[rows[0].index("flag")] for row in rows[1:]] == ["INPUT_UNUSUAL", ""]
 
 
 def test_a_scan_of_the_same_kind_passes_and_the_sidecar_says_so(knowing):

@@ -8,7 +8,18 @@ from typing import Literal
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_synthetic_tag, progress_bar, runtime
+from voxlate.cli.options import (
+    PATH,
+    brain_mask,
+    device,
+    gate,
+    gib,
+    no_progress,
+    no_synthetic_tag,
+    progress_bar,
+    runtime,
+    unmarked,
+)
 
 
 @click.command()
@@ -22,7 +33,7 @@ from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process.")
 @click.option("--scheduler", help="Address of a Dask scheduler, in place of --workers.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one case.")
-@click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process.")
+@gib
 @click.option("--retry", is_flag=True, help="Try again what failed.")
 @click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
@@ -32,6 +43,7 @@ from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_
 @gate
 @runtime
 @device
+@unmarked
 @no_progress
 def batch(
     manifest: Path,
@@ -52,6 +64,7 @@ def batch(
     gate: Literal["refuse", "flag", "off"],
     runtime: str,
     device: str,
+    unmarked: bool,
     no_progress: bool,
 ) -> int:
     """Translate every scan of a manifest, however often it is interrupted.
@@ -84,6 +97,8 @@ def batch(
         synthetic_tag=not no_synthetic_tag,
         gate=gate,
         runtime=chosen,
+        memory_gib=gib,
+        unmarked_dicom=unmarked,
     )
     work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options, as_dicom)
     if (scheduler or workers == 0) and (seconds or gib):
@@ -94,10 +109,10 @@ def batch(
         engine = partial(in_this_process, work)
     else:
         engine = partial(in_processes, work, workers=workers, limits=Limits(seconds, gib, threads))
-    settings: dict[str, str | bool] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
+    settings: dict[str, str | float] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {"any_spacing": any_spacing, "zero_fill": zero_fill, "device": work.options.device.type}
     settings |= {"dicom": as_dicom, "synthetic_tag": not no_synthetic_tag, "brain_mask": brain_mask or ""}
-    settings |= {"runtime": chosen, "gate": gate}
+    settings |= {"runtime": chosen, "gate": gate, "gib": gib or 0, "unmarked": unmarked}
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
         run_batch(table, out, settings, engine, shard=part, retry=retry, watch=lambda _: bar.advance(task))

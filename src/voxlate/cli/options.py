@@ -37,6 +37,8 @@ no_synthetic_tag = click.option(
     is_flag=True,
     help="Leave SyntheticData (0008,001C) out of DICOM, for archives that refuse it.",
 )
+gib = click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process; else all.")
+unmarked = click.option("--unmarked", is_flag=True, help="Read DICOM files that lack their preamble and mark, too.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal).")
 
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, gate, no_progress, no_synthetic_tag, progress_bar, runtime
+from voxlate.cli.options import (
+    PATH,
+    brain_mask,
+    device,
+    gate,
+    gib,
+    no_progress,
+    no_synthetic_tag,
+    progress_bar,
+    runtime,
+    unmarked,
+)
 
 if TYPE_CHECKING:
     from voxlate.synth.item import Item
@@ -38,6 +49,8 @@ if TYPE_CHECKING:
 @gate
 @runtime
 @device
+@gib
+@unmarked
 @no_progress
 def translate(
     source: Path | None,
@@ -58,6 +71,8 @@ def translate(
     gate: Literal["refuse", "flag", "off"],
     runtime: str,
     device: str,
+    gib: float | None,
+    unmarked: bool,
     no_progress: bool,
 ) -> int:
     """Translate scans with a trained bundle.
@@ -78,7 +93,19 @@ def translate(
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([read_bundle(model) for model in models])
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
-    options = Options(where, any_spacing, zero_fill, named, mirror, brain_mask, not no_synthetic_tag, gate, chosen)
+    options = Options(
+        where,
+        any_spacing,
+        zero_fill,
+        named,
+        mirror,
+        brain_mask,
+        synthetic_tag=not no_synthetic_tag,
+        gate=gate,
+        runtime=chosen,
+        memory_gib=gib,
+        unmarked_dicom=unmarked,
+    )
     if source is not None and items is None:
         item = Item("scan", source, mask, _pairs(more), series)
         synthesis = translate_file(bundle, item, output, spread=spread, options=options)

@@ -73,7 +73,7 @@ def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
     Raises:
         NoInput, InputRefused, TemporaryFailure: as `read_volume`, as far as the header shows it.
     """
-    with opened(path) as source:
+    with opened(path, is_glance=True) as source:
         header = _read_header(source, assume_ras=assume_ras, max_bytes=MAX_BYTES)
     return Grid(header.shape, header.affine)
 

@@ -58,10 +58,10 @@ class ScanBytes:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[ScanBytes]:
+def opened(path: Path, *, is_glance: bool = False) -> Iterator[ScanBytes]:
     """Opens a `.nii` or `.nii.gz` for reading, and words what the system says while the block reads.
 
-    Warns `EXTENSION` when the name promises gzip and the file is none, or the reverse.
+    Warns `EXTENSION` when the name promises gzip and the file is none, or the reverse, unless it is only a glance.
 
     Raises:
         NoInput: `NO_INPUT` when the file is not there.
@@ -75,7 +75,7 @@ def opened(path: Path) -> Iterator[ScanBytes]:
         size_bytes = _require_readable(path)
         with path.open("rb", buffering=0) as file:
             source = ScanBytes(file, name=path.name, size_bytes=size_bytes)
-            if source.is_gzip != (suffix == ".nii.gz"):
+            if source.is_gzip != (suffix == ".nii.gz") and not is_glance:
                 truth = "gzipped" if source.is_gzip else "not gzipped"
                 warn("EXTENSION", f"{path.name} is {truth}, against its name; it is read as it is")
             yield source

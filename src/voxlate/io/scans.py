@@ -34,7 +34,7 @@ class Scan:
     numbers: tuple[int, ...] = ()
 
 
-def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan:
+def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarked: bool = False) -> Scan:
     """Returns the scan at `path`.
 
     Args:
@@ -42,6 +42,7 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
         shows: what it shows, for `Volume.shows`.
         series: number or identifier of the series, where there are several; `:2` behind it, or alone, for the second
             volume of a series that holds several.
+        unmarked: read DICOM files without their preamble and mark too.
 
     Raises:
         NoInput: `NO_INPUT`.
@@ -56,7 +57,7 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None) -> Scan
     from voxlate.io.dicom import dicom_files, find_series, read_series
 
     with dicom_files(path) as files:
-        found = find_series(files)
+        found = find_series(files, force=unmarked)
         if not found:
             raise NoInput("NO_INPUT", f"{path.name}: no DICOM file there")
         name, _, volume = (series or "").partition(":")

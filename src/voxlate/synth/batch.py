@@ -77,8 +77,8 @@ class Translation:
         place = out / WORK / f"{item.name}-{os.getpid()}"
         try:
             output = place / (item.name if self.as_dicom else f"{item.name}.nii.gz")
-            translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=self.options)
-            return {"event": DONE, "files": _committed(place, out)}
+            made = translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=self.options)
+            return {"event": DONE, "files": _committed(place, out), "flag": made.flag}
         except (CannotWrite, TemporaryFailure):
             raise
         except VoxlateError as error:
@@ -145,12 +145,12 @@ def run_batch(
 def write_table(out: Path) -> dict[str, int]:
     """Writes `ledger.tsv`, one row for each case in the order of the manifest, and returns the count of each state."""
     known, counts = standings(out), dict.fromkeys((DONE, REFUSED, FAILED, PENDING), 0)
-    lines = ["case\tstate\tcode\tfiles"]
+    lines = ["case\tstate\tcode\tflag\tfiles"]
     for name in (out / NAMES).read_text(encoding="utf-8").splitlines():
         standing = known.get(name, Standing())
         counts[standing.state] += 1
         files = " ".join(f"{file}={value}" for file, value in sorted(standing.files.items()))
-        lines.append("\t".join([name, standing.state, standing.code, files]))
+        lines.append("\t".join([name, standing.state, standing.code, standing.flag, files]))
     write_text(out / TABLE, "\n".join(lines) + "\n")
     return counts
 

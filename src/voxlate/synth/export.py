@@ -7,13 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import replacing_folder, write_json
-from voxlate.io.nifti import read_volume, write_volume
+from voxlate.io.nifti import read_grid, read_volume, write_volume
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.io.scans import Scan, read_scan
 from voxlate.synth.item import Item
+from voxlate.synth.memory import budget_bytes, require_room
 from voxlate.synth.translator import Options, Synthesis, translate_volume
 from voxlate.train.bundle import Bundle
 
@@ -52,12 +55,13 @@ def translate_file(
     """
     files = Item("scan", item) if isinstance(item, Path) else item
     _require_apart(files.paths(), [output, spread])
-    scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series)
+    chosen = options or Options()
+    _require_room(files.source, chosen)
+    scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
     if not nifti_suffix(output) and scan.dicom is None:
         raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
-    others = {name: read_scan(path, shows=name) for name, path in files.more.items()}
-    chosen = options or Options()
+    others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}
     synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
     content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
@@ -72,6 +76,13 @@ def translate_file(
         write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
     write_json(sidecar, content)
     return synthesis
+
+
+def _require_room(path: Path, options: Options) -> None:
+    """Refuses a NIfTI file that is too large by its header; the reader of DICOM has limits of its own."""
+    if nifti_suffix(path):
+        cpu = torch.device("cpu")
+        require_room(read_grid(path).shape, budget_bytes(cpu, options.memory_gib), name=path.name)
 
 
 def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
@@ -155,6 +166,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Seed": recipe.training.seed,
             "Device": options.device.type,
             "Runtime": options.runtime,
+            "Window": None if synthesis.window is None else list(synthesis.window),
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,
             "SourceReferenceLevel": synthesis.source_level,

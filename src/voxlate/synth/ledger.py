@@ -32,12 +32,14 @@ class Standing:
         state: `pending`, `done`, `refused` or `failed`.
         code, message: why it is not done.
         files: hashes of its files, by name, when it is done.
+        flag: what is to be looked at although it is done.
     """
 
     state: str = PENDING
     code: str = ""
     message: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    flag: str = ""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Takes a line of the ledger into account; what is done stays done until it is to be done again."""
@@ -46,7 +48,7 @@ class Standing:
             self.state, self.code, self.message, self.files = PENDING, "", "", {}
         elif event == DONE or (event in ENDS and self.state != DONE):
             self.state, self.files = event, dict(line.get("files", {}))
-            self.code, self.message = line.get("code", ""), line.get("message", "")
+            self.code, self.message, self.flag = (str(line.get(key, "")) for key in ("code", "message", "flag"))
 
 
 class Ledger:

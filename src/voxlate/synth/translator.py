@@ -8,18 +8,18 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti_source import warn
 from voxlate.prepare import fit_preparation
 from voxlate.prepare.brain_mask import require_method
-from voxlate.synth.runtime import TORCH, runner_of
+from voxlate.synth.answers import answers_of
+from voxlate.synth.memory import PROGRAM_BYTES, SHARE, budget_bytes, volume_bytes
+from voxlate.synth.runtime import TORCH
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
 from voxlate.train.known import Distance, describe
-from voxlate.volume import Array, Mask, Volume
-from voxlate.windows import translate_windows
+from voxlate.volume import Array, Mask, Shape, Volume
 
 SPACING_TOLERANCE = 1.25
 """A voxel may be this much smaller or larger than those of the training before the scan is refused."""
@@ -39,6 +39,7 @@ class Synthesis:
         answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
         spread: their standard deviation on the grid of the source, in its units; None for a single answer.
         distance: how far the scan is from those that the model was trained on, where the bundle knows.
+        window: what the network saw at once; None for the whole box of the brain.
     """
 
     volume: Volume
@@ -50,6 +51,12 @@ class Synthesis:
     answers: int = 1
     spread: Volume | None = None
     distance: Distance | None = None
+    window: Shape | None = None
+
+    @property
+    def flag(self) -> str:
+        """Returns `INPUT_UNUSUAL` where the gate let a scan through that is to be looked at, or nothing."""
+        return "" if self.distance is None or self.distance.verdict == "known" else "INPUT_UNUSUAL"
 
 
 def choose_device(name: str) -> torch.device:
@@ -85,6 +92,8 @@ class Options:
         gate: what happens to a scan that is far from those of the training: `refuse`, or `flag` in sidecar and log, or
             `off`.
         runtime: what runs the network; see `voxlate.synth.runtime.RUNTIMES`.
+        memory_gib: what one process may take; None for all that the machine has. See `voxlate.synth.memory`.
+        unmarked_dicom: read DICOM files that lack their mark, too.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -96,6 +105,8 @@ class Options:
     synthetic_tag: bool = True
     gate: Literal["refuse", "flag", "off"] = "refuse"
     runtime: str = TORCH
+    memory_gib: float | None = None
+    unmarked_dicom: bool = False
 
 
 def translate_volume(
@@ -117,6 +128,7 @@ def translate_volume(
         options: see `Options`.
 
     Raises:
+        TemporaryFailure: `MEMORY`.
         InputRefused: what `fit_preparation` refuses; `SPACING_UNSEEN`; `INPUT_UNKNOWN` when the scan is far from those
             of the training; `SOURCE_MISSING` when an additional source is missing that was never missing in training;
             `MODEL_OUTPUT` when the network's answer is not finite.
@@ -138,7 +150,11 @@ def translate_volume(
         _pass_gate(distance, refuse=chosen.gate == "refuse")
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    answer, spread, count = _answers(bundle, x, chosen)
+    room = int(SHARE * budget_bytes(chosen.device, chosen.memory_gib))
+    if chosen.device.type == "cpu":
+        room -= PROGRAM_BYTES + volume_bytes(source.grid.shape)
+    found = answers_of(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, room=room)
+    answer, spread, count = found.mean, found.spread, found.count
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
@@ -155,6 +171,7 @@ def translate_volume(
         count,
         None if count == 1 else preparation.invert(spread, source, level=level),
         distance,
+        found.window,
     )
 
 
@@ -175,25 +192,6 @@ def _pass_gate(distance: Distance, *, refuse: bool) -> None:
         raise InputRefused("INPUT_UNKNOWN", f"{text}; is it the contrast and the organ of the model? else --gate flag")
     if distance.verdict != "known":
         warn("INPUT_UNUSUAL", text)
-
-
-def _answers(bundle: Bundle, x: Tensor, options: Options) -> tuple[Array, Array, int]:
-    """Returns mean and standard deviation (over n - 1) of all answers to (1, C, D, H, W), and how many there are."""
-    mean: Array = np.zeros(x.shape[2:], np.float32)
-    squares: Array = np.zeros(x.shape[2:], np.float32)
-    count = 0
-    inference = bundle.recipe.inference
-    for part in bundle.parts or (bundle,):
-        run = runner_of(part, options.runtime, options.device)
-        for is_mirrored in (False, True) if options.mirror else (False,):
-            seen = x.flip(2) if is_mirrored else x
-            answer = translate_windows(run, seen, window=inference.window, overlap=inference.overlap)
-            found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
-            count += 1
-            apart = found - mean
-            mean = np.asarray(mean + apart / count, dtype=np.float32)
-            squares = np.asarray(squares + apart * (found - mean), dtype=np.float32)
-    return mean, np.sqrt(squares / np.float32(max(1, count - 1))), count
 
 
 def _with_helpers(

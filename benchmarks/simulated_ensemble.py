@@ -1,0 +1,75 @@
+"""Five networks for T1ce to T1 trained on five folds of simulated heads, which two benchmarks measure.
+
+    python benchmarks/simulated_ensemble.py
+
+What is made is kept below runs/ensemble: `heads` (scanners A, B, C and E, 40 to train on and 20 that no network sees),
+`scanner_D` and `scanner_F` (10 each, of scanners that no training head has), `bundles/0` to `4`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from voxlate.cohort.cases import Case, read_cases
+from voxlate.simulate.dataset import Plan, write_dataset
+from voxlate.train.folds import fold_cases, fold_of
+from voxlate.train.loop import train_cases
+from voxlate.train.recipe import Recipe, parse_recipe
+
+ROOT = Path(__file__).resolve().parents[1] / "runs" / "ensemble"
+FOLDS, STEPS, TRAINED, UNSEEN, OTHERS = 5, 240, 40, 20, 10
+RECIPE = f"""
+name: simulated_t1ce_to_t1
+source: T1ce
+target: T1nce
+data_kind: simulated
+data: {{cases: cases.tsv}}
+model: {{name: translator, arguments: {{width: 16}}}}
+loss: {{l1: 1.0, gradient: 0.25}}
+training:
+  {{steps: {STEPS}, window: [48, 48, 48], learning_rate: 0.001, warmup: 20, average: 0.99, validate_every: 10000}}
+"""
+
+
+def recipe() -> Recipe:
+    return parse_recipe(RECIPE, name="ensemble.yaml")
+
+
+def heads() -> list[Case]:
+    """Returns the heads of scanners that training has; those that no network sees are split into two halves."""
+    cases = dataset("heads", TRAINED + UNSEEN, seed=31)
+    splits = ["train"] * TRAINED + ["validation"] * (UNSEEN // 2) + ["test"] * (UNSEEN // 2)
+    return [replace(case, split=split) for case, split in zip(cases, splits, strict=True)]
+
+
+def dataset(name: str, count: int, seed: int, scanner: str | None = None) -> list[Case]:
+    """Returns simulated pairs, made at the first call."""
+    folder = ROOT / name
+    for _ in write_dataset(folder, Plan("t1ce_t1", count, seed=seed, scanner=scanner), jobs=2):
+        pass
+    return read_cases(folder / "cases.tsv")
+
+
+def bundles() -> list[Path]:
+    """Returns the folders of the five, trained at the first call."""
+    made, chosen, cases = [], recipe(), heads()
+    folds = fold_of(cases, FOLDS, seed=0)
+    for index in range(FOLDS):
+        folder = ROOT / "bundles" / str(index)
+        if not (folder / "bundle" / "manifest.json").exists():
+            rows = [case for case in fold_cases(cases, folds, index) if case.split == "train"]
+            seeded = chosen.model_copy(update={"training": chosen.training.model_copy(update={"seed": index})})
+            train_cases(seeded, rows, folder)
+        made.append(folder / "bundle")
+    return made
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for each in bundles():
+        print(each)
+    for scanner in "DF":
+        dataset(f"scanner_{scanner}", OTHERS, seed=32, scanner=scanner)
