@@ -126,6 +126,7 @@ def test_files_without_their_mark_are_read_on_request_alone(bundle, series, tmp_
     bare.mkdir()
     for path in series.iterdir():  # the data set alone, without preamble, mark and meta header
         dataset = dcmread(path)
+        dataset.preamble = None
         del dataset.file_meta
         dataset.save_as(bare / path.name, implicit_vr=True, little_endian=True, enforce_file_format=False)
     with pytest.raises(InputRefused):
