@@ -63,7 +63,9 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
         name, _, volume = (series or "").partition(":")
         if volume and not volume.isdigit():
             raise UsageError("SERIES", f"{volume!r} is no number of a volume; write 4:2 for the second of series 4")
-        scan = read_series(_chosen(found, name, path), shows=shows, volume=int(volume) if volume else None)
+        scan = read_series(
+            _chosen(found, name, path), shows=shows, volume=int(volume) if volume else None, force=unmarked
+        )
     return Scan(scan.volume, scan.sha256, scan, tuple(each.number for each in found))
 
 
