@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +19,7 @@ from machine import write_result
 
 from voxlate.io.nifti import read_volume
 from voxlate.prepare import PreparationSettings, fit_preparation
-from voxlate.train.known import describe, fit_known
+from voxlate.train.known import Known, describe, fit_known
 from voxlate.volume import Volume
 
 TRAINING = ("BraTS-GLI-00001-000", "BraTS2021_00006", "BraTS2021_01657", "BraTS2021_01659", "Brats18_2013_2_1")
@@ -38,8 +39,8 @@ def opposite(turn: str) -> str:
     return turn.translate(str.maketrans("SA", "IP"))
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
+def real_groups(folder: Path) -> tuple[Known, dict[str, list[dict[str, Any]]]]:
+    """Returns what the gate knows after the training scans, and the descriptions of all groups."""
     subjects = sorted(path.name for path in folder.iterdir() if path.is_dir())
     scans = {name: read_volume(folder / name / "t1ce.nii.gz") for name in subjects}
     known = fit_known([described(scans[name]) for name in TRAINING])
@@ -49,6 +50,11 @@ def main() -> None:
         groups[contrast.upper()] = [described(read_volume(path)) for path in paths if path.exists()]
     for name, turn in TURNS.items():
         groups[f"T1ce {name}"] = [described(scan, turn) for scan in scans.values()]
+    return known, groups
+
+
+def main() -> None:
+    known, groups = real_groups(Path(sys.argv[1]))
     rows = []
     for name, several in groups.items():
         found = [known.distance(each) for each in several]

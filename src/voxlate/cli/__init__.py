@@ -23,6 +23,7 @@ VERBS = {
     "translate": "Translate scans with a trained bundle.",
     "batch": "Translate every scan of a manifest, however often it is interrupted.",
     "accelerate": "Put quicker forms of its network into BUNDLE, as far as they keep its quality.",
+    "calibrate": "Measure what the spread of several answers is worth, on cases whose target is known.",
     "export": "Write the network of BUNDLE for other software.",
     "status": "Count what a batch has done, refused, failed and left.",
     "verify": "Hash the files of a batch again and say what differs.",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--impute", "helpers", multiple=True, metavar="T2=BUNDLE", help="Makes that source where it is missing.")
 @click.option("--mirror", is_flag=True, help="Also translate the scan mirrored left and right, and take the mean.")
 @click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
+@click.option("--calibration", type=PATH, help="Turns --spread into an expected error; see voxlate calibrate.")
 @click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
@@ -63,6 +64,7 @@ def translate(
     helpers: tuple[str, ...],
     mirror: bool,
     spread: Path | None,
+    calibration: Path | None,
     zero_fill: bool,
     mask: Path | None,
     brain_mask: str | None,
@@ -81,6 +83,7 @@ def translate(
     that it is synthetic and where it comes from. A scan in DICOM becomes a series of its study when --output is a
     new folder.
     """
+    from voxlate.synth.calibration import read_calibration
     from voxlate.synth.ensemble import join_bundles
     from voxlate.synth.export import translate_file
     from voxlate.synth.item import Item
@@ -105,6 +108,7 @@ def translate(
         runtime=chosen,
         memory_gib=gib,
         unmarked_dicom=unmarked,
+        calibration=None if calibration is None else read_calibration(calibration),
     )
     if source is not None and items is None:
         item = Item("scan", source, mask, _pairs(more), series)

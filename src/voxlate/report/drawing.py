@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from voxlate.io.atomic import replacing
 from voxlate.report.html import Html, tag
 
 INK, MUTED, RULE = "#1d2733", "#54616f", "#d9dfe5"
@@ -53,6 +55,22 @@ def plot(width_in: float = 3.5, height_in: float = 2.8) -> tuple[Figure, Axes]:
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasSVG(figure)
         return figure, figure.add_subplot()
+
+
+def plots(count: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Figure, list[Axes]]:
+    """Returns an empty figure of several plots side by side in the report's style."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(count * width_in, height_in), layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure, PNG or SVG by its suffix; the same figure gives the same bytes."""
+    form = path.suffix.removeprefix(".")
+    metadata: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    with rc_context(_STYLE), replacing(path) as partial:
+        figure.savefig(partial, format=form, dpi=160, metadata=metadata)
 
 
 def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:

@@ -15,6 +15,7 @@ from voxlate.io.atomic import replacing_folder, write_json
 from voxlate.io.nifti import read_grid, read_volume, write_volume
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.io.scans import Scan, read_scan
+from voxlate.synth.calibration import Calibration
 from voxlate.synth.item import Item
 from voxlate.synth.memory import budget_bytes, require_room
 from voxlate.synth.translator import Options, Synthesis, translate_volume
@@ -67,7 +68,7 @@ def translate_file(
     content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
-        _write_spread(spread, synthesis, content)
+        _write_spread(spread, synthesis, content, chosen.calibration)
     sidecar = sidecar_path(output)
     sidecar.unlink(missing_ok=True)
     if nifti_suffix(output):
@@ -95,13 +96,16 @@ def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]
         taken.add(path.resolve())
 
 
-def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any]) -> None:
+def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None) -> None:
     if not nifti_suffix(path):
         raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
     sidecar = sidecar_path(path)
     if synthesis.spread is None:
         raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
     text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
+    if calibration is not None:
+        text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
+        content = content | {"Calibration": asdict(calibration)}
     sidecar.unlink(missing_ok=True)
     write_volume(path, synthesis.spread, dtype="float32")
     write_json(sidecar, content | {"Description": text})

@@ -14,6 +14,7 @@ from voxlate.io.nifti_source import warn
 from voxlate.prepare import fit_preparation
 from voxlate.prepare.brain_mask import require_method
 from voxlate.synth.answers import answers_of
+from voxlate.synth.calibration import Calibration, require_same_answers
 from voxlate.synth.memory import PROGRAM_BYTES, SHARE, budget_bytes, volume_bytes
 from voxlate.synth.runtime import TORCH
 from voxlate.train.bundle import Bundle
@@ -37,7 +38,8 @@ class Synthesis:
         missing: additional sources that the network did without.
         imputed: hashes of the helpers that made an additional source, by contrast.
         answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
-        spread: their standard deviation on the grid of the source, in its units; None for a single answer.
+        spread: their standard deviation, or the error to be expected where there is a calibration, on the grid of the
+            source, in its units; None for a single answer.
         distance: how far the scan is from those that the model was trained on, where the bundle knows.
         window: what the network saw at once; None for the whole box of the brain.
     """
@@ -94,6 +96,7 @@ class Options:
         runtime: what runs the network; see `voxlate.synth.runtime.RUNTIMES`.
         memory_gib: what one process may take; None for all that the machine has. See `voxlate.synth.memory`.
         unmarked_dicom: read DICOM files that lack their mark, too.
+        calibration: turns the spread into the error that is to be expected; of just these answers.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -107,6 +110,7 @@ class Options:
     runtime: str = TORCH
     memory_gib: float | None = None
     unmarked_dicom: bool = False
+    calibration: Calibration | None = None
 
 
 def translate_volume(
@@ -135,6 +139,8 @@ def translate_volume(
         UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER`.
     """
     chosen = options or Options()
+    if chosen.calibration is not None:
+        require_same_answers(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
     given, imputed = _with_helpers(bundle, source, mask, dict(more or {}), chosen)
@@ -154,7 +160,8 @@ def translate_volume(
     if chosen.device.type == "cpu":
         room -= PROGRAM_BYTES + volume_bytes(source.grid.shape)
     found = answers_of(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, room=room)
-    answer, spread, count = found.mean, found.spread, found.count
+    answer, count = found.mean, found.count
+    spread = found.spread if chosen.calibration is None else chosen.calibration.expected_error(found.spread)
     if not np.isfinite(answer).all():
         raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
@@ -185,9 +192,7 @@ def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
 
 
 def _pass_gate(distance: Distance, *, refuse: bool) -> None:
-    text = (
-        f"{distance.reason} is {distance.score:.1f} times as far from the training scans as these are from each other"
-    )
+    text = distance.reason
     if distance.verdict == "unknown" and refuse:
         raise InputRefused("INPUT_UNKNOWN", f"{text}; is it the contrast and the organ of the model? else --gate flag")
     if distance.verdict != "known":

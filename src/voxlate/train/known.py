@@ -7,6 +7,10 @@ mean square. The pattern of bright and dark is compared by its correlation with 
 lesion moves much. How far a scan is away is the largest of the three, each over what leaving every training scan out in
 turn shows to be normal.
 
+A scan may also look as a target does: T1 without contrast agent where the model takes it away. That is told by the one
+quantile of the intensities that parts sources and targets best, where any does, and flagged, never refused: some heads
+enhance hardly at all.
+
 Nothing here knows what a brain, a contrast or a gadolinium agent is: a scan of another contrast, another organ, or one
 that lies upside down is far away because it looks different from what the model has seen.
 """
@@ -14,7 +18,7 @@ that lies upside down is far away because it looks different from what the model
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -36,11 +40,19 @@ USUAL_WEIGHT = 6.0
 UNUSUAL_FROM, UNKNOWN_FROM = 1.0, 1.5
 """Of the farthest training scan that was left out: from here a scan is flagged, from there it is refused."""
 
+FLAGGED_AT_MOST = 1.4
+"""What looks like a target is flagged and not refused."""
+
 LEAST_SCANS = 5
 """Nothing is refused on the word of fewer training scans."""
 
 LEAST_NORMAL, MOST_NORMAL = 1.0, 2.0
 """The farthest training scan counts as normal, but no nearer than the one and no farther than so many medians."""
+
+LEAST_APART = 1.2
+"""Means of a quantile over sources and targets, over the root of the sum of their variances, from which it is used."""
+
+LEAST_LOG_SPREAD, LEAST_QUANTILE = 0.03, 0.05
 
 WORDS = {
     "intensities": "the distribution of its intensities",
@@ -66,7 +78,31 @@ class Distance:
     @property
     def reason(self) -> str:
         """Returns in words what is most unlike the training scans."""
-        return WORDS[max(self.by, key=lambda name: self.by[name])]
+        worst = max(self.by, key=lambda name: self.by[name])
+        if worst == "target":
+            return "it looks as what the model makes does, not as what it takes"
+        times = f"{self.score:.1f} times as far from the training scans as these are from each other"
+        return f"{WORDS[worst]} is {times}"
+
+
+@dataclass(frozen=True)
+class TargetLine:
+    """What parts sources from targets: one quantile, by its logarithm.
+
+    Attributes:
+        quantile: index in `QUANTILES`.
+        source: its mean over the sources.
+        threshold: where both are equally likely, between the means.
+    """
+
+    quantile: int
+    source: float
+    threshold: float
+
+    def nearness(self, intensities: Numbers) -> float:
+        """Returns 0 for what is as the mean source or farther from targets, 1 at the threshold, more beyond it."""
+        value = float(np.log(max(float(intensities[self.quantile]), LEAST_QUANTILE)))
+        return max(0.0, (self.source - value) / (self.source - self.threshold))
 
 
 @dataclass(frozen=True)
@@ -78,16 +114,20 @@ class Known:
         spread: of the first two.
         normal: the distance, by the same names, of the farthest training scan when it is left out.
         n: training scans.
+        target: what parts them from targets, or None when nothing does or there are too few.
     """
 
     mean: Mapping[str, Numbers]
     spread: Mapping[str, Numbers]
     normal: Mapping[str, float]
     n: int
+    target: TargetLine | None = None
 
     def distance(self, description: Mapping[str, Numbers]) -> Distance:
         """Returns how far a scan is away."""
         by = {name: self._far(description, name) / self.normal[name] for name in WORDS}
+        if self.target is not None:
+            by["target"] = min(self.target.nearness(description["intensities"]), FLAGGED_AT_MOST)
         score = max(by.values())
         is_unknown = score >= UNKNOWN_FROM and self.n >= LEAST_SCANS
         verdict: Verdict = "unknown" if is_unknown else "unusual" if score > UNUSUAL_FROM else "known"
@@ -106,7 +146,8 @@ class Known:
             key: {name: [None if np.isnan(v) else round(float(v), 4) for v in each] for name, each in table.items()}
             for key, table in tables.items()
         }
-        return content | {"normal": dict(self.normal), "n": self.n}
+        target = None if self.target is None else asdict(self.target)
+        return content | {"normal": dict(self.normal), "n": self.n, "target": target}
 
 
 def known_from_json(content: Mapping[str, Any]) -> Known:
@@ -115,7 +156,9 @@ def known_from_json(content: Mapping[str, Any]) -> Known:
         {name: np.array([np.nan if v is None else v for v in each]) for name, each in content[key].items()}
         for key in ("mean", "spread")
     )
-    return Known(mean, spread, dict(content["normal"]), int(content["n"]))
+    target = content.get("target")
+    line = None if target is None else TargetLine(**target)
+    return Known(mean, spread, dict(content["normal"]), int(content["n"]), line)
 
 
 def describe(image: Array, mask: Mask) -> dict[str, Numbers]:
@@ -138,14 +181,45 @@ def describe(image: Array, mask: Mask) -> dict[str, Numbers]:
     with np.errstate(invalid="ignore", divide="ignore"):
         pattern = np.where(share > 0.5, mean / share / unit, np.nan)
     return {
-        "intensities": np.quantile(values, QUANTILES) / unit,
+        "intensities": intensities_of(values),
         "shape": _cells(inside, CELLS).ravel(),
         "pattern": pattern.ravel(),
     }
 
 
-def fit_known(descriptions: Sequence[Mapping[str, Numbers]]) -> Known:
-    """Returns what is known after seeing some scans, at least one."""
+def intensities_of(values: Array) -> Numbers:
+    """Returns the quantiles of the values in a mask, (n,), over their median absolute value."""
+    return np.asarray(np.quantile(values, QUANTILES) / (float(np.median(np.abs(values))) or 1.0))
+
+
+def fit_target(sources: Sequence[Numbers], targets: Sequence[Numbers]) -> TargetLine | None:
+    """Returns what parts sources from targets, both as `intensities_of` gives them, or None."""
+    if min(len(sources), len(targets)) < LEAST_SCANS:
+        return None
+    logs = [np.log(np.maximum(np.array(rows), LEAST_QUANTILE)) for rows in (sources, targets)]
+    (source, target), spread = (
+        [rows.mean(axis=0) for rows in logs],
+        [np.sqrt(rows.var(axis=0, ddof=1) + LEAST_LOG_SPREAD**2) for rows in logs],
+    )
+    apart = np.abs(source - target) / np.hypot(*spread)
+    k = int(apart.argmax())
+    if apart[k] < LEAST_APART:
+        return None
+    places = np.linspace(target[k], source[k], 1001)
+    likelier = [
+        -0.5 * ((places - m[k]) / s[k]) ** 2 - np.log(s[k]) for m, s in zip((source, target), spread, strict=True)
+    ]
+    crossing = int(np.argmax(likelier[0] >= likelier[1]))
+    return TargetLine(k, float(source[k]), float(places[min(max(crossing, 1), 999)]))
+
+
+def fit_known(descriptions: Sequence[Mapping[str, Numbers]], targets: Sequence[Numbers] = ()) -> Known:
+    """Returns what is known after seeing some scans, at least one.
+
+    Args:
+        descriptions: of the sources.
+        targets: `intensities_of` their targets, where there are any.
+    """
     mean, spread = _moments(descriptions)
     normal = dict.fromkeys(WORDS, 2 * LEAST_NORMAL)
     if len(descriptions) > 2:
@@ -154,7 +228,8 @@ def fit_known(descriptions: Sequence[Mapping[str, Numbers]]) -> Known:
             for k, each in enumerate(descriptions)
         ]
         normal = {name: _normal([far[name] for far in left_out]) for name in WORDS}
-    return Known(mean, spread, normal, len(descriptions))
+    line = fit_target([each["intensities"] for each in descriptions], targets)
+    return Known(mean, spread, normal, len(descriptions), line)
 
 
 def _normal(far: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ from voxlate.train.card import card
 from voxlate.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from voxlate.train.cohort import TrainingCohort, prepare_training
 from voxlate.train.data import Batch, draw_batch, passes
-from voxlate.train.known import fit_known
+from voxlate.train.known import fit_known, intensities_of
 from voxlate.train.measure import judge, level_mapping, quantile_functions
 from voxlate.train.network import generator_of, load_encoder
 from voxlate.train.objective import objectives_of
@@ -200,7 +200,10 @@ class _Run:
             for point in progress.training
         ]
         baselines = quantile_functions(cohort.train, cohort.targets)
-        known = fit_known([case.description for case in cohort.train]).to_json()
+        shown = [case.target[case.mask] for case in (cohort.targets or cohort.train)]
+        known = fit_known(
+            [case.description for case in cohort.train], [intensities_of(each) for each in shown]
+        ).to_json()
         documents = {"mapping": mapping, "baselines": baselines, "history": history, "known": known}
         weights = read_weights(self._latest_best(len(recipe.plan)))
         network = generator_of(recipe)

@@ -1,0 +1,66 @@
+"""`voxlate calibrate`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+
+
+@click.command()
+@click.argument("cases", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; give several."
+)
+@click.option("--mirror", is_flag=True, help="Spread over the mirrored scan as well; alone, with one bundle.")
+@click.option("--split", default="validation", show_default=True, help="Rows of the table that are fitted.")
+@click.option("--test", "unseen", default="test", show_default=True, help="Rows that it is tried on, if there are any.")
+@no_progress
+def calibrate(
+    cases: Path, out: Path, models: tuple[Path, ...], mirror: bool, split: str, unseen: str, no_progress: bool
+) -> int:
+    """Measure what the spread of several answers is worth, on cases whose target is known.
+
+    OUT becomes a folder with `calibration.json`, for `voxlate translate --spread FILE --calibration`, and a figure as
+    PNG and SVG. No bundle may have been trained on these cases.
+    """
+    import numpy as np
+
+    from voxlate.cohort.cases import read_cases
+    from voxlate.errors import NoInput
+    from voxlate.io.atomic import write_json
+    from voxlate.report.calibration_plot import draw_calibration
+    from voxlate.synth.calibration import calibration_to_json, fit_calibration, hashes_of, reliability, sampled
+    from voxlate.synth.ensemble import join_bundles
+    from voxlate.train.bundle import read_bundle
+
+    rows = read_cases(cases)
+    bundle = join_bundles([read_bundle(model) for model in models])
+    parts = {name: [row for row in rows if row.split == name] for name in dict.fromkeys((split, unseen))}
+    if not parts[split]:
+        raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("translating", total=sum(map(len, parts.values())))
+        samples = {
+            name: list(sampled(bundle, some, mirror=mirror, watch=lambda _: bar.advance(task)))
+            for name, some in parts.items()
+            if some
+        }
+    fitted = fit_calibration(samples[split], members=hashes_of(bundle), mirror=mirror)
+    found = {}
+    for name, several in samples.items():
+        errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))
+        expected = np.sqrt(fitted.floor**2 + (fitted.factor * spreads) ** 2)
+        found[f"{name}, {len(several)} cases"] = reliability(errors, expected)
+    shown = {name: asdict(each) for name, each in found.items()}
+    write_json(out / "calibration.json", calibration_to_json(fitted, found[next(iter(found))]) | {"by_split": shown})
+    for suffix in ("png", "svg"):
+        draw_calibration(out / f"calibration.{suffix}", shown)
+    click.echo(f"expected error² = {fitted.floor:.4f}² + ({fitted.factor:.2f} x spread)², {fitted.cases} cases; {out}")
+    for name, each in found.items():
+        click.echo(f"{name}: {each.within_one:.0%} within one, {each.within_two:.0%} within two of it")
+    return 0
