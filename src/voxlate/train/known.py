@@ -197,20 +197,20 @@ def fit_target(sources: Sequence[Numbers], targets: Sequence[Numbers]) -> Target
     if min(len(sources), len(targets)) < LEAST_SCANS:
         return None
     logs = [np.log(np.maximum(np.array(rows), LEAST_QUANTILE)) for rows in (sources, targets)]
-    (source, target), spread = (
-        [rows.mean(axis=0) for rows in logs],
-        [np.sqrt(rows.var(axis=0, ddof=1) + LEAST_LOG_SPREAD**2) for rows in logs],
-    )
-    apart = np.abs(source - target) / np.hypot(*spread)
+    means = [rows.mean(axis=0) for rows in logs]
+    spreads = [np.sqrt(rows.var(axis=0, ddof=1) + LEAST_LOG_SPREAD**2) for rows in logs]
+    apart = np.abs(means[0] - means[1]) / np.hypot(*spreads)
     k = int(apart.argmax())
     if apart[k] < LEAST_APART:
         return None
-    places = np.linspace(target[k], source[k], 1001)
-    likelier = [
-        -0.5 * ((places - m[k]) / s[k]) ** 2 - np.log(s[k]) for m, s in zip((source, target), spread, strict=True)
-    ]
-    crossing = int(np.argmax(likelier[0] >= likelier[1]))
-    return TargetLine(k, float(source[k]), float(places[min(max(crossing, 1), 999)]))
+    source, target = float(means[0][k]), float(means[1][k])
+    places = np.linspace(target, source, 1001)
+    of_source, of_target = (
+        -0.5 * ((places - mean[k]) / spread[k]) ** 2 - np.log(spread[k])
+        for mean, spread in zip(means, spreads, strict=True)
+    )
+    crossing = int(np.argmax(of_source >= of_target))
+    return TargetLine(k, source, float(places[min(max(crossing, 1), 999)]))
 
 
 def fit_known(descriptions: Sequence[Mapping[str, Numbers]], targets: Sequence[Numbers] = ()) -> Known:
