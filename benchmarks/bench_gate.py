@@ -43,7 +43,8 @@ def real_groups(folder: Path) -> tuple[Known, dict[str, list[dict[str, Any]]]]:
     """Returns what the gate knows after the training scans, and the descriptions of all groups."""
     subjects = sorted(path.name for path in folder.iterdir() if path.is_dir())
     scans = {name: read_volume(folder / name / "t1ce.nii.gz") for name in subjects}
-    known = fit_known([described(scans[name]) for name in TRAINING])
+    targets = [described(read_volume(folder / name / "t1.nii.gz"))["intensities"] for name in TRAINING]
+    known = fit_known([described(scans[name]) for name in TRAINING], targets)
     groups = {"T1ce of other patients": [described(scans[name]) for name in subjects if name not in TRAINING]}
     for contrast in ("t1", "t2", "flair"):
         paths = [folder / name / f"{contrast}.nii.gz" for name in subjects]

@@ -3,7 +3,7 @@
     python benchmarks/bench_uncertainty.py [PAIRS]
 
 The networks are those of `simulated_ensemble.py`, which trains them at the first call. Calibrated on ten heads that no
-network saw, tried on ten others and on those of two scanners that training never had. The curve of risk and coverage
+network saw, tried on ten others and on those of a scanner that training never had. The curve of risk and coverage
 goes over test scans of the right kind and of wrong ones (T1 without contrast agent, T2, FLAIR, turned heads): they are
 accepted by the gate's score, the nearest first; the risk is the share of the accepted that are wrong, or whose error
 against the real T1 is above twice the median of the right ones. PAIRS adds the real scans of `bench_gate.py`, with the
@@ -43,7 +43,7 @@ TURNS = {"upside down": "SI", "back to front": "AP"}
 def spread_rows(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
     cases = heads()
     groups = {"training scanners": [case for case in cases if case.split == "test"]}
-    groups |= {f"scanner {name}": dataset(f"scanner_{name}", 10, 32, name) for name in "DF"}
+    groups |= {f"scanner {name}": dataset(f"scanner_{name}", 10, 32, name) for name in "D"}
     fitted = fit_calibration(
         list(sampled(bundle, [case for case in cases if case.split == "validation"])), members=hashes_of(bundle)
     )
@@ -81,7 +81,7 @@ def error_of(bundle: Bundle, case: Case) -> float:
 
 def simulated_curve(bundle: Bundle) -> dict[str, Any]:
     right = [case for case in heads() if case.split == "test"]
-    other = {name: dataset(f"scanner_{name}", 10, 32, name) for name in "DF"}
+    other = {name: dataset(f"scanner_{name}", 10, 32, name) for name in "D"}
     more = dataset_of("virtual_contrast", 10)
     usual = [(score(bundle, *loaded(case)), error_of(bundle, case)) for case in right]
     limit = 2 * float(np.median([error for _, error in usual]))

@@ -54,6 +54,7 @@ def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(known, axis):
     assert distance.verdict == "unknown"
     assert distance.by["shape"] > 1.5
     assert "shape" in replace(distance, by={"shape": 2.0, "pattern": 1.0}).reason
+    assert "what the model makes" in replace(distance, by={"shape": 0.2, "target": 1.1}).reason
 
 
 def test_another_contrast_is_unknown(known):

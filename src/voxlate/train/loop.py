@@ -200,10 +200,8 @@ class _Run:
             for point in progress.training
         ]
         baselines = quantile_functions(cohort.train, cohort.targets)
-        shown = [case.target[case.mask] for case in (cohort.targets or cohort.train)]
-        known = fit_known(
-            [case.description for case in cohort.train], [intensities_of(each) for each in shown]
-        ).to_json()
+        shown = [intensities_of(case.target[case.mask]) for case in cohort.targets or cohort.train]
+        known = fit_known([case.description for case in cohort.train], shown).to_json()
         documents = {"mapping": mapping, "baselines": baselines, "history": history, "known": known}
         weights = read_weights(self._latest_best(len(recipe.plan)))
         network = generator_of(recipe)
