@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxlate.train.known import LEAST_SCANS, Known, describe, fit_known, known_from_json
+from voxlate.train.known import FLAGGED_AT_MOST, LEAST_SCANS, Known, describe, fit_known, fit_target, known_from_json
 
 SHAPE = (30, 36, 28)
 
@@ -86,3 +86,40 @@ def test_the_description_does_not_hang_on_the_size_of_the_voxels():
     fine = describe(image.repeat(2, 0).repeat(2, 1).repeat(2, 2), mask.repeat(2, 0).repeat(2, 1).repeat(2, 2))
     for name, numbers in describe(image, mask).items():
         assert fine[name] == pytest.approx(numbers, rel=1e-3, nan_ok=True)
+
+
+def intensities(low, high, n=8, seed=0):
+    """Quantiles that rise to 1.3, the last from `low` to `high`."""
+    tops = np.random.default_rng(seed).uniform(low, high, n)
+    return [np.append(np.linspace(0.4, 1.3, 10), top) for top in tops]
+
+
+def test_what_looks_like_a_target_is_told_by_the_quantile_that_parts_them():
+    line = fit_target(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
+    assert line.quantile == 10
+    assert np.log(1.6) < line.threshold < np.log(2.0)
+    for top, is_near in ((1.0, True), (1.5, True), (2.1, False), (6.0, False)):
+        assert (line.nearness(np.append(np.zeros(10), top)) > 1) == is_near
+    assert line.nearness(np.append(np.zeros(10), np.exp(line.source))) == 0
+
+
+def test_it_works_as_well_where_targets_are_the_brighter_ones():
+    line = fit_target(intensities(1.3, 1.6), intensities(2.0, 4.0, seed=1))
+    assert line.nearness(np.append(np.zeros(10), 3.0)) > 1 > line.nearness(np.append(np.zeros(10), 1.4))
+
+
+def test_nothing_is_told_where_nothing_parts_them_or_too_few_were_seen():
+    assert fit_target(intensities(1.3, 2.0), intensities(1.3, 2.0, seed=1)) is None
+    few = LEAST_SCANS - 1
+    assert fit_target(intensities(2.0, 4.0, few), intensities(1.3, 1.6, few)) is None
+
+
+def test_what_looks_like_a_target_is_flagged_and_never_refused_and_outlives_json():
+    sources = [describe(*head(number)) for number in range(8)]
+    targets = [np.append(each["intensities"][:-1], 0.2 * each["intensities"][-1]) for each in sources]
+    known = known_from_json(json.loads(json.dumps(fit_known(sources, targets).to_json())))
+    strange = {**sources[0], "intensities": np.append(sources[0]["intensities"][:-1], targets[0][-1])}
+    by = known.distance(strange).by
+    assert known.target == fit_known(sources, targets).target
+    assert by["target"] == FLAGGED_AT_MOST
+    assert known.distance(sources[1]).by["target"] < 1

@@ -58,14 +58,13 @@ class Calibration:
     cases: int
 
     def expected_error(self, spread: Array, level: float = 1.0) -> Array:
-        """Returns the standard deviation to be expected of the error, where there is a spread.
+        """Returns the standard deviation to be expected of the error; the floor where all answers are one.
 
         Args:
-            spread: standard deviations of answers; 0 where nothing was translated.
+            spread: standard deviations of answers.
             level: what one relative unit is in the units of `spread`.
         """
-        expected = np.sqrt((self.floor * level) ** 2 + (self.factor * spread) ** 2)
-        return np.asarray(np.where(spread > 0, expected, 0), dtype=np.float32)
+        return np.asarray(np.hypot(self.floor * level, self.factor * spread), dtype=np.float32)
 
 
 @dataclass(frozen=True)
