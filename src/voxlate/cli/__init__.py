@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a network by a recipe.",
     "translate": "Translate scans with a trained bundle.",
     "batch": "Translate every scan of a manifest, however often it is interrupted.",
+    "bids": "Translate every scan of a BIDS data set that the model takes, into a BIDS derivative.",
     "accelerate": "Put quicker forms of its network into BUNDLE, as far as they keep its quality.",
     "calibrate": "Measure what the spread of several answers is worth, on cases whose target is known.",
     "export": "Write the network of BUNDLE for other software.",
@@ -49,6 +50,13 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"voxlate.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Takes `BIDS OUT participant`, the order of a BIDS app, for the verb `bids`."""
+        is_app = len(args) >= 3 and args[0] not in VERBS and args[2] in ("participant", "group")
+        return super().resolve_command(ctx, ["bids", *args] if is_app else args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the verbs without importing them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,6 @@ from voxlate.cli.options import (
     gib,
     no_progress,
     no_synthetic_tag,
-    progress_bar,
     runtime,
     unmarked,
 )
@@ -73,52 +71,16 @@ def batch(
     `mask`, `series` and `more:CONTRAST` where there are any. Run it again after a failure of the machine: what is done
     and whole is left alone.
     """
-    import torch
+    from voxlate.cli.running import Running, run_table
+    from voxlate.synth.manifest import read_manifest
 
-    from voxlate.errors import ITEMS_REFUSED_STATUS, UsageError
-    from voxlate.synth.audit import status_of
-    from voxlate.synth.batch import Translation, read_models, run_batch, settled
-    from voxlate.synth.engines import Limits, in_processes, in_this_process, on_dask
-    from voxlate.synth.manifest import parse_shard, read_manifest
-    from voxlate.synth.runtime import choose_runtime
-    from voxlate.synth.translator import Options, choose_device
-
-    part = parse_shard(shard)
-    table = read_manifest(manifest)
-    bundle = read_models(models)
-    where = choose_device(device)
-    torch.set_num_threads(threads)  # so that the trial of a runtime is one of what the workers will do
-    chosen = (settled(out, "runtime") or choose_runtime(bundle, where)) if runtime == "auto" else runtime
-    options = Options(
-        where,
-        any_spacing,
-        zero_fill,
-        brain_mask=brain_mask,
-        synthetic_tag=not no_synthetic_tag,
-        gate=gate,
-        runtime=chosen,
-        memory_gib=gib,
-        unmarked_dicom=unmarked,
-    )
-    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, options, as_dicom)
-    if (scheduler or workers == 0) and (seconds or gib):
-        raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")
-    if scheduler is not None:
-        engine = partial(on_dask, work, address=scheduler)
-    elif workers == 0:
-        engine = partial(in_this_process, work)
-    else:
-        engine = partial(in_processes, work, workers=workers, limits=Limits(seconds, gib, threads))
-    settings: dict[str, str | float] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
-    settings |= {"any_spacing": any_spacing, "zero_fill": zero_fill, "device": work.options.device.type}
-    settings |= {"dicom": as_dicom, "synthetic_tag": not no_synthetic_tag, "brain_mask": brain_mask or ""}
-    settings |= {"runtime": chosen, "gate": gate, "gib": gib or 0, "unmarked": unmarked}
-    with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
-        run_batch(table, out, settings, engine, shard=part, retry=retry, watch=lambda _: bar.advance(task))
-    status = status_of(out)
-    counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    click.echo(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
-    if part[1] > 1 and status.pending:  # other shards may still be at work
-        return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
-    return status.exit_status
+    how = Running(shard, workers, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
+    options = {
+        "any_spacing": any_spacing,
+        "zero_fill": zero_fill,
+        "brain_mask": brain_mask,
+        "synthetic_tag": not no_synthetic_tag,
+        "gate": gate,
+        "unmarked_dicom": unmarked,
+    }
+    return run_table(read_manifest(manifest), out, models, how, options, as_dicom=as_dicom)

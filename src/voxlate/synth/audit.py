@@ -8,10 +8,11 @@ from pathlib import Path
 
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256
+from voxlate.synth import bids
 from voxlate.synth.batch import NAMES, SETTINGS, TABLE
 from voxlate.synth.ledger import DONE, FAILED, PENDING, REFUSED, Standing, standings
 
-OWN_FILES = {SETTINGS, NAMES, TABLE}
+OWN_FILES = {SETTINGS, NAMES, TABLE, *bids.OWN_FILES}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
 from voxlate.io.atomic import sha256, write_json, write_text
+from voxlate.synth.bids import require_sound
 from voxlate.synth.ensemble import join_bundles
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -76,8 +77,12 @@ class Translation:
         bundle = self.bundle
         place = out / WORK / f"{item.name}-{os.getpid()}"
         try:
-            output = place / (item.name if self.as_dicom else f"{item.name}.nii.gz")
+            if item.output is not None:
+                require_sound(item.source)
+            output = place / (item.output or (item.name if self.as_dicom else f"{item.name}.nii.gz"))
             made = translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=self.options)
+            if self.as_dicom:  # what somebody put into the folder of a series would be taken for a slice
+                shutil.rmtree(out / item.name, ignore_errors=True)
             return {"event": DONE, "files": _committed(place, out), "flag": made.flag}
         except (CannotWrite, TemporaryFailure):
             raise
@@ -239,13 +244,13 @@ def _committed(place: Path, out: Path) -> dict[str, str]:
     """Renames what is in a folder into that of the batch and returns hashes; all was flushed when it was written."""
     hashes = {path.relative_to(place).as_posix(): sha256(path) for path in sorted(place.rglob("*")) if path.is_file()}
     with writing(place.name):
-        for path in sorted(place.iterdir(), key=lambda path: path.is_file()):
-            if path.is_dir():
-                shutil.rmtree(out / path.name, ignore_errors=True)
-            path.replace(out / path.name)
-        handle = os.open(out, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        for name in sorted(hashes, key=lambda name: name.endswith(".json")):  # sidecars last
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).replace(out / name)
+        for folder in sorted({(out / name).parent for name in hashes} | {out}):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
     return hashes

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from voxlate import __version__
+from voxlate.cohort.cases import MORE
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import replacing_folder, write_json
 from voxlate.io.nifti import read_grid, read_volume, write_volume
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.io.scans import Scan, read_scan
+from voxlate.synth.bids import sidecar_of
 from voxlate.synth.calibration import Calibration
 from voxlate.synth.item import Item
 from voxlate.synth.memory import budget_bytes, require_room
@@ -66,6 +68,8 @@ def translate_file(
     more = {name: other.volume for name, other in others.items()}
     synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
     content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
+    if files.output is not None:
+        content |= sidecar_of(files.places["source"], {name: files.places[MORE + name] for name in files.more})
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
         _write_spread(spread, synthesis, content, chosen.calibration)

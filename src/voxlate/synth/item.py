@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -17,6 +17,8 @@ class Item:
         mask: its brain mask in NIfTI, if there is one.
         more: additional sources by contrast.
         series: number or identifier of the series, where the source holds several.
+        output: where the answer goes in a BIDS derivative; otherwise it is called after the case.
+        places: the source and additional sources below their BIDS data set, by column.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Item:
     mask: Path | None = None
     more: Mapping[str, Path] = field(default_factory=dict)
     series: str | None = None
+    output: str | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def paths(self) -> list[Path | None]:
         """Returns all of them."""
@@ -32,4 +36,4 @@ class Item:
     def with_sources(self, names: tuple[str, ...]) -> Item:
         """Returns the item with those of its additional sources that a model takes."""
         kept = {name: path for name, path in self.more.items() if name in names}
-        return Item(self.name, self.source, self.mask, kept, self.series)
+        return replace(self, more=kept)

@@ -14,6 +14,9 @@ from voxlate.io.atomic import sha256
 from voxlate.synth.item import Item
 
 COLUMNS = ("case", "source", "mask", "series")
+OUTPUT = "output"
+"""The place of an answer below the folder of the batch; made by `voxlate.synth.bids`, never read from a table."""
+
 RESERVED = {"batch", "ledger", "names", "run"}
 """A case of such a name would write over a file that tells of all of them."""
 
@@ -47,10 +50,11 @@ class Manifest:
 
     def _item(self, row: tuple[str, ...]) -> Item:
         texts = {column: text for column, text in zip(self.columns[1:], row[1:], strict=True) if text}
-        series = texts.pop("series", None)
+        series, output = texts.pop("series", None), texts.pop(OUTPUT, None)
         paths = {column: self.folder / text for column, text in texts.items()}
         more = {name.removeprefix(MORE): path for name, path in paths.items() if name.startswith(MORE)}
-        return Item(row[0], paths["source"], paths.get("mask"), more, series)
+        uris = {} if output is None else {name: texts[name] for name in texts if name != "mask"}
+        return Item(row[0], paths["source"], paths.get("mask"), more, series, output, uris)
 
 
 def read_manifest(path: Path) -> Manifest:

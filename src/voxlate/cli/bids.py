@@ -1,0 +1,82 @@
+"""`voxlate bids`, which is also `voxlate BIDS OUT participant`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from voxlate.cli.options import PATH, brain_mask, device, gate, gib, no_progress, runtime
+
+
+@click.command()
+@click.argument("bids", type=PATH)
+@click.argument("out", type=PATH)
+@click.argument("level", type=click.Choice(["participant"]))
+@click.option(
+    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A bundle; several give the mean."
+)
+@click.option("--participant-label", "subjects", multiple=True, metavar="LABEL", help="Only these, without sub-.")
+@click.option("--session-label", "sessions", multiple=True, metavar="LABEL", help="Only these, without ses-.")
+@click.option("--masks", type=PATH, help="Root of a derivative with ..._desc-brain_mask.nii.gz.")
+@click.option("--drop-ce", is_flag=True, help="Leave the entity ce out of the names of answers.")
+@click.option("--n-procs", "workers", default=1, show_default=True, type=click.IntRange(0), help="Processes.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process.")
+@click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Which part, as in an array of jobs.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one scan.")
+@gib
+@click.option("--retry", is_flag=True, help="Try again what failed.")
+@click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+@brain_mask
+@click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@gate
+@runtime
+@device
+@no_progress
+def bids(
+    bids: Path,
+    out: Path,
+    level: str,
+    models: tuple[Path, ...],
+    subjects: tuple[str, ...],
+    sessions: tuple[str, ...],
+    masks: Path | None,
+    drop_ce: bool,
+    workers: int,
+    threads: int,
+    shard: str,
+    seconds: float | None,
+    gib: float | None,
+    retry: bool,
+    zero_fill: bool,
+    brain_mask: str | None,
+    any_spacing: bool,
+    gate: Literal["refuse", "flag", "off"],
+    runtime: str,
+    device: str,
+    no_progress: bool,
+) -> int:
+    """Translate every scan of a BIDS data set that the model takes, into a BIDS derivative.
+
+    The same as `voxlate BIDS OUT participant`. OUT is also the folder of a batch: run it again after a failure, look at
+    it with `voxlate status` and `voxlate verify`.
+    """
+    from voxlate.cli.running import Running, run_table
+    from voxlate.synth.batch import read_models
+    from voxlate.synth.bids import manifest_of, write_description
+
+    bundle = read_models(models)
+    table = manifest_of(
+        bids,
+        bundle.recipe,
+        subjects=[label.removeprefix("sub-") for label in subjects],
+        sessions=[label.removeprefix("ses-") for label in sessions],
+        masks=masks,
+        drop_ce=drop_ce,
+    )
+    how = Running(shard, workers, threads, None, seconds, gib, retry, device, runtime, no_progress)
+    options = {"any_spacing": any_spacing, "zero_fill": zero_fill, "brain_mask": brain_mask, "gate": gate}
+    status = run_table(table, out, models, how, options)
+    write_description(out, bids, bundle.name)
+    return status

@@ -1,0 +1,99 @@
+"""What `voxlate batch` and `voxlate bids` share: many cases by one bundle, to the end of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voxlate.cli.options import progress_bar
+
+if TYPE_CHECKING:
+    from voxlate.synth.batch import Engine, Translation
+    from voxlate.synth.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the work is spread; see the options of `voxlate batch`."""
+
+    shard: str
+    workers: int
+    threads: int
+    scheduler: str | None
+    seconds: float | None
+    gib: float | None
+    retry: bool
+    device: str
+    runtime: str
+    no_progress: bool
+
+
+def run_table(
+    table: Manifest,
+    out: Path,
+    models: tuple[Path, ...],
+    how: Running,
+    options: dict[str, Any],
+    *,
+    as_dicom: bool = False,
+) -> int:
+    """Runs a shard of a table and returns the exit status, after saying what came of it.
+
+    Args:
+        table: of cases.
+        out: the folder of the batch.
+        models: bundles.
+        how: see `Running`.
+        options: of `voxlate.synth.translator.Options`, but for device, runtime and memory.
+        as_dicom: write a series for each case.
+
+    Raises:
+        VoxlateError: what `run_batch` raises; `LIMITS` where nobody would keep to them.
+    """
+    import torch
+
+    from voxlate.errors import ITEMS_REFUSED_STATUS
+    from voxlate.synth.audit import status_of
+    from voxlate.synth.batch import Translation, read_models, run_batch, settled
+    from voxlate.synth.manifest import parse_shard
+    from voxlate.synth.runtime import choose_runtime
+    from voxlate.synth.translator import Options, choose_device
+
+    part = parse_shard(how.shard)
+    bundle, where = read_models(models), choose_device(how.device)
+    torch.set_num_threads(how.threads)  # so that the trial of a runtime is one of what the workers will do
+    chosen = how.runtime
+    if chosen == "auto":
+        chosen = settled(out, "runtime") or choose_runtime(bundle, where)
+    every = Options(where, runtime=chosen, memory_gib=how.gib, **options)
+    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, every, as_dicom)
+    settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
+    settings |= {name: "" if value is None else value for name, value in options.items()}
+    settings |= {"device": where.type, "dicom": as_dicom, "runtime": chosen, "gib": how.gib or 0}
+    engine = _engine(work, how)
+    with progress_bar(off=how.no_progress) as bar:
+        task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
+        run_batch(table, out, settings, engine, shard=part, retry=how.retry, watch=lambda _: bar.advance(task))
+    status = status_of(out)
+    counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
+    click.echo(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
+    if part[1] > 1 and status.pending:  # other shards may still be at work
+        return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
+    return status.exit_status
+
+
+def _engine(work: Translation, how: Running) -> Engine:
+    from voxlate.errors import UsageError
+    from voxlate.synth.engines import Limits, in_processes, in_this_process, on_dask
+
+    if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
+        raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")
+    if how.scheduler is not None:
+        return partial(on_dask, work, address=how.scheduler)
+    if how.workers == 0:
+        return partial(in_this_process, work)
+    return partial(in_processes, work, workers=how.workers, limits=Limits(how.seconds, how.gib, how.threads))
