@@ -3,8 +3,9 @@
 A form in 8 bits is calibrated on training cases and judged on validation cases, which neither the calibration nor the
 weights have seen; where a recipe has none, on the last third of the training cases, which the calibration has not. It
 passes when it loses no more than `MOST_DB` of in-mask PSNR and `MOST_SSIM` of SSIM against the real targets, on
-average. Each attempt leaves out another share of the brightest and darkest activations, which would make the steps of
-all others coarse, or keeps more layers at both ends of the network in 32 bits. When all fail, there is none.
+average; of fewer than `MANY_JUDGES` cases, whose mean says little, on the worst. Each attempt leaves out another share
+of the brightest and darkest activations, which would make the steps of all others coarse, or keeps more layers at both
+ends of the network in 32 bits. When all fail, there is none.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from voxlate.train.data import PreparedCase, prepare_case
 from voxlate.train.measure import all_sources, similarities
 
 MOST_DB, MOST_SSIM = 0.1, 0.002
+MANY_JUDGES = 8
 ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
 """Share of activations that are clipped, and convolutions at either end that stay in 32 bits."""
 
@@ -46,7 +48,8 @@ class Judged:
     """What a network in 8 bits loses on validation cases.
 
     Attributes:
-        psnr_lost_db, ssim_lost: means over cases of the loss against the same network in 32 bits, both in the brain.
+        psnr_lost_db, ssim_lost: what is lost against the same network in 32 bits, in the brain; means over the cases, or
+            of fewer than `MANY_JUDGES` the worst.
         worst_psnr_lost_db: of the worst case.
         cases: how many there were.
         clipped: share of activations beyond the range of 8 bits at either end.
@@ -139,7 +142,7 @@ def _quantised(
         tell(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
         small = quantise(network, windows, clipped=clipped, kept=kept)
         lost = reference - similarities(small, judges, bundle.recipe.inference)
-        means = lost.mean(axis=0)
+        means = lost.mean(axis=0) if len(judges) >= MANY_JUDGES else lost.max(axis=0)
         passed = bool(means[0] <= MOST_DB and means[1] <= MOST_SSIM)
         worst = float(lost[:, 0].max())
         judged = Judged(float(means[0]), float(means[1]), worst, len(judges), clipped, kept, passed)
