@@ -106,7 +106,7 @@ def quality(bundle_path: Path, root: Path | None) -> dict[str, object]:
 def operations(bundle_path: Path, folder: Path) -> dict[str, float]:
     """Returns what the convolutions of the whole volume take, and what this machine does of them at its best.
 
-    The best is measured by OpenVINO on one convolution of 64 to 64 channels, which nothing but arithmetic holds up. What
+    The best is measured by OpenVINO on one convolution of 64 to 64 channels, which only arithmetic holds up. What
     is between the least time and the measured one is moved between layers: normalisation, joins, copies.
     """
     import torch

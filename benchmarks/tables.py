@@ -268,8 +268,15 @@ def runtime() -> str:
         f"On {content['test_cases']['cases']} test cases 8 bits lose {lost['psnr_db']:.3f} dB and {lost['ssim']:.4f} "
         f"SSIM. Rounds: {content['rounds']}. `python benchmarks/bench_runtime.py`, {machine(content)}."
     )
-    lines += ["", note]
-    return "\n".join(lines)
+    counted = content["operations"]
+    limit = (
+        f"The convolutions of its {counted['windows']} windows are {counted['gmac'] / 1000:.2f} T multiplications and "
+        f"additions. "
+        f"At the rate at which this processor works on one convolution of 64 channels "
+        f"({counted['gmac_per_second_float32']:.0f} G a second in 32 bits, {counted['gmac_per_second_int8']:.0f} in 8) "
+        f"they take at least {counted['least_seconds_float32']:.1f} s and {counted['least_seconds_int8']:.1f} s."
+    )
+    return "\n".join([*lines, "", note, "", limit])
 
 
 def gate() -> str:
@@ -284,11 +291,58 @@ def gate() -> str:
     return "\n".join(lines)
 
 
+def uncertainty() -> str:
+    content = result("uncertainty")
+    fitted = content["calibration"]
+    lines = ["| simulated heads | n | error within 1 expected | within 2 | calibration error | within 1 before |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, row in content["spread"].items():
+        shares = f"{row['within_one']:.0%} | {row['within_two']:.0%} | {row['calibration_error']:.2f}"
+        lines.append(f"| {name} | {row['cases']} | {shares} | {row['uncalibrated']['within_one']:.0%} |")
+    note = (
+        f"{content['networks']} networks; expected error² = {fitted['floor']:.3f}² + ({fitted['factor']:.1f} x "
+        f"spread)², fitted on {fitted['cases']} other heads; normal errors would be 68 % and 95 %. "
+        f"`python benchmarks/bench_uncertainty.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def coverage() -> str:
+    content = result("uncertainty")["gate"]
+    lines = ["| | n | wrong kind or error | known | flagged | refused |", "|---|---|---|---|---|---|"]
+    for kind, each in content.items():
+        for row in each["rows"]:
+            counts = " | ".join(str(row[key]) for key in ("n", "wrong", "known", "flagged", "refused"))
+            lines.append(f"| {kind}: {row['scans']} | {counts} |")
+    areas = [
+        f"{kind} {each['curve']['area']:.3f} (least possible {each['curve']['least_area']:.3f})"
+        for kind, each in content.items()
+    ]
+    return "\n".join([*lines, "", f"Area under risk and coverage: {', '.join(areas)}."])
+
+
+def faults() -> str:
+    content = result("faults")
+    same = "the same bytes" if content["same_bytes_after_kills"] else "OTHER BYTES"
+    disk = "the same bytes" if content["same_bytes_after_full_disk"] else "OTHER BYTES"
+    told = ", ".join(f"{state} {status}" for state, status in content["disk_exit_statuses"].items())
+    return (
+        f"{content['cases']} cases; {content['kills_of_runs']} + {content['kills_of_commands']} SIGKILLs of the run, "
+        f"{content['kills_of_workers']} of single workers, {content['second_runners_refused']} second runners refused, "
+        f"{content['files_spoiled']} files truncated or planted: {same} as a run that was left alone. A disk that is "
+        f"full, then read-only, then large enough (exit statuses: {told}): {disk}. "
+        f"`python benchmarks/bench_faults.py`, {machine(content)}."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "metrics": metrics,
     "batch": batch,
     "gate": gate,
+    "uncertainty": uncertainty,
+    "coverage": coverage,
+    "faults": faults,
     "runtime": runtime,
     "head_segmenter": head_segmenter,
     "networks": networks,

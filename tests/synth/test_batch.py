@@ -288,6 +288,26 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_bytes_of_one_that_
     assert not list(differences(tmp_path / "killed"))
 
 
+def in_session(number):
+    found = subprocess.run(["ps", "-o", "pid=,stat=", "-s", str(number)], capture_output=True, text=True, check=False)
+    return [line.split()[0] for line in found.stdout.splitlines() if "Z" not in line]
+
+
+def test_no_worker_outlives_a_run_that_was_killed_while_it_still_began(scans, identity, tmp_path):
+    command = [sys.executable, "-c", "from voxlate.cli import main; main()", "batch", scans, tmp_path / "out"]
+    command = [str(word) for word in [*command, "-m", identity, "--no-progress", "--workers", "2"]]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = subprocess.Popen(command, start_new_session=True, **quiet)
+    deadline = time.monotonic() + 60
+    while len(in_session(running.pid)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)  # its workers are there now, but have not yet loaded what they work with
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    while in_session(running.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert in_session(running.pid) == []
+
+
 def test_the_commands_say_what_became_of_a_batch(scans, identity, tmp_path):
     out = tmp_path / "out"
     killed_again_and_again(scans, identity, out, [])

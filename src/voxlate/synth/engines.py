@@ -153,12 +153,12 @@ class _Worker:
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            1, mp_context=_CONTEXT, initializer=_begin, initargs=(self.work, self.limits, self.began)
+            1, mp_context=_CONTEXT, initializer=_begin, initargs=(self.work, self.limits, self.began, os.getpid())
         )
 
 
-def _begin(work: Translate, limits: Limits, began: Any) -> None:
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+def _begin(work: Translate, limits: Limits, began: Any, parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(limits.threads)
     if limits.gib is not None:
         size = int(limits.gib * 2**30)
@@ -167,7 +167,7 @@ def _begin(work: Translate, limits: Limits, began: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when the one that made it was killed; nobody would ever hear of its work."""
+    """Ends this process when the one that made it was killed, be it before this one was ready to notice."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

@@ -48,7 +48,7 @@ class Judged:
     """What a network in 8 bits loses on validation cases.
 
     Attributes:
-        psnr_lost_db, ssim_lost: what is lost against the same network in 32 bits, in the brain; means over the cases, or
+        psnr_lost_db, ssim_lost: what is lost against the same network in 32 bits, in the brain; means over cases, or
             of fewer than `MANY_JUDGES` the worst.
         worst_psnr_lost_db: of the worst case.
         cases: how many there were.
