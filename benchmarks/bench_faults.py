@@ -108,6 +108,7 @@ def children(pid: int) -> list[int]:
 
 def kill_runs(manifest: Path, model: Path, out: Path, settings: dict[str, Any]) -> dict[str, int]:
     work = Translation((model,), read_bundle(model).weights_sha256, Options())
+    work.bundle  # noqa: B018 - read here, so that the forked runs begin with their cases at once
     table, rng = read_manifest(manifest), np.random.default_rng(0)
     run = partial(run_batch, table, out, settings, partial(in_this_process, work))
     counts = {"kills_of_runs": 0, "files_spoiled": 0, "second_runners_refused": 0}
@@ -119,7 +120,7 @@ def kill_runs(manifest: Path, model: Path, out: Path, settings: dict[str, Any]) 
             time.sleep(0.1)
             _, status = os.waitpid(forked(run), 0)
             counts["second_runners_refused"] += os.waitstatus_to_exitcode(status) == 75
-        if not killed_after(child, float(rng.uniform(0, 0.3))):
+        if not killed_after(child, float(rng.uniform(0, 0.8))):
             for path in sorted(out.glob("*.nii.gz"))[::3]:  # it came to its end: give it something to do
                 path.unlink()
         else:

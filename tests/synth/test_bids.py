@@ -16,6 +16,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.synth.audit import differences, status_of
 from voxlate.synth.bids import derivative_path, is_enhanced, manifest_of, require_sound
+from voxlate.synth.many import items_in_list
 from voxlate.train.recipe import parse_recipe
 
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
@@ -152,3 +153,31 @@ def test_masks_are_found_in_a_derivative(data, tmp_path):
     rows = manifest_of(data, recipe_of("T1ce", "T1nce"), masks=masks).rows
     assert [bool(row[2]) for row in rows] == [True, False]
     shutil.rmtree(masks)
+
+
+def test_a_subject_or_a_list_of_paths_is_translated_into_a_folder(data, identity, tmp_path):
+    run("translate", "-i", data / "sub-02", "-o", tmp_path / "a", "-m", identity, "--gate", "off", "--no-progress")
+    (made,) = (tmp_path / "a").glob("*.nii.gz")
+    assert made.name == "sub-02_ses-b_ce-gadolinium_desc-synthnce_T1w.nii.gz"
+    listed = tmp_path / "list.txt"
+    listed.write_text("raw/sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz\n\nraw/none.nii.gz\n")
+    run("translate", "-i", listed, "-o", tmp_path / "b", "-m", identity, "--gate", "off", "--no-progress")
+    told = json.loads((tmp_path / "b" / "run.json").read_text())
+    assert (told["items"], told["done"], told["not_done"][0]["code"]) == (2, 1, "NO_INPUT")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"", "NO_INPUT"),
+        (b"a/x.nii\nb/x.nii.gz\n", "NAME_TWICE"),
+        (b"\xff\xfe\n", "LIST"),
+        (b"a/x|y.nii\n", "CASE_NAME"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path, text, code):
+    (tmp_path / "list.txt").write_bytes(text)
+    with pytest.raises((InputRefused, NoInput), match=code):
+        items_in_list(tmp_path / "list.txt")
+    with pytest.raises(NoInput):
+        items_in_list(tmp_path / "none.txt")

@@ -22,11 +22,16 @@ from voxlate.cli.options import (
 
 if TYPE_CHECKING:
     from voxlate.synth.item import Item
+    from voxlate.train.recipe import Recipe
 
 
 @click.command()
 @click.option(
-    "-i", "--input", "source", type=PATH, help="A scan, NIfTI or DICOM (folder, file, zip), or a folder of NIfTI."
+    "-i",
+    "--input",
+    "source",
+    type=PATH,
+    help="A scan, NIfTI or DICOM (folder, file, zip); or a folder of NIfTI, a BIDS subject, a list of paths (.txt).",
 )
 @click.option("--series", help="Number or identifier of the DICOM series; 4:2 for its 2nd volume.")
 @click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
@@ -92,9 +97,12 @@ def translate(
     from voxlate.synth.translator import Options, choose_device
     from voxlate.train.bundle import read_bundle
 
-    where, items = choose_device(device), _items(source, cases, split)
+    if (source is None) == (cases is None):
+        raise click.UsageError("give either --input or --cases")
+    where = choose_device(device)
     named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([read_bundle(model) for model in models])
+    items = _items(source, cases, split, bundle.recipe)
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
         where,
@@ -127,21 +135,23 @@ def translate(
     return exit_status(outcomes)
 
 
-def _items(source: Path | None, cases: Path | None, split: str) -> list[Item] | None:
+def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
     from voxlate.cohort.cases import read_cases
     from voxlate.errors import NoInput
     from voxlate.synth.item import Item
-    from voxlate.synth.many import holds_nifti, items_in_folder
+    from voxlate.synth.many import holds_nifti, items_in_folder, items_in_list, items_of_subject
 
-    if (source is None) == (cases is None):
-        raise click.UsageError("give either --input or --cases")
     if cases is not None:
         rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]
         if not rows:
             raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
         return rows
-    return items_in_folder(source) if source is not None and holds_nifti(source) else None
+    if source is None:
+        return None
+    if source.suffix == ".txt":
+        return items_in_list(source)
+    return items_in_folder(source) if holds_nifti(source) else items_of_subject(source, recipe)
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Path]:

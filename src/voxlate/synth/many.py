@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxlate.cohort.cases import require_case_name
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
 from voxlate.io.atomic import write_json
+from voxlate.synth.bids import manifest_of
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
 from voxlate.synth.translator import Options
 from voxlate.train.bundle import Bundle
+from voxlate.train.recipe import Recipe
 
 log = logging.getLogger("voxlate")
 
@@ -55,6 +58,44 @@ def items_in_folder(folder: Path) -> list[Item]:
     if twice:
         raise InputRefused("NAME_TWICE", f"{twice[0]}.nii and {twice[0]}.nii.gz would give one output; keep one")
     return items
+
+
+def items_in_list(path: Path) -> list[Item]:
+    """Returns the scans of a text file with one path in each line, relative to its folder.
+
+    Raises:
+        NoInput: the file is not there or names nothing.
+        InputRefused: `LIST` when it is not UTF-8; `NAME_TWICE`; `CASE_NAME`.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except FileNotFoundError as error:
+        raise NoInput("NO_INPUT", f"{path.name}: there is no such list") from error
+    except UnicodeDecodeError as error:
+        raise InputRefused("LIST", f"{path.name}: not UTF-8 at byte {error.start}") from error
+    items = []
+    for line in lines:
+        place = path.parent / line
+        items.append(Item(place.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip"), place))
+        require_case_name(items[-1].name)
+    if not items:
+        raise NoInput("NO_INPUT", f"{path.name} names no scan")
+    names = [item.name for item in items]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputRefused("NAME_TWICE", f"{path.name}: two scans are called {twice[0]}; use voxlate batch")
+    return items
+
+
+def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
+    """Returns the scans of a BIDS subject that a model takes, or None when the folder is none.
+
+    Raises:
+        NoInput: no scan of it fits.
+    """
+    if not folder.name.startswith("sub-") or not (folder.parent / "dataset_description.json").is_file():
+        return None
+    return list(manifest_of(folder.parent, recipe, subjects=[folder.name.removeprefix("sub-")]).items())
 
 
 def translate_many(
