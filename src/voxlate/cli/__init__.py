@@ -18,6 +18,7 @@ from voxlate.errors import VoxlateError
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
+    "classify": "Tell of each DICOM series what it shows and whether an agent was given, by its header.",
     "prepare": "Bring the target of each pair onto its source, and find the brain.",
     "train": "Train a network by a recipe.",
     "translate": "Translate scans with a trained bundle.",
