@@ -50,13 +50,13 @@ def spread_rows(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
     found = {}
     for name, some in groups.items():
         errors, spreads = (np.concatenate(each) for each in zip(*sampled(bundle, some), strict=True))
-        expected = np.sqrt(fitted.floor**2 + (fitted.factor * spreads) ** 2)
+        expected = fitted.expected_error(spreads)
         plain = reliability(errors, spreads)
         found[name] = asdict(reliability(errors, expected)) | {
             "cases": len(some),
             "uncalibrated": {"within_one": plain.within_one, "calibration_error": plain.calibration_error},
         }
-    return {"floor": fitted.floor, "factor": fitted.factor, "cases": fitted.cases}, found
+    return {"floor": fitted.floor, "factor": fitted.factor, "power": fitted.power, "cases": fitted.cases}, found
 
 
 def turned(scan: Volume, codes: str) -> Volume:

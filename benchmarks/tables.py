@@ -301,7 +301,8 @@ def uncertainty() -> str:
         lines.append(f"| {name} | {row['cases']} | {shares} | {row['uncalibrated']['within_one']:.0%} |")
     note = (
         f"{content['networks']} networks; expected error² = {fitted['floor']:.3f}² + ({fitted['factor']:.1f} x "
-        f"spread)², fitted on {fitted['cases']} other heads; normal errors would be 68 % and 95 %. "
+        f"spread^{fitted['power']:.2f})², fitted on {fitted['cases']} other heads; normal errors would be "
+        f"68 % and 95 %. "
         f"`python benchmarks/bench_uncertainty.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])

@@ -32,14 +32,22 @@ def drawn(floor, factor, seed=0, n=60_000):
 @pytest.mark.parametrize(("floor", "factor"), [(0.05, 3.0), (0.2, 0.5), (0.0, 2.0), (0.1, 0.0)])
 def test_the_fit_finds_the_floor_and_the_factor_that_made_the_errors(floor, factor):
     found = fit_calibration([drawn(floor, factor, 1), drawn(floor, factor, 2)])
-    assert found.floor == pytest.approx(floor, abs=0.01)
-    assert found.factor == pytest.approx(factor, abs=0.12)
+    spread = np.array([0.03, 0.1, 0.2])
+    assert found.expected_error(spread) == pytest.approx(np.hypot(floor, factor * spread), rel=0.06)
     assert found.cases == 2
+
+
+def test_a_spread_that_promises_too_much_where_it_is_large_is_bent():
+    rng = np.random.default_rng(5)
+    spread = rng.gamma(2.0, 0.05, 60_000)
+    found = fit_calibration([(rng.normal(0, 0.6 * np.sqrt(spread)), spread)])
+    assert found.power == pytest.approx(0.5, abs=0.03)
+    assert found.expected_error(np.array([0.01, 0.3])) == pytest.approx([0.06, 0.6 * 0.3**0.5], rel=0.05)
 
 
 def test_each_case_counts_the_same_whatever_its_size():
     few = fit_calibration([drawn(0.1, 0.0, 1, n=600), drawn(0.4, 0.0, 2, n=60_000)])
-    assert few.floor == pytest.approx(np.sqrt((0.1**2 + 0.4**2) / 2), rel=0.05)
+    assert few.expected_error(np.array([0.1])) == pytest.approx(np.sqrt((0.1**2 + 0.4**2) / 2), rel=0.05)
 
 
 def test_normal_errors_of_the_expected_size_are_reliable_and_others_are_not():
@@ -64,7 +72,7 @@ def test_leaving_out_doubtful_voxels_leaves_at_least_what_leaving_out_the_worst_
 
 
 def test_an_expected_error_is_in_the_units_of_the_spread_and_the_floor_where_all_agree():
-    found = Calibration(0.3, 2.0, (), mirror=False, cases=1)
+    found = Calibration(0.3, 2.0, 1.0, (), mirror=False, cases=1)
     spread = np.array([0, 0.2, 2.0], np.float32)
     assert found.expected_error(spread) == pytest.approx([0.3, 0.5, np.hypot(0.3, 4)])
     assert found.expected_error(spread * 100, level=100) == pytest.approx(100 * found.expected_error(spread))
@@ -127,7 +135,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
 
 
 def test_a_calibration_of_other_answers_is_refused(bundle):
-    mine = Calibration(0.1, 1.0, (bundle.weights_sha256,), mirror=True, cases=3)
+    mine = Calibration(0.1, 1.0, 1.0, (bundle.weights_sha256,), mirror=True, cases=3)
     require_same_answers(mine, bundle, mirror=True)
     for other, mirror in ((replace(mine, members=("0",)), True), (mine, False)):
         with pytest.raises(UsageError, match="CALIBRATION"):
@@ -144,7 +152,7 @@ def test_what_is_no_calibration_is_refused(tmp_path, text):
 
 
 def test_a_calibration_with_a_negative_floor_is_refused(tmp_path):
-    content = {"floor": -1.0, "factor": 1.0, "members": [], "mirror": False, "cases": 1}
+    content = {"floor": -1.0, "factor": 1.0, "power": 1.0, "members": [], "mirror": False, "cases": 1}
     (tmp_path / "c.json").write_text(json.dumps({"calibration": content}))
     with pytest.raises(InputRefused, match=r"CALIBRATION .*not negative"):
         read_calibration(tmp_path / "c.json")

@@ -97,15 +97,22 @@ def intensities(low, high, n=8, seed=0):
 def test_what_looks_like_a_target_is_told_by_the_quantile_that_parts_them():
     line = fit_target(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
     assert line.quantile == 10
-    assert np.log(1.6) < line.threshold < np.log(2.0)
-    for top, is_near in ((1.0, True), (1.5, True), (2.1, False), (6.0, False)):
-        assert (line.nearness(np.append(np.zeros(10), top)) > 1) == is_near
-    assert line.nearness(np.append(np.zeros(10), np.exp(line.source))) == 0
+    rest = np.linspace(0.4, 1.3, 10)
+    for top, is_near in ((1.2, True), (1.5, True), (2.1, False), (6.0, False)):
+        assert (line.nearness(np.append(rest, top)) > 1) == is_near
+    assert line.nearness(np.append(rest, 60.0)) == 0
 
 
 def test_it_works_as_well_where_targets_are_the_brighter_ones():
     line = fit_target(intensities(1.3, 1.6), intensities(2.0, 4.0, seed=1))
-    assert line.nearness(np.append(np.zeros(10), 3.0)) > 1 > line.nearness(np.append(np.zeros(10), 1.4))
+    rest = np.linspace(0.4, 1.3, 10)
+    assert line.nearness(np.append(rest, 3.0)) > 1 > line.nearness(np.append(rest, 1.4))
+
+
+def test_one_bright_head_among_the_targets_does_not_hide_what_parts_them():
+    plain = fit_target(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
+    bloody = fit_target(intensities(2.0, 4.0), [*intensities(1.3, 1.6, seed=1)[:-1], *intensities(3.5, 3.5, 1)])
+    assert bloody.threshold == pytest.approx(plain.threshold, abs=0.15)
 
 
 def test_nothing_is_told_where_nothing_parts_them_or_too_few_were_seen():

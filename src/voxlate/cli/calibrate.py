@@ -54,13 +54,13 @@ def calibrate(
     found = {}
     for name, several in samples.items():
         errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))
-        expected = np.sqrt(fitted.floor**2 + (fitted.factor * spreads) ** 2)
-        found[f"{name}, {len(several)} cases"] = reliability(errors, expected)
+        found[f"{name}, {len(several)} cases"] = reliability(errors, fitted.expected_error(spreads).astype(np.float64))
     shown = {name: asdict(each) for name, each in found.items()}
     write_json(out / "calibration.json", calibration_to_json(fitted, found[next(iter(found))]) | {"by_split": shown})
     for suffix in ("png", "svg"):
         draw_calibration(out / f"calibration.{suffix}", shown)
-    click.echo(f"expected error² = {fitted.floor:.4f}² + ({fitted.factor:.2f} x spread)², {fitted.cases} cases; {out}")
+    law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x spread^{fitted.power:.2f})²"
+    click.echo(f"expected error² = {law}, {fitted.cases} cases; {out}")
     for name, each in found.items():
         click.echo(f"{name}: {each.within_one:.0%} within one, {each.within_two:.0%} within two of it")
     return 0

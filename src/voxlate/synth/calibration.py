@@ -1,9 +1,10 @@
 """What the spread of several answers is worth: how large the error is where the networks disagree.
 
 The standard deviation of a few networks is smaller than their error, which they share in part. On cases whose target is
-known two numbers are fitted, a floor and a factor: error² is expected to be floor² + (factor x spread)², both in units
-of the image's reference level. The fit is by maximum likelihood of normal errors (as Laves et al. 2020 for a factor
-alone), each case counting the same. With it, a spread becomes the error that is to be expected of a voxel.
+known three numbers are fitted: error² is expected to be floor² + (factor x spread^power)², in units of the image's
+reference level; with a power below 1 the largest spreads promise less than they seem to. The fit is by maximum
+likelihood of normal errors (as Laves et al. 2020 for a factor alone), each case counting the same. With it, a spread
+becomes the error that is to be expected of a voxel.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Calibration:
     """From the spread of answers to the error that is to be expected.
 
     Attributes:
-        floor, factor: of the formula above; the floor in relative units.
+        floor, factor, power: of the formula above; the floor in relative units.
         members: hashes of the weights of the bundles whose answers were spread.
         mirror: whether mirrored scans answered too.
         cases: that it was fitted on.
@@ -53,6 +54,7 @@ class Calibration:
 
     floor: float
     factor: float
+    power: float
     members: tuple[str, ...]
     mirror: bool
     cases: int
@@ -64,7 +66,8 @@ class Calibration:
             spread: standard deviations of answers.
             level: what one relative unit is in the units of `spread`.
         """
-        return np.asarray(np.hypot(self.floor * level, self.factor * spread), dtype=np.float32)
+        relative = np.hypot(self.floor, self.factor * (np.asarray(spread, dtype=np.float64) / level) ** self.power)
+        return np.asarray(level * relative, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def sampled(
 def fit_calibration(
     samples: Sequence[tuple[Numbers, Numbers]], *, members: tuple[str, ...] = (), mirror: bool = False
 ) -> Calibration:
-    """Returns the floor and the factor of the greatest likelihood.
+    """Returns floor, factor and power of the greatest likelihood.
 
     Args:
         samples: errors and spreads of each case, as `sampled` yields them.
@@ -141,13 +144,13 @@ def fit_calibration(
     ratio = size / max(float(np.sqrt(np.average(spreads**2, weights=weights))), LEAST)
 
     def unlikeliness(logs: Numbers) -> float:
-        variance = np.exp(2 * logs[0]) + np.exp(2 * logs[1]) * spreads**2 + LEAST**2
+        variance = np.exp(2 * logs[0]) + np.exp(2 * logs[1]) * spreads ** (2 * np.exp(logs[2])) + LEAST**2
         return float(np.average(np.log(variance) + errors**2 / variance, weights=weights))
 
-    starts = [np.log([share * size + LEAST, (1 - share) * ratio + LEAST]) for share in (0.1, 0.5, 0.9)]
+    starts = [np.log([share * size + LEAST, (1 - share) * ratio + LEAST, 1.0]) for share in (0.1, 0.5, 0.9)]
     best = min((minimize(unlikeliness, start, method="Nelder-Mead") for start in starts), key=lambda found: found.fun)
-    floor, factor = np.exp(best.x)
-    return Calibration(float(floor), float(factor), members, mirror, len(samples))
+    floor, factor, power = np.exp(best.x)
+    return Calibration(float(floor), float(factor), float(power), members, mirror, len(samples))
 
 
 def reliability(errors: Numbers, expected: Numbers) -> Reliability:
@@ -191,11 +194,11 @@ def read_calibration(path: Path) -> Calibration:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["calibration"]
         found = Calibration(**content | {"members": tuple(content["members"])})
-        sound = all(np.isfinite(value) and value >= 0 for value in (found.floor, found.factor))
+        sound = all(np.isfinite(value) and value >= 0 for value in (found.floor, found.factor, found.power))
     except (ValueError, KeyError, TypeError) as error:
         raise InputRefused("CALIBRATION", f"{path.name} is not what `voxlate calibrate` writes") from error
     if not sound:
-        raise InputRefused("CALIBRATION", f"{path.name}: floor and factor must be finite and not negative")
+        raise InputRefused("CALIBRATION", f"{path.name}: floor, factor and power must be finite and not negative")
     return found
 
 

@@ -50,9 +50,10 @@ LEAST_NORMAL, MOST_NORMAL = 1.0, 2.0
 """The farthest training scan counts as normal, but no nearer than the one and no farther than so many medians."""
 
 LEAST_APART = 1.2
-"""Means of a quantile over sources and targets, over the root of the sum of their variances, from which it is used."""
+"""Medians of a quantile of sources and targets, over the root of the sum of their variances, from which it is used."""
 
 LEAST_LOG_SPREAD, LEAST_QUANTILE = 0.03, 0.05
+BODY = 0.95
 
 WORDS = {
     "intensities": "the distribution of its intensities",
@@ -91,17 +92,20 @@ class TargetLine:
 
     Attributes:
         quantile: index in `QUANTILES`.
-        source: its mean over the sources.
-        threshold: where both are equally likely, between the means.
+        is_relative: whether it is taken over the quantile `BODY`, where little but vessels and lesions lies above.
+        source: its median over the sources.
+        threshold: where both are equally likely, between the medians.
     """
 
     quantile: int
+    is_relative: bool
     source: float
     threshold: float
 
     def nearness(self, intensities: Numbers) -> float:
-        """Returns 0 for what is as the mean source or farther from targets, 1 at the threshold, more beyond it."""
-        value = float(np.log(max(float(intensities[self.quantile]), LEAST_QUANTILE)))
+        """Returns 0 for what is as the usual source or farther from targets, 1 at the threshold, more beyond it."""
+        column = self.quantile + self.is_relative * len(QUANTILES)
+        value = float(_target_features(intensities[None])[0, column])
         return max(0.0, (self.source - value) / (self.source - self.threshold))
 
 
@@ -193,24 +197,37 @@ def intensities_of(values: Array) -> Numbers:
 
 
 def fit_target(sources: Sequence[Numbers], targets: Sequence[Numbers]) -> TargetLine | None:
-    """Returns what parts sources from targets, both as `intensities_of` gives them, or None."""
+    """Returns what parts sources from targets, both as `intensities_of` gives them, or None.
+
+    Medians and median deviations are used: single heads with blood in them are bright without an agent.
+    """
     if min(len(sources), len(targets)) < LEAST_SCANS:
         return None
-    logs = [np.log(np.maximum(np.array(rows), LEAST_QUANTILE)) for rows in (sources, targets)]
-    means = [rows.mean(axis=0) for rows in logs]
-    spreads = [np.sqrt(rows.var(axis=0, ddof=1) + LEAST_LOG_SPREAD**2) for rows in logs]
-    apart = np.abs(means[0] - means[1]) / np.hypot(*spreads)
+    features = [_target_features(np.array(rows)) for rows in (sources, targets)]
+    medians = [np.median(rows, axis=0) for rows in features]
+    spreads = [
+        np.hypot(1.4826 * np.median(np.abs(rows - median), axis=0), LEAST_LOG_SPREAD)
+        for rows, median in zip(features, medians, strict=True)
+    ]
+    apart = np.abs(medians[0] - medians[1]) / np.hypot(*spreads)
     k = int(apart.argmax())
     if apart[k] < LEAST_APART:
         return None
-    source, target = float(means[0][k]), float(means[1][k])
+    source, target = float(medians[0][k]), float(medians[1][k])
     places = np.linspace(target, source, 1001)
     of_source, of_target = (
-        -0.5 * ((places - mean[k]) / spread[k]) ** 2 - np.log(spread[k])
-        for mean, spread in zip(means, spreads, strict=True)
+        -0.5 * ((places - median[k]) / spread[k]) ** 2 - np.log(spread[k])
+        for median, spread in zip(medians, spreads, strict=True)
     )
     crossing = int(np.argmax(of_source >= of_target))
-    return TargetLine(k, source, float(places[min(max(crossing, 1), 999)]))
+    is_relative, quantile = divmod(k, len(QUANTILES))
+    return TargetLine(quantile, bool(is_relative), source, float(places[min(max(crossing, 1), 999)]))
+
+
+def _target_features(intensities: Numbers) -> Numbers:
+    """Returns the logarithms of quantiles, (n, q), and of the same over the quantile `BODY`, (n, 2 q) together."""
+    logs = np.log(np.maximum(intensities, LEAST_QUANTILE))
+    return np.concatenate([logs, logs - logs[:, [QUANTILES.index(BODY)]]], axis=1)
 
 
 def fit_known(descriptions: Sequence[Mapping[str, Numbers]], targets: Sequence[Numbers] = ()) -> Known:
