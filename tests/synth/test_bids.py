@@ -137,6 +137,14 @@ def test_a_broken_sidecar_is_refused_with_its_place_and_the_others_go_on(data, i
     assert (status.done, status.refused, status.codes) == (1, 1, {"BIDS": 1})
 
 
+def test_two_scans_of_one_name_are_refused(data):
+    first = data / "sub-01/anat/sub-01_ce-gadolinium_run-1_T1w.nii.gz"
+    shutil.copy(first, first.with_name("sub-01_ce-other_run-1_T1w.nii.gz"))
+    assert len(manifest_of(data, recipe_of("T1ce", "T1nce")).rows) == 3
+    with pytest.raises(InputRefused, match="NAME_TWICE"):
+        manifest_of(data, recipe_of("T1ce", "T1nce"), drop_ce=True)
+
+
 def test_an_entity_that_stands_twice_is_refused(tmp_path):
     with pytest.raises(InputRefused, match=r"BIDS .*twice"):
         require_sound(tmp_path / "sub-01_run-1_run-2_T1w.nii.gz")

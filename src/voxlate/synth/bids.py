@@ -56,6 +56,7 @@ def manifest_of(
 
     Raises:
         NoInput: it is no such data set, or no scan fits; `NO_INPUT` for a subject that is not there.
+        InputRefused: `NAME_TWICE` when two answers would have one name.
         UsageError: `BIDS_CONTRAST` for a contrast that BIDS has no name for.
     """
     if not (root / "dataset_description.json").is_file():
@@ -75,6 +76,11 @@ def manifest_of(
         more = [_partner(root, path, name) for name in recipe.more_sources]
         case = Path(output).name.removesuffix(".nii.gz")
         rows.append((case, relative.as_posix(), mask, "", output, *more))
+    names = [row[0] for row in rows]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputRefused(
+            "NAME_TWICE", f"{root.name}: two scans would become {twice}; keep one, or leave out --drop-ce"
+        )
     text = "\n".join("\t".join(row) for row in rows)
     return Manifest(root.absolute(), columns, rows, hashlib.sha256(text.encode()).hexdigest())
 
