@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,9 @@ def manifest_of(
         more = [_partner(root, path, name) for name in recipe.more_sources]
         case = Path(output).name.removesuffix(".nii.gz")
         rows.append((case, relative.as_posix(), mask, "", output, *more))
-    names = [row[0] for row in rows]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputRefused(
-            "NAME_TWICE", f"{root.name}: two scans would become {twice}; keep one, or leave out --drop-ce"
-        )
+    name, count = Counter(row[0] for row in rows).most_common(1)[0]
+    if count > 1:
+        raise InputRefused("NAME_TWICE", f"{root.name}: {count} scans would become {name}; keep one, or the entity ce")
     text = "\n".join("\t".join(row) for row in rows)
     return Manifest(root.absolute(), columns, rows, hashlib.sha256(text.encode()).hexdigest())
 
@@ -162,9 +161,9 @@ def write_description(out: Path, root: Path, model: str) -> None:
     write_text(out / ".bidsignore", "batch.json\nledger.tsv\nnames.txt\n")
 
 
-def _scans(root: Path, shown: str) -> list[Path]:
+def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
     suffix = _suffix(shown)
-    found = sorted(root.glob(f"sub-*/**/*_{suffix}.nii*"))
+    found = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
     if suffix == "T1w":
         found = [path for path in found if is_enhanced(path) == (shown == "T1ce")]
     return [path for path in found if path.name.endswith((".nii", ".nii.gz"))]
@@ -204,7 +203,7 @@ def _mask_of(masks: Path, relative: Path) -> str:
 
 def _partner(root: Path, path: Path, shown: str) -> str:
     """Returns the one scan of that contrast in the session of another, or nothing."""
-    found = [each for each in _scans(root, shown) if each.parents[1] == path.parents[1]]
+    found = _scans(path.parents[1], shown, within="*")
     if len(found) > 1:
         warn("BIDS_SEVERAL", f"{path.name}: {len(found)} scans of its session show {shown}; none is taken")
     return found[0].relative_to(root).as_posix() if len(found) == 1 else ""
