@@ -346,6 +346,18 @@ def faults() -> str:
     )
 
 
+def memory() -> str:
+    content = result("memory")
+    networks = "; ".join(
+        f"`{row['recipe']}` {row['planned_mib']:.0f} and {row['measured_mib']:.0f} MiB" for row in content["networks"]
+    )
+    return (
+        f"Volumes: {content['copies_planned']} are planned, {content['copies_measured']:.1f} measured. Networks, one window "
+        f"of {content['window']}³, planned and measured: {networks}. `python benchmarks/bench_memory.py`, "
+        f"{machine(content)}."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "metrics": metrics,
@@ -354,6 +366,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "uncertainty": uncertainty,
     "coverage": coverage,
     "faults": faults,
+    "memory": memory,
     "runtime": runtime,
     "head_segmenter": head_segmenter,
     "networks": networks,

@@ -23,7 +23,7 @@ from voxlate.errors import TemporaryFailure, UsageError
 from voxlate.volume import Shape
 
 COPIES = 14
-"""Volumes of 32 bits that are held together at most; measured by `benchmarks/bench_memory.py`."""
+"""Volumes of 32 bits that are held together at most, with some to spare; `benchmarks/bench_memory.py` measures 10.5."""
 
 SHARE = 0.8
 """Of the budget that is planned with."""
