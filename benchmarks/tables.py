@@ -352,8 +352,8 @@ def memory() -> str:
         f"`{row['recipe']}` {row['planned_mib']:.0f} and {row['measured_mib']:.0f} MiB" for row in content["networks"]
     )
     return (
-        f"Volumes: {content['copies_planned']} are planned, {content['copies_measured']:.1f} measured. Networks, one window "
-        f"of {content['window']}³, planned and measured: {networks}. `python benchmarks/bench_memory.py`, "
+        f"Volumes: {content['copies_planned']} are planned, {content['copies_measured']:.1f} measured. Networks, "
+        f"a window of {content['window']}³, planned and measured: {networks}. `python benchmarks/bench_memory.py`, "
         f"{machine(content)}."
     )
 
