@@ -1,4 +1,4 @@
-"""What the spread of five networks and the gate are worth, on simulated heads, and the gate on real ones.
+"""What the spread of four networks and the gate are worth, on simulated heads, and the gate on real ones.
 
     python benchmarks/bench_uncertainty.py [PAIRS]
 

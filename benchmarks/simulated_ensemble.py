@@ -1,9 +1,9 @@
-"""Five networks for T1ce to T1 trained on five folds of simulated heads, which two benchmarks measure.
+"""Four networks for T1ce to T1, each trained on all but one fold of five of simulated heads.
 
     python benchmarks/simulated_ensemble.py
 
 What is made is kept below runs/ensemble: `heads` (scanners A, B, C and E, 40 to train on and 20 that no network sees),
-`scanner_D` (10, of a scanner that no training head has), `bundles/0` to `4`.
+`scanner_D` (10, of a scanner that no training head has), `bundles/0` to `3`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from voxlate.train.loop import train_cases
 from voxlate.train.recipe import Recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[1] / "runs" / "ensemble"
-FOLDS, STEPS, TRAINED, UNSEEN, OTHERS = 5, 240, 40, 20, 10
+FOLDS, MEMBERS, STEPS, TRAINED, UNSEEN, OTHERS = 5, 4, 240, 40, 20, 10
 RECIPE = f"""
 name: simulated_t1ce_to_t1
 source: T1ce
@@ -54,10 +54,10 @@ def dataset(name: str, count: int, seed: int, scanner: str | None = None) -> lis
 
 
 def bundles() -> list[Path]:
-    """Returns the folders of the five, trained at the first call."""
+    """Returns the folders of the four, trained at the first call."""
     made, chosen, cases = [], recipe(), heads()
     folds = fold_of(cases, FOLDS, seed=0)
-    for index in range(FOLDS):
+    for index in range(MEMBERS):
         folder = ROOT / "bundles" / str(index)
         if not (folder / "bundle" / "manifest.json").exists():
             rows = [case for case in fold_cases(cases, folds, index) if case.split == "train"]
