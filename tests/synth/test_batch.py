@@ -1,5 +1,6 @@
 """Many cases: nothing lost, nothing twice, whatever dies."""
 
+import gzip
 import json
 import os
 import signal
@@ -191,6 +192,18 @@ def test_a_bundle_that_is_changed_while_it_is_used_stops_the_run(scans, identity
     other = Translation((identity,), "0" * 64, work.options)
     with pytest.raises(ModelInvalid, match="MODEL_CHANGED"):
         run_batch(read_manifest(scans), tmp_path / "out", {}, partial(in_this_process, other))
+
+
+def test_a_scan_that_is_too_large_fails_alone_and_the_others_go_on(scans, identity, bundle, tmp_path):
+    path = scans.parent / "s1.nii"  # a header of 700 x 700 x 700 voxels, without one
+    header = bytearray(gzip.decompress((scans.parent / "s1.nii.gz").read_bytes())[:352])
+    header[42:48] = np.array([700, 700, 700], "<i2").tobytes()
+    path.write_bytes(bytes(header))
+    scans.write_text(scans.read_text().replace("s1.nii.gz", "s1.nii"))
+    work = Translation((identity,), bundle.weights_sha256, Options(memory_gib=2))
+    run_batch(read_manifest(scans), tmp_path / "out", {}, partial(in_this_process, work))
+    status = status_of(tmp_path / "out")
+    assert (status.done, status.refused, status.failed, status.codes["MEMORY"]) == (4, 1, 1, 1)
 
 
 def test_a_defect_in_one_case_is_that_case_s_failure(scans, engine, tmp_path, monkeypatch):

@@ -84,9 +84,9 @@ class Translation:
             if self.as_dicom:  # what somebody put into the folder of a series would be taken for a slice
                 shutil.rmtree(out / item.name, ignore_errors=True)
             return {"event": DONE, "files": _committed(place, out), "flag": made.flag}
-        except (CannotWrite, TemporaryFailure):
-            raise
         except VoxlateError as error:
+            if isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
+                raise  # the disk is at fault; that a scan is too large is its own matter
             event = FAILED if error.state == "FAILED" else REFUSED
             return {"event": event, "code": error.code, "message": error.message}
         except Exception as error:
