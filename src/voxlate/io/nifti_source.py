@@ -23,6 +23,16 @@ def nifti_suffix(path: Path) -> str:
     return next((suffix for suffix in (".nii", ".nii.gz") if name.endswith(suffix)), "")
 
 
+def nifti_stem(path: Path) -> str:
+    """Returns the name without `.nii` or `.nii.gz`; another name as it is."""
+    return next((path.name.removesuffix(end) for end in (".nii.gz", ".nii") if path.name.endswith(end)), path.name)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Returns the place of the JSON beside a NIfTI file, or beside a folder of DICOM."""
+    return path.with_name(nifti_stem(path) + ".json")
+
+
 def warn(code: str, message: str) -> None:
     """Logs a warning that begins with `code` and carries it as the record's attribute `code`."""
     _LOG.warning("%s %s", code, message, extra={"code": code})

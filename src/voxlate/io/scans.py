@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import read_volume
-from voxlate.io.nifti_source import nifti_suffix
+from voxlate.io.nifti_source import nifti_suffix, sidecar_path
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
 
 def _require_not_synthetic(path: Path) -> None:
     """Refuses a NIfTI file whose sidecar says that it is synthetic; a sidecar that cannot be read says nothing."""
-    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    sidecar = sidecar_path(path)
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
         is_synthetic = content["Synthetic"]["IsSynthetic"] is True

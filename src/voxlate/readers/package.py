@@ -30,6 +30,7 @@ import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.io.nifti_source import nifti_stem
 from voxlate.prepare.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
 from voxlate.readers.encoding import encode_pair, voxel_type
@@ -171,7 +172,7 @@ def _cases(study: Study, root: Path) -> list[str]:
     folder = root / study.images.real
     if not folder.is_dir():
         raise NoInput("NO_INPUT", f"images.real: there is no folder {folder.name}")
-    found = sorted({path.name.removesuffix(".gz").removesuffix(".nii") for path in folder.glob("*.nii*")})
+    found = sorted({nifti_stem(path) for path in folder.glob("*.nii*")})
     cases = list(study.cases) or found
     if not cases:
         raise NoInput("NO_INPUT", f"images.real: {folder.name} holds no .nii or .nii.gz")

@@ -8,6 +8,7 @@ from typing import Any
 
 import voxlate
 from voxlate.io.atomic import sha256
+from voxlate.io.nifti_source import sidecar_path
 from voxlate.report import words
 from voxlate.report.html import Html, tag
 from voxlate.report.reading import EVALUATION, SCORES, Evaluated
@@ -52,9 +53,8 @@ def _one(values: list[str]) -> str:
 
 def _sidecar(image: Path) -> dict[str, Any]:
     """Returns the `Synthetic` object of the file beside an image; empty without one."""
-    path = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(sidecar_path(image).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     synthetic = content.get("Synthetic") if isinstance(content, dict) else None

@@ -18,7 +18,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_json, write_text
-from voxlate.io.nifti_source import warn
+from voxlate.io.nifti_source import nifti_stem, sidecar_path, warn
 from voxlate.synth.manifest import COLUMNS, OUTPUT, Manifest
 from voxlate.train.recipe import Recipe
 
@@ -95,7 +95,7 @@ def derivative_path(relative: Path, recipe: Recipe, *, drop_ce: bool = False) ->
     Raises:
         UsageError: `BIDS_CONTRAST`.
     """
-    stem = relative.name.removesuffix(".gz").removesuffix(".nii")
+    stem = nifti_stem(relative)
     *entities, _ = stem.split("_")
     if drop_ce:
         entities = [entity for entity in entities if not entity.startswith("ce-")]
@@ -127,7 +127,7 @@ def require_sound(path: Path) -> None:
     entities = [part.split("-")[0] for part in path.name.split("_")[:-1]]
     if not _NAME.fullmatch(path.name) or len(set(entities)) < len(entities):
         raise InputRefused("BIDS", f"{path.name} is no name of BIDS: an entity stands twice or is none")
-    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    sidecar = sidecar_path(path)
     if not sidecar.is_file():
         return
     try:
@@ -173,7 +173,7 @@ def is_enhanced(path: Path) -> bool:
     """Tells whether name or sidecar of a scan name a gadolinium agent."""
     if re.search(r"_ce-[A-Za-z0-9]+_", path.name):
         return True
-    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    sidecar = sidecar_path(path)
     try:
         return str(json.loads(sidecar.read_text(encoding="utf-8"))["ContrastBolusIngredient"]).upper() == "GADOLINIUM"
     except (OSError, ValueError, KeyError, TypeError):
@@ -192,7 +192,7 @@ def _is_wanted(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> 
 
 
 def _mask_of(masks: Path, relative: Path) -> str:
-    stem = relative.name.removesuffix(".gz").removesuffix(".nii")
+    stem = nifti_stem(relative)
     entities = stem.rpartition("_")[0]
     for named in (stem, entities, re.sub(r"_ce-[A-Za-z0-9]+", "", entities)):
         path = masks / relative.parent / f"{named}_desc-brain_mask.nii.gz"

@@ -14,7 +14,7 @@ from voxlate.cohort.cases import MORE
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import replacing_folder, write_json
 from voxlate.io.nifti import read_grid, read_volume, write_volume
-from voxlate.io.nifti_source import nifti_suffix
+from voxlate.io.nifti_source import nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan, read_scan
 from voxlate.synth.bids import sidecar_of
 from voxlate.synth.calibration import Calibration
@@ -23,16 +23,7 @@ from voxlate.synth.memory import budget_bytes, require_room
 from voxlate.synth.translator import Options, Synthesis, translate_volume
 from voxlate.train.bundle import Bundle
 
-_SUFFIXES = (".nii.gz", ".nii")
 _T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
-
-
-def sidecar_path(output: Path) -> Path:
-    """Returns the place of the JSON beside a NIfTI file or a folder of DICOM."""
-    for suffix in _SUFFIXES:
-        if output.name.endswith(suffix):
-            return output.with_name(output.name.removesuffix(suffix) + ".json")
-    return output.with_name(output.name + ".json")
 
 
 def translate_file(

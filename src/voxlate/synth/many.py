@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from voxlate.cohort.cases import require_case_name
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
 from voxlate.io.atomic import write_json
+from voxlate.io.nifti_source import nifti_stem
 from voxlate.synth.bids import manifest_of
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -47,17 +49,13 @@ def items_in_folder(folder: Path) -> list[Item]:
         InputRefused: `NAME_TWICE` when two files would give one output.
     """
     items = [
-        Item(path.name.removesuffix(".gz").removesuffix(".nii"), path)
+        Item(nifti_stem(path), path)
         for path in sorted(folder.iterdir())
         if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
     ]
     if not items:
         raise NoInput("NO_INPUT", f"{folder.name}: no .nii or .nii.gz file there")
-    names = [item.name for item in items]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputRefused("NAME_TWICE", f"{twice[0]}.nii and {twice[0]}.nii.gz would give one output; keep one")
-    return items
+    return _named_once(items, folder, "keep one of .nii and .nii.gz")
 
 
 def items_in_list(path: Path) -> list[Item]:
@@ -76,14 +74,17 @@ def items_in_list(path: Path) -> list[Item]:
     items = []
     for line in lines:
         place = path.parent / line
-        items.append(Item(place.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip"), place))
+        items.append(Item(nifti_stem(place).removesuffix(".zip"), place))
         require_case_name(items[-1].name)
     if not items:
         raise NoInput("NO_INPUT", f"{path.name} names no scan")
-    names = [item.name for item in items]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputRefused("NAME_TWICE", f"{path.name}: two scans are called {twice[0]}; use voxlate batch")
+    return _named_once(items, path, "name cases in a manifest, for voxlate batch")
+
+
+def _named_once(items: list[Item], place: Path, advice: str) -> list[Item]:
+    name, count = Counter(item.name for item in items).most_common(1)[0]
+    if count > 1:
+        raise InputRefused("NAME_TWICE", f"{place.name}: {count} scans called {name} would give one output; {advice}")
     return items
 
 
