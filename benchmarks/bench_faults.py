@@ -29,7 +29,7 @@ from machine import write_result
 
 from voxlate.errors import VoxlateError
 from voxlate.synth.audit import differences, status_of
-from voxlate.synth.batch import Translation, run_batch
+from voxlate.synth.batch import Translation, read_models, run_batch
 from voxlate.synth.engines import in_this_process
 from voxlate.synth.manifest import read_manifest
 from voxlate.synth.translator import Options
@@ -108,7 +108,7 @@ def children(pid: int) -> list[int]:
 
 def kill_runs(manifest: Path, model: Path, out: Path, settings: dict[str, Any]) -> dict[str, int]:
     work = Translation((model,), read_bundle(model).weights_sha256, Options())
-    work.bundle  # noqa: B018 - read here, so that the forked runs begin with their cases at once
+    read_models(work.models)  # kept here, so that the forked runs begin with their cases at once
     table, rng = read_manifest(manifest), np.random.default_rng(0)
     run = partial(run_batch, table, out, settings, partial(in_this_process, work))
     counts = {"kills_of_runs": 0, "files_spoiled": 0, "second_runners_refused": 0}

@@ -66,7 +66,6 @@ def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sourc
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 @pytest.mark.parametrize("drop_ce", [[], ["--drop-ce"]])
 def test_the_validator_of_bids_finds_no_error(data, identity, tmp_path, drop_ce):
     out = tmp_path / "out"

@@ -64,13 +64,13 @@ def test_a_scan_is_refused_by_its_header_before_a_voxel_is_read(bundle, tmp_path
     with pytest.raises(TemporaryFailure, match=r"MEMORY scan.nii: 700 x 700 x 700 voxels take .* GiB, 2.0 may be used"):
         translate_file(bundle, tmp_path / "scan.nii", tmp_path / "out.nii.gz", options=Options(memory_gib=2))
     assert not (tmp_path / "out.nii.gz").exists()
-    require_room((240, 240, 155), 2 << 30, name="usual")
+    require_room((240, 240, 155), 2, name="usual")
 
 
 def test_a_box_that_is_cut_gives_the_answer_of_the_whole_and_says_so(bundle, monkeypatch, caplog):
     scan = head(0, shape=(60, 50, 40))
     whole = translate_volume(bundle, scan)
-    monkeypatch.setattr("voxlate.synth.translator.PROGRAM_BYTES", 0)
+    monkeypatch.setattr("voxlate.synth.memory.PROGRAM_BYTES", 0)
     room = int(bytes_per_voxel(bundle.network, 1) * 33**3)
     allowed = (room + volume_bytes(scan.grid.shape)) / 0.8 / 2**30
     cut = translate_volume(bundle, scan, options=Options(memory_gib=allowed))

@@ -34,7 +34,7 @@ def calibrate(
     from voxlate.errors import NoInput
     from voxlate.io.atomic import write_json
     from voxlate.report.calibration_plot import draw_calibration
-    from voxlate.synth.calibration import calibration_to_json, fit_calibration, hashes_of, reliability, sampled
+    from voxlate.synth.calibration import fit_calibration, hashes_of, reliability, sampled
     from voxlate.synth.ensemble import join_bundles
     from voxlate.train.bundle import read_bundle
 
@@ -56,7 +56,7 @@ def calibrate(
         errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))
         found[f"{name}, {len(several)} cases"] = reliability(errors, fitted.expected_error(spreads).astype(np.float64))
     shown = {name: asdict(each) for name, each in found.items()}
-    write_json(out / "calibration.json", calibration_to_json(fitted, found[next(iter(found))]) | {"by_split": shown})
+    write_json(out / "calibration.json", {"calibration": asdict(fitted), "by_split": shown})
     for suffix in ("png", "svg"):
         draw_calibration(out / f"calibration.{suffix}", shown)
     law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x spread^{fitted.power:.2f})²"

@@ -50,7 +50,6 @@ COLUMNS: tuple[str, ...] = (
     "agent",
 )
 COLUMNS += ("may_be_enhanced", "evidence", "fault")
-SALT_VARIABLE = "VOXLATE_UID_SALT"
 
 
 @dataclass(frozen=True)
@@ -166,4 +165,6 @@ def _timed(series: Sequence[Classified], headers: Sequence[dict[str, str]]) -> I
 
 
 def _hashed(uid: str) -> str:
+    from voxlate.io.dicom.derived import SALT_VARIABLE
+
     return hashlib.sha256(f"{os.environ.get(SALT_VARIABLE, '')}\n{uid}".encode()).hexdigest()[:16]

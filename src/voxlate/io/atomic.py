@@ -35,10 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
         partial = Path(name)
         try:
             yield partial
-            _flush(partial)
+            flush(partial)
             partial.chmod(0o666 & ~_umask())
             partial.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 partial.unlink()
@@ -60,10 +60,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             for file in [*partial.rglob("*"), partial]:
-                _flush(file)
+                flush(file)
             partial.chmod(0o777 & ~_umask())
             partial.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -88,7 +88,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -20,8 +20,7 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
-from voxlate.io.atomic import sha256, write_json, write_text
-from voxlate.synth.bids import require_sound
+from voxlate.io.atomic import flush, sha256, write_json, write_text
 from voxlate.synth.ensemble import join_bundles
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -77,8 +76,6 @@ class Translation:
         bundle = self.bundle
         place = out / WORK / f"{item.name}-{os.getpid()}"
         try:
-            if item.output is not None:
-                require_sound(item.source)
             output = place / (item.output or (item.name if self.as_dicom else f"{item.name}.nii.gz"))
             made = translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=self.options)
             if self.as_dicom:  # what somebody put into the folder of a series would be taken for a slice
@@ -247,10 +244,6 @@ def _committed(place: Path, out: Path) -> dict[str, str]:
         for name in sorted(hashes, key=lambda name: name.endswith(".json")):  # sidecars last
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).replace(out / name)
-        for folder in sorted({(out / name).parent for name in hashes} | {out}):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        for folder in {parent for name in hashes for parent in Path(name).parents}:
+            flush(out / folder)
     return hashes

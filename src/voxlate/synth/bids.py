@@ -73,7 +73,7 @@ def manifest_of(
     for path in found:
         relative = path.relative_to(root)
         output = derivative_path(relative, recipe, drop_ce=drop_ce).as_posix()
-        mask = "" if masks is None else _mask_of(masks, relative)
+        mask = "" if masks is None else _mask_of(masks, relative, root)
         more = [_partner(root, path, name) for name in recipe.more_sources]
         case = Path(output).name.removesuffix(".nii.gz")
         rows.append((case, relative.as_posix(), mask, "", output, *more))
@@ -191,13 +191,14 @@ def _is_wanted(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> 
     return (not subjects or parts.get("sub") in subjects) and (not sessions or parts.get("ses") in sessions)
 
 
-def _mask_of(masks: Path, relative: Path) -> str:
+def _mask_of(masks: Path, relative: Path, root: Path) -> str:
+    """Returns the mask of a scan, relative to the data set as all paths of a manifest are, or nothing."""
     stem = nifti_stem(relative)
     entities = stem.rpartition("_")[0]
     for named in (stem, entities, re.sub(r"_ce-[A-Za-z0-9]+", "", entities)):
         path = masks / relative.parent / f"{named}_desc-brain_mask.nii.gz"
         if path.is_file():
-            return str(path.absolute())
+            return Path(os.path.relpath(path, root)).as_posix()
     return ""
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from scipy.optimize import minimize
 from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.synth.answers import answers_of
-from voxlate.synth.memory import budget_bytes
+from voxlate.synth.memory import network_room
 from voxlate.synth.runtime import TORCH
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_case
@@ -118,7 +117,7 @@ def sampled(
     for row in cases:
         with TemporaryDirectory(prefix="voxlate-") as place:
             case = prepare_case(row, Path(place), recipe.preparation, recipe.more_sources)
-            room = budget_bytes(torch.device("cpu"))
+            room = network_room(torch.device("cpu"), (case.mask.shape[0], case.mask.shape[1], case.mask.shape[2]))
             found = answers_of(bundle, all_sources(case)[None], runtime=TORCH, mirror=mirror, room=room)
             inside = np.flatnonzero(case.mask)
             chosen = inside[np.linspace(0, inside.size - 1, min(VOXELS, inside.size)).astype(np.int64)]
@@ -176,11 +175,6 @@ def reliability(errors: Numbers, expected: Numbers) -> Reliability:
         [float(size[:n].mean()) for n in kept],
         [float(by_error[:n].mean()) for n in kept],
     )
-
-
-def calibration_to_json(calibration: Calibration, found: Reliability) -> dict[str, Any]:
-    """Returns plain values."""
-    return {"calibration": asdict(calibration), "reliability": asdict(found)}
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from voxlate import __version__
 from voxlate.cohort.cases import MORE
 from voxlate.errors import InputRefused, UsageError
@@ -16,10 +14,10 @@ from voxlate.io.atomic import replacing_folder, write_json
 from voxlate.io.nifti import read_grid, read_volume, write_volume
 from voxlate.io.nifti_source import nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan, read_scan
-from voxlate.synth.bids import sidecar_of
+from voxlate.synth.bids import require_sound, sidecar_of
 from voxlate.synth.calibration import Calibration
 from voxlate.synth.item import Item
-from voxlate.synth.memory import budget_bytes, require_room
+from voxlate.synth.memory import require_room
 from voxlate.synth.translator import Options, Synthesis, translate_volume
 from voxlate.train.bundle import Bundle
 
@@ -50,7 +48,10 @@ def translate_file(
     files = Item("scan", item) if isinstance(item, Path) else item
     _require_apart(files.paths(), [output, spread])
     chosen = options or Options()
-    _require_room(files.source, chosen)
+    if files.output is not None:
+        require_sound(files.source)
+    if nifti_suffix(files.source):  # the reader of DICOM has limits of its own
+        require_room(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
     scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
     if not nifti_suffix(output) and scan.dicom is None:
         raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
@@ -72,13 +73,6 @@ def translate_file(
         write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
     write_json(sidecar, content)
     return synthesis
-
-
-def _require_room(path: Path, options: Options) -> None:
-    """Refuses a NIfTI file that is too large by its header; the reader of DICOM has limits of its own."""
-    if nifti_suffix(path):
-        cpu = torch.device("cpu")
-        require_room(read_grid(path).shape, budget_bytes(cpu, options.memory_gib), name=path.name)
 
 
 def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:

@@ -70,13 +70,22 @@ def budget_bytes(device: torch.device, gib: float | None = None) -> int:
     return min(found)
 
 
-def require_room(shape: Shape, budget: int, *, name: str) -> None:
-    """Refuses a scan whose volumes alone do not fit, by its header, before a voxel is read.
+def network_room(device: torch.device, shape: Shape, gib: float | None = None) -> int:
+    """Returns the bytes that are left for the activations beside a scan of this shape.
+
+    On another device than the processor the volumes take nothing.
+    """
+    beside = PROGRAM_BYTES + volume_bytes(shape) if device.type == "cpu" else 0
+    return int(SHARE * budget_bytes(device, gib)) - beside
+
+
+def require_room(shape: Shape, gib: float | None = None, *, name: str) -> None:
+    """Refuses a scan whose volumes alone do not fit into the memory of the processor, before a voxel is read.
 
     Raises:
         TemporaryFailure: `MEMORY`.
     """
-    need = PROGRAM_BYTES + volume_bytes(shape)
+    need, budget = PROGRAM_BYTES + volume_bytes(shape), budget_bytes(torch.device("cpu"), gib)
     if need > budget:
         size = " x ".join(str(n) for n in shape)
         raise TemporaryFailure(

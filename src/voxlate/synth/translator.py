@@ -15,7 +15,7 @@ from voxlate.prepare import fit_preparation
 from voxlate.prepare.brain_mask import require_method
 from voxlate.synth.answers import answers_of
 from voxlate.synth.calibration import Calibration, require_same_answers
-from voxlate.synth.memory import PROGRAM_BYTES, SHARE, budget_bytes, volume_bytes
+from voxlate.synth.memory import network_room
 from voxlate.synth.runtime import TORCH
 from voxlate.train.bundle import Bundle
 from voxlate.train.data import prepare_more
@@ -156,9 +156,7 @@ def translate_volume(
         _pass_gate(distance, refuse=chosen.gate == "refuse")
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    room = int(SHARE * budget_bytes(chosen.device, chosen.memory_gib))
-    if chosen.device.type == "cpu":
-        room -= PROGRAM_BYTES + volume_bytes(source.grid.shape)
+    room = network_room(chosen.device, source.grid.shape, chosen.memory_gib)
     found = answers_of(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, room=room)
     answer, count = found.mean, found.count
     spread = found.spread if chosen.calibration is None else chosen.calibration.expected_error(found.spread)
