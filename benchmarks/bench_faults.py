@@ -31,6 +31,7 @@ from voxlate.errors import VoxlateError
 from voxlate.synth.audit import differences, status_of
 from voxlate.synth.batch import Translation, read_models, run_batch
 from voxlate.synth.engines import in_this_process
+from voxlate.synth.export import translate_file
 from voxlate.synth.manifest import read_manifest
 from voxlate.synth.translator import Options
 from voxlate.train.bundle import read_bundle
@@ -108,8 +109,9 @@ def children(pid: int) -> list[int]:
 
 def kill_runs(manifest: Path, model: Path, out: Path, settings: dict[str, Any]) -> dict[str, int]:
     work = Translation((model,), read_bundle(model).weights_sha256, Options())
-    read_models(work.models)  # kept here, so that the forked runs begin with their cases at once
     table, rng = read_manifest(manifest), np.random.default_rng(0)
+    translate_file(read_models(work.models), next(table.items()).source, out.parent / "first" / "first.nii.gz")
+    # what is loaded at the first case is loaded now, so that the forked runs are killed at work and not before it
     run = partial(run_batch, table, out, settings, partial(in_this_process, work))
     counts = {"kills_of_runs": 0, "files_spoiled": 0, "second_runners_refused": 0}
     while counts["kills_of_runs"] < KILLS:
@@ -120,11 +122,12 @@ def kill_runs(manifest: Path, model: Path, out: Path, settings: dict[str, Any]) 
             time.sleep(0.1)
             _, status = os.waitpid(forked(run), 0)
             counts["second_runners_refused"] += os.waitstatus_to_exitcode(status) == 75
-        if not killed_after(child, float(rng.uniform(0, 0.8))):
+        if not killed_after(child, float(rng.uniform(0, 0.5))):
             for path in sorted(out.glob("*.nii.gz"))[::3]:  # it came to its end: give it something to do
                 path.unlink()
         else:
             counts["kills_of_runs"] += 1
+    assert counts["files_spoiled"] > 0, "no run had ended a case before it was killed"
     return counts
 
 

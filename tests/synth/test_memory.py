@@ -1,6 +1,8 @@
 """Memory is planned before it is taken, and what does not fit is cut or refused."""
 
 import gzip
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +43,15 @@ def test_one_convolution_holds_its_answer_and_copies_of_what_it_takes_and_gives(
 def test_what_is_no_longer_needed_is_not_counted_twice():
     chain = nn.Sequential(*(nn.ReLU() for _ in range(20)))
     assert bytes_per_voxel(chain, 1) <= 4 * 3
+
+
+def test_counting_does_not_load_the_compiler_of_torch():
+    code = (
+        "import sys; from torch import nn; from voxlate.synth.memory import bytes_per_voxel\n"
+        "assert bytes_per_voxel(nn.ReLU(), 1) > 0\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_largest_window_that_fits_is_taken_and_none_where_the_box_fits():

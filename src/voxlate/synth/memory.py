@@ -154,6 +154,11 @@ def bytes_per_voxel(network: nn.Module, channels: int) -> float:
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that are alive; a convolution holds copies of what it takes and gives as well."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is ever compiled; to be told so, torch would load its compiler, for two seconds."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
