@@ -131,6 +131,18 @@ def test_eight_bits_are_near_and_not_the_same(cohort, monkeypatch):
     assert 1e-5 < apart < 0.2
 
 
+@pytest.mark.parametrize(("count", "passes"), [(8, True), (7, False)])
+def test_of_few_judges_the_worst_decides_and_of_many_the_mean(monkeypatch, bundle, count, passes):
+    lost = np.array([[0.0, 0.0]] * (count - 1) + [[0.0, 0.01]])  # a mean below the limit, and one case far above it
+    answers = iter([np.zeros((count, 2)), *([-lost] * len(accelerating.ATTEMPTS))])
+    monkeypatch.setattr(accelerating, "similarities", lambda *_: next(answers))
+    monkeypatch.setattr(accelerating, "quantise", lambda network, *_, **__: network)
+    network = object()
+    found, judged = accelerating._quantised(bundle, network, [], [None] * count, lambda _: None)
+    assert judged.passed == passes == (found is network)
+    assert judged.ssim_lost == pytest.approx(0.01 / 8 if passes else 0.01)
+
+
 def test_eight_bits_that_lose_too_much_may_not_be_used(cohort, monkeypatch):
     monkeypatch.setattr(accelerating, "MOST_SSIM", -1.0)
     monkeypatch.setattr(accelerating, "ATTEMPTS", ((1e-4, 0), (1e-4, 1)))

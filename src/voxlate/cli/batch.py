@@ -9,35 +9,40 @@ import click
 
 from voxlate.cli.options import (
     PATH,
+    any_spacing,
     brain_mask,
     device,
     gate,
     gib,
+    models,
     no_progress,
     no_synthetic_tag,
+    retry,
     runtime,
+    seconds,
+    shard,
+    threads,
     unmarked,
+    zero_fill,
 )
 
 
 @click.command()
 @click.argument("manifest", type=PATH)
 @click.argument("out", type=PATH)
-@click.option(
-    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A bundle; several give the mean."
-)
-@click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Which part, as in an array of jobs.")
+@models
+@shard
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(0), help="Processes; 0 for this one.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process.")
+@threads
 @click.option("--scheduler", help="Address of a Dask scheduler, in place of --workers.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one case.")
+@seconds
 @gib
-@click.option("--retry", is_flag=True, help="Try again what failed.")
-@click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+@retry
+@zero_fill
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
 @no_synthetic_tag
-@click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@any_spacing
 @gate
 @runtime
 @device

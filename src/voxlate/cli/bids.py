@@ -7,29 +7,42 @@ from typing import Literal
 
 import click
 
-from voxlate.cli.options import PATH, brain_mask, device, gate, gib, no_progress, runtime
+from voxlate.cli.options import (
+    PATH,
+    any_spacing,
+    brain_mask,
+    device,
+    gate,
+    gib,
+    models,
+    no_progress,
+    retry,
+    runtime,
+    seconds,
+    shard,
+    threads,
+    zero_fill,
+)
 
 
 @click.command()
 @click.argument("bids", type=PATH)
 @click.argument("out", type=PATH)
 @click.argument("level", type=click.Choice(["participant"]))
-@click.option(
-    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A bundle; several give the mean."
-)
+@models
 @click.option("--participant-label", "subjects", multiple=True, metavar="LABEL", help="Only these, without sub-.")
 @click.option("--session-label", "sessions", multiple=True, metavar="LABEL", help="Only these, without ses-.")
 @click.option("--masks", type=PATH, help="Root of a derivative with ..._desc-brain_mask.nii.gz.")
 @click.option("--drop-ce", is_flag=True, help="Leave the entity ce out of the names of answers.")
 @click.option("--n-procs", "workers", default=1, show_default=True, type=click.IntRange(0), help="Processes.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process.")
-@click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Which part, as in an array of jobs.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one scan.")
+@threads
+@shard
+@seconds
 @gib
-@click.option("--retry", is_flag=True, help="Try again what failed.")
-@click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+@retry
+@zero_fill
 @brain_mask
-@click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@any_spacing
 @gate
 @runtime
 @device

@@ -37,6 +37,21 @@ no_synthetic_tag = click.option(
     is_flag=True,
     help="Leave SyntheticData (0008,001C) out of DICOM, for archives that refuse it.",
 )
+models = click.option(
+    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
+)
+zero_fill = click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+any_spacing = click.option(
+    "--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training."
+)
+shard = click.option(
+    "--shard", default="1/1", show_default=True, metavar="K/N", help="Which part, as in an array of jobs."
+)
+threads = click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process."
+)
+seconds = click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one case.")
+retry = click.option("--retry", is_flag=True, help="Try again what failed.")
 gib = click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process; else all.")
 unmarked = click.option("--unmarked", is_flag=True, help="Read DICOM files that lack their preamble and mark, too.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal).")

@@ -9,15 +9,18 @@ import click
 
 from voxlate.cli.options import (
     PATH,
+    any_spacing,
     brain_mask,
     device,
     gate,
     gib,
+    models,
     no_progress,
     no_synthetic_tag,
     progress_bar,
     runtime,
     unmarked,
+    zero_fill,
 )
 
 if TYPE_CHECKING:
@@ -39,19 +42,17 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=PATH, required=True, help="The synthetic scan: .nii.gz, or a new folder for DICOM."
 )
-@click.option(
-    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
-)
+@models
 @click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
 @click.option("--impute", "helpers", multiple=True, metavar="T2=BUNDLE", help="Makes that source where it is missing.")
 @click.option("--mirror", is_flag=True, help="Also translate the scan mirrored left and right, and take the mean.")
 @click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
 @click.option("--calibration", type=PATH, help="Turns --spread into an expected error; see voxlate calibrate.")
-@click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
+@zero_fill
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
-@click.option("--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training.")
+@any_spacing
 @gate
 @runtime
 @device
