@@ -18,6 +18,7 @@ from voxlate.errors import VoxlateError
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
+    "index": "List every DICOM series of an archive by its headers, and keep the list up to date.",
     "classify": "Tell of each DICOM series what it shows and whether an agent was given, by its header.",
     "prepare": "Bring the target of each pair onto its source, and find the brain.",
     "train": "Train a network by a recipe.",
@@ -70,7 +71,7 @@ class LazyGroup(click.Group):
 def voxlate() -> None:
     """Translate one contrast of a medical image into another, and prove what the result is worth.
 
-    Synthetic images are not for diagnosis. Nothing is ever sent or fetched over a network.
+    Synthetic images are not for diagnosis. Nothing goes over a network but to an archive that you name.
     """
 
 

@@ -36,6 +36,7 @@ _SHARED = (
     ("MREchoSequence", _ECHO),
     ("MRModifierSequence", {"InversionTimes": "InversionTime"}),
     ("MRDiffusionSequence", {"DiffusionBValue": "DiffusionBValue"}),
+    ("PixelMeasuresSequence", {name: name for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices")}),
 )
 COLUMNS: tuple[str, ...] = (
     "study",
@@ -108,23 +109,24 @@ def header_of(dataset: Dataset) -> dict[str, str]:
 
     What is damaged or absent is left out.
     """
-    found = {keyword: _text(dataset, keyword) for keyword in TEXTS if keyword in dataset}
+    found = {keyword: element_text(dataset, keyword) for keyword in TEXTS if keyword in dataset}
     groups = [*(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]]
     groups += (dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
     for group in groups:
         for sequence, names in _SHARED:
             for item in (group.get(sequence) or [])[:1]:
-                found |= {ours: _text(item, theirs) for theirs, ours in names.items() if theirs in item}
+                found |= {ours: element_text(item, theirs) for theirs, ours in names.items() if theirs in item}
     if groups and "ScanningSequence" not in found:
         contrast = {"GRADIENT": "GR", "SPIN": "SE", "BOTH": "GR\\SE"}
-        found["ScanningSequence"] = contrast.get(_text(dataset, "EchoPulseSequence").upper(), "")
+        found["ScanningSequence"] = contrast.get(element_text(dataset, "EchoPulseSequence").upper(), "")
     agents: list[Any] = list(dataset.get("ContrastBolusAgentSequence") or [])
     if agents:
         found["ContrastBolusAgent"] = "agent"
     return found
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
+def element_text(dataset: Any, keyword: str) -> str:
+    """Returns an element as text, its values parted by backslashes; nothing when it is absent or damaged."""
     try:
         value = dataset.get(keyword)
     except Exception:  # a damaged element says nothing
@@ -137,7 +139,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 def _classified(series: DicomSeries, header: dict[str, str]) -> Classified:
     return Classified(
-        _hashed(_text(series.first, "StudyInstanceUID")),
+        _hashed(element_text(series.first, "StudyInstanceUID")),
         _hashed(series.uid),
         series.number,
         len(series.files),

@@ -43,13 +43,14 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
                 unpacked = _unpacked(path, Path(folder))
             yield unpacked
         return
-    files = sorted(_walk(path, path.resolve())) if path.is_dir() else [path]
+    files = sorted(walk(path, path.resolve())) if path.is_dir() else [path]
     if not files:
         raise NoInput("NO_INPUT", f"{path.name}: no file there")
     yield files
 
 
-def _walk(folder: Path, root: Path) -> Iterator[Path]:
+def walk(folder: Path, root: Path) -> Iterator[Path]:
+    """Yields the regular files below a folder in the order of their names, without leaving `root`."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -64,7 +65,7 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
                 continue
             yield path
         elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(path, root)
+            yield from walk(path, root)
         elif entry.is_file(follow_symlinks=False):
             yield path
         else:

@@ -99,8 +99,12 @@ def _identity(header: Dataset, name: str) -> tuple[str, bool]:
     """Returns the identifier of the series, and whether the file is a DICOMDIR, which is never followed."""
     with refusing_damage(name):
         value = header.get("SeriesInstanceUID")
-        classes = (header.get("SOPClassUID"), header.file_meta.get("MediaStorageSOPClassUID"))
-        return ("" if value is None else str(value)), _DIRECTORY in classes
+        return ("" if value is None else str(value)), is_directory_file(header)
+
+
+def is_directory_file(header: Dataset) -> bool:
+    """Tells whether a file is a DICOMDIR, which is never followed."""
+    return _DIRECTORY in (header.get("SOPClassUID"), header.file_meta.get("MediaStorageSOPClassUID"))
 
 
 def _fault_of(uid: str, headers: list[Dataset]) -> InputRefused | None:
@@ -116,10 +120,10 @@ def _fault(uid: str, headers: list[Dataset]) -> InputRefused | None:
         return InputRefused("UID_MISSING", f"{len(headers)} files name no series; nothing tells what belongs together")
     if not UID.fullmatch(uid):
         return InputRefused("UID_INVALID", "a series is named by something other than digits and dots")
-    patients = {(_value(header, "PatientID"), _value(header, "PatientName")) for header in headers}
+    patients = {(identity_value(header, "PatientID"), identity_value(header, "PatientName")) for header in headers}
     if len(patients) > 1:
         return InputRefused("PATIENT_MIXED", f"one series of {len(patients)} patients; the archive must be mended")
-    frames = {_value(header, "FrameOfReferenceUID") for header in headers}
+    frames = {identity_value(header, "FrameOfReferenceUID") for header in headers}
     if len(frames) > 1:
         return InputRefused("FRAME_MIXED", f"one series in {len(frames)} frames of reference")
     if any(is_synthetic(header) for header in headers):
@@ -134,7 +138,7 @@ def is_synthetic(header: Dataset) -> bool:
     return "SYNTHETIC" in kinds or str(header.get("SyntheticData") or "").upper() == "YES"
 
 
-def _value(header: Dataset, keyword: str) -> str:
+def identity_value(header: Dataset, keyword: str) -> str:
     """Returns the bytes of an element as they stand, so that a wrong character set is no matter."""
     if keyword not in header:
         return ""

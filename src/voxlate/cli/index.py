@@ -1,0 +1,38 @@
+"""`voxlate index`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.errors import ITEMS_REFUSED_STATUS
+
+
+@click.command()
+@click.argument("source")
+@click.argument("out", type=PATH)
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
+@no_progress
+def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
+    """List every DICOM series of an archive by its headers, and keep the list up to date.
+
+    SOURCE is a folder, a zip, or the address of a DICOMweb server. OUT becomes a folder with series.parquet, one row a
+    series without names, identifiers or dates, and index.sqlite, which holds paths and stays at the site. Run it again
+    after an interruption, or when the archive has grown: only what is new or changed is read.
+    """
+    from voxlate.cohort.index import SUMMARY, TABLE
+    from voxlate.cohort.index import index as bring_up_to_date
+
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("reading", total=None)
+        for progress in bring_up_to_date(source, out, jobs=jobs or os.cpu_count() or 1):
+            bar.update(task, completed=progress.met)
+    told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    refused = ", ".join(f"{count} {code}" for code, count in told["refused"].items()) or "none"
+    click.echo(f"{told['files']} files: {told['read']} of series, {told['no_dicom']} no DICOM; refused: {refused}")
+    click.echo(f"{told['series']} series, {told['pending_series']} left for another run; {out / TABLE}")
+    return ITEMS_REFUSED_STATUS if told["refused"] or told["pending_series"] else 0

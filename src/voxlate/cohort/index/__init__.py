@@ -1,0 +1,81 @@
+"""An index of an archive: one row for each DICOM series, from headers alone, kept up to date and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from voxlate.cohort.index.folder import Progress, index_folder
+from voxlate.cohort.index.server import Archive, fetched, index_server, is_address
+from voxlate.cohort.index.store import Store
+from voxlate.cohort.index.table import TABLE, read_table, write_table
+
+SUMMARY = "index.json"
+
+__all__ = ["TABLE", "Archive", "Progress", "Store", "index", "is_address", "read_table", "series_files"]
+
+
+def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
+    """Brings the index in `out` up to date with an archive; yields how far it has come. The table is written last.
+
+    Args:
+        source: a folder, a zip, or the address of a DICOMweb server.
+        out: folder of the index: `index.sqlite` (private to the site), `series.parquet`, `index.json`.
+        jobs: processes.
+
+    Raises:
+        NoInput, InputRefused, UsageError, TemporaryFailure, CannotWrite: see `Store`, `index_folder`, `index_server`.
+    """
+    from voxlate.io.atomic import write_json
+
+    archive = Archive(source) if is_address(source) else None
+    store = Store(out, source=source if archive else str(Path(source).resolve()))
+    try:
+        yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)
+        count = write_table(store, out / TABLE)
+        write_json(out / SUMMARY, summary(store.counts()) | {"series": count})
+    finally:
+        store.close()
+
+
+def summary(counts: dict[str, int]) -> dict[str, Any]:
+    """Returns what was met: files of series, files that are no DICOM, damaged files by code, series left for later."""
+    damaged = {name: n for name, n in sorted(counts.items()) if name.isupper()}
+    return {
+        "files": sum(n for name, n in counts.items() if name not in ("series", "pending")),
+        "read": counts.get("read", 0),
+        "no_dicom": counts.get("stranger", 0),
+        "refused": damaged,
+        "pending_series": counts["pending"],
+    }
+
+
+@contextmanager
+def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
+    """Gives the files of a series of an index, fetched or unpacked for as long as the block runs where that is needed.
+
+    Raises:
+        UsageError: `INDEX`, `SERIES`.
+        TemporaryFailure: `ARCHIVE`.
+        InputRefused: what `dicom_files` refuses.
+    """
+    from voxlate.io.dicom.files import dicom_files
+
+    store = Store(folder, source="", is_new=False)
+    try:
+        source = store.source
+        if is_address(source):
+            with fetched(Archive(source), *store.identifiers_of(series)) as files:
+                yield files
+            return
+        relative = store.files_of(series)
+        if not Path(source).is_file():
+            yield [Path(source) / path for path in relative]
+            return
+        with dicom_files(Path(source)) as unpacked:
+            by_place = {path.relative_to(unpacked[0].parents[1]).as_posix(): path for path in unpacked}
+            yield [by_place[path.as_posix()] for path in relative if path.as_posix() in by_place] or unpacked
+    finally:
+        store.close()

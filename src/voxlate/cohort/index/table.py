@@ -1,0 +1,179 @@
+"""The index as a Parquet table: what each series shows and how it was made, without a name, an identifier or a date."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxlate.cohort.agent import Agent, agent_of, with_timeline
+from voxlate.cohort.index.store import Store
+from voxlate.cohort.kind import kind_of, number
+from voxlate.cohort.pseudonyms import shifted_date
+from voxlate.errors import UsageError
+from voxlate.io.atomic import replacing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE = "series.parquet"
+_TEXT = ("patient", "study", "series", "day", "modality", "manufacturer", "model", "sex", "body_part", "acquisition",
+         "kind", "rule", "agent", "evidence", "fault")  # fmt: skip
+_WHOLE = ("number", "files", "slices", "rows", "columns")
+_REAL = ("minute", "age_years", "field_tesla", "slice_spacing_mm", "pixel_spacing_mm", "repetition_ms", "echo_ms",
+         "inversion_ms", "flip_deg")  # fmt: skip
+_FLAGS = ("by_text", "may_be_enhanced")
+COLUMNS = (*_TEXT, *_WHOLE, *_REAL, *_FLAGS)
+_ROWS_AT_ONCE = 4096
+_OLDEST = 89.0
+_NAMES = {"SIEMENS", "GE", "PHILIPS", "CANON", "TOSHIBA", "HITACHI", "BRUKER", "AGFA", "FUJIFILM", "UNITED", "UIH"}
+
+
+def write_table(store: Store, path: Path) -> int:
+    """Writes the table; returns the number of series. The same store gives the same bytes.
+
+    Raises:
+        UsageError: `WAREHOUSE` when pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise UsageError("WAREHOUSE", "an index needs: pip install 'voxlate[warehouse]'") from error
+    schema, count = _schema(pa), 0
+    with replacing(path) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for rows in _batches(rows_of(store)):
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            count += len(rows)
+    return count
+
+
+def read_table(folder: Path) -> list[dict[str, Any]]:
+    """Returns the rows of an index.
+
+    Raises:
+        UsageError: `INDEX` when there is none or it is damaged; `WAREHOUSE` when pyarrow is not installed.
+    """
+    try:
+        from pyarrow import lib, parquet
+    except ImportError as error:
+        raise UsageError("WAREHOUSE", "an index needs: pip install 'voxlate[warehouse]'") from error
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(folder / TABLE).to_pylist()
+    except FileNotFoundError as error:
+        raise UsageError("INDEX", f"{folder.name} holds no {TABLE}; make it with voxlate index") from error
+    except lib.ArrowException as error:
+        raise UsageError("INDEX", f"{TABLE} is damaged; run voxlate index again") from error
+    return rows
+
+
+def rows_of(store: Store) -> Iterator[dict[str, Any]]:
+    """Yields a row for each series by patient and study, with what the timeline of its study adds."""
+    for _, members in groupby(store.series(), key=lambda each: (each["patient"], each["study"])):
+        series = list(members)
+        headers = [each["header"] for each in series]
+        times = [header.get("AcquisitionTime", "") for header in headers]
+        starts = [header.get("ContrastBolusStartTime", "") for header in headers]
+        agents = with_timeline([agent_of(header) for header in headers], times, starts)
+        begin = min((second for time in times if (second := _seconds(time)) is not None), default=None)
+        for each, agent in zip(series, agents, strict=True):
+            yield _row(store.key, each, agent, begin)
+
+
+def _row(key: str, series: dict[str, Any], agent: Agent, begin_s: float | None) -> dict[str, Any]:
+    header, kind = series["header"], kind_of(series["header"])
+    time_s = _seconds(header.get("AcquisitionTime", ""))
+    spacing = _real(header, "SpacingBetweenSlices") or _real(header, "SliceThickness")
+    text = {
+        "patient": series["patient"], "study": series["study"], "series": series["name"],
+        "day": shifted_date(key, series["patient"], header.get("StudyDate", "")),
+        "modality": _word(header.get("Modality", ""), 8), "manufacturer": _maker(header.get("Manufacturer", "")),
+        "model": _word(header.get("ManufacturerModelName", ""), 32), "sex": _word(header.get("PatientSex", ""), 1),
+        "body_part": _word(header.get("BodyPartExamined", ""), 16),
+        "acquisition": _word(header.get("MRAcquisitionType", ""), 2),
+        "kind": kind.kind, "rule": kind.rule, "agent": agent.state,
+        "evidence": "; ".join(f"{each.source}: {each.says} ({each.words})" for each in agent.evidence),
+        "fault": fault_of(series),
+    }  # fmt: skip
+    frames = max(series["frames"], series["files"])
+    whole = {"number": _count(header, "SeriesNumber"), "files": series["files"], "slices": frames,
+             "rows": _count(header, "Rows"), "columns": _count(header, "Columns")}  # fmt: skip
+    real = {
+        "minute": None if time_s is None or begin_s is None else round((time_s - begin_s) / 60, 2),
+        "age_years": _age(header.get("PatientAge", "")), "field_tesla": _real(header, "MagneticFieldStrength"),
+        "slice_spacing_mm": spacing, "pixel_spacing_mm": _real(header, "PixelSpacing"),
+        "repetition_ms": _real(header, "RepetitionTime"), "echo_ms": _real(header, "EchoTime"),
+        "inversion_ms": _real(header, "InversionTime"), "flip_deg": _real(header, "FlipAngle"),
+    }  # fmt: skip
+    return {**text, **whole, **real, "by_text": kind.is_by_text, "may_be_enhanced": agent.may_be_enhanced}
+
+
+def fault_of(series: dict[str, Any]) -> str:
+    """Returns the code of what is wrong with the identifiers of a series, or nothing."""
+    from voxlate.io.dicom.parse import UID
+
+    several = {kind for kind, count in series["identities"].items() if count > 1}
+    if not series["uid"]:
+        return "UID_MISSING"
+    if not UID.fullmatch(series["uid"]):
+        return "UID_INVALID"
+    for kind, code in (("patient", "PATIENT_MIXED"), ("study", "STUDY_MIXED"), ("frame", "FRAME_MIXED")):
+        if kind in several:
+            return code
+    return "ALREADY_SYNTHETIC" if "synthetic" in series["identities"] else ""
+
+
+def _schema(pa: Any) -> pa.Schema:
+    types = [(_TEXT, pa.string()), (_WHOLE, pa.int32()), (_REAL, pa.float64()), (_FLAGS, pa.bool_())]
+    return pa.schema([(name, kind) for names, kind in types for name in names])
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _maker(text: str) -> str:
+    """Returns the name of a known manufacturer, or `other`: the element is free text."""
+    words = text.upper().replace("_", " ").split()
+    return next((word for word in words if word in _NAMES), "other" if words else "")
+
+
+def _word(text: str, longest: int) -> str:
+    """Returns a code as DICOM writes codes: capitals, digits and blanks; of anything else nothing."""
+    plain = " ".join(text.split())
+    is_code = len(plain) <= longest and plain.replace(" ", "").replace("_", "").replace("-", "").isalnum()
+    return plain if is_code and plain.isascii() else ""
+
+
+def _seconds(time: str) -> float | None:
+    text = time.strip().replace(":", "")
+    try:
+        return int(text[:2]) * 3600 + int(text[2:4] or 0) * 60 + float(text[4:] or 0)
+    except ValueError:
+        return None
+
+
+def _age(text: str) -> float | None:
+    """Returns years of a DICOM age; nobody is said to be older than 89."""
+    unit = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}.get(text.strip()[-1:].upper())
+    digits = text.strip()[:-1]
+    return round(min(int(digits) * unit, _OLDEST), 2) if unit and digits.isdigit() else None
+
+
+def _real(header: dict[str, str], keyword: str) -> float | None:
+    value = number(header, keyword)
+    return value if math.isfinite(value) else None
+
+
+def _count(header: dict[str, str], keyword: str) -> int:
+    value = _real(header, keyword) or 0.0
+    return int(value) if abs(value) < 2**31 else 0

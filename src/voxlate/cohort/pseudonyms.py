@@ -1,0 +1,61 @@
+"""Names that tell nothing to whoever lacks the key of the site, and dates moved by a number of days of each patient."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from datetime import date, timedelta
+
+from voxlate.errors import UsageError
+
+KEY_VARIABLE = "VOXLATE_UID_SALT"
+"""The environment variable that holds the secret of a site."""
+
+_LEAST_SHIFT, _SHIFTS = 365, 3650
+
+
+def site_key() -> str:
+    """Returns the secret of the site, or nothing."""
+    return os.environ.get(KEY_VARIABLE, "")
+
+
+def pseudonym(key: str, kind: str, value: str, *, length: int = 16) -> str:
+    """Returns a name of hexadecimal digits (HMAC with SHA-256), the same for the same key, kind and value.
+
+    Args:
+        key: secret of the site.
+        kind: `patient`, `study`, `series`: the same value of another kind gets another name.
+        value: what is named.
+        length: digits; 16 make an accident among a million names a matter of one in some thirty million.
+    """
+    return hmac.new(key.encode(), f"{kind}\n{value}".encode(), hashlib.sha256).hexdigest()[:length]
+
+
+def shift_days(key: str, patient: str) -> int:
+    """Returns by how many days a patient's dates are moved into the past: 365 to 4014, one number a patient."""
+    digest = hmac.new(key.encode(), f"days\n{patient}".encode(), hashlib.sha256).digest()
+    return _LEAST_SHIFT + int.from_bytes(digest[:4], "big") % _SHIFTS
+
+
+def shifted_date(key: str, patient: str, dicom_date: str) -> str:
+    """Returns a date as ISO 8601 after the shift, so that a patient's intervals stay; nothing for no valid date."""
+    text = dicom_date.strip().replace(".", "")
+    try:
+        moved = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - timedelta(days=shift_days(key, patient))
+    except (ValueError, OverflowError):
+        return ""
+    return moved.isoformat()
+
+
+def require_key(key: str) -> str:
+    """Returns the key, refusing to name anybody without one.
+
+    Raises:
+        UsageError: `KEY` when there is none.
+    """
+    if not key:
+        raise UsageError(
+            "KEY", f"names need a secret of your site; set {KEY_VARIABLE} to 32 random letters and keep it"
+        )
+    return key

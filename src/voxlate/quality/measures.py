@@ -1,0 +1,207 @@
+"""What can be measured on a scan without any training: one number each, the same for the same voxels.
+
+All lengths are in millimetres, volumes in millilitres, shares in 0 to 1; noise is in per cent of bright tissue. What
+cannot be measured (noise of the air around a skull-stripped brain) is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.quality.head import Head, find_head
+from voxlate.volume import Array, Mask, Volume
+
+Measures = dict[str, float]
+
+_MAD_TO_SIGMA = 1 / 0.6745
+_BLOCK_MM = 30.0
+
+
+def measure(volume: Volume) -> Measures:
+    """Returns every measure of a scan."""
+    return measures_of(find_head(volume), volume)
+
+
+def measures_of(head: Head, volume: Volume) -> Measures:
+    """Returns every measure of a scan whose head was found; `volume` is the scan as it was stored."""
+    found: Measures = {}
+    for part in (_geometry, _values):
+        found |= part(volume)
+    for part_of_head in (_extent, _background, _texture, _evenness):
+        found |= part_of_head(head)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _geometry(volume: Volume) -> Measures:
+    spacing = np.array(volume.spacing_mm)
+    axis = int(np.argmax(spacing)) if spacing.max() > 1.05 * spacing.min() else int(np.argmin(volume.data.shape))
+    field = spacing * volume.data.shape
+    return {
+        "slices": volume.data.shape[axis],
+        "slice_spacing_mm": spacing[axis],
+        "in_plane_mm": np.delete(spacing, axis).max(),
+        "anisotropy": spacing.max() / spacing.min(),
+        "field_of_view_mm": field.min(),
+        "handedness": np.sign(np.linalg.det(volume.affine[:3, :3])),
+    }
+
+
+def _values(volume: Volume) -> Measures:
+    data = volume.data
+    low, high = float(data.min()), float(data.max())
+    middle = data[(data > low) & (data < high)]
+    spread = float(np.percentile(middle, 99.9)) - low if middle.size else 0.0
+    return {
+        "clipped": float((data == high).mean()) / max(1 - float((data == low).mean()), 1e-6),
+        "constant_air": max(float((data == 0).mean()), float((data == low).mean())),
+        "levels": float(min(np.unique(data[:: max(1, data.shape[0] // 40)]).size, 1 << 16)),
+        "spike": (high - low) / spread if spread > 0 else np.nan,
+    }
+
+
+def _extent(head: Head) -> Measures:
+    mask, spacing = head.mask, head.coarse.spacing_mm
+    box = head.box()
+    size = [(part.stop - part.start) * mm for part, mm in zip(box, spacing, strict=True)]
+    faces = [mask[0], mask[-1], mask[:, 0], mask[:, -1], mask[:, :, -1]]
+    whole = [float(np.prod([box[other].stop - box[other].start for other in range(3) if other != axis]))
+             for axis in (0, 0, 1, 1, 2)]  # fmt: skip
+    touched = max(float(face.sum()) / max(area, 1) for face, area in zip(faces, whole, strict=True))
+    return {
+        "head_ml": head.volume_ml,
+        "head_width_mm": size[0],
+        "head_length_mm": size[1],
+        "head_height_mm": size[2],
+        "truncated": touched,
+        "face_missing": _face_missing(head),
+    }
+
+
+def _face_missing(head: Head) -> float:
+    """Returns how much less the lower front of the head holds than the lower back, 0 when as much."""
+    box = head.box()
+    inside = head.mask[box]
+    lower = inside[:, :, : max(inside.shape[2] // 2, 1)]
+    half = lower.shape[1] // 2
+    front, back = float(lower[:, half:].sum()), float(lower[:, :half].sum())
+    return max(0.0, 1 - front / back) if back else 0.0
+
+
+def _background(head: Head) -> Measures:
+    """Returns what lies in the air: its noise, and ghosts, which lie beside the head along one of its axes."""
+    data, level = head.coarse.data, max(head.level, 1e-6)
+    near = ndimage.binary_dilation(head.mask, iterations=3)
+    air = ~near
+    if air.mean() < 0.02 or float(np.percentile(data[air], 75)) <= 0:
+        return {"air_level": np.nan, "ghosting": np.nan, "entropy_focus": entropy_focus(data)}
+    i, j, _ = head.box()
+    beside_x = np.zeros_like(air)
+    beside_x[:, j] = True
+    beside_y = np.zeros_like(air)
+    beside_y[i] = True
+    corner = air & ~beside_x & ~beside_y
+    means = [float(data[air & beside].mean()) for beside in (beside_x & ~beside_y, beside_y & ~beside_x)
+             if (air & beside).sum() > 200]  # fmt: skip
+    quiet = float(data[corner].mean()) if corner.sum() > 200 else float(np.percentile(data[air], 25))
+    ghost = (max(means) - quiet) / level if means else np.nan
+    return {
+        "air_level": float(np.median(data[air])) / level,
+        "ghosting": ghost,
+        "entropy_focus": entropy_focus(data),
+    }
+
+
+def entropy_focus(data: Array) -> float:
+    """Returns the entropy focus criterion (Atkinson 1997): 0 for one bright voxel, 1 for a constant image."""
+    values = np.abs(data.astype(np.float64)).ravel()
+    energy = float(np.sqrt((values**2).sum()))
+    if energy == 0:
+        return float("nan")
+    part = values[values > 0] / energy
+    count = values.size
+    largest = np.sqrt(count) * np.log(np.sqrt(count))
+    return float(-(part * np.log(part)).sum() / largest)
+
+
+def _texture(head: Head) -> Measures:
+    """Returns noise and sharpness, both in the plane of the slices and on the scan's own voxels."""
+    volume = head.volume
+    axis = int(np.argmax(volume.spacing_mm)) if max(volume.spacing_mm) > 1.05 * min(volume.spacing_mm) else 2
+    data = np.moveaxis(volume.data, axis, 2)
+    bright = data > 0.35 * head.level
+    level = max(head.level, 1e-6)
+    return {
+        "noise_percent": 100 * noise_sigma(data, bright) / level,
+        "sharpness": sharpness(data, bright),
+        "slice_jump": _slice_jump(data, bright),
+    }
+
+
+def noise_sigma(data: Array, where: Mask) -> float:
+    """Returns the deviation of white noise, from second differences across the diagonal of neighbours in a plane.
+
+    (a - b - c + d) / 2 of four neighbours has the deviation of one; plains and straight edges along an axis give zero.
+    """
+    first = data[:-1, :-1] - data[1:, :-1] - data[:-1, 1:] + data[1:, 1:]
+    chosen = where[:-1, :-1] & where[1:, :-1] & where[:-1, 1:] & where[1:, 1:]
+    values = first[chosen]
+    return float(np.median(np.abs(values))) / 2 * _MAD_TO_SIGMA if values.size else float("nan")
+
+
+def sharpness(data: Array, where: Mask) -> float:
+    """Returns how much of the variation between pixels two apart is there between neighbours already, without noise.
+
+    0.5 for edges as sharp as the pixels, near 0.25 for an image blurred over many of them. Noise is taken out by its
+    deviation, so that a noisy image is no sharp one.
+    """
+    sigma = noise_sigma(data, where)
+    near = ((data[1:] - data[:-1])[where[1:] & where[:-1]] ** 2).astype(np.float64)
+    far = ((data[2:] - data[:-2])[where[2:] & where[:-2]] ** 2).astype(np.float64)
+    if not near.size or not far.size or not np.isfinite(sigma):
+        return float("nan")
+    one, two = near.mean() - 2 * sigma**2, far.mean() - 2 * sigma**2
+    return float(np.clip(one / two, 0, 1)) if two > 0 else float("nan")
+
+
+def _slice_jump(data: Array, where: Mask) -> float:
+    """Returns the largest step of the mean of a slice against the mean of its two neighbours, relative."""
+    counts = where.sum(axis=(0, 1))
+    filled = np.flatnonzero(counts > 0.3 * counts.max()) if counts.any() else np.array([], int)
+    if filled.size < 5:
+        return float("nan")
+    means = np.array([float(data[:, :, k][where[:, :, k]].mean()) for k in filled])
+    middle = (means[:-2] + means[2:]) / 2
+    return float(np.abs(means[1:-1] / middle - 1).max())
+
+
+def _evenness(head: Head) -> Measures:
+    """Returns shading, as the spread of the bright tissue between blocks of 30 mm, and the contrast inside the head."""
+    data, mask = head.coarse.data, head.mask
+    spacing = head.coarse.spacing_mm
+    edges = [np.arange(0, n + 1, max(int(_BLOCK_MM / mm), 1)) for n, mm in zip(data.shape, spacing, strict=True)]
+    levels = []
+    for i in zip(edges[0][:-1], edges[0][1:], strict=True):
+        for j in zip(edges[1][:-1], edges[1][1:], strict=True):
+            for k in zip(edges[2][:-1], edges[2][1:], strict=True):
+                block = (slice(*i), slice(*j), slice(*k))
+                if mask[block].mean() > 0.9:
+                    levels.append(float(np.percentile(data[block], 75)))
+    core = _core(head)
+    low, middle, high = np.percentile(core, (10, 50, 90)) if core.size else (np.nan,) * 3
+    return {
+        "shading": float(np.std(levels) / np.mean(levels)) if len(levels) > 3 and np.mean(levels) > 0 else np.nan,
+        "contrast": float((high - low) / middle) if middle else np.nan,
+    }
+
+
+def _core(head: Head) -> Array:
+    """Returns the values of the middle half of the head's upper part, which is brain and its fluid."""
+    i, j, k = head.box()
+
+    def middle(part: slice, low: float, high: float) -> slice:
+        length = part.stop - part.start
+        return slice(part.start + int(low * length), part.start + max(int(high * length), 1))
+
+    inner = head.coarse.data[middle(i, 0.25, 0.75), middle(j, 0.25, 0.75), middle(k, 0.45, 0.85)]
+    return np.asarray(inner.ravel())
