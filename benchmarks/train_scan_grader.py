@@ -16,14 +16,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
 
-from voxlate.io.atomic import replacing
+from voxlate.io.atomic import replacing, sha256
+from voxlate.models.scan_grader import CONTRASTS, GRADED, HEADS, WEIGHTS, ScanGrader
 from voxlate.processes import each
 from voxlate.quality.pixels import seen
 from voxlate.simulate.scanners import Scanner, scanner_named
 from voxlate.simulate.streams import generator
 from voxlate.simulate.warehouse import Filed, varied_scanner, visit
+from voxlate.train.bundle import write_weights
 from voxlate.volume import Volume
 
 SEED = 71
@@ -32,7 +37,7 @@ IMAGES = 5
 NOT_T1W = 0.36
 STRIPPED = 0.4
 NAMED = 0.2
-CONTRASTS = ("T1w", "T2w", "FLAIR", "DWI", "ADC", "CT")
+BATCH = 8
 
 
 def scanner_of(patient: int) -> Scanner:
@@ -79,6 +84,96 @@ def make(folder: Path, patients: list[int]) -> None:
             print(f"{count} visits after {time.monotonic() - start:.0f} s", flush=True)
 
 
+class Images:
+    """The images of some visits in memory, in 16 bits."""
+
+    def __init__(self, folder: Path, patients: list[int]) -> None:
+        parts = [np.load(folder / f"{patient:06d}.npz") for patient in patients]
+        self.image = torch.from_numpy(np.concatenate([part["image"] for part in parts]))
+        self.numbers = torch.from_numpy(np.concatenate([part["numbers"] for part in parts])).float()
+        self.labels = torch.from_numpy(np.concatenate([part["labels"] for part in parts])).long()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def asked(self, name: str, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns the answers of a head, and of which images it is asked: the agent of T1w, grades of proper ones."""
+        labels = self.labels if rows is None else self.labels[rows]
+        every = torch.ones(len(labels), dtype=torch.bool)
+        where = {"agent": labels[:, 0] == 0}.get(name, labels[:, 1] == 1 if name in GRADED else every)
+        return labels[:, list(HEADS).index(name)], where
+
+
+def varied(image: Tensor) -> Tensor:
+    """Returns images mirrored, moved by a few voxels, brighter or darker, unevenly so, and of another gamma."""
+    image = image.flip(2) if torch.rand(()) < 0.5 else image
+    image = torch.roll(image, [int(n) for n in torch.randint(-4, 5, (3,))], dims=(2, 3, 4))
+    slope = sum(
+        torch.linspace(-1, 1, n).view([-1 if axis == k else 1 for axis in range(3)]) * float(torch.randn(()) * 0.08)
+        for k, n in enumerate(image.shape[2:])
+    )
+    scale = torch.exp(torch.randn(len(image), 1, 1, 1, 1) * 0.08 + slope)
+    gamma = torch.exp(torch.randn(len(image), 1, 1, 1, 1) * 0.08)
+    return (image.clamp(min=0) ** gamma * scale).clamp(max=3)
+
+
+def loss_of(logits: dict[str, Tensor], images: Images, rows: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for name, answer in logits.items():
+        truth, where = images.asked(name, rows)
+        if where.any():
+            total = total + F.cross_entropy(answer[where], truth[where], label_smoothing=0.02)
+    return total
+
+
+def train(network: ScanGrader, images: Images, judged: Images, epochs: int) -> None:
+    steps = epochs * (len(images) // BATCH)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    start = time.monotonic()
+    for epoch in range(epochs):
+        network.train()
+        order, losses = torch.randperm(len(images)), []
+        for at in range(0, len(images) - BATCH + 1, BATCH):
+            rows = order[at : at + BATCH]
+            seen_now = varied(images.image[rows].float()[:, None]).to(memory_format=torch.channels_last_3d)
+            loss = loss_of(network(seen_now, images.numbers[rows]), images, rows)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            rates.step()
+            losses.append(float(loss.detach()))
+        network.eval()
+        told = accuracies(answers(network, judged), judged)
+        print(f"epoch {epoch}: loss {np.mean(losses):.3f}, {told}, {time.monotonic() - start:.0f} s", flush=True)
+
+
+@torch.no_grad()
+def answers(network: ScanGrader, images: Images) -> dict[str, Tensor]:
+    parts = []
+    for at in range(0, len(images), BATCH):
+        image = images.image[at : at + BATCH].float()[:, None].to(memory_format=torch.channels_last_3d)
+        parts.append(network(image, images.numbers[at : at + BATCH]))
+    return {name: torch.cat([part[name] for part in parts]) for name in HEADS}
+
+
+def temperature_of(logits: Tensor, truth: Tensor, where: Tensor) -> float:
+    """Returns the temperature of least negative log-likelihood (Guo et al. 2017)."""
+    choices = torch.exp(torch.linspace(-1.5, 1.5, 121))
+    return float(min(choices, key=lambda t: float(F.cross_entropy(logits[where] / t, truth[where]))))
+
+
+def accuracies(logits: dict[str, Tensor], images: Images) -> dict[str, float]:
+    """Returns the balanced accuracy of each head."""
+    told = {}
+    for name, answer in logits.items():
+        truth, where = images.asked(name)
+        guess, truth = answer[where].argmax(dim=1), truth[where]
+        told[name] = round(float(np.mean([float((guess[truth == k] == k).float().mean()) for k in truth.unique()])), 3)
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
@@ -89,6 +184,19 @@ def main() -> None:
     training, judging = range(chosen.heads), range(JUDGES_FROM, JUDGES_FROM + chosen.judges)
     order = [patient for pair in zip(training, [*judging, *[None] * chosen.heads], strict=False) for patient in pair]
     make(chosen.data, [patient for patient in order if patient is not None])
+    torch.manual_seed(0)
+    start = time.monotonic()
+    seen_by, judged = (Images(chosen.data, list(patients)) for patients in (training, judging))
+    network = ScanGrader().to(memory_format=torch.channels_last_3d)
+    network.middle.copy_(seen_by.numbers.mean(dim=0))
+    network.spread.copy_(seen_by.numbers.std(dim=0).clamp(min=1e-3))
+    train(network, seen_by, judged, chosen.epochs)
+    network.eval()
+    logits = answers(network, judged)
+    network.temperature.copy_(torch.tensor([temperature_of(logits[name], *judged.asked(name)) for name in HEADS]))
+    write_weights(WEIGHTS, {name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    print(f"SHA256 = {sha256(WEIGHTS)}; temperatures {network.temperature.tolist()}")
+    print(f"judging visits: {accuracies(answers(network, judged), judged)}; {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def _extent(head: Head) -> Measures:
         "head_height_mm": size[2],
         "truncated": touched,
         "face_missing": _face_missing(head),
+        "carved": _carved(head),
     }
 
 
@@ -86,6 +87,22 @@ def _face_missing(head: Head) -> float:
     half = lower.shape[1] // 2
     front, back = float(lower[:, half:].sum()), float(lower[:, :half].sum())
     return max(0.0, 1 - front / back) if back else 0.0
+
+
+def _carved(head: Head) -> float:
+    """Returns how much more of the air before the face is exactly constant than of the air behind the head.
+
+    Defacing writes one value where a scanner would have written noise; air that is constant everywhere tells nothing.
+    """
+    data, (i, j, k) = head.coarse.data, head.box()
+    constant = data == data.min()
+    lower = slice(k.start, (k.start + k.stop) // 2)
+    upper = slice((k.start + k.stop) // 2, k.stop)
+    front = slice((j.start + j.stop) // 2, data.shape[1])
+    face, elsewhere = (i, front, lower), (i, slice(None), upper)
+    air = ~head.mask
+    shares = [float(constant[part][air[part]].mean()) if air[part].any() else np.nan for part in (face, elsewhere)]
+    return max(0.0, shares[0] - shares[1])
 
 
 def _background(head: Head) -> Measures:

@@ -43,14 +43,16 @@ def create_app(package: Package, store: Store, *, origins: Iterable[str]) -> App
     allowed = list(origins)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     desk, door = Desk(package, store), Doorkeeper(store)
-    _add_errors(app)
+    add_errors(app)
     _add_page(app)
-    _add_session(app, door, is_secure=all(origin.startswith("https://") for origin in allowed))
+    add_session(app, door, is_secure=all(origin.startswith("https://") for origin in allowed))
     _add_reading(app, desk, door)
     return Gate(app, allowed)
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
+    """Makes every refusal and failure an answer of a code and one line, never a traceback."""
+
     @app.exception_handler(VoxlateError)
     async def refused(_: Request, error: VoxlateError) -> JSONResponse:
         status = error.status if isinstance(error, Declined) else 503 if isinstance(error, TemporaryFailure) else 500
@@ -92,7 +94,9 @@ def _part(name: str) -> Response:
     return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
 
 
-def _add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool) -> None:
+def add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool) -> None:
+    """Adds the entrance, which takes a link's secret for a session, and the way out."""
+
     @app.post(ENTRANCE)
     def enter(sent: Token, response: Response) -> dict[str, str]:
         cookie = door.enter(sent.token)

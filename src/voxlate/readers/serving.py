@@ -10,10 +10,12 @@ from pathlib import Path
 from voxlate.errors import UsageError
 from voxlate.readers.access import issue_link
 from voxlate.readers.databases import open_database
+from voxlate.readers.gate import App
 from voxlate.readers.package import Package, check_leaks, load_package
 from voxlate.readers.store import Store
 
 DEFAULT_PORT = 8765
+_NEEDS = "serving needs FastAPI and uvicorn: pip install voxlate[readers]"
 
 
 @dataclass(frozen=True)
@@ -113,24 +115,35 @@ def serve(
     """
     require_safe(address)
     try:
-        import uvicorn
-
         from voxlate.readers.server import create_app
     except ImportError as error:
-        raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install voxlate[readers]") from error
+        raise UsageError("SERVER", _NEEDS) from error
     package, store = open_study(folder, database_url)
     try:
         announce(links(package, store, address.origins()[0]))
-        uvicorn.run(
-            create_app(package, store, origins=address.origins()),
-            host=address.host,
-            port=address.port,
-            ssl_certfile=address.certificate,
-            ssl_keyfile=address.certificate_key,
-            log_level="warning" if is_quiet else "info",
-            access_log=False,
-            server_header=False,
-            h11_max_incomplete_event_size=64 << 10,
-        )
+        run_app(create_app(package, store, origins=address.origins()), address, is_quiet=is_quiet)
     finally:
         store.close()
+
+
+def run_app(app: App, address: Address, *, is_quiet: bool = True) -> None:
+    """Runs an application behind its gate until it is stopped.
+
+    Raises:
+        UsageError: `SERVER` when uvicorn is not installed.
+    """
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise UsageError("SERVER", _NEEDS) from error
+    uvicorn.run(
+        app,
+        host=address.host,
+        port=address.port,
+        ssl_certfile=address.certificate,
+        ssl_keyfile=address.certificate_key,
+        log_level="warning" if is_quiet else "info",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
+    )

@@ -89,8 +89,8 @@ def varied_scanner(number: int) -> Scanner:
         return Scanner(name, 3.0 if strong else 1.5, timing, _thickness(rng))
     readouts = int(rng.integers(150, 200))
     spacing = float(rng.uniform(6.5, 8))
-    inversion = float(rng.uniform(750, 1050))
     after = readouts // 2 * spacing
+    inversion = max(float(rng.uniform(750, 1050)), after + 20)
     repetition = float(rng.uniform(max(1500, inversion + after + 100), 2500))
     flip = float(rng.uniform(8, 15))
     timing_ir = Mprage(repetition, inversion, float(rng.uniform(2, 4.5)), flip, spacing, readouts, readouts // 2)

@@ -9,7 +9,7 @@ export class Refused extends Error {
 
 let csrf = "";
 
-async function call(method, path, body) {
+export async function call(method, path, body) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
   if (method !== "GET") headers["x-csrf-token"] = csrf;
   const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });

@@ -1,0 +1,57 @@
+"""`voxlate cohort`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.errors import ITEMS_REFUSED_STATUS
+
+
+@click.command()
+@click.argument("rules", type=PATH)
+@click.argument("index", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--grades", type=PATH, help="Folder made by voxlate grade from this index.")
+@click.option("--extend", is_flag=True, help="Draw splits for patients that the split file does not know yet.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
+@no_progress
+def cohort(
+    rules: Path, index: Path, out: Path, grades: Path | None, extend: bool, jobs: int | None, no_progress: bool
+) -> int:
+    """Choose pairs from an index by written rules, split them by patient, and write them as BIDS.
+
+    RULES is a YAML file, INDEX a folder made by voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate
+    prepare, the reason of every exclusion, the selection as a flow chart, and a split that never changes silently.
+    """
+    from voxlate.cohort.index import read_table
+    from voxlate.cohort.selection.rules import read_rules
+    from voxlate.cohort.selection.run import CASES, Written, write_cohort
+    from voxlate.cohort.selection.scans import joined
+    from voxlate.cohort.selection.select import select
+    from voxlate.quality.run import read_grades
+    from voxlate.readers.regrading import read_regrades
+    from voxlate.report.flow_chart import draw_flow
+
+    chosen = read_rules(rules)
+    told, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
+    selection = select(joined(read_table(index), told, persons), chosen)
+    written: Written | None = None
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("writing", total=2 * len(selection.pairs))
+        for step in write_cohort(selection, chosen, index, out, jobs=jobs or os.cpu_count() or 1, extend=extend):
+            bar.advance(task)
+            written = step if isinstance(step, Written) else written
+    if written is None:
+        return 1
+    boxes = [vars(box) for box in written.selection.boxes]
+    for suffix in ("svg", "png"):
+        draw_flow(out / f"flow.{suffix}", written.selection.scans, boxes, written.splits)
+    parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
+    click.echo(f"{written.selection.scans} series, {len(written.selection.pairs)} pairs: {parts}; {out / CASES}")
+    for series, fault in written.unreadable.items():
+        click.echo(f"series {series}: {fault}", err=True)
+    return ITEMS_REFUSED_STATUS if written.unreadable else 0

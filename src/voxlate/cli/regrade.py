@@ -1,0 +1,33 @@
+"""`voxlate regrade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH
+from voxlate.errors import UsageError
+
+
+@click.command()
+@click.argument("grades", type=PATH)
+@click.option(
+    "--by", "reader", default="grader", show_default=True, help="Who grades: a pseudonym of letters and digits."
+)
+@click.option("--port", default=8766, show_default=True, type=click.IntRange(1, 65535), help="On this computer only.")
+def regrade(grades: Path, reader: str, port: int) -> None:
+    """Open a page on this computer on which a person grades the scans of GRADES again.
+
+    GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says of
+    them is not shown. Every grade is kept; voxlate cohort --grades takes the last one of a scan before the software's.
+    """
+    try:
+        from voxlate.readers.regrade_server import serve_regrading
+    except ImportError as error:
+        raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install voxlate[readers]") from error
+    from voxlate.readers.serving import Address
+
+    if not reader.isalnum():
+        raise UsageError("READER", "name the grader by letters and digits")
+    serve_regrading(grades, reader, Address(port=port), announce=lambda link: click.echo(f"open once: {link}"))

@@ -1,0 +1,179 @@
+"""A cohort as a BIDS data set: voxels in NIfTI with a header made anew, what is known of each in its sidecar.
+
+Names are pseudonyms and dates are moved; of the DICOM headers nothing is copied but numbers and codes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.cohort.index import series_files
+from voxlate.cohort.selection.scans import Scan
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure
+from voxlate.io.atomic import sha256, write_json, write_text
+from voxlate.io.nifti import write_volume
+from voxlate.io.nifti_source import sidecar_path
+from voxlate.volume import Volume
+
+PLACES = {
+    "T1w": ("anat", "T1w"),
+    "T1ce": ("anat", "ce-gadolinium_T1w"),
+    "T2w": ("anat", "T2w"),
+    "FLAIR": ("anat", "FLAIR"),
+    "PDw": ("anat", "PDw"),
+    "CT": ("ct", "ct"),
+}
+"""Folder and ending of what a scan shows."""
+
+BIDS_VERSION = "1.10.0"
+IGNORED = ("**/ct", "cases*.tsv", "split.json", "cohort.json", "exclusions.tsv", "flow.*")
+_SECONDS = {"repetition_ms": "RepetitionTime", "echo_ms": "EchoTime", "inversion_ms": "InversionTime"}
+_PLAIN = {"manufacturer": "Manufacturer", "model": "ManufacturersModelName", "field_tesla": "MagneticFieldStrength",
+          "flip_deg": "FlipAngle", "acquisition": "MRAcquisitionType", "modality": "Modality"}  # fmt: skip
+_COLUMNS = {
+    "age": {"Description": "age at the first scan; 89 stands for 89 and above", "Units": "years"},
+    "sex": {"Description": "as the archive says", "Levels": {"M": "male", "F": "female", "O": "other"}},
+}
+_README = """A cohort selected by voxlate. Names are pseudonyms made with a secret of the site, and the dates of each
+patient were moved by a number of days of its own. Faces were not removed: an image itself may still tell who it is.
+
+cases.tsv lists the pairs, exclusions.tsv why every other series is not among them, flow.svg the selection in numbers.
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file of the data set: which series, and as what."""
+
+    scan: Scan
+    shows: str
+
+    @property
+    def path(self) -> Path:
+        """Returns where it lies in the data set."""
+        subject, session = f"sub-{self.scan['patient'][:12]}", f"ses-{self.scan['study'][:8]}"
+        folder, ending = PLACES[self.shows]
+        return Path(subject) / session / folder / f"{subject}_{session}_{ending}.nii.gz"
+
+
+def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
+    """Writes one scan with its sidecar, the sidecar last; returns the series and what is wrong with it, or nothing.
+
+    A scan that is there already with its sidecar is left as it is.
+    """
+    series, path = str(wanted.scan["series"]), root / wanted.path
+    if _is_there(path, series):
+        return series, ""
+    try:
+        volume = _voxels(index, series, wanted.shows)
+    except (InputRefused, NoInput, TemporaryFailure) as error:
+        return series, f"{error.state}:{error.code}"
+    write_volume(path, volume)
+    write_json(sidecar_path(path), sidecar(wanted, sha256(path)))
+    return series, ""
+
+
+def sidecar(wanted: Wanted, digest: str) -> dict[str, Any]:
+    """Returns the BIDS metadata of a scan, times in seconds; only what is known."""
+    scan = wanted.scan
+    told: dict[str, Any] = {bids: scan[name] for name, bids in _PLAIN.items() if scan.get(name)}
+    told |= {bids: scan[name] / 1000 for name, bids in _SECONDS.items() if scan.get(name)}
+    if scan["modality"] == "MR":
+        agent = {"yes": "GADOLINIUM", "no": "NONE"}.get(scan["agent"])
+        told |= {"ContrastBolusIngredient": agent} if agent else {}
+    quality = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
+    quality |= {"PassProbability": scan["pass_probability"]}
+    known = {name: value for name, value in quality.items() if value is not None}
+    return told | {"Voxlate": {"Series": scan["series"], "Sha256": digest, "Quality": known}}
+
+
+def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
+    """Writes what belongs to the data set as a whole: description, participants, dates of the scans."""
+    description = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "raw",
+        "GeneratedBy": [{"Name": "voxlate cohort", "Version": __version__}],
+    }
+    write_json(root / "dataset_description.json", description)
+    write_text(root / "README", _README)
+    write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
+    people: dict[str, Mapping[str, Any]] = {}
+    for each in scans:
+        people.setdefault(f"sub-{each.scan['patient'][:12]}", each.scan)
+    rows = [[name, _cell(scan.get("age_years")), _cell(scan.get("sex"))] for name, scan in sorted(people.items())]
+    write_text(root / "participants.tsv", _table(["participant_id", "age", "sex"], rows))
+    write_json(root / "participants.json", _COLUMNS)
+    sessions: dict[Path, list[list[str]]] = {}
+    for each in scans:
+        session = each.path.parents[1]
+        day = f"{each.scan['day']}T00:00:00" if each.scan["day"] else "n/a"
+        sessions.setdefault(session, []).append([each.path.relative_to(session).as_posix(), day])
+    for session, files in sessions.items():
+        table = _table(["filename", "acq_time"], sorted(files))
+        write_text(root / session / f"{session.parts[0]}_{session.parts[1]}_scans.tsv", table)
+
+
+def prune(root: Path, wanted: Sequence[Wanted]) -> None:
+    """Removes images of ours, each with its sidecar, that an earlier selection wrote and this one does not want."""
+    kept = {root / each.path for each in wanted}
+    for path in root.glob("sub-*/ses-*/*/*.nii.gz"):
+        if path not in kept and "Voxlate" in sidecar_path(path).read_text(encoding="utf-8"):
+            sidecar_path(path).unlink()
+            path.unlink()
+    for folder in sorted(root.glob("sub-*/**/"), reverse=True):
+        if not any(folder.glob("**/*.nii.gz")):
+            for path in folder.glob("*_scans.tsv"):
+                path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def require_distinct(wanted: Sequence[Wanted]) -> None:
+    """Refuses two series that would be one file, or two patients that would share a name.
+
+    Raises:
+        InputRefused: `NAMES_COLLIDE`.
+    """
+    owners: dict[str, str] = {}
+    files: dict[Path, str] = {}
+    for each in wanted:
+        patient = owners.setdefault(each.scan["patient"][:12], each.scan["patient"])
+        series = files.setdefault(each.path, each.scan["series"])
+        if patient != each.scan["patient"] or series != each.scan["series"]:
+            raise InputRefused(
+                "NAMES_COLLIDE", f"two scans would be called {each.path.name}; use another key of the site"
+            )
+
+
+def _voxels(index: Path, series: str, shows: str) -> Volume:
+    from voxlate.io.dicom import find_series, read_series
+
+    with series_files(index, series) as files:
+        found = find_series(files)
+        if len(found) != 1:
+            raise InputRefused(
+                "SERIES_CHANGED", f"the files of series {series} are {len(found)} series now; index again"
+            )
+        return read_series(found[0], shows=shows).volume
+
+
+def _is_there(path: Path, series: str) -> bool:
+    try:
+        told = json.loads(sidecar_path(path).read_text(encoding="utf-8"))["Voxlate"]
+        return bool(told["Series"] == series) and sha256(path) == told["Sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("\t".join(line) for line in [names, *rows]) + "\n"
+
+
+def _cell(value: Any) -> str:
+    return "n/a" if value is None or value == "" else f"{value:g}" if isinstance(value, float) else str(value)

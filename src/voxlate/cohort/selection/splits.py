@@ -1,0 +1,137 @@
+"""Splits by patient, or by scanner or site: drawn once, kept in a file with its hash, never changed silently."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from typing import Any
+
+from voxlate.cohort.selection.rules import Splits
+from voxlate.cohort.selection.select import Pair
+from voxlate.errors import InputRefused, UsageError
+from voxlate.io.atomic import write_json
+
+SPLIT_FILE = "split.json"
+TEST_GOOD, TEST_LOW = "Test_good", "Test_low"
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Where a pair belongs: `train`, `validation` or `test`, and of tests which set."""
+
+    split: str
+    test_set: str
+
+
+def assign(pairs: Sequence[Pair], settings: Splits, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns the split of each group.
+
+    A group with a pair of low quality is a test (as long as `low` is on). The others are ordered by stratum and then by
+    a hash of their name with the seed; every so many of that order is a test, so that strata get their shares.
+
+    Args:
+        pairs: of the cohort.
+        settings: see `Splits`.
+        known: groups whose split is settled.
+    """
+    result = dict(known or {})
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(group_of(pair, settings), []).append(pair)
+    fresh = {name: members for name, members in groups.items() if name not in result}
+    if settings.low:
+        result |= {name: "test" for name, members in fresh.items() if any(pair.is_low for pair in members)}
+    ordered = sorted(
+        (name for name in fresh if name not in result),
+        key=lambda name: (*_stratum(fresh[name][0], settings), _order(settings.seed, name)),
+    )
+    for number, name in enumerate(ordered):
+        if _is_turn(number, settings.test):
+            result[name] = "test"
+    rest = [name for name in ordered if name not in result]
+    share = settings.validation / (1 - settings.test)
+    result |= {name: "validation" if _is_turn(number, share) else "train" for number, name in enumerate(rest)}
+    return result
+
+
+def group_of(pair: Pair, settings: Splits) -> str:
+    """Returns the group that a pair is split by.
+
+    Raises:
+        UsageError: `COLUMN`.
+    """
+    if settings.by not in pair.source:
+        raise UsageError("COLUMN", f"splits go by {settings.by}; the index has no such column")
+    return str(pair.source[settings.by])
+
+
+def assigned(pair: Pair, settings: Splits, splits: Mapping[str, str]) -> Assigned:
+    """Returns where a pair belongs; a low pair outside a test, which only happens with `low` off, has no set."""
+    split = splits[group_of(pair, settings)]
+    return Assigned(split, "" if split != "test" else TEST_LOW if pair.is_low else TEST_GOOD)
+
+
+def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, extend: bool) -> dict[str, str]:
+    """Returns the splits of the file in `folder`, or draws and writes them when there is none.
+
+    Args:
+        folder: of the cohort.
+        pairs: of the cohort now; groups that are gone keep their place in the file.
+        settings: see `Splits`; those of the file must be the same.
+        extend: draw also for groups that the file does not know.
+
+    Raises:
+        InputRefused: `SPLIT_CHANGED` when the file is not as it was written.
+        UsageError: `SPLIT_FROZEN` for other settings, or for new groups without `extend`.
+    """
+    path = folder / SPLIT_FILE
+    known = _read(path, settings) if path.is_file() else {}
+    fresh = {group_of(pair, settings) for pair in pairs} - set(known)
+    if known and fresh and not extend:
+        raise UsageError(
+            "SPLIT_FROZEN", f"{len(fresh)} groups are new and the split is settled; add them with --extend"
+        )
+    splits = assign(pairs, settings, known)
+    if splits != known:
+        content = {"settings": settings.model_dump(mode="json"), "splits": dict(sorted(splits.items()))}
+        write_json(path, content | {"sha256": _hash(content)})
+    return splits
+
+
+def _read(path: Path, settings: Splits) -> dict[str, str]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told = content.pop("sha256")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputRefused(
+            "SPLIT_CHANGED", f"{path.name} is damaged; restore it, or remove it to split anew"
+        ) from error
+    if told != _hash(content):
+        raise InputRefused("SPLIT_CHANGED", f"{path.name} was changed by hand; restore it, or remove it to split anew")
+    if content["settings"] != settings.model_dump(mode="json"):
+        raise UsageError("SPLIT_FROZEN", f"{path.name} was drawn with other settings; use those, or another folder")
+    return dict(content["splits"])
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stratum(pair: Pair, settings: Splits) -> tuple[str, ...]:
+    unknown = [name for name in settings.strata if name not in pair.source]
+    if unknown:
+        raise UsageError("COLUMN", f"strata ask for {', '.join(unknown)}; the index has no such column")
+    return tuple(str(pair.source[name]) for name in settings.strata)
+
+
+def _order(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}\n{name}".encode()).hexdigest()
+
+
+def _is_turn(number: int, share: float) -> bool:
+    """Tells whether the count of chosen ones goes up at this place of an order, half a step from its start."""
+    return floor((number + 1) * share + 0.5) > floor(number * share + 0.5)

@@ -1,0 +1,47 @@
+"""A small picture of a scan for a person who grades it: three planes through the head and two further axial slices."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxlate.prepare.resample import resample
+from voxlate.quality.head import find_head
+from voxlate.volume import Affine, Array, Grid, Volume
+
+_SIZE = 200
+_MM = 1.2
+
+
+def preview(volume: Volume) -> NDArray[np.uint8]:
+    """Returns (400, 600) grey levels: axial, coronal, sagittal above; two axial slices and one sagittal below.
+
+    Slices are at 55, 50, 50 and at 35, 75 and 38 per cent of the head; the nose points up or right, as radiologists
+    read them.
+    """
+    head = find_head(volume)
+    box = head.box()
+    lowest = head.coarse.grid.to_mm([part.start for part in box])
+    highest = head.coarse.grid.to_mm([part.stop - 1 for part in box])
+    bright = max(float(np.percentile(head.coarse.data[head.mask], 99)) if head.mask.any() else 1.0, 1e-6)
+
+    def plane(axis: int, share: float) -> Array:
+        return _plane(head.volume, axis, lowest, highest, share) / bright
+
+    rows = [[plane(2, 0.55), plane(1, 0.5), plane(0, 0.5)], [plane(2, 0.35), plane(2, 0.75), plane(0, 0.38)]]
+    picture = np.block(rows)
+    return np.asarray(np.clip(picture, 0, 1) * 255, dtype=np.uint8)
+
+
+def _plane(volume: Volume, axis: int, lowest: Affine, highest: Affine, share: float) -> Array:
+    """Returns one slice, (200, 200), the patient's right at its left and the front or the top at its top."""
+    middle = (lowest + highest) / 2
+    middle[axis] = lowest[axis] + share * (highest[axis] - lowest[axis])
+    if axis != 2:  # from the top of the head downwards
+        middle[2] = highest[2] - (_SIZE / 2 - 8) * _MM
+    shape = [_SIZE] * 3
+    shape[axis] = 1
+    affine = np.diag([_MM, _MM, _MM, 1.0])
+    affine[:3, 3] = middle - (np.array(shape) - 1) / 2 * _MM
+    slab = resample(volume, Grid((shape[0], shape[1], shape[2]), affine), is_smoothed=False).data
+    return np.flipud(np.take(slab, 0, axis=axis).T)

@@ -1,0 +1,152 @@
+"""Many scans graded: one JSON and one picture each, then a table; taken up again where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.io.atomic import replacing, write_json, write_text
+from voxlate.processes import each
+from voxlate.quality.decide import decide_agent, decide_kind
+from voxlate.quality.items import Item, items_of, read_item
+from voxlate.quality.rules import VERSION
+
+TABLE, ITEMS = "grades.tsv", "items"
+FIRST = (
+    "participant_id",
+    "session_id",
+    "item",
+    "state",
+    "pass",
+    "pass_probability",
+    "tier",
+    "kind",
+    "agent",
+    "agent_by",
+)
+
+
+def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int = 1) -> Iterator[str]:
+    """Grades every scan of a source and yields the state of each as it is done; writes the table last.
+
+    Args:
+        source: folder of an index, a NIfTI file, or a folder of them.
+        out: folder for `grades.tsv`, `items/*.json` and `items/*.png`; an earlier run's is taken up again.
+        kinds: of an index, which; all when empty.
+        jobs: processes.
+
+    Raises:
+        NoInput: `NO_INPUT`.
+        UsageError: `INDEX`, `JOBS`.
+        CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
+    """
+    items = items_of(source, kinds)
+    stamp = grader_stamp()
+    todo = []
+    for item in items:
+        known = _known(out, item)
+        if known is not None and known["stamp"] == [stamp, item.stamp] and not known["state"].startswith("FAILED"):
+            yield known["state"]
+        else:
+            todo.append(item)
+    yield from each(partial(grade_item, source, out, stamp), todo, jobs=jobs)
+    write_table(out, items)
+
+
+def grader_stamp() -> str:
+    """Returns what a grading depends on beside the scan: the limits and the weights."""
+    from voxlate.models.scan_grader import SHA256
+
+    return f"{VERSION}-{SHA256[:16]}"
+
+
+def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
+    """Grades one scan, writes what is known of it, and returns its state: `OK`, `REFUSED:…` or `FAILED:…`."""
+    from voxlate.quality.content import content_hash
+    from voxlate.quality.grade import grade
+    from voxlate.quality.preview import preview
+    from voxlate.report.png import encode
+
+    told: dict[str, Any] = {"item": item.to_json(), "stamp": [stamp, item.stamp], "state": "OK"}
+    try:
+        volume = read_item(source, item)
+        grading = grade(volume)
+        told |= {"row": grading.row() | _decided(item, grading.kind, grading.agent), "grading": grading.to_json()}
+        told["content"] = content_hash(volume)
+        picture = encode(preview(volume))
+    except (InputRefused, NoInput, TemporaryFailure, UsageError) as error:
+        told["state"], picture = f"{error.state}:{error.code}", b""
+    except MemoryError:
+        told["state"], picture = "FAILED:MEMORY", b""
+    if picture:
+        with replacing(out / ITEMS / f"{item.file_name}.png") as partial_path:
+            partial_path.write_bytes(picture)
+    write_json(out / ITEMS / f"{item.file_name}.json", _without_nan(told))
+    return str(told["state"])
+
+
+def write_table(out: Path, items: Sequence[Item]) -> None:
+    """Writes the table of all items, in the order of participants and names."""
+    rows = [_row(out, item) for item in sorted(items, key=lambda each: (each.participant, each.session, each.name))]
+    names = list(dict.fromkeys([*FIRST, *(name for row in rows for name in row)]))
+    lines = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+    write_text(out / TABLE, "\n".join("\t".join(line) for line in lines) + "\n")
+
+
+def read_grades(out: Path) -> list[dict[str, Any]]:
+    """Returns what is known of each graded item, by its name.
+
+    Raises:
+        UsageError: `GRADES` when the folder holds no grades, or a damaged file.
+    """
+    if not (out / TABLE).is_file():
+        raise UsageError("GRADES", f"{out.name} holds no {TABLE}; make it with voxlate grade")
+    try:
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / ITEMS).glob("*.json"))]
+    except ValueError as error:
+        raise UsageError("GRADES", f"a file of {out.name}/{ITEMS} is damaged; remove it and grade again") from error
+    return sorted(found, key=lambda each: str(each["item"]["name"]))
+
+
+def _row(out: Path, item: Item) -> dict[str, Any]:
+    known = _known(out, item) or {"state": "PENDING"}
+    first = {"participant_id": item.participant, "session_id": item.session, "item": item.name, "state": known["state"]}
+    header = {"header_kind": item.header_kind, "header_agent": item.header_agent, "content": known.get("content", "")}
+    row: dict[str, Any] = known.get("row", {})
+    return first | row | header
+
+
+def _decided(item: Item, kind: str, agent: float) -> dict[str, Any]:
+    """Returns the contrast and the agent that header and pixels come to."""
+    decision = decide_agent(item.header_agent or "unknown", agent if kind in ("T1w", "unknown") else None)
+    told = {"agent": decision.state, "agent_by": decision.by, "agent_probability": round(decision.probability, 4)}
+    return told | {"pixel_kind": kind, "kind": decide_kind(item.header_kind, kind) if item.header_kind else kind}
+
+
+def _known(out: Path, item: Item) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((out / ITEMS / f"{item.file_name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("item", {}).get("name") == item.name else None
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns the same with None for what is no number, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each_value) for key, each_value in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each_value) for each_value in value]
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 (only NaN differs from itself)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "n/a"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())

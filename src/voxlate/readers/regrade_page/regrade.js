@@ -1,0 +1,132 @@
+// Grading by a person: one picture, five questions, saved one scan at a time.
+import { Refused, call, enter } from "./api.js";
+
+const find = (id) => document.getElementById(id);
+const QUESTIONS = [
+  { name: "proper", text: "A T1-weighted image of a whole head?", keys: "qw", choices: [["yes", "Yes"], ["no", "No"]] },
+  { name: "contrast", text: "Loss of contrast", keys: "asd", choices: [["0", "0"], ["1", "1"], ["2", "2"]] },
+  { name: "motion", text: "Motion", keys: "fgh", choices: [["0", "0"], ["1", "1"], ["2", "2"]] },
+  { name: "noise", text: "Noise", keys: "jkl", choices: [["0", "0"], ["1", "1"], ["2", "2"]] },
+  { name: "agent", text: "Taken after gadolinium?", keys: "uio", choices: [["yes", "Yes"], ["no", "No"], ["unknown", "Can't tell"]] },
+];
+const GRADED = ["contrast", "motion", "noise"];
+
+let items = [];
+let said = {};
+let place = 0;
+
+function make(kind, attributes, ...children) {
+  const element = document.createElement(kind);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function build() {
+  for (const question of QUESTIONS) {
+    const choices = question.choices.map(([value, text], number) =>
+      make("label", { class: "choice" },
+        make("input", { type: "radio", name: question.name, value, "data-key": question.keys[number] }),
+        make("span", {}, text), make("kbd", {}, question.keys[number].toUpperCase())));
+    find("fields").append(make("fieldset", { id: question.name },
+      make("legend", {}, question.text), make("div", { class: "scale row" }, ...choices)));
+  }
+}
+
+const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`)?.value;
+
+function follow() {
+  for (const name of GRADED) find(name).disabled = chosen("proper") === "no";
+}
+
+function show() {
+  const key = items[place];
+  const before = said[key];
+  find("picture").src = `api/items/${key}/picture`;
+  find("picture").alt = `Scan ${place + 1}: axial, coronal and sagittal slices`;
+  find("answer").reset();
+  const old = before && { proper: before.proper ? "yes" : "no", agent: before.agent, ...before.grades };
+  for (const question of QUESTIONS) {
+    const value = old?.[question.name] ?? (question.name === "agent" ? "unknown" : undefined);
+    const input = document.querySelector(`input[name="${question.name}"][value="${value}"]`);
+    if (input) input.checked = true;
+  }
+  follow();
+  find("progress").max = items.length;
+  find("progress").value = Object.keys(said).length;
+  find("count").textContent = `scan ${place + 1} of ${items.length}, ${Object.keys(said).length} graded`;
+  find("before").disabled = place === 0;
+  find("after").disabled = place === items.length - 1;
+  find("fault").textContent = "";
+}
+
+function move(step) {
+  place = Math.min(Math.max(place + step, 0), items.length - 1);
+  show();
+}
+
+async function save(event) {
+  event.preventDefault();
+  const proper = chosen("proper");
+  const lacking = proper === undefined || (proper === "yes" && GRADED.some((name) => chosen(name) === undefined));
+  if (lacking) {
+    find("fault").textContent = "Answer every question that is open.";
+    return;
+  }
+  const grades = proper === "yes" ? Object.fromEntries(GRADED.map((name) => [name, Number(chosen(name))])) : {};
+  const key = items[place];
+  find("submit").disabled = true;
+  try {
+    await call("POST", "api/grades", { item: key, proper: proper === "yes", agent: chosen("agent"), ...grades });
+    said[key] = { proper: proper === "yes", agent: chosen("agent"), grades };
+    find("saved").textContent = "Saved.";
+    if (place < items.length - 1) move(1);
+    else show();
+  } catch (error) {
+    find("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer.";
+  } finally {
+    find("submit").disabled = false;
+  }
+}
+
+function notice(title, text) {
+  find("notice").querySelector("h2").textContent = title;
+  find("notice").querySelector("p").textContent = text;
+  find("notice").hidden = false;
+}
+
+function listen() {
+  find("answer").addEventListener("submit", save);
+  find("answer").addEventListener("change", follow);
+  find("before").addEventListener("click", () => move(-1));
+  find("after").addEventListener("click", () => move(1));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
+      find("answer").requestSubmit();
+      event.preventDefault();
+    }
+    const input = document.querySelector(`input[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    if (input && !input.closest("fieldset").disabled) {
+      input.checked = true;
+      follow();
+    }
+  });
+}
+
+async function start() {
+  const token = location.hash.slice(1);
+  if (token) {
+    history.replaceState(null, "", location.pathname);
+    await enter(token);
+  }
+  const state = await call("GET", "api/state");
+  [items, said] = [state.items, state.said];
+  if (!items.length) return notice("Nothing to grade", "No scan of this folder could be read.");
+  place = Math.max(items.findIndex((key) => !said[key]), 0);
+  build();
+  listen();
+  show();
+}
+
+start().catch((error) => notice("Not open", error.message));

@@ -1,0 +1,91 @@
+"""The page for re-grading: one picture at a time on this computer alone, behind the same gate as a reader study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI, Response
+from starlette.exceptions import HTTPException
+
+from voxlate.readers.access import Doorkeeper, csrf_token, issue_link
+from voxlate.readers.gate import App, Gate
+from voxlate.readers.regrading import Desk, Grade, open_record
+from voxlate.readers.server import SessionCookie, add_errors, add_session
+from voxlate.readers.serving import Address, require_safe, run_app
+
+_PAGE = {
+    "": ("regrade_page/regrade.html", "text/html; charset=utf-8"),
+    "page.css": ("page/page.css", "text/css; charset=utf-8"),
+    "regrade.css": ("regrade_page/regrade.css", "text/css; charset=utf-8"),
+    "regrade.js": ("regrade_page/regrade.js", "text/javascript; charset=utf-8"),
+    "api.js": ("page/api.js", "text/javascript; charset=utf-8"),
+}
+
+
+def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) -> App:
+    """Returns the application behind its gate.
+
+    Args:
+        desk: what it asks.
+        door: who may ask.
+        origins: addresses under which it is opened.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    add_errors(app)
+    add_session(app, door, is_secure=False)
+
+    def signed_in(cookie: SessionCookie = None) -> str:
+        return door.reader(cookie)
+
+    known = Depends(signed_in)
+
+    @app.get("/")
+    def index() -> Response:
+        return _part("")
+
+    @app.get("/page/{name}")
+    def part(name: str) -> Response:
+        if name not in _PAGE or not name:
+            raise HTTPException(404)
+        return _part(name)
+
+    @app.get("/api/state")
+    def state(_: str = known, cookie: SessionCookie = None) -> dict[str, Any]:
+        return desk.state() | {"csrf": csrf_token(cookie or "")}
+
+    @app.get("/api/items/{key}/picture")
+    def picture(key: str, _: str = known) -> Response:
+        return Response(desk.picture(key), media_type="image/png", headers={"cache-control": "no-store"})
+
+    @app.post("/api/grades")
+    def keep(sent: Grade, reader: str = known) -> dict[str, bool]:
+        desk.keep(reader, sent)
+        return {"kept": True}
+
+    return Gate(app, list(origins))
+
+
+def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Callable[[str], None]) -> None:
+    """Serves the page until it is stopped; `announce` is given the link, which works once.
+
+    Raises:
+        UsageError: `NOT_LOOPBACK`, `GRADES`.
+        CannotWrite, InputRefused: see `open_record`.
+    """
+    require_safe(address)
+    store = open_record(folder)
+    try:
+        app = create_regrade_app(Desk(folder, store), Doorkeeper(store), origins=address.origins())
+        announce(f"{address.origins()[0]}/#{issue_link(store, {reader}, reader)}")
+        run_app(app, address)
+    finally:
+        store.close()
+
+
+def _part(name: str) -> Response:
+    file, media_type = _PAGE[name]
+    content = (resources.files("voxlate.readers") / file).read_bytes()
+    return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
