@@ -19,8 +19,8 @@ from voxlate.errors import UsageError
 def regrade(grades: Path, reader: str, port: int) -> None:
     """Open a page on this computer on which a person grades the scans of GRADES again.
 
-    GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says of
-    them is not shown. Every grade is kept; voxlate cohort --grades takes the last one of a scan before the software's.
+    GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
+    of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
     """
     try:
         from voxlate.readers.regrade_server import serve_regrading

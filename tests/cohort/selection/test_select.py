@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_the_boxes_of_the_chart_add_up():
     found = select(joined(rows, grades), read_rules(BOTTANI))
     scans = [box for box in found.boxes if box.unit == "scan"]
     assert scans[0].before == len(rows)
-    for box, following in zip(scans, scans[1:], strict=False):
+    for box, following in pairwise(scans):
         assert following.before == box.before - box.dropped
     assert next(box.dropped for box in found.boxes if "header" in box.reason) == 7
     pairs = [box for box in found.boxes if box.unit == "pair"]
@@ -207,7 +208,7 @@ def test_the_split_is_settled_and_its_file_guarded(tmp_path):
     assert frozen_splits(tmp_path, pairs[:7], settings, extend=False) == splits
     more_rows, more_grades = warehouse(60)
     more = select(joined(more_rows, more_grades), rules()).pairs
-    with pytest.raises(UsageError, match="SPLIT_FROZEN.*20 groups"):
+    with pytest.raises(UsageError, match=r"SPLIT_FROZEN.*20 groups"):
         frozen_splits(tmp_path, more, settings, extend=False)
     with pytest.raises(UsageError, match="other settings"):
         frozen_splits(tmp_path, pairs, Splits(low=False, seed=1), extend=False)
