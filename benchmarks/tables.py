@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -359,10 +360,85 @@ def memory() -> str:
     )
 
 
+def index() -> str:
+    content = result("index")
+    memory = content["resident_mib"]
+    same = "the same bytes" if content["same_bytes_after_kill"] else "OTHER BYTES"
+    return (
+        f"{content['series']:,} simulated series of one file each: {content['series_per_s']:.0f} series a second with "
+        f"two processes, {content['ratio_to_pydicom_alone']:.2f} times as many as pydicom alone reads headers in one; "
+        f"{content['series_per_s_when_nothing_changed']:,.0f} a second when nothing has changed. Memory "
+        f"{memory['quarter']} MiB after a quarter and {memory['end']} MiB at the end. Killed after a third and taken "
+        f"up again: {same}. Store {content['store_mib']:.0f} MiB, table {content['table_mib']:.1f} MiB "
+        f"({machine(content)}; `benchmarks/bench_index.py`)."
+    )
+
+
+ASKED = {"proper": "proper T1w", "agent": "gadolinium", "low": "low quality", "medium": "medium against good"}
+TARGET = {"proper": 0.94, "agent": 0.97, "low": 0.87, "medium": 0.79}
+
+
+def warehouse() -> str:
+    content = result("warehouse")
+    heads = ("simulated, balanced accuracy (95 % interval)", "Bottani et al.", "header rules", "pixels", "both")
+    lines = [f"| {' | '.join(heads)} | pixels, 90 % sure: answered, wrong |", "|---" * 6 + "|"]
+    for scanner in ("D", "F"):
+        found = content[f"scanner_{scanner}"]
+        for name, title in ASKED.items():
+            cells = []
+            for by in ("header", "pixels", "both"):
+                row = found[name].get(by)
+                low, high = row["interval"] if row else (0, 0)
+                cells.append(f"{row['balanced_accuracy']:.3f} ({low:.3f} to {high:.3f})" if row else "")
+            told = found[name]["abstaining"].get("pixels", found[name]["abstaining"])
+            at = told["sure"].index(0.9)
+            cells.append(f"{100 * told['coverage'][at]:.0f} %, {100 * told['risk'][at]:.1f} %")
+            images = found[name]["pixels"]["images"]
+            lines.append(f"| scanner {scanner}, {title}, {images} images | {TARGET[name]:.2f} | {' | '.join(cells)} |")
+    shares = content["scanner_D"]["shares"]
+    lines.append(
+        f"\nOf scanner D {100 * shares['not_t1w']:.0f} % were no T1w, {100 * shares['after_agent']:.0f} % of the "
+        f"others after gadolinium, {100 * shares['low']:.0f} % low; {100 * shares['header_conflict_or_unknown']:.0f} % of the "
+        "headers contradicted themselves or said nothing of the agent. Neither scanner and none of the patients was "
+        f"seen in training ({machine(content)}; `benchmarks/bench_warehouse.py`)."
+    )
+    return "\n".join(lines)
+
+
+def warehouse_real() -> str:
+    content = result("warehouse")
+    total = content["real"]
+    lines = ["| scan | shows | told | agent | told, p(agent) | layer A |", "|---" * 6 + "|"]
+    for row in content["real_scans"]:
+        agent = f"{row['told_agent']}, {row['agent_probability']:.2f}" if row["shows"] == "T1w" else ""
+        layer = "; ".join(filter(None, (row["verdict"], row["failed"], row["noted"])))
+        lines.append(f"| {row['scan']} | {row['shows']} | {row['told']} | {row['agent']} | {agent} | {layer} |")
+    lines.append(
+        f"\nThe contrast of {total['contrast_right']} of {total['scans']} is right, {total['contrast_unknown']} "
+        f"unknown; the agent of {total['agent_right']} of {total['t1w']} T1w right, {total['agent_unknown']} unknown."
+    )
+    return "\n".join(lines)
+
+
+def quality_rules() -> str:
+    from voxlate.quality.rules import RULES, VERSION
+
+    lines = ["| code | value | warns | fails, or is noted |", "|---" * 4 + "|"]
+    for rule in RULES:
+        sign = "below" if rule.is_least else "above"
+        cells = [f"{sign} {limit:g}" if isfinite(limit) else "" for limit in (rule.warn, rule.fail)]
+        lines.append(f"| {rule.code} | {rule.words} | {cells[0]} | {cells[1]}{' (noted)' if rule.is_note else ''} |")
+    return "\n".join([*lines, "", f"Limits of version {VERSION}."])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "metrics": metrics,
     "batch": batch,
+    "index": index,
+    "warehouse": warehouse,
+    "warehouse_real": warehouse_real,
+    "quality_rules": quality_rules,
     "gate": gate,
     "uncertainty": uncertainty,
     "coverage": coverage,

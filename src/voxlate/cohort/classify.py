@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from voxlate.cohort.agent import Agent, agent_of, with_timeline
 from voxlate.cohort.kind import Kind, kind_of
+from voxlate.cohort.pseudonyms import pseudonym
 from voxlate.errors import NoInput
+from voxlate.io.site_key import site_key
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -139,8 +139,8 @@ def element_text(dataset: Any, keyword: str) -> str:
 
 def _classified(series: DicomSeries, header: dict[str, str]) -> Classified:
     return Classified(
-        _hashed(element_text(series.first, "StudyInstanceUID")),
-        _hashed(series.uid),
+        pseudonym(site_key(), "study", element_text(series.first, "StudyInstanceUID")),
+        pseudonym(site_key(), "series", series.uid),
         series.number,
         len(series.files),
         header.get("Modality", ""),
@@ -164,9 +164,3 @@ def _timed(series: Sequence[Classified], headers: Sequence[dict[str, str]]) -> I
         agents |= dict(zip(members, told, strict=True))
     for index, each in enumerate(series):
         yield replace(each, agent=agents[index])
-
-
-def _hashed(uid: str) -> str:
-    from voxlate.io.dicom.derived import SALT_VARIABLE
-
-    return hashlib.sha256(f"{os.environ.get(SALT_VARIABLE, '')}\n{uid}".encode()).hexdigest()[:16]

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from datetime import date, timedelta
 
-from voxlate.errors import UsageError
-
-KEY_VARIABLE = "VOXLATE_UID_SALT"
-"""The environment variable that holds the secret of a site."""
-
 _LEAST_SHIFT, _SHIFTS = 365, 3650
-
-
-def site_key() -> str:
-    """Returns the secret of the site, or nothing."""
-    return os.environ.get(KEY_VARIABLE, "")
 
 
 def pseudonym(key: str, kind: str, value: str, *, length: int = 16) -> str:
@@ -46,16 +35,3 @@ def shifted_date(key: str, patient: str, dicom_date: str) -> str:
     except (ValueError, OverflowError):
         return ""
     return moved.isoformat()
-
-
-def require_key(key: str) -> str:
-    """Returns the key, refusing to name anybody without one.
-
-    Raises:
-        UsageError: `KEY` when there is none.
-    """
-    if not key:
-        raise UsageError(
-            "KEY", f"names need a secret of your site; set {KEY_VARIABLE} to 32 random letters and keep it"
-        )
-    return key

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxlate.cohort.pseudonyms import pseudonym, site_key
+from voxlate.cohort.pseudonyms import pseudonym
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
+from voxlate.io.site_key import site_key
 
 STORE = "index.sqlite"
 BUSY_S = 10.0

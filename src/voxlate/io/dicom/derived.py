@@ -6,7 +6,6 @@ What is not on a list of ours is never copied: no private element, no overlay, n
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +18,9 @@ from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import Plane
 from voxlate.io.dicom.scan import DicomScan
 from voxlate.io.nifti_source import warn
+from voxlate.io.site_key import site_key
 from voxlate.volume import Volume, require_same_grid
 
-SALT_VARIABLE = "VOXLATE_UID_SALT"
 SERIES_OFFSET = 9000
 _MR = UID("1.2.840.10008.5.1.4.1.1.4")
 _IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
@@ -275,7 +274,7 @@ class _Names:
     def uid(self, part: str) -> str:
         """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
         words = (
-            os.environ.get(SALT_VARIABLE, ""),
+            site_key(),
             str(self.scan.header.SeriesInstanceUID),
             self.scan.label,
             self.derivation.model,
