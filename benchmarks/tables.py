@@ -395,12 +395,13 @@ def warehouse() -> str:
             cells.append(f"{100 * told['coverage'][at]:.0f} %, {100 * told['risk'][at]:.1f} %")
             images = found[name]["pixels"]["images"]
             lines.append(f"| scanner {scanner}, {title}, {images} images | {TARGET[name]:.2f} | {' | '.join(cells)} |")
-    shares = content["scanner_D"]["shares"]
+    shares = {name: 100 * share for name, share in content["scanner_D"]["shares"].items()}
     lines.append(
-        f"\nOf scanner D {100 * shares['not_t1w']:.0f} % were no T1w, {100 * shares['after_agent']:.0f} % of the "
-        f"others after gadolinium, {100 * shares['low']:.0f} % low; {100 * shares['header_conflict_or_unknown']:.0f} % of the "
-        "headers contradicted themselves or said nothing of the agent. Neither scanner and none of the patients was "
-        f"seen in training ({machine(content)}; `benchmarks/bench_warehouse.py`)."
+        f"\nOf scanner D {shares['not_t1w']:.0f} % were no T1w, {shares['after_agent']:.0f} % of the others after "
+        f"gadolinium, {shares['low']:.0f} % low; {shares['header_conflict_or_unknown']:.0f} % of the headers "
+        "contradicted themselves or said nothing of the agent. Neither scanner and none of the patients was seen in "
+        "training "
+        f"({machine(content)}; `benchmarks/bench_warehouse.py`)."
     )
     return "\n".join(lines)
 

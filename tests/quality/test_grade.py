@@ -1,0 +1,210 @@
+"""Layer A and layer B together, and many scans graded however often that is interrupted."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from voxlate.cli import voxlate
+from voxlate.errors import ModelInvalid, NoInput, UsageError
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.models import scan_grader as module
+from voxlate.models.scan_grader import HEADS, ScanGrader, scan_grader
+from voxlate.quality.grade import Grading, grade
+from voxlate.quality.items import Item, items_of
+from voxlate.quality.pixels import SEEN_SHAPE
+from voxlate.quality.preview import preview
+from voxlate.quality.rules import Finding
+from voxlate.quality.run import grade_all, read_grades, write_table
+from voxlate.simulate.scanners import scanner_named
+from voxlate.simulate.warehouse import varied_scanner, visit
+
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+
+
+def made(verdict="pass", proper=0.99, agent=0.5, kinds=(0.97, 0.03), grades=((0.9, 0.05, 0.05),) * 3):
+    finding = Finding("NOISE", 3.0, 9.0, 14.0, verdict)
+    named = dict(zip(("contrast", "motion", "noise"), grades, strict=True))
+    return Grading((finding,), {"T1w": kinds[0], "T2w": kinds[1]}, proper, agent, named)
+
+
+def test_the_tier_follows_the_likeliest_grades_but_never_overrules_a_failed_rule():
+    assert made().tier == "good"
+    assert made(grades=((0.1, 0.8, 0.1), *((0.9, 0.1, 0.0),) * 2)).tier == "medium"
+    assert made(grades=((0.1, 0.1, 0.8), *((0.9, 0.1, 0.0),) * 2)).tier == "low"
+    assert made(verdict="fail").tier == "low"
+    assert made(verdict="warn").tier == "good"
+
+
+def test_what_is_surely_no_t1w_is_improper_and_what_is_not_sure_unknown():
+    assert made(proper=0.02).tier == "improper"
+    assert made(kinds=(0.02, 0.98)).tier == "improper"
+    assert made(proper=0.5).tier == "unknown"
+    assert made(proper=0.5, verdict="fail").tier == "low"
+
+
+def test_pixels_answer_only_when_they_are_sure():
+    assert [made(agent=p).agent_state for p in (0.03, 0.2, 0.8, 0.95)] == ["no", "unknown", "unknown", "yes"]
+    assert made(agent=0.99, kinds=(0.1, 0.9)).agent_state == "unknown"
+
+
+def test_a_row_holds_a_probability_of_passing_between_none_and_one():
+    row = made(proper=0.8, grades=((0.5, 0.2, 0.3), (1, 0, 0), (1, 0, 0))).row()
+    assert row["pass_probability"] == pytest.approx(0.8 * 0.7)
+    assert row["good_probability"] + row["medium_probability"] + row["low_probability"] == pytest.approx(1)
+
+
+def test_the_network_answers_each_head_and_one_image_does_not_touch_another():
+    network = scan_grader()
+    images, numbers = torch.rand(3, 1, *SEEN_SHAPE), torch.rand(3, 10)
+    together = network(images, numbers)
+    assert {name: values.shape for name, values in together.items()} == {name: (3, n) for name, n in HEADS.items()}
+    alone = network(images[1:2], numbers[1:2])
+    for name, values in alone.items():
+        assert torch.allclose(values[0], together[name][1], atol=1e-4)
+
+
+def test_temperatures_change_how_sure_it_is_but_no_answer():
+    torch.manual_seed(0)
+    network = ScanGrader().eval()
+    image, numbers = torch.rand(1, 1, *SEEN_SHAPE), torch.rand(1, 10)
+    before = network(image, numbers)["agent"]
+    network.temperature.fill_(2.0)
+    assert torch.allclose(network(image, numbers)["agent"], before / 2)
+
+
+def test_weights_that_were_changed_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "SHA256", "0" * 64)
+    with pytest.raises(ModelInvalid, match="WEIGHTS_CHANGED"):
+        scan_grader()
+
+
+def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_told():
+    found = [
+        (filed, grade(filed.volume))
+        for patient in range(3)
+        for filed in visit(4711, patient, scanner=scanner_named("D"), images=3)
+    ]
+    kinds = [grading.kind in (filed.shows, "unknown") for filed, grading in found]
+    agents = [(grading.agent > 0.5) == filed.has_agent for filed, grading in found if filed.is_proper]
+    proper = [(grading.proper > 0.5) == filed.is_proper for filed, grading in found]
+    assert sum(kinds) >= len(kinds) - 1
+    assert sum(agents) >= len(agents) - 1
+    assert sum(proper) >= len(proper) - 1
+
+
+def test_grades_hang_on_the_voxels_alone():
+    filed = next(visit(4711, 0, scanner=scanner_named("A"), images=1))
+    assert json.dumps(grade(filed.volume).to_json()) == json.dumps(grade(filed.volume).to_json())
+
+
+def test_a_visit_is_the_same_for_the_same_numbers_and_holds_what_it_says():
+    first, second = (list(visit(5, 3, scanner=varied_scanner(3), images=3)) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.volume.data, other.volume.data)
+        assert one.header == other.header
+        assert one.is_proper is (one.shows == "T1w" and not one.grades.improper)
+
+
+def test_a_picture_shows_the_head_in_six_slices():
+    filed = next(visit(4711, 0, scanner=scanner_named("A"), images=1))
+    picture = preview(filed.volume)
+    assert picture.shape == (400, 600)
+    assert picture.dtype == np.uint8
+    for row in (picture[:200], picture[200:]):
+        assert all(row[:, k : k + 200].max() > 100 for k in (0, 200, 400))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two scans of a BIDS data set and a file that is none."""
+    scans = [filed.volume for filed in visit(4711, 1, scanner=scanner_named("A"), images=2, not_t1w=0)]
+    for number, volume in enumerate(scans, start=1):
+        write_volume(tmp_path / "in" / f"sub-{number}" / f"ses-a/anat/sub-{number}_ses-a_T1w.nii.gz", volume)
+    whole = (tmp_path / "in" / "sub-1" / "ses-a/anat/sub-1_ses-a_T1w.nii.gz").read_bytes()
+    (tmp_path / "in" / "broken.nii.gz").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+def run(folder, out="out", jobs=1):
+    return list(grade_all(folder / "in", folder / out, jobs=jobs))
+
+
+def test_every_scan_has_a_row_a_json_and_a_picture_or_its_code(folder):
+    assert sorted(run(folder)) == ["OK", "OK", "REFUSED:GZIP_TRUNCATED"]
+    lines = [line.split("\t") for line in (folder / "out" / "grades.tsv").read_text().splitlines()]
+    assert lines[0][:6] == ["participant_id", "session_id", "item", "state", "pass", "pass_probability"]
+    rows = {line[2]: dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
+    assert rows["broken.nii.gz"]["state"] == "REFUSED:GZIP_TRUNCATED"
+    assert rows["broken.nii.gz"]["tier"] == "n/a"
+    good = rows["sub-1/ses-a/anat/sub-1_ses-a_T1w.nii.gz"]
+    assert (good["participant_id"], good["session_id"], good["kind"]) == ("1", "a", "T1w")
+    for known in read_grades(folder / "out"):
+        assert (known["state"] == "OK") is ("grading" in known)
+    assert len(list((folder / "out" / "items").glob("*.png"))) == 2
+
+
+def test_what_is_graded_is_not_graded_again_unless_it_changed(folder, monkeypatch):
+    run(folder)
+    table = (folder / "out" / "grades.tsv").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out" / "items").iterdir()}
+    assert sorted(run(folder)) == ["OK", "OK", "REFUSED:GZIP_TRUNCATED"]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert (folder / "out" / "grades.tsv").read_bytes() == table
+    second = folder / "in" / "sub-2" / "ses-a/anat/sub-2_ses-a_T1w.nii.gz"
+    write_volume(second, read_volume(second).with_data(np.minimum(read_volume(second).data, 100)))
+    run(folder)
+    changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
+    assert {path.stem for path in changed} == {Item("sub-2/ses-a/anat/sub-2_ses-a_T1w.nii.gz", "", "").file_name}
+
+
+def test_several_processes_write_the_same_table(folder):
+    run(folder)
+    run(folder, "other", jobs=2)
+    assert (folder / "out" / "grades.tsv").read_bytes() == (folder / "other" / "grades.tsv").read_bytes()
+
+
+def test_what_was_not_reached_is_pending_in_the_table(folder):
+    run(folder)
+    items = items_of(folder / "in", ())
+    (folder / "out" / "items" / f"{items[0].file_name}.json").unlink()
+    write_table(folder / "out", items)
+    assert "PENDING" in (folder / "out" / "grades.tsv").read_text()
+
+
+def test_a_json_has_a_word_for_what_cannot_be_measured(folder):
+    path = folder / "in" / "sub-1" / "ses-a/anat/sub-1_ses-a_T1w.nii.gz"
+    volume = read_volume(path)
+    write_volume(path, volume.with_data(np.where(volume.data > 60, volume.data, 0)))
+    run(folder)
+    for known in read_grades(folder / "out"):
+        for finding in known.get("grading", {}).get("findings", []):
+            assert (finding["value"] is None) is (finding["verdict"] == "unmeasured")
+            assert finding["value"] is None or math.isfinite(finding["value"])
+
+
+def test_nothing_to_grade_and_no_grades_are_told(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoInput, match="NO_INPUT"):
+        list(grade_all(tmp_path / "empty", tmp_path / "out"))
+    with pytest.raises(UsageError, match="GRADES"):
+        read_grades(tmp_path)
+
+
+def test_the_command_counts_and_ends_with_8_when_some_were_refused(folder):
+    arguments = ["grade", str(folder / "in"), str(folder / "out"), "-j", "1"]
+    result = CliRunner().invoke(voxlate, arguments, standalone_mode=False)
+    assert result.return_value == 8
+    assert "3 scans: 2 OK, 1 REFUSED:GZIP_TRUNCATED" in result.output
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
+def test_real_pairs_before_and_after_an_agent_are_told_apart():
+    for folder in sorted((DATA / "pairs").iterdir())[:4]:
+        before, after = (grade(read_volume(folder / f"{name}.nii.gz")) for name in ("t1", "t1ce"))
+        assert before.kind in ("T1w", "unknown"), folder.name
+        assert before.agent < after.agent, folder.name
