@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from voxlate.errors import InputRefused
 from voxlate.quality.content import content_hash
 from voxlate.quality.decide import decide_agent, decide_kind
 from voxlate.quality.head import find_head, otsu
@@ -118,6 +119,8 @@ def test_each_fault_is_found_by_its_rule():
     assert told(data * np.exp(x / 100))["SHADING"] == "warn"
     assert told(data + 0.15 * np.roll(data, 35, axis=1))["GHOSTING"] == "warn"
     assert told(ndimage.gaussian_filter(data, 2))["BLURRED"] == "warn"
+    for axis in (0, 1):
+        assert told(ndimage.gaussian_filter1d(data, 4, axis=axis))["BLURRED"] in ("warn", "fail")
     assert told(np.where(inside, 300 + np.random.default_rng(0).normal(0, 5, SHAPE), data))["CONTRAST_LOW"] == "fail"
     assert told(data, np.diag([3.0, 3.0, 6.0, 1.0]))["SLICES_THICK"] == "warn"
     assert told(data, np.diag([1.0, 1.0, 1.0, 1.0]))["HEAD_SMALL"] == "fail"
@@ -187,7 +190,8 @@ def test_header_and_pixels_decide_together(header, pixels, state, by):
 def test_pixels_fill_what_the_header_does_not_know_and_never_silently_change_what_it_does():
     assert decide_kind("T1w", "unknown") == "T1w" == decide_kind("unknown", "T1w")
     assert decide_kind("T1w", "T2w") == "conflict"
-    assert decide_kind("SWI", "unknown") == "SWI"
+    assert decide_kind("PDw", "T2w") == "PDw"  # the heads know no PDw
+    assert [decide_kind("SWI", pixels) for pixels in ("unknown", "T2w")] == ["SWI", "SWI"]
 
 
 def test_a_copy_has_the_same_content_and_a_near_copy_has_not():
@@ -220,3 +224,41 @@ def test_what_the_heads_see_does_not_hang_on_scale_grid_or_orientation():
     assert np.abs(seen(Volume(volume.data, moved)).image - first.image).mean() < 0.01
     top = np.flatnonzero((first.image > 0.35).sum(axis=(0, 1)) > 20)
     assert top[-1] == pytest.approx(SEEN_SHAPE[2] - 5, abs=2)
+
+
+def test_a_ct_is_not_judged_by_what_means_nothing_in_hounsfield_units():
+    volume = head()
+    ct = Volume(np.where(find_head(volume).mask, 30 + volume.data / 50, -1000).astype(np.float32), AFFINE)
+    found = {each.code: each.verdict for each in judge(measure(ct))}
+    for code in ("CONTRAST_LOW", "GHOSTING", "SHADING", "BLURRED"):
+        assert found[code] == "unmeasured"
+    assert found["TRUNCATED"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (np.full((9, 8, 7), 5.0), None),
+        (np.zeros((9, 8, 7)), None),
+        (np.random.default_rng(0).normal(size=(2, 2, 2)), None),
+        (np.random.default_rng(0).normal(size=(64, 64, 1)), None),
+        (np.random.default_rng(0).normal(size=(30, 30, 30)) * 1e-9, None),
+        (np.random.default_rng(0).normal(size=(9, 8, 7)) * 3e37, "RANGE"),
+    ],
+)
+def test_odd_volumes_are_measured_or_refused_and_never_a_traceback(data, code):
+    volume = Volume(data.astype(np.float32), np.eye(4))
+    if code:
+        with pytest.raises(InputRefused, match=code):
+            seen(volume)
+        return
+    told = seen(volume)
+    assert np.isfinite(told.image).all()
+    assert len(judge(told.measures)) == len(RULES)
+
+
+def test_levels_are_counted_in_any_orientation():
+    data = np.zeros((60, 50, 40), np.float32)
+    data += np.arange(40) * 5.0
+    for axes in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        assert measure(Volume(data.transpose(axes), np.eye(4)))["levels"] == 40

@@ -20,7 +20,7 @@ PNG = b"\x89PNG picture of "
 def graded(folder, name, tiers, proper=0.99, agent=0.99):
     item = Item(name, "p", "e")
     row = {f"{tier}_probability": value for tier, value in zip(("good", "medium", "low"), tiers, strict=True)}
-    row |= {"proper_probability": proper, "agent_probability": agent}
+    row |= {"proper_probability": proper, "agent_probability": agent, "tier": "good", "agent": "yes"}
     (folder / "items").mkdir(exist_ok=True)
     told = {"item": item.to_json(), "state": "OK", "row": row, "content": name}
     (folder / "items" / f"{item.file_name}.json").write_text(json.dumps(told))
@@ -32,7 +32,7 @@ def graded(folder, name, tiers, proper=0.99, agent=0.99):
 def room(tmp_path):
     keys = {name: graded(tmp_path, name, tiers) for name, tiers in
             (("sure", (0.98, 0.01, 0.01)), ("open", (0.4, 0.35, 0.25)), ("likely", (0.1, 0.1, 0.8)))}  # fmt: skip
-    (tmp_path / "grades.tsv").write_text("item\n")
+    (tmp_path / "grades.tsv").write_text("item\n" + "".join(f"{name}\n" for name in keys))
     store = open_record(tmp_path)
     app = create_regrade_app(Desk(tmp_path, store), Doorkeeper(store), origins=Address(port=8766).origins())
     client = TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN})
@@ -52,7 +52,8 @@ def test_the_least_sure_comes_first_and_nothing_tells_what_the_software_thinks(r
     client, keys, _ = room
     state = client.get("/api/state").json()
     assert state["items"] == [keys["open"], keys["likely"], keys["sure"]]
-    assert "tier" not in json.dumps(state)
+    assert set(state) == {"items", "said", "csrf"}
+    assert state["said"] == {}
     assert client.get(f"/api/items/{keys['open']}/picture").content == PNG + b"open"
 
 
@@ -63,12 +64,28 @@ def test_the_last_grade_of_a_scan_counts_and_all_are_kept(room):
     assert send(client, keys["sure"], proper=False, contrast=None).json() == {"kept": True}
     told = read_regrades(folder)
     assert told["open"] == {"tier": "low", "kind": "T1w", "grade_contrast": 0, "grade_motion": 2, "grade_noise": 0,
-                            "agent": "no", "agent_by": "person"}  # fmt: skip
-    assert told["sure"] == {"tier": "improper"}
+                            "agent": "no", "agent_by": "person", "content": "open"}  # fmt: skip
+    assert told["sure"] == {"tier": "improper", "content": "sure"}
     store = open_record(folder)
     assert [entry.kind for entry in store.log()].count("regrade") == 3
     store.close()
     assert client.get("/api/state").json()["said"][keys["open"]]["grades"]["motion"] == 2
+
+
+def test_a_second_grader_does_not_see_what_the_first_said(room):
+    client, keys, folder = room
+    send(client, keys["open"])
+    store = open_record(folder)
+    token = issue_link(store, {"bob"}, "bob")
+    store.close()
+    other = TestClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN})
+    other.post("/api/session", json={"token": token})
+    assert other.get("/api/state").json()["said"] == {}
+
+
+def test_its_cookie_is_not_that_of_a_reader_study(room):
+    client, _, _ = room
+    assert [cookie.name for cookie in client.cookies.jar] == ["voxlate_regrader"]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +124,7 @@ def test_everything_the_page_loads_is_served(room):
 def test_a_folder_without_grades_and_an_address_of_the_network_are_refused(tmp_path):
     with pytest.raises(UsageError, match="GRADES"):
         serve_regrading(tmp_path, "ann", Address(), announce=print)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match="NOT_LOOPBACK"):
         serve_regrading(tmp_path, "ann", Address(host="192.0.2.7"), announce=print)
 

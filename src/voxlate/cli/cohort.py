@@ -27,7 +27,7 @@ def cohort(
     RULES is a YAML file, INDEX a folder made by voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate
     prepare, the reason of every exclusion, the selection as a flow chart, and a split that never changes silently.
     """
-    from voxlate.cohort.index import read_table
+    from voxlate.cohort.index import read_stamps, read_table
     from voxlate.cohort.selection.rules import read_rules
     from voxlate.cohort.selection.run import CASES, Written, write_cohort
     from voxlate.cohort.selection.scans import joined
@@ -38,7 +38,7 @@ def cohort(
 
     chosen = read_rules(rules)
     told, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
-    selection = select(joined(read_table(index), told, persons), chosen)
+    selection = select(joined(read_table(index), told, persons, read_stamps(index)), chosen)
     written: Written | None = None
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("writing", total=2 * len(selection.pairs))

@@ -15,14 +15,22 @@ from typing import Literal
 
 State = Literal["yes", "no", "unknown", "conflict"]
 
-_GIVEN = (
-    r"(?:gd|gad|gado\w*|gadolin\w*|km|kontrast\w*|kontr|contrast\w*|contraste\w*|mdc|inj\w*|pdc|pc|c|k|iv|"
-    r"dotarem|gadovist|prohance|magnevist|omniscan|multihance|clariscan|primovist|vueway|elucirem)"
+# Closed lists, never a stem with anything behind it: what is matched is kept as evidence, and Gadomski is a surname.
+_BRANDS = (
+    r"dotarem|gadovist|prohance|magnevist|omniscan|multihance|clariscan|primovist|vueway|elucirem|gadavist|dotagraf|"
+    r"gadograf|artirem|cyclolux|optimark|eovist|ablavar|vasovist"
 )
-_AGENTS = (
-    r"(?:gd|gad|gado\w*|gadolin\w*|dotarem|gadovist|prohance|magnevist|omniscan|multihance|clariscan|primovist|vueway|"
-    r"elucirem|mdc|km)"
+_GADOLINIUM = (
+    r"gd|gad|gado|gadolin|gadolinium|gadolinio|gadolino|gadoliniumgabe|gadobutrol|gadoterate|gadoteric|gadoteridol|"
+    r"gadopentetate|gadobenate|gadodiamide|gadoxetate|gadoxetic|gadopiclenol|gd dtpa"
 )
+_CONTRAST = (
+    r"kontrast|kontrastmittel|kontrastmittelgabe|kontrastmedel|kontr|contrast|contraste|contrasto|contrastmiddel|"
+    r"contraststof|mdc|pdc|pc|mezzo di contrasto|medio de contraste|produit de contraste|civ"
+)
+_INJECTED = r"inj|inject|injected|injection|injecte|injectee|injekt|injektion|injiziert|iniezione|inyeccion|injecao"
+_AGENTS = rf"(?:{_BRANDS}|{_GADOLINIUM}|mdc|km)"
+_GIVEN = rf"(?:{_BRANDS}|{_GADOLINIUM}|km|{_CONTRAST}|{_INJECTED}|c|k|iv)"
 _WITHOUT = (
     r"(?:without|w o|wo|no|non|sans|ohne|senza|sin|utan|ej|sem|zonder|geen|vor|before|avant|prima|antes|fore|pre)"
 )
@@ -49,9 +57,9 @@ BOTH = (
 )
 DENIED = (
     rf"\b{_WITHOUT}\W*{_GIVEN}\b",
-    r"\bnon\W*contrast\w*",
+    r"\bnon\W*(?:contrast|contraste|contrasted)\b",
     r"\b(?:un|non)\W*enhanced\b",
-    r"\bnativ\w*",
+    r"\b(?:nativ|native|nativa|nativo|nativt|natief)\b",
     r"\bplain\b",
     r"\bblanco\b",
     r"\bpre\b",
@@ -63,7 +71,7 @@ AFFIRMED = (
     rf"\+\s*{_GIVEN}\b",
     r"\b[ck]\s*\+",
     rf"\b{_AGENTS}\b",
-    r"\b(?:ce|enhanced|injecte?\w*|inj)\b",
+    rf"\b(?:ce|enhanced|{_INJECTED})\b",
     r"\bpost\b",
 )
 _NONE = {"", "NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}

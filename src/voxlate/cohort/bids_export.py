@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate import __version__
-from voxlate.cohort.index import series_files
+from voxlate.cohort.index import indexed_series
 from voxlate.cohort.selection.scans import Scan
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
@@ -26,6 +26,8 @@ PLACES = {
     "T2w": ("anat", "T2w"),
     "FLAIR": ("anat", "FLAIR"),
     "PDw": ("anat", "PDw"),
+    "T2*w": ("anat", "T2starw"),
+    "angiography": ("anat", "angio"),
     "CT": ("ct", "ct"),
 }
 """Folder and ending of what a scan shows."""
@@ -64,17 +66,19 @@ class Wanted:
 def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
     """Writes one scan with its sidecar, the sidecar last; returns the series and what is wrong with it, or nothing.
 
-    A scan that is there already with its sidecar is left as it is.
+    An image that is there already, of the same files, stays as it is; its sidecar is always what is known now.
     """
     series, path = str(wanted.scan["series"]), root / wanted.path
-    if _is_there(path, series):
-        return series, ""
-    try:
-        volume = _voxels(index, series, wanted.shows)
-    except (InputRefused, NoInput, TemporaryFailure) as error:
-        return series, f"{error.state}:{error.code}"
-    write_volume(path, volume)
-    write_json(sidecar_path(path), sidecar(wanted, sha256(path)))
+    if not _is_there(path, wanted.scan):
+        try:
+            volume = _voxels(index, series, wanted.shows)
+        except (InputRefused, NoInput, TemporaryFailure) as error:
+            return series, f"{error.state}:{error.code}"
+        sidecar_path(path).unlink(missing_ok=True)  # it is of the image that was there
+        write_volume(path, volume)
+    told = sidecar(wanted, sha256(path))
+    if _sidecar_at(path) != told:
+        write_json(sidecar_path(path), told)
     return series, ""
 
 
@@ -89,7 +93,8 @@ def sidecar(wanted: Wanted, digest: str) -> dict[str, Any]:
     quality = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
     quality |= {"PassProbability": scan["pass_probability"]}
     known = {name: value for name, value in quality.items() if value is not None}
-    return told | {"Voxlate": {"Series": scan["series"], "Sha256": digest, "Quality": known}}
+    stamp = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or "", "Sha256": digest}
+    return told | {"Voxlate": {**stamp, "Quality": known}}
 
 
 def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
@@ -104,7 +109,7 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
     write_text(root / "README", _README)
     write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
     people: dict[str, Mapping[str, Any]] = {}
-    for each in scans:
+    for each in sorted(scans, key=lambda one: one.scan["day"] or ""):
         people.setdefault(f"sub-{each.scan['patient'][:12]}", each.scan)
     rows = [[name, _cell(scan.get("age_years")), _cell(scan.get("sex"))] for name, scan in sorted(people.items())]
     write_text(root / "participants.tsv", _table(["participant_id", "age", "sex"], rows))
@@ -122,10 +127,12 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
 def prune(root: Path, wanted: Sequence[Wanted]) -> None:
     """Removes images of ours, each with its sidecar, that an earlier selection wrote and this one does not want."""
     kept = {root / each.path for each in wanted}
-    for path in root.glob("sub-*/ses-*/*/*.nii.gz"):
-        if path not in kept and "Voxlate" in sidecar_path(path).read_text(encoding="utf-8"):
-            sidecar_path(path).unlink()
+    for path in root.glob("sub-*/ses-*/*/sub-*.nii.gz"):
+        if path not in kept and _is_ours(path):
             path.unlink()
+            sidecar_path(path).unlink()
+    for path in root.glob("sub-*/ses-*/*/.partial-*"):  # what a kill left
+        path.unlink()
     for folder in sorted(root.glob("sub-*/**/"), reverse=True):
         if not any(folder.glob("**/*.nii.gz")):
             for path in folder.glob("*_scans.tsv"):
@@ -152,23 +159,30 @@ def require_distinct(wanted: Sequence[Wanted]) -> None:
 
 
 def _voxels(index: Path, series: str, shows: str) -> Volume:
-    from voxlate.io.dicom import find_series, read_series
+    from voxlate.io.dicom import read_series
 
-    with series_files(index, series) as files:
-        found = find_series(files)
-        if len(found) != 1:
-            raise InputRefused(
-                "SERIES_CHANGED", f"the files of series {series} are {len(found)} series now; index again"
-            )
-        return read_series(found[0], shows=shows).volume
+    with indexed_series(index, series) as found:
+        return read_series(found, shows=shows).volume
 
 
-def _is_there(path: Path, series: str) -> bool:
+def _is_there(path: Path, scan: Scan) -> bool:
+    """Tells whether the image is the one of these files, whole."""
+    told = _sidecar_at(path).get("Voxlate", {})
+    now = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or ""}
+    return {name: told.get(name) for name in now} == now and path.is_file() and sha256(path) == told.get("Sha256")
+
+
+def _is_ours(path: Path) -> bool:
+    return "Voxlate" in _sidecar_at(path)
+
+
+def _sidecar_at(path: Path) -> dict[str, Any]:
+    """Returns the sidecar of an image, or nothing when there is none that can be read."""
     try:
-        told = json.loads(sidecar_path(path).read_text(encoding="utf-8"))["Voxlate"]
-        return bool(told["Series"] == series) and sha256(path) == told["Sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        told = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

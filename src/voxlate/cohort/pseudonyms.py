@@ -18,7 +18,9 @@ def pseudonym(key: str, kind: str, value: str, *, length: int = 16) -> str:
         value: what is named.
         length: digits; 16 make an accident among a million names a matter of one in some thirty million.
     """
-    return hmac.new(key.encode(), f"{kind}\n{value}".encode(), hashlib.sha256).hexdigest()[:length]
+    return hmac.new(key.encode(), f"{kind}\n{value}".encode("utf-8", "backslashreplace"), hashlib.sha256).hexdigest()[
+        :length
+    ]
 
 
 def shift_days(key: str, patient: str) -> int:

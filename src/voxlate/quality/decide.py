@@ -10,6 +10,9 @@ from voxlate.quality.tiers import SURE
 HEADER_ODDS = 9.0
 """A header that says yes is taken to be right nine times in ten; one in conflict or silent says nothing."""
 
+PIXEL_KINDS = ("T1w", "T2w", "FLAIR", "DWI", "ADC", "CT")
+"""What pixels can tell; SWI or an angiography would be called one of these."""
+
 _LEAST = 1e-6
 
 
@@ -51,7 +54,7 @@ def decide_kind(header: str, pixels: str) -> str:
         header: of `voxlate classify`; what pixels cannot tell (SWI, angiography …) stays.
         pixels: a contrast or `unknown`.
     """
-    if pixels in ("unknown", header):
+    if pixels in ("unknown", header) or header not in (*PIXEL_KINDS, "unknown", "echo planar"):
         return header
     return pixels if header in ("unknown", "echo planar") else "conflict"
 

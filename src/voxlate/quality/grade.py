@@ -8,14 +8,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from voxlate.quality.pixels import Seen, seen
-from voxlate.quality.rules import VERSION, Finding, judge, worst
+from voxlate.quality.rules import VERSION, Finding, is_hounsfield, judge, worst
 from voxlate.quality.tiers import GRADED, SURE, answer, tier_probabilities
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
     from voxlate.models.scan_grader import ScanGrader
 
-AGENT_STATES = ("no", "yes")
+PASSES = 0.5
+"""A scan passes when no rule failed and it is at least this probably a proper T1w of no low quality."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Grading:
         kinds: probability of each contrast.
         proper: probability that it is a T1w of a whole head.
         agent: probability that it was taken after gadolinium, were it a T1w.
+        is_ct: whether it is in Hounsfield units, which no network need tell.
         grades: for contrast, motion and noise the probabilities of 0, 1 and 2, were it a proper T1w.
     """
 
@@ -35,6 +37,7 @@ class Grading:
     proper: float
     agent: float
     grades: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    is_ct: bool = False
 
     @property
     def verdict(self) -> str:
@@ -44,7 +47,7 @@ class Grading:
     @property
     def kind(self) -> str:
         """Returns the contrast that the pixels show, or `unknown`."""
-        return answer(self.kinds)
+        return "CT" if self.is_ct else answer(self.kinds)
 
     @property
     def agent_state(self) -> str:
@@ -70,8 +73,12 @@ class Grading:
 
     def row(self) -> dict[str, Any]:
         """Returns it as one row of a table; probabilities with four digits."""
-        told: dict[str, Any] = {"pass": self.verdict != "fail", "verdict": self.verdict, "tier": self.tier}
-        told |= {"pass_probability": round(self.proper * (1 - self.tiers["low"]), 4)}
+        likely = 0.0 if self.is_ct else self.proper * (1 - self.tiers["low"])
+        told: dict[str, Any] = {
+            "pass": self.verdict != "fail" and likely >= PASSES,
+            "pass_probability": round(likely, 4),
+        }
+        told |= {"verdict": self.verdict, "tier": self.tier}
         told |= {"kind": self.kind, "agent": self.agent_state, "proper_probability": round(self.proper, 4)}
         told |= {"agent_probability": round(self.agent, 4)}
         told |= {f"{tier}_probability": round(value, 4) for tier, value in self.tiers.items()}
@@ -94,7 +101,7 @@ class Grading:
             "agent": self.agent,
             "grades": {name: list(values) for name, values in self.grades.items()},
             "tiers": self.tiers,
-            "told": {"verdict": self.verdict, "tier": self.tier, "kind": self.kind, "agent": self.agent_state},
+            "pixels": {"verdict": self.verdict, "tier": self.tier, "kind": self.kind, "agent": self.agent_state},
         }
 
 
@@ -119,6 +126,7 @@ def graded(shown: Seen, answers: Mapping[str, Sequence[float]]) -> Grading:
         float(answers["proper"][1]),
         float(answers["agent"][1]),
         {name: tuple(answers[name]) for name in GRADED},
+        is_hounsfield(shown.measures),
     )
 
 

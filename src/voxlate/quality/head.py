@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from voxlate.errors import InputRefused
 from voxlate.prepare.grid import coarser
 from voxlate.prepare.orientation import ToRas
 from voxlate.prepare.resample import resample
 from voxlate.volume import Array, Mask, Volume
 
 SEARCH_MM = 2.0
+MAX_VOXELS = 400_000_000
+LARGEST = 1e30
 _BRIGHT_PERCENTILE = 99.5
 _LARGEST_SHARE = 0.25
 _BINS = 128
@@ -24,7 +27,7 @@ class Head:
     """A scan in the order right, anterior, superior, and which of its voxels are head.
 
     Attributes:
-        volume: with the scan's own voxels, its least common value, the air's, as zero.
+        volume: with the scan's own voxels, less the value that one voxel in 200 is below, so that air is about zero.
         coarse: the same with no voxel finer than 2 mm, without texture finer than that.
         mask: on `coarse`; the largest body, its holes filled slice by slice.
         level: what stands for bright tissue: the median of the upper half of the head.
@@ -48,9 +51,17 @@ class Head:
 
 
 def find_head(volume: Volume) -> Head:
-    """Returns the head in a scan of any orientation, contrast and scale."""
+    """Returns the head in a scan of any orientation, contrast and scale.
+
+    Raises:
+        InputRefused: `RANGE` for values that no scanner writes, `TOO_LARGE` for more than 400 million voxels.
+    """
+    if volume.data.size > MAX_VOXELS:
+        raise InputRefused("TOO_LARGE", f"{volume.data.size:,} voxels; {MAX_VOXELS:,} are looked at")
     turned = ToRas(volume.grid).apply(volume)
-    data = np.nan_to_num(turned.data, nan=0.0, posinf=0.0, neginf=0.0)
+    data = turned.data
+    if not float(np.abs(data).max()) < LARGEST:
+        raise InputRefused("RANGE", f"values above {LARGEST:g} are no image")
     turned = turned.with_data(data - np.float32(np.percentile(data, 0.5)))
     coarse = resample(turned, coarser(turned.grid, SEARCH_MM))
     mask = _body(coarse.data)
@@ -61,7 +72,9 @@ def find_head(volume: Volume) -> Head:
 
 def otsu(values: Array, highest: float) -> float:
     """Returns the threshold that parts values in 0 to `highest` into two classes of least variance (Otsu 1979)."""
-    counts, edges = np.histogram(np.clip(values, 0, highest), bins=_BINS, range=(0, max(highest, 1e-6)))
+    if highest <= 0:
+        return 0.0
+    counts, edges = np.histogram(np.clip(values, 0, highest), bins=_BINS, range=(0, highest))
     middles = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts).astype(np.float64)
     above = below[-1] - below

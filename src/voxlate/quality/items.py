@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ class Item:
 
     Attributes:
         name: a pseudonym of the index, or the path below the folder.
-        participant, session: pseudonyms, or what BIDS names say.
+        participant, session: `sub-` and `ses-` with pseudonyms, or what BIDS names say.
         header_kind, header_agent: what the header says; empty for NIfTI.
         fault: why it cannot be read, if the index says so already.
         stamp: changes when the scan does.
@@ -58,16 +57,12 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
         NoInput: `NO_INPUT` when there is nothing.
         UsageError: `INDEX` when the index is damaged.
     """
-    from voxlate.cohort.index import TABLE, read_table
+    from voxlate.cohort.index import TABLE, read_stamps, read_table
 
     if (source / TABLE).is_file():
         rows = [row for row in read_table(source) if not kinds or row["kind"] in kinds]
-        found = [
-            Item(
-                row["series"], row["patient"], row["study"], row["kind"], row["agent"], row["fault"], f"{row['files']}"
-            )
-            for row in rows
-        ]
+        stamps = read_stamps(source)
+        found = [_of_row(row, stamps.get(row["series"], "")) for row in rows]
     else:
         root = source if source.is_dir() else source.parent
         paths = sorted(path for path in source.rglob("*") if nifti_suffix(path)) if source.is_dir() else [source]
@@ -86,32 +81,27 @@ def read_item(source: Path, item: Item) -> Volume:
     """
     if item.fault:
         raise InputRefused(item.fault, "see the index")
-    with _files_of(source, item) as files:
-        if files is None:
-            from voxlate.io.nifti import read_volume
-
-            return read_volume((source if source.is_dir() else source.parent) / item.name)
-        from voxlate.io.dicom import find_series, read_series
-
-        found = find_series(files)
-        if not found:
-            raise NoInput("NO_INPUT", f"the files of series {item.name} are gone; run voxlate index again")
-        return read_series(max(found, key=lambda each: len(each.files))).volume
-
-
-@contextmanager
-def _files_of(source: Path, item: Item) -> Iterator[list[Path] | None]:
-    from voxlate.cohort.index import TABLE, series_files
+    from voxlate.cohort.index import TABLE, indexed_series
 
     if not (source / TABLE).is_file():
-        yield None
-        return
-    with series_files(source, item.name) as files:
-        yield files
+        from voxlate.io.nifti import read_volume
+
+        return read_volume((source if source.is_dir() else source.parent) / item.name)
+    from voxlate.io.dicom import read_series
+
+    with indexed_series(source, item.name) as found:
+        return read_series(found).volume
+
+
+def _of_row(row: dict[str, Any], files: str) -> Item:
+    stamp = f"{files} {row['kind']} {row['agent']} {row['fault']}"
+    person, visit = f"sub-{row['patient'][:12]}", f"ses-{row['study'][:8]}"
+    return Item(row["series"], person, visit, row["kind"], row["agent"], row["fault"], stamp)
 
 
 def _of_file(path: Path, root: Path) -> Item:
     name = path.relative_to(root).as_posix()
-    entities = {key: (found[1] if (found := pattern.search(name)) else "") for key, pattern in _ENTITY.items()}
+    found = {key: pattern.search(name) for key, pattern in _ENTITY.items()}
+    entities = {key: match[0].strip("_/") if match else "" for key, match in found.items()}
     status = path.stat()
     return Item(name, entities["sub"], entities["ses"], stamp=f"{status.st_size}-{status.st_mtime_ns}")

@@ -53,9 +53,10 @@ def _values(volume: Volume) -> Measures:
     middle = data[(data > low) & (data < high)]
     spread = float(np.percentile(middle, 99.9)) - low if middle.size else 0.0
     return {
-        "clipped": float((data == high).mean()) / max(1 - float((data == low).mean()), 1e-6),
+        "clipped": float((data == high).sum()) / max(int((data > low).sum()), 1),
         "constant_air": max(float((data == 0).mean()), float((data == low).mean())),
-        "levels": float(min(np.unique(data[:: max(1, data.shape[0] // 40)]).size, 1 << 16)),
+        "levels": float(np.unique(data).size),
+        "hounsfield": float(((data > -1100) & (data < -900)).mean()),
         "spike": (high - low) / spread if spread > 0 else np.nan,
     }
 
@@ -90,7 +91,7 @@ def _face_missing(head: Head) -> float:
 
 
 def _carved(head: Head) -> float:
-    """Returns how much more of the air before the face is exactly constant than of the air behind the head.
+    """Returns how much more of the air before the lower face is exactly constant than of the air about the upper head.
 
     Defacing writes one value where a scanner would have written noise; air that is constant everywhere tells nothing.
     """
@@ -106,8 +107,8 @@ def _carved(head: Head) -> float:
 
 
 def _background(head: Head) -> Measures:
-    """Returns what lies in the air: its noise, and ghosts, which lie beside the head along one of its axes."""
-    data, level = head.coarse.data, max(head.level, 1e-6)
+    """Returns what lies in the air: its noise, and ghosts beside the head, along x or y."""
+    data, level = head.coarse.data, head.level or np.nan
     near = ndimage.binary_dilation(head.mask, iterations=3)
     air = ~near
     if air.mean() < 0.02 or float(np.percentile(data[air], 75)) <= 0:
@@ -133,7 +134,7 @@ def entropy_focus(data: Array) -> float:
     """Returns the entropy focus criterion (Atkinson 1997): 0 for one bright voxel, 1 for a constant image."""
     values = np.abs(data.astype(np.float64)).ravel()
     energy = float(np.sqrt((values**2).sum()))
-    if energy == 0:
+    if energy == 0 or values.size < 2:
         return float("nan")
     part = values[values > 0] / energy
     count = values.size
@@ -147,10 +148,12 @@ def _texture(head: Head) -> Measures:
     axis = int(np.argmax(volume.spacing_mm)) if max(volume.spacing_mm) > 1.05 * min(volume.spacing_mm) else 2
     data = np.moveaxis(volume.data, axis, 2)
     bright = data > 0.35 * head.level
-    level = max(head.level, 1e-6)
+    along = sharpness(data, bright)
+    across = sharpness(data.transpose(1, 0, 2), bright.transpose(1, 0, 2))
     return {
-        "noise_percent": 100 * noise_sigma(data, bright) / level,
-        "sharpness": sharpness(data, bright),
+        "noise_percent": 100 * noise_sigma(data, bright) / (head.level or np.nan),
+        "sharpness": along,
+        "least_sharpness": float(np.fmin(along, across)),
         "slice_jump": _slice_jump(data, bright),
     }
 
@@ -167,7 +170,7 @@ def noise_sigma(data: Array, where: Mask) -> float:
 
 
 def sharpness(data: Array, where: Mask) -> float:
-    """Returns how much of the variation between pixels two apart is there between neighbours already, without noise.
+    """Returns how much of the variation between pixels two apart along the first axis is there between neighbours.
 
     0.5 for edges as sharp as the pixels, near 0.25 for an image blurred over many of them. Noise is taken out by its
     deviation, so that a noisy image is no sharp one.

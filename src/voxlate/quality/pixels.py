@@ -38,7 +38,7 @@ def seen(volume: Volume) -> Seen:
     """Returns what the heads are shown of a scan."""
     head = find_head(volume)
     measures = measures_of(head, volume)
-    image = resample(head.volume, _window(head)).data / np.float32(max(head.level, 1e-6))
+    image = resample(head.volume, _window(head)).data / np.float32(head.level or 1.0)
     return Seen(np.clip(image, 0, _LARGEST), numbers_of(measures), measures)
 
 

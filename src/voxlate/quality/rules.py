@@ -25,6 +25,7 @@ class Rule:
         warn, fail: limits; a value beyond them is one. Not a number for a limit that there is not.
         is_least: whether values below the limits are beyond them.
         is_note: whether it tells a property that is no fault in itself.
+        is_of_mr: whether it means nothing in Hounsfield units, in which head and air differ by thousands.
     """
 
     code: str
@@ -34,6 +35,7 @@ class Rule:
     fail: float
     is_least: bool = False
     is_note: bool = False
+    is_of_mr: bool = False
 
     def verdict(self, value: float) -> Verdict:
         """Returns what a value is."""
@@ -58,16 +60,20 @@ RULES = (
     Rule("CLIPPED", "clipped", "of the voxels have the highest number", 0.001, 0.02),
     Rule("LEVELS_FEW", "levels", "different numbers; a mask or a map has few", 200, 48, is_least=True),
     Rule("NOISE", "noise_percent", "per cent of bright tissue, deviation between neighbours", 9, 14),
-    Rule("GHOSTING", "ghosting", "of bright tissue, more air signal beside the head than in the corners", 0.03, 0.08),
+    Rule("GHOSTING", "ghosting", "of bright tissue, more air signal beside the head than in the corners", 0.03, 0.08,
+         is_of_mr=True),
     Rule("SLICE_JUMP", "slice_jump", "relative step of one slice against its neighbours", 0.15, 0.35),
-    Rule("SHADING", "shading", "variation of bright tissue between blocks of 30 mm", 0.25, 0.45),
-    Rule("BLURRED", "sharpness", "of the variation over two pixels is there over one", 0.30, 0.26, is_least=True),
-    Rule("CONTRAST_LOW", "contrast", "spread of the brain's values over their median", 0.22, 0.10, is_least=True),
+    Rule("SHADING", "shading", "variation of bright tissue between blocks of 30 mm", 0.25, 0.45, is_of_mr=True),
+    Rule("BLURRED", "least_sharpness", "of the variation over two pixels is there over one, along the worse axis", 0.30,
+         0.26, is_least=True, is_of_mr=True),
+    Rule("CONTRAST_LOW", "contrast", "spread of the brain's values over their median", 0.22, 0.10, is_least=True,
+         is_of_mr=True),
     Rule("SKULL_STRIPPED", "stripped", "of the image is constant air around a body of a brain's size", _NONE, 0.45,
          is_note=True),
     Rule("DEFACED", "carved", "of the air before the face is constant, but not elsewhere", _NONE, 0.25, is_note=True),
 )  # fmt: skip
 _BRAIN_ML = (700.0, 2300.0)
+_AIR_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,17 @@ class Finding:
 def judge(measures: Mapping[str, float]) -> tuple[Finding, ...]:
     """Returns every rule's finding, in the order of the table."""
     known = dict(measures) | {"stripped": _stripped(measures)}
+    if is_hounsfield(measures):
+        known |= {rule.measure: math.nan for rule in RULES if rule.is_of_mr}
     return tuple(
         Finding(rule.code, known[rule.measure], rule.warn, rule.fail, rule.verdict(known[rule.measure]))
         for rule in RULES
     )
+
+
+def is_hounsfield(measures: Mapping[str, float]) -> bool:
+    """Tells whether a scan is in Hounsfield units: a twentieth of it lies about -1000, which is air."""
+    return measures["hounsfield"] > _AIR_SHARE
 
 
 def worst(findings: tuple[Finding, ...]) -> Literal["pass", "warn", "fail"]:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import replacing, write_json, write_text
 from voxlate.processes import each
-from voxlate.quality.decide import decide_agent, decide_kind
+from voxlate.quality.decide import HEADER_ODDS, decide_agent, decide_kind
+from voxlate.quality.grade import PASSES
 from voxlate.quality.items import Item, items_of, read_item
-from voxlate.quality.rules import VERSION
+from voxlate.quality.rules import RULES, VERSION
+from voxlate.quality.tiers import SURE
 
 TABLE, ITEMS = "grades.tsv", "items"
-FIRST = (
-    "participant_id",
-    "session_id",
-    "item",
-    "state",
-    "pass",
-    "pass_probability",
-    "tier",
-    "kind",
-    "agent",
-    "agent_by",
-)
+FIRST: tuple[str, ...] = ("participant_id", "session_id", "item", "state", "pass", "pass_probability", "tier")
+FIRST += ("kind", "agent", "agent_by")
+_MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
+"""Refusals that a disk mounted again, or another run of the index, may undo."""
 
 
 def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int = 1) -> Iterator[str]:
@@ -49,7 +46,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     todo = []
     for item in items:
         known = _known(out, item)
-        if known is not None and known["stamp"] == [stamp, item.stamp] and not known["state"].startswith("FAILED"):
+        if known is not None and known["stamp"] == [stamp, item.stamp] and not may_pass(known["state"]):
             yield known["state"]
         else:
             todo.append(item)
@@ -57,11 +54,17 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     write_table(out, items)
 
 
+def may_pass(state: str) -> bool:
+    """Tells whether a scan of this state may have another the next time though it stays as it is."""
+    return state.startswith("FAILED") or state.partition(":")[2] in _MAY_PASS
+
+
 def grader_stamp() -> str:
-    """Returns what a grading depends on beside the scan: the limits and the weights."""
+    """Returns what a grading depends on beside the scan: limits, odds and weights."""
     from voxlate.models.scan_grader import SHA256
 
-    return f"{VERSION}-{SHA256[:16]}"
+    settings = repr((VERSION, RULES, SURE, HEADER_ODDS, PASSES, SHA256))
+    return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
 def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
@@ -78,7 +81,7 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
         told |= {"row": grading.row() | _decided(item, grading.kind, grading.agent), "grading": grading.to_json()}
         told["content"] = content_hash(volume)
         picture = encode(preview(volume))
-    except (InputRefused, NoInput, TemporaryFailure, UsageError) as error:
+    except (InputRefused, NoInput, TemporaryFailure) as error:
         told["state"], picture = f"{error.state}:{error.code}", b""
     except MemoryError:
         told["state"], picture = "FAILED:MEMORY", b""
@@ -98,7 +101,7 @@ def write_table(out: Path, items: Sequence[Item]) -> None:
 
 
 def read_grades(out: Path) -> list[dict[str, Any]]:
-    """Returns what is known of each graded item, by its name.
+    """Returns what is known of each scan in the table, by its name.
 
     Raises:
         UsageError: `GRADES` when the folder holds no grades, or a damaged file.
@@ -106,10 +109,17 @@ def read_grades(out: Path) -> list[dict[str, Any]]:
     if not (out / TABLE).is_file():
         raise UsageError("GRADES", f"{out.name} holds no {TABLE}; make it with voxlate grade")
     try:
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / ITEMS).glob("*.json"))]
-    except ValueError as error:
-        raise UsageError("GRADES", f"a file of {out.name}/{ITEMS} is damaged; remove it and grade again") from error
-    return sorted(found, key=lambda each: str(each["item"]["name"]))
+        with (out / TABLE).open(encoding="utf-8", newline="") as stream:
+            names = sorted(row["item"] for row in csv.DictReader(stream, delimiter="\t"))
+    except (KeyError, ValueError, csv.Error) as error:
+        raise UsageError("GRADES", f"{out.name}/{TABLE} is damaged; run voxlate grade again") from error
+    found = []
+    for name in names:
+        known = _known(out, Item(name, "", ""))
+        if known is None or "state" not in known:
+            raise UsageError("GRADES", f"what is known of {name} is gone or damaged; run voxlate grade again")
+        found.append(known)
+    return found
 
 
 def _row(out: Path, item: Item) -> dict[str, Any]:
@@ -122,7 +132,8 @@ def _row(out: Path, item: Item) -> dict[str, Any]:
 
 def _decided(item: Item, kind: str, agent: float) -> dict[str, Any]:
     """Returns the contrast and the agent that header and pixels come to."""
-    decision = decide_agent(item.header_agent or "unknown", agent if kind in ("T1w", "unknown") else None)
+    is_t1w = kind == "T1w" or (kind == "unknown" and item.header_kind == "T1w")
+    decision = decide_agent(item.header_agent or "unknown", agent if is_t1w else None)
     told = {"agent": decision.state, "agent_by": decision.by, "agent_probability": round(decision.probability, 4)}
     return told | {"pixel_kind": kind, "kind": decide_kind(item.header_kind, kind) if item.header_kind else kind}
 
@@ -141,7 +152,7 @@ def _without_nan(value: Any) -> Any:
         return {key: _without_nan(each_value) for key, each_value in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(each_value) for each_value in value]
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 (only NaN differs from itself)
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _cell(value: Any) -> str:

@@ -46,10 +46,12 @@ class Gate:
     Args:
         app: the application.
         origins: allowed origins, such as `http://127.0.0.1:8765`; their hosts are the allowed ones.
+        cookie: name of the session's cookie; cookies do not know ports, so that each application needs its own.
     """
 
-    def __init__(self, app: App, origins: Iterable[str]) -> None:
+    def __init__(self, app: App, origins: Iterable[str], *, cookie: str = COOKIE) -> None:
         self._app = app
+        self._cookie = cookie
         self._origins = {origin.lower() for origin in origins}
         self._hosts = {origin.split("://", 1)[1] for origin in self._origins}
 
@@ -83,7 +85,7 @@ class Gate:
             return 403, "ORIGIN", "Requests from other pages are refused."
         if (scope["method"], scope["path"]) == ("POST", ENTRANCE):
             return None
-        cookie = _cookie(headers)
+        cookie = _cookie(headers, self._cookie)
         if cookie is None:
             return 401, "SESSION", "You are not signed in here. Open your personal link, or ask for a new one."
         if not is_csrf_token(cookie, headers.get("x-csrf-token")):
@@ -100,9 +102,9 @@ def _is_too_large(headers: dict[str, str]) -> bool:
     return not (length.isascii() and length.isdigit() and int(length) <= MAX_BODY_BYTES)
 
 
-def _cookie(headers: dict[str, str]) -> str | None:
+def _cookie(headers: dict[str, str], name: str) -> str | None:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return None
     return found.value if found else None

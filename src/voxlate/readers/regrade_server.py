@@ -7,15 +7,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from voxlate.quality.run import read_grades
 from voxlate.readers.access import Doorkeeper, csrf_token, issue_link
 from voxlate.readers.gate import App, Gate
 from voxlate.readers.regrading import Desk, Grade, open_record
-from voxlate.readers.server import SessionCookie, add_errors, add_session
+from voxlate.readers.server import add_errors, add_session
 from voxlate.readers.serving import Address, require_safe, run_app
 
+REGRADE_COOKIE = "voxlate_regrader"
 _PAGE = {
     "": ("regrade_page/regrade.html", "text/html; charset=utf-8"),
     "page.css": ("page/page.css", "text/css; charset=utf-8"),
@@ -35,10 +37,10 @@ def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) 
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_errors(app)
-    add_session(app, door, is_secure=False)
+    add_session(app, door, is_secure=False, name=REGRADE_COOKIE)
 
-    def signed_in(cookie: SessionCookie = None) -> str:
-        return door.reader(cookie)
+    def signed_in(request: Request) -> str:
+        return door.reader(request.cookies.get(REGRADE_COOKIE))
 
     known = Depends(signed_in)
 
@@ -53,8 +55,8 @@ def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) 
         return _part(name)
 
     @app.get("/api/state")
-    def state(_: str = known, cookie: SessionCookie = None) -> dict[str, Any]:
-        return desk.state() | {"csrf": csrf_token(cookie or "")}
+    def state(request: Request, reader: str = known) -> dict[str, Any]:
+        return desk.state(reader) | {"csrf": csrf_token(request.cookies.get(REGRADE_COOKIE, ""))}
 
     @app.get("/api/items/{key}/picture")
     def picture(key: str, _: str = known) -> Response:
@@ -65,7 +67,7 @@ def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) 
         desk.keep(reader, sent)
         return {"kept": True}
 
-    return Gate(app, list(origins))
+    return Gate(app, list(origins), cookie=REGRADE_COOKIE)
 
 
 def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Callable[[str], None]) -> None:
@@ -76,6 +78,7 @@ def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Ca
         CannotWrite, InputRefused: see `open_record`.
     """
     require_safe(address)
+    read_grades(folder)  # before anything is written: the folder may be another
     store = open_record(folder)
     try:
         app = create_regrade_app(Desk(folder, store), Doorkeeper(store), origins=address.origins())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from voxlate.quality.run import ITEMS, read_grades
-from voxlate.quality.tiers import GRADED, tier_of
+from voxlate.quality.tiers import GRADED, TIERS, tier_of
 from voxlate.readers.databases import open_database
 from voxlate.readers.refusals import Declined
 from voxlate.readers.store import Store
@@ -18,6 +18,7 @@ from voxlate.readers.store import Store
 RECORD = "answers.sqlite"
 KIND = "regrade"
 _RECORD_NAME = "voxlate regrading"
+_MAY_BE_PROPER = 0.1
 
 
 class Grade(BaseModel):
@@ -47,9 +48,9 @@ class Desk:
         self._files = {Path(_file_name(each)).stem: each for each in known}
         self._order = [name for name, _ in sorted(self._files.items(), key=lambda pair: (_certainty(pair[1]), pair[0]))]
 
-    def state(self) -> dict[str, Any]:
-        """Returns the scans, those the software is least sure of first, and what was said of them so far."""
-        said = {entry["item"]: entry for entry in _entries(self._store)}
+    def state(self, reader: str) -> dict[str, Any]:
+        """Returns the scans, those the software is least sure of first, and what this reader said of them so far."""
+        said = {entry["item"]: entry for entry in _entries(self._store, reader)}
         names = {self._files[key]["item"]["name"]: key for key in self._order}
         return {"items": self._order, "said": {names[name]: entry for name, entry in said.items() if name in names}}
 
@@ -72,7 +73,8 @@ class Desk:
         grades = {name: getattr(grade, name) for name in GRADED}
         if grade.proper and None in grades.values():
             raise Declined(422, "GRADES", "A proper T1w needs a grade of contrast, of motion and of noise.")
-        body = {"item": known["item"]["name"], "proper": grade.proper, "agent": grade.agent}
+        body = {"item": known["item"]["name"], "content": known["content"]}
+        body |= {"proper": grade.proper, "agent": grade.agent}
         self._store.note(KIND, reader, body | {"grades": grades if grade.proper else {}})
 
     def _known(self, key: str) -> dict[str, Any]:
@@ -107,17 +109,18 @@ def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
 
 def told_by(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what an entry comes to, in the columns of a cohort."""
-    told: dict[str, Any] = {"tier": "improper"}
+    told: dict[str, Any] = {"tier": "improper", "content": entry["content"]}
     if entry["proper"]:
         grades = {name: int(entry["grades"][name]) for name in GRADED}
-        told = {"tier": tier_of(grades), "kind": "T1w", **{f"grade_{name}": value for name, value in grades.items()}}
+        told |= {"tier": tier_of(grades), "kind": "T1w", **{f"grade_{name}": value for name, value in grades.items()}}
     if entry["agent"] in ("yes", "no"):
         told |= {"agent": entry["agent"], "agent_by": "person"}
     return told
 
 
-def _entries(store: Store) -> list[dict[str, Any]]:
-    return [json.loads(entry.body) for entry in store.log() if entry.kind == KIND]
+def _entries(store: Store, reader: str | None = None) -> list[dict[str, Any]]:
+    """Returns what was said in order, by one reader or by all."""
+    return [json.loads(each.body) for each in store.log() if each.kind == KIND and reader in (None, each.reader)]
 
 
 def _file_name(known: Mapping[str, Any]) -> str:
@@ -127,8 +130,10 @@ def _file_name(known: Mapping[str, Any]) -> str:
 
 
 def _certainty(known: Mapping[str, Any]) -> float:
-    """Returns how sure the software is of the least sure of its answers."""
+    """Returns how sure the software is of the least sure of the answers that matter for what the scan may be."""
     row = known["row"]
-    tiers = max(row[f"{name}_probability"] for name in ("good", "medium", "low"))
     proper, agent = row["proper_probability"], row["agent_probability"]
-    return float(min(max(proper, 1 - proper), max(agent, 1 - agent), tiers))
+    sure = [max(proper, 1 - proper)]
+    if proper >= _MAY_BE_PROPER:
+        sure += [max(agent, 1 - agent), max(row[f"{name}_probability"] for name in TIERS)]
+    return float(min(sure))

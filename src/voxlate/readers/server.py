@@ -94,14 +94,14 @@ def _part(name: str) -> Response:
     return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
 
 
-def add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool) -> None:
+def add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool, name: str = COOKIE) -> None:
     """Adds the entrance, which takes a link's secret for a session, and the way out."""
 
     @app.post(ENTRANCE)
     def enter(sent: Token, response: Response) -> dict[str, str]:
         cookie = door.enter(sent.token)
         response.set_cookie(
-            COOKIE,
+            name,
             cookie,
             max_age=SESSION_DAYS * 86_400,
             httponly=True,
@@ -111,10 +111,11 @@ def add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool) -> None:
         return {"csrf": csrf_token(cookie)}
 
     @app.delete(ENTRANCE)
-    def leave(response: Response, cookie: SessionCookie = None) -> dict[str, bool]:
+    def leave(request: Request, response: Response) -> dict[str, bool]:
+        cookie = request.cookies.get(name)
         door.reader(cookie)
         door.leave(cookie or "")
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_secure)
+        response.delete_cookie(name, httponly=True, samesite="strict", secure=is_secure)
         return {"left": True}
 
 

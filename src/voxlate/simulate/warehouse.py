@@ -153,7 +153,11 @@ def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: n
     header = {
         key: "\\".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in timing.items()
     }
-    header |= {"Modality": "MR", "SeriesDescription": habit.description, "Manufacturer": VENDORS[writer.name]}
+    header |= {
+        "Modality": "CT" if name == "CT" else "MR",
+        "SeriesDescription": habit.description,
+        "Manufacturer": VENDORS[writer.name],
+    }
     header |= {"ImageType": "ORIGINAL\\PRIMARY\\M", "MRAcquisitionType": "2D" if scanner.slice_mm else "3D"}
     if habit.agent is not None:
         header["ContrastBolusAgent"] = habit.agent

@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from dicom_series import slice_header, voxels, write_series
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 
 from voxlate.cli import voxlate
-from voxlate.cohort.index import Store, index, read_table, series_files
-from voxlate.errors import CannotWrite, NoInput, TemporaryFailure, UsageError
+from voxlate.cohort.index import Store, index, indexed_series, read_table, series_files
+from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.dicom import find_series, read_series
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "dicom"
@@ -108,9 +111,9 @@ def test_nothing_that_names_a_patient_leaves_the_store(tmp_path):
     canaries = {"PatientName": "CANARY^ANNA", "PatientID": "CANARY-0815", "PatientBirthDate": "19561224",
                 "StudyDate": "20190817", "SeriesDescription": "T1 +C CANARY-Anna", "ProtocolName": "CANARY prot",
                 "InstitutionName": "CANARY HOSPITAL", "ReferringPhysicianName": "CANARY^DOC",
-                "AccessionNumber": "CANARY77", "ManufacturerModelName": "CANARY: model of Anna Canary, ward 3, bed 7",
+                "AccessionNumber": "CANARY77", "ManufacturerModelName": "CANARY Anna",
                 "Manufacturer": "CANARY WORKS", "PatientComments": "CANARY", "StudyDescription": "CANARY",
-                "BodyPartExamined": "CANARY; HEAD/ANNA", "StationName": "CANARYST", "ContrastBolusAgent": "CANARY gd",
+                "BodyPartExamined": "CANARY", "StationName": "CANARYST", "ContrastBolusAgent": "CANARY gd",
                 "PatientAge": "097Y"}  # fmt: skip
     write_series(
         tmp_path / "in", lambda dataset, k: [setattr(dataset, name, value) for name, value in canaries.items()]
@@ -197,24 +200,34 @@ def test_a_damaged_store_or_table_is_told(tmp_path):
 
 
 def test_a_run_killed_at_any_moment_is_taken_up_again(tmp_path):
-    """Killed after 1, 2, 3 … bites by a file of the store that grows; the end is that of a run never disturbed."""
-    archive(tmp_path / "in", series=40, slices=2)
+    """Killed each time as soon as the store holds more than before; the end is that of a run never disturbed."""
+    archive(tmp_path / "in", series=40, slices=3)
     whole = run(tmp_path / "in", tmp_path / "whole")
-    command = [sys.executable, "-m", "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]
-    killed = 0
-    for wait in (0.0, 0.02, 0.05, 0.1):
+    slow = "import runpy, sys, time, voxlate.cohort.index.folder as f; read = f.read_bite; sys.argv = sys.argv[1:]\n"
+    slow += "def slowly(root, bite):\n    time.sleep(0.05)\n    return read(root, bite)\n"
+    slow += "f.read_bite = slowly\nrunpy.run_module('voxlate', run_name='__main__')"
+    command = [sys.executable, "-c", slow, "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]
+    kept = [0]
+    for _ in range(4):
         started = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        store = tmp_path / "out" / "index.sqlite"
         deadline = time.monotonic() + 30
-        while not store.exists() and started.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(wait)
-        if started.poll() is None:
-            os.kill(started.pid, signal.SIGKILL)
-            killed += 1
+        while files_kept(tmp_path / "out") <= kept[-1] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert started.poll() is None
+        os.kill(started.pid, signal.SIGKILL)
         started.wait()
-    assert killed >= 2
+        kept.append(files_kept(tmp_path / "out"))
+    assert kept == sorted(set(kept))
+    assert kept[-1] < 120
     assert run(tmp_path / "in", tmp_path / "out") == whole
+
+
+def files_kept(out):
+    try:
+        with closing(sqlite3.connect(f"file:{out / 'index.sqlite'}?mode=ro", uri=True)) as store:
+            return store.execute("SELECT count(*) FROM files").fetchone()[0]
+    except sqlite3.Error:
+        return 0
 
 
 def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_path):
@@ -231,14 +244,124 @@ def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_pat
     assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
 
 
-def test_a_store_that_another_run_holds_is_told(tmp_path, monkeypatch):
+def test_two_runs_at_once_are_one_too_many(tmp_path):
     run(archive(tmp_path / "in"), tmp_path / "out")
-    other = sqlite3.connect(tmp_path / "out" / "index.sqlite")
-    other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("voxlate.cohort.index.store.BUSY_S", 0.1)
-    with pytest.raises(TemporaryFailure, match="locked"):
+    other = Store(tmp_path / "out", source=str((tmp_path / "in").resolve()))
+    with pytest.raises(TemporaryFailure, match="LOCKED"):
         run(tmp_path / "in", tmp_path / "out")
-    other.rollback()
+    with series_files(tmp_path / "out", read_table(tmp_path / "out")[0]["series"]) as files:  # reading may go on
+        assert files
+    other.close()
+    run(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "value"),
+    [
+        ({"NumberOfFrames": "3000000000"}, "slices", 4),
+        ({"PatientAge": "²5Y"}, "age_years", None),
+        ({"PatientAge": "006M"}, "age_years", 0.5),
+        ({"SeriesNumber": "99999999999"}, "number", None),
+        ({"ManufacturerModelName": "MAGNETOM Skyra"}, "model", "MAGNETOM Skyra"),
+        ({"ManufacturerModelName": "DISCOVERY MR750w"}, "model", "DISCOVERY MR750w"),
+        ({"BodyPartExamined": "brain"}, "body_part", "BRAIN"),
+        ({"BodyPartExamined": "SMITH JOHN"}, "body_part", "other"),
+        ({"ConvolutionKernel": "H31s"}, "kernel", "soft"),
+        ({"ConvolutionKernel": "B70f"}, "kernel", "sharp"),
+        ({"ConvolutionKernel": "BONE"}, "kernel", "sharp"),
+        ({"ConvolutionKernel": "SMITH"}, "kernel", "other"),
+        ({"RepetitionTime": "nan"}, "repetition_ms", None),
+        ({"SeriesDescription": "T1 GADOMSKI"}, "agent", "unknown"),
+        ({"SeriesDescription": "T1 Nativel Anna"}, "evidence", ""),
+    ],
+)
+def test_odd_values_cost_a_value_and_never_the_run(tmp_path, change, column, value):
+    def set_all(dataset, k):
+        for name, each in change.items():
+            dataset[name] = DataElement(name, dictionary_VR(name), each, validation_mode=0)
+
+    write_series(tmp_path / "in", set_all, data=voxels()[:, :, :4])
+    run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0][column] == value
+
+
+def test_sites_scanners_and_unknown_models_have_pseudonyms(tmp_path):
+    def told(dataset, k):
+        dataset.InstitutionName, dataset.DeviceSerialNumber = "Hospital of Mercy", "0815"
+        dataset.ManufacturerModelName = "Dr Smith's magnet"
+
+    write_series(tmp_path / "in", told)
+    run(tmp_path / "in", tmp_path / "out")
+    row = read_table(tmp_path / "out")[0]
+    assert [row[name].split("-")[0] for name in ("site", "scanner", "model")] == ["site", "scanner", "model"]
+    assert "Mercy" not in str(row)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_indexed_like_any_other(tmp_path):
+    write_series(tmp_path / "in")
+    (tmp_path / "in" / "IM0003.dcm").rename(os.fsdecode(os.fsencode(tmp_path / "in") + b"/M\xfcller.dcm"))
+    first = run(tmp_path / "in", tmp_path / "out")
+    assert run(tmp_path / "in", tmp_path / "out") == first
+    with series_files(tmp_path / "out", read_table(tmp_path / "out")[0]["series"]) as files:
+        assert sum(path.is_file() for path in files) == 8
+
+
+def test_what_could_not_be_reached_is_told_and_read_again_by_the_next_run(tmp_path, monkeypatch):
+    archive(tmp_path / "in")
+    from voxlate.io.dicom import parse
+
+    whole = parse.read_dataset
+
+    def failing(path, **named):
+        if path.name == "IM0002.dcm":
+            raise PermissionError(13, "no")
+        return whole(path, **named)
+
+    monkeypatch.setattr(parse, "read_dataset", failing)
+    run(tmp_path / "in", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["refused"] == {"NO_ACCESS": 3}
+    monkeypatch.undo()
+    monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")
+    assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
+
+
+def test_a_patient_number_with_two_birth_dates_is_no_one_patient(tmp_path):
+    def born(number):
+        def change(dataset, k):
+            dataset.PatientID, dataset.PatientBirthDate = "ANON", f"19{50 + number}0101"
+            dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"1.2.{number}", f"1.3.{number}"
+
+        return change
+
+    for number in range(2):
+        write_series(tmp_path / "in" / str(number), born(number))
+    run(tmp_path / "in", tmp_path / "out")
+    assert [row["fault"] for row in read_table(tmp_path / "out")] == ["PATIENT_ID_SHARED"] * 2
+
+
+def test_a_series_whose_files_are_others_than_were_indexed_is_refused(tmp_path):
+    archive(tmp_path / "in")
+    run(tmp_path / "in", tmp_path / "out")
+    rows = read_table(tmp_path / "out")
+    for row in rows:
+        with indexed_series(tmp_path / "out", row["series"]) as found:
+            assert len(found.files) == 4
+    (tmp_path / "in" / "s0" / "IM0003.dcm").unlink()  # the last: no gap tells that it is missing
+    for path in (tmp_path / "in" / "s1").iterdir():  # another's, at the same places
+        path.write_bytes((tmp_path / "in" / "s2" / path.name).read_bytes())
+    changed = [row["series"] for row in rows if not is_as_indexed(tmp_path / "out", row["series"])]
+    assert len(changed) == 2
+    for series in changed:
+        with pytest.raises(InputRefused, match="SERIES_CHANGED"), indexed_series(tmp_path / "out", series):
+            pass
+
+
+def is_as_indexed(out, series):
+    try:
+        with indexed_series(out, series):
+            return True
+    except InputRefused:
+        return False
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")

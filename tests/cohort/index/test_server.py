@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +52,14 @@ class Answers(BaseHTTPRequestHandler):
             self.send_header("Location", "http://192.0.2.1/")
             self.send_header("Content-Length", "0")
             return self.end_headers()
+        if fault == "endless":
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            self.wfile.write(b"[" + b" " * 100_000)
+            return None
         if fault == "huge":
             self.send_response(200)
             self.send_header("Content-Type", "application/dicom+json")
@@ -127,7 +137,21 @@ def test_what_a_server_gains_and_loses_is_followed(served, tmp_path):
 
 @pytest.mark.parametrize(
     "fault",
-    [(200, b"<html>log in</html>"), (500, b""), (404, b"{}"), (200, b'{"a": 1}'), (200, b'["x"]'), "huge", "elsewhere"],
+    [
+        (200, b"<html>log in</html>"),
+        (500, b""),
+        (404, b"{}"),
+        (403, b"{}"),
+        (429, b""),
+        (200, b"5"),
+        (200, b"[]"),
+        (200, b'{"a": 1}'),
+        (200, b'["x"]'),
+        (200, b'[{"00080018": null}]'),
+        (200, b'[{"00080018": {"Value": 3}}]'),
+        "huge",
+        "elsewhere",
+    ],
 )
 def test_a_series_that_is_answered_wrongly_is_left_for_the_next_run(served, tmp_path, fault, caplog):
     whole = run(served, tmp_path / "whole")
@@ -138,6 +162,50 @@ def test_a_series_that_is_answered_wrongly_is_left_for_the_next_run(served, tmp_
     assert "ARCHIVE" in caplog.text
     served.fault = {}
     assert run(served, tmp_path / "out") == whole
+
+
+def test_an_archive_that_says_it_is_empty_is_not_believed(served, tmp_path, caplog):
+    whole = run(served, tmp_path / "out")
+    held, served.instances = served.instances, []
+    assert run(served, tmp_path / "out") == whole
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["pending_series"] == SERIES
+    served.instances = held
+    served.fault = {"/studies/1.2.1/series": (200, b"[]")}
+    assert run(served, tmp_path / "out") == whole
+    assert "ARCHIVE" in caplog.text
+
+
+def test_one_study_that_fails_for_good_does_not_keep_another_that_was_erased(served, tmp_path):
+    run(served, tmp_path / "out")
+    served.instances = [each for each in served.instances if each.StudyInstanceUID != "1.2.0"]
+    served.fault = {"/studies/1.2.1/series": (500, b"")}
+    run(served, tmp_path / "out")
+    assert len(read_table(tmp_path / "out")) == 2
+
+
+def test_what_is_no_identifier_is_counted_as_refused(served, tmp_path):
+    stranger = slice_header(0, voxels()[:, :, 0].T)
+    stranger.StudyInstanceUID, stranger.SeriesInstanceUID, stranger.SOPInstanceUID = "1.2.1", "../evil", "1.1"
+    served.instances.append(stranger)
+    run(served, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["refused"] == {"UID_INVALID": 1}
+
+
+def test_an_answer_without_a_length_ends_at_the_limit(served, monkeypatch):
+    monkeypatch.setattr("voxlate.cohort.index.server.MAX_ANSWER_BYTES", 1000)
+    served.fault = {"/instances": "endless"}
+    with pytest.raises(InputRefused, match="more than 1,000 bytes"):
+        Archive(served.address).instances("1.2.0", "1.2.3.0")
+
+
+def test_nothing_that_names_a_study_or_a_person_is_said(served, tmp_path):
+    for each in served.instances:
+        each.PatientBirthDate = "1956-12-24"
+    command = [sys.executable, "-m", "voxlate", "index", served.address, tmp_path / "out"]
+    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    assert "1.2." not in ended.stdout
 
 
 def test_a_known_series_is_not_forgotten_when_the_server_fails(served, tmp_path):
@@ -193,7 +261,8 @@ def test_a_header_of_another_series_is_refused(served, monkeypatch):
         archive.header("1.2.0", "1.2.3.0", "1.2.3.0.0")
 
 
-def test_a_token_is_shown_to_the_archive_alone(served, tmp_path, monkeypatch):
+def test_a_token_is_shown_to_the_archive_alone(served, monkeypatch):
     monkeypatch.setenv("VOXLATE_ARCHIVE_TOKEN", "tok")
     archive = Archive(served.address)
     assert archive._client._session.headers["Authorization"] == "Bearer tok"
+    assert archive._client._session.max_redirects == 0  # so that no other address ever sees it

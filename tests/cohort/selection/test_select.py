@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voxlate.cohort.selection.rules import Condition, Rules, Splits, read_rules
+from voxlate.cohort.selection.run import without_settled_low
 from voxlate.cohort.selection.scans import joined
 from voxlate.cohort.selection.select import select
 from voxlate.cohort.selection.splits import assign, assigned, frozen_splits
@@ -113,7 +114,11 @@ def test_the_same_picture_twice_counts_once_and_not_at_all_under_two_patients():
     grades = [grade("a"), grade("copy"), grade("n", agent="no"), grade("x"), grade("y")]
     grades[1]["content"], grades[4]["content"] = "a", "x"
     found = select(joined(rows, grades), rules())
-    assert dict(found.exclusions) == dict.fromkeys(["copy", "x", "y"], "same picture as another scan")
+    assert dict(found.exclusions) == {
+        "copy": "same picture as another scan",
+        "x": "same picture under two patients",
+        "y": "same picture under two patients",
+    }
     kept = dict(select(joined(rows, grades), rules(drop_duplicates=False)).exclusions)
     assert set(kept.values()) == {"no partner, or a better scan of the session was taken"}
 
@@ -230,3 +235,107 @@ def test_a_whole_scanner_can_be_held_out():
     splits = assign(pairs, settings)
     assert Counter(splits.values()) == {"test": 2, "validation": 1, "train": 3}
     assert {assigned(pair, settings, splits).split for pair in pairs if pair.source["model"] == "M0"} == {splits["M0"]}
+
+
+def test_of_two_copies_the_one_whose_session_gives_a_pair_is_kept():
+    rows = [row("p", "e1", "a"), row("p", "e2", "z"), row("p", "e2", "n")]
+    grades = [grade("a"), grade("z"), grade("n", agent="no")]
+    grades[1]["content"] = "a"
+    found = select(joined(rows, grades), rules())
+    assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("z", "n")]
+
+
+def test_a_copy_under_another_patient_counts_even_when_it_is_left_out_for_another_reason():
+    rows = [row("p", "e", "a"), row("p", "e", "n"), row("q", "f", "x", fault="FRAME_MIXED")]
+    grades = [grade("a"), grade("n", agent="no"), grade("x")]
+    grades[2]["content"] = "a"
+    assert not select(joined(rows, grades), rules()).pairs
+
+
+def test_the_nearest_pair_is_made_first_whatever_the_names():
+    rows = [row("p", "e1", "s1", day="2010-01-01"), row("p", "e2", "s2", day="2010-01-04"), row("p", "e2", "t")]
+    rows[2]["day"] = "2010-01-04"
+    grades = [grade("s1"), grade("s2"), grade("t", agent="no")]
+    found = select(joined(rows, grades), rules(pair={"within": 5}))
+    assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("s2", "t")]
+
+
+def test_grades_of_other_files_do_not_count():
+    rows = [row("p", "e", "a", files=12)]
+    grades = [grade("a")]
+    grades[0]["item"]["stamp"] = "11-5000 T1w"
+    assert joined(rows, grades, stamps={"a": "11-5000"})[0]["state"] == "OK"
+    scan = joined(rows, grades, stamps={"a": "12-5500"})[0]
+    assert (scan["state"], scan["tier"], scan["agent"]) == ("STALE", None, "unknown")
+
+
+def test_yes_and_no_mean_the_words_though_yaml_takes_them_for_truth_values(tmp_path):
+    text = BOTTANI.read_text().replace('is: "yes"', "is: yes").replace('is: "no"', "is: no")
+    (tmp_path / "rules.yaml").write_text(text)
+    rows, grades = warehouse(4)
+    assert len(select(joined(rows, grades), read_rules(tmp_path / "rules.yaml")).pairs) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("shows: T1ce", "shows: T1Gd", "Input should be 'T1w'"),
+        ("shows: T1ce", "shows: T1w", "show the same"),
+        ("test: 0.1, validation: 0.1", "test: 0.6, validation: 0.5", "nothing to train on"),
+        ("reason: fewer than 40 slices", 'reason: "fewer\\tthan"', "one line"),
+        ("name: T1ce", "name: 2020-13-45 #", "no YAML"),
+    ],
+)
+def test_rules_that_cannot_be_followed_are_refused_before_anything_is_written(tmp_path, before, after, told):
+    assert before in BOTTANI.read_text()
+    (tmp_path / "rules.yaml").write_text(BOTTANI.read_text().replace(before, after, 1))
+    with pytest.raises(UsageError, match=told):
+        read_rules(tmp_path / "rules.yaml")
+
+
+def test_numbers_are_not_asked_of_words():
+    with pytest.raises(UsageError, match="COLUMN"):
+        Condition(column="x", below=3).fits({"x": "T1w"})
+
+
+def test_a_patient_on_two_scanners_joins_them_on_one_side_of_the_split():
+    rows, grades = warehouse(30)
+    for n, each in enumerate(rows):
+        each["model"] = f"M{n // 2 % 6}"
+    for agent in ("yes", "no"):  # patient 0, on M0, was on M1 too
+        rows.append(row("p000", "second", f"second{agent}", model="M1"))
+        grades.append(grade(f"second{agent}", agent=agent))
+    pairs = select(joined(rows, grades), rules()).pairs
+    settings = Splits(by="model", test=0.4, validation=0.2, low=False)
+    splits = assign(pairs, settings)
+    assert splits["M0"] == splits["M1"]
+    with pytest.raises(UsageError, match="SPLIT_CROSSES"):
+        assign(pairs, settings, {"M0": "train", "M1": "test"})
+
+
+def test_a_split_file_that_is_gone_beside_its_cases_is_not_drawn_again(tmp_path):
+    rows, grades = warehouse(10)
+    pairs = select(joined(rows, grades), rules()).pairs
+    (tmp_path / "cases.tsv").write_text("case\n")
+    with pytest.raises(InputRefused, match="SPLIT_CHANGED"):
+        frozen_splits(tmp_path, pairs, Splits(low=False), extend=False)
+    (tmp_path / "split.json").write_text("[]")
+    with pytest.raises(InputRefused, match="SPLIT_CHANGED"):
+        frozen_splits(tmp_path, pairs, Splits(low=False), extend=False)
+
+
+def test_a_pair_that_turns_low_after_its_patient_was_settled_in_training_is_left_out():
+    rows, grades = warehouse(10)
+    for each in grades:
+        each["row"]["tier"] = "good"
+    settings = rules()
+    before = select(joined(rows, grades), settings)
+    splits = assign(before.pairs, settings.splits)
+    trained = next(pair for pair in before.pairs if splits[pair.patient] == "train")
+    persons = {trained.source["series"]: {"tier": "low"}}
+    after = without_settled_low(select(joined(rows, grades, persons), settings), settings, splits)
+    assert len(after.pairs) == 9
+    assert {dict(after.exclusions)[trained.source["series"]]} == {
+        "of low quality, but its patient is settled in training"
+    }
+    assert after.boxes[-1].dropped == 1

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from voxlate.cohort.index.folder import Progress, index_folder
-from voxlate.cohort.index.server import Archive, fetched, index_server, is_address
+from voxlate.cohort.index.reading import indexed_series, read_stamps, series_files
+from voxlate.cohort.index.server import Archive, index_server, is_address
 from voxlate.cohort.index.store import Store
 from voxlate.cohort.index.table import TABLE, read_table, write_table
 
 SUMMARY = "index.json"
 
-__all__ = ["TABLE", "Archive", "Progress", "Store", "index", "is_address", "read_table", "series_files"]
+__all__ = ["TABLE", "Archive", "Progress", "Store", "index", "indexed_series", "is_address", "read_stamps"]
+__all__ += ["read_table", "series_files"]
 
 
 def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
@@ -50,32 +51,3 @@ def summary(counts: dict[str, int]) -> dict[str, Any]:
         "refused": damaged,
         "pending_series": counts["pending"],
     }
-
-
-@contextmanager
-def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
-    """Gives the files of a series of an index, fetched or unpacked for as long as the block runs where that is needed.
-
-    Raises:
-        UsageError: `INDEX`, `SERIES`.
-        TemporaryFailure: `ARCHIVE`.
-        InputRefused: what `dicom_files` refuses.
-    """
-    from voxlate.io.dicom.files import dicom_files
-
-    store = Store(folder, source="", is_new=False)
-    try:
-        source = store.source
-        if is_address(source):
-            with fetched(Archive(source), *store.identifiers_of(series)) as files:
-                yield files
-            return
-        relative = store.files_of(series)
-        if not Path(source).is_file():
-            yield [Path(source) / path for path in relative]
-            return
-        with dicom_files(Path(source)) as unpacked:
-            by_place = {path.relative_to(unpacked[0].parents[1]).as_posix(): path for path in unpacked}
-            yield [by_place[path.as_posix()] for path in relative if path.as_posix() in by_place] or unpacked
-    finally:
-        store.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from voxlate.cohort.index.headers import Bite, bites_of, read_bite
 from voxlate.cohort.index.store import Store
 from voxlate.errors import NoInput
+from voxlate.io.nifti_source import warn
 from voxlate.processes import each
 
 Files = Callable[[], Iterator[Path]]
@@ -43,7 +44,7 @@ def index_folder(source: Path, store: Store, *, jobs: int) -> Iterator[Progress]
         raise NoInput("NO_INPUT", f"{source.name} does not exist")
     if source.is_file() and zipfile.is_zipfile(source):
         with dicom_files(source) as files:
-            root = files[0].parents[1]
+            root = files[0].parents[1]  # a zip is unpacked anew, so that all of it is read anew
             yield from _rounds(store, root, jobs, lambda: iter(files))
         return
     root = source if source.is_dir() else source.parent
@@ -64,7 +65,11 @@ def _rounds(store: Store, root: Path, jobs: int, files: Files) -> Iterator[Progr
             yield Progress(changed.met, read)
         met = changed.met
         if not store.forget_unseen(number) and not changed.is_stale:
-            break
+            store.set_pending(0)
+            yield Progress(met, read)
+            return
+    store.set_pending(1)
+    warn("ARCHIVE", "the archive changed all the while it was read; run it again")
     yield Progress(met, read)
 
 
@@ -93,8 +98,10 @@ def _to_read(store: Store, root: Path, files: Files, number: int, changes: _Chan
             else:
                 changed.append(path.name)
         if changed:
+            # the rest of their series is gone too, perhaps in folders already passed
+            changes.is_stale |= not store.held(folder).isdisjoint(changed)
             store.forget(folder, changed)
-            changes.is_stale = True  # the rest of their series is gone too, perhaps in folders already passed
-        still = [name for name in same if not changed or name in store.known(folder)]
+            known = store.known(folder)
+        still = [name for name in same if name in known]
         store.still_there(folder, still, number)
         yield from bites_of(folder, sorted({*fresh, *changed, *same} - set(still)), BITE_FILES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from voxlate.cohort.classify import element_text, header_of
 from voxlate.cohort.index.store import FileFact, SeriesFact
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, TemporaryFailure
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 KEPT = (
     "StudyInstanceUID", "StudyDate", "StudyTime", "SeriesDate", "SeriesNumber", "Rows", "Columns",
     "NumberOfFrames", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "BodyPartExamined", "PatientAge",
-    "PatientSex", "ManufacturerModelName", "TransferSyntaxUID", "ContrastBolusRoute", "FrameOfReferenceUID",
+    "PatientSex", "ManufacturerModelName", "TransferSyntaxUID", "FrameOfReferenceUID", "InstitutionName", "StationName",
+    "DeviceSerialNumber", "ConvolutionKernel",
 )  # fmt: skip
 """Elements kept beside those that classify."""
+
+PASSING = ("NO_ACCESS", "MEMORY", "IO")
+"""States of a file that may be another in the next run though the file stays as it is."""
+
+NEVER = -1
+_MOST_FRAMES_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,9 @@ def read_bite(root: str, bite: Bite) -> tuple[Bite, list[FileFact], list[SeriesF
             continue  # it went away while the archive was read; the next round decides
         fact, state = _read(path, f"{bite.folder}/{name}")
         found += [] if fact is None else [fact]
-        files.append(FileFact(name, status.st_size, status.st_mtime_ns, "" if fact is None else fact.uid, state))
+        # what failed for no fault of the file is never taken for known, so that the next run reads it again
+        changed = NEVER if state in PASSING else status.st_mtime_ns
+        files.append(FileFact(name, status.st_size, changed, "" if fact is None else fact.uid, state))
     return bite, files, merged(found)
 
 
@@ -68,7 +77,11 @@ def fact_of(dataset: Dataset, path: str) -> SeriesFact:
                   (("frame", "FrameOfReferenceUID"), ("study", "StudyInstanceUID"))}  # fmt: skip
     patient = "\n".join(identity_value(dataset, key) for key in ("PatientID", "PatientName"))
     identities |= {("patient", patient)} | ({("synthetic", "YES")} if is_synthetic(dataset) else set())
-    known = element_text(dataset, "PatientID") or f"study {header.get('StudyInstanceUID', '')}"
+    birth = element_text(dataset, "PatientBirthDate").strip()
+    identities |= {("birth", birth)} if birth else set()
+    issuer = element_text(dataset, "IssuerOfPatientID").strip()
+    own = element_text(dataset, "PatientID").strip()
+    known = f"{issuer}\n{own}" if own else f"study {header.get('StudyInstanceUID', '')}"
     frames = max(_whole(header.get("NumberOfFrames", "")), 1)
     return SeriesFact(uid, header.get("StudyInstanceUID", ""), known, path, header, frozenset(identities), frames)
 
@@ -103,14 +116,17 @@ def _read(path: Path, place: str) -> tuple[SeriesFact | None, str]:
     try:
         dataset = read_dataset(path, with_pixels=False)
         with refusing_damage(path.name):
-            if is_directory_file(dataset):
-                return None, "stranger"
-            return fact_of(dataset, place), "read"
+            is_list = is_directory_file(dataset)
+            return (None, "stranger") if is_list else (fact_of(dataset, place), "read")
     except NotDicom:
-        return None, "UNREADABLE" if is_named else "stranger"
-    except InputRefused as error:
-        return None, error.code if is_named or error.code not in ("EMPTY", "UNREADABLE") else "stranger"
+        state = "UNREADABLE" if is_named else "stranger"
+    except (InputRefused, TemporaryFailure) as error:
+        is_ours = is_named or error.code not in ("EMPTY", "UNREADABLE")
+        state = "NO_ACCESS" if isinstance(error.__cause__, OSError) else error.code if is_ours else "stranger"
+    except OSError:
+        state = "NO_ACCESS"
+    return None, state
 
 
 def _whole(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_FRAMES_DIGITS else 0

@@ -5,11 +5,15 @@ Only the address that was named is spoken to, redirections are not followed, and
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +21,7 @@ from urllib.parse import urlsplit
 from voxlate.cohort.index.folder import Progress
 from voxlate.cohort.index.headers import fact_of
 from voxlate.cohort.index.store import FileFact, SeriesFact, Store
+from voxlate.cohort.pseudonyms import pseudonym
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
 from voxlate.io.nifti_source import warn
 
@@ -31,6 +36,9 @@ PAGE = 100
 CONNECT_S, ANSWER_S = 10.0, 60.0
 MAX_ANSWER_BYTES = 256 << 20
 MAX_SERIES_BYTES = 16 << 30
+ANSWERED_S, SERIES_S = 300.0, 3600.0
+"""An answer, or a whole series, that is not there after so long is given up."""
+
 _TRIES = 3
 _FAILURES_IN_A_ROW = 5
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -54,36 +62,51 @@ class Archive:
     """
 
     def __init__(self, address: str, *, answer_s: float = ANSWER_S) -> None:
-        if urlsplit(address).username or urlsplit(address).password:
+        try:
+            parts = urlsplit(address)
+        except ValueError as error:
+            raise UsageError("ARCHIVE_ADDRESS", "the archive's address is none") from error
+        if parts.username or parts.password:
             raise UsageError(
                 "ARCHIVE_ADDRESS", f"leave names and passwords out of the address; use ~/.netrc or {TOKEN_VARIABLE}"
             )
         self._client = _client(address.rstrip("/"), answer_s)
 
     def studies(self) -> Iterator[str]:
-        """Yields every StudyInstanceUID, page by page."""
-        seen: set[str] = set()
-        offset = 0
-        while True:
-            page = self._ask(lambda at=offset: self._client.search_for_studies(limit=PAGE, offset=at))  # type: ignore[misc]
-            uids = [_value(each, "0020000D") for each in page]
-            fresh = [uid for uid in uids if _UID.fullmatch(uid) and uid not in seen]
-            if not fresh:
-                return  # the last page, or a server that knows no offset and has said all it will
-            yield from fresh
-            seen |= set(fresh)
-            offset += len(page)
+        """Yields every StudyInstanceUID, page by page; one that is none as it came."""
+        yield from self._paged(self._client.search_for_studies, "0020000D")
 
-    def series(self, study: str) -> list[tuple[str, int]]:
-        """Returns SeriesInstanceUID and number of instances (0 when it is not told) of a study."""
-        found = self._ask(lambda: self._client.search_for_series(study, fields=["00201209"]))
-        named = [(_value(each, "0020000E"), _value(each, "00201209")) for each in found]
-        return [(uid, int(count) if count.isdigit() else 0) for uid, count in named if _UID.fullmatch(uid)]
+    def series(self, study: str) -> dict[str, int]:
+        """Returns SeriesInstanceUID and number of instances (0 when it is not told) of each series of a study."""
+        counts: dict[str, int] = {}
+        search = partial(self._client.search_for_series, study, fields=["00201209"])
+        for uid in self._paged(search, "0020000E", counts):
+            counts.setdefault(uid, 0)
+        return counts
 
     def instances(self, study: str, series: str) -> list[str]:
         """Returns the SOPInstanceUIDs of a series in order."""
-        found = self._ask(lambda: self._client.search_for_instances(study, series))
-        return sorted({uid for each in found if _UID.fullmatch(uid := _value(each, "00080018"))})
+        search = partial(self._client.search_for_instances, study, series)
+        return sorted(uid for uid in self._paged(search, "00080018") if _UID.fullmatch(uid))
+
+    def _paged(self, search: Callable[..., Any], tag: str, counts: dict[str, int] | None = None) -> Iterator[str]:
+        """Yields the identifiers of all pages; a server that knows no offset says the same again and is done."""
+        seen: set[str] = set()
+        offset = 0
+        while True:
+
+            def page(at: int = offset) -> list[tuple[str, str]]:
+                return [(_value(each, tag), _value(each, "00201209")) for each in search(limit=PAGE, offset=at)]
+
+            rows = self._ask(page)
+            fresh = {uid: count for uid, count in rows if uid not in seen}
+            if not fresh:
+                return
+            if counts is not None:
+                counts |= {uid: int(count) for uid, count in fresh.items() if count.isascii() and count.isdecimal()}
+            yield from fresh
+            seen |= set(fresh)
+            offset += len(rows)
 
     def header(self, study: str, series: str, instance: str) -> SeriesFact:
         """Returns what the header of an instance says."""
@@ -92,9 +115,11 @@ class Archive:
         answer = self._ask(lambda: self._client.retrieve_instance_metadata(study, series, instance))
         try:
             answer.pop("7FE00010", None)
-            dataset = Dataset.from_json(answer)
-            dataset.file_meta = FileMetaDataset()
-            fact = fact_of(dataset, instance)
+            with warnings.catch_warnings():  # pydicom's would tell values of the header
+                warnings.simplefilter("ignore")
+                dataset = Dataset.from_json(answer)
+                dataset.file_meta = FileMetaDataset()
+                fact = fact_of(dataset, instance)
         except VoxlateError:
             raise
         except Exception as error:
@@ -133,7 +158,8 @@ class Archive:
 def index_server(archive: Archive, store: Store) -> Iterator[Progress]:
     """Brings a store up to date with a server; yields how far it has come.
 
-    A series that is not answered for is left for the next run (warning `ARCHIVE`), and nothing is forgotten then.
+    A study that is not wholly answered for stays as it is known, and is asked for again by the next run (warning
+    `ARCHIVE`). So does everything when the server says that it holds nothing.
 
     Raises:
         TemporaryFailure: `ARCHIVE` when the server does not answer, or not for five series in a row.
@@ -141,30 +167,56 @@ def index_server(archive: Archive, store: Store) -> Iterator[Progress]:
     """
     number = store.next_round()
     met = read = missed = in_a_row = 0
+    has_studies = False
     for study in archive.studies():
+        has_studies = True
+        lost = 0
         try:
-            listed = archive.series(study)
+            listed = _listed(archive, store, study, number)
         except VoxlateError as error:
-            missed, in_a_row = missed + 1, in_a_row + 1
+            listed, lost, in_a_row = {}, 1, in_a_row + 1
             _give_up_after(in_a_row, error)
-            continue
-        for series, count in listed:
+        for series, count in listed.items():
             met += 1
             try:
                 read += _index_series(archive, store, (study, series, count), number)
                 in_a_row = 0
-            except (TemporaryFailure, InputRefused) as error:
-                if error.code == "IO":
+            except VoxlateError as error:
+                if error.code in ("IO", "WRITE"):
                     raise
-                missed, in_a_row = missed + 1, in_a_row + 1
+                lost, in_a_row = lost + 1, in_a_row + 1
                 _give_up_after(in_a_row, error)
             yield Progress(met, read)
-    if missed:
-        warn("ARCHIVE", f"{missed} series were not answered for; run it again to ask for them")
+        if lost:
+            store.keep_study(study, number)
+        missed += lost
+    known = store.counts()["series"]
+    if not has_studies and known:
+        missed = known
     else:
         store.forget_unseen(number)
+    if missed:
+        warn("ARCHIVE", f"{missed} series or studies were not answered for; run it again to ask for them")
     store.set_pending(missed)
     yield Progress(met, read)
+
+
+def _listed(archive: Archive, store: Store, study: str, number: int) -> dict[str, int]:
+    """Returns the series of a study; what is no identifier is kept as refused, none at all is no answer."""
+    if not _UID.fullmatch(study):
+        _refuse(store, study, number)
+        return {}
+    listed = archive.series(study)
+    if not listed:
+        raise InputRefused("ARCHIVE_ANSWER", "the archive names a study without a series")
+    for uid in [uid for uid in listed if not _UID.fullmatch(uid)]:
+        _refuse(store, f"{study}/{uid}", number)
+        del listed[uid]
+    return listed
+
+
+def _refuse(store: Store, name: str, number: int) -> None:
+    store.add("refused", [FileFact(pseudonym(store.key, "refused", name), 0, 0, "", "UID_INVALID")], [], number)
 
 
 @contextmanager
@@ -202,11 +254,14 @@ def _client(address: str, answer_s: float) -> DICOMwebClient:
     try:
         import requests
         from dicomweb_client.web import DICOMwebClient
+        from pydicom.config import IGNORE, settings
     except ImportError as error:
         raise UsageError("WAREHOUSE", "reading a server needs: pip install 'voxlate[warehouse]'") from error
+    logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # its lines name studies
+    settings.reading_validation_mode = IGNORE  # so do pydicom's warnings
     session = requests.Session()
     session.max_redirects = 0
-    session.hooks["response"].append(_require_small)
+    session.hooks["response"].append(_limit)
     if token := os.environ.get(TOKEN_VARIABLE):
         session.headers["Authorization"] = f"Bearer {token}"
     client = DICOMwebClient(address, session=session, timeout=(CONNECT_S, answer_s))
@@ -214,22 +269,39 @@ def _client(address: str, answer_s: float) -> DICOMwebClient:
     return client
 
 
-def _require_small(response: Response, *_: object, **__: object) -> None:
+def _limit(response: Response, *_: object, **__: object) -> None:
+    """Makes an answer end with an error when it is too large or takes too long, whatever it says of its length."""
     is_images = response.headers.get("Content-Type", "").startswith("multipart/")
+    most, until = (MAX_SERIES_BYTES, SERIES_S) if is_images else (MAX_ANSWER_BYTES, ANSWERED_S)
+    parts, end = response.iter_content, time.monotonic() + until
+
+    def limited(*arguments: Any, **named: Any) -> Iterator[Any]:
+        size = 0
+        for part in parts(*arguments, **named):
+            size += len(part)
+            if size > most:
+                raise InputRefused("ARCHIVE_ANSWER", f"the archive answers with more than {most:,} bytes")
+            if time.monotonic() > end:
+                raise TemporaryFailure("ARCHIVE", f"the archive is not done after {until:g} s")
+            yield part
+
+    response.iter_content = limited  # type: ignore[method-assign]
     length = response.headers.get("Content-Length", "")
-    if not is_images and length.isdigit() and int(length) > MAX_ANSWER_BYTES:
+    if length.isascii() and length.isdecimal() and int(length) > most:
         raise InputRefused("ARCHIVE_ANSWER", f"the archive answers with {int(length):,} bytes")
 
 
 def _told(error: Exception) -> VoxlateError:
     """Returns what went wrong with an archive as an error of ours; its text may hold identifiers and is left out."""
     from requests import exceptions
+    from retrying import RetryError
 
     if isinstance(error, VoxlateError):
         return error
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
         return _of_status(error.response.status_code)
-    if isinstance(error, exceptions.ConnectionError | exceptions.Timeout | exceptions.ChunkedEncodingError):
+    passing = (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError, RetryError)
+    if isinstance(error, passing):
         return TemporaryFailure("ARCHIVE", f"the archive does not answer ({type(error).__name__})")
     if isinstance(error, OSError) and not isinstance(error, exceptions.RequestException):
         return TemporaryFailure("IO", f"what the archive sends cannot be kept: {error.strerror}")
@@ -239,13 +311,14 @@ def _told(error: Exception) -> VoxlateError:
 def _of_status(status: int) -> VoxlateError:
     if status in (401, 403):
         return UsageError("ARCHIVE_DENIED", f"the archive refuses ({status}); see {TOKEN_VARIABLE} or ~/.netrc")
-    kind = TemporaryFailure if status >= 500 else InputRefused
-    return kind("ARCHIVE" if status >= 500 else "ARCHIVE_ANSWER", f"the archive answers with status {status}")
+    is_passing = status >= 500 or status in (408, 429)
+    kind = TemporaryFailure if is_passing else InputRefused
+    return kind("ARCHIVE" if is_passing else "ARCHIVE_ANSWER", f"the archive answers with status {status}")
 
 
 def _value(attributes: dict[str, dict[str, Any]], tag: str) -> str:
     """Returns the first value of an element in DICOM JSON as text."""
-    if not isinstance(attributes, dict):
+    if not isinstance(attributes, dict) or not isinstance(attributes.get(tag, {}), dict):
         raise InputRefused("ARCHIVE_ANSWER", "the archive answers with something that is no list of elements")
     values = attributes.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    return str(values[0]) if isinstance(values, list) else ""

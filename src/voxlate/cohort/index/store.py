@@ -5,7 +5,9 @@ The store holds paths and identifiers as they are and never leaves the site; the
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +21,7 @@ from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
 from voxlate.io.site_key import site_key
 
 STORE = "index.sqlite"
+LOCK = "index.lock"
 BUSY_S = 10.0
 """How long a run waits for another that holds the store."""
 
@@ -79,13 +82,24 @@ class Store:
         path = folder / STORE
         if not is_new and not path.is_file():
             raise UsageError("INDEX", f"{folder.name} is no index; make one with voxlate index")
+        self._lock: int | None = None
         with _disk(path.name):
             folder.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                self._lock = _locked(folder / LOCK)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             path.chmod(0o600)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_CREATE)
+        self.key = ""
+        try:
+            self._claim(folder, source, is_new=is_new)
+        except BaseException:
+            self.close()
+            raise
+
+    def _claim(self, folder: Path, source: str, *, is_new: bool) -> None:
         self.key = self._kept("key", site_key() or secrets.token_hex(32))
         if site_key() and site_key() != self.key:
             raise UsageError("KEY", f"{folder.name} was made with another key of the site; use that or a new folder")
@@ -98,8 +112,11 @@ class Store:
         return str(self._rows("SELECT value FROM meta WHERE name = 'source'")[0][0])
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file, and lets another run write."""
         self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @contextmanager
     def bite(self) -> Iterator[None]:
@@ -123,14 +140,28 @@ class Store:
     def known(self, folder: str) -> dict[str, tuple[int, int]]:
         """Returns size and time of change of the files that are known of a folder."""
         sql = "SELECT name, size, changed FROM files JOIN folders ON folder = id WHERE path = ?"
-        return {name: (size, changed) for name, size, changed in self._rows(sql, folder)}
+        return {_loaded(name): (size, changed) for name, size, changed in self._rows(sql, _stored(folder))}
+
+    def held(self, folder: str) -> set[str]:
+        """Returns the names of a folder's files that belong to a series."""
+        sql = "SELECT name FROM files JOIN folders ON folder = id WHERE path = ? AND series IS NOT NULL"
+        return {_loaded(name) for (name,) in self._rows(sql, _stored(folder))}
+
+    def keep_study(self, study: str, number: int) -> int:
+        """Marks every file of a study of a server as seen in a round; returns how many series it holds."""
+        with self.bite():
+            where = "folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"
+            ends = (f"{study}/", f"{study}0")  # what begins with the study and a stroke; 0 follows the stroke
+            self._connection.execute(f"UPDATE files SET round = ? WHERE {where}", (number, *ends))  # noqa: S608
+            return self._count(f"SELECT count(DISTINCT series) FROM files WHERE {where}", *ends)  # noqa: S608
 
     def still_there(self, folder: str, names: Iterable[str], number: int) -> None:
         """Marks files as seen in a round."""
         with self.bite():
             place = self._folder(folder)
             self._connection.executemany(
-                "UPDATE files SET round = ? WHERE folder = ? AND name = ?", [(number, place, name) for name in names]
+                "UPDATE files SET round = ? WHERE folder = ? AND name = ?",
+                [(number, place, _stored(name)) for name in names],
             )
 
     def add(self, folder: str, files: Iterable[FileFact], series: Iterable[SeriesFact], number: int) -> None:
@@ -140,7 +171,10 @@ class Store:
             ids = {fact.uid: self._series(fact) for fact in series}
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(place, file.name, file.size, file.changed, ids.get(file.uid), file.state, number) for file in files],
+                [
+                    (place, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state, number)
+                    for file in files
+                ],
             )
 
     def forget(self, folder: str, names: Iterable[str]) -> None:
@@ -148,7 +182,7 @@ class Store:
         with self.bite():
             place = self._folder(folder)
             for name in names:
-                self._forget("folder = ? AND name = ?", (place, name))
+                self._forget("folder = ? AND name = ?", (place, _stored(name)))
 
     def forget_unseen(self, number: int) -> bool:
         """Forgets files that a round did not meet, with their series; tells whether others must be read again."""
@@ -176,11 +210,15 @@ class Store:
         sql = """SELECT s.id, s.uid, s.study, s.patient, s.name, s.header, s.frames,
                         (SELECT count(*) FROM files f WHERE f.series = s.id)
                  FROM series s ORDER BY s.patient, s.study, s.name"""
+        births, last = 0, None
         with _disk(STORE):
             for number, uid, study, patient, name, header, frames, files in self._connection.execute(sql):
+                if patient != last:
+                    births, last = self._births(patient), patient
                 kinds = self._rows("SELECT kind, count(*) FROM identities WHERE series = ? GROUP BY kind", number)
                 yield {"uid": uid, "study": study, "patient": patient, "name": name, "header": json.loads(header),
-                       "files": files, "frames": frames, "identities": dict(kinds)}  # fmt: skip
+                       "files": files, "frames": frames, "births": births,
+                       "identities": dict(kinds)}  # fmt: skip
 
     def files_of(self, name: str) -> list[Path]:
         """Returns the files of the series of a pseudonym, in the order of their paths.
@@ -190,10 +228,22 @@ class Store:
         """
         sql = """SELECT path, files.name FROM files JOIN folders ON folder = folders.id
                  JOIN series ON series.id = files.series WHERE series.name = ? ORDER BY 1, 2"""
-        found = [Path(folder) / file for folder, file in self._rows(sql, name)]
+        found = [Path(_loaded(folder)) / _loaded(file) for folder, file in self._rows(sql, name)]
         if not found:
             raise UsageError("SERIES", f"the index has no series {name}")
         return found
+
+    def stamps(self) -> dict[str, str]:
+        """Returns, by series, what changes when one of its files does: their number, sizes and times of change."""
+        sql = """SELECT s.name, count(*), sum(f.size), sum(f.changed % 1000000007), max(f.changed)
+                 FROM files f JOIN series s ON s.id = f.series GROUP BY s.id"""
+        return {name: "-".join(str(value) for value in values) for name, *values in self._rows(sql)}
+
+    def file_count(self, name: str) -> int:
+        """Returns how many files the series of a pseudonym has."""
+        return self._count(
+            "SELECT count(*) FROM files JOIN series ON series.id = files.series WHERE series.name = ?", name
+        )
 
     def identifiers_of(self, name: str) -> tuple[str, str]:
         """Returns StudyInstanceUID and SeriesInstanceUID of the series of a pseudonym."""
@@ -202,13 +252,20 @@ class Store:
             raise UsageError("SERIES", f"the index has no series {name}")
         return str(json.loads(rows[0][0]).get("StudyInstanceUID", "")), str(rows[0][1])
 
+    def _births(self, patient: str) -> int:
+        """Returns how many birth dates the series of one patient tell; two make it no one patient."""
+        sql = """SELECT count(DISTINCT value) FROM identities JOIN series ON series = id
+                 WHERE patient = ? AND kind = 'birth'"""
+        return self._count(sql, patient)
+
     def _series(self, fact: SeriesFact) -> int:
         rows = self._rows("SELECT id, first FROM series WHERE uid = ?", fact.uid)
+        first = fact.first.encode("utf-8", "backslashreplace").decode()
         values = (
             pseudonym(self.key, "study", fact.study),
             pseudonym(self.key, "patient", fact.patient),
             pseudonym(self.key, "series", fact.uid),
-            fact.first,
+            first,
             json.dumps(dict(fact.header), sort_keys=True),
         )
         if not rows:
@@ -220,7 +277,7 @@ class Store:
         else:
             number = int(rows[0][0])
             self._connection.execute("UPDATE series SET frames = frames + ? WHERE id = ?", (fact.frames, number))
-            if fact.first < rows[0][1]:
+            if first < rows[0][1]:
                 self._connection.execute(
                     "UPDATE series SET study = ?, patient = ?, name = ?, first = ?, header = ? WHERE id = ?",
                     (*values, number),
@@ -239,8 +296,8 @@ class Store:
                 self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))  # noqa: S608
 
     def _folder(self, path: str) -> int:
-        self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (path,))
-        return self._count("SELECT id FROM folders WHERE path = ?", path)
+        self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (_stored(path),))
+        return self._count("SELECT id FROM folders WHERE path = ?", _stored(path))
 
     def _kept(self, name: str, value: str) -> str:
         with self.bite():
@@ -253,6 +310,34 @@ class Store:
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with _disk(STORE):
             return self._connection.execute(sql, values).fetchall()
+
+
+def _locked(path: Path) -> int:
+    """Returns a handle that holds the lock of an index until it is closed, or its process ends.
+
+    Raises:
+        TemporaryFailure: `LOCKED` when another run holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise TemporaryFailure("LOCKED", "another run works on this index; wait for it") from error
+    return handle
+
+
+def _stored(name: str) -> str | bytes:
+    """Returns a name as SQLite takes it: as bytes when it is not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
+
+
+def _loaded(name: str | bytes) -> str:
+    return os.fsdecode(name)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxlate.cohort.agent import Agent, agent_of, with_timeline
+from voxlate.cohort.index import words
 from voxlate.cohort.index.store import Store
 from voxlate.cohort.kind import kind_of, number
 from voxlate.cohort.pseudonyms import shifted_date
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "series.parquet"
-_TEXT = ("patient", "study", "series", "day", "modality", "manufacturer", "model", "sex", "body_part", "acquisition",
-         "kind", "rule", "agent", "evidence", "fault")  # fmt: skip
+_TEXT = ("patient", "study", "series", "day", "modality", "manufacturer", "model", "site", "scanner", "sex",
+         "body_part", "acquisition", "kernel", "kind", "rule", "agent", "evidence", "fault")  # fmt: skip
 _WHOLE = ("number", "files", "slices", "rows", "columns")
 _REAL = ("minute", "age_years", "field_tesla", "slice_spacing_mm", "pixel_spacing_mm", "repetition_ms", "echo_ms",
          "inversion_ms", "flip_deg")  # fmt: skip
@@ -28,7 +29,6 @@ _FLAGS = ("by_text", "may_be_enhanced")
 COLUMNS = (*_TEXT, *_WHOLE, *_REAL, *_FLAGS)
 _ROWS_AT_ONCE = 4096
 _OLDEST = 89.0
-_NAMES = {"SIEMENS", "GE", "PHILIPS", "CANON", "TOSHIBA", "HITACHI", "BRUKER", "AGFA", "FUJIFILM", "UNITED", "UIH"}
 
 
 def write_table(store: Store, path: Path) -> int:
@@ -60,12 +60,15 @@ def read_table(folder: Path) -> list[dict[str, Any]]:
         from pyarrow import lib, parquet
     except ImportError as error:
         raise UsageError("WAREHOUSE", "an index needs: pip install 'voxlate[warehouse]'") from error
+    if not (folder / TABLE).is_file():
+        raise UsageError("INDEX", f"{folder.name} holds no {TABLE}; make it with voxlate index")
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(folder / TABLE).to_pylist()
-    except FileNotFoundError as error:
-        raise UsageError("INDEX", f"{folder.name} holds no {TABLE}; make it with voxlate index") from error
-    except lib.ArrowException as error:
+        table = parquet.read_table(folder / TABLE)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (lib.ArrowException, OSError, ValueError) as error:
         raise UsageError("INDEX", f"{TABLE} is damaged; run voxlate index again") from error
+    if set(table.column_names) != set(COLUMNS):
+        raise UsageError("INDEX", f"{TABLE} is of another version of voxlate; run voxlate index again")
     return rows
 
 
@@ -84,15 +87,22 @@ def rows_of(store: Store) -> Iterator[dict[str, Any]]:
 
 def _row(key: str, series: dict[str, Any], agent: Agent, begin_s: float | None) -> dict[str, Any]:
     header, kind = series["header"], kind_of(series["header"])
+
+    def said(keyword: str) -> str:
+        return str(header.get(keyword, ""))
+
     time_s = _seconds(header.get("AcquisitionTime", ""))
     spacing = _real(header, "SpacingBetweenSlices") or _real(header, "SliceThickness")
     text = {
         "patient": series["patient"], "study": series["study"], "series": series["name"],
-        "day": shifted_date(key, series["patient"], header.get("StudyDate", "")),
-        "modality": _word(header.get("Modality", ""), 8), "manufacturer": _maker(header.get("Manufacturer", "")),
-        "model": _word(header.get("ManufacturerModelName", ""), 32), "sex": _word(header.get("PatientSex", ""), 1),
-        "body_part": _word(header.get("BodyPartExamined", ""), 16),
-        "acquisition": _word(header.get("MRAcquisitionType", ""), 2),
+        "day": shifted_date(key, series["patient"], said("StudyDate")) or None,
+        "modality": words.listed(said("Modality"), words.MODALITIES), "manufacturer": words.maker(said("Manufacturer")),
+        "model": words.model(said("ManufacturerModelName"), key),
+        "site": words.hidden(said("InstitutionName"), key, "site"),
+        "scanner": words.hidden(said("DeviceSerialNumber") or said("StationName"), key, "scanner"),
+        "sex": words.listed(said("PatientSex"), ("M", "F", "O")), "kernel": words.kernel(said("ConvolutionKernel")),
+        "body_part": words.listed(said("BodyPartExamined"), words.BODY_PARTS),
+        "acquisition": words.listed(said("MRAcquisitionType"), ("2D", "3D")),
         "kind": kind.kind, "rule": kind.rule, "agent": agent.state,
         "evidence": "; ".join(f"{each.source}: {each.says} ({each.words})" for each in agent.evidence),
         "fault": fault_of(series),
@@ -122,6 +132,8 @@ def fault_of(series: dict[str, Any]) -> str:
     for kind, code in (("patient", "PATIENT_MIXED"), ("study", "STUDY_MIXED"), ("frame", "FRAME_MIXED")):
         if kind in several:
             return code
+    if series["births"] > 1:
+        return "PATIENT_ID_SHARED"
     return "ALREADY_SYNTHETIC" if "synthetic" in series["identities"] else ""
 
 
@@ -141,19 +153,6 @@ def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
-def _maker(text: str) -> str:
-    """Returns the name of a known manufacturer, or `other`: the element is free text."""
-    words = text.upper().replace("_", " ").split()
-    return next((word for word in words if word in _NAMES), "other" if words else "")
-
-
-def _word(text: str, longest: int) -> str:
-    """Returns a code as DICOM writes codes: capitals, digits and blanks; of anything else nothing."""
-    plain = " ".join(text.split())
-    is_code = len(plain) <= longest and plain.replace(" ", "").replace("_", "").replace("-", "").isalnum()
-    return plain if is_code and plain.isascii() else ""
-
-
 def _seconds(time: str) -> float | None:
     text = time.strip().replace(":", "")
     try:
@@ -166,7 +165,8 @@ def _age(text: str) -> float | None:
     """Returns years of a DICOM age; nobody is said to be older than 89."""
     unit = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}.get(text.strip()[-1:].upper())
     digits = text.strip()[:-1]
-    return round(min(int(digits) * unit, _OLDEST), 2) if unit and digits.isdigit() else None
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) < 5
+    return round(min(int(digits) * unit, _OLDEST), 2) if unit and is_number else None
 
 
 def _real(header: dict[str, str], keyword: str) -> float | None:
@@ -174,6 +174,6 @@ def _real(header: dict[str, str], keyword: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _count(header: dict[str, str], keyword: str) -> int:
-    value = _real(header, keyword) or 0.0
-    return int(value) if abs(value) < 2**31 else 0
+def _count(header: dict[str, str], keyword: str) -> int | None:
+    value = _real(header, keyword)
+    return None if value is None or not 0 < value < 2**31 else int(value)

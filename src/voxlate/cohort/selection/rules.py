@@ -36,10 +36,7 @@ class Condition(_Strict):
         """Takes one value for a list of one."""
         if not isinstance(content, dict):
             return content
-        return {
-            key: [value] if key in ("is", "is_not") and not isinstance(value, list) else value
-            for key, value in content.items()
-        }
+        return {key: _several(value) if key in ("is", "is_not") else value for key, value in content.items()}
 
     @model_validator(mode="after")
     def _one_test(self) -> Condition:
@@ -62,9 +59,16 @@ class Condition(_Strict):
         if value is None:
             return False
         if self.below is not None or self.above is not None:
-            number = float(value)
-            return number < self.below if self.below is not None else number > (self.above or 0.0)
+            if isinstance(value, str):
+                raise UsageError("COLUMN", f"{self.column} holds words; below and above are for numbers")
+            return float(value) < self.below if self.below is not None else float(value) > (self.above or 0.0)
         return value in self.is_ if self.is_ is not None else value not in (self.is_not or ())
+
+
+def _several(value: Any) -> list[Any]:
+    """Returns one value or many as a list; yes and no, which YAML takes for truth values, as the words too."""
+    values = value if isinstance(value, list) else [value]
+    return [*values, *("yes" if each else "no" for each in values if isinstance(each, bool))]
 
 
 class Step(_Strict):
@@ -86,13 +90,15 @@ class Step(_Strict):
     def _some(self) -> Step:
         if not self.drop and self.listed is None:
             raise ValueError("give drop or listed")
+        if not self.reason.isprintable():
+            raise ValueError("a reason is one line without tabs")
         return self
 
 
 class Side(_Strict):
     """What makes a scan a source or a target: every condition must fit; of several in a session the best is taken."""
 
-    shows: str
+    shows: Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "T2*w", "angiography", "CT"]
     when: tuple[Condition, ...]
 
 
@@ -121,7 +127,9 @@ class Splits(_Strict):
     low: bool = True
 
     @model_validator(mode="after")
-    def _low_by_patient(self) -> Splits:
+    def _possible(self) -> Splits:
+        if self.test + self.validation >= 1:
+            raise ValueError("test and validation leave nothing to train on")
         if self.low and self.by != "patient":
             raise ValueError("low: true would send whole groups to the test; split by patient or set low: false")
         return self
@@ -145,6 +153,12 @@ class Rules(_Strict):
     splits: Splits = Splits()
     drop_duplicates: bool = True
 
+    @model_validator(mode="after")
+    def _two_contrasts(self) -> Rules:
+        if self.source.shows == self.target.shows:
+            raise ValueError("source and target show the same; a pair needs two names")
+        return self
+
 
 def read_rules(path: Path) -> Rules:
     """Returns the rules in a YAML file; tables that it names are relative to its folder.
@@ -160,9 +174,9 @@ def read_rules(path: Path) -> Rules:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc'])) or 'rules'}: {fault['msg']}" for fault in error.errors()]
         raise UsageError("RULES", f"{path.name}: {'; '.join(faults)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
-        where = f"line {place.line + 1}" if place else "a byte that is no UTF-8"
+        where = f"line {place.line + 1}" if place else "some place"
         raise UsageError("RULES", f"{path.name}: no YAML at {where}") from error
     steps = tuple(
         step if step.listed is None else step.model_copy(update={"listed": path.parent / step.listed})

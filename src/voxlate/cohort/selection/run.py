@@ -10,9 +10,10 @@ from pathlib import Path
 from voxlate.cohort.bids_export import Wanted, export, prune, require_distinct, write_frame
 from voxlate.cohort.cases import Case, write_cases
 from voxlate.cohort.selection.rules import Rules
-from voxlate.cohort.selection.select import Box, Selection
-from voxlate.cohort.selection.splits import TEST_GOOD, TEST_LOW, assigned, frozen_splits
-from voxlate.errors import NoInput
+from voxlate.cohort.selection.scans import Scan
+from voxlate.cohort.selection.select import Box, Pair, Selection
+from voxlate.cohort.selection.splits import TEST_GOOD, TEST_LOW, assigned, frozen_splits, group_of
+from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.atomic import write_json, write_text
 from voxlate.processes import each
 
@@ -43,51 +44,77 @@ def write_cohort(
 
     Raises:
         NoInput: `NO_PAIRS` when nothing is left; the exclusions are written all the same.
-        InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`.
+        InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
         UsageError: `SPLIT_FROZEN`, `COLUMN`.
-        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+        TemporaryFailure: `SERIES` when a series failed for a reason that may pass; no table is written then.
+        CannotWrite: see `voxlate.errors.writing`.
     """
-    write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
     if not selection.pairs:
+        write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
         raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} says why")
     splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
-    sides = [(pair.source, rules.source.shows) for pair in selection.pairs]
-    sides += [(pair.target, rules.target.shows) for pair in selection.pairs]
-    wanted = [Wanted(scan, shows) for scan, shows in sides]
-    require_distinct(wanted)
-    unreadable: dict[str, str] = {}
-    for series, fault in each(partial(export, index, out), wanted, jobs=jobs):
-        unreadable |= {series: fault} if fault else {}
+    chosen = without_settled_low(selection, rules, splits)
+    require_distinct(_wanted(chosen, rules))
+    faults: dict[str, str] = {}
+    for series, fault in each(partial(export, index, out), _wanted(chosen, rules), jobs=jobs):
+        faults |= {series: fault} if fault else {}
         yield series
-    kept = without_unreadable(selection, unreadable)
-    members = _members(kept)
-    held = [one for one in wanted if one.scan["series"] in members]
-    prune(out, held)
-    write_frame(out, rules.name, held)
+    failed = [fault for fault in faults.values() if fault.startswith("FAILED")]
+    if failed:
+        raise TemporaryFailure(
+            "SERIES", f"{len(failed)} series failed for now ({failed[0]}); what was written stays, run it again"
+        )
+    kept = without_unreadable(chosen, faults)
     counts = _write_tables(out, kept, rules, splits)
-    told = {"name": rules.name, "rules": rules.model_dump(mode="json", by_alias=True), "scans": kept.scans,
-            "boxes": [vars(box) for box in kept.boxes], "splits": counts}  # fmt: skip
+    write_frame(out, rules.name, _wanted(kept, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
-    write_json(out / COHORT, told)
-    yield Written(kept, counts, unreadable)
+    write_json(out / COHORT, _told(kept, rules, counts))
+    prune(out, _wanted(kept, rules))
+    yield Written(kept, counts, faults)
 
 
-def without_unreadable(selection: Selection, unreadable: dict[str, str]) -> Selection:
-    """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
-    if not unreadable:
+def without_settled_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
+    """Returns the selection without low pairs whose patient was settled in training before they were known."""
+    if not rules.splits.low:
         return selection
-    out = [pair for pair in selection.pairs if {pair.source["series"], pair.target["series"]} & set(unreadable)]
-    kept = tuple(pair for pair in selection.pairs if pair not in out)
-    reasons = {}
-    for pair in out:
-        for scan in (pair.source, pair.target):
-            name = str(scan["series"])
-            reasons[name] = (
-                f"cannot be read: {unreadable[name]}" if name in unreadable else "its partner cannot be read"
-            )
-    box = Box("an image of it cannot be read", "pair", len(selection.pairs), len(out))
+    out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
+    reason = "of low quality, but its patient is settled in training"
+    return _without(selection, out, reason, {series: reason for pair in out for series in _names(pair)})
+
+
+def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
+    """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
+    out = [pair for pair in selection.pairs if set(_names(pair)) & set(faults)]
+    reasons = {
+        name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
+        for pair in out
+        for name in _names(pair)
+    }
+    return _without(selection, out, "an image of it cannot be read", reasons)
+
+
+def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
+    if not out:
+        return selection
+    gone = {pair.name for pair in out}
+    kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
+    box = Box(reason, "pair", len(selection.pairs), len(out))
     exclusions = tuple(sorted([*selection.exclusions, *reasons.items()]))
     return replace(selection, pairs=kept, boxes=(*selection.boxes, box), exclusions=exclusions)
+
+
+def _wanted(selection: Selection, rules: Rules) -> list[Wanted]:
+    shown = (rules.source.shows, rules.target.shows)
+    return [Wanted(scan, shows) for pair in selection.pairs for scan, shows in zip(_sides(pair), shown, strict=True)]
+
+
+def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
+    written = rules.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for step, content in zip(rules.steps, written["steps"], strict=True):
+        if step.listed is not None:
+            content["listed"] = step.listed.name  # not where it lies
+    boxes = [vars(box) for box in selection.boxes]
+    return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
 
 
 def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[str, str]) -> dict[str, int]:
@@ -103,12 +130,18 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
     for name in (TEST_GOOD, TEST_LOW):
         if name in parts:
             write_cases(out / f"cases_{name}.tsv", parts[name])
+        else:
+            (out / f"cases_{name}.tsv").unlink(missing_ok=True)
     order = ("train", "validation", TEST_GOOD, TEST_LOW)
     return {name: len(parts[name]) for name in order if name in parts}
 
 
-def _members(selection: Selection) -> set[str]:
-    return {str(scan["series"]) for pair in selection.pairs for scan in (pair.source, pair.target)}
+def _sides(pair: Pair) -> tuple[Scan, Scan]:
+    return pair.source, pair.target
+
+
+def _names(pair: Pair) -> list[str]:
+    return [str(scan["series"]) for scan in _sides(pair)]
 
 
 def _exclusions(rows: Sequence[tuple[str, str]]) -> str:

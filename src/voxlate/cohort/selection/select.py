@@ -84,11 +84,14 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
         raise NoInput("NO_INPUT", "the index holds no series")
     record = _Record()
     left = record.drop("scan", "identifiers in disorder", scans, lambda scan: bool(scan["fault"]), _series)
+    if rules.drop_duplicates:
+        shared = _shared(scans)
+        left = record.drop("scan", "same picture under two patients", left, lambda s: s["content"] in shared, _series)
     for step in rules.steps:
         if step.of == "scan":
             left = record.drop("scan", step.reason, left, _test(step, _scan_name, dict), _series)
     if rules.drop_duplicates:
-        doubles = _duplicates(left)
+        doubles = _doubles(left, rules)
         left = record.drop("scan", "same picture as another scan", left, lambda s: s["series"] in doubles, _series)
     pairs, alone = _paired(left, rules)
     record.leave("scan", "no partner, or a better scan of the session was taken", left, alone)
@@ -158,20 +161,34 @@ def _listed(path: Path) -> set[str]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
         return {row["item"] for row in rows}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise InputRefused("LIST", f"{path.name} is no tab-separated table with a column item") from error
 
 
-def _duplicates(scans: Sequence[Scan]) -> set[str]:
-    """Returns the series to leave out: the later ones of one patient, and every one where patients differ."""
+def _shared(scans: Sequence[Scan]) -> set[str]:
+    """Returns the pictures that are filed under more than one patient, whatever else is wrong with them."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        if scan["content"]:
+            owners[scan["content"]].add(scan["patient"])
+    return {content for content, patients in owners.items() if len(patients) > 1}
+
+
+def _doubles(scans: Sequence[Scan], rules: Rules) -> set[str]:
+    """Returns the series to leave out of those with one picture: all but the one whose session may give a pair."""
+    sessions: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        for name, side in (("source", rules.source), ("target", rules.target)):
+            if _is(side, scan):
+                sessions[scan["study"]].add(name)
     same: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         if scan["content"]:
             same[scan["content"]].append(scan)
     doubles: set[str] = set()
     for group in same.values():
-        is_of_one = len({scan["patient"] for scan in group}) == 1
-        doubles |= {str(scan["series"]) for scan in group[1 if is_of_one else 0 :]}
+        ordered = sorted(group, key=lambda scan: (-len(sessions[scan["study"]]), scan["series"]))
+        doubles |= {str(scan["series"]) for scan in ordered[1:]}
     return doubles
 
 
@@ -184,13 +201,13 @@ def _paired(scans: Sequence[Scan], rules: Rules) -> tuple[list[Pair], list[Scan]
     for members in by_patient.values():
         sources = _best_of_sessions([scan for scan in members if _is(rules.source, scan)])
         targets = _best_of_sessions([scan for scan in members if _is(rules.target, scan)])
-        free = list(targets)
-        for source in sources:
-            near = [target for target in free if _is_near(source, target, rules.pair.within)]
-            if near:
-                target = min(near, key=lambda each: (_days(source, each) or 0, *_rank(each)))
+        near = [(_days(source, target) or 0, _rank(source), _rank(target), source, target)
+                for source in sources for target in targets if _is_near(source, target, rules.pair.within)]  # fmt: skip
+        taken: set[str] = set()
+        for *_, source, target in sorted(near, key=lambda each: each[:3]):  # the nearest first, whoever it is of
+            if taken.isdisjoint({source["series"], target["series"]}):
                 pairs.append(Pair(source, target))
-                free.remove(target)
+                taken |= {source["series"], target["series"]}
     used = {name for pair in pairs for name in _both(pair)}
     return sorted(pairs, key=_pair_name), [scan for scan in scans if scan["series"] not in used]
 

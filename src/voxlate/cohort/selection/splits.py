@@ -37,25 +37,54 @@ def assign(pairs: Sequence[Pair], settings: Splits, known: Mapping[str, str] | N
         pairs: of the cohort.
         settings: see `Splits`.
         known: groups whose split is settled.
+
+    Raises:
+        UsageError: `SPLIT_CROSSES` when a patient joins two groups that are settled apart; `COLUMN`.
     """
     result = dict(known or {})
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(group_of(pair, settings), []).append(pair)
-    fresh = {name: members for name, members in groups.items() if name not in result}
-    if settings.low:
-        result |= {name: "test" for name, members in fresh.items() if any(pair.is_low for pair in members)}
+    parts = _parts(groups)
+    for part in parts:
+        settled = {result[name] for name in part if name in result}
+        if len(settled) > 1:
+            raise UsageError("SPLIT_CROSSES", f"a patient of {' and '.join(sorted(part)[:2])} would be in two splits")
+        if not settled and settings.low and any(pair.is_low for name in part for pair in groups[name]):
+            settled = {"test"}
+        result |= {name: split for split in settled for name in part}
+    fresh = [part for part in parts if not any(name in result for name in part)]
     ordered = sorted(
-        (name for name in fresh if name not in result),
-        key=lambda name: (*_stratum(fresh[name][0], settings), _order(settings.seed, name)),
+        fresh, key=lambda part: (*_stratum(groups[min(part)][0], settings), _order(settings.seed, min(part)))
     )
-    for number, name in enumerate(ordered):
+    for number, part in enumerate(ordered):
         if _is_turn(number, settings.test):
-            result[name] = "test"
-    rest = [name for name in ordered if name not in result]
+            result |= dict.fromkeys(part, "test")
+    rest = [part for part in ordered if min(part) not in result]
     share = settings.validation / (1 - settings.test)
-    result |= {name: "validation" if _is_turn(number, share) else "train" for number, name in enumerate(rest)}
+    for number, part in enumerate(rest):
+        result |= dict.fromkeys(part, "validation" if _is_turn(number, share) else "train")
     return result
+
+
+def _parts(groups: Mapping[str, Sequence[Pair]]) -> list[set[str]]:
+    """Returns the groups joined where a patient is in several, so that nobody is on both sides of a split."""
+    top = {name: name for name in groups}
+
+    def found(name: str) -> str:
+        while top[name] != name:
+            top[name] = top[top[name]]
+            name = top[name]
+        return name
+
+    first: dict[str, str] = {}
+    for name in sorted(groups):
+        for pair in groups[name]:
+            top[found(name)] = found(first.setdefault(pair.patient, name))
+    parts: dict[str, set[str]] = {}
+    for name in sorted(groups):
+        parts.setdefault(found(name), set()).add(name)
+    return list(parts.values())
 
 
 def group_of(pair: Pair, settings: Splits) -> str:
@@ -89,6 +118,8 @@ def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, exte
         UsageError: `SPLIT_FROZEN` for other settings, or for new groups without `extend`.
     """
     path = folder / SPLIT_FILE
+    if not path.is_file() and (folder / "cases.tsv").is_file():
+        raise InputRefused("SPLIT_CHANGED", f"{path.name} is gone while cases.tsv is there; restore it, or remove both")
     known = _read(path, settings) if path.is_file() else {}
     fresh = {group_of(pair, settings) for pair in pairs} - set(known)
     if known and fresh and not extend:
@@ -106,7 +137,7 @@ def _read(path: Path, settings: Splits) -> dict[str, str]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         told = content.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputRefused(
             "SPLIT_CHANGED", f"{path.name} is damaged; restore it, or remove it to split anew"
         ) from error

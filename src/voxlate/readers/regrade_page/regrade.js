@@ -14,6 +14,8 @@ const GRADED = ["contrast", "motion", "noise"];
 let items = [];
 let said = {};
 let place = 0;
+let isSaving = false;
+let isShown = false;
 
 function make(kind, attributes, ...children) {
   const element = document.createElement(kind);
@@ -39,9 +41,19 @@ function follow() {
   for (const name of GRADED) find(name).disabled = chosen("proper") === "no";
 }
 
+function count() {
+  find("progress").max = items.length;
+  find("progress").value = Object.keys(said).length;
+  find("count").textContent = `scan ${place + 1} of ${items.length}, ${Object.keys(said).length} graded`;
+}
+
 function show() {
   const key = items[place];
   const before = said[key];
+  isShown = false;
+  find("picture").removeAttribute("src"); // the last scan must not stand beside the new questions
+  find("picture").onload = () => { isShown = items[place] === key; };
+  find("picture").onerror = () => { find("fault").textContent = "The picture does not come; load the page again."; };
   find("picture").src = `api/items/${key}/picture`;
   find("picture").alt = `Scan ${place + 1}: axial, coronal and sagittal slices`;
   find("answer").reset();
@@ -52,9 +64,7 @@ function show() {
     if (input) input.checked = true;
   }
   follow();
-  find("progress").max = items.length;
-  find("progress").value = Object.keys(said).length;
-  find("count").textContent = `scan ${place + 1} of ${items.length}, ${Object.keys(said).length} graded`;
+  count();
   find("before").disabled = place === 0;
   find("after").disabled = place === items.length - 1;
   find("fault").textContent = "";
@@ -67,25 +77,29 @@ function move(step) {
 
 async function save(event) {
   event.preventDefault();
+  if (isSaving) return;
   const proper = chosen("proper");
   const lacking = proper === undefined || (proper === "yes" && GRADED.some((name) => chosen(name) === undefined));
-  if (lacking) {
-    find("fault").textContent = "Answer every question that is open.";
+  if (lacking || !isShown) {
+    find("fault").textContent = lacking ? "Answer every question that is open." : "Wait until the picture is there.";
     return;
   }
   const grades = proper === "yes" ? Object.fromEntries(GRADED.map((name) => [name, Number(chosen(name))])) : {};
+  const entry = { proper: proper === "yes", agent: chosen("agent"), grades };
   const key = items[place];
-  find("submit").disabled = true;
+  isSaving = true;
+  find("submit").setAttribute("aria-disabled", "true");
   try {
-    await call("POST", "api/grades", { item: key, proper: proper === "yes", agent: chosen("agent"), ...grades });
-    said[key] = { proper: proper === "yes", agent: chosen("agent"), grades };
-    find("saved").textContent = "Saved.";
-    if (place < items.length - 1) move(1);
-    else show();
+    await call("POST", "api/grades", { item: key, proper: entry.proper, agent: entry.agent, ...grades });
+    said[key] = entry;
+    find("saved").textContent = `Saved scan ${items.indexOf(key) + 1}.`;
+    if (items[place] === key) move(1);
+    else count();
   } catch (error) {
     find("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer.";
   } finally {
-    find("submit").disabled = false;
+    isSaving = false;
+    find("submit").removeAttribute("aria-disabled");
   }
 }
 
@@ -101,11 +115,13 @@ function listen() {
   find("before").addEventListener("click", () => move(-1));
   find("after").addEventListener("click", () => move(1));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
-      find("answer").requestSubmit();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.key === "Enter" && (event.target === document.body || event.target.tagName === "INPUT")) {
       event.preventDefault();
+      find("answer").requestSubmit();
+      return;
     }
+    if (!find("keys").checked) return;
     const input = document.querySelector(`input[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
     if (input && !input.closest("fieldset").disabled) {
       input.checked = true;
