@@ -378,23 +378,31 @@ ASKED = {"proper": "proper T1w", "agent": "gadolinium", "low": "low quality", "m
 TARGET = {"proper": 0.94, "agent": 0.97, "low": 0.87, "medium": 0.79}
 
 
+def accuracy(row: dict[str, Any] | None) -> str:
+    return (
+        "" if row is None else f"{row['balanced_accuracy']:.3f} ({row['interval'][0]:.3f} to {row['interval'][1]:.3f})"
+    )
+
+
 def warehouse() -> str:
     content = result("warehouse")
     heads = ("simulated, balanced accuracy (95 % interval)", "Bottani et al.", "header rules", "pixels", "both")
-    lines = [f"| {' | '.join(heads)} | pixels, 90 % sure: answered, wrong |", "|---" * 6 + "|"]
+    lines = [f"| {' | '.join(heads)} | told (answered) | pixels, 90 % sure: answered, wrong |", "|---" * 7 + "|"]
     for scanner in ("D", "F"):
         found = content[f"scanner_{scanner}"]
         for name, title in ASKED.items():
-            cells = []
-            for by in ("header", "pixels", "both"):
-                row = found[name].get(by)
-                low, high = row["interval"] if row else (0, 0)
-                cells.append(f"{row['balanced_accuracy']:.3f} ({low:.3f} to {high:.3f})" if row else "")
-            told = found[name]["abstaining"].get("pixels", found[name]["abstaining"])
-            at = told["sure"].index(0.9)
-            cells.append(f"{100 * told['coverage'][at]:.0f} %, {100 * told['risk'][at]:.1f} %")
+            cells = [accuracy(found[name].get(by)) for by in ("header", "pixels", "both")]
+            answered = 100 * found[name]["told"]["answered"]
+            cells.append(f"{accuracy(found[name]['told'])} ({answered:.0f} %)")
+            sure = found[name]["abstaining"].get("pixels", found[name]["abstaining"])
+            at = sure["sure"].index(0.9)
+            wrong = sure["risk"][at]
+            cells.append(f"{100 * sure['coverage'][at]:.0f} %, {'none' if wrong is None else f'{100 * wrong:.1f} %'}")
             images = found[name]["pixels"]["images"]
             lines.append(f"| scanner {scanner}, {title}, {images} images | {TARGET[name]:.2f} | {' | '.join(cells)} |")
+    kinds = content["scanner_D"]["kinds"]
+    told = ", ".join(f"by {by} {100 * row['right']:.0f} % ({100 * row['not_told']:.0f} %)" for by, row in kinds.items())
+    lines.append(f"\nThe contrast of scanner D's images is told rightly (not told): {told}.")
     shares = {name: 100 * share for name, share in content["scanner_D"]["shares"].items()}
     lines.append(
         f"\nOf scanner D {shares['not_t1w']:.0f} % were no T1w, {shares['after_agent']:.0f} % of the others after "
