@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from starlette.exceptions import HTTPException
 
 from voxlate.quality.run import read_grades
 from voxlate.readers.access import Doorkeeper, csrf_token, issue_link
 from voxlate.readers.gate import App, Gate
 from voxlate.readers.regrading import Desk, Grade, open_record
-from voxlate.readers.server import add_errors, add_session
+from voxlate.readers.server import add_errors, add_page, add_session
 from voxlate.readers.serving import Address, require_safe, run_app
 
 REGRADE_COOKIE = "voxlate_regrader"
+_CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 _PAGE = {
-    "": ("regrade_page/regrade.html", "text/html; charset=utf-8"),
-    "page.css": ("page/page.css", "text/css; charset=utf-8"),
-    "regrade.css": ("regrade_page/regrade.css", "text/css; charset=utf-8"),
-    "regrade.js": ("regrade_page/regrade.js", "text/javascript; charset=utf-8"),
-    "api.js": ("page/api.js", "text/javascript; charset=utf-8"),
+    "": ("voxlate.readers", "regrade_page/regrade.html", "text/html; charset=utf-8"),
+    "page.css": ("voxlate.readers", "page/page.css", _CSS),
+    "regrade.css": ("voxlate.readers", "regrade_page/regrade.css", _CSS),
+    "regrade.js": ("voxlate.readers", "regrade_page/regrade.js", _JS),
+    "api.js": ("voxlate.readers", "page/api.js", _JS),
 }
 
 
@@ -37,22 +36,13 @@ def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) 
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_errors(app)
+    add_page(app, _PAGE)
     add_session(app, door, is_secure=False, name=REGRADE_COOKIE)
 
     def signed_in(request: Request) -> str:
         return door.reader(request.cookies.get(REGRADE_COOKIE))
 
     known = Depends(signed_in)
-
-    @app.get("/")
-    def index() -> Response:
-        return _part("")
-
-    @app.get("/page/{name}")
-    def part(name: str) -> Response:
-        if name not in _PAGE or not name:
-            raise HTTPException(404)
-        return _part(name)
 
     @app.get("/api/state")
     def state(request: Request, reader: str = known) -> dict[str, Any]:
@@ -86,9 +76,3 @@ def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Ca
         run_app(app, address)
     finally:
         store.close()
-
-
-def _part(name: str) -> Response:
-    file, media_type = _PAGE[name]
-    content = (resources.files("voxlate.readers") / file).read_bytes()
-    return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})

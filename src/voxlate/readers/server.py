@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Annotated, Any
 
@@ -44,7 +44,7 @@ def create_app(package: Package, store: Store, *, origins: Iterable[str]) -> App
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     desk, door = Desk(package, store), Doorkeeper(store)
     add_errors(app)
-    _add_page(app)
+    add_page(app, _PAGE)
     add_session(app, door, is_secure=all(origin.startswith("https://") for origin in allowed))
     _add_reading(app, desk, door)
     return Gate(app, allowed)
@@ -76,22 +76,28 @@ def _said(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse({"code": code, "message": message}, status_code=status)
 
 
-def _add_page(app: FastAPI) -> None:
+def add_page(app: FastAPI, parts: Mapping[str, tuple[str, str, str]]) -> None:
+    """Adds a page and what it loads.
+
+    Args:
+        app: to which.
+        parts: package, file and media type by name; the page itself has none.
+    """
+
+    def part_of(name: str) -> Response:
+        package, file, media_type = parts[name]
+        content = (resources.files(package) / file).read_bytes()
+        return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
+
     @app.get("/")
     def index() -> Response:
-        return _part("")
+        return part_of("")
 
     @app.get("/page/{name}")
     def part(name: str) -> Response:
-        if name not in _PAGE or not name:
+        if name not in parts or not name:
             raise HTTPException(404)
-        return _part(name)
-
-
-def _part(name: str) -> Response:
-    package, file, media_type = _PAGE[name]
-    content = (resources.files(package) / file).read_bytes()
-    return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
+        return part_of(name)
 
 
 def add_session(app: FastAPI, door: Doorkeeper, *, is_secure: bool, name: str = COOKIE) -> None:
