@@ -53,7 +53,7 @@ def rows_of(scanner: str, patient: int) -> list[Row]:
         slices = found.findings[0].value
         grades = filed.grades
         header_kind, header_agent = kind_of(header).kind, agent_of(header).state
-        decided = decide_agent(header_agent, found.agent if found.kind in ("T1w", "unknown") else None)
+        decided = decide_agent(header_agent, found.agent_evidence if found.kind in ("T1w", "unknown") else None)
         rows.append({
             "patient": patient, "proper": filed.is_proper, "agent": filed.has_agent, "shows": filed.shows,
             "tier": grades.tier, "header_kind": header_kind, "header_agent": header_agent,

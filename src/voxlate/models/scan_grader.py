@@ -21,7 +21,7 @@ HEADS = {"contrast_kind": len(CONTRASTS), "proper": 2, "agent": 2, **dict.fromke
 NUMBERS = 10
 WIDTHS = (16, 24, 48, 96)
 WEIGHTS = Path(__file__).with_name("scan_grader.safetensors")
-SHA256 = "e02f562698a9ece94817046311f94e236f1db0ae0c6840c498bd9a31a0b105e7"
+SHA256 = "1d5e1c89eefb39dacc068bfeb711919b56173d5ab57352739b1c67cb20ac30c0"
 
 
 class ScanGrader(nn.Module):

@@ -50,9 +50,18 @@ class Grading:
         return "CT" if self.is_ct else answer(self.kinds)
 
     @property
+    def agent_evidence(self) -> float:
+        """Returns the probability of an agent as far as it may count.
+
+        A skull-stripped brain has lost the sinuses that tell best: what does not enhance in it is no evidence of absence.
+        """
+        return max(self.agent, 0.5) if "SKULL_STRIPPED" in self.codes("note") else self.agent
+
+    @property
     def agent_state(self) -> str:
         """Returns `yes` or `no` when the pixels are sure, else `unknown`."""
-        return "unknown" if self.kind != "T1w" else answer({"yes": self.agent, "no": 1 - self.agent})
+        evidence = self.agent_evidence
+        return "unknown" if self.kind != "T1w" else answer({"yes": evidence, "no": 1 - evidence})
 
     @property
     def tiers(self) -> dict[str, float]:

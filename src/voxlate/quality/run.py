@@ -78,7 +78,10 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     try:
         volume = read_item(source, item)
         grading = grade(volume)
-        told |= {"row": grading.row() | _decided(item, grading.kind, grading.agent), "grading": grading.to_json()}
+        told |= {
+            "row": grading.row() | _decided(item, grading.kind, grading.agent_evidence),
+            "grading": grading.to_json(),
+        }
         told["content"] = content_hash(volume)
         picture = encode(preview(volume))
     except (InputRefused, NoInput, TemporaryFailure) as error:
