@@ -53,7 +53,7 @@ class Grading:
     def agent_evidence(self) -> float:
         """Returns the probability of an agent as far as it may count.
 
-        A skull-stripped brain has lost the sinuses that tell best: what does not enhance in it is no evidence of absence.
+        A skull-stripped brain has lost the sinuses, which tell best: that nothing enhances in it is evidence of nothing.
         """
         return max(self.agent, 0.5) if "SKULL_STRIPPED" in self.codes("note") else self.agent
 

@@ -100,6 +100,7 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def served(monkeypatch):
     monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")
+    monkeypatch.setattr("voxlate.cohort.index.server.RETRY_MS", 1)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.instances, server.fault, server.asked = list(instances()), {}, []
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -39,6 +39,7 @@ MAX_SERIES_BYTES = 16 << 30
 ANSWERED_S, SERIES_S = 300.0, 3600.0
 """An answer, or a whole series, that is not there after so long is given up."""
 
+RETRY_MS = 200
 _TRIES = 3
 _FAILURES_IN_A_ROW = 5
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -265,7 +266,7 @@ def _client(address: str, answer_s: float) -> DICOMwebClient:
     if token := os.environ.get(TOKEN_VARIABLE):
         session.headers["Authorization"] = f"Bearer {token}"
     client = DICOMwebClient(address, session=session, timeout=(CONNECT_S, answer_s))
-    client.set_http_retry_params(max_attempts=_TRIES, wait_exponential_multiplier=200)
+    client.set_http_retry_params(max_attempts=_TRIES, wait_exponential_multiplier=RETRY_MS)
     return client
 
 
