@@ -21,7 +21,7 @@ HEADS = {"contrast_kind": len(CONTRASTS), "proper": 2, "agent": 2, **dict.fromke
 NUMBERS = 10
 WIDTHS = (16, 24, 48, 96)
 WEIGHTS = Path(__file__).with_name("scan_grader.safetensors")
-SHA256 = "1d5e1c89eefb39dacc068bfeb711919b56173d5ab57352739b1c67cb20ac30c0"
+SHA256 = "d216c1bb11c3a9addd9779acc240b8ee1301e3648313b39520ebee0f7d83a55d"
 
 
 class ScanGrader(nn.Module):

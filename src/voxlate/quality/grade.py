@@ -53,7 +53,7 @@ class Grading:
     def agent_evidence(self) -> float:
         """Returns the probability of an agent as far as it may count.
 
-        A skull-stripped brain has lost the sinuses, which tell best: that nothing enhances in it is evidence of nothing.
+        A skull-stripped brain has lost the sinuses, which tell best: that nothing enhances in it proves nothing.
         """
         return max(self.agent, 0.5) if "SKULL_STRIPPED" in self.codes("note") else self.agent
 
