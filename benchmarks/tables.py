@@ -366,9 +366,11 @@ def index() -> str:
     same = "the same bytes" if content["same_bytes_after_kill"] else "OTHER BYTES"
     return (
         f"{content['series']:,} simulated series of one file each: {content['series_per_s']:.0f} series a second with "
-        f"two processes, {content['ratio_to_pydicom_alone']:.2f} times as many as pydicom alone reads headers in one; "
+        f"two processes, {content['ratio_to_pydicom_alone']:.2f} of what pydicom alone, which checks and keeps "
+        "nothing, reads in one; "
         f"{content['series_per_s_when_nothing_changed']:,.0f} a second when nothing has changed. Memory "
-        f"{memory['quarter']} MiB after a quarter and {memory['end']} MiB at the end. Killed after a third and taken "
+        f"{memory['quarter']} MiB after a quarter, {memory['all_read']} MiB when all are read, "
+        f"{memory['table_written']} MiB with pyarrow at the end. Killed after a third and taken "
         f"up again: {same}. Store {content['store_mib']:.0f} MiB, table {content['table_mib']:.1f} MiB "
         f"({machine(content)}; `benchmarks/bench_index.py`)."
     )
