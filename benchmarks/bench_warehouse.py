@@ -223,7 +223,7 @@ def main() -> None:
             figures["gadolinium"] = ranked(column(t1w, "agent"), column(t1w, "p_agent"))
             figures["low quality"] = ranked(column(t1w, "tier") == "low", column(t1w, "p_low"))
     path = Path(__file__).resolve().parents[1] / "docs" / "images" / "warehouse_coverage.png"
-    draw_coverage(path, figures, limits={0.1: "o"}, title="Scanner D, pixels alone; circle: 90 % sure", highest=30)
+    draw_coverage(path, figures, limits={0.1: "o"}, title="Scanner D, pixels alone; circle: 90 % sure", highest=10)
     if chosen.data.is_dir():
         result["real_scans"] = real(chosen.data)
         result["real"] = summed(result["real_scans"])

@@ -18,7 +18,6 @@ from voxlate.report import drawing
 _ROW_IN = 0.92
 _MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
 _MAIN_FILL, _SIDE_FILL, _END_FILL = "#e8f3f6", "#f5f1e8", "#e9eef5"
-_UNITS = {"scan": "series", "pair": "pairs"}
 
 
 def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits: Mapping[str, int]) -> None:
@@ -27,7 +26,7 @@ def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits
     Args:
         path: where.
         scans: series at the start.
-        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; all are drawn.
+        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; drawn are those that drop some.
         splits: pairs in each part, in order.
     """
     rows = _rows(scans, boxes)
@@ -57,14 +56,18 @@ def _rows(scans: int, boxes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str
     rows: list[tuple[str, str]] = []
     text = f"{scans:,} series in the index"
     for number, box in enumerate(boxes):
-        rows.append((text, f"{box['reason']}\n{box['dropped']:,} {_UNITS[box['unit']]}"))
         left = box["before"] - box["dropped"]
         later = boxes[number + 1] if number + 1 < len(boxes) else None
         is_pairing = box["unit"] == "scan" and (later is None or later["unit"] == "pair")
-        pairs = left // 2 if is_pairing else left
-        unit = "pairs" if is_pairing or box["unit"] == "pair" else "series"
-        text = f"{pairs:,} {unit}" + (f" ({left:,} series)" if is_pairing else "")
+        if box["dropped"] or is_pairing:
+            rows.append((text, f"{box['reason']}\n{_counted(box['dropped'], box['unit'])}"))
+            text = _counted(left // 2, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, box["unit"])
     return [*rows, (text, "")]
+
+
+def _counted(count: int, unit: str) -> str:
+    """Returns `1 pair`, `2 pairs`, `1 series`."""
+    return f"{count:,} series" if unit == "scan" else f"{count:,} pair{'' if count == 1 else 's'}"
 
 
 def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
@@ -73,7 +76,15 @@ def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
     below = y - _ROW_IN * 1.15
     for number, (name, count) in enumerate(splits.items()):
         x = start + (number + 0.5) * width
-        _box(axes, x, below, width - 0.2, f"{name.replace('_', ' ')}\n{count:,} pairs", _END_FILL, is_strong=True)
+        _box(
+            axes,
+            x,
+            below,
+            width - 0.2,
+            f"{name.replace('_', ' ')}\n{_counted(count, 'pair')}",
+            _END_FILL,
+            is_strong=True,
+        )
         _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (x, below + _BOX_H / 2))
 
 
