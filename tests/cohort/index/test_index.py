@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from dicom_series import slice_header, voxels, write_series
+from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
@@ -92,6 +93,19 @@ def test_a_series_whose_files_lie_in_several_folders_is_one(tmp_path):
     paths[3].rename(tmp_path / "in" / "b" / "IM.dcm")
     run(tmp_path / "in", tmp_path / "out")
     assert [row["files"] for row in read_table(tmp_path / "out")] == [8]
+
+
+def test_the_header_of_a_series_is_that_of_its_first_file_whenever_that_came(tmp_path):
+    paths = write_series(tmp_path / "in" / "m", lambda dataset, k: setattr(dataset, "SeriesDescription", "T1 +C"))
+    run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0]["agent"] == "yes"
+    first = dcmread(paths[0])
+    first.SeriesDescription, first.SOPInstanceUID = "T1 nativ", "1.2.3.4.99"
+    (tmp_path / "in" / "a").mkdir()
+    first.save_as(tmp_path / "in" / "a" / "IM.dcm")
+    updated = run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0]["agent"] == "no"
+    assert updated == run(tmp_path / "in", tmp_path / "fresh")
 
 
 def test_faults_and_damaged_files_are_told_and_the_others_go_on(tmp_path):
