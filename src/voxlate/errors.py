@@ -15,9 +15,9 @@ carries a patient's name or number.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
@@ -82,6 +82,11 @@ class ModelInvalid(VoxlateError):
 
     state = "REFUSED"
     exit_status = 78
+
+
+def faults_told(faults: Iterable[Any], *, whole: str) -> str:
+    """Returns the faults that pydantic found in one line, each with its place; `whole` is the place of the whole."""
+    return "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or whole}: {fault['msg']}" for fault in faults)
 
 
 @contextmanager

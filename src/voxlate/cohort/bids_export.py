@@ -13,6 +13,7 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.cohort.index import indexed_series
+from voxlate.cohort.pseudonyms import session_name, subject_name
 from voxlate.cohort.selection.scans import Scan
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
@@ -58,7 +59,7 @@ class Wanted:
     @property
     def path(self) -> Path:
         """Returns where it lies in the data set."""
-        subject, session = f"sub-{self.scan['patient'][:12]}", f"ses-{self.scan['study'][:8]}"
+        subject, session = subject_name(self.scan["patient"]), session_name(self.scan["study"])
         folder, ending = PLACES[self.shows]
         return Path(subject) / session / folder / f"{subject}_{session}_{ending}.nii.gz"
 
@@ -110,7 +111,7 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
     write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
     people: dict[str, Mapping[str, Any]] = {}
     for each in sorted(scans, key=lambda one: one.scan["day"] or ""):
-        people.setdefault(f"sub-{each.scan['patient'][:12]}", each.scan)
+        people.setdefault(subject_name(each.scan["patient"]), each.scan)
     rows = [[name, _cell(scan.get("age_years")), _cell(scan.get("sex"))] for name, scan in sorted(people.items())]
     write_text(root / "participants.tsv", _table(["participant_id", "age", "sex"], rows))
     write_json(root / "participants.json", _COLUMNS)
@@ -150,7 +151,7 @@ def require_distinct(wanted: Sequence[Wanted]) -> None:
     owners: dict[str, str] = {}
     files: dict[Path, str] = {}
     for each in wanted:
-        patient = owners.setdefault(each.scan["patient"][:12], each.scan["patient"])
+        patient = owners.setdefault(subject_name(each.scan["patient"]), each.scan["patient"])
         series = files.setdefault(each.path, each.scan["series"])
         if patient != each.scan["patient"] or series != each.scan["series"]:
             raise InputRefused(

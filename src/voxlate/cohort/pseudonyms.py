@@ -37,3 +37,13 @@ def shifted_date(key: str, patient: str, dicom_date: str) -> str:
     except (ValueError, OverflowError):
         return ""
     return moved.isoformat()
+
+
+def subject_name(patient: str) -> str:
+    """Returns `sub-` and the beginning of a patient's pseudonym, as BIDS names people."""
+    return f"sub-{patient[:12]}"
+
+
+def session_name(study: str) -> str:
+    """Returns `ses-` and the beginning of a study's pseudonym, as BIDS names visits."""
+    return f"ses-{study[:8]}"

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from voxlate.models.layers import require_choice
 from voxlate.models.unet import UNet
-from voxlate.models.weights import load_weights
+from voxlate.models.weights import frozen
 
 CLASSES = ("other", "csf", "gm", "wm", "vessel", "lesion")
 WIDTH, DEPTH = 12, 3
@@ -77,10 +77,7 @@ def head_segmenter() -> HeadSegmenter:
     Raises:
         ModelInvalid: `WEIGHTS_CHANGED` when its file is not the one of this version.
     """
-    network = HeadSegmenter()
-    load_weights(network, WEIGHTS, sha256=SHA256)
-    network.requires_grad_(False)
-    return network.eval()
+    return frozen(HeadSegmenter(), WEIGHTS, sha256=SHA256)
 
 
 def _padded(x: Tensor) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from voxlate.errors import ModelInvalid, NoInput
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def load_weights(network: nn.Module, path: Path, *, sha256: str) -> None:
@@ -40,6 +43,17 @@ def load_weights(network: nn.Module, path: Path, *, sha256: str) -> None:
             shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             raise ModelInvalid("WEIGHTS_UNFIT", f"{path.name}: {name} is {shapes}; choose the depth it was saved with")
     network.load_state_dict(found, strict=False)
+
+
+def frozen(network: N, path: Path, *, sha256: str) -> N:
+    """Returns a network filled with weights that come with voxlate, in evaluation mode and never trained on.
+
+    Raises:
+        NoInput, ModelInvalid: see `load_weights`.
+    """
+    load_weights(network, path, sha256=sha256)
+    network.requires_grad_(False)
+    return network.eval()
 
 
 def require_hash(path: Path, sha256: str) -> None:

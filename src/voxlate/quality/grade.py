@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from voxlate.quality.head import Head
 from voxlate.quality.pixels import Seen, seen
 from voxlate.quality.rules import VERSION, Finding, is_hounsfield, judge, worst
 from voxlate.quality.tiers import GRADED, SURE, answer, tier_probabilities
@@ -91,7 +92,7 @@ class Grading:
         told |= {"kind": self.kind, "agent": self.agent_state, "proper_probability": round(self.proper, 4)}
         told |= {"agent_probability": round(self.agent, 4)}
         told |= {f"{tier}_probability": round(value, 4) for tier, value in self.tiers.items()}
-        told |= {f"grade_{name}": max(range(3), key=lambda g, n=name: self.grades[n][g]) for name in GRADED}  # type: ignore[misc]
+        told |= {f"grade_{name}": self.grades[name].index(max(self.grades[name])) for name in GRADED}
         told |= {each.code.lower(): each.value for each in self.findings}
         return told | {"failed": ",".join(self.codes("fail")), "warned": ",".join(self.codes("warn")),
                        "noted": ",".join(self.codes("note"))}  # fmt: skip
@@ -114,14 +115,15 @@ class Grading:
         }
 
 
-def grade(volume: Volume, network: ScanGrader | None = None) -> Grading:
+def grade(volume: Volume, network: ScanGrader | None = None, *, head: Head | None = None) -> Grading:
     """Returns the grading of one scan, on one processor thread as on many.
 
     Args:
         volume: the scan, of any orientation.
         network: the learned heads; those that come with voxlate when not given.
+        head: of the scan, when it was found before.
     """
-    shown = seen(volume)
+    shown = seen(volume, head)
     return graded(shown, _answers(shown, network or _network()))
 
 

@@ -11,7 +11,7 @@ from voxlate.errors import InputRefused
 from voxlate.prepare.grid import coarser
 from voxlate.prepare.orientation import ToRas
 from voxlate.prepare.resample import resample
-from voxlate.volume import Array, Mask, Volume
+from voxlate.volume import Affine, Array, Mask, Volume
 
 SEARCH_MM = 2.0
 MAX_VOXELS = 400_000_000
@@ -48,6 +48,12 @@ class Head:
         found = ndimage.find_objects(self.mask.astype(np.uint8))
         i, j, k = found[0] if found else [slice(0, n) for n in self.mask.shape]
         return i, j, k
+
+    def corners_mm(self) -> tuple[Affine, Affine]:
+        """Returns the centres of the first and of the last voxel of the box, in millimetres."""
+        box = self.box()
+        grid = self.coarse.grid
+        return grid.to_mm([part.start for part in box]), grid.to_mm([part.stop - 1 for part in box])
 
 
 def find_head(volume: Volume) -> Head:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxlate.cohort.pseudonyms import session_name, subject_name
 from voxlate.errors import InputRefused, NoInput
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.volume import Volume
@@ -95,7 +96,7 @@ def read_item(source: Path, item: Item) -> Volume:
 
 def _of_row(row: dict[str, Any], files: str) -> Item:
     stamp = f"{files} {row['kind']} {row['agent']} {row['fault']}"
-    person, visit = f"sub-{row['patient'][:12]}", f"ses-{row['study'][:8]}"
+    person, visit = subject_name(row["patient"]), session_name(row["study"])
     return Item(row["series"], person, visit, row["kind"], row["agent"], row["fault"], stamp)
 
 

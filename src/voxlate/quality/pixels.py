@@ -34,9 +34,9 @@ class Seen:
     measures: Measures
 
 
-def seen(volume: Volume) -> Seen:
-    """Returns what the heads are shown of a scan."""
-    head = find_head(volume)
+def seen(volume: Volume, head: Head | None = None) -> Seen:
+    """Returns what the heads are shown of a scan; its head is looked for unless it was found before."""
+    head = head or find_head(volume)
     measures = measures_of(head, volume)
     image = resample(head.volume, _window(head)).data / np.float32(head.level or 1.0)
     return Seen(np.clip(image, 0, _LARGEST), numbers_of(measures), measures)
@@ -52,9 +52,7 @@ def numbers_of(measures: Measures) -> Array:
 
 def _window(head: Head) -> Grid:
     """Returns the grid of what is seen: across about the middle of the head, downwards from its top."""
-    box = head.box()
-    ends = [(part.start, part.stop - 1) for part in box]
-    lowest, highest = (head.coarse.grid.to_mm([end[which] for end in ends]) for which in (0, 1))
+    lowest, highest = head.corners_mm()
     middle, top = (lowest + highest) / 2, float(highest[2])
     affine = np.diag([SEEN_MM, SEEN_MM, SEEN_MM, 1.0])
     half = (np.array(SEEN_SHAPE) - 1) / 2 * SEEN_MM

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.prepare.resample import resample
-from voxlate.quality.head import find_head
+from voxlate.quality.head import Head, find_head
 from voxlate.volume import Affine, Array, Grid, Volume
 
 _SIZE = 200
@@ -15,16 +15,15 @@ _R = np.kron(np.array([[1, 1, 1, 0], [1, 0, 0, 1], [1, 1, 1, 0], [1, 0, 1, 0], [
 _MM = 1.2
 
 
-def preview(volume: Volume) -> NDArray[np.uint8]:
+def preview(volume: Volume, head: Head | None = None) -> NDArray[np.uint8]:
     """Returns (400, 600) grey levels: axial, coronal, sagittal; below two axial slices, and the first one brighter.
 
     The brighter one, eight times so, shows ghosts and noise in the air. Slices are at 55, 50, 50 and at 35 and 75 per
     cent of the head. An R marks the patient's right, at the left as radiologists read; sagittal, the nose points right.
+    The head is looked for unless it was found before.
     """
-    head = find_head(volume)
-    box = head.box()
-    lowest = head.coarse.grid.to_mm([part.start for part in box])
-    highest = head.coarse.grid.to_mm([part.stop - 1 for part in box])
+    head = head or find_head(volume)
+    lowest, highest = head.corners_mm()
     bright = max(float(np.percentile(head.coarse.data[head.mask], 99)) if head.mask.any() else 1.0, 1e-6)
 
     def plane(axis: int, share: float, gain: float = 1.0) -> Array:

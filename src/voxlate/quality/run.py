@@ -71,19 +71,21 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     """Grades one scan, writes what is known of it, and returns its state: `OK`, `REFUSED:…` or `FAILED:…`."""
     from voxlate.quality.content import content_hash
     from voxlate.quality.grade import grade
+    from voxlate.quality.head import find_head
     from voxlate.quality.preview import preview
     from voxlate.report.png import encode
 
     told: dict[str, Any] = {"item": item.to_json(), "stamp": [stamp, item.stamp], "state": "OK"}
     try:
         volume = read_item(source, item)
-        grading = grade(volume)
+        head = find_head(volume)
+        grading = grade(volume, head=head)
         told |= {
             "row": grading.row() | _decided(item, grading.kind, grading.agent_evidence),
             "grading": grading.to_json(),
         }
         told["content"] = content_hash(volume)
-        picture = encode(preview(volume))
+        picture = encode(preview(volume, head))
     except (InputRefused, NoInput, TemporaryFailure) as error:
         told["state"], picture = f"{error.state}:{error.code}", b""
     except MemoryError:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from voxlate.cohort.selection.scans import TIERS
+
+__all__ = ["GRADED", "SURE", "TIERS", "answer", "tier_of", "tier_probabilities"]
+
 GRADED = ("contrast", "motion", "noise")
-TIERS = ("good", "medium", "low")
 SURE = 0.9
 """An answer below this probability is `unknown`."""
 

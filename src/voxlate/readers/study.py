@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from voxlate.errors import NoInput, UsageError
+from voxlate.errors import NoInput, UsageError, faults_told
 
 LEE_STRUCTURES = (
     "disc signal",
@@ -292,7 +292,4 @@ def parse_study(text: str, *, name: str) -> Study:
     except yaml.YAMLError as error:
         raise UsageError("STUDY", f"{name}: not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'study'}: {fault['msg']}" for fault in error.errors()
-        ]
-        raise UsageError("STUDY", f"{name}: {'; '.join(faults)}") from error
+        raise UsageError("STUDY", f"{name}: {faults_told(error.errors(), whole='study')}") from error

@@ -6,7 +6,6 @@ are flushed, hashed and renamed into place, and only then does the ledger get it
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
 from voxlate.io.atomic import flush, sha256, write_json, write_text
+from voxlate.io.locking import lock
 from voxlate.synth.ensemble import join_bundles
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -205,9 +205,9 @@ def _locked(out: Path, name: str, *, wait: bool) -> Iterator[None]:
     path = out / RUNS / f"{name}.lock"
     with writing(path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        path.touch()
+    handle = lock(path, wait=wait)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)

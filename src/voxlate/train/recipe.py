@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from voxlate.errors import NoInput, UsageError
+from voxlate.errors import NoInput, UsageError, faults_told
 from voxlate.prepare import PreparationSettings
 from voxlate.train.settings import (
     AdversarialSettings,
@@ -140,10 +140,7 @@ def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
     except yaml.YAMLError as error:
         raise UsageError("RECIPE", f"{name}: not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'recipe'}: {fault['msg']}" for fault in error.errors()
-        ]
-        raise UsageError("RECIPE", f"{name}: {'; '.join(faults)}") from error
+        raise UsageError("RECIPE", f"{name}: {faults_told(error.errors(), whole='recipe')}") from error
 
 
 def variants_of(path: Path) -> list[str]:

@@ -5,7 +5,6 @@ The store holds paths and identifiers as they are and never leaves the site; the
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -18,6 +17,7 @@ from typing import Any
 
 from voxlate.cohort.pseudonyms import pseudonym
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
+from voxlate.io.locking import lock
 from voxlate.io.site_key import site_key
 
 STORE = "index.sqlite"
@@ -147,13 +147,12 @@ class Store:
         sql = "SELECT name FROM files JOIN folders ON folder = id WHERE path = ? AND series IS NOT NULL"
         return {_loaded(name) for (name,) in self._rows(sql, _stored(folder))}
 
-    def keep_study(self, study: str, number: int) -> int:
-        """Marks every file of a study of a server as seen in a round; returns how many series it holds."""
+    def keep_study(self, study: str, number: int) -> None:
+        """Marks every file of a study of a server as seen in a round."""
+        sql = """UPDATE files SET round = ? WHERE folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"""
         with self.bite():
-            where = "folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"
-            ends = (f"{study}/", f"{study}0")  # what begins with the study and a stroke; 0 follows the stroke
-            self._connection.execute(f"UPDATE files SET round = ? WHERE {where}", (number, *ends))  # noqa: S608
-            return self._count(f"SELECT count(DISTINCT series) FROM files WHERE {where}", *ends)  # noqa: S608
+            # what begins with the study and a stroke; 0 follows the stroke
+            self._connection.execute(sql, (number, f"{study}/", f"{study}0"))
 
     def still_there(self, folder: str, names: Iterable[str], number: int) -> None:
         """Marks files as seen in a round."""
@@ -182,13 +181,18 @@ class Store:
         with self.bite():
             place = self._folder(folder)
             for name in names:
-                self._forget("folder = ? AND name = ?", (place, _stored(name)))
+                which = (place, _stored(name))
+                found = self._rows("SELECT series FROM files WHERE folder = ? AND name = ?", *which)
+                self._connection.execute("DELETE FROM files WHERE folder = ? AND name = ?", which)
+                self._forget_series(found)
 
     def forget_unseen(self, number: int) -> bool:
         """Forgets files that a round did not meet, with their series; tells whether others must be read again."""
         with self.bite():
             before = self._count("SELECT count(*) FROM files WHERE round = ?", number)
-            self._forget("round < ?", (number,))
+            found = self._rows("SELECT DISTINCT series FROM files WHERE round < ?", number)
+            self._connection.execute("DELETE FROM files WHERE round < ?", (number,))
+            self._forget_series(found)
             return self._count("SELECT count(*) FROM files WHERE round = ?", number) < before
 
     def set_pending(self, count: int) -> None:
@@ -288,12 +292,11 @@ class Store:
         )
         return number
 
-    def _forget(self, where: str, values: tuple[object, ...]) -> None:
-        stale = self._connection.execute(f"SELECT DISTINCT series FROM files WHERE {where}", values).fetchall()  # noqa: S608
-        self._connection.execute(f"DELETE FROM files WHERE {where}", values)  # noqa: S608
-        for (number,) in stale:
-            for table, column in (("files", "series"), ("identities", "series"), ("series", "id")):
-                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))  # noqa: S608
+    def _forget_series(self, numbers: Iterable[tuple[Any, ...]]) -> None:
+        for number in numbers:
+            self._connection.execute("DELETE FROM files WHERE series = ?", number)
+            self._connection.execute("DELETE FROM identities WHERE series = ?", number)
+            self._connection.execute("DELETE FROM series WHERE id = ?", number)
 
     def _folder(self, path: str) -> int:
         self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (_stored(path),))
@@ -318,13 +321,10 @@ def _locked(path: Path) -> int:
     Raises:
         TemporaryFailure: `LOCKED` when another run holds it.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(path, mode=0o600)
     except BlockingIOError as error:
-        os.close(handle)
         raise TemporaryFailure("LOCKED", "another run works on this index; wait for it") from error
-    return handle
 
 
 def _stored(name: str) -> str | bytes:

@@ -29,6 +29,7 @@ _FLAGS = ("by_text", "may_be_enhanced")
 COLUMNS = (*_TEXT, *_WHOLE, *_REAL, *_FLAGS)
 _ROWS_AT_ONCE = 4096
 _OLDEST = 89.0
+_LARGEST_COUNT = 2**31 - 1
 
 
 def write_table(store: Store, path: Path) -> int:
@@ -107,7 +108,7 @@ def _row(key: str, series: dict[str, Any], agent: Agent, begin_s: float | None) 
         "evidence": "; ".join(f"{each.source}: {each.says} ({each.words})" for each in agent.evidence),
         "fault": fault_of(series),
     }  # fmt: skip
-    frames = max(series["frames"], series["files"])
+    frames = min(max(series["frames"], series["files"]), _LARGEST_COUNT)
     whole = {"number": _count(header, "SeriesNumber"), "files": series["files"], "slices": frames,
              "rows": _count(header, "Rows"), "columns": _count(header, "Columns")}  # fmt: skip
     real = {

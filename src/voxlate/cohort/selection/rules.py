@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from voxlate.errors import NoInput, UsageError
+from voxlate.errors import NoInput, UsageError, faults_told
 
 Value = str | int | float | bool
 
@@ -172,8 +172,7 @@ def read_rules(path: Path) -> Rules:
     try:
         rules = Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'rules'}: {fault['msg']}" for fault in error.errors()]
-        raise UsageError("RULES", f"{path.name}: {'; '.join(faults)}") from error
+        raise UsageError("RULES", f"{path.name}: {faults_told(error.errors(), whole='rules')}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         where = f"line {place.line + 1}" if place else "some place"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from voxlate.cohort.bids_export import Wanted, export, prune, require_distinct, write_frame
 from voxlate.cohort.cases import Case, write_cases
+from voxlate.cohort.pseudonyms import subject_name
 from voxlate.cohort.selection.rules import Rules
-from voxlate.cohort.selection.scans import Scan
 from voxlate.cohort.selection.select import Box, Pair, Selection
 from voxlate.cohort.selection.splits import TEST_GOOD, TEST_LOW, assigned, frozen_splits, group_of
 from voxlate.errors import NoInput, TemporaryFailure
@@ -54,9 +54,9 @@ def write_cohort(
         raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} says why")
     splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
     chosen = without_settled_low(selection, rules, splits)
-    require_distinct(_wanted(chosen, rules))
+    require_distinct(_wanted(chosen.pairs, rules))
     faults: dict[str, str] = {}
-    for series, fault in each(partial(export, index, out), _wanted(chosen, rules), jobs=jobs):
+    for series, fault in each(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
         faults |= {series: fault} if fault else {}
         yield series
     failed = [fault for fault in faults.values() if fault.startswith("FAILED")]
@@ -66,10 +66,10 @@ def write_cohort(
         )
     kept = without_unreadable(chosen, faults)
     counts = _write_tables(out, kept, rules, splits)
-    write_frame(out, rules.name, _wanted(kept, rules))
+    write_frame(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
     write_json(out / COHORT, _told(kept, rules, counts))
-    prune(out, _wanted(kept, rules))
+    prune(out, _wanted(kept.pairs, rules))
     yield Written(kept, counts, faults)
 
 
@@ -79,16 +79,16 @@ def without_settled_low(selection: Selection, rules: Rules, splits: dict[str, st
         return selection
     out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
     reason = "of low quality, but its patient is settled in training"
-    return _without(selection, out, reason, {series: reason for pair in out for series in _names(pair)})
+    return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
 
 
 def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
     """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
-    out = [pair for pair in selection.pairs if set(_names(pair)) & set(faults)]
+    out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
     reasons = {
         name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
         for pair in out
-        for name in _names(pair)
+        for name in pair.series
     }
     return _without(selection, out, "an image of it cannot be read", reasons)
 
@@ -103,9 +103,9 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: di
     return replace(selection, pairs=kept, boxes=(*selection.boxes, box), exclusions=exclusions)
 
 
-def _wanted(selection: Selection, rules: Rules) -> list[Wanted]:
-    shown = (rules.source.shows, rules.target.shows)
-    return [Wanted(scan, shows) for pair in selection.pairs for scan, shows in zip(_sides(pair), shown, strict=True)]
+def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
+    sides = [((pair.source, rules.source.shows), (pair.target, rules.target.shows)) for pair in pairs]
+    return [Wanted(scan, shows) for pair in sides for scan, shows in pair]
 
 
 def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
@@ -122,9 +122,8 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
     parts: dict[str, list[Case]] = {}
     for pair in selection.pairs:
         place = assigned(pair, rules.splits, splits)
-        source, target = (out / Wanted(*side).path for side in
-                          ((pair.source, rules.source.shows), (pair.target, rules.target.shows)))  # fmt: skip
-        case = Case(pair.name, f"sub-{pair.patient[:12]}", place.split, source, target)
+        source, target = (out / wanted.path for wanted in _wanted([pair], rules))
+        case = Case(pair.name, subject_name(pair.patient), place.split, source, target)
         parts.setdefault(place.test_set or place.split, []).append(case)
     write_cases(out / CASES, sorted((case for part in parts.values() for case in part), key=lambda case: case.case))
     for name in (TEST_GOOD, TEST_LOW):
@@ -134,14 +133,6 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
             (out / f"cases_{name}.tsv").unlink(missing_ok=True)
     order = ("train", "validation", TEST_GOOD, TEST_LOW)
     return {name: len(parts[name]) for name in order if name in parts}
-
-
-def _sides(pair: Pair) -> tuple[Scan, Scan]:
-    return pair.source, pair.target
-
-
-def _names(pair: Pair) -> list[str]:
-    return [str(scan["series"]) for scan in _sides(pair)]
 
 
 def _exclusions(rows: Sequence[tuple[str, str]]) -> str:

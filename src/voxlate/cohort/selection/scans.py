@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Scan = dict[str, Any]
+TIERS = ("good", "medium", "low")
 
 GRADED_COLUMNS: tuple[str, ...] = ("state", "tier", "verdict", "failed", "noted", "pixel_kind", "agent_by", "content")
-GRADED_COLUMNS += ("pass_probability", "proper_probability", "agent_probability", "low_probability", "head_ml")
+GRADED_COLUMNS += ("pass_probability", "proper_probability", "agent_probability", "low_probability")
 GRADED_COLUMNS += ("grade_contrast", "grade_motion", "grade_noise", "graded_by")
 
 

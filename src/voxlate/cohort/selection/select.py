@@ -10,11 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from voxlate.cohort.pseudonyms import session_name, subject_name
 from voxlate.cohort.selection.rules import Condition, Rules, Side, Step
-from voxlate.cohort.selection.scans import Scan
+from voxlate.cohort.selection.scans import TIERS, Scan
 from voxlate.errors import InputRefused, NoInput
-
-TIERS = ("good", "medium", "low")
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,17 @@ class Pair:
     @property
     def name(self) -> str:
         """Returns a name that is unique in the cohort."""
-        return f"sub-{self.patient[:12]}_ses-{str(self.source['study'])[:8]}"
+        return f"{subject_name(self.patient)}_{session_name(self.source['study'])}"
 
     @property
     def is_low(self) -> bool:
         """Returns whether either image is of low quality."""
         return "low" in (self.source["tier"], self.target["tier"])
+
+    @property
+    def series(self) -> list[str]:
+        """Returns the pseudonyms of both series, the source's first."""
+        return [str(self.source["series"]), str(self.target["series"])]
 
     def columns(self) -> dict[str, Any]:
         """Returns the columns of both, as rules of pairs name them."""
@@ -97,8 +101,8 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
     record.leave("scan", "no partner, or a better scan of the session was taken", left, alone)
     for step in rules.steps:
         if step.of == "pair":
-            pairs = record.drop("pair", step.reason, pairs, _test(step, _pair_name, Pair.columns), _both)
-    taken = {name for pair in pairs for name in _both(pair)}
+            pairs = record.drop("pair", step.reason, pairs, _test(step, _pair_name, Pair.columns), _pair_series)
+    taken = {name for pair in pairs for name in pair.series}
     missing = [str(scan["series"]) for scan in scans if scan["series"] not in taken | set(record.reasons)]
     if missing:
         raise AssertionError(f"{len(missing)} series are in no pair and have no reason")
@@ -138,8 +142,8 @@ def _series(scan: Scan) -> list[str]:
     return [str(scan["series"])]
 
 
-def _both(pair: Pair) -> list[str]:
-    return [str(pair.source["series"]), str(pair.target["series"])]
+def _pair_series(pair: Pair) -> list[str]:
+    return pair.series
 
 
 def _scan_name(scan: Scan) -> str:
@@ -208,7 +212,7 @@ def _paired(scans: Sequence[Scan], rules: Rules) -> tuple[list[Pair], list[Scan]
             if taken.isdisjoint({source["series"], target["series"]}):
                 pairs.append(Pair(source, target))
                 taken |= {source["series"], target["series"]}
-    used = {name for pair in pairs for name in _both(pair)}
+    used = {name for pair in pairs for name in pair.series}
     return sorted(pairs, key=_pair_name), [scan for scan in scans if scan["series"] not in used]
 
 
