@@ -56,10 +56,25 @@ def test_no_training_case_is_refused():
 @pytest.mark.parametrize("error", [0.02, 0.06])
 def test_the_blurred_target_reaches_the_psnr_of_the_synthetic_image(error):
     synthetic = TARGET + np.random.default_rng(0).normal(0, error, TARGET.shape).astype(np.float32)
-    blurred, sigma_mm = blurred_like(TARGET, synthetic, MASK, spacing_mm=UNIT)
-    wanted, reached = (psnr(image, TARGET, data_range=1.0, mask=MASK) for image in (synthetic, blurred))
+    blurred = blurred_like(TARGET, synthetic, MASK, spacing_mm=UNIT)
+    wanted, reached = (psnr(image, TARGET, data_range=1.0, mask=MASK) for image in (synthetic, blurred.image))
     assert reached == pytest.approx(wanted, abs=0.2)
-    assert 0.1 < sigma_mm < 16
+    assert blurred.gap_db == pytest.approx(reached - wanted, abs=1e-3)
+    assert 0.1 < blurred.sigma_mm < 16
+
+
+def test_a_blur_that_cannot_reach_the_psnr_is_not_called_matched():
+    blurred = blurred_like(TARGET, TARGET + np.float32(5), MASK, spacing_mm=UNIT)
+    assert blurred.sigma_mm == pytest.approx(16, rel=0.02)
+    assert blurred.gap_db > 3
+    assert not blurred.is_matched
+
+
+def test_the_constant_is_the_median_of_the_training_targets():
+    other = (2 * TARGET).astype(np.float32)
+    match = fit_histogram_match([(TARGET, TARGET, MASK), (TARGET, other, MASK)])
+    medians = [np.median(image[MASK]) for image in (TARGET, other)]
+    assert np.unique(match.constant(TARGET)) == pytest.approx(np.mean(medians))
 
 
 def test_blur_of_a_constant_is_that_constant_up_to_the_edge_of_the_mask():

@@ -9,15 +9,18 @@ from small_study import write_bundle, write_case
 
 from voxlate.errors import ModelInvalid, NoInput, UsageError
 from voxlate.evaluate import case_result
+from voxlate.evaluate.card import UNMEASURED
+from voxlate.evaluate.protocols import PROTOCOLS
 from voxlate.evaluate.run import evaluate_cases
 from voxlate.evaluate.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.report.page import write_report
 from voxlate.report.reading import read_evaluation
 from voxlate.volume import Volume
 
 KEYS = [
     "voxlate_version", "protocols", "data_kind", "unit", "direction", "methods", "cases", "summary", "comparisons",
-    "lesions", "volumes", "missing", "refused", "history", "network_pictures",
+    "primary", "lesions", "volumes", "left_out", "missing", "refused", "history", "network_pictures",
 ]  # fmt: skip
 
 
@@ -68,9 +71,10 @@ def test_every_path_leads_from_the_output_to_the_file(done):
 def test_every_method_is_scored_and_the_synthetic_image_wins_where_it_should(done):
     _, outcome = done
     content = outcome.content
-    assert content["methods"] == ["source", "histogram_match", "blurred_target", "synthetic"]
+    assert content["methods"] == ["source", "histogram_match", "constant", "blurred_target", "synthetic"]
     errors = {method: mean_of(content, method=method, metric="mae") for method in content["methods"]}
     assert errors["synthetic"] < errors["histogram_match"] < errors["source"]
+    assert errors["histogram_match"] < errors["constant"]
 
 
 def test_the_blurred_target_has_the_psnr_of_the_synthetic_image_and_less_sharpness(done):
@@ -78,6 +82,56 @@ def test_the_blurred_target_has_the_psnr_of_the_synthetic_image_and_less_sharpne
     blurred, made = (mean_of(outcome.content, method=m, metric="psnr") for m in ("blurred_target", "synthetic"))
     assert blurred == pytest.approx(made, abs=0.3)
     assert mean_of(outcome.content, method="blurred_target", metric="sharpness_ratio") < 1
+
+
+def test_the_blur_and_what_is_left_of_its_gap_stand_in_the_table(done):
+    _, outcome = done
+    sigma, gap = (mean_of(outcome.content, method="blurred_target", metric=m) for m in ("blur_sigma", "psnr_gap"))
+    blurred, made = (mean_of(outcome.content, method=m, metric="psnr") for m in ("blurred_target", "synthetic"))
+    assert 0.1 <= sigma <= 16
+    assert gap == pytest.approx(blurred - made, abs=0.05)
+
+
+def test_one_family_of_tests_is_primary_and_it_is_named(done):
+    content = done[1].content
+    assert content["primary"] == {
+        "protocol": "voxlate", "intensity": "as_written", "region": "mask", "metrics": ["mae", "psnr", "ssim"],
+    }  # fmt: skip
+    chosen = [(c["intensity"], c["region"], c["metric"]) for c in content["comparisons"] if c["family"] == "primary"]
+    assert sorted(set(chosen)) == [("as_written", "mask", metric) for metric in ("mae", "psnr", "ssim")]
+    assert len(chosen) == 6
+
+
+def test_every_interval_says_how_it_was_computed(done):
+    rows = [row for row in done[1].content["summary"] if row["low"] is not None]
+    assert {row["interval"] for row in rows} == {"Student's t"}
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_synthetic_image_without_any_contrast_is_a_bad_case_and_not_an_error(study, bundle, value):
+    folder, cases = study
+    path = folder / "synthetic" / f"{cases[0].case}.nii.gz"
+    write_volume(path, read_volume(path).with_data(np.full(read_volume(path).data.shape, value, np.float32)))
+    protocols = tuple(name for name, protocol in PROTOCOLS.items() if protocol.unit is None)
+    outcome = run((folder, cases[:1]), bundle=bundle, protocols=protocols, is_segmented=True)
+    assert outcome.n_evaluated == 1
+    assert mean_of(outcome.content, method="synthetic", metric="mae") > 10
+    assert mean_of(outcome.content, method="synthetic", metric="sharpness_ratio") == 0
+    left = {entry["protocol"] for entry in outcome.content["left_out"] if "synthetic" in entry["methods"]}
+    assert left == {"tissues_mixture", "tissues_clusters"}
+    write_report(folder / "out", folder / "report.html")
+    assert "Worst" in (folder / "report.html").read_text() or "Only" in (folder / "report.html").read_text()
+
+
+def test_a_card_is_written_again_with_what_was_measured_lesions_first(study, bundle):
+    (bundle / "card.md").write_text(f"# t1ce_to_t1\n\n{UNMEASURED}\n\nTranslates **T1ce** to **T1**.\n")
+    run((study[0], study[1]), bundle=bundle)
+    lines = (study[0] / "out" / "card.md").read_text().splitlines()
+    assert lines[0] == "# t1ce_to_t1"
+    assert lines[4].startswith("- ")
+    assert "Inside lesions the MAE is" in lines[4]
+    assert UNMEASURED not in "\n".join(lines)
+    assert "Translates **T1ce** to **T1**." in lines
 
 
 def test_a_gain_of_the_source_scan_changes_no_figure(study, bundle):
@@ -193,11 +247,10 @@ def test_an_unfit_target_is_refused_with_its_code(study, spoil, code):
     assert outcome.exit_status == 65
 
 
-def test_a_constant_synthetic_image_is_refused_by_name(study):
+def test_a_constant_target_is_refused_by_name(study):
     folder, cases = study
-    path = folder / "synthetic" / "case_0.nii.gz"
-    scan = read_volume(path)
-    write_volume(path, scan.with_data(np.full_like(scan.data, 3.0)))
+    scan = read_volume(cases[0].target)
+    write_volume(cases[0].target, scan.with_data(np.where(scan.data != 0, 3.0, 0).astype(np.float32)))
     outcome = run((folder, cases[:1]))
     assert outcome.content["refused"][0]["code"] == "CONSTANT"
 

@@ -13,7 +13,7 @@ def test_simulated_patients_go_all_the_way_to_a_report(tmp_path):
     short = recipe.training.model_copy(update={"steps": 3, "window": (32, 32, 32), "validate_every": 3})
     run_stages(tmp_path, recipe.model_copy(update={"training": short}), SPLITS)
     content = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
-    assert content["methods"] == ["source", "histogram_match", "blurred_target", "synthetic"]
+    assert content["methods"] == ["source", "histogram_match", "constant", "blurred_target", "synthetic"]
     assert len(content["cases"]) == SPLITS.count("test")
     assert content["data_kind"] == "simulated"
     assert not content["missing"]

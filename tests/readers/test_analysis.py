@@ -16,13 +16,23 @@ from voxlate.readers.analysis.auc import auc_influences
 from voxlate.readers.analysis.effects import case_scores
 from voxlate.readers.analysis.exports import cell, csv_text
 from voxlate.readers.analysis.kappas import fleiss_kappa, weighted_kappa
-from voxlate.readers.analysis.mrmc import ONE_READER, differs, mean_influences, reader_mean, within_margin
+from voxlate.readers.analysis.mrmc import (
+    NO_VARIANCE,
+    ONE_CASE,
+    ONE_READER,
+    UNDEFINED,
+    differs,
+    mean_influences,
+    not_below,
+    reader_mean,
+    within_margin,
+)
 from voxlate.readers.analysis.simulated import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.databases import SqliteDatabase
 from voxlate.readers.package import load_package
 from voxlate.readers.store import Store
 
-from .conftest import Browser
+from .conftest import Browser, fill
 
 
 def ratings(seed=0, readers=4, cases=12, auc=0.7):
@@ -84,9 +94,91 @@ def test_one_reader_is_named_as_such_and_gets_the_t_interval_of_the_cases():
     assert differs(found, reference=0) == pytest.approx(expected.pvalue)
 
 
-def test_a_single_case_gives_no_interval():
-    with pytest.raises(InputRefused, match="TOO_FEW_CASES"):
-        reader_mean([0.5], [[0.0]])
+def test_a_single_case_gives_no_interval_and_no_test():
+    found = reader_mean([0.5], [[0.0]])
+    assert (found.mean, found.note) == (0.5, ONE_CASE)
+    assert np.isnan([found.low, found.high, found.standard_error, differs(found, reference=0.2)]).all()
+
+
+def test_an_auc_without_answers_of_both_classes_is_undefined_and_no_part_of_the_mean():
+    real, synthetic = ratings(readers=2)
+    synthetic[1] = np.nan
+    aucs, influences = auc_influences(real, synthetic)
+    assert np.isnan(aucs[1])
+    found = reader_mean(aucs, influences)
+    alone = reader_mean(*auc_influences(real[:1], synthetic[:1]))
+    assert found.undefined == (1,)
+    assert (found.form, found.mean, found.low, found.high) == (ONE_READER, alone.mean, alone.low, alone.high)
+    nobody = reader_mean(aucs[1:], influences[1:])
+    assert np.isnan([nobody.mean, nobody.low, differs(nobody, reference=0.5)]).all()
+    assert nobody.note == UNDEFINED
+
+
+def test_a_reader_who_read_nothing_has_no_mean():
+    means, influences = mean_influences(np.array([[1.0, 3.0], [np.nan, np.nan]]))
+    assert means[0] == 2
+    assert np.isnan(means[1])
+    assert not influences[1].any()
+
+
+def test_nothing_is_inferred_from_answers_that_do_not_vary():
+    real, synthetic = np.full((2, 3), 1.0), np.full((2, 3), 6.0)
+    found = reader_mean(*auc_influences(real, synthetic), bounds=(0, 1))
+    assert (found.mean, found.note) == (1, NO_VARIANCE)
+    assert np.isnan([found.low, differs(found, reference=0.5)]).all()
+    assert not within_margin(found, reference=1.0, margin=0.1, alpha=0.05).is_shown
+    assert not not_below(found, reference=0.5, alpha=0.05).is_shown
+
+
+def test_an_interval_ends_at_the_bounds_of_its_figure():
+    free = reader_mean([0.95, 0.9], [[0.4, -0.4], [0.4, -0.4]])
+    cut = reader_mean([0.95, 0.9], [[0.4, -0.4], [0.4, -0.4]], bounds=(0, 1))
+    assert free.high > 1
+    assert free.low < 0
+    assert (cut.low, cut.high) == (0, 1)
+
+
+# Van Dyke et al. 1993 (aortic dissection, spin echo and cine MR; 5 readers, 114 cases). Areas, error variances and
+# covariances by jackknife, and results as printed by OR-DBM MRMC 2.51 and by MRMCaov 0.2 (R), "each analysis based
+# only on data for the specified treatment", and for the difference.
+VAN_DYKE = {
+    "spin echo": (
+        [0.91964573, 0.85877617, 0.90386473, 0.97310789, 0.82979066],
+        (0.00101410, 0.0004839618),
+        (0.8970370, 0.03317360, 12.74465, 0.8252236, 0.9688505),
+    ),
+    "cine": (
+        [0.94782609, 0.90531401, 0.92173913, 0.99935588, 0.92995169],
+        (0.00059047, 0.0002041879),
+        (0.9408374, 0.02156637, 12.71019, 0.8941378, 0.9875369),
+    ),
+    "difference": (
+        np.subtract(
+            [0.91964573, 0.85877617, 0.90386473, 0.97310789, 0.82979066],
+            [0.94782609, 0.90531401, 0.92173913, 0.99935588, 0.92995169],
+        ),
+        # Cov2 - Cov3 of the ten areas, twice, for a difference of two; its own variance plays no part.
+        (0.0009, 2 * (0.0003440748 - 0.0002390284)),
+        (-0.04380032, 0.02074862, 15.25967, -0.0879594986, 0.0003588544),
+    ),
+}
+
+
+@pytest.mark.parametrize("treatment", VAN_DYKE)
+def test_the_published_analysis_of_van_dyke_s_study_comes_out(treatment):
+    areas, (variance, shared), printed = VAN_DYKE[treatment]
+    covariance = np.full((5, 5), shared) + np.eye(5) * (variance - shared)
+    found = reader_mean(areas, influences_with(covariance, cases=114))
+    figures = (found.mean, found.standard_error, found.freedom, found.low, found.high)
+    assert figures == pytest.approx(printed, rel=2e-6, abs=2e-8)
+    if treatment == "difference":
+        assert differs(found, reference=0) == pytest.approx(0.05166569, rel=1e-5)
+
+
+def influences_with(covariance, *, cases):
+    """Returns influences of cases whose covariance is the one given."""
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(cases, len(covariance))))[0].T
+    return np.linalg.cholesky(covariance) @ basis * np.sqrt((cases - 1) / cases)
 
 
 @pytest.mark.parametrize(("auc", "readers", "cases"), [(0.5, 5, 30), (0.75, 6, 15)])
@@ -239,6 +331,35 @@ def test_the_ranks_of_a_metric_and_of_the_readers_are_compared_case_by_case(foun
     ranks = found["designs"]["lee"]["discordance"]
     assert {row["case"] for row in ranks["cases"]} == {f"case{at}" for at in range(8)}
     assert [row["metric_rank"] for row in sorted(ranks["cases"], key=lambda row: row["case"])] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("answered", range(1, 5))
+def test_an_unfinished_study_says_so_and_claims_nothing_that_it_cannot_know(folder, package, store, tmp_path, answered):
+    browser = Browser(package, store, "anna").enter()
+    for _ in range(answered):
+        trial = browser.state()["trial"]
+        shown = package.key["trials"][trial["id"]]["shown"]
+        answer = fill(trial["design"])
+        if "confidence" in answer:
+            answer["confidence"] = 6 if shown[0] == "synthetic" else 1
+        assert browser.answer(answer=answer).status_code == 200
+    lines = analyse_study(folder, tmp_path / "out")
+    found = json.loads((tmp_path / "out/analysis.json").read_text())
+    planned = sum(len(own) for own in package.trials.values())
+    assert found["interim"] == {"answered": answered, "of": planned}
+    assert f"interim: {answered} of {planned} answered" in lines
+    page = (tmp_path / "out/report.html").read_text()
+    assert f"Interim: {answered} of {planned} answered" in page
+    assert "0.001" not in page
+    for design in found["designs"].values():
+        mean = design.get("mean_auc", design.get("mean_accuracy"))
+        if mean is not None and mean["low"] is not None:
+            assert 0 <= mean["low"] <= mean["mean"] <= mean["high"] <= 1
+
+
+def test_a_finished_study_is_not_called_unfinished(found, result):
+    assert found["interim"] is None
+    assert "Interim" not in (result / "report.html").read_text()
 
 
 def test_a_study_without_answers_is_no_input(folder, store, tmp_path):

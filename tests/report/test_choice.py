@@ -47,3 +47,13 @@ def test_the_first_protocol_leads(evaluation) -> None:
     folder.rows += other
     view = leading_view(read_evaluation(folder.write()))
     assert (view.protocol, view.region) == ("other", "brain")
+
+
+def test_without_an_mae_cases_are_ranked_and_shown_by_the_next_metric(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    folder.rows = [row for row in folder.rows if row[4] == "ssim"]
+    evaluated = read_evaluation(folder.write())
+    view = leading_view(evaluated)
+    assert view.metric == "ssim"
+    assert "SSIM" in view.rule
+    assert [(c.title, c.case.case) for c in choose(evaluated, view)] == [("Best", "a"), ("Median", "b"), ("Worst", "c")]

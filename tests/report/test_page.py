@@ -190,3 +190,35 @@ def test_the_command_writes_the_page_and_prints_its_name_only(evaluation) -> Non
     assert result.exit_code == 0, result.output
     assert str(folder.path) not in result.output
     assert tag("h1", "My title") in output.read_text()
+
+
+def test_the_first_finding_is_what_happened_inside_lesions_red_where_the_source_was_better(evaluation) -> None:
+    folder = evaluation("a", "b", images=False)
+    for method, mean in (("source", 17.9), ("synthetic", 23.1)):
+        row = next(r for r in folder.content["summary"] if (r["method"], r["metric"]) == (method, "mae"))
+        folder.content["summary"].append({**row, "region": "lesion", "mean": mean})
+    text = page(read_evaluation(folder.write()))
+    assert '<li class="worse"><b>Worse than the source. </b>Inside lesions the MAE is 23.1 %' in text
+    assert text.index("Inside lesions the MAE") < text.index("of the synthetic image")
+
+
+def test_the_page_says_how_many_families_of_tests_it_holds_and_which_was_chosen_beforehand(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    folder.compare(family="primary")
+    folder.compare(intensity="linear_fit")
+    folder.content["primary"] = {
+        "protocol": "voxlate",
+        "intensity": "as_written",
+        "region": "mask",
+        "metrics": ["mae", "psnr", "ssim"],
+    }
+    text = page(read_evaluation(folder.write()))
+    assert "Chosen beforehand: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
+    assert "2 tests in 2 families, 1 of them exploratory" in text
+    assert "The primary tests of this run are here" in text
+    assert "All tests here are exploratory" in text
+
+
+def test_a_cell_without_a_star_holds_no_star(written: str) -> None:
+    marks = re.findall(r"<sup([^>]*)>([^<]*)</sup>", written)
+    assert {("", "*"), (' class="blank"', "")} == set(marks)

@@ -75,6 +75,7 @@ def evaluate(
     or refused are listed, never dropped. A run that was stopped goes on where it was.
     """
     from voxlate.cohort.cases import read_cases
+    from voxlate.evaluate.card import findings
     from voxlate.evaluate.run import evaluate_cases
     from voxlate.evaluate.settings import Settings
 
@@ -99,6 +100,8 @@ def evaluate(
         click.echo(f"missing {entry['case']}: {entry['reason']}", err=True)
     for entry in outcome.content["refused"]:
         click.echo(f"REFUSED:{entry['code']} {entry['case']}: {entry['message']}", err=True)
+    for finding in findings(outcome.content):
+        click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
     click.echo(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
     return outcome.exit_status

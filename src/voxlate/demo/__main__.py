@@ -18,17 +18,48 @@ from voxlate.demo.patients import SPLITS, write_patients
 from voxlate.errors import UsageError
 from voxlate.train.recipe import Recipe, parse_recipe
 
+MARKER = ".voxlate-demo"
+"""Marks a folder as made by the demo; without it nothing in a folder is ever deleted."""
 
-def main() -> int:
-    """Runs the demo in the folder named on the command line, `demo` by default."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
-    if folder.exists() and not (folder / "data" / "cases.tsv").exists() and any(folder.iterdir()):
-        raise UsageError("FOLDER", f"{folder.name} holds something else; name another folder for the demo")
-    rmtree(folder, ignore_errors=True)
+MADE = ("data", "run", "synthetic", "evaluation", "report.html")
+"""What the demo makes in its folder, and all that it removes before it makes it again."""
+
+
+@click.command("python -m voxlate.demo")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default="demo")
+def demo(folder: Path) -> int:
+    """Simulate patients, train, translate unseen ones, evaluate and report, in FOLDER (default: demo).
+
+    FOLDER must be new, empty, or one that the demo made before; other folders are refused and left as they are.
+    """
+    claim(folder)
     start = time.perf_counter()
     run_stages(folder, embedded_recipe())
     _say_what_matters(folder, time.perf_counter() - start)
     return 0
+
+
+def main() -> int:
+    """Runs the demo with the arguments of the command line."""
+    return int(demo.main(standalone_mode=False) or 0)
+
+
+def claim(folder: Path) -> None:
+    """Makes the folder the demo's own, without the results of the demo before; files of others in it stay.
+
+    Raises:
+        UsageError: `FOLDER` when it holds anything and was not made by the demo.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise UsageError("FOLDER", "the folder was not made by the demo and is not empty; name another one")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).touch()
+    for name in MADE:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def embedded_recipe() -> Recipe:
@@ -72,6 +103,8 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
 
 
 def _say_what_matters(folder: Path, seconds: float) -> None:
+    from voxlate.evaluate.card import findings
+
     content = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     rows = [
         row
@@ -84,6 +117,9 @@ def _say_what_matters(folder: Path, seconds: float) -> None:
     for metric, title in names.items():
         means = {row["method"]: row["mean"] for row in rows if row["metric"] == metric}
         click.echo(f"{title:18}" + "".join(f"{means[method]:18.3f}" for method in content["methods"]))
+    click.echo("")
+    for finding in findings(content):
+        click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     click.echo(f"\nreport: {folder / 'report.html'}   ({seconds:.0f} s)")
 
 

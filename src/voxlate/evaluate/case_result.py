@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from voxlate.evaluate.case_scores import (
     images_of,
     lesion_records,
     score_images,
-    tissue_records,
+    tissue_results,
 )
 from voxlate.evaluate.loading import CaseFiles, load_case
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row
+from voxlate.evaluate.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import sha256, write_json
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
@@ -88,10 +89,10 @@ def read_rows(result: CaseResult, folder: Path) -> list[Row]:
 def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> tuple[str, dict[str, Any]]:
     try:
         case = load_case(files, settings)
-        images = images_of(case, match)
-        scores = [_plain(score) for score in score_images(case, images, settings)]
+        compared = images_of(case, match)
+        scores = list(score_images(case, compared, settings))
         lesions = lesion_records(case, settings)
-        volumes = tissue_records(case, images, settings)
+        tissues = tissue_results(case, compared.images, settings)
     except TemporaryFailure:
         raise
     except NoInput as error:
@@ -104,11 +105,38 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
         "task": case.task,
-        "methods": list(images),
-        "scores": scores,
+        "methods": list(compared.images),
+        "scores": [_plain(score) for score in scores if not score.score.left_out],
+        "left_out": [*_left_out(scores), *_unsegmented(tissues)],
         "lesions": [_nothing_infinite(record) for record in lesions],
-        "volumes": [_nothing_infinite(record) for record in volumes],
+        "volumes": [_nothing_infinite(record) for record in tissues.records],
     }
+
+
+def _left_out(scores: Sequence[MethodScore]) -> list[dict[str, str]]:
+    """Returns each figure that this case does not allow, once per region and reason, with the methods concerned."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for entry in scores:
+        score = entry.score
+        if score.left_out:
+            methods = found.setdefault((entry.protocol, score.region, score.metric, score.left_out), [])
+            methods.extend([entry.method] if entry.method not in methods else [])
+    keys = ("protocol", "region", "metric", "reason")
+    return [dict(zip(keys, place, strict=True)) | {"methods": ", ".join(m)} for place, m in found.items()]
+
+
+def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
+    """Returns each image that could not be segmented, in the form of `_left_out`."""
+    return [
+        {
+            "protocol": tissue_protocol(entry["segmenter"])["name"],
+            "region": "tissues",
+            "metric": "volume",
+            "reason": entry["reason"],
+            "methods": entry["method"],
+        }
+        for entry in tissues.left_out
+    ]
 
 
 def _nothing_infinite(record: dict[str, Any]) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.evaluate.baselines import HistogramMatch, blurred_like
+from voxlate.evaluate.baselines import BlurredTarget, HistogramMatch, blurred_like
 from voxlate.evaluate.lesions import describe_lesions
 from voxlate.evaluate.loading import LoadedCase
 from voxlate.evaluate.protocols import PROTOCOLS, Pair, Score
 from voxlate.evaluate.regions import lesion_regions
 from voxlate.evaluate.settings import Settings
-from voxlate.evaluate.tissues import measure_tissues, segmenters_for
+from voxlate.evaluate.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume
 
-METHODS = ("source", "histogram_match", "blurred_target", "synthetic")
-"""The rows of every table, in order; the histogram match only where a bundle brings its knots."""
+METHODS = ("source", "histogram_match", "constant", "blurred_target", "synthetic")
+"""The rows of every table, in order."""
+
+OF_BUNDLE = frozenset({"histogram_match", "constant"})
+"""Those that need what a bundle keeps of its training cases."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,45 @@ class MethodScore:
     score: Score
 
 
-def images_of(case: LoadedCase, match: HistogramMatch | None) -> dict[str, Array]:
-    """Returns method to image, in the unit of comparison."""
+@dataclass(frozen=True)
+class Compared:
+    """The images of a case, in the unit of comparison.
+
+    Attributes:
+        images: method to image, in the order of `METHODS`.
+        blurred: how the blurred target was made.
+    """
+
+    images: dict[str, Array]
+    blurred: BlurredTarget
+
+
+def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
+    """Returns the synthetic image and all that it is compared with."""
     images = {"source": case.source}
     if match is not None:
         images["histogram_match"] = match.apply(case.source)
-    images["blurred_target"], _ = blurred_like(case.target, case.synthetic, case.mask, spacing_mm=case.spacing_mm)
-    images["synthetic"] = case.synthetic
-    return images
+        images["constant"] = match.constant(case.source)
+    blurred = blurred_like(case.target, case.synthetic, case.mask, spacing_mm=case.spacing_mm)
+    return Compared({**images, "blurred_target": blurred.image, "synthetic": case.synthetic}, blurred)
 
 
-def score_images(case: LoadedCase, images: dict[str, Array], settings: Settings) -> Iterator[MethodScore]:
-    """Yields the figures of every image, method by method.
+def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> Iterator[MethodScore]:
+    """Yields the figures of every image, method by method; how the blurred target was made stands among its own.
+
+    A figure that an image does not allow is NaN with its reason (`Score.left_out`).
 
     Raises:
-        InputRefused: when an image cannot be compared (constant, too small).
+        InputRefused: when an image cannot be compared at all.
         VoxlateError: `IMPOSSIBLE_SCORE`.
     """
     regions = _regions(case, settings)
-    for method, image in images.items():
+    for score in (
+        Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
+        Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
+    ):
+        yield MethodScore("blurred_target", settings.protocols[0], score)
+    for method, image in compared.images.items():
         pair = Pair(image, case.target, case.mask, case.union_mask, regions, case.data_range)
         for name in settings.protocols:
             for score in PROTOCOLS[name].measure(pair):
@@ -62,13 +85,13 @@ def lesion_records(case: LoadedCase, settings: Settings) -> list[dict[str, Any]]
     return describe_lesions(images, case.mask, regions, spacing_mm=case.spacing_mm, data_range=case.data_range)
 
 
-def tissue_records(case: LoadedCase, images: dict[str, Array], settings: Settings) -> list[dict[str, Any]]:
+def tissue_results(case: LoadedCase, images: dict[str, Array], settings: Settings) -> TissueResults:
     """Returns tissue volumes and overlaps of every image, see `voxlate.evaluate.tissues`; none unless asked for."""
     if not settings.is_segmented:
-        return []
+        return TissueResults([], [])
     target = Volume(case.target, case.affine)
     segmenters = segmenters_for(target, case.mask, settings.more_segmenters)
-    return list(measure_tissues(images, case.target, case.mask, spacing_mm=case.spacing_mm, segmenters=segmenters))
+    return measure_tissues(images, case.target, case.mask, spacing_mm=case.spacing_mm, segmenters=segmenters)
 
 
 def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:

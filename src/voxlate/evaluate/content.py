@@ -11,16 +11,21 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.errors import InputRefused
-from voxlate.evaluate.baselines import HistogramMatch
+from voxlate.evaluate.baselines import MATCHED_DB, HistogramMatch
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult
-from voxlate.evaluate.case_scores import METHODS
+from voxlate.evaluate.case_scores import METHODS, OF_BUNDLE
 from voxlate.evaluate.factors import Factors
 from voxlate.evaluate.lesions import summarize_lesions
 from voxlate.evaluate.loading import CaseFiles
-from voxlate.evaluate.protocols import PROTOCOLS
+from voxlate.evaluate.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluate.settings import Settings
-from voxlate.evaluate.table import ScoreTable, to_json
+from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable, to_json
 from voxlate.evaluate.tissues import SEGMENTERS, tissue_protocol, volume_agreement
+
+_BLURRED = (
+    "blurred target: sigma of at most 16 mm at which its PSNR in the mask, with all values in the unit of comparison, "
+    f"comes nearest the synthetic image's; matched where the gap (psnr_gap) is within {MATCHED_DB} dB"
+)
 
 HISTORY_FILE, PICTURES_FILE = "history.json", "pictures.json"
 
@@ -68,12 +73,19 @@ def build_content(
         "data_kind": settings.data_kind,
         "unit": settings.unit,
         "direction": _direction([result for result, _ in done]),
-        "methods": [name for name in METHODS if match is not None or name != "histogram_match"],
+        "methods": [name for name in METHODS if match is not None or name not in OF_BUNDLE],
         "cases": [_case_entry(result, one, output, findings.factors) for result, one in done],
         "summary": to_json(findings.table.summarize()),
         "comparisons": to_json(findings.table.compare()),
+        "primary": {
+            "protocol": settings.protocols[0],
+            "intensity": AS_WRITTEN,
+            "region": PRIMARY_REGION,
+            "metrics": list(PRIMARY_METRICS),
+        },
         "lesions": [*findings.lesions, *summarize_lesions(findings.lesions)],
         "volumes": [*findings.volumes, *volume_agreement(findings.volumes)],
+        "left_out": [{"case": result.case, **entry} for result, _ in done for entry in result.content["left_out"]],
         "missing": [{"case": r.case, "reason": r.content["reason"]} for r in results if r.state == MISSING],
         "refused": [
             {"case": r.case, "code": r.content["code"], "message": r.content["message"]}
@@ -93,11 +105,12 @@ def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> 
     )
     masks = "mask: the file given, else the non-zero regions of source and target intersected"
     matched = (
-        f"histogram match fitted on {match.n_cases} training cases"
+        f"histogram match fitted on {match.n_cases} training cases, constant the median of their targets "
+        f"({match.target_median:.3g})"
         if match is not None
-        else "no histogram match, as no bundle with its knots was given"
+        else "no histogram match and no constant, as no bundle was given that holds their training cases"
     )
-    return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}."
+    return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}; {_BLURRED}."
 
 
 def _direction(results: Sequence[CaseResult]) -> dict[str, str]:

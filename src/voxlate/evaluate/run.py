@@ -15,6 +15,7 @@ from typing import Any
 from voxlate.cohort.cases import Case
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput
 from voxlate.evaluate.baselines import HistogramMatch, read_histogram_match
+from voxlate.evaluate.card import write_measured_card
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
 from voxlate.evaluate.content import Findings, build_content
 from voxlate.evaluate.factors import NO_FACTORS, read_factors
@@ -65,6 +66,8 @@ def evaluate_cases(
 ) -> Outcome:
     """Evaluates every case and writes `scores.tsv`, `evaluation.json` and `cases/<case>.json` into `output`.
 
+    With a bundle also its card with what was measured, `card.md`.
+
     Results of cases that were evaluated before from the same inputs and with the same options are taken over.
 
     Args:
@@ -94,10 +97,12 @@ def evaluate_cases(
             watch(result)
     results = [found[case.case] for case in cases]
     volumes = with_differences(_records(results, "volumes"))
-    table = _write_scores(output, results, volumes)
+    table = _write_scores(output, results, volumes, settings.protocols[0])
     found_in_all = Findings(table, _records(results, "lesions"), volumes, factors)
     content = build_content(results, files, found_in_all, output, settings=settings, match=match, bundle=bundle)
     write_json(output / EVALUATION, content)
+    if bundle is not None:
+        write_measured_card(bundle, output, content)
     counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
     return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], content)
 
@@ -119,9 +124,11 @@ def _records(results: Sequence[CaseResult], name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _write_scores(output: Path, results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]]) -> ScoreTable:
+def _write_scores(
+    output: Path, results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]], primary_protocol: str
+) -> ScoreTable:
     """Writes `scores.tsv` case by case and returns its figures."""
-    table = ScoreTable()
+    table = ScoreTable(primary_protocol)
     with replacing(output / SCORES) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
         writer.writerow(Row._fields)

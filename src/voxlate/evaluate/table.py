@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from voxlate.evaluate.protocols import AS_WRITTEN
 from voxlate.evaluate.statistics import (
     MINIMUM_PATIENTS,
-    bca_interval,
     cohen_dz,
     holm,
+    mean_interval,
     paired_t,
     sign_flip,
     wilcoxon,
@@ -21,11 +22,13 @@ from voxlate.evaluate.statistics import (
 
 OURS = "synthetic"
 OPPONENTS = ("source", "histogram_match")
-"""What the synthetic image is tested against; the blurred target is made from the answer, so it is no rival."""
+"""What the synthetic image is tested against. The blurred target is made from the answer, so it is no rival, and of a
+constant it need not be tested whether it is an image."""
 
 ALPHA = 0.05
 PRIMARY_REGION = "mask"
 PRIMARY_METRICS = ("mae", "psnr", "ssim")
+PRIMARY, EXPLORATORY = "primary", "exploratory"
 
 
 class Row(NamedTuple):
@@ -57,8 +60,9 @@ class SummaryRow:
 
     Attributes:
         n: patients with a finite value.
-        low: lower end of the 95 % BCa bootstrap interval of the mean; None below three patients, as `high`.
+        low: lower end of the 95 % interval of the mean; None below three patients, as `high`.
         sd: standard deviation between patients; None for a single one.
+        interval: how the interval was computed (`voxlate.evaluate.statistics.intervals`); empty without one.
     """
 
     protocol: str
@@ -73,6 +77,7 @@ class SummaryRow:
     median: float | None
     low: float | None
     high: float | None
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,11 @@ class Comparison:
     """Two methods on the same patients; differences are first − second.
 
     Attributes:
-        ci_low: lower end of the 95 % BCa bootstrap interval of the mean difference, over patients.
-        p_adjusted: `p_permutation` after Holm, over the `comparisons` of its family; see `is_primary`.
+        ci_low: lower end of the 95 % interval of the mean difference, over patients.
+        interval: how it was computed (`voxlate.evaluate.statistics.intervals`); empty without one.
+        p_adjusted: `p_permutation` after Holm, over the `comparisons` of its family.
+        family: `primary` (the one family of the run: MAE, PSNR and SSIM in the mask, by the first protocol, as
+            written) or `exploratory` (all else; see `ScoreTable.compare`).
         effect_size: mean difference in standard deviations of the difference (Cohen's d_z).
         note: why there is no test, or what to know of it; empty otherwise.
     """
@@ -96,11 +104,13 @@ class Comparison:
     mean_difference: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    interval: str = ""
     p_t: float | None = None
     p_wilcoxon: float | None = None
     p_permutation: float | None = None
     p_adjusted: float | None = None
     comparisons: int = 0
+    family: str = EXPLORATORY
     effect_size: float | None = None
     note: str = ""
 
@@ -108,7 +118,9 @@ class Comparison:
 class ScoreTable:
     """All figures of a run, kept as numbers per place and method, so that thousands of cases take little memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, primary_protocol: str) -> None:
+        """Args: primary_protocol: the one whose tests were chosen beforehand."""
+        self._primary_protocol = primary_protocol
         self._values: dict[Place, dict[str, dict[str, list[float]]]] = {}
         self._units: dict[Place, str] = {}
 
@@ -131,8 +143,10 @@ class ScoreTable:
     def compare(self) -> list[Comparison]:
         """Returns the tests of the synthetic image against each opponent, adjusted for their number.
 
-        A family is the primary or the other tests of one protocol and one intensity. With fewer than three
-        patients no test is run and the note says so.
+        Holm's adjustment holds the probability of a false star at 5 % within a family, not over the page. There is
+        one primary family: MAE, PSNR and SSIM in the mask by the primary protocol, as written, against every
+        opponent. All other tests are exploratory, in families of one protocol and one intensity, the three leading
+        metrics apart from the rest. With fewer than three patients no test is run and the note says so.
         """
         tests = [
             _compare(place, _patient_means(methods[OURS]), _patient_means(methods[other]), other)
@@ -140,13 +154,13 @@ class ScoreTable:
             for other in OPPONENTS
             if OURS in methods and other in methods
         ]
-        return _adjusted(tests)
+        return _adjusted(tests, self._primary_protocol)
 
 
-def is_primary(region: str, metric: str) -> bool:
-    """Tells whether a test belongs to the few that were chosen beforehand: MAE, PSNR and SSIM in the whole mask.
+def is_leading(region: str, metric: str) -> bool:
+    """Tells whether a figure is MAE, PSNR or SSIM in the whole mask.
 
-    Adjusting these few for dozens of exploratory tests as well would leave small studies unable to show anything.
+    Adjusting these few for dozens of other tests as well would leave small studies unable to show anything.
     """
     return region == PRIMARY_REGION and metric in PRIMARY_METRICS
 
@@ -163,7 +177,7 @@ def _patient_means(patients: Mapping[str, Sequence[float]]) -> dict[str, float]:
 def _summary(place: Place, method: str, unit: str, patients: Mapping[str, float]) -> SummaryRow:
     values = np.array(list(patients.values()))
     n = values.size
-    low, high = bca_interval(values) if n >= MINIMUM_PATIENTS else (None, None)
+    interval = mean_interval(values) if n >= MINIMUM_PATIENTS else None
     return SummaryRow(
         protocol=place.protocol,
         intensity=place.intensity,
@@ -175,8 +189,9 @@ def _summary(place: Place, method: str, unit: str, patients: Mapping[str, float]
         mean=float(values.mean()) if n else None,
         sd=float(values.std(ddof=1)) if n > 1 else None,
         median=float(np.median(values)) if n else None,
-        low=low,
-        high=high,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        interval=interval.method if interval else "",
     )
 
 
@@ -191,11 +206,12 @@ def _compare(place: Place, ours: Mapping[str, float], theirs: Mapping[str, float
     result = replace(result, mean_difference=float((first - second).mean()))
     if n < MINIMUM_PATIENTS:
         return replace(result, note=f"{n} patients; no test is run below {MINIMUM_PATIENTS}")
-    low, high = bca_interval(first - second)
+    interval = mean_interval(first - second)
     return replace(
         result,
-        ci_low=low,
-        ci_high=high,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        interval=interval.method,
         p_t=paired_t(first, second).p,
         p_wilcoxon=wilcoxon(first, second).p,
         p_permutation=sign_flip(first, second).p,
@@ -209,16 +225,17 @@ def _power_note(n: int) -> str:
     return f"with {n} patients no permutation p below {least:.3g} is possible" if least > ALPHA else ""
 
 
-def _adjusted(tests: Sequence[Comparison]) -> list[Comparison]:
+def _adjusted(tests: Sequence[Comparison], primary_protocol: str) -> list[Comparison]:
     families: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for index, test in enumerate(tests):
         if test.p_permutation is not None:
-            families[test.protocol, test.intensity, is_primary(test.region, test.metric)].append(index)
+            families[test.protocol, test.intensity, is_leading(test.region, test.metric)].append(index)
     result = list(tests)
-    for members in families.values():
+    for place, members in families.items():
+        family = PRIMARY if place == (primary_protocol, AS_WRITTEN, True) else EXPLORATORY
         p_adjusted = holm([result[index].p_permutation or 0.0 for index in members])
         for index, p in zip(members, p_adjusted, strict=True):
-            result[index] = replace(result[index], p_adjusted=float(p), comparisons=len(members))
+            result[index] = replace(result[index], p_adjusted=float(p), comparisons=len(members), family=family)
     return result
 
 

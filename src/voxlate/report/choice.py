@@ -5,21 +5,34 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from voxlate.report import words
 from voxlate.report.reading import Case, Evaluated, Score
 
-RULE = (
-    "Cases are ranked by the MAE of the synthetic image inside the mask (ties by name). Shown are rank 1, the middle "
-    "rank (the better one of two) and the last rank."
-)
+_RANKING = ("mae", "rmse", "ssim", "psnr", "ms_ssim")
+"""Metrics by which cases can be ranked: the first that the protocol has."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The scores a report leads with: one protocol, one region, intensities as the images have them."""
+    """The scores a report leads with: one protocol, one region, intensities as the images have them.
+
+    Attributes:
+        metric: by which cases are ranked.
+    """
 
     protocol: str
     region: str
     intensity: str = "as_written"
+    metric: str = "mae"
+
+    @property
+    def rule(self) -> str:
+        """Returns how the cases that are shown were chosen."""
+        return (
+            f"Cases are ranked by the {words.metric(self.metric).label} of the synthetic image in region "
+            f"{self.region.replace('_', ' ')} (ties by name). Shown are rank 1, the middle rank (the better one of "
+            "two) and the last rank."
+        )
 
     def holds(self, row: Score) -> bool:
         """Tells whether a score belongs to this view."""
@@ -32,34 +45,38 @@ class Chosen:
 
     Attributes:
         title: `Best`, `Median`, `Worst` or `Only`.
-        rank: its place by MAE, 1 is the best.
+        rank: its place, 1 is the best.
         of: how many cases have a rank.
-        mae: the score it was ranked by, in `unit`.
+        metric: what it was ranked by.
+        value: of that metric, in `unit`.
     """
 
     title: str
     case: Case
     rank: int
     of: int
-    mae: float
+    metric: str
+    value: float
     unit: str
 
 
 def leading_view(evaluated: Evaluated) -> View:
-    """Returns the first protocol and the first region that scores the synthetic image's MAE in it."""
+    """Returns the first protocol and region in which the synthetic image has a metric that cases can be ranked by."""
     names = [protocol.name for protocol in evaluated.evaluation.protocols]
-    scored = [s for s in evaluated.scores if (s.method, s.metric, s.intensity) == ("synthetic", "mae", "as_written")]
-    for name in names:
-        for score in scored:
-            if score.protocol == name:
-                return View(name, score.region)
+    ours = [s for s in evaluated.scores if (s.method, s.intensity) == ("synthetic", "as_written")]
+    for metric in _RANKING:
+        for name in names:
+            for score in ours:
+                if (score.protocol, score.metric) == (name, metric):
+                    return View(name, score.region, metric=metric)
     return View(names[0], evaluated.scores[0].region if evaluated.scores else "mask")
 
 
 def ranked(evaluated: Evaluated, view: View) -> list[Score]:
-    """Returns the finite MAE scores of the synthetic images, best first, ties by case name."""
-    rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", "mae")]
-    return sorted((s for s in rows if math.isfinite(s.value)), key=lambda s: (s.value, s.case))
+    """Returns the scores of the synthetic images by the view's metric, best first, ties by case name; no NaN."""
+    rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", view.metric)]
+    loss = words.metric(view.metric).loss
+    return sorted((s for s in rows if not math.isnan(s.value)), key=lambda s: (loss(s.value), s.case))
 
 
 def choose(evaluated: Evaluated, view: View) -> list[Chosen]:
@@ -72,7 +89,7 @@ def choose(evaluated: Evaluated, view: View) -> list[Chosen]:
     if n == 1:
         places = {0: "Only"}
     return [
-        Chosen(title, cases[rows[at].case], at + 1, n, rows[at].value, rows[at].unit)
+        Chosen(title, cases[rows[at].case], at + 1, n, view.metric, rows[at].value, rows[at].unit)
         for at, title in sorted(places.items())
         if at < n
     ]

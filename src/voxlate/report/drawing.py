@@ -19,6 +19,7 @@ INK, MUTED, RULE = "#1d2733", "#54616f", "#d9dfe5"
 COLOURS = {
     "source": "#7a828c",
     "histogram_match": "#b7791f",
+    "constant": "#a0522d",
     "blurred_target": "#7b62b3",
     "synthetic": "#0b7285",
 }

@@ -23,7 +23,7 @@ from voxlate.report import (
     volume_plots,
     words,
 )
-from voxlate.report.choice import RULE, View, choose, leading_view
+from voxlate.report.choice import View, choose, leading_view
 from voxlate.report.html import Html, tag
 from voxlate.report.reading import Evaluated, Evaluation, read_evaluation
 from voxlate.report.summary import summary
@@ -90,19 +90,23 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
     evaluation = evaluated.evaluation
     return [
         Section("summary", "In plain words", summary(evaluated, view)),
-        Section("quality", "Image quality", Html("".join(quality.tables(evaluation)))),
+        Section("quality", "Image quality", _quality(evaluation)),
         Section("patients", "Patient by patient", tag("div", quality_plots.box_plots(evaluated, view), class_="plots")),
         Section("pictures", "Best, median and worst case", _pictures(evaluated, view, viewer)),
         Section("cases", "All cases", case_table.table(evaluated, view)),
         Section("volumes", "Tissue volumes", _volumes(evaluation)),
         Section("lesions", "Lesions", records.tables_by_kind(evaluation.lesions, data_kind=evaluation.data_kind)),
         Section("subgroups", "Subgroups", subgroups.table(evaluated, view)),
-        Section("absent", "Missing and refused cases", _absent(evaluated)),
+        Section("absent", "Missing, refused, left out", _absent(evaluated)),
         Section("training", "Training", quality_plots.loss_curves(evaluation.history)),
         Section("network", "What the network looks for", network_pictures.sheets(evaluation.network_pictures)),
         Section("claim", "CLAIM 2024 checklist", claim.table(evaluated, view)),
         Section("provenance", "Provenance", provenance.table(evaluated)),
     ]
+
+
+def _quality(evaluation: Evaluation) -> Html:
+    return Html("".join([*quality.tables(evaluation), quality.error_rate(evaluation) or ""]))
 
 
 def _volumes(evaluation: Evaluation) -> Html | None:
@@ -128,15 +132,19 @@ def _pictures(evaluated: Evaluated, view: View, viewer: str | None) -> Html:
         if viewer
         else None
     )
-    return tag("div", tag("p", RULE, class_="note"), link, shown)
+    return tag("div", tag("p", view.rule, class_="note"), link, shown)
 
 
 def _absent(evaluated: Evaluated) -> Html:
     evaluation = evaluated.evaluation
     rows = [(case.case, "missing", case.reason) for case in evaluation.missing]
     rows += [(case.case, f"refused ({case.code})", case.message) for case in evaluation.refused]
+    rows += [
+        (entry.case, f"without {words.metric(entry.metric).label} ({entry.protocol})", entry.reason)
+        for entry in evaluation.left_out
+    ]
     if not rows:
-        return tag("p", "None: every listed case was evaluated.")
+        return tag("p", "None: every listed case was evaluated by every metric.")
     head = [tag("th", title, scope="col") for title in ("Case", "State", "Reason")]
     lines = [
         tag("tr", tag("th", name, scope="row"), tag("td", state), tag("td", words.without_paths(reason)))

@@ -45,7 +45,8 @@ def _block(
 ) -> Html:
     notes = [
         _INTENSITY_NOTES[intensity],
-        "Mean ± standard deviation over n patients.",
+        "Mean ± standard deviation over n patients; n is a range where images equal to their target, whose PSNR is "
+        "infinite, are left out.",
         f"{words.DATA_KINDS[evaluation.data_kind]}.",
         _mark_note(tests),
     ]
@@ -67,8 +68,32 @@ def _mark_note(tests: Sequence[Comparison]) -> str:
     differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
     adjusted = f"adjusted for {words.count(sizes[0], 'comparison')}"
     if len(sizes) > 1:
-        adjusted += f" (MAE, PSNR and SSIM in the mask, chosen beforehand; the others for {sizes[-1]})"
-    return f"{differs}, {adjusted}; the sign says nothing about the direction, the means do."
+        adjusted += f" (MAE, PSNR and SSIM in the mask; the others for {sizes[-1]})"
+    is_primary = any(test.family == "primary" for test in tests)
+    role = "The primary tests of this run are here" if is_primary else "All tests here are exploratory"
+    return f"{differs}, {adjusted}; the sign says nothing about the direction, the means do. {role}."
+
+
+def error_rate(evaluation: Evaluation) -> Html | None:
+    """Returns what Holm's adjustment promises on this page, and what it does not; nothing without tests."""
+    tested = [test for test in evaluation.comparisons if test.p_adjusted is not None]
+    families = {(test.protocol, test.intensity, test.family, test.comparisons) for test in tested}
+    if not families:
+        return None
+    exploratory = sum(family != "primary" for _, _, family, _ in families)
+    primary = evaluation.primary
+    named = (
+        f"Chosen beforehand: {', '.join(words.metric(name).label for name in primary.metrics)} in the "
+        f"{primary.region.replace('_', ' ')} by protocol {primary.protocol}, {primary.intensity.replace('_', ' ')}. "
+        if primary
+        else ""
+    )
+    rate = (
+        f"Holm's adjustment holds the chance of any false star at {100 * LEVEL:g} % within one family of tests. This "
+        f"page has {words.count(len(tested), 'test')} in {len(families)} families, {exploratory} of them exploratory: "
+        f"if nothing differed at all, {LEVEL * len(families):.2g} families would still show a star on average."
+    )
+    return tag("p", f"{named}{rate}", class_="note")
 
 
 def _definition(protocol: Protocol) -> Html:
@@ -123,7 +148,7 @@ def _value_cell(method: str, row: SummaryRow | None, tests: Sequence[Comparison]
     if row is None:
         return tag("td", words.MISSING, class_=_column(method))
     value = f"{words.number(row.mean, decimals)} ± {words.number(row.sd, decimals)}"
-    star = tag("sup", "*") if _differs(row, tests) else tag("sup", "*", class_="hidden", aria_hidden="true")
+    star = tag("sup", "*") if _differs(row, tests) else tag("sup", class_="blank")
     return tag("td", value, star, class_=_column(method))
 
 
@@ -149,8 +174,8 @@ def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
         "table", tag("thead", tag("tr", head)), tag("tbody", [_test_line(test) for test in tests]), class_="small"
     )
     note = (
-        "Paired over patients; the interval is a BCa bootstrap. The adjusted p is that of the permutation test after "
-        "Holm's correction for m comparisons."
+        f"Paired over patients. {_interval_note(tests)}The adjusted p is that of the permutation test after Holm's "
+        "correction for m comparisons."
     )
     return tag(
         "details",
@@ -158,6 +183,12 @@ def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
         scrolling(table, label="Tests"),
         tag("p", note, class_="note"),
     )
+
+
+def _interval_note(rows: Sequence[SummaryRow] | Sequence[Comparison]) -> str:
+    """Returns how the intervals of a table were computed."""
+    ways = sorted({row.interval for row in rows} - {""})
+    return f"Intervals of 95 %: {', '.join(ways)}. " if ways else ""
 
 
 def _test_line(test: Comparison) -> Html:

@@ -19,6 +19,7 @@ _MOST_PLOTS = 6
 _TICKS = {
     "source": "Source",
     "histogram_match": "Histogram\nmatch",
+    "constant": "Constant",
     "blurred_target": "Blurred\ntarget",
     "synthetic": "Synthetic",
 }

@@ -87,6 +87,7 @@ class SummaryRow(_Record):
     median: float | None
     low: float | None
     high: float | None
+    interval: str = ""
 
 
 class Comparison(_Record):
@@ -102,11 +103,13 @@ class Comparison(_Record):
     mean_difference: float | None
     ci_low: float | None
     ci_high: float | None
+    interval: str = ""
     p_t: float | None
     p_wilcoxon: float | None
     p_permutation: float | None
     p_adjusted: float | None
     comparisons: int
+    family: Literal["primary", "exploratory"] = "exploratory"
     effect_size: float | None
     note: str | None = None
 
@@ -116,6 +119,26 @@ class Missing(_Record):
 
     case: str
     reason: str
+
+
+class LeftOut(_Record):
+    """A figure that a case's images do not allow, for example MS-SSIM of few slices."""
+
+    case: str
+    protocol: str
+    region: str
+    metric: str
+    reason: str
+    methods: str
+
+
+class Primary(_Record):
+    """Which tests were chosen beforehand."""
+
+    protocol: str
+    intensity: str
+    region: str
+    metrics: list[str]
 
 
 class Refused(_Record):
@@ -169,6 +192,8 @@ class Evaluation(_Record):
     volumes: list[dict[str, Any]]
     missing: list[Missing]
     refused: list[Refused]
+    left_out: list[LeftOut] = Field(default_factory=list)
+    primary: Primary | None = None
     history: History | None
     network_pictures: NetworkPictures | None = None
 

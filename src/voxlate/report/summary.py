@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from voxlate.evaluate.baselines import MATCHED_DB
+from voxlate.evaluate.lesions.sentences import Means, Sentence, lesion_sentences, means_of
 from voxlate.report import words
 from voxlate.report.choice import View, ranked
 from voxlate.report.html import Html, tag
@@ -11,6 +13,8 @@ from voxlate.report.reading import Evaluated, SummaryRow
 from voxlate.report.verdicts import Gain, gain, sentence
 
 _BASELINES = ("source", "histogram_match")
+_FLOORS = (*_BASELINES, "constant")
+"""Methods that an image worth having beats; no test is run against the constant."""
 _CARDS = {
     "mae": "average error of a voxel, in % of the range of the target",
     "psnr": "the same kind of error on a logarithmic scale; large errors weigh more",
@@ -20,15 +24,33 @@ _CARDS = {
 
 def summary(evaluated: Evaluated, view: View) -> Html:
     """Returns the summary in plain words, with the leading figures as cards."""
+    evaluation = evaluated.evaluation
+    lesions = lesion_sentences(_lesion_means(evaluated, view), evaluation.lesions, unit=_mae_unit(evaluated, view))
     verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]
     return tag(
         "div",
         tag("p", _what(evaluated), class_="lead"),
+        tag("ul", [_lesion_line(finding) for finding in lesions], class_="findings"),
         tag("div", list(_cards(evaluated, view)), class_="cards"),
         tag("ul", verdicts, class_="verdicts"),
         tag("ul", remarks, class_="remarks"),
     )
+
+
+def _lesion_line(finding: Sentence) -> Html:
+    mark = tag("b", "Worse than the source. ") if finding.is_worse else None
+    return tag("li", mark, finding.text, class_="worse" if finding.is_worse else None)
+
+
+def _lesion_means(evaluated: Evaluated, view: View) -> Means:
+    return means_of([row.model_dump() for row in evaluated.evaluation.summary], view.protocol)
+
+
+def _mae_unit(evaluated: Evaluated, view: View) -> str:
+    rows = _rows(evaluated, view)
+    found = rows.get(("mae", "synthetic"))
+    return found.unit if found else ""
 
 
 def _what(evaluated: Evaluated) -> str:
@@ -71,17 +93,24 @@ def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:
     yield from _linear_fit(evaluated, view)
     yield from _smoothness(evaluated, view)
     yield from _worst(evaluated, view)
+    left_out = {(entry.protocol, entry.metric): entry for entry in evaluated.evaluation.left_out}
+    for (protocol, name), entry in left_out.items():
+        cases = {
+            each.case for each in evaluated.evaluation.left_out if (each.protocol, each.metric) == (protocol, name)
+        }
+        label = words.metric(name).label
+        yield f"{label} ({protocol}) could not be computed in {words.count(len(cases), 'case')}: {entry.reason}."
     missing, refused = len(evaluated.evaluation.missing), len(evaluated.evaluation.refused)
     if missing or refused:
-        left_out = f"{words.count(missing, 'missing case')} and {words.count(refused, 'refused case')}"
-        yield f"Not in these figures: {left_out}, all listed below."
+        absent = f"{words.count(missing, 'missing case')} and {words.count(refused, 'refused case')}"
+        yield f"Not in these figures: {absent}, all listed below."
 
 
 def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
     """Says on which metrics the mean of the model is worse than a baseline's."""
     rows = _rows(evaluated, view)
     metrics = dict.fromkeys(metric for metric, _ in rows)
-    for other in _BASELINES:
+    for other in _FLOORS:
         lost = []
         for name in metrics:
             ours, theirs = rows.get((name, "synthetic")), rows.get((name, other))
@@ -115,13 +144,25 @@ def _smoothness(evaluated: Evaluated, view: View) -> Iterator[str]:
     if ours is not None and blurred is not None:
         decimals = words.decimals_for([ours.mean, blurred.mean])
         yield (
-            f"A blurred copy of the target itself reaches SSIM {words.number(blurred.mean, decimals)} (synthetic "
-            f"{words.number(ours.mean, decimals)}): the figure shows how far smoothness alone goes and is not a rival."
+            f"A blurred copy of the target itself{_blur(rows)} reaches SSIM {words.number(blurred.mean, decimals)} "
+            f"(synthetic {words.number(ours.mean, decimals)}): the figure shows how far smoothness alone goes and is "
+            "not a rival."
         )
+
+
+def _blur(rows: dict[tuple[str, str], SummaryRow]) -> str:
+    """Returns by how much the target was blurred, and whether that gave the PSNR of the synthetic image."""
+    sigma, gap = (rows.get((name, "blurred_target")) for name in ("blur_sigma", "psnr_gap"))
+    if sigma is None or sigma.mean is None or gap is None or gap.mean is None:
+        return ""
+    blur = f" (sigma {words.number(sigma.mean, 1)} mm"
+    if abs(gap.mean) <= MATCHED_DB:
+        return f"{blur}, with the PSNR of the synthetic image)"
+    return f"{blur}, its PSNR {words.number(gap.mean, 1)} dB from that of the synthetic image: not matched)"
 
 
 def _worst(evaluated: Evaluated, view: View) -> Iterator[str]:
     rows = ranked(evaluated, view)
     if len(rows) > 1:
-        score = f"{words.number(rows[-1].value)} {rows[-1].unit}".rstrip()
-        yield f"The worst case is {rows[-1].case} with MAE {score}; it is shown below."
+        score = f"{words.metric(view.metric).label} {words.number(rows[-1].value)} {rows[-1].unit}".rstrip()
+        yield f"The worst case is {rows[-1].case} with {score}; it is shown below."

@@ -72,7 +72,8 @@ def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
     found = []
     for rank, score in reversed(list(enumerate(ranked(evaluated, view), start=1))):
         if score.case in cases:
-            place = f"{titles.get(score.case, '')}rank {rank} by MAE ({words.number(score.value)} {score.unit})"
+            label = words.metric(view.metric).label
+            place = f"{titles.get(score.case, '')}rank {rank} by {label} ({words.number(score.value)} {score.unit})"
             found.append((cases.pop(score.case), f"{kind}, {place}"))
     return found + [(case, f"{kind}, without an MAE") for case in cases.values()]
 

@@ -17,6 +17,7 @@ MISSING = "\N{EM DASH}"
 METHODS = {
     "source": "Untouched source",
     "histogram_match": "Histogram match",
+    "constant": "Constant",
     "blurred_target": "Blurred target (reference)",
     "synthetic": "Synthetic (model)",
     "target_again": "Target (noise drawn again)",
@@ -79,6 +80,8 @@ _LABELS = {
     "avd": "AVD",
     "vd": "VD",
     "tiv": "TIV",
+    "blur_sigma": "Sigma of the blur",
+    "psnr_gap": "Gap to the synthetic image's PSNR",
 }
 _LEADING = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
 _BETTER: dict[str, Better] = {

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from voxlate import __version__
+from voxlate.evaluate.card import UNMEASURED
 from voxlate.prepare import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.train.checkpoint import Progress
@@ -41,6 +42,8 @@ def card(
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
+
+{UNMEASURED}
 
 Translates **{recipe.from_what}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
 

@@ -13,6 +13,7 @@ from voxlate.evaluate.lesions import (
 )
 from voxlate.evaluate.lesions.components import components
 from voxlate.evaluate.lesions.reference import noise_sd
+from voxlate.evaluate.lesions.sentences import UNLABELLED, lesion_sentences
 from voxlate.evaluate.regions import lesion_regions, within
 
 SHAPE = (40, 42, 44)
@@ -53,6 +54,60 @@ def test_the_index_is_the_brightness_against_white_matter_whatever_the_gain():
     )
     assert scaled == pytest.approx(plain, rel=1e-5)
     assert plain["index_source"] / plain["index_target"] == pytest.approx(2.0, rel=1e-5)
+
+
+def test_an_erased_enhancing_part_counts_as_lost_though_the_whole_lesion_is_grey():
+    enhancing = blob((20, 20, 20), 3)
+    dark_edema = np.where(BIG, 0.8, 1.0) * BRAIN
+    target = np.where(enhancing, 2.0, dark_edema).astype(np.float32)
+    shown = {"source": dark_edema.astype(np.float32), "synthetic": dark_edema.astype(np.float32), "target": target}
+    (alone,) = measure_lesions(shown, BIG, normal(), voxel_mm3=1.0, data_range=1.0)
+    assert not alone["is_bright_in_target"]
+    (parted,) = measure_lesions(shown, BIG, normal(), voxel_mm3=1.0, data_range=1.0, enhancing=enhancing)
+    assert (parted["index_of"], parted["is_bright_in_target"], parted["is_kept"]) == ("enhancing", True, False)
+
+
+@pytest.mark.parametrize(("synthetic", "is_kept"), [(1.0, False), (0.7, True)])
+def test_a_dark_lesion_that_is_painted_over_is_lost(synthetic, is_kept):
+    shown = images(source=0.6, synthetic=synthetic, target=0.6)
+    (lesion,) = measure_lesions(shown, BIG, normal(), voxel_mm3=1.0, data_range=1.0)
+    assert (lesion["is_bright_in_target"], lesion["is_dark_in_target"]) == (False, True)
+    assert lesion["is_kept"] is is_kept
+    (row,) = [r for r in summarize_lesions([{"case": "a", "patient": "a", "kind": "lesion", **lesion}])
+              if r["kind"] == "by_size"]  # fmt: skip
+    assert (row["n_dark_in_target"], row["n_dark_kept"]) == (1, int(is_kept))
+
+
+def test_a_synthetic_image_of_zeros_shows_no_lesion():
+    (lesion,) = measure_lesions(images(source=0.6, synthetic=0.0, target=0.6) | {"synthetic": np.zeros_like(BRAIN)},
+                                BIG, normal(), voxel_mm3=1.0, data_range=1.0)  # fmt: skip
+    assert (lesion["index_synthetic"], lesion["share_reached"], lesion["is_kept"]) == (None, None, False)
+
+
+def record(kind, **content):
+    return {"kind": kind, "case": "a", "patient": "a", **content}
+
+
+def test_the_sentences_say_where_the_image_is_worse_than_its_source():
+    means = {("lesion", "source"): 17.9, ("lesion", "synthetic"): 23.1, ("lesion", "histogram_match"): 20.0,
+             ("lesion_rim", "source"): 9.0, ("lesion_rim", "synthetic"): 8.0}  # fmt: skip
+    records = [
+        record("lesion", is_kept=False),
+        record("lesion", is_kept=None),
+        record("enhancement", share_reached=-0.84),
+        record("structures", false_structures_count=2, false_structures_mm3=500.0, leftovers_mm3=1000.0,
+               candidates_mm3=4000.0),
+    ]  # fmt: skip
+    said = lesion_sentences(means, records, unit="%")
+    assert "Inside lesions the MAE is 23.1 %, worse than doing nothing (untouched source 17.9" in said[0].text
+    assert [sentence.is_worse for sentence in said] == [True, False, True, False, False]
+    assert "-84 %" in said[2].text
+    assert "1 of 1 lesions" in said[3].text
+    assert "1 of 1 cases: 2 of them, 0.5 cm³" in said[4].text
+
+
+def test_without_labels_it_is_said_that_nothing_is_known_of_lesions():
+    assert lesion_sentences({}, [], unit="%")[0].text == UNLABELLED
 
 
 def test_no_share_is_told_where_nothing_changed():

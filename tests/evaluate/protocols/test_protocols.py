@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from small_study import SHAPE, anatomy
 
-from voxlate.errors import UsageError, VoxlateError
+from voxlate.errors import InputRefused, UsageError, VoxlateError
 from voxlate.evaluate.protocols import PROTOCOLS, Pair, require_possible
 from voxlate.evaluate.protocols.bottani import BOX_SHAPE, NETWORK_SHAPE, global_ssim, resize
 from voxlate.evaluate.protocols.lee import SLIP_DB
@@ -57,6 +58,40 @@ def test_an_exact_image_scores_no_error_and_perfect_structure(name):
             assert found == pytest.approx(0, abs=1e-4)
         if metric in ("ssim", "ms_ssim"):
             assert found == pytest.approx(1, abs=1e-5)
+
+
+def thick():
+    """Returns a pair of 24 slices: a head of 5.5 mm slices, in plane wide enough for every window."""
+    generator = np.random.default_rng(0)
+    shape = (128, 128, 24)
+    index = (np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2) / np.array([50, 55, 14])[
+        :, None, None, None
+    ]
+    mask = np.linalg.norm(index, axis=0) <= 1
+    texture = gaussian_filter(generator.normal(size=shape), (2.0, 2.0, 0.5))
+    target = np.where(mask, 1 + 2 * texture, 0).astype(np.float32)
+    image = target + np.where(mask, generator.normal(0, 0.06, shape), 0).astype(np.float32)
+    lesion = mask & (np.linalg.norm(index, axis=0) <= 0.2)
+    return Pair(image, target, mask, mask, {"lesion": lesion}, float(np.percentile(target[mask], 99.5)))
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_24_thick_slices_are_scored_by_every_protocol(name):
+    chosen = thick()
+    if PROTOCOLS[name].unit == "HU":
+        chosen = Pair(1000 * chosen.image - 900, 1000 * chosen.target - 900, *list(vars(chosen).values())[2:5], 4024.0)
+    scores = PROTOCOLS[name].measure(chosen)
+    left_out = {score.metric: score.left_out for score in scores if score.left_out}
+    assert all(np.isnan(score.value) == bool(score.left_out) for score in scores)
+    assert set(left_out) == ({"ms_ssim"} if name == "voxlate" else set())
+    assert all("is narrower than the 11 voxels of the window" in reason for reason in left_out.values())
+
+
+def test_a_metric_that_refuses_for_another_reason_ends_the_case():
+    spoiled = IMAGE.copy()
+    spoiled[22, 22, 22] = np.nan
+    with pytest.raises(InputRefused, match="NON_FINITE"):
+        PROTOCOLS["voxlate"].measure(pair(spoiled))
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -259,9 +259,17 @@ def test_the_edge_of_the_mask_is_not_detail():
     assert sim.sharpness_ratio(spoiled, TARGET, mask=MASK) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_constant_image_has_no_sharpness():
+def test_a_constant_image_has_no_detail_and_a_constant_target_no_sharpness_to_compare_with():
+    assert sim.sharpness_ratio(np.full(SHAPE, 0.4), TARGET, mask=MASK) == 0
     with pytest.raises(InputRefused, match="CONSTANT"):
-        sim.sharpness_ratio(np.full(SHAPE, 0.4), TARGET, mask=MASK)
+        sim.sharpness_ratio(TARGET, np.full(SHAPE, 0.4), mask=MASK)
+
+
+def test_a_checkerboard_of_single_voxels_is_invisible_to_tenengrad_and_one_of_two_is_not():
+    index = np.indices((16, 16)).sum(axis=0)
+    assert sim.tenengrad((index % 2).astype(np.float64)[2:-2, 2:-2]) < 0.1
+    blocks = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((2, 2)))
+    assert sim.tenengrad(blocks) > 0.3
 
 
 @pytest.mark.parametrize("data_range", [0.0, -1.0, float("nan"), float("inf")])

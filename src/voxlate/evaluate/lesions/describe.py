@@ -43,7 +43,14 @@ def describe_lesions(
     voxel_mm3 = float(np.prod(spacing_mm))
     try:
         index = {"kind": "enhancement", "region": name, **enhancement(images, regions[name], normal)}
-        lesions = measure_lesions(images, regions["lesion"], normal, voxel_mm3=voxel_mm3, data_range=data_range)
+        lesions = measure_lesions(
+            images,
+            regions["lesion"],
+            normal,
+            voxel_mm3=voxel_mm3,
+            data_range=data_range,
+            enhancing=regions.get("enhancing"),
+        )
     except InputRefused as error:
         return [*records, {"kind": "no_reference", "reason": error.message}]
     return [*records, index, *({"kind": "lesion", **lesion} for lesion in lesions)]

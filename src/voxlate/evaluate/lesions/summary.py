@@ -34,7 +34,9 @@ def _by_size(lesions: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             "n_lesions": len(everyone),
             "n_patients": len(patients),
             "n_bright_in_target": sum(lesion["is_bright_in_target"] for lesion in everyone),
-            "n_bright_kept": sum(bool(lesion["is_kept"]) for lesion in everyone),
+            "n_bright_kept": sum(bool(lesion["is_kept"]) for lesion in everyone if lesion["is_bright_in_target"]),
+            "n_dark_in_target": sum(lesion["is_dark_in_target"] for lesion in everyone),
+            "n_dark_kept": sum(bool(lesion["is_kept"]) for lesion in everyone if lesion["is_dark_in_target"]),
         }
         for name in ("mae_source", "mae_synthetic", "share_reached"):
             row[name] = _mean_over_patients(patients.values(), name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from voxlate.errors import VoxlateError
+from voxlate.errors import InputRefused, VoxlateError
 from voxlate.evaluate.similarity import highest_psnr
 from voxlate.volume import Array, Mask
 
@@ -16,6 +17,9 @@ AS_WRITTEN = "as_written"
 LINEAR_FIT = "linear_fit"
 
 _TOLERANCE_DB = 1e-6
+
+NOT_COMPUTABLE = frozenset({"TOO_SMALL", "EMPTY_MASK", "CONSTANT"})
+"""Refusals of a metric that concern the metric alone: too few slices for its window or its scales, say."""
 
 
 class Score(NamedTuple):
@@ -27,6 +31,7 @@ class Score(NamedTuple):
         value: in `unit`; may be infinite, or NaN when not defined.
         unit: `%`, `dB`, `HU` ..., or empty.
         intensity: `as_written`, or `linear_fit` after the best gain and offset.
+        left_out: why the figure could not be computed, its value then NaN; empty otherwise.
     """
 
     region: str
@@ -34,6 +39,7 @@ class Score(NamedTuple):
     value: float
     unit: str
     intensity: str = AS_WRITTEN
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,22 @@ class Protocol:
                 if metric == "psnr" and (region, intensity, "mae") in of:
                     require_possible(of[region, intensity, "mae"], value, self.mae_range)
         return scores
+
+
+def computed(compute: Callable[[], float], region: str, metric: str, unit: str, intensity: str = AS_WRITTEN) -> Score:
+    """Returns the figure, or NaN with the reason where this image does not allow this metric (see `NOT_COMPUTABLE`).
+
+    A scan of 24 thick slices has no multi-scale SSIM, but it has an MAE: a metric is left out, not the case.
+
+    Raises:
+        InputRefused: for any other reason, as the pair cannot be compared at all then.
+    """
+    try:
+        return Score(region, metric, compute(), unit, intensity)
+    except InputRefused as error:
+        if error.code not in NOT_COMPUTABLE:
+            raise
+        return Score(region, metric, math.nan, unit, intensity, error.message)
 
 
 def require_possible(mean_absolute_error: float, psnr: float, data_range: float) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from voxlate.evaluate.protocols.base import Pair, Protocol, Score, to_unit_range
+from voxlate.evaluate.protocols.base import Pair, Protocol, Score, computed, to_unit_range
 from voxlate.evaluate.similarity import ssim_map
 from voxlate.volume import Array, Mask
 
@@ -18,7 +19,7 @@ def _score(pair: Pair) -> Iterator[Score]:
     lesion = pair.regions.get("lesion", np.zeros(pair.mask.shape, dtype=np.bool_))
     for region, voxels in (("lesion", lesion), ("not_lesion", ~lesion)):
         if voxels.any():
-            yield Score(region, "ssim", _whole_image_ssim(image, target, voxels), "")
+            yield computed(partial(_whole_image_ssim, image, target, voxels), region, "ssim", "")
 
 
 def _clipped(image: Array) -> Array:

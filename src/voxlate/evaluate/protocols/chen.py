@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from voxlate.evaluate.protocols.base import Pair, Protocol, Score, to_unit_range
+from voxlate.evaluate.protocols.base import Pair, Protocol, Score, computed, to_unit_range
 from voxlate.evaluate.similarity import Window, mae, psnr, ssim_map
+from voxlate.volume import Array, Mask
 
 AXIAL = 2
 
@@ -24,10 +25,14 @@ def _score(pair: Pair) -> Iterator[Score]:
     if lesion is not None:
         yield Score("lesion", "mae", mae(image, target, mask=lesion), "")
         yield Score("lesion", "psnr", psnr(image, target, data_range=1.0, mask=lesion), "dB")
+    yield computed(lambda: _slice_ssim(image, target, pair.mask), "slices", "ssim", "")
+
+
+def _slice_ssim(image: Array, target: Array, mask: Mask) -> float:
+    """Returns the SSIM of whole axial slices that hold brain."""
     window = Window(shape="uniform", slice_axis=AXIAL, is_sample=True)
     inner = ssim_map(image, target, data_range=1.0, window=window)[window.interior(3)]
-    with_brain = np.flatnonzero(pair.mask.any(axis=(0, 1)))
-    yield Score("slices", "ssim", float(inner[..., with_brain].mean(dtype=np.float64)), "")
+    return float(inner[..., np.flatnonzero(mask.any(axis=(0, 1)))].mean(dtype=np.float64))
 
 
 CHEN = Protocol(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.evaluate.protocols.base import Pair, Protocol, Score
+from voxlate.errors import InputRefused
+from voxlate.evaluate.protocols.base import Pair, Protocol, Score, computed
 from voxlate.evaluate.protocols.lee import GREATEST_LEVEL, grey_levels
 from voxlate.evaluate.similarity import psnr, rmse, ssim, tenengrad
 from voxlate.volume import Array
@@ -26,7 +27,13 @@ def _score(pair: Pair) -> Iterator[Score]:
     means = {name: _mean(column) for name, column in zip(names, by_slice.T, strict=True)}
     for name, unit in zip(names, units, strict=True):
         yield Score("slices", name, means[name], unit)
-    yield Score("slices", "tenengrad_ratio", means["tenengrad"] / means["tenengrad_of_target"], "")
+    yield computed(lambda: _ratio(means["tenengrad"], means["tenengrad_of_target"]), "slices", "tenengrad_ratio", "")
+
+
+def _ratio(value: float, of_target: float) -> float:
+    if of_target == 0:
+        raise InputRefused("CONSTANT", "the target has no gradient in any slice")
+    return value / of_target
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.evaluate.protocols.base import Pair, Protocol, Score
+from voxlate.evaluate.protocols.base import Pair, Protocol, Score, computed
 from voxlate.evaluate.similarity import Window, mae, psnr, ssim_map
 from voxlate.evaluate.similarity.structural import WANG_WEIGHTS
 from voxlate.volume import Array, Mask
@@ -30,13 +30,17 @@ def _pointwise(pair: Pair, range_hu: tuple[float, float]) -> Iterator[Score]:
 def _score_2023(pair: Pair) -> Iterator[Score]:
     yield from _pointwise(pair, RANGE_2023_HU)
     image, target = (_above_air(array, pair.mask, RANGE_2023_HU) for array in (pair.image, pair.target))
-    yield Score("mask", "ssim", float(_masked_map(image, target, pair.mask, RANGE_2023_HU).mean(dtype=np.float64)), "")
+    yield computed(lambda: _masked_ssim(image, target, pair.mask), "mask", "ssim", "")
 
 
 def _score_2025(pair: Pair) -> Iterator[Score]:
     yield from _pointwise(pair, RANGE_2025_HU)
     image, target = (_above_air(array, pair.mask, RANGE_2025_HU) for array in (pair.image, pair.target))
-    yield Score("mask", "ms_ssim", masked_ms_ssim(image, target, pair.mask), "")
+    yield computed(lambda: masked_ms_ssim(image, target, pair.mask), "mask", "ms_ssim", "")
+
+
+def _masked_ssim(image: Array, target: Array, mask: Mask) -> float:
+    return float(_masked_map(image, target, mask, RANGE_2023_HU).mean(dtype=np.float64))
 
 
 def masked_ms_ssim(image: Array, target: Array, mask: Mask) -> float:

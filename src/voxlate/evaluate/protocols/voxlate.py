@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import numpy as np
 
 from voxlate.evaluate.intensity import fitted
-from voxlate.evaluate.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score
+from voxlate.evaluate.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, computed
 from voxlate.evaluate.similarity import METRICS, SCALES, ssim_map
 from voxlate.evaluate.similarity.arrays import box_of
 from voxlate.evaluate.similarity.structural import GAUSSIAN_RADIUS
@@ -28,22 +29,27 @@ def _score(pair: Pair) -> Iterator[Score]:
     for intensity in (AS_WRITTEN, LINEAR_FIT):
         shown = _inside(image if intensity == AS_WRITTEN else fitted(image, target, mask), mask)
         for name, metric in METRICS.items():
-            yield Score("mask", name, metric.compute(shown, target, mask, pair.data_range), metric.unit, intensity)
+            compute = partial(metric.compute, shown, target, mask, pair.data_range)
+            yield computed(compute, "mask", name, metric.unit, intensity)
         yield from _score_regions(shown, target, regions, pair.data_range, intensity=intensity)
 
 
 def _score_regions(
     image: Array, target: Array, regions: dict[str, Mask], data_range: float, *, intensity: str
 ) -> Iterator[Score]:
-    """Yields what can be measured in a part of the mask; the map of SSIM is computed once for all of them."""
+    """Yields what can be measured in a part of the mask; the map of SSIM, if there can be one, is computed once."""
     if not regions:
         return
-    structure = ssim_map(image, target, data_range=data_range)
+    structure = cache(partial(ssim_map, image, target, data_range=data_range))
     for region, voxels in regions.items():
         for name in REGION_METRICS:
             value = METRICS[name].compute(image, target, voxels, data_range)
             yield Score(region, name, value, METRICS[name].unit, intensity)
-        yield Score(region, "ssim", float(structure[voxels].mean(dtype=np.float64)), "", intensity)
+        yield computed(partial(_mean_of, structure, voxels), region, "ssim", "", intensity)
+
+
+def _mean_of(structure: Callable[[], Array], voxels: Mask) -> float:
+    return float(structure()[voxels].mean(dtype=np.float64))
 
 
 def _inside(image: Array, mask: Mask) -> Array:

@@ -33,8 +33,9 @@ def gradient_magnitude(image: Image) -> Image:
 def tenengrad(image: Image, *, threshold: float = 0.0, mask: Mask | None = None) -> float:
     """Returns the sum of |G| over voxels where |G| exceeds the threshold, divided by the number of voxels.
 
-    The sharpness of Li 2022, which names neither threshold nor divisor. It rewards artefacts as it does
-    detail (a checkerboard scores best), so it is read only as a ratio to the target's.
+    The sharpness of Li 2022, which names neither threshold nor divisor. It rewards noise and artefacts as it does
+    detail, and Sobel's filter, being 0 where neighbours alternate, does not see a checkerboard of one voxel at all;
+    so it is read only as a ratio to the target's.
 
     Raises:
         InputRefused: as `mae`.
@@ -68,13 +69,16 @@ def sharpness_ratio(image: Image, target: Image, *, mask: Mask | None = None) ->
     2 voxels), so that the edge of the mask is not taken for detail.
 
     Raises:
-        InputRefused: as `mae`; `CONSTANT` when one of the images has no detail at all.
+        InputRefused: as `mae`; `CONSTANT` when the target has no detail at all. Of a constant image the ratio is 0.
     """
     require_comparable(image, target, mask)
     inside = np.ones(image.shape, dtype=np.bool_) if mask is None else mask
     box = box_of(inside)
     taper = _taper(inside[box])
-    return _high_share(image[box], taper) / _high_share(target[box], taper)
+    of_target = _high_share(target[box], taper)
+    if of_target is None:
+        raise InputRefused("CONSTANT", "the target is constant in the mask; its sharpness is not defined")
+    return (_high_share(image[box], taper) or 0.0) / of_target
 
 
 def _taper(mask: Mask) -> Image:
@@ -86,7 +90,8 @@ def _taper(mask: Mask) -> Image:
     return np.where(mask, smooth[inner], np.float32(0))
 
 
-def _high_share(image: Image, taper: Image) -> float:
+def _high_share(image: Image, taper: Image) -> float | None:
+    """Returns the share of the amplitude in `HIGH_FREQUENCY`; None for a constant image."""
     weight = float(taper.sum(dtype=np.float64))
     if weight == 0:
         raise InputRefused("TOO_SMALL", "the mask is too thin for its sharpness to be measured")
@@ -96,7 +101,7 @@ def _high_share(image: Image, taper: Image) -> float:
     power.flat[0] = 0
     total = float(power.sum(dtype=np.float64))
     if total <= _LEAST_POWER * max(level**2, 1e-300) * weight:
-        raise InputRefused("CONSTANT", "an image is constant in the mask; its sharpness is not defined")
+        return None
     low, high = HIGH_FREQUENCY
     radius = _frequency(image.shape)
     return float(np.sqrt(power[(radius >= low) & (radius <= high)].sum(dtype=np.float64) / total))

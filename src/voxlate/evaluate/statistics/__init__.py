@@ -10,10 +10,10 @@ from voxlate.evaluate.statistics.agreement import (
 )
 from voxlate.evaluate.statistics.counts import clopper_pearson, mcnemar
 from voxlate.evaluate.statistics.equivalence import MarginResult, non_inferiority, tost
+from voxlate.evaluate.statistics.intervals import Interval, mean_interval
 from voxlate.evaluate.statistics.mixed_model import MixedModel, fit_mixed_model
 from voxlate.evaluate.statistics.paired import (
     TestResult,
-    bca_interval,
     cohen_dz,
     paired_t,
     sign_flip,
@@ -31,12 +31,12 @@ from voxlate.evaluate.statistics.samples import MINIMUM_PATIENTS, by_patient
 __all__ = [
     "MINIMUM_PATIENTS",
     "BlandAltman",
+    "Interval",
     "IntraclassCorrelation",
     "MarginResult",
     "MixedModel",
     "Summary",
     "TestResult",
-    "bca_interval",
     "bland_altman",
     "bonferroni",
     "by_patient",
@@ -49,6 +49,7 @@ __all__ = [
     "implied_correlation",
     "independent_t",
     "mcnemar",
+    "mean_interval",
     "non_inferiority",
     "paired_t",
     "paired_t_bounds_from_summary",

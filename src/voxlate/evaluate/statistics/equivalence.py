@@ -26,7 +26,8 @@ class MarginResult:
         mean_difference: first − second.
         low: lower end of the interval that the test reads; −inf when only the upper end matters.
         high: its upper end.
-        p: probability of such data if the difference were at the margin.
+        p: probability of such data if the difference were at the margin; NaN where the difference is the same in
+            every patient, of which nothing can be inferred.
         is_shown: whether p is below alpha.
     """
 
@@ -48,7 +49,7 @@ def tost(first: ArrayLike, second: ArrayLike, *, margin: float, alpha: float = 0
     """
     _require_margin(margin)
     mean, error, freedom = _moments(first, second)
-    p = max(_upper_tail(mean + margin, error, freedom), _upper_tail(margin - mean, error, freedom))
+    p = float(np.max([_upper_tail(mean + margin, error, freedom), _upper_tail(margin - mean, error, freedom)]))
     half = float(stats.t.ppf(1 - alpha, freedom)) * error
     return MarginResult(mean, mean - half, mean + half, p, p < alpha)
 
@@ -89,5 +90,5 @@ def _moments(first: ArrayLike, second: ArrayLike) -> tuple[float, float, int]:
 
 def _upper_tail(distance: float, error: float, freedom: int) -> float:
     if error == 0:
-        return 0.0 if distance > 0 else 1.0
+        return float("nan")
     return float(stats.t.sf(distance / error, freedom))

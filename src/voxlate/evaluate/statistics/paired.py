@@ -1,4 +1,4 @@
-"""Do two methods differ on the same patients? Paired tests, their effect size and its interval.
+"""Do two methods differ on the same patients? Paired tests and their effect size.
 
 All work on the differences d = first − second, one per patient. Two-sided throughout.
 """
@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from voxlate.evaluate.statistics.samples import Values, differences, sample
+from voxlate.evaluate.statistics.samples import Values, differences
 
-RESAMPLES = 5000
 FLIPS = 10_000
 EXACT_FLIPS_UP_TO = 14
 """Up to this many patients all 2^n sign patterns are tried; beyond, `FLIPS` are drawn."""
@@ -34,7 +33,9 @@ class TestResult:
 
 
 def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
-    """Returns Student's paired t-test; equal samples have p = 1, a constant difference p = 0.
+    """Returns Student's paired t-test; equal samples have p = 1.
+
+    Of a constant difference nothing can be inferred, as its standard error is 0: statistic and p are NaN.
 
     Raises:
         InputRefused: as `differences`.
@@ -42,7 +43,7 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
     d = differences(first, second)
     spread = float(d.std(ddof=1))
     if spread == 0:
-        return TestResult(0.0, 1.0) if d[0] == 0 else TestResult(float(np.copysign(np.inf, d[0])), 0.0)
+        return TestResult(0.0, 1.0) if d[0] == 0 else TestResult(float("nan"), float("nan"))
     t = float(d.mean()) / (spread / np.sqrt(d.size))
     return TestResult(t, float(2 * stats.t.sf(abs(t), d.size - 1)))
 
@@ -86,36 +87,6 @@ def _signs(n: int, seed: int) -> Values:
     else:
         patterns = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, n))
     return np.asarray(1.0 - 2.0 * patterns, dtype=np.float64)
-
-
-def bca_interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Returns the bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
-
-    5,000 resamples of patients. The acceleration is that of the mean's jackknife, which has a closed form:
-    Σ(m−v)³ / (6 (Σ(m−v)²)^1.5), m the mean; a constant sample has an interval of no width.
-
-    Raises:
-        InputRefused: as `sample`.
-    """
-    v = sample(values)
-    centred = v - v.mean()
-    scale = float(np.square(centred).sum())
-    if scale <= 1e-24 * max(float(np.square(v).sum()), 1e-300):
-        return float(v[0]), float(v[0])
-    means = np.sort(_resampling(v.size, seed) @ v)
-    below = (np.count_nonzero(means < v.mean()) + 0.5 * np.count_nonzero(means == v.mean())) / means.size
-    bias = stats.norm.ppf(np.clip(below, 1 / means.size, 1 - 1 / means.size))
-    acceleration = float((centred**3).sum()) / (6 * scale**1.5)
-    z = bias + stats.norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = np.quantile(means, stats.norm.cdf(bias + z / (1 - acceleration * z)))
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=4)
-def _resampling(n: int, seed: int) -> Values:
-    """Returns (resamples, n) weights, each row how often each patient was drawn, divided by n."""
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    return counts / n
 
 
 def cohen_dz(first: ArrayLike, second: ArrayLike) -> float:

@@ -8,6 +8,7 @@ from voxlate.evaluate.tissues.overlap import dice, hd95
 from voxlate.evaluate.tissues.volumes import (
     MORE_SEGMENTERS,
     SEGMENTERS,
+    TissueResults,
     measure_tissues,
     segmenters_for,
     tissue_protocol,
@@ -21,6 +22,7 @@ __all__ = [
     "MORE_SEGMENTERS",
     "SEGMENTERS",
     "TISSUES",
+    "TissueResults",
     "dice",
     "hd95",
     "measure_tissues",

@@ -10,10 +10,12 @@ the mean TIV being that of the targets of all cases. VD below 0 means that J ove
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from voxlate.errors import InputRefused
 from voxlate.evaluate.lesions.reference import noise_sd
 from voxlate.evaluate.tissues.classes import TISSUES, Labels
 from voxlate.evaluate.tissues.clusters import segment_by_clusters
@@ -54,6 +56,24 @@ RESCANNED = "target_again"
 TARGET = "target"
 
 
+MOST_ZEROS = 0.10
+"""Share of the mask without signal (exactly 0) above which an image is not segmented. A mask that is one voxel wider
+than the brain it is laid on holds some 3 % zeros, one of two voxels some 8 %; more is a hole or another scan."""
+
+
+@dataclass(frozen=True)
+class TissueResults:
+    """What segmentation found in one case.
+
+    Attributes:
+        records: one per segmenter, image and tissue.
+        left_out: images that could not be segmented: `segmenter`, `method`, `reason`.
+    """
+
+    records: list[dict[str, Any]]
+    left_out: list[dict[str, str]]
+
+
 def measure_tissues(
     images: dict[str, Array],
     target: Array,
@@ -62,32 +82,60 @@ def measure_tissues(
     spacing_mm: tuple[float, float, float],
     segmenters: Mapping[str, Segmenter] | None = None,
     seed: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """Yields one record per segmenter, tissue and image, against the target's own segmentation.
+) -> TissueResults:
+    """Returns one record per segmenter, tissue and image, against the target's own segmentation.
 
-    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`.
-
-    Raises:
-        InputRefused: `TOO_SMALL`, `CONSTANT`.
+    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`. Voxels of the mask that are 0
+    are no tissue. An image that cannot be segmented is left out with the reason: `TOO_SMALL` a mask, `CONSTANT`
+    values, or more than `MOST_ZEROS` of the mask 0 (`ZEROS_IN_MASK`).
     """
     noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
-    compared = {**images, RESCANNED: np.where(mask, target + noise, target)}
+    compared = {**images, RESCANNED: np.where(mask & (target != 0), target + noise, target)}
+    found = TissueResults([], [])
     for name, segment in (segmenters or SEGMENTERS).items():
-        real = segment(target, mask, spacing_mm=spacing_mm)
-        tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
+        try:
+            real = segment(target, with_signal(target, mask), spacing_mm=spacing_mm)
+        except InputRefused as error:
+            found.left_out.append({"segmenter": name, "method": TARGET, "reason": error.message})
+            continue
         for method, image in compared.items():
-            labels = segment(image, mask, spacing_mm=spacing_mm)
-            for tissue, number in TISSUES.items():
-                yield {
-                    "segmenter": name,
-                    "method": method,
-                    "tissue": tissue,
-                    "volume_cm3": volume_cm3(labels, tissue, spacing_mm),
-                    "target_cm3": volume_cm3(real, tissue, spacing_mm),
-                    "tiv_cm3": tiv,
-                    "dice": dice(labels == number, real == number),
-                    "hd95_mm": hd95(labels == number, real == number, spacing_mm=spacing_mm),
-                }
+            try:
+                labels = segment(image, with_signal(image, mask), spacing_mm=spacing_mm)
+            except InputRefused as error:
+                found.left_out.append({"segmenter": name, "method": method, "reason": error.message})
+                continue
+            head = {"segmenter": name, "method": method}
+            found.records.extend({**head, **row} for row in _by_tissue(labels, real, spacing_mm))
+    return found
+
+
+def with_signal(image: Array, mask: Mask) -> Mask:
+    """Returns the voxels of the mask where the image is not 0.
+
+    Raises:
+        InputRefused: `ZEROS_IN_MASK` when more than `MOST_ZEROS` of the mask is 0.
+    """
+    inside: Mask = mask & (image != 0)
+    share = 1 - int(inside.sum()) / max(int(mask.sum()), 1)
+    if share > MOST_ZEROS:
+        raise InputRefused(
+            "ZEROS_IN_MASK",
+            f"{100 * share:.0f} % of the mask is 0 in this image (at most {100 * MOST_ZEROS:g} %); give its own mask",
+        )
+    return inside
+
+
+def _by_tissue(labels: Labels, real: Labels, spacing_mm: tuple[float, float, float]) -> Iterator[dict[str, Any]]:
+    tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
+    for tissue, number in TISSUES.items():
+        yield {
+            "tissue": tissue,
+            "volume_cm3": volume_cm3(labels, tissue, spacing_mm),
+            "target_cm3": volume_cm3(real, tissue, spacing_mm),
+            "tiv_cm3": tiv,
+            "dice": dice(labels == number, real == number),
+            "hd95_mm": hd95(labels == number, real == number, spacing_mm=spacing_mm),
+        }
 
 
 def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
@@ -119,8 +167,8 @@ def tissue_protocol(segmenter: str) -> dict[str, str]:
     return {
         "name": f"tissues_{segmenter}",
         "definition": (
-            f"Tissues segmented by {segmenter} in the mask, in every image alike; volume = voxels x voxel volume; AVD "
-            "and VD = (target - image) / TIV of the target x mean TIV of all targets of this run, in cm3 (Bottani "
+            f"Tissues segmented by {segmenter} in the mask where the image is not 0, in every image alike; volume = "
+            "voxels x voxel volume; AVD and VD = (target - image) / TIV of the target x mean TIV of all targets of this run, in cm3 (Bottani "
             "2024), below 0 when the image overestimates; Dice and HD95 (the larger directed 95th percentile, mm) "
             "against the target's own segmentation; target_again is the target with its noise drawn once more, the "
             "floor below which a difference is noise; cases averaged to patients, patients to the mean."

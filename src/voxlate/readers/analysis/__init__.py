@@ -70,6 +70,7 @@ def analyse_study(
 def _analysis(package: Package, records: Sequence[Record], ranked: Mapping[str, float], metric: str) -> dict[str, Any]:
     study = package.study
     by_design = {}
+    readers = [_reader(package, records, reader.id) for reader in study.readers]
     for design in study.designs:
         own = [record for record in records if record.design == design.name]
         if own:
@@ -84,8 +85,9 @@ def _analysis(package: Package, records: Sequence[Record], ranked: Mapping[str, 
         "data_kind": study.data_kind,
         "protocol_sha256": package.protocol_hash,
         "alpha": study.alpha,
+        "interim": _interim(readers),
         "metric": metric if ranked else None,
-        "readers": [_reader(package, records, reader.id) for reader in study.readers],
+        "readers": readers,
         "designs": by_design,
         "comments": [asdict(record) for record in records if record.comment],
     }
@@ -118,6 +120,12 @@ def _reader(package: Package, records: Sequence[Record], reader: str) -> dict[st
     }
 
 
+def _interim(readers: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
+    """Returns how much of an unfinished study was answered; None of a finished one."""
+    answered, planned = (sum(int(reader[key]) for reader in readers) for key in ("answered", "of"))
+    return {"answered": answered, "of": planned} if answered < planned else None
+
+
 def _export(package: Package, records: Sequence[Record], output: Path) -> None:
     write_text(output / "answers.csv", exports.long_table(records, package.study, package.protocol_hash))
     for design in package.study.designs:
@@ -132,7 +140,10 @@ def _lines(found: Mapping[str, Any], output: Path) -> list[str]:
     answered = sum(reader["answered"] for reader in found["readers"])
     record = found["record"]
     state = "whole" if record["first_broken_row"] is None else f"BROKEN at row {record['first_broken_row']}"
+    interim = found["interim"]
+    unfinished = [f"interim: {interim['answered']} of {interim['of']} answered"] if interim else []
     return [
+        *unfinished,
         f"{answered} answers of {len(found['readers'])} readers; report in {output / REPORT}",
         f"record of {record['rows']} rows is {state}; last hash {record['last_hash']}",
     ]

@@ -11,6 +11,8 @@ from voxlate.readers.analysis.records import Values
 def auc_influences(real: Values, synthetic: Values) -> tuple[Values, Values]:
     """Returns each reader's AUC and the influence of each case on it.
 
+    A reader without ratings of both real and synthetic images has no AUC: NaN, and no case has an influence on it.
+
     The influence of a case is that of its real plus that of its synthetic image (Obuchowski 1997, the case as the
     cluster), as in DeLong's placement values.
 
@@ -20,19 +22,23 @@ def auc_influences(real: Values, synthetic: Values) -> tuple[Values, Values]:
     """
     has_real, has_synthetic = np.isfinite(real), np.isfinite(synthetic)
     wins = _wins(real, synthetic)
-    n_real = np.maximum(has_real.sum(axis=1), 1)[:, None]
-    n_synthetic = np.maximum(has_synthetic.sum(axis=1), 1)[:, None]
+    n_real, n_synthetic = has_real.sum(axis=1)[:, None], has_synthetic.sum(axis=1)[:, None]
+    is_defined = (n_real > 0) & (n_synthetic > 0)
+    # Where a class is missing the divisor is of no matter: the result is replaced below.
+    n_real, n_synthetic = np.maximum(n_real, 1), np.maximum(n_synthetic, 1)
     placed_synthetic = wins.sum(axis=1) / n_real
     placed_real = wins.sum(axis=2) / n_synthetic
     auc = placed_synthetic.sum(axis=1, keepdims=True) / n_synthetic
     moved = np.where(has_synthetic, placed_synthetic - auc, 0) / n_synthetic
     moved += np.where(has_real, placed_real - auc, 0) / n_real
-    return auc[:, 0], moved
+    return np.where(is_defined, auc, np.nan)[:, 0], np.where(is_defined, moved, 0.0)
 
 
 def roc_points(real: Values, synthetic: Values, levels: int) -> NDArray[np.float64]:
-    """Returns (levels + 1, 2) false and true positive rates, from (0, 0) to (1, 1)."""
+    """Returns (levels + 1, 2) false and true positive rates, from (0, 0) to (1, 1); (0, 2) if a class is missing."""
     real, synthetic = real[np.isfinite(real)], synthetic[np.isfinite(synthetic)]
+    if not (real.size and synthetic.size):
+        return np.empty((0, 2))
     cuts = np.arange(levels + 1, 0, -1)
     return np.array([[(real >= cut).mean(), (synthetic >= cut).mean()] for cut in cuts])
 

@@ -20,6 +20,10 @@ from voxlate.readers.study import ForcedChoice, Quality, RealOrSynthetic, Simila
 Found = dict[str, Any]
 Grade = Callable[[Record], float]
 
+CHANCE = 0.5
+UNIT, PERCENT = (0.0, 1.0), (0.0, 100.0)
+"""Bounds of an AUC or a share, and of a similarity in percent."""
+
 
 def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha: float) -> Found:
     """Returns accuracy and AUC per reader, the mean AUC, its test against the margin, and agreement."""
@@ -37,7 +41,7 @@ def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha:
         "roc": {
             reader: roc_points(real[at], synthetic[at], design.levels).tolist() for at, reader in enumerate(readers)
         },
-        "mean_auc": _mean_with_margin(aucs, influences, reference=0.5, margin=design.margin, alpha=alpha),
+        "mean_auc": _mean_with_margin(readers, aucs, influences, margin=design.margin, alpha=alpha),
         "fleiss": asdict(fleiss_kappa(decided)),
         "weighted": asdict(mean_pairwise(both, levels=design.levels)),
         "within_reader": _within_reader(records, rating, levels=design.levels),
@@ -53,7 +57,7 @@ def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float)
     return {
         "kind": design.kind,
         "accuracy": _proportions(records, correct, readers),
-        "mean_accuracy": _mean_with_margin(means, influences, reference=0.5, margin=design.margin, alpha=alpha),
+        "mean_accuracy": _mean_with_margin(readers, means, influences, margin=design.margin, alpha=alpha),
         "chose_left": {"n": left, "of": len(records), "p": float(stats.binomtest(left, len(records)).pvalue)},
         "fleiss": asdict(fleiss_kappa(table(records, correct))),
     }
@@ -104,14 +108,22 @@ def _proportions(records: Sequence[Record], correct: Mapping[int, float], reader
 
 
 def _single_auc(reader: str, real: Values, synthetic: Values) -> Found:
-    found = reader_mean(*auc_influences(real[None], synthetic[None]))
-    return {"reader": reader, "auc": found.mean, "low": max(found.low, 0), "high": min(found.high, 1)}
+    found = reader_mean(*auc_influences(real[None], synthetic[None]), bounds=UNIT)
+    return {"reader": reader, "auc": found.mean, "low": found.low, "high": found.high, "note": found.note}
 
 
-def _mean_with_margin(figures: Values, influences: Values, *, reference: float, margin: float, alpha: float) -> Found:
-    found = reader_mean(figures, influences)
-    test = within_margin(found, reference=reference, margin=margin, alpha=alpha)
-    return asdict(found) | {"p_different": differs(found, reference=reference), "margin": margin, "test": asdict(test)}
+def _mean_with_margin(
+    readers: Sequence[str], figures: Values, influences: Values, *, margin: float, alpha: float
+) -> Found:
+    """Returns the mean over readers of a share or an AUC, tested against chance (0.5)."""
+    found = reader_mean(figures, influences, bounds=UNIT)
+    test = within_margin(found, reference=CHANCE, margin=margin, alpha=alpha)
+    return asdict(found) | {
+        "undefined": [readers[at] for at in found.undefined],
+        "p_different": differs(found, reference=CHANCE),
+        "margin": margin,
+        "test": asdict(test),
+    }
 
 
 def _within_reader(records: Sequence[Record], rating: Mapping[int, float], *, levels: int) -> list[Found]:
@@ -151,10 +163,15 @@ def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: 
     }
     read = scores[np.isfinite(scores).any(axis=1)]
     if per_case.size > 1:
-        found = reader_mean(*mean_influences(read))
+        found = reader_mean(*mean_influences(read), bounds=PERCENT)
         test = not_below(found, reference=100 - design.margin, alpha=alpha)
         row["pooled"] = asdict(found) | {"margin": design.margin, "test": asdict(test)}
     return row
+
+
+def _mean(values: Values) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
 
 
 def _percent(score: int | None) -> float:
@@ -163,8 +180,12 @@ def _percent(score: int | None) -> float:
 
 def _mean_sd(reader: str, values: Values) -> Found:
     known = values[np.isfinite(values)]
-    mean = float(known.mean()) if known.size else None
-    return {"reader": reader, "n": known.size, "mean": mean, "sd": float(known.std(ddof=1)) if known.size > 1 else None}
+    return {
+        "reader": reader,
+        "n": known.size,
+        "mean": _mean(values),
+        "sd": float(known.std(ddof=1)) if known.size > 1 else None,
+    }
 
 
 def _icc(scores: Values) -> Found | None:
@@ -184,8 +205,8 @@ def _graded(records: Sequence[Record], item: str, design: Quality, alpha: float)
     agreement = mean_pairwise(np.concatenate([real, synthetic], axis=1), levels=design.levels)
     return {
         "item": item,
-        "real": float(np.nanmean(real)),
-        "synthetic": float(np.nanmean(synthetic)),
+        "real": _mean(real),
+        "synthetic": _mean(synthetic),
         "difference": asdict(found) | {"margin": design.margin, "test": asdict(test)},
         "weighted": asdict(agreement),
         "within_reader": _within_reader(records, grades, levels=design.levels),

@@ -25,8 +25,8 @@ def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: flo
     false = {version: _false_marks(records, design, lesions, version) for version in ("real", "synthetic")}
     rows = [_reader_row(reader, hits, false) for reader in readers]
     found: Found = {"kind": design.kind, "readers": rows, "lesions": sum(len(lesions[case]) for case in counted)}
-    if len(counted) > 1 and readers:
-        mean = reader_mean(*_sensitivity_difference(hits, readers, counted))
+    if counted:
+        mean = reader_mean(*_sensitivity_difference(hits, readers, counted), bounds=(-1.0, 1.0))
         test = not_below(mean, reference=-design.margin, alpha=alpha)
         found["difference"] = asdict(mean) | {"margin": design.margin, "test": asdict(test)}
     return found
@@ -100,6 +100,7 @@ def _sensitivity_difference(
             pair = [hits[version].get((reader, case)) for version in ("real", "synthetic")]
             if None not in pair:
                 change[i, j], size[i, j] = sum(pair[1]) - sum(pair[0]), len(pair[0])
-    total = np.maximum(size.sum(axis=1, keepdims=True), 1)
-    ratio = np.nansum(change, axis=1, keepdims=True) / total
-    return ratio[:, 0], np.where(size > 0, np.nan_to_num(change) - ratio * size, 0) / total
+    total = size.sum(axis=1, keepdims=True)
+    change_sum = np.nansum(change, axis=1, keepdims=True)
+    ratio = np.divide(change_sum, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return ratio[:, 0], np.where(size > 0, np.nan_to_num(change) - ratio * size, 0) / np.maximum(total, 1)

@@ -22,6 +22,10 @@ TITLES = {
     "quality": "Quality",
     "marks": "Lesions marked",
 }
+INTERIM = (
+    "This study is not finished. Its figures and tests are those of the answers so far and will change; a decision to "
+    "stop or go on that is taken from them makes the tests of the finished study invalid."
+)
 BANNER = "Synthetic images are for research and not for diagnosis: they can hide or invent findings."
 
 
@@ -43,11 +47,15 @@ def report(found: Found, study: Study) -> str:
         tag("style", Html(css)),
     )
     facts = [words.DATA_KINDS[found["data_kind"]], words.count(len(found["readers"]), "reader")]
+    interim = found["interim"]
+    if interim:
+        facts.insert(0, f"Interim: {interim['answered']} of {interim['of']} answered")
     header = tag(
         "header",
         tag("p", tag("b", "Synthetic images. Not for diagnosis."), f" {BANNER}", class_="banner", role="note"),
         tag("h1", found["title"]),
         tag("ul", [tag("li", fact) for fact in facts], class_="facts"),
+        tag("p", INTERIM, class_="banner", role="note") if interim else None,
     )
     body = tag("body", header, tag("main", sections), tag("footer", tag("p", BANNER)))
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
@@ -100,10 +108,17 @@ def _confidence(name: str, entry: Found) -> list[Child]:
         tag("p", indistinguishable(mean, "Mean AUC"), class_="lead"),
         tag("div", plots, class_="plots"),
         _table(("Reader", "AUC", "95 % interval"), rows),
-        tag("p", f"Mean: {mean['form']}, {number(mean['freedom'], 1)} degrees of freedom.", class_="note"),
+        tag("p", _form(mean), class_="note"),
         _accuracy(entry),
         _agreement(entry),
     ]
+
+
+def _form(mean: Found) -> str:
+    """Returns which inference the mean over readers has, and which readers take no part in it."""
+    degrees = "" if mean["note"] else f", {number(mean['freedom'], 1)} degrees of freedom"
+    left_out = f" Undefined and left out: {', '.join(mean['undefined'])}." if mean["undefined"] else ""
+    return f"Mean: {mean['form']}{degrees}.{left_out}"
 
 
 def _choice(name: str, entry: Found) -> list[Child]:
@@ -114,7 +129,7 @@ def _choice(name: str, entry: Found) -> list[Child]:
         tag("p", indistinguishable(mean, "Share of synthetic images found"), class_="lead"),
         tag("div", reader_plot(rows, mean, "share", name=f"{name}-share"), class_="plots"),
         _accuracy(entry),
-        tag("p", f"Mean: {mean['form']}, {number(mean['freedom'], 1)} degrees of freedom. {side}", class_="note"),
+        tag("p", f"{_form(mean)} {side}", class_="note"),
         _agreement(entry),
     ]
 

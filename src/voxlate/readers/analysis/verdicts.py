@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voxlate.report.words import number, p_value
+from voxlate.report.words import MISSING, number, p_value
 
 Found = Mapping[str, Any]
 
@@ -13,6 +13,8 @@ Found = Mapping[str, Any]
 def indistinguishable(found: Found, what: str) -> str:
     """Returns the verdict on an AUC or a share correct against chance, 0.5."""
     margin = found["margin"]
+    if found["note"]:
+        return _without_inference(found, what, 2)
     said = f"{what} {number(found['mean'], 2)} (95 % interval {interval(found)}). "
     if found["test"]["is_shown"]:
         return said + f"Readers were shown to be within ± {margin:g} of guessing, the margin fixed beforehand."
@@ -28,6 +30,8 @@ def indistinguishable(found: Found, what: str) -> str:
 
 def not_inferior(found: Found, what: str) -> str:
     """Returns the verdict on a difference synthetic − real against its margin."""
+    if found["note"]:
+        return _without_inference(found, f"{what}: synthetic − real", 2)
     said = f"{what}: synthetic − real {number(found['mean'], 2)} (95 % interval {interval(found)}). "
     if found["test"]["is_shown"]:
         return said + f"Synthetic images were shown to lose less than the margin of {found['margin']:g}."
@@ -37,10 +41,20 @@ def not_inferior(found: Found, what: str) -> str:
 def similar_enough(found: Found, what: str) -> str:
     """Returns the verdict on a mean similarity against 100 − margin."""
     bound = 100 - found["margin"]
+    if found["note"]:
+        return _without_inference(found, f"{what}: mean similarity (%)", 1)
     said = f"{what}: mean similarity {number(found['mean'], 1)} % (95 % interval {interval(found, 1)}). "
     return said + (f"Shown to be above {bound:g} %." if found["test"]["is_shown"] else f"Not shown above {bound:g} %.")
 
 
 def interval(found: Found, decimals: int = 2) -> str:
-    """Returns an interval in words."""
+    """Returns an interval in words; a dash where there is none."""
+    if found["low"] is None:
+        return MISSING
     return f"{number(found['low'], decimals)} to {number(found['high'], decimals)}"
+
+
+def _without_inference(found: Found, what: str, decimals: int) -> str:
+    """Returns the figure, if there is one, and why nothing follows from it."""
+    value = "" if found["mean"] is None else f" {number(found['mean'], decimals)}"
+    return f"{what}{value}: {found['note']}."
