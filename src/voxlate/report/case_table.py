@@ -33,7 +33,8 @@ def table(evaluated: Evaluated, view: View) -> Html:
     body = tag("table", _head(units, methods), tag("tbody", lines), class_="cases sortable")
     note = (
         f"Protocol {view.protocol}, region {view.region.replace('_', ' ')}, {view.intensity.replace('_', ' ')}. "
-        f"Rank 1 has the best {words.metric(view.metric).label}. ▾ and the remark mark where the synthetic image loses to the untouched source. "
+        f"Rank 1 has the best {words.metric(view.metric).label}. "
+        "▾ and the remark mark where the synthetic image loses to the untouched source. "
         "Why a case is missing or was refused is said further below."
     )
     return tag("div", scrolling(body, label="Scores of all cases"), tag("p", note, class_="note"))

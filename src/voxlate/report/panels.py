@@ -131,7 +131,8 @@ def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind
         "difference": "Synthetic − target",
     }
     rows = [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes]
-    score = f"rank {chosen.rank} of {chosen.of}, {words.metric(chosen.metric).label} {words.number(chosen.value)} {chosen.unit}".rstrip()
+    value = f"{words.metric(chosen.metric).label} {words.number(chosen.value)} {chosen.unit}".rstrip()
+    score = f"rank {chosen.rank} of {chosen.of}, {value}"
     heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
     facts = (
         f"n = 1 case. {words.DATA_KINDS[data_kind]}. Display window of source, target and synthetic: "

@@ -45,8 +45,8 @@ def _block(
 ) -> Html:
     notes = [
         _INTENSITY_NOTES[intensity],
-        "Mean ± standard deviation over n patients; n is a range where images equal to their target, whose PSNR is "
-        "infinite, are left out.",
+        "Mean ± standard deviation over n patients.",
+        "n is a range where images equal to their target, whose PSNR is infinite, are left out.",
         f"{words.DATA_KINDS[evaluation.data_kind]}.",
         _mark_note(tests),
     ]

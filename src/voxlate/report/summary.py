@@ -93,17 +93,20 @@ def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:
     yield from _linear_fit(evaluated, view)
     yield from _smoothness(evaluated, view)
     yield from _worst(evaluated, view)
-    left_out = {(entry.protocol, entry.metric): entry for entry in evaluated.evaluation.left_out}
-    for (protocol, name), entry in left_out.items():
-        cases = {
-            each.case for each in evaluated.evaluation.left_out if (each.protocol, each.metric) == (protocol, name)
-        }
-        label = words.metric(name).label
-        yield f"{label} ({protocol}) could not be computed in {words.count(len(cases), 'case')}: {entry.reason}."
+    yield from _left_out(evaluated)
     missing, refused = len(evaluated.evaluation.missing), len(evaluated.evaluation.refused)
     if missing or refused:
         absent = f"{words.count(missing, 'missing case')} and {words.count(refused, 'refused case')}"
         yield f"Not in these figures: {absent}, all listed below."
+
+
+def _left_out(evaluated: Evaluated) -> Iterator[str]:
+    """Says which metrics some cases do not allow, and why."""
+    places = dict.fromkeys((entry.protocol, entry.metric) for entry in evaluated.evaluation.left_out)
+    for protocol, metric in places:
+        own = [e for e in evaluated.evaluation.left_out if (e.protocol, e.metric) == (protocol, metric)]
+        cases = words.count(len({entry.case for entry in own}), "case")
+        yield f"{words.metric(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
 
 
 def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
