@@ -87,3 +87,11 @@ def enhanced(data, times: int = 1) -> Dataset:
         frames.append(frame)
     dataset.PerFrameFunctionalGroupsSequence = frames
     return dataset
+
+
+def everywhere(**elements):
+    def change(dataset, k):
+        for keyword, value in elements.items():
+            setattr(dataset, keyword, value)
+
+    return change

@@ -1,9 +1,11 @@
 import errno
 
 import pytest
+from tiny import RECIPE
 
 from voxlate import errors
-from voxlate.errors import CannotWrite, TemporaryFailure, VoxlateError, writing
+from voxlate.errors import CannotWrite, InputRefused, TemporaryFailure, UsageError, VoxlateError, writing
+from voxlate.train.recipe import parse_recipe
 
 
 def test_every_error_is_drawn_in_the_docstring():
@@ -30,3 +32,26 @@ def test_a_full_disk_is_temporary_and_a_read_only_one_is_not(number, kind, code)
     with pytest.raises(kind) as caught, writing("out.nii.gz"):
         raise OSError(number, "no")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb", r"a\nb"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("x\u202egnp", r"x\u202egnp"),
+        ("Müller – 5 mm³", "Müller – 5 mm³"),
+        (b"IM\xff.dcm".decode("utf-8", "surrogateescape"), r"IM\xff.dcm"),
+        ("a\u2028b\x00", r"a\u2028b\x00"),
+    ],
+)
+def test_a_message_is_one_line_whatever_a_name_holds(text, shown):
+    error = InputRefused("UNREADABLE", text)
+    assert error.message == shown
+    assert str(error) == f"REFUSED:UNREADABLE {shown}"
+    str(error).encode()
+
+
+def test_a_mistyped_key_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match=r"training.learning_rte: there is no such key; did you mean learning_rate\?"):
+        parse_recipe(RECIPE.replace("learning_rate", "learning_rte"), name="r.yaml")

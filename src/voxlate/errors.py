@@ -14,7 +14,9 @@ carries a patient's name or number.
 
 from __future__ import annotations
 
+import difflib
 import errno
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -29,13 +31,14 @@ class VoxlateError(Exception):
 
     Attributes:
         code: upper-case words joined by underscores; stable over versions.
-        message: one line for a person.
+        message: one line for a person, see `printable`.
     """
 
     state: ClassVar[str] = "FAILED"
     exit_status: ClassVar[int] = 70
 
     def __init__(self, code: str, message: str) -> None:
+        message = printable(message)
         super().__init__(code, message)
         self.code = code
         self.message = message
@@ -84,9 +87,64 @@ class ModelInvalid(VoxlateError):
     exit_status = 78
 
 
-def faults_told(faults: Iterable[Any], *, whole: str) -> str:
-    """Returns the faults that pydantic found in one line, each with its place; `whole` is the place of the whole."""
-    return "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or whole}: {fault['msg']}" for fault in faults)
+def printable(text: str) -> str:
+    r"""Returns the text as one line that a terminal shows as it is.
+
+    Control characters (line breaks, escape sequences), invisible marks (those that turn the direction of writing among
+    them), line and paragraph separators and bytes that are no UTF-8 become escapes such as `\n` and `\u202e`.
+    """
+    return "".join(_escaped(character) if _is_hidden(character) else character for character in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return not character.isprintable() and character != " "
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) == "Cs":  # how Python keeps a byte of a file name that is no UTF-8
+        return f"\\x{ord(character) & 0xFF:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def faults_told(faults: Iterable[Any], *, whole: str, known: Iterable[str] = ()) -> str:
+    """Returns the faults that pydantic found in one line, each with its place.
+
+    Args:
+        faults: as `ValidationError.errors` gives them.
+        whole: what the place of the whole is called.
+        known: keys that there are; the nearest is named beside a key that there is not.
+    """
+    names = list(known)
+    return "; ".join(_fault_told(fault, whole, names) for fault in faults)
+
+
+def _fault_told(fault: Any, whole: str, known: list[str]) -> str:
+    place = ".".join(str(part) for part in fault["loc"]) or whole
+    if fault.get("type") != "extra_forbidden":
+        return f"{place}: {fault['msg']}"
+    return f"{place}: there is no such key{nearest(str(fault['loc'][-1]), known)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns `; did you mean …?` with the word that is most like a mistyped one; nothing when none is like it."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def keys_of(model: Any) -> set[str]:
+    """Returns the keys of a pydantic model and of all models in it."""
+    found: set[str] = set()
+    waiting, seen = [model], set()
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        waiting += list(getattr(current, "__args__", ()))
+        for name, field in getattr(current, "model_fields", {}).items():
+            found.add(field.alias or name)
+            waiting.append(field.annotation)
+    return found
 
 
 @contextmanager

@@ -1,26 +1,69 @@
-"""Work spread over processes at constant memory; a process that dies is told, never waited for."""
+"""Work spread over processes at constant memory; a process that dies is told, never waited for.
+
+Also how work that is asked to stop ends at a good place.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import TypeVar
+from types import FrameType
+from typing import Any, TypeVar
 
 from voxlate.errors import TemporaryFailure, UsageError
+from voxlate.threads import THREAD_VARIABLES
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-)
+
+class StopRequest:
+    """Notes SIGINT and SIGTERM while a block runs, so that the work in it ends at a good place.
+
+    A second signal is not waited for. Outside the main thread, where Python lets no handler be set, nothing is noted.
+
+    Attributes:
+        signal: the number of the signal; 0 before any.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def obey(self) -> None:
+        """Ends the process as the signal would have, once the work is at a good place.
+
+        Raises:
+            KeyboardInterrupt: after SIGINT.
+            SystemExit: after SIGTERM, with 143.
+        """
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + self.signal)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
 
 def each(work: Callable[[T], R], items: Iterable[T], *, jobs: int) -> Iterator[R]:
@@ -64,5 +107,5 @@ def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator
 
 def _use_one_thread() -> None:
     """Tells the numerical libraries, which a new process has not loaded yet, that the processes are the parallelism."""
-    for variable in _THREAD_VARIABLES:
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"

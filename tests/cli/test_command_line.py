@@ -54,7 +54,8 @@ def test_every_verb_explains_itself_with_the_line_that_the_list_shows(verb):
         (["translate", "-i", "x.nii.gz", "-o", "y.nii.gz", "-m", "none"], 78, "MODEL_MISSING"),
         (["translate", "-o", "y.nii.gz", "-m", "none"], 2, "either --input or --cases"),
         (["translate", "-i", "x", "-o", "y", "-m", "z", "--device", "abacus"], 2, "DEVICE"),
-        (["fly"], 2, "No such command"),
+        (["fly"], 2, "no such verb 'fly'"),
+        (["trainn"], 2, "did you mean train?"),
     ],
 )
 def test_a_mistake_is_one_line_and_its_status(arguments, status, says, tmp_path):
@@ -103,5 +104,8 @@ def test_train_and_translate_work_from_the_command_line(tmp_path):
     assert again.returncode == 2
     assert "RUN_EXISTS" in again.stderr
     (tmp_path / "data" / "source_2.nii.gz").write_bytes(b"")
-    partly = run("translate", "--cases", tmp_path / "run" / "cases.tsv", "-o", tmp_path / "out", "-m", bundle)
+    many = ("translate", "--cases", tmp_path / "run" / "cases.tsv", "-o", tmp_path / "out", "-m", bundle)
+    twice = run(*many)
+    assert (twice.returncode, twice.stderr.count("OUTPUT_EXISTS")) == (65, 2)
+    partly = run(*many, "--overwrite")
     assert partly.returncode == 8

@@ -11,12 +11,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "voxlate"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "volume", "reference_level", "processes", "information", "__init__"}
+BASE = {"errors", "volume", "reference_level", "processes", "threads", "information", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "volume": {"errors"},
     "reference_level": {"errors", "volume"},
-    "processes": {"errors"},
+    "processes": {"errors", "threads"},
+    "threads": set(),
     "information": set(),
     "io": BASE,
     "windows": BASE,

@@ -273,7 +273,7 @@ def test_the_limit_counts_the_larger_of_stored_bytes_and_float32(scans):
         pytest.param({"pixdim": [1, 3, 3, 3, 0, 0, 0, 0]}, "QFORM_SFORM", "mm apart", id="qform of 3 mm"),
         pytest.param({"qoffset_x": 0}, "QFORM_SFORM", "40 mm apart", id="qform elsewhere"),
         pytest.param({"pixdim": [-1, 0.9, 1.1, 3, 0, 0, 0, 0]}, "QFORM_SFORM", "mm apart", id="qform mirrored"),
-        pytest.param({"qform_code": 0, "sform_code": 0}, "NO_ORIENTATION", "--assume-ras", id="neither"),
+        pytest.param({"qform_code": 0, "sform_code": 0}, "NO_ORIENTATION", "write its sform", id="neither"),
     ],
 )
 def test_a_place_that_is_none_or_two_is_refused(scans, fields, code, words):

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.quality.content import content_hash
+from voxlate.prepare.content import content_hash
 from voxlate.quality.decide import decide_agent, decide_kind
 from voxlate.quality.head import find_head, otsu
 from voxlate.quality.measures import entropy_focus, measure, noise_sigma, sharpness

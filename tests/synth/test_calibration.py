@@ -131,7 +131,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     spread = read_volume(tmp_path / "s.nii.gz").data
     assert np.median(spread[spread > 0]) == pytest.approx(content["calibration"]["floor"] * level, rel=0.2)
     with pytest.raises(UsageError, match=r"CALIBRATION .*--mirror"):
-        run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", *common, *options[1:])
+        run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
 
 
 def test_a_calibration_of_other_answers_is_refused(bundle):

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 from dataclasses import replace
 
 import nibabel as nib
@@ -8,9 +9,9 @@ import pytest
 import torch
 from phantoms import head
 
-from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import write_volume
+from voxlate.io.nifti import read_volume, says_synthetic, write_volume
 from voxlate.reference_level import reference_level
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -102,9 +103,80 @@ def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(bundle, scan, tmp_p
 
     monkeypatch.setattr("voxlate.io.atomic.os.fsync", full)
     with pytest.raises(TemporaryFailure, match="IO"):
-        translate_file(bundle, tmp_path / "s.nii.gz", out / "x.nii.gz")
+        translate_file(bundle, tmp_path / "s.nii.gz", out / "x.nii.gz", overwrite=True)
     assert sha256(out / "x.nii.gz") == before
     assert not list(out.glob(".partial*"))
+
+
+def test_a_failed_overwrite_keeps_both_files(bundle, scan, tmp_path, monkeypatch):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    output = tmp_path / "x.nii.gz"
+    translate_file(bundle, tmp_path / "s.nii.gz", output)
+    before = [sha256(output), sha256(tmp_path / "x.json")]
+    monkeypatch.setattr("voxlate.io.nifti_write.gzip.GzipFile.writelines", _no_room)
+    with pytest.raises(CannotWrite):
+        translate_file(bundle, tmp_path / "s.nii.gz", output, overwrite=True)
+    assert [sha256(output), sha256(tmp_path / "x.json")] == before
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.EFBIG, "File too large")
+
+
+def test_nothing_is_overwritten_without_being_asked(bundle, scan, tmp_path):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz")
+    with pytest.raises(UsageError, match=r"OUTPUT_EXISTS .*--overwrite"):
+        translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz")
+    translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz", overwrite=True)
+
+
+@pytest.mark.parametrize("spoil", ["no sidecar", "renamed", "UTF-16", "a text for true", "no header mark"])
+def test_a_synthetic_image_is_never_translated_by_whichever_mark_is_left(bundle, scan, tmp_path, spoil):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    output, sidecar = tmp_path / "x.nii.gz", tmp_path / "x.json"
+    translate_file(bundle, tmp_path / "s.nii.gz", output)
+    code = "ALREADY_SYNTHETIC"
+    if spoil == "no sidecar":
+        sidecar.unlink()
+    elif spoil == "renamed":
+        output = output.rename(tmp_path / "real.nii.gz")
+    else:
+        write_volume(output, read_volume(output))  # without the mark in the header
+        code = "ALREADY_SYNTHETIC" if spoil == "no header mark" else "SIDECAR"
+        if spoil == "UTF-16":
+            sidecar.write_bytes(sidecar.read_text().encode("utf-16"))
+        if spoil == "a text for true":
+            sidecar.write_text('{"Synthetic": {"IsSynthetic": "true"}}')
+    with pytest.raises(InputRefused, match=code):
+        translate_file(bundle, output, tmp_path / "again.nii.gz")
+
+
+def test_the_header_of_a_synthetic_image_says_so_for_people_and_programs(bundle, scan, tmp_path):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz")
+    header = nib.load(tmp_path / "x.nii.gz").header
+    assert bytes(header["intent_name"]).rstrip(b"\0") == b"SYNTHETIC"
+    assert bytes(header["descrip"]).startswith(b"SYNTHETIC, not for diagnosis; tiny ")
+    assert says_synthetic(tmp_path / "x.nii.gz")
+    assert not says_synthetic(tmp_path / "s.nii.gz")
+
+
+@pytest.mark.parametrize("place", ["input", "sidecar", "mask"])
+def test_a_pipe_or_a_device_is_refused_and_never_waited_for(bundle, scan, tmp_path, place):
+    path = tmp_path / "s.nii.gz"
+    write_volume(path, scan)
+    item = Item("s", path)
+    if place == "input":
+        os.mkfifo(tmp_path / "pipe.nii.gz")
+        item = Item("s", tmp_path / "pipe.nii.gz")
+    elif place == "sidecar":
+        (tmp_path / "s.json").symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "m.nii.gz")
+        item = Item("s", path, tmp_path / "m.nii.gz")
+    with pytest.raises(InputRefused, match=r"UNREADABLE|SIDECAR"):
+        translate_file(bundle, item, tmp_path / "x.nii.gz")
 
 
 def test_a_scan_is_not_overwritten_by_its_own_translation(bundle, scan, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from voxlate import __version__
-from voxlate.errors import VoxlateError
+from voxlate.errors import VoxlateError, nearest
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
@@ -61,6 +61,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Takes `BIDS OUT participant`, the order of a BIDS app, for the verb `bids`."""
         is_app = len(args) >= 3 and args[0] not in VERBS and args[2] in ("participant", "group")
+        if not is_app and args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(f"no such verb {args[0]!r}{nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, ["bids", *args] if is_app else args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -85,6 +87,9 @@ def main() -> None:
 
 def run_with_status(command: Callable[[], Any]) -> int:
     """Returns the exit status of `command`, after saying in one line on standard error why it failed."""
+    from voxlate.threads import use_free_cores
+
+    use_free_cores()  # before anything loads the libraries that read it
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -33,7 +33,7 @@ from voxlate.cli.options import (
 @click.option("--participant-label", "subjects", multiple=True, metavar="LABEL", help="Only these, without sub-.")
 @click.option("--session-label", "sessions", multiple=True, metavar="LABEL", help="Only these, without ses-.")
 @click.option("--masks", type=PATH, help="Root of a derivative with ..._desc-brain_mask.nii.gz.")
-@click.option("--drop-ce", is_flag=True, help="Leave the entity ce out of the names of answers.")
+@click.option("--keep-ce", is_flag=True, help="Keep the entity ce of a source in the name of its answer.")
 @click.option("--n-procs", "workers", default=1, show_default=True, type=click.IntRange(0), help="Processes.")
 @threads
 @shard
@@ -55,7 +55,7 @@ def bids(
     subjects: tuple[str, ...],
     sessions: tuple[str, ...],
     masks: Path | None,
-    drop_ce: bool,
+    keep_ce: bool,
     workers: int,
     threads: int,
     shard: str,
@@ -86,7 +86,7 @@ def bids(
         subjects=[label.removeprefix("sub-") for label in subjects],
         sessions=[label.removeprefix("ses-") for label in sessions],
         masks=masks,
-        drop_ce=drop_ce,
+        keep_ce=keep_ce,
     )
     how = Running(shard, workers, threads, None, seconds, gib, retry, device, runtime, no_progress)
     options = {"any_spacing": any_spacing, "zero_fill": zero_fill, "brain_mask": brain_mask, "gate": gate}

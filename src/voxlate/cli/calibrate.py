@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 
 
 @click.command()

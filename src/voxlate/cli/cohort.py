@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 from voxlate.errors import ITEMS_REFUSED_STATUS
 
 
@@ -35,6 +35,7 @@ def cohort(
     from voxlate.quality.run import read_grades
     from voxlate.readers.regrading import read_regrades
     from voxlate.report.flow_chart import draw_flow
+    from voxlate.threads import free_cores
 
     chosen = read_rules(rules)
     told, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
@@ -42,7 +43,7 @@ def cohort(
     written: Written | None = None
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("writing", total=2 * len(selection.pairs))
-        for step in write_cohort(selection, chosen, index, out, jobs=jobs or os.cpu_count() or 1, extend=extend):
+        for step in write_cohort(selection, chosen, index, out, jobs=jobs or free_cores(), extend=extend):
             bar.advance(task)
             written = step if isinstance(step, Written) else written
     if written is None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from voxlate.evaluate.settings import DataKind

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 from voxlate.errors import ITEMS_REFUSED_STATUS
 
 
@@ -26,11 +26,12 @@ def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_
     """
     from voxlate.quality.items import items_of
     from voxlate.quality.run import TABLE, grade_all
+    from voxlate.threads import free_cores
 
     states: Counter[str] = Counter()
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("grading", total=len(items_of(source, kinds)))
-        for state in grade_all(source, out, kinds=kinds, jobs=jobs or os.cpu_count() or 1):
+        for state in grade_all(source, out, kinds=kinds, jobs=jobs or free_cores()):
             states[state] += 1
             bar.advance(task)
     click.echo(f"{states.total()} scans: " + ", ".join(f"{n} {state}" for state, n in sorted(states.items())))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 from voxlate.errors import ITEMS_REFUSED_STATUS
 
 
@@ -26,12 +25,14 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     """
     from voxlate.cohort.index import SUMMARY, TABLE
     from voxlate.cohort.index import index as bring_up_to_date
+    from voxlate.io.documents import read_json
+    from voxlate.threads import free_cores
 
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("reading", total=None)
-        for progress in bring_up_to_date(source, out, jobs=jobs or os.cpu_count() or 1):
+        for progress in bring_up_to_date(source, out, jobs=jobs or free_cores()):
             bar.update(task, completed=progress.met)
-    told = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    told = read_json(out / SUMMARY)
     refused = ", ".join(f"{count} {code}" for code, count in told["refused"].items()) or "none"
     click.echo(f"{told['files']} files: {told['read']} of series, {told['no_dicom']} no DICOM; refused: {refused}")
     click.echo(f"{told['series']} series, {told['pending_series']} left for another run; {out / TABLE}")

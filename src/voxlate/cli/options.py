@@ -1,14 +1,10 @@
-"""Options that several verbs share, and the progress bar that all of them use."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PATH = click.Path(path_type=Path)
 
@@ -54,19 +50,6 @@ seconds = click.option("--seconds", type=click.FloatRange(0, min_open=True), hel
 retry = click.option("--retry", is_flag=True, help="Try again what failed.")
 gib = click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process; else all.")
 unmarked = click.option("--unmarked", is_flag=True, help="Read DICOM files that lack their preamble and mark, too.")
-no_progress = click.option("--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal).")
-
-
-def progress_bar(*, off: bool) -> Progress:
-    """Returns a progress bar on standard error: count, time gone and time left."""
-    hidden = off or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=hidden,
-    )
+no_progress = click.option(
+    "--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal); a line a minute stays."
+)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused
 
 if TYPE_CHECKING:

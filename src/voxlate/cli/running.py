@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxlate.cli.options import progress_bar
+from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from voxlate.synth.batch import Engine, Translation

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, progress_bar
+from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from voxlate.train.checkpoint import Progress
@@ -57,9 +58,7 @@ def train(
         task = bar.add_task("preparing", total=plan.steps)
 
         def watch(progress: Progress, loss: float) -> None:
-            bar.update(task, completed=progress.step, description=f"loss {loss:.4f}")
-            if bar.disable and progress.step % 100 == 0:
-                log.info("step %d of %d: loss %.4f", progress.step, plan.steps, loss)
+            bar.update(task, completed=progress.step, description=f"training, loss {loss:.4f}")
 
         if folds is not None:
             for fold in train_folds(plan, run, folds, root=root, resume=resume, machine=machine, watch=watch):

@@ -17,11 +17,11 @@ from voxlate.cli.options import (
     models,
     no_progress,
     no_synthetic_tag,
-    progress_bar,
     runtime,
     unmarked,
     zero_fill,
 )
+from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from voxlate.synth.item import Item
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
 @click.option("--calibration", type=PATH, help="Turns --spread into an expected error; see voxlate calibrate.")
 @zero_fill
+@click.option("--overwrite", is_flag=True, help="Replace outputs that are there already.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
@@ -72,6 +73,7 @@ def translate(
     spread: Path | None,
     calibration: Path | None,
     zero_fill: bool,
+    overwrite: bool,
     mask: Path | None,
     brain_mask: str | None,
     no_synthetic_tag: bool,
@@ -121,7 +123,7 @@ def translate(
     )
     if source is not None and items is None:
         item = Item("scan", source, mask, _pairs(more), series)
-        synthesis = translate_file(bundle, item, output, spread=spread, options=options)
+        synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
     if mask is not None or more or spread is not None or series is not None:
@@ -130,7 +132,9 @@ def translate(
         )
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items or []))
-        outcomes = translate_many(bundle, items or [], output, options=options, watch=lambda _: bar.advance(task))
+        outcomes = translate_many(
+            bundle, items or [], output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
+        )
     done = sum(outcome.state == "done" for outcome in outcomes)
     click.echo(f"{done} of {len(outcomes)} translated into {output}; how each ended: {output / 'run.json'}")
     return exit_status(outcomes)

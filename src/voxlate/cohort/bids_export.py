@@ -5,7 +5,6 @@ Names are pseudonyms and dates are moved; of the DICOM headers nothing is copied
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from voxlate.cohort.pseudonyms import session_name, subject_name
 from voxlate.cohort.selection.scans import Scan
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
+from voxlate.io.documents import read_json
 from voxlate.io.nifti import write_volume
 from voxlate.io.nifti_source import sidecar_path
 from voxlate.volume import Volume
@@ -180,7 +180,7 @@ def _is_ours(path: Path) -> bool:
 def _sidecar_at(path: Path) -> dict[str, Any]:
     """Returns the sidecar of an image, or nothing when there is none that can be read."""
     try:
-        told = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        told = read_json(sidecar_path(path))
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

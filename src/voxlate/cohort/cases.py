@@ -11,13 +11,16 @@ from pathlib import Path
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_text
+from voxlate.io.documents import MAX_TABLE_BYTES, Unsound, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
 MORE = "more:"
 """A column of this name and a contrast (`more:T2`) holds an additional source; an empty field, none."""
 
 SPLITS = ("train", "validation", "test")
-_FORBIDDEN_IN_NAMES = set('/\\\0\t\n\r"<>|:*?')
+_FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
+_LONGEST_NAME_BYTES = 200
+"""File systems take 255 bytes; what is left is for `.nii.gz`, `.json` and the names of work in progress."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,18 @@ class Case:
 
 
 def require_case_name(name: str) -> None:
-    """Refuses a name that cannot name a file.
+    """Refuses a name that cannot name a file or break a line of a table.
+
+    That is: empty, hidden, with a separator or a character that is not printable (control characters, line separators,
+    bytes that are no UTF-8), or longer than 200 bytes.
 
     Raises:
         InputRefused: `CASE_NAME`.
     """
-    if not name or name.startswith(".") or set(name) & _FORBIDDEN_IN_NAMES:
-        raise InputRefused("CASE_NAME", f"{name!r} cannot name a file; use letters, digits, '-' and '_'")
+    is_long = len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME_BYTES
+    if not name or name.startswith(".") or set(name) & _FORBIDDEN_IN_NAMES or not name.isprintable() or is_long:
+        shown = f"{name[:40]}… of {len(name)} characters" if is_long else name
+        raise InputRefused("CASE_NAME", f"{shown!r} cannot name a file; use letters, digits, '-' and '_'")
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -70,14 +78,15 @@ def read_cases(path: Path) -> list[Case]:
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such table of cases")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputRefused("CASES", f"{path.name}: not UTF-8 at byte {error.start}") from error
+        text = read_text(path, max_bytes=MAX_TABLE_BYTES)
+    except (Unsound, OSError) as error:
+        raise InputRefused("CASES", f"{path.name}: {error}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-    absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
-    if absent:
-        raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing")
     try:
+        absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
+        if absent:
+            advice = "; its columns are separated by tabs" if len(reader.fieldnames or []) == 1 else ""
+            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing{advice}")
         cases = [_case_of(row, path) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error

@@ -120,13 +120,21 @@ RULES = (
     Rule("DWI", "DIFFUSION in ImageType, a b value, or dwi, diff, dti in the description", _either(
         _is("ImageType", "DIFFUSION"), lambda header: number(header, "DiffusionBValue") >= 0,
         _says(r"\bdwi\b", r"\bdti\b", r"diff", r"ep2d.*\bb\s?\d+"))),
-    Rule("perfusion", "perf, DSC, DCE, ASL, CBF, MTT in the description", _says(
-        r"perf", r"\bdsc\b", r"\bdce\b", r"\basl\b", r"\bcbf\b", r"\bcbv\b", r"\bmtt\b", r"\bttp\b")),
+    Rule("perfusion", "PERFUSION or ASL in ImageType, or perf, DSC, DCE, ASL, CBF, MTT in the description", _either(
+        _is("ImageType", "PERFUSION", "ASL", "CBF", "CBV", "MTT", "TTP"),
+        _says(r"perf", r"\bdsc\b", r"\bdce\b", r"(?:\b|\dd?p?c?)asl\b", r"pcasl", r"\bcbf\b", r"\bcbv\b", r"\bmtt\b",
+              r"\bttp\b"))),
     Rule("SWI", "SWI, SWAN, suscept, venobold in the description", _says(
         r"\bswi\b", r"\bswan\b", r"suscept", r"venobold")),
-    Rule("fMRI", "bold, fmri, resting state in the description", _says(r"\bbold\b", r"fmri", r"resting\W*state")),
+    Rule("fMRI", "bold, fmri, resting state in the description, or rest, task with TE 15 to 60 ms", _either(
+        _says(r"\bbold\b", r"fmri", r"resting\W*state"),
+        _all(_says(r"\brest\d*\b", r"\btask"), _between("EchoTime", 15, 60)))),
     Rule("angiography", "ANGIO in ImageType, or TOF, angio, MRA, MRV in the description", _either(
         _is("ImageType", "ANGIO"), _says(r"\btof\b", r"angio", r"\bmra\b", r"\bmrv\b", r"phase\W*contrast"))),
+    Rule("field map", "phase in ImageType, or field map, shim, B0, B1 in the description of no echo-planar image",
+         _either(
+        _is("ImageType", "P", "PHASE", "PHASE MAP", "B0", "B1", "FIELD_MAP"),
+        _all(_says(r"field\W*map", r"\bfmap", r"shim", r"\bt?b[01]\b"), lambda header: not _EPI(header)))),
     Rule("FLAIR", "spin echo, TI > 1500 ms, TE >= 60 ms", _all(
         _SPIN, _inverts_late, _between("EchoTime", 60, 1000))),
     Rule("T1w", "gradient echo, TE <= 10 ms, TI 500 to 1200 ms", _all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from importlib import resources
@@ -12,10 +11,11 @@ from shutil import rmtree
 import click
 
 from voxlate.cli import run_with_status
-from voxlate.cli.options import progress_bar
+from voxlate.cli.progress import progress_bar
 from voxlate.cohort.cases import read_cases
 from voxlate.demo.patients import SPLITS, write_patients
 from voxlate.errors import UsageError
+from voxlate.io.documents import read_json
 from voxlate.train.recipe import Recipe, parse_recipe
 
 MARKER = ".voxlate-demo"
@@ -105,7 +105,7 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
 def _say_what_matters(folder: Path, seconds: float) -> None:
     from voxlate.evaluate.card import findings
 
-    content = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    content = read_json(folder / "evaluation" / "evaluation.json")
     rows = [
         row
         for row in content["summary"]

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from scipy import ndimage
 from voxlate.errors import InputRefused, ModelInvalid
 from voxlate.evaluate.similarity import psnr
 from voxlate.evaluate.similarity.arrays import box_of
+from voxlate.io.documents import read_json
 from voxlate.volume import Array, Mask
 
 BASELINES_FILE = "baselines.json"
@@ -128,7 +128,7 @@ def read_histogram_match(bundle: Path) -> HistogramMatch | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         source, target = (np.asarray(content[f"{role}_quantiles"], dtype=np.float64) for role in ("source", "target"))
         count = int(content["n_cases"])
     except (ValueError, KeyError, TypeError) as error:

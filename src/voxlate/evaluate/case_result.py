@@ -26,6 +26,7 @@ from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row
 from voxlate.evaluate.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import sha256, write_json
+from voxlate.io.documents import read_json
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
 
@@ -82,7 +83,7 @@ def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | 
 
 def read_rows(result: CaseResult, folder: Path) -> list[Row]:
     """Returns the lines of `scores.tsv` of an evaluated case, from its file."""
-    content = json.loads((folder / f"{result.case}.json").read_text(encoding="utf-8"))
+    content = read_json(folder / f"{result.case}.json")
     return replace(result, content=content).rows()
 
 
@@ -163,7 +164,7 @@ def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("key") == key else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from voxlate.evaluate.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable, to_json
 from voxlate.evaluate.tissues import SEGMENTERS, tissue_protocol, volume_agreement
+from voxlate.io.documents import read_json
 
 _BLURRED = (
     "blurred target: sigma of at most 16 mm at which its PSNR in the mask, with all values in the unit of comparison, "
@@ -138,6 +138,6 @@ def _of_bundle(bundle: Path | None, name: str) -> Any:
     if path is None or not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
         raise InputRefused("BUNDLE_FILE", f"{path.name} of the bundle is not JSON; train the bundle again") from error

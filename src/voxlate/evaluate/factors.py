@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluate.simulated_factors import simulated_groups
+from voxlate.io.documents import MAX_TABLE_BYTES, Unsound, read_json, read_text
 
 MOST_GROUPS = 12
 """A column with more different texts is no grouping, and perhaps a name."""
@@ -92,7 +92,7 @@ def _read_folder(folder: Path, cases: Sequence[Case]) -> dict[str, dict[str, str
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except ValueError as error:
         raise InputRefused("FACTORS", f"{path.name} is not JSON; simulate the data again") from error
     if not isinstance(content, dict):
@@ -102,10 +102,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_table(path: Path) -> Factors:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, max_bytes=MAX_TABLE_BYTES)
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
-    except UnicodeDecodeError as error:
-        raise InputRefused("FACTORS", f"{path.name}: not UTF-8 at byte {error.start}") from error
+    except (Unsound, OSError) as error:
+        raise InputRefused("FACTORS", f"{path.name}: {error}") from error
     except csv.Error as error:
         raise InputRefused("FACTORS", f"{path.name}: {error}") from error
     column = next((name for name in _KEYS if rows and name in rows[0]), None)

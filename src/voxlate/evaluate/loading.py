@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluate.intensity import range_of
 from voxlate.evaluate.settings import Settings
+from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume
 from voxlate.prepare.brain_mask import nonzero_mask
 from voxlate.prepare.orientation import ToRas
@@ -173,7 +173,7 @@ def _read_sidecar(path: Path, case: str, settings: Settings) -> dict[str, object
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{case}: the synthetic image has no sidecar {path.name}; translate it again")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         synthetic = content["Synthetic"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputRefused("SIDECAR", f"{path.name} has no object `Synthetic`; translate it again") from error

@@ -17,7 +17,7 @@ from voxlate.io.nifti_voxels import read_voxels
 from voxlate.io.nifti_write import write_volume
 from voxlate.volume import Grid, Mask, Volume, require_same_grid
 
-__all__ = ["MAX_BYTES", "read_grid", "read_mask", "read_volume", "write_volume"]
+__all__ = ["MAX_BYTES", "read_grid", "read_mask", "read_volume", "says_synthetic", "write_volume"]
 
 MAX_BYTES = 4 << 30
 """The most bytes the voxels of one file may take, as stored or as float32."""
@@ -60,7 +60,7 @@ def read_volume(
     if missing and nan_to is None:
         raise InputRefused(
             "NON_FINITE",
-            f"{path.name}: {missing} voxels are NaN or infinite as float32; repair them or pass --nan-to 0",
+            f"{path.name}: {missing} voxels are NaN or infinite as float32; repair them and write it again",
         )
     if missing:
         warn("NON_FINITE", f"{path.name}: {missing} voxels were NaN or infinite and are {nan_to} now")
@@ -76,6 +76,16 @@ def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
     with opened(path, is_glance=True) as source:
         header = _read_header(source, assume_ras=assume_ras, max_bytes=MAX_BYTES)
     return Grid(header.shape, header.affine)
+
+
+def says_synthetic(path: Path) -> bool:
+    """Tells whether the header of a file says that its image is synthetic, as `write_volume` writes it.
+
+    Raises:
+        NoInput, InputRefused, TemporaryFailure: as `read_volume`, as far as the header shows it.
+    """
+    with opened(path, is_glance=True) as source:
+        return _read_header(source, assume_ras=True, max_bytes=MAX_BYTES).is_synthetic
 
 
 def read_mask(path: Path, *, like: Volume | None = None) -> Mask:

@@ -62,7 +62,7 @@ def affine_mm(fields: np.void, shape: Shape, *, name: str, assume_ras: bool) -> 
     raise InputRefused(
         "NO_ORIENTATION",
         f"{name} has neither qform nor sform, so left and right are unknown; convert it again from DICOM "
-        "or state that its axes are right, anterior, superior (--assume-ras)",
+        "or write its sform with a program that knows how it lies",
     )
 
 

@@ -14,6 +14,9 @@ from voxlate.errors import InputRefused
 from voxlate.io.nifti_affine import affine_mm
 from voxlate.volume import Affine, Shape
 
+SYNTHETIC_INTENT = "SYNTHETIC"
+"""What `intent_name` of a synthetic image is; its `descrip` says so too, for people, and begins with the same word."""
+
 SIZE_BYTES = 4
 """The first bytes of a file state the length of its header, and by their order the order of all bytes."""
 
@@ -45,6 +48,7 @@ class NiftiHeader:
         slope: stored value times this, plus `intercept`, is the value.
         intercept: see `slope`.
         affine: (4, 4), voxel index to RAS+ millimetres.
+        is_synthetic: whether the header says that voxlate made the image (`SYNTHETIC_INTENT`).
     """
 
     length: int
@@ -54,6 +58,7 @@ class NiftiHeader:
     slope: float
     intercept: float
     affine: Affine = field(repr=False)
+    is_synthetic: bool = False
 
     @property
     def data_bytes(self) -> int:
@@ -93,7 +98,12 @@ def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int) -
     offset = _offset(fields, len(block) + 4, name)
     slope, intercept = _scaling(fields, name)
     affine = affine_mm(fields, shape, name=name, assume_ras=assume_ras)
-    return NiftiHeader(len(block), shape, dtype, offset, slope, intercept, affine)
+    return NiftiHeader(len(block), shape, dtype, offset, slope, intercept, affine, _is_synthetic(fields))
+
+
+def _is_synthetic(fields: np.void) -> bool:
+    mark = SYNTHETIC_INTENT.encode()
+    return bytes(fields["intent_name"]) == mark or bytes(fields["descrip"]).startswith(mark)
 
 
 def _require_magic(fields: np.void, length: int, name: str) -> None:

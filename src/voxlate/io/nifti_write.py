@@ -12,7 +12,7 @@ from nibabel.nifti1 import Nifti1Header
 
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import replacing
-from voxlate.io.nifti_header import STORED_TYPES, parse_header
+from voxlate.io.nifti_header import STORED_TYPES, SYNTHETIC_INTENT, parse_header
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.volume import Array, Volume
 
@@ -28,11 +28,12 @@ _COMPRESS_LEVEL = 4
 _SLAB_SLICES = 16
 
 
-def write_volume(path: Path, volume: Volume, *, dtype: str = "auto") -> None:
+def write_volume(path: Path, volume: Volume, *, dtype: str = "auto", synthetic: str = "") -> None:
     """Writes a volume as NIfTI-1, gzipped when the name ends in `.nii.gz`; whole or not at all.
 
-    The header holds shape, voxel type, sform and qform (code 1, scanner anatomy), millimetres and a slope of 1;
-    every other field is zero. The bytes depend on the volume alone, not on the clock or the name.
+    The header holds shape, voxel type, sform and qform (code 1, scanner anatomy), millimetres and a slope of 1, and of
+    a synthetic image the two fields that say so; every other field is zero. The bytes depend on the volume alone, not
+    on the clock or the name.
 
     Args:
         path: ends in `.nii` or `.nii.gz`; its folder is made when missing.
@@ -40,6 +41,7 @@ def write_volume(path: Path, volume: Volume, *, dtype: str = "auto") -> None:
         dtype: a stored type such as `int16`, to which values are rounded, never clipped; or `auto`: the
             integer type of the source when all rounded values fit and either every value is whole or they
             span at least `LEVELS_ENOUGH`, else `float32`.
+        synthetic: of a synthetic image, what made it; `intent_name` becomes `SYNTHETIC` and `descrip` begins with it.
 
     Raises:
         UsageError: `FORMAT` for another suffix, `DTYPE` for an unknown type, `RANGE` when values do not fit it.
@@ -55,7 +57,7 @@ def write_volume(path: Path, volume: Volume, *, dtype: str = "auto") -> None:
     _require_finite(volume.data, path.name)
     chosen = np.dtype(_auto(volume) if dtype == "auto" else dtype).newbyteorder("<")
     _require_fit(volume.data, chosen, path.name)
-    header = _header(volume, chosen, path.name)
+    header = _header(volume, chosen, path.name, synthetic)
     with replacing(path) as partial, partial.open("wb") as file:
         if suffix == ".nii":
             file.writelines(_blocks(header, volume.data, chosen))
@@ -97,7 +99,7 @@ def _require_fit(data: Array, dtype: np.dtype[np.generic], name: str) -> None:
         )
 
 
-def _header(volume: Volume, dtype: np.dtype[np.generic], name: str) -> bytes:
+def _header(volume: Volume, dtype: np.dtype[np.generic], name: str, synthetic: str) -> bytes:
     if max(volume.data.shape) > _LONGEST_AXIS:
         raise VoxlateError("DIMENSIONS", f"{name}: NIfTI-1 holds {_LONGEST_AXIS} voxels along an axis at most")
     header = Nifti1Header(endianness="<")
@@ -108,6 +110,9 @@ def _header(volume: Volume, dtype: np.dtype[np.generic], name: str) -> bytes:
     header.set_xyzt_units("mm")
     header["vox_offset"] = _DATA_OFFSET
     header["scl_slope"] = 1
+    if synthetic:
+        header["intent_name"] = SYNTHETIC_INTENT
+        header["descrip"] = f"{SYNTHETIC_INTENT}, not for diagnosis; {synthetic}".encode("ascii", "replace")[:79]
     block = bytes(header.binaryblock)
     parse_header(block, name=name, assume_ras=False, max_bytes=sys.maxsize)  # what we write, we can read
     return block.ljust(_DATA_OFFSET, b"\0")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import read_volume
+from voxlate.io.documents import Unsound, read_json
+from voxlate.io.nifti import read_volume, says_synthetic
 from voxlate.io.nifti_source import nifti_suffix, sidecar_path
 from voxlate.volume import Volume
 
@@ -46,7 +46,8 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
 
     Raises:
         NoInput: `NO_INPUT`.
-        InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`; `ALREADY_SYNTHETIC`.
+        InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`; `ALREADY_SYNTHETIC`; `SIDECAR`
+            for a JSON beside it that is broken.
         UsageError: `SERIES` when there is none of that number or identifier, or the scan is no DICOM.
     """
     if nifti_suffix(path):
@@ -70,17 +71,33 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
 
 
 def _require_not_synthetic(path: Path) -> None:
-    """Refuses a NIfTI file whose sidecar says that it is synthetic; a sidecar that cannot be read says nothing."""
+    """Refuses a NIfTI file whose header or sidecar says that it is synthetic; either is enough.
+
+    A sidecar that is there and cannot be read might say so: it is refused too (`SIDECAR`).
+    """
+    if path.is_file() and says_synthetic(path):
+        raise InputRefused(
+            "ALREADY_SYNTHETIC", f"the header of {path.name} says that the scan is synthetic; it is never translated"
+        )
     sidecar = sidecar_path(path)
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
-        is_synthetic = content["Synthetic"]["IsSynthetic"] is True
-    except (OSError, ValueError, KeyError, TypeError):
+        content = read_json(sidecar)
+    except FileNotFoundError:
         return
-    if is_synthetic:
+    except (Unsound, OSError) as error:
+        raise InputRefused("SIDECAR", f"{sidecar.name}, beside the scan: {error}; mend it or take it away") from error
+    if _says_synthetic(content, sidecar.name):
         raise InputRefused(
             "ALREADY_SYNTHETIC", f"{sidecar.name} says that the scan is synthetic; it is never translated"
         )
+
+
+def _says_synthetic(content: Any, name: str) -> bool:
+    """Returns what a sidecar says; one that speaks of it in another form than ours is broken, not silent."""
+    told = content.get("Synthetic", {}) if isinstance(content, dict) else None
+    if not isinstance(told, dict) or not isinstance(told.get("IsSynthetic", False), bool):
+        raise InputRefused("SIDECAR", f"{name}: `Synthetic.IsSynthetic` is neither true nor false; mend it")
+    return bool(told.get("IsSynthetic", False))
 
 
 def _chosen(found: list[DicomSeries], series: str, path: Path) -> DicomSeries:

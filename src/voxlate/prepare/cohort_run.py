@@ -9,7 +9,6 @@ OUT/<case>/preparation.json                                           every figu
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,8 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.errors import UsageError, VoxlateError
-from voxlate.io.atomic import sha256, write_json
+from voxlate.io.atomic import is_partial, remove_orphans, sha256, write_json
+from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
 from voxlate.prepare.pair import PairSettings, PreparedPair, figures, prepare_pair
 from voxlate.processes import each
@@ -91,7 +91,10 @@ def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: 
 
 
 def _claim(out: Path, settings: PairSettings) -> None:
-    """Refuses a folder that holds something else, before anything is written."""
+    """Refuses a folder that holds something else, before anything is written.
+
+    In a folder of ours, what a killed run left half written goes.
+    """
     wanted = settings.model_dump(mode="json")
     marker = out / SETTINGS
     if marker.is_file():
@@ -99,8 +102,10 @@ def _claim(out: Path, settings: PairSettings) -> None:
             raise UsageError(
                 "SETTINGS_DIFFER", f"{out.name} was prepared in another way; use those settings or another folder"
             )
+        for folder in (out, *(place for place in out.iterdir() if place.is_dir())):
+            remove_orphans(folder)
         return
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if out.is_file() or (out.is_dir() and any(not is_partial(path) for path in out.iterdir())):
         raise UsageError(
             "FOLDER_OCCUPIED", f"{out.name} holds something that voxlate did not prepare; name a new folder"
         )
@@ -110,7 +115,7 @@ def _claim(out: Path, settings: PairSettings) -> None:
 def _read(path: Path) -> Any:
     """Returns the content of a JSON file; None when it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError:
         return None
 
@@ -121,7 +126,7 @@ def done_record(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(path)
         is_same = record["state"] == DONE and record["fingerprint"] == fingerprint
         is_whole = all(
             (folder / name).is_file() and sha256(folder / name) == value for name, value in record["files"].items()

@@ -41,7 +41,7 @@ class PairSettings(BaseModel):
         doubtful: what to do with a pair whose mask or registration is doubtful.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     source_mask: str = "deepbet"
     target_mask: str = "deepbet"

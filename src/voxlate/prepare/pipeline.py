@@ -39,7 +39,7 @@ class PreparationSettings(BaseModel):
         range_hu: window of a CT source in Hounsfield units; goes before `reference`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     brain_mask: str = "nonzero"
     bias: bool = False

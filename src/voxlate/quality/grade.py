@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from voxlate.errors import InputRefused
 from voxlate.quality.head import Head
 from voxlate.quality.pixels import Seen, seen
-from voxlate.quality.rules import VERSION, Finding, is_hounsfield, judge, worst
+from voxlate.quality.rules import RULES, VERSION, Finding, is_hounsfield, judge, worst
 from voxlate.quality.tiers import GRADED, SURE, answer, tier_probabilities
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
     from voxlate.models.scan_grader import ScanGrader
+
+FEWEST_LEVELS = next(int(rule.fail) for rule in RULES if rule.code == "LEVELS_FEW")
 
 PASSES = 0.5
 """A scan passes when no rule failed and it is at least this probably a proper T1w of no low quality."""
@@ -122,9 +127,24 @@ def grade(volume: Volume, network: ScanGrader | None = None, *, head: Head | Non
         volume: the scan, of any orientation.
         network: the learned heads; those that come with voxlate when not given.
         head: of the scan, when it was found before.
+
+    Raises:
+        InputRefused: `NO_SCAN`, see `require_scan`.
     """
+    require_scan(volume)
     shown = seen(volume, head)
     return graded(shown, _answers(shown, network or _network()))
+
+
+def require_scan(volume: Volume) -> None:
+    """Refuses a mask or a label map: whole numbers, of which there are fewer than a scan has.
+
+    Raises:
+        InputRefused: `NO_SCAN`.
+    """
+    levels = np.unique(volume.data)
+    if levels.size < FEWEST_LEVELS and bool((levels == np.rint(levels)).all()):
+        raise InputRefused("NO_SCAN", f"it holds {levels.size} whole numbers, as a mask or a label map does")
 
 
 def graded(shown: Seen, answers: Mapping[str, Sequence[float]]) -> Grading:

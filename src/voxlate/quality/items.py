@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.cohort.pseudonyms import session_name, subject_name
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused, NoInput, printable
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.volume import Volume
+
+_NO_SCAN = re.compile(r"(?:^|[_.-])(?:[a-z]*mask|dseg|[a-z]*seg|seg[a-z]*|labels?|aparc|aseg|probseg|roi)(?=[_.-])")
+"""Names of masks and label maps, as BIDS, FreeSurfer and common tools write them."""
 
 _ENTITY = {name: re.compile(rf"(?:^|[_/]){name}-([A-Za-z0-9]+)") for name in ("sub", "ses")}
 
@@ -81,7 +84,7 @@ def read_item(source: Path, item: Item) -> Volume:
         TemporaryFailure: `ARCHIVE` and others that may pass.
     """
     if item.fault:
-        raise InputRefused(item.fault, "see the index")
+        raise InputRefused(item.fault, "see the index, or the name of the file")
     from voxlate.cohort.index import TABLE, indexed_series
 
     if not (source / TABLE).is_file():
@@ -101,8 +104,12 @@ def _of_row(row: dict[str, Any], files: str) -> Item:
 
 
 def _of_file(path: Path, root: Path) -> Item:
-    name = path.relative_to(root).as_posix()
+    place = path.relative_to(root).as_posix()
+    name = printable(place)
+    fault = "" if name == place else "NAME"  # what cannot be written in a table or a JSON is refused, not the run
+    if _NO_SCAN.search(path.name.lower()):
+        fault = "NO_SCAN"
     found = {key: pattern.search(name) for key, pattern in _ENTITY.items()}
     entities = {key: match[0].strip("_/") if match else "" for key, match in found.items()}
     status = path.stat()
-    return Item(name, entities["sub"], entities["ses"], stamp=f"{status.st_size}-{status.st_mtime_ns}")
+    return Item(name, entities["sub"], entities["ses"], fault=fault, stamp=f"{status.st_size}-{status.st_mtime_ns}")

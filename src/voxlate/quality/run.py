@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import isfinite
@@ -13,6 +12,7 @@ from typing import Any
 
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import replacing, write_json, write_text
+from voxlate.io.documents import read_json
 from voxlate.processes import each
 from voxlate.quality.decide import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import PASSES
@@ -69,7 +69,7 @@ def grader_stamp() -> str:
 
 def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     """Grades one scan, writes what is known of it, and returns its state: `OK`, `REFUSED:…` or `FAILED:…`."""
-    from voxlate.quality.content import content_hash
+    from voxlate.prepare.content import content_hash
     from voxlate.quality.grade import grade
     from voxlate.quality.head import find_head
     from voxlate.quality.preview import preview
@@ -145,7 +145,7 @@ def _decided(item: Item, kind: str, agent: float) -> dict[str, Any]:
 
 def _known(out: Path, item: Item) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((out / ITEMS / f"{item.file_name}.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(out / ITEMS / f"{item.file_name}.json")
     except (OSError, ValueError):
         return None
     return found if found.get("item", {}).get("name") == item.name else None

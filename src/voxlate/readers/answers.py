@@ -16,7 +16,7 @@ MAX_MARKS = 100
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ConfidenceAnswer(_Message):
@@ -85,7 +85,7 @@ class Submission(_Message):
     page: Key
     trial: Key
     answer: Given
-    comment: Annotated[str, Field(max_length=2000)] = ""
+    comment: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""  # PostgreSQL keeps no NUL
     timing: Timing = Timing()
 
 
@@ -94,7 +94,7 @@ class Draft(_Message):
 
     page: Key
     trial: Key
-    content: Annotated[str, Field(max_length=8000)]
+    content: Annotated[str, Field(max_length=8000, pattern=r"^[^\x00]*$")]
 
 
 class Token(_Message):

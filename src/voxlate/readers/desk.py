@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ from voxlate.readers.store import SERVER, Answer, Store, current, digest_of
 from voxlate.readers.study import Design
 
 _JUMP_S = 2.0
+MAX_DRAFTS, DRAFT_SECONDS = 300, 0.5
+"""Of one case: how many drafts are kept while the server runs, and how far apart. The page sends one a second at most
+while a reader types; 300 of 8 kB are 2.4 MB."""
+
 _HIDDEN_FIELDS = {"margin", "repeats", "tolerance_mm", "name"}
 
 
@@ -29,6 +34,7 @@ class Desk:
         self._store = store
         self._trials = {trial.id: trial for own in package.trials.values() for trial in own}
         self._clock_offset_s = time.time() - time.monotonic()
+        self._drafts: dict[str, tuple[int, float]] = {}
 
     def state(self, reader: str) -> dict[str, Any]:
         """Returns all that the page needs to go on exactly where the reader was."""
@@ -95,7 +101,20 @@ class Desk:
         """
         trial = self._own_trial(reader, sent.trial)
         self._require_window(reader, sent.page)
+        self._require_draft_room(trial)
         self._store.note("draft", reader, {"trial": trial.id, "content": sent.content})
+
+    def _require_draft_room(self, trial: Trial) -> None:
+        """Keeps the record, from which nothing is removed, within bounds.
+
+        Raises:
+            Declined: 429 `SLOW_DOWN`.
+        """
+        kept, last = self._drafts.get(trial.id, (0, -math.inf))
+        now = time.monotonic()
+        if kept >= MAX_DRAFTS or now - last < DRAFT_SECONDS:
+            raise Declined(429, "SLOW_DOWN", "This draft is not kept; your answer is, when you give it.")
+        self._drafts[trial.id] = (kept + 1, now)
 
     def image(self, reader: str, trial: str, slot: int) -> Path:
         """Returns the file of a panel of the present or the next case.

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -15,6 +16,9 @@ from typing import Any
 from voxlate.readers.access import COOKIE, is_csrf_token
 
 MAX_BODY_BYTES = 64 << 10
+BODY_SECONDS = 20.0
+"""For 64 kB to arrive: a line of 30 kbit/s is enough."""
+
 ENTRANCE = "/api/session"
 """The only unsafe address without a session: a link's secret comes here."""
 
@@ -66,8 +70,12 @@ class Gate:
         headers = _headers(scope)
         refusal = self._refusal(scope, headers)
         if refusal is None:
-            body = await _body(receive)
-            refusal = (413, "BODY", "The request is too large.") if body is None else None
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    body = await _body(receive)
+                refusal = (413, "BODY", "The request is too large.") if body is None else None
+            except TimeoutError:
+                refusal = (408, "SLOW", "The request took too long to arrive.")
         if refusal is not None:
             await _refuse(guarded, *refusal)
             return

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from scipy import ndimage
 import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
+from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.io.nifti_source import nifti_stem
 from voxlate.prepare.orientation import ToRas
@@ -165,7 +165,7 @@ def _loader(folder: Path) -> Callable[[str], bytes]:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def _cases(study: Study, root: Path) -> list[str]:

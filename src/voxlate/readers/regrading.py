@@ -24,7 +24,7 @@ _MAY_BE_PROPER = 0.1
 class Grade(BaseModel):
     """What a person says of one scan; the grades of what is no proper T1w are not asked for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     item: str
     proper: bool

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told
+from voxlate.errors import NoInput, UsageError, faults_told, keys_of
+from voxlate.io.documents import Unsound, parse_yaml, read_text
 
 LEE_STRUCTURES = (
     "disc signal",
@@ -34,7 +34,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class _Design(_Frozen):
@@ -280,16 +280,22 @@ def read_study(path: Path) -> Study:
         NoInput: there is no such file.
         UsageError: `STUDY`, with the place of each fault.
     """
-    if not path.is_file():
+    if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such study file")
-    return parse_study(path.read_text(encoding="utf-8"), name=path.name)
+    try:
+        text = read_text(path)
+    except (Unsound, OSError) as error:
+        raise UsageError("STUDY", f"{path.name}: {error}") from error
+    return parse_study(text, name=path.name)
 
 
 def parse_study(text: str, *, name: str) -> Study:
     """Returns the study in `text`, YAML or JSON; `name` is how errors call it."""
     try:
-        return Study.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise UsageError("STUDY", f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        return Study.model_validate(parse_yaml(text))
+    except Unsound as error:
+        raise UsageError("STUDY", f"{name}: {error}") from error
     except ValidationError as error:
-        raise UsageError("STUDY", f"{name}: {faults_told(error.errors(), whole='study')}") from error
+        raise UsageError(
+            "STUDY", f"{name}: {faults_told(error.errors(), whole='study', known=keys_of(Study))}"
+        ) from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import voxlate
 from voxlate.io.atomic import sha256
+from voxlate.io.documents import read_json
 from voxlate.io.nifti_source import sidecar_path
 from voxlate.report import words
 from voxlate.report.html import Html, tag
@@ -54,7 +54,7 @@ def _one(values: list[str]) -> str:
 def _sidecar(image: Path) -> dict[str, Any]:
     """Returns the `Synthetic` object of the file beside an image; empty without one."""
     try:
-        content = json.loads(sidecar_path(image).read_text(encoding="utf-8"))
+        content = read_json(sidecar_path(image))
     except (OSError, ValueError):
         return {}
     synthetic = content.get("Synthetic") if isinstance(content, dict) else None

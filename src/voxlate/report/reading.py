@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxlate.errors import InputRefused, NoInput
+from voxlate.io.documents import MAX_TABLE_BYTES, read_json
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.tsv"
@@ -250,7 +250,7 @@ def read_evaluation(folder: Path) -> Evaluated:
 
 def _read_json(path: Path) -> Evaluation:
     try:
-        return Evaluation.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Evaluation.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the top"

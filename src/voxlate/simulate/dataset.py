@@ -16,6 +16,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import sha256, write_json
+from voxlate.io.documents import read_json
 from voxlate.processes import each
 from voxlate.simulate.bids import TRUTH, write_session
 from voxlate.simulate.dataset_files import write_head, write_tail
@@ -101,7 +102,7 @@ def check_folder(root: Path, plan: Plan) -> None:
             "FOLDER_OCCUPIED", f"{root.name} holds something that is no simulated data set; name a new or empty folder"
         )
     if (root / SETTINGS_FILE).is_file():
-        found = json.loads((root / SETTINGS_FILE).read_text(encoding="utf-8"))
+        found = read_json(root / SETTINGS_FILE)
         wanted = json.loads(json.dumps(plan.identity()))
         differing = [name for name in wanted if found.get(name) != wanted[name]]
         if differing:
@@ -144,7 +145,7 @@ def is_finished(root: Path, subject: str) -> bool:
     if not path.is_file():
         return False
     try:
-        hashes = json.loads(path.read_text(encoding="utf-8"))
+        hashes = read_json(path)
         return all((root / name).is_file() and sha256(root / name) == value for name, value in hashes.items())
     except (ValueError, AttributeError) as error:
         raise InputRefused(

@@ -9,7 +9,7 @@ from pathlib import Path
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256
 from voxlate.synth import bids
-from voxlate.synth.batch import NAMES, SETTINGS, TABLE
+from voxlate.synth.batch import NAMES, SETTINGS, TABLE, read_names
 from voxlate.synth.ledger import DONE, FAILED, PENDING, REFUSED, Standing, standings
 
 OWN_FILES = {SETTINGS, NAMES, TABLE, *bids.OWN_FILES}
@@ -85,4 +85,4 @@ def differences(out: Path) -> Iterator[str]:
 def _names(out: Path) -> list[str]:
     if not (out / SETTINGS).is_file():
         raise NoInput("NO_INPUT", f"{out.name} is not the folder of a batch")
-    return (out / NAMES).read_text(encoding="utf-8").splitlines()
+    return read_names(out)

@@ -6,11 +6,10 @@ are flushed, hashed and renamed into place, and only then does the ledger get it
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +18,10 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
-from voxlate.io.atomic import flush, sha256, write_json, write_text
+from voxlate.io.atomic import flush, remove_orphans, sha256, write_json, write_text
+from voxlate.io.documents import read_json
 from voxlate.io.locking import lock
+from voxlate.io.tables import inert_cell
 from voxlate.synth.ensemble import join_bundles
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
@@ -85,7 +86,7 @@ class Translation:
             if isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
                 raise  # the disk is at fault; that a scan is too large is its own matter
             event = FAILED if error.state == "FAILED" else REFUSED
-            return {"event": event, "code": error.code, "message": error.message}
+            return {"event": event, "code": error.code, "message": item.without_names(error.message)}
         except Exception as error:
             if isinstance(error, MemoryError) or "allocate" in str(error):
                 return {"event": FAILED, "code": "MEMORY", "message": "it does not fit into the memory it may take"}
@@ -129,9 +130,12 @@ def run_batch(
     _claim(manifest, out, settings | {"shards": shard[1]})
     with _only_runner(out, shard):
         _clear_work(out, shard)
+        remove_orphans(out)
         ledger = Ledger(out)
         try:
-            waiting = _waiting(manifest.items(shard), out, standings(out), ledger, retry=retry)
+            known = standings(out)
+            _refuse_names(manifest, shard, known, ledger, watch)
+            waiting = _waiting(manifest, shard, out, known, ledger, retry=retry)
             for name, line in engine(waiting, out):
                 ledger.add(name, **line)
                 if line["event"] != DONE:
@@ -148,19 +152,26 @@ def write_table(out: Path) -> dict[str, int]:
     """Writes `ledger.tsv`, one row for each case in the order of the manifest, and returns the count of each state."""
     known, counts = standings(out), dict.fromkeys((DONE, REFUSED, FAILED, PENDING), 0)
     lines = ["case\tstate\tcode\tflag\tfiles"]
-    for name in (out / NAMES).read_text(encoding="utf-8").splitlines():
+    for name in read_names(out):
         standing = known.get(name, Standing())
         counts[standing.state] += 1
         files = " ".join(f"{file}={value}" for file, value in sorted(standing.files.items()))
-        lines.append("\t".join([name, standing.state, standing.code, standing.flag, files]))
+        cells = [name, standing.state, standing.code, standing.flag, files]
+        lines.append("\t".join(inert_cell(cell) for cell in cells))
     write_text(out / TABLE, "\n".join(lines) + "\n")
     return counts
+
+
+def read_names(out: Path) -> list[str]:
+    """Returns the names of all cases of a batch, in the order of its manifest."""
+    # A name may hold what `splitlines` takes for the end of a line, if an older version let it in.
+    return (out / NAMES).read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
 def settled(out: Path, name: str) -> str:
     """Returns what the first run of a batch chose for a setting, or nothing when there was none."""
     try:
-        return str(json.loads((out / SETTINGS).read_text(encoding="utf-8")).get(name, ""))
+        return str(read_json(out / SETTINGS).get(name, ""))
     except (OSError, ValueError):
         return ""
 
@@ -178,7 +189,7 @@ def _claim_alone(manifest: Manifest, out: Path, settings: dict[str, Any]) -> Non
     path = out / SETTINGS
     if path.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
         except ValueError:
             found = {}
         differing = [key for key in wanted if found.get(key) != wanted[key]]
@@ -223,11 +234,35 @@ def _clear_work(out: Path, shard: tuple[int, int]) -> None:
         folder.rmdir()
 
 
+def _refuse_names(
+    manifest: Manifest,
+    shard: tuple[int, int],
+    known: Mapping[str, Standing],
+    ledger: Ledger,
+    watch: Callable[[str], None] | None,
+) -> None:
+    """Brings cases whose names cannot name a file to their end."""
+    for name, message in manifest.faults.items():
+        if shard_of(name, shard[1]) == shard[0] and name not in known:
+            ledger.add(name, REFUSED, code="CASE_NAME", message=message)
+            log.error("%s: REFUSED:CASE_NAME %s", name, message)
+            if watch is not None:
+                watch(REFUSED)
+
+
 def _waiting(
-    items: Iterator[Item], out: Path, known: dict[str, Standing], ledger: Ledger, *, retry: bool
+    manifest: Manifest,
+    shard: tuple[int, int],
+    out: Path,
+    known: dict[str, Standing],
+    ledger: Ledger,
+    *,
+    retry: bool,
 ) -> Iterator[Item]:
     """Yields the cases that are not at an end; one that is done but not whole, or failed and to be retried, is not."""
-    for item in items:
+    for item in manifest.items(shard):
+        if item.name in manifest.faults:
+            continue
         standing = known.get(item.name, Standing())
         is_broken = standing.state == DONE and not is_whole(out, standing)
         if is_broken or (retry and standing.state == FAILED):

@@ -1,13 +1,13 @@
 """A BIDS data set in, a valid BIDS derivative out: which scans a model takes, and what its answers are called.
 
 Names follow BIDS 1.10: a derivative keeps the entities of its source and gets a `desc` that no raw file has. `ce` names
-an agent that was given, and stays where the contrast was taken away; a virtual contrast has none.
+an agent that an image shows: an answer from which it was removed and a virtual contrast have none, and a query for
+images with an agent must not find them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -18,6 +18,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_json, write_text
+from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
 from voxlate.io.nifti_source import nifti_stem, sidecar_path, warn
 from voxlate.synth.manifest import COLUMNS, OUTPUT, Manifest
 from voxlate.train.recipe import Recipe
@@ -43,7 +44,7 @@ def manifest_of(
     subjects: Sequence[str] = (),
     sessions: Sequence[str] = (),
     masks: Path | None = None,
-    drop_ce: bool = False,
+    keep_ce: bool = False,
 ) -> Manifest:
     """Returns the scans of a BIDS data set that a model takes, one case each.
 
@@ -53,7 +54,7 @@ def manifest_of(
         subjects: labels without `sub-`; all where there are none.
         sessions: labels without `ses-`; all where there are none.
         masks: root of a derivative with `..._desc-brain_mask.nii.gz` beside the names of the scans.
-        drop_ce: leave the entity `ce` out of the name of an answer.
+        keep_ce: leave the entity `ce` of a source in the name of its answer.
 
     Raises:
         NoInput: it is no such data set, or no scan fits; `NO_INPUT` for a subject that is not there.
@@ -72,32 +73,34 @@ def manifest_of(
     rows = []
     for path in found:
         relative = path.relative_to(root)
-        output = derivative_path(relative, recipe, drop_ce=drop_ce).as_posix()
+        output = derivative_path(relative, recipe, keep_ce=keep_ce).as_posix()
         mask = "" if masks is None else _mask_of(masks, relative, root)
         more = [_partner(root, path, name) for name in recipe.more_sources]
         case = Path(output).name.removesuffix(".nii.gz")
         rows.append((case, relative.as_posix(), mask, "", output, *more))
     name, count = Counter(row[0] for row in rows).most_common(1)[0]
     if count > 1:
-        raise InputRefused("NAME_TWICE", f"{root.name}: {count} scans would become {name}; keep one, or the entity ce")
+        raise InputRefused(
+            "NAME_TWICE", f"{root.name}: {count} scans would become {name}; keep one of them, or pass --keep-ce"
+        )
     text = "\n".join("\t".join(row) for row in rows)
     return Manifest(root.absolute(), columns, rows, hashlib.sha256(text.encode()).hexdigest())
 
 
-def derivative_path(relative: Path, recipe: Recipe, *, drop_ce: bool = False) -> Path:
+def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:
     """Returns the name of an answer below the derivative.
 
     Args:
         relative: the source below its data set.
         recipe: of the model.
-        drop_ce: leave `ce` out.
+        keep_ce: leave `ce` in.
 
     Raises:
         UsageError: `BIDS_CONTRAST`.
     """
     stem = nifti_stem(relative)
     *entities, _ = stem.split("_")
-    if drop_ce:
+    if not keep_ce:
         entities = [entity for entity in entities if not entity.startswith("ce-")]
     suffix = _suffix(recipe.target)
     if recipe.source == "CT":
@@ -128,15 +131,14 @@ def require_sound(path: Path) -> None:
     if not _NAME.fullmatch(path.name) or len(set(entities)) < len(entities):
         raise InputRefused("BIDS", f"{path.name} is no name of BIDS: an entity stands twice or is none")
     sidecar = sidecar_path(path)
-    if not sidecar.is_file():
-        return
     try:
-        content = json.loads(sidecar.read_bytes().decode("utf-8"))
+        content = parse_json(read_bounded(sidecar).decode("utf-8"))  # BIDS has no byte order mark
+    except FileNotFoundError:
+        return
     except UnicodeDecodeError as error:
         raise InputRefused("BIDS", f"{sidecar.name}: not UTF-8 at byte {error.start}; save it as such") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InputRefused("BIDS", f"{sidecar.name}: no JSON at {where}: {error.msg}") from error
+    except (Unsound, OSError) as error:
+        raise InputRefused("BIDS", f"{sidecar.name}: {error}") from error
     if not isinstance(content, dict):
         raise InputRefused("BIDS", f"{sidecar.name}: holds no object")
 
@@ -144,7 +146,7 @@ def require_sound(path: Path) -> None:
 def write_description(out: Path, root: Path, model: str) -> None:
     """Writes what makes a folder a BIDS derivative."""
     try:
-        name = json.loads((root / "dataset_description.json").read_text(encoding="utf-8-sig"))["Name"]
+        name = read_json(root / "dataset_description.json")["Name"]
     except (OSError, ValueError, KeyError, TypeError):
         name = "a BIDS data set"
     write_json(
@@ -175,7 +177,7 @@ def is_enhanced(path: Path) -> bool:
         return True
     sidecar = sidecar_path(path)
     try:
-        return str(json.loads(sidecar.read_text(encoding="utf-8"))["ContrastBolusIngredient"]).upper() == "GADOLINIUM"
+        return str(read_json(sidecar)["ContrastBolusIngredient"]).upper() == "GADOLINIUM"
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

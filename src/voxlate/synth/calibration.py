@@ -9,7 +9,6 @@ becomes the error that is to be expected of a voxel.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +22,7 @@ from scipy.optimize import minimize
 
 from voxlate.cohort.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.io.documents import read_json
 from voxlate.synth.answers import answers_of
 from voxlate.synth.memory import network_room
 from voxlate.synth.runtime import TORCH
@@ -186,7 +186,7 @@ def read_calibration(path: Path) -> Calibration:
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such calibration")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))["calibration"]
+        content = read_json(path)["calibration"]
         found = Calibration(**content | {"members": tuple(content["members"])})
         sound = all(np.isfinite(value) and value >= 0 for value in (found.floor, found.factor, found.power))
     except (ValueError, KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.cohort.cases import MORE
 from voxlate.errors import InputRefused, UsageError
-from voxlate.io.atomic import replacing_folder, write_json
+from voxlate.io.atomic import json_text, replacing, replacing_folder
 from voxlate.io.nifti import read_grid, read_volume, write_volume
 from voxlate.io.nifti_source import nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan, read_scan
@@ -31,8 +31,9 @@ def translate_file(
     *,
     spread: Path | None = None,
     options: Options | None = None,
+    overwrite: bool = False,
 ) -> Synthesis:
-    """Translates one scan; the volume is written first and its sidecar last, each whole or not at all.
+    """Translates one scan; the volume and its sidecar are replaced both or not at all.
 
     Args:
         bundle: a trained model.
@@ -40,13 +41,16 @@ def translate_file(
         output: a NIfTI file, or, for a source in DICOM, a new folder for a series in DICOM.
         spread: where the standard deviation of several answers goes, a NIfTI file.
         options: see `Options`.
+        overwrite: replace files that are there already.
 
     Raises:
-        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_NAME`; `ONE_ANSWER`
-            when there is nothing to take a spread of.
+        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
+            `OUTPUT_NAME`; `ONE_ANSWER` when there is nothing to take a spread of.
     """
     files = Item("scan", item) if isinstance(item, Path) else item
     _require_apart(files.paths(), [output, spread])
+    if not overwrite:
+        _require_free([output, spread])
     chosen = options or Options()
     if files.output is not None:
         require_sound(files.source)
@@ -64,15 +68,30 @@ def translate_file(
         content |= sidecar_of(files.places["source"], {name: files.places[MORE + name] for name in files.more})
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
-        _write_spread(spread, synthesis, content, chosen.calibration)
-    sidecar = sidecar_path(output)
-    sidecar.unlink(missing_ok=True)
-    if nifti_suffix(output):
-        write_volume(output, synthesis.volume)
-    else:
-        write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
-    write_json(sidecar, content)
+        _write_spread(spread, synthesis, content, chosen.calibration, maker=_maker(bundle))
+    # Either file says that the image is synthetic; both are whole before the first of them takes its place.
+    with replacing(sidecar_path(output)) as partial:
+        partial.write_text(json_text(content), encoding="utf-8")
+        if nifti_suffix(output):
+            write_volume(output, synthesis.volume, synthetic=_maker(bundle))
+        else:
+            write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
     return synthesis
+
+
+def _maker(bundle: Bundle) -> str:
+    return f"{bundle.name} {bundle.weights_sha256[:8]}, voxlate {__version__}"
+
+
+def _require_free(outputs: Sequence[Path | None]) -> None:
+    """Refuses to take the place of files that are there.
+
+    Raises:
+        UsageError: `OUTPUT_EXISTS`.
+    """
+    for path in outputs:
+        if path is not None and path.is_file():
+            raise UsageError("OUTPUT_EXISTS", f"{path.name} is there already; pass --overwrite, or name another output")
 
 
 def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
@@ -85,19 +104,20 @@ def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]
         taken.add(path.resolve())
 
 
-def _write_spread(path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None) -> None:
+def _write_spread(
+    path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, maker: str
+) -> None:
     if not nifti_suffix(path):
         raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
-    sidecar = sidecar_path(path)
     if synthesis.spread is None:
         raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
     text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
         content = content | {"Calibration": asdict(calibration)}
-    sidecar.unlink(missing_ok=True)
-    write_volume(path, synthesis.spread, dtype="float32")
-    write_json(sidecar, content | {"Description": text})
+    with replacing(sidecar_path(path)) as partial:
+        partial.write_text(json_text(content | {"Description": text}), encoding="utf-8")
+        write_volume(path, synthesis.spread, dtype="float32", synthetic=f"spread of {maker}")
 
 
 def write_dicom(

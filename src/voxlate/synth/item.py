@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from voxlate.errors import printable
+from voxlate.io.nifti_source import sidecar_path
+
 
 @dataclass(frozen=True)
 class Item:
@@ -32,6 +35,16 @@ class Item:
     def paths(self) -> list[Path | None]:
         """Returns all of them."""
         return [self.source, self.mask, *self.more.values()]
+
+    def without_names(self, message: str) -> str:
+        """Returns a message in which its files are called by what they are for, as their names may name a patient."""
+        roles = {"the source": self.source, "the mask": self.mask, **self.more}
+        for role, path in roles.items():
+            if path is not None:
+                message = message.replace(printable(path.name), role).replace(
+                    printable(sidecar_path(path).name), f"the JSON beside {role}"
+                )
+        return message
 
     def with_sources(self, names: tuple[str, ...]) -> Item:
         """Returns the item with those of its additional sources that a model takes."""

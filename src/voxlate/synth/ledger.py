@@ -1,6 +1,7 @@
 """What happened to each case of a batch: lines that are only ever added, read back into one standing per case.
 
-Each run appends to a file of its own below `.runs/`, one line at a time and flushed to the disk. A line that a dying
+Each run appends to a file of its own below `.runs/`, one line at a time and flushed to the disk. Its name begins with
+its number, one more than the highest there, so that the order of runs does not hang on a clock. A line that a dying
 machine left torn is ignored. A case is done when a line says so together with the hashes of its files, and those files
 have these hashes: that a file exists means nothing.
 """
@@ -62,14 +63,15 @@ class Ledger:
         folder = out / RUNS
         with writing(RUNS):
             folder.mkdir(parents=True, exist_ok=True)
-            self.path = folder / f"{uuid.uuid4().hex}.jsonl"
+            number = 1 + max((_number(path) for path in folder.glob("*.jsonl")), default=0)
+            self.path = folder / f"{number:08d}-{uuid.uuid4().hex}.jsonl"
             self.handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def add(self, case: str, event: str, **more: Any) -> None:
         """Adds a line and waits until it is on the disk."""
         text = json.dumps({"case": case, "event": event} | more, ensure_ascii=False) + "\n"
         with writing(self.path.name):
-            os.write(self.handle, text.encode())
+            os.write(self.handle, text.encode("utf-8", "backslashreplace"))
             os.fsync(self.handle)
 
     def close(self) -> None:
@@ -80,13 +82,24 @@ class Ledger:
 def standings(out: Path) -> dict[str, Standing]:
     """Returns the standing of every case that any run of a batch has a line about.
 
-    Runs are read in the order in which they ended, as a shard has one runner at a time.
+    Runs are read in the order of their numbers; runs of two shards may share one, but no case. Runs without a number,
+    from before there were any, come first, in the order of their times.
     """
     found: dict[str, Standing] = {}
-    for path in sorted((out / RUNS).glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+    for path in sorted((out / RUNS).glob("*.jsonl"), key=_order):
         for line in _lines(path):
             found.setdefault(line["case"], Standing()).take(line)
     return found
+
+
+def _number(path: Path) -> int:
+    digits, separator, _ = path.stem.partition("-")
+    return int(digits) if separator and digits.isdigit() else 0
+
+
+def _order(path: Path) -> tuple[int, int, str]:
+    number = _number(path)
+    return number, 0 if number else path.stat().st_mtime_ns, path.name
 
 
 def is_whole(out: Path, standing: Standing) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxlate.cohort.cases import MORE, require_case_name
@@ -30,12 +30,14 @@ class Manifest:
         columns: `case`, `source`, `mask`, `series` and those of additional sources.
         rows: one for each case, empty where a file is missing.
         sha256: of the file.
+        faults: of cases that are refused before they are looked at, why; such a case is called after its line.
     """
 
     folder: Path
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     sha256: str
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Returns the names of all cases."""
@@ -63,7 +65,10 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         NoInput: there is no such table, or it has no row.
         InputRefused: `MANIFEST` with the line: not UTF-8, a column missing, a ragged row, a line break in a field, no
-            source, a case that stands twice; `CASE_NAME` for one that cannot name a file.
+            source, a case that stands twice.
+
+    A case whose name cannot name a file is no reason to leave the others undone: it is called `line-7` after its line
+    and stands in `Manifest.faults`.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such manifest")
@@ -76,18 +81,19 @@ def read_manifest(path: Path) -> Manifest:
             if absent or len(set(heading)) < len(heading):
                 raise InputRefused("MANIFEST", f"{path.name}: column {', '.join(absent) or 'names'} missing or twice")
             places = [heading.index(name) if name in heading else None for name in wanted]
-            rows = list(_rows(reader, path.name, len(heading), places))
+            faults: dict[str, str] = {}
+            rows = list(_rows(reader, path.name, len(heading), places, faults))
     except UnicodeDecodeError as error:
         raise InputRefused("MANIFEST", f"{path.name}: not UTF-8 at byte {error.start}") from error
     except csv.Error as error:
         raise InputRefused("MANIFEST", f"{path.name}: {error}") from error
     if not rows:
         raise NoInput("NO_INPUT", f"{path.name}: the manifest has no row")
-    return Manifest(path.parent, tuple(wanted), rows, sha256(path))
+    return Manifest(path.parent, tuple(wanted), rows, sha256(path), faults)
 
 
 def _rows(
-    reader: Iterator[list[str]], name: str, width: int, places: Sequence[int | None]
+    reader: Iterator[list[str]], name: str, width: int, places: Sequence[int | None], faults: dict[str, str]
 ) -> Iterator[tuple[str, ...]]:
     seen: set[str] = set()
     for line, fields in enumerate(reader, start=2):
@@ -103,11 +109,32 @@ def _rows(
             fault = "a case that stands twice"
         if fault:
             raise InputRefused("MANIFEST", f"{name}: line {line}: {fault}")
-        require_case_name(row[0])
-        if row[0].casefold() in RESERVED:
-            raise InputRefused("CASE_NAME", f"{row[0]!r} is the name of a file of ours; call the case otherwise")
         seen.add(row[0])
+        try:
+            require_output_name(row[0])
+        except InputRefused as error:
+            own = _free_name(f"line-{line}", seen)
+            faults[own] = error.message
+            row = (own, *row[1:])
+            seen.add(own)
         yield row
+
+
+def require_output_name(name: str) -> None:
+    """Refuses a name that cannot name an answer in a folder of many.
+
+    Raises:
+        InputRefused: `CASE_NAME`.
+    """
+    require_case_name(name)
+    if name.casefold() in RESERVED:
+        raise InputRefused("CASE_NAME", f"{name!r} is the name of a file of ours; call the case otherwise")
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "-"
+    return name
 
 
 def shard_of(name: str, count: int) -> int:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxlate.cohort.cases import require_case_name
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, VoxlateError, printable
 from voxlate.io.atomic import write_json
+from voxlate.io.documents import Unsound, read_text
 from voxlate.io.nifti_source import nifti_stem
 from voxlate.synth.bids import manifest_of
 from voxlate.synth.export import translate_file
 from voxlate.synth.item import Item
+from voxlate.synth.manifest import require_output_name
 from voxlate.synth.translator import Options
 from voxlate.train.bundle import Bundle
 from voxlate.train.recipe import Recipe
@@ -63,19 +64,16 @@ def items_in_list(path: Path) -> list[Item]:
 
     Raises:
         NoInput: the file is not there or names nothing.
-        InputRefused: `LIST` when it is not UTF-8; `NAME_TWICE`; `CASE_NAME`.
+        InputRefused: `LIST` when it is not UTF-8, no regular file or too large; `NAME_TWICE`.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except FileNotFoundError as error:
         raise NoInput("NO_INPUT", f"{path.name}: there is no such list") from error
-    except UnicodeDecodeError as error:
-        raise InputRefused("LIST", f"{path.name}: not UTF-8 at byte {error.start}") from error
-    items = []
-    for line in lines:
-        place = path.parent / line
-        items.append(Item(nifti_stem(place).removesuffix(".zip"), place))
-        require_case_name(items[-1].name)
+    except (Unsound, OSError) as error:
+        raise InputRefused("LIST", f"{path.name}: {error}") from error
+    places = [path.parent / line for line in lines]
+    items = [Item(nifti_stem(place).removesuffix(".zip"), place) for place in places]
     if not items:
         raise NoInput("NO_INPUT", f"{path.name} names no scan")
     return _named_once(items, path, "name cases in a manifest, for voxlate batch")
@@ -106,23 +104,28 @@ def translate_many(
     *,
     options: Options | None = None,
     watch: Callable[[Outcome], None] | None = None,
+    overwrite: bool = False,
 ) -> list[Outcome]:
-    """Translates items into `folder/<name>.nii.gz` and writes `folder/run.json` with how each ended."""
+    """Translates items into `folder/<name>.nii.gz` and writes `folder/run.json` with how each ended.
+
+    An answer that is there already is replaced with `overwrite`; without, its case is refused (`OUTPUT_EXISTS`).
+    """
     outcomes = []
     for item in items:
+        name = printable(item.name)
         try:
-            if item.name.casefold() == "run":
-                raise InputRefused("CASE_NAME", "'run' is the name of a file of ours; call the scan otherwise")
+            require_output_name(item.name)
             output = folder / f"{item.name}.nii.gz"
-            translate_file(bundle, item.with_sources(bundle.recipe.more_sources), output, options=options)
-            outcome = Outcome(item.name, "done")
+            one = item.with_sources(bundle.recipe.more_sources)
+            translate_file(bundle, one, output, options=options, overwrite=overwrite)
+            outcome = Outcome(name, "done")
         except VoxlateError as error:
             state = "failed" if error.state == "FAILED" else "refused"
-            outcome = Outcome(item.name, state, error.code, error.message)
-            log.error("%s: %s", item.name, error)
+            outcome = Outcome(name, state, error.code, error.message)
+            log.error("%s: %s", name, error)
         except Exception as error:
-            outcome = Outcome(item.name, "failed", "UNEXPECTED", type(error).__name__)
-            log.error("%s: FAILED:UNEXPECTED %s", item.name, type(error).__name__)
+            outcome = Outcome(name, "failed", "UNEXPECTED", type(error).__name__)
+            log.error("%s: FAILED:UNEXPECTED %s", name, type(error).__name__)
         outcomes.append(outcome)
         if watch is not None:
             watch(outcome)

@@ -15,7 +15,10 @@ manifest.json         SHA-256 of every other file; written last, checked at load
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +29,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from voxlate import __version__
-from voxlate.errors import ModelInvalid
+from voxlate.errors import ModelInvalid, NoInput, UsageError, VoxlateError
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
+from voxlate.io.documents import MAX_TEXT_BYTES, read_json
 from voxlate.train.known import Known, known_from_json
 from voxlate.train.network import generator_of
 from voxlate.train.recipe import Recipe, read_recipe, recipe_text
@@ -124,25 +128,18 @@ def write_weights(path: Path, weights: dict[str, Tensor], *, metadata: dict[str,
 def read_bundle(folder: Path) -> Bundle:
     """Reads and verifies a bundle.
 
+    Hashes tell that a bundle is as it was written, not who wrote it: a bundle from a stranger is data, read within
+    bounds and never run, but what it answers is the stranger's.
+
     Raises:
-        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_WEIGHTS` (not safetensors, a key twice,
-            other shapes than the network's), `MODEL_NAN`.
+        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_DOCUMENT` (a JSON that is
+            none or holds what cannot be), `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than
+            the network's), `MODEL_NAN`.
     """
     hashes = verify_bundle(folder)
-    recipe = read_recipe(folder / "recipe.yaml")
-    network = generator_of(recipe)
-    weights = read_weights(folder / WEIGHTS)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ModelInvalid("MODEL_WEIGHTS", f"{folder.name}: the weights do not fit the recipe: {reason}") from error
-    network.eval()
-    content = json.loads((folder / "mapping.json").read_text(encoding="utf-8"))
-    mapping = Mapping(
-        content["gain"], content["log_sd"], content["n"], content.get("offset", 0.0), content.get("median", 1.0)
-    )
-    low, high = content["spacing_mm"]
+    recipe = _recipe(folder)
+    network = _network(folder, recipe)
+    mapping, (low, high) = _mapping(folder)
     return Bundle(
         recipe.name,
         recipe,
@@ -156,20 +153,98 @@ def read_bundle(folder: Path) -> Bundle:
     )
 
 
+_BUILDING = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, MemoryError, AttributeError)
+"""What building a network out of impossible arguments may raise; of a recipe from outside none is a defect of ours."""
+
+_UNSOUND = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError)
+"""What reading a document of another form than ours may raise."""
+
+
+def _recipe(folder: Path) -> Recipe:
+    try:
+        return read_recipe(folder / "recipe.yaml")
+    except (UsageError, NoInput) as error:
+        raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: {error.message}; copy the bundle again") from error
+
+
+def _network(folder: Path, recipe: Recipe) -> nn.Module:
+    """Returns the network with its weights.
+
+    It is built without memory first and compared with the head of the weights: a recipe of 1 kB can ask for a network
+    of any size.
+    """
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in generator_of(recipe).state_dict().items()}
+    except (*_BUILDING, VoxlateError) as error:
+        reason = error.message if isinstance(error, VoxlateError) else type(error).__name__
+        raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: no network can be built by its recipe: {reason}") from error
+    _require_shapes(tensor_shapes(folder / WEIGHTS), expected, folder.name)
+    network = generator_of(recipe)
+    network.load_state_dict(read_weights(folder / WEIGHTS))
+    return network.eval()
+
+
+def _require_shapes(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], name: str) -> None:
+    wrong = [key for key in expected if found.get(key) != expected[key]]
+    wrong += [key for key in found if key not in expected]
+    if wrong:
+        shapes = f"{found.get(wrong[0], 'not there')}, the recipe's {expected.get(wrong[0], 'not there')}"
+        raise ModelInvalid(
+            "MODEL_WEIGHTS",
+            f"{name}: {len(wrong)} tensors do not fit the recipe; {wrong[0][:80]} is {shapes}; copy the bundle again",
+        )
+
+
+def _mapping(folder: Path) -> tuple[Mapping, tuple[float, float]]:
+    with _sound(folder, "mapping.json"):
+        content = read_json(folder / "mapping.json")
+        mapping = Mapping(
+            float(content["gain"]),
+            float(content["log_sd"]),
+            int(content["n"]),
+            float(content.get("offset", 0.0)),
+            float(content.get("median", 1.0)),
+        )
+        low, high = (float(value) for value in content["spacing_mm"])
+        positive = {"gain": mapping.gain, "median": mapping.median, "spacing_mm": min(low, high)}
+        for key, value in positive.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{key} is {value:g}, and must be above 0")
+        if not all(math.isfinite(value) for value in (mapping.log_sd, mapping.offset, high)) or mapping.log_sd < 0:
+            raise ValueError("log_sd, offset and spacing_mm must be finite, log_sd not below 0")
+        return mapping, (low, high)
+
+
+@contextmanager
+def _sound(folder: Path, name: str) -> Iterator[None]:
+    """Refuses a bundle whose document is of another form than ours."""
+    try:
+        yield
+    except _UNSOUND as error:
+        reason = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise ModelInvalid("MODEL_DOCUMENT", f"{folder.name}/{name}: {reason}; copy the bundle again") from error
+
+
 def _known(folder: Path, hashes: dict[str, str]) -> Known | None:
     if "known.json" not in hashes:
         return None
-    return known_from_json(json.loads((folder / "known.json").read_text(encoding="utf-8")))
+    with _sound(folder, "known.json"):
+        return known_from_json(read_json(folder / "known.json"))
 
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:
     """Returns the files of the runtimes that passed, all of which the manifest must know."""
     if RUNTIMES_FILE not in hashes:
         return {}
-    content = json.loads((folder / RUNTIMES_FILE).read_text(encoding="utf-8"))
-    passed = {name: each["files"] for name, each in content["runtimes"].items() if each["passed"]}
-    lacking = [file for files in passed.values() for file in files if file not in hashes]
-    if lacking or content["weights_sha256"] != hashes[WEIGHTS]:
+    with _sound(folder, RUNTIMES_FILE):
+        content = read_json(folder / RUNTIMES_FILE)
+        passed = {name: list(each["files"]) for name, each in content["runtimes"].items() if each["passed"]}
+        lacking = [file for files in passed.values() for file in files if file not in hashes]
+        if not all(passed.values()):
+            raise ValueError("a runtime without a file")
+        weights_sha256 = content["weights_sha256"]
+    if lacking or weights_sha256 != hashes[WEIGHTS]:
         raise ModelInvalid(
             "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES_FILE} does not belong to these weights; make it again"
         )
@@ -178,14 +253,14 @@ def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:
 
 def add_to_bundle(folder: Path, files: list[str]) -> None:
     """Adds files that were written into a bundle to its manifest."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(folder / MANIFEST)
     manifest["files"] |= {name: sha256(folder / name) for name in files}
     write_json(folder / MANIFEST, manifest)
 
 
 def remove_from_bundle(folder: Path, files: list[str]) -> None:
     """Takes files out of the manifest of a bundle and then away, so that it is whole whenever this is interrupted."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(folder / MANIFEST)
     manifest["files"] = {name: value for name, value in manifest["files"].items() if name not in files}
     write_json(folder / MANIFEST, manifest)
     for name in files:
@@ -202,14 +277,16 @@ def verify_bundle(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise ModelInvalid("MODEL_MISSING", f"{folder.name}: no {MANIFEST} there; name the folder of a trained bundle")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        hashes: dict[str, str] = manifest["files"]
+        manifest = read_json(path)
+        hashes: dict[str, str] = dict(manifest["files"])
         required = {WEIGHTS, "recipe.yaml", "mapping.json"} - set(hashes)
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(value, str) for value in hashes.values()):
+            raise TypeError("a hash is no text")
+    except _UNSOUND as error:
         raise ModelInvalid(
             "MODEL_MANIFEST", f"{folder.name}: {MANIFEST} cannot be read; copy the bundle again"
         ) from error
-    if manifest.get("format") != FORMAT or required or any(Path(name).name != name for name in hashes):
+    if manifest.get("format") != FORMAT or required or any(not _is_file_name(name) for name in hashes):
         raise ModelInvalid("MODEL_MANIFEST", f"{folder.name}: {MANIFEST} is not of format {FORMAT} or lacks a file")
     for name, expected in hashes.items():
         found = sha256(folder / name) if (folder / name).is_file() else "nothing"
@@ -221,15 +298,19 @@ def verify_bundle(folder: Path) -> dict[str, str]:
     return hashes
 
 
+def _is_file_name(name: str) -> bool:
+    return Path(name).name == name and name.isprintable()
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Returns the tensors of a safetensors file, refusing what that format lets pass.
 
     Raises:
         ModelInvalid: `MODEL_WEIGHTS` (not safetensors, a key twice) or `MODEL_NAN`.
     """
+    tensor_shapes(path)
     try:
         weights: dict[str, Tensor] = load_file(path)
-        _require_unique_keys(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: {error}") from error
     for name, tensor in weights.items():
@@ -238,15 +319,31 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _require_unique_keys(path: Path) -> None:
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = stream.read(size)
+MAX_HEADER_BYTES = MAX_TEXT_BYTES
+"""Of the head of a safetensors file; the largest network here has 700 tensors and a head of 70 kB."""
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]} stands twice")
-        return dict(pairs)
 
-    json.loads(header, object_pairs_hook=unique)
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of all tensors by their names, from the head of a safetensors file alone.
+
+    Raises:
+        ModelInvalid: `MODEL_WEIGHTS` when it has no such head, one of more than `MAX_HEADER_BYTES`, or a key twice.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            if size > MAX_HEADER_BYTES:
+                raise ValueError(f"a head of {size:,} bytes; {MAX_HEADER_BYTES:,} are read at most")
+            header = json.loads(stream.read(size), object_pairs_hook=_unique)
+        return {name: tuple(told["shape"]) for name, told in header.items() if name != "__metadata__"}
+    except RecursionError as error:
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: nested too deeply") from error
+    except _UNSOUND as error:
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} stands twice")
+    return dict(pairs)

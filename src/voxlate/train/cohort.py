@@ -10,6 +10,7 @@ from voxlate.cohort.cases import Case
 from voxlate.errors import UsageError
 from voxlate.prepare import PreparationSettings
 from voxlate.train.data import PreparedCase, prepare_alone, prepare_case
+from voxlate.train.duplicates import require_separate_splits
 from voxlate.train.recipe import Recipe
 
 
@@ -31,13 +32,17 @@ class TrainingCohort:
 def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> TrainingCohort:
     """Returns the prepared cases of training and validation; their arrays are below `folder`.
 
+    All cases, those to be tested on too, are looked through for an image that stands in two splits.
+
     Raises:
         UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
+        InputRefused: `IMAGE_IN_TWO_SPLITS`.
         VoxlateError: a case cannot be used; its name stands before the reason.
     """
     training = [case for case in cases if case.split == "train"]
     if not training:
         raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
+    require_separate_splits(cases)
     settings, more = recipe.preparation, recipe.more_sources
     nowhere = [name for name in more if not any(name in case.more for case in training)]
     if nowhere:

@@ -7,7 +7,6 @@ it was trained on. Here the hash of the weights that a fold begins with is kept 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from voxlate.cohort.cases import Case
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.atomic import write_text
+from voxlate.io.documents import read_json
 from voxlate.train.loop import CHECKPOINT, Machine, Watcher, train_cases
 from voxlate.train.recipe import Recipe
 
@@ -93,7 +93,7 @@ def train_folds(
         mine = fold_cases(cases, folds, index)
         if not (folder / "bundle" / "manifest.json").exists():
             train_cases(recipe, mine, folder, root=root, machine=machine, watch=watch)
-        began = str(json.loads((folder / "start.json").read_text(encoding="utf-8"))["generator_sha256"])
+        began = str(read_json(folder / "start.json")["generator_sha256"])
         if first and began != first:
             raise ModelInvalid("WEIGHTS_CARRIED", f"fold {index} did not begin with the fresh weights of fold 0")
         first = began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 from voxlate.cohort.cases import Case, write_cases
 from voxlate.errors import ModelInvalid, UsageError
-from voxlate.io.atomic import write_json, write_text
+from voxlate.io.atomic import remove_orphans, write_json, write_text
+from voxlate.processes import StopRequest
 from voxlate.train.bundle import WEIGHTS, read_weights, verify_bundle, write_bundle, write_weights
 from voxlate.train.card import card
 from voxlate.train.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -35,6 +37,8 @@ from voxlate.train.trackers import Tracker, trackers_of
 
 log = logging.getLogger("voxlate")
 LOG_EVERY = 10
+CHECKPOINT_SECONDS = 300.0
+"""Between checkpoints by the clock: what a kill without warning costs at most. Writing one takes a second or two."""
 
 Watcher = Callable[[Progress, float], None]
 """Called after every step with the progress and the loss."""
@@ -79,6 +83,8 @@ def train(
     """
     if (run / CHECKPOINT).exists() and not resume:
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
+    if resume and not (run / CHECKPOINT).exists():
+        log.info("there is no checkpoint in %s to resume; the run begins at step 0", run.name)
     return train_cases(
         recipe, recipe.data.resolve(root), run, root=root, start_from=start_from, machine=machine, watch=watch
     )
@@ -101,6 +107,9 @@ def train_cases(
     )
     fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
+    if fabric.is_global_zero:
+        for left in (run, run / "prepared", run / "samples", run / "bundle"):
+            remove_orphans(left)
     folder = root or Path(recipe.data.root)
     generator = _new_generator(recipe, start_from, folder)
     objectives = objectives_of(recipe, folder)
@@ -111,6 +120,8 @@ def train_cases(
     players = new_players(recipe, generator, fabric)
     trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
     running = _Run(recipe, cases, run, fabric, players, cohort, trackers)
+    if fabric.is_global_zero:
+        running.announce()
     try:
         running.go(Trainer(fabric, players, recipe, objectives), watch)
     finally:
@@ -152,13 +163,36 @@ class _Run:
         self.average = {name: x.detach().clone() for name, x in players.generator.state_dict().items()}
         self.fingerprint = _fingerprint(recipe, cases)
         self.progress = Progress()
+        self.saved = time.monotonic()
         if (run / CHECKPOINT).exists():
             self.progress = load_checkpoint(run / CHECKPOINT, players, self.average, recipe=self.fingerprint)
 
+    def announce(self) -> None:
+        """Says what is about to happen."""
+        parameters = sum(parameter.numel() for parameter in self.players.generator.parameters())
+        begin = f"resumed at step {self.progress.step}" if self.progress.step else "from step 0"
+        log.info(
+            "training on %d cases, validating on %d; %s of %s parameters on %s, %d threads; %s of %d",
+            len(self.cohort.train),
+            len(self.cohort.validation),
+            self.recipe.model.name,
+            f"{parameters:,}",
+            self.fabric.device,
+            torch.get_num_threads(),
+            begin,
+            self.recipe.steps,
+        )
+
     def go(self, trainer: Trainer, watch: Watcher | None) -> None:
-        """Takes the steps that are left."""
+        """Takes the steps that are left.
+
+        A signal to stop (Ctrl-C, SIGTERM, as a scheduler sends it at a time limit) ends the run after the step that is
+        under way, with a checkpoint.
+        """
         progress, settings = self.progress, self.recipe.training
-        with _Drawing(self.cohort, self.recipe, self.fabric.global_rank) as drawing:
+        self.saved = time.monotonic()
+        drawing = _Drawing(self.cohort, self.recipe, self.fabric.global_rank)
+        with StopRequest() as request, drawing:
             while progress.step < self.recipe.steps:
                 place = position(self.recipe, progress.step)
                 if place.is_first:
@@ -180,15 +214,34 @@ class _Run:
                     if has_ended and not place.is_last:
                         progress.stopped.append({"stage": place.index, "step": progress.step})
                         progress.step += place.stage.steps - place.done - 1
-                    if self.fabric.is_global_zero:
-                        save_checkpoint(
-                            self.run / CHECKPOINT,
-                            self.players,
-                            self.average,
-                            progress=progress,
-                            recipe=self.fingerprint,
-                        )
-                    self.fabric.barrier()
+                self._pause(request, is_checked=is_checked)
+
+    def _pause(self, request: StopRequest, *, is_checked: bool) -> None:
+        """Writes a checkpoint after a validation, when the last is old, and before it ends a run that is to stop."""
+        is_old = time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        is_stopped, is_old = self._any(request.signal != 0, is_old)
+        if is_checked or is_stopped or is_old:
+            self._save()
+        if is_stopped and self.progress.step < self.recipe.steps:
+            place = f"step {self.progress.step} of {self.recipe.steps}"
+            log.info("stopped after %s; the same command with --resume goes on there", place)
+            request.obey()
+
+    def _any(self, *flags: bool) -> tuple[bool, ...]:
+        """Returns whether any process says so, as all of them must save and stop at the same step."""
+        if self.fabric.world_size == 1:
+            return flags
+        values = torch.tensor([float(flag) for flag in flags], device=self.fabric.device)
+        found = torch.as_tensor(self.fabric.all_reduce(values, reduce_op="sum"))
+        return tuple(bool(value > 0) for value in found)
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            save_checkpoint(
+                self.run / CHECKPOINT, self.players, self.average, progress=self.progress, recipe=self.fingerprint
+            )
+        self.fabric.barrier()
+        self.saved = time.monotonic()
 
     def finish(self) -> None:
         """Writes the bundle and what else is worth keeping."""

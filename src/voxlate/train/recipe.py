@@ -13,7 +13,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told
+from voxlate.errors import NoInput, UsageError, faults_told, keys_of
+from voxlate.io.documents import Unsound, parse_yaml, read_text
 from voxlate.prepare import PreparationSettings
 from voxlate.train.settings import (
     AdversarialSettings,
@@ -121,31 +122,33 @@ def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
         NoInput: there is no such file.
         UsageError: `RECIPE`, with the place of each fault; `VARIANT` with the names there are.
     """
-    if not path.is_file():
+    if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such recipe")
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError("RECIPE", f"{path.name}: not UTF-8 at byte {error.start}") from error
+        text = read_text(path)
+    except (Unsound, OSError) as error:
+        raise UsageError("RECIPE", f"{path.name}: {error}") from error
     return parse_recipe(text, name=path.name, variant=variant)
 
 
 def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
     """Returns the recipe in `text`, or a variant of it; `name` is how errors call it."""
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
         if isinstance(content, dict):
             content = _vary(content, variant, name)
         return Recipe.model_validate(content)
-    except yaml.YAMLError as error:
-        raise UsageError("RECIPE", f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    except Unsound as error:
+        raise UsageError("RECIPE", f"{name}: {error}") from error
     except ValidationError as error:
-        raise UsageError("RECIPE", f"{name}: {faults_told(error.errors(), whole='recipe')}") from error
+        raise UsageError(
+            "RECIPE", f"{name}: {faults_told(error.errors(), whole='recipe', known=keys_of(Recipe))}"
+        ) from error
 
 
 def variants_of(path: Path) -> list[str]:
     """Returns the names of the variants in a recipe's file, which `read_recipe` must accept."""
-    return sorted((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("variants") or {})
+    return sorted((parse_yaml(read_text(path)) or {}).get("variants") or {})
 
 
 def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, Any]:

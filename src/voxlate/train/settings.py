@@ -16,7 +16,7 @@ Size = Annotated[int, Field(ge=1)]
 class Frozen(BaseModel):
     """Cannot be changed, and takes no key that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Frozen):

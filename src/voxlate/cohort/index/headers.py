@@ -115,7 +115,7 @@ def _read(path: Path, place: str) -> tuple[SeriesFact | None, str]:
     is_named = path.suffix.lower() in SUFFIXES
     try:
         dataset = read_dataset(path, with_pixels=False)
-        with refusing_damage(path.name):
+        with refusing_damage(path):
             is_list = is_directory_file(dataset)
             return (None, "stranger") if is_list else (fact_of(dataset, place), "read")
     except NotDicom:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told
+from voxlate.errors import NoInput, UsageError, faults_told, keys_of
+from voxlate.io.documents import Unsound, parse_yaml, read_text
 
 Value = str | int | float | bool
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Condition(_Strict):
@@ -170,13 +170,13 @@ def read_rules(path: Path) -> Rules:
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there are no such rules")
     try:
-        rules = Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        rules = Rules.model_validate(parse_yaml(read_text(path)))
     except ValidationError as error:
-        raise UsageError("RULES", f"{path.name}: {faults_told(error.errors(), whole='rules')}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"line {place.line + 1}" if place else "some place"
-        raise UsageError("RULES", f"{path.name}: no YAML at {where}") from error
+        raise UsageError(
+            "RULES", f"{path.name}: {faults_told(error.errors(), whole='rules', known=keys_of(Rules))}"
+        ) from error
+    except (Unsound, OSError) as error:
+        raise UsageError("RULES", f"{path.name}: {error}") from error
     steps = tuple(
         step if step.listed is None else step.model_copy(update={"listed": path.parent / step.listed})
         for step in rules.steps

@@ -14,6 +14,7 @@ from voxlate.cohort.selection.rules import Splits
 from voxlate.cohort.selection.select import Pair
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json
+from voxlate.io.documents import MAX_TABLE_BYTES, read_json
 
 SPLIT_FILE = "split.json"
 TEST_GOOD, TEST_LOW = "Test_good", "Test_low"
@@ -135,7 +136,7 @@ def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, exte
 
 def _read(path: Path, settings: Splits) -> dict[str, str]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path, max_bytes=MAX_TABLE_BYTES)
         told = content.pop("sha256")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputRefused(

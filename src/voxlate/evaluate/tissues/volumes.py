@@ -169,9 +169,10 @@ def tissue_protocol(segmenter: str) -> dict[str, str]:
         "definition": (
             f"Tissues segmented by {segmenter} in the mask where the image is not 0, in every image alike; volume = "
             "voxels x voxel volume; AVD and VD = (target - image) / TIV of the target x mean TIV of all targets of "
-            "this run, in cm3 (Bottani 2024), below 0 when the image overestimates; Dice and HD95 (the larger directed 95th "
-            "percentile, mm) against the target's own segmentation; target_again is the target with its noise drawn "
-            "once more, the floor below which a difference is noise; cases averaged to patients, patients to the mean."
+            "this run, in cm3 (Bottani 2024), below 0 when the image overestimates; Dice and HD95 (the larger directed "
+            "95th percentile, mm) against the target's own segmentation; target_again is the target with its noise "
+            "drawn once more, the floor below which a difference is noise; cases averaged to patients, patients to "
+            "the mean."
         ),
     }
 

@@ -24,7 +24,7 @@ def main() -> int:
     try:
         for source, output in request["jobs"]:
             path = Path(source)
-            numbers = decode(read_dataset(path, force=request["force"]), path.name)
+            numbers = decode(read_dataset(path, force=request["force"]), path)
             with Path(output).open("wb") as stream:
                 np.save(stream, numbers, allow_pickle=False)
     except InputRefused as error:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from voxlate.errors import InputRefused
@@ -22,8 +25,10 @@ from voxlate.io.site_key import site_key
 from voxlate.volume import Volume, require_same_grid
 
 SERIES_OFFSET = 9000
+_LARGEST_NUMBER = 2**31 - 1_000_000  # an integer string holds 2^31 - 1; the rest is room for numbers that are taken
 _MR = UID("1.2.840.10008.5.1.4.1.1.4")
 _IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
+_NAMES = ("PatientName", "ReferringPhysicianName")
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize")
 _STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
 _PLACE = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
@@ -105,11 +110,13 @@ def derived_series(
     name = _Names(derivation, scan, hashlib.sha256(pixels.stored.tobytes()).hexdigest())
     series_uid = name.uid("series")
     common = _common(scan, derivation, pixels, taken_numbers)
-    if "FrameOfReferenceUID" not in common:
-        common.FrameOfReferenceUID = name.uid("frame")
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        if not common.get(keyword):
+            setattr(common, keyword, name.uid(keyword))
     inputs = [scan, *(others or {}).values()]
     for other in inputs[1:]:
         require_same_grid(other.volume, scan.volume, names=("an additional source", "the source"))
+    named = [each for each in inputs if _is_named(each)]
     slices = []
     for k, plane in enumerate(scan.planes):
         dataset = Dataset()
@@ -119,7 +126,7 @@ def derived_series(
         dataset.InstanceNumber = k + 1
         _place(dataset, volume, k)
         dataset.SliceThickness = _decimal(plane.thickness_mm or volume.spacing_mm[2])
-        _refer(dataset, [each.planes[k] for each in inputs], inputs)
+        _refer(dataset, [each.planes[k] for each in named], named)
         dataset.PixelData = np.ascontiguousarray(pixels.stored[:, :, k].T).astype("<u2").tobytes()
         slices.append(dataset)
     return slices
@@ -170,15 +177,59 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
 
 def _copy(source: Dataset, dataset: Dataset, keyword: str) -> None:
     """Copies an element of the list, its text decoded; what is empty stays only where the standard lets it."""
-    value = source.get(keyword)
-    if value is None or value == "":
-        if keyword in _EMPTY_ALLOWED:
-            setattr(dataset, keyword, "")
-        return
-    text = str(value) if keyword in ("PatientName", "ReferringPhysicianName") else value
-    if isinstance(text, str) and ("�" in text or "\\x" in text):
-        warn("CHARACTER_SET", f"{keyword} is not written in the character set that the source names")
-    setattr(dataset, keyword, text)
+    value = _value(source, keyword)
+    is_copied = False
+    if value is not None and value != "":
+        text = str(value) if keyword in _NAMES else value
+        if isinstance(text, str) and ("�" in text or "\\x" in text or _is_mislabelled(text)):
+            warn("CHARACTER_SET", f"{keyword} is not written in the character set that the source names")
+        is_copied = _set(dataset, keyword, text)
+    if not is_copied and keyword in _EMPTY_ALLOWED:
+        setattr(dataset, keyword, "")
+
+
+def _value(source: Dataset, keyword: str) -> Any:
+    """Returns an element of a header from outside; None, with a warning, when it does not decode."""
+    try:
+        return source.get(keyword)
+    except Exception:  # pydicom answers damage with whatever error it meets
+        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is damaged; it is left out")
+        return None
+
+
+def _set(dataset: Dataset, keyword: str, value: Any) -> bool:
+    """Sets an element if it can be written; else leaves it out, names it in a warning, and returns False.
+
+    Reading accepts what writing does not: a weight that is no number, an identifier with letters, a number too long.
+    """
+    try:
+        setattr(dataset, keyword, value)
+        trial = DicomBytesIO()
+        trial.is_little_endian, trial.is_implicit_VR = True, False
+        write_data_element(trial, dataset[keyword], ["utf-8"])
+    except Exception:  # as above
+        if keyword in dataset:
+            del dataset[keyword]
+        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is not valid DICOM; it is left out")
+        return False
+    return True
+
+
+def _is_mislabelled(text: str) -> bool:
+    """Tells whether text decoded as Latin-1 was UTF-8: its bytes are valid UTF-8 of more than one byte a letter."""
+    try:
+        raw = text.encode("latin-1")
+        return not raw.isascii() and bool(raw.decode("utf-8"))
+    except UnicodeError:
+        return False
+
+
+def _whole(source: Dataset, keyword: str) -> int:
+    """Returns a whole number of a header; 0 when it is absent or none."""
+    try:
+        return int(_value(source, keyword) or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _sign(dataset: Dataset, scan: DicomScan, derivation: Derivation, pixels: Pixels) -> None:
@@ -192,9 +243,9 @@ def _sign(dataset: Dataset, scan: DicomScan, derivation: Derivation, pixels: Pix
     )[:1024]
     scanner = Dataset()
     for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
-        value = scan.header.get(keyword)
+        value = _value(scan.header, keyword)
         if value:
-            setattr(scanner, keyword, value)
+            _set(scanner, keyword, value)
     if "Manufacturer" not in scanner:
         scanner.Manufacturer = "unknown"
     scanner.PurposeOfReferenceCodeSequence = [_code("109101", "Acquisition Equipment")]
@@ -209,11 +260,11 @@ def _acquire(source: Dataset, dataset: Dataset, derivation: Derivation) -> None:
     dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "RM", "NONE", ""
     dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength = "", None, None
     dataset.RepetitionTime = None
-    if derivation.keeps_acquisition and source.get("ScanningSequence"):
+    if derivation.keeps_acquisition and _value(source, "ScanningSequence"):
         for keyword in _ACQUISITION:
-            value = source.get(keyword)
+            value = _value(source, keyword)
             if value is not None and value != "":
-                setattr(dataset, keyword, value)
+                _set(dataset, keyword, value)
 
 
 def _describe_pixels(dataset: Dataset, scan: DicomScan, pixels: Pixels) -> None:
@@ -235,6 +286,15 @@ def _place(dataset: Dataset, volume: Volume, k: int) -> None:
     dataset.SpacingBetweenSlices = _decimal(float(np.linalg.norm(affine[:3, 2])))
 
 
+def _is_named(scan: DicomScan) -> bool:
+    """Tells whether the pictures of an input have valid identifiers; those that have not are not referenced."""
+    names = [str(_value(scan.header, key) or "") for key in ("SOPClassUID", "SeriesInstanceUID")]
+    is_valid = all(UID(name).is_valid for name in [*names, *(plane.uid for plane in scan.planes)])
+    if not is_valid:
+        warn("ELEMENT_LEFT_OUT", "an identifier of the source is no valid UID; its pictures are not referenced")
+    return is_valid
+
+
 def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan]) -> None:
     """Names the picture of each input that lies where this slice does."""
     images, series = [], []
@@ -242,7 +302,7 @@ def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan
         image = Dataset()
         image.ReferencedSOPClassUID = scan.header.SOPClassUID
         image.ReferencedSOPInstanceUID = plane.uid
-        if int(scan.header.get("NumberOfFrames") or 1) > 1:
+        if _whole(scan.header, "NumberOfFrames") > 1:
             image.ReferencedFrameNumber = plane.frame + 1
         listed = Dataset()
         listed.update(image)
@@ -251,8 +311,8 @@ def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan
         whole = Dataset()
         whole.SeriesInstanceUID, whole.ReferencedInstanceSequence = scan.header.SeriesInstanceUID, [listed]
         series.append(whole)
-    dataset.SourceImageSequence = images
-    dataset.ReferencedSeriesSequence = series
+    if images:
+        dataset.SourceImageSequence, dataset.ReferencedSeriesSequence = images, series
 
 
 def _identify(dataset: Dataset, uid: str) -> None:
@@ -275,7 +335,7 @@ class _Names:
         """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
         words = (
             site_key(),
-            str(self.scan.header.SeriesInstanceUID),
+            str(_value(self.scan.header, "SeriesInstanceUID") or ""),
             self.scan.label,
             self.derivation.model,
             self.derivation.model_sha256,
@@ -288,7 +348,7 @@ class _Names:
 
 
 def _free_number(source: Dataset, taken: Sequence[int]) -> int:
-    number = SERIES_OFFSET + int(source.get("SeriesNumber") or 0)
+    number = SERIES_OFFSET + min(max(_whole(source, "SeriesNumber"), 0), _LARGEST_NUMBER - SERIES_OFFSET)
     while number in taken:
         number += 1
     return number

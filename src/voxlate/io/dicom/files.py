@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from voxlate.errors import InputRefused, NoInput, writing
@@ -37,7 +38,7 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
     """
     if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name} does not exist")
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and (zipfile.is_zipfile(path) or _begins_as_zip(path)):
         with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
             with writing("the unpacked archive"):
                 unpacked = _unpacked(path, Path(folder))
@@ -47,6 +48,12 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
     if not files:
         raise NoInput("NO_INPUT", f"{path.name}: no file there")
     yield files
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """Tells whether a file begins as a zip does; one that was cut has lost the table at its end."""
+    with path.open("rb") as stream:
+        return stream.read(4) == b"PK\x03\x04"
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:
@@ -108,19 +115,29 @@ def _parent(member: zipfile.ZipInfo) -> str:
 
 def _require_harmless(members: list[zipfile.ZipInfo], archive: Path) -> None:
     fault = ""
-    stored, size = sum(member.compress_size for member in members), sum(member.file_size for member in members)
+    stored, size = archive.stat().st_size, sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS:
         fault = f"{len(members):,} members, {MAX_MEMBERS:,} are allowed"
     elif size > MAX_ARCHIVE_BYTES or size > MAX_ARCHIVE_RATIO * max(stored, 4096):
         fault = f"{size:,} bytes out of {stored:,}"
+    elif _overlap(members):
+        fault = "members that share their bytes"
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        if not name.parts:
+            fault = "a member without a name"
+        elif name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
             fault = "a member whose name leads out of it"
         elif stat.S_ISLNK(member.external_attr >> 16):
             fault = "a member that is a link"
     if fault:
         raise InputRefused("ARCHIVE", f"{archive.name} is not unpacked: {fault}")
+
+
+def _overlap(members: list[zipfile.ZipInfo]) -> bool:
+    """Tells whether members share bytes of the archive, by which a small one unpacks to a large one."""
+    ends = sorted((member.header_offset, member.header_offset + member.compress_size) for member in members)
+    return any(start < end for (_, end), (start, _) in pairwise(ends))
 
 
 def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
-from voxlate.io.dicom.parse import refusing_damage
+from voxlate.io.dicom.parse import refusing_damage, told
 
 _UNIT_TOLERANCE = 1e-3
 _GROUPS = {
@@ -83,20 +83,24 @@ def planes_of(dataset: Dataset, path: Path) -> list[Plane]:
         InputRefused: `NOT_AN_IMAGE`, `COLOUR`, `MOSAIC`, `GEOMETRY_ABSENT`, `GEOMETRY_INVALID`, `SPACING_INVALID`,
             `SCALING`, `UNREADABLE`.
     """
-    with refusing_damage(path.name):
-        return _planes(dataset, path, path.name)
+    with refusing_damage(path):
+        return _planes(dataset, path)
 
 
-def _planes(dataset: Dataset, path: Path, name: str) -> list[Plane]:
+def _planes(dataset: Dataset, path: Path) -> list[Plane]:
     if not isinstance(dataset.get("Rows"), int) or not isinstance(dataset.get("Columns"), int):
-        raise InputRefused("NOT_AN_IMAGE", f"{name} holds no picture; it may be a report or a presentation")
+        raise InputRefused("NOT_AN_IMAGE", f"{told(path)} holds no picture; it may be a report or a presentation")
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise InputRefused("COLOUR", f"{name} is in colour; a screenshot or an overlay has no values to translate")
+        raise InputRefused(
+            "COLOUR", f"{told(path)} is in colour; a screenshot or an overlay has no values to translate"
+        )
     if "MOSAIC" in _text(dataset.get("ImageType")).split("\\"):
-        raise InputRefused("MOSAIC", f"{name} packs many slices into one picture; export it as enhanced or as slices")
-    frames = _frames(dataset, name)
+        raise InputRefused(
+            "MOSAIC", f"{told(path)} packs many slices into one picture; export it as enhanced or as slices"
+        )
+    frames = _frames(dataset, path)
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
-    return [_plane(_Source(dataset, shared, frame, name), path, k) for k, frame in enumerate(frames)]
+    return [_plane(_Source(dataset, shared, frame, path), path, k) for k, frame in enumerate(frames)]
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class _Source:
     dataset: Dataset
     shared: Dataset | None
     frame: Dataset | None
-    name: str
+    path: Path
 
     def get(self, keyword: str) -> Any:
         for groups in (self.frame, self.shared):
@@ -120,39 +124,39 @@ class _Source:
             found = self.get(keyword)
             if found is None or found == "":
                 if default is None:
-                    raise InputRefused("GEOMETRY_ABSENT", f"{self.name} has no {keyword}; nothing is guessed")
+                    raise InputRefused("GEOMETRY_ABSENT", f"{told(self.path)} has no {keyword}; nothing is guessed")
                 return tuple(default)
             values = [float(value) for value in ([found] if isinstance(found, int | float | str) else found)]
         except (TypeError, ValueError) as error:
-            raise InputRefused("GEOMETRY_INVALID", f"{self.name}: {keyword} is not a number") from error
+            raise InputRefused("GEOMETRY_INVALID", f"{told(self.path)}: {keyword} is not a number") from error
         if len(values) != count or not all(math.isfinite(value) for value in values):
-            raise InputRefused("GEOMETRY_INVALID", f"{self.name}: {keyword} needs {count} finite numbers")
+            raise InputRefused("GEOMETRY_INVALID", f"{told(self.path)}: {keyword} needs {count} finite numbers")
         return tuple(values)
 
 
-def _frames(dataset: Dataset, name: str) -> list[Dataset | None]:
+def _frames(dataset: Dataset, path: Path) -> list[Dataset | None]:
     count = int(dataset.get("NumberOfFrames") or 1)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None:
         if count > 1:
-            raise InputRefused("GEOMETRY_ABSENT", f"{name} has {count} frames and no place for each")
+            raise InputRefused("GEOMETRY_ABSENT", f"{told(path)} has {count} frames and no place for each")
         return [None]
     if len(groups) != count:
-        raise InputRefused("GEOMETRY_INVALID", f"{name} has {count} frames, and groups for {len(groups)}")
+        raise InputRefused("GEOMETRY_INVALID", f"{told(path)} has {count} frames, and groups for {len(groups)}")
     return list(groups)
 
 
 def _plane(source: _Source, path: Path, frame: int) -> Plane:
     position = source.numbers("ImagePositionPatient", 3)
     orientation = source.numbers("ImageOrientationPatient", 6)
-    _require_directions(orientation, source.name)
+    _require_directions(orientation, source.path)
     spacing = source.numbers("PixelSpacing", 2)
     if min(spacing) <= 0:
-        raise InputRefused("SPACING_INVALID", f"{source.name}: pixels of {spacing[0]:g} x {spacing[1]:g} mm")
+        raise InputRefused("SPACING_INVALID", f"{told(source.path)}: pixels of {spacing[0]:g} x {spacing[1]:g} mm")
     slope = source.numbers("RescaleSlope", 1, default=[1.0])[0]
     intercept = source.numbers("RescaleIntercept", 1, default=[0.0])[0]
     if slope == 0:
-        raise InputRefused("SCALING", f"{source.name}: a slope of 0 leaves no image")
+        raise InputRefused("SCALING", f"{told(source.path)}: a slope of 0 leaves no image")
     dataset = source.dataset
     facts = {keyword: _text(source.get(keyword)) for keyword in SEPARATORS}
     facts["DimensionIndexValues"] = _other_dimensions(source)
@@ -171,12 +175,12 @@ def _plane(source: _Source, path: Path, frame: int) -> Plane:
     )
 
 
-def _require_directions(orientation: Sequence[float], name: str) -> None:
+def _require_directions(orientation: Sequence[float], path: Path) -> None:
     row, column = orientation[:3], orientation[3:]
     lengths = [math.hypot(*row), math.hypot(*column)]
     across = sum(a * b for a, b in zip(row, column, strict=True))
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(across)) > _UNIT_TOLERANCE:
-        raise InputRefused("GEOMETRY_INVALID", f"{name}: its rows and columns are not at right angles")
+        raise InputRefused("GEOMETRY_INVALID", f"{told(path)}: its rows and columns are not at right angles")
 
 
 def _other_dimensions(source: _Source) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
-from voxlate.io.dicom.parse import read_dataset, refusing_damage
+from voxlate.io.dicom.parse import read_dataset, refusing_damage, told
 from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
 from voxlate.io.dicom.planes import Plane, planes_of
 from voxlate.io.dicom.series import DicomSeries
@@ -96,12 +96,14 @@ def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
     found = {}
     dropped = 0
     for path in files:
-        with refusing_damage(path.name):
+        with refusing_damage(path):
             header, size, uid = _header(path, force=force)
         digest = hashlib.sha256(path.read_bytes()).digest()
         if uid in kept:
             if kept[uid][1] != digest:
-                raise InputRefused("DUPLICATE_CONFLICT", f"{path.name} and {kept[uid][0].name} claim to be one picture")
+                raise InputRefused(
+                    "DUPLICATE_CONFLICT", f"{told(path)} and {told(kept[uid][0])} claim to be one picture"
+                )
             dropped += 1
             continue
         kept[uid] = (path, digest)
@@ -115,7 +117,7 @@ def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:
     """Returns a header, the bytes of its decoded pixels, and what names the picture."""
     dataset = read_dataset(path, force=force)
     is_grey = dataset.get("Rows") is not None and int(dataset.get("SamplesPerPixel") or 1) == 1
-    size = require_pixels(dataset, path.name) if is_grey else 0
+    size = require_pixels(dataset, path) if is_grey else 0
     if "PixelData" in dataset:
         del dataset.PixelData
     return dataset, size, str(dataset.get("SOPInstanceUID") or path)
@@ -167,7 +169,7 @@ def _voxels(stack: Stack, headers: Mapping[Path, Dataset], expected_bytes: int, 
     groups = {path: list(group) for path, group in groupby(places, key=lambda item: item[1].path)}
     used = {path: headers[path] for path in groups}
     for path, stored in _numbers(used, expected_bytes, force=force):
-        with refusing_damage(path.name):
+        with refusing_damage(path):
             for k, plane in groups[path]:
                 data[:, :, k] = _values(stored[plane.frame], plane, headers[path]).T
     return data
@@ -178,7 +180,7 @@ def _numbers(headers: Mapping[Path, Dataset], expected_bytes: int, *, force: boo
     compressed = {path: header for path, header in headers.items() if is_compressed(header)}
     for path in headers:
         if path not in compressed:
-            yield path, decode(read_dataset(path, force=force), path.name)
+            yield path, decode(read_dataset(path, force=force), path)
     if compressed:
         with decoded_elsewhere(list(compressed), expected_bytes, force=force) as outputs:
             for path, output in zip(compressed, outputs, strict=True):

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.files import SUFFIXES
-from voxlate.io.dicom.parse import UID, NotDicom, read_dataset, refusing_damage
+from voxlate.io.dicom.parse import UID, NotDicom, read_dataset, refusing_damage, told
 from voxlate.io.nifti_source import warn
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -60,12 +60,12 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
     for path in files:
         try:
             header = read_dataset(path, with_pixels=False, force=force)
-            uid, is_directory = _identity(header, path.name)
+            uid, is_directory = _identity(header, path)
             if not is_directory:
                 found.setdefault(uid, []).append((path, header))
         except NotDicom:
             if path.suffix.lower() in SUFFIXES:
-                damaged.append((path, InputRefused("UNREADABLE", f"{path.name} is no DICOM file against its name")))
+                damaged.append((path, InputRefused("UNREADABLE", f"{told(path)} is no DICOM file against its name")))
             else:
                 strangers += 1
         except InputRefused as error:
@@ -95,7 +95,7 @@ def _series(
     )
 
 
-def _identity(header: Dataset, name: str) -> tuple[str, bool]:
+def _identity(header: Dataset, name: Path) -> tuple[str, bool]:
     """Returns the identifier of the series, and whether the file is a DICOMDIR, which is never followed."""
     with refusing_damage(name):
         value = header.get("SeriesInstanceUID")

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from voxlate.io.tables import inert_cell
 from voxlate.readers.analysis.records import Record, names
 from voxlate.readers.study import Study
 
@@ -30,14 +31,11 @@ COLUMNS = (
     "comment",
     "protocol_sha256",
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def cell(value: Any) -> Any:
-    """Returns text that no spreadsheet takes for a formula: an apostrophe stands before what could start one."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA_STARTS):
-        return "'" + value
-    return value
+    """Returns text that no spreadsheet takes for a formula, and numbers as they are."""
+    return inert_cell(value) if isinstance(value, str) else value
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxlate.io.documents import read_json
 from voxlate.readers.package import TRUTH, Package
 from voxlate.readers.store import Answer, current
 
@@ -82,7 +82,7 @@ def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
 
 def lesions(package: Package) -> dict[str, list[dict[str, Any]]]:
     """Returns the lesions of each case in display voxels."""
-    found: dict[str, list[dict[str, Any]]] = json.loads((package.folder / TRUTH).read_text(encoding="utf-8"))
+    found: dict[str, list[dict[str, Any]]] = read_json(package.folder / TRUTH)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -15,6 +14,7 @@ import torch
 from voxlate import __version__
 from voxlate.errors import VoxlateError
 from voxlate.io.atomic import write_json
+from voxlate.io.documents import read_json
 from voxlate.synth.runtime.runners import RUNTIMES, TORCH, runner_of
 from voxlate.train.bundle import Bundle
 
@@ -35,7 +35,7 @@ def choose_runtime(bundle: Bundle, device: torch.device) -> str:
         return TORCH
     path = cache_folder() / f"{_key(bundle, allowed)}.json"
     try:
-        known = str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
+        known = str(read_json(path)["chosen"])
     except (OSError, ValueError, KeyError):
         known = ""
     if known in (TORCH, *allowed):

@@ -1,0 +1,100 @@
+"""How a long job says that it lives: a bar on a terminal, and a line a minute there and in every log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_SECONDS = 60.0
+log = logging.getLogger("voxlate")
+
+
+class Heartbeat(Progress):
+    """A progress bar that also logs a line a minute: what, how many of how many, time gone, time left.
+
+    The line comes from a thread of its own, so that one case that takes ten minutes does not look like a job that
+    hangs.
+    """
+
+    def __init__(self, *columns: Any, seconds: float = LINE_SECONDS, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._began: dict[TaskID, float] = {}
+
+    def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
+        """Begins a task and says so."""
+        task = super().add_task(description, *args, **fields)
+        self._began[task] = time.monotonic()
+        total = self.tasks[-1].total
+        if total is not None and self.disable:
+            log.info("%s: %d to do", description, total)
+        return task
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        super().__exit__(kind, error, trace)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._seconds):
+            for line in self.lines():
+                if self.disable:
+                    log.info("%s", line)
+                else:
+                    self.console.print(line, markup=False, highlight=False)
+
+    def lines(self) -> list[str]:
+        """Returns one line for each task that is under way."""
+        return [self._line(task) for task in self.tasks if not task.finished]
+
+    def _line(self, task: Any) -> str:
+        gone = time.monotonic() - self._began[task.id]
+        done = f"{task.completed:.0f} of {task.total:.0f}" if task.total is not None else f"{task.completed:.0f} done"
+        left = ""
+        if task.total is not None and task.completed > 0:
+            left = f", {_duration(gone / task.completed * (task.total - task.completed))} left"
+        return f"{task.description}: {done}, {_duration(gone)} gone{left}"
+
+
+def progress_bar(*, off: bool) -> Heartbeat:
+    """Returns a progress bar on standard error; without a terminal, or when it is off, lines alone."""
+    hidden = off or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
+    return Heartbeat(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=hidden,
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

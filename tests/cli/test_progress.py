@@ -1,0 +1,30 @@
+import logging
+import time
+
+from rich.console import Console
+
+from voxlate.cli.progress import Heartbeat
+
+
+def test_a_long_job_says_how_far_it_is_without_a_terminal(caplog):
+    caplog.set_level(logging.INFO, "voxlate")
+    with Heartbeat(console=Console(stderr=True), disable=True, seconds=0.05) as bar:
+        task = bar.add_task("evaluating", total=4)
+        time.sleep(0.12)
+        bar.advance(task)
+        time.sleep(0.12)
+        (line,) = bar.lines()
+    assert "evaluating: 4 to do" in caplog.messages
+    assert "evaluating: 0 of 4, 0 s gone" in caplog.messages
+    assert line.startswith("evaluating: 1 of 4, 0 s gone, ")
+    assert line.endswith(" left")
+    count = len(caplog.messages)
+    time.sleep(0.15)
+    assert len(caplog.messages) == count
+
+
+def test_a_task_that_is_done_is_not_told_any_more():
+    with Heartbeat(disable=True) as bar:
+        task = bar.add_task("grading", total=1)
+        bar.advance(task)
+        assert bar.lines() == []
