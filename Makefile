@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help install demo test test-slow check bench docs clean
 
@@ -32,8 +33,9 @@ check: install ## style, complexity and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install ## every benchmark; results go to benchmarks/results
-	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+bench: install ## every benchmark (hours); results go to benchmarks/results
+	failed=""; for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || failed="$$failed $$bench"; done; \
+	  test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 docs: install ## run the commands in the documentation and rebuild its tables
 	$(BIN)/python -m pytest tests/house/test_documentation.py

@@ -1,11 +1,10 @@
 """What the gate says of real scans: of the contrast that a model was trained on, of others, and of heads turned round.
 
-    python benchmarks/bench_gate.py PAIRS
+    python benchmarks/bench_gate.py [PAIRS]
 
-PAIRS is a folder of subjects with t1ce, t1, t2 and flair; six of them are the training scans (those of
-`bench_systems.py`), and only the gate is fitted, no network. Contrasts of training subjects count as well, because the
-gate has seen no other contrast of them; their T1ce does not.
-"""
+PAIRS is a folder of subjects (by default that of the development data) with t1ce, t1, t2 and flair; six of them are the
+training scans (those of `bench_systems.py`), and only the gate is fitted, no network. Contrasts of training subjects
+count as well, because the gate has seen no other contrast of them; their T1ce does not."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from machine import write_result
+from machine import development_data, write_result
 
 from voxlate.io.nifti import read_volume
 from voxlate.prepare import PreparationSettings, fit_preparation
@@ -55,7 +54,10 @@ def real_groups(folder: Path) -> tuple[Known, dict[str, list[dict[str, Any]]]]:
 
 
 def main() -> None:
-    known, groups = real_groups(Path(sys.argv[1]))
+    pairs = Path(sys.argv[1]) if len(sys.argv) > 1 else development_data("pairs")
+    if pairs is None:
+        return
+    known, groups = real_groups(pairs)
     rows = []
     for name, several in groups.items():
         found = [known.distance(each) for each in several]

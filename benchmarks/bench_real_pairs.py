@@ -40,7 +40,7 @@ def run(name: str) -> dict[str, Any]:
         (folder / "seconds.txt").write_text(f"{time.perf_counter() - start:.0f}")
     tested = [case for case in read_cases(folder / "cases.tsv") if case.split == "test"]
     items = [Item(case.case, case.source, case.mask, case.more) for case in tested]
-    translate_many(read_bundle(bundle), items, folder / "synthetic")
+    translate_many(read_bundle(bundle), items, folder / "synthetic", overwrite=True)
     settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
     evaluate_cases(tested, folder / "synthetic", folder / "evaluation", settings=settings, bundle=bundle)
     write_report(folder / "evaluation", folder / "report.html")

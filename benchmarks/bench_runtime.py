@@ -1,12 +1,12 @@
 """One 240 x 240 x 155 volume by every runtime, against MONAI's SlidingWindowInferer around the same network in torch.
 
-    python benchmarks/bench_runtime.py BUNDLE SCAN [ROOT]
+    python benchmarks/bench_runtime.py [BUNDLE SCAN [ROOT]]
 
-BUNDLE is a trained one, for example from `bench_systems.py`; it is copied, and the copy is accelerated, its cases found
-below ROOT or where its recipe says. SCAN is skull-stripped. Every engine works in a process of its own, in turns, so
-that each sees the same machine. `monai` and `windows` slide the same windows over the whole volume and differ in their
-blending weights alone. `box` is what `voxlate translate` does: the box of the brain at once.
-"""
+BUNDLE is a trained one, for example from `bench_systems.py`; without it that of `recipes/t1ce_to_t1.yaml` or of the
+demo is taken, with one of its scans; it is copied, and the copy is accelerated, its cases found below ROOT or where its
+recipe says. SCAN is skull-stripped. Every engine works in a process of its own, in turns, so that each sees the same
+machine. `monai` and `windows` slide the same windows over the whole volume and differ in their blending weights alone.
+`box` is what `voxlate translate` does: the box of the brain at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from machine import write_result
+from machine import trained_bundle, write_result
 
 WINDOW, OVERLAP = (96, 96, 96), 0.5
 ROUNDS = 1
@@ -166,19 +167,34 @@ def differences(folder: Path, engines: list[str]) -> dict[str, float]:
     return found
 
 
+def arguments() -> tuple[Path, Path, Path | None]:
+    """Returns bundle, scan and the folder of the bundle's cases."""
+    if len(sys.argv) > 2:
+        return Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    from voxlate.cohort.cases import read_cases
+
+    bundle = trained_bundle()
+    run = bundle.parent
+    return bundle, read_cases(run / "cases.tsv")[0].source, run.parent / "data" if run.name == "run" else None
+
+
 def main() -> None:
-    if sys.argv[1] == "--here":
+    if sys.argv[1:2] == ["--here"]:
         run_here(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
         return
     from voxlate.synth.runtime.accelerate import accelerate
 
-    root = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    given, scan, root = arguments()
     with tempfile.TemporaryDirectory() as name:
         folder, bundle = Path(name), Path(name) / "bundle"
-        shutil.copytree(sys.argv[1], bundle)
+        shutil.copytree(given, bundle)
         told = accelerate(bundle, root=root)
-        prepare(Path(sys.argv[2]), folder, bundle)
+        prepare(scan, folder, bundle)
         engines = [each for each in ENGINES if "int8" not in each or told["runtimes"]["int8"]["passed"]]
+        if find_spec("monai") is None:
+            print("MONAI is not installed; ours are compared with the same windows in plain torch instead")
+            engines.remove("monai torch")
+        first = engines[0]
         runs: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
         for _ in range(ROUNDS):
             for engine in engines:
@@ -191,12 +207,12 @@ def main() -> None:
         shapes = {name: list(np.load(folder / f"{name}.npy", mmap_mode="r").shape) for name in ("whole", "box")}
     rows = []
     for engine, several in runs.items():
-        ratios = [first["seconds"] / each["seconds"] for first, each in zip(runs["monai torch"], several, strict=True)]
+        ratios = [base["seconds"] / each["seconds"] for base, each in zip(runs[first], several, strict=True)]
         rows.append(
             {
                 "engine": engine,
                 "seconds": float(np.median([each["seconds"] for each in several])),
-                "times_as_fast_as_monai": float(np.median(ratios)),
+                f"times_as_fast_as_{'monai' if first == 'monai torch' else 'windows_torch'}": float(np.median(ratios)),
                 "peak_gib": max(each["peak_gib"] for each in several),
                 "largest_difference": apart[engine],
             }

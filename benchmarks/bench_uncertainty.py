@@ -19,7 +19,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from machine import write_result
+from machine import development_data, write_result
 from simulated_ensemble import UNSEEN, bundles, dataset, heads
 
 from voxlate.cohort.cases import Case
@@ -153,8 +153,9 @@ def main() -> None:
     fitted, spread = spread_rows(bundle)
     draw_calibration(IMAGES / "calibration.png", spread)
     curves = {"simulated": simulated_curve(bundle)}
-    if len(sys.argv) > 1:
-        curves["real"] = real_curve(Path(sys.argv[1]))
+    pairs = Path(sys.argv[1]) if len(sys.argv) > 1 else development_data("pairs")
+    if pairs is not None:
+        curves["real"] = real_curve(pairs)
     draw_coverage(IMAGES / "coverage.png", {name: each["curve"] for name, each in curves.items()})
     content = {"networks": len(bundle.parts), "unseen_heads": UNSEEN, "calibration": fitted, "spread": spread}
     write_result("uncertainty", content | {"gate": curves})

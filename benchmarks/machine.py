@@ -11,7 +11,41 @@ from typing import Any
 
 from voxlate.io.atomic import write_json
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+MEASURED = ("src", "recipes", "cohorts", "benchmarks/*.py", "constraints.txt", "pyproject.toml")
+"""What a figure depends on. Results and documents that were just written are no change of it."""
+
+DATA_VARIABLE = "VOXLATE_DEVELOPMENT_DATA"
+
+
+def development_data(part: str) -> Path | None:
+    """Returns a folder of the development data, which never come with the project; None where they are not.
+
+    They lie beside the checkout, in `shared/data`, or where the variable `VOXLATE_DEVELOPMENT_DATA` says.
+    """
+    named = os.environ.get(DATA_VARIABLE)
+    folder = (Path(named) if named else ROOT.parent / "shared" / "data") / part
+    if folder.is_dir():
+        return folder
+    print(f"the development data are not there ({part}); this part is not measured")
+    return None
+
+
+def trained_bundle() -> Path:
+    """Returns a bundle to measure: that of `recipes/t1ce_to_t1.yaml` if it was trained, else the demo's."""
+    from voxlate.demo.__main__ import embedded_recipe
+    from voxlate.demo.patients import write_patients
+    from voxlate.train.loop import train
+
+    real = ROOT / "runs" / "t1ce_to_t1" / "bundle"
+    if (real / "manifest.json").is_file():
+        return real
+    folder = ROOT / "runs" / "bench-demo"
+    if not (folder / "run" / "bundle" / "manifest.json").is_file():
+        list(write_patients(folder / "data"))
+        train(embedded_recipe(), folder / "run", root=folder / "data", resume=True)
+    return folder / "run" / "bundle"
 
 
 def stamp() -> dict[str, Any]:
@@ -29,7 +63,8 @@ def stamp() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "commit": _git("rev-parse", "--short", "HEAD"),
-        "has_uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "source_tree": _git("rev-parse", "--short", "HEAD:src"),
+        "has_uncommitted_changes": bool(_git("status", "--porcelain", "--", *MEASURED)),
     }
 
 
@@ -41,5 +76,5 @@ def write_result(name: str, content: dict[str, Any]) -> None:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TITLES = {
+    "constant": "constant",
     "source": "untouched source",
     "histogram_match": "histogram-matched source",
     "blurred_target": "blurred target",
@@ -442,8 +443,71 @@ def quality_rules() -> str:
     return "\n".join([*lines, "", f"Limits of version {VERSION}."])
 
 
+def intervals() -> str:
+    content = result("intervals")
+    sizes = list(dict.fromkeys(row["n"] for row in content["rows"]))
+    lines = [f"| values | {' | '.join(f'n = {n}' for n in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
+    for kind in dict.fromkeys(row["values"] for row in content["rows"]):
+        cells = [f"{100 * row['covers']:.1f} %" for row in content["rows"] if row["values"] == kind]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{content['samples']:,} samples each. `python benchmarks/bench_intervals.py`, {machine(content)}.",
+        ]
+    )
+
+
+def readers() -> str:
+    content = result("readers")
+    lines = [
+        "| readers | cases | true AUC | 95 % interval covers | called different | shown within ± 0.1 of guessing |"
+    ]
+    lines.append("|---" * 6 + "|")
+    for row in content["statistics"]["rows"]:
+        shares = [f"{100 * row[key]:.1f} %" for key in ("coverage_95", "declared_different", "declared_equivalent_0.1")]
+        lines.append(f"| {row['readers']} | {row['cases']} | {row['true_auc']:.2f} | {' | '.join(shares)} |")
+    load, leaks = content["load"], content["leaks"]
+    found = sum(leaks["planted_found"].values())
+    told = (
+        f"1,000 simulated studies each (Roe and Metz). {load['readers']} readers at once, the server killed "
+        f"{load['kills']} times: {load['answers_kept']:,} of {load['answers_acknowledged']:,} acknowledged answers "
+        f"kept, {load['lost']} lost, {load['doubled']} doubled. {found} of {len(leaks['planted_found'])} planted leaks "
+        f"found, {leaks['false_alarms']} false alarms in {leaks['trials_without_leak']} studies without one. "
+        f"`python benchmarks/bench_readers.py --parts load,leaks,statistics`, commits "
+        f"{', '.join(dict.fromkeys(content[part]['commit'] for part in ('statistics', 'load', 'leaks')))}."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def simulate() -> str:
+    content = result("simulate")
+    lines = ["| one subject | seconds | processor-seconds | memory |", "|---|---|---|---|"]
+    for name, row in content["one_subject"].items():
+        lines.append(f"| {name} | {row['clock_s']:.1f} | {row['processor_s']:.1f} | {row['peak_gib']:.1f} GiB |")
+    stream = content["stream"]
+    beside = content["beside_real"]
+    ratios = {
+        kind: [row["grey_to_white_clusters"] for name, row in beside.items() if name.startswith(kind) and len(row) > 0
+               and "grey_to_white_clusters" in row]
+        for kind in ("simulated", "real")
+    }  # fmt: skip
+    told = (
+        f"Memory over {stream['subjects']:,} subjects in a row: {stream['peak_gib_after_a_quarter']:.2f} GiB after a "
+        f"quarter, {stream['peak_gib_at_the_end']:.2f} GiB at the end (`{stream['command']}`). Grey over white matter "
+        f"in T1w: simulated {min(ratios['simulated']):.2f} to {max(ratios['simulated']):.2f}, real "
+        f"{min(ratios['real']):.2f} to {max(ratios['real']):.2f}: simulated tissues are too far apart. "
+        f"`python benchmarks/bench_simulate.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", told])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
+    "intervals": intervals,
+    "readers": readers,
+    "simulate": simulate,
     "metrics": metrics,
     "batch": batch,
     "index": index,

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -51,3 +52,10 @@ def test_weights_are_symmetric_positive_and_largest_in_the_middle():
 def test_windows_that_cannot_be_are_refused(window, overlap, code):
     with pytest.raises(UsageError, match=code):
         window_starts(20, window, overlap)
+
+
+@pytest.mark.parametrize(("size", "window", "overlap"), [(100, 32, 0.25), (47, 16, 0.5), (101, 10, 0.0)])
+def test_windows_are_spread_evenly_to_the_nearest_voxel(size, window, overlap):
+    starts = np.array(window_starts(size, window, overlap))
+    exact = np.linspace(0, size - window, len(starts))
+    assert np.abs(starts - exact).max() <= 0.5

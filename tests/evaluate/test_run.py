@@ -20,7 +20,7 @@ from voxlate.volume import Volume
 
 KEYS = [
     "voxlate_version", "protocols", "data_kind", "unit", "direction", "methods", "cases", "summary", "comparisons",
-    "primary", "lesions", "volumes", "left_out", "missing", "refused", "history", "network_pictures",
+    "primary", "oracle", "lesions", "volumes", "left_out", "missing", "refused", "history", "network_pictures",
 ]  # fmt: skip
 
 

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from dicom_series import enhanced, voxels, write_series
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.dicom import dicom_files, find_series, read_series
@@ -287,3 +291,56 @@ def test_a_series_chosen_out_of_a_study_is_that_one(tmp_path):
         read_scan(tmp_path, series="5")
     with dicom_files(tmp_path) as files:
         assert [read_series(series).header.SeriesNumber for series in find_series(files)] == [3, 4]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientWeight", "ab"),
+        ("SeriesNumber", "\n"),
+        ("SeriesNumber", "99999999999"),
+        ("PatientAge", "3.5"),
+        ("SOPClassUID", None),
+        ("StudyInstanceUID", None),
+        ("RepetitionTime", "8,5"),
+        ("FrameOfReferenceUID", "no uid"),
+        ("SoftwareVersions", "x" * 80),
+        ("NumberOfAverages", "many"),
+        ("PatientBirthDate", "yesterday"),
+    ],
+)
+def test_an_element_that_cannot_be_written_is_left_out_and_named(tmp_path, caplog, keyword, value):
+    paths = write_series(tmp_path / "in")
+    for path in paths:
+        dataset = dcmread(path)
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            raw = value.encode().ljust(len(value) + len(value) % 2)
+            tag = Tag(tag_for_keyword(keyword))
+            dataset[tag] = RawDataElement(tag, dictionary_VR(tag), len(raw), raw, 0, False, True)
+        dataset.save_as(path, enforce_file_format=False)
+    made = derived(tmp_path / "in")
+    save(made, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == len(paths)
+    read = dcmread(tmp_path / "out" / "0.dcm")
+    assert read.PatientID == "P1"
+    assert UID(read.StudyInstanceUID).is_valid
+    if value is not None and keyword not in ("SeriesNumber",):
+        assert "ELEMENT_LEFT_OUT" in caplog.text
+        assert value not in str(read.get(keyword))
+
+
+def test_text_that_is_utf_8_under_another_label_is_told(tmp_path, caplog):
+    paths = write_series(tmp_path / "in")
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.SpecificCharacterSet = "ISO_IR 100"
+        tag = Tag(0x00100010)
+        raw = "Müller^Élodie".encode()
+        raw += b" " * (len(raw) % 2)
+        dataset[tag] = RawDataElement(tag, "PN", len(raw), raw, 0, False, True)
+        dataset.save_as(path)
+    derived(tmp_path / "in")
+    assert "CHARACTER_SET PatientName is not written in the character set that the source names" in caplog.text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from dicom_series import CORNER_MM, everywhere, voxels, write_series
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1
 
 from voxlate.errors import VoxlateError
 from voxlate.io.dicom import dicom_files, find_series, read_series
+from voxlate.io.dicom.parse import read_dataset
 
 
 def refusal(path) -> str:
@@ -278,3 +281,65 @@ def test_the_order_of_files_and_a_copy_elsewhere_change_no_refusal(tmp_path):
     write_series(tmp_path / "a", at(3, skip=True))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert refusal(tmp_path) == "SLICE_MISSING"
+
+
+def deflated(folder: Path, size: int) -> Path:
+    """Writes a file that inflates to `size` bytes of nothing."""
+    (path,) = write_series(folder, everywhere(), data=voxels()[:, :, :1])
+    dataset = dcmread(path)
+    dataset.add_new(0x00090010, "LO", "TEST")
+    dataset.add_new(0x00091001, "OB", b"\0" * size)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    return path
+
+
+def test_a_deflated_file_is_inflated_no_further_than_its_size_allows(tmp_path):
+    small = deflated(tmp_path / "a", 1 << 20)
+    assert read_dataset(small).Rows == 10
+    bomb = deflated(tmp_path / "b", 200 << 20)
+    assert bomb.stat().st_size < 1 << 20
+    with pytest.raises(VoxlateError, match=r"TOO_LARGE .*inflates to more than"):
+        read_dataset(bomb)
+
+
+def zipped(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def test_members_of_a_zip_that_share_their_bytes_are_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", [("a.dcm", bytes(100_000)), ("b.dcm", b"x")])
+    archive = zipfile.ZipFile(path)
+    first = archive.infolist()[0]
+    content = bytearray(path.read_bytes())
+    place = content.rindex(b"b.dcm") - 46  # the second entry of the directory is made to point at the first member
+    struct.pack_into("<I", content, place + 42, first.header_offset)
+    struct.pack_into("<II", content, place + 20, first.compress_size, first.file_size)
+    path.write_bytes(content)
+    with pytest.raises(VoxlateError, match=r"ARCHIVE .*share their bytes"), dicom_files(path):
+        pass
+
+
+@pytest.mark.parametrize("name", [".", "./.", "/"])
+def test_a_member_without_a_name_is_refused(tmp_path, name):
+    with (
+        pytest.raises(VoxlateError, match=r"ARCHIVE|NO_INPUT"),
+        dicom_files(zipped(tmp_path / "a.zip", [(name, b"x")])),
+    ):
+        pass
+
+
+def test_a_zip_that_was_cut_is_called_damaged(tmp_path):
+    path = zipped(tmp_path / "a.zip", [("a.dcm", np.random.default_rng(0).bytes(10_000))])
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(VoxlateError, match="ARCHIVE"), dicom_files(path):
+        pass
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "f.dcm")
+    with pytest.raises(VoxlateError, match="UNREADABLE"), dicom_files(tmp_path / "f.dcm") as files:
+        find_series(files)

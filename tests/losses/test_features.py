@@ -144,3 +144,11 @@ def test_the_segmentation_loss_does_not_mind_what_no_class_minds():
     loss = segmentation(lambda x: torch.cat([x - x.mean(), 0 * x], dim=1))
     assert loss(target + 5, target, mask).item() == pytest.approx(0, abs=1e-9)
     assert loss(2 * target, target, mask).item() > 0
+
+
+@pytest.mark.parametrize(("inside", "expected"), [(1, 0.0), (2, 1.0), (4, 1.0)])
+def test_a_coarse_place_is_inside_where_at_least_half_of_what_it_stands_for_is(inside, expected):
+    mask = torch.zeros(1, 1, 2, 2)
+    mask.flatten()[:inside] = 1
+    pair = next(feature_pairs(lambda x: [torch.nn.functional.avg_pool2d(x, 2)], mask, mask, mask, slice_count=None))
+    assert pair.mask.item() == expected

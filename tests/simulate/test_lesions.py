@@ -1,16 +1,27 @@
 """Lesions: their mix, their place, what of their enhancement can be known, and the error of an oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
+from voxlate.simulate.acquisition import draw_settings
+from voxlate.simulate.artefacts import shading
 from voxlate.simulate.canvas import Canvas, Frame
 from voxlate.simulate.contrast_agent import AGENTS
 from voxlate.simulate.disc_grades import GRADE_SHARES, HU_MEAN, NUCLEUS_T2_MS, draw_disc, grade_posterior, t2_prior
 from voxlate.simulate.enhancement import UPTAKE_SPREAD, draw_leakiness, uptake_prior
 from voxlate.simulate.lesion_shapes import paint_lesion
 from voxlate.simulate.lesions import KINDS, depth_needed_mm, draw_lesion, draw_lesions, require_fit
-from voxlate.simulate.oracle import contrast_removal_posterior, oracle_error, virtual_contrast_posterior
+from voxlate.simulate.oracle import (
+    Unknowable,
+    acquisition_variance,
+    contrast_removal_posterior,
+    oracle_error,
+    virtual_contrast_posterior,
+)
+from voxlate.simulate.quality import Grades
 from voxlate.simulate.render import Body, Substance
 from voxlate.simulate.scanners import scanner_named
 from voxlate.simulate.tissues import TISSUES
@@ -22,8 +33,6 @@ def random(seed=0):
 
 
 def metastasis(seed=0, **changes):
-    from dataclasses import replace
-
     lesion = draw_lesion("metastasis", "L01", 0.7, TISSUES, random(seed))
     return replace(lesion, centre_mm=(30.0, 10.0, 25.0), **changes)
 
@@ -135,6 +144,56 @@ def test_the_oracle_s_error_is_variance_times_share_squared_plus_noise():
     posterior = virtual_contrast_posterior(body, scanner_named("A"), lesion, 0.646)
     error = oracle_error(body, {"L01-solid": posterior}, None, np.ones((3, 3, 3), bool), 0.02)
     assert error["all"]["total_mse"] == pytest.approx(0.25 * posterior.variance + 0.0004, rel=1e-5)
+
+
+def acquired(shading_amplitude=0.3, bend_mm=0.0):
+    settings = draw_settings(Grades(), 3.0, random(0), is_reference=bend_mm == 0)
+    return replace(settings, shading=shading_amplitude, bend_mm=bend_mm)
+
+
+def edge_body():
+    canvas = Canvas((24, 24, 24))
+    half = np.zeros((24, 24, 24), np.float32)
+    half[12:] = 1
+    canvas.mix({"wm": 1.0}, half)
+    substances = {name: Substance(tissue, 0.0) for name, tissue in scanner_named("A").tissues().items()}
+    return Body(canvas, substances, AGENTS["gadobutrol"], {})
+
+
+@pytest.mark.parametrize("amplitude", [0.1, 0.4])
+def test_the_oracle_counts_the_shading_of_the_target_as_it_is_drawn(amplitude):
+    mask = np.zeros((24, 24, 24), bool)
+    mask[14:] = True
+    found = acquisition_variance(
+        edge_body(), scanner_named("A"), "T1w", acquired(amplitude), mask, spacing_mm=1.0, has_agent=False
+    )
+    drawn = [np.square(shading((24, 24, 24), amplitude, random(k)) - 1)[mask].mean() for k in range(80)]
+    assert found.variance[mask].mean() == pytest.approx(np.mean(drawn), rel=0.25)
+    assert found.signal_range == pytest.approx(1, rel=1e-5)
+
+
+def test_the_oracle_counts_pose_and_bend_where_there_are_edges_and_nothing_where_the_truth_lies():
+    mask = np.ones((24, 24, 24), bool)
+    plain, moved = (
+        acquisition_variance(edge_body(), scanner_named("A"), "T1w", acquired(0.0, bend), mask, spacing_mm=1.0,
+                             has_agent=False).variance
+        for bend in (0.0, 0.25)
+    )  # fmt: skip
+    assert plain.max() == 0
+    flat = np.ones(24, bool)
+    flat[10:14] = False
+    assert moved[flat].max() < 1e-12
+    # At the edge the gradient is half a step on both sides: (1/2)² (0.3² + 0.25² + what the turn adds near the centre).
+    assert moved[12, 12, 12] == pytest.approx(0.25 * (0.3**2 + 0.25**2), rel=0.02)
+
+
+def test_the_oracle_s_error_is_given_in_the_unit_of_the_tables():
+    lesion = metastasis(1)
+    body = body_with(lesion)
+    unknowable = Unknowable(np.full((3, 3, 3), 0.0009, np.float32), 1.5)
+    error = oracle_error(body, {}, None, np.ones((3, 3, 3), bool), 0.02, unknowable)
+    assert error["all"]["acquisition_mse"] == pytest.approx(0.0009)
+    assert error["all"]["rmse_percent"] == pytest.approx(100 * np.sqrt(0.0009 + 0.0004) / 1.5)
 
 
 def test_ct_tells_little_of_a_disc_s_grade():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,11 +42,20 @@ def test_a_joined_bundle_answers_with_the_mean_of_its_members(three, scan):
 
 
 def test_gains_are_averaged_by_their_logarithms_and_the_members_are_named(three):
+    gains = [three[0].mapping.gain * factor for factor in (1, 3, 9)]  # far apart: their mean is 4.3 times the first
+    three = [
+        replace(bundle, mapping=replace(bundle.mapping, gain=gain)) for bundle, gain in zip(three, gains, strict=True)
+    ]
     joined = join_bundles(three)
-    gains = [bundle.mapping.gain for bundle in three]
-    assert joined.mapping.gain == pytest.approx(np.exp(np.mean(np.log(gains))))
+    assert joined.mapping.gain == pytest.approx(3 * three[0].mapping.gain)
     assert joined.members == tuple(bundle.weights_sha256 for bundle in three)
     assert joined.weights_sha256 not in joined.members
+
+
+def test_a_joined_bundle_knows_the_voxel_sizes_of_all_its_members(three):
+    ranges = [(1.0, 1.2), (0.8, 1.0), (0.9, 2.5)]
+    varied = [replace(bundle, spacing_mm=spacing) for bundle, spacing in zip(three, ranges, strict=True)]
+    assert join_bundles(varied).spacing_mm == (0.8, 2.5)
 
 
 def test_one_bundle_is_left_as_it_is_and_others_tasks_are_refused(three):

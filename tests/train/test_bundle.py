@@ -1,5 +1,6 @@
 import json
 import struct
+import time
 
 import pytest
 import torch
@@ -108,3 +109,73 @@ def test_truncated_weights_are_refused(bundle):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS"):
         read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mapping.json", "{}"),
+        ("mapping.json", "[]"),
+        ("mapping.json", "null"),
+        ("mapping.json", "[" * 100_000),
+        ("mapping.json", json.dumps(MAPPING | {"spacing_mm": [1, 2, 3]})),
+        ("mapping.json", json.dumps(MAPPING | {"gain": 0})),
+        ("mapping.json", json.dumps(MAPPING | {"gain": -5})),
+        ("mapping.json", json.dumps(MAPPING | {"gain": float("nan")})),
+        ("mapping.json", json.dumps(MAPPING | {"gain": "two"})),
+        ("mapping.json", json.dumps(MAPPING | {"log_sd": float("inf")})),
+        ("known.json", "[]"),
+        ("known.json", "{}"),
+        ("runtimes.json", "[]"),
+        ("runtimes.json", '{"runtimes": {"x": {"passed": true, "files": []}}, "weights_sha256": "0"}'),
+    ],
+)
+def test_a_document_of_another_form_than_ours_is_refused_though_its_hash_is_sound(bundle, name, content):
+    (bundle / name).write_text(content)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["files"][name] = "0"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    resign(bundle)
+    with pytest.raises(ModelInvalid, match=rf"MODEL_DOCUMENT b/{name}"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("files", [[], {"weights.safetensors": 1}, None, "x"])
+def test_a_manifest_of_another_form_is_refused(bundle, files):
+    (bundle / "manifest.json").write_text(json.dumps({"format": 1, "files": files}))
+    with pytest.raises(ModelInvalid, match="MODEL_MANIFEST"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        ("width: 4", "width: 20000", "MODEL_WEIGHTS"),
+        ("width: 4", "width: 1000000000", r"MODEL_WEIGHTS|MODEL_RECIPE"),
+        ("width: 4", "width: -1", "MODEL_RECIPE"),
+        ("name: translator", "name: nothing", "MODEL_RECIPE"),
+        ("name: tiny", "name: [", "MODEL_RECIPE"),
+    ],
+)
+def test_a_recipe_that_asks_for_another_network_is_refused_before_it_is_built(bundle, before, after, code):
+    text = (bundle / "recipe.yaml").read_text()
+    assert before in text
+    (bundle / "recipe.yaml").write_text(text.replace(before, after))
+    resign(bundle)
+    with pytest.raises(ModelInvalid, match=code):
+        read_bundle(bundle)
+
+
+def test_a_head_of_many_empty_tensors_is_refused_at_once_in_one_line(bundle):
+    entry = '"k{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+    header = ("{" + ",".join(entry.format(number) for number in range(60_000)) + "}").encode()
+    (bundle / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    resign(bundle)
+    start = time.monotonic()
+    with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS") as refused:
+        read_bundle(bundle)
+    assert time.monotonic() - start < 5
+    assert len(refused.value.message) < 300
+    (bundle / "weights.safetensors").write_bytes(struct.pack("<Q", 80 << 20) + b"{}")
+    with pytest.raises(ModelInvalid, match=r"MODEL_WEIGHTS .*are read at most"):
+        read_weights(bundle / "weights.safetensors")

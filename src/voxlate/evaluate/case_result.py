@@ -22,6 +22,7 @@ from voxlate.evaluate.case_scores import (
     tissue_results,
 )
 from voxlate.evaluate.loading import CaseFiles, load_case
+from voxlate.evaluate.protocols import AS_WRITTEN
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row
 from voxlate.evaluate.tissues import TissueResults, tissue_protocol
@@ -108,10 +109,21 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "task": case.task,
         "methods": list(compared.images),
         "scores": [_plain(score) for score in scores if not score.score.left_out],
+        **_rmse(scores),
         "left_out": [*_left_out(scores), *_unsegmented(tissues)],
         "lesions": [_nothing_infinite(record) for record in lesions],
         "volumes": [_nothing_infinite(record) for record in tissues.records],
     }
+
+
+def _rmse(scores: Sequence[MethodScore]) -> dict[str, float]:
+    """Returns the RMSE of the synthetic image in the mask as written, in % of L, where the default protocol ran."""
+    place = ("synthetic", "voxlate", "mask", "rmse", AS_WRITTEN)
+    for entry in scores:
+        score = entry.score
+        if (entry.method, entry.protocol, score.region, score.metric, score.intensity) == place:
+            return {"rmse_percent": score.value}
+    return {}
 
 
 def _left_out(scores: Sequence[MethodScore]) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from voxlate.evaluate.case_scores import METHODS, OF_BUNDLE
 from voxlate.evaluate.factors import Factors
 from voxlate.evaluate.lesions import summarize_lesions
 from voxlate.evaluate.loading import CaseFiles
+from voxlate.evaluate.oracle import oracle_errors, oracle_record
 from voxlate.evaluate.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable, to_json
@@ -83,6 +84,7 @@ def build_content(
             "region": PRIMARY_REGION,
             "metrics": list(PRIMARY_METRICS),
         },
+        "oracle": _oracle(done, settings),
         "lesions": [*findings.lesions, *summarize_lesions(findings.lesions)],
         "volumes": [*findings.volumes, *volume_agreement(findings.volumes)],
         "left_out": [{"case": result.case, **entry} for result, _ in done for entry in result.content["left_out"]],
@@ -95,6 +97,16 @@ def build_content(
         "history": _of_bundle(bundle, HISTORY_FILE),
         "network_pictures": _of_bundle(bundle, PICTURES_FILE),
     }
+
+
+def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) -> dict[str, Any] | None:
+    """Returns how the synthetic images compare with the least error there is, where a simulation's truth states it."""
+    if settings.factors is None or not settings.factors.is_dir() or "voxlate" not in settings.protocols:
+        return None
+    target = _direction([result for result, _ in done])["target"]
+    errors = oracle_errors(settings.factors, [files.case for _, files in done], target)
+    ours = {result.case: result.content["rmse_percent"] for result, _ in done if "rmse_percent" in result.content}
+    return oracle_record(errors, ours)
 
 
 def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> str:

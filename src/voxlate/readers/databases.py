@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
+from voxlate.errors import CannotWrite, InputRefused, TemporaryFailure, UsageError
 
 if TYPE_CHECKING:
     import psycopg
@@ -83,8 +83,10 @@ class SqliteDatabase:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise CannotWrite("WRITE", f"{path.name}: {error}") from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise damaged() from error
         with self.transaction(is_write=True) as run:
             for statement in (*_CREATE, *_sqlite_guards()):
                 run(statement)
@@ -92,7 +94,7 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self, *, is_write: bool) -> Iterator[Statements]:
         """Gives statements that are kept together or not at all."""
-        with self._lock, _database_errors(sqlite3.OperationalError):
+        with self._lock, _database_errors(sqlite3.OperationalError), _damage():
             self._connection.execute("BEGIN IMMEDIATE" if is_write else "BEGIN")
             try:
                 yield lambda sql, values=(): self._connection.execute(sql, tuple(values)).fetchall()
@@ -142,6 +144,22 @@ class PostgresDatabase:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = _psycopg().connect(self._url, autocommit=True, connect_timeout=10)
         return self._connection
+
+
+def damaged() -> InputRefused:
+    """Returns the refusal of a record that is not as it was written."""
+    return InputRefused("RECORD_DAMAGED", "the record of answers is damaged; restore answers.sqlite from a copy")
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Refuses a SQLite file whose pages or texts are damaged."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.IntegrityError):
+        raise
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise damaged() from error
 
 
 @contextmanager

@@ -126,24 +126,29 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
     """
     if not (folder / MANIFEST).is_file():
         raise NoInput("NO_INPUT", f"{folder.name} holds no finished study; run voxlate readers create")
-    manifest, allocation = _read(folder / MANIFEST), _read(folder / ALLOCATION)
-    study = Study.model_validate(_read(folder / STUDY))
-    hashes = manifest["images"]
-    if is_verified:
-        hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
-    found = _protocol_hash(study, allocation, hashes, _read(folder / KEY))
-    if found != manifest["protocol_sha256"]:
-        raise InputRefused(
-            "PROTOCOL_CHANGED", f"{folder.name} is not as it was frozen; restore it, or create another study"
-        )
-    trials = {
-        reader: tuple(
-            Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]))
-            for at, entry in enumerate(entries)
-        )
-        for reader, entries in allocation.items()
-    }
-    return Package(folder, study, trials, found, _read(folder / KEY))
+    changed = InputRefused(
+        "PROTOCOL_CHANGED", f"{folder.name} is not as it was frozen; restore it, or create another study"
+    )
+    try:
+        manifest, allocation, key = (read_json(folder / name) for name in (MANIFEST, ALLOCATION, KEY))
+        study = Study.model_validate(read_json(folder / STUDY))
+        hashes = manifest["images"]
+        if is_verified:
+            hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
+        found = _protocol_hash(study, allocation, hashes, key)
+        is_as_frozen = found == manifest["protocol_sha256"]
+        trials = {
+            reader: tuple(
+                Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]))
+                for at, entry in enumerate(entries)
+            )
+            for reader, entries in allocation.items()
+        }
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # damaged, whichever way
+        raise changed from error
+    if not is_as_frozen:
+        raise changed
+    return Package(folder, study, trials, found, key)
 
 
 def check_leaks(package: Package) -> list[Leak]:
@@ -162,10 +167,6 @@ def check_leaks(package: Package) -> list[Leak]:
 
 def _loader(folder: Path) -> Callable[[str], bytes]:
     return lambda image: (folder / IMAGES / f"{image}.nii").read_bytes()
-
-
-def _read(path: Path) -> Any:
-    return read_json(path)
 
 
 def _cases(study: Study, root: Path) -> list[str]:

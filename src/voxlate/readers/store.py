@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from voxlate.errors import InputRefused
-from voxlate.readers.databases import Database, Statements
+from voxlate.readers.databases import Database, Statements, damaged
 from voxlate.readers.study import canonical
 
 GENESIS = "0" * 64
@@ -55,7 +56,7 @@ class Store:
 
     def __init__(self, database: Database, protocol_hash: str) -> None:
         self._database = database
-        with database.transaction(is_write=True) as run:
+        with _sound(), database.transaction(is_write=True) as run:
             first = run("SELECT body FROM log WHERE seq = 1")
             if not first:
                 _append(run, "study", SERVER, {"protocol_sha256": protocol_hash})
@@ -73,9 +74,9 @@ class Store:
 
     def last(self, kind: str, reader: str) -> Mapping[str, Any] | None:
         """Returns the body of the reader's latest event of a kind."""
-        with self._database.transaction(is_write=False) as run:
+        with _sound(), self._database.transaction(is_write=False) as run:
             rows = run("SELECT body FROM log WHERE kind = ? AND reader = ? ORDER BY seq DESC LIMIT 1", (kind, reader))
-        return json.loads(rows[0][0]) if rows else None
+            return json.loads(rows[0][0]) if rows else None
 
     def add_answer(self, reader: str, trial: str, submission: str, body: Mapping[str, Any], *, revision: int) -> int:
         """Appends an answer and returns its number.
@@ -101,13 +102,13 @@ class Store:
 
     def answers(self, reader: str | None = None) -> list[Answer]:
         """Returns all revisions in the order they came, of one reader or of all."""
-        with self._database.transaction(is_write=False) as run:
+        with _sound(), self._database.transaction(is_write=False) as run:
             rows = run(
                 "SELECT a.seq, a.reader, a.trial, a.revision, a.submission, a.digest, l.time_utc, l.body "
                 "FROM answers a JOIN log l ON l.seq = a.seq WHERE a.reader = COALESCE(?, a.reader) ORDER BY a.seq",
                 (reader,),
             )
-        return [Answer._make((*row[:-1], json.loads(row[-1]))) for row in rows]
+            return [Answer._make((*row[:-1], json.loads(row[-1]))) for row in rows]
 
     def log(self) -> list[Entry]:
         """Returns the whole log."""
@@ -137,6 +138,15 @@ class Store:
                 run("INSERT INTO redemptions (digest) VALUES (?)", (digest,))
                 _append(run, f"{kind}_redeemed", reader, {"digest": digest[:12]})
         return reader
+
+
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Refuses a record whose rows hold something else than was written into them."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError) as error:
+        raise damaged() from error
 
 
 def digest_of(content: Mapping[str, Any]) -> str:

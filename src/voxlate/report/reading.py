@@ -132,6 +132,15 @@ class LeftOut(_Record):
     methods: str
 
 
+class Oracle(_Record):
+    """The synthetic images beside the least error that simulated targets allow; RMSE in % of L, over `cases`."""
+
+    cases: int
+    oracle_rmse_percent: float
+    synthetic_rmse_percent: float
+    is_below: bool
+
+
 class Primary(_Record):
     """Which tests were chosen beforehand."""
 
@@ -194,6 +203,7 @@ class Evaluation(_Record):
     refused: list[Refused]
     left_out: list[LeftOut] = Field(default_factory=list)
     primary: Primary | None = None
+    oracle: Oracle | None = None
     history: History | None
     network_pictures: NetworkPictures | None = None
 

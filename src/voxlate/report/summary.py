@@ -9,7 +9,7 @@ from voxlate.evaluate.lesions.sentences import Means, Sentence, lesion_sentences
 from voxlate.report import words
 from voxlate.report.choice import View, ranked
 from voxlate.report.html import Html, tag
-from voxlate.report.reading import Evaluated, SummaryRow
+from voxlate.report.reading import Evaluated, Evaluation, SummaryRow
 from voxlate.report.verdicts import Gain, gain, sentence
 
 _BASELINES = ("source", "histogram_match")
@@ -31,7 +31,7 @@ def summary(evaluated: Evaluated, view: View) -> Html:
     return tag(
         "div",
         tag("p", _what(evaluated), class_="lead"),
-        tag("ul", [_lesion_line(finding) for finding in lesions], class_="findings"),
+        tag("ul", [_lesion_line(finding) for finding in lesions], _oracle_line(evaluation), class_="findings"),
         tag("div", list(_cards(evaluated, view)), class_="cards"),
         tag("ul", verdicts, class_="verdicts"),
         tag("ul", remarks, class_="remarks"),
@@ -41,6 +41,19 @@ def summary(evaluated: Evaluated, view: View) -> Html:
 def _lesion_line(finding: Sentence) -> Html:
     mark = tag("b", "Worse than the source. ") if finding.is_worse else None
     return tag("li", mark, finding.text, class_="worse" if finding.is_worse else None)
+
+
+def _oracle_line(evaluation: Evaluation) -> Html | None:
+    """Says how far the model is from the least error there is to make, and when it is below it, which cannot be."""
+    oracle = evaluation.oracle
+    if oracle is None:
+        return None
+    figures = f"RMSE {oracle.synthetic_rmse_percent:.2f} % of L, the least possible {oracle.oracle_rmse_percent:.2f} %"
+    if oracle.is_below:
+        warning = "Better than anything can be: the model has seen these targets. "
+        return tag("li", tag("b", warning), f"Over {words.count(oracle.cases, 'case')}: {figures}.", class_="worse")
+    ratio = oracle.synthetic_rmse_percent / oracle.oracle_rmse_percent
+    return tag("li", f"Against the oracle of the simulation: {figures}, {ratio:.1f} times.")
 
 
 def _lesion_means(evaluated: Evaluated, view: View) -> Means:

@@ -15,6 +15,11 @@ WHITE_LEVEL = 400.0
 """Number that white matter gets in a T1-weighted image at a scale of 1."""
 
 
+POSE_SHIFT_MM, POSE_TURN_DEG = 0.3, 0.3
+"""Standard deviations of how a head lies in one image of a session against another; what is left after a scanner's own
+alignment of its planes."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How one image was acquired; the truth of a case holds one per image.
@@ -55,7 +60,7 @@ def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, 
     strong = field_tesla > 2
     count = int(rng.integers(quality.MOTION_SEGMENTS[grades.motion][0], quality.MOTION_SEGMENTS[grades.motion][1] + 1))
     shift, turn = quality.MOTION_SHIFT_MM[grades.motion], quality.MOTION_TURN_DEG[grades.motion]
-    pose, kept = Pose.drawn(rng, 0.3, 0.3), float(rng.uniform(0.92, 1.0))
+    pose, kept = Pose.drawn(rng, POSE_SHIFT_MM, POSE_TURN_DEG), float(rng.uniform(0.92, 1.0))
     return Settings(
         grades=grades,
         noise_percent=float(rng.uniform(*quality.NOISE_PERCENT[grades.noise])),

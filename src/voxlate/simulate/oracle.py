@@ -3,11 +3,14 @@
 The oracle sees the source without noise and knows anatomy, tissues, dose, delay and scanner. It does not know what the
 physics does not show: how leaky a barrier is beyond what T2 and ADC tell, what a lesion looked like before the agent
 if several pasts give the same image, how relaxation varies inside a tissue when only attenuation was seen. Its answer
-is the mean over what remains possible; its expected squared error is the variance of that, voxel by voxel, plus the
-noise of the target. A model that scores better than the oracle has seen the answer.
+is the mean over what remains possible; its expected squared error is the variance of that, voxel by voxel, plus what
+the acquisition of the target adds and nobody can know: its noise, the shading of its coil, where the head lay (pose)
+and how the image is bent. The error of the transmit field is left out, so that the sum stays a lower bound. A model
+that scores better than the oracle has seen the answer.
 
 All errors are mean squares in units of (signal / reference signal)², the reference being white matter,
-or muscle in a spine.
+or muscle in a spine. `rmse_percent` is the root of the total in the unit of the tables of `voxlate evaluate`, per cent
+of the 99.5th percentile of the target.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.simulate.acquisition import Settings
+from voxlate.simulate.acquisition import POSE_SHIFT_MM, POSE_TURN_DEG, Settings
+from voxlate.simulate.artefacts import shading
 from voxlate.simulate.contrast_agent import enhanced
 from voxlate.simulate.ct import CtSettings
 from voxlate.simulate.disc_grades import grade_posterior, t2_prior
@@ -121,8 +125,71 @@ def visibility(
     return ratios
 
 
+@dataclass(frozen=True)
+class Unknowable:
+    """What the acquisition of a target adds that no source tells.
+
+    Attributes:
+        variance: per voxel, over the reference signal squared: shading, pose and bend.
+        signal_range: 99.5th percentile of the target without noise in the mask, over the reference signal.
+    """
+
+    variance: Array
+    signal_range: float
+
+
+def acquisition_variance(
+    body: Body, scanner: Scanner, contrast: str, settings: Settings, mask: Mask, *, spacing_mm: float, has_agent: bool
+) -> Unknowable:
+    """Returns what shading, pose and bend of the target are worth, to first order.
+
+    Shading multiplies the signal S by b, drawn anew for each image: S² E[(b − 1)²]. A displacement d that is unknown
+    moves the gradient of S: Σ (∂S/∂x)² E[dx²], with d of the pose (its turn acts at the distance from the centre) and
+    of the bend. Of an image that lies where the truth lies, the last are 0.
+    """
+    reference = reference_signal(body, scanner, contrast)
+    signal = mixed(
+        body.canvas, lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent) / reference
+    )
+    variance = signal**2 * np.float32(_shading_variance(settings.shading))
+    moved_mm2 = _displacement_mm2(settings, signal.shape, spacing_mm)
+    for axis, gradient in enumerate(np.gradient(signal, spacing_mm)):
+        variance += gradient**2 * moved_mm2[axis]
+    inside = signal[mask]
+    return Unknowable(variance, float(np.percentile(inside, 99.5)) if inside.size else 1.0)
+
+
+@lru_cache(maxsize=64)
+def _shading_variance(amplitude: float) -> float:
+    """Returns the mean square of (shading − 1), over smooth fields drawn on a small grid."""
+    rng = generator(0, 0, "oracle", "shading")
+    return float(np.mean([np.square(shading((24, 24, 24), amplitude, rng) - 1).mean() for _ in range(50)]))
+
+
+def _displacement_mm2(settings: Settings, shape: Sequence[int], spacing_mm: float) -> Array:
+    """Returns (3, shape): the mean square of the displacement along each axis, mm²."""
+    is_reference = settings.bend_mm == 0
+    result = np.zeros((3, *shape), dtype=np.float32)
+    if is_reference:
+        return result
+    places = [
+        (np.arange(n, dtype=np.float32) - (n - 1) / 2).reshape([-1 if a == axis else 1 for a in range(3)]) * spacing_mm
+        for axis, n in enumerate(shape)
+    ]
+    turn = np.float32(np.radians(POSE_TURN_DEG) ** 2)
+    for axis in range(3):
+        first, second = (places[other] for other in range(3) if other != axis)
+        result[axis] = POSE_SHIFT_MM**2 + settings.bend_mm**2 + turn * (first**2 + second**2)
+    return result
+
+
 def oracle_error(
-    body: Body, posteriors: Mapping[str, Posterior], texture: Array | None, mask: Mask, noise: float
+    body: Body,
+    posteriors: Mapping[str, Posterior],
+    texture: Array | None,
+    mask: Mask,
+    noise: float,
+    unknowable: Unknowable | None = None,
 ) -> dict[str, Any]:
     """Returns the oracle's mean squared errors in the mask and in the uncertain tissues, ready for JSON.
 
@@ -132,6 +199,7 @@ def oracle_error(
         texture: variance per voxel from `texture_variance`, or none when the source shows it.
         mask: the brain, or the vertebral column.
         noise: deviation of the target's noise over the reference signal.
+        unknowable: of the target's acquisition; nothing when not given.
     """
     expected = np.zeros(body.canvas.free.shape, dtype=np.float32) if texture is None else texture.copy()
     realised = expected.copy()
@@ -142,18 +210,27 @@ def oracle_error(
         realised += share**2 * np.float32((posterior.mean - posterior.actual) ** 2)
         uncertain |= share >= 0.5
     regions = {"all": mask, "uncertain": uncertain & mask}
+    rows = {
+        region: _row(
+            expected[where], realised[where], noise, None if unknowable is None else unknowable.variance[where]
+        )
+        for region, where in regions.items()
+        if where.any()
+    }
+    if unknowable is not None:
+        for row in rows.values():
+            row["rmse_percent"] = float(100 * np.sqrt(row["total_mse"]) / unknowable.signal_range)
+    return {"unit": "mean square of (signal / reference signal)", "noise_mse": noise**2, **rows}
+
+
+def _row(expected: Array, realised: Array, noise: float, acquisition: Array | None) -> dict[str, float]:
+    hidden = float(expected.mean(dtype=np.float64))
+    added = 0.0 if acquisition is None else float(acquisition.mean(dtype=np.float64))
     return {
-        "unit": "mean square of (signal / reference signal)",
-        "noise_mse": noise**2,
-        **{
-            region: {
-                "unpredictable_mse": float(expected[where].mean(dtype=np.float64)),
-                "realised_mse": float(realised[where].mean(dtype=np.float64)),
-                "total_mse": float(expected[where].mean(dtype=np.float64)) + noise**2,
-            }
-            for region, where in regions.items()
-            if where.any()
-        },
+        "unpredictable_mse": hidden,
+        "realised_mse": float(realised.mean(dtype=np.float64)),
+        "acquisition_mse": added,
+        "total_mse": hidden + added + noise**2,
     }
 
 

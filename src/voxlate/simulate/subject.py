@@ -13,6 +13,7 @@ from voxlate.simulate.ct import CtSettings
 from voxlate.simulate.lesions import SCENES, Lesion
 from voxlate.simulate.oracle import (
     Posterior,
+    acquisition_variance,
     contrast_removal_posterior,
     disc_posterior,
     oracle_error,
@@ -181,12 +182,18 @@ def _oracle(
     errors = {}
     for target in TARGETS[task]:
         acquired = settings[target]
-        noise = acquired.noise_percent / 100 if isinstance(acquired, Settings) else 0.0
-        texture = None
+        noise, unknowable, texture = 0.0, None, None
+        contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
+        if isinstance(acquired, Settings):
+            noise = acquired.noise_percent / 100
+            spacing_mm, has_agent = case.painted.frame.spacing_mm, target == "T1ce"
+            unknowable = acquisition_variance(
+                case.body, scanner, contrast, acquired, mask, spacing_mm=spacing_mm, has_agent=has_agent
+            )
         if case.is_texture_hidden:
-            texture = texture_variance(case.body, scanner, "T1w" if target == "T1ce" else target)
+            texture = texture_variance(case.body, scanner, contrast)
         posteriors = case.posteriors.get(target, {})
-        errors[target] = oracle_error(case.body, posteriors, texture, case.painted.inside >= 0.5, noise)
+        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, unknowable)
     return errors
 
 

@@ -124,7 +124,10 @@ def test_bland_altman_has_the_closed_form_of_its_limits():
         (d.mean() - 1.96 * d.std(ddof=1), d.mean() + 1.96 * d.std(ddof=1)), rel=1e-4
     )
     assert result.bias_interval == pytest.approx(stats.t.interval(0.95, 11, d.mean(), stats.sem(d)))
-    assert result.lower_interval[0] < result.lower < result.lower_interval[1] < result.bias
+    # Bland and Altman 1999: the standard error of a limit is s √(1/n + z²/(2(n − 1))).
+    half = stats.t.ppf(0.975, 11) * d.std(ddof=1) * np.sqrt(1 / 12 + stats.norm.ppf(0.975) ** 2 / (2 * 11))
+    assert result.lower_interval == pytest.approx((result.lower - half, result.lower + half))
+    assert result.upper_interval == pytest.approx((result.upper - half, result.upper + half))
 
 
 def test_bland_altman_finds_an_error_that_grows_with_the_size():

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import RAISE
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import validate_value
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import Plane
@@ -204,9 +206,12 @@ def _set(dataset: Dataset, keyword: str, value: Any) -> bool:
     """
     try:
         setattr(dataset, keyword, value)
+        element = dataset[keyword]
+        for text in [element.value] if isinstance(element.value, str) else value if isinstance(value, list) else []:
+            validate_value(element.VR, str(text), RAISE)
         trial = DicomBytesIO()
         trial.is_little_endian, trial.is_implicit_VR = True, False
-        write_data_element(trial, dataset[keyword], ["utf-8"])
+        write_data_element(trial, element, ["utf-8"])
     except Exception:  # as above
         if keyword in dataset:
             del dataset[keyword]
