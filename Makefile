@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum |
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install demo test test-slow check bench docs clean
+.PHONY: help install demo test test-slow check bench fuzz mutants docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,17 @@ check: install ## style, complexity and types
 bench: install ## every benchmark (hours); results go to benchmarks/results
 	failed=""; for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || failed="$$failed $$bench"; done; \
 	  test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+FUZZ_RUNS ?= 100000
+fuzz: install ## coverage-guided fuzzing of every reader (an hour); FUZZ_RUNS executions each
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[fuzz]'
+	for target in $$($(BIN)/python tests/fuzzing/names.py); do \
+	  $(BIN)/python tests/fuzzing/run.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
+
+mutants: install ## which changes of the numerical code no test notices (hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[mutants]'
+	$(BIN)/mutmut run || true
+	$(BIN)/mutmut results
 
 docs: install ## run the commands in the documentation and rebuild its tables
 	$(BIN)/python -m pytest tests/house/test_documentation.py

@@ -147,6 +147,14 @@ def keys_of(model: Any) -> set[str]:
     return found
 
 
+def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
+    """Returns the operating system's refusal in our words: `IO` when it may pass, else `WRITE`."""
+    reason = error.strerror or type(error).__name__
+    if error.errno in _TEMPORARY_ERRNOS:
+        return TemporaryFailure("IO", f"{name}: {reason}; nothing was left behind, run it again")
+    return CannotWrite("WRITE", f"{name}: {reason}")
+
+
 @contextmanager
 def writing(name: str) -> Iterator[None]:
     """Turns an operating system's refusal to write `name` into an error of ours.
@@ -158,7 +166,4 @@ def writing(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        if error.errno in _TEMPORARY_ERRNOS:
-            raise TemporaryFailure("IO", f"{name}: {reason}; nothing was left behind, run it again") from error
-        raise CannotWrite("WRITE", f"{name}: {reason}") from error
+        raise os_failure(error, name) from error

@@ -16,8 +16,14 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["voxlate", "pydicom", "nibabel", "yaml", "json", "csv"]):
+with atheris.instrument_imports(include=["voxlate", "pydicom", "nibabel", "yaml", "csv"]):
     from targets import TARGETS, seeds
+
+    if len(sys.argv) > 1:
+        TARGETS[sys.argv[1]](seeds(sys.argv[1])[0])  # what a target imports when it is called is instrumented too
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+from machine import stamp
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "fuzz.json"
 
@@ -26,12 +32,17 @@ def main() -> None:
     name, *options = sys.argv[1:]
     logging.getLogger("voxlate").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    counts = {"executions": 0, "done": 0}
+    counts = {"executions": 0, "done": 0, "escapes": 0}
     start, longest = time.monotonic(), [0.0]
 
     def once(content: bytes) -> None:
         began = time.monotonic()
-        ended = TARGETS[name](content)
+        try:
+            ended = TARGETS[name](content)
+        except BaseException:
+            counts["escapes"] += 1
+            keep()
+            raise
         longest[0] = max(longest[0], time.monotonic() - began)
         counts["executions"] += 1
         counts["done"] += ended == "done"
@@ -40,8 +51,9 @@ def main() -> None:
 
     def keep() -> None:
         known = json.loads(RESULT.read_text()) if RESULT.exists() else {"targets": {}}
+        known["machine"] = stamp()
         seconds = round(time.monotonic() - start)
-        known["targets"][name] = counts | {"seconds": seconds, "slowest_s": round(longest[0], 2), "escapes": 0}
+        known["targets"][name] = counts | {"seconds": seconds, "slowest_s": round(longest[0], 2)}
         RESULT.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
 
     corpus = Path(tempfile.mkdtemp(prefix="voxlate-corpus-"))

@@ -1,4 +1,6 @@
 import json
+import socket
+import threading
 import time
 from datetime import datetime, timedelta
 
@@ -6,7 +8,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
+from voxlate.readers import desk, serving
 from voxlate.readers.access import COOKIE, issue_link
+from voxlate.readers.server import create_app
 from voxlate.readers.serving import Address, require_safe
 from voxlate.readers.store import verify_chain
 
@@ -57,6 +61,75 @@ def test_after_signing_out_the_cookie_is_worth_nothing(browser):
     assert browser.http.delete("/api/session", headers=browser.headers).status_code == 200
     stolen = TestClient(browser.http.app, base_url=ORIGIN, cookies={COOKIE: cookie})
     assert stolen.get("/api/state").status_code == 401
+
+
+def test_many_wrong_links_lock_nobody_out(package, store):
+    right = issue_link(store, set(package.trials), "anna")
+    browser = Browser(package, store, "anna")
+    for number in range(40):
+        browser.post("session", {"token": f"wrong{number}"})
+    assert browser.post("session", {"token": right}).status_code == 200
+
+
+def test_drafts_are_kept_within_bounds(browser, monkeypatch):
+    monkeypatch.setattr(desk, "DRAFT_SECONDS", 0.0)
+    monkeypatch.setattr(desk, "MAX_DRAFTS", 3)
+    trial = browser.state()["trial"]["id"]
+    statuses = [
+        browser.post("drafts", {"page": browser.page, "trial": trial, "content": str(number)}).status_code
+        for number in range(5)
+    ]
+    assert statuses == [200, 200, 200, 429, 429]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"token": ' + b"[" * 20_000, 400),
+        (b'{"token": "a\\u0000b"}', 401),
+        (b"\xff", 400),
+    ],
+)
+def test_a_request_that_is_none_is_answered_in_one_line(browser, body, status):
+    headers = browser.headers | {"content-type": "application/json"}
+    sent = browser.http.post("/api/session", content=body, headers=headers)
+    assert sent.status_code in (status, 422)
+    assert set(sent.json()) == {"code", "message"}
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "1e999"])
+def test_a_time_that_is_no_number_is_refused_and_the_answer_can_be_sent_again(browser, seconds):
+    trial = browser.state()["trial"]
+    body = json.dumps(browser.filled(trial)).replace("3.5", seconds)
+    headers = browser.headers | {"content-type": "application/json"}
+    assert browser.http.post("/api/answers", content=body, headers=headers).status_code in (400, 422)
+    assert browser.answer().status_code == 200
+
+
+def test_a_comment_with_a_character_that_no_database_keeps_is_refused(browser):
+    assert browser.answer(comment="a\0b").status_code == 422
+
+
+def test_connections_that_open_and_do_not_ask_are_closed(monkeypatch, package, store):
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.3)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = create_app(package, store, origins=[f"http://127.0.0.1:{port}"])
+    server = threading.Thread(target=serving.run_app, args=(app, serving.Address(port=port)), daemon=True)
+    server.start()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            held = socket.create_connection(("127.0.0.1", port), timeout=5)
+            break
+        except OSError:
+            time.sleep(0.05)
+    held.sendall(b"GET / HTTP/1.1\r\n")
+    assert held.recv(1) == b""
+    whole = socket.create_connection(("127.0.0.1", port), timeout=5)
+    whole.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    assert whole.recv(12) == b"HTTP/1.1 200"
 
 
 def test_many_wrong_links_are_slowed_down(browser):

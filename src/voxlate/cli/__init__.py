@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from voxlate import __version__
-from voxlate.errors import VoxlateError, nearest
+from voxlate.errors import VoxlateError, nearest, os_failure
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
@@ -92,6 +93,8 @@ def run_with_status(command: Callable[[], Any]) -> int:
     use_free_cores()  # before anything loads the libraries that read it
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
+    if not os.environ.get(DEBUG_VARIABLE):
+        warnings.simplefilter("ignore")  # of libraries: they name lines of code, and what matters is told in our words
     try:
         result = command()
     except VoxlateError as error:
@@ -100,6 +103,10 @@ def run_with_status(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except OSError as error:
+        failure = os_failure(error)
+        click.echo(f"voxlate: {failure}", err=True)
+        return failure.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("voxlate: interrupted", err=True)
         return 130

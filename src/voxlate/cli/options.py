@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
+"""Bytes, of a path and of one name in it, that Linux and its file systems take."""
+
+
+class _Path(click.Path):
+    """A path that can be one; whether anything is there is for the verb to see."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the path, or ends the command with what is wrong with it."""
+        raw = os.fsencode(value)
+        if b"\0" in raw:
+            self.fail("a path holds no NUL", param, ctx)
+        if len(raw) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in raw.split(os.fsencode(os.sep))):
+            self.fail(f"a path of {len(raw)} bytes, or a name in it, is too long for a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Amount(click.FloatRange):
+    """A number above 0 that is one."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the number, or ends the command."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
+
+
+PATH = _Path(path_type=Path)
 
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
@@ -46,9 +80,9 @@ shard = click.option(
 threads = click.option(
     "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process."
 )
-seconds = click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Longest time for one case.")
+seconds = click.option("--seconds", type=_Amount(), help="Longest time for one case.")
 retry = click.option("--retry", is_flag=True, help="Try again what failed.")
-gib = click.option("--gib", type=click.FloatRange(0, min_open=True), help="Most memory for one process; else all.")
+gib = click.option("--gib", type=_Amount(), help="Most memory for one process; else all.")
 unmarked = click.option("--unmarked", is_flag=True, help="Read DICOM files that lack their preamble and mark, too.")
 no_progress = click.option(
     "--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal); a line a minute stays."

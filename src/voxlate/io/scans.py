@@ -62,7 +62,7 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
         if not found:
             raise NoInput("NO_INPUT", f"{path.name}: no DICOM file there")
         name, _, volume = (series or "").partition(":")
-        if volume and not volume.isdigit():
+        if volume and not (volume.isascii() and volume.isdigit()):
             raise UsageError("SERIES", f"{volume!r} is no number of a volume; write 4:2 for the second of series 4")
         scan = read_series(
             _chosen(found, name, path), shows=shows, volume=int(volume) if volume else None, force=unmarked

@@ -65,7 +65,9 @@ def add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def absent(_: Request, error: HTTPException) -> JSONResponse:
-        return _said(error.status_code, "ADDRESS", "There is nothing at this address.")
+        if error.status_code in (404, 405):
+            return _said(error.status_code, "ADDRESS", "There is nothing at this address.")
+        return _said(error.status_code, "REQUEST", "The request could not be read.")
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

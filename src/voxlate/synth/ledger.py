@@ -94,7 +94,7 @@ def standings(out: Path) -> dict[str, Standing]:
 
 def _number(path: Path) -> int:
     digits, separator, _ = path.stem.partition("-")
-    return int(digits) if separator and digits.isdigit() else 0
+    return int(digits) if separator and digits.isascii() and digits.isdigit() else 0
 
 
 def _order(path: Path) -> tuple[int, int, str]:

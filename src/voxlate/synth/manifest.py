@@ -149,6 +149,6 @@ def parse_shard(text: str) -> tuple[int, int]:
         UsageError: `SHARD`.
     """
     left, sign, right = text.partition("/")
-    if not sign or not left.isdigit() or not right.isdigit() or not 1 <= int(left) <= int(right):
+    if not sign or not text.isascii() or not left.isdigit() or not right.isdigit() or not 1 <= int(left) <= int(right):
         raise UsageError("SHARD", f"{text!r} is no shard; write 3/16 for the third of sixteen")
     return int(left), int(right)
