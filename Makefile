@@ -23,7 +23,7 @@ demo: install ## simulate patients, train, translate, evaluate and report, from 
 	$(BIN)/python -m voxlate.demo demo
 
 test: install ## the tests, without the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 test-slow: install ## the slow tests
 	$(BIN)/python -m pytest -m slow

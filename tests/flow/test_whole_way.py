@@ -5,7 +5,7 @@ import json
 from voxlate.demo.__main__ import embedded_recipe, run_stages
 from voxlate.io.nifti import read_volume
 
-SPLITS = ("train", "train", "test", "test", "test")
+SPLITS = ("train", "test", "test")
 
 
 def test_simulated_patients_go_all_the_way_to_a_report(tmp_path):

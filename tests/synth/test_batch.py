@@ -234,7 +234,9 @@ def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
     ledger.close()
     with ledger.path.open("ab") as stream:
         stream.write(b'{"case": "b", "event": "do')
-    (tmp_path / ".runs" / "x.jsonl").write_bytes(b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n')
+    nonsense = b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n'
+    damaged = nonsense + b'{"case": "d", "event": "done", "files": "x"}\n'
+    (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
     found = standings(tmp_path)
     assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
 

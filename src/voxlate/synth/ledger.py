@@ -48,7 +48,7 @@ class Standing:
         if event == RETRY:
             self.state, self.code, self.message, self.files = PENDING, "", "", {}
         elif event == DONE or (event in ENDS and self.state != DONE):
-            self.state, self.files = event, dict(line.get("files", {}))
+            self.state, self.files = event, line.get("files", {})
             self.code, self.message, self.flag = (str(line.get(key, "")) for key in ("code", "message", "flag"))
 
 
@@ -113,7 +113,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for text in path.read_bytes().split(b"\n"):
         try:
             line = json.loads(text)
-            if isinstance(line["case"], str) and isinstance(line["event"], str):
+            hashes = line.get("files", {})
+            if all(isinstance(text, str) for text in (line["case"], line["event"], *hashes.values())):
                 yield line
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # no line that a run of ours wrote
             continue
