@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxlate.evaluate.lesions.sentences import Sentence, lesion_sentences, means_of
+from voxlate.evaluate.lesions.sentences import (
+    Sentence,
+    enhancement_sentences,
+    lesion_sentences,
+    means_of,
+)
 from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION
 from voxlate.io.atomic import write_text
 
@@ -28,10 +33,13 @@ _TITLES = {
 
 
 def findings(content: Mapping[str, Any]) -> list[Sentence]:
-    """Returns what happened in lesions, from the content of `evaluation.json`."""
+    """Returns what happened to enhancement and in lesions, from the content of `evaluation.json`."""
     protocol = content["primary"]["protocol"]
     units = [row["unit"] for row in content["summary"] if (row["protocol"], row["metric"]) == (protocol, "mae")]
-    return lesion_sentences(means_of(content["summary"], protocol), content["lesions"], unit=(units or [""])[0])
+    enhancement = enhancement_sentences(content["summary"])
+    return enhancement + lesion_sentences(
+        means_of(content["summary"], protocol), content["lesions"], unit=(units or [""])[0]
+    )
 
 
 def write_measured_card(bundle: Path, output: Path, content: Mapping[str, Any]) -> None:

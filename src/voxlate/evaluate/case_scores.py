@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from voxlate.evaluate.baselines import BlurredTarget, HistogramMatch, blurred_like
+from voxlate.evaluate.enhancement import PROTOCOL as ENHANCEMENT
+from voxlate.evaluate.enhancement import Direction, EnhancementMeasure, best_curve
 from voxlate.evaluate.lesions import describe_lesions
 from voxlate.evaluate.loading import LoadedCase
 from voxlate.evaluate.protocols import PROTOCOLS, Pair, Score
@@ -16,6 +18,9 @@ from voxlate.evaluate.regions import lesion_regions
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume
+
+CURVE = "curve"
+"""The best intensity curve of each scan, which knows the target; measured where an agent is removed or added."""
 
 METHODS = ("source", "histogram_match", "constant", "blurred_target", "synthetic")
 """The rows of every table, in order."""
@@ -71,11 +76,27 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
     ):
         yield MethodScore("blurred_target", settings.protocols[0], score)
+    yield from _enhancement_scores(case, compared, regions)
     for method, image in compared.images.items():
         pair = Pair(image, case.target, case.mask, case.union_mask, regions, case.data_range)
         for name in settings.protocols:
             for score in PROTOCOLS[name].measure(pair):
                 yield MethodScore(method, name, score)
+
+
+def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:
+    direction = Direction.of(case.task)
+    if direction is None:
+        return
+    measure = EnhancementMeasure(
+        case.source, case.target, case.mask, spacing_mm=case.spacing_mm, direction=direction, regions=regions
+    )
+    if measure.is_measurable:
+        yield MethodScore("source", ENHANCEMENT, measure.reverse_share())
+    images = {**compared.images, CURVE: best_curve(case.source, case.target, case.mask)}
+    for method, image in images.items():
+        for score in measure.scores(image):
+            yield MethodScore(method, ENHANCEMENT, score)
 
 
 def lesion_records(case: LoadedCase, settings: Settings) -> list[dict[str, Any]]:

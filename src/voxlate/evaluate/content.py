@@ -13,6 +13,7 @@ from voxlate.errors import InputRefused
 from voxlate.evaluate.baselines import MATCHED_DB, HistogramMatch
 from voxlate.evaluate.case_result import EVALUATED, MISSING, REFUSED, CaseResult
 from voxlate.evaluate.case_scores import METHODS, OF_BUNDLE
+from voxlate.evaluate.enhancement import Direction, enhancement_protocol
 from voxlate.evaluate.factors import Factors
 from voxlate.evaluate.lesions import summarize_lesions
 from voxlate.evaluate.loading import CaseFiles
@@ -69,6 +70,7 @@ def build_content(
         "voxlate_version": __version__,
         "protocols": [
             *({"name": name, "definition": _definition(name, settings, match)} for name in settings.protocols),
+            *([enhancement_protocol()] if _has_agent(done) else []),
             *(tissue_protocol(name) for name in segmenters),
         ],
         "data_kind": settings.data_kind,
@@ -97,6 +99,10 @@ def build_content(
         "history": _of_bundle(bundle, HISTORY_FILE),
         "network_pictures": _of_bundle(bundle, PICTURES_FILE),
     }
+
+
+def _has_agent(done: Sequence[tuple[CaseResult, CaseFiles]]) -> bool:
+    return any(Direction.of(result.content["task"]) is not None for result, _ in done)
 
 
 def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) -> dict[str, Any] | None:

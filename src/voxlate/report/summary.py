@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxlate.evaluate.baselines import MATCHED_DB
-from voxlate.evaluate.lesions.sentences import Means, Sentence, lesion_sentences, means_of
+from voxlate.evaluate.lesions.sentences import Means, Sentence, enhancement_sentences, lesion_sentences, means_of
 from voxlate.report import words
 from voxlate.report.choice import View, ranked
 from voxlate.report.html import Html, tag
@@ -25,7 +25,10 @@ _CARDS = {
 def summary(evaluated: Evaluated, view: View) -> Html:
     """Returns the summary in plain words, with the leading figures as cards."""
     evaluation = evaluated.evaluation
-    lesions = lesion_sentences(_lesion_means(evaluated, view), evaluation.lesions, unit=_mae_unit(evaluated, view))
+    enhancement = enhancement_sentences([row.model_dump() for row in evaluation.summary])
+    lesions = enhancement + lesion_sentences(
+        _lesion_means(evaluated, view), evaluation.lesions, unit=_mae_unit(evaluated, view)
+    )
     verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]
     return tag(

@@ -19,6 +19,7 @@ METHODS = {
     "histogram_match": "Histogram match",
     "constant": "Constant",
     "blurred_target": "Blurred target (reference)",
+    "curve": "Best intensity curve (reference)",
     "synthetic": "Synthetic (model)",
     "target_again": "Target (noise drawn again)",
 }
@@ -91,6 +92,8 @@ _BETTER: dict[str, Better] = {
     "dice": "higher",
     "hd95": "lower",
     "avd": "lower",
+    "less_than_half_removed": "lower",
+    "disturbance": "lower",
 }
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from voxlate.evaluate.enhancement import DISTURBANCE, HALF, RESIDUAL
+from voxlate.evaluate.enhancement import PROTOCOL as ENHANCEMENT
+
 Means = Mapping[tuple[str, str], float | None]
 """(region, method) to the mean over patients of the MAE, as written."""
 
@@ -43,6 +46,43 @@ def lesion_sentences(means: Means, records: Sequence[Mapping[str, Any]], *, unit
     if not found:
         found = [Sentence(UNLABELLED)]
     return [*found, *_structures(records)]
+
+
+def enhancement_sentences(summary: Sequence[Mapping[str, Any]]) -> list[Sentence]:
+    """Returns how much of an agent's enhancement is left (or missing), from the summary rows of `evaluation.json`.
+
+    The first thing to know of a model that removes or adds an agent; empty for every other task.
+    """
+    rows = {(row["region"], row["metric"], row["method"]): row for row in summary if row["protocol"] == ENHANCEMENT}
+    ours = rows.get(("enhanced", RESIDUAL, "synthetic"))
+    half, cost = (
+        rows.get((region, metric, "synthetic")) for region, metric in (("enhanced", HALF), ("mask", DISTURBANCE))
+    )
+    if ours is None or half is None or ours["mean"] is None or half["mean"] is None:
+        return []
+    curve = rows.get(("enhanced", RESIDUAL, "curve"))
+    text = f"Residual enhancement is {ours['mean']:.0f} %{_interval(ours)}, median {ours['median']:.0f} %"
+    text += f" (100 % the untouched source, 0 % the target; {ours['n']} patients)"
+    if curve is not None and curve["mean"] is not None:
+        text += f"; the best intensity curve, which knows the target, leaves {curve['mean']:.0f} %"
+    text += f". Of the enhanced voxels {half['mean']:.0f} % are less than half changed."
+    if cost is not None and cost["mean"] is not None:
+        text += f" Elsewhere the error is {cost['mean']:.0f} % of the untouched source's."
+    found = [Sentence(text, ours["mean"] > 100)]
+    for region, place in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
+        row = rows.get((region, RESIDUAL, "synthetic"))
+        if row is not None and row["mean"] is not None:
+            found.append(
+                Sentence(
+                    f"Residual enhancement {place}: {row['mean']:.0f} %{_interval(row)} ({row['n']} patients).",
+                    row["mean"] > 100,
+                )
+            )
+    return found
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return "" if row["low"] is None else f" [{row['low']:.0f}, {row['high']:.0f}]"
 
 
 def _error(means: Means, region: str, place: str, unit: str) -> list[Sentence]:
