@@ -141,7 +141,7 @@ def test_what_is_left_of_the_enhancement_is_measured_in_lesions_and_beyond(done)
     left = {method: mean_of(content, method=method, **wanted) for method in ("source", "curve", "synthetic")}
     assert left["source"] == pytest.approx(100)
     assert 20 < left["synthetic"] < 50  # 0.3 of 1.2 was left; after its line the source shows 0.7 of the 1.2
-    assert left["curve"] > left["synthetic"]
+    assert left["curve"] < 100  # these lesions have intensities of their own
 
 
 def test_a_gain_of_the_source_scan_changes_no_figure(study, bundle):

@@ -28,6 +28,8 @@ from voxlate.cli.progress import progress_bar
     type=click.Choice(list("ABCDEF")),
     help="One for all; else drawn among A, B, C and E. D and F are kept to test on.",
 )
+@click.option("--anatomy", type=PATH, help="Folder of label maps of real heads (FreeSurfer numbers) to draw from.")
+@click.option("--labels", type=PATH, help="With --anatomy: YAML that says which tissue each label is.")
 @click.option("--quality-mix", default="good=1", show_default=True, help="Shares of good, medium, low and improper.")
 @click.option("--missing", default=0.0, show_default=True, help="Share of the images after the first that are lost.")
 @click.option("--dose", default=0.1, show_default=True, help="Gadolinium in mmol/kg; 0 makes T1ce a second T1w.")
@@ -44,6 +46,8 @@ def simulate(
     task: str,
     size: str,
     scanner: str | None,
+    anatomy: Path | None,
+    labels: Path | None,
     quality_mix: str,
     missing: float,
     dose: float,
@@ -57,16 +61,21 @@ def simulate(
 
     A run that was stopped is taken up again by the same command. Nothing simulated is a claim about real scans.
     """
+    from voxlate.errors import UsageError
     from voxlate.simulate.dataset import Plan, write_dataset
+    from voxlate.simulate.label_map import Anatomies, read_label_table
     from voxlate.simulate.quality import parse_mix
     from voxlate.simulate.subject import Options
 
+    if labels is not None and anatomy is None:
+        raise UsageError("LABEL_TABLE", "--labels is a table for the maps of --anatomy; name their folder too")
     options = Options(
         dose_mmol_kg=dose,
         is_same_acquisition=same_acquisition,
         lesions=lesions,
         quality_mix=parse_mix(quality_mix),
         missing_share=missing,
+        anatomies=None if anatomy is None else Anatomies.find(anatomy, read_label_table(labels)),
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
     with progress_bar(off=no_progress) as bar:

@@ -153,8 +153,11 @@ class Painted:
         canvas: the tissues of every voxel.
         frame: the voxels' places in the template.
         inside: (shape), part of each voxel inside the dura, or for a spine inside the vertebral column.
+        ventricles: (shape), part of each voxel in a ventricle, where no lesion grows; None when the template, by which
+            lesions are placed, says so.
     """
 
     canvas: Canvas
     frame: Frame
     inside: Array
+    ventricles: Array | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from voxlate.simulate.bids import TRUTH, write_session
 from voxlate.simulate.dataset_files import write_head, write_tail
 from voxlate.simulate.scanners import scanner_named
 from voxlate.simulate.sequences import require_not_negative
-from voxlate.simulate.subject import SIZES_MM, TASKS, Options, simulate_subject
+from voxlate.simulate.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
 
 SETTINGS_FILE = TRUTH / "simulation.json"
 
@@ -39,7 +39,7 @@ class Plan:
 
     Raises:
         UsageError: `SUBJECTS` when none is asked for; `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`,
-            `SEED_NEGATIVE`.
+            `SEED_NEGATIVE`, `ANATOMY_TASK`.
     """
 
     task: str
@@ -59,12 +59,18 @@ class Plan:
             raise UsageError("TASK_UNKNOWN", f"no task is called {self.task!r}; there are {', '.join(TASKS)}")
         if self.size not in SIZES_MM:
             raise UsageError("SIZE_UNKNOWN", f"no size is called {self.size!r}; there are {', '.join(SIZES_MM)}")
+        require_heads(self.task, self.options)
         if self.scanner is not None:
             scanner_named(self.scanner)
 
     def identity(self) -> dict[str, Any]:
         """Returns what two runs must share to write into one folder; the number of subjects may grow."""
-        settings = {name: value for name, value in asdict(self).items() if name != "subjects"}
+        anatomies = self.options.anatomies
+        plain = replace(self, options=replace(self.options, anatomies=None))
+        settings = {name: value for name, value in asdict(plain).items() if name != "subjects"}
+        del settings["options"]["anatomies"]
+        if anatomies is not None:
+            settings["anatomies"] = anatomies.identity()
         return {**settings, "software": f"voxlate {__version__}"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,7 @@ def write_head(root: Path, task: str, settings: dict[str, Any], settings_file: P
 def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) -> None:
     """Writes what takes all subjects: participants, pairs with their splits, and the mean error of the oracle."""
     factors = [[_factors(root, subject, session) for session in range(sessions)] for subject in subjects]
-    people = [
-        {"participant_id": name, "age": round(visits[0]["head"]["age_years"], 1) if "head" in visits[0] else None}
-        for name, visits in zip(subjects, factors, strict=True)
-    ]
+    people = [{"participant_id": name, "age": _age(visits[0])} for name, visits in zip(subjects, factors, strict=True)]
     write_text(root / "participants.tsv", table(people, ["participant_id"]))
     write_json(root / "participants.json", {"age": {"Description": "simulated age", "Units": "years"}})
     pairs = [
@@ -70,6 +67,12 @@ def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) ->
     ]
     write_text(root / "cases.tsv", table(pairs, ["case", "patient", "split", "source", "target", "mask", "labels"]))
     write_json(root / TRUTH / "oracle.json", mean_oracle([visit["oracle"] for visits in factors for visit in visits]))
+
+
+def _age(factors: Mapping[str, Any]) -> float | None:
+    """Returns the age of a head made of formulas; a spine or a head from a label map has none."""
+    age = factors.get("head", {}).get("age_years")
+    return None if age is None else round(age, 1)
 
 
 def split_of(number: int, count: int) -> str:

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from voxlate.simulate.anatomy import HeadFactors, build_head, draw_head_factors
 from voxlate.simulate.canvas import Painted
 from voxlate.simulate.contrast_agent import AGENTS, Agent, plasma_concentration_mm
+from voxlate.simulate.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
+from voxlate.simulate.label_map import LabelMap
 from voxlate.simulate.lesion_shapes import paint_lesion
 from voxlate.simulate.lesions import Lesion, draw_lesions
 from voxlate.simulate.noise import smooth_field
@@ -38,7 +42,7 @@ class Patient:
     """One patient in front of one scanner."""
 
     scanner: Scanner
-    head: HeadFactors
+    head: HeadFactors | LabelHeadFactors
     lesions: list[Lesion]
     tissues: Mapping[str, Tissue]
     injection: Injection
@@ -63,11 +67,19 @@ class Patient:
 
 @dataclass(frozen=True)
 class Asked:
-    """What may be asked of a patient: the agent's name, its dose, and a key of `SCENES` for lesions or none."""
+    """What may be asked of a patient.
+
+    Attributes:
+        agent: its name.
+        dose_mmol_kg: of the agent.
+        lesions: key of `SCENES`, or none to draw it.
+        anatomy: the label map of the head; none for a head made of formulas.
+    """
 
     agent: str
     dose_mmol_kg: float
     lesions: str | None
+    anatomy: LabelMap | None = None
 
 
 def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked: Asked) -> Patient:
@@ -79,20 +91,34 @@ def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked:
     injection = Injection(AGENTS[asked.agent], asked.dose_mmol_kg, float(rng.uniform(4, 10)))
     inflow = float(rng.uniform(1.0, 1.3))
     found = draw_lesions(generator(seed, subject, "lesions"), at_field, asked.lesions)
-    head = draw_head_factors(generator(seed, subject, "head"))
+    head_rng = generator(seed, subject, "head")
+    head = draw_head_factors(head_rng) if asked.anatomy is None else draw_label_head_factors(head_rng, asked.anatomy)
     return Patient(scanner, head, found, tissues, injection, inflow)
 
 
-def build_patient(patient: Patient, seed: int, subject: int, spacing_mm: float) -> tuple[Painted, Body]:
-    """Returns the painted head of a patient and what it is made of."""
-    head = build_head(patient.head, spacing_mm, seed_sequence(seed, subject, "anatomy"))
+def build_patient(
+    patient: Patient, seed: int, subject: int, spacing_mm: float, anatomy: LabelMap | None = None
+) -> tuple[Painted, Body]:
+    """Returns the painted head of a patient and what it is made of; `anatomy` is the map it was drawn for."""
+    head = _painted(patient.head, anatomy, spacing_mm, seed_sequence(seed, subject, "anatomy"))
+    cavity = head.inside if head.ventricles is None else head.inside * (1 - head.ventricles)
     substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
     for lesion in patient.lesions:
-        paint_lesion(head.canvas, head.frame, lesion, head.inside, generator(seed, subject, "outline", lesion.name))
+        paint_lesion(head.canvas, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
     rng = generator(seed, subject, "texture")
     textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
     return head, Body(head.canvas, substances, patient.injection.agent, textures, patient.inflow)
+
+
+def _painted(
+    factors: HeadFactors | LabelHeadFactors, anatomy: LabelMap | None, spacing_mm: float, seed: np.random.SeedSequence
+) -> Painted:
+    if isinstance(factors, HeadFactors):
+        return build_head(factors, spacing_mm, seed)
+    if anatomy is None:
+        raise ValueError("the head was drawn for a label map, which is needed to build it")
+    return build_label_head(factors, anatomy, spacing_mm, seed)
 
 
 def _substance(tissue: Tissue, injection: Injection) -> Substance:

@@ -10,6 +10,7 @@ from voxlate.simulate.acquisition import Settings
 from voxlate.simulate.canvas import Painted
 from voxlate.simulate.contrast_agent import AGENTS
 from voxlate.simulate.ct import CtSettings
+from voxlate.simulate.label_map import Anatomies
 from voxlate.simulate.lesions import SCENES, Lesion
 from voxlate.simulate.oracle import (
     Posterior,
@@ -55,6 +56,7 @@ class Options:
         lesions: key of `SCENES`, or none to draw it.
         quality_mix: shares of good, medium, low and improper images.
         missing_share: probability that an image other than the first is missing.
+        anatomies: label maps of real heads to draw from; a head made of formulas without them.
     """
 
     dose_mmol_kg: float = 0.1
@@ -63,6 +65,7 @@ class Options:
     lesions: str | None = None
     quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
     missing_share: float = 0.0
+    anatomies: Anatomies | None = None
 
     def __post_init__(self) -> None:
         require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
@@ -114,10 +117,13 @@ def simulate_subject(
         options: see `Options`.
 
     Raises:
-        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`.
+        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine from
+            heads.
+        InputRefused: see `voxlate.simulate.label_map.read_label_map`.
     """
     _require_known(task, size)
     options = options or Options()
+    require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
     plan = Scan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
@@ -146,9 +152,10 @@ class _Case:
 
 
 def _head_case(plan: Scan, task: str, size: str, options: Options) -> _Case:
-    asked = Asked(options.agent, options.dose_mmol_kg, options.lesions)
+    anatomy = None if options.anatomies is None else options.anatomies.of(plan.seed, plan.subject)
+    asked = Asked(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
     patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, asked)
-    painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size])
+    painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
     answer = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
     target = TARGETS[task][0]
     posteriors = (
@@ -202,6 +209,16 @@ def _missing(plan: Scan, names: list[str], share: float) -> set[str]:
     lost = {name for name in names[1:] if plan.stream("missing", name).random() < share}
     series = {"b0", "b500", "b1000", "ADC"} & set(names)
     return (lost - series) | (series if "b0" in lost else set())
+
+
+def require_heads(task: str, options: Options) -> None:
+    """Refuses anatomies of heads for a task that shows none.
+
+    Raises:
+        UsageError: `ANATOMY_TASK`.
+    """
+    if task == "spine" and options.anatomies is not None:
+        raise UsageError("ANATOMY_TASK", "label maps of heads make no spine; leave out --anatomy, or ask another task")
 
 
 def _require_known(task: str, size: str) -> None:

@@ -114,14 +114,19 @@ def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
 
 
 def paint_vessels(canvas: Canvas, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
-    """Paints vessels; where several meet in a voxel the largest share counts."""
+    """Paints vessels; see `vessel_share`."""
+    canvas.paint(tissue, vessel_share(frame, branches))
+
+
+def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:
+    """Returns the part of each voxel that vessels fill; where several meet in a voxel the largest counts."""
     share = np.zeros(frame.shape, dtype=np.float32)
     for branch in branches:
         for start, end, r0, r1 in zip(
             branch.path[:-1], branch.path[1:], branch.radii[:-1], branch.radii[1:], strict=True
         ):
             _stamp(share, frame, (start, end), (r0, r1))
-    canvas.paint(tissue, share)
+    return share
 
 
 def _stamp(share: Array, frame: Frame, ends: tuple[Point, Point], radii: tuple[float, float]) -> None:

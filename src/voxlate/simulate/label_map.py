@@ -1,0 +1,292 @@
+"""Anatomies from label maps of real heads: which tissue a label is, what is refused, and where the brain lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy import ndimage
+
+from voxlate.errors import InputRefused, NoInput, UsageError, faults_told, keys_of
+from voxlate.io.atomic import sha256
+from voxlate.io.documents import Unsound, parse_yaml, read_text
+from voxlate.io.nifti import read_volume
+from voxlate.prepare.orientation import ToRas
+from voxlate.simulate.streams import generator
+from voxlate.simulate.tissues import TISSUES
+from voxlate.volume import Affine, Mask, Volume
+
+AIR, SOFT, BONE, DURA = 0, 1, 2, 3
+"""Indices of the groups that are no row of the table; its rows follow."""
+FIRST_ROW = 4
+
+_CLOSING_MM = 8.0  # wider than a sulcus and narrower than the gap between brain stem and skull base
+_SMOOTHING_MM = 2.0
+_DURA_LEVEL = 0.3  # of the smoothed hull: bone that lies within some 1 mm of the hull is dura
+_HOLE_ML = 1.0
+_SECOND_HEAD = 0.2  # of the first: speckles beside a head are far smaller
+_COARSE_MM = 2.0
+
+Label = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Group(_Strict):
+    """Labels that are made of the same tissues.
+
+    Attributes:
+        labels: numbers in the map.
+        tissues: tissue to its share; they sum to 1.
+        varies: half width of a uniform draw per subject, added to the first share and taken from the second.
+        inside: lies inside the dura.
+        cerebrum: belongs to the hemispheres.
+        ventricle: is a ventricle.
+    """
+
+    labels: tuple[Label, ...]
+    tissues: dict[str, float]
+    varies: float = Field(0.0, ge=0, le=0.5)
+    inside: bool = False
+    cerebrum: bool = False
+    ventricle: bool = False
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Group:
+        unknown = [name for name in self.tissues if name not in TISSUES]
+        if unknown:
+            raise ValueError(f"no tissue is called {', '.join(unknown)}")
+        shares = list(self.tissues.values())
+        if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError("the shares of the tissues must be 0 or more and sum to 1")
+        if self.varies and (len(shares) < 2 or self.varies > min(shares[0], shares[1], 1 - shares[0])):
+            raise ValueError("`varies` needs two tissues, and room for it in the first two shares")
+        return self
+
+
+class LabelTable(_Strict):
+    """Which tissue each label is made of; see `anatomy_labels.yaml`."""
+
+    groups: dict[str, Group]
+    soft_tissue: tuple[Label, ...] = ()
+    bone_or_dura: tuple[Label, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> LabelTable:
+        every = [label for group in self.groups.values() for label in group.labels]
+        every += [*self.soft_tissue, *self.bone_or_dura]
+        twice = sorted({label for label in every if every.count(label) > 1})
+        if twice:
+            raise ValueError(f"label {', '.join(map(str, twice))} is in two groups")
+        if not any(group.cerebrum for group in self.groups.values()):
+            raise ValueError("no group is the cerebrum")
+        return self
+
+    def index_of(self) -> dict[int, int]:
+        """Returns label to the index of its group: `SOFT`, `BONE`, or `FIRST_ROW` + the row of the table."""
+        index = {label: FIRST_ROW + row for row, group in enumerate(self.groups.values()) for label in group.labels}
+        return index | dict.fromkeys(self.soft_tissue, SOFT) | dict.fromkeys(self.bone_or_dura, BONE)
+
+
+def read_label_table(path: Path | None = None) -> LabelTable:
+    """Returns the table in a YAML file, or the one of the package.
+
+    Raises:
+        NoInput: there is no such file.
+        UsageError: `LABEL_TABLE`, with the place of each fault.
+    """
+    if path is not None and not path.is_file():
+        raise NoInput("NO_INPUT", f"{path.name}: there is no such table of labels")
+    try:
+        text = (
+            resources.files("voxlate.simulate").joinpath("anatomy_labels.yaml").read_text(encoding="utf-8")
+            if path is None
+            else read_text(path)
+        )
+        return LabelTable.model_validate(parse_yaml(text))
+    except ValidationError as error:
+        told = faults_told(error.errors(), whole="table", known=keys_of(LabelTable))
+        raise UsageError("LABEL_TABLE", f"{path.name if path else 'the table of the package'}: {told}") from error
+    except (Unsound, OSError) as error:
+        raise UsageError("LABEL_TABLE", f"{path.name if path else 'the table of the package'}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Anatomies:
+    """The label maps that subjects are drawn from.
+
+    Attributes:
+        paths: of the maps, by name.
+        hashes: SHA-256 of each.
+        table: which tissue each label is.
+    """
+
+    paths: tuple[Path, ...]
+    hashes: tuple[str, ...]
+    table: LabelTable
+
+    @classmethod
+    def find(cls, folder: Path, table: LabelTable | None = None) -> Anatomies:
+        """Returns the maps of a folder: every `.nii` and `.nii.gz` in it.
+
+        Raises:
+            NoInput: there is no such folder, or no map in it.
+        """
+        paths = sorted(p for p in folder.glob("*") if p.name.endswith((".nii", ".nii.gz")) and p.is_file())
+        if not paths:
+            raise NoInput("NO_INPUT", f"{folder.name}: no label map (.nii, .nii.gz) in this folder")
+        return cls(tuple(paths), tuple(sha256(path) for path in paths), table or read_label_table())
+
+    def identity(self) -> dict[str, object]:
+        """Returns what two runs must share: the maps by their hashes, and the table."""
+        return {"maps": list(self.hashes), "table": self.table.model_dump(mode="json")}
+
+    def of(self, seed: int, subject: int) -> LabelMap:
+        """Returns the map of a subject: each map in turn, in an order drawn from the seed.
+
+        Raises:
+            InputRefused: see `read_label_map`.
+        """
+        order = generator(seed, 0, "anatomies").permutation(len(self.paths))
+        chosen = int(order[subject % len(self.paths)])
+        return read_label_map(self.paths[chosen], self.hashes[chosen], self.table)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A head of labels, in RAS order.
+
+    Attributes:
+        name: the first 12 digits of the map's SHA-256; file names may name people.
+        groups: uint8, the index of each voxel's group.
+        inside: what lies inside the dura.
+        near: what lies in the head or at most 2 voxels from it; everything else is air.
+        affine: from voxels to millimetres.
+        low_mm, high_mm: corners of the cerebrum.
+        table: of the groups.
+    """
+
+    name: str
+    groups: NDArray[np.uint8]
+    inside: Mask
+    near: Mask
+    affine: Affine
+    low_mm: NDArray[np.float64]
+    high_mm: NDArray[np.float64]
+    table: LabelTable
+
+
+def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
+    """Returns a map that can be made into a head.
+
+    Raises:
+        InputRefused: what reading raises; `ANATOMY_LABELS` (not whole numbers, or not in the table, which are listed),
+            `ANATOMY_BRAIN` (no cerebrum), `ANATOMY_HEADS` (two heads), `ANATOMY_HOLE` (unlabelled voxels in the brain).
+    """
+    return _read(path, digest, table.model_dump_json())
+
+
+@lru_cache(maxsize=2)  # some 30 MiB each; the subjects of one process often share a map
+def _read(path: Path, digest: str, table_json: str) -> LabelMap:
+    table = LabelTable.model_validate_json(table_json)
+    name = digest[:12]
+    stored = read_volume(path, shows="labels")
+    volume = ToRas(stored.grid).apply(stored)
+    groups = _groups(volume, table, name)
+    spacing = np.asarray(volume.spacing_mm)
+    groups = _one_head(groups, spacing, name)
+    rows = list(table.groups.values())
+    inside_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.inside]
+    cerebrum_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.cerebrum]
+    low, high = _extent(np.isin(groups, cerebrum_rows), volume.affine, name)
+    hull = _hull(np.isin(groups, inside_rows), spacing)
+    _require_whole(groups, hull > 0.5, spacing, name)
+    groups[(groups == BONE) & (hull > _DURA_LEVEL)] = DURA
+    near = ndimage.binary_dilation(groups > 0, iterations=2)
+    return LabelMap(name, groups, hull > 0.5, near, volume.affine, low, high, table)
+
+
+def _groups(volume: Volume, table: LabelTable, name: str) -> NDArray[np.uint8]:
+    labels = np.rint(volume.data)
+    if np.abs(labels - volume.data).max() > 1e-3 or labels.min() < 0 or labels.max() > 65535:
+        raise InputRefused("ANATOMY_LABELS", f"map {name}: labels are whole numbers from 0; this is no label map")
+    index = table.index_of()
+    found = np.unique(labels).astype(int).tolist()
+    unknown = [label for label in found if label and label not in index]
+    if unknown:
+        raise InputRefused(
+            "ANATOMY_LABELS",
+            f"map {name}: the table has no label {', '.join(map(str, unknown[:20]))}; add it with --labels",
+        )
+    lookup = np.zeros(65536, np.uint8)
+    for label, group in index.items():
+        lookup[label] = group
+    return np.asarray(lookup[labels.astype(np.uint16)], dtype=np.uint8)
+
+
+def _one_head(groups: NDArray[np.uint8], spacing: NDArray[np.float64], name: str) -> NDArray[np.uint8]:
+    """Returns the groups without speckles beside the head; two heads are refused."""
+    step = _steps(spacing)
+    parts, count = ndimage.label(groups[step] > 0)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    if count == 0:
+        raise InputRefused("ANATOMY_BRAIN", f"map {name} holds no label")
+    order = np.argsort(sizes)[::-1]
+    if count > 1 and sizes[order[1]] > _SECOND_HEAD * sizes[order[0]]:
+        raise InputRefused("ANATOMY_HEADS", f"map {name} holds two heads; give one map for each")
+    head = _finer(ndimage.binary_dilation(parts == order[0] + 1, iterations=2), step, groups.shape)
+    return np.where(head, groups, np.uint8(AIR))
+
+
+def _extent(cerebrum: Mask, affine: Affine, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if not cerebrum.any():
+        raise InputRefused("ANATOMY_BRAIN", f"map {name} has no cerebrum; is it a head in these label numbers?")
+    index = np.argwhere(cerebrum[::2, ::2, ::2]) * 2.0
+    places = index @ affine[:3, :3].T + affine[:3, 3]
+    return np.percentile(places, 0.2, axis=0), np.percentile(places, 99.8, axis=0)  # a stray voxel decides nothing
+
+
+def _hull(brain: Mask, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Returns the brain closed over its sulci, smoothed: 0.5 on its surface."""
+    step = _steps(spacing)
+    coarse = np.pad(brain[step], int(np.ceil(_CLOSING_MM / _COARSE_MM)) + 1)
+    sampling = [s * a.step for s, a in zip(spacing, step, strict=True)]
+    wide = ndimage.distance_transform_edt(~coarse, sampling=sampling) <= _CLOSING_MM
+    closed = ndimage.distance_transform_edt(wide, sampling=sampling) > _CLOSING_MM
+    closed = ndimage.binary_fill_holes(closed | coarse)
+    margin = (coarse.shape[0] - brain[step].shape[0]) // 2
+    closed = closed[margin:-margin, margin:-margin, margin:-margin]
+    fine = _finer(closed, step, brain.shape).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(fine, _SMOOTHING_MM / spacing), dtype=np.float32)
+
+
+def _require_whole(groups: NDArray[np.uint8], inside: Mask, spacing: NDArray[np.float64], name: str) -> None:
+    parts, count = ndimage.label((groups == AIR) & inside)
+    if count == 0:
+        return
+    largest_ml = float(np.bincount(parts.ravel())[1:].max() * np.prod(spacing) / 1000)
+    if largest_ml > _HOLE_ML:
+        raise InputRefused(
+            "ANATOMY_HOLE", f"map {name}: {largest_ml:.1f} ml inside the brain have no label; fill the hole"
+        )
+
+
+def _steps(spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
+    i, j, k = (slice(None, None, max(round(_COARSE_MM / s), 1)) for s in spacing)
+    return i, j, k
+
+
+def _finer(coarse: Mask, step: tuple[slice, slice, slice], shape: Sequence[int]) -> Mask:
+    fine = coarse
+    for axis, each in enumerate(step):
+        fine = np.repeat(fine, each.step, axis=axis)
+    return np.asarray(fine[: shape[0], : shape[1], : shape[2]], dtype=np.bool_)
