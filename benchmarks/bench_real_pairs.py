@@ -15,7 +15,6 @@ from typing import Any
 from machine import write_result
 
 from voxlate.cohort.cases import read_cases
-from voxlate.evaluate.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluate.run import evaluate_cases
 from voxlate.evaluate.settings import Settings
 from voxlate.report.page import write_report
@@ -52,7 +51,6 @@ def run(name: str) -> dict[str, Any]:
         "training_cases": [case.case for case in read_cases(folder / "cases.tsv") if case.split == "train"],
         "definition": content["protocols"][0]["definition"],
         "mean": means(content),
-        "enhancement": enhancement(content),
         "cases": per_case(folder / "evaluation" / "scores.tsv"),
         "lesions": content["lesions"],
         "missing": content["missing"],
@@ -66,17 +64,6 @@ def means(content: dict[str, Any]) -> dict[str, Any]:
         if row["region"] == "mask" and row["metric"] in METRICS:
             place = chosen.setdefault(row["intensity"], {}).setdefault(row["method"], {})
             place[row["metric"]] = round(row["mean"], 4)
-    return chosen
-
-
-def enhancement(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns region to metric to method to [mean, median, low, high], of what an agent changed."""
-    chosen: dict[str, Any] = {}
-    for row in content["summary"]:
-        if row["protocol"] == ENHANCEMENT and row["mean"] is not None:
-            place = chosen.setdefault(row["region"], {}).setdefault(row["metric"], {})
-            values = [row[key] for key in ("mean", "median", "low", "high")]
-            place[row["method"]] = [None if value is None else round(value, 2) for value in values]
     return chosen
 
 

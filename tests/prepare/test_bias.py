@@ -32,6 +32,7 @@ def test_taking_the_field_out_and_putting_it_back_changes_nothing():
     assert np.log(bias.values[mask]).mean() == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_gain_of_the_scanner_is_no_bias():
     image, _, mask = shaded(0.2)
     louder = fit_bias(image.with_data(image.data * 50), mask)

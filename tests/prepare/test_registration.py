@@ -74,6 +74,7 @@ def test_a_head_that_was_moved_by_15_mm_and_15_degrees_is_brought_back(contrast,
     assert found.score.verdict == "good"
 
 
+@pytest.mark.slow
 def test_two_heads_are_never_called_a_good_pair():
     fixed, _, mask = pair()
     other = simulated("virtual_contrast", subject=1)

@@ -92,6 +92,7 @@ def test_weights_that_were_changed_are_refused(monkeypatch):
         scan_grader()
 
 
+@pytest.mark.slow
 def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_told():
     found = [
         (filed, grade(filed.volume))

@@ -171,6 +171,7 @@ def test_a_changed_file_of_a_runtime_is_refused(cohort):
         read_bundle(cohort)
 
 
+@pytest.mark.slow
 def test_accelerating_again_leaves_nothing_of_the_first_time_and_a_whole_bundle_if_it_is_interrupted(
     cohort, monkeypatch
 ):

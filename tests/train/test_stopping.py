@@ -17,7 +17,9 @@ from voxlate.train.loop import train
 from voxlate.train.recipe import read_recipe
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_run_after_its_step_and_the_same_command_goes_on(cohort, tmp_path, caplog, number, status):
     caplog.set_level(logging.INFO, "voxlate")
     steps = 200
