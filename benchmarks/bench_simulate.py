@@ -1,6 +1,6 @@
 """Time and memory of the simulator, and its images beside real ones in numbers.
 
-    python benchmarks/bench_simulate.py [--stream 60]
+    python benchmarks/bench_simulate.py [--stream 1000]
 
 Each case runs in a process of its own with one thread, so that its peak memory is its own. Times of the processor
 are given beside times of the clock, as another program may use the machine. The comparison with real scans needs the
@@ -57,6 +57,7 @@ def streamed(count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         peaks.extend(peak_gib() for _ in write_dataset(Path(folder) / "stream", Plan("t1ce_t1", count, seed=1)))
     return {
+        "command": f"bench_simulate.py --only-stream --stream {count}",
         "subjects": count,
         "clock_s_per_subject": round((time.perf_counter() - clock) / count, 2),
         "processor_s_per_subject": round((time.process_time() - processor) / count, 2),
@@ -134,7 +135,7 @@ def compared() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--case")
-    parser.add_argument("--stream", type=int, default=60)
+    parser.add_argument("--stream", type=int, default=1000)
     parser.add_argument("--only-stream", action="store_true")
     chosen = parser.parse_args()
     if chosen.case:

@@ -1,6 +1,6 @@
 """Every system of the papers and voxlate's own on the same budget of processor time, beside honest baselines.
 
-    python benchmarks/bench_systems.py [--minutes 10] [--only NAME ...]
+    python benchmarks/bench_systems.py [--minutes 6] [--only NAME ...]
 
 Three tasks: T1ce to T1 and T1 + T2 to T1ce on the real pairs of the development data (patients split as in
 recipes/t1ce_to_t1.yaml), CT to T1 on simulated heads. A system is its shipped recipe; what is changed so that it fits
@@ -236,7 +236,7 @@ def measured(system: System, minutes: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=10.0, help="of one core, for each system")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of one core, for each system")
     parser.add_argument("--only", nargs="*", help="tasks, by how they begin")
     parser.add_argument("--kept", action="store_true", help="train nothing, put together what is there")
     parser.add_argument("--no-result", action="store_true", help="leave the putting together to another call")

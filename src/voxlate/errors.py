@@ -16,10 +16,15 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
+
+DEBUG_VARIABLE = "VOXLATE_DEBUG"
+"""With it, unexpected errors show where they came from, and libraries may warn."""
 
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
@@ -85,6 +90,15 @@ class ModelInvalid(VoxlateError):
 
     state = "REFUSED"
     exit_status = 78
+
+
+def silence_warnings() -> None:
+    """Silences the warnings of libraries, which name lines of code; what matters is said in our words.
+
+    With the variable `VOXLATE_DEBUG` they are shown.
+    """
+    if not os.environ.get(DEBUG_VARIABLE):
+        warnings.simplefilter("ignore")
 
 
 def printable(text: str) -> str:

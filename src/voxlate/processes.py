@@ -16,7 +16,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any, TypeVar
 
-from voxlate.errors import TemporaryFailure, UsageError
+from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
 from voxlate.threads import THREAD_VARIABLES
 
 T = TypeVar("T")
@@ -107,5 +107,6 @@ def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator
 
 def _use_one_thread() -> None:
     """Tells the numerical libraries, which a new process has not loaded yet, that the processes are the parallelism."""
+    silence_warnings()
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"

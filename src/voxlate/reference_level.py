@@ -26,6 +26,10 @@ def reference_level(data: Array, mask: Mask) -> float:
     if float(inside.min()) == float(inside.max()):
         raise InputRefused("CONSTANT", f"the image has the one value {float(inside[0]):g} inside its mask")
     level = float(np.median(inside))
+    if 0 < level < np.finfo(np.float32).tiny:
+        raise InputRefused(
+            "REFERENCE_LEVEL", f"the median inside the mask is {level:g}, too small for float32; scale it"
+        )
     if level <= 0:
         raise InputRefused("REFERENCE_LEVEL", f"the median inside the mask is {level:g}, it must be above 0")
     return level

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
-from voxlate.readers import desk, serving
+from voxlate.readers import connections, desk, serving
 from voxlate.readers.access import COOKIE, issue_link
 from voxlate.readers.server import create_app
 from voxlate.readers.serving import Address, require_safe
@@ -110,26 +110,57 @@ def test_a_comment_with_a_character_that_no_database_keeps_is_refused(browser):
     assert browser.answer(comment="a\0b").status_code == 422
 
 
-def test_connections_that_open_and_do_not_ask_are_closed(monkeypatch, package, store):
-    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.3)
+def served(package, store):
+    """Returns the port of a server that runs until the tests end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = create_app(package, store, origins=[f"http://127.0.0.1:{port}"])
-    server = threading.Thread(target=serving.run_app, args=(app, serving.Address(port=port)), daemon=True)
-    server.start()
+    threading.Thread(target=serving.run_app, args=(app, serving.Address(port=port)), daemon=True).start()
+    return port
+
+
+def connected(port):
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    while True:
         try:
-            held = socket.create_connection(("127.0.0.1", port), timeout=5)
-            break
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
         except OSError:
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.05)
+
+
+def test_connections_that_open_and_do_not_ask_are_closed(monkeypatch, package, store):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    port = served(package, store)
+    held = connected(port)
     held.sendall(b"GET / HTTP/1.1\r\n")
     assert held.recv(1) == b""
-    whole = socket.create_connection(("127.0.0.1", port), timeout=5)
+    whole = connected(port)
     whole.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
     assert whole.recv(12) == b"HTTP/1.1 200"
+
+
+def test_half_open_connections_keep_no_reader_out_and_a_later_head_has_a_time_limit_too(monkeypatch, package, store):
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
+    port = served(package, store)
+    asked = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    held = [connected(port) for _ in range(12)]
+    for one in held:
+        one.sendall(b"GET / HTTP/1.1\r\n")
+    reader = connected(port)
+    reader.sendall(asked)
+    assert reader.recv(12) == b"HTTP/1.1 200"
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    again = connected(port)
+    again.sendall(asked)
+    assert again.recv(1 << 20)
+    time.sleep(0.2)
+    again.sendall(b"GET / HTTP/1.1\r\n")
+    again.settimeout(5)
+    while again.recv(1 << 20):
+        pass  # until it is closed, which a socket without limit would never be
 
 
 def test_many_wrong_links_are_slowed_down(browser):

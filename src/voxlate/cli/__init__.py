@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import click
 
 from voxlate import __version__
-from voxlate.errors import VoxlateError, nearest, os_failure
+from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, silence_warnings
 
 VERBS = {
     "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
@@ -39,8 +38,6 @@ VERBS = {
     "readers": "Blinded reader studies: can experts tell, and does it matter?",
 }
 """Every verb and its first line of help, here so that `voxlate --help` imports none of them."""
-
-DEBUG_VARIABLE = "VOXLATE_DEBUG"
 
 
 class LazyGroup(click.Group):
@@ -93,8 +90,7 @@ def run_with_status(command: Callable[[], Any]) -> int:
     use_free_cores()  # before anything loads the libraries that read it
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
-    if not os.environ.get(DEBUG_VARIABLE):
-        warnings.simplefilter("ignore")  # of libraries: they name lines of code, and what matters is told in our words
+    silence_warnings()
     try:
         result = command()
     except VoxlateError as error:

@@ -19,6 +19,8 @@ class _Path(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns the path, or ends the command with what is wrong with it."""
         raw = os.fsencode(value)
+        if b"://" in raw:
+            self.fail("addresses such as s3:// and https:// are not read; copy the files to a disk first", param, ctx)
         if b"\0" in raw:
             self.fail("a path holds no NUL", param, ctx)
         if len(raw) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in raw.split(os.fsencode(os.sep))):

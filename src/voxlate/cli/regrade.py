@@ -25,7 +25,7 @@ def regrade(grades: Path, reader: str, port: int) -> None:
     try:
         from voxlate.readers.regrade_server import serve_regrading
     except ImportError as error:
-        raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install voxlate[readers]") from error
+        raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install 'voxlate[readers]'") from error
     from voxlate.readers.serving import Address
 
     if not reader.isalnum():

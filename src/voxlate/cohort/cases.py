@@ -183,6 +183,9 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
     if None in row or any(row.get(column) is None for column in ("source", "target")):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} has more or fewer fields than the heading")
 
+    if any("\0" in (text or "") for text in row.values()):
+        raise InputRefused("CASES", f"{table.name}: the row of {name!r} has a field with a NUL, which names no file")
+
     def file(column: str) -> Path | None:
         text = row.get(column)
         return table.parent / text if text else None

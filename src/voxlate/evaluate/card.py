@@ -12,7 +12,7 @@ from voxlate.evaluate.lesions.sentences import (
     lesion_sentences,
     means_of,
 )
-from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION
+from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
 from voxlate.io.atomic import write_text
 
 CARD = "card.md"
@@ -59,7 +59,7 @@ def write_measured_card(bundle: Path, output: Path, content: Mapping[str, Any]) 
 def _measured(content: Mapping[str, Any]) -> str:
     kind = {"real": "real ", "simulated": "simulated ", "unknown": ""}[content["data_kind"]]
     patients = len({case["patient"] for case in content["cases"]})
-    lines = [f"Measured on {len(content['cases'])} {kind}cases of {patients} patients:", ""]
+    lines = [f"Measured on {len(content['cases'])} {kind}cases of {patients_of(patients)}:", ""]
     lines += [f"- {'**Worse than the source.** ' if f.is_worse else ''}{f.text}" for f in findings(content)]
     return "\n".join([*lines, "", *_brain_table(content)])
 

@@ -25,6 +25,7 @@ from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row, ScoreTable
 from voxlate.evaluate.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
+from voxlate.io.tables import inert_cell
 from voxlate.processes import each
 
 SCORES, EVALUATION, CASES = "scores.tsv", "evaluation.json", "cases"
@@ -134,7 +135,7 @@ def _write_scores(
         writer.writerow(Row._fields)
         for row in _rows(results, volumes, output / CASES):
             table.add(row)
-            writer.writerow([*row[:5], repr(row.value), *row[6:]])
+            writer.writerow([inert_cell(row.case), inert_cell(row.patient), *row[2:5], repr(row.value), *row[6:]])
     return table
 
 

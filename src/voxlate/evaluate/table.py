@@ -205,7 +205,7 @@ def _compare(place: Place, ours: Mapping[str, float], theirs: Mapping[str, float
     second = np.array([theirs[patient] for patient in patients])
     result = replace(result, mean_difference=float((first - second).mean()))
     if n < MINIMUM_PATIENTS:
-        return replace(result, note=f"{n} patients; no test is run below {MINIMUM_PATIENTS}")
+        return replace(result, note=f"{patients_of(n)}; no test is run below {MINIMUM_PATIENTS}")
     interval = mean_interval(first - second)
     return replace(
         result,
@@ -218,6 +218,11 @@ def _compare(place: Place, ours: Mapping[str, float], theirs: Mapping[str, float
         effect_size=cohen_dz(first, second),
         note=_power_note(n),
     )
+
+
+def patients_of(count: int) -> str:
+    """Returns the number with its noun."""
+    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def _power_note(n: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from voxlate.errors import InputRefused, NoInput, TemporaryFailure
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure, printable
 from voxlate.io.gzip_stream import DEFLATE_MAX_RATIO, GZIP_MAGIC, GzipReader
 
 _LOG = logging.getLogger("voxlate")
@@ -35,7 +35,7 @@ def sidecar_path(path: Path) -> Path:
 
 def warn(code: str, message: str) -> None:
     """Logs a warning that begins with `code` and carries it as the record's attribute `code`."""
-    _LOG.warning("%s %s", code, message, extra={"code": code})
+    _LOG.warning("%s %s", code, printable(message), extra={"code": code})
 
 
 class ScanBytes:
@@ -87,7 +87,7 @@ def opened(path: Path, *, is_glance: bool = False) -> Iterator[ScanBytes]:
             source = ScanBytes(file, name=path.name, size_bytes=size_bytes)
             if source.is_gzip != (suffix == ".nii.gz") and not is_glance:
                 truth = "gzipped" if source.is_gzip else "not gzipped"
-                warn("EXTENSION", f"{path.name} is {truth}, against its name; it is read as it is")
+                warn("EXTENSION", f"a scan is {truth}, against its name; it is read as it is")
             yield source
 
 

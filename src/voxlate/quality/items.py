@@ -14,7 +14,9 @@ from voxlate.errors import InputRefused, NoInput, printable
 from voxlate.io.nifti_source import nifti_suffix
 from voxlate.volume import Volume
 
-_NO_SCAN = re.compile(r"(?:^|[_.-])(?:[a-z]*mask|dseg|[a-z]*seg|seg[a-z]*|labels?|aparc|aseg|probseg|roi)(?=[_.-])")
+_NO_SCAN = re.compile(
+    r"(?:^|[_.-])(?:(?:brain|lesion|head|tissue)?mask|dseg|aseg|wmseg|probseg|seg|segmentation|labels?|aparc|roi)(?=[_.-])"
+)
 """Names of masks and label maps, as BIDS, FreeSurfer and common tools write them."""
 
 _ENTITY = {name: re.compile(rf"(?:^|[_/]){name}-([A-Za-z0-9]+)") for name in ("sub", "ses")}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
-from voxlate.io.atomic import replacing, write_json, write_text
+from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
 from voxlate.io.documents import read_json
 from voxlate.processes import each
 from voxlate.quality.decide import HEADER_ODDS, decide_agent, decide_kind
@@ -42,6 +42,8 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
     items = items_of(source, kinds)
+    for folder in (out, out / "items"):
+        remove_orphans(folder)
     stamp = grader_stamp()
     todo = []
     for item in items:

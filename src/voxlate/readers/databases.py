@@ -175,7 +175,7 @@ def _psycopg() -> Any:
     try:
         import psycopg
     except ImportError as error:
-        raise UsageError("POSTGRES", "PostgreSQL needs psycopg: pip install voxlate[postgres]") from error
+        raise UsageError("POSTGRES", "PostgreSQL needs psycopg: pip install 'voxlate[postgres]'") from error
     return psycopg
 
 

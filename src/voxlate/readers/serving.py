@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,14 +15,10 @@ from voxlate.readers.package import Package, check_leaks, load_package
 from voxlate.readers.store import Store
 
 DEFAULT_PORT = 8765
-HEAD_SECONDS = 10.0
-"""Within which a connection must have sent the head of its first request."""
 
 KEEP_ALIVE_SECONDS = 15
-MAX_CONNECTIONS = 400
-"""Well below the 1,024 files that a process may usually open; a study has tens of readers."""
 
-_NEEDS = "serving needs FastAPI and uvicorn: pip install voxlate[readers]"
+_NEEDS = "serving needs FastAPI and uvicorn: pip install 'voxlate[readers]'"
 
 
 @dataclass(frozen=True)
@@ -142,12 +137,13 @@ def run_app(app: App, address: Address, *, is_quiet: bool = True) -> None:
     """
     try:
         import uvicorn
+
+        from voxlate.readers.connections import Impatient
     except ImportError as error:
         raise UsageError("SERVER", _NEEDS) from error
     uvicorn.run(
         app,
-        http=_impatient_protocol(),
-        limit_concurrency=MAX_CONNECTIONS,
+        http=Impatient,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         host=address.host,
         port=address.port,
@@ -158,21 +154,3 @@ def run_app(app: App, address: Address, *, is_quiet: bool = True) -> None:
         server_header=False,
         h11_max_incomplete_event_size=64 << 10,
     )
-
-
-def _impatient_protocol() -> type[asyncio.Protocol]:
-    """Returns uvicorn's HTTP protocol with a time limit for the head of a request, which it has none of its own for."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class Impatient(H11Protocol):
-        """Hangs up on a connection that opens and does not ask."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.loop.call_later(HEAD_SECONDS, self._hang_up)
-
-        def _hang_up(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.close()
-
-    return Impatient

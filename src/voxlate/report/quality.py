@@ -147,7 +147,8 @@ def _metric_line(
 def _value_cell(method: str, row: SummaryRow | None, tests: Sequence[Comparison], *, decimals: int) -> Html:
     if row is None:
         return tag("td", words.MISSING, class_=_column(method))
-    value = f"{words.number(row.mean, decimals)} ± {words.number(row.sd, decimals)}"
+    spread = "" if row.sd is None else f" ± {words.number(row.sd, decimals)}"
+    value = words.number(row.mean, decimals) + spread
     star = tag("sup", "*") if _differs(row, tests) else tag("sup", class_="blank")
     return tag("td", value, star, class_=_column(method))
 
@@ -159,6 +160,13 @@ def _differs(row: SummaryRow, tests: Sequence[Comparison]) -> bool:
         for test in tests
         if {test.first, test.second} == pair and (test.metric, test.region) == (row.metric, row.region)
     )
+
+
+def _number_of_tests(tests: Sequence[Comparison]) -> str:
+    run = sum(test.p_permutation is not None for test in tests)
+    if run == len(tests):
+        return f"All {run} tests"
+    return f"{len(tests)} comparisons, {run or 'none'} of them tested"
 
 
 def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
@@ -179,7 +187,7 @@ def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
     )
     return tag(
         "details",
-        tag("summary", f"All {len(tests)} tests"),
+        tag("summary", _number_of_tests(tests)),
         scrolling(table, label="Tests"),
         tag("p", note, class_="note"),
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate import __version__
-from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, writing
+from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable, writing
 from voxlate.io.atomic import flush, remove_orphans, sha256, write_json, write_text
 from voxlate.io.documents import read_json
 from voxlate.io.locking import lock
@@ -139,7 +139,9 @@ def run_batch(
             for name, line in engine(waiting, out):
                 ledger.add(name, **line)
                 if line["event"] != DONE:
-                    log.error("%s: %s:%s %s", name, line["event"].upper(), line["code"], line["message"])
+                    log.error("%s: %s:%s %s", name, line["event"].upper(), line["code"], printable(line["message"]))
+                elif line.get("flag"):
+                    log.warning("%s: flagged %s; look at it before it is used", name, line["flag"])
                 if watch is not None:
                     watch(line["event"])
         finally:

@@ -20,7 +20,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_json, write_text
 from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
 from voxlate.io.nifti_source import nifti_stem, sidecar_path, warn
-from voxlate.synth.manifest import COLUMNS, OUTPUT, Manifest
+from voxlate.synth.manifest import COLUMNS, OUTPUT, Manifest, require_output_name
 from voxlate.train.recipe import Recipe
 
 SUFFIXES = {"T1": "T1w", "T1w": "T1w", "T1nce": "T1w", "T1ce": "T1w", "T2": "T2w", "T2w": "T2w", "FLAIR": "FLAIR"}
@@ -70,13 +70,19 @@ def manifest_of(
     if not found:
         raise NoInput("NO_INPUT", f"{root.name}: no scan there shows {recipe.source}")
     columns = (*COLUMNS, OUTPUT, *(f"more:{name}" for name in recipe.more_sources))
-    rows = []
-    for path in found:
+    rows: list[tuple[str, ...]] = []
+    faults: dict[str, str] = {}
+    for number, path in enumerate(found, start=1):
         relative = path.relative_to(root)
         output = derivative_path(relative, recipe, keep_ce=keep_ce).as_posix()
         mask = "" if masks is None else _mask_of(masks, relative, root)
         more = [_partner(root, path, name) for name in recipe.more_sources]
         case = Path(output).name.removesuffix(".nii.gz")
+        try:
+            require_output_name(case)
+        except InputRefused as error:
+            case = f"scan-{number}"
+            faults[case] = error.message
         rows.append((case, relative.as_posix(), mask, "", output, *more))
     name, count = Counter(row[0] for row in rows).most_common(1)[0]
     if count > 1:
@@ -84,7 +90,7 @@ def manifest_of(
             "NAME_TWICE", f"{root.name}: {count} scans would become {name}; keep one of them, or pass --keep-ce"
         )
     text = "\n".join("\t".join(row) for row in rows)
-    return Manifest(root.absolute(), columns, rows, hashlib.sha256(text.encode()).hexdigest())
+    return Manifest(root.absolute(), columns, rows, hashlib.sha256(os.fsencode(text)).hexdigest(), faults)
 
 
 def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:
@@ -208,5 +214,5 @@ def _partner(root: Path, path: Path, shown: str) -> str:
     """Returns the one scan of that contrast in the session of another, or nothing."""
     found = _scans(path.parents[1], shown, within="*")
     if len(found) > 1:
-        warn("BIDS_SEVERAL", f"{path.name}: {len(found)} scans of its session show {shown}; none is taken")
+        warn("BIDS_SEVERAL", f"{len(found)} scans of one session show {shown}; none is taken")
     return found[0].relative_to(root).as_posix() if len(found) == 1 else ""

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from voxlate.errors import UsageError
+from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
 from voxlate.synth.batch import Translate
 from voxlate.synth.item import Item
 from voxlate.synth.ledger import FAILED
@@ -90,6 +90,7 @@ def on_dask(work: Translate, items: Iterator[Item], out: Path, *, address: str) 
 
     Raises:
         UsageError: `MISSING_LIBRARY`; `SCHEDULER` when nobody answers at the address.
+        TemporaryFailure: `SCHEDULER` when it is lost on the way.
     """
     try:
         distributed = importlib.import_module("distributed")
@@ -102,16 +103,20 @@ def on_dask(work: Translate, items: Iterator[Item], out: Path, *, address: str) 
     with client:
         running = distributed.as_completed(loop=client.loop)
         under_way: dict[Any, str] = {}  # Dask forgets a future that nobody holds
-        ahead = 2 * max(1, sum(client.nthreads().values()))
         while True:
+            ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may come later
             while len(under_way) < ahead and (item := next(items, None)) is not None:
                 future = client.submit(_call, work, item, out, pure=False)
                 under_way[future] = item.name
                 running.add(future)
             if not under_way:
                 return
-            future = next(running)
-            yield under_way.pop(future), _of_dask(future, distributed)
+            try:
+                future = next(running)
+                ended = _of_dask(future, distributed)
+            except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+                raise TemporaryFailure("SCHEDULER", f"the scheduler at {address} was lost; run it again") from error
+            yield under_way.pop(future), ended
 
 
 class _Worker:
@@ -160,6 +165,7 @@ class _Worker:
 def _begin(work: Translate, limits: Limits, began: Any, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(limits.threads)
+    silence_warnings()
     if limits.gib is not None:
         size = int(limits.gib * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))

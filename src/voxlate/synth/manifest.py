@@ -73,6 +73,9 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there is no such manifest")
     try:
+        with path.open("rb") as stream:
+            if stream.read(4) == b"PAR1":
+                raise InputRefused("MANIFEST", f"{path.name} is a Parquet file; write it as a tab-separated table")
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter="\t", strict=True)
             heading = next(reader, [])
@@ -111,6 +114,8 @@ def _rows(
             raise InputRefused("MANIFEST", f"{name}: line {line}: {fault}")
         seen.add(row[0])
         try:
+            if any("\0" in text for text in row[1:]):
+                raise InputRefused("CASE_NAME", "a path with a NUL names no file")
             require_output_name(row[0])
         except InputRefused as error:
             own = _free_name(f"line-{line}", seen)

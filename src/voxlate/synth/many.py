@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,11 @@ def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
     """
     if not folder.name.startswith("sub-") or not (folder.parent / "dataset_description.json").is_file():
         return None
-    return list(manifest_of(folder.parent, recipe, subjects=[folder.name.removeprefix("sub-")]).items())
+    manifest = manifest_of(folder.parent, recipe, subjects=[folder.name.removeprefix("sub-")])
+    return [
+        replace(item, name=nifti_stem(item.source)) if item.name in manifest.faults else item
+        for item in manifest.items()
+    ]
 
 
 def translate_many(
@@ -121,8 +125,8 @@ def translate_many(
             outcome = Outcome(name, "done")
         except VoxlateError as error:
             state = "failed" if error.state == "FAILED" else "refused"
-            outcome = Outcome(name, state, error.code, error.message)
-            log.error("%s: %s", name, error)
+            outcome = Outcome(name, state, error.code, printable(item.without_names(error.message)))
+            log.error("%s: %s:%s %s", name, error.state, outcome.code, outcome.message)
         except Exception as error:
             outcome = Outcome(name, "failed", "UNEXPECTED", type(error).__name__)
             log.error("%s: FAILED:UNEXPECTED %s", name, type(error).__name__)

@@ -29,11 +29,12 @@ def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
     Raises:
         NoInput, InputRefused, UsageError, TemporaryFailure, CannotWrite: see `Store`, `index_folder`, `index_server`.
     """
-    from voxlate.io.atomic import write_json
+    from voxlate.io.atomic import remove_orphans, write_json
 
     archive = Archive(source) if is_address(source) else None
     store = Store(out, source=source if archive else str(Path(source).resolve()))
     try:
+        remove_orphans(out)
         yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)
         count = write_table(store, out / TABLE)
         write_json(out / SUMMARY, summary(store.counts()) | {"series": count})

@@ -38,11 +38,11 @@ def index_folder(source: Path, store: Store, *, jobs: int) -> Iterator[Progress]
         NoInput: `NO_INPUT` when there is no such folder.
         InputRefused, TemporaryFailure, CannotWrite: see `dicom_files`, `Store` and `each`.
     """
-    from voxlate.io.dicom.files import dicom_files, walk
+    from voxlate.io.dicom.files import begins_as_zip, dicom_files, walk
 
     if not source.exists():
         raise NoInput("NO_INPUT", f"{source.name} does not exist")
-    if source.is_file() and zipfile.is_zipfile(source):
+    if source.is_file() and (zipfile.is_zipfile(source) or begins_as_zip(source)):
         with dicom_files(source) as files:
             root = files[0].parents[1]  # a zip is unpacked anew, so that all of it is read anew
             yield from _rounds(store, root, jobs, lambda: iter(files))

@@ -11,6 +11,7 @@ import numpy as np
 
 from voxlate.evaluate.enhancement import DISTURBANCE, HALF, RESIDUAL
 from voxlate.evaluate.enhancement import PROTOCOL as ENHANCEMENT
+from voxlate.evaluate.table import patients_of
 
 Means = Mapping[tuple[str, str], float | None]
 """(region, method) to the mean over patients of the MAE, as written."""
@@ -62,7 +63,7 @@ def enhancement_sentences(summary: Sequence[Mapping[str, Any]]) -> list[Sentence
         return []
     curve = rows.get(("enhanced", RESIDUAL, "curve"))
     text = f"Residual enhancement is {ours['mean']:.0f} %{_interval(ours)}, median {ours['median']:.0f} %"
-    text += f" (100 % the untouched source, 0 % the target; {ours['n']} patients)"
+    text += f" (100 % the untouched source, 0 % the target; {patients_of(ours['n'])})"
     if curve is not None and curve["mean"] is not None:
         text += f"; the best intensity curve, which knows the target, leaves {curve['mean']:.0f} %"
     text += f". Of the enhanced voxels {half['mean']:.0f} % are less than half changed."
@@ -74,7 +75,7 @@ def enhancement_sentences(summary: Sequence[Mapping[str, Any]]) -> list[Sentence
         if row is not None and row["mean"] is not None:
             found.append(
                 Sentence(
-                    f"Residual enhancement {place}: {row['mean']:.0f} %{_interval(row)} ({row['n']} patients).",
+                    f"Residual enhancement {place}: {row['mean']:.0f} %{_interval(row)} ({patients_of(row['n'])}).",
                     row["mean"] > 100,
                 )
             )

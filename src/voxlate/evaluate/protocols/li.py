@@ -57,8 +57,8 @@ LI = Protocol(
     definition=(
         "Li 2022: 256 grey levels from 0 to the range L of the target, 0 outside the mask; on each axial slice that "
         "holds tissue, background included: PSNR with peak 255, SSIM (2-D Gaussian window of 11, sigma 1.5), RMSE, "
-        "Tenengrad (mean Sobel gradient, threshold 0, as the paper states neither threshold nor divisor); averaged "
-        "over slices; the ratio of Tenengrad to the target's is the figure to read, 1 is as sharp as the target."
+        "Tenengrad (mean Sobel gradient divided by 8, threshold 0; the paper states neither divisor nor threshold); "
+        "averaged over slices; the ratio of Tenengrad to the target's is the figure to read, 1 as sharp as the target."
     ),
     score=_score,
 )

@@ -38,7 +38,7 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
     """
     if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name} does not exist")
-    if path.is_file() and (zipfile.is_zipfile(path) or _begins_as_zip(path)):
+    if path.is_file() and (zipfile.is_zipfile(path) or begins_as_zip(path)):
         with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
             with writing("the unpacked archive"):
                 unpacked = _unpacked(path, Path(folder))
@@ -50,7 +50,7 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
     yield files
 
 
-def _begins_as_zip(path: Path) -> bool:
+def begins_as_zip(path: Path) -> bool:
     """Tells whether a file begins as a zip does; one that was cut has lost the table at its end."""
     with path.open("rb") as stream:
         return stream.read(4) == b"PK\x03\x04"
