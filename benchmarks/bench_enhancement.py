@@ -50,7 +50,7 @@ def pair(folder: Path) -> dict[str, Any]:
         "share_of_mask_percent": round(100 * float(measure.found.voxels.sum() / mask.sum()), 3),
         "reverse_share_percent": round(measure.found.reverse_share, 1),
         "left": {
-            name: {score.metric: round(score.value, 1) for score in measure.scores(image)}
+            name: {score.metric: round(score.value, 1) for score in measure.scores(image) if not score.left_out}
             for name, image in images.items()
         },
     }

@@ -476,7 +476,7 @@ def agent() -> str:
     lines.append("| untouched source | 100 % | 100 % | 100 % |")
     pairs = content["pairs"].values()
     for name, title in (("blurred", "source blurred by 2 mm"), ("curve", "best intensity curve of each scan (oracle)")):
-        values = [[pair["left"][name][metric] for pair in pairs] for metric in metrics]
+        values = [[pair["left"][name][metric] for pair in pairs if pair["left"][name]] for metric in metrics]
         cells = [f"{mean(own):.0f} % (median {median(own):.0f} %)" for own in values]
         lines.append(f"| {title}, {len(pairs)} pairs | {' | '.join(cells)} |")
     regions = {"residual_enhancement": "enhanced", "less_than_half_removed": "enhanced", "disturbance": "mask"}
@@ -488,7 +488,7 @@ def agent() -> str:
     shares = [pair["share_of_mask_percent"] for pair in pairs]
     reverse = [pair["reverse_share_percent"] for pair in pairs]
     told = (
-        f"{min(shares):.2f} to {max(shares):.1f} % of the mask enhance; on the dark side the rule finds "
+        f"{min(shares):.2f} to {max(shares):.1f} % of the mask enhance; where T1ce is darker the rule finds "
         f"{median(reverse):.0f} % as many voxels in the median pair, {max(reverse):.0f} % at most. "
         f"`python benchmarks/bench_enhancement.py`, {machine(content)}."
     )

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from voxlate.evaluate.baselines import blur
 from voxlate.evaluate.enhancement import Direction, EnhancementMeasure, best_curve, trimmed_line
+from voxlate.evaluate.lesions.sentences import enhancement_sentences
 from voxlate.simulate import Options, simulate_subject
 
 SPACING = (1.0, 1.0, 1.0)
@@ -91,7 +92,23 @@ def test_a_head_without_enhancement_has_no_figures(head):
     noise = np.random.default_rng(0).normal(0, 0.02, mask.shape).astype(np.float32)
     measure = EnhancementMeasure((target + noise) * mask, target, mask, spacing_mm=SPACING, direction=REMOVE)
     assert not measure.is_measurable
-    assert list(measure.scores(target)) == []
+    scores = list(measure.scores(target))
+    assert scores
+    assert all(np.isnan(score.value) and "too little for a ratio" in score.left_out for score in scores)
+
+
+@pytest.mark.parametrize(
+    ("left", "cost", "is_worse"), [(40.0, 105.0, False), (-150.0, 100.0, True), (120.0, 90.0, True), (0.0, 900.0, True)]
+)
+def test_a_result_that_is_overdone_or_that_ruins_the_rest_is_called_worse(left, cost, is_worse):
+    row = {"protocol": "enhancement", "method": "synthetic", "median": left, "n": 3, "low": None, "high": None}
+    rows = [
+        {**row, "region": "enhanced", "metric": "residual_enhancement", "mean": left},
+        {**row, "region": "enhanced", "metric": "less_than_half_removed", "mean": 10.0},
+        {**row, "region": "mask", "metric": "disturbance", "mean": cost},
+    ]
+    (sentence,) = enhancement_sentences(rows)
+    assert sentence.is_worse == is_worse
 
 
 def test_a_line_that_ignores_outliers_is_found_exactly():
@@ -119,7 +136,14 @@ def test_the_best_curve_finds_a_curve_and_cannot_tell_enhancement_from_tissue():
 
 @pytest.mark.parametrize(
     ("task", "sign"),
-    [("T1ce to T1nce", 1), ("T1w+T2w+ADC to T1ce", -1), ("T1w to T1ce", -1), ("CT to T1w", None), ("", None)],
+    [
+        ("T1ce to T1nce", 1),
+        ("T1w to T1ce", -1),
+        ("CT to T1w", None),
+        ("T1ce to T2w", None),
+        ("FLAIR to T1ce", None),
+        ("", None),
+    ],
 )
 def test_the_task_says_whether_an_agent_is_removed_or_added(task, sign):
     found = Direction.of(task)

@@ -106,11 +106,13 @@ def with_hole(data):
     return data
 
 
+def one_slice(data):
+    return np.where(np.isin(data, (2, 3)) & (np.arange(SHAPE[2]) != 31), 24, data)
+
+
 def two_heads(data):
-    small = data[::2, ::2, ::2]
     both = np.zeros((SHAPE[0] * 2, *SHAPE[1:]))
     both[: SHAPE[0]] = data
-    both[SHAPE[0] + 8 : SHAPE[0] + 8 + small.shape[0], : small.shape[1], : small.shape[2]] = small
     both[SHAPE[0] + 2 : 2 * SHAPE[0]] = data[2:]
     both[SHAPE[0] - 1 : SHAPE[0] + 3] = 0
     return both
@@ -124,6 +126,11 @@ def two_heads(data):
         (with_hole, "ANATOMY_HOLE", "have no label"),
         (two_heads, "ANATOMY_HEADS", "two heads"),
         (lambda d: d - 1, "ANATOMY_LABELS", "whole numbers from 0"),
+        (
+            lambda d: np.where((d == 2) | (d == 3), np.where(np.arange(SHAPE[2]) == 31, d, 24), d),
+            "ANATOMY_BRAIN",
+            " mm",
+        ),
     ],
 )
 def test_a_map_that_is_no_head_is_refused(tmp_path, change, code, says):
@@ -138,14 +145,23 @@ def test_speckles_beside_the_head_are_left_out(tmp_path, source):
     assert np.array_equal(head(tmp_path / "speckled", data).groups, source.groups)
 
 
+def test_the_hull_of_a_fine_map_lies_where_the_brain_lies(tmp_path):
+    fine = np.kron(labels()[:, ::2, :], np.ones((3, 3, 3)))[:, :, ::2]
+    found = head(tmp_path / "maps", fine, affine=np.diag([1.0, 2.0, 2.0, 1.0]))
+    brain = np.argwhere(np.isin(found.groups, np.unique(found.groups[found.inside]))).mean(axis=0)
+    assert np.argwhere(found.inside).mean(axis=0) == pytest.approx(brain, abs=0.3)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("groups: {a: {labels: [2], tissues: {wm: 0.5}, cerebrum: true}}", "sum to 1"),
+        ("groups: {a: {labels: [2], tissues: {wm: 0.5}, cerebrum: true, inside: true}}", "sum to 1"),
         ("groups: {a: {labels: [2], tissues: {cheese: 1}, cerebrum: true}}", "cheese"),
-        ("groups: {a: {labels: [2], tissues: {wm: 1}, cerebrum: true}}\nsoft_tissue: [2]", "two groups"),
+        ("groups: {a: {labels: [2], tissues: {wm: 1}, cerebrum: true, inside: true}}\nsoft_tissue: [2]", "two groups"),
         ("groups: {a: {labels: [2], tissues: {wm: 1}}}", "cerebrum"),
         ("groups: {a: {labels: [2], tissue: {wm: 1}, cerebrum: true}}", "tissue"),
+        ("groups: {a: {labels: [2], tissues: {wm: .nan}, cerebrum: true, inside: true}}", "wm"),
+        ("groups: {a: {labels: [2], tissues: {wm: 1}, cerebrum: true}}", "inside: true"),
         ("groups: [", "LABEL_TABLE"),
     ],
 )
@@ -178,10 +194,12 @@ def test_the_command_writes_a_data_set_that_names_its_maps_by_hash_alone(tmp_pat
     write(tmp_path / "maps", labels(), name="b.nii.gz")
     other = CliRunner().invoke(voxlate, [*arguments, "-n", "2"])
     assert "SETTINGS_DIFFER" in str(other.exception)
+    without = CliRunner().invoke(voxlate, ["simulate", str(out), "-n", "2", "--lesions", "none"])
+    assert "SETTINGS_DIFFER" in str(without.exception)
 
 
 @pytest.mark.skipif(not (DATA / "anatomies").is_dir(), reason="the development data are absent")
-def test_a_real_anatomy_has_a_cortex_that_enhances_as_little_as_it_should():
+def test_a_real_anatomy_has_tissues_that_enhance_as_they_should():
     anatomies = Anatomies.find(DATA / "anatomies")
     options = Options(anatomies=anatomies, lesions="none", is_same_acquisition=True)
     subject = simulate_subject("t1ce_t1", seed=4, subject=1, options=options)

@@ -21,8 +21,9 @@ from voxlate.evaluate.case_scores import (
     score_images,
     tissue_results,
 )
+from voxlate.evaluate.enhancement import enhancement_protocol
 from voxlate.evaluate.loading import CaseFiles, load_case
-from voxlate.evaluate.protocols import AS_WRITTEN
+from voxlate.evaluate.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluate.settings import Settings
 from voxlate.evaluate.table import Row
 from voxlate.evaluate.tissues import TissueResults, tissue_protocol
@@ -167,6 +168,7 @@ def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> 
     """Returns a hash of all that the results depend on: inputs, options, baselines and version."""
     content = {
         "version": __version__,
+        "definitions": [PROTOCOLS[name].definition for name in settings.protocols] + [enhancement_protocol()],
         "settings": settings.to_json(),
         "baselines": None if match is None else histogram_match_to_json(match),
         "inputs": {role: sha256(path) for role, path in files.inputs.items() if path.is_file()},

@@ -17,15 +17,16 @@ With e = image − target and s = source − target:
   negative is overdone.
 - less than half removed: share of the enhanced voxels where e is more than half of s, in %.
 - disturbance: mean |e| farther than 2 mm from enhanced voxels, in % of mean |s| there; what it cost elsewhere.
-- reverse share: voxels found by the same rule on the opposite side, in % of the enhanced ones. Contrast agents do not
-  darken T1, so it estimates how much of what is found is noise or misregistration.
+- reverse share: voxels that the same rule finds where the scan after the agent is *darker*, in % of the enhanced ones.
+  Contrast agents do not darken T1, so it estimates how much of what is found is noise or misregistration.
 
-For a model that adds enhancement, source and target change places in step 3; the figures mean the same: 100 is the
-untouched source, 0 the target.
+For a model that adds enhancement, the rule of step 3 looks for voxels in which the target exceeds the source, after the
+same line and by the same thresholds; the figures mean the same: 100 is the untouched source, 0 the target.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ from voxlate.evaluate.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 
 PROTOCOL = "enhancement"
+ENHANCED, PLAIN = "T1ce", frozenset({"T1", "T1w", "T1nce"})
 RESIDUAL, HALF, DISTURBANCE, REVERSE = (
     "residual_enhancement",
     "less_than_half_removed",
@@ -60,7 +62,7 @@ BORDER_MM = 3.0
 """From the border of the mask, where masks, scalp and misregistration make differences of their own."""
 
 LEAST_PART_MM3 = 30.0
-"""About a sphere of 4 mm."""
+"""About a sphere of 4 mm diameter."""
 
 AWAY_MM = 2.0
 """Beyond twice the smoothing an enhanced voxel adds less than 2 % to its neighbour."""
@@ -87,10 +89,15 @@ class Direction:
 
     @classmethod
     def of(cls, task: str) -> Direction | None:
-        """Returns the direction of a task as sidecars state it (`T1ce to T1nce`), or None when no agent is in it."""
+        """Returns the direction of a task as sidecars state it (`T1ce to T1nce`).
+
+        None unless one side is `T1ce` and the other a T1 without agent: between other contrasts a brighter voxel is no
+        enhancement.
+        """
         source, _, target = task.partition(" to ")
-        before, after = "T1ce" in source.split("+"), target.strip() == "T1ce"
-        return None if before == after else cls(1 if before else -1)
+        if source == ENHANCED and target in PLAIN:
+            return cls(1)
+        return cls(-1) if source in PLAIN and target == ENHANCED else None
 
 
 @dataclass(frozen=True)
@@ -143,14 +150,23 @@ class EnhancementMeasure:
         self._change = self._error_of(self._source)
 
     @property
+    def left_out(self) -> str:
+        """Returns why the case has no figures; empty when it has."""
+        if self.is_measurable:
+            return ""
+        return f"fewer than {LEAST_PER_MILLE / 10:g} % of the mask enhance, which is too little for a ratio"
+
+    @property
     def is_measurable(self) -> bool:
         """Returns whether enough voxels enhance for a ratio to mean something."""
         voxels = int(self.found.voxels.sum())
         return voxels > 0 and voxels >= LEAST_PER_MILLE / 1000 * int(self._inside.sum())
 
     def scores(self, image: Array) -> Iterator[Score]:
-        """Yields the figures of an image of the case's shape; none when the case does not enhance."""
+        """Yields the figures of an image of the case's shape; NaN with the reason when the case hardly enhances."""
         if not self.is_measurable:
+            yield from (Score("enhanced", metric, math.nan, "%", left_out=self.left_out) for metric in (RESIDUAL, HALF))
+            yield Score("mask", DISTURBANCE, math.nan, "%", left_out=self.left_out)
             return
         error = self._error_of(blur(image[self.found.box], self._inside, SMOOTHING_MM, self._spacing))
         for region, voxels in self._places.items():
@@ -196,7 +212,8 @@ class EnhancementMeasure:
                 "enhanced_lesion": self.found.voxels & regions["lesion"],
                 "enhanced_elsewhere": self.found.voxels & normal,
             }
-        return {name: voxels for name, voxels in places.items() if voxels.any()}
+        least = LEAST_PART_MM3 / float(np.prod(self._spacing))
+        return {name: voxels for name, voxels in places.items() if voxels.sum() >= least}
 
     def _error_of(self, smooth: Array) -> Array:
         gain, offset = trimmed_line(smooth, self._target, self.found.away)
@@ -207,11 +224,13 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
     """Returns gain and offset for which gain · image + offset is nearest the target in the mask, outliers left out.
 
     Least squares, six rounds, each over the voxels within 2.5 robust standard deviations of the line before. A constant
-    image has gain 0 and the target's mean as its offset.
+    image has gain 0 and the trimmed mean of the target as its offset; an empty mask gives (1, 0).
     """
     x, y = image[mask].astype(np.float64), target[mask].astype(np.float64)
+    if x.size == 0:
+        return 1.0, 0.0
     chosen = np.ones(x.size, dtype=np.bool_)
-    gain, offset = 0.0, float(y.mean()) if y.size else 0.0
+    gain, offset = 0.0, 0.0
     for _ in range(ROUNDS):
         gain, offset = _line(x[chosen], y[chosen])
         distance = y - gain * x - offset
@@ -260,7 +279,8 @@ def enhancement_protocol() -> dict[str, str]:
             "enhancement: mean difference to the target there, in % of the source's (100 untouched, 0 as the target, "
             "negative overdone). Less than half removed: share of these voxels with more than half of the source's "
             f"difference. Disturbance: mean absolute difference farther than {AWAY_MM:g} mm from them, in % of the "
-            "source's. Reverse share: voxels that the rule finds on the opposite side, in % of the enhanced ones; "
-            "noise of the measure. Curve: the best intensity curve of each scan, which knows the target."
+            "source's. Reverse share: voxels that the rule finds where the scan after the agent is darker, in % of "
+            "the enhanced ones; noise of the measure. A case of which less than 0.005 % of the mask enhances has no "
+            "figures. Curve: the best intensity curve of each scan, which knows the target."
         ),
     }

@@ -115,7 +115,9 @@ def _plain(value: object) -> str:
 
 
 def _quality_table(rows: Sequence[SummaryRow], tests: Sequence[Comparison], methods: Sequence[str]) -> Html:
-    shown = [method for method in methods if any(row.method == method for row in rows)]
+    found = list(dict.fromkeys(row.method for row in rows))
+    references = [method for method in found if method not in methods]  # such as the best intensity curve
+    shown = [*references, *(method for method in methods if method in found)]
     head = [tag("th", "Metric", scope="col"), tag("th", "n", scope="col", class_="num")]
     head += [tag("th", words.method(method), scope="col", class_=_column(method)) for method in shown]
     groups = []

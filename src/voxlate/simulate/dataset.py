@@ -69,8 +69,7 @@ class Plan:
         plain = replace(self, options=replace(self.options, anatomies=None))
         settings = {name: value for name, value in asdict(plain).items() if name != "subjects"}
         del settings["options"]["anatomies"]
-        if anatomies is not None:
-            settings["anatomies"] = anatomies.identity()
+        settings["anatomies"] = None if anatomies is None else anatomies.identity()
         return {**settings, "software": f"voxlate {__version__}"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,12 +28,19 @@ AIR, SOFT, BONE, DURA = 0, 1, 2, 3
 """Indices of the groups that are no row of the table; its rows follow."""
 FIRST_ROW = 4
 
-_CLOSING_MM = 8.0  # wider than a sulcus and narrower than the gap between brain stem and skull base
-_SMOOTHING_MM = 2.0
+CEREBRUM_MM = (60.0, 250.0)
+"""Least and greatest side of a cerebrum: from a newborn's height to well beyond the longest adult's."""
+
+_MOST_BYTES = 512 << 20  # of a map in float32: 512 voxels along each axis
+_CLOSING_MM = 8.0  # radius: sulci and fissures up to 16 mm wide are closed
+_SMOOTHING_MM = 2.0  # the dura is as smooth as that; with the level below it sets how thick the dura becomes
 _DURA_LEVEL = 0.3  # of the smoothed hull: bone that lies within some 1 mm of the hull is dura
-_HOLE_ML = 1.0
+_HOLE_ML = 1.0  # a few unlabelled voxels between structures are usual, a missing structure is larger
 _SECOND_HEAD = 0.2  # of the first: speckles beside a head are far smaller
-_COARSE_MM = 2.0
+_COARSE_MM = 2.0  # fine enough for hull and pieces, and eight times quicker than 1 mm
+_MOST_GROUPS = 250  # what a byte can number, with those that are no row of the table
+
+_MOST_LISTED = 20
 
 Label = Annotated[int, Field(ge=1, le=65535)]
 
@@ -54,7 +62,7 @@ class Group(_Strict):
     """
 
     labels: tuple[Label, ...]
-    tissues: dict[str, float]
+    tissues: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
     varies: float = Field(0.0, ge=0, le=0.5)
     inside: bool = False
     cerebrum: bool = False
@@ -66,8 +74,10 @@ class Group(_Strict):
         if unknown:
             raise ValueError(f"no tissue is called {', '.join(unknown)}")
         shares = list(self.tissues.values())
-        if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError("the shares of the tissues must be 0 or more and sum to 1")
+        if not shares or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError("the shares of the tissues must sum to 1")
+        if (self.cerebrum or self.ventricle) and not self.inside:
+            raise ValueError("cerebrum and ventricles lie inside the dura: write `inside: true`")
         if self.varies and (len(shares) < 2 or self.varies > min(shares[0], shares[1], 1 - shares[0])):
             raise ValueError("`varies` needs two tissues, and room for it in the first two shares")
         return self
@@ -84,7 +94,9 @@ class LabelTable(_Strict):
     def _is_unambiguous(self) -> LabelTable:
         every = [label for group in self.groups.values() for label in group.labels]
         every += [*self.soft_tissue, *self.bone_or_dura]
-        twice = sorted({label for label in every if every.count(label) > 1})
+        twice = sorted(label for label, count in Counter(every).items() if count > 1)
+        if len(self.groups) > _MOST_GROUPS:
+            raise ValueError(f"{len(self.groups)} groups; at most {_MOST_GROUPS}")
         if twice:
             raise ValueError(f"label {', '.join(map(str, twice))} is in two groups")
         if not any(group.cerebrum for group in self.groups.values()):
@@ -195,11 +207,11 @@ def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
     return _read(path, digest, table.model_dump_json())
 
 
-@lru_cache(maxsize=2)  # some 30 MiB each; the subjects of one process often share a map
+@lru_cache(maxsize=2)  # some 50 MiB each; the sessions of a subject share a map
 def _read(path: Path, digest: str, table_json: str) -> LabelMap:
     table = LabelTable.model_validate_json(table_json)
     name = digest[:12]
-    stored = read_volume(path, shows="labels")
+    stored = read_volume(path, shows="labels", max_bytes=_MOST_BYTES)
     volume = ToRas(stored.grid).apply(stored)
     groups = _groups(volume, table, name)
     spacing = np.asarray(volume.spacing_mm)
@@ -218,19 +230,27 @@ def _read(path: Path, digest: str, table_json: str) -> LabelMap:
 def _groups(volume: Volume, table: LabelTable, name: str) -> NDArray[np.uint8]:
     labels = np.rint(volume.data)
     if np.abs(labels - volume.data).max() > 1e-3 or labels.min() < 0 or labels.max() > 65535:
-        raise InputRefused("ANATOMY_LABELS", f"map {name}: labels are whole numbers from 0; this is no label map")
+        raise InputRefused(
+            "ANATOMY_LABELS", f"map {name}: labels are whole numbers from 0 to 65535; this is no label map"
+        )
     index = table.index_of()
     found = np.unique(labels).astype(int).tolist()
     unknown = [label for label in found if label and label not in index]
     if unknown:
         raise InputRefused(
             "ANATOMY_LABELS",
-            f"map {name}: the table has no label {', '.join(map(str, unknown[:20]))}; add it with --labels",
+            f"map {name}: the table has no label {_listed(unknown)}; copy the package's table, add them, and give it "
+            "with --labels",
         )
     lookup = np.zeros(65536, np.uint8)
     for label, group in index.items():
         lookup[label] = group
     return np.asarray(lookup[labels.astype(np.uint16)], dtype=np.uint8)
+
+
+def _listed(labels: Sequence[int]) -> str:
+    more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
+    return ", ".join(map(str, labels[:_MOST_LISTED])) + more
 
 
 def _one_head(groups: NDArray[np.uint8], spacing: NDArray[np.float64], name: str) -> NDArray[np.uint8]:
@@ -248,11 +268,20 @@ def _one_head(groups: NDArray[np.uint8], spacing: NDArray[np.float64], name: str
 
 
 def _extent(cerebrum: Mask, affine: Affine, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if not cerebrum.any():
+    index = np.argwhere(cerebrum)[:: 1 + int(cerebrum.sum()) // 100_000].astype(np.float64)
+    if index.size == 0:
         raise InputRefused("ANATOMY_BRAIN", f"map {name} has no cerebrum; is it a head in these label numbers?")
-    index = np.argwhere(cerebrum[::2, ::2, ::2]) * 2.0
     places = index @ affine[:3, :3].T + affine[:3, 3]
-    return np.percentile(places, 0.2, axis=0), np.percentile(places, 99.8, axis=0)  # a stray voxel decides nothing
+    low, high = np.percentile(places, 0.2, axis=0), np.percentile(places, 99.8, axis=0)  # a stray voxel decides nothing
+    sides = high - low
+    if sides.min() < CEREBRUM_MM[0] or sides.max() > CEREBRUM_MM[1]:
+        size = " x ".join(f"{side:.0f}" for side in sides)
+        raise InputRefused(
+            "ANATOMY_BRAIN",
+            f"map {name}: its cerebrum is {size} mm, no side may be below {CEREBRUM_MM[0]:g} or above "
+            f"{CEREBRUM_MM[1]:g}; is the size of its voxels right?",
+        )
+    return low, high
 
 
 def _hull(brain: Mask, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -276,7 +305,8 @@ def _require_whole(groups: NDArray[np.uint8], inside: Mask, spacing: NDArray[np.
     largest_ml = float(np.bincount(parts.ravel())[1:].max() * np.prod(spacing) / 1000)
     if largest_ml > _HOLE_ML:
         raise InputRefused(
-            "ANATOMY_HOLE", f"map {name}: {largest_ml:.1f} ml inside the brain have no label; fill the hole"
+            "ANATOMY_HOLE",
+            f"map {name}: {largest_ml:.1f} ml inside the brain have no label; fluid and head must be labelled too",
         )
 
 
@@ -286,7 +316,9 @@ def _steps(spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
 
 
 def _finer(coarse: Mask, step: tuple[slice, slice, slice], shape: Sequence[int]) -> Mask:
-    fine = coarse
-    for axis, each in enumerate(step):
-        fine = np.repeat(fine, each.step, axis=axis)
-    return np.asarray(fine[: shape[0], : shape[1], : shape[2]], dtype=np.bool_)
+    """Returns the mask at every voxel: that of the coarse voxel whose centre is nearest."""
+    nearest = [
+        np.minimum((np.arange(n) + each.step // 2) // each.step, m - 1)
+        for n, m, each in zip(shape, coarse.shape, step, strict=True)
+    ]
+    return np.asarray(coarse[np.ix_(*nearest)], dtype=np.bool_)

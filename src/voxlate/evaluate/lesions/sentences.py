@@ -18,6 +18,10 @@ Means = Mapping[tuple[str, str], float | None]
 
 UNLABELLED = "No lesion was labelled, so nothing is known of lesions: figures of the brain cannot show them."
 
+_MOST_DISTURBANCE = 200.0
+"""Per cent of the source's error elsewhere: some disturbance is the price of removing anything (110 % with a plain
+U-Net); twice the error of doing nothing is not."""
+
 _PLACES = {"lesion": "Inside lesions", "lesion_rim": "In the rim of lesions (5 mm around)"}
 
 
@@ -69,17 +73,22 @@ def enhancement_sentences(summary: Sequence[Mapping[str, Any]]) -> list[Sentence
     text += f". Of the enhanced voxels {half['mean']:.0f} % are less than half changed."
     if cost is not None and cost["mean"] is not None:
         text += f" Elsewhere the error is {cost['mean']:.0f} % of the untouched source's."
-    found = [Sentence(text, ours["mean"] > 100)]
+    found = [Sentence(text, abs(ours["mean"]) > 100 or _exceeds(cost))]
     for region, place in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
         row = rows.get((region, RESIDUAL, "synthetic"))
         if row is not None and row["mean"] is not None:
             found.append(
                 Sentence(
                     f"Residual enhancement {place}: {row['mean']:.0f} %{_interval(row)} ({patients_of(row['n'])}).",
-                    row["mean"] > 100,
+                    abs(row["mean"]) > 100,
                 )
             )
     return found
+
+
+def _exceeds(cost: Mapping[str, Any] | None) -> bool:
+    """Tells whether the image is worse than its source away from enhancement by more than the source's own error."""
+    return cost is not None and cost["mean"] is not None and cost["mean"] > _MOST_DISTURBANCE
 
 
 def _interval(row: Mapping[str, Any]) -> str:
