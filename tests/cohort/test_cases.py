@@ -44,6 +44,9 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
         ("case\tsource\ttarget\na\t\tt.nii\n", "lacks a source"),
         ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
         ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),
+        ('case\tsource\t"target\na\ts\tt\n', "CASES"),
+        ("case,source,target\na,s.nii,t.nii\n", "tab"),
+        ("case\tsource\ttarget\na\ts\0.nii\tt.nii\n", "NUL"),
     ],
 )
 def test_a_table_with_a_fault_is_refused(tmp_path, text, code):

@@ -71,3 +71,10 @@ def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
         done = subprocess.run([script, *line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert (tmp_path / "report.html").exists()
+
+
+def test_every_table_of_a_document_is_what_the_results_say():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

@@ -86,7 +86,7 @@ def test_a_scan_that_is_not_gzipped_against_its_name_is_read_with_a_warning(scan
     assert np.array_equal(read_volume(path).data, scans.values())
     (record,) = caplog.records
     assert (record.name, record.levelno, record.code) == ("voxlate", logging.WARNING, "EXTENSION")
-    assert record.message.startswith("EXTENSION scan.nii.gz is not gzipped")
+    assert record.message.startswith("EXTENSION a scan is not gzipped")
     assert str(scans.folder) not in record.message
 
 

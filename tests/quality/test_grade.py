@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner
 
 from voxlate.cli import voxlate
-from voxlate.errors import ModelInvalid, NoInput, UsageError
+from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.models import scan_grader as module
 from voxlate.models.scan_grader import HEADS, ScanGrader, scan_grader
-from voxlate.quality.grade import Grading, grade
+from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
 from voxlate.quality.pixels import SEEN_SHAPE
 from voxlate.quality.preview import preview
@@ -22,6 +22,7 @@ from voxlate.quality.rules import Finding
 from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
 from voxlate.simulate.scanners import scanner_named
 from voxlate.simulate.warehouse import varied_scanner, visit
+from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
@@ -38,6 +39,26 @@ def test_the_tier_follows_the_likeliest_grades_but_never_overrules_a_failed_rule
     assert made(grades=((0.1, 0.1, 0.8), *((0.9, 0.1, 0.0),) * 2)).tier == "low"
     assert made(verdict="fail").tier == "low"
     assert made(verdict="warn").tier == "good"
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("sub-1_dseg", "NO_SCAN"), ("sub-1_label-L_mask", "NO_SCAN"), ("aparc", "NO_SCAN"), ("sub-1_T1w", ""),
+        ("segovia_T1", ""), ("masked_T1", ""),
+    ],
+)  # fmt: skip
+def test_a_mask_or_a_label_map_is_told_by_its_name(tmp_path, name, fault):
+    (tmp_path / f"{name}.nii.gz").write_bytes(b"x")
+    (item,) = items_of(tmp_path, ())
+    assert item.fault == fault
+
+
+def test_a_mask_or_a_label_map_is_told_by_its_few_levels():
+    data = np.arange(27.0).reshape(3, 3, 3) % 4
+    with pytest.raises(InputRefused, match="NO_SCAN"):
+        require_scan(Volume(data, np.eye(4), "T1w"))
+    require_scan(Volume(data + 0.5, np.eye(4), "T1w"))
 
 
 def test_what_is_surely_no_t1w_is_improper_and_what_is_not_sure_unknown():

@@ -228,6 +228,15 @@ def test_a_read_only_folder_is_refused_before_anything_is_done(scans, engine, tm
         run_batch(read_manifest(scans), place, {}, engine)
 
 
+def test_a_parquet_manifest_is_called_one_and_a_path_with_a_nul_refuses_its_case_alone(tmp_path):
+    (tmp_path / "m.tsv").write_bytes(b"PAR1xxxx")
+    with pytest.raises(InputRefused, match="Parquet"):
+        read_manifest(tmp_path / "m.tsv")
+    (tmp_path / "m.tsv").write_text("case\tsource\na\tx\0y.nii\nb\tz.nii\n")
+    found = read_manifest(tmp_path / "m.tsv")
+    assert (found.names(), list(found.faults)) == (["line-2", "b"], ["line-2"])
+
+
 def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.add("a", "done", files={"a.txt": "0"})

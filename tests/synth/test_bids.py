@@ -16,7 +16,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.synth.audit import differences, status_of
 from voxlate.synth.bids import derivative_path, is_enhanced, manifest_of, require_sound
-from voxlate.synth.many import items_in_list
+from voxlate.synth.many import items_in_list, items_of_subject
 from voxlate.train.recipe import parse_recipe
 
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
@@ -43,6 +43,20 @@ def data(tmp_path):
 
 def run(*arguments):
     return CliRunner().invoke(voxlate, [str(each) for each in arguments], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_scan_whose_answer_could_not_be_named_is_refused_alone(data, identity, tmp_path):
+    for number, name in enumerate(
+        ("sub-01_run-a\nb_ce-x_T1w", "sub-01_run-\udcff_ce-x_T1w", f"sub-01_acq-{'x' * 220}_ce-x_T1w")
+    ):
+        write_volume(data / "sub-01/anat/good.nii.gz", head(number, shape=(16, 18, 14)))
+        (data / "sub-01/anat/good.nii.gz").rename(data / f"sub-01/anat/{name}.nii.gz")
+    out = tmp_path / "out"
+    run(data, out, "participant", "-m", identity, "--n-procs", "0", "--gate", "off")
+    status = status_of(out)
+    assert (status.done, status.refused, status.codes) == (2, 3, {"CASE_NAME": 3})
+    items = items_of_subject(data / "sub-01", recipe_of("T1ce", "T1nce"))
+    assert len(items) == 4
 
 
 def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sources(data, identity, tmp_path):

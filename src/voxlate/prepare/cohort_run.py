@@ -97,12 +97,13 @@ def _claim(out: Path, settings: PairSettings) -> None:
     """
     wanted = settings.model_dump(mode="json")
     marker = out / SETTINGS
+    remove_orphans(out)
     if marker.is_file():
         if _read(marker) != wanted:
             raise UsageError(
                 "SETTINGS_DIFFER", f"{out.name} was prepared in another way; use those settings or another folder"
             )
-        for folder in (out, *(place for place in out.iterdir() if place.is_dir())):
+        for folder in (place for place in out.iterdir() if place.is_dir()):
             remove_orphans(folder)
         return
     if out.is_file() or (out.is_dir() and any(not is_partial(path) for path in out.iterdir())):

@@ -164,7 +164,7 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
         advanced = importlib.import_module("nncf.quantization.advanced_parameters")
     except ImportError as error:
         raise UsageError("MISSING_LIBRARY", "8 bits need NNCF: pip install 'voxlate[fast]'") from error
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function changes the handlers of everybody
     end = ranges.StatisticsCollectorParameters(
         statistics_type=ranges.StatisticsType.QUANTILE, quantile_outlier_prob=clipped
     )
