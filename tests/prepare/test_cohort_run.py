@@ -174,6 +174,7 @@ def test_what_is_doubtful_is_kept_with_its_reason_or_refused(files, monkeypatch)
         prepare_pair(source, target, SETTINGS.model_copy(update={"doubtful": "refuse"}))
 
 
+@pytest.mark.slow
 def test_two_processes_prepare_the_same_bytes_as_one(files, tmp_path):
     one = list(prepare_cohort(cases(files)[:1], tmp_path / "one", SETTINGS))
     two = list(prepare_cohort(cases(files), tmp_path / "two", SETTINGS, jobs=2))

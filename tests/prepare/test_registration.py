@@ -41,6 +41,7 @@ def test_an_image_agrees_with_its_own_negative_and_not_with_noise():
         require_aligned(noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", ["T1w", "T2w"])
 def test_the_score_falls_with_every_millimetre(contrast):
     fixed, moving, mask = pair(contrast)

@@ -128,6 +128,7 @@ def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_told():
     assert sum(proper) >= len(proper) - 1
 
 
+@pytest.mark.slow
 def test_a_visit_is_the_same_for_the_same_numbers_and_holds_what_it_says():
     first, second = (list(visit(5, 3, scanner=varied_scanner(3), images=3)) for _ in range(2))
     for one, other in zip(first, second, strict=True):

@@ -401,6 +401,7 @@ def test_no_worker_outlives_a_run_that_was_killed_while_it_still_began(scans, id
     assert in_session(running.pid) == []
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_became_of_a_batch(scans, identity, tmp_path):
     out = tmp_path / "out"
     killed_again_and_again(scans, identity, out, [])
@@ -429,6 +430,7 @@ def test_a_dask_scheduler_runs_the_cases_and_survives_one_that_kills_its_worker(
     assert (status.done, status.codes) == (3, {"KILLED": 1})
 
 
+@pytest.mark.slow
 def test_an_address_where_no_scheduler_answers_is_refused(tmp_path):
     pytest.importorskip("distributed")
     with pytest.raises(UsageError, match="SCHEDULER"):
