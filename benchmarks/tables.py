@@ -17,11 +17,10 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from voxlate.evaluate.baselines import MATCHED_DB
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-MATCHED_DB = 0.1
-"""A blurred target whose PSNR is farther from the synthetic image's is not called matched."""
-
 TITLES = {
     "constant": "constant",
     "source": "untouched source",

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxlate.evaluate.lesions.sentences import (
-    Sentence,
-    enhancement_sentences,
-    lesion_sentences,
-    means_of,
-)
+from voxlate.evaluate.lesions.sentences import Sentence, finding_sentences
 from voxlate.evaluate.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
 from voxlate.io.atomic import write_text
 
@@ -34,12 +29,7 @@ _TITLES = {
 
 def findings(content: Mapping[str, Any]) -> list[Sentence]:
     """Returns what happened to enhancement and in lesions, from the content of `evaluation.json`."""
-    protocol = content["primary"]["protocol"]
-    units = [row["unit"] for row in content["summary"] if (row["protocol"], row["metric"]) == (protocol, "mae")]
-    enhancement = enhancement_sentences(content["summary"])
-    return enhancement + lesion_sentences(
-        means_of(content["summary"], protocol), content["lesions"], unit=(units or [""])[0]
-    )
+    return finding_sentences(content["summary"], content["lesions"], content["primary"]["protocol"])
 
 
 def write_measured_card(bundle: Path, output: Path, content: Mapping[str, Any]) -> None:

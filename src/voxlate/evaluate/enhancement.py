@@ -34,6 +34,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.evaluate.baselines import blur
+from voxlate.evaluate.intensity import line_through
 from voxlate.evaluate.lesions.components import components
 from voxlate.evaluate.protocols import Score
 from voxlate.evaluate.regions import within
@@ -232,7 +233,7 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
     chosen = np.ones(x.size, dtype=np.bool_)
     gain, offset = 0.0, 0.0
     for _ in range(ROUNDS):
-        gain, offset = _line(x[chosen], y[chosen])
+        gain, offset = line_through(x[chosen], y[chosen])
         distance = y - gain * x - offset
         centre = np.median(distance)
         spread = _ROBUST * float(np.median(np.abs(distance - centre)))
@@ -240,13 +241,6 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
             break
         chosen = np.abs(distance - centre) <= TRIMMED_AT * spread
     return gain, offset
-
-
-def _line(x: np.typing.NDArray[np.float64], y: np.typing.NDArray[np.float64]) -> tuple[float, float]:
-    centred = x - x.mean()
-    variance = float(centred @ centred)
-    gain = float(centred @ (y - y.mean())) / variance if variance > 0 else 0.0
-    return gain, float(y.mean() - gain * x.mean())
 
 
 def best_curve(source: Array, target: Array, mask: Mask, *, bins: int = 64) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
@@ -37,7 +38,11 @@ def linear_fit(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
 
     Least squares. A constant image has gain 0 and the target's mean as its offset.
     """
-    x, y = image[mask].astype(np.float64), target[mask].astype(np.float64)
+    return line_through(image[mask].astype(np.float64), target[mask].astype(np.float64))
+
+
+def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns gain and offset of the least squares line y = gain · x + offset; gain 0 where x does not vary."""
     centred = x - x.mean()
     variance = float(centred @ centred)
     gain = float(centred @ (y - y.mean())) / variance if variance > 0 else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxlate.evaluate.baselines import MATCHED_DB
-from voxlate.evaluate.lesions.sentences import Means, Sentence, enhancement_sentences, lesion_sentences, means_of
+from voxlate.evaluate.lesions.sentences import Sentence, finding_sentences
 from voxlate.report import words
 from voxlate.report.choice import View, ranked
 from voxlate.report.html import Html, tag
@@ -25,23 +25,21 @@ _CARDS = {
 def summary(evaluated: Evaluated, view: View) -> Html:
     """Returns the summary in plain words, with the leading figures as cards."""
     evaluation = evaluated.evaluation
-    enhancement = enhancement_sentences([row.model_dump() for row in evaluation.summary])
-    lesions = enhancement + lesion_sentences(
-        _lesion_means(evaluated, view), evaluation.lesions, unit=_mae_unit(evaluated, view)
-    )
+    rows = [row.model_dump() for row in evaluation.summary]
+    findings = finding_sentences(rows, evaluation.lesions, view.protocol)
     verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]
     return tag(
         "div",
         tag("p", _what(evaluated), class_="lead"),
-        tag("ul", [_lesion_line(finding) for finding in lesions], _oracle_line(evaluation), class_="findings"),
+        tag("ul", [_finding_line(finding) for finding in findings], _oracle_line(evaluation), class_="findings"),
         tag("div", list(_cards(evaluated, view)), class_="cards"),
         tag("ul", verdicts, class_="verdicts"),
         tag("ul", remarks, class_="remarks"),
     )
 
 
-def _lesion_line(finding: Sentence) -> Html:
+def _finding_line(finding: Sentence) -> Html:
     mark = tag("b", "Worse than the source. ") if finding.is_worse else None
     return tag("li", mark, finding.text, class_="worse" if finding.is_worse else None)
 
@@ -57,16 +55,6 @@ def _oracle_line(evaluation: Evaluation) -> Html | None:
         return tag("li", tag("b", warning), f"Over {words.count(oracle.cases, 'case')}: {figures}.", class_="worse")
     ratio = oracle.synthetic_rmse_percent / oracle.oracle_rmse_percent
     return tag("li", f"Against the oracle of the simulation: {figures}, {ratio:.1f} times.")
-
-
-def _lesion_means(evaluated: Evaluated, view: View) -> Means:
-    return means_of([row.model_dump() for row in evaluated.evaluation.summary], view.protocol)
-
-
-def _mae_unit(evaluated: Evaluated, view: View) -> str:
-    rows = _rows(evaluated, view)
-    found = rows.get(("mae", "synthetic"))
-    return found.unit if found else ""
 
 
 def _what(evaluated: Evaluated) -> str:

@@ -72,8 +72,8 @@ def draw_head_factors(rng: np.random.Generator) -> HeadFactors:
         age_years=age,
         semi_axes_mm=(axes[0], axes[1], axes[2]),
         intracranial_ml=float(np.clip(1450 + 130 * _normal(rng), 1150, 1750)),
-        shift_mm=_triple(rng, 2.5),
-        turn_deg=_triple(rng, 3.0),
+        shift_mm=triple(rng, 2.5),
+        turn_deg=triple(rng, 3.0),
         brain=brain,
         skull=skull,
         veins=int(rng.integers(14, 24)),
@@ -205,5 +205,6 @@ def _normal(rng: np.random.Generator) -> float:
     return float(np.clip(rng.standard_normal(), -2.5, 2.5))
 
 
-def _triple(rng: np.random.Generator, sd: float) -> tuple[float, float, float]:
+def triple(rng: np.random.Generator, sd: float) -> tuple[float, float, float]:
+    """Returns three normal draws of deviation `sd`, cut at 2.5 of them."""
     return sd * _normal(rng), sd * _normal(rng), sd * _normal(rng)

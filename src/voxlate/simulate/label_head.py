@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from voxlate.simulate import head_shapes, vessels
-from voxlate.simulate.anatomy import head_grid, rotation
+from voxlate.simulate.anatomy import head_grid, rotation, triple
 from voxlate.simulate.canvas import Box, Canvas, Frame, Painted, Part
 from voxlate.simulate.label_map import AIR, BONE, DURA, FIRST_ROW, SOFT, LabelMap
 from voxlate.simulate.noise import smooth_field
-from voxlate.volume import Array, Mask, Shape
+from voxlate.volume import Array, Shape
 
 BENDING_MM = ((36.0, 1.6), (14.0, 0.5))
 """Wavelength and standard deviation of the displacement. The determinant of the map stays above 0.2 (the least of eight
@@ -52,13 +53,15 @@ class LabelHeadFactors:
 
 def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> LabelHeadFactors:
     """Returns the factors of one head."""
+    is_mirrored = bool(rng.random() < 0.5)
+    scale = triple(rng, 0.05)
     return LabelHeadFactors(
         anatomy=source.name,
-        is_mirrored=bool(rng.random() < 0.5),
+        is_mirrored=is_mirrored,
         # Adult heads differ by some 5 % along an axis, and lie in a coil within a few millimetres and degrees.
-        scale=_triple(1.0, 0.05, rng),
-        shift_mm=_triple(0.0, 2.5, rng),
-        turn_deg=_triple(0.0, 4.0, rng),
+        scale=(1 + scale[0], 1 + scale[1], 1 + scale[2]),
+        shift_mm=triple(rng, 2.5),
+        turn_deg=triple(rng, 4.0),
         shares={
             name: next(iter(group.tissues.values())) + group.varies * float(rng.uniform(-1, 1))
             for name, group in source.table.groups.items()
@@ -100,7 +103,8 @@ def _put(
 ) -> None:
     """Gives a group's voxels to its tissues."""
     index, fraction = held
-    box = _box_of(fraction)
+    i, j, k = ndimage.find_objects((fraction > 0).view(np.int8))[0]
+    box: Box = (i, j, k)
     amount = fraction[box]
     canvas.free[box] -= amount
     if index == SOFT:
@@ -262,15 +266,3 @@ def _sum(shape: Shape, fractions: dict[int, Array], chosen: list[int]) -> Array:
 
 def _is_ventricle(source: LabelMap, index: int) -> bool:
     return index >= FIRST_ROW and list(source.table.groups.values())[index - FIRST_ROW].ventricle
-
-
-def _box_of(fraction: Array) -> Box:
-    used: Mask = fraction > 0
-    ends = [np.flatnonzero(used.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    i, j, k = (slice(int(end[0]), int(end[-1]) + 1) for end in ends)
-    return i, j, k
-
-
-def _triple(mean: float, deviation: float, rng: np.random.Generator) -> tuple[float, float, float]:
-    a, b, c = mean + deviation * np.clip(rng.standard_normal(3), -2.5, 2.5)
-    return float(a), float(b), float(c)

@@ -38,6 +38,21 @@ class Sentence:
     is_worse: bool = False
 
 
+def finding_sentences(
+    summary: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]], protocol: str
+) -> list[Sentence]:
+    """Returns what a report, a card and a command say first: of enhancement, then of lesions.
+
+    Args:
+        summary: the summary rows of `evaluation.json`.
+        records: its records of lesions.
+        protocol: whose MAE is named.
+    """
+    units = [row["unit"] for row in summary if (row["protocol"], row["metric"]) == (protocol, "mae")]
+    lesions = lesion_sentences(means_of(summary, protocol), records, unit=(units or [""])[0])
+    return enhancement_sentences(summary) + lesions
+
+
 def lesion_sentences(means: Means, records: Sequence[Mapping[str, Any]], *, unit: str) -> list[Sentence]:
     """Returns what happened in lesions and their rim, and what false structures appeared.
 
