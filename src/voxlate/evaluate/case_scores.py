@@ -71,17 +71,17 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         VoxlateError: `IMPOSSIBLE_SCORE`.
     """
     regions = _regions(case, settings)
-    for score in (
-        Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
-        Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
-    ):
-        yield MethodScore("blurred_target", settings.protocols[0], score)
     yield from _enhancement_scores(case, compared, regions)
     for method, image in compared.images.items():
         pair = Pair(image, case.target, case.mask, case.union_mask, regions, case.data_range)
         for name in settings.protocols:
             for score in PROTOCOLS[name].measure(pair):
                 yield MethodScore(method, name, score)
+    for score in (  # last, as rows of a table stand in the order in which they come
+        Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
+        Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
+    ):
+        yield MethodScore("blurred_target", settings.protocols[0], score)
 
 
 def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:

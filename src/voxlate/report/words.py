@@ -82,7 +82,7 @@ _LABELS = {
     "vd": "VD",
     "tiv": "TIV",
     "blur_sigma": "Sigma of the blur",
-    "psnr_gap": "Gap to the synthetic image's PSNR",
+    "psnr_gap": "PSNR gap of the blur",
 }
 _LEADING = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
 _BETTER: dict[str, Better] = {
