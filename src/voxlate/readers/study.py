@@ -10,10 +10,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told, keys_of
-from voxlate.io.documents import Unsound, parse_yaml, read_text
+from voxlate.io.settings import parse_settings, read_settings, validated
 
 LEE_STRUCTURES = (
     "disc signal",
@@ -280,22 +279,10 @@ def read_study(path: Path) -> Study:
         NoInput: there is no such file.
         UsageError: `STUDY`, with the place of each fault.
     """
-    if not path.exists():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such study file")
-    try:
-        text = read_text(path)
-    except (Unsound, OSError) as error:
-        raise UsageError("STUDY", f"{path.name}: {error}") from error
-    return parse_study(text, name=path.name)
+    return parse_study(read_settings(path, code="STUDY", what="study file"), name=path.name)
 
 
 def parse_study(text: str, *, name: str) -> Study:
     """Returns the study in `text`, YAML or JSON; `name` is how errors call it."""
-    try:
-        return Study.model_validate(parse_yaml(text))
-    except Unsound as error:
-        raise UsageError("STUDY", f"{name}: {error}") from error
-    except ValidationError as error:
-        raise UsageError(
-            "STUDY", f"{name}: {faults_told(error.errors(), whole='study', known=keys_of(Study))}"
-        ) from error
+    content = parse_settings(text, code="STUDY", name=name)
+    return validated(content, Study, code="STUDY", name=name, whole="study")

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import ndimage
 
-from voxlate.errors import InputRefused, NoInput, UsageError, faults_told, keys_of
+from voxlate.errors import InputRefused, NoInput
 from voxlate.io.atomic import sha256
-from voxlate.io.documents import Unsound, parse_yaml, read_text
 from voxlate.io.nifti import read_volume
+from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.prepare.orientation import ToRas
 from voxlate.simulate.streams import generator
 from voxlate.simulate.tissues import TISSUES
@@ -116,20 +116,14 @@ def read_label_table(path: Path | None = None) -> LabelTable:
         NoInput: there is no such file.
         UsageError: `LABEL_TABLE`, with the place of each fault.
     """
-    if path is not None and not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such table of labels")
-    try:
-        text = (
-            resources.files("voxlate.simulate").joinpath("anatomy_labels.yaml").read_text(encoding="utf-8")
-            if path is None
-            else read_text(path)
-        )
-        return LabelTable.model_validate(parse_yaml(text))
-    except ValidationError as error:
-        told = faults_told(error.errors(), whole="table", known=keys_of(LabelTable))
-        raise UsageError("LABEL_TABLE", f"{path.name if path else 'the table of the package'}: {told}") from error
-    except (Unsound, OSError) as error:
-        raise UsageError("LABEL_TABLE", f"{path.name if path else 'the table of the package'}: {error}") from error
+    name = "the table of the package" if path is None else path.name
+    text = (
+        resources.files("voxlate.simulate").joinpath("anatomy_labels.yaml").read_text(encoding="utf-8")
+        if path is None
+        else read_settings(path, code="LABEL_TABLE", what="table of labels")
+    )
+    content = parse_settings(text, code="LABEL_TABLE", name=name)
+    return validated(content, LabelTable, code="LABEL_TABLE", name=name, whole="table")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told, keys_of
-from voxlate.io.documents import Unsound, parse_yaml, read_text
+from voxlate.errors import UsageError
+from voxlate.io.documents import parse_yaml, read_text
+from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.prepare import PreparationSettings
 from voxlate.train.settings import (
     AdversarialSettings,
@@ -122,28 +123,15 @@ def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
         NoInput: there is no such file.
         UsageError: `RECIPE`, with the place of each fault; `VARIANT` with the names there are.
     """
-    if not path.exists():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such recipe")
-    try:
-        text = read_text(path)
-    except (Unsound, OSError) as error:
-        raise UsageError("RECIPE", f"{path.name}: {error}") from error
-    return parse_recipe(text, name=path.name, variant=variant)
+    return parse_recipe(read_settings(path, code="RECIPE", what="recipe"), name=path.name, variant=variant)
 
 
 def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
     """Returns the recipe in `text`, or a variant of it; `name` is how errors call it."""
-    try:
-        content = parse_yaml(text)
-        if isinstance(content, dict):
-            content = _vary(content, variant, name)
-        return Recipe.model_validate(content)
-    except Unsound as error:
-        raise UsageError("RECIPE", f"{name}: {error}") from error
-    except ValidationError as error:
-        raise UsageError(
-            "RECIPE", f"{name}: {faults_told(error.errors(), whole='recipe', known=keys_of(Recipe))}"
-        ) from error
+    content = parse_settings(text, code="RECIPE", name=name)
+    if isinstance(content, dict):
+        content = _vary(content, variant, name)
+    return validated(content, Recipe, code="RECIPE", name=name, whole="recipe")
 
 
 def variants_of(path: Path) -> list[str]:

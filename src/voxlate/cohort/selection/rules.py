@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from voxlate.errors import NoInput, UsageError, faults_told, keys_of
-from voxlate.io.documents import Unsound, parse_yaml, read_text
+from voxlate.errors import NoInput, UsageError
+from voxlate.io.settings import parse_settings, read_settings, validated
 
 Value = str | int | float | bool
 
@@ -169,14 +169,8 @@ def read_rules(path: Path) -> Rules:
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: there are no such rules")
-    try:
-        rules = Rules.model_validate(parse_yaml(read_text(path)))
-    except ValidationError as error:
-        raise UsageError(
-            "RULES", f"{path.name}: {faults_told(error.errors(), whole='rules', known=keys_of(Rules))}"
-        ) from error
-    except (Unsound, OSError) as error:
-        raise UsageError("RULES", f"{path.name}: {error}") from error
+    content = parse_settings(read_settings(path, code="RULES", what="table of rules"), code="RULES", name=path.name)
+    rules = validated(content, Rules, code="RULES", name=path.name, whole="rules")
     steps = tuple(
         step if step.listed is None else step.model_copy(update={"listed": path.parent / step.listed})
         for step in rules.steps
