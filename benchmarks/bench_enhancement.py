@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 from machine import ROOT, development_data, write_result
 
-from voxlate.cohort.cases import read_cases
-from voxlate.evaluate.baselines import blur
-from voxlate.evaluate.enhancement import PROTOCOL, Direction, EnhancementMeasure, best_curve
-from voxlate.evaluate.run import evaluate_cases
-from voxlate.evaluate.settings import Settings
+from voxlate.bundle.bundle import read_bundle
+from voxlate.bundle.recipe import read_recipe
+from voxlate.cases import read_cases
+from voxlate.evaluation.baselines import blur
+from voxlate.evaluation.enhancement import PROTOCOL, Direction, EnhancementMeasure, best_curve
+from voxlate.evaluation.run import evaluate_cases
+from voxlate.evaluation.settings import Settings
+from voxlate.inference.item import Item
+from voxlate.inference.many import translate_many
 from voxlate.io.nifti import read_volume
-from voxlate.prepare.brain_mask import nonzero_mask
-from voxlate.synth.item import Item
-from voxlate.synth.many import translate_many
-from voxlate.train.bundle import read_bundle
-from voxlate.train.loop import train
-from voxlate.train.recipe import read_recipe
+from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.training.loop import train
 
 BLURRED_MM = 2.0
 ENHANCING_LABELS = (3, 4)  # the two numberings of BraTS

@@ -18,10 +18,10 @@ import numpy as np
 from machine import write_result
 from scipy import ndimage
 
-from voxlate.cohort.cases import Case
-from voxlate.evaluate.case_result import CaseResult
-from voxlate.evaluate.run import evaluate_cases
-from voxlate.evaluate.settings import Settings
+from voxlate.cases import Case
+from voxlate.evaluation.cases.result import CaseResult
+from voxlate.evaluation.run import evaluate_cases
+from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import write_volume
 from voxlate.volume import Volume
 

@@ -27,14 +27,14 @@ import torch
 from bench_batch import write_model, write_scans
 from machine import write_result
 
+from voxlate.bundle.bundle import read_bundle
 from voxlate.errors import VoxlateError
-from voxlate.synth.audit import differences, status_of
-from voxlate.synth.batch import Translation, read_models, run_batch
-from voxlate.synth.engines import in_this_process
-from voxlate.synth.export import translate_file
-from voxlate.synth.manifest import read_manifest
-from voxlate.synth.translator import Options
-from voxlate.train.bundle import read_bundle
+from voxlate.inference.batch import Translation, read_models, run_batch
+from voxlate.inference.executors import in_this_process
+from voxlate.inference.files import translate_file
+from voxlate.inference.manifest import read_manifest
+from voxlate.inference.translate import Options
+from voxlate.inference.verify import differences, status_of
 
 KILLS, COMMAND_KILLS, WORKER_KILLS = 180, 20, 20
 DISK = r"""

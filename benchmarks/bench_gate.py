@@ -16,9 +16,9 @@ import nibabel as nib
 import numpy as np
 from machine import development_data, write_result
 
+from voxlate.bundle.out_of_distribution import Known, describe, fit_known
 from voxlate.io.nifti import read_volume
-from voxlate.prepare import PreparationSettings, fit_preparation
-from voxlate.train.known import Known, describe, fit_known
+from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.volume import Volume
 
 TRAINING = ("BraTS-GLI-00001-000", "BraTS2021_00006", "BraTS2021_01657", "BraTS2021_01659", "Brats18_2013_2_1")

@@ -27,11 +27,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from voxlate.cohort.index import index, read_table
-from voxlate.processes import each
-from voxlate.simulate.dicom_habits import VENDORS, draw_habit, timing_tags
-from voxlate.simulate.scanners import SCANNERS, scanner_named
-from voxlate.simulate.streams import generator
+from voxlate.archive import index, read_table
+from voxlate.jobs.processes import each
+from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
+from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
+from voxlate.simulation.rng import generator
 
 A_FOLDER = 500
 SHOWN = ("T1w", "T1ce", "T2w", "FLAIR", "b1000", "ADC", "CT")

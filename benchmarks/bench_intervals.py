@@ -2,7 +2,7 @@
 
     python benchmarks/bench_intervals.py
 
-`evaluate` prints these intervals (`voxlate.evaluate.statistics.intervals`). Log-normal values of a deviation of 0.25
+`evaluate` prints these intervals (`voxlate.evaluation.statistics.intervals`). Log-normal values of a deviation of 0.25
 are as skewed as errors over patients are here; 0.5 and 1 show where the intervals begin to promise too much."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from machine import write_result
 
-from voxlate.evaluate.statistics import mean_interval
+from voxlate.evaluation.statistics import mean_interval
 
 SAMPLES = 4000
 SIZES = (3, 5, 9, 15, 26, 50)

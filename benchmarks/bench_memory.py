@@ -20,14 +20,14 @@ import torch
 from bench_batch import RECIPE
 from machine import write_result
 
+from voxlate.bundle.bundle import read_bundle, write_bundle
+from voxlate.bundle.networks import generator_of
+from voxlate.bundle.recipe import parse_recipe, read_recipe
+from voxlate.inference.files import translate_file
+from voxlate.inference.memory import COPIES, bytes_per_voxel
+from voxlate.inference.translate import Options
 from voxlate.io.nifti import write_volume
 from voxlate.models import build
-from voxlate.synth.export import translate_file
-from voxlate.synth.memory import COPIES, bytes_per_voxel
-from voxlate.synth.translator import Options
-from voxlate.train.bundle import read_bundle, write_bundle
-from voxlate.train.network import generator_of
-from voxlate.train.recipe import parse_recipe, read_recipe
 from voxlate.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from machine import write_result
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from voxlate.evaluate.similarity import METRICS, ssim, ssim_map
+from voxlate.evaluation.similarity import METRICS, ssim, ssim_map
 
 SHAPE = (160, 192, 160)
 REPEATS = 3

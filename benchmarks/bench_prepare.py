@@ -25,16 +25,16 @@ from machine import write_result
 
 from voxlate.errors import VoxlateError
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.prepare import greedy
-from voxlate.prepare.bias import fit_bias
-from voxlate.prepare.brain_mask import find_brain
-from voxlate.prepare.pair import PairSettings, prepare_pair
-from voxlate.prepare.registration import register
-from voxlate.prepare.templates import mni_template, to_template
-from voxlate.prepare.transform import Transform
-from voxlate.simulate import simulate_subject
-from voxlate.simulate.artefacts import Pose
-from voxlate.simulate.subject import Subject
+from voxlate.preparation.masks.brain_mask import find_brain
+from voxlate.preparation.register_pair import PairSettings, prepare_pair
+from voxlate.preparation.registration import greedy
+from voxlate.preparation.registration.registration import register
+from voxlate.preparation.registration.templates import mni_template, to_template
+from voxlate.preparation.registration.transform import Transform
+from voxlate.preparation.steps.bias import fit_bias
+from voxlate.simulation import simulate_subject
+from voxlate.simulation.physics.artefacts import Pose
+from voxlate.simulation.subject import Subject
 from voxlate.volume import Mask, Volume
 
 NATIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "native"

@@ -33,12 +33,12 @@ from voxlate.io.atomic import write_json
 from voxlate.io.nifti import write_volume
 from voxlate.readers.analysis.auc import auc_influences
 from voxlate.readers.analysis.mrmc import differs, reader_mean, within_margin
-from voxlate.readers.analysis.simulated import Skill, separation_for, simulate_ratings, true_auc
-from voxlate.readers.databases import SqliteDatabase
+from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package
-from voxlate.readers.store import Store, verify_chain
+from voxlate.readers.server.store import Store, verify_chain
 from voxlate.volume import Volume
+from voxlate.web.sql import SqliteDatabase
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "readers.json"

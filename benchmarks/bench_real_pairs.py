@@ -14,15 +14,15 @@ from typing import Any
 
 from machine import write_result
 
-from voxlate.cohort.cases import read_cases
-from voxlate.evaluate.run import evaluate_cases
-from voxlate.evaluate.settings import Settings
-from voxlate.report.page import write_report
-from voxlate.synth.item import Item
-from voxlate.synth.many import translate_many
-from voxlate.train.bundle import read_bundle
-from voxlate.train.loop import train
-from voxlate.train.recipe import read_recipe
+from voxlate.bundle.bundle import read_bundle
+from voxlate.bundle.recipe import read_recipe
+from voxlate.cases import read_cases
+from voxlate.evaluation.run import evaluate_cases
+from voxlate.evaluation.settings import Settings
+from voxlate.inference.item import Item
+from voxlate.inference.many import translate_many
+from voxlate.reporting.page import write_report
+from voxlate.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("t1ce_to_t1", "t1_to_t1ce")

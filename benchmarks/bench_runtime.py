@@ -31,8 +31,8 @@ def run_here(engine: str, folder: Path, bundle_path: Path) -> None:
     """Runs one engine on the volume, and prints seconds and the peak of the memory; the answer goes to a file."""
     import torch
 
-    from voxlate.synth.runtime import runner_of
-    from voxlate.train.bundle import read_bundle
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.inference.runtime import runner_of
     from voxlate.windows import translate_windows
 
     way, _, runtime = engine.partition(" ")
@@ -65,9 +65,9 @@ def run_here(engine: str, folder: Path, bundle_path: Path) -> None:
 
 def prepare(scan: Path, folder: Path, bundle_path: Path) -> None:
     """Writes the box of the brain, in relative units, and the volume of the scan's size that it lies in."""
+    from voxlate.bundle.bundle import read_bundle
     from voxlate.io.nifti import read_volume
-    from voxlate.prepare import fit_preparation
-    from voxlate.train.bundle import read_bundle
+    from voxlate.preparation import fit_preparation
 
     source = read_volume(scan)
     settings = read_bundle(bundle_path).recipe.preparation
@@ -82,10 +82,10 @@ def quality(bundle_path: Path, root: Path | None) -> dict[str, object]:
     """Returns what 8 bits lose on the test cases, which played no part in choosing them."""
     import torch
 
-    from voxlate.synth.runtime import runner_of
-    from voxlate.train.bundle import read_bundle
-    from voxlate.train.data import prepare_case
-    from voxlate.train.measure import similarities
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.inference.runtime import runner_of
+    from voxlate.training.data import prepare_case
+    from voxlate.training.validation import similarities
 
     bundle = read_bundle(bundle_path)
     recipe = bundle.recipe
@@ -112,9 +112,9 @@ def operations(bundle_path: Path, folder: Path) -> dict[str, float]:
     """
     import torch
 
-    from voxlate.synth.runtime.accelerate import quantise
-    from voxlate.synth.runtime.openvino import convert
-    from voxlate.train.bundle import read_bundle
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.inference.runtime.accelerate import quantise
+    from voxlate.inference.runtime.openvino import convert
     from voxlate.windows import window_starts
 
     counted = [0]
@@ -171,7 +171,7 @@ def arguments() -> tuple[Path, Path, Path | None]:
     """Returns bundle, scan and the folder of the bundle's cases."""
     if len(sys.argv) > 2:
         return Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    from voxlate.cohort.cases import read_cases
+    from voxlate.cases import read_cases
 
     bundle = trained_bundle()
     run = bundle.parent
@@ -182,7 +182,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--here"]:
         run_here(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
         return
-    from voxlate.synth.runtime.accelerate import accelerate
+    from voxlate.inference.runtime.accelerate import accelerate
 
     given, scan, root = arguments()
     with tempfile.TemporaryDirectory() as name:

@@ -25,8 +25,8 @@ from machine import write_result
 from scipy import ndimage
 
 from voxlate.io.nifti import read_volume
-from voxlate.simulate import simulate_subject
-from voxlate.simulate.dataset import Plan, write_dataset
+from voxlate.simulation import simulate_subject
+from voxlate.simulation.files.dataset import Plan, write_dataset
 from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

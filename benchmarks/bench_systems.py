@@ -25,16 +25,16 @@ import torch
 from bench_real_pairs import means
 from machine import write_result
 
-from voxlate.cohort.cases import read_cases
-from voxlate.evaluate.run import evaluate_cases
-from voxlate.evaluate.settings import Settings
+from voxlate.bundle.bundle import read_bundle
+from voxlate.bundle.recipe import Recipe, read_recipe
+from voxlate.cases import read_cases
+from voxlate.evaluation.run import evaluate_cases
+from voxlate.evaluation.settings import Settings
+from voxlate.inference.item import Item
+from voxlate.inference.many import translate_many
 from voxlate.io.atomic import write_json
-from voxlate.simulate.dataset import Plan, write_dataset
-from voxlate.synth.item import Item
-from voxlate.synth.many import translate_many
-from voxlate.train.bundle import read_bundle
-from voxlate.train.loop import train, train_cases
-from voxlate.train.recipe import Recipe, read_recipe
+from voxlate.simulation.files.dataset import Plan, write_dataset
+from voxlate.training.loop import train, train_cases
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "systems"

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from machine import write_result
 
-from voxlate.evaluate.tissues import SEGMENTERS, TISSUES, dice, segmenters_for
+from voxlate.evaluation.tissues import SEGMENTERS, TISSUES, dice, segmenters_for
 from voxlate.io.nifti import read_volume
-from voxlate.prepare.orientation import ToRas
-from voxlate.simulate import simulate_subject
-from voxlate.simulate.truth import LABELS
+from voxlate.preparation.steps.orientation import ToRas
+from voxlate.simulation import simulate_subject
+from voxlate.simulation.truth import LABELS
 from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "pairs"

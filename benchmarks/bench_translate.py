@@ -27,10 +27,10 @@ def make_inputs(folder: Path, bundle: str | None) -> Path:
     """Writes a scan the size of a BraTS volume with a brain in it, and an untrained bundle if none is given."""
     import torch
 
+    from voxlate.bundle.bundle import write_bundle
+    from voxlate.bundle.recipe import parse_recipe
     from voxlate.io.nifti import write_volume
     from voxlate.models import build
-    from voxlate.train.bundle import write_bundle
-    from voxlate.train.recipe import parse_recipe
     from voxlate.volume import Volume
 
     random = np.random.default_rng(0)
@@ -52,8 +52,8 @@ def make_inputs(folder: Path, bundle: str | None) -> Path:
 
 def translate_here(folder: Path, bundle: Path) -> None:
     """Translates once in this process and prints seconds and the peak of its memory."""
-    from voxlate.synth.export import translate_file
-    from voxlate.train.bundle import read_bundle
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.inference.files import translate_file
 
     start = time.perf_counter()
     synthesis = translate_file(read_bundle(bundle), folder / "scan.nii.gz", folder / "out.nii.gz")

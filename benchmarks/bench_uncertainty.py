@@ -22,18 +22,18 @@ import numpy as np
 from machine import development_data, write_result
 from simulated_ensemble import UNSEEN, bundles, dataset, heads
 
-from voxlate.cohort.cases import Case
+from voxlate.bundle.bundle import Bundle, read_bundle
+from voxlate.bundle.ensemble import join_bundles
+from voxlate.bundle.out_of_distribution import describe
+from voxlate.cases import Case
 from voxlate.errors import InputRefused
+from voxlate.inference.calibration import fit_calibration, hashes_of, reliability, sampled
+from voxlate.inference.coverage import coverage_curve
 from voxlate.io.nifti import read_volume
-from voxlate.prepare import fit_preparation
-from voxlate.report.calibration_plot import draw_calibration
-from voxlate.report.coverage_plot import draw_coverage
-from voxlate.simulate.dataset import Plan, write_dataset
-from voxlate.synth.calibration import fit_calibration, hashes_of, reliability, sampled
-from voxlate.synth.coverage import coverage_curve
-from voxlate.synth.ensemble import join_bundles
-from voxlate.train.bundle import Bundle, read_bundle
-from voxlate.train.known import describe
+from voxlate.preparation import fit_preparation
+from voxlate.reporting.figures.calibration_plot import draw_calibration
+from voxlate.reporting.figures.coverage_plot import draw_coverage
+from voxlate.simulation.files.dataset import Plan, write_dataset
 from voxlate.volume import Volume
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"

@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 from machine import write_result
 
-from voxlate.cohort.agent import agent_of
-from voxlate.cohort.kind import kind_of
+from voxlate.archive.contrast_agent import agent_of
+from voxlate.archive.series_type import kind_of
 from voxlate.io.nifti import read_volume
-from voxlate.processes import each
-from voxlate.quality.decide import HEADER_ODDS, decide_agent, decide_kind
+from voxlate.jobs.processes import each
+from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import grade
-from voxlate.report.coverage_plot import draw_coverage
-from voxlate.simulate.scanners import scanner_named
-from voxlate.simulate.warehouse import visit
+from voxlate.reporting.figures.coverage_plot import draw_coverage
+from voxlate.simulation.physics.scanners import scanner_named
+from voxlate.simulation.warehouse import visit
 
 SEED = 909
 IMAGES = 3

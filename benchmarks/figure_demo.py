@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxlate.io.nifti import read_volume
-from voxlate.prepare.orientation import ToRas
+from voxlate.preparation.steps.orientation import ToRas
 from voxlate.volume import Array
 
 TITLES = {"source": "source: T1 after contrast agent", "target": "target: T1 before it", "synthetic": "synthetic T1"}

@@ -18,8 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from machine import ROOT, development_data
 
-from voxlate.simulate import Options, simulate_subject
-from voxlate.simulate.label_map import Anatomies
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.label_map import Anatomies
 
 
 def main() -> None:

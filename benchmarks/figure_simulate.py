@@ -18,9 +18,9 @@ import numpy as np
 from bench_simulate import radial_power, radial_slope
 
 from voxlate.io.nifti import read_volume
-from voxlate.simulate import Options, simulate_subject
-from voxlate.simulate.anatomy import head_grid
-from voxlate.simulate.artefacts import (
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.formula_head import head_grid
+from voxlate.simulation.physics.artefacts import (
     Pose,
     motion,
     rician,

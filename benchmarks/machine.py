@@ -36,7 +36,7 @@ def trained_bundle() -> Path:
     """Returns a bundle to measure: that of `recipes/t1ce_to_t1.yaml` if it was trained, else the demo's."""
     from voxlate.demo.__main__ import embedded_recipe
     from voxlate.demo.patients import write_patients
-    from voxlate.train.loop import train
+    from voxlate.training.loop import train
 
     real = ROOT / "runs" / "t1ce_to_t1" / "bundle"
     if (real / "manifest.json").is_file():

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from voxlate.cohort.cases import Case, read_cases
-from voxlate.simulate.dataset import Plan, write_dataset
-from voxlate.train.folds import fold_cases, fold_of
-from voxlate.train.loop import train_cases
-from voxlate.train.recipe import Recipe, parse_recipe
+from voxlate.bundle.recipe import Recipe, parse_recipe
+from voxlate.cases import Case, read_cases
+from voxlate.simulation.files.dataset import Plan, write_dataset
+from voxlate.training.folds import fold_cases, fold_of
+from voxlate.training.loop import train_cases
 
 ROOT = Path(__file__).resolve().parents[1] / "runs" / "ensemble"
 FOLDS, MEMBERS, STEPS, TRAINED, UNSEEN, OTHERS = 5, 4, 240, 40, 20, 10

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from voxlate.evaluate.baselines import MATCHED_DB
+from voxlate.evaluation.baselines import MATCHED_DB
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

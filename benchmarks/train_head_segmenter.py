@@ -18,11 +18,11 @@ from machine import write_result
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxlate.bundle.bundle import write_weights
 from voxlate.io.atomic import sha256
-from voxlate.models.head_segmenter import CLASSES, WEIGHTS, HeadSegmenter
-from voxlate.simulate import simulate_subject
-from voxlate.simulate.truth import LABELS
-from voxlate.train.bundle import write_weights
+from voxlate.models.features.head_segmenter import CLASSES, WEIGHTS, HeadSegmenter
+from voxlate.simulation import simulate_subject
+from voxlate.simulation.truth import LABELS
 
 CONTRASTS = {"virtual_contrast": ("T1w", "T1ce", "T2w", "FLAIR"), "ct_to_mr": ("CT",)}
 GROUPS = {name: CLASSES.index(name) for name in CLASSES} | {"oedema": CLASSES.index("lesion")}

@@ -25,14 +25,14 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.io.atomic import replacing, sha256
+from voxlate.jobs.processes import each
 from voxlate.models.scan_grader import CONTRASTS, GRADED, HEADS, WEIGHTS, ScanGrader
-from voxlate.processes import each
-from voxlate.quality.pixels import NUMBERS, seen
-from voxlate.simulate.scanners import Scanner, scanner_named
-from voxlate.simulate.streams import generator
-from voxlate.simulate.warehouse import Filed, varied_scanner, visit
-from voxlate.train.bundle import read_weights, write_weights
+from voxlate.quality.classifier import NUMBERS, seen
+from voxlate.simulation.physics.scanners import Scanner, scanner_named
+from voxlate.simulation.rng import generator
+from voxlate.simulation.warehouse import Filed, varied_scanner, visit
 from voxlate.volume import Volume
 
 SEED = 71

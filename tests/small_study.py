@@ -5,7 +5,7 @@ import json
 import numpy as np
 from scipy import ndimage
 
-from voxlate.cohort.cases import Case
+from voxlate.cases import Case
 from voxlate.io.nifti import write_volume
 from voxlate.volume import Volume
 

@@ -4,8 +4,8 @@ import pytest
 from tiny import RECIPE
 
 from voxlate import errors
+from voxlate.bundle.recipe import parse_recipe
 from voxlate.errors import CannotWrite, InputRefused, TemporaryFailure, UsageError, VoxlateError, writing
-from voxlate.train.recipe import parse_recipe
 
 
 def test_every_error_is_drawn_in_the_docstring():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from phantoms import head
 
-from voxlate.cohort.cases import Case, write_cases
+from voxlate.cases import Case, write_cases
 from voxlate.io.nifti import write_volume
 
 RECIPE = """

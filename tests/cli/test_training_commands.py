@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from tiny import RECIPE, write_cohort
 
 from voxlate import cli
-from voxlate.cohort.cases import read_cases
+from voxlate.cases import read_cases
 from voxlate.errors import UsageError
 
 VARIANT = "variants: {short: {training: {steps: 1}}}\n"

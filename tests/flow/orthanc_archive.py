@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orthanc_server import ADDRESS, ask, running
 
-from voxlate.cohort.index import index, read_table, series_files
+from voxlate.archive import index, read_table, series_files
 from voxlate.io.dicom import find_series, read_series
 
 folder, sources = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]

@@ -12,7 +12,7 @@ import pytest
 from dicom_series import SPACING_MM, voxels, write_series
 from flow.orthanc_server import PLUGIN
 
-from voxlate.cohort.index import index, read_table
+from voxlate.archive import index, read_table
 from voxlate.io.dicom.derived import Derivation, derived_series
 from voxlate.io.scans import read_scan
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxlate.cohort.cases import Case, write_cases
+from voxlate.cases import Case, write_cases
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.simulate import simulate_subject
+from voxlate.simulation import simulate_subject
 
 RECIPE = """
 name: published_frame

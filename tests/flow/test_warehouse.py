@@ -12,9 +12,9 @@ from dicom_series import write_series
 from pydicom import dcmread
 from pydicom.datadict import DicomDictionary
 
+from voxlate.archive import read_table
+from voxlate.cases import read_cases
 from voxlate.cli import voxlate
-from voxlate.cohort.cases import read_cases
-from voxlate.cohort.index import read_table
 from voxlate.io.nifti import read_volume
 
 SUBJECTS = 3
@@ -179,7 +179,7 @@ def test_what_is_no_longer_wanted_is_taken_out_and_what_is_not_ours_stays(wareho
 def test_the_archive_that_loses_files_makes_the_pair_refused_not_wrong(warehouse, tmp_path):
     root, _, choose = warehouse
     row = next(row for row in read_table(root / "index") if row["kind"] == "T1w" and row["files"] > 1)
-    from voxlate.cohort.index import series_files
+    from voxlate.archive import series_files
 
     with series_files(root / "index", row["series"]) as files:
         hidden = files[len(files) // 2]

@@ -88,21 +88,21 @@ def dicom(content: bytes) -> str:
 
 
 def index(content: bytes) -> str:
-    from voxlate.cohort.index.headers import Bite, read_bite
+    from voxlate.archive.headers import Bite, read_bite
 
     (FOLDER / "bite.dcm").write_bytes(content)
     return refused_or_done(lambda: read_bite(str(FOLDER), Bite("", ("bite.dcm",))))
 
 
 def recipe(content: bytes) -> str:
-    from voxlate.train.recipe import read_recipe
+    from voxlate.bundle.recipe import read_recipe
 
     (FOLDER / "r.yaml").write_bytes(content)
     return refused_or_done(lambda: read_recipe(FOLDER / "r.yaml"))
 
 
 def cohort(content: bytes) -> str:
-    from voxlate.cohort.selection.rules import read_rules
+    from voxlate.cohort.rules import read_rules
 
     (FOLDER / "c.yaml").write_bytes(content)
     return refused_or_done(lambda: read_rules(FOLDER / "c.yaml"))
@@ -116,21 +116,21 @@ def study(content: bytes) -> str:
 
 
 def cases(content: bytes) -> str:
-    from voxlate.cohort.cases import read_cases
+    from voxlate.cases import read_cases
 
     (FOLDER / "cases.tsv").write_bytes(content)
     return refused_or_done(lambda: read_cases(FOLDER / "cases.tsv"))
 
 
 def manifest(content: bytes) -> str:
-    from voxlate.synth.manifest import read_manifest
+    from voxlate.inference.manifest import read_manifest
 
     (FOLDER / "m.tsv").write_bytes(content)
     return refused_or_done(lambda: list(read_manifest(FOLDER / "m.tsv").items()))
 
 
 def ledger(content: bytes) -> str:
-    from voxlate.synth.ledger import standings
+    from voxlate.inference.ledger import standings
 
     folder = FOLDER / "ledger" / ".runs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,9 +141,9 @@ def ledger(content: bytes) -> str:
 def sidecar(content: bytes) -> str:
     from phantoms import head
 
+    from voxlate.inference.bids_app import is_enhanced, require_sound
     from voxlate.io.nifti import write_volume
     from voxlate.io.scans import read_scan
-    from voxlate.synth.bids import is_enhanced, require_sound
 
     path = FOLDER / "sub-1_T1w.nii.gz"
     if not path.exists():
@@ -158,9 +158,9 @@ def tiny_bundle() -> Path:
     import torch
     from tiny import RECIPE
 
+    from voxlate.bundle.bundle import write_bundle
+    from voxlate.bundle.recipe import parse_recipe
     from voxlate.models import build
-    from voxlate.train.bundle import write_bundle
-    from voxlate.train.recipe import parse_recipe
 
     folder = FOLDER / "bundle"
     if not folder.exists():
@@ -174,8 +174,8 @@ def tiny_bundle() -> Path:
 
 def bundle(content: bytes) -> str:
     """The first byte chooses the document that the rest replaces; the manifest is made to agree, as a forger would."""
+    from voxlate.bundle.bundle import MANIFEST, read_bundle
     from voxlate.io.atomic import sha256
-    from voxlate.train.bundle import MANIFEST, read_bundle
 
     sound, folder = tiny_bundle(), FOLDER / "forged"
     shutil.rmtree(folder, ignore_errors=True)
@@ -202,8 +202,8 @@ def study_store(content: bytes) -> str:
 
 
 def answers(content: bytes) -> str:
-    from voxlate.readers.databases import open_database
-    from voxlate.readers.store import Store
+    from voxlate.readers.server.store import Store
+    from voxlate.web.sql import open_database
 
     folder = FOLDER / "answers"
     folder.mkdir(exist_ok=True)
@@ -214,8 +214,8 @@ def answers(content: bytes) -> str:
 
 
 def seed_answers() -> bytes:
-    from voxlate.readers.databases import SqliteDatabase
-    from voxlate.readers.store import Store
+    from voxlate.readers.server.store import Store
+    from voxlate.web.sql import SqliteDatabase
 
     path = FOLDER / "seed.sqlite"
     path.unlink(missing_ok=True)

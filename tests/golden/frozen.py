@@ -27,8 +27,8 @@ from dicom_series import write_series
 from pydicom import dcmread
 from safetensors.numpy import load_file
 
+from voxlate.cases import read_cases
 from voxlate.cli import voxlate
-from voxlate.cohort.cases import read_cases
 from voxlate.demo.__main__ import embedded_recipe, run_stages
 
 FROZEN = Path(__file__).with_name("frozen.json")

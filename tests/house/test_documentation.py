@@ -46,7 +46,7 @@ def test_every_option_in_a_command_is_one_that_the_verb_has(document):
 
 
 def test_the_recipe_in_getting_started_is_one(tmp_path):
-    from voxlate.train.recipe import parse_recipe
+    from voxlate.bundle.recipe import parse_recipe
 
     text = blocks(ROOT / "docs" / "getting-started.md", "yaml")[0]
     recipe = parse_recipe(f"name: x\nsource: T1ce\ntarget: T1nce\n{text}", name="getting-started.md")

@@ -11,32 +11,37 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "voxlate"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "volume", "reference_level", "processes", "threads", "information", "__init__"}
+GROUND = {"errors", "volume", "reference_level", "threads", "information", "__init__"}
+FILES_AND_JOBS = GROUND | {"io", "jobs", "cases"}
 MAY_IMPORT = {
+    "__init__": set(),
     "errors": set(),
-    "volume": {"errors"},
-    "reference_level": {"errors", "volume"},
-    "processes": {"errors", "threads"},
     "threads": set(),
     "information": set(),
-    "io": BASE,
-    "windows": BASE,
+    "volume": {"errors"},
+    "reference_level": {"errors", "volume"},
+    "windows": GROUND,
+    "io": GROUND,
+    "cases": GROUND | {"io"},
+    "jobs": GROUND | {"io"},
+    "web": GROUND | {"io", "readers"},
     "models": {"errors"},
     "losses": {"errors"},
-    "prepare": BASE | {"io"},
-    "cohort": BASE | {"io"},
-    "quality": BASE | {"io", "cohort", "prepare", "models", "report"},
-    "simulate": BASE | {"io", "prepare"},
-    "train": BASE | {"io", "cohort", "prepare", "windows", "models", "losses", "evaluate"},
-    "synth": BASE | {"io", "cohort", "prepare", "windows", "models", "train"},
-    "evaluate": BASE | {"io", "cohort", "prepare"},
-    "report": BASE | {"io", "prepare", "evaluate"},
-    "readers": BASE | {"io", "prepare", "evaluate", "report", "quality"},
-    "cli": BASE | {"io", "cohort", "prepare", "simulate", "train", "synth", "evaluate", "report", "readers", "quality"},
-    "demo": BASE | {"io", "cohort", "simulate", "train", "synth", "evaluate", "report", "cli"},
-    "__init__": set(),
-    "__main__": {"cli"},
+    "archive": GROUND | {"io", "jobs"},
+    "preparation": FILES_AND_JOBS,
+    "cohort": FILES_AND_JOBS | {"archive"},
+    "simulation": GROUND | {"io", "jobs", "preparation"},
+    "evaluation": FILES_AND_JOBS | {"preparation"},
+    "reporting": GROUND | {"io", "web", "preparation", "evaluation"},
+    "quality": FILES_AND_JOBS | {"archive", "cohort", "preparation", "models", "web", "readers", "reporting"},
+    "readers": GROUND | {"io", "web", "preparation", "evaluation", "reporting"},
+    "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
+    "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
+    "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "training"},
 }
+MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"cli"}
+MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
+MAY_IMPORT["__main__"] = {"cli"}
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 
 
@@ -63,7 +68,10 @@ def test_imports_go_one_way(file):
     assert rooms <= MAY_IMPORT[room(file)], f"{room(file)} must not import {rooms - MAY_IMPORT[room(file)]}"
 
 
-@pytest.mark.parametrize("name", ["io", "simulate", "evaluate", "report", "readers", "cohort", "prepare"])
+@pytest.mark.parametrize(
+    "name",
+    ["io", "jobs", "web", "archive", "cohort", "preparation", "simulation", "evaluation", "reporting", "readers"],
+)
 def test_rooms_that_work_without_a_network_do_not_load_torch(name):
     for file in sorted((PACKAGE / name).rglob("*.py")):
         assert "torch" not in {module.split(".")[0] for module in imports(ast.parse(file.read_text()))}, file.name

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from voxlate.bundle.recipe import read_recipe
 from voxlate.errors import UsageError
 from voxlate.io.documents import MAX_TEXT_BYTES, Unsound, parse_yaml, read_bounded, read_json, read_text
-from voxlate.train.recipe import read_recipe
 
 
 def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_grid, read_mask, read_volume
-from voxlate.io.nifti_header import STORED_TYPES, parse_header
+from voxlate.io.nifti.header import STORED_TYPES, parse_header
 from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.io.nifti_header import STORED_TYPES
+from voxlate.io.nifti.header import STORED_TYPES
 from voxlate.volume import Volume
 
 INTEGERS = sorted(name for name in STORED_TYPES.values() if "int" in name)

@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 
 from voxlate.errors import UsageError
 from voxlate.models import DISCRIMINATORS, FEATURES, GENERATORS, MODELS, build
-from voxlate.models.blocks import depth_to_space, space_to_depth
+from voxlate.models.parts.blocks import depth_to_space, space_to_depth
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from voxlate.errors import ModelInvalid, UsageError
-from voxlate.models import head_segmenter as module
-from voxlate.models.head_segmenter import CLASSES, HeadFeatures, head_segmenter
-from voxlate.simulate import simulate_subject
-from voxlate.simulate.truth import LABELS
+from voxlate.models.features import head_segmenter as module
+from voxlate.models.features.head_segmenter import CLASSES, HeadFeatures, head_segmenter
+from voxlate.simulation import simulate_subject
+from voxlate.simulation.truth import LABELS
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import torch
 
 from voxlate.errors import UsageError
 from voxlate.models import build
-from voxlate.models.transformer import TransformerLayer
+from voxlate.models.parts.transformer import TransformerLayer
 
 SMALL = {"width": 2, "depth": 1, "heads": 2, "token_grid": 2}
 

@@ -14,14 +14,14 @@ from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.models import scan_grader as module
 from voxlate.models.scan_grader import HEADS, ScanGrader, scan_grader
+from voxlate.quality.classifier import SEEN_SHAPE
 from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
-from voxlate.quality.pixels import SEEN_SHAPE
 from voxlate.quality.preview import preview
 from voxlate.quality.rules import Finding
 from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
-from voxlate.simulate.scanners import scanner_named
-from voxlate.simulate.warehouse import varied_scanner, visit
+from voxlate.simulation.physics.scanners import scanner_named
+from voxlate.simulation.warehouse import varied_scanner, visit
 from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

@@ -7,11 +7,11 @@ import pytest
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.prepare.content import content_hash
-from voxlate.quality.decide import decide_agent, decide_kind
-from voxlate.quality.head import find_head, otsu
+from voxlate.preparation.content import content_hash
+from voxlate.quality.classifier import NUMBERS, SEEN_SHAPE, seen
+from voxlate.quality.fuse_evidence import decide_agent, decide_kind
+from voxlate.quality.head_mask import find_head, otsu
 from voxlate.quality.measures import entropy_focus, measure, noise_sigma, sharpness
-from voxlate.quality.pixels import NUMBERS, SEEN_SHAPE, seen
 from voxlate.quality.rules import RULES, judge, worst
 from voxlate.quality.tiers import answer, tier_of, tier_probabilities
 from voxlate.volume import Volume

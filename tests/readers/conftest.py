@@ -12,12 +12,12 @@ from scipy import ndimage
 from starlette.testclient import TestClient
 
 from voxlate.io.nifti import write_volume
-from voxlate.readers.access import issue_link
-from voxlate.readers.databases import SqliteDatabase
 from voxlate.readers.package import Package, create_package, load_package
-from voxlate.readers.server import create_app
-from voxlate.readers.store import Store
+from voxlate.readers.server.app import create_app
+from voxlate.readers.server.store import Store
 from voxlate.volume import Volume
+from voxlate.web.auth import issue_link
+from voxlate.web.sql import SqliteDatabase
 
 ORIGIN = "http://127.0.0.1:8765"
 SHAPE = (16, 18, 14)

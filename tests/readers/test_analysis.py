@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluate.statistics import clopper_pearson
+from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.readers.analysis import analyse_study
+from voxlate.readers.analysis.agreement import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.auc import auc_influences
 from voxlate.readers.analysis.effects import case_scores
 from voxlate.readers.analysis.exports import cell, csv_text
-from voxlate.readers.analysis.kappas import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.mrmc import (
     NO_VARIANCE,
     ONE_CASE,
@@ -27,10 +27,10 @@ from voxlate.readers.analysis.mrmc import (
     reader_mean,
     within_margin,
 )
-from voxlate.readers.analysis.simulated import Skill, separation_for, simulate_ratings, true_auc
-from voxlate.readers.databases import SqliteDatabase
+from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.package import load_package
-from voxlate.readers.store import Store
+from voxlate.readers.server.store import Store
+from voxlate.web.sql import SqliteDatabase
 
 from .conftest import Browser, fill
 

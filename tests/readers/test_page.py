@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import voxlate.readers
-from voxlate.readers.server import _PAGE
+from voxlate.readers.server.app import _PAGE
 
 PAGE = Path(voxlate.readers.__file__).parent / "page"
 ROOT = Path(__file__).resolve().parents[2]

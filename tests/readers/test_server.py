@@ -8,11 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
-from voxlate.readers import connections, desk, serving
-from voxlate.readers.access import COOKIE, issue_link
-from voxlate.readers.server import create_app
-from voxlate.readers.serving import Address, require_safe
-from voxlate.readers.store import verify_chain
+from voxlate.readers.server import serve, session
+from voxlate.readers.server.app import create_app
+from voxlate.readers.server.serve import Address, require_safe
+from voxlate.readers.server.store import verify_chain
+from voxlate.web import connections
+from voxlate.web.auth import COOKIE, issue_link
 
 from .conftest import ORIGIN, Browser, fill
 
@@ -52,7 +53,7 @@ def test_an_expired_session_is_refused_with_401(browser, monkeypatch):
         def now(cls, tz=None):
             return super().now(tz) + timedelta(days=31)
 
-    monkeypatch.setattr("voxlate.readers.store.datetime", Later)
+    monkeypatch.setattr("voxlate.readers.server.store.datetime", Later)
     assert browser.http.get("/api/state").status_code == 401
 
 
@@ -72,8 +73,8 @@ def test_many_wrong_links_lock_nobody_out(package, store):
 
 
 def test_drafts_are_kept_within_bounds(browser, monkeypatch):
-    monkeypatch.setattr(desk, "DRAFT_SECONDS", 0.0)
-    monkeypatch.setattr(desk, "MAX_DRAFTS", 3)
+    monkeypatch.setattr(session, "DRAFT_SECONDS", 0.0)
+    monkeypatch.setattr(session, "MAX_DRAFTS", 3)
     trial = browser.state()["trial"]["id"]
     statuses = [
         browser.post("drafts", {"page": browser.page, "trial": trial, "content": str(number)}).status_code
@@ -116,7 +117,7 @@ def served(package, store):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = create_app(package, store, origins=[f"http://127.0.0.1:{port}"])
-    threading.Thread(target=serving.run_app, args=(app, serving.Address(port=port)), daemon=True).start()
+    threading.Thread(target=serve.run_app, args=(app, serve.Address(port=port)), daemon=True).start()
     return port
 
 
@@ -323,7 +324,7 @@ def test_an_unfinished_answer_is_there_after_a_refresh(browser):
 def test_a_clock_that_jumps_is_noted_and_loses_no_answer(browser, monkeypatch, jump_s):
     browser.answer()
     now = time.time
-    monkeypatch.setattr("voxlate.readers.desk.time.time", lambda: now() + jump_s)
+    monkeypatch.setattr("voxlate.readers.server.session.time.time", lambda: now() + jump_s)
     assert browser.answer(timing={"viewed_s": -5.0, "hidden_s": None}).status_code == 200
     jumps = [json.loads(entry.body) for entry in browser.store.log() if entry.kind == "clock_jump"]
     assert jumps == [{"seconds": jump_s}]

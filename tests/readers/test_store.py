@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
-from voxlate.readers import databases
-from voxlate.readers.databases import SqliteDatabase, open_database
-from voxlate.readers.store import Store, verify_chain
+from voxlate.readers.server.store import Store, verify_chain
+from voxlate.web import sql
+from voxlate.web.sql import SqliteDatabase, open_database
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 BODY = {"answer": {"kind": "forced_choice", "side": "left"}}
@@ -99,7 +99,7 @@ def test_of_twenty_threads_with_one_answer_just_one_wins(store):
     assert verify_chain(store.log()) is None
 
 
-@pytest.mark.parametrize("table", databases.TABLES)
+@pytest.mark.parametrize("table", sql.TABLES)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
 def test_no_row_can_be_changed_or_removed(store, table, statement):
     store.add_credential("d", "link", "anna", datetime.now(UTC) + timedelta(days=1))
@@ -142,8 +142,8 @@ def test_the_chain_shows_where_a_row_was_changed_dropped_or_inserted(tmp_path, c
 def test_an_acknowledged_answer_survives_the_death_of_the_server(tmp_path):
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from voxlate.readers.databases import SqliteDatabase\n"
-        "from voxlate.readers.store import Store\n"
+        "from voxlate.web.sql import SqliteDatabase\n"
+        "from voxlate.readers.server.store import Store\n"
         "store = Store(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
         "for at in range(1000):\n"
         "    store.add_answer('anna', f't{at}', f's-{at}', {'answer': {}}, revision=0)\n"
@@ -166,7 +166,7 @@ def test_writes_are_flushed_and_logged_ahead(tmp_path):
 
 
 def test_a_network_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(databases, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sql, "_file_system", lambda _: "nfs4")
     with pytest.raises(CannotWrite, match="NETWORK_DISK"):
         SqliteDatabase(tmp_path / "a.sqlite")
 

@@ -19,7 +19,7 @@ def accelerate(bundle: Path, root: Path | None, no_int8: bool) -> int:
     OpenVINO in 32 bits gives the answers of torch. In 8 bits the network is calibrated on training cases and judged on
     validation cases: it may be used when it loses at most 0.1 dB of PSNR and 0.002 of SSIM in the brain.
     """
-    from voxlate.synth.runtime.accelerate import accelerate as put_into
+    from voxlate.inference.runtime.accelerate import accelerate as put_into
 
     found = put_into(bundle, root=root, int8=not no_int8, watch=lambda line: click.echo(f"{line} …", err=True))
     for name, each in found["runtimes"].items():

@@ -77,7 +77,7 @@ def batch(
     and whole is left alone.
     """
     from voxlate.cli.running import Running, run_table
-    from voxlate.synth.manifest import read_manifest
+    from voxlate.inference.manifest import read_manifest
 
     how = Running(shard, workers, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
     options = {

@@ -76,8 +76,8 @@ def bids(
     it with `voxlate status` and `voxlate verify`.
     """
     from voxlate.cli.running import Running, run_table
-    from voxlate.synth.batch import read_models
-    from voxlate.synth.bids import manifest_of, write_description
+    from voxlate.inference.batch import read_models
+    from voxlate.inference.bids_app import manifest_of, write_description
 
     bundle = read_models(models)
     table = manifest_of(

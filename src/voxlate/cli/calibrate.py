@@ -31,13 +31,13 @@ def calibrate(
     """
     import numpy as np
 
-    from voxlate.cohort.cases import read_cases
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.bundle.ensemble import join_bundles
+    from voxlate.cases import read_cases
     from voxlate.errors import NoInput
+    from voxlate.inference.calibration import fit_calibration, hashes_of, reliability, sampled
     from voxlate.io.atomic import write_json
-    from voxlate.report.calibration_plot import draw_calibration
-    from voxlate.synth.calibration import fit_calibration, hashes_of, reliability, sampled
-    from voxlate.synth.ensemble import join_bundles
-    from voxlate.train.bundle import read_bundle
+    from voxlate.reporting.figures.calibration_plot import draw_calibration
 
     rows = read_cases(cases)
     bundle = join_bundles([read_bundle(model) for model in models])

@@ -19,8 +19,8 @@ def classify(source: Path, out: Path) -> int:
     SOURCE is a folder, a file or a zip. OUT becomes a table, one row a series, with the rule and the words that
     decided. Studies and series are named by hashes; set VOXLATE_UID_SALT to a secret of your site.
     """
-    from voxlate.cohort.classify import COLUMNS
-    from voxlate.cohort.classify import classify as every
+    from voxlate.archive.classify import COLUMNS
+    from voxlate.archive.classify import classify as every
     from voxlate.io.atomic import write_text
 
     found = every(source)

@@ -27,14 +27,14 @@ def cohort(
     RULES is a YAML file, INDEX a folder made by voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate
     prepare, the reason of every exclusion, the selection as a flow chart, and a split that never changes silently.
     """
-    from voxlate.cohort.index import read_stamps, read_table
-    from voxlate.cohort.selection.rules import read_rules
-    from voxlate.cohort.selection.run import CASES, Written, write_cohort
-    from voxlate.cohort.selection.scans import joined
-    from voxlate.cohort.selection.select import select
+    from voxlate.archive import read_stamps, read_table
+    from voxlate.cohort.build_cohort import CASES, Written, write_cohort
+    from voxlate.cohort.rules import read_rules
+    from voxlate.cohort.select import select
+    from voxlate.cohort.series_rows import joined
+    from voxlate.quality.regrading import read_regrades
     from voxlate.quality.run import read_grades
-    from voxlate.readers.regrading import read_regrades
-    from voxlate.report.flow_chart import draw_flow
+    from voxlate.reporting.figures.flow_chart import draw_flow
     from voxlate.threads import free_cores
 
     chosen = read_rules(rules)

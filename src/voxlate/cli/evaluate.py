@@ -11,7 +11,7 @@ from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.evaluate.settings import DataKind
+    from voxlate.evaluation.settings import DataKind
 
 
 @click.command()
@@ -75,10 +75,10 @@ def evaluate(
     CASES is a table with the columns case, patient, split, source, target, mask, labels. Cases that are missing
     or refused are listed, never dropped. A run that was stopped goes on where it was.
     """
-    from voxlate.cohort.cases import read_cases
-    from voxlate.evaluate.card import findings
-    from voxlate.evaluate.run import evaluate_cases
-    from voxlate.evaluate.settings import Settings
+    from voxlate.cases import read_cases
+    from voxlate.evaluation.card import findings
+    from voxlate.evaluation.run import evaluate_cases
+    from voxlate.evaluation.settings import Settings
 
     settings = Settings(
         protocols=protocols or ("voxlate",),

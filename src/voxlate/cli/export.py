@@ -18,7 +18,7 @@ def export(bundle: Path, output: Path) -> int:
     OUTPUT ends in .onnx, or in .xml for OpenVINO. Beside it, a JSON says what goes in and what comes out. Preparation
     and the way back are not part of it: without them the numbers are relative units.
     """
-    from voxlate.synth.runtime.exchange import export_network
+    from voxlate.inference.runtime.onnx import export_network
 
     export_network(bundle, output)
     click.echo(f"{output} (synthetic images: not for diagnosis)")

@@ -23,8 +23,8 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     series without names, identifiers or dates, and index.sqlite, which holds paths and stays at the site. Run it again
     after an interruption, or when the archive has grown: only what is new or changed is read.
     """
-    from voxlate.cohort.index import SUMMARY, TABLE
-    from voxlate.cohort.index import index as bring_up_to_date
+    from voxlate.archive import SUMMARY, TABLE
+    from voxlate.archive import index as bring_up_to_date
     from voxlate.io.documents import read_json
     from voxlate.threads import free_cores
 

@@ -12,7 +12,7 @@ from voxlate.cli.progress import progress_bar
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused
 
 if TYPE_CHECKING:
-    from voxlate.cohort.cases import Case
+    from voxlate.cases import Case
 
 
 @click.command()
@@ -47,12 +47,12 @@ def prepare(
     the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
     command goes on where it was stopped.
     """
-    from voxlate.cohort.cases import read_cases
-    from voxlate.prepare.brain_mask import require_method
-    from voxlate.prepare.cohort_run import PairFiles, prepare_cohort
-    from voxlate.prepare.pair import PairSettings
-    from voxlate.report.preparation_page import write_page
-    from voxlate.report.preparation_picture import write_picture
+    from voxlate.cases import read_cases
+    from voxlate.preparation.masks.brain_mask import require_method
+    from voxlate.preparation.register_pair import PairSettings
+    from voxlate.preparation.run import PairFiles, prepare_cohort
+    from voxlate.reporting.figures.preparation_picture import write_picture
+    from voxlate.reporting.preparation_page import write_page
 
     for name in (brain_mask, target_brain_mask or brain_mask):
         require_method(name)
@@ -77,7 +77,7 @@ def prepare(
 
 def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
     """Writes the table of what is done, says how each case ended, and returns the exit status."""
-    from voxlate.cohort.cases import prepared_in, write_cases
+    from voxlate.cases import prepared_in, write_cases
 
     done = {record["case"] for record in records if record["state"] == "done"}
     for record in records:

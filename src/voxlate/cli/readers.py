@@ -68,8 +68,8 @@ def serve(
 
     Who is signed in stays so when the server is started again.
     """
-    from voxlate.readers.serving import Address
-    from voxlate.readers.serving import serve as run
+    from voxlate.readers.server.serve import Address
+    from voxlate.readers.server.serve import serve as run
 
     address = Address(
         host=host,
@@ -89,10 +89,10 @@ def serve(
 @click.option("--origin", default="http://127.0.0.1:8765", show_default=True, help="Where the study is served.")
 def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     """Print a new personal link for one READER, also while the study is served."""
-    from voxlate.readers.databases import open_database
     from voxlate.readers.package import load_package
-    from voxlate.readers.serving import links
-    from voxlate.readers.store import Store
+    from voxlate.readers.server.serve import links
+    from voxlate.readers.server.store import Store
+    from voxlate.web.sql import open_database
 
     package = load_package(folder, is_verified=False)
     store = Store(open_database(folder, database), package.protocol_hash)

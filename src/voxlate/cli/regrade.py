@@ -23,10 +23,10 @@ def regrade(grades: Path, reader: str, port: int) -> None:
     of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
     """
     try:
-        from voxlate.readers.regrade_server import serve_regrading
+        from voxlate.quality.regrade_server import serve_regrading
     except ImportError as error:
         raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install 'voxlate[readers]'") from error
-    from voxlate.readers.serving import Address
+    from voxlate.readers.server.serve import Address
 
     if not reader.isalnum():
         raise UsageError("READER", "name the grader by letters and digits")

@@ -14,7 +14,7 @@ import click
 @click.option("--viewer", is_flag=True, help="Also write viewer/ beside the page: flip between the images by key.")
 def report(evaluation: Path, output: Path, title: str | None, viewer: bool) -> None:
     """Write one self-contained HTML page from EVALUATION, a folder made by `voxlate evaluate`."""
-    from voxlate.report.page import write_report
+    from voxlate.reporting.page import write_report
 
     for left_out in write_report(evaluation, output, title=title, viewer=viewer):
         click.echo(f"not in the viewer: {left_out}", err=True)

@@ -12,8 +12,8 @@ import click
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.synth.batch import Engine, Translation
-    from voxlate.synth.manifest import Manifest
+    from voxlate.inference.batch import Engine, Translation
+    from voxlate.inference.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def run_table(
         out: the folder of the batch.
         models: bundles.
         how: see `Running`.
-        options: of `voxlate.synth.translator.Options`, but for device, runtime and memory.
+        options: of `voxlate.inference.translate.Options`, but for device, runtime and memory.
         as_dicom: write a series for each case.
 
     Raises:
@@ -57,11 +57,11 @@ def run_table(
     import torch
 
     from voxlate.errors import ITEMS_REFUSED_STATUS
-    from voxlate.synth.audit import status_of
-    from voxlate.synth.batch import Translation, read_models, run_batch, settled
-    from voxlate.synth.manifest import parse_shard
-    from voxlate.synth.runtime import choose_runtime
-    from voxlate.synth.translator import Options, choose_device
+    from voxlate.inference.batch import Translation, read_models, run_batch, settled
+    from voxlate.inference.manifest import parse_shard
+    from voxlate.inference.runtime import choose_runtime
+    from voxlate.inference.translate import Options, choose_device
+    from voxlate.inference.verify import status_of
 
     part = parse_shard(how.shard)
     bundle, where = read_models(models), choose_device(how.device)
@@ -88,7 +88,7 @@ def run_table(
 
 def _engine(work: Translation, how: Running) -> Engine:
     from voxlate.errors import UsageError
-    from voxlate.synth.engines import Limits, in_processes, in_this_process, on_dask
+    from voxlate.inference.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
         raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")

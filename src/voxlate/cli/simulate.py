@@ -62,10 +62,10 @@ def simulate(
     A run that was stopped is taken up again by the same command. Nothing simulated is a claim about real scans.
     """
     from voxlate.errors import UsageError
-    from voxlate.simulate.dataset import Plan, write_dataset
-    from voxlate.simulate.label_map import Anatomies, read_label_table
-    from voxlate.simulate.quality import parse_mix
-    from voxlate.simulate.subject import Options
+    from voxlate.simulation.anatomy.label_map import Anatomies, read_label_table
+    from voxlate.simulation.files.dataset import Plan, write_dataset
+    from voxlate.simulation.physics.quality import parse_mix
+    from voxlate.simulation.subject import Options
 
     if labels is not None and anatomy is None:
         raise UsageError("LABEL_TABLE", "--labels is a table for the maps of --anatomy; name their folder too")

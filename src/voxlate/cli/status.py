@@ -20,7 +20,7 @@ def status(out: Path, as_json: bool) -> int:
     import json
     from dataclasses import asdict
 
-    from voxlate.synth.audit import status_of
+    from voxlate.inference.verify import status_of
 
     found = status_of(out)
     if as_json:

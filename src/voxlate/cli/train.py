@@ -12,7 +12,7 @@ from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.train.checkpoint import Progress
+    from voxlate.training.checkpoint import Progress
 
 log = logging.getLogger("voxlate")
 
@@ -45,10 +45,10 @@ def train(
     RECIPE is a YAML file; the folders under recipes/ hold examples. The run's folder gets the bundle, the loss
     curves, the resolved recipe and the table of cases.
     """
-    from voxlate.train.folds import train_folds
-    from voxlate.train.loop import Machine
-    from voxlate.train.loop import train as run_training
-    from voxlate.train.recipe import read_recipe
+    from voxlate.bundle.recipe import read_recipe
+    from voxlate.training.folds import train_folds
+    from voxlate.training.loop import Machine
+    from voxlate.training.loop import train as run_training
 
     if folds is not None and start_from is not None:
         raise click.UsageError("--from would give every fold weights that may know its test cases")

@@ -24,8 +24,8 @@ from voxlate.cli.options import (
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.synth.item import Item
-    from voxlate.train.recipe import Recipe
+    from voxlate.bundle.recipe import Recipe
+    from voxlate.inference.item import Item
 
 
 @click.command()
@@ -91,14 +91,14 @@ def translate(
     that it is synthetic and where it comes from. A scan in DICOM becomes a series of its study when --output is a
     new folder.
     """
-    from voxlate.synth.calibration import read_calibration
-    from voxlate.synth.ensemble import join_bundles
-    from voxlate.synth.export import translate_file
-    from voxlate.synth.item import Item
-    from voxlate.synth.many import exit_status, translate_many
-    from voxlate.synth.runtime import choose_runtime
-    from voxlate.synth.translator import Options, choose_device
-    from voxlate.train.bundle import read_bundle
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.bundle.ensemble import join_bundles
+    from voxlate.inference.calibration import read_calibration
+    from voxlate.inference.files import translate_file
+    from voxlate.inference.item import Item
+    from voxlate.inference.many import exit_status, translate_many
+    from voxlate.inference.runtime import choose_runtime
+    from voxlate.inference.translate import Options, choose_device
 
     if (source is None) == (cases is None):
         raise click.UsageError("give either --input or --cases")
@@ -142,10 +142,10 @@ def translate(
 
 def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
-    from voxlate.cohort.cases import read_cases
+    from voxlate.cases import read_cases
     from voxlate.errors import NoInput
-    from voxlate.synth.item import Item
-    from voxlate.synth.many import holds_nifti, items_in_folder, items_in_list, items_of_subject
+    from voxlate.inference.item import Item
+    from voxlate.inference.many import holds_nifti, items_in_folder, items_in_list, items_of_subject
 
     if cases is not None:
         rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]

@@ -17,7 +17,7 @@ def verify(out: Path) -> int:
     The exit status is 0 when every file is what the ledger says, 8 otherwise.
     """
     from voxlate.errors import ITEMS_REFUSED_STATUS
-    from voxlate.synth.audit import differences, status_of
+    from voxlate.inference.verify import differences, status_of
 
     found = list(differences(out))
     for line in found:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from voxlate import __version__
-from voxlate.cohort.index import indexed_series
-from voxlate.cohort.pseudonyms import session_name, subject_name
-from voxlate.cohort.selection.scans import Scan
+from voxlate.archive import indexed_series
+from voxlate.archive.pseudonyms import session_name, subject_name
+from voxlate.cohort.series_rows import Scan
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import write_volume
-from voxlate.io.nifti_source import sidecar_path
+from voxlate.io.nifti.source import sidecar_path
 from voxlate.volume import Volume
 
 PLACES = {

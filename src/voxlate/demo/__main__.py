@@ -10,13 +10,13 @@ from shutil import rmtree
 
 import click
 
+from voxlate.bundle.recipe import Recipe, parse_recipe
+from voxlate.cases import read_cases
 from voxlate.cli import run_with_status
 from voxlate.cli.progress import progress_bar
-from voxlate.cohort.cases import read_cases
 from voxlate.demo.patients import SPLITS, write_patients
 from voxlate.errors import UsageError
 from voxlate.io.documents import read_json
-from voxlate.train.recipe import Recipe, parse_recipe
 
 MARKER = ".voxlate-demo"
 """Marks a folder as made by the demo; without it nothing in a folder is ever deleted."""
@@ -70,13 +70,13 @@ def embedded_recipe() -> Recipe:
 
 def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -> None:
     """Runs every stage; each meets the next only through files below `folder`."""
-    from voxlate.evaluate.run import evaluate_cases
-    from voxlate.evaluate.settings import Settings
-    from voxlate.report.page import write_report
-    from voxlate.synth.item import Item
-    from voxlate.synth.many import translate_many
-    from voxlate.train.bundle import read_bundle
-    from voxlate.train.loop import train
+    from voxlate.bundle.bundle import read_bundle
+    from voxlate.evaluation.run import evaluate_cases
+    from voxlate.evaluation.settings import Settings
+    from voxlate.inference.item import Item
+    from voxlate.inference.many import translate_many
+    from voxlate.reporting.page import write_report
+    from voxlate.training.loop import train
 
     with progress_bar(off=False) as bar:
         patients = bar.add_task("simulating patients", total=len(splits))
@@ -103,7 +103,7 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
 
 
 def _say_what_matters(folder: Path, seconds: float) -> None:
-    from voxlate.evaluate.card import findings
+    from voxlate.evaluation.card import findings
 
     content = read_json(folder / "evaluation" / "evaluation.json")
     rows = [

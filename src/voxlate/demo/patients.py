@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxlate.cohort.cases import Case, write_cases
+from voxlate.cases import Case, write_cases
 from voxlate.io.nifti import write_volume
-from voxlate.simulate import simulate_subject
+from voxlate.simulation import simulate_subject
 
 SPLITS = ("train",) * 8 + ("validation",) * 2 + ("test",) * 5
 SEED = 2024

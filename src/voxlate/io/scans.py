@@ -10,7 +10,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import Unsound, read_json
 from voxlate.io.nifti import read_volume, says_synthetic
-from voxlate.io.nifti_source import nifti_suffix, sidecar_path
+from voxlate.io.nifti.source import nifti_suffix, sidecar_path
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:

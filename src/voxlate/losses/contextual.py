@@ -40,7 +40,7 @@ def contextual(
     """Returns a loss of (synthetic, target, mask): the mean over images and layers; 0 for an empty mask.
 
     Args:
-        network: frozen, as `voxlate.models.vgg.VGGFeatures`, or one that was trained on medical images.
+        network: frozen, as `voxlate.models.features.vgg.VGGFeatures`, or one that was trained on medical images.
         bandwidth: h of the formula; 0.5 in Li et al., 0.1 to 0.2 in Mechrez et al.
         positions: at most so many features of each image, evenly spread over the mask.
         spatial_weight: share of the distance that is the squared distance between places, in units of the image's

@@ -19,7 +19,7 @@ def perceptual(network: FeatureNetwork, *, slice_count: int | None = SLICE_COUNT
     """Returns a loss: the mean absolute difference of features inside the mask, the mean over layers.
 
     Args:
-        network: frozen, as `voxlate.models.vgg.VGGFeatures`, or one that was trained on medical images.
+        network: frozen, as `voxlate.models.features.vgg.VGGFeatures`, or one that was trained on medical images.
         slice_count: slices of each volume to look at; None when the network takes volumes.
     """
 

@@ -11,14 +11,14 @@ from voxlate.errors import UsageError
 from voxlate.models.att_unet import AttUNet
 from voxlate.models.bottani_unet import BottaniUNet
 from voxlate.models.drunet import DRUNet
+from voxlate.models.features.vgg import vgg16, vgg19
+from voxlate.models.gain_offset_unet import Translator
 from voxlate.models.hr_fcn import HRFCN
 from voxlate.models.patch_discriminator import PatchDiscriminator
 from voxlate.models.res_unet import ResUNet
 from voxlate.models.resnet_generator import ResNetGenerator
 from voxlate.models.trans_unet import TransUNet
-from voxlate.models.translator import Translator
 from voxlate.models.unet import UNet
-from voxlate.models.vgg import vgg16, vgg19
 
 __all__ = ["DISCRIMINATORS", "FEATURES", "GENERATORS", "MODELS", "build"]
 

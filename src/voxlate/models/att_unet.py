@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.models.blocks import require_multiple
+from voxlate.models.parts.blocks import require_multiple
 
 Normalisation = Literal["instance", "batch"]
 LEVELS = 4

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.models.blocks import require_multiple
-from voxlate.models.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import layers_of, require_choice, require_several
 from voxlate.models.res_unet import Down, Up
 
 FACTOR = 32

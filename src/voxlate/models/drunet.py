@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
-from voxlate.models.imagenet import standardise
-from voxlate.models.layers import layers_of, require_choice, require_several
-from voxlate.models.resnet_blocks import EXPANSION, mirrored_stage, stage
-from voxlate.models.weights import load_weights
+from voxlate.models.features.imagenet import standardise
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.resnet_blocks import EXPANSION, mirrored_stage, stage
+from voxlate.models.parts.weights import load_weights
 
 COUNTS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 FACTOR = 32
@@ -138,6 +138,6 @@ class DRUNet(nn.Module):
             sha256: what the file must hash to.
 
         Raises:
-            NoInput, ModelInvalid: see `voxlate.models.weights.load_weights`.
+            NoInput, ModelInvalid: see `voxlate.models.parts.weights.load_weights`.
         """
         load_weights(self.encoder, path, sha256=sha256)

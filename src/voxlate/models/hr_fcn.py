@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
-from voxlate.models.hr_blocks import Fusion, Kit, Resample, Transition, branch, children, stem
-from voxlate.models.layers import Dimensions, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.hr_blocks import Fusion, Kit, Resample, Transition, branch, children, stem
+from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_several
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from voxlate.errors import UsageError
-from voxlate.models.layers import Dimensions, Layers, layers_of, require_choice
+from voxlate.models.parts.layers import Dimensions, Layers, layers_of, require_choice
 
 Form = Literal["volume_patch", "patchgan_70", "seven_layers"]
 WIDTHS: dict[str, list[int]] = {"patchgan_70": [1, 2, 4, 8], "seven_layers": [1, 2, 4, 8, 8, 8]}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
+from voxlate.models.parts.blocks import require_multiple
 
 LEVELS = 5
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
-from voxlate.models.layers import Dimensions, Layers, layers_of, require_choice
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import Dimensions, Layers, layers_of, require_choice
 
 FACTOR = 4
 SMALLEST = 8

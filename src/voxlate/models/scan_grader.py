@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from voxlate.models.weights import frozen
+from voxlate.models.parts.weights import frozen
 
 CONTRASTS = ("T1w", "T2w", "FLAIR", "DWI", "ADC", "CT")
 GRADED = ("contrast", "motion", "noise")

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
-from voxlate.models.layers import Normalisation, layers_of, require_choice, require_several
-from voxlate.models.transformer import TransformerLayer
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.transformer import TransformerLayer
 
 FACTOR = 8
 ENCODER_BLOCKS = (1, 2, 2, 4)

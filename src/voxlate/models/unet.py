@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.blocks import require_multiple
-from voxlate.models.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_several
 
 
 @dataclass(frozen=True)

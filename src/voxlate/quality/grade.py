@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.quality.head import Head
-from voxlate.quality.pixels import Seen, seen
+from voxlate.quality.classifier import Seen, seen
+from voxlate.quality.head_mask import Head
 from voxlate.quality.rules import RULES, VERSION, Finding, is_hounsfield, judge, worst
 from voxlate.quality.tiers import GRADED, SURE, answer, tier_probabilities
 from voxlate.volume import Volume

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voxlate.cohort.pseudonyms import session_name, subject_name
+from voxlate.archive.pseudonyms import session_name, subject_name
 from voxlate.errors import InputRefused, NoInput, printable
-from voxlate.io.nifti_source import nifti_suffix
+from voxlate.io.nifti.source import nifti_suffix
 from voxlate.volume import Volume
 
 _NO_SCAN = re.compile(
@@ -63,7 +63,7 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
         NoInput: `NO_INPUT` when there is nothing.
         UsageError: `INDEX` when the index is damaged.
     """
-    from voxlate.cohort.index import TABLE, read_stamps, read_table
+    from voxlate.archive import TABLE, read_stamps, read_table
 
     if (source / TABLE).is_file():
         rows = [row for row in read_table(source) if not kinds or row["kind"] in kinds]
@@ -87,7 +87,7 @@ def read_item(source: Path, item: Item) -> Volume:
     """
     if item.fault:
         raise InputRefused(item.fault, "see the index, or the name of the file")
-    from voxlate.cohort.index import TABLE, indexed_series
+    from voxlate.archive import TABLE, indexed_series
 
     if not (source / TABLE).is_file():
         from voxlate.io.nifti import read_volume

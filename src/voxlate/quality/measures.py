@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from voxlate.quality.head import Head, find_head
+from voxlate.quality.head_mask import Head, find_head
 from voxlate.volume import Array, Mask, Volume
 
 Measures = dict[str, float]

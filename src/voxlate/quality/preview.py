@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.prepare.resample import resample
-from voxlate.quality.head import Head, find_head
+from voxlate.preparation.steps.resample import resample
+from voxlate.quality.head_mask import Head, find_head
 from voxlate.volume import Affine, Array, Grid, Volume
 
 _SIZE = 200

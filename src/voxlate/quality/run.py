@@ -13,8 +13,8 @@ from typing import Any
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
 from voxlate.io.documents import read_json
-from voxlate.processes import each
-from voxlate.quality.decide import HEADER_ODDS, decide_agent, decide_kind
+from voxlate.jobs.processes import each
+from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import PASSES
 from voxlate.quality.items import Item, items_of, read_item
 from voxlate.quality.rules import RULES, VERSION
@@ -71,11 +71,11 @@ def grader_stamp() -> str:
 
 def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     """Grades one scan, writes what is known of it, and returns its state: `OK`, `REFUSED:…` or `FAILED:…`."""
-    from voxlate.prepare.content import content_hash
+    from voxlate.preparation.content import content_hash
     from voxlate.quality.grade import grade
-    from voxlate.quality.head import find_head
+    from voxlate.quality.head_mask import find_head
     from voxlate.quality.preview import preview
-    from voxlate.report.png import encode
+    from voxlate.reporting.figures.png import encode
 
     told: dict[str, Any] = {"item": item.to_json(), "stamp": [stamp, item.stamp], "state": "OK"}
     try:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxlate.readers.refusals import Declined
 from voxlate.readers.study import Design, ForcedChoice, Marks, Quality, RealOrSynthetic, Similarity
 from voxlate.volume import Shape
+from voxlate.web.http_errors import Declined
 
 _KEY = r"^[A-Za-z0-9_-]{8,64}$"
 Key = Annotated[str, Field(pattern=_KEY)]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
-from voxlate.prepare.orientation import ToRas
+from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.study import Images
 from voxlate.volume import Affine, Array, Mask, Shape, Volume, require_same_grid
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from voxlate.errors import InputRefused
-from voxlate.evaluate.statistics import holm, sign_flip
+from voxlate.evaluation.statistics import holm, sign_flip
 
 HEADER_BYTES = 352
 LEAST_CASES = 6

@@ -30,8 +30,8 @@ from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.io.nifti_source import nifti_stem
-from voxlate.prepare.orientation import ToRas
+from voxlate.io.nifti.source import nifti_stem
+from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
 from voxlate.readers.encoding import encode_pair, voxel_type
 from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak

@@ -12,14 +12,14 @@ from voxlate.errors import NoInput
 from voxlate.io.atomic import write_json, write_text
 from voxlate.readers.analysis import designs, exports
 from voxlate.readers.analysis.effects import case_scores, discordance, order_effects
-from voxlate.readers.analysis.finite import finite
-from voxlate.readers.analysis.marked import marks
+from voxlate.readers.analysis.froc import marks
+from voxlate.readers.analysis.json_values import finite
 from voxlate.readers.analysis.page import report
 from voxlate.readers.analysis.records import Record, join, lesions
-from voxlate.readers.databases import open_database
 from voxlate.readers.package import Package, load_package
-from voxlate.readers.store import Store, verify_chain
+from voxlate.readers.server.store import Store, verify_chain
 from voxlate.readers.study import Design, Marks, Quality, RealOrSynthetic, Similarity
+from voxlate.web.sql import open_database
 
 ANALYSIS, REPORT = "analysis.json", "report.html"
 

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import stats
 
 from voxlate.errors import InputRefused
-from voxlate.evaluate.statistics import clopper_pearson, icc
+from voxlate.evaluation.statistics import clopper_pearson, icc
+from voxlate.readers.analysis.agreement import fleiss_kappa, mean_pairwise, weighted_kappa
 from voxlate.readers.analysis.auc import auc_influences, roc_points
-from voxlate.readers.analysis.kappas import fleiss_kappa, mean_pairwise, weighted_kappa
 from voxlate.readers.analysis.mrmc import differs, mean_influences, not_below, reader_mean, within_margin
 from voxlate.readers.analysis.records import Record, Values, names, table
 from voxlate.readers.study import ForcedChoice, Quality, RealOrSynthetic, Similarity

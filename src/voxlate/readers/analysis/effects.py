@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluate.statistics import fit_mixed_model
+from voxlate.evaluation.statistics import fit_mixed_model
 from voxlate.readers.analysis.designs import decided_synthetic
 from voxlate.readers.analysis.records import Record
 from voxlate.readers.study import Design, ForcedChoice, RealOrSynthetic, Similarity

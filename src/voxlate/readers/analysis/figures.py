@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.report.drawing import COLOURS, MUTED, framed, inline_svg, plot
-from voxlate.report.html import Html
+from voxlate.reporting.figures.drawing import COLOURS, MUTED, framed, inline_svg, plot
+from voxlate.web.html import Html
 
 
 def roc_plot(curves: Mapping[str, Sequence[Sequence[float]]], *, name: str) -> Html:

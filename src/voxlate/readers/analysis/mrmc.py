@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from voxlate.evaluate.statistics import MarginResult
+from voxlate.evaluation.statistics import MarginResult
 from voxlate.readers.analysis.records import Values
 
 MANY_READERS = "random readers and random cases (Obuchowski-Rockette, Hillis degrees of freedom)"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from voxlate.readers.analysis.conclusions import indistinguishable, interval, not_inferior, similar_enough
 from voxlate.readers.analysis.figures import reader_plot, roc_plot
-from voxlate.readers.analysis.verdicts import indistinguishable, interval, not_inferior, similar_enough
 from voxlate.readers.study import Study
-from voxlate.report import words
-from voxlate.report.html import Child, Html, tag
-from voxlate.report.words import number, p_value
+from voxlate.reporting import labels
+from voxlate.reporting.labels import number, p_value
+from voxlate.web.html import Child, Html, tag
 
 Found = Mapping[str, Any]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
@@ -31,7 +31,7 @@ BANNER = "Synthetic images are for research and not for diagnosis: they can hide
 
 def report(found: Found, study: Study) -> str:
     """Returns the page as text, from the content of `analysis.json`."""
-    css = (resources.files("voxlate.report") / "assets/page.css").read_text(encoding="utf-8")
+    css = (resources.files("voxlate.web") / "assets/page.css").read_text(encoding="utf-8")
     sections = [_section("readers", "Readers", _readers(found))]
     sections += [_design(name, entry, found) for name, entry in found["designs"].items()]
     sections += [
@@ -46,7 +46,7 @@ def report(found: Found, study: Study) -> str:
         tag("title", f"{found['title']} · voxlate reader study"),
         tag("style", Html(css)),
     )
-    facts = [words.DATA_KINDS[found["data_kind"]], words.count(len(found["readers"]), "reader")]
+    facts = [labels.DATA_KINDS[found["data_kind"]], labels.count(len(found["readers"]), "reader")]
     interim = found["interim"]
     if interim:
         facts.insert(0, f"Interim: {interim['answered']} of {interim['of']} answered")
@@ -78,7 +78,7 @@ def _readers(found: Found) -> Html:
     rows = [
         (
             entry["reader"],
-            entry["group"] or words.MISSING,
+            entry["group"] or labels.MISSING,
             number(entry["experience_years"], 0),
             f"{entry['answered']} of {entry['of']}",
             number(entry["viewed_s"] / max(entry["answered"], 1), 1),
@@ -140,7 +140,7 @@ def _accuracy(entry: Found) -> Html:
             row["reader"],
             f"{row['correct']} of {row['n']}",
             number(row.get("share"), 2),
-            interval(row) if row["n"] else words.MISSING,
+            interval(row) if row["n"] else labels.MISSING,
             p_value(row.get("p")),
             row["undecided"],
         )
@@ -162,7 +162,7 @@ def _agreement(entry: Found) -> Html:
             adjusted = number(kappa["prevalence_adjusted"], 2)
             rows.append((kappa["form"], number(kappa["value"], 2), adjusted, kappa["n"]))
     rows += [
-        (f"{kappa['reader']} with themselves", number(kappa["value"], 2), words.MISSING, kappa["n"])
+        (f"{kappa['reader']} with themselves", number(kappa["value"], 2), labels.MISSING, kappa["n"])
         for kappa in entry.get("within_reader", [])
     ]
     return _table(("Agreement", "Kappa", "Prevalence-adjusted", "Images"), rows)
@@ -179,7 +179,7 @@ def _similarity(name: str, entry: Found) -> list[Child]:
 
 def _similarity_row(row: Found) -> Sequence[Child]:
     if not row["n"]:
-        return (row["structure"], *[words.MISSING] * 5, 0, row["not_assessable"])
+        return (row["structure"], *[labels.MISSING] * 5, 0, row["not_assessable"])
     agreement = row["icc"]
     return (
         row["structure"],
@@ -187,7 +187,7 @@ def _similarity_row(row: Found) -> Sequence[Child]:
         f"{number(row['least'], 0)} to {number(row['most'], 0)}",
         f"{number(row['case_mean_least'], 1)} to {number(row['case_mean_most'], 1)}",
         ", ".join(f"{reader['reader']} {number(reader['mean'], 1)}" for reader in row["readers"]),
-        f"{number(agreement['value'], 2)} ({interval(agreement)})" if agreement else words.MISSING,
+        f"{number(agreement['value'], 2)} ({interval(agreement)})" if agreement else labels.MISSING,
         row["n"],
         row["not_assessable"],
     )
@@ -240,7 +240,7 @@ def _discordance(entry: Found, found: Found) -> Html | None:
     ranks = entry["discordance"]
     if not ranks:
         return None
-    metric = words.metric(found["metric"]).label
+    metric = labels.metric(found["metric"]).label
     rows = [
         (
             row["case"],

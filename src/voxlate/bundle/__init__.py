@@ -1,0 +1,1 @@
+"""All that inference needs: recipe, network, weights, preparation settings, training statistics."""

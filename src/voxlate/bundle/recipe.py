@@ -1,0 +1,173 @@
+"""A recipe is a YAML file read into a frozen, typed model.
+
+A file may hold `variants`: names, each with what it changes. `read_recipe(path, variant="A")` merges one into the rest,
+so that a paper's networks and ablations stand side by side in one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from voxlate.bundle.settings import (
+    AdversarialSettings,
+    AugmentationSettings,
+    CycleSettings,
+    DataSettings,
+    FeatureSettings,
+    Frozen,
+    InferenceSettings,
+    LocalSettings,
+    ModelSettings,
+    Stage,
+    TrainingSettings,
+)
+from voxlate.errors import UsageError
+from voxlate.io.documents import parse_yaml, read_text
+from voxlate.io.settings import parse_settings, read_settings, validated
+from voxlate.preparation import PreparationSettings
+
+
+class Recipe(Frozen):
+    """One experiment.
+
+    Attributes:
+        source, target: what the scans show.
+        more_sources: additional sources on the grid of the first, in the order in which the network takes them.
+        stages: one after the other; without them all of `training.steps` are one stage.
+        local, features: of the losses `local`, `contextual` and `perceptual`.
+        adversarial, cycle: parts that a plain supervised training does without.
+        trackers: programs that get curves, samples and settings besides the files; each must be installed.
+    """
+
+    name: str
+    source: str
+    target: str
+    more_sources: tuple[str, ...] = ()
+    data_kind: Literal["real", "simulated", "unknown"] = "unknown"
+    data: DataSettings
+    preparation: PreparationSettings = PreparationSettings()
+    model: ModelSettings = ModelSettings()
+    loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
+    local: LocalSettings = LocalSettings()
+    features: FeatureSettings = FeatureSettings()
+    adversarial: AdversarialSettings | None = None
+    cycle: CycleSettings | None = None
+    augmentation: AugmentationSettings = AugmentationSettings()
+    training: TrainingSettings = TrainingSettings()
+    stages: tuple[Stage, ...] = ()
+    inference: InferenceSettings = InferenceSettings()
+    trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Recipe:
+        if self.stages and self.training.steps is not None:
+            raise ValueError("with `stages` leave out `training.steps`")
+        if self.adversarial is None and any(stage.trains != "generator" for stage in self.stages):
+            raise ValueError("a stage trains a discriminator, but there is no `adversarial`")
+        if all(stage.trains == "discriminator" for stage in self.plan):
+            raise ValueError("no stage trains the generator")
+        for stage in self.plan:
+            losses = self.loss if stage.loss is None else stage.loss
+            if any(weight < 0 for weight in losses.values()):
+                raise ValueError("a loss has a weight below zero")
+            if self.cycle is None and stage.trains != "discriminator" and not any(losses.values()):
+                raise ValueError("a stage trains the generator without any loss")
+        if set(self.data.more) - set(self.more_sources):
+            raise ValueError("`data.more` names what is not in `more_sources`")
+        if len({self.source, *self.more_sources}) <= len(self.more_sources):
+            raise ValueError("each source has a name of its own")
+        if self.augmentation.quarter_turns and self.training.window[0] != self.training.window[1]:
+            raise ValueError("`quarter_turns` need a window that is square in the axial slice")
+        return self
+
+    @model_validator(mode="after")
+    def _cycle_is_whole(self) -> Recipe:
+        if self.cycle is None:
+            if not self.data.paired:
+                raise ValueError("without pairs there must be a `cycle`")
+            return self
+        if self.adversarial is None or self.adversarial.conditional:
+            raise ValueError("a `cycle` needs `adversarial` with `conditional: false`")
+        if self.loss or any(stage.loss for stage in self.stages):
+            raise ValueError("with a `cycle` no voxel has a counterpart to be compared with: write `loss: {}`")
+        if self.more_sources:
+            raise ValueError("a `cycle` has one source")
+        return self
+
+    @property
+    def from_what(self) -> str:
+        """Returns the sources in words."""
+        return " + ".join([self.source, *self.more_sources])
+
+    @property
+    def plan(self) -> tuple[Stage, ...]:
+        """Returns the stages; a recipe without any is one stage that trains all there is."""
+        trains: Literal["generator", "both"] = "generator" if self.adversarial is None else "both"
+        return self.stages or (Stage(steps=self.training.steps or 1000, trains=trains),)
+
+    @property
+    def steps(self) -> int:
+        """Returns the optimiser steps of all stages."""
+        return sum(stage.steps for stage in self.plan)
+
+
+def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
+    """Returns the recipe in a YAML file, or a variant of it.
+
+    Raises:
+        NoInput: there is no such file.
+        UsageError: `RECIPE`, with the place of each fault; `VARIANT` with the names there are.
+    """
+    return parse_recipe(read_settings(path, code="RECIPE", what="recipe"), name=path.name, variant=variant)
+
+
+def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
+    """Returns the recipe in `text`, or a variant of it; `name` is how errors call it."""
+    content = parse_settings(text, code="RECIPE", name=name)
+    if isinstance(content, dict):
+        content = _vary(content, variant, name)
+    return validated(content, Recipe, code="RECIPE", name=name, whole="recipe")
+
+
+def variants_of(path: Path) -> list[str]:
+    """Returns the names of the variants in a recipe's file, which `read_recipe` must accept."""
+    return sorted((parse_yaml(read_text(path)) or {}).get("variants") or {})
+
+
+def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, Any]:
+    """Returns the content without its variants, one of them merged in and its name added."""
+    content = dict(content)
+    variants = content.pop("variants", None) or {}
+    if variant is None:
+        return content
+    if not isinstance(variants, dict) or variant not in variants:
+        there = ", ".join(sorted(variants)) or "none"
+        raise UsageError("VARIANT", f"{name} has no variant {variant!r}; there are: {there}")
+    change = variants[variant] or {}
+    if not isinstance(change, dict):
+        raise UsageError("VARIANT", f"{name}: the variant {variant!r} is no mapping")
+    merged = _merge(content, change)
+    return merged | {"name": f"{content.get('name')}-{variant}"}
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `base` with `change` put into it; a mapping is merged, a value or `loss` replaces what was there."""
+    merged = dict(base)
+    for key, value in change.items():
+        is_part = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _WHOLE
+        merged[key] = _merge(merged[key], value) if is_part else value
+    return merged
+
+
+_WHOLE = {"loss", "arguments"}
+"""Mappings that a variant replaces as a whole."""
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Returns the recipe as YAML with every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,139 @@
+"""A cohort written: pairs, splits, reasons, counts, and the data set itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from voxlate.archive.pseudonyms import subject_name
+from voxlate.cases import Case, write_cases
+from voxlate.cohort.bids_export import Wanted, export, prune, require_distinct, write_frame
+from voxlate.cohort.rules import Rules
+from voxlate.cohort.select import Box, Pair, Selection
+from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assigned, frozen_splits, group_of
+from voxlate.errors import NoInput, TemporaryFailure
+from voxlate.io.atomic import write_json, write_text
+from voxlate.jobs.processes import each
+
+CASES, EXCLUSIONS, COHORT = "cases.tsv", "exclusions.tsv", "cohort.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a cohort has come to: the selection, how many pairs each split holds, and what could not be written."""
+
+    selection: Selection
+    splits: dict[str, int]
+    unreadable: dict[str, str]
+
+
+def write_cohort(
+    selection: Selection, rules: Rules, index: Path, out: Path, *, jobs: int = 1, extend: bool = False
+) -> Iterator[str | Written]:
+    """Writes a cohort as BIDS and yields each series as it is written, at the end what it has come to.
+
+    Args:
+        selection: see `select`.
+        rules: by which.
+        index: folder of the index that knows the files.
+        out: folder of the data set; an earlier run's is taken up again.
+        jobs: processes.
+        extend: draw splits for patients that the split file does not know.
+
+    Raises:
+        NoInput: `NO_PAIRS` when nothing is left; the exclusions are written all the same.
+        InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
+        UsageError: `SPLIT_FROZEN`, `COLUMN`.
+        TemporaryFailure: `SERIES` when a series failed for a reason that may pass; no table is written then.
+        CannotWrite: see `voxlate.errors.writing`.
+    """
+    if not selection.pairs:
+        write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
+        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} says why")
+    splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
+    chosen = without_settled_low(selection, rules, splits)
+    require_distinct(_wanted(chosen.pairs, rules))
+    faults: dict[str, str] = {}
+    for series, fault in each(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
+        faults |= {series: fault} if fault else {}
+        yield series
+    failed = [fault for fault in faults.values() if fault.startswith("FAILED")]
+    if failed:
+        raise TemporaryFailure(
+            "SERIES", f"{len(failed)} series failed for now ({failed[0]}); what was written stays, run it again"
+        )
+    kept = without_unreadable(chosen, faults)
+    counts = _write_tables(out, kept, rules, splits)
+    write_frame(out, rules.name, _wanted(kept.pairs, rules))
+    write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
+    write_json(out / COHORT, _told(kept, rules, counts))
+    prune(out, _wanted(kept.pairs, rules))
+    yield Written(kept, counts, faults)
+
+
+def without_settled_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
+    """Returns the selection without low pairs whose patient was settled in training before they were known."""
+    if not rules.splits.low:
+        return selection
+    out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
+    reason = "of low quality, but its patient is settled in training"
+    return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
+
+
+def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
+    """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
+    out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
+    reasons = {
+        name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
+        for pair in out
+        for name in pair.series
+    }
+    return _without(selection, out, "an image of it cannot be read", reasons)
+
+
+def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
+    if not out:
+        return selection
+    gone = {pair.name for pair in out}
+    kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
+    box = Box(reason, "pair", len(selection.pairs), len(out))
+    exclusions = tuple(sorted([*selection.exclusions, *reasons.items()]))
+    return replace(selection, pairs=kept, boxes=(*selection.boxes, box), exclusions=exclusions)
+
+
+def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
+    sides = [((pair.source, rules.source.shows), (pair.target, rules.target.shows)) for pair in pairs]
+    return [Wanted(scan, shows) for pair in sides for scan, shows in pair]
+
+
+def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
+    written = rules.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for step, content in zip(rules.steps, written["steps"], strict=True):
+        if step.listed is not None:
+            content["listed"] = step.listed.name  # not where it lies
+    boxes = [vars(box) for box in selection.boxes]
+    return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
+
+
+def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[str, str]) -> dict[str, int]:
+    """Writes the table of all cases and one for each test set; returns how many pairs each part holds."""
+    parts: dict[str, list[Case]] = {}
+    for pair in selection.pairs:
+        place = assigned(pair, rules.splits, splits)
+        source, target = (out / wanted.path for wanted in _wanted([pair], rules))
+        case = Case(pair.name, subject_name(pair.patient), place.split, source, target)
+        parts.setdefault(place.test_set or place.split, []).append(case)
+    write_cases(out / CASES, sorted((case for part in parts.values() for case in part), key=lambda case: case.case))
+    for name in (TEST_GOOD, TEST_LOW):
+        if name in parts:
+            write_cases(out / f"cases_{name}.tsv", parts[name])
+        else:
+            (out / f"cases_{name}.tsv").unlink(missing_ok=True)
+    order = ("train", "validation", TEST_GOOD, TEST_LOW)
+    return {name: len(parts[name]) for name in order if name in parts}
+
+
+def _exclusions(rows: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(["series\treason", *("\t".join(row) for row in rows)]) + "\n"

@@ -1,0 +1,1 @@
+"""One case: reading, regions, intensity scaling, scores and their stored result."""

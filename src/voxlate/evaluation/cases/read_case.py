@@ -1,0 +1,203 @@
+"""One case from its files: all images on the target's grid, in RAS+ order and in one unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxlate.cases import Case
+from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluation.cases.intensity import range_of
+from voxlate.evaluation.settings import Settings
+from voxlate.io.documents import read_json
+from voxlate.io.nifti import read_volume
+from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.steps.orientation import ToRas
+from voxlate.preparation.steps.resample import Interpolation, resample
+from voxlate.reference_level import reference_level
+from voxlate.volume import Affine, Array, Mask, Volume, require_same_grid
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What one unit of comparison is in each image's own numbers; all 1 for calibrated images."""
+
+    source: float
+    target: float
+    synthetic: float
+
+
+@dataclass(frozen=True)
+class LoadedCase:
+    """A case in memory.
+
+    Attributes:
+        source: in the unit of comparison, as all images here.
+        target: likewise.
+        synthetic: likewise.
+        mask: voxels that belong to source and target, where images are compared.
+        union_mask: voxels that belong to source or target.
+        labels: whole numbers on the same grid, 0 outside lesions; None when the case has none.
+        levels: see `Levels`.
+        data_range: L, in the unit of comparison.
+        affine: from voxels to RAS+ millimetres.
+        spacing_mm: distance between voxels along the axes.
+        task: what was translated into what, as the sidecar says; empty when it does not.
+    """
+
+    source: Array
+    target: Array
+    synthetic: Array
+    mask: Mask
+    union_mask: Mask
+    labels: NDArray[np.int32] | None
+    levels: Levels
+    data_range: float
+    affine: Affine
+    spacing_mm: tuple[float, float, float]
+    task: str
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where the files of a case are.
+
+    Attributes:
+        case: the row of the table.
+        synthetic: the translated volume.
+        sidecar: the JSON beside it.
+    """
+
+    case: Case
+    synthetic: Path
+    sidecar: Path
+
+    @classmethod
+    def find(cls, case: Case, folder: Path) -> CaseFiles:
+        """Returns the files of a case, its synthetic image in `folder`."""
+        return cls(case, folder / f"{case.case}.nii.gz", folder / f"{case.case}.json")
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """Returns role to path of every file the case reads."""
+        optional = {"mask": self.case.mask, "labels": self.case.labels}
+        given = {role: path for role, path in optional.items() if path is not None}
+        needed = {"source": self.case.source, "target": self.case.target}
+        return {**needed, "synthetic": self.synthetic, "sidecar": self.sidecar, **given}
+
+    def absent(self, *, needs_sidecar: bool) -> list[str]:
+        """Returns the roles whose file is not there."""
+        return [
+            role for role, path in self.inputs.items() if not path.is_file() and (role != "sidecar" or needs_sidecar)
+        ]
+
+
+def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
+    """Reads a case.
+
+    Without a mask file the mask is the non-zero region of the source, holes filled, intersected with that of
+    the target; both must then be skull-stripped.
+
+    Raises:
+        InputRefused: what reading raises; `GRID_MISMATCH`, `EMPTY_MASK`, `CONSTANT`, `NOT_SKULL_STRIPPED`,
+            `REFERENCE_LEVEL`, `SIDECAR`.
+        NoInput: a file is missing.
+    """
+    case = files.case
+    target = _in_ras(read_volume(case.target, shows="target"))
+    source = _on_grid(read_volume(case.source, shows="source"), target, case.case, settings)
+    synthetic = _on_grid(read_volume(files.synthetic, shows="synthetic"), target, case.case, settings)
+    mask_of_source, mask_of_target = _masks(case, source, target, settings)
+    mask = mask_of_source & mask_of_target
+    if not mask.any():
+        raise InputRefused("EMPTY_MASK", f"{case.case}: source and target have no voxel in common; register them")
+    sidecar = _read_sidecar(files.sidecar, case.case, settings)
+    levels = _levels(source, target, mask_of_source, sidecar, settings)
+    real = _scaled(target, levels.target)
+    return LoadedCase(
+        source=_scaled(source, levels.source),
+        target=real,
+        synthetic=_scaled(synthetic, levels.synthetic),
+        mask=mask,
+        union_mask=mask_of_source | mask_of_target,
+        labels=_labels(case, target, settings),
+        levels=levels,
+        data_range=range_of(real, mask) if settings.data_range is None else settings.data_range,
+        affine=target.affine,
+        spacing_mm=target.spacing_mm,
+        task=str(sidecar.get("Task", "")),
+    )
+
+
+def _in_ras(volume: Volume) -> Volume:
+    return ToRas(volume.grid).apply(volume)
+
+
+def _on_grid(
+    volume: Volume, like: Volume, case: str, settings: Settings, *, interpolation: Interpolation = "linear"
+) -> Volume:
+    ras = _in_ras(volume)
+    if settings.is_resampled and not ras.grid.matches(like.grid):
+        return resample(ras, like.grid, interpolation=interpolation)
+    require_same_grid(ras, like, names=(f"{case}: {volume.shows}", "target"))
+    return ras
+
+
+def _masks(case: Case, source: Volume, target: Volume, settings: Settings) -> tuple[Mask, Mask]:
+    if case.mask is None:
+        return nonzero_mask(source.data), nonzero_mask(target.data)
+    mask = (
+        _on_grid(read_volume(case.mask, shows="mask"), target, case.case, settings, interpolation="nearest").data > 0.5
+    )
+    if not mask.any():
+        raise InputRefused("EMPTY_MASK", f"{case.case}: the mask marks no voxel; give the mask of this scan")
+    return mask, mask
+
+
+def _labels(case: Case, target: Volume, settings: Settings) -> NDArray[np.int32] | None:
+    if case.labels is None:
+        return None
+    volume = _on_grid(read_volume(case.labels, shows="labels"), target, case.case, settings, interpolation="nearest")
+    whole = np.rint(volume.data)
+    if np.abs(whole - volume.data).max() > 1e-3 or whole.min() < 0:
+        raise InputRefused("LABELS", f"{case.case}: labels must be whole numbers from 0, resampled by nearest voxel")
+    return whole.astype(np.int32)
+
+
+def _read_sidecar(path: Path, case: str, settings: Settings) -> dict[str, object]:
+    if not path.is_file() and not settings.is_relative:
+        return {}
+    if not path.is_file():
+        raise NoInput("NO_INPUT", f"{case}: the synthetic image has no sidecar {path.name}; translate it again")
+    try:
+        content = read_json(path)
+        synthetic = content["Synthetic"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused("SIDECAR", f"{path.name} has no object `Synthetic`; translate it again") from error
+    if not isinstance(synthetic, dict):
+        raise InputRefused("SIDECAR", f"{path.name}: `Synthetic` is not an object; translate it again")
+    return synthetic
+
+
+def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, object], settings: Settings) -> Levels:
+    """Returns the reference levels, as preparation measures them; that of the synthetic image is only read."""
+    if not settings.is_relative:
+        return Levels(1.0, 1.0, 1.0)
+    stated = sidecar.get("ReferenceLevel")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < np.inf:
+        raise InputRefused(
+            "SIDECAR",
+            f"the sidecar states ReferenceLevel {stated!r}, which must be a number above 0; translate it again",
+        )
+    return Levels(
+        source=reference_level(source.data, mask),
+        target=reference_level(target.data, mask & (target.data != 0)),
+        synthetic=float(stated),
+    )
+
+
+def _scaled(volume: Volume, level: float) -> Array:
+    return np.asarray(volume.data / np.float32(level), dtype=np.float32)

@@ -1,0 +1,280 @@
+"""How much of a contrast agent's enhancement did a model remove (or add)? Figures that MAE, PSNR and SSIM hide.
+
+An agent changes some 2 % of the voxels of a brain, so that an image with all of its enhancement in place has nearly the
+MAE of one without. Here the enhanced voxels are found first, from source and target alone, and measured apart.
+
+1. All images are smoothed by a Gaussian of 1 mm within the mask, so that single noisy voxels count for nothing.
+2. The source is brought to the target by a line (gain and offset) fitted by trimmed least squares: scale and contrast
+   of the two sequences are no enhancement.
+3. Enhanced voxels: the source exceeds the target by more than 4 robust standard deviations of the difference and by
+   more than 0.2 of the target's median, 3 mm or more inside the mask, in connected parts of 30 mm³ or more.
+4. The compared image and the source get a second line, fitted farther than 2 mm from enhanced voxels, so that what is
+   left of the enhancement cannot bend it.
+
+With e = image − target and s = source − target:
+
+- residual enhancement: mean(e) / mean(s) over the enhanced voxels, in %. 100 is the untouched source, 0 the target,
+  negative is overdone.
+- less than half removed: share of the enhanced voxels where e is more than half of s, in %.
+- disturbance: mean |e| farther than 2 mm from enhanced voxels, in % of mean |s| there; what it cost elsewhere.
+- reverse share: voxels that the same rule finds where the scan after the agent is *darker*, in % of the enhanced ones.
+  Contrast agents do not darken T1, so it estimates how much of what is found is noise or misregistration.
+
+For a model that adds enhancement, the rule of step 3 looks for voxels in which the target exceeds the source, after the
+same line and by the same thresholds; the figures mean the same: 100 is the untouched source, 0 the target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.evaluation.baselines import blur
+from voxlate.evaluation.cases.intensity import line_through
+from voxlate.evaluation.cases.regions import within
+from voxlate.evaluation.lesions.components import components
+from voxlate.evaluation.protocols import Score
+from voxlate.evaluation.similarity.arrays import box_of
+from voxlate.volume import Array, Mask
+
+PROTOCOL = "enhancement"
+ENHANCED, PLAIN = "T1ce", frozenset({"T1", "T1w", "T1nce"})
+RESIDUAL, HALF, DISTURBANCE, REVERSE = (
+    "residual_enhancement",
+    "less_than_half_removed",
+    "disturbance",
+    "reverse_share",
+)
+
+SMOOTHING_MM = 1.0
+"""One voxel of a usual T1-weighted scan."""
+
+LEAST_DEVIATIONS = 4.0
+"""Of normal noise 3 voxels in 100,000 are farther out on one side; with `LEAST_PART_MM3` no part of noise remains."""
+
+LEAST_SHARE_OF_MEDIAN = 0.2
+"""Of the target's median: weaker changes of T1-weighted images are differences of sequence, flow or shading."""
+
+BORDER_MM = 3.0
+"""From the border of the mask, where masks, scalp and misregistration make differences of their own."""
+
+LEAST_PART_MM3 = 30.0
+"""About a sphere of 4 mm diameter."""
+
+AWAY_MM = 2.0
+"""Beyond twice the smoothing an enhanced voxel adds less than 2 % to its neighbour."""
+
+ROUNDS, TRIMMED_AT = 6, 2.5
+"""Of the trimmed line: voxels beyond 2.5 robust deviations (1 % of normal ones) are left out of the next round; after
+six rounds the line moves no more."""
+
+LEAST_PER_MILLE = 0.05
+"""Of the mask: where fewer voxels enhance, a ratio of means is noise, and the case has no figures."""
+
+_ROBUST = 1.4826  # the standard deviation of normal values over their median absolute deviation
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What the agent's part in a task is.
+
+    Attributes:
+        sign: 1 when the source is enhanced and the target is not, -1 the other way round.
+    """
+
+    sign: int
+
+    @classmethod
+    def of(cls, task: str) -> Direction | None:
+        """Returns the direction of a task as sidecars state it (`T1ce to T1nce`).
+
+        None unless one side is `T1ce` and the other a T1 without agent: between other contrasts a brighter voxel is no
+        enhancement.
+        """
+        source, _, target = task.partition(" to ")
+        if source == ENHANCED and target in PLAIN:
+            return cls(1)
+        return cls(-1) if source in PLAIN and target == ENHANCED else None
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """Where a case enhances.
+
+    Attributes:
+        voxels: enhanced ones, in the box.
+        away: voxels of the mask farther than 2 mm from them.
+        reverse_share: see the module, in %.
+        box: where both lie in the images of the case.
+    """
+
+    voxels: Mask
+    away: Mask
+    reverse_share: float
+    box: tuple[slice, ...]
+
+
+class EnhancementMeasure:
+    """The measure of one case.
+
+    Args:
+        source: 3-D, in the unit of comparison.
+        target: likewise.
+        mask: where images are compared; the brain.
+        spacing_mm: of the grid.
+        direction: whether the agent is removed or added.
+        regions: further voxels, as `evaluation.cases.regions.lesion_regions` makes them: with a `lesion`, enhanced
+            voxels in lesions are measured apart from those beyond their rim (vessels, dura, plexus).
+    """
+
+    def __init__(
+        self,
+        source: Array,
+        target: Array,
+        mask: Mask,
+        *,
+        spacing_mm: tuple[float, float, float],
+        direction: Direction,
+        regions: Mapping[str, Mask] | None = None,
+    ) -> None:
+        box = box_of(mask)
+        self._spacing = spacing_mm
+        self._inside = mask[box]
+        self._target = blur(target[box], self._inside, SMOOTHING_MM, spacing_mm)
+        self._source = blur(source[box], self._inside, SMOOTHING_MM, spacing_mm)
+        self.found = self._find(direction, box)
+        self._places = self._split({name: region[box] for name, region in (regions or {}).items()})
+        self._change = self._error_of(self._source)
+
+    @property
+    def left_out(self) -> str:
+        """Returns why the case has no figures; empty when it has."""
+        if self.is_measurable:
+            return ""
+        return f"fewer than {LEAST_PER_MILLE / 10:g} % of the mask enhance, which is too little for a ratio"
+
+    @property
+    def is_measurable(self) -> bool:
+        """Returns whether enough voxels enhance for a ratio to mean something."""
+        voxels = int(self.found.voxels.sum())
+        return voxels > 0 and voxels >= LEAST_PER_MILLE / 1000 * int(self._inside.sum())
+
+    def scores(self, image: Array) -> Iterator[Score]:
+        """Yields the figures of an image of the case's shape; NaN with the reason when the case hardly enhances."""
+        if not self.is_measurable:
+            yield from (Score("enhanced", metric, math.nan, "%", left_out=self.left_out) for metric in (RESIDUAL, HALF))
+            yield Score("mask", DISTURBANCE, math.nan, "%", left_out=self.left_out)
+            return
+        error = self._error_of(blur(image[self.found.box], self._inside, SMOOTHING_MM, self._spacing))
+        for region, voxels in self._places.items():
+            change = self._change[voxels]
+            left = error[voxels]
+            yield Score(region, RESIDUAL, 100 * float(left.mean() / change.mean()), "%")
+            yield Score(region, HALF, 100 * float((left * change > 0.5 * np.square(change)).mean()), "%")
+        elsewhere = float(np.abs(self._change[self.found.away]).mean())
+        if elsewhere > 0:
+            share = 100 * float(np.abs(error[self.found.away]).mean()) / elsewhere
+            yield Score("mask", DISTURBANCE, share, "%")
+
+    def reverse_share(self) -> Score:
+        """Returns how many voxels the rule finds on the opposite side; it concerns the case, not an image of it."""
+        return Score("mask", REVERSE, self.found.reverse_share, "%")
+
+    def _find(self, direction: Direction, box: tuple[slice, ...]) -> Enhancement:
+        gain, offset = trimmed_line(self._source, self._target, self._inside)
+        difference = direction.sign * (gain * self._source + offset - self._target)
+        values = difference[self._inside]
+        centre = float(np.median(values))
+        spread = _ROBUST * float(np.median(np.abs(values - centre)))
+        least = max(LEAST_DEVIATIONS * spread, LEAST_SHARE_OF_MEDIAN * float(np.median(self._target[self._inside])))
+        deep = ndimage.distance_transform_edt(np.pad(self._inside, 1), sampling=self._spacing)[1:-1, 1:-1, 1:-1]
+        voxels, opposite = (
+            self._parts((side > least) & self._inside & (deep >= BORDER_MM)) for side in (difference, -difference)
+        )
+        away = self._inside & ~within(voxels, AWAY_MM, self._spacing) if voxels.any() else self._inside
+        count = int(voxels.sum())
+        return Enhancement(voxels, away, 100 * int(opposite.sum()) / count if count else 0.0, box)
+
+    def _parts(self, mask: Mask) -> Mask:
+        kept = np.zeros_like(mask)
+        for part in components(mask, voxel_mm3=float(np.prod(self._spacing)), least_mm3=LEAST_PART_MM3):
+            kept[part.box] |= part.inside
+        return kept
+
+    def _split(self, regions: Mapping[str, Mask]) -> dict[str, Mask]:
+        places = {"enhanced": self.found.voxels}
+        if "lesion" in regions:
+            normal = regions.get("normal_appearing", np.zeros_like(self.found.voxels))
+            places |= {
+                "enhanced_lesion": self.found.voxels & regions["lesion"],
+                "enhanced_elsewhere": self.found.voxels & normal,
+            }
+        least = LEAST_PART_MM3 / float(np.prod(self._spacing))
+        return {name: voxels for name, voxels in places.items() if voxels.sum() >= least}
+
+    def _error_of(self, smooth: Array) -> Array:
+        gain, offset = trimmed_line(smooth, self._target, self.found.away)
+        return np.asarray(gain * smooth + offset - self._target, dtype=np.float32)
+
+
+def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
+    """Returns gain and offset for which gain · image + offset is nearest the target in the mask, outliers left out.
+
+    Least squares, six rounds, each over the voxels within 2.5 robust standard deviations of the line before. A constant
+    image has gain 0 and the trimmed mean of the target as its offset; an empty mask gives (1, 0).
+    """
+    x, y = image[mask].astype(np.float64), target[mask].astype(np.float64)
+    if x.size == 0:
+        return 1.0, 0.0
+    chosen = np.ones(x.size, dtype=np.bool_)
+    gain, offset = 0.0, 0.0
+    for _ in range(ROUNDS):
+        gain, offset = line_through(x[chosen], y[chosen])
+        distance = y - gain * x - offset
+        centre = np.median(distance)
+        spread = _ROBUST * float(np.median(np.abs(distance - centre)))
+        if spread == 0:  # more than half of the voxels lie on the line
+            break
+        chosen = np.abs(distance - centre) <= TRIMMED_AT * spread
+    return gain, offset
+
+
+def best_curve(source: Array, target: Array, mask: Mask, *, bins: int = 64) -> Array:
+    """Returns the source after the intensity curve that brings it nearest to this very target: an oracle.
+
+    The mean of the target in each of `bins` equally filled bins of the source (64: fine enough for any smooth curve,
+    coarse enough that a bin of a brain holds 10,000 voxels). A model that is no better than this has learned a contrast
+    curve, and cannot tell enhancement from tissue of the same intensity.
+    """
+    inside = source[mask].astype(np.float64)
+    edges = np.unique(np.quantile(inside, np.linspace(0, 1, bins + 1)[1:-1]))
+    bin_of = np.searchsorted(edges, inside)
+    total = np.bincount(bin_of, target[mask].astype(np.float64), minlength=edges.size + 1)
+    count = np.bincount(bin_of, minlength=edges.size + 1)
+    means = total / np.maximum(count, 1)
+    result = source.copy()
+    result[mask] = means[bin_of]
+    return result
+
+
+def enhancement_protocol() -> dict[str, str]:
+    """Returns name and definition, as `evaluation.json` lists them beside the protocols of images."""
+    return {
+        "name": PROTOCOL,
+        "definition": (
+            "Enhanced voxels: source minus target (target minus source for a model that adds enhancement), both "
+            f"smoothed by a Gaussian of {SMOOTHING_MM:g} mm in the mask, the source brought to the target by a trimmed "
+            f"line, above {LEAST_DEVIATIONS:g} robust deviations and {LEAST_SHARE_OF_MEDIAN:g} of the target's median, "
+            f"at least {BORDER_MM:g} mm inside the mask, in parts of {LEAST_PART_MM3:g} mm³ or more. Residual "
+            "enhancement: mean difference to the target there, in % of the source's (100 untouched, 0 as the target, "
+            "negative overdone). Less than half removed: share of these voxels with more than half of the source's "
+            f"difference. Disturbance: mean absolute difference farther than {AWAY_MM:g} mm from them, in % of the "
+            "source's. Reverse share: voxels that the rule finds where the scan after the agent is darker, in % of "
+            "the enhanced ones; noise of the measure. A case of which less than 0.005 % of the mask enhances has no "
+            "figures. Curve: the best intensity curve of each scan, which knows the target."
+        ),
+    }

@@ -1,0 +1,30 @@
+"""Named definitions of a comparison, so that a figure is never printed without what it means.
+
+Adding a protocol is one file and one line in `PROTOCOLS`; the contract tests then run on it.
+"""
+
+from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, require_possible
+from voxlate.evaluation.protocols.bottani import BOTTANI_CODED, BOTTANI_PRINTED
+from voxlate.evaluation.protocols.brasyn import BRASYN
+from voxlate.evaluation.protocols.chen import CHEN
+from voxlate.evaluation.protocols.lee import LEE
+from voxlate.evaluation.protocols.li import LI
+from voxlate.evaluation.protocols.synthrad import SYNTHRAD_2023, SYNTHRAD_2025
+from voxlate.evaluation.protocols.voxlate import VOXLATE
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        VOXLATE,
+        BOTTANI_PRINTED,
+        BOTTANI_CODED,
+        LEE,
+        CHEN,
+        LI,
+        SYNTHRAD_2023,
+        SYNTHRAD_2025,
+        BRASYN,
+    )
+}
+
+__all__ = ["AS_WRITTEN", "LINEAR_FIT", "PROTOCOLS", "Pair", "Protocol", "Score", "require_possible"]

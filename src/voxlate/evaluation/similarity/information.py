@@ -1,0 +1,56 @@
+"""Do both images vary together, whatever their scale?
+
+Normalised mutual information (Studholme 1999), from the joint histogram of the compared voxels,
+
+    NMI = (H(X) + H(Y)) / H(X, Y),    1 (independent) to 2 (one is a function of the other)
+
+and the mean local correlation: Pearson's r in a Gaussian window around each voxel, averaged; it does not
+change with a gain or an offset that varies slowly over the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxlate.errors import InputRefused
+from voxlate.evaluation.similarity.arrays import Image, box_of, in_mask, require_comparable
+from voxlate.evaluation.similarity.structural import GAUSSIAN
+from voxlate.information import normalised_information
+from voxlate.volume import Mask
+
+NMI_BINS = 64
+
+
+def nmi(image: Image, target: Image, *, mask: Mask | None = None, bins: int = NMI_BINS) -> float:
+    """Returns the normalised mutual information, 1 to 2, with `bins` equal bins from least to greatest value.
+
+    Raises:
+        InputRefused: as `mae`; `CONSTANT` when both images have one value, which carries no information.
+    """
+    first, second = in_mask(image, target, mask)
+    joint, _, _ = np.histogram2d(first, second, bins=bins)
+    if np.count_nonzero(joint) == 1:
+        raise InputRefused("CONSTANT", "both images are constant where they are compared")
+    return normalised_information(joint)
+
+
+def local_correlation(image: Image, target: Image, *, mask: Mask | None = None) -> float:
+    """Returns the mean of Pearson's r in a Gaussian window (sigma 1.5, 11 wide) around each compared voxel.
+
+    A window where either image is constant counts as 0.
+
+    Raises:
+        InputRefused: as `ssim`.
+    """
+    require_comparable(image, target, mask)
+    GAUSSIAN.require_fit(image.shape)
+    box = (slice(None),) * image.ndim if mask is None else box_of(mask, GAUSSIAN.radius)
+    x, y = (array[box].astype(np.float64) for array in (image, target))
+    mean_x, mean_y = GAUSSIAN.mean(x), GAUSSIAN.mean(y)
+    covariance = GAUSSIAN.mean(x * y) - mean_x * mean_y
+    variance = (GAUSSIAN.mean(x * x) - mean_x**2).clip(0) * (GAUSSIAN.mean(y * y) - mean_y**2).clip(0)
+    # A variance lost in rounding is that of a constant.
+    is_varied = variance > (1e-12 * (float(np.square(x).mean()) * float(np.square(y).mean())))
+    r = np.divide(covariance, np.sqrt(variance), out=np.zeros_like(covariance), where=is_varied)
+    chosen = r[GAUSSIAN.interior(r.ndim) if mask is None else mask[box]]
+    return float(chosen.mean())

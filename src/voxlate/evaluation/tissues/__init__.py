@@ -1,0 +1,37 @@
+"""Segmentation fidelity: does one measure the same tissues on a synthetic image as on the real one?"""
+
+from voxlate.evaluation.tissues.agreement import volume_agreement
+from voxlate.evaluation.tissues.classes import BRIGHT, TISSUES
+from voxlate.evaluation.tissues.clusters import segment_by_clusters
+from voxlate.evaluation.tissues.mixture import segment_by_mixture
+from voxlate.evaluation.tissues.overlap import dice, hd95
+from voxlate.evaluation.tissues.volumes import (
+    MORE_SEGMENTERS,
+    SEGMENTERS,
+    TissueResults,
+    measure_tissues,
+    segmenters_for,
+    tissue_protocol,
+    tissue_scores,
+    volume_difference,
+    with_differences,
+)
+
+__all__ = [
+    "BRIGHT",
+    "MORE_SEGMENTERS",
+    "SEGMENTERS",
+    "TISSUES",
+    "TissueResults",
+    "dice",
+    "hd95",
+    "measure_tissues",
+    "segment_by_clusters",
+    "segment_by_mixture",
+    "segmenters_for",
+    "tissue_protocol",
+    "tissue_scores",
+    "volume_agreement",
+    "volume_difference",
+    "with_differences",
+]

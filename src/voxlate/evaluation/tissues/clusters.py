@@ -1,0 +1,52 @@
+"""Tissues by spatial fuzzy c-means: a second way that shares neither model nor fit with the mixture.
+
+Memberships fall with the distance to a class's centre, without any density (Bezdek 1981), and each voxel is drawn
+towards the mean of its neighbours (FCM-S1, Chen and Zhang 2004). What lies as far above the median as no white
+matter does is set aside as bright first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxlate.evaluation.tissues.classes import BRIGHT, Brain, Labels, Values, neighbour_mean, start_means
+from voxlate.volume import Array, Mask
+
+NEIGHBOUR_SHARE = 0.5
+ROUNDS = 30
+
+_BRIGHT_DEVIATIONS = 4.0
+_MAD_TO_SD = 1.4826
+
+
+def segment_by_clusters(image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> Labels:
+    """Returns 1 CSF, 2 GM, 3 WM, 4 brighter than WM, 0 outside the mask; for T1-weighted brains.
+
+    Fuzzifier 2. A voxel's distance to a centre is its own plus half of its six neighbours' mean's. The spacing
+    does not matter here.
+
+    Raises:
+        InputRefused: `TOO_SMALL`, `CONSTANT`.
+    """
+    brain = Brain.cut(image, mask)
+    inside = brain.values[brain.inside].astype(np.float64)
+    upper = np.median(inside)
+    upper += _BRIGHT_DEVIATIONS * _MAD_TO_SD * np.median(np.abs(inside - upper))
+    ordinary = (brain.inside & (brain.values <= upper)).astype(np.float32)
+    around = neighbour_mean(brain.values * ordinary) / np.maximum(neighbour_mean(ordinary), 1e-6)
+    is_ordinary = ordinary > 0
+    own, near = (array[is_ordinary].astype(np.float64) for array in (brain.values, around))
+    centres = start_means(inside)
+    for _ in range(ROUNDS):
+        distance = _distances(own, near, centres)
+        membership = (1 / distance) / (1 / distance).sum(axis=0)
+        weight = membership**2
+        centres = np.sort((weight @ (own + NEIGHBOUR_SHARE * near)) / ((1 + NEIGHBOUR_SHARE) * weight.sum(axis=1)))
+    labels = np.full(brain.values.shape, BRIGHT, dtype=np.int8)
+    labels[is_ordinary] = 1 + _distances(own, near, centres).argmin(axis=0)
+    return brain.whole(labels)
+
+
+def _distances(own: Values, near: Values, centres: Values) -> Values:
+    squares = (own[None] - centres[:, None]) ** 2 + NEIGHBOUR_SHARE * (near[None] - centres[:, None]) ** 2
+    return np.asarray(squares + 1e-12, dtype=np.float64)

@@ -1,0 +1,42 @@
+"""Do two segmentations mark the same place? Overlap and distance of surfaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from voxlate.errors import InputRefused
+from voxlate.evaluation.similarity.arrays import box_of
+from voxlate.volume import Mask
+
+
+def dice(first: Mask, second: Mask) -> float:
+    """Returns 2 |A ∩ B| / (|A| + |B|), 0 to 1; NaN when both are empty."""
+    total = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / total if total else float("nan")
+
+
+def hd95(first: Mask, second: Mask, *, spacing_mm: tuple[float, float, float]) -> float:
+    """Returns the 95th percentile Hausdorff distance in mm: the larger of both directed ones.
+
+    Surfaces are the voxels with a face towards the outside; distances are between their centres. NaN when one of
+    the masks is empty.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH`.
+    """
+    if first.shape != second.shape:
+        raise InputRefused("GRID_MISMATCH", f"segmentations have shapes {first.shape} and {second.shape}")
+    if not (first.any() and second.any()):
+        return float("nan")
+    box = box_of(first | second, 1)
+    surfaces = [_surface(mask[box]) for mask in (first, second)]
+    directed = []
+    for here, there in (surfaces, surfaces[::-1]):
+        distance = ndimage.distance_transform_edt(~there, sampling=spacing_mm)
+        directed.append(float(np.percentile(distance[here], 95)))
+    return max(directed)
+
+
+def _surface(mask: Mask) -> Mask:
+    return mask & ~ndimage.binary_erosion(mask)

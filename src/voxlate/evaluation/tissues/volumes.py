@@ -1,0 +1,184 @@
+"""What is measured on the images: volumes of GM, WM and CSF, as Bottani 2024 compares them.
+
+With V the volume of a tissue in cm³, TIV = GM + WM + CSF, I the real target and J another image:
+
+    VD = (V_I − V_J) / TIV_I × mean TIV        AVD = |V_I − V_J| / TIV_I × mean TIV
+
+the mean TIV being that of the targets of all cases. VD below 0 means that J overestimates the tissue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voxlate.errors import InputRefused
+from voxlate.evaluation.lesions.reference import noise_sd
+from voxlate.evaluation.tissues.classes import TISSUES, Labels
+from voxlate.evaluation.tissues.clusters import segment_by_clusters
+from voxlate.evaluation.tissues.external import EXTERNAL
+from voxlate.evaluation.tissues.mixture import segment_by_mixture
+from voxlate.evaluation.tissues.overlap import dice, hd95
+from voxlate.evaluation.tissues.priors import Priors
+from voxlate.volume import Array, Mask, Volume
+
+Segmenter = Callable[..., Labels]
+
+SEGMENTERS: dict[str, Segmenter] = {"mixture": segment_by_mixture, "clusters": segment_by_clusters}
+"""At least two, as a difference that only one of them sees may be the segmenter's."""
+
+MORE_SEGMENTERS = ("priors", *EXTERNAL)
+"""Those that need more than the image: a registration to the template, or a program of others."""
+
+
+def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str, Segmenter]:
+    """Returns the segmenters of a case by name: the two of `SEGMENTERS` and those of `more`.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`, `MISSING_TOOL`.
+        InputRefused: what the registration to the template refuses.
+    """
+    chosen = dict(SEGMENTERS)
+    for name in more:
+        if name == "priors":
+            chosen[name] = Priors.registered(target, mask).segment
+        else:
+            chosen[name] = EXTERNAL[name](target.affine).segment
+    return chosen
+
+
+RESCANNED = "target_again"
+"""The target with its own noise drawn once more: differences below its are noise."""
+
+TARGET = "target"
+
+
+MOST_ZEROS = 0.10
+"""Share of the mask without signal (exactly 0) above which an image is not segmented. A mask that is one voxel wider
+than the brain it is laid on holds some 3 % zeros, one of two voxels some 8 %; more is a hole or another scan."""
+
+
+@dataclass(frozen=True)
+class TissueResults:
+    """What segmentation found in one case.
+
+    Attributes:
+        records: one per segmenter, image and tissue.
+        left_out: images that could not be segmented: `segmenter`, `method`, `reason`.
+    """
+
+    records: list[dict[str, Any]]
+    left_out: list[dict[str, str]]
+
+
+def measure_tissues(
+    images: dict[str, Array],
+    target: Array,
+    mask: Mask,
+    *,
+    spacing_mm: tuple[float, float, float],
+    segmenters: Mapping[str, Segmenter] | None = None,
+    seed: int = 0,
+) -> TissueResults:
+    """Returns one record per segmenter, tissue and image, against the target's own segmentation.
+
+    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`. Voxels of the mask that are 0
+    are no tissue. An image that cannot be segmented is left out with the reason: `TOO_SMALL` a mask, `CONSTANT`
+    values, or more than `MOST_ZEROS` of the mask 0 (`ZEROS_IN_MASK`).
+    """
+    noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
+    compared = {**images, RESCANNED: np.where(mask & (target != 0), target + noise, target)}
+    found = TissueResults([], [])
+    for name, segment in (segmenters or SEGMENTERS).items():
+        try:
+            real = segment(target, with_signal(target, mask), spacing_mm=spacing_mm)
+        except InputRefused as error:
+            found.left_out.append({"segmenter": name, "method": TARGET, "reason": error.message})
+            continue
+        for method, image in compared.items():
+            try:
+                labels = segment(image, with_signal(image, mask), spacing_mm=spacing_mm)
+            except InputRefused as error:
+                found.left_out.append({"segmenter": name, "method": method, "reason": error.message})
+                continue
+            head = {"segmenter": name, "method": method}
+            found.records.extend({**head, **row} for row in _by_tissue(labels, real, spacing_mm))
+    return found
+
+
+def with_signal(image: Array, mask: Mask) -> Mask:
+    """Returns the voxels of the mask where the image is not 0.
+
+    Raises:
+        InputRefused: `ZEROS_IN_MASK` when more than `MOST_ZEROS` of the mask is 0.
+    """
+    inside: Mask = mask & (image != 0)
+    share = 1 - int(inside.sum()) / max(int(mask.sum()), 1)
+    if share > MOST_ZEROS:
+        raise InputRefused(
+            "ZEROS_IN_MASK",
+            f"{100 * share:.0f} % of the mask is 0 in this image (at most {100 * MOST_ZEROS:g} %); give its own mask",
+        )
+    return inside
+
+
+def _by_tissue(labels: Labels, real: Labels, spacing_mm: tuple[float, float, float]) -> Iterator[dict[str, Any]]:
+    tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
+    for tissue, number in TISSUES.items():
+        yield {
+            "tissue": tissue,
+            "volume_cm3": volume_cm3(labels, tissue, spacing_mm),
+            "target_cm3": volume_cm3(real, tissue, spacing_mm),
+            "tiv_cm3": tiv,
+            "dice": dice(labels == number, real == number),
+            "hd95_mm": hd95(labels == number, real == number, spacing_mm=spacing_mm),
+        }
+
+
+def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
+    """Returns the volume of a tissue: its voxels times the volume of one."""
+    return int((labels == TISSUES[tissue]).sum()) * float(np.prod(spacing_mm)) / 1000
+
+
+def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, mean_tiv_cm3: float) -> float:
+    """Returns VD in cm³; its absolute value is AVD."""
+    return (target_cm3 - other_cm3) / tiv_cm3 * mean_tiv_cm3
+
+
+def with_differences(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the records of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean over cases."""
+    tiv = {(record["segmenter"], record["case"]): record["tiv_cm3"] for record in records}
+    means = {name: float(np.mean([value for (own, _), value in tiv.items() if own == name])) for name, _ in tiv}
+    result = []
+    for record in records:
+        mean = means[record["segmenter"]]
+        difference = volume_difference(
+            record["target_cm3"], record["volume_cm3"], tiv_cm3=record["tiv_cm3"], mean_tiv_cm3=mean
+        )
+        result.append({**record, "mean_tiv_cm3": mean, "vd_cm3": difference, "avd_cm3": abs(difference)})
+    return result
+
+
+def tissue_protocol(segmenter: str) -> dict[str, str]:
+    """Returns the name and the definition under which the figures of a segmenter stand in the tables."""
+    return {
+        "name": f"tissues_{segmenter}",
+        "definition": (
+            f"Tissues segmented by {segmenter} in the mask where the image is not 0, in every image alike; volume = "
+            "voxels x voxel volume; AVD and VD = (target - image) / TIV of the target x mean TIV of all targets of "
+            "this run, in cm3 (Bottani 2024), below 0 when the image overestimates; Dice and HD95 (the larger directed "
+            "95th percentile, mm) against the target's own segmentation; target_again is the target with its noise "
+            "drawn once more, the floor below which a difference is noise; cases averaged to patients, patients to "
+            "the mean."
+        ),
+    }
+
+
+def tissue_scores(record: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Yields metric, value and unit of a record of `with_differences`."""
+    for name, unit in (("avd", "cm3"), ("vd", "cm3"), ("dice", ""), ("hd95", "mm")):
+        value = record[name if name == "dice" else f"{name}_{unit}"]
+        yield name, float("nan") if value is None else value, unit

@@ -1,0 +1,218 @@
+"""A BIDS data set in, a valid BIDS derivative out: which scans a model takes, and what its answers are called.
+
+Names follow BIDS 1.10: a derivative keeps the entities of its source and gets a `desc` that no raw file has. `ce` names
+an agent that an image shows: an answer from which it was removed and a virtual contrast have none, and a query for
+images with an agent must not find them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.bundle.recipe import Recipe
+from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.inference.manifest import COLUMNS, OUTPUT, Manifest, require_output_name
+from voxlate.io.atomic import write_json, write_text
+from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
+from voxlate.io.nifti.source import nifti_stem, sidecar_path, warn
+
+SUFFIXES = {"T1": "T1w", "T1w": "T1w", "T1nce": "T1w", "T1ce": "T1w", "T2": "T2w", "T2w": "T2w", "FLAIR": "FLAIR"}
+SUFFIXES |= {"PD": "PDw", "PDw": "PDw", "CT": "ct", "ADC": "ADC"}
+"""The suffix of the BIDS files that show what a recipe calls so."""
+
+OWN_FILES = ("dataset_description.json", "README.md")
+VERSION = "1.10.0"
+_README = """# Synthetic images
+
+Every image here is synthetic: a network made it, and it is not for diagnosis. `ledger.tsv` tells how each scan ended;
+`voxlate verify` compares the files.
+"""
+_NAME = re.compile(r"^sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*_[A-Za-z0-9]+\.nii(\.gz)?$")
+
+
+def manifest_of(
+    root: Path,
+    recipe: Recipe,
+    *,
+    subjects: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+    masks: Path | None = None,
+    keep_ce: bool = False,
+) -> Manifest:
+    """Returns the scans of a BIDS data set that a model takes, one case each.
+
+    Args:
+        root: of the data set.
+        recipe: of the model.
+        subjects: labels without `sub-`; all where there are none.
+        sessions: labels without `ses-`; all where there are none.
+        masks: root of a derivative with `..._desc-brain_mask.nii.gz` beside the names of the scans.
+        keep_ce: leave the entity `ce` of a source in the name of its answer.
+
+    Raises:
+        NoInput: it is no such data set, or no scan fits; `NO_INPUT` for a subject that is not there.
+        InputRefused: `NAME_TWICE` when two answers would have one name.
+        UsageError: `BIDS_CONTRAST` for a contrast that BIDS has no name for.
+    """
+    if not (root / "dataset_description.json").is_file():
+        raise NoInput("NO_INPUT", f"{root.name}: no dataset_description.json there; name the root of a BIDS data set")
+    for label in subjects:
+        if not (root / f"sub-{label}").is_dir():
+            raise NoInput("NO_INPUT", f"{root.name}: no sub-{label} there")
+    found = [path for path in _scans(root, recipe.source) if _is_wanted(path, subjects, sessions)]
+    if not found:
+        raise NoInput("NO_INPUT", f"{root.name}: no scan there shows {recipe.source}")
+    columns = (*COLUMNS, OUTPUT, *(f"more:{name}" for name in recipe.more_sources))
+    rows: list[tuple[str, ...]] = []
+    faults: dict[str, str] = {}
+    for number, path in enumerate(found, start=1):
+        relative = path.relative_to(root)
+        output = derivative_path(relative, recipe, keep_ce=keep_ce).as_posix()
+        mask = "" if masks is None else _mask_of(masks, relative, root)
+        more = [_partner(root, path, name) for name in recipe.more_sources]
+        case = Path(output).name.removesuffix(".nii.gz")
+        try:
+            require_output_name(case)
+        except InputRefused as error:
+            case = f"scan-{number}"
+            faults[case] = error.message
+        rows.append((case, relative.as_posix(), mask, "", output, *more))
+    name, count = Counter(row[0] for row in rows).most_common(1)[0]
+    if count > 1:
+        raise InputRefused(
+            "NAME_TWICE", f"{root.name}: {count} scans would become {name}; keep one of them, or pass --keep-ce"
+        )
+    text = "\n".join("\t".join(row) for row in rows)
+    return Manifest(root.absolute(), columns, rows, hashlib.sha256(os.fsencode(text)).hexdigest(), faults)
+
+
+def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:
+    """Returns the name of an answer below the derivative.
+
+    Args:
+        relative: the source below its data set.
+        recipe: of the model.
+        keep_ce: leave `ce` in.
+
+    Raises:
+        UsageError: `BIDS_CONTRAST`.
+    """
+    stem = nifti_stem(relative)
+    *entities, _ = stem.split("_")
+    if not keep_ce:
+        entities = [entity for entity in entities if not entity.startswith("ce-")]
+    suffix = _suffix(recipe.target)
+    if recipe.source == "CT":
+        entities.append("space-CT")
+    described = {"T1ce": "synthce", "T1nce": "synthnce"}.get(recipe.target, "synthetic")
+    folder = "anat" if recipe.target != "ADC" else "dwi"
+    return relative.parents[1] / folder / "_".join([*entities, f"desc-{described}", suffix + ".nii.gz"])
+
+
+def sidecar_of(source: str, more: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the sidecar of a derivative says of where it comes from, as BIDS URIs.
+
+    Args:
+        source: path of the scan below its data set.
+        more: paths of additional sources.
+    """
+    uris = [f"bids:raw:{path}" for path in (source, *more.values())]
+    return {"Sources": uris, "SpatialReference": uris[0]}
+
+
+def require_sound(path: Path) -> None:
+    """Refuses a scan whose name or sidecar is not BIDS.
+
+    Raises:
+        InputRefused: `BIDS`, for JSON with its line and column.
+    """
+    entities = [part.split("-")[0] for part in path.name.split("_")[:-1]]
+    if not _NAME.fullmatch(path.name) or len(set(entities)) < len(entities):
+        raise InputRefused("BIDS", f"{path.name} is no name of BIDS: an entity stands twice or is none")
+    sidecar = sidecar_path(path)
+    try:
+        content = parse_json(read_bounded(sidecar).decode("utf-8"))  # BIDS has no byte order mark
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError as error:
+        raise InputRefused("BIDS", f"{sidecar.name}: not UTF-8 at byte {error.start}; save it as such") from error
+    except (Unsound, OSError) as error:
+        raise InputRefused("BIDS", f"{sidecar.name}: {error}") from error
+    if not isinstance(content, dict):
+        raise InputRefused("BIDS", f"{sidecar.name}: holds no object")
+
+
+def write_description(out: Path, root: Path, model: str) -> None:
+    """Writes what makes a folder a BIDS derivative."""
+    try:
+        name = read_json(root / "dataset_description.json")["Name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = "a BIDS data set"
+    write_json(
+        out / "dataset_description.json",
+        {
+            "Name": f"Synthetic images of {name}",
+            "BIDSVersion": VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "voxlate", "Version": __version__, "Description": f"Synthesis by {model}"}],
+            "DatasetLinks": {"raw": Path(os.path.relpath(root, out)).as_posix()},
+        },
+    )
+    write_text(out / "README.md", _README)
+    write_text(out / ".bidsignore", "batch.json\nledger.tsv\nnames.txt\n")
+
+
+def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
+    suffix = _suffix(shown)
+    found = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
+    if suffix == "T1w":
+        found = [path for path in found if is_enhanced(path) == (shown == "T1ce")]
+    return [path for path in found if path.name.endswith((".nii", ".nii.gz"))]
+
+
+def is_enhanced(path: Path) -> bool:
+    """Tells whether name or sidecar of a scan name a gadolinium agent."""
+    if re.search(r"_ce-[A-Za-z0-9]+_", path.name):
+        return True
+    sidecar = sidecar_path(path)
+    try:
+        return str(read_json(sidecar)["ContrastBolusIngredient"]).upper() == "GADOLINIUM"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _suffix(shown: str) -> str:
+    if shown not in SUFFIXES:
+        raise UsageError("BIDS_CONTRAST", f"BIDS has no suffix that we know for {shown}; use voxlate batch")
+    return SUFFIXES[shown]
+
+
+def _is_wanted(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> bool:
+    parts = dict(part.split("-", 1) for part in path.name.split("_")[:-1] if "-" in part)
+    return (not subjects or parts.get("sub") in subjects) and (not sessions or parts.get("ses") in sessions)
+
+
+def _mask_of(masks: Path, relative: Path, root: Path) -> str:
+    """Returns the mask of a scan, relative to the data set as all paths of a manifest are, or nothing."""
+    stem = nifti_stem(relative)
+    entities = stem.rpartition("_")[0]
+    for named in (stem, entities, re.sub(r"_ce-[A-Za-z0-9]+", "", entities)):
+        path = masks / relative.parent / f"{named}_desc-brain_mask.nii.gz"
+        if path.is_file():
+            return Path(os.path.relpath(path, root)).as_posix()
+    return ""
+
+
+def _partner(root: Path, path: Path, shown: str) -> str:
+    """Returns the one scan of that contrast in the session of another, or nothing."""
+    found = _scans(path.parents[1], shown, within="*")
+    if len(found) > 1:
+        warn("BIDS_SEVERAL", f"{len(found)} scans of one session show {shown}; none is taken")
+    return found[0].relative_to(root).as_posix() if len(found) == 1 else ""

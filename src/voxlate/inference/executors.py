@@ -1,0 +1,204 @@
+"""Where the cases of a batch are worked on: here, in processes of their own, or on a Dask cluster.
+
+A process that dies (out of memory, a fault in a library, over its time) fails its case and never the run: the case is
+tried once more in a new process and then set aside as `KILLED` or `TIME`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
+from voxlate.inference.batch import Translate
+from voxlate.inference.item import Item
+from voxlate.inference.ledger import FAILED
+
+Ended = tuple[str, dict[str, Any]]
+
+TRIES = 2
+_CONTEXT = multiprocessing.get_context("spawn")
+_work: list[tuple[Translate, Any]] = []
+"""In a process for cases: the work, and the place where the time is written at which a case was begun."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one case may take.
+
+    Attributes:
+        seconds: of the clock; None for no limit.
+        gib: of memory that the process holds for itself; None for no limit.
+        threads: of the processor.
+    """
+
+    seconds: float | None = None
+    gib: float | None = None
+    threads: int = 1
+
+
+def in_this_process(work: Translate, items: Iterator[Item], out: Path) -> Iterator[Ended]:
+    """Works on one case after the other; nothing guards the run against a case that kills it."""
+    for item in items:
+        yield item.name, work(item, out)
+
+
+def in_processes(work: Translate, items: Iterator[Item], out: Path, *, workers: int, limits: Limits) -> Iterator[Ended]:
+    """Works on as many cases at a time as there are workers, each in a process of its own that lives for many cases.
+
+    Raises:
+        CannotWrite, TemporaryFailure: what `work` raises; the cases under way are worked on again in the next run.
+    """
+    crew = [_Worker(work, out, limits) for _ in range(workers)]
+    try:
+        busy: dict[Future[dict[str, Any]], _Worker] = {}
+        free = list(crew)
+        while True:
+            while free and (item := next(items, None)) is not None:
+                worker = free.pop()
+                busy[worker.start(item)] = worker
+            if not busy:
+                return
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                worker = busy.pop(future)
+                line = worker.end(future)
+                if line is None:
+                    busy[worker.start(worker.item)] = worker
+                else:
+                    free.append(worker)
+                    yield worker.item.name, line
+    finally:
+        for worker in crew:
+            worker.close()
+
+
+def on_dask(work: Translate, items: Iterator[Item], out: Path, *, address: str) -> Iterator[Ended]:
+    """Works on the workers of a Dask scheduler, which must see the same files; a few cases ahead of them.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`; `SCHEDULER` when nobody answers at the address.
+        TemporaryFailure: `SCHEDULER` when it is lost on the way.
+    """
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("MISSING_LIBRARY", "a Dask scheduler needs: pip install 'voxlate[cluster]'") from error
+    try:
+        client = distributed.Client(address, timeout="10s", set_as_default=False)
+    except OSError as error:
+        raise UsageError("SCHEDULER", f"no Dask scheduler answers at {address}") from error
+    with client:
+        running = distributed.as_completed(loop=client.loop)
+        under_way: dict[Any, str] = {}  # Dask forgets a future that nobody holds
+        while True:
+            ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may come later
+            while len(under_way) < ahead and (item := next(items, None)) is not None:
+                future = client.submit(_call, work, item, out, pure=False)
+                under_way[future] = item.name
+                running.add(future)
+            if not under_way:
+                return
+            try:
+                future = next(running)
+                ended = _of_dask(future, distributed)
+            except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+                raise TemporaryFailure("SCHEDULER", f"the scheduler at {address} was lost; run it again") from error
+            yield under_way.pop(future), ended
+
+
+class _Worker:
+    """One process, made anew when it died."""
+
+    def __init__(self, work: Translate, out: Path, limits: Limits) -> None:
+        self.work, self.out, self.limits = work, out, limits
+        self.began = _CONTEXT.Value("d", 0.0)
+        self.pool = self._new_pool()
+        self.item, self.tries = Item("", Path()), 0
+
+    def start(self, item: Item) -> Future[dict[str, Any]]:
+        """Begins with a case, or once more with the same."""
+        self.tries = self.tries + 1 if item.name == self.item.name else 1
+        self.item = item
+        return self.pool.submit(_within, item, self.out, self.limits.seconds)
+
+    def end(self, future: Future[dict[str, Any]]) -> dict[str, Any] | None:
+        """Returns the line that ends the case, or None when it is to be tried again."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self.pool.shutdown(wait=False)
+            self.pool = self._new_pool()
+        if self.tries < TRIES:
+            return None
+        spent = time.monotonic() - self.began.value
+        if self.limits.seconds is not None and spent >= self.limits.seconds:
+            return {
+                "event": FAILED,
+                "code": "TIME",
+                "message": f"took longer than {self.limits.seconds:g} s, {TRIES} times",
+            }
+        return {"event": FAILED, "code": "KILLED", "message": f"its process died {TRIES} times; perhaps out of memory"}
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1, mp_context=_CONTEXT, initializer=_begin, initargs=(self.work, self.limits, self.began, os.getpid())
+        )
+
+
+def _begin(work: Translate, limits: Limits, began: Any, parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    torch.set_num_threads(limits.threads)
+    silence_warnings()
+    if limits.gib is not None:
+        size = int(limits.gib * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    _work.append((work, began))
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that made it was killed, be it before this one was ready to notice."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _within(item: Item, out: Path, seconds: float | None) -> dict[str, Any]:
+    """Works on a case; a watchdog ends the process when its time is over, whatever library it is in."""
+    work, began = _work[0]
+    began.value = time.monotonic()
+    with Path(os.devnull).open("w") as nowhere:
+        if seconds is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            return work(item, out)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _call(work: Translate, item: Item, out: Path) -> dict[str, Any]:
+    return work(item, out)
+
+
+def _of_dask(future: Any, distributed: Any) -> dict[str, Any]:
+    try:
+        line: dict[str, Any] = future.result()
+    except distributed.KilledWorker:
+        return {"event": FAILED, "code": "KILLED", "message": "the workers that took it died; perhaps out of memory"}
+    return line

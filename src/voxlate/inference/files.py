@@ -1,0 +1,195 @@
+"""A synthetic volume as a file, with the sidecar that says that it is synthetic and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from voxlate import __version__
+from voxlate.bundle.bundle import Bundle
+from voxlate.cases import MORE
+from voxlate.errors import InputRefused, UsageError
+from voxlate.inference.bids_app import require_sound, sidecar_of
+from voxlate.inference.calibration import Calibration
+from voxlate.inference.item import Item
+from voxlate.inference.memory import require_room
+from voxlate.inference.translate import Options, Synthesis, translate_volume
+from voxlate.io.atomic import json_text, replacing, replacing_folder
+from voxlate.io.nifti import read_grid, read_volume, write_volume
+from voxlate.io.nifti.source import nifti_suffix, sidecar_path
+from voxlate.io.scans import Scan, read_scan
+
+_T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
+
+
+def translate_file(
+    bundle: Bundle,
+    item: Item | Path,
+    output: Path,
+    *,
+    spread: Path | None = None,
+    options: Options | None = None,
+    overwrite: bool = False,
+) -> Synthesis:
+    """Translates one scan; the volume and its sidecar are replaced both or not at all.
+
+    Args:
+        bundle: a trained model.
+        item: where the scan, its mask and its additional sources are; a path for a scan alone.
+        output: a NIfTI file, or, for a source in DICOM, a new folder for a series in DICOM.
+        spread: where the standard deviation of several answers goes, a NIfTI file.
+        options: see `Options`.
+        overwrite: replace files that are there already.
+
+    Raises:
+        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
+            `OUTPUT_NAME`; `ONE_ANSWER` when there is nothing to take a spread of.
+    """
+    files = Item("scan", item) if isinstance(item, Path) else item
+    _require_apart(files.paths(), [output, spread])
+    if not overwrite:
+        _require_free([output, spread])
+    chosen = options or Options()
+    if files.output is not None:
+        require_sound(files.source)
+    if nifti_suffix(files.source):  # the reader of DICOM has limits of its own
+        require_room(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
+    scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
+    if not nifti_suffix(output) and scan.dicom is None:
+        raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
+    brain = None if files.mask is None else read_volume(files.mask, shows="mask")
+    others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
+    more = {name: other.volume for name, other in others.items()}
+    synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
+    content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
+    if files.output is not None:
+        content |= sidecar_of(files.places["source"], {name: files.places[MORE + name] for name in files.more})
+    content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
+    if spread is not None:
+        _write_spread(spread, synthesis, content, chosen.calibration, maker=_maker(bundle))
+    # Either file says that the image is synthetic; both are whole before the first of them takes its place.
+    with replacing(sidecar_path(output)) as partial:
+        partial.write_text(json_text(content), encoding="utf-8")
+        if nifti_suffix(output):
+            write_volume(output, synthesis.volume, synthetic=_maker(bundle))
+        else:
+            write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
+    return synthesis
+
+
+def _maker(bundle: Bundle) -> str:
+    return f"{bundle.name} {bundle.weights_sha256[:8]}, voxlate {__version__}"
+
+
+def _require_free(outputs: Sequence[Path | None]) -> None:
+    """Refuses to take the place of files that are there.
+
+    Raises:
+        UsageError: `OUTPUT_EXISTS`.
+    """
+    for path in outputs:
+        if path is not None and path.is_file():
+            raise UsageError("OUTPUT_EXISTS", f"{path.name} is there already; pass --overwrite, or name another output")
+
+
+def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in taken or any(place in taken and place.is_dir() for place in path.resolve().parents):
+            raise UsageError("OUTPUT_IS_INPUT", f"{path.name} is an input, in one, or the other output; name another")
+        taken.add(path.resolve())
+
+
+def _write_spread(
+    path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, maker: str
+) -> None:
+    if not nifti_suffix(path):
+        raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
+    if synthesis.spread is None:
+        raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
+    text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
+    if calibration is not None:
+        text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
+        content = content | {"Calibration": asdict(calibration)}
+    with replacing(sidecar_path(path)) as partial:
+        partial.write_text(json_text(content | {"Description": text}), encoding="utf-8")
+        write_volume(path, synthesis.spread, dtype="float32", synthetic=f"spread of {maker}")
+
+
+def write_dicom(
+    folder: Path,
+    bundle: Bundle,
+    synthesis: Synthesis,
+    scan: Scan,
+    others: Mapping[str, Scan],
+    *,
+    has_synthetic_tag: bool = True,
+) -> None:
+    """Writes a synthetic volume as a series in the study of its source, the whole folder or none.
+
+    Raises:
+        InputRefused: `DICOM_TARGET` for a target that is no MR image; what `derived_series` refuses.
+        UsageError: `FOLDER_OCCUPIED`.
+    """
+    from voxlate.io.dicom.derived import Derivation, derived_series
+
+    recipe = bundle.recipe
+    if recipe.target == "CT" or scan.dicom is None:
+        raise InputRefused("DICOM_TARGET", f"a synthetic {recipe.target} is not written as DICOM; write it as NIfTI")
+    derivation = Derivation(
+        recipe.source,
+        recipe.target,
+        bundle.name,
+        bundle.weights_sha256,
+        bundle.recipe_sha256,
+        __version__,
+        keeps_acquisition={recipe.source, recipe.target} <= _T1_WEIGHTED,
+        is_brain_only=recipe.preparation.frame == "native",
+        has_synthetic_tag=has_synthetic_tag,
+    )
+    sources = {name: other.dicom for name, other in others.items() if other.dicom is not None}
+    slices = derived_series(synthesis.volume, scan.dicom, derivation, others=sources, taken_numbers=scan.numbers)
+    with replacing_folder(folder) as partial:
+        for k, dataset in enumerate(slices, start=1):
+            dataset.save_as(partial / f"IM_{k:04d}.dcm", enforce_file_format=True)
+
+
+def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, options: Options) -> dict[str, Any]:
+    """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
+    recipe = bundle.recipe
+    content: dict[str, Any] = {
+        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. Not for diagnosis.",
+        "SkullStripped": recipe.preparation.frame == "native",
+        "Synthetic": {
+            "IsSynthetic": True,
+            "Task": f"{recipe.source} to {recipe.target}",
+            "ModelName": bundle.name,
+            "ModelSHA256": bundle.weights_sha256,
+            "Members": list(bundle.members),
+            "ConfigSHA256": bundle.recipe_sha256,
+            "InputSHA256": input_sha256,
+            "Answers": synthesis.answers,
+            "MissingSources": list(synthesis.missing),
+            "ImputedSources": dict(synthesis.imputed),
+            "SoftwareVersion": __version__,
+            "Seed": recipe.training.seed,
+            "Device": options.device.type,
+            "Runtime": options.runtime,
+            "Window": None if synthesis.window is None else list(synthesis.window),
+            "Deterministic": options.device.type == "cpu",
+            "ReferenceLevel": synthesis.reference_level,
+            "SourceReferenceLevel": synthesis.source_level,
+            "QC": {
+                "BrainVoxels": synthesis.brain_voxels,
+                "GainLogSD": bundle.mapping.log_sd,
+                "Gate": None if synthesis.distance is None else asdict(synthesis.distance),
+            },
+        },
+    }
+    if recipe.target == "T1ce":
+        content["ContrastBolusIngredient"] = "NONE"
+    return content

@@ -1,0 +1,96 @@
+"""The network of a bundle in formats of other software, with the contract of what goes in and comes out."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxlate import __version__
+from voxlate.bundle.bundle import Bundle, read_bundle
+from voxlate.errors import ModelInvalid, UsageError
+from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, factor_of, load_openvino, save_model
+from voxlate.io.atomic import replacing, sha256, write_json
+
+
+def export_network(folder: Path, output: Path) -> None:
+    """Writes the network as .onnx or .xml (OpenVINO), compared with torch on noise, and a JSON beside it.
+
+    Raises:
+        UsageError: `OUTPUT_NAME`, `MISSING_LIBRARY`.
+        ModelInvalid: `RUNTIME` when the exported network does not give torch's answers, or cannot be exported.
+        CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
+    """
+    bundle = read_bundle(folder)
+    if output.suffix == ".xml":
+        save_model(convert(bundle.network, 1 + len(bundle.recipe.more_sources)), output)
+    elif output.suffix == ".onnx":
+        _write_onnx(bundle, output)
+    else:
+        raise UsageError("OUTPUT_NAME", f"{output.name}: a network ends in .onnx or .xml")
+    write_json(output.with_suffix(".json"), contract(bundle, output))
+
+
+def contract(bundle: Bundle, output: Path) -> dict[str, Any]:
+    """Returns what a user of the file must know."""
+    recipe = bundle.recipe
+    return {
+        "file": output.name,
+        "sha256": sha256(output),
+        "software": f"voxlate {__version__}",
+        "model": bundle.name,
+        "weights_sha256": bundle.weights_sha256,
+        "input": {"shape": "(1, C, D, H, W), axes right, anterior, superior", "channels": list(_channels(bundle))},
+        "output": {"shape": "(1, 1, D, H, W)", "shows": f"synthetic {recipe.target}, relative units"},
+        "sizes_multiple_of": factor_of(bundle.network),
+        "spacing_mm": list(bundle.spacing_mm),
+        "preparation": recipe.preparation.model_dump(mode="json"),
+        "notice": "Output is synthetic and not for diagnosis. Without the preparation of voxlate it means nothing.",
+    }
+
+
+def _channels(bundle: Bundle) -> tuple[str, ...]:
+    return (bundle.recipe.source, *bundle.recipe.more_sources)
+
+
+def _write_onnx(bundle: Bundle, output: Path) -> None:
+    try:
+        importlib.import_module("onnx")
+        importlib.import_module("onnxscript")
+    except ImportError as error:
+        raise UsageError("MISSING_LIBRARY", "ONNX is not installed: pip install 'voxlate[fast]'") from error
+    network = bundle.network.cpu().eval()
+    unit = max(32, factor_of(network))
+    sample = torch.rand(1, len(_channels(bundle)), unit, 2 * unit, unit, generator=torch.Generator().manual_seed(0))
+    sizes = {2: "depth", 3: "height", 4: "width"}
+    with replacing(output) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                network,
+                (sample,),
+                partial,
+                dynamo=False,
+                input_names=["source"],
+                output_names=["synthetic"],
+                dynamic_axes={"source": sizes, "synthetic": sizes},
+                opset_version=17,
+            )
+        except Exception as error:  # the exporter answers what it cannot do with whatever error it meets
+            raise ModelInvalid("RUNTIME", f"{bundle.name} cannot be exported to ONNX") from error
+        _require_same(network, partial, sample)
+
+
+def _require_same(network: torch.nn.Module, path: Path, sample: torch.Tensor) -> None:
+    """Compares what was written with torch, as OpenVINO runs it."""
+    openvino = load_openvino()
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with torch.no_grad():
+        apart = difference(torch.from_numpy(np.array(compiled(sample.numpy())[0])), network(sample))
+    if not apart <= TOLERANCE:
+        raise ModelInvalid("RUNTIME", f"the exported network differs by {apart:.2g} of the answer")

@@ -1,0 +1,127 @@
+"""Writing of NIfTI files: a header made from nothing, and the same bytes for the same volume."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header
+
+from voxlate.errors import UsageError, VoxlateError
+from voxlate.io.atomic import replacing
+from voxlate.io.nifti.header import STORED_TYPES, SYNTHETIC_INTENT, parse_header
+from voxlate.io.nifti.source import nifti_suffix
+from voxlate.volume import Array, Volume
+
+SCANNER_ANATOMY = 1
+"""The code of both qform and sform: a volume lies where its source was scanned."""
+
+LEVELS_ENOUGH = 1000
+"""Rounding to integers over this range changes no value by more than 0.05 % of the range."""
+
+_DATA_OFFSET = 352  # a header of 348 bytes and the four that say that no extension follows
+_LONGEST_AXIS = 32767
+_COMPRESS_LEVEL = 4
+_SLAB_SLICES = 16
+
+
+def write_volume(path: Path, volume: Volume, *, dtype: str = "auto", synthetic: str = "") -> None:
+    """Writes a volume as NIfTI-1, gzipped when the name ends in `.nii.gz`; whole or not at all.
+
+    The header holds shape, voxel type, sform and qform (code 1, scanner anatomy), millimetres and a slope of 1, and of
+    a synthetic image the two fields that say so; every other field is zero. The bytes depend on the volume alone, not
+    on the clock or the name.
+
+    Args:
+        path: ends in `.nii` or `.nii.gz`; its folder is made when missing.
+        volume: finite values.
+        dtype: a stored type such as `int16`, to which values are rounded, never clipped; or `auto`: the
+            integer type of the source when all rounded values fit and either every value is whole or they
+            span at least `LEVELS_ENOUGH`, else `float32`.
+        synthetic: of a synthetic image, what made it; `intent_name` becomes `SYNTHETIC` and `descrip` begins with it.
+
+    Raises:
+        UsageError: `FORMAT` for another suffix, `DTYPE` for an unknown type, `RANGE` when values do not fit it.
+        VoxlateError: `NON_FINITE` when the data hold NaN or infinity; `DIMENSIONS` past 32767 voxels.
+        InputRefused: `AFFINE` or `SHEAR` when the grid is one that `read_volume` would refuse.
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    suffix = nifti_suffix(path)
+    if not suffix:
+        raise UsageError("FORMAT", f"{path.name}: a volume is written to .nii or .nii.gz")
+    if dtype != "auto" and dtype not in STORED_TYPES.values():
+        raise UsageError("DTYPE", f"{dtype!r} is no voxel type; choose auto or one of {sorted(STORED_TYPES.values())}")
+    _require_finite(volume.data, path.name)
+    chosen = np.dtype(_auto(volume) if dtype == "auto" else dtype).newbyteorder("<")
+    _require_fit(volume.data, chosen, path.name)
+    header = _header(volume, chosen, path.name, synthetic)
+    with replacing(path) as partial, partial.open("wb") as file:
+        if suffix == ".nii":
+            file.writelines(_blocks(header, volume.data, chosen))
+            return
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESS_LEVEL, fileobj=file, mtime=0) as stream:
+            stream.writelines(_blocks(header, volume.data, chosen))
+
+
+def _require_finite(data: Array, name: str) -> None:
+    count = data.size - int(np.count_nonzero(np.isfinite(data)))
+    if count:
+        raise VoxlateError(
+            "NON_FINITE", f"{name} would hold {count} values that are NaN or infinite; nothing was written"
+        )
+
+
+def _auto(volume: Volume) -> str:
+    source = np.dtype(volume.stored_dtype)
+    if source.kind not in "iu" or not _fits(volume.data, source):
+        return "float32"
+    span = float(volume.data.max()) - float(volume.data.min())
+    if span >= LEVELS_ENOUGH or np.array_equal(volume.data, np.rint(volume.data)):
+        return source.name
+    return "float32"
+
+
+def _fits(data: Array, dtype: np.dtype[np.generic]) -> bool:
+    if dtype.kind == "f":
+        return True
+    limits = np.iinfo(dtype.name)  # compared as Python's integers: 2**63 - 1 is no float
+    return limits.min <= int(np.rint(data.min())) and int(np.rint(data.max())) <= limits.max
+
+
+def _require_fit(data: Array, dtype: np.dtype[np.generic], name: str) -> None:
+    if not _fits(data, dtype):
+        raise UsageError(
+            "RANGE",
+            f"{name}: values from {data.min():g} to {data.max():g} do not fit {dtype.name}; use auto or float32",
+        )
+
+
+def _header(volume: Volume, dtype: np.dtype[np.generic], name: str, synthetic: str) -> bytes:
+    if max(volume.data.shape) > _LONGEST_AXIS:
+        raise VoxlateError("DIMENSIONS", f"{name}: NIfTI-1 holds {_LONGEST_AXIS} voxels along an axis at most")
+    header = Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(volume.data.shape)
+    header.set_qform(volume.affine, code=SCANNER_ANATOMY)
+    header.set_sform(volume.affine, code=SCANNER_ANATOMY)
+    header.set_xyzt_units("mm")
+    header["vox_offset"] = _DATA_OFFSET
+    header["scl_slope"] = 1
+    if synthetic:
+        header["intent_name"] = SYNTHETIC_INTENT
+        header["descrip"] = f"{SYNTHETIC_INTENT}, not for diagnosis; {synthetic}".encode("ascii", "replace")[:79]
+    block = bytes(header.binaryblock)
+    parse_header(block, name=name, assume_ras=False, max_bytes=sys.maxsize)  # what we write, we can read
+    return block.ljust(_DATA_OFFSET, b"\0")
+
+
+def _blocks(header: bytes, data: Array, dtype: np.dtype[np.generic]) -> Iterator[bytes]:
+    yield header
+    for first in range(0, data.shape[2], _SLAB_SLICES):
+        slab = data[:, :, first : first + _SLAB_SLICES]
+        if dtype.kind != "f":
+            slab = np.rint(slab)
+        yield slab.astype(dtype).tobytes(order="F")

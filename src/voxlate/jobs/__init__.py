@@ -1,0 +1,1 @@
+"""Many cases, resumable: worker processes, run folders and ledgers."""

@@ -1,0 +1,87 @@
+"""A small network that tells the tissues of a head apart in slices of any contrast; its tensors serve losses.
+
+It was trained on simulated heads by `benchmarks/train_head_segmenter.py`, so its weights come with voxlate and it needs
+no images of natural things. Instance normalisation behind its first convolution makes it blind to the scale of an
+image. It is good enough to compare two images by; it is no method to measure volumes with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.models.parts.layers import require_choice
+from voxlate.models.parts.weights import frozen
+from voxlate.models.unet import UNet
+
+CLASSES = ("other", "csf", "gm", "wm", "vessel", "lesion")
+WIDTH, DEPTH = 12, 3
+LAYERS = tuple(f"level{level}" for level in range(DEPTH + 1))
+DEFAULT_LAYERS = ("level1", "level2")
+WEIGHTS = Path(__file__).with_name("head_segmenter.safetensors")
+SHA256 = "1e8c6f080385fdcaa7ffcd10ac1d13ecae26725048b8d1295bd141dcb24291a5"
+
+
+class HeadSegmenter(nn.Module):
+    """A U-Net for slices, with as many levels as `LAYERS` has names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = UNet(1, len(CLASSES), WIDTH, depth=DEPTH, dimensions=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, 1, H, W) of any size and scale to logits (B, classes, H, W)."""
+        answer: Tensor = self.unet(_padded(x))
+        return answer[..., : x.shape[-2], : x.shape[-1]]
+
+    def encode(self, x: Tensor, deepest: int) -> list[Tensor]:
+        """Returns the tensors of the encoder from full resolution to that of level `deepest`."""
+        x, tensors = _padded(x), []
+        for level, encoder in enumerate(list(self.unet.encoders)[: deepest + 1]):
+            x = encoder(self.unet.pool(x) if level else x)
+            tensors.append(x)
+        return tensors
+
+
+class HeadFeatures(nn.Module):
+    """Frozen tensors of a segmenter's encoder.
+
+    Args:
+        layers: of `LAYERS`, finest `level0`.
+        segmenter: whose they are; None for the one that comes with voxlate.
+
+    Raises:
+        UsageError: `MODEL_ARGUMENT` for a layer that there is not.
+    """
+
+    def __init__(self, layers: tuple[str, ...] = DEFAULT_LAYERS, segmenter: HeadSegmenter | None = None) -> None:
+        super().__init__()
+        for layer in layers:
+            require_choice("layers", layer, LAYERS)
+        self.levels = [LAYERS.index(layer) for layer in layers]
+        self.segmenter = head_segmenter() if segmenter is None else segmenter
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Maps (B, 1, H, W) to one tensor (B, C, h, w) for each layer asked for."""
+        tensors = self.segmenter.encode(x, max(self.levels))
+        return [tensors[level] for level in self.levels]
+
+
+def head_segmenter() -> HeadSegmenter:
+    """Returns the segmenter that comes with voxlate, frozen and in evaluation mode.
+
+    Raises:
+        ModelInvalid: `WEIGHTS_CHANGED` when its file is not the one of this version.
+    """
+    return frozen(HeadSegmenter(), WEIGHTS, sha256=SHA256)
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Adds zeros at the far ends up to multiples of what the network takes, and at least two at its lowest level."""
+    factor = 2**DEPTH
+    sizes = [max(-(-n // factor), 2) * factor for n in x.shape[-2:]]
+    return F.pad(x, (0, sizes[1] - x.shape[-1], 0, sizes[0] - x.shape[-2]))

@@ -1,0 +1,188 @@
+"""Pieces of the high-resolution network: layers that leave one axis alone, residual blocks, fusion of branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxlate.models.parts.layers import Layers, Normalisation
+
+BRANCH_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class Kit:
+    """How layers of one network are made.
+
+    Attributes:
+        layers: of two or of three dimensions.
+        normalisation: kind of normalisation behind each convolution.
+        slice_axis: spatial axis that is never strided; None in two dimensions.
+    """
+
+    layers: Layers
+    normalisation: Normalisation
+    slice_axis: int | None
+
+    def in_plane(self, value: int, across: int = 1) -> tuple[int, ...]:
+        """Returns `value` for each spatial axis, but `across` for the slice axis."""
+        axes = range(self.layers.dimensions)
+        return tuple(across if axis == self.slice_axis else value for axis in axes)
+
+    def normalise(self, channels: int) -> nn.Module:
+        """Returns the normalisation of so many channels."""
+        return self.layers.normalise(channels, self.normalisation)
+
+    def cube(self, in_channels: int, out_channels: int) -> nn.Sequential:
+        """Returns a convolution of 3 voxels along every axis, with bias, and its normalisation."""
+        convolution = self.layers.convolution(in_channels, out_channels, 3, padding=1)
+        return nn.Sequential(convolution, self.normalise(out_channels))
+
+    def point(self, in_channels: int, out_channels: int) -> nn.Sequential:
+        """Returns a convolution of one voxel, without bias, and its normalisation."""
+        convolution = self.layers.convolution(in_channels, out_channels, 1, bias=False)
+        return nn.Sequential(convolution, self.normalise(out_channels))
+
+    def plane(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+        """Returns a convolution of 3 x 3 voxels within the slice, without bias, and its normalisation."""
+        convolution = self.layers.convolution(
+            in_channels,
+            out_channels,
+            self.in_plane(3),
+            stride=self.in_plane(stride),
+            padding=self.in_plane(1, across=0),
+            bias=False,
+        )
+        return nn.Sequential(convolution, self.normalise(out_channels))
+
+
+class Sum(nn.Module):
+    """ReLU of a path plus a shortcut."""
+
+    def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.path, self.shortcut = path, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, ...) to (B, C', ...) of the same size."""
+        return F.relu(self.path(x) + self.shortcut(x))
+
+
+def basic(kit: Kit, channels: int) -> Sum:
+    """Returns a residual block of two convolutions."""
+    return Sum(nn.Sequential(kit.cube(channels, channels), nn.ReLU(), kit.cube(channels, channels)), nn.Identity())
+
+
+def bottleneck(kit: Kit, in_channels: int, out_channels: int, *, project: bool) -> Sum:
+    """Returns a residual block that works on a quarter of the channels it gives out."""
+    inner = out_channels // 4
+    path = nn.Sequential(
+        kit.point(in_channels, inner), nn.ReLU(), kit.cube(inner, inner), nn.ReLU(), kit.point(inner, out_channels)
+    )
+    return Sum(path, kit.point(in_channels, out_channels) if project else nn.Identity())
+
+
+def stem(kit: Kit, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
+    """Returns a convolution and four bottlenecks at full resolution."""
+    later = [bottleneck(kit, out_channels, out_channels, project=False) for _ in range(3)]
+    opening = [kit.cube(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
+    return nn.Sequential(*opening, *later)
+
+
+def branch(kit: Kit, channels: int) -> nn.Sequential:
+    """Returns the four basic blocks of one branch in one stage."""
+    return nn.Sequential(*[basic(kit, channels) for _ in range(BRANCH_BLOCKS)])
+
+
+class Resample(nn.Module):
+    """Brings a branch to the resolution and the channels of another.
+
+    Upwards a convolution of one voxel and nearest upsampling, downwards strided convolutions with ReLU between
+    them, at the same level nothing.
+
+    Args:
+        kit: how layers are made.
+        source: level of the branch that comes in; level l has width x 2^l channels at 1 / 2^l of the resolution.
+        target: level that it goes to.
+        width: channels of level 0.
+    """
+
+    def __init__(self, kit: Kit, source: int, target: int, width: int) -> None:
+        super().__init__()
+        self.scale = kit.in_plane(2 ** max(0, source - target))
+        incoming, outgoing = width * 2**source, width * 2**target
+        steps: list[nn.Module] = [kit.point(incoming, outgoing)] if source > target else []
+        for step in range(source, target):
+            is_last = step == target - 1
+            steps.append(kit.plane(incoming, outgoing if is_last else incoming, stride=2))
+            steps += [] if is_last else [nn.ReLU()]
+        self.steps = nn.Sequential(*steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, width x 2^source, ...) to (B, width x 2^target, ...)."""
+        x = self.steps(x)
+        if max(self.scale) == 1:
+            return x
+        return F.interpolate(x, scale_factor=tuple(float(n) for n in self.scale), mode="nearest")
+
+
+class Fusion(nn.Module):
+    """Gives each branch what all the others hold.
+
+    Args:
+        kit: how layers are made.
+        levels: of the branches that come in.
+        width: channels of level 0.
+        concatenate: join by concatenation and a convolution of one voxel, instead of by addition.
+    """
+
+    def __init__(self, kit: Kit, levels: list[int], width: int, *, concatenate: bool) -> None:
+        super().__init__()
+        self.terms = nn.ModuleList(
+            nn.ModuleList(Resample(kit, source, target, width) for source in levels) for target in levels
+        )
+        self.joins = nn.ModuleList()
+        if concatenate:
+            widths = [width * 2**level for level in levels]
+            self.joins.extend(nn.Sequential(kit.point(len(levels) * w, w), nn.ReLU()) for w in widths)
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """Maps one tensor for each level to as many of the same shapes."""
+        gathered = [
+            [term(x) for term, x in zip(children(terms), branches, strict=True)] for terms in children(self.terms)
+        ]
+        if not len(self.joins):
+            return [sum(terms[1:], start=terms[0]) for terms in gathered]
+        return [join(torch.cat(terms, dim=1)) for join, terms in zip(self.joins, gathered, strict=True)]
+
+
+class Transition(nn.Module):
+    """Opens the branches of the next stage: a convolution for each one that exists, a strided one for the new.
+
+    Args:
+        kit: how layers are made.
+        incoming: channels of each level that comes in.
+        outgoing: channels of each level that goes out; one that does not come in is made of the next finer.
+    """
+
+    def __init__(self, kit: Kit, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
+        super().__init__()
+        self.incoming = list(incoming)
+        self.origins = [level if level in incoming else level - 1 for level in outgoing]
+        self.steps = nn.ModuleList(
+            nn.Sequential(kit.plane(incoming[origin], channels, stride=1 if origin == level else 2), nn.ReLU())
+            for origin, (level, channels) in zip(self.origins, outgoing.items(), strict=True)
+        )
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """Maps one tensor for each level that comes in to one for each that goes out."""
+        held = dict(zip(self.incoming, branches, strict=True))
+        return [step(held[origin]) for step, origin in zip(self.steps, self.origins, strict=True)]
+
+
+def children(modules: nn.Module) -> list[nn.Module]:
+    """Returns the modules of a list of modules, typed."""
+    return list(modules.children())

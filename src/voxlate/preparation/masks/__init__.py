@@ -1,0 +1,1 @@
+"""Brain masks: found, checked and cleaned."""

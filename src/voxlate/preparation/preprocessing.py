@@ -1,0 +1,222 @@
+"""From a scan as it comes to what a network takes, and back; fitted on the source alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from voxlate.errors import InputRefused
+from voxlate.preparation.masks.brain_mask import fault_of_method, find_brain
+from voxlate.preparation.masks.checks import check_mask, require_plausible
+from voxlate.preparation.registration.t1_linear import T1Linear
+from voxlate.preparation.registration.templates import to_template
+from voxlate.preparation.registration.transform import Transform
+from voxlate.preparation.steps.bias import Bias, fit_bias
+from voxlate.preparation.steps.crop import Crop
+from voxlate.preparation.steps.head_orientation import require_upright
+from voxlate.preparation.steps.intensity import SCALES, Scaled, by_range_hu
+from voxlate.preparation.steps.orientation import ToRas
+from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
+
+ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
+
+
+class PreparationSettings(BaseModel):
+    """What a bundle says about preparation.
+
+    Attributes:
+        brain_mask: how the brain is found where no mask is given; see `preparation.masks.brain_mask.BRAIN_MASKS`. The
+            default is for skull-stripped scans.
+        bias: take the bias field out of source and target by N4, each by its own.
+        frame: `native` keeps the voxels of the scan and cuts out the brain; `t1_linear` is that of Bottani et al.,
+            with the skull and 128³ voxels.
+        margin_mm: what is kept around the brain in the native frame.
+        reference: the scale of the numbers; see `voxlate.preparation.steps.intensity.SCALES`.
+        target_reference: the scale of the target's, if it is another.
+        range_hu: window of a CT source in Hounsfield units; goes before `reference`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    brain_mask: str = "nonzero"
+    bias: bool = False
+    frame: Literal["native", "t1_linear"] = "native"
+    margin_mm: float = Field(default=4.0, ge=0)
+    reference: ScaleName = "median_in_mask"
+    target_reference: ScaleName | None = None
+    range_hu: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> PreparationSettings:
+        if self.range_hu is not None and self.range_hu[0] >= self.range_hu[1]:
+            raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
+        if self.range_hu is not None and self.frame == "t1_linear":
+            raise ValueError("the frame `t1_linear` is one for T1-weighted scans; leave out `frame` or `range_hu`")
+        fault = fault_of_method(self.brain_mask)
+        if fault is not None:
+            raise ValueError(fault)
+        if self.range_hu is not None and self.bias:
+            raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
+        return self
+
+
+class Place(Protocol):
+    """A step that moves voxels: it takes volumes on one grid to another, and back."""
+
+    @property
+    def grid(self) -> Grid:
+        """Returns the grid of what `apply` gives."""
+
+    def apply(self, volume: Volume) -> Volume:
+        """Returns `volume` on `grid`."""
+
+    def invert(self, volume: Volume) -> Volume:
+        """Returns `volume`, which lies on `grid`, where it came from."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The steps of one case, each with its inverse.
+
+    Attributes:
+        settings: what was asked for.
+        places: the steps that move voxels, in order.
+        mask: the brain on the last grid.
+        intensity: the scale of the source.
+        bias: bias field of the source on its own grid, or None.
+    """
+
+    settings: PreparationSettings
+    places: tuple[Place, ...]
+    mask: Mask
+    intensity: Scaled
+    bias: Bias | None
+
+    @property
+    def level(self) -> float:
+        """Returns what one relative unit is in the units of the source."""
+        return self.intensity.scale
+
+    @property
+    def is_whole(self) -> bool:
+        """Tells whether the network sees what lies outside the brain too."""
+        return self.settings.frame == "t1_linear"
+
+    def locate(self, volume: Volume) -> Volume:
+        """Returns `volume`, which lies on the source's grid, where a network sees it, values as they are."""
+        for place in self.places:
+            volume = place.apply(volume)
+        return volume
+
+    def apply(self, volume: Volume) -> Volume:
+        """Returns the source, or what lies on its grid, as a network takes it; outside a brain cut out it is zero."""
+        clean = volume if self.bias is None else self.bias.apply(volume)
+        return self._shown(self.locate(clean), self.intensity)
+
+    def apply_to_target(self, target: Volume) -> tuple[Volume, Scaled]:
+        """Returns a target on its own scale, and that scale. For training and evaluation only."""
+        return self._scaled(target, self.settings.target_reference or self.settings.reference)
+
+    def apply_to_more(self, volume: Volume) -> Volume:
+        """Returns an additional source, which lies on the grid of the first, on a scale of its own."""
+        shown, _ = self._scaled(volume, self.settings.reference)
+        return shown
+
+    def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
+        """Returns an answer of a network on the grid of the scan that came in: (data + offset) x level.
+
+        Args:
+            data: relative units, shape of `mask`.
+            like: the scan that `apply` was given; its grid and stored type are taken.
+            level: what one relative unit is in the units wanted.
+            offset: where the zero of those units lies, in relative units.
+        """
+        back = Scaled(level, offset * level).invert(data)
+        shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
+        return like.with_data(self._native(shown).data)
+
+    def _scaled(self, volume: Volume, reference: str) -> tuple[Volume, Scaled]:
+        """Returns a scan on the grid of the source where a network sees it, on a scale fitted to it, and that scale."""
+        native = self._native(self.mask.astype(np.float32)).data > 0.5
+        if self.settings.bias:
+            volume = fit_bias(volume, native & (volume.data > 0)).apply(volume)
+        located = self.locate(volume)
+        whole, within = (volume, native) if self.is_whole else (located, self.mask)
+        scale = SCALES[reference](whole.data, within & (whole.data != 0))
+        return self._shown(located, scale), scale
+
+    def _shown(self, located: Volume, scale: Scaled) -> Volume:
+        scaled = scale.apply(located.data)
+        return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
+
+    def _native(self, data: Array) -> Volume:
+        """Returns data of the last grid on that of the scan."""
+        volume = Volume(data, self.places[-1].grid.affine)
+        for place in reversed(self.places):
+            volume = place.invert(volume)
+        return volume
+
+
+def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Preparation:
+    """Returns the preparation of one case.
+
+    Args:
+        source: the scan to translate.
+        mask: its brain mask on the same grid, above 0.5 inside; None to find it as `settings.brain_mask` says.
+        settings: see `PreparationSettings`.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
+            mask's method refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
+            `ORIENTATION`.
+        UsageError: `MISSING_LIBRARY`.
+    """
+    inside = _brain(source, mask, settings)
+    bias = fit_bias(source, inside & (source.data > 0)) if settings.bias else None
+    clean = source if bias is None else bias.apply(source)
+    places = _places(clean, inside, settings)
+    located, brain = clean, clean.with_data(inside)
+    for place in places:
+        located, brain = place.apply(located), place.apply(brain)
+    seen = np.ascontiguousarray(brain.data > 0.5)
+    is_whole = settings.frame == "t1_linear"
+    scale = _scale(clean.data if is_whole else located.data, inside if is_whole else seen, settings)
+    return Preparation(settings, places, seen, scale, bias)
+
+
+def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
+    if mask is not None:
+        require_same_grid(source, mask, names=("source", "mask"))
+        given: Mask = mask.data > 0.5
+        return given
+    found = find_brain(source, settings.brain_mask)
+    if settings.brain_mask != "nonzero":
+        require_plausible(check_mask(found, source))
+    return found
+
+
+def _places(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[Place, ...]:
+    if settings.frame == "t1_linear":
+        return (T1Linear(source.grid, _on_template(source, inside)),)
+    orientation = ToRas(source.grid)
+    as_ras = orientation.apply(source.with_data(inside)).data > 0.5
+    return orientation, Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+
+
+def _on_template(source: Volume, inside: Mask) -> Transform:
+    found = to_template(source, inside)
+    if found.score.verdict == "bad":
+        reasons = "; ".join(found.score.reasons)
+        raise InputRefused("NOT_ON_TEMPLATE", f"the scan does not fit the template: {reasons}")
+    if found.score.verdict == "doubtful":
+        require_upright("source", source, inside)
+    return found.transform
+
+
+def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> Scaled:
+    if settings.range_hu is not None:
+        return by_range_hu(*settings.range_hu)
+    return SCALES[settings.reference](data, inside)

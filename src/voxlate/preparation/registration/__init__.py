@@ -1,0 +1,1 @@
+"""Rigid, affine and deformable registration, transforms and templates."""

@@ -1,0 +1,180 @@
+"""Lumbar slices through discs: which plane, which slice, how much of it, and which slice of the other scan matches.
+
+Lee et al. 2020 took T2 slices "parallel to the endplate through the middle of the disc", excluded pairs whose axes
+differed, and cut both images to the same box about the thecal sac. Two neurosurgeons chose; here a mask of the disc
+does (from any segmentation tool, or drawn), so that the choice can be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxlate.errors import InputRefused, UsageError
+from voxlate.preparation.registration.transform import Transform
+from voxlate.preparation.steps.resample import resample
+from voxlate.volume import Affine, Grid, Mask, Volume
+
+MAX_ANGLE_DEG = 10.0
+"""A slice that is tilted more against the disc is not parallel to its endplates."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane in the patient.
+
+    Attributes:
+        centre_mm: (3,), RAS+.
+        normal: (3,), length 1, pointing up (its third component is not negative).
+    """
+
+    centre_mm: Affine
+    normal: Affine
+
+    def angle_deg(self, other: Plane) -> float:
+        """Returns the angle between two planes, 0 to 90."""
+        return float(np.degrees(np.arccos(np.clip(abs(self.normal @ other.normal), 0, 1))))
+
+    def height_mm(self, point_mm: Affine) -> float:
+        """Returns how far a point lies above the plane."""
+        return float((point_mm - self.centre_mm) @ self.normal)
+
+    def moved(self, transform: Transform) -> Plane:
+        """Returns the plane where a rigid `transform` takes it."""
+        normal = transform.matrix[:3, :3] @ self.normal
+        return _plane(transform.apply(self.centre_mm[None])[0], normal)
+
+
+def disc_plane(volume: Volume, disc: Mask) -> Plane:
+    """Returns the middle plane of a disc: through its centre, across its thinnest direction.
+
+    Args:
+        volume: gives the place of the voxels.
+        disc: (i, j, k), the voxels of one intervertebral disc.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, or `DISC_SHAPE` when the mask is no flat body (thinnest direction above 70 %
+            of the next).
+    """
+    index = np.argwhere(disc)
+    if len(index) < 20:
+        raise InputRefused("EMPTY_MASK", f"a disc of {len(index)} voxels has no plane; give the mask of a disc")
+    points = volume.grid.to_mm(index)
+    centre = points.mean(axis=0)
+    sizes, axes = np.linalg.eigh(np.cov((points - centre).T))
+    thin, next_ = np.sqrt(np.maximum(sizes[:2], 0))
+    if thin > 0.7 * next_:
+        raise InputRefused("DISC_SHAPE", f"the mask measures {thin:.1f} by {next_:.1f} mm (SD): that is no disc")
+    return _plane(centre, axes[:, 0])
+
+
+def slice_plane(grid: Grid, index: int) -> Plane:
+    """Returns the plane of the slice `index` along the third array axis."""
+    middle = [(grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, index]
+    normal = np.cross(grid.affine[:3, 0], grid.affine[:3, 1])
+    return _plane(grid.to_mm(middle), normal / np.linalg.norm(normal))
+
+
+def disc_slice(volume: Volume, plane: Plane) -> int:
+    """Returns the acquired slice (third axis) that passes nearest to the middle of a disc.
+
+    Raises:
+        InputRefused: `SLICE_TILTED` when slices are tilted by more than 10 degrees against the disc, `SLICE_ABSENT`
+            when the disc lies outside.
+    """
+    first = slice_plane(volume.grid, 0)
+    angle = first.angle_deg(plane)
+    if angle > MAX_ANGLE_DEG:
+        raise InputRefused(
+            "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; cut one with disc_image"
+        )
+    place = np.linalg.inv(volume.affine) @ np.array([*plane.centre_mm, 1.0])
+    index = round(float(place[2]))
+    if not 0 <= index < volume.data.shape[2]:
+        raise InputRefused("SLICE_ABSENT", f"the middle of the disc would be slice {index} of {volume.data.shape[2]}")
+    return index
+
+
+def disc_image(volume: Volume, plane: Plane, *, size_mm: float = 180.0, spacing_mm: float = 0.5) -> Volume:
+    """Returns one slice through a disc, parallel to its endplates: (n, n, 1), axes right and anterior.
+
+    Args:
+        volume: CT or MR.
+        plane: see `disc_plane`.
+        size_mm: edge of the square.
+        spacing_mm: of its pixels.
+    """
+    right = np.array([1.0, 0, 0]) - plane.normal[0] * plane.normal
+    right /= np.linalg.norm(right)
+    anterior = np.cross(plane.normal, right)
+    count = round(size_mm / spacing_mm)
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = right * spacing_mm, anterior * spacing_mm, plane.normal * spacing_mm
+    affine[:3, 3] = plane.centre_mm - (right + anterior) * spacing_mm * (count - 1) / 2
+    return resample(volume, Grid((count, count, 1), affine))
+
+
+def lumbar_crop(image: Volume, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[slice, slice]:
+    """Returns the box of Lee et al. in a slice whose axes run right and anterior.
+
+    From the most ventral point of the vertebral body to as far dorsal of the centre of the thecal sac as that point is
+    ventral of it; the same length to both sides.
+
+    Args:
+        image: as `disc_image` gives it.
+        ventral_mm: (3,), the most ventral point of the vertebral body.
+        sac_mm: (3,), the centre of the thecal sac.
+
+    Raises:
+        InputRefused: `LANDMARKS` when the sac is not dorsal of the body, `SLICE_CUT` when the box leaves the image.
+    """
+    inverse = np.linalg.inv(image.affine)
+    ventral, sac = ((inverse @ np.array([*point, 1.0]))[:2] for point in (ventral_mm, sac_mm))
+    reach_mm = float(ventral[1] - sac[1]) * image.spacing_mm[1]
+    if reach_mm < 10:
+        raise InputRefused(
+            "LANDMARKS", f"the sac lies {reach_mm:.0f} mm dorsal of the ventral edge; are they exchanged?"
+        )
+    box = []
+    for axis in range(2):
+        reach = reach_mm / image.spacing_mm[axis]
+        start, stop = round(float(sac[axis] - reach)), round(float(sac[axis] + reach)) + 1
+        if start < 0 or stop > image.data.shape[axis]:
+            raise InputRefused(
+                "SLICE_CUT", f"the box {start} to {stop} leaves the image of {image.data.shape[axis]} pixels"
+            )
+        box.append(slice(start, stop))
+    return box[0], box[1]
+
+
+def paired_slice(source: Grid, index: int, target: Grid, transform: Transform, *, max_angle_deg: float = 5.0) -> int:
+    """Returns the slice of `target` that shows the same section as slice `index` of `source`.
+
+    Args:
+        source: its slices lie along the third axis.
+        index: of the source.
+        target: its slices lie along the third axis.
+        transform: millimetres of the source to those of the target, rigid.
+        max_angle_deg: pairs whose axes differ by more are excluded, as published.
+
+    Raises:
+        UsageError: `SLICE_ABSENT` when the source has no such slice.
+        InputRefused: `SLICE_TILTED`, or `SLICE_ABSENT` when the target has no slice there.
+    """
+    if not 0 <= index < source.shape[2]:
+        raise UsageError("SLICE_ABSENT", f"there is no slice {index} of {source.shape[2]}")
+    wanted = slice_plane(source, index).moved(transform)
+    angle = slice_plane(target, 0).angle_deg(wanted)
+    if angle > max_angle_deg:
+        raise InputRefused("SLICE_TILTED", f"the axes of the two scans differ by {angle:.1f} degrees")
+    middle = np.linalg.inv(target.affine) @ np.array([*wanted.centre_mm, 1.0])
+    nearest = round(float(middle[2]))
+    if not 0 <= nearest < target.shape[2]:
+        raise InputRefused("SLICE_ABSENT", "the other scan has no slice at this place")
+    return nearest
+
+
+def _plane(centre_mm: Affine, normal: Affine) -> Plane:
+    upward = normal if normal[2] >= 0 else -normal
+    return Plane(np.asarray(centre_mm, dtype=np.float64), np.asarray(upward, dtype=np.float64))

@@ -1,0 +1,1 @@
+"""Single preparation steps, each with its inverse."""

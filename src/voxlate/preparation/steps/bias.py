@@ -1,0 +1,82 @@
+"""The bias field: the slow drift of brightness across a scan that the coils cause, found by N4.
+
+N4 is that of SimpleITK (Tustison et al., IEEE TMI 2010;29:1310) at a reduced size, with the convergence threshold of
+ANTs; SimpleITK's own stops too early and leaves most of a strong field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxlate.errors import InputRefused
+from voxlate.preparation.libraries import library
+from voxlate.preparation.sitk import from_image, to_image
+from voxlate.preparation.steps.grid import coarser
+from voxlate.preparation.steps.resample import resample
+from voxlate.volume import Array, Mask, Volume
+
+_WORKING_MM = 4.0
+_ITERATIONS = (30, 30, 30)
+_THRESHOLD = 1e-5
+
+
+@dataclass(frozen=True)
+class Bias:
+    """Divides by a field that is positive everywhere and has the geometric mean 1 inside the mask it was fitted in."""
+
+    values: Array = field(repr=False)
+
+    def apply(self, volume: Volume) -> Volume:
+        """Returns `volume` without the field."""
+        return volume.with_data(volume.data / self.values)
+
+    def invert(self, volume: Volume) -> Volume:
+        """Returns `volume` with the field put back."""
+        return volume.with_data(volume.data * self.values)
+
+
+def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
+    """Returns the bias field of one scan.
+
+    Args:
+        volume: values above zero inside `mask`, at least mostly.
+        mask: where there is tissue: the brain or, better for the whole image, the head.
+        control_mm: distance of the control points at the coarsest of three levels; it halves at each. Clinica's
+            `t1-linear` takes 600 (`bspline_fitting_distance`), a nearly straight field.
+
+    Raises:
+        InputRefused: `EMPTY_MASK` when hardly a voxel of the mask is above zero, `BIAS_FIELD` when N4 fails.
+        UsageError: `MISSING_LIBRARY`.
+    """
+    grid = coarser(volume.grid, _WORKING_MM)
+    small = resample(volume, grid)
+    inside = (resample(volume.with_data(mask), grid, interpolation="nearest").data > 0.5) & (small.data > 0)
+    if inside.sum() < 100:
+        raise InputRefused("EMPTY_MASK", f"{int(inside.sum())} voxels above zero do not show a bias field")
+    itk = library("SimpleITK")
+    filter_ = itk.N4BiasFieldCorrectionImageFilter()
+    filter_.SetMaximumNumberOfIterations(_ITERATIONS)
+    filter_.SetConvergenceThreshold(_THRESHOLD)
+    filter_.SetNumberOfControlPoints([_control_points(n * mm, control_mm) for n, mm in _extents(small)])
+    try:
+        filter_.Execute(to_image(small), itk.Cast(to_image(small.with_data(inside)), itk.sitkUInt8))
+        log_field = filter_.GetLogBiasFieldAsImage(to_image(small))
+    except RuntimeError as error:
+        raise InputRefused("BIAS_FIELD", "N4 fails on this scan; look at its intensities") from error
+    log_values = from_image(log_field, small)
+    mean = float(log_values.data[inside].mean())
+    whole = resample(log_values, volume.grid, outside=mean).data
+    if not np.isfinite(whole).all():
+        raise InputRefused("BIAS_FIELD", "the bias field is not finite; look at the intensities of the scan")
+    return Bias(np.exp(whole - np.float32(mean)))
+
+
+def _extents(volume: Volume) -> list[tuple[int, float]]:
+    return list(zip(volume.data.shape, volume.spacing_mm, strict=True))
+
+
+def _control_points(extent_mm: float, control_mm: float) -> int:
+    """Returns the number of control points of a cubic spline whose knots are `control_mm` apart."""
+    return max(1, int(np.ceil(extent_mm / control_mm))) + 3

@@ -1,0 +1,100 @@
+"""From a matplotlib figure to inline SVG that can share a page with others."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from voxlate.io.atomic import replacing
+from voxlate.web.html import Html, tag
+
+INK, MUTED, RULE = "#1d2733", "#54616f", "#d9dfe5"
+COLOURS = {
+    "source": "#7a828c",
+    "histogram_match": "#b7791f",
+    "constant": "#a0522d",
+    "blurred_target": "#7b62b3",
+    "synthetic": "#0b7285",
+}
+OTHER_COLOUR = "#444c56"
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "voxlate",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 8.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "axes.linewidth": 0.7,
+    "axes.unicode_minus": True,
+}
+
+
+def plot(width_in: float = 3.5, height_in: float = 2.8) -> tuple[Figure, Axes]:
+    """Returns an empty figure of one plot in the report's style; no global state is changed."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, figure.add_subplot()
+
+
+def plots(count: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Figure, list[Axes]]:
+    """Returns an empty figure of several plots side by side in the report's style."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(count * width_in, height_in), layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure, PNG or SVG by its suffix; the same figure gives the same bytes."""
+    form = path.suffix.removeprefix(".")
+    metadata: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    with rc_context(_STYLE), replacing(path) as partial:
+        figure.savefig(partial, format=form, dpi=160, metadata=metadata)
+
+
+def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:
+    """Returns the figure as an `svg` element that is named for screen readers and scales with the page.
+
+    Args:
+        figure: what to draw.
+        name: unique on the page; put before each id, as two drawings would otherwise share theirs.
+        alt: what a reader who cannot see it must know.
+    """
+    stream = io.StringIO()
+    with rc_context(_STYLE):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    drawing = text[text.index("<svg") :].strip()
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'\bid="', f'id="{name}-', drawing)
+    drawing = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", drawing)
+    opening = f'<svg role="img" aria-labelledby="{name}-alt" '
+    title = tag("title", alt, id=f"{name}-alt")
+    return Html(re.sub(r"<svg ([^>]*)>", lambda m: f"{opening}{m[1]}>{title}", drawing, count=1))
+
+
+def framed(drawing: Html, *, caption: str, kind: str = "plot") -> Html:
+    """Returns a drawing with its caption."""
+    return tag("figure", drawing, tag("figcaption", caption), class_=kind)

@@ -1,0 +1,103 @@
+"""The selection of a cohort as a flow chart, drawn from its counts (Bottani et al. 2024, their Fig. 1)."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from voxlate.reporting.figures import drawing
+
+_ROW_IN = 0.92
+_MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
+_MAIN_FILL, _SIDE_FILL, _END_FILL = "#e8f3f6", "#f5f1e8", "#e9eef5"
+
+
+def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits: Mapping[str, int]) -> None:
+    """Writes the chart, PNG or SVG by its suffix.
+
+    Args:
+        path: where.
+        scans: series at the start.
+        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; drawn are those that drop some.
+        splits: pairs in each part, in order.
+    """
+    rows = _rows(scans, boxes)
+    height = (len(rows) + 1.3) * _ROW_IN
+    with rc_context({"font.size": 9, "svg.fonttype": "none", "font.family": ["sans-serif"]}):
+        figure = Figure(figsize=(8.6, height))
+        FigureCanvasSVG(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, 8.6), ylim=(0, height))
+        axes.axis("off")
+        y = height - _ROW_IN / 2
+        for number, (text, reason) in enumerate(rows):
+            _box(axes, _MAIN_X, y, _MAIN_W, text, _MAIN_FILL, is_strong=True)
+            if reason:
+                middle = y - _ROW_IN / 2
+                _box(axes, _SIDE_X, middle, _SIDE_W, reason, _SIDE_FILL)
+                _arrow(axes, (_MAIN_X, middle), (_SIDE_X - _SIDE_W / 2, middle))
+            if number + 1 < len(rows):
+                _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (_MAIN_X, y - _ROW_IN + _BOX_H / 2))
+            y -= _ROW_IN
+        _ends(axes, y + _ROW_IN, splits)
+    drawing.save(figure, path)
+
+
+def _rows(scans: int, boxes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Returns the text of each box of the main column, and of the box beside the way to the next."""
+    rows: list[tuple[str, str]] = []
+    text = f"{scans:,} series in the index"
+    for number, box in enumerate(boxes):
+        left = box["before"] - box["dropped"]
+        later = boxes[number + 1] if number + 1 < len(boxes) else None
+        is_pairing = box["unit"] == "scan" and (later is None or later["unit"] == "pair")
+        if box["dropped"] or is_pairing:
+            rows.append((text, f"{box['reason']}\n{_counted(box['dropped'], box['unit'])}"))
+            text = _counted(left // 2, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, box["unit"])
+    return [*rows, (text, "")]
+
+
+def _counted(count: int, unit: str) -> str:
+    """Returns `1 pair`, `2 pairs`, `1 series`."""
+    return f"{count:,} series" if unit == "scan" else f"{count:,} pair{'' if count == 1 else 's'}"
+
+
+def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
+    width = min(1.9, 8.0 / max(len(splits), 1))
+    start = max(_MAIN_X - width * len(splits) / 2, 0.15)
+    below = y - _ROW_IN * 1.15
+    for number, (name, count) in enumerate(splits.items()):
+        x = start + (number + 0.5) * width
+        _box(
+            axes,
+            x,
+            below,
+            width - 0.2,
+            f"{name.replace('_', ' ')}\n{_counted(count, 'pair')}",
+            _END_FILL,
+            is_strong=True,
+        )
+        _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (x, below + _BOX_H / 2))
+
+
+def _box(axes: Axes, x: float, y: float, width: float, text: str, fill: str, *, is_strong: bool = False) -> None:
+    corner = (x - width / 2, y - _BOX_H / 2)
+    axes.add_patch(FancyBboxPatch(corner, width, _BOX_H, boxstyle="round,pad=0,rounding_size=0.06", facecolor=fill,
+                                  edgecolor=drawing.MUTED, linewidth=0.8))  # fmt: skip
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, int(width * 13.5))]
+    weight = "bold" if is_strong else "normal"
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", color=drawing.INK, fontweight=weight, linespacing=1.25,
+              fontsize=9 if len(lines) < 3 else 8)  # fmt: skip
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=drawing.MUTED, linewidth=0.9,
+                                   shrinkA=0, shrinkB=0))  # fmt: skip

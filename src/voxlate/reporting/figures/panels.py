@@ -1,0 +1,191 @@
+"""The pictures of a case: source, target, synthetic and their difference in three planes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voxlate.errors import VoxlateError
+from voxlate.io.nifti import read_volume
+from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.steps.orientation import ToRas
+from voxlate.preparation.steps.resample import Interpolation, resample
+from voxlate.reporting import labels
+from voxlate.reporting.case_selection import Chosen
+from voxlate.reporting.figures import png
+from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
+from voxlate.reporting.figures.slices import section as cut
+from voxlate.reporting.results import Case, Direction
+from voxlate.volume import Array, Mask, Volume
+from voxlate.web import colours
+from voxlate.web.html import Html, tag
+
+SLICE_RULE = "Each plane passes through the slice with the largest sum of |synthetic − target| inside the mask."
+SCALE_RULE = (
+    "The colour scale of the difference is symmetric and the same for all cases shown: it ends at the 99th percentile "
+    "of |synthetic − target| inside their masks, rounded up."
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plane of one case, cut.
+
+    Attributes:
+        at_mm: coordinate of the slice along the plane's normal, RAS+.
+        images: role to picture in relative units; `difference` is synthetic minus target.
+    """
+
+    plane: Plane
+    at_mm: float
+    images: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All planes of a case and the largest difference worth a colour."""
+
+    chosen: Chosen
+    planes: tuple[Picture, ...]
+    large_difference: float
+
+
+def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
+    """Reads the images of a case as the evaluation did: on the target's grid, in RAS+ order, in relative units.
+
+    Returns:
+        Role to image, and the mask: the case's own, else where source and target are both not zero.
+
+    Raises:
+        VoxlateError: an image cannot be read, or there is no mask.
+    """
+    target = _ras(read_volume(folder / case.paths.target))
+    images = {
+        "source": _on_grid(read_volume(folder / case.paths.source), target),
+        "target": target,
+        "synthetic": _on_grid(read_volume(folder / case.paths.synthetic), target),
+    }
+    if case.paths.mask is None:
+        mask = nonzero_mask(images["source"].data) & nonzero_mask(target.data)
+    else:
+        mask = _on_grid(read_volume(folder / case.paths.mask), target, interpolation="nearest").data > 0.5
+    levels = case.reference_level.model_dump()
+    return {role: image.with_data(image.data / np.float32(levels[role])) for role, image in images.items()}, mask
+
+
+def _ras(volume: Volume) -> Volume:
+    return ToRas(volume.grid).apply(volume)
+
+
+def _on_grid(volume: Volume, like: Volume, *, interpolation: Interpolation = "linear") -> Volume:
+    ras = _ras(volume)
+    return ras if ras.grid.matches(like.grid) else resample(ras, like.grid, interpolation=interpolation)
+
+
+def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ...], float]:
+    """Returns the three planes by the slice rule, and the 99th percentile of |difference| inside the mask."""
+    target = images["target"]
+    difference = np.nan_to_num(images["synthetic"].data - target.data)
+    inside = np.where(mask, np.abs(difference), 0.0)
+    box = box_around(mask, target.spacing_mm)
+    arrays = {role: image.data[box] for role, image in images.items()}
+    arrays["difference"] = np.where(mask, difference, 0.0)[box].astype(np.float32)
+    planes = []
+    for plane in PLANES:
+        index = fullest_slice(inside, plane)
+        at = index - (box[plane.normal].start or 0)
+        cuts = {role: cut(array, plane, at, spacing_mm=target.spacing_mm) for role, array in arrays.items()}
+        planes.append(Picture(plane, position_mm(target, plane, index), cuts))
+    large = float(np.percentile(inside[mask], 99)) if mask.any() else 0.0
+    return tuple(planes), large
+
+
+def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str) -> Html:
+    """Returns one figure per chosen case; a case whose images cannot be read says so in its place."""
+    read: list[Pictures | Html] = []
+    for each in chosen:
+        try:
+            images, mask = relative_images(folder, each.case)
+        except VoxlateError as error:
+            reason = f"{each.title} case {each.case.case}: its images could not be shown ({error.code})."
+            read.append(tag("p", reason, class_="note"))
+            continue
+        read.append(Pictures(each, *cut_planes(images, mask)))
+    limit = colours.round_up(max((p.large_difference for p in read if isinstance(p, Pictures)), default=0.0))
+    parts = [
+        _figure(p, limit=limit, direction=direction, data_kind=data_kind, unit=unit) if isinstance(p, Pictures) else p
+        for p in read
+    ]
+    rules = tag("p", f"{SLICE_RULE} {SCALE_RULE} {CONVENTION}", class_="note")
+    return Html("".join([*parts, rules]))
+
+
+def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind: str, unit: str) -> Html:
+    chosen = pictures.chosen
+    window = chosen.case.display_range
+    titles = {
+        "source": f"Source · {direction.source}",
+        "target": f"Target · real {direction.target}" if data_kind == "real" else f"Target · {direction.target}",
+        "synthetic": f"Synthetic · {direction.target}",
+        "difference": "Synthetic − target",
+    }
+    rows = [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes]
+    value = f"{labels.metric(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
+    score = f"rank {chosen.rank} of {chosen.of}, {value}"
+    heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
+    facts = (
+        f"n = 1 case. {labels.DATA_KINDS[data_kind]}. Display window of source, target and synthetic: "
+        f"{labels.number(window[0], 2)} to {labels.number(window[1], 2)} {unit}. "
+        "The difference is shown inside the mask."
+    )
+    return tag(
+        "figure",
+        heading,
+        tag("div", rows, class_="planes"),
+        _bars(window, limit),
+        tag("figcaption", facts),
+        class_="case",
+    )
+
+
+def _row(picture: Picture, titles: dict[str, str], *, chosen: Chosen, limit: float) -> Html:
+    window = chosen.case.display_range
+    where = f"{picture.plane.name}, {picture.plane.axis} = {labels.number(picture.at_mm, 0)} mm"
+    cells = []
+    for role, title in titles.items():
+        values = picture.images[role]
+        pixels = colours.diverging(values, limit) if role == "difference" else colours.grey(values, window)
+        height, width = values.shape
+        image = tag(
+            "img",
+            src=png.data_uri(pixels),
+            width=width,
+            height=height,
+            alt=f"{title}, {where}, case {chosen.case.case}",
+        )
+        sides = (tag("b", picture.plane.left), tag("span", title), tag("b", picture.plane.right))
+        cells.append(tag("div", tag("div", sides, class_="sides"), image, class_="panel"))
+    label = tag(
+        "p", tag("b", picture.plane.name.capitalize()), f" {picture.plane.axis} = {labels.number(picture.at_mm, 0)} mm"
+    )
+    return tag("div", label, tag("div", cells, class_="panels"), class_="plane")
+
+
+def _bars(window: tuple[float, float], limit: float) -> Html:
+    grey_ends = [labels.number(window[0], 2), "display window", labels.number(window[1], 2)]
+    ends = [f"\N{MINUS SIGN}{limit:g} too dark", "0", f"too bright +{limit:g}"]
+    return tag(
+        "div",
+        _bar(png.data_uri(colours.grey_bar()), grey_ends, "Grey scale of the display window"),
+        _bar(png.data_uri(colours.diverging_bar()), ends, "Colour scale of the difference"),
+        class_="bars",
+    )
+
+
+def _bar(source: str, labels: Sequence[str], alt: str) -> Html:
+    return tag(
+        "div", tag("img", src=source, alt=alt), tag("div", [tag("span", label) for label in labels]), class_="bar"
+    )

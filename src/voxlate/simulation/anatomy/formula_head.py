@@ -1,0 +1,210 @@
+"""A whole head made of formulas and seeded noise: what each voxel holds, and where the template went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import sph_harm_y
+
+from voxlate.errors import UsageError
+from voxlate.simulation.anatomy import head_shapes, vessels
+from voxlate.simulation.anatomy.brain import BrainFactors, paint_brain
+from voxlate.simulation.anatomy.partial_volume import Canvas, Frame, Painted
+from voxlate.simulation.anatomy.shapes import Places, coverage
+from voxlate.simulation.anatomy.skull import (
+    SkullFactors,
+    envelope,
+    paint_bone,
+    paint_hollows,
+    paint_membranes,
+    paint_scalp,
+)
+from voxlate.simulation.physics.random_fields import stretched
+from voxlate.volume import Affine, Array, Shape
+
+COARSEST_MM, FINEST_MM = 4.0, 0.5
+_WARP_DEGREE, _WARP_RMS = 4, 0.03
+_COARSE_MM = 12.0
+_AFFINE_SOURCE_MM = np.array(head_shapes.LOW_MM), np.array(head_shapes.HIGH_MM)
+
+
+@dataclass(frozen=True)
+class HeadFactors:
+    """All that is drawn at random about one head; enough, with the seed of its noise, to build it again.
+
+    Attributes:
+        semi_axes_mm: of the cerebrum, right-left, anterior-posterior, superior-inferior.
+        intracranial_ml: volume inside the dura.
+        shift_mm, turn_deg: the head's place in the scanner.
+        brain, skull: finer factors.
+        veins: cortical veins that are drawn.
+        pial_vessel: part of the subarachnoid fluid that is small vessels.
+    """
+
+    age_years: float
+    semi_axes_mm: tuple[float, float, float]
+    intracranial_ml: float
+    shift_mm: tuple[float, float, float]
+    turn_deg: tuple[float, float, float]
+    brain: BrainFactors
+    skull: SkullFactors
+    veins: int
+    pial_vessel: float
+
+
+def draw_head_factors(rng: np.random.Generator) -> HeadFactors:
+    """Returns the factors of one head; atrophy grows with age."""
+    age = float(rng.uniform(20, 85))
+    loss = (age - 20) / 65
+    axes = tuple(float(mean + sd * _normal(rng)) for mean, sd in ((68, 3), (85, 4), (62, 3)))
+    brain = BrainFactors(
+        cortex_mm=float(2.85 - 0.3 * loss + 0.2 * _normal(rng)),
+        sulcus_mm=float(0.6 + 0.9 * loss + 0.15 * _normal(rng)),
+        ventricle_ml=float(np.clip(17 + 25 * loss**1.5 + 5 * _normal(rng), 15, 60)),
+    )
+    skull = SkullFactors(
+        fluid_mm=float(np.clip(1.3 + 0.9 * loss + 0.25 * _normal(rng), 1, 4)),
+        bone_mm=float(np.clip(6.2 + 0.8 * _normal(rng), 3.5, 8)),
+        scalp_mm=float(np.clip(3.8 + 0.9 * _normal(rng), 2, 6)),
+    )
+    return HeadFactors(
+        age_years=age,
+        semi_axes_mm=(axes[0], axes[1], axes[2]),
+        intracranial_ml=float(np.clip(1450 + 130 * _normal(rng), 1150, 1750)),
+        shift_mm=triple(rng, 2.5),
+        turn_deg=triple(rng, 3.0),
+        brain=brain,
+        skull=skull,
+        veins=int(rng.integers(14, 24)),
+        pial_vessel=float(rng.uniform(0.03, 0.08)),
+    )
+
+
+def head_grid(spacing_mm: float) -> tuple[Shape, Affine]:
+    """Returns the shape and affine of a grid of isotropic voxels that holds a head.
+
+    Raises:
+        UsageError: `GRID_TOO_SMALL` when the voxels are too large for the anatomy, or too many for memory.
+    """
+    if not FINEST_MM <= spacing_mm <= COARSEST_MM:
+        raise UsageError(
+            "GRID_TOO_SMALL",
+            f"voxels of {spacing_mm:g} mm cannot show this anatomy; choose {FINEST_MM:g} to {COARSEST_MM:g} mm",
+        )
+    low, high = _AFFINE_SOURCE_MM
+    i, j, k = (round(extent / spacing_mm) for extent in high - low)
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    affine[:3, 3] = low + spacing_mm / 2
+    return (i, j, k), affine
+
+
+def build_head(factors: HeadFactors, spacing_mm: float, seed: np.random.SeedSequence) -> Painted:
+    """Returns a head painted from its factors; the same factors, spacing and seed give the same bytes."""
+    warp_rng, shell_rng, vessel_rng, brain_rng, face_rng = (np.random.default_rng(s) for s in seed.spawn(5))
+    frame = _frame(factors, spacing_mm, warp_rng)
+    shells = envelope(frame, factors.skull, shell_rng)
+    canvas = Canvas(frame.shape)
+    fluid = factors.skull.fluid_mm
+    veins = [*vessels.sinuses(fluid), *vessels.cortical_veins(vessel_rng, factors.veins, fluid)]
+    vessels.paint_vessels(canvas, frame, "blood", [*veins, *vessels.perforators(vessel_rng, 60)])
+    vessels.paint_vessels(canvas, frame, "artery", vessels.arteries())
+    paint_brain(canvas, frame, factors.brain, brain_rng)
+    paint_membranes(canvas, frame, shells)
+    _mix_pial_vessels(canvas, factors.pial_vessel)
+    paint_hollows(canvas, frame, face_rng)
+    paint_bone(canvas, frame, shells, face_rng)
+    paint_scalp(canvas, frame, shells, face_rng)
+    return Painted(canvas, frame, coverage(shells.dura, spacing_mm))
+
+
+def _mix_pial_vessels(canvas: Canvas, share: float) -> None:
+    """Small vessels run in the fluid around the brain, which is the last fluid painted, and not in the ventricles."""
+    fluid = [part for part in canvas.parts if part.tissue == "csf"][-1]
+    vessel = fluid.fraction * np.float32(share)
+    fluid.fraction -= vessel
+    canvas.parts.append(type(fluid)("blood", fluid.box, vessel))
+
+
+def _frame(factors: HeadFactors, spacing_mm: float, rng: np.random.Generator) -> Frame:
+    shape, affine = head_grid(spacing_mm)
+    ratio = np.divide(factors.semi_axes_mm, (68.0, 85.0, 62.0))
+    harmonics = rng.standard_normal((_WARP_DEGREE + 1) ** 2 - 4)
+    unscaled = _template_of_scanner(factors, ratio)
+    scale = (factors.intracranial_ml / _intracranial_ml(unscaled, harmonics, factors.skull.fluid_mm)) ** (1 / 3)
+    matrix = _template_of_scanner(factors, ratio * scale) @ affine
+    to_index = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    return Frame(spacing_mm, affine, _places(shape, spacing_mm, matrix, harmonics), to_index)
+
+
+def _template_of_scanner(factors: HeadFactors, ratio: np.ndarray) -> Affine:
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.diag(1 / ratio) @ rotation(factors.turn_deg)
+    matrix[:3, 3] = -matrix[:3, :3] @ np.asarray(factors.shift_mm)
+    return matrix
+
+
+def _places(shape: Shape, spacing_mm: float, matrix: Affine, harmonics: np.ndarray) -> Places:
+    index = [
+        np.arange(n, dtype=np.float32).reshape(at)
+        for n, at in zip(shape, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
+    ]
+    flat = [sum(np.float32(row[a]) * index[a] for a in range(3)) + np.float32(row[3]) for row in matrix[:3]]
+    stride = max(round(_COARSE_MM / spacing_mm), 1)
+    control_shape = [n // stride + 4 for n in shape]
+    steps = [
+        np.linspace(-(n - 1) / (c - 3), (n - 1) * (1 + 1 / (c - 3)), c)
+        for n, c in zip(shape, control_shape, strict=True)
+    ]
+    grid = np.stack(np.meshgrid(*steps, indexing="ij"))
+    coarse = np.einsum("ab,bijk->aijk", matrix[:3, :3], grid) + matrix[:3, 3, None, None, None]
+    factor = stretched(_radial_warp(coarse, harmonics), shape)
+    x, y, z = (np.asarray(axis * factor, dtype=np.float32) for axis in flat)
+    return x, y, z
+
+
+def _radial_warp(places: np.ndarray, harmonics: np.ndarray) -> Array:
+    """Returns 1 + a sum of spherical harmonics of degree 2 to 4 and 3 % rms, which fades towards the centre."""
+    x, y, z = places
+    radius = np.sqrt(x**2 + y**2 + z**2) + 1e-6
+    polar, azimuth = np.arccos(z / radius), np.arctan2(y, x)
+    total = np.zeros_like(radius)
+    weights = iter(harmonics)
+    power = 0.0
+    for degree in range(2, _WARP_DEGREE + 1):
+        power += (2 * degree + 1) / degree**4
+        for order in range(degree + 1):
+            value = sph_harm_y(degree, order, polar, azimuth) * (np.sqrt(2) if order else 1) / degree**2
+            total += next(weights) * value.real
+            if order:
+                total += next(weights) * value.imag
+    rms = np.sqrt(power / (4 * np.pi))
+    fade = radius**2 / (radius**2 + 35.0**2)
+    return np.asarray(1 + _WARP_RMS * fade * total / rms, dtype=np.float32)
+
+
+def _intracranial_ml(matrix: Affine, harmonics: np.ndarray, fluid_mm: float) -> float:
+    spacing = 4.0
+    shape, affine = head_grid(spacing)
+    places = _places(shape, spacing, matrix @ affine, harmonics)
+    above_foramen = places[2] > -64
+    inside = coverage(head_shapes.cavity(places) - np.float32(fluid_mm), spacing) * above_foramen
+    return float(inside.sum()) * spacing**3 / 1000
+
+
+def rotation(angles_deg: tuple[float, float, float]) -> Affine:
+    """Returns the (3, 3) rotation about x, then y, then z."""
+    a, b, c = np.deg2rad(angles_deg)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_y @ about_x)
+
+
+def _normal(rng: np.random.Generator) -> float:
+    return float(np.clip(rng.standard_normal(), -2.5, 2.5))
+
+
+def triple(rng: np.random.Generator, sd: float) -> tuple[float, float, float]:
+    """Returns three normal draws of deviation `sd`, cut at 2.5 of them."""
+    return sd * _normal(rng), sd * _normal(rng), sd * _normal(rng)

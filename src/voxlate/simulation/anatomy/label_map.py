@@ -1,0 +1,318 @@
+"""Anatomies from label maps of real heads: which tissue a label is, what is refused, and where the brain lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy import ndimage
+
+from voxlate.errors import InputRefused, NoInput
+from voxlate.io.atomic import sha256
+from voxlate.io.nifti import read_volume
+from voxlate.io.settings import parse_settings, read_settings, validated
+from voxlate.preparation.steps.orientation import ToRas
+from voxlate.simulation.physics.tissues import TISSUES
+from voxlate.simulation.rng import generator
+from voxlate.volume import Affine, Mask, Volume
+
+AIR, SOFT, BONE, DURA = 0, 1, 2, 3
+"""Indices of the groups that are no row of the table; its rows follow."""
+FIRST_ROW = 4
+
+CEREBRUM_MM = (60.0, 250.0)
+"""Least and greatest side of a cerebrum: from a newborn's height to well beyond the longest adult's."""
+
+_MOST_BYTES = 512 << 20  # of a map in float32: 512 voxels along each axis
+_CLOSING_MM = 8.0  # radius: sulci and fissures up to 16 mm wide are closed
+_SMOOTHING_MM = 2.0  # the dura is as smooth as that; with the level below it sets how thick the dura becomes
+_DURA_LEVEL = 0.3  # of the smoothed hull: bone that lies within some 1 mm of the hull is dura
+_HOLE_ML = 1.0  # a few unlabelled voxels between structures are usual, a missing structure is larger
+_SECOND_HEAD = 0.2  # of the first: speckles beside a head are far smaller
+_COARSE_MM = 2.0  # fine enough for hull and pieces, and eight times quicker than 1 mm
+_MOST_GROUPS = 250  # what a byte can number, with those that are no row of the table
+
+_MOST_LISTED = 20
+
+Label = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Group(_Strict):
+    """Labels that are made of the same tissues.
+
+    Attributes:
+        labels: numbers in the map.
+        tissues: tissue to its share; they sum to 1.
+        varies: half width of a uniform draw per subject, added to the first share and taken from the second.
+        inside: lies inside the dura.
+        cerebrum: belongs to the hemispheres.
+        ventricle: is a ventricle.
+    """
+
+    labels: tuple[Label, ...]
+    tissues: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
+    varies: float = Field(0.0, ge=0, le=0.5)
+    inside: bool = False
+    cerebrum: bool = False
+    ventricle: bool = False
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Group:
+        unknown = [name for name in self.tissues if name not in TISSUES]
+        if unknown:
+            raise ValueError(f"no tissue is called {', '.join(unknown)}")
+        shares = list(self.tissues.values())
+        if not shares or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError("the shares of the tissues must sum to 1")
+        if (self.cerebrum or self.ventricle) and not self.inside:
+            raise ValueError("cerebrum and ventricles lie inside the dura: write `inside: true`")
+        if self.varies and (len(shares) < 2 or self.varies > min(shares[0], shares[1], 1 - shares[0])):
+            raise ValueError("`varies` needs two tissues, and room for it in the first two shares")
+        return self
+
+
+class LabelTable(_Strict):
+    """Which tissue each label is made of; see `anatomy_labels.yaml`."""
+
+    groups: dict[str, Group]
+    soft_tissue: tuple[Label, ...] = ()
+    bone_or_dura: tuple[Label, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> LabelTable:
+        every = [label for group in self.groups.values() for label in group.labels]
+        every += [*self.soft_tissue, *self.bone_or_dura]
+        twice = sorted(label for label, count in Counter(every).items() if count > 1)
+        if len(self.groups) > _MOST_GROUPS:
+            raise ValueError(f"{len(self.groups)} groups; at most {_MOST_GROUPS}")
+        if twice:
+            raise ValueError(f"label {', '.join(map(str, twice))} is in two groups")
+        if not any(group.cerebrum for group in self.groups.values()):
+            raise ValueError("no group is the cerebrum")
+        return self
+
+    def index_of(self) -> dict[int, int]:
+        """Returns label to the index of its group: `SOFT`, `BONE`, or `FIRST_ROW` + the row of the table."""
+        index = {label: FIRST_ROW + row for row, group in enumerate(self.groups.values()) for label in group.labels}
+        return index | dict.fromkeys(self.soft_tissue, SOFT) | dict.fromkeys(self.bone_or_dura, BONE)
+
+
+def read_label_table(path: Path | None = None) -> LabelTable:
+    """Returns the table in a YAML file, or the one of the package.
+
+    Raises:
+        NoInput: there is no such file.
+        UsageError: `LABEL_TABLE`, with the place of each fault.
+    """
+    name = "the table of the package" if path is None else path.name
+    text = (
+        resources.files("voxlate.simulation.anatomy").joinpath("anatomy_labels.yaml").read_text(encoding="utf-8")
+        if path is None
+        else read_settings(path, code="LABEL_TABLE", what="table of labels")
+    )
+    content = parse_settings(text, code="LABEL_TABLE", name=name)
+    return validated(content, LabelTable, code="LABEL_TABLE", name=name, whole="table")
+
+
+@dataclass(frozen=True)
+class Anatomies:
+    """The label maps that subjects are drawn from.
+
+    Attributes:
+        paths: of the maps, by name.
+        hashes: SHA-256 of each.
+        table: which tissue each label is.
+    """
+
+    paths: tuple[Path, ...]
+    hashes: tuple[str, ...]
+    table: LabelTable
+
+    @classmethod
+    def find(cls, folder: Path, table: LabelTable | None = None) -> Anatomies:
+        """Returns the maps of a folder: every `.nii` and `.nii.gz` in it.
+
+        Raises:
+            NoInput: there is no such folder, or no map in it.
+        """
+        paths = sorted(p for p in folder.glob("*") if p.name.endswith((".nii", ".nii.gz")) and p.is_file())
+        if not paths:
+            raise NoInput("NO_INPUT", f"{folder.name}: no label map (.nii, .nii.gz) in this folder")
+        return cls(tuple(paths), tuple(sha256(path) for path in paths), table or read_label_table())
+
+    def identity(self) -> dict[str, object]:
+        """Returns what two runs must share: the maps by their hashes, and the table."""
+        return {"maps": list(self.hashes), "table": self.table.model_dump(mode="json")}
+
+    def of(self, seed: int, subject: int) -> LabelMap:
+        """Returns the map of a subject: each map in turn, in an order drawn from the seed.
+
+        Raises:
+            InputRefused: see `read_label_map`.
+        """
+        order = generator(seed, 0, "anatomies").permutation(len(self.paths))
+        chosen = int(order[subject % len(self.paths)])
+        return read_label_map(self.paths[chosen], self.hashes[chosen], self.table)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A head of labels, in RAS order.
+
+    Attributes:
+        name: the first 12 digits of the map's SHA-256; file names may name people.
+        groups: uint8, the index of each voxel's group.
+        inside: what lies inside the dura.
+        near: what lies in the head or at most 2 voxels from it; everything else is air.
+        affine: from voxels to millimetres.
+        low_mm, high_mm: corners of the cerebrum.
+        table: of the groups.
+    """
+
+    name: str
+    groups: NDArray[np.uint8]
+    inside: Mask
+    near: Mask
+    affine: Affine
+    low_mm: NDArray[np.float64]
+    high_mm: NDArray[np.float64]
+    table: LabelTable
+
+
+def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
+    """Returns a map that can be made into a head.
+
+    Raises:
+        InputRefused: what reading raises; `ANATOMY_LABELS` (not whole numbers, or not in the table, which are listed),
+            `ANATOMY_BRAIN` (no cerebrum), `ANATOMY_HEADS` (two heads), `ANATOMY_HOLE` (unlabelled voxels in the brain).
+    """
+    return _read(path, digest, table.model_dump_json())
+
+
+@lru_cache(maxsize=2)  # some 50 MiB each; the sessions of a subject share a map
+def _read(path: Path, digest: str, table_json: str) -> LabelMap:
+    table = LabelTable.model_validate_json(table_json)
+    name = digest[:12]
+    stored = read_volume(path, shows="labels", max_bytes=_MOST_BYTES)
+    volume = ToRas(stored.grid).apply(stored)
+    groups = _groups(volume, table, name)
+    spacing = np.asarray(volume.spacing_mm)
+    groups = _one_head(groups, spacing, name)
+    rows = list(table.groups.values())
+    inside_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.inside]
+    cerebrum_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.cerebrum]
+    low, high = _extent(np.isin(groups, cerebrum_rows), volume.affine, name)
+    hull = _hull(np.isin(groups, inside_rows), spacing)
+    _require_whole(groups, hull > 0.5, spacing, name)
+    groups[(groups == BONE) & (hull > _DURA_LEVEL)] = DURA
+    near = ndimage.binary_dilation(groups > 0, iterations=2)
+    return LabelMap(name, groups, hull > 0.5, near, volume.affine, low, high, table)
+
+
+def _groups(volume: Volume, table: LabelTable, name: str) -> NDArray[np.uint8]:
+    labels = np.rint(volume.data)
+    if np.abs(labels - volume.data).max() > 1e-3 or labels.min() < 0 or labels.max() > 65535:
+        raise InputRefused(
+            "ANATOMY_LABELS", f"map {name}: labels are whole numbers from 0 to 65535; this is no label map"
+        )
+    index = table.index_of()
+    found = np.unique(labels).astype(int).tolist()
+    unknown = [label for label in found if label and label not in index]
+    if unknown:
+        raise InputRefused(
+            "ANATOMY_LABELS",
+            f"map {name}: the table has no label {_listed(unknown)}; copy the package's table, add them, and give it "
+            "with --labels",
+        )
+    lookup = np.zeros(65536, np.uint8)
+    for label, group in index.items():
+        lookup[label] = group
+    return np.asarray(lookup[labels.astype(np.uint16)], dtype=np.uint8)
+
+
+def _listed(labels: Sequence[int]) -> str:
+    more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
+    return ", ".join(map(str, labels[:_MOST_LISTED])) + more
+
+
+def _one_head(groups: NDArray[np.uint8], spacing: NDArray[np.float64], name: str) -> NDArray[np.uint8]:
+    """Returns the groups without speckles beside the head; two heads are refused."""
+    step = _steps(spacing)
+    parts, count = ndimage.label(groups[step] > 0)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    if count == 0:
+        raise InputRefused("ANATOMY_BRAIN", f"map {name} holds no label")
+    order = np.argsort(sizes)[::-1]
+    if count > 1 and sizes[order[1]] > _SECOND_HEAD * sizes[order[0]]:
+        raise InputRefused("ANATOMY_HEADS", f"map {name} holds two heads; give one map for each")
+    head = _finer(ndimage.binary_dilation(parts == order[0] + 1, iterations=2), step, groups.shape)
+    return np.where(head, groups, np.uint8(AIR))
+
+
+def _extent(cerebrum: Mask, affine: Affine, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    index = np.argwhere(cerebrum)[:: 1 + int(cerebrum.sum()) // 100_000].astype(np.float64)
+    if index.size == 0:
+        raise InputRefused("ANATOMY_BRAIN", f"map {name} has no cerebrum; is it a head in these label numbers?")
+    places = index @ affine[:3, :3].T + affine[:3, 3]
+    low, high = np.percentile(places, 0.2, axis=0), np.percentile(places, 99.8, axis=0)  # a stray voxel decides nothing
+    sides = high - low
+    if sides.min() < CEREBRUM_MM[0] or sides.max() > CEREBRUM_MM[1]:
+        size = " x ".join(f"{side:.0f}" for side in sides)
+        raise InputRefused(
+            "ANATOMY_BRAIN",
+            f"map {name}: its cerebrum is {size} mm, no side may be below {CEREBRUM_MM[0]:g} or above "
+            f"{CEREBRUM_MM[1]:g}; is the size of its voxels right?",
+        )
+    return low, high
+
+
+def _hull(brain: Mask, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Returns the brain closed over its sulci, smoothed: 0.5 on its surface."""
+    step = _steps(spacing)
+    coarse = np.pad(brain[step], int(np.ceil(_CLOSING_MM / _COARSE_MM)) + 1)
+    sampling = [s * a.step for s, a in zip(spacing, step, strict=True)]
+    wide = ndimage.distance_transform_edt(~coarse, sampling=sampling) <= _CLOSING_MM
+    closed = ndimage.distance_transform_edt(wide, sampling=sampling) > _CLOSING_MM
+    closed = ndimage.binary_fill_holes(closed | coarse)
+    margin = (coarse.shape[0] - brain[step].shape[0]) // 2
+    closed = closed[margin:-margin, margin:-margin, margin:-margin]
+    fine = _finer(closed, step, brain.shape).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(fine, _SMOOTHING_MM / spacing), dtype=np.float32)
+
+
+def _require_whole(groups: NDArray[np.uint8], inside: Mask, spacing: NDArray[np.float64], name: str) -> None:
+    parts, count = ndimage.label((groups == AIR) & inside)
+    if count == 0:
+        return
+    largest_ml = float(np.bincount(parts.ravel())[1:].max() * np.prod(spacing) / 1000)
+    if largest_ml > _HOLE_ML:
+        raise InputRefused(
+            "ANATOMY_HOLE",
+            f"map {name}: {largest_ml:.1f} ml inside the brain have no label; fluid and head must be labelled too",
+        )
+
+
+def _steps(spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
+    i, j, k = (slice(None, None, max(round(_COARSE_MM / s), 1)) for s in spacing)
+    return i, j, k
+
+
+def _finer(coarse: Mask, step: tuple[slice, slice, slice], shape: Sequence[int]) -> Mask:
+    """Returns the mask at every voxel: that of the coarse voxel whose centre is nearest."""
+    nearest = [
+        np.minimum((np.arange(n) + each.step // 2) // each.step, m - 1)
+        for n, m, each in zip(shape, coarse.shape, step, strict=True)
+    ]
+    return np.asarray(coarse[np.ix_(*nearest)], dtype=np.bool_)

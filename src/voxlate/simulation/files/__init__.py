@@ -1,0 +1,1 @@
+"""Simulated subjects as BIDS and DICOM."""

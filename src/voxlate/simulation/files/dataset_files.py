@@ -1,0 +1,135 @@
+"""What a simulated data set says about itself: descriptions, participants, pairs to train on, the oracle's error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxlate import __version__
+from voxlate.io.atomic import write_json, write_text
+from voxlate.simulation.files.bids import (
+    IGNORED,
+    IGNORED_TRUTH,
+    TRUTH,
+    VERSION,
+    image_path,
+    session_name,
+    table,
+    truth_path,
+)
+from voxlate.simulation.truth import LABELS
+
+PAIRS = {
+    "t1ce_t1": ("T1ce", "T1w"),
+    "virtual_contrast": ("T1w", "T1ce"),
+    "ct_to_mr": ("CT", "T1w"),
+    "spine": ("CT", "T2w"),
+}
+"""Source and target of each task's table of pairs."""
+
+MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC")}
+"""Additional sources of a task."""
+
+_README = """Simulated data. Nothing here was measured on a person.
+
+Made by voxlate simulate, from formulas for tissues and scanners (derivatives/truth/simulation.json holds the
+settings). The truth of each case lies in derivatives/truth, and cases.tsv lists the pairs.
+
+The images show what their physics says and nothing more: no claim about any real scanner or patient follows from them.
+Computed tomography lies in folders ct, which BIDS does not define yet.
+"""
+
+
+def write_head(root: Path, task: str, settings: dict[str, Any], settings_file: Path) -> None:
+    """Writes what is known before any subject is made; the settings last, as they claim the folder."""
+    generated = [{"Name": "voxlate simulate", "Version": __version__}]
+    common = {"BIDSVersion": VERSION, "License": "CC0", "GeneratedBy": generated}
+    name = f"Simulated scans for the task {task}"
+    write_json(root / settings_file, settings)
+    write_json(
+        root / "dataset_description.json", {"Name": name, "DatasetType": "raw", "Authors": ["voxlate"], **common}
+    )
+    write_text(root / "README", _README)
+    write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
+    write_text(root / TRUTH / ".bidsignore", "\n".join(IGNORED_TRUTH) + "\n")
+    derivative = {"Name": f"{name}: the truth", "DatasetType": "derivative", "DatasetLinks": {"raw": "../.."}, **common}
+    write_json(root / TRUTH / "dataset_description.json", derivative)
+    rows = [{"index": number, "name": label} for label, number in LABELS.items()]
+    write_text(root / TRUTH / "dseg.tsv", table(rows, ["index", "name"]))
+
+
+def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) -> None:
+    """Writes what takes all subjects: participants, pairs with their splits, and the mean error of the oracle."""
+    factors = [[_factors(root, subject, session) for session in range(sessions)] for subject in subjects]
+    people = [{"participant_id": name, "age": _age(visits[0])} for name, visits in zip(subjects, factors, strict=True)]
+    write_text(root / "participants.tsv", table(people, ["participant_id"]))
+    write_json(root / "participants.json", {"age": {"Description": "simulated age", "Units": "years"}})
+    pairs = [
+        row
+        for number, name in enumerate(subjects)
+        for session in range(sessions)
+        for row in _pair(root, task, name, session, split_of(number, len(subjects)))
+    ]
+    write_text(root / "cases.tsv", table(pairs, ["case", "patient", "split", "source", "target", "mask", "labels"]))
+    write_json(root / TRUTH / "oracle.json", mean_oracle([visit["oracle"] for visits in factors for visit in visits]))
+
+
+def _age(factors: Mapping[str, Any]) -> float | None:
+    """Returns the age of a head made of formulas; a spine or a head from a label map has none."""
+    age = factors.get("head", {}).get("age_years")
+    return None if age is None else round(age, 1)
+
+
+def split_of(number: int, count: int) -> str:
+    """Returns `train`, `validation` or `test` for a subject: the last fifth is for tests."""
+    if number >= count - max(count // 5, 1):
+        return "test"
+    return "validation" if number >= count - max(count // 5, 1) - max(count // 10, 1) else "train"
+
+
+def mean_oracle(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the oracle's errors averaged over cases; no model can do better on average."""
+    result: dict[str, Any] = {"cases": len(errors)}
+    for target in errors[0]:
+        regions = ("all", "uncertain")
+        result[target] = {"unit": errors[0][target]["unit"]}
+        for region in regions:
+            found = [error[target][region] for error in errors if region in error[target]]
+            if found:
+                result[target][region] = {name: float(np.mean([each[name] for each in found])) for name in found[0]} | {
+                    "cases": len(found)
+                }
+    return result
+
+
+def _factors(root: Path, subject: str, session: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (root / truth_path(subject, session, "factors.json")).read_text(encoding="utf-8")
+    )
+    return found
+
+
+def _pair(root: Path, task: str, subject: str, session: int, split: str) -> list[dict[str, Any]]:
+    """Returns the row of a session, or none when its source or its target is missing."""
+    source, target = (image_path(subject, session, shown) for shown in PAIRS[task])
+    if not ((root / source).is_file() and (root / target).is_file()):
+        return []
+    table_of_lesions = (root / truth_path(subject, session, "lesions.tsv")).read_text(encoding="utf-8")
+    has_lesions = len(table_of_lesions.splitlines()) > 1
+    labels = truth_path(subject, session, "desc-lesion_dseg.nii.gz").as_posix() if has_lesions else ""
+    more = {name: image_path(subject, session, name) for name in MORE.get(task, ())}
+    row = {
+        "case": f"{subject}_{session_name(session)}",
+        "patient": subject,
+        "split": split,
+        "source": source.as_posix(),
+        "target": target.as_posix(),
+        "mask": truth_path(subject, session, "desc-brain_mask.nii.gz").as_posix(),
+        "labels": labels,
+        **{f"more:{name}": path.as_posix() if (root / path).is_file() else "" for name, path in more.items()},
+    }
+    return [row]

@@ -1,0 +1,1 @@
+"""Lesions: which, where, how they look and how they enhance."""

@@ -1,0 +1,249 @@
+"""Lesions: which ones a subject has, where, how large, what they are made of and whether they enhance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from voxlate.errors import UsageError
+from voxlate.simulation.anatomy import head_shapes
+from voxlate.simulation.anatomy.brain import ventricle_distance
+from voxlate.simulation.anatomy.shapes import Point
+from voxlate.simulation.lesions.enhancement import ADC_SPREAD, CORRELATION_RANGE, T2_SPREAD, Leakiness, draw_leakiness
+from voxlate.simulation.physics.tissues import Tissue
+
+SCENES = {
+    "none": 0.08,
+    "glioma": 0.27,
+    "metastases": 0.20,
+    "meningioma": 0.11,
+    "plaques": 0.12,
+    "infarct": 0.07,
+    "haemorrhage": 0.05,
+    "lipoma": 0.04,
+    "cavernoma": 0.06,
+}
+"""What a subject has, with its probability."""
+_TRIES = 200
+SILENT_UPTAKE = 0.008
+_T1_SPREAD = 0.08
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the lesions of a kind have in common; ranges are of uniform draws, in millimetres or shares.
+
+    Attributes:
+        tissue: of the solid part.
+        diameter_mm, oedema_mm, core: size, width of the oedema, necrotic share of the solid volume.
+        enhancing: share that takes up agent.
+        bright: share that is bright on T1w without agent, and of which tissue: the core's where there is one.
+        site: `white`, `ventricle`, `surface`, `dura` or `midline`.
+    """
+
+    tissue: str
+    diameter_mm: tuple[float, float]
+    oedema_mm: tuple[float, float] = (0.0, 0.0)
+    core: tuple[float, float] = (0.0, 0.0)
+    enhancing: float = 0.0
+    bright: tuple[float, str] = (0.0, "")
+    site: str = "white"
+
+
+KINDS = {
+    "glioma": Kind("rim", (22, 52), (5, 22), (0.0, 0.6), 0.8, (0.14, "haemorrhage")),
+    "metastasis": Kind("metastasis", (2, 20), (0, 12), (0.0, 0.4), 0.85, (0.14, "melanin")),
+    "meningioma": Kind("meningioma", (15, 40), (0, 6), enhancing=1.0, site="dura"),
+    "plaque": Kind("plaque", (3, 12), enhancing=0.2, bright=(0.1, "protein"), site="ventricle"),
+    "infarct": Kind("infarct", (18, 45), site="surface"),
+    "haemorrhage": Kind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
+    "lipoma": Kind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
+    "cavernoma": Kind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
+}
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion.
+
+    Attributes:
+        name: unique in the subject, `L01`.
+        kind: key of `KINDS`.
+        centre_mm: in the template.
+        diameter_mm: of the solid part, necrosis included.
+        oedema_mm: width of the oedema around it.
+        core_share: part of the solid volume that is core.
+        solid, core: what it is made of, at the field of the scanner, uptake included.
+        t1_bright: whether some of it is bright on T1w without agent.
+        enhances: whether it takes up agent.
+        median_uptake: of the lesions of its kind that do.
+        leakiness: what decides how much, if it does.
+    """
+
+    name: str
+    kind: str
+    centre_mm: Point
+    diameter_mm: float
+    oedema_mm: float
+    core_share: float
+    solid: Tissue
+    core: Tissue
+    t1_bright: bool
+    enhances: bool
+    median_uptake: float
+    leakiness: Leakiness
+
+    @property
+    def tissues(self) -> dict[str, Tissue]:
+        """Returns its tissues by the names they have on the canvas."""
+        return {f"{self.name}-solid": self.solid, f"{self.name}-core": self.core}
+
+    def row(self) -> dict[str, Any]:
+        """Returns what a table of lesions says of it before it is painted."""
+        return {
+            "lesion": self.name,
+            "kind": self.kind,
+            "diameter_mm": round(self.diameter_mm, 3),
+            "oedema_mm": round(self.oedema_mm, 3),
+            "core_share": round(self.core_share, 4),
+            "enhances": self.enhances,
+            "t1_bright": self.t1_bright,
+            "uptake": round(self.solid.uptake, 5),
+            "tissue": self.solid.name,
+        }
+
+
+def draw_lesions(rng: np.random.Generator, tissues: Mapping[str, Tissue], scene: str | None = None) -> list[Lesion]:
+    """Returns the lesions of one subject; none overlaps another.
+
+    Args:
+        rng: source of everything.
+        tissues: at the field of the scanner.
+        scene: a key of `SCENES`; drawn when not given.
+
+    Raises:
+        UsageError: `LESION_UNKNOWN` for another scene.
+    """
+    drawn = str(
+        rng.choice(list(SCENES), p=list(SCENES.values()))
+    )  # drawn in any case, so that what follows is the same
+    scene = drawn if scene is None else scene
+    if scene not in SCENES:
+        raise UsageError("LESION_UNKNOWN", f"no lesions are called {scene!r}; there are {', '.join(SCENES)}")
+    correlation = float(rng.uniform(*CORRELATION_RANGE))
+    several = {
+        "none": [],
+        "metastases": ["metastasis"] * int(rng.integers(1, 11)),
+        "plaques": ["plaque"] * int(rng.integers(4, 21)),
+    }
+    lesions: list[Lesion] = []
+    for kind in several.get(scene, [scene]):
+        lesion = draw_lesion(kind, f"L{len(lesions) + 1:02d}", correlation, tissues, rng)
+        site = _free_site(lesion, lesions, rng)
+        if site is not None:
+            lesions.append(replace(lesion, centre_mm=site))
+    return lesions
+
+
+def draw_lesion(
+    kind: str, name: str, correlation: float, tissues: Mapping[str, Tissue], rng: np.random.Generator
+) -> Lesion:
+    """Returns a lesion of a kind, not yet placed."""
+    traits = KINDS[kind]
+    diameter = float(rng.uniform(*traits.diameter_mm))
+    if kind == "metastasis":
+        diameter = float(np.clip(6 * np.exp(0.55 * rng.standard_normal()), *traits.diameter_mm))
+    core_share = float(rng.uniform(*traits.core)) if diameter > 8 else 0.0
+    bright = bool(rng.random() < traits.bright[0])
+    has_core = traits.core[1] > 0 and diameter > 8
+    if bright and kind == "glioma":
+        core_share = max(core_share, 0.25)
+    filling = traits.bright[1] if bright and kind in ("glioma", "cavernoma") else "necrosis"
+    base = tissues[traits.bright[1] if bright and not (kind in ("glioma", "cavernoma") and has_core) else traits.tissue]
+    factors = [
+        float(np.exp(sd * np.clip(rng.standard_normal(), -2.5, 2.5))) for sd in (_T1_SPREAD, T2_SPREAD, ADC_SPREAD)
+    ]
+    enhances = bool(rng.random() < traits.enhancing) and base.name not in ("haemorrhage", "lipoma")
+    leakiness = draw_leakiness(factors[1], factors[2], correlation, rng)
+    median = tissues[traits.tissue].uptake if tissues[traits.tissue].uptake > 0.05 else tissues["rim"].uptake
+    uptake = leakiness.uptake(median) if enhances else min(base.uptake, SILENT_UPTAKE)
+    solid = _varied(base, factors, uptake, float(rng.normal(0, 3)))
+    core = _varied(tissues[filling], [1.0, 1.0, 1.0], tissues[filling].uptake, 0.0)
+    oedema = float(rng.uniform(*traits.oedema_mm))
+    return Lesion(
+        name, kind, (0.0, 0.0, 0.0), diameter, oedema, core_share, solid, core, bright, enhances, median, leakiness
+    )
+
+
+def depth_needed_mm(lesion: Lesion) -> float:
+    """Returns how far below the hull of the brain the centre of a lesion must lie for it to fit."""
+    return {"dura": 0.15, "surface": 0.1}.get(KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
+
+
+def require_fit(lesion: Lesion) -> None:
+    """Refuses a lesion that would reach out of the brain.
+
+    Raises:
+        UsageError: `LESION_DOES_NOT_FIT`, with its diameter and the room there is.
+    """
+    depth = -_at(head_shapes.cerebrum, lesion.centre_mm)
+    if depth < depth_needed_mm(lesion):
+        raise UsageError(
+            "LESION_DOES_NOT_FIT",
+            f"lesion {lesion.name} of {lesion.diameter_mm:g} mm needs its centre {depth_needed_mm(lesion):.1f} mm "
+            f"inside the brain, and it is {depth:.1f} mm inside; move it or make it smaller",
+        )
+
+
+def _varied(base: Tissue, factors: list[float], uptake: float, hounsfield: float) -> Tissue:
+    t1, t2, adc = factors
+    return replace(
+        base,
+        t1_ms=base.t1_ms * t1,
+        t2_ms=base.t2_ms * t2,
+        t2_star_ms=base.t2_star_ms * t2,
+        adc_um2_ms=base.adc_um2_ms * adc,
+        hounsfield=base.hounsfield + hounsfield,
+        uptake=uptake,
+    )
+
+
+def _free_site(lesion: Lesion, others: list[Lesion], rng: np.random.Generator) -> Point | None:
+    """Returns a place where a lesion fits and touches no other, or none after many tries."""
+    for _ in range(_TRIES):
+        site = _candidate(KINDS[lesion.kind].site, rng)
+        depth = -_at(head_shapes.cerebrum, site)
+        apart = all(
+            float(np.linalg.norm(np.subtract(site, other.centre_mm)))
+            > (lesion.diameter_mm + other.diameter_mm) * 0.6 + 2
+            for other in others
+        )
+        if apart and depth >= depth_needed_mm(lesion) and _suits(KINDS[lesion.kind].site, site, depth, lesion):
+            return site
+    return None
+
+
+def _suits(site: str, place: Point, depth: float, lesion: Lesion) -> bool:
+    if site == "dura":
+        return depth < 0.3 * lesion.diameter_mm and place[2] > -20
+    if site == "surface":
+        return depth < 0.25 * lesion.diameter_mm + 2 and place[2] > -15
+    outside_ventricle = _at(ventricle_distance, place)
+    if site == "ventricle":
+        return 0.4 * lesion.diameter_mm < outside_ventricle < 14
+    return outside_ventricle > 0.3 * lesion.diameter_mm or site == "midline"
+
+
+def _candidate(site: str, rng: np.random.Generator) -> Point:
+    if site == "midline":
+        return float(rng.uniform(-3, 3)), float(rng.uniform(-30, 50)), float(rng.uniform(22, 32))
+    x, y, z = rng.uniform([-66, -84, -30], [66, 84, 62])
+    return float(x), float(y), float(z)
+
+
+def _at(shape: Any, place: Point) -> float:
+    x, y, z = (np.asarray([value], dtype=np.float32) for value in place)
+    return float(shape((x, y, z))[0])

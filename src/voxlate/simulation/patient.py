@@ -1,0 +1,131 @@
+"""A patient: what is drawn once and shared by all images, before any voxel is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from voxlate.simulation.anatomy.formula_head import HeadFactors, build_head, draw_head_factors
+from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
+from voxlate.simulation.anatomy.label_map import LabelMap
+from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.lesions.lesion_shapes import paint_lesion
+from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
+from voxlate.simulation.physics.contrast_agent import AGENTS, Agent, plasma_concentration_mm
+from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.scanners import Scanner
+from voxlate.simulation.physics.tissues import Tissue
+from voxlate.simulation.rng import generator, seed_sequence
+from voxlate.volume import Array
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was given and when the image was taken."""
+
+    agent: Agent
+    dose_mmol_kg: float
+    delay_min: float
+
+    @property
+    def plasma_mm(self) -> float:
+        """Returns the concentration in plasma in mM when the image is taken."""
+        return float(plasma_concentration_mm(self.delay_min, self.dose_mmol_kg))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient in front of one scanner."""
+
+    scanner: Scanner
+    head: HeadFactors | LabelHeadFactors
+    lesions: list[Lesion]
+    tissues: Mapping[str, Tissue]
+    injection: Injection
+    inflow: float
+
+    def factors(self) -> dict[str, Any]:
+        """Returns all that was drawn, ready for JSON."""
+        return {
+            "scanner": self.scanner.name,
+            "field_tesla": self.scanner.field_tesla,
+            "sequence": type(self.scanner.t1w).__name__,
+            "t1w_timing": asdict(self.scanner.t1w),
+            "head": asdict(self.head),
+            "agent": self.injection.agent.name,
+            "dose_mmol_kg": self.injection.dose_mmol_kg,
+            "delay_min": self.injection.delay_min,
+            "plasma_mm": self.injection.plasma_mm,
+            "inflow": self.inflow,
+            "tissues": {name: tissue_values(tissue) for name, tissue in self.tissues.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What may be asked of a patient.
+
+    Attributes:
+        agent: its name.
+        dose_mmol_kg: of the agent.
+        lesions: key of `SCENES`, or none to draw it.
+        anatomy: the label map of the head; none for a head made of formulas.
+    """
+
+    agent: str
+    dose_mmol_kg: float
+    lesions: str | None
+    anatomy: LabelMap | None = None
+
+
+def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked: Asked) -> Patient:
+    """Returns the patient of a data set's subject; only the injection differs between sessions."""
+    tissue_rng = generator(seed, subject, "tissues")
+    at_field = scanner.tissues()
+    tissues = {name: at_field[name].jittered(tissue_rng) for name in sorted(at_field)}
+    rng = generator(seed, subject, f"session-{session}", "injection")
+    injection = Injection(AGENTS[asked.agent], asked.dose_mmol_kg, float(rng.uniform(4, 10)))
+    inflow = float(rng.uniform(1.0, 1.3))
+    found = draw_lesions(generator(seed, subject, "lesions"), at_field, asked.lesions)
+    head_rng = generator(seed, subject, "head")
+    head = draw_head_factors(head_rng) if asked.anatomy is None else draw_label_head_factors(head_rng, asked.anatomy)
+    return Patient(scanner, head, found, tissues, injection, inflow)
+
+
+def build_patient(
+    patient: Patient, seed: int, subject: int, spacing_mm: float, anatomy: LabelMap | None = None
+) -> tuple[Painted, Body]:
+    """Returns the painted head of a patient and what it is made of; `anatomy` is the map it was drawn for."""
+    head = _painted(patient.head, anatomy, spacing_mm, seed_sequence(seed, subject, "anatomy"))
+    cavity = head.inside if head.ventricles is None else head.inside * (1 - head.ventricles)
+    substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
+    for lesion in patient.lesions:
+        paint_lesion(head.canvas, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
+        substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
+    rng = generator(seed, subject, "texture")
+    textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
+    return head, Body(head.canvas, substances, patient.injection.agent, textures, patient.inflow)
+
+
+def _painted(
+    factors: HeadFactors | LabelHeadFactors, anatomy: LabelMap | None, spacing_mm: float, seed: np.random.SeedSequence
+) -> Painted:
+    if isinstance(factors, HeadFactors):
+        return build_head(factors, spacing_mm, seed)
+    if anatomy is None:
+        raise ValueError("the head was drawn for a label map, which is needed to build it")
+    return build_label_head(factors, anatomy, spacing_mm, seed)
+
+
+def _substance(tissue: Tissue, injection: Injection) -> Substance:
+    return Substance(tissue, tissue.uptake * injection.plasma_mm)
+
+
+def tissue_values(tissue: Tissue) -> dict[str, float]:
+    """Returns a tissue's numbers, ready for JSON."""
+    names = ("t1_ms", "t2_ms", "t2_star_ms", "proton_density", "adc_um2_ms", "hounsfield", "uptake")
+    return {name: round(float(getattr(tissue, name)), 5) for name in names}

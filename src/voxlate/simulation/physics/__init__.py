@@ -1,0 +1,1 @@
+"""From tissue to image: sequences, contrast agent, scanners, artefacts, CT."""

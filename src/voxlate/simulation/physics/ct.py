@@ -1,0 +1,100 @@
+"""Computed tomography: the blur, noise, cupping and streaks of a scanner, in Hounsfield units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from voxlate.simulation.physics import artefacts
+from voxlate.simulation.physics.artefacts import Pose
+from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.volume import Array, Shape
+
+LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
+_FWHM_PER_SIGMA = 2.3548
+
+
+@dataclass(frozen=True)
+class CtSettings:
+    """How a CT was acquired.
+
+    Attributes:
+        blur_mm: full width of the point spread at half its maximum.
+        noise_hu: standard deviation of the noise in the brain.
+        cupping_hu: how much lower the centre is than the rim (beam hardening).
+        streak_hu: amplitude of the streaks between the petrous bones.
+        pose: of the head against the truth.
+    """
+
+    blur_mm: float
+    noise_hu: float
+    cupping_hu: float
+    streak_hu: float
+    pose: Pose
+
+
+def draw_ct_settings(rng: np.random.Generator, *, is_reference: bool) -> CtSettings:
+    """Returns the settings of one CT."""
+    pose = Pose.drawn(rng, 0.3, 0.3)
+    return CtSettings(
+        blur_mm=float(rng.uniform(0.6, 1.0)),
+        noise_hu=float(rng.uniform(3.0, 5.0)),
+        cupping_hu=float(rng.uniform(-3.0, 3.0)),
+        streak_hu=float(rng.uniform(2.0, 8.0)),
+        pose=Pose() if is_reference else pose,
+    )
+
+
+def acquire_ct(image: Array, settings: CtSettings, spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Returns the Hounsfield units that the scanner stores.
+
+    Args:
+        image: without blur or noise, in HU.
+        settings: how.
+        spacing_mm: isotropic voxel size.
+        rng: source of noise and streaks.
+    """
+    if settings.pose != Pose():
+        image = artefacts.moved(image, settings.pose, spacing_mm)
+    shape: Shape = image.shape[0], image.shape[1], image.shape[2]
+    result = ndimage.gaussian_filter(image, settings.blur_mm / _FWHM_PER_SIGMA / spacing_mm, output=np.float32)
+    result += settings.cupping_hu * _cup(image)
+    result += settings.streak_hu * _streaks(image, rng)
+    result += blue_noise(shape, settings.noise_hu, rng)
+    return np.clip(np.rint(result), LOWEST_HU, HIGHEST_HU)
+
+
+def blue_noise(shape: Shape, sigma_hu: float, rng: np.random.Generator) -> Array:
+    """Returns noise of a given deviation whose amplitude rises with the in-plane frequency, as a ramp filter makes it.
+
+    Raises:
+        UsageError: `NOISE_NEGATIVE`.
+    """
+    require_not_negative("NOISE_NEGATIVE", sigma=sigma_hu)
+    white = rng.standard_normal(shape, dtype=np.float32)
+    u, v = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
+    radius = np.hypot(u, v)
+    ramp = np.where(radius < 0.5, radius * np.cos(np.pi * np.minimum(radius, 0.5)) ** 0.5, 0)
+    spectrum = fft.rfft2(white, axes=(0, 1)) * ramp[:, :, None].astype(np.float32)
+    noise = fft.irfft2(spectrum, s=shape[:2], axes=(0, 1))
+    return np.asarray(noise * np.float32(sigma_hu / max(float(noise.std()), 1e-9)), dtype=np.float32)
+
+
+def _cup(image: Array) -> Array:
+    """Returns -1 in the middle of the head to 0 at its edge, slice by slice."""
+    n, m = image.shape[:2]
+    x, y = np.linspace(-1, 1, n, dtype=np.float32)[:, None], np.linspace(-1, 1, m, dtype=np.float32)[None, :]
+    bowl = np.minimum(x * x + y * y, 1) - 1
+    return np.asarray(np.where(image > -300, bowl[:, :, None], 0), dtype=np.float32)
+
+
+def _streaks(image: Array, rng: np.random.Generator) -> Array:
+    """Returns bands across the head in slices with much dense bone on both sides, of about unit amplitude."""
+    dense = np.clip((image - 900) / 600, 0, 1)
+    along = dense.sum(axis=0)
+    blocked = ndimage.gaussian_filter1d(along, 1.0, axis=0)
+    wave = ndimage.gaussian_filter1d(rng.standard_normal(along.shape), 1.2, axis=0)
+    band = (wave * np.minimum(blocked / 12.0, 1.5)).astype(np.float32)
+    return np.asarray(np.where((image > -300) & (image < 300), band[None, :, :], 0), dtype=np.float32)

@@ -1,0 +1,99 @@
+"""A session: the images of one task, each with its own acquisition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from voxlate.preparation.adc import fitted_adc
+from voxlate.simulation.anatomy.partial_volume import Frame
+from voxlate.simulation.physics.acquisition import WHITE_LEVEL, Settings, acquire, draw_settings, transmit_field
+from voxlate.simulation.physics.artefacts import cut, stretched_along_echo, susceptibility_shift, thick_slices
+from voxlate.simulation.physics.ct import CtSettings, acquire_ct, draw_ct_settings
+from voxlate.simulation.physics.quality import draw_grades
+from voxlate.simulation.physics.render import Body, reference_signal, render, render_ct, render_diffusion
+from voxlate.simulation.physics.scanners import Scanner
+from voxlate.simulation.rng import generator
+from voxlate.volume import Volume
+
+B_VALUES_S_MM2 = (0, 500, 1000)
+HIGHEST_ADC = 6.0  # 0.001 mm²/s; above it a fit follows noise, not water
+_CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI": "b0"}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Which scanner acquires, with what quality, from which seeds."""
+
+    seed: int
+    subject: int
+    session: int
+    scanner: Scanner
+    quality_mix: Mapping[str, float]
+    is_same_acquisition: bool = False
+
+    def stream(self, purpose: str, image: str) -> np.random.Generator:
+        """Returns the generator of one image for one purpose; T1ce shares that of T1w when asked to."""
+        shared = "T1w" if self.is_same_acquisition and image == "T1ce" else image
+        return generator(self.seed, self.subject, f"session-{self.session}", purpose, shared)
+
+
+def scan(
+    plan: Scan, images: Sequence[str], frame: Frame, body: Body
+) -> tuple[dict[str, Volume], dict[str, Settings | CtSettings]]:
+    """Returns the images of a session and how each was acquired; the first lies where the truth lies."""
+    volumes: dict[str, Volume] = {}
+    settings: dict[str, Settings | CtSettings] = {}
+    for name in images:
+        is_reference = name == images[0] or (plan.is_same_acquisition and name == "T1ce")
+        if name == "CT":
+            settings[name] = chosen = draw_ct_settings(plan.stream("settings", name), is_reference=is_reference)
+            data = acquire_ct(render_ct(body), chosen, frame.spacing_mm, plan.stream("noise", name))
+            volumes[name] = Volume(data, frame.affine, name, "int16")
+            continue
+        grades = draw_grades(plan.quality_mix, plan.stream("grades", name))
+        if name not in ("T1w", "T1ce"):
+            grades = replace(grades, improper="")
+        drawn = draw_settings(
+            grades, plan.scanner.field_tesla, plan.stream("settings", name), is_reference=is_reference
+        )
+        settings[name] = drawn
+        volumes |= (_diffusion if name == "DWI" else _magnetic)(plan, name, drawn, frame, body)
+    return volumes, settings
+
+
+def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+    improper = settings.grades.improper
+    contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
+    transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
+    clean = render(
+        body, plan.scanner, contrast, has_agent=name == "T1ce", transmit=transmit, weighting=settings.weighting
+    )
+    reference = reference_signal(body, plan.scanner, contrast)
+    slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
+    if improper == "localiser":
+        slice_mm, gap_mm = 10.0, 10.0
+    if slice_mm:  # the noise wanted is that of the thick slice, which averages so many voxels
+        settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
+    data = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
+    volume = Volume(data, frame.affine, name, "int16")
+    if slice_mm:
+        volume = thick_slices(volume, slice_mm, gap_mm)
+        volume = volume.with_data(np.rint(volume.data))
+    return {name: cut(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
+
+
+def _diffusion(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+    reference = reference_signal(body, plan.scanner, "b0")
+    shift_mm = susceptibility_shift(frame.places, float(plan.stream("shift", name).uniform(1, 6)))
+    images = {}
+    for b in B_VALUES_S_MM2:
+        clean = stretched_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
+        images[f"b{b}"] = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
+    adc = fitted_adc(list(images.values()), B_VALUES_S_MM2)
+    # where there is next to no signal a fit would show noise; scanners blank it
+    shown = images["b0"] > 5 * settings.noise_percent / 100 * WHITE_LEVEL * settings.scale
+    volumes = {name: Volume(data, frame.affine, name, "int16") for name, data in images.items()}
+    return {**volumes, "ADC": Volume(np.where(shown, np.clip(adc, 0, HIGHEST_ADC), 0), frame.affine, "ADC")}

@@ -1,0 +1,162 @@
+"""Simulated scanners and their protocols: A, B, C and E to train on, D and F kept for out-of-distribution tests.
+
+No number here is a measurement of a product; the timings are typical ones. Each scanner has one factor for the T1 of
+white and one for that of grey matter, drawn once for ever, as real sites differ in what they call T1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from numpy.typing import ArrayLike
+
+from voxlate.errors import UsageError
+from voxlate.simulation.physics.sequences import (
+    Flair,
+    Floats,
+    GradientEcho,
+    Mprage,
+    Relaxation,
+    SpinEcho,
+    flair,
+    mprage,
+    nulling_time_ms,
+    spin_echo,
+    spoiled_gradient_echo,
+    turbo_spin_echo,
+)
+from voxlate.simulation.physics.tissues import TISSUES, Tissue
+from voxlate.simulation.rng import generator
+
+T1wTiming: TypeAlias = Mprage | GradientEcho | SpinEcho
+WHITE_FACTOR_RANGE, GREY_FACTOR_RANGE = (0.75, 1.15), (0.85, 1.15)
+_FOR_EVER = 27  # a draw that leaves every grey to white ratio in the published range of 0.5 to 0.7
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """One scanner with its T1-weighted protocol.
+
+    Attributes:
+        field_tesla: strength of the main field.
+        t1w: timing of its T1-weighted sequence, which also says which sequence it is.
+        slice_mm, gap_mm: thickness of the slices and the space between them; zero for a 3-D sequence.
+        is_held_out: whether it is kept for out-of-distribution tests.
+    """
+
+    name: str
+    field_tesla: float
+    t1w: T1wTiming
+    slice_mm: float = 0.0
+    gap_mm: float = 0.0
+    is_held_out: bool = False
+
+    @property
+    def t2w(self) -> SpinEcho:
+        """Returns the timing of the T2-weighted turbo spin echo."""
+        return SpinEcho(5000.0, 100.0) if self.field_tesla < 2 else SpinEcho(6000.0, 96.0)
+
+    @property
+    def diffusion(self) -> SpinEcho:
+        """Returns the timing of the echo-planar sequence."""
+        return SpinEcho(6500.0, 90.0) if self.field_tesla < 2 else SpinEcho(7000.0, 72.0)
+
+    @property
+    def flair(self) -> Flair:
+        """Returns the timing of the FLAIR, its inversion time set to null fluid at this field."""
+        repetition = 8500.0 if self.field_tesla < 2 else 9000.0
+        fluid_t1 = TISSUES["csf"].at_field(self.field_tesla).t1_ms
+        return Flair(repetition, round(nulling_time_ms(fluid_t1, repetition)), 110.0)
+
+    def tissues(self) -> dict[str, Tissue]:
+        """Returns every tissue at this field, with the factors of this scanner on white and grey matter."""
+        rng = generator(_FOR_EVER, ord(self.name), "scanner")
+        factors = {"wm": rng.uniform(*WHITE_FACTOR_RANGE), "gm": rng.uniform(*GREY_FACTOR_RANGE)}
+        at_field = {name: tissue.at_field(self.field_tesla) for name, tissue in TISSUES.items()}
+        for name, factor in factors.items():
+            at_field[name] = replace(at_field[name], t1_ms=at_field[name].t1_ms * float(factor))
+        return at_field
+
+
+SCANNERS = {
+    scanner.name: scanner
+    for scanner in (
+        Scanner("A", 3.0, Mprage(2300, 900, 2.98, 9, 7.1, 176, 88)),
+        Scanner("B", 3.0, Mprage(1900, 900, 2.30, 9, 7.0, 160, 80)),
+        Scanner("C", 1.5, Mprage(1600, 800, 3.37, 15, 7.5, 160, 80)),
+        Scanner("D", 1.5, Mprage(1800, 778, 3.3, 12, 8.2, 120, 40), is_held_out=True),
+        Scanner("E", 1.5, GradientEcho(25, 4.6, 30)),
+        Scanner("F", 3.0, SpinEcho(600, 10), slice_mm=5.0, gap_mm=1.0, is_held_out=True),
+    )
+}
+TRAINING_SCANNERS = tuple(name for name, scanner in SCANNERS.items() if not scanner.is_held_out)
+
+
+def scanner_named(name: str) -> Scanner:
+    """Returns a scanner.
+
+    Raises:
+        UsageError: `SCANNER_UNKNOWN`, with the names there are.
+    """
+    if name not in SCANNERS:
+        raise UsageError("SCANNER_UNKNOWN", f"no scanner is called {name!r}; there are {', '.join(SCANNERS)}")
+    return SCANNERS[name]
+
+
+def t1w_signal(tissue: Relaxation, timing: T1wTiming, flip_scale: ArrayLike = 1.0) -> Floats:
+    """Returns the signal of whichever T1-weighted sequence the timing belongs to."""
+    if isinstance(timing, Mprage):
+        return mprage(tissue, timing, flip_scale)
+    if isinstance(timing, GradientEcho):
+        return spoiled_gradient_echo(tissue, timing, flip_scale)
+    return spin_echo(tissue, timing)
+
+
+def less_weighted(timing: T1wTiming, weighting: float) -> T1wTiming:
+    """Returns a T1-weighted sequence that shows less of T1.
+
+    Each loses what weights it: an inversion turns only that share of the magnetisation and is read late (TI and TR over
+    weighting), a gradient echo has that share of its angle, a spin echo is repeated after TR / weighting. (A smaller
+    angle alone would raise the contrast of an MPRAGE.)
+
+    Args:
+        timing: as planned.
+        weighting: above 0, 1 for the planned sequence.
+    """
+    if isinstance(timing, Mprage):
+        return replace(
+            timing,
+            efficiency=timing.efficiency * weighting,
+            inversion_ms=timing.inversion_ms / weighting,
+            repetition_ms=timing.repetition_ms / weighting,
+        )
+    if isinstance(timing, GradientEcho):
+        return replace(timing, flip_deg=timing.flip_deg * weighting)
+    return replace(timing, repetition_ms=timing.repetition_ms / weighting)
+
+
+def contrast_signal(
+    contrast: str, tissue: Relaxation, scanner: Scanner, flip_scale: ArrayLike = 1.0, *, weighting: float = 1.0
+) -> Floats:
+    """Returns the signal of a tissue in one contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+
+    Args:
+        contrast: which image.
+        tissue: its relaxation.
+        scanner: gives the timing.
+        flip_scale: the flip angle reached over the one asked for; acts on gradient echoes.
+        weighting: 1 as planned; below, tissues differ less. See `less_weighted`.
+
+    Raises:
+        UsageError: `CONTRAST_UNKNOWN`.
+    """
+    if contrast == "T1w":
+        return t1w_signal(tissue, less_weighted(scanner.t1w, weighting), flip_scale)
+    if contrast == "T2w":
+        return turbo_spin_echo(tissue, replace(scanner.t2w, echo_ms=scanner.t2w.echo_ms * weighting))
+    if contrast == "FLAIR":
+        return flair(tissue, replace(scanner.flair, echo_ms=scanner.flair.echo_ms * weighting))
+    if contrast == "b0":
+        return turbo_spin_echo(tissue, scanner.diffusion)
+    raise UsageError("CONTRAST_UNKNOWN", f"no contrast is called {contrast!r}; there are T1w, T2w, FLAIR and b0")

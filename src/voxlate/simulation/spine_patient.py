@@ -1,0 +1,76 @@
+"""A patient whose lumbar spine is scanned: grades of the discs, tissues, and the painted stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.spine import DISC_LEVELS_MM, DiscFactors, SpineFactors, build_spine, draw_spine_factors
+from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
+from voxlate.simulation.patient import tissue_values
+from voxlate.simulation.physics.contrast_agent import AGENTS
+from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.scanners import Scanner
+from voxlate.simulation.physics.tissues import Tissue
+from voxlate.simulation.rng import generator, seed_sequence
+
+
+@dataclass(frozen=True)
+class SpinePatient:
+    """One patient in front of one scanner."""
+
+    scanner: Scanner
+    spine: SpineFactors
+    tissues: Mapping[str, Tissue]
+
+    def factors(self) -> dict[str, Any]:
+        """Returns all that was drawn, ready for JSON."""
+        return {
+            "scanner": self.scanner.name,
+            "field_tesla": self.scanner.field_tesla,
+            "spine": asdict(self.spine),
+            "tissues": {name: tissue_values(tissue) for name, tissue in self.tissues.items()},
+        }
+
+
+def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatient:
+    """Returns the patient of a data set's subject."""
+    rng = generator(seed, subject, "tissues")
+    at_field = scanner.tissues()
+    tissues = {name: at_field[name].jittered(rng) for name in sorted(at_field)}
+    disc_rng = generator(seed, subject, "discs")
+    discs = tuple(draw_disc(disc_rng) for _ in DISC_LEVELS_MM)
+    for number, disc in enumerate(discs, start=1):
+        tissues |= _disc_tissues(number, disc, tissues)
+    return SpinePatient(scanner, draw_spine_factors(discs, generator(seed, subject, "spine")), tissues)
+
+
+def build_spine_patient(patient: SpinePatient, seed: int, subject: int, spacing_mm: float) -> tuple[Painted, Body]:
+    """Returns the painted spine of a patient and what it is made of."""
+    painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
+    substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
+    rng = generator(seed, subject, "texture")
+    textures = {time: smooth_field(painted.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
+    return painted, Body(painted.canvas, substances, AGENTS["generic"], textures, reference="muscle")
+
+
+def disc_slices(patient: SpinePatient, painted: Painted) -> list[int]:
+    """Returns the index along the third axis of the slice through the middle of each disc."""
+    frame = painted.frame
+    places = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
+    return [int(np.clip(round(float(place[2])), 0, frame.shape[2] - 1)) for place in places]
+
+
+def _disc_tissues(number: int, disc: DiscFactors, tissues: Mapping[str, Tissue]) -> dict[str, Tissue]:
+    nucleus, annulus = tissues["nucleus"], tissues["annulus"]
+    return {
+        f"D{number}-nucleus": replace(
+            nucleus, t2_ms=disc.nucleus_t2_ms, t2_star_ms=disc.nucleus_t2_ms / 2, hounsfield=disc.nucleus_hu
+        ),
+        f"D{number}-annulus": replace(annulus, t2_ms=ANNULUS_T2_MS[disc.grade - 1], hounsfield=disc.nucleus_hu + 8),
+    }

@@ -1,0 +1,228 @@
+"""One simulated subject: anatomy, lesions, images, and the truth about all of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.label_map import Anatomies
+from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.lesions.lesions import SCENES, Lesion
+from voxlate.simulation.oracle import (
+    Posterior,
+    acquisition_variance,
+    contrast_removal_posterior,
+    disc_posterior,
+    oracle_error,
+    texture_variance,
+    virtual_contrast_posterior,
+    visibility,
+)
+from voxlate.simulation.patient import Asked, build_patient, draw_patient
+from voxlate.simulation.physics.acquisition import Settings
+from voxlate.simulation.physics.contrast_agent import AGENTS
+from voxlate.simulation.physics.ct import CtSettings
+from voxlate.simulation.physics.quality import checked_mix
+from voxlate.simulation.physics.render import Body
+from voxlate.simulation.physics.scan import Scan, scan
+from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
+from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.simulation.rng import generator
+from voxlate.simulation.spine_patient import build_spine_patient, disc_slices, draw_spine_patient
+from voxlate.simulation.truth import Truth, truth_of
+from voxlate.volume import Volume
+
+TASKS = {
+    "t1ce_t1": ("T1w", "T1ce"),
+    "virtual_contrast": ("T1w", "T2w", "FLAIR", "DWI", "T1ce"),
+    "ct_to_mr": ("CT", "T1w", "T2w"),
+    "spine": ("CT", "T2w"),
+}
+"""The images of each task; the first lies where the truth lies, the others are a session's misregistration away."""
+TARGETS = {"t1ce_t1": ("T1w",), "virtual_contrast": ("T1ce",), "ct_to_mr": ("T1w", "T2w"), "spine": ("T2w",)}
+"""What a model of the task is asked for."""
+SIZES_MM = {"small": 2.0, "full": 1.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked of a subject beside its task.
+
+    Attributes:
+        dose_mmol_kg: of the agent; zero means that T1ce is a second T1w.
+        agent: key of `AGENTS`.
+        is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the agent's effect.
+        lesions: key of `SCENES`, or none to draw it.
+        quality_mix: shares of good, medium, low and improper images.
+        missing_share: probability that an image other than the first is missing.
+        anatomies: label maps of real heads to draw from; a head made of formulas without them.
+    """
+
+    dose_mmol_kg: float = 0.1
+    agent: str = "gadobutrol"
+    is_same_acquisition: bool = False
+    lesions: str | None = None
+    quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
+    missing_share: float = 0.0
+    anatomies: Anatomies | None = None
+
+    def __post_init__(self) -> None:
+        require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
+        checked_mix(self.quality_mix)
+        if not 0 <= self.missing_share < 1:
+            raise UsageError("SHARE", f"the share of missing images is {self.missing_share:g}; it must be in 0 to 1")
+        if self.agent not in AGENTS:
+            raise UsageError("AGENT_UNKNOWN", f"no agent is called {self.agent!r}; there are {', '.join(AGENTS)}")
+        if self.lesions is not None and self.lesions not in SCENES:
+            raise UsageError("LESION_UNKNOWN", f"no lesions are called {self.lesions!r}; there are {', '.join(SCENES)}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A simulated subject.
+
+    Attributes:
+        name: `sub-0007`.
+        task: key of `TASKS`.
+        images: by what they show: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC`, `CT`.
+        truth: on the grid of the first image.
+    """
+
+    name: str
+    task: str
+    images: dict[str, Volume]
+    truth: Truth
+
+
+def simulate_subject(
+    task: str,
+    *,
+    seed: int,
+    subject: int = 0,
+    session: int = 0,
+    size: str = "small",
+    scanner: str | None = None,
+    options: Options | None = None,
+) -> Subject:
+    """Returns one subject of a data set; the same arguments give the same bytes, in whatever order or process.
+
+    Args:
+        task: key of `TASKS`.
+        seed: of the data set.
+        subject: number in the data set, from 0.
+        session: number of the visit, from 0; the same anatomy, scanned anew.
+        size: `small` (2 mm) or `full` (1 mm).
+        scanner: `A` to `F`; drawn among the training scanners when not given.
+        options: see `Options`.
+
+    Raises:
+        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine from
+            heads.
+        InputRefused: see `voxlate.simulation.anatomy.label_map.read_label_map`.
+    """
+    _require_known(task, size)
+    options = options or Options()
+    require_heads(task, options)
+    drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
+    chosen = scanner_named(drawn if scanner is None else scanner)
+    plan = Scan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
+    made = {"task": task, "size": size, "seed": seed, "subject": subject, "session": session}
+    case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
+    images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
+    rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
+    oracle = _oracle(task, case, chosen, settings)
+    acquired = {name: asdict(each) for name, each in settings.items()}
+    truth = truth_of(
+        case.painted, case.lesions, {**made, **case.factors, "acquisitions": acquired, "oracle": oracle}, rows
+    )
+    missing = _missing(plan, list(images), options.missing_share)
+    images = {name: image for name, image in images.items() if name not in missing}
+    return Subject(f"sub-{subject + 1:04d}", task, images, truth)
+
+
+@dataclass(frozen=True)
+class _Case:
+    painted: Painted
+    body: Body
+    lesions: list[Lesion]
+    factors: dict[str, Any]
+    posteriors: dict[str, dict[str, Posterior]]
+    is_texture_hidden: bool
+
+
+def _head_case(plan: Scan, task: str, size: str, options: Options) -> _Case:
+    anatomy = None if options.anatomies is None else options.anatomies.of(plan.seed, plan.subject)
+    asked = Asked(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
+    patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, asked)
+    painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
+    answer = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
+    target = TARGETS[task][0]
+    posteriors = (
+        {target: {}}
+        if answer is None
+        else {
+            target: {
+                f"{lesion.name}-solid": answer(body, plan.scanner, lesion, patient.injection.plasma_mm)
+                for lesion in patient.lesions
+            }
+        }
+    )
+    return _Case(painted, body, patient.lesions, patient.factors(), posteriors, task == "ct_to_mr")
+
+
+def _spine_case(plan: Scan, size: str) -> _Case:
+    patient = draw_spine_patient(plan.seed, plan.subject, plan.scanner)
+    painted, body = build_spine_patient(patient, plan.seed, plan.subject, SIZES_MM[size])
+    posteriors = {
+        f"D{number}-nucleus": disc_posterior(body, plan.scanner, disc, f"D{number}-nucleus")
+        for number, disc in enumerate(patient.spine.discs, start=1)
+    }
+    factors = {**patient.factors(), "disc_slices": disc_slices(patient, painted)}
+    return _Case(painted, body, [], factors, {"T2w": posteriors}, is_texture_hidden=True)
+
+
+def _oracle(
+    task: str, case: _Case, scanner: Scanner, settings: dict[str, Settings | CtSettings]
+) -> dict[str, dict[str, Any]]:
+    """Returns the oracle's error for each target of a task."""
+    errors = {}
+    for target in TARGETS[task]:
+        acquired = settings[target]
+        noise, unknowable, texture = 0.0, None, None
+        contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
+        if isinstance(acquired, Settings):
+            noise = acquired.noise_percent / 100
+            spacing_mm, has_agent = case.painted.frame.spacing_mm, target == "T1ce"
+            unknowable = acquisition_variance(
+                case.body, scanner, contrast, acquired, mask, spacing_mm=spacing_mm, has_agent=has_agent
+            )
+        if case.is_texture_hidden:
+            texture = texture_variance(case.body, scanner, contrast)
+        posteriors = case.posteriors.get(target, {})
+        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, unknowable)
+    return errors
+
+
+def _missing(plan: Scan, names: list[str], share: float) -> set[str]:
+    """Returns the images that were lost: never the first, the parts of a diffusion series together."""
+    lost = {name for name in names[1:] if plan.stream("missing", name).random() < share}
+    series = {"b0", "b500", "b1000", "ADC"} & set(names)
+    return (lost - series) | (series if "b0" in lost else set())
+
+
+def require_heads(task: str, options: Options) -> None:
+    """Refuses anatomies of heads for a task that shows none.
+
+    Raises:
+        UsageError: `ANATOMY_TASK`.
+    """
+    if task == "spine" and options.anatomies is not None:
+        raise UsageError("ANATOMY_TASK", "label maps of heads make no spine; leave out --anatomy, or ask another task")
+
+
+def _require_known(task: str, size: str) -> None:
+    if task not in TASKS:
+        raise UsageError("TASK_UNKNOWN", f"no task is called {task!r}; there are {', '.join(TASKS)}")
+    if size not in SIZES_MM:
+        raise UsageError("SIZE_UNKNOWN", f"no size is called {size!r}; there are {', '.join(SIZES_MM)}")

@@ -1,0 +1,102 @@
+"""The truth about a simulated subject: tissues, labels, masks, lesions and every factor that was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voxlate.simulation.anatomy.partial_volume import Canvas, Painted
+from voxlate.simulation.lesions.lesions import Lesion
+from voxlate.volume import Array, Volume
+
+LABELS = {
+    "outside": 0,
+    "csf": 1,
+    "gm": 2,
+    "wm": 3,
+    "vessel": 4,
+    "lesion": 5,
+    "oedema": 6,
+    "bone": 7,
+    "soft": 8,
+    "disc": 9,
+}
+_GROUPS = {
+    "csf": ("csf", "choroid"),
+    "gm": ("gm",),
+    "wm": ("wm", "cord"),
+    "vessel": ("blood", "artery"),
+    "oedema": ("oedema",),
+    "bone": ("bone", "marrow", "vertebra"),
+    "outside": ("air",),
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known about a subject because it was made.
+
+    Attributes:
+        fractions: part of each voxel that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`, `soft`, `disc`,
+            `outside`; they sum to one.
+        labels: the largest of them, numbered as in `LABELS`.
+        brain_mask: where at least half of a voxel lies inside the dura; for a spine, inside the vertebral column.
+        lesion_mask: number of the lesion that holds most of a voxel of which lesions hold half, else zero.
+        lesions: one row each.
+        factors: everything drawn at random, ready for JSON.
+    """
+
+    fractions: dict[str, Volume]
+    labels: Volume
+    brain_mask: Volume
+    lesion_mask: Volume
+    lesions: list[dict[str, Any]]
+    factors: dict[str, Any]
+
+
+def grouped(canvas: Canvas) -> dict[str, Array]:
+    """Returns the fractions of the groups of tissues that the truth tells apart."""
+    names = {part.tissue for part in canvas.parts}
+    lesion = tuple(name for name in names if name.endswith(("-solid", "-core")))
+    disc = tuple(name for name in names if name.endswith(("-nucleus", "-annulus")))
+    grouped_names = {*lesion, *disc, *(name for group in _GROUPS.values() for name in group)}
+    groups = {**_GROUPS, "lesion": lesion, "disc": disc, "soft": tuple(names - grouped_names)}
+    return {group: canvas.total(*groups[group]) for group in LABELS}
+
+
+def truth_of(
+    painted: Painted, lesions: Sequence[Lesion], factors: Mapping[str, Any], rows: Sequence[dict[str, Any]]
+) -> Truth:
+    """Returns the truth of a painted anatomy.
+
+    Args:
+        painted: with its lesions.
+        lesions: painted on it.
+        factors: drawn at random.
+        rows: what the images show of each lesion, one per lesion.
+    """
+    affine, voxel_ml = painted.frame.affine, painted.frame.spacing_mm**3 / 1000
+    groups = grouped(painted.canvas)
+    numbers = list(LABELS.values())
+    labels = np.take(numbers, np.argmax(np.stack(list(groups.values())), axis=0)).astype(np.float32)
+    mask = np.zeros(painted.canvas.free.shape, dtype=np.float32)
+    table = []
+    for number, (lesion, row) in enumerate(zip(lesions, rows, strict=True), start=1):
+        held = painted.canvas.total(*lesion.tissues)
+        mask[held >= 0.5] = number
+        table.append({**lesion.row(), "volume_ml": round(float(held.sum(dtype=np.float64)) * voxel_ml, 4), **row})
+    volumes = {
+        f"{name}_ml": round(float((part * painted.inside).sum(dtype=np.float64)) * voxel_ml, 2)
+        for name, part in groups.items()
+    }
+    return Truth(
+        fractions={name: Volume(np.clip(part, 0, 1), affine, name) for name, part in groups.items()},
+        labels=Volume(labels, affine, "labels", "uint8"),
+        brain_mask=Volume((painted.inside >= 0.5).astype(np.float32), affine, "mask", "uint8"),
+        lesion_mask=Volume(mask, affine, "lesions", "uint8"),
+        lesions=table,
+        factors={**factors, "volumes_inside": volumes},
+    )

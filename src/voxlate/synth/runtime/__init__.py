@@ -1,6 +1,0 @@
-"""What runs a network: torch, or OpenVINO in 32 bits or in 8, as far as the bundle allows."""
-
-from voxlate.synth.runtime.choice import choose_runtime
-from voxlate.synth.runtime.runners import INT8, OPENVINO, RUNTIMES, TORCH, runner_of
-
-__all__ = ["INT8", "OPENVINO", "RUNTIMES", "TORCH", "choose_runtime", "runner_of"]

@@ -1,0 +1,123 @@
+"""Variations of a pair of windows that leave its meaning as it is.
+
+What is wrong with small cohorts of real pairs is contrast: two scans of a session may come from two kinds of
+sequence, and the target's contrast cannot be read off the source. Changing the contrast of both images
+together teaches the network to keep what it cannot know; grafting the enhancement onto the target itself shows
+it pairs that differ in enhancement alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from voxlate.bundle.settings import AugmentationSettings
+from voxlate.volume import Array, Mask
+
+_LEAST_ENHANCEMENT = 0.15
+"""Brightening below this, in relative units, is taken for a difference of contrast, not for enhancement."""
+
+_STEEPEST = 3.0
+
+Line = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target in relative units on the RAS+ grid, a window or the whole.
+
+    Attributes:
+        source, target: (i, j, k), float32.
+        weight: how much each voxel counts in the loss; zero where one of the images shows no brain.
+        line: slope and intercept that bring the source to the target's contrast; see `contrast_line`.
+        more: (n, i, j, k), additional sources, each zero where it is missing.
+    """
+
+    source: Array
+    target: Array
+    weight: Array
+    line: Line
+    more: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), dtype=np.float32))
+
+
+def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pair:
+    """Returns a varied copy of `pair`; air stays exactly zero."""
+    source, target = pair.source, pair.target
+    kind = random.random()
+    if kind < settings.unenhanced:
+        source = target
+    elif kind < settings.unenhanced + settings.graft:
+        source = target + random.uniform(0.5, 1.5) * enhancement(pair)
+    is_mirrored = random.random() < settings.flip
+    turns = int(random.integers(4)) if settings.quarter_turns else 0
+    source, target, weight, more = (_turn(x, turns, is_mirrored) for x in (source, target, pair.weight, pair.more))
+    exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
+    source, target = power(source, exponent), power(target, exponent)
+    source = power(source, np.exp(random.uniform(-1, 1) * np.log1p(settings.source_contrast)))
+    bias = smooth_field(source.shape, settings.bias, random) * np.exp(random.normal(0, settings.gain))
+    source = _seen(source, bias, settings, random)
+    varied = [_vary_alone(each, bias, settings, random) for each in more]
+    more = np.stack(varied) if varied else more
+    return replace(pair, source=source, target=(target * bias).astype(np.float32), weight=weight, more=more)
+
+
+def _turn(image: Array, turns: int, is_mirrored: bool) -> Array:
+    """Returns the last three axes mirrored along the first and turned in the plane of the first two."""
+    mirrored = image[..., ::-1, :, :] if is_mirrored else image
+    return np.ascontiguousarray(np.rot90(mirrored, turns, axes=(-3, -2)))
+
+
+def _seen(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
+    """Returns a source in a bias field, with a gain and noise of its own."""
+    noise = random.uniform(0, settings.noise) * random.standard_normal(image.shape, dtype=np.float32)
+    gained = image * bias * np.exp(random.normal(0, settings.gain))
+    return np.where(image != 0, gained + noise, 0).astype(np.float32)
+
+
+def _vary_alone(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
+    """Returns an additional source varied, or nothing of it."""
+    if random.random() < settings.drop_source:
+        return np.zeros_like(image)
+    exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
+    return _seen(power(image, exponent), bias, settings, random)
+
+
+def power(image: Array, exponent: float) -> Array:
+    """Returns sign(v) |v|^exponent for each voxel: the reference level 1 stays 1, contrast about it changes."""
+    result: Array = np.sign(image) * np.abs(image) ** np.float32(exponent)
+    return result
+
+
+def smooth_field(shape: tuple[int, ...], strength: float, random: Generator) -> Array:
+    """Returns exp of a plane through 0 at the window's centre whose slope along each axis is up to `strength`."""
+    exponent = np.zeros(shape, dtype=np.float32)
+    for axis, size in enumerate(shape):
+        ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32) * np.float32(random.uniform(-strength, strength))
+        exponent += ramp.reshape([-1 if other == axis else 1 for other in range(len(shape))])
+    return np.exp(exponent)
+
+
+def contrast_line(source: Array, target: Array, mask: Mask) -> Line:
+    """Returns slope and intercept of the line through the 25th and the 75th percentiles of both images in `mask`.
+
+    Vessels and lesions, the few voxels that contrast agent changes, hardly move these percentiles, so the line
+    holds what differs between two sequences and leaves out what differs between two patients' lesions.
+    """
+    low_s, high_s = np.percentile(source[mask], (25, 75))
+    low_t, high_t = np.percentile(target[mask], (25, 75))
+    slope = min(float(high_t - low_t) / max(float(high_s - low_s), 1e-3), _STEEPEST)
+    return slope, float(low_t) - slope * float(low_s)
+
+
+def difference(pair: Pair) -> Array:
+    """Returns source minus target where the loss counts, after the source was brought to the target's contrast."""
+    slope, intercept = pair.line
+    return np.where(pair.weight > 0, slope * pair.source + intercept - pair.target, 0).astype(np.float32)
+
+
+def enhancement(pair: Pair) -> Array:
+    """Returns by how much the source is brighter than the target's contrast allows, in relative units, or zero."""
+    excess = difference(pair)
+    return np.where(excess > _LEAST_ENHANCEMENT, excess, 0).astype(np.float32)

@@ -1,0 +1,98 @@
+"""The model card: what a bundle is for, what it saw, what was measured, and what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from voxlate import __version__
+from voxlate.bundle.recipe import Recipe
+from voxlate.evaluation.card import UNMEASURED
+from voxlate.preparation import PreparationSettings
+from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
+from voxlate.training.checkpoint import Progress
+
+
+def relative_unit(settings: PreparationSettings) -> str:
+    """Returns what one relative unit is, in words."""
+    if settings.range_hu is None and settings.reference == "median_in_mask":
+        return REFERENCE_LEVEL_DEFINITION
+    name = settings.reference if settings.range_hu is None else f"window of {settings.range_hu} HU"
+    return f"source: {name}; target: {settings.target_reference or settings.reference}"
+
+
+def card(
+    recipe: Recipe,
+    weights: Mapping[str, Tensor],
+    *,
+    names: Mapping[str, Sequence[str]],
+    progress: Progress,
+    mapping: Mapping[str, Any],
+) -> str:
+    """Returns the card as Markdown.
+
+    Args:
+        recipe: the resolved recipe.
+        weights: state of the network.
+        names: cases per split.
+        progress: of the finished run.
+        mapping: as in `mapping.json`.
+    """
+    parameters = sum(tensor.numel() for tensor in weights.values())
+    return f"""# {recipe.name}
+
+{UNMEASURED}
+
+Translates **{recipe.from_what}** to **{recipe.target}**. Its output is synthetic and not for diagnosis.
+
+| | |
+|---|---|
+| network | `{recipe.model.name}` {recipe.model.arguments or ""}, {parameters:,} parameters |
+| trained on | {len(names["train"])} cases ({recipe.data_kind}): {", ".join(names["train"])} |
+| held out for testing | {", ".join(names["test"]) or "none"} |
+| steps | {_steps(recipe, progress)} |
+| loss | {_loss(recipe)} |
+| chosen weights | {_chosen(recipe, progress, len(names["validation"]))} |
+| voxel spacing seen | {mapping["spacing_mm"][0]:g} to {mapping["spacing_mm"][1]:g} mm |
+| relative unit | {relative_unit(recipe.preparation)} |
+| back to units | × source level × {mapping["gain"]:.4g} (log SD {mapping["log_sd"]:.2g} over {mapping["n"]} pairs) |
+| written by | voxlate {__version__} |
+
+## Limits
+- A scanner's gain is arbitrary: the absolute level of the output is a guess from {mapping["n"]} training pairs.
+- Contrast that the training cases do not hold (another sequence, field strength, age, disease) is out of range.
+- A lesion that is bright before contrast agent may be changed, and a faint one lost. Look at the source.
+
+Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
+"""
+
+
+def _steps(recipe: Recipe, progress: Progress) -> str:
+    windows = recipe.training.batch * recipe.training.accumulate
+    early = "".join(f"; stage {stop['stage'] + 1} ended early at step {stop['step']}" for stop in progress.stopped)
+    return f"{recipe.steps} of {windows} windows of {recipe.training.window} voxels{early}"
+
+
+def _loss(recipe: Recipe) -> str:
+    stages = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
+    texts = [", ".join(f"{name} × {weight:g}" for name, weight in loss.items()) for loss in stages]
+    parts = ["; then ".join(dict.fromkeys(text for text in texts if text))] if any(texts) else []
+    if recipe.cycle is not None:
+        parts.append(f"cycle × {recipe.cycle.weight:g}, identity × {recipe.cycle.identity:g}")
+    if recipe.adversarial is not None:
+        parts.append(f"{recipe.adversarial.loss} × {recipe.adversarial.weight:g}")
+    return ", ".join(parts)
+
+
+def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:
+    """Returns which weights were kept and what is known of them."""
+    if recipe.training.keep == "training_loss" and progress.best is not None:
+        return f"those of the least loss of a training batch, {progress.best:.4f}; this says nothing of unseen cases"
+    if not progress.validation:
+        return "those of the last step; there was no validation"
+    if recipe.training.keep == "last" or progress.best is None:
+        error = progress.validation[-1]["loss"]
+        return f"those of the last step; mean absolute error {error:.4f} in relative units on {cases} validation cases"
+    return f"mean absolute error {progress.best:.4f} in relative units on the {cases} validation cases that chose them"

@@ -1,0 +1,112 @@
+"""Cross-validation by patient: each fold a run of its own that begins with fresh weights.
+
+The published code of Bottani et al. hands the network of one fold on to the next, so that each is tested on cases that
+it was trained on. Here the hash of the weights that a fold begins with is kept and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voxlate.bundle.recipe import Recipe
+from voxlate.cases import Case
+from voxlate.errors import ModelInvalid, UsageError
+from voxlate.io.atomic import write_text
+from voxlate.io.documents import read_json
+from voxlate.training.loop import CHECKPOINT, Machine, Watcher, train_cases
+
+TABLE = "folds.tsv"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold that was trained.
+
+    Attributes:
+        index: from 0.
+        bundle: its folder.
+        held_out: names of its test cases; they stand as `test` in the fold's `cases.tsv`.
+    """
+
+    index: int
+    bundle: Path
+    held_out: tuple[str, ...]
+
+
+def fold_of(cases: Sequence[Case], count: int, seed: int) -> dict[str, int]:
+    """Returns the fold of each training case; a patient is in one fold, and folds differ by one patient at most.
+
+    The order of the table does not matter, and other seeds give other folds.
+
+    Raises:
+        UsageError: `FOLDS` when there are fewer than two folds or fewer patients than folds.
+    """
+    training = [case for case in cases if case.split == "train"]
+    patients = {case.patient for case in training}
+    if not 2 <= count <= len(patients):
+        raise UsageError("FOLDS", f"{count} folds of {len(patients)} training patients; name 2 to {len(patients)}")
+    dealt = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest())
+    place = {patient: index % count for index, patient in enumerate(dealt)}
+    return {case.case: place[case.patient] for case in training}
+
+
+def fold_cases(cases: Sequence[Case], folds: dict[str, int], index: int) -> list[Case]:
+    """Returns the cases of one fold: its own are tested, other training cases train, validation cases validate.
+
+    Cases whose split is `test` are left out: they are for the end.
+    """
+    mine = []
+    for case in cases:
+        if case.case in folds:
+            mine.append(replace(case, split="test" if folds[case.case] == index else "train"))
+        elif case.split == "validation":
+            mine.append(case)
+    return mine
+
+
+def train_folds(
+    recipe: Recipe,
+    run: Path,
+    count: int,
+    *,
+    root: Path | None = None,
+    resume: bool = False,
+    machine: Machine | None = None,
+    watch: Watcher | None = None,
+) -> Iterator[Fold]:
+    """Trains folds one after the other below `run` and yields each; finished ones are kept when the run is resumed.
+
+    Raises:
+        UsageError: `RUN_EXISTS`, `FOLDS`, `FOLDS_CHANGED` when `run` holds other folds; what `train` raises.
+        ModelInvalid: `WEIGHTS_CARRIED` when two folds did not begin with the same fresh weights.
+    """
+    cases = recipe.data.resolve(root)
+    folds = fold_of(cases, count, recipe.training.seed)
+    _claim(run, folds, resume=resume)
+    first = ""
+    for index in range(count):
+        folder = run / f"fold-{index}"
+        mine = fold_cases(cases, folds, index)
+        if not (folder / "bundle" / "manifest.json").exists():
+            train_cases(recipe, mine, folder, root=root, machine=machine, watch=watch)
+        began = str(read_json(folder / "start.json")["generator_sha256"])
+        if first and began != first:
+            raise ModelInvalid("WEIGHTS_CARRIED", f"fold {index} did not begin with the fresh weights of fold 0")
+        first = began
+        yield Fold(index, folder / "bundle", tuple(case.case for case in mine if case.split == "test"))
+
+
+def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
+    """Writes the table of folds, or sees that it is the same."""
+    text = "case\tfold\n" + "".join(f"{case}\t{fold}\n" for case, fold in sorted(folds.items()))
+    path = run / TABLE
+    is_partner = os.environ.get("LOCAL_RANK", "0") != "0"  # a process that the first one started after it had claimed
+    if (run / CHECKPOINT).exists() or (path.exists() and not resume and not is_partner):
+        raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UsageError("FOLDS_CHANGED", f"{run.name} holds folds of other cases; use another folder")
+    write_text(path, text)

@@ -1,0 +1,103 @@
+"""With or without an agent: never on the wrong side."""
+
+import pytest
+
+from voxlate.archive.contrast_agent import Agent, agent_of, decide, text_evidence, with_timeline
+from voxlate.simulation.files.header_variants import AFTER, BEFORE, CONTRADICTORY
+
+YES = ["T1 with contrast", "T1 w contrast", "T1 +k", "T1 post gd", "pos contraste T1", "T1 3D inj", "Sag T1 C+"]
+YES += [
+    "T1 met contrast",
+    "T1 na contrast",
+    "T1 apres injection",
+    "T1 après gado",
+    "T1 dopo mdc",
+    "T1 nach Kontrastmittel",
+]
+YES += [
+    "AX T1 FLAIR GAD",
+    "T1 VIBE FS TRA KM",
+    "3D T1 CE",
+    "T1_MPRAGE_POST",
+    "T1 efter gd",
+    "t1 med kontrast",
+    "T1 com contraste",
+]
+YES += ["T1 CON CONTRASTE", "T1 gadovist", "POST FOSSA T1 +GD", "T1 post op with gado"]
+NO = ["WO T1", "T1 w/o contrast", "T1 without gd", "T1 no contrast", "T1 non-contrast", "T1 unenhanced", "T1 native"]
+NO += [
+    "MPRAGE_ohne",
+    "T1 vor KM",
+    "T1 sans gado",
+    "T1 avant injection",
+    "t1 senza mdc",
+    "T1 sin contraste",
+    "T1 SIN CIV",
+]
+NO += [
+    "t1 sem contraste",
+    "T1 utan gd",
+    "T1 ej gd",
+    "T1 zonder contrast",
+    "T1 geen contrast",
+    "T1 pre contrast",
+    "T1 plain",
+]
+BOTH = ["T1 avec et sans gado", "T1 mit und ohne KM", "con e senza mdc", "T1 W WO", "T1 PRE/POST", "T1 +/- C"]
+UNKNOWN = ["T1 POST FOSSA", "T1 POST OP", "PRESAT T1", "T1 NON FATSAT", "CSF flow", "AX T1 SE", "T2 FSE axial", ""]
+UNKNOWN += ["fosse posterieure", "phase contrast", "Sag T1 MPRAGE"]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [(state, text) for state, texts in zip(("yes", "no", "conflict", "unknown"), (YES, NO, BOTH, UNKNOWN), strict=True)
+     for text in texts],
+)  # fmt: skip
+def test_a_description_says_what_it_says(state, text):
+    assert decide(text_evidence(text)) == state, text_evidence(text)
+
+
+@pytest.mark.parametrize(("texts", "wrong"), [(BEFORE, "yes"), (AFTER, "no")])
+def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
+    assert wrong not in [decide(text_evidence(text)) for text in texts]
+    assert all(decide(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
+
+
+@pytest.mark.parametrize(
+    ("tags", "state"),
+    [
+        ({"ContrastBolusAgent": "GADOVIST"}, "yes"),
+        ({"ContrastBolusAgent": "Kein"}, "no"),
+        ({"ContrastBolusAgent": ""}, "no"),
+        ({"ContrastBolusIngredient": "NONE"}, "no"),
+        ({"ContrastBolusVolume": "7.5"}, "yes"),
+        ({"ContrastBolusVolume": "0"}, "unknown"),
+        ({"ContrastBolusVolume": "x"}, "unknown"),
+        ({"ContrastBolusAgent": "GADOVIST", "SeriesDescription": "T1 sans inj"}, "conflict"),
+        ({"ContrastBolusAgent": "GADOVIST", "ProtocolName": "T1 nativ"}, "conflict"),
+        ({}, "unknown"),
+    ],
+)
+def test_tags_and_words_come_together_and_contradictions_are_kept(tags, state):
+    assert agent_of(tags).state == state
+
+
+def test_evidence_holds_words_of_ours_and_never_the_text():
+    found = agent_of(
+        {"SeriesDescription": "T1 DUPONT Marie 1950 sans gado", "ContrastBolusAgent": "GADOVIST M. Dupont"}
+    )
+    assert "dupont" not in str(found).casefold()
+    assert found.state == "conflict"
+
+
+def test_what_comes_after_a_sure_series_may_be_enhanced_though_nothing_says_so():
+    sure, silent, denied = (
+        agent_of({"ContrastBolusAgent": "GD"}),
+        Agent("unknown", ()),
+        agent_of({"ProtocolName": "T1 nativ"}),
+    )
+    told = with_timeline([silent, sure, silent, denied, silent], ["100000", "100500", "101000", "102000", ""])
+    assert [each.may_be_enhanced for each in told] == [False, False, True, False, False]
+    assert [each.state for each in told] == ["unknown", "yes", "unknown", "no", "unknown"]
+    begun = with_timeline([silent, silent], ["100000", "101000"], ["", "100200"])
+    assert [each.may_be_enhanced for each in begun] == [False, True]

@@ -1,0 +1,390 @@
+"""An index tells what lies in an archive, however it was interrupted, and names nobody."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from dicom_series import slice_header, voxels, write_series
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+
+from voxlate.archive import Store, index, indexed_series, read_table, series_files
+from voxlate.cli import voxlate
+from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.io.dicom import find_series, read_series
+
+DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "dicom"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")
+
+
+def archive(folder, series=3, slices=4):
+    for number in range(series):
+
+        def change(dataset, k, number=number):
+            dataset.SeriesInstanceUID = f"1.2.3.{number}"
+            dataset.SOPInstanceUID = f"1.2.3.{number}.{k}"
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            dataset.PatientID, dataset.StudyInstanceUID = f"P{number // 2}", f"1.2.{number // 2}"
+            dataset.StudyDate, dataset.AcquisitionTime = f"201903{10 + number}", f"10{number:02d}00"
+
+        write_series(folder / f"s{number}", change, data=voxels()[:, :, :slices])
+    return folder
+
+
+def run(source, out, jobs=1):
+    for _ in index(str(source), out, jobs=jobs):
+        pass
+    return (out / "series.parquet").read_bytes()
+
+
+def test_every_series_has_a_row_with_what_it_shows(tmp_path):
+    run(archive(tmp_path / "in"), tmp_path / "out")
+    rows = read_table(tmp_path / "out")
+    assert len(rows) == 3
+    assert {row["files"] for row in rows} == {4} == {row["slices"] for row in rows}
+    assert {row["agent"] for row in rows} == {"yes"}
+    assert len({row["patient"] for row in rows}) == 2 == len({row["study"] for row in rows})
+    assert sorted(row["minute"] for row in rows) == [0, 0, 1]
+    told = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert told == {"files": 12, "read": 12, "no_dicom": 0, "refused": {}, "pending_series": 0, "series": 3}
+
+
+def test_the_table_is_the_same_with_several_processes_and_after_a_second_run(tmp_path):
+    archive(tmp_path / "in", series=5)
+    one = run(tmp_path / "in", tmp_path / "one")
+    assert run(tmp_path / "in", tmp_path / "two", jobs=2) == one == run(tmp_path / "in", tmp_path / "one")
+
+
+def test_what_changed_vanished_or_came_is_as_if_it_had_always_been_so(tmp_path):
+    source = archive(tmp_path / "in", series=4)
+    run(source, tmp_path / "out")
+    (source / "s1" / "IM0002.dcm").unlink()
+    for path in (source / "s2").iterdir():
+        path.unlink()
+    changed = slice_header(0, voxels()[:, :, 0].T)
+    changed.SeriesInstanceUID, changed.PatientID, changed.SeriesDescription = "1.2.3.3", "P1", "T1 nativ and longer"
+    changed.save_as(source / "s3" / "IM0000.dcm", enforce_file_format=True)
+    write_series(source / "new", lambda dataset, k: setattr(dataset, "SeriesInstanceUID", "1.2.3.77"))
+    updated = run(source, tmp_path / "out")
+    assert updated == run(source, tmp_path / "fresh")
+    rows = read_table(tmp_path / "out")
+    assert sorted(row["files"] for row in rows) == [3, 4, 4, 8]
+    assert {row["fault"] for row in rows} == {"", "STUDY_MIXED"}
+
+
+def test_a_series_whose_files_lie_in_several_folders_is_one(tmp_path):
+    paths = write_series(tmp_path / "in" / "a")
+    (tmp_path / "in" / "b").mkdir()
+    paths[3].rename(tmp_path / "in" / "b" / "IM.dcm")
+    run(tmp_path / "in", tmp_path / "out")
+    assert [row["files"] for row in read_table(tmp_path / "out")] == [8]
+
+
+def test_the_header_of_a_series_is_that_of_its_first_file_whenever_that_came(tmp_path):
+    paths = write_series(tmp_path / "in" / "m", lambda dataset, k: setattr(dataset, "SeriesDescription", "T1 +C"))
+    run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0]["agent"] == "yes"
+    first = dcmread(paths[0])
+    first.SeriesDescription, first.SOPInstanceUID = "T1 nativ", "1.2.3.4.99"
+    (tmp_path / "in" / "a").mkdir()
+    first.save_as(tmp_path / "in" / "a" / "IM.dcm")
+    updated = run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0]["agent"] == "no"
+    assert updated == run(tmp_path / "in", tmp_path / "fresh")
+
+
+def test_faults_and_damaged_files_are_told_and_the_others_go_on(tmp_path):
+    source = archive(tmp_path / "in")
+    (source / "note.txt").write_text("hello")
+    (source / "s0" / "empty.dcm").write_bytes(b"")
+    mixed = slice_header(9, voxels()[:, :, 0].T)
+    mixed.SeriesInstanceUID, mixed.StudyInstanceUID, mixed.PatientID = "1.2.3.1", "1.2.0", "SOMEBODY ELSE"
+    mixed.save_as(source / "s1" / "other.dcm", enforce_file_format=True)
+    result = CliRunner().invoke(voxlate, ["index", str(source), str(tmp_path / "out")], standalone_mode=False)
+    assert result.return_value == 8
+    assert "1 no DICOM; refused: 1 EMPTY" in result.output
+    assert sorted(row["fault"] for row in read_table(tmp_path / "out")) == ["", "", "PATIENT_MIXED"]
+
+
+def test_nothing_that_names_a_patient_leaves_the_store(tmp_path):
+    canaries = {"PatientName": "CANARY^ANNA", "PatientID": "CANARY-0815", "PatientBirthDate": "19561224",
+                "StudyDate": "20190817", "SeriesDescription": "T1 +C CANARY-Anna", "ProtocolName": "CANARY prot",
+                "InstitutionName": "CANARY HOSPITAL", "ReferringPhysicianName": "CANARY^DOC",
+                "AccessionNumber": "CANARY77", "ManufacturerModelName": "CANARY Anna",
+                "Manufacturer": "CANARY WORKS", "PatientComments": "CANARY", "StudyDescription": "CANARY",
+                "BodyPartExamined": "CANARY", "StationName": "CANARYST", "ContrastBolusAgent": "CANARY gd",
+                "PatientAge": "097Y"}  # fmt: skip
+    write_series(
+        tmp_path / "in", lambda dataset, k: [setattr(dataset, name, value) for name, value in canaries.items()]
+    )
+    result = CliRunner().invoke(voxlate, ["index", str(tmp_path / "in"), str(tmp_path / "out")], standalone_mode=False)
+    row = read_table(tmp_path / "out")[0]
+    written = result.output + str(row) + (tmp_path / "out" / "index.json").read_text()
+    written += (tmp_path / "out" / "series.parquet").read_bytes().decode("latin-1")
+    for planted in ("CANARY", "ANNA", "Anna", "canary", "0815", "1956", "20190817", "2019-08-17", "1.2.3"):
+        assert planted not in written, planted
+    assert row["age_years"] == 89
+    assert (tmp_path / "out" / "index.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_dates_move_by_the_same_days_for_one_patient(tmp_path):
+    run(archive(tmp_path / "in", series=4), tmp_path / "out")
+    days = {}
+    for row in read_table(tmp_path / "out"):
+        days.setdefault(row["patient"], []).append(date.fromisoformat(row["day"]))
+    assert [abs((one - other).days) for one, other in days.values()] == [1, 1]
+    assert all(day < date(2018, 3, 20) for pair in days.values() for day in pair)
+    first, second = (min(pair) for pair in days.values())
+    assert abs((first - second).days) > 2
+
+
+def test_another_key_or_another_source_is_refused(tmp_path, monkeypatch):
+    run(archive(tmp_path / "in"), tmp_path / "out")
+    with pytest.raises(UsageError, match="SETTINGS_DIFFER"):
+        run(archive(tmp_path / "in2"), tmp_path / "out")
+    monkeypatch.setenv("VOXLATE_UID_SALT", "another")
+    with pytest.raises(UsageError, match="KEY"):
+        run(tmp_path / "in", tmp_path / "out")
+
+
+def test_without_a_key_the_index_draws_one_and_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("VOXLATE_UID_SALT")
+    archive(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "one") == run(tmp_path / "in", tmp_path / "one")
+    run(tmp_path / "in", tmp_path / "two")
+    names = [{row["patient"] for row in read_table(tmp_path / name)} for name in ("one", "two")]
+    assert not names[0] & names[1]
+
+
+def test_a_zip_is_indexed_like_its_folder(tmp_path):
+    source = archive(tmp_path / "in")
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as packed:
+        for path in sorted(source.rglob("*.dcm")):
+            packed.write(path, path.relative_to(source))
+    run(source, tmp_path / "folder")
+    run(tmp_path / "in.zip", tmp_path / "zip")
+    run(tmp_path / "in.zip", tmp_path / "zip")
+    assert read_table(tmp_path / "zip") == read_table(tmp_path / "folder")
+    name = read_table(tmp_path / "zip")[0]["series"]
+    with series_files(tmp_path / "zip", name) as files, series_files(tmp_path / "folder", name) as others:
+        assert [path.read_bytes() for path in files] == [path.read_bytes() for path in others]
+
+
+def test_the_files_of_a_row_are_found_again(tmp_path):
+    run(archive(tmp_path / "in"), tmp_path / "out")
+    for row in read_table(tmp_path / "out"):
+        with series_files(tmp_path / "out", row["series"]) as files:
+            assert read_series(find_series(files)[0]).volume.data.shape == (12, 10, 4)
+    with pytest.raises(UsageError, match="SERIES"), series_files(tmp_path / "out", "0" * 16):
+        pass
+    with pytest.raises(UsageError, match="INDEX"), series_files(tmp_path / "elsewhere", "0" * 16):
+        pass
+
+
+def test_no_source_is_told(tmp_path):
+    with pytest.raises(NoInput, match="NO_INPUT"):
+        run(tmp_path / "none", tmp_path / "out")
+
+
+def test_a_damaged_store_or_table_is_told(tmp_path):
+    run(archive(tmp_path / "in"), tmp_path / "out")
+    (tmp_path / "out" / "series.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UsageError, match="INDEX"):
+        read_table(tmp_path / "out")
+    for path in (tmp_path / "out").glob("index.sqlite*"):
+        path.unlink()
+    (tmp_path / "out" / "index.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(CannotWrite, match="INDEX"):
+        run(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_run_killed_at_any_moment_is_taken_up_again(tmp_path):
+    """Killed each time as soon as the store holds more than before; the end is that of a run never disturbed."""
+    archive(tmp_path / "in", series=40, slices=3)
+    whole = run(tmp_path / "in", tmp_path / "whole")
+    slow = "import runpy, sys, time, voxlate.archive.folder as f; read = f.read_bite; sys.argv = sys.argv[1:]\n"
+    slow += "def slowly(root, bite):\n    time.sleep(0.05)\n    return read(root, bite)\n"
+    slow += "f.read_bite = slowly\nrunpy.run_module('voxlate', run_name='__main__')"
+    command = [sys.executable, "-c", slow, "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]
+    kept = [0]
+    for _ in range(4):
+        started = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while files_kept(tmp_path / "out") <= kept[-1] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert started.poll() is None
+        os.kill(started.pid, signal.SIGKILL)
+        started.wait()
+        kept.append(files_kept(tmp_path / "out"))
+    assert kept == sorted(set(kept))
+    assert kept[-1] < 120
+    assert run(tmp_path / "in", tmp_path / "out") == whole
+
+
+def files_kept(out):
+    try:
+        with closing(sqlite3.connect(f"file:{out / 'index.sqlite'}?mode=ro", uri=True)) as store:
+            return store.execute("SELECT count(*) FROM files").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_path):
+    archive(tmp_path / "in", series=60, slices=2)
+    small = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); "
+    small += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]; "
+    small += "runpy.run_module('voxlate', run_name='__main__')"
+    command = [sys.executable, "-c", small, "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]
+    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert ended.returncode == 75, ended.stderr
+    assert "FAILED:IO" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "series.parquet").exists()
+    assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
+
+
+def test_two_runs_at_once_are_one_too_many(tmp_path):
+    run(archive(tmp_path / "in"), tmp_path / "out")
+    other = Store(tmp_path / "out", source=str((tmp_path / "in").resolve()))
+    with pytest.raises(TemporaryFailure, match="LOCKED"):
+        run(tmp_path / "in", tmp_path / "out")
+    with series_files(tmp_path / "out", read_table(tmp_path / "out")[0]["series"]) as files:  # reading may go on
+        assert files
+    other.close()
+    run(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "value"),
+    [
+        ({"NumberOfFrames": "3000000000"}, "slices", 4),
+        ({"PatientAge": "²5Y"}, "age_years", None),
+        ({"PatientAge": "006M"}, "age_years", 0.5),
+        ({"SeriesNumber": "99999999999"}, "number", None),
+        ({"ManufacturerModelName": "MAGNETOM Skyra"}, "model", "MAGNETOM Skyra"),
+        ({"ManufacturerModelName": "DISCOVERY MR750w"}, "model", "DISCOVERY MR750w"),
+        ({"BodyPartExamined": "brain"}, "body_part", "BRAIN"),
+        ({"BodyPartExamined": "SMITH JOHN"}, "body_part", "other"),
+        ({"ConvolutionKernel": "H31s"}, "kernel", "soft"),
+        ({"ConvolutionKernel": "B70f"}, "kernel", "sharp"),
+        ({"ConvolutionKernel": "BONE"}, "kernel", "sharp"),
+        ({"ConvolutionKernel": "SMITH"}, "kernel", "other"),
+        ({"RepetitionTime": "nan"}, "repetition_ms", None),
+        ({"SeriesDescription": "T1 GADOMSKI"}, "agent", "unknown"),
+        ({"SeriesDescription": "T1 Nativel Anna"}, "evidence", ""),
+    ],
+)
+def test_odd_values_cost_a_value_and_never_the_run(tmp_path, change, column, value):
+    def set_all(dataset, k):
+        for name, each in change.items():
+            dataset[name] = DataElement(name, dictionary_VR(name), each, validation_mode=0)
+
+    write_series(tmp_path / "in", set_all, data=voxels()[:, :, :4])
+    run(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")[0][column] == value
+
+
+def test_sites_scanners_and_unknown_models_have_pseudonyms(tmp_path):
+    def told(dataset, k):
+        dataset.InstitutionName, dataset.DeviceSerialNumber = "Hospital of Mercy", "0815"
+        dataset.ManufacturerModelName = "Dr Smith's magnet"
+
+    write_series(tmp_path / "in", told)
+    run(tmp_path / "in", tmp_path / "out")
+    row = read_table(tmp_path / "out")[0]
+    assert [row[name].split("-")[0] for name in ("site", "scanner", "model")] == ["site", "scanner", "model"]
+    assert "Mercy" not in str(row)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_indexed_like_any_other(tmp_path):
+    write_series(tmp_path / "in")
+    (tmp_path / "in" / "IM0003.dcm").rename(os.fsdecode(os.fsencode(tmp_path / "in") + b"/M\xfcller.dcm"))
+    first = run(tmp_path / "in", tmp_path / "out")
+    assert run(tmp_path / "in", tmp_path / "out") == first
+    with series_files(tmp_path / "out", read_table(tmp_path / "out")[0]["series"]) as files:
+        assert sum(path.is_file() for path in files) == 8
+
+
+def test_what_could_not_be_reached_is_told_and_read_again_by_the_next_run(tmp_path, monkeypatch):
+    archive(tmp_path / "in")
+    from voxlate.io.dicom import parse
+
+    whole = parse.read_dataset
+
+    def failing(path, **named):
+        if path.name == "IM0002.dcm":
+            raise PermissionError(13, "no")
+        return whole(path, **named)
+
+    monkeypatch.setattr(parse, "read_dataset", failing)
+    run(tmp_path / "in", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["refused"] == {"NO_ACCESS": 3}
+    monkeypatch.undo()
+    monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")
+    assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
+
+
+def test_a_patient_number_with_two_birth_dates_is_no_one_patient(tmp_path):
+    def born(number):
+        def change(dataset, k):
+            dataset.PatientID, dataset.PatientBirthDate = "ANON", f"19{50 + number}0101"
+            dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"1.2.{number}", f"1.3.{number}"
+
+        return change
+
+    for number in range(2):
+        write_series(tmp_path / "in" / str(number), born(number))
+    run(tmp_path / "in", tmp_path / "out")
+    assert [row["fault"] for row in read_table(tmp_path / "out")] == ["PATIENT_ID_SHARED"] * 2
+
+
+def test_a_series_whose_files_are_others_than_were_indexed_is_refused(tmp_path):
+    archive(tmp_path / "in")
+    run(tmp_path / "in", tmp_path / "out")
+    rows = read_table(tmp_path / "out")
+    for row in rows:
+        with indexed_series(tmp_path / "out", row["series"]) as found:
+            assert len(found.files) == 4
+    (tmp_path / "in" / "s0" / "IM0003.dcm").unlink()  # the last: no gap tells that it is missing
+    for path in (tmp_path / "in" / "s1").iterdir():  # another's, at the same places
+        path.write_bytes((tmp_path / "in" / "s2" / path.name).read_bytes())
+    changed = [row["series"] for row in rows if not is_as_indexed(tmp_path / "out", row["series"])]
+    assert len(changed) == 2
+    for series in changed:
+        with pytest.raises(InputRefused, match="SERIES_CHANGED"), indexed_series(tmp_path / "out", series):
+            pass
+
+
+def is_as_indexed(out, series):
+    try:
+        with indexed_series(out, series):
+            return True
+    except InputRefused:
+        return False
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
+def test_the_series_of_four_vendors_are_all_listed(tmp_path):
+    run(DATA, tmp_path / "out", jobs=2)
+    rows = read_table(tmp_path / "out")
+    assert len(rows) == 14
+    assert {row["manufacturer"] for row in rows} == {"GE", "SIEMENS", "PHILIPS"}
+    assert not any(row["fault"] for row in rows)
+    store = Store(tmp_path / "out", source="", is_new=False)
+    assert all(store.files_of(row["series"]) for row in rows)
+    store.close()

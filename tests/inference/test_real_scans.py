@@ -1,0 +1,38 @@
+"""Real scans, where the development data are there."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from phantoms import DATA
+
+from voxlate.errors import InputRefused
+from voxlate.inference.files import translate_file
+from voxlate.io.nifti import read_volume
+from voxlate.preparation import PreparationSettings, fit_preparation
+
+PAIRS = DATA / "pairs"
+pytestmark = pytest.mark.skipif(not PAIRS.exists(), reason="the development data are not here")
+
+
+def test_a_translated_scan_lies_voxel_for_voxel_on_its_source(bundle, tmp_path):
+    source = PAIRS / "MS_ljubljana_07" / "t1ce.nii.gz"
+    translate_file(bundle, source, tmp_path / "out.nii.gz")
+    before, after = nib.load(source), nib.load(tmp_path / "out.nii.gz")
+    assert after.shape == before.shape
+    assert np.allclose(after.affine, before.affine, atol=1e-4)
+    inside = before.get_fdata() > 0
+    assert np.allclose(after.get_fdata()[inside], 2.5 * before.get_fdata()[inside], rtol=1e-3, atol=0.1)
+
+
+def test_contrast_agent_hardly_moves_the_level_between_two_scans_of_one_sequence():
+    levels = []
+    for name in ("t1ce", "t1"):
+        scan = read_volume(PAIRS / "MS_ljubljana_07" / f"{name}.nii.gz")
+        levels.append(fit_preparation(scan, None, PreparationSettings()).level)
+    assert levels[0] == pytest.approx(levels[1], rel=0.05)
+
+
+def test_thick_slices_are_refused_by_a_model_that_never_saw_them(bundle):
+    scan = DATA / "native" / "TCGA-FG-6692_native" / "t1ce.nii.gz"
+    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN voxels of 0\.898 x 0\.898 x 5\.5 mm"):
+        translate_file(bundle, scan, scan.parent / "never.nii.gz")

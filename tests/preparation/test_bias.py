@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from prepare.heads import simulated
+
+from voxlate.errors import InputRefused
+from voxlate.preparation.steps.bias import fit_bias
+
+
+def shaded(strength: float):
+    """Returns a simulated brain under a smooth field, that field, and the brain."""
+    subject = simulated()
+    image, mask = subject.images["T1w"], subject.truth.brain_mask.data > 0.5
+    x, y, z = (np.linspace(-1, 1, n) for n in image.data.shape)
+    field = np.exp(strength * (x[:, None, None] + 0.5 * y[None, :, None] ** 2 - 0.7 * z[None, None, :]))
+    return image.with_data(image.data * field), field, mask
+
+
+def test_a_field_that_was_put_on_is_found():
+    image, field, mask = shaded(0.4)
+    plain, _, _ = shaded(0.0)
+    found = np.log(fit_bias(image, mask).values / fit_bias(plain, mask).values)[mask]
+    truth = np.log(field[mask])
+    assert np.corrcoef(found, truth)[0, 1] > 0.98
+    assert np.std(found - (truth - truth.mean())) < 0.25 * truth.std()
+
+
+def test_taking_the_field_out_and_putting_it_back_changes_nothing():
+    image, _, mask = shaded(0.4)
+    bias = fit_bias(image, mask)
+    assert np.allclose(bias.invert(bias.apply(image)).data, image.data, rtol=1e-5)
+    assert bias.values.min() > 0
+    assert np.log(bias.values[mask]).mean() == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_gain_of_the_scanner_is_no_bias():
+    image, _, mask = shaded(0.2)
+    louder = fit_bias(image.with_data(image.data * 50), mask)
+    assert np.allclose(louder.values, fit_bias(image, mask).values, rtol=0.02)
+
+
+def test_an_image_without_signal_has_no_field():
+    image, _, mask = shaded(0.2)
+    with pytest.raises(InputRefused, match="EMPTY_MASK"):
+        fit_bias(image.with_data(np.zeros(image.data.shape)), mask)

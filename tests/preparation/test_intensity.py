@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phantoms import ball
+
+from voxlate.errors import InputRefused, UsageError
+from voxlate.preparation.steps.intensity import (
+    SCALES,
+    HistogramStandard,
+    Scaled,
+    by_percentiles,
+    by_range_hu,
+    by_white_matter,
+    by_z_score,
+    from_imagenet,
+    to_imagenet,
+)
+
+SHAPE = (16, 17, 18)
+MASK = ball(SHAPE, 7)
+
+
+def image(seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    tissue = np.where(random.random(SHAPE) < 0.45, random.normal(100, 5, SHAPE), random.normal(70, 7, SHAPE))
+    return np.where(MASK, tissue, random.uniform(0, 20, SHAPE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+def test_every_scale_is_undone(name):
+    data = image()
+    scale = SCALES[name](data, MASK)
+    assert np.allclose(scale.invert(scale.apply(data)), data, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+@given(gain=st.floats(0.01, 1000))
+def test_the_gain_of_the_scanner_does_not_matter_on_any_scale(name, gain):
+    data = image()
+    louder = (data * np.float32(gain)).astype(np.float32)
+    expected = SCALES[name](data, MASK).apply(data)
+    assert np.allclose(SCALES[name](louder, MASK).apply(louder), expected, atol=0.02)
+
+
+def test_scales_put_what_they_promise_where_they_promise_it():
+    data = image()
+    whole = SCALES["min_max"](data, MASK).apply(data)
+    assert (whole.min(), whole.max()) == (0, 1)
+    inside = by_percentiles(data, MASK).apply(data)[MASK]
+    assert np.percentile(inside, [1, 99]) == pytest.approx([0, 1], abs=1e-5)
+    z = by_z_score(data, MASK).apply(data)[MASK]
+    assert (z.mean(), z.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    assert by_white_matter(data, MASK).scale == pytest.approx(100, rel=0.02)
+
+
+def test_one_bright_vessel_moves_the_range_and_nothing_else():
+    data = image()
+    vessel = data.copy()
+    vessel[8, 8, 8] = 5000
+    for name in ("median_in_mask", "percentile", "white_matter_peak"):
+        assert SCALES[name](vessel, MASK).scale == pytest.approx(SCALES[name](data, MASK).scale, rel=0.02)
+    assert SCALES["min_max"](vessel, MASK).scale > 40 * SCALES["min_max"](data, MASK).scale
+
+
+def test_a_window_of_hounsfield_units_cuts_off_what_lies_outside():
+    scale = by_range_hu(-100, 300)
+    found = scale.apply(np.array([-1000, -100, 100, 300, 3000], dtype=np.float32))
+    assert found.tolist() == [0, 0, 0.5, 1, 1]
+    assert scale.invert(found).tolist() == [-100, -100, 100, 300, 300]
+    with pytest.raises(UsageError, match="RANGE_HU"):
+        by_range_hu(100, 100)
+
+
+def test_a_brighter_scan_gets_its_numbers_back_brighter():
+    assert Scaled(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
+
+
+def test_imagenet_channels_are_those_of_the_networks_and_are_undone():
+    import torch
+
+    from voxlate.models.features.imagenet import standardise
+
+    data = np.random.default_rng(0).random((5, 6), dtype=np.float32)
+    channels = to_imagenet(data)
+    assert np.allclose(channels, standardise(torch.from_numpy(data)[None, None])[0].numpy(), atol=1e-6)
+    assert np.allclose(from_imagenet(channels), data, atol=1e-6)
+    with pytest.raises(UsageError, match="CHANNELS"):
+        from_imagenet(channels[:2])
+
+
+def test_scans_of_one_head_with_other_contrast_get_one_histogram():
+    first = image()
+    second = (np.sign(first) * np.abs(first) ** 1.4 * 3).astype(np.float32)
+    standard = HistogramStandard.fit([(first, MASK), (second, MASK)])
+    one, other = standard.apply(first, MASK), standard.apply(second, MASK)
+    apart = np.abs(first / first[MASK].max() - second / second[MASK].max())[MASK].mean()
+    assert np.abs(one - other)[MASK].mean() < 0.02 * apart
+    assert np.allclose(standard.invert(one, first, MASK), first, atol=1e-2)
+
+
+def test_the_standard_keeps_the_order_of_values():
+    data = image()
+    standard = HistogramStandard.fit([(image(seed), MASK) for seed in range(3)])
+    order = np.argsort(data[MASK], kind="stable")
+    assert (np.diff(standard.apply(data, MASK)[MASK][order]) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+def test_a_constant_image_has_no_scale(name):
+    with pytest.raises(InputRefused, match="CONSTANT"):
+        SCALES[name](np.full(SHAPE, 5, np.float32), MASK)
+
+
+def test_a_standard_needs_scans_and_rising_percentiles():
+    with pytest.raises(UsageError, match="COHORT"):
+        HistogramStandard.fit([])
+    with pytest.raises(UsageError, match="PERCENTILES"):
+        HistogramStandard.fit([(image(), MASK)], percentiles=(50, 10))
+    with pytest.raises(InputRefused, match="EMPTY_MASK"):
+        HistogramStandard.fit([(image(), np.zeros(SHAPE, bool))])

@@ -1,0 +1,32 @@
+"""The chart says the numbers that it is given, and how many are left after each step."""
+
+import re
+
+from voxlate.reporting.figures.flow_chart import draw_flow
+
+BOXES = [
+    {"reason": "nobody", "unit": "scan", "before": 1000, "dropped": 0},
+    {"reason": "too few slices", "unit": "scan", "before": 1000, "dropped": 300},
+    {"reason": "no partner", "unit": "scan", "before": 700, "dropped": 500},
+    {"reason": "large lesions", "unit": "pair", "before": 100, "dropped": 1},
+]
+
+
+def texts(path):
+    return re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
+
+
+def test_every_step_that_drops_something_is_drawn_with_what_is_left(tmp_path):
+    draw_flow(tmp_path / "flow.svg", 1000, BOXES, {"train": 98, "Test_good": 1})
+    found = texts(tmp_path / "flow.svg")
+    for text in ("1,000 series in the index", "too few slices", "300 series", "700 series", "no partner", "500 series",
+                 "100 pairs (200 series)", "large lesions", "1 pair", "99 pairs", "train", "98 pairs"):  # fmt: skip
+        assert text in found, text
+    assert "nobody" not in found
+
+
+def test_the_same_counts_give_the_same_bytes(tmp_path):
+    for name in ("a.svg", "b.svg", "a.png", "b.png"):
+        draw_flow(tmp_path / name, 1000, BOXES, {"train": 99})
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

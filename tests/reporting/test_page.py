@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from voxlate.cli.report import report
+from voxlate.reporting.page import page, write_report
+from voxlate.reporting.results import read_evaluation
+from voxlate.web.html import tag
+
+VOID = {"meta", "img", "br", "link", "col", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order and collects what a test asks for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in {"style", "script"}:
+            self.text.append(data)
+
+    def of(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+@pytest.fixture(scope="module")
+def written(folder_maker, tmp_path_factory) -> str:
+    folder = folder_maker(tmp_path_factory.mktemp("evaluation"), ("alpha", "beta", "gamma"))
+    folder.compare()
+    folder.content["missing"] = [{"case": "delta", "reason": "no synthetic file"}]
+    folder.content["refused"] = [{"case": "omega", "code": "GRID_MISMATCH", "message": "/mnt/Smith/x.nii.gz is odd"}]
+    folder.content["history"] = {
+        "training": [{"step": s, "loss": 1 / s} for s in range(1, 900)],
+        "validation": [{"step": s, "loss": 2 / s} for s in range(100, 900, 100)],
+        "learning_rate": [],
+    }
+    output = folder.path / "out" / "report.html"
+    assert write_report(folder.write(), output) == []
+    return output.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_else(written: str) -> None:
+    found = Page(written)
+    addresses = [value for _, a in found.elements for key, value in a.items() if key in {"src", "href", "xlink:href"}]
+    assert addresses
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in addresses)
+    assert "@import" not in written
+    assert "url(http" not in written
+    assert not found.of("link")
+    policy = next(a["content"] for a in found.of("meta") if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none'")
+
+
+def test_every_id_is_unique_and_every_reference_meets_one(written: str) -> None:
+    found = Page(written)
+    ids = [a["id"] for _, a in found.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    references = {a["href"][1:] for a in found.of("a")} | {a["xlink:href"][1:] for a in found.of("use")}
+    references |= {a["aria-labelledby"] for a in found.of("svg")}
+    references |= set(re.findall(r"url\(#([^)]+)\)", written))
+    assert references <= set(ids)
+
+
+def test_no_patient_and_no_path_is_on_the_page(written: str, tmp_path_factory) -> None:
+    without_pixels = re.sub(r'base64,[^"]+', "", written)
+    for private in (str(tmp_path_factory.getbasetemp()), "images0", "Smith", "warehouse", "P0", "P1", "P2"):
+        assert private not in without_pixels, private
+    assert "x.nii.gz is odd" in without_pixels
+
+
+def test_every_case_is_listed_those_left_out_with_their_reason(written: str) -> None:
+    table = written[written.index('id="cases"') : written.index('id="absent"')]
+    for name in ("alpha", "beta", "gamma", "delta", "omega"):
+        assert f">{name}</th>" in table
+    assert "no synthetic file" in written
+    assert "GRID_MISMATCH" in written
+
+
+def test_every_figure_says_how_many_and_of_what_kind(written: str) -> None:
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", written)
+    pictures = [c for c in captions if "training value" not in c]
+    assert len(pictures) == 3 + 3
+    assert all("n = " in c and "Simulated data" in c for c in pictures)
+    assert sum("Display window" in c for c in captions) == 3
+
+
+def test_every_picture_has_a_text(written: str) -> None:
+    found = Page(written)
+    assert all(a["alt"] for a in found.of("img"))
+    assert all(a["role"] == "img" for a in found.of("svg"))
+    assert len(found.of("img")) == 3 * (3 * 4 + 2)
+
+
+def test_it_is_said_before_all_else_that_synthetic_images_are_not_for_diagnosis(written: str) -> None:
+    text = " ".join(Page(written).text)
+    assert text.index("Not for diagnosis") < text.index("In plain words") < text.index("Image quality")
+
+
+def test_a_name_that_is_markup_stays_text(evaluation) -> None:
+    evil = "<script>alert(1)</script>\"'&"
+    folder = evaluation("a", images=False)
+    folder.content["direction"]["target"] = evil
+    folder.content["protocols"][0]["definition"] = evil
+    folder.content["missing"] = [{"case": evil, "reason": evil}]
+    folder.content["cases"][0]["subgroups"] = {evil: evil}
+    folder.content["lesions"] = [{"case": "a", "patient": "P0", evil: evil}]
+    text = page(read_evaluation(folder.write()), title=evil)
+    assert len(Page(text).of("script")) == 1
+    assert "<script>alert" not in text
+
+
+def test_a_case_whose_images_are_gone_says_so_and_the_page_is_written(evaluation) -> None:
+    folder = evaluation("a", "b", "c")
+    (folder.path / "images1" / "target.nii.gz").unlink()
+    text = page(read_evaluation(folder.write()))
+    assert "Median case b: its images could not be shown (NO_INPUT)" in text
+    assert text.count('class="case"') == 2
+
+
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b")])
+def test_few_cases_make_a_page_too(evaluation, names) -> None:
+    found = Page(page(read_evaluation(evaluation(*names, images=False).write())))
+    assert "In plain words" in " ".join(found.text)
+
+
+def test_a_star_marks_only_what_differs_after_adjustment(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    folder.compare(metric="mae", p_adjusted=0.04)
+    folder.compare(metric="psnr", p_adjusted=0.06, p_t=0.001)
+    text = page(read_evaluation(folder.write()))
+    assert text.count("<sup>*</sup>") == 1
+    assert "adjusted for 6 comparisons" in text
+
+
+def test_the_same_evaluation_gives_the_same_page(evaluation) -> None:
+    evaluated = read_evaluation(evaluation("a").write())
+    assert page(evaluated) == page(evaluated)
+
+
+def test_all_colours_of_text_stand_out_from_their_ground() -> None:
+    css = (Path(__file__).resolve().parents[2] / "src/voxlate/report/assets/page.css").read_text()
+    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", css))
+    grounds = ("paper", "soft", "ours-soft")
+    pairs = [(ink, ground) for ink in ("ink", "muted", "bad", "ours") for ground in grounds]
+    assert all(contrast(colour[a], colour[b]) >= 4.5 for a, b in [*pairs, ("warn", "warn-soft")])
+    assert all(contrast("#fff", colour[name]) >= 4.5 for name in ("good", "bad", "muted", "ink", "warn"))
+
+
+def contrast(first: str, second: str) -> float:
+    """Returns the ratio of WCAG 2.1."""
+    darker, lighter = sorted((luminance(first), luminance(second)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    values = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_command_writes_the_page_and_prints_its_name_only(evaluation) -> None:
+    folder = evaluation("a", images=False)
+    output = folder.path / "r.html"
+    result = CliRunner().invoke(report, [str(folder.write()), "-o", str(output), "--title", "My title"])
+    assert result.exit_code == 0, result.output
+    assert str(folder.path) not in result.output
+    assert tag("h1", "My title") in output.read_text()
+
+
+def test_the_first_finding_is_what_happened_inside_lesions_red_where_the_source_was_better(evaluation) -> None:
+    folder = evaluation("a", "b", images=False)
+    for method, mean in (("source", 17.9), ("synthetic", 23.1)):
+        row = next(r for r in folder.content["summary"] if (r["method"], r["metric"]) == (method, "mae"))
+        folder.content["summary"].append({**row, "region": "lesion", "mean": mean})
+    text = page(read_evaluation(folder.write()))
+    assert '<li class="worse"><b>Worse than the source. </b>Inside lesions the MAE is 23.1 %' in text
+    assert text.index("Inside lesions the MAE") < text.index("of the synthetic image")
+
+
+def test_the_page_says_how_many_families_of_tests_it_holds_and_which_was_chosen_beforehand(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    folder.compare(family="primary")
+    folder.compare(intensity="linear_fit")
+    folder.content["primary"] = {
+        "protocol": "voxlate",
+        "intensity": "as_written",
+        "region": "mask",
+        "metrics": ["mae", "psnr", "ssim"],
+    }
+    text = page(read_evaluation(folder.write()))
+    assert "Chosen beforehand: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
+    assert "2 tests in 2 families, 1 of them exploratory" in text
+    assert "The primary tests of this run are here" in text
+    assert "All tests here are exploratory" in text
+
+
+@pytest.mark.parametrize(("gap", "is_matched"), [(0.7, False), (0.02, True)])
+def test_a_blur_that_does_not_reach_the_psnr_is_not_called_matched(evaluation, gap, is_matched) -> None:
+    folder = evaluation("a", "b", "c")
+    for row in list(folder.content["summary"]):
+        if (row["method"], row["metric"], row["intensity"]) == ("blurred_target", "mae", "as_written"):
+            for metric, value in (("blur_sigma", 1.2), ("psnr_gap", gap)):
+                folder.content["summary"].append({**row, "metric": metric, "mean": value, "unit": "mm"})
+    assert ("not matched" in page(read_evaluation(folder.write()))) != is_matched
+
+
+def test_what_a_case_does_not_allow_is_listed_with_its_reason(evaluation) -> None:
+    folder = evaluation("a", "b", "c")
+    name = folder.content["cases"][0]["case"]
+    entry = {"case": name, "protocol": folder.content["protocols"][0]["name"], "region": "mask", "metric": "ms_ssim"}
+    folder.content["left_out"] = [{**entry, "reason": "24 slices are too few", "methods": "source, synthetic"}]
+    assert "24 slices are too few" in page(read_evaluation(folder.write()))
+
+
+def test_a_cell_without_a_star_holds_no_star(written: str) -> None:
+    marks = re.findall(r"<sup([^>]*)>([^<]*)</sup>", written)
+    assert {("", "*"), (' class="blank"', "")} == set(marks)

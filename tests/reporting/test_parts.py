@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from voxlate.reporting.case_selection import leading_view
+from voxlate.reporting.figures import drawing, volume_plots
+from voxlate.reporting.figures.quality_plots import loss_curves, patient_means
+from voxlate.reporting.results import History, read_evaluation
+from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
+
+
+def test_the_interval_of_a_subgroup_is_that_of_scipy() -> None:
+    values = np.array([1.0, 2.5, 4.0, 3.0])
+    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert subgroups.mean_interval(values) == pytest.approx(expected)
+    assert subgroups.mean_interval(values[:2]) is None
+
+
+def test_subgroups_show_their_gap_and_patients_without_a_group(evaluation) -> None:
+    folder = evaluation("a", "b", "c", "d", images=False)
+    for case, scanner in zip(folder.content["cases"], ("X", "X", "Y"), strict=False):
+        case["subgroups"] = {"scanner": scanner}
+    evaluated = read_evaluation(folder.write())
+    text = subgroups.table(evaluated, leading_view(evaluated))
+    assert "not stated" in text
+    assert "gap 2.50" in text  # means 4.5, 6 and 7
+
+
+def test_without_subgroups_there_is_no_table(evaluation) -> None:
+    evaluated = read_evaluation(evaluation("a", images=False).write())
+    assert subgroups.table(evaluated, leading_view(evaluated)) is None
+
+
+def test_scans_of_a_patient_are_averaged_before_anything_else(evaluation) -> None:
+    folder = evaluation("a", "b", images=False)
+    for row in folder.rows:
+        row[1] = "same"
+    evaluated = read_evaluation(folder.write())
+    assert patient_means(evaluated, leading_view(evaluated), "mae")["synthetic"] == {"same": 4.5}
+
+
+def test_the_checklist_has_44_items_and_fills_only_what_the_data_know(evaluation) -> None:
+    evaluated = read_evaluation(evaluation("a", images=False).write())
+    text = claim_checklist.table(evaluated, leading_view(evaluated))
+    filled = claim_checklist.answers(evaluated, leading_view(evaluated))
+    assert len(claim_checklist.ITEMS) == len(set(claim_checklist.ITEMS)) == 44
+    assert text.count(claim_checklist.OPEN) == 44 - len(filled)
+    assert 29 not in filled  # no test was run
+    assert filled[11].startswith("Not applicable")  # simulated
+
+
+def test_two_drawings_share_no_id() -> None:
+    ids: Counter[str] = Counter()
+    for name in ("one", "two"):
+        figure, axes = drawing.plot()
+        axes.plot([0, 1], [0, 1], marker="o")
+        drawn = drawing.inline_svg(figure, name=name, alt="a < b")
+        ids.update(re.findall(r'\bid="([^"]+)"', drawn))
+        assert "a &lt; b" in drawn
+        targets = re.findall(r'(?:href="#|url\(#)([^")]+)', drawn)
+        assert targets
+        assert set(targets) <= set(ids)
+    assert max(ids.values()) == 1
+
+
+def test_a_long_curve_is_averaged_and_it_is_said() -> None:
+    history = History.model_validate({"training": [{"step": s, "loss": 1.0} for s in range(901)], "validation": []})
+    text = loss_curves(history)
+    assert "mean of 4 consecutive values" in text
+    assert loss_curves(None) is None
+    assert loss_curves(History()) is None
+
+
+def test_a_table_of_records_has_units_apart_and_hides_the_patient() -> None:
+    rows = [{"case": "a", "patient": "P1", "volume_mm3": 12.5, "is_kept": True}, {"case": "b", "volume_mm3": None}]
+    text = lesion_tables.table(rows, label="Lesions", data_kind="real")
+    assert "<small>mm³</small>" in text
+    assert "P1" not in text
+    assert 'data-value="12.5"' in text
+    assert "2 rows of 2 cases" in text
+
+
+def test_a_very_long_table_says_what_it_leaves_out() -> None:
+    rows = [{"case": str(at), "size": at} for at in range(lesion_tables.MOST_ROWS + 7)]
+    assert "7 more are in evaluation.json" in lesion_tables.table(rows, label="x", data_kind="real")
+
+
+def volumes(bias: float) -> list[dict[str, object]]:
+    targets = [600.0, 650.0, 580.0, 700.0]
+    noise = [1.0, -1.0, 2.0, -2.0]
+    return [
+        {
+            "case": f"c{at}",
+            "patient": f"P{at}",
+            "tissue": "GM",
+            "method": method,
+            "volume_cm3": t + add,
+            "target_cm3": t,
+        }
+        for at, (t, e) in enumerate(zip(targets, noise, strict=True))
+        for method, add in (("source", 30.0), ("synthetic", bias + e))
+    ]
+
+
+def test_a_volume_that_is_too_large_lies_below_zero_as_published_and_above_it_in_the_agreement() -> None:
+    text = volume_plots.plots(volumes(bias=5.0), data_kind="simulated")
+    assert "Untouched source −30" in text
+    assert "Synthetic (model) −5.00" in text
+    assert "Bias 5.00 cm³" in text
+    half = 1.959964 * np.std([1, -1, 2, -2], ddof=1)
+    assert f"limits of agreement {5 - half:.2f} to {5 + half:.2f}".replace("-", "−") in text
+
+
+def test_published_differences_are_shown_when_given() -> None:
+    rows = [{**row, "vd_cm3": -11.0} for row in volumes(bias=5.0)]
+    text = volume_plots.plots(rows, data_kind="simulated")
+    assert "Synthetic (model) −11" in text
+    assert "mean intracranial volume" in text
+
+
+def test_volumes_of_two_segmenters_are_never_averaged() -> None:
+    rows = [{**row, "segmenter": "mixture"} for row in volumes(bias=5.0)]
+    rows += [{**row, "segmenter": "clusters"} for row in volumes(bias=-9.0)]
+    text = volume_plots.plots(rows, data_kind="real")
+    assert "Bias 5.00 cm³" in text
+    assert "Bias −9.00 cm³" in text
+    assert text.count("<figure") == 4
+
+
+def test_the_noise_of_a_repeated_scan_stands_beside_the_methods() -> None:
+    rows = [{**row, "method": "target_again"} for row in volumes(bias=5.0) if row["method"] == "source"]
+    assert "noise drawn again) −30" in volume_plots.plots([*volumes(bias=5.0), *rows], data_kind="real")
+
+
+def test_records_of_each_kind_have_a_table_of_their_own_and_summaries_come_first() -> None:
+    lesions = [{"kind": "lesion", "case": f"c{at}", "mae_synthetic": at} for at in range(20)]
+    text = lesion_tables.tables_by_kind(
+        [*lesions, {"kind": "by_size", "size": "small", "n_lesions": 20}], data_kind="real"
+    )
+    assert text.index("by size") < text.index("Each lesion: 20 rows")
+    assert text.count("<table") == 2
+    assert "MAE synthetic" in text
+    assert ">Kind<" not in text
+    assert lesion_tables.tables_by_kind([], data_kind="real") is None
+
+
+def test_records_without_the_columns_are_not_drawn() -> None:
+    assert volume_plots.plots([{"case": "a", "tissue": "GM"}], data_kind="real") is None

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from voxlate.reporting.case_selection import leading_view
+from voxlate.reporting.results import read_evaluation
+from voxlate.reporting.sections.verdicts import gain, sentence
+
+NAMES = ("a", "b", "c", "d")
+
+
+def verdict(folder, metric="mae", other="source"):
+    evaluated = read_evaluation(folder.write())
+    return gain(evaluated, leading_view(evaluated), metric, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, "better"),
+        ({"mean_difference": 5.0, "ci_low": 4.0, "ci_high": 6.0}, "worse"),
+        ({"ci_high": 0.5}, "open"),
+        ({"p_adjusted": 0.06}, "leaning"),
+        ({"p_adjusted": 0.06, "ci_low": -1.0, "ci_high": 0.5}, "open"),
+        ({"p_adjusted": None, "ci_low": None, "ci_high": None, "comparisons": 0}, "untested"),
+    ],
+)
+def test_the_model_wins_only_where_interval_and_adjusted_p_agree(evaluation, changes, outcome) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare(**changes)
+    assert verdict(folder).outcome == outcome
+
+
+def test_a_verdict_does_not_depend_on_which_method_stands_first(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare(first="source", second="synthetic", mean_difference=5.0, ci_low=4.0, ci_high=6.0)
+    found = verdict(folder)
+    assert (found.outcome, found.difference, found.interval) == ("better", -5.0, (-6.0, -4.0))
+
+
+def test_a_higher_psnr_is_better(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare(metric="psnr", mean_difference=5.0, ci_low=4.0, ci_high=6.0)
+    assert verdict(folder, "psnr").outcome == "better"
+
+
+def test_patients_in_whom_the_model_lost_are_counted(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    for row in folder.rows:
+        if row[0] == "b" and row[2] == "synthetic" and row[4] == "mae":
+            row[5] += 100
+    found = verdict(folder)
+    assert (found.lost, found.n) == (1, 4)
+    assert "worse in 1 of 4 patients" in sentence(found)
+
+
+def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    for row in folder.rows:
+        row[1] = "P0" if row[1] == "P1" else row[1]
+    assert verdict(folder).n == 3
+
+
+def test_the_sentence_gives_the_size_of_the_gain_with_its_interval_the_right_way_round(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare(note="with 4 patients no permutation p below 0.125 is possible")
+    text = sentence(verdict(folder))
+    assert "5.00 points lower" in text
+    assert "4.00 to 6.00" in text
+    assert "6 comparisons" in text
+    assert "no permutation p below 0.125" in text
+
+
+def test_it_is_said_when_too_few_patients_could_have_shown_anything(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare(p_adjusted=0.75)
+    assert "with 4 patients and 6 comparisons hardly any adjusted p" in sentence(verdict(folder))
+
+
+def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.rows = [row for row in folder.rows if row[2] != "histogram_match"]
+    assert verdict(folder, other="histogram_match") is None

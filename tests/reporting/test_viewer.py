@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from importlib import resources
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from voxlate.io.atomic import sha256
+from voxlate.reporting.page import write_report
+from voxlate.reporting.viewer import STEP, compact_nifti
+from voxlate.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_compact_copy_holds_the_same_values_at_the_same_places() -> None:
+    affine = np.array([[1.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 3, 7], [0, 0, 0, 1]])
+    data = np.random.default_rng(0).normal(1, 1, (6, 7, 8)).astype(np.float32)
+    box = (slice(1, 5), slice(0, 7), slice(2, 8))
+    copy = nibabel.Nifti1Image.from_bytes(gzip.decompress(compact_nifti(Volume(data, affine), box)))
+    np.testing.assert_allclose(copy.get_fdata(), data[box], atol=STEP / 2 + 1e-6)
+    np.testing.assert_allclose(copy.affine @ [0, 0, 0, 1], affine @ [1, 0, 2, 1])
+    assert copy.get_data_dtype() == np.int16
+
+
+def test_the_viewer_holds_all_it_needs_and_no_path_or_patient(evaluation, tmp_path: Path) -> None:
+    folder = evaluation("alpha", "beta", "gamma")
+    (folder.path / "images1" / "source.nii.gz").unlink()
+    left_out = write_report(folder.write(), tmp_path / "out" / "r.html", viewer=True)
+    viewer = tmp_path / "out" / "viewer"
+    assert left_out == ["beta: NO_INPUT"]
+    html = (viewer / "index.html").read_text()
+    for name in re.findall(r'(?:src|href)="([^":]+)"', html):
+        assert (viewer / name).is_file(), name
+    assert 'type="module"' not in html  # a module does not load from file://
+    content = json.loads((viewer / "cases.js").read_text().removeprefix("globalThis.voxlate = ").rstrip(";\n"))
+    assert [case["name"] for case in content["cases"]] == ["gamma", "alpha"]  # worst first
+    assert str(tmp_path) not in (viewer / "cases.js").read_text()
+    assert "P0" not in (viewer / "cases.js").read_text()
+    assert 'href="viewer/index.html"' in (tmp_path / "out" / "r.html").read_text()
+
+
+def test_a_case_of_the_viewer_holds_three_images_in_relative_units(evaluation, tmp_path: Path) -> None:
+    folder = evaluation("alpha")
+    write_report(folder.write(), tmp_path / "r.html", viewer=True)
+    text = (tmp_path / "viewer" / "data" / "0001.js").read_text()
+    images = json.loads(text.removeprefix("globalThis.voxlate.images = ").rstrip(";\n"))
+    assert list(images) == ["source", "target", "synthetic"]
+    target = nibabel.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(images["target"]))).get_fdata()
+    assert 0.79 < target[target > 0].min() < target.max() < 1.21  # 80 to 120 divided by the level of 100
+
+
+def test_the_bundled_viewer_is_the_file_the_documentation_names() -> None:
+    bundled = Path(str(resources.files("voxlate.reporting") / "viewer" / "niivue.umd.js"))
+    assert sha256(bundled) in (ROOT / "docs" / "report.md").read_text()
+    assert "BSD 2-Clause" in bundled.with_name("niivue.LICENSES.txt").read_text()

@@ -1,0 +1,109 @@
+"""DICOM series: the voxels come back where they were, and headers lie as often as they should."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from voxlate.simulation.files.header_variants import TAG_SHARES, draw_habit, timing_tags
+from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
+
+pydicom = pytest.importorskip("pydicom")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, spine):
+    from voxlate.simulation.files.dicom import write_dicom
+
+    root = tmp_path_factory.mktemp("dicom")
+    write_dicom(root, spine, 0)
+    return root
+
+
+def series(folder, number):
+    files = sorted((folder / f"sourcedata/dicom/sub-0001/ses-01/series-{number:03d}").iterdir())
+    return [pydicom.dcmread(file) for file in files]
+
+
+def test_voxels_come_back_at_their_place_in_the_patient(folder, spine):
+    ct = spine.images["CT"]
+    for dataset in series(folder, 1)[::9]:
+        values = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+        columns, rows = np.array(dataset.ImageOrientationPatient).reshape(2, 3)
+        for row, column in ((3, 5), (40, 70)):
+            offset = columns * column * dataset.PixelSpacing[1] + rows * row * dataset.PixelSpacing[0]
+            place = (np.array(dataset.ImagePositionPatient) + offset) * [-1, -1, 1]
+            i, j, k = np.rint(np.linalg.inv(ct.affine) @ [*place, 1])[:3].astype(int)
+            assert values[row, column] == ct.data[i, j, k]
+
+
+def test_a_series_shares_its_uid_and_each_slice_has_its_own(folder):
+    slices = series(folder, 1)
+    assert len({dataset.SeriesInstanceUID for dataset in slices}) == 1
+    assert len({dataset.SOPInstanceUID for dataset in slices}) == len(slices) == 48
+    assert all(dataset.PatientName == "SIMULATED^sub-0001" for dataset in slices)
+
+
+def test_the_same_subject_gives_the_same_files(folder, spine, tmp_path):
+    from voxlate.simulation.files.dicom import write_dicom
+
+    for path in write_dicom(tmp_path, spine, 0)[:50]:
+        assert (tmp_path / path).read_bytes() == (folder / path).read_bytes()
+
+
+def test_what_each_series_truly_shows_is_kept(folder):
+    truth = json.loads((folder / "derivatives/truth/sub-0001/ses-01/anat/sub-0001_ses-01_dicom.json").read_text())
+    assert [row["shows"] for row in truth] == ["CT", "T2w"]
+
+
+def test_headers_tell_the_truth_hide_it_or_contradict_it_as_often_as_asked():
+    habits = [draw_habit("T1ce", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(800)]
+    shares = [np.mean([habit.tags == tags for habit in habits]) for tags in ("true", "absent", "contradictory")]
+    assert shares == pytest.approx(TAG_SHARES, abs=0.05)
+    assert all(habit.agent == "GADOVIST" for habit in habits if habit.tags == "true")
+    assert all(habit.agent is None for habit in habits if habit.tags == "absent")
+    before = [draw_habit("T1w", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(200)]
+    assert any(habit.agent == "GADOVIST" and habit.tags == "contradictory" for habit in before)
+    assert any(
+        habit.is_enhanced
+        for habit in (draw_habit("T1w", SCANNERS["C"], "generic", np.random.default_rng(s)) for s in range(9))
+    )
+
+
+def test_vendors_differ_in_what_they_call_the_repetition_time():
+    assert timing_tags("T1w", scanner_named("A"))["RepetitionTime"] == 2300
+    assert timing_tags("T1w", scanner_named("B"))["RepetitionTime"] == 7.0
+
+
+def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
+    from dataclasses import replace
+
+    from voxlate.simulation.files.dicom import Series, _instances
+    from voxlate.simulation.files.header_variants import Habit
+
+    habit = Habit("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
+    one = Series("sub-0001", 0, 1, "T2w", spine.images["T2w"], habit, scanner_named("C"), "LSPINE")
+    ((name, dataset),) = _instances(replace(one))
+    dataset.save_as(tmp_path / name, enforce_file_format=True)
+    read = pydicom.dcmread(tmp_path / name)
+    assert read.pixel_array.shape == (48, 80, 80)
+    places = [frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in read.PerFrameFunctionalGroupsSequence]
+    assert np.diff(places) == pytest.approx(2.0)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools")
+@pytest.mark.parametrize("is_enhanced", [False, True])
+@pytest.mark.parametrize("shows", ["T1w", "ADC"])
+def test_a_validator_finds_no_error_in_classic_and_enhanced_files(is_enhanced, shows, spine, tmp_path):
+    from voxlate.simulation.files.dicom import Series, _instances
+
+    habit = replace(draw_habit(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
+    series = Series("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
+    name, dataset = next(_instances(series))
+    dataset.save_as(tmp_path / name, enforce_file_format=True)
+    done = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True, check=False)
+    assert "Error" not in done.stdout + done.stderr
+    assert (int(dataset.get("NumberOfFrames", 1)) > 1) is is_enhanced

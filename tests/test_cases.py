@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases, write_cases
+from voxlate.errors import InputRefused, NoInput, UsageError
+
+
+def case(name: str, split: str = "train", patient: str | None = None) -> Case:
+    return Case(name, patient or name, split, Path("s.nii"), Path("t.nii"))
+
+
+def test_a_table_is_read_back_as_it_was_written(tmp_path):
+    cases = [
+        Case("a", "p1", "train", tmp_path / "x" / "s.nii", tmp_path / "t.nii", tmp_path / "m.nii", None),
+        Case("b", "p2", "test", tmp_path / "s.nii", tmp_path / "t.nii", None, tmp_path / "l.nii"),
+    ]
+    write_cases(tmp_path / "table" / "cases.tsv", cases)
+    read = read_cases(tmp_path / "table" / "cases.tsv")
+    assert [(c.case, c.patient, c.split) for c in read] == [("a", "p1", "train"), ("b", "p2", "test")]
+    assert read[0].source.resolve() == (tmp_path / "x" / "s.nii").resolve()
+    assert read[0].labels is None
+    assert read[1].mask is None
+    assert read[1].labels.resolve() == (tmp_path / "l.nii").resolve()
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_column(tmp_path):
+    (tmp_path / "c.tsv").write_bytes(b"\xef\xbb\xbfcase\tsource\ttarget\na\ts.nii\tt.nii\n")
+    assert read_cases(tmp_path / "c.tsv")[0].split == "test"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\nb", ".hidden", "a:b"])
+def test_a_name_that_cannot_name_a_file_is_refused(name):
+    with pytest.raises(InputRefused, match="CASE_NAME"):
+        case(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("case\tsource\na\ts.nii\n", "column target is missing"),
+        ("case\tsource\ttarget\na\ts.nii\n", "more or fewer fields"),
+        ("case\tsource\ttarget\na\ts.nii\tt.nii\textra\n", "more or fewer fields"),
+        ("case\tsource\ttarget\na\t\tt.nii\n", "lacks a source"),
+        ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
+        ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),
+        ('case\tsource\t"target\na\ts\tt\n', "CASES"),
+        ("case,source,target\na,s.nii,t.nii\n", "tab"),
+        ("case\tsource\ttarget\na\ts\0.nii\tt.nii\n", "NUL"),
+    ],
+)
+def test_a_table_with_a_fault_is_refused(tmp_path, text, code):
+    (tmp_path / "c.tsv").write_text(text)
+    with pytest.raises(InputRefused, match=code):
+        read_cases(tmp_path / "c.tsv")
+
+
+def test_a_table_that_is_not_text_or_is_missing_or_empty_is_refused(tmp_path):
+    (tmp_path / "c.tsv").write_bytes(b"case\tsource\ttarget\n\xff\xfe\t\t\n")
+    with pytest.raises(InputRefused, match="not UTF-8 at byte 19"):
+        read_cases(tmp_path / "c.tsv")
+    with pytest.raises(NoInput):
+        read_cases(tmp_path / "none.tsv")
+    (tmp_path / "c.tsv").write_text("case\tsource\ttarget\n")
+    with pytest.raises(NoInput):
+        read_cases(tmp_path / "c.tsv")
+
+
+def test_a_patient_in_two_splits_and_a_case_twice_are_refused():
+    with pytest.raises(InputRefused, match="PATIENT_IN_TWO_SPLITS"):
+        check_cases([case("a", "train", "p"), case("b", "test", "p")])
+    with pytest.raises(InputRefused, match="CASE_DUPLICATE"):
+        check_cases([case("a"), case("a")])
+    assert len(check_cases([case("a", "train", "p"), case("b", "train", "p")])) == 2
+
+
+def test_a_pattern_names_the_files_and_optional_ones_only_when_there(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mask.nii").touch()
+    pattern = {"source": "{case}/s.nii", "target": "{case}/t.nii", "mask": "{case}/mask.nii"}
+    first, second = cases_from_pattern(tmp_path, pattern, {"train": ["a"], "test": ["b"]})
+    assert first.mask == tmp_path / "a" / "mask.nii"
+    assert (second.mask, second.split, second.source) == (None, "test", tmp_path / "b" / "s.nii")
+    with pytest.raises(UsageError, match="PATTERN"):
+        cases_from_pattern(tmp_path, {"source": "s.nii", "target": "{case}/t.nii"}, {"train": ["a"]})

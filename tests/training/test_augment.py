@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from phantoms import head
+
+from voxlate.bundle.settings import AugmentationSettings
+from voxlate.training.augment import Pair, augment, contrast_line, difference, enhancement, power, smooth_field
+
+NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
+SHAPE = (14, 17, 15)
+
+
+def paired(source: np.ndarray, target: np.ndarray) -> Pair:
+    mask = target > 0
+    return Pair(source, target, mask.astype(np.float32), contrast_line(source, target, mask))
+
+
+def pair(seed: int = 0) -> Pair:
+    source, target = head(seed, shape=SHAPE).data / 500, head(seed + 1, shape=SHAPE).data / 500
+    return paired(source, target)
+
+
+def test_without_strength_nothing_changes():
+    before = pair()
+    after = augment(before, NONE, np.random.default_rng(0))
+    assert np.allclose(after.source, before.source)
+    assert np.allclose(after.target, before.target)
+
+
+def test_a_flip_mirrors_all_three_along_the_first_axis():
+    before = pair()
+    after = augment(before, NONE.model_copy(update={"flip": 1.0}), np.random.default_rng(0))
+    for name in ("source", "target", "weight"):
+        assert np.allclose(getattr(after, name), getattr(before, name)[::-1])
+
+
+def test_air_stays_zero_under_every_variation():
+    settings = AugmentationSettings(contrast=0.5, source_contrast=0.3, gain=0.2, bias=0.5, noise=0.2, graft=1)
+    before = pair()
+    air = before.source == 0
+    for seed in range(5):
+        after = augment(before, settings.model_copy(update={"flip": 0.0}), np.random.default_rng(seed))
+        assert not after.source[air].any()
+        assert not after.target[before.target == 0].any()
+
+
+def test_contrast_changes_both_images_alike_and_keeps_the_reference_level():
+    same = paired(pair().source, pair().source)
+    after = augment(same, NONE.model_copy(update={"contrast": 0.5}), np.random.default_rng(3))
+    assert np.array_equal(after.source, after.target)
+    assert not np.allclose(after.source, same.source)
+    assert power(np.float32([1.0, 0.0, -1.0, 4.0]), 0.5).tolist() == [1.0, 0.0, -1.0, 2.0]
+
+
+def test_the_smooth_field_is_the_exponential_of_a_plane_through_zero():
+    field = np.log(smooth_field(SHAPE, 0.4, np.random.default_rng(0)))
+    assert np.abs(field).max() <= 3 * 0.2 + 1e-6
+    assert field.mean() == pytest.approx(0, abs=1e-6)
+    for axis in range(3):
+        assert np.allclose(np.diff(field, 2, axis=axis), 0, atol=1e-5)
+
+
+def test_enhancement_is_what_the_source_adds_to_the_target_of_the_same_contrast():
+    target = pair().target
+    vessel = np.zeros(SHAPE, dtype=np.float32)
+    vessel[6:8, 7, 7] = 1.5
+    assert np.allclose(enhancement(paired(target + vessel, target)), vessel, atol=0.05)
+
+
+def test_a_line_of_contrast_is_not_taken_for_a_change():
+    target = pair().target
+    after = paired(0.7 * target + 0.3, target)
+    assert np.allclose(difference(after), 0, atol=1e-5)
+    assert after.line == pytest.approx((1 / 0.7, -0.3 / 0.7), rel=1e-4)
+
+
+def test_a_darker_source_differs_but_does_not_enhance():
+    target = pair().target
+    darker = target.copy()
+    darker[7, 7, 7] -= 1
+    assert difference(paired(darker, target))[7, 7, 7] == pytest.approx(-1, abs=0.1)
+    assert not enhancement(paired(darker, target)).any()
+
+
+def test_where_the_loss_does_not_count_nothing_differs():
+    before = pair()
+    blind = Pair(before.source, before.target, np.zeros_like(before.weight), before.line)
+    assert not difference(blind).any()
+
+
+def test_a_graft_gives_the_target_with_enhancement_and_unenhanced_gives_the_target():
+    before = pair()
+    grafted = augment(before, NONE.model_copy(update={"graft": 1.0}), np.random.default_rng(0))
+    assert (grafted.source >= before.target - 1e-6).all()
+    assert np.allclose(grafted.target, before.target)
+    bare = augment(before, NONE.model_copy(update={"unenhanced": 1.0}), np.random.default_rng(0))
+    assert np.allclose(bare.source, before.target)

@@ -1,0 +1,190 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from voxlate.bundle.bundle import read_bundle, read_weights
+from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.training.data import cut_window, draw_batch, prepare_case
+from voxlate.training.loop import train
+
+
+class Killed(Exception):
+    """Stands for a job that is stopped from outside."""
+
+
+def killer(step):
+    def watch(progress, loss):
+        if progress.step == step:
+            raise Killed
+
+    return watch
+
+
+def weights_of(run):
+    return read_weights(run / "bundle" / "weights.safetensors")
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_training_learns_and_leaves_a_bundle_that_reads_back(recipe, cohort, tmp_path):
+    longer = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 60})})
+    run = tmp_path / "run"
+    bundle = train(longer, run, root=cohort)
+    history = json.loads((run / "history.json").read_text())
+    losses = [point["loss"] for point in history["training"]]
+    assert losses[-1] < 0.7 * losses[0]
+    assert [point["step"] for point in history["validation"]] == list(range(4, 61, 4))
+    read = read_bundle(bundle)
+    assert read.recipe == longer
+    assert read.mapping.n == 2
+    assert read.spacing_mm == (1.0, 1.0)
+    assert "not for diagnosis" in (bundle / "card.md").read_text()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(recipe, cohort, tmp_path):
+    for name in ("a", "b"):
+        train(recipe, tmp_path / name, root=cohort)
+    other = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 6})})
+    train(other, tmp_path / "c", root=cohort)
+    assert same(weights_of(tmp_path / "a"), weights_of(tmp_path / "b"))
+    assert not same(weights_of(tmp_path / "a"), weights_of(tmp_path / "c"))
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_with_the_weights_of_one_that_was_not(recipe, cohort, tmp_path):
+    train(recipe, tmp_path / "whole", root=cohort)
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "cut", root=cohort, watch=killer(7))
+    assert not (tmp_path / "cut" / "bundle").exists()
+    train(recipe, tmp_path / "cut", root=cohort, resume=True)
+    assert same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "cut"))
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
+    assert histories[0] == histories[1]
+
+
+def test_a_folder_with_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(recipe, cohort, tmp_path):
+    train(recipe, tmp_path / "run", root=cohort)
+    with pytest.raises(UsageError, match="RUN_EXISTS"):
+        train(recipe, tmp_path / "run", root=cohort)
+    other = recipe.model_copy(update={"loss": {"gradient": 1.0}})
+    with pytest.raises(ModelInvalid, match="CHECKPOINT_RECIPE"):
+        train(other, tmp_path / "run", root=cohort, resume=True)
+
+
+def test_training_can_start_from_a_bundle(recipe, cohort, tmp_path):
+    first = train(recipe, tmp_path / "first", root=cohort)
+    still = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0})}
+    )
+    train(still, tmp_path / "second", root=cohort, start_from=first)
+    before, after = weights_of(tmp_path / "first"), weights_of(tmp_path / "second")
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+
+
+def test_a_cohort_without_a_training_case_or_without_a_file_is_refused(recipe, cohort, tmp_path):
+    table = (cohort / "cases.tsv").read_text()
+    (cohort / "cases.tsv").write_text(table.replace("train", "test"))
+    with pytest.raises(UsageError, match="NO_TRAINING_CASE"):
+        train(recipe, tmp_path / "run", root=cohort)
+    (cohort / "cases.tsv").write_text(table)
+    (cohort / "source_1.nii.gz").unlink()
+    with pytest.raises(NoInput, match=r"case1: source_1\.nii\.gz"):
+        train(recipe, tmp_path / "run", root=cohort)
+
+
+def test_a_pair_on_two_grids_is_refused_with_its_name(recipe, cohort, tmp_path):
+    target = read_volume(cohort / "target_0.nii.gz")
+    moved = np.array(target.affine)
+    moved[0, 3] += 8.5
+    write_volume(cohort / "target_0.nii.gz", type(target)(target.data, moved))
+    with pytest.raises(InputRefused, match=r"GRID_MISMATCH case0: source and target .* 8\.5 mm apart"):
+        train(recipe, tmp_path / "run", root=cohort)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_with_the_case_and_keeps_the_checkpoint(
+    recipe, cohort, tmp_path, monkeypatch
+):
+    def poisoned(cases, recipe, step, *, rank=0, stream=0):
+        batch = draw_batch(cases, recipe, step, rank=rank)
+        if step == 6:
+            batch.source[0, 0, 8, 8, 8] = float("nan")
+        return batch
+
+    monkeypatch.setattr("voxlate.training.loop.draw_batch", poisoned)
+    with pytest.raises(InputRefused, match=r"LOSS_NOT_FINITE .* at step 6 on case[01]"):
+        train(recipe, tmp_path / "run", root=cohort)
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    monkeypatch.undo()
+    train(recipe, tmp_path / "run", root=cohort, resume=True)
+
+
+def test_windows_depend_on_seed_step_and_rank_alone(recipe, cohort, tmp_path):
+    cases = [
+        prepare_case(case, tmp_path / "p", recipe.preparation)
+        for case in recipe.data.resolve(cohort)
+        if case.split == "train"
+    ]
+    first, again = (draw_batch(cases, recipe, 3) for _ in range(2))
+    assert torch.equal(first.source, again.source)
+    for other in (draw_batch(cases, recipe, 4), draw_batch(cases, recipe, 3, rank=1)):
+        assert not torch.equal(first.source, other.source)
+    four = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch": 4})})
+    both = torch.cat([first.source, draw_batch(cases, recipe, 3, rank=1).source])
+    assert torch.equal(draw_batch(cases, four, 3).source, both)
+    assert first.source.shape == first.weight.shape == (2, 1, 16, 16, 16)
+
+
+def test_a_window_larger_than_the_scan_is_filled_with_zeros(recipe, cohort, tmp_path):
+    case = prepare_case(recipe.data.resolve(cohort)[0], tmp_path / "p", recipe.preparation)
+    window = cut_window(case, recipe.training.model_copy(update={"window": (64, 8, 64)}), np.random.default_rng(0))
+    assert window.source.shape == (64, 8, 64)
+    assert window.weight[case.mask.shape[0] :].sum() == 0
+    assert window.weight.any()
+
+
+def test_a_lesion_weighs_more_and_is_at_the_centre_of_its_share_of_windows(recipe, cohort, tmp_path):
+    row = recipe.data.resolve(cohort)[0]
+    target = read_volume(row.target)
+    data = read_volume(row.source).data.copy()
+    data[9, 10, 9] += 4000
+    write_volume(row.source, target.with_data(data), dtype="float32")
+    settings = recipe.training.model_copy(update={"changed_share": 1.0, "changed_weight": 5.0, "window": (5, 5, 5)})
+    # The tiny cohort turns contrast round; a target that is the source without its lesion shows the lesion alone.
+    data[9, 10, 9] -= 4000
+    write_volume(row.target, target.with_data(data), dtype="float32")
+    case = prepare_case(row, tmp_path / "p", recipe.preparation)
+    assert case.changed.size == 1
+    window = cut_window(case, settings, np.random.default_rng(0))
+    assert window.weight[2, 2, 2] == 5
+    assert (window.weight == 5).sum() == 1
+    even = cut_window(case, settings.model_copy(update={"changed_weight": 1.0}), np.random.default_rng(0))
+    assert set(np.unique(even.weight)) <= {0, 1}
+
+
+def test_mapping_and_quantiles_are_those_of_the_training_pairs(recipe, cohort, tmp_path):
+    run = tmp_path / "run"
+    train(recipe, run, root=cohort)
+    levels = [json.loads((run / "prepared" / f"case{n}" / "prepared.json").read_text()) for n in (0, 1)]
+    ratios = [level["target_level"] / level["source_level"] for level in levels]
+    mapping = json.loads((run / "bundle" / "mapping.json").read_text())
+    assert mapping["gain"] == pytest.approx(np.sqrt(ratios[0] * ratios[1]))
+    baselines = json.loads((run / "bundle" / "baselines.json").read_text())
+    middle = len(baselines["probabilities"]) // 2
+    assert baselines["probabilities"][middle] == 0.5
+    assert baselines["target_quantiles"][middle] == pytest.approx(1.0, abs=1e-3)
+    assert np.all(np.diff(baselines["source_quantiles"]) >= 0)
+
+
+@pytest.mark.parametrize("reference", ["z_score", "min_max", "percentile"])
+def test_the_histogram_match_is_told_in_the_units_of_evaluation_whatever_the_scale(recipe, cohort, tmp_path, reference):
+    short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 1})})
+    scaled = short.preparation.model_copy(update={"reference": reference})
+    train(short, tmp_path / "median", root=cohort)
+    train(short.model_copy(update={"preparation": scaled}), tmp_path / "other", root=cohort)
+    found = [json.loads((tmp_path / name / "bundle" / "baselines.json").read_text()) for name in ("median", "other")]
+    for key in ("source_quantiles", "target_quantiles"):
+        assert np.allclose(found[0][key], found[1][key], atol=1e-3)

@@ -1,0 +1,94 @@
+import pytest
+from pydantic import ValidationError
+
+from voxlate.bundle.recipe import parse_recipe, read_recipe, recipe_text
+from voxlate.errors import NoInput, UsageError
+
+TEXT = """
+name: one
+source: T1ce
+target: T1nce
+data: {source: "{case}/s.nii", target: "{case}/t.nii", train: [a]}
+"""
+
+
+def test_a_resolved_recipe_reads_back_as_itself():
+    recipe = parse_recipe(TEXT, name="one.yaml")
+    assert parse_recipe(recipe_text(recipe), name="again") == recipe
+
+
+@pytest.mark.parametrize(
+    ("addition", "place"),
+    [
+        ("modle: {}", "modle"),
+        ("training: {step: 3}", "training.step"),
+        ("training: {steps: 0}", "training.steps"),
+        ("training: {window: [1, 2]}", "training.window"),
+        ("augmentation: {flip: 2}", "augmentation.flip"),
+        ("preparation: {reference: mean}", "preparation.reference"),
+        ("training: {precision: 8-bit}", "training.precision"),
+    ],
+)
+def test_what_a_recipe_does_not_know_is_named_with_its_place(addition, place):
+    with pytest.raises(UsageError, match=rf"RECIPE one\.yaml: .*{place}"):
+        parse_recipe(TEXT + addition, name="one.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", "", "!!python/object/apply:os.system ['true']"])
+def test_what_is_not_a_recipe_is_refused_in_one_line(text):
+    with pytest.raises(UsageError, match=r"RECIPE") as caught:
+        parse_recipe(text, name="one.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_data_come_by_table_or_by_pattern_and_not_by_both():
+    with pytest.raises(UsageError, match="either `cases`"):
+        parse_recipe(TEXT.replace("train: [a]", "cases: cases.tsv"), name="x")
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        parse_recipe(TEXT, name="x").name = "two"
+
+
+def test_a_missing_recipe_is_no_input(tmp_path):
+    with pytest.raises(NoInput):
+        read_recipe(tmp_path / "none.yaml")
+
+
+VARIANTS = """
+variants:
+  wide: {model: {arguments: {width: 64}}, training: {steps: 7}}
+  other_loss: {loss: {mse: 1.0}}
+"""
+
+
+def test_a_variant_changes_what_it_names_and_replaces_losses_and_arguments_as_a_whole():
+    text = (
+        TEXT
+        + "model: {arguments: {width: 8, depth: 2}}\nloss: {l1: 1.0, gradient: 1.0}\ntraining: {batch: 3}"
+        + VARIANTS
+    )
+    plain = parse_recipe(text, name="x")
+    wide = parse_recipe(text, name="x", variant="wide")
+    assert (plain.name, plain.model.arguments) == ("one", {"width": 8, "depth": 2})
+    assert (wide.name, wide.model.arguments, wide.training.steps, wide.training.batch) == (
+        "one-wide",
+        {"width": 64},
+        7,
+        3,
+    )
+    assert parse_recipe(text, name="x", variant="other_loss").loss == {"mse": 1.0}
+
+
+def test_a_variant_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(UsageError, match="VARIANT x has no variant 'A'; there are: other_loss, wide"):
+        parse_recipe(TEXT + VARIANTS, name="x", variant="A")
+    with pytest.raises(UsageError, match="there are: none"):
+        parse_recipe(TEXT, name="x", variant="A")
+
+
+def test_a_recipe_that_is_not_utf_8_is_refused(tmp_path):
+    (tmp_path / "r.yaml").write_bytes(TEXT.encode() + b"# \xff")
+    with pytest.raises(UsageError, match=r"RECIPE r\.yaml: not UTF-8 at byte \d+"):
+        read_recipe(tmp_path / "r.yaml")

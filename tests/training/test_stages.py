@@ -1,0 +1,276 @@
+"""Runs of several stages: who learns when, what is kept, what a stop and a resume change."""
+
+import json
+
+import pytest
+import torch
+
+from voxlate.bundle.bundle import read_bundle, read_weights
+from voxlate.bundle.recipe import parse_recipe, recipe_text
+from voxlate.bundle.settings import AdversarialSettings, CycleSettings, InferenceSettings, ModelSettings, Patches, Stage
+from voxlate.errors import ModelInvalid, UsageError
+from voxlate.inference.translate import translate_volume
+from voxlate.io.nifti import read_volume
+from voxlate.training import loop
+from voxlate.training.loop import train
+
+JUDGE = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
+
+
+class Killed(Exception):
+    """Stands for a job that is stopped from outside."""
+
+
+def changed(recipe, training=None, **change):
+    settings = recipe.training.model_copy(update=training or {})
+    varied = recipe.model_copy(update=change | {"training": settings})
+    return parse_recipe(recipe_text(varied), name="changed")
+
+
+def with_judge(recipe, *stages, labels="one_sided", **training):
+    adversarial = AdversarialSettings(discriminator=JUDGE, labels=labels, weight=0.1)
+    size = {"window": (24, 24, 24), "batch": 1, "warmup": 0, "validate_every": 2}
+    steps = {"steps": None} if stages else {"steps": 4}
+    return changed(recipe, size | steps | training, adversarial=adversarial, stages=stages)
+
+
+def checkpoint(run, player):
+    tensors = read_weights(run / "checkpoint.safetensors")
+    return {name: x for name, x in tensors.items() if name.startswith(f"network.{player}.")}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+THREE = (
+    Stage(steps=3),
+    Stage(steps=2, trains="discriminator", from_best=True),
+    Stage(steps=3, trains="both", from_best=True),
+)
+
+
+def test_only_those_learn_whose_stage_it_is(recipe, cohort, tmp_path):
+    kept = {}
+
+    def watch(progress, loss):
+        kept[progress.step] = {name: checkpoint(tmp_path / "run", name) for name in ("generator", "discriminator")}
+
+    plan = with_judge(recipe, *THREE, validate_every=1)
+    train(plan, tmp_path / "run", root=cohort, watch=lambda p, v: watch(p, v) if p.step > 1 else None)
+    end = {name: checkpoint(tmp_path / "run", name) for name in ("generator", "discriminator")}
+    # A checkpoint is written after the watcher was called, so at step n it holds step n - 1.
+    assert not same(kept[3]["generator"], kept[2]["generator"])
+    assert same(kept[4]["discriminator"], kept[2]["discriminator"])
+    assert same(kept[6]["generator"], kept[5]["generator"])
+    assert not same(kept[6]["discriminator"], kept[5]["discriminator"])
+    assert not same(end["generator"], kept[7]["generator"])
+    assert not same(end["discriminator"], kept[7]["discriminator"])
+
+
+def test_a_run_against_a_discriminator_that_was_stopped_ends_as_one_that_was_not(recipe, cohort, tmp_path):
+    plan = with_judge(recipe, *THREE)
+    train(plan, tmp_path / "whole", root=cohort)
+    for stop in (3, 5, 7):
+
+        def watch(progress, loss, stop=stop):
+            if progress.step == stop:
+                raise Killed
+
+        run = tmp_path / f"cut{stop}"
+        with pytest.raises(Killed):
+            train(plan, run, root=cohort, watch=watch)
+        train(plan, run, root=cohort, resume=True)
+        for player in ("generator", "discriminator"):
+            assert same(checkpoint(run, player), checkpoint(tmp_path / "whole", player))
+        histories = [json.loads((place / "history.json").read_text()) for place in (run, tmp_path / "whole")]
+        assert histories[0] == histories[1]
+
+
+def test_a_stage_begins_with_the_best_weights_and_what_is_best_counts_anew(recipe, cohort, tmp_path, monkeypatch):
+    errors = iter([0.5, 0.9, 0.8, 0.7])
+
+    def judged(network, cases, inference, device):
+        found = real(network, cases, inference, device)
+        return type(found)(next(errors), found.sample)
+
+    real = loop.judge
+    monkeypatch.setattr(loop, "judge", judged)
+    entered = []
+    stages = (Stage(steps=2), Stage(steps=2, trains="both", from_best=True, learning_rate=1e-12))
+    plan = with_judge(recipe, *stages, validate_every=1, average=0.0, optimiser="adam")
+
+    def watch(progress, loss):
+        entered.append((progress.step, progress.best))
+
+    train(plan, tmp_path / "run", root=cohort, watch=watch)
+    assert entered == [(1, None), (2, 0.5), (3, None), (4, 0.8)]
+    # With no rate to speak of the second stage stays at what it began with: the weights after step 1, not 2.
+    first = changed(plan, {"steps": 1}, stages=(), adversarial=None)
+    monkeypatch.undo()
+    train(first, tmp_path / "one", root=cohort)
+    ends = [read_weights(tmp_path / name / "bundle" / "weights.safetensors") for name in ("run", "one")]
+    assert all(torch.allclose(ends[0][name], ends[1][name], atol=1e-9) for name in ends[0])
+
+
+def test_two_passes_of_one_window_move_the_weights_as_one_pass_of_two(recipe, cohort, tmp_path):
+    # Windows that hold a whole head have the same weight sum where nothing is varied, so the mean of means is the mean.
+    whole = {"window": (20, 24, 20), "steps": 3, "average": 0.0}
+    train(changed(recipe, whole | {"batch": 2}), tmp_path / "one", root=cohort)
+    train(changed(recipe, whole | {"batch": 1, "accumulate": 2}), tmp_path / "two", root=cohort)
+    ends = [read_weights(tmp_path / name / "bundle" / "weights.safetensors") for name in ("one", "two")]
+    assert all(torch.allclose(ends[0][name], ends[1][name], atol=2e-5) for name in ends[0])
+
+
+def test_a_stage_that_gets_no_better_ends_early_and_the_next_one_begins(recipe, cohort, tmp_path):
+    # Rates of no effect leave the error where it is.
+    stages = (Stage(steps=9, learning_rate=1e-12), Stage(steps=3))
+    idle = {"steps": None, "warmup": 0, "validate_every": 2, "patience": 2, "weight_decay": 0.0, "average": 0.0}
+    plan = changed(recipe, idle, stages=stages)
+    steps = []
+    bundle = train(plan, tmp_path / "run", root=cohort, watch=lambda progress, loss: steps.append(progress.step))
+    assert steps == [1, 2, 3, 4, 5, 6, 10, 11, 12]
+    assert json.loads((tmp_path / "run" / "history.json").read_text())["stopped"] == [{"stage": 0, "step": 6}]
+    assert "stage 1 ended early at step 6" in (bundle / "card.md").read_text()
+
+
+@pytest.mark.parametrize(("keep", "errors", "kept"), [("best", [0.2, 0.9], 1), ("last", [0.2, 0.9], 2)])
+def test_the_weights_that_a_recipe_asks_for_are_shipped(recipe, cohort, tmp_path, monkeypatch, keep, errors, kept):
+    found = iter(errors)
+    real = loop.judge
+
+    def judged(network, cases, inference, device):
+        return type(real(network, cases, inference, device))(next(found), torch.zeros(1, 1).numpy())
+
+    monkeypatch.setattr(loop, "judge", judged)
+    settings = {"steps": 2, "validate_every": 1, "keep": keep, "schedule": "constant", "average": 0.0}
+    train(changed(recipe, settings), tmp_path / "run", root=cohort)
+    monkeypatch.undo()
+    train(changed(recipe, settings | {"steps": kept, "keep": "last"}), tmp_path / "other", root=cohort)
+    ends = [read_weights(tmp_path / name / "bundle" / "weights.safetensors") for name in ("run", "other")]
+    assert same(*ends)
+
+
+def test_the_published_choice_by_training_loss_is_said_on_the_card(recipe, cohort, tmp_path):
+    bundle = train(changed(recipe, {"steps": 4, "keep": "training_loss"}), tmp_path / "run", root=cohort)
+    assert "least loss of a training batch" in (bundle / "card.md").read_text()
+
+
+def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
+    # Targets of other heads in another order: the rows are two lists, not pairs.
+    table = (cohort / "cases.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in table]
+    rows[1][4], rows[2][4] = rows[2][4], rows[1][4]
+    (cohort / "cases.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    base = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False}), "loss": {}})
+    adversarial = AdversarialSettings(discriminator=JUDGE, conditional=False, weight=0.1)
+    settings = {"window": (24, 24, 24), "batch": 1, "steps": 6, "keep": "last"}
+    plan = changed(base, settings, adversarial=adversarial, cycle=CycleSettings(weight=1, identity=1))
+    bundle = read_bundle(train(plan, tmp_path / "run", root=cohort))
+    players = {
+        name.split(".")[1] for name in read_weights(tmp_path / "run" / "checkpoint.safetensors") if "net" in name
+    }
+    assert players == {"generator", "discriminator", "back", "back_discriminator"}
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert set(history["training"][0]) == {"step", "loss", "adversarial", "discriminator"}
+    prepared = tmp_path / "run" / "prepared"
+    levels = {
+        (role, n): json.loads((prepared / role / f"case{n}" / "prepared.json").read_text())["source_level"]
+        for role in ("sources", "targets")
+        for n in (0, 1)
+    }
+    ratio = (levels["targets", 0] * levels["targets", 1]) / (levels["sources", 0] * levels["sources", 1])
+    assert bundle.mapping.gain == pytest.approx(ratio**0.5)
+    found = translate_volume(bundle, read_volume(cohort / "source_3.nii.gz"))
+    assert found.volume.data.any()
+
+
+def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
+    cycle = {"cycle": CycleSettings(), "loss": {}}
+    judge = AdversarialSettings(conditional=False)
+    of_judge = (Stage(steps=1, trains="discriminator"),)
+    turned = recipe.augmentation.model_copy(update={"quarter_turns": True})
+    wrong = [
+        ({"stages": (Stage(steps=1),)}, {}, "leave out `training.steps`"),
+        ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "there is no `adversarial`"),
+        ({"stages": of_judge, "adversarial": judge}, {"steps": None}, "no stage trains"),
+        (cycle, {}, "needs `adversarial`"),
+        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no voxel has a counterpart"),
+        ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "there must be a `cycle`"),
+        ({"more_sources": ("T1ce",)}, {}, "a name of its own"),
+        (
+            {"augmentation": turned},
+            {"window": (8, 9, 8)},
+            "square",
+        ),
+    ]
+    for change, training, reason in wrong:
+        with pytest.raises(UsageError, match=f"RECIPE .*{reason}"):
+            changed(recipe, training, **change)
+
+
+def test_a_window_too_small_for_the_patches_is_refused(recipe, cohort, tmp_path):
+    plan = with_judge(recipe)
+    plan = plan.model_copy(update={"adversarial": plan.adversarial.model_copy(update={"patches": Patches()})})
+    with pytest.raises(UsageError, match="PATCHES"):
+        train(plan, tmp_path / "run", root=cohort)
+
+
+def test_a_discriminator_s_loss_that_is_not_a_number_stops_the_run_too(recipe, cohort, tmp_path, monkeypatch):
+    def broken(self, judge, synthetic, real, source, seed):
+        return judge(torch.cat([real, source], dim=1)).sum() * float("inf")
+
+    monkeypatch.setattr("voxlate.training.adversarial.Judging.teach", broken)
+    with pytest.raises(Exception, match=r"LOSS_NOT_FINITE .* at step 0 on case[01]"):
+        train(with_judge(recipe), tmp_path / "run", root=cohort)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision_trains_all_players_to_nearly_the_same_losses(recipe, cohort, tmp_path, precision):
+    losses = []
+    for chosen in ("32-true", precision):
+        plan = with_judge(recipe, *THREE, precision=chosen, window=(28, 28, 28))
+        volume_patch = JUDGE.model_copy(update={"arguments": {"width": 4}})
+        plan = changed(plan, adversarial=plan.adversarial.model_copy(update={"discriminator": volume_patch}))
+        train(plan, tmp_path / chosen, root=cohort)
+        losses.append(json.loads((tmp_path / chosen / "history.json").read_text())["training"][0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0] != losses[1]
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_in_words(recipe, cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_fabric.Fabric.clip_gradients", lambda *_, **__: torch.tensor(float("inf")))
+    with pytest.raises(Exception, match="GRADIENT_NOT_FINITE a gradient is not finite at step 0"):
+        train(recipe, tmp_path / "run", root=cohort)
+
+
+def test_weights_and_losses_that_make_no_sense_are_refused(recipe, cohort, tmp_path):
+    for change in ({"loss": {}}, {"loss": {"l1": 0.0}}, {"loss": {"l1": -1.0}}):
+        with pytest.raises(UsageError, match="RECIPE"):
+            changed(recipe, **change)
+    with pytest.raises(UsageError, match=r"RECIPE .*training\.window"):
+        changed(recipe, {"window": (0, 8, 8)})
+    with pytest.raises(UsageError, match="SOURCE_NOWHERE no training case has T2w"):
+        train(changed(recipe, more_sources=("T2w",)), tmp_path / "run", root=cohort)
+    first = train(changed(recipe, {"steps": 1}), tmp_path / "first", root=cohort)
+    other = changed(recipe, model=recipe.model.model_copy(update={"arguments": {"width": 8, "depth": 2}}))
+    with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS bundle is a bundle of another network"):
+        train(other, tmp_path / "second", root=cohort, start_from=first)
+
+
+def test_a_run_with_dropout_that_was_stopped_ends_as_one_that_was_not(recipe, cohort, tmp_path):
+    arguments = {"width": 4, "depth": 2, "dropout": 0.5}
+    model = recipe.model.model_copy(update={"name": "unet", "arguments": arguments})
+    plan = changed(
+        recipe, {"steps": 6, "validate_every": 2}, model=model, inference=InferenceSettings(window=(16, 16, 16))
+    )
+    train(plan, tmp_path / "whole", root=cohort)
+
+    def watch(progress, loss):
+        if progress.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(plan, tmp_path / "cut", root=cohort, watch=watch)
+    train(plan, tmp_path / "cut", root=cohort, resume=True)
+    assert same(*(read_weights(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "cut")))
