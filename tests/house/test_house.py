@@ -42,6 +42,7 @@ MAY_IMPORT = {
 MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"cli"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
 MAY_IMPORT["__main__"] = {"cli"}
+MAY_IMPORT["__init__"] = set(MAY_IMPORT) - {"cli", "demo"}  # lazily: see test_public_names
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 
 
