@@ -39,8 +39,8 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
     ("text", "code"),
     [
         ("case\tsource\na\ts.nii\n", "column target is missing"),
-        ("case\tsource\ttarget\na\ts.nii\n", "more or fewer fields"),
-        ("case\tsource\ttarget\na\ts.nii\tt.nii\textra\n", "more or fewer fields"),
+        ("case\tsource\ttarget\na\ts.nii\n", "as many fields as the header"),
+        ("case\tsource\ttarget\na\ts.nii\tt.nii\textra\n", "as many fields as the header"),
         ("case\tsource\ttarget\na\t\tt.nii\n", "lacks a source"),
         ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
         ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),

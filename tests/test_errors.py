@@ -53,5 +53,5 @@ def test_a_message_is_one_line_whatever_a_name_holds(text, shown):
 
 
 def test_a_mistyped_key_is_answered_with_the_nearest():
-    with pytest.raises(UsageError, match=r"training.learning_rte: there is no such key; did you mean learning_rate\?"):
+    with pytest.raises(UsageError, match=r"training.learning_rte: unknown key; did you mean learning_rate\?"):
         parse_recipe(RECIPE.replace("learning_rate", "learning_rte"), name="r.yaml")

@@ -1,4 +1,4 @@
-"""The table of cases: one row per pair of source and target, with its patient and its split."""
+"""The table of cases (`cases.tsv`): one row per pair of source and target, with its patient and split."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from voxlate.io.documents import MAX_TABLE_BYTES, Unsound, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
 MORE = "more:"
-"""A column of this name and a contrast (`more:T2`) holds an additional source; an empty field, none."""
+"""Prefix of a column with an additional source, followed by its contrast: `more:T2`. Empty fields mean missing."""
 
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
 _LONGEST_NAME_BYTES = 200
-"""File systems take 255 bytes; what is left is for `.nii.gz`, `.json` and the names of work in progress."""
+"""File systems allow 255 bytes; the rest is needed for suffixes such as `.nii.gz` and for temporary names."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row.
+    """One row of the table.
 
     Attributes:
-        case: a pseudonym that is safe as a file name, unique in the table.
+        case: pseudonym, unique in the table and safe as a file name.
         patient: the unit of splits and statistics.
         split: `train`, `validation` or `test`.
         source: the scan to translate.
         target: the real scan of the other contrast.
         mask: brain mask on the source's grid, or None for skull-stripped scans.
         labels: lesion labels on the target's grid, or None.
-        more: additional sources on the source's grid, by contrast; what is missing is left out.
+        more: additional sources on the source's grid, by contrast; missing ones are left out.
     """
 
     case: str
@@ -54,10 +54,10 @@ class Case:
 
 
 def require_case_name(name: str) -> None:
-    """Refuses a name that cannot name a file or break a line of a table.
+    """Raises an error unless a case name is safe as a file name and in a table.
 
-    That is: empty, hidden, with a separator or a character that is not printable (control characters, line separators,
-    bytes that are no UTF-8), or longer than 200 bytes.
+    Names must not be empty, hidden, longer than 200 bytes, or contain path separators or characters that cannot be
+    printed (control characters, line separators, bytes that are not UTF-8).
 
     Raises:
         InputRefused: `CASE_NAME`.
@@ -65,18 +65,21 @@ def require_case_name(name: str) -> None:
     is_long = len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME_BYTES
     if not name or name.startswith(".") or set(name) & _FORBIDDEN_IN_NAMES or not name.isprintable() or is_long:
         shown = f"{name[:40]}… of {len(name)} characters" if is_long else name
-        raise InputRefused("CASE_NAME", f"{shown!r} cannot name a file; use letters, digits, '-' and '_'")
+        raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Returns the rows of a tab-separated table; its paths are relative to its folder.
+    """Reads a table of cases.
+
+    Args:
+        path: tab-separated, UTF-8; paths in it are relative to its folder.
 
     Raises:
         NoInput: the table is missing or has no row.
         InputRefused: `CASES` for a missing column, a ragged row or text that is not UTF-8; see `check_cases`.
     """
     if not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such table of cases")
+        raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
     try:
         text = read_text(path, max_bytes=MAX_TABLE_BYTES)
     except (Unsound, OSError) as error:
@@ -94,7 +97,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def check_cases(cases: Sequence[Case]) -> list[Case]:
-    """Returns `cases`, refusing what would make a split dishonest.
+    """Checks that case names are unique and that each patient is in one split; returns the cases.
 
     Raises:
         NoInput: no case.
@@ -106,7 +109,7 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
     seen: set[str] = set()
     for case in cases:
         if case.case in seen:
-            raise InputRefused("CASE_DUPLICATE", f"{case.case} stands twice in the table; name each pair once")
+            raise InputRefused("CASE_DUPLICATE", f"{case.case} occurs twice in the table; give each pair its own name")
         seen.add(case.case)
         if split_of.setdefault(case.patient, case.split) != case.split:
             raise InputRefused(
@@ -129,13 +132,13 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
 
 
 def prepared_in(folder: Path, case: Case) -> Case:
-    """Returns the case as `voxlate prepare` left it in `folder`: all images on the grid of the source.
+    """Returns a case with the paths that `voxlate prepare` wrote to `folder`: all images on the grid of the source.
 
-    Additional sources, which lie on that grid already, stay where they are.
+    Paths of additional sources are unchanged: they are already on that grid.
     """
-    place = folder / case.case
-    source, target, mask = (place / f"{role}.nii.gz" for role in ("source", "target", "mask"))
-    labels = None if case.labels is None else place / "labels.nii.gz"
+    prepared = folder / case.case
+    source, target, mask = (prepared / f"{role}.nii.gz" for role in ("source", "target", "mask"))
+    labels = None if case.labels is None else prepared / "labels.nii.gz"
     return replace(case, source=source, target=target, mask=mask, labels=labels)
 
 
@@ -146,26 +149,27 @@ def cases_from_pattern(
     *,
     more: Mapping[str, str] | None = None,
 ) -> list[Case]:
-    """Returns the cases whose files are named by a pattern with `{case}` in it.
+    """Returns cases whose file names follow a pattern that contains `{case}`.
 
     Args:
         root: folder that the patterns are relative to.
-        pattern: `source` and `target`, and optionally `mask` and `labels`; optional files that are absent are None.
-        splits: names of cases per split; each case is its own patient.
-        more: patterns of additional sources, by contrast; files that are absent are missing contrasts.
+        pattern: patterns of `source` and `target`, and of optional `mask` and `labels`; an absent mask or label file is
+            None.
+        splits: case names per split; each case counts as one patient.
+        more: patterns of additional sources, by contrast; absent files are missing contrasts.
 
     Raises:
-        UsageError: `PATTERN` when one of source, target and the additional sources lacks `{case}`.
+        UsageError: `PATTERN` when the pattern of the source, the target or an additional source lacks `{case}`.
     """
     required = {role: pattern.get(role) or "" for role in ("source", "target")} | dict(more or {})
     for role, text in required.items():
         if "{case}" not in text:
-            raise UsageError("PATTERN", f"the pattern of the {role} must hold {{case}}, it is {text!r}")
+            raise UsageError("PATTERN", f"the pattern of the {role} is {text!r}; it must contain {{case}}")
 
     def file(role: str, name: str) -> Path | None:
         text = pattern.get(role)
-        found = root / text.replace("{case}", name) if text else None
-        return found if found and (role in ("source", "target") or found.is_file()) else None
+        path = root / text.replace("{case}", name) if text else None
+        return path if path and (role in ("source", "target") or path.is_file()) else None
 
     cases = []
     for split, names in splits.items():
@@ -181,10 +185,12 @@ def cases_from_pattern(
 def _case_of(row: dict[str, str | None], table: Path) -> Case:
     name = row.get("case") or ""
     if None in row or any(row.get(column) is None for column in ("source", "target")):
-        raise InputRefused("CASES", f"{table.name}: the row of {name!r} has more or fewer fields than the heading")
+        raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
 
     if any("\0" in (text or "") for text in row.values()):
-        raise InputRefused("CASES", f"{table.name}: the row of {name!r} has a field with a NUL, which names no file")
+        raise InputRefused(
+            "CASES", f"{table.name}: the row of {name!r} contains a NUL character, which file names cannot contain"
+        )
 
     def file(column: str) -> Path | None:
         text = row.get(column)

@@ -1,15 +1,15 @@
-"""Every way in which voxlate says no, each with a stable code and an exit status.
+"""The exceptions of voxlate, each with a stable code and an exit status.
 
-    VoxlateError                 70  internal: a defect of ours
+    VoxlateError                 70  internal: a defect in voxlate
     ├── UsageError                2  the command or the recipe is wrong
-    ├── InputRefused             65  the input's fault; the same input is refused again
-    ├── NoInput                  66  nothing there to work on
+    ├── InputRefused             65  the input is not usable; it will be refused again
+    ├── NoInput                  66  no input was found
     ├── CannotWrite              73  the output cannot be created
     ├── TemporaryFailure         75  disk full, memory, a stale mount: try again
     └── ModelInvalid             78  a bundle is missing, changed or does not fit
 
-A message says what is wrong and with which number, in which case or file, and what to do. It never
-carries a patient's name or number.
+A message states what is wrong, with the number that shows it, in which case or file, and what to do. It
+never contains a patient's name or identifier.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 DEBUG_VARIABLE = "VOXLATE_DEBUG"
-"""With it, unexpected errors show where they came from, and libraries may warn."""
+"""Environment variable. When it is set, unexpected errors show a traceback and library warnings are shown."""
 
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
@@ -32,11 +32,11 @@ _TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, err
 
 
 class VoxlateError(Exception):
-    """The root of all errors raised on purpose.
+    """Base class of all errors that voxlate raises on purpose.
 
     Attributes:
-        code: upper-case words joined by underscores; stable over versions.
-        message: one line for a person, see `printable`.
+        code: upper-case words joined by underscores; stable across versions.
+        message: one line for the user, made safe for a terminal by `printable`.
     """
 
     state: ClassVar[str] = "FAILED"
@@ -60,27 +60,27 @@ class UsageError(VoxlateError):
 
 
 class InputRefused(VoxlateError):
-    """An input is unfit, and would be unfit again."""
+    """The input cannot be used, and trying again will not help."""
 
     state = "REFUSED"
     exit_status = 65
 
 
 class NoInput(VoxlateError):
-    """There is nothing to work on: a missing file, an empty folder, an empty list."""
+    """There is no input: a missing file, an empty folder or an empty list."""
 
     state = "REFUSED"
     exit_status = 66
 
 
 class CannotWrite(VoxlateError):
-    """An output cannot be created where it was asked for."""
+    """An output cannot be created at the given path."""
 
     exit_status = 73
 
 
 class TemporaryFailure(VoxlateError):
-    """Something outside failed that may work later."""
+    """Something outside voxlate failed (disk full, out of memory, stale mount); trying again may work."""
 
     exit_status = 75
 
@@ -93,19 +93,19 @@ class ModelInvalid(VoxlateError):
 
 
 def silence_warnings() -> None:
-    """Silences the warnings of libraries, which name lines of code; what matters is said in our words.
+    """Silences the warnings of libraries, which point to lines of code and confuse users.
 
-    With the variable `VOXLATE_DEBUG` they are shown.
+    They are shown when the environment variable `VOXLATE_DEBUG` is set.
     """
     if not os.environ.get(DEBUG_VARIABLE):
         warnings.simplefilter("ignore")
 
 
 def printable(text: str) -> str:
-    r"""Returns the text as one line that a terminal shows as it is.
+    r"""Returns the text as one line that is safe to print on a terminal.
 
-    Control characters (line breaks, escape sequences), invisible marks (those that turn the direction of writing among
-    them), line and paragraph separators and bytes that are no UTF-8 become escapes such as `\n` and `\u202e`.
+    Control characters (line breaks, terminal escape sequences), invisible marks (such as right-to-left marks), line
+    and paragraph separators, and bytes that are not UTF-8 are replaced by escapes such as `\n` and `\u202e`.
     """
     return "".join(_escaped(character) if _is_hidden(character) else character for character in text)
 
@@ -115,18 +115,18 @@ def _is_hidden(character: str) -> bool:
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) == "Cs":  # how Python keeps a byte of a file name that is no UTF-8
+    if unicodedata.category(character) == "Cs":  # Python stores a byte that is not UTF-8 as a surrogate
         return f"\\x{ord(character) & 0xFF:02x}"
     return character.encode("unicode_escape").decode("ascii")
 
 
 def faults_told(faults: Iterable[Any], *, whole: str, known: Iterable[str] = ()) -> str:
-    """Returns the faults that pydantic found in one line, each with its place.
+    """Returns the validation errors of pydantic as one line, each with its location.
 
     Args:
-        faults: as `ValidationError.errors` gives them.
-        whole: what the place of the whole is called.
-        known: keys that there are; the nearest is named beside a key that there is not.
+        faults: the list returned by `ValidationError.errors`.
+        whole: name of the document, used when an error concerns all of it.
+        known: valid keys; the most similar one is suggested for an unknown key.
     """
     names = list(known)
     return "; ".join(_fault_told(fault, whole, names) for fault in faults)
@@ -136,17 +136,17 @@ def _fault_told(fault: Any, whole: str, known: list[str]) -> str:
     place = ".".join(str(part) for part in fault["loc"]) or whole
     if fault.get("type") != "extra_forbidden":
         return f"{place}: {fault['msg']}"
-    return f"{place}: there is no such key{nearest(str(fault['loc'][-1]), known)}"
+    return f"{place}: unknown key{nearest(str(fault['loc'][-1]), known)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Returns `; did you mean …?` with the word that is most like a mistyped one; nothing when none is like it."""
+    """Returns `; did you mean …?` with the most similar known word, or an empty string if none is similar."""
     found = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
 def keys_of(model: Any) -> set[str]:
-    """Returns the keys of a pydantic model and of all models in it."""
+    """Returns the keys of a pydantic model and of all models nested in it."""
     found: set[str] = set()
     waiting, seen = [model], set()
     while waiting:
@@ -162,7 +162,7 @@ def keys_of(model: Any) -> set[str]:
 
 
 def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
-    """Returns the operating system's refusal in our words: `IO` when it may pass, else `WRITE`."""
+    """Returns an `OSError` as a voxlate error: code `IO` when trying again may help, otherwise `WRITE`."""
     reason = error.strerror or type(error).__name__
     if error.errno in _TEMPORARY_ERRNOS:
         return TemporaryFailure("IO", f"{name}: {reason}; nothing was left behind, run it again")
@@ -171,7 +171,7 @@ def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
 
 @contextmanager
 def writing(name: str) -> Iterator[None]:
-    """Turns an operating system's refusal to write `name` into an error of ours.
+    """Context manager that turns an `OSError` raised while writing `name` into a voxlate error.
 
     Raises:
         TemporaryFailure: `IO` when the disk is full, over quota or stale.

@@ -1,4 +1,4 @@
-"""Normalised mutual information of a joint histogram; registration and evaluation each count in their own way."""
+"""Normalised mutual information of a joint histogram, shared by registration and evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def normalised_information(joint: NDArray[Any]) -> float:
     """Returns (H(X) + H(Y)) / H(X, Y) (Studholme et al., Pattern Recognit 1999;32:71).
 
     Args:
-        joint: (bins, bins), counts in at least two cells; with one alone nothing is known and H(X, Y) is zero.
+        joint: (bins, bins), counts. At least two cells must be filled: with one, H(X, Y) is zero.
     """
     return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / _entropy(joint)
 

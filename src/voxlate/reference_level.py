@@ -1,4 +1,8 @@
-"""The reference level turns the arbitrary numbers of a magnetic resonance image into relative units."""
+"""Reference level: the intensity normalisation factor of an MR image, its median inside the brain mask.
+
+MR intensities have no unit. Dividing an image by its reference level gives *relative units*, in which images can be
+compared.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,23 @@ REFERENCE_LEVEL_DEFINITION = "median inside the brain mask"
 
 
 def reference_level(data: Array, mask: Mask) -> float:
-    """Returns the median of `data` inside `mask`.
+    """Returns the median of `data` inside `mask`, in the image's own units.
 
-    The median of the brain lies between grey and white matter. Contrast agent, which fills vessels and
-    lesions of a few per cent of the brain, leaves it where it was, while it moves a maximum or a 99.5th
-    percentile by a factor of two.
+    The median of the brain lies between grey and white matter. Contrast agent enhances vessels and lesions, a few per
+    cent of the brain, and hardly changes the median; it can double the maximum or the 99.5th percentile.
+
+    Args:
+        data: (i, j, k), any unit.
+        mask: (i, j, k), the brain.
 
     Raises:
         InputRefused: `EMPTY_MASK` or `CONSTANT` (one value in the mask), `REFERENCE_LEVEL` (median not above zero).
     """
     inside = data[mask]
     if inside.size == 0:
-        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+        raise InputRefused("EMPTY_MASK", "the mask is empty; give the brain mask of this scan")
     if float(inside.min()) == float(inside.max()):
-        raise InputRefused("CONSTANT", f"the image has the one value {float(inside[0]):g} inside its mask")
+        raise InputRefused("CONSTANT", f"the image has the same value, {float(inside[0]):g}, in all voxels of its mask")
     level = float(np.median(inside))
     if 0 < level < np.finfo(np.float32).tiny:
         raise InputRefused(

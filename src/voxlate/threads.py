@@ -1,4 +1,4 @@
-"""How many threads numerical libraries may start: as many as there are processors free to this process."""
+"""Number of threads of numerical libraries: one for each processor that this process may use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ THREAD_VARIABLES = (
 )
 
 _CPU_LIMITS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-"""Where a container's share of the processors stands: two numbers in the first file, or one in each of two files."""
+"""CPU limit of a container: quota and period in one file (cgroup v2), or in two files (cgroup v1)."""
 
 
 def free_cores() -> int:
-    """Returns how many processors this process may use: of its affinity and of the limit of its container, the less."""
+    """Returns how many processors this process may use: the smaller of its affinity and its container's limit."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(count, _container_cores(count)))
 
@@ -31,7 +31,7 @@ def _container_cores(otherwise: int) -> int:
             if path.name == "cpu.cfs_quota_us":
                 words += path.with_name("cpu.cfs_period_us").read_text(encoding="ascii").split()
             quota, period = (float(word) for word in words[:2])
-        except (OSError, ValueError):  # not there, or `max`
+        except (OSError, ValueError):  # the file is missing, or the limit is `max`
             continue
         if quota > 0 and period > 0:
             return math.ceil(quota / period)
@@ -39,10 +39,10 @@ def _container_cores(otherwise: int) -> int:
 
 
 def use_free_cores() -> None:
-    """Tells the numerical libraries, which must not be loaded yet, to use the free processors and to wait passively.
+    """Sets the environment variables that limit the threads of numerical libraries. Call it before they are imported.
 
-    Without it they start a thread for each processor of the machine, and threads that spin while they wait take five
-    times the work where processors are shared. What the user has set stays.
+    By default these libraries start one thread for each processor of the machine, and waiting threads spin. Where
+    processors are shared, that costs up to five times the processor time. Variables that the user has set are kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for variable in THREAD_VARIABLES:

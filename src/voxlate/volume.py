@@ -1,4 +1,7 @@
-"""A volume is an array and the place of its voxels in the patient; nothing else travels with it."""
+"""`Volume`, an array of voxels with its affine, and `Grid`, the position of the voxels in the patient.
+
+All world coordinates are in millimetres, RAS+ (right, anterior, superior are positive), as in NIfTI.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ Affine = NDArray[np.float64]
 Shape = tuple[int, int, int]
 
 GRID_TOLERANCE_MM = 1e-3
-"""Corners of two grids that differ by less than this are the same place."""
+"""Two grids are equal when their corners differ by less than this: far below any voxel size, and above the rounding
+of affines that are stored as float32."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a volume are.
+    """Shape and affine of a volume.
 
     Attributes:
-        shape: voxels along the three array axes.
-        affine: (4, 4), voxel index (i, j, k, 1) to millimetres right, anterior, superior (RAS+).
+        shape: number of voxels along the three array axes.
+        affine: (4, 4), maps a voxel index (i, j, k, 1) to RAS+ millimetres; read-only.
     """
 
     shape: Shape
@@ -42,39 +46,44 @@ class Grid:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Returns the distance between neighbouring voxels along each array axis."""
+        """Returns the voxel size along each array axis, in millimetres."""
         lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(lengths[0]), float(lengths[1]), float(lengths[2])
 
     @property
     def voxel_volume_mm3(self) -> float:
-        """Returns the volume of one voxel."""
+        """Returns the volume of one voxel, in cubic millimetres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     @property
     def orientation(self) -> str:
-        """Returns the nearest anatomical code of the array axes, for example `RAS`."""
+        """Returns the closest anatomical orientation of the array axes, for example `RAS`."""
         from nibabel.orientations import aff2axcodes
 
         return "".join(str(code) for code in aff2axcodes(self.affine))
 
     def corners_mm(self) -> Affine:
-        """Returns the (8, 3) centres of the corner voxels."""
+        """Returns the centres of the eight corner voxels, (8, 3), in RAS+ millimetres."""
         ends = [(0, n - 1) for n in self.shape]
         return self.to_mm(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
 
     def to_mm(self, index: ArrayLike) -> Affine:
-        """Returns the places, (..., 3) in RAS+ millimetres, of voxel indices (..., 3), which may lie between voxels."""
+        """Converts voxel indices, (..., 3) and not necessarily whole, to RAS+ millimetres, (..., 3)."""
         return np.asarray(np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3])
 
     def part(self, start: ArrayLike, shape: Shape) -> Grid:
-        """Returns a grid of the same voxels that begins at voxel `start`, which may lie outside."""
+        """Returns the grid of a box of this grid.
+
+        Args:
+            start: (3,), index of the first voxel; the box may reach outside.
+            shape: of the box, in voxels.
+        """
         affine = self.affine.copy()
         affine[:3, 3] += affine[:3, :3] @ np.asarray(start, dtype=np.float64)
         return Grid(shape, affine)
 
     def matches(self, other: Grid, tolerance_mm: float = GRID_TOLERANCE_MM) -> bool:
-        """Tells whether both grids have the same shape and the same corners, in the same axis order."""
+        """Returns whether both grids have the same shape, axis order and corners (within `tolerance_mm`)."""
         if self.shape != other.shape:
             return False
         return bool(np.abs(self.corners_mm() - other.corners_mm()).max() <= tolerance_mm)
@@ -82,13 +91,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Volume:
-    """A scan of three dimensions in memory.
+    """A three-dimensional scan in memory.
 
     Attributes:
         data: (i, j, k), float32, read-only.
-        affine: (4, 4), voxel index to RAS+ millimetres.
-        shows: what it shows, in the field's words: `T1ce`, `T1nce`, `mask`; empty when unknown.
-        stored_dtype: the type of the voxels in the file it came from; a hint for writing.
+        affine: (4, 4), maps a voxel index to RAS+ millimetres.
+        shows: the contrast, for example `T1ce`, `T1nce`, `CT`, or `mask`; empty when unknown.
+        stored_dtype: data type of the voxels in the source file, used as the default when writing.
+
+    Raises:
+        InputRefused: `DIMENSIONS` when `data` is not three-dimensional or is empty; `AFFINE` when the affine is not
+            finite or is singular.
     """
 
     data: Array = field(repr=False)
@@ -107,16 +120,24 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """Returns where the voxels are."""
+        """Returns the grid: shape and affine."""
         return Grid(self.data.shape, self.affine)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Returns the distance between neighbouring voxels along each array axis."""
+        """Returns the voxel size along each array axis, in millimetres."""
         return self.grid.spacing_mm
 
     def with_data(self, data: ArrayLike, *, shows: str | None = None) -> Volume:
-        """Returns a volume on the same grid that holds `data` instead."""
+        """Returns a volume on the same grid with other voxel values.
+
+        Args:
+            data: same shape as this volume.
+            shows: contrast of the new volume; unchanged by default.
+
+        Raises:
+            ValueError: the shape differs.
+        """
         array = np.asarray(data, dtype=np.float32)
         if array.shape != self.data.shape:
             raise ValueError(f"data of shape {array.shape} does not fit the grid {self.data.shape}")
@@ -124,7 +145,12 @@ class Volume:
 
 
 def require_same_grid(first: Volume, second: Volume, *, names: tuple[str, str]) -> None:
-    """Refuses two volumes whose voxels are not at the same places.
+    """Raises an error unless two volumes lie on the same grid.
+
+    Args:
+        first: a volume.
+        second: another volume.
+        names: of both, for the message.
 
     Raises:
         InputRefused: `GRID_MISMATCH`, with both shapes and the largest distance between corners.

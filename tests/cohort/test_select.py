@@ -14,7 +14,7 @@ from voxlate.cohort.series_rows import joined
 from voxlate.cohort.splits import assign, assigned, frozen_splits
 from voxlate.errors import InputRefused, NoInput, UsageError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 BOTTANI = ROOT / "cohorts" / "bottani2024.yaml"
 
 
@@ -169,7 +169,7 @@ def test_a_condition_says_what_it_says_and_what_is_missing_fits_missing_alone(co
     [
         ("name: x\nsource: {shows: T1ce, when: []}\n", "target: Field required"),
         ("name: [", "not YAML.*line 1"),
-        (BOTTANI.read_text() + "\ncolour: red\n", "colour: there is no such key"),
+        (BOTTANI.read_text() + "\ncolour: red\n", "colour: unknown key"),
         (BOTTANI.read_text().replace("is: low", "is: low, below: 3"), "exactly one"),
         (BOTTANI.read_text().replace("by: patient", "by: model"), "low: false"),
     ],
