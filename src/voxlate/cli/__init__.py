@@ -1,4 +1,4 @@
-"""The command `voxlate`: one file per verb, each imported only when it is called."""
+"""The command line `voxlate`: one file per verb. A verb is imported only when it is called, so that help is fast."""
 
 from __future__ import annotations
 
@@ -17,38 +17,47 @@ from voxlate import __version__
 from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, silence_warnings
 
 VERBS = {
-    "simulate": "Write simulated patients to OUT as BIDS, with the truth about each.",
-    "index": "List every DICOM series of an archive by its headers, and keep the list up to date.",
-    "classify": "Tell of each DICOM series what it shows and whether an agent was given, by its header.",
-    "grade": "Grade the quality of scans, and tell by their pixels what they show and whether an agent was given.",
-    "regrade": "Open a page on this computer on which a person grades the scans of GRADES again.",
-    "cohort": "Choose pairs from an index by written rules, split them by patient, and write them as BIDS.",
-    "prepare": "Bring the target of each pair onto its source, and find the brain.",
-    "train": "Train a network by a recipe.",
+    "simulate": "Simulate patients and write them as BIDS, with ground truth.",
+    "index": "Index the DICOM series of an archive by their headers, or update the index.",
+    "classify": "Classify DICOM series by their headers: series type and contrast agent.",
+    "grade": "Grade the quality of scans, and classify them by their voxels: contrast and contrast agent.",
+    "regrade": "Open a local web page to review and correct quality grades.",
+    "cohort": "Select pairs from an index by rules, split them by patient, and write them as BIDS.",
+    "prepare": "Register the target of each pair to its source, and extract the brain.",
+    "train": "Train a network from a recipe.",
     "translate": "Translate scans with a trained bundle.",
-    "batch": "Translate every scan of a manifest, however often it is interrupted.",
-    "bids": "Translate every scan of a BIDS data set that the model takes, into a BIDS derivative.",
-    "accelerate": "Put quicker forms of its network into BUNDLE, as far as they keep its quality.",
-    "calibrate": "Measure what the spread of several answers is worth, on cases whose target is known.",
-    "export": "Write the network of BUNDLE for other software.",
-    "status": "Count what a batch has done, refused, failed and left.",
-    "verify": "Hash the files of a batch again and say what differs.",
-    "evaluate": "Measure synthetic images against real ones.",
-    "report": "Write one self-contained HTML page from EVALUATION, a folder made by `voxlate evaluate`.",
-    "readers": "Blinded reader studies: can experts tell, and does it matter?",
+    "batch": "Translate all scans of a manifest; resumes after interruptions.",
+    "bids": "Translate a BIDS data set into a BIDS derivative (BIDS-App).",
+    "accelerate": "Add faster runtimes (OpenVINO, 8 bits) to a bundle, if they keep its quality.",
+    "calibrate": "Calibrate the uncertainty of a model on cases with known targets.",
+    "export": "Export the network of a bundle to ONNX.",
+    "status": "Count the done, refused, failed and pending cases of a batch.",
+    "verify": "Verify the output files of a batch against their hashes.",
+    "evaluate": "Evaluate synthetic images against real ones.",
+    "report": "Write an HTML report from the folder of an evaluation.",
+    "readers": "Run blinded reader studies and analyse them.",
 }
-"""Every verb and its first line of help, here so that `voxlate --help` imports none of them."""
+"""Each verb and its help line. They are listed here so that `voxlate --help` imports no verb."""
+
+RENAMED = {
+    "--gate": "--ood",
+    "--gib": "--memory-gib",
+    "--mirror": "--tta-flip",
+    "--spread": "--uncertainty",
+    "--unmarked": "--no-preamble",
+}
+"""Old spellings of options. They still work in this release, with a note that names the new spelling."""
 
 
 class LazyGroup(click.Group):
-    """A group that knows the names of its commands and imports one only to run it."""
+    """A command group that imports a command only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the verbs in the order in which one needs them."""
+        """Returns the verbs in the order of a typical workflow."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns a verb, imported now."""
+        """Imports a verb and returns its command."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = getattr(importlib.import_module(f"voxlate.cli.{cmd_name}"), cmd_name)
@@ -57,14 +66,15 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Takes `BIDS OUT participant`, the order of a BIDS app, for the verb `bids`."""
+        """Accepts the argument order of a BIDS-App, `BIDS OUT participant`, as the verb `bids`, and renamed options."""
+        args = [_renamed(arg) for arg in args]
         is_app = len(args) >= 3 and args[0] not in VERBS and args[2] in ("participant", "group")
         if not is_app and args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise click.UsageError(f"no such verb {args[0]!r}{nearest(args[0], VERBS)}", ctx)
+            raise click.UsageError(f"unknown verb {args[0]!r}{nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, ["bids", *args] if is_app else args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the verbs without importing them."""
+        """Lists the verbs without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
@@ -72,22 +82,22 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="voxlate")
 def voxlate() -> None:
-    """Translate one contrast of a medical image into another, and prove what the result is worth.
+    """Medical image-to-image translation, with evaluation.
 
-    Synthetic images are not for diagnosis. Nothing goes over a network but to an archive that you name.
+    Synthetic images are not for diagnosis. The network is used only to query an archive that you name.
     """
 
 
 def main() -> None:
-    """Runs the command line and exits; an error of ours is one line and its status, never a traceback."""
+    """Runs the command line and exits. An error is printed as one line, without a traceback."""
     sys.exit(run_with_status(lambda: voxlate.main(standalone_mode=False)))
 
 
 def run_with_status(command: Callable[[], Any]) -> int:
-    """Returns the exit status of `command`, after saying in one line on standard error why it failed."""
+    """Runs a command and returns its exit status; the reason of a failure is printed on standard error in one line."""
     from voxlate.threads import use_free_cores
 
-    use_free_cores()  # before anything loads the libraries that read it
+    use_free_cores()  # before libraries that read these variables are imported
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     silence_warnings()
@@ -112,6 +122,15 @@ def run_with_status(command: Callable[[], Any]) -> int:
         click.echo(f"voxlate: unexpected {type(error).__name__}; set {DEBUG_VARIABLE}=1 to see where", err=True)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _renamed(argument: str) -> str:
+    """Returns an argument with the current spelling of its option."""
+    option, sign, value = argument.partition("=")
+    if option not in RENAMED:
+        return argument
+    click.echo(f"voxlate: {option} is now {RENAMED[option]}", err=True)
+    return RENAMED[option] + sign + value
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -12,17 +12,17 @@ from voxlate.cli.options import (
     any_spacing,
     brain_mask,
     device,
-    gate,
-    gib,
+    memory_gib,
     models,
+    no_preamble,
     no_progress,
     no_synthetic_tag,
+    ood,
     retry,
     runtime,
     seconds,
     shard,
     threads,
-    unmarked,
     zero_fill,
 )
 
@@ -36,17 +36,17 @@ from voxlate.cli.options import (
 @threads
 @click.option("--scheduler", help="Address of a Dask scheduler, in place of --workers.")
 @seconds
-@gib
+@memory_gib
 @retry
 @zero_fill
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
 @no_synthetic_tag
 @any_spacing
-@gate
+@ood
 @runtime
 @device
-@unmarked
+@no_preamble
 @no_progress
 def batch(
     manifest: Path,
@@ -70,7 +70,7 @@ def batch(
     unmarked: bool,
     no_progress: bool,
 ) -> int:
-    """Translate every scan of a manifest, however often it is interrupted.
+    """Translate all scans of a manifest; resumes after interruptions.
 
     MANIFEST is a tab-separated table with the columns `case` and `source` (NIfTI, or DICOM as folder, file or zip), and
     `mask`, `series` and `more:CONTRAST` where there are any. Run it again after a failure of the machine: what is done

@@ -12,10 +12,10 @@ from voxlate.cli.options import (
     any_spacing,
     brain_mask,
     device,
-    gate,
-    gib,
+    memory_gib,
     models,
     no_progress,
+    ood,
     retry,
     runtime,
     seconds,
@@ -38,12 +38,12 @@ from voxlate.cli.options import (
 @threads
 @shard
 @seconds
-@gib
+@memory_gib
 @retry
 @zero_fill
 @brain_mask
 @any_spacing
-@gate
+@ood
 @runtime
 @device
 @no_progress
@@ -70,7 +70,7 @@ def bids(
     device: str,
     no_progress: bool,
 ) -> int:
-    """Translate every scan of a BIDS data set that the model takes, into a BIDS derivative.
+    """Translate a BIDS data set into a BIDS derivative (BIDS-App).
 
     The same as `voxlate BIDS OUT participant`. OUT is also the folder of a batch: run it again after a failure, look at
     it with `voxlate status` and `voxlate verify`.

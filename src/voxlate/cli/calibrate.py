@@ -17,17 +17,17 @@ from voxlate.cli.progress import progress_bar
 @click.option(
     "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; give several."
 )
-@click.option("--mirror", is_flag=True, help="Spread over the mirrored scan as well; alone, with one bundle.")
-@click.option("--split", default="validation", show_default=True, help="Rows of the table that are fitted.")
-@click.option("--test", "unseen", default="test", show_default=True, help="Rows that it is tried on, if there are any.")
+@click.option("--tta-flip", "mirror", is_flag=True, help="Also predict from the mirrored scan (needed for one bundle).")
+@click.option("--split", default="validation", show_default=True, help="Rows of the table to fit on.")
+@click.option("--test", "unseen", default="test", show_default=True, help="Rows to test the calibration on.")
 @no_progress
 def calibrate(
     cases: Path, out: Path, models: tuple[Path, ...], mirror: bool, split: str, unseen: str, no_progress: bool
 ) -> int:
-    """Measure what the spread of several answers is worth, on cases whose target is known.
+    """Calibrate the uncertainty of a model on cases with known targets.
 
-    OUT becomes a folder with `calibration.json`, for `voxlate translate --spread FILE --calibration`, and a figure as
-    PNG and SVG. No bundle may have been trained on these cases.
+    OUT becomes a folder with `calibration.json`, for `voxlate translate --uncertainty FILE --calibration`, and a
+    figure as PNG and SVG. None of the bundles may have been trained on these cases.
     """
     import numpy as np
 

@@ -14,10 +14,10 @@ from voxlate.cli.options import PATH
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 def classify(source: Path, out: Path) -> int:
-    """Tell of each DICOM series what it shows and whether an agent was given, by its header.
+    """Classify DICOM series by their headers: series type and contrast agent.
 
-    SOURCE is a folder, a file or a zip. OUT becomes a table, one row a series, with the rule and the words that
-    decided. Studies and series are named by hashes; set VOXLATE_UID_SALT to a secret of your site.
+    SOURCE is a folder, a file or a zip. OUT becomes a table with one row per series, and the rule and the header words
+    that decided.
     """
     from voxlate.archive.classify import COLUMNS
     from voxlate.archive.classify import classify as every

@@ -15,17 +15,17 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.argument("rules", type=PATH)
 @click.argument("index", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--grades", type=PATH, help="Folder made by voxlate grade from this index.")
-@click.option("--extend", is_flag=True, help="Draw splits for patients that the split file does not know yet.")
+@click.option("--grades", type=PATH, help="Folder written by voxlate grade from this index.")
+@click.option("--extend", is_flag=True, help="Assign splits to patients that are not in the split file yet.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
 @no_progress
 def cohort(
     rules: Path, index: Path, out: Path, grades: Path | None, extend: bool, jobs: int | None, no_progress: bool
 ) -> int:
-    """Choose pairs from an index by written rules, split them by patient, and write them as BIDS.
+    """Select pairs from an index by rules, split them by patient, and write them as BIDS.
 
-    RULES is a YAML file, INDEX a folder made by voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate
-    prepare, the reason of every exclusion, the selection as a flow chart, and a split that never changes silently.
+    RULES is a YAML file and INDEX a folder written by voxlate index. OUT becomes a BIDS data set with cases.tsv for
+    voxlate prepare, the reason for each exclusion, and a flow chart. A split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 @click.argument("cases", type=PATH)
 @click.option("--synthetic", type=PATH, required=True, help="Folder with <case>.nii.gz and <case>.json.")
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for scores.tsv and evaluation.json.")
-@click.option("--bundle", type=PATH, help="The model's bundle: for the histogram match and the loss curves.")
-@click.option("--protocol", "protocols", multiple=True, help="Definition to score by; may be repeated.  [voxlate]")
+@click.option("--bundle", type=PATH, help="Bundle of the model: histogram match, loss curves.")
+@click.option(
+    "--protocol", "protocols", multiple=True, help="Evaluation protocol; may be repeated.  [default: voxlate]"
+)
 @click.option("--split", default="test", show_default=True, help="Which rows of the table.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option(
@@ -27,16 +29,16 @@ if TYPE_CHECKING:
     type=click.Choice(["real", "simulated", "unknown"]),
     default="unknown",
     show_default=True,
-    help="What the images are of; printed with every figure.",
+    help="Whether the images are real or simulated; printed with every figure.",
 )
-@click.option("--unit", default="relative", show_default=True, help="HU or another unit for calibrated images.")
-@click.option("--data-range", type=float, help="L of calibrated images, in their unit.")
+@click.option("--unit", default="relative", show_default=True, help="Unit of calibrated images, for example HU.")
+@click.option("--data-range", type=float, help="Intensity range of calibrated images, in their unit.")
 @click.option(
     "--enhancing-label",
     "enhancing_labels",
     type=int,
     multiple=True,
-    help="Value of the enhancing part in the label files (BraTS: 4, later 3); may be repeated.",
+    help="Label of enhancing tumour in the label files (BraTS: 4, later 3); may be repeated.",
 )
 @click.option(
     "--factors",
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="With --segment: a further method: priors, or fsl, spm, synthseg where they are installed; may be repeated.",
 )
-@click.option("--resample", "is_resampled", is_flag=True, help="Resample images on other grids to the target's.")
+@click.option("--resample", "is_resampled", is_flag=True, help="Resample images that are on another grid.")
 @no_progress
 def evaluate(
     cases: Path,
@@ -70,10 +72,10 @@ def evaluate(
     is_resampled: bool,
     no_progress: bool,
 ) -> int:
-    """Measure synthetic images against real ones.
+    """Evaluate synthetic images against real ones.
 
-    CASES is a table with the columns case, patient, split, source, target, mask, labels. Cases that are missing
-    or refused are listed, never dropped. A run that was stopped goes on where it was.
+    CASES is a table with the columns case, patient, split, source, target, mask, labels. Missing and
+    refused cases are listed, never dropped. The same command resumes a run that was stopped.
     """
     from voxlate.cases import read_cases
     from voxlate.evaluation.card import findings

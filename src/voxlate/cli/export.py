@@ -13,10 +13,10 @@ from voxlate.cli.options import PATH
 @click.argument("bundle", type=PATH)
 @click.argument("output", type=PATH)
 def export(bundle: Path, output: Path) -> int:
-    """Write the network of BUNDLE for other software.
+    """Export the network of a bundle to ONNX.
 
-    OUTPUT ends in .onnx, or in .xml for OpenVINO. Beside it, a JSON says what goes in and what comes out. Preparation
-    and the way back are not part of it: without them the numbers are relative units.
+    OUTPUT ends in .onnx, or in .xml for OpenVINO. A JSON file beside it describes inputs and outputs. The preparation
+    is not part of the file.
     """
     from voxlate.inference.runtime.onnx import export_network
 

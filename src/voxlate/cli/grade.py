@@ -15,14 +15,14 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.command()
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--kind", "kinds", multiple=True, help="Of an index, only series of this kind by their header, as T1w.")
+@click.option("--kind", "kinds", multiple=True, help="With an index: only series of this type, as T1w.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
 @no_progress
 def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_progress: bool) -> int:
-    """Grade the quality of scans, and tell by their pixels what they show and whether an agent was given.
+    """Grade the quality of scans, and classify them by their voxels: contrast and contrast agent.
 
-    SOURCE is the folder of an index, a NIfTI file or a folder of them. OUT becomes a folder with grades.tsv, and a JSON
-    and a picture of each scan. Run it again after an interruption: what is graded is not graded again.
+    SOURCE is the folder of an index, a NIfTI file or a folder of NIfTI files. OUT becomes a folder with grades.tsv, and
+    for each scan a JSON file with its measurements and a picture.
     """
     from voxlate.quality.items import items_of
     from voxlate.quality.run import TABLE, grade_all

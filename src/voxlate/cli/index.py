@@ -17,7 +17,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
 @no_progress
 def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
-    """List every DICOM series of an archive by its headers, and keep the list up to date.
+    """Index the DICOM series of an archive by their headers, or update the index.
 
     SOURCE is a folder, a zip, or the address of a DICOMweb server. OUT becomes a folder with series.parquet, one row a
     series without names, identifiers or dates, and index.sqlite, which holds paths and stays at the site. Run it again

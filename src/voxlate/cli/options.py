@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several verbs."""
 
 from __future__ import annotations
 
@@ -10,82 +10,89 @@ from typing import Any
 import click
 
 _LONGEST_PATH, _LONGEST_NAME = 4095, 255
-"""Bytes, of a path and of one name in it, that Linux and its file systems take."""
+"""Limits of Linux and its file systems, in bytes: of a path, and of one name in it."""
 
 
 class _Path(click.Path):
-    """A path that can be one; whether anything is there is for the verb to see."""
+    """A path with valid syntax. Whether the file exists is checked by the verb."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns the path, or ends the command with what is wrong with it."""
+        """Returns the path, or fails with the reason why it is not valid."""
         raw = os.fsencode(value)
         if b"://" in raw:
-            self.fail("addresses such as s3:// and https:// are not read; copy the files to a disk first", param, ctx)
+            self.fail("URLs such as s3:// and https:// are not supported; copy the files to a disk first", param, ctx)
         if b"\0" in raw:
-            self.fail("a path holds no NUL", param, ctx)
+            self.fail("a path cannot contain a NUL character", param, ctx)
         if len(raw) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in raw.split(os.fsencode(os.sep))):
-            self.fail(f"a path of {len(raw)} bytes, or a name in it, is too long for a file", param, ctx)
+            self.fail(f"the path of {len(raw)} bytes, or a name in it, is too long", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class _Amount(click.FloatRange):
-    """A number above 0 that is one."""
+    """A finite number above 0."""
 
     def __init__(self) -> None:
         super().__init__(0, min_open=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns the number, or ends the command."""
+        """Returns the number, or fails."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value} is no finite number", param, ctx)
+            self.fail(f"{value} is not finite", param, ctx)
         return number
 
 
 PATH = _Path(path_type=Path)
 
 device = click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto (the first GPU if there is one)."
 )
 runtime = click.option(
     "--runtime",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "torch", "openvino", "int8"]),
-    help="What runs the network; auto: the quickest that the bundle has been accelerated for.",
+    help="Inference runtime; auto is the fastest one in the bundle (see voxlate accelerate).",
 )
-gate = click.option(
-    "--gate",
+ood = click.option(
+    "--ood",
+    "gate",
     default="refuse",
     show_default=True,
     type=click.Choice(["refuse", "flag", "off"]),
-    help="What happens to a scan that is far from those of the training.",
+    help="What to do with an out-of-distribution scan.",
 )
 brain_mask = click.option(
-    "--brain-mask", metavar="METHOD", help="How the brain is found where no mask is given: deepbet, robex, ct …"
+    "--brain-mask", metavar="METHOD", help="Brain extraction where no mask is given: deepbet, robex, ct …"
 )
 no_synthetic_tag = click.option(
     "--no-synthetic-tag",
     is_flag=True,
-    help="Leave SyntheticData (0008,001C) out of DICOM, for archives that refuse it.",
+    help="Omit SyntheticData (0008,001C) from DICOM, for archives that reject it.",
 )
 models = click.option(
-    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
+    "-m",
+    "--model",
+    "models",
+    type=PATH,
+    required=True,
+    multiple=True,
+    help="Folder of a trained bundle; several are averaged as an ensemble.",
 )
-zero_fill = click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
-any_spacing = click.option(
-    "--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training."
+zero_fill = click.option(
+    "--zero-fill", is_flag=True, help="Replace a missing source by zeros even if training never did."
 )
-shard = click.option(
-    "--shard", default="1/1", show_default=True, metavar="K/N", help="Which part, as in an array of jobs."
+any_spacing = click.option("--any-spacing", is_flag=True, help="Accept voxel sizes that training never had.")
+shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, as in a job array.")
+threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")
+seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
+retry = click.option("--retry", is_flag=True, help="Retry failed cases.")
+memory_gib = click.option("--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.")
+no_preamble = click.option(
+    "--no-preamble", "unmarked", is_flag=True, help="Also read DICOM files without preamble and DICM prefix."
 )
-threads = click.option(
-    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of each process."
-)
-seconds = click.option("--seconds", type=_Amount(), help="Longest time for one case.")
-retry = click.option("--retry", is_flag=True, help="Try again what failed.")
-gib = click.option("--gib", type=_Amount(), help="Most memory for one process; else all.")
-unmarked = click.option("--unmarked", is_flag=True, help="Read DICOM files that lack their preamble and mark, too.")
 no_progress = click.option(
-    "--no-progress", is_flag=True, help="No progress bar (off by itself without a terminal); a line a minute stays."
+    "--no-progress",
+    is_flag=True,
+    help="No progress bar (the default without a terminal); one line per minute is still logged.",
 )

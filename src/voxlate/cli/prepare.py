@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     "--brain-mask",
     default="deepbet",
     show_default=True,
-    help="How the brain is found on the source: deepbet, robex, ct, ct_watershed, nonzero (skull-stripped), or a+b.",
+    help="Brain extraction of the source: deepbet, robex, ct, ct_watershed, nonzero (skull-stripped), or a+b.",
 )
-@click.option("--target-brain-mask", help="The same for the target.  [as the source]")
-@click.option("--aligned", is_flag=True, help="Target and source share a grid and lie on each other: do not register.")
-@click.option("--template/--no-template", default=True, show_default=True, help="Also find the way to MNI space.")
-@click.option("--refuse-doubtful", is_flag=True, help="Leave out what a person should look at first.")
+@click.option("--target-brain-mask", help="Brain extraction of the target.  [default: as the source]")
+@click.option("--aligned", is_flag=True, help="Skip registration: target and source are already aligned on one grid.")
+@click.option("--template/--no-template", default=True, show_default=True, help="Also register to MNI space.")
+@click.option("--refuse-doubtful", is_flag=True, help="Refuse doubtful cases, which should be reviewed.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @no_progress
 def prepare(
@@ -41,7 +41,7 @@ def prepare(
     jobs: int,
     no_progress: bool,
 ) -> int:
-    """Bring the target of each pair onto its source, and find the brain.
+    """Register the target of each pair to its source, and extract the brain.
 
     CASES is a table with the columns case, patient, split, source, target, mask, labels. OUT gets a folder per case,
     the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
@@ -76,7 +76,7 @@ def prepare(
 
 
 def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
-    """Writes the table of what is done, says how each case ended, and returns the exit status."""
+    """Writes the table of prepared cases, prints how each case ended, and returns the exit status."""
     from voxlate.cases import prepared_in, write_cases
 
     done = {record["case"] for record in records if record["state"] == "done"}

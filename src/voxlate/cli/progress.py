@@ -1,4 +1,4 @@
-"""How a long job says that it lives: a bar on a terminal, and a line a minute there and in every log."""
+"""Progress of long jobs: a bar on a terminal, and one line per minute in the log."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-LINE_SECONDS = 60.0
+LINE_SECONDS = 60.0  # between lines: frequent enough to see that a job runs, rare enough for a log of hours
 log = logging.getLogger("voxlate")
 
 
 class Heartbeat(Progress):
-    """A progress bar that also logs a line a minute: what, how many of how many, time gone, time left.
+    """A progress bar that also logs one line per minute: task, count, total, elapsed time and time left.
 
-    The line comes from a thread of its own, so that one case that takes ten minutes does not look like a job that
-    hangs.
+    A thread of its own writes the line, so that a job does not seem to hang while one case takes ten minutes.
     """
 
     def __init__(self, *columns: Any, seconds: float = LINE_SECONDS, **options: Any) -> None:
@@ -39,7 +38,7 @@ class Heartbeat(Progress):
         self._began: dict[TaskID, float] = {}
 
     def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
-        """Begins a task and says so."""
+        """Adds a task and logs its total."""
         task = super().add_task(description, *args, **fields)
         self._began[task] = time.monotonic()
         total = self.tasks[-1].total
@@ -67,7 +66,7 @@ class Heartbeat(Progress):
                     self.console.print(line, markup=False, highlight=False)
 
     def lines(self) -> list[str]:
-        """Returns one line for each task that is under way."""
+        """Returns one line for each unfinished task."""
         return [self._line(task) for task in self.tasks if not task.finished]
 
     def _line(self, task: Any) -> str:
@@ -80,7 +79,7 @@ class Heartbeat(Progress):
 
 
 def progress_bar(*, off: bool) -> Heartbeat:
-    """Returns a progress bar on standard error; without a terminal, or when it is off, lines alone."""
+    """Returns a progress bar on standard error, or only the log lines if it is off or there is no terminal."""
     hidden = off or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
     return Heartbeat(
         TextColumn("{task.description}"),

@@ -17,7 +17,7 @@ database = click.option(
 
 @click.group()
 def readers() -> None:
-    """Blinded reader studies: can experts tell, and does it matter?"""
+    """Run blinded reader studies and analyse them."""
 
 
 @readers.command()
@@ -25,9 +25,9 @@ def readers() -> None:
 @click.argument("output", type=PATH)
 @no_progress
 def create(study: Path, output: Path, no_progress: bool) -> None:
-    """Make a study folder: encode the images, allocate them, test for leaks, freeze it all.
+    """Create a study folder: encode and allocate the images, test for leaks, freeze the protocol.
 
-    STUDY is a YAML file; docs/readers.md describes it. OUTPUT must not exist or be empty.
+    STUDY is a YAML file; docs/readers.md describes it. OUTPUT must be new or empty.
     """
     from voxlate.readers.package import create_package, load_package
 
@@ -48,11 +48,11 @@ def create(study: Path, output: Path, no_progress: bool) -> None:
 @database
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--name", "names", multiple=True, help="Host name readers use, with its port unless 443.")
+@click.option("--name", "names", multiple=True, help="Host name that readers use, with the port unless it is 443.")
 @click.option("--certificate", type=PATH, help="PEM file for TLS.")
 @click.option("--certificate-key", type=PATH, help="Its private key.")
-@click.option("--allow-network", is_flag=True, help="Listen beyond this computer; needs TLS and --name.")
-@click.option("--links", "links_file", type=PATH, help="Write the links there instead of printing them.")
+@click.option("--allow-network", is_flag=True, help="Accept connections from other computers; needs TLS and --name.")
+@click.option("--links", "links_file", type=PATH, help="Write the links to this file instead of printing them.")
 def serve(
     folder: Path,
     database: str | None,
@@ -64,9 +64,9 @@ def serve(
     allow_network: bool,
     links_file: Path | None,
 ) -> None:
-    """Open a study to its readers, by a personal link each that works once.
+    """Serve a study to its readers. Each reader gets a personal link that works once.
 
-    Who is signed in stays so when the server is started again.
+    Sessions survive a restart of the server.
     """
     from voxlate.readers.server.serve import Address
     from voxlate.readers.server.serve import serve as run
@@ -86,7 +86,7 @@ def serve(
 @click.argument("folder", type=PATH)
 @click.argument("reader")
 @database
-@click.option("--origin", default="http://127.0.0.1:8765", show_default=True, help="Where the study is served.")
+@click.option("--origin", default="http://127.0.0.1:8765", show_default=True, help="Address of the study.")
 def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     """Print a new personal link for one READER, also while the study is served."""
     from voxlate.readers.package import load_package
@@ -106,10 +106,10 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
 @click.argument("folder", type=PATH)
 @database
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the report, the tables and the exports.")
-@click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate: do metrics and readers agree?")
-@click.option("--metric", default="mae", show_default=True, help="Which metric of it.")
+@click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate, to compare metrics with readers.")
+@click.option("--metric", default="mae", show_default=True, help="Metric of that table.")
 def analyse(folder: Path, database: str | None, output: Path, scores: Path | None, metric: str) -> None:
-    """Read all answers, test what was fixed beforehand, write report.html, analysis.json and the exports."""
+    """Analyse all answers as the protocol fixed it: write report.html, analysis.json and exports."""
     from voxlate.readers.analysis import analyse_study
 
     lines = analyse_study(folder, output, database_url=database, scores=scores, metric=metric)

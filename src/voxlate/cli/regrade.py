@@ -13,11 +13,17 @@ from voxlate.errors import UsageError
 @click.command()
 @click.argument("grades", type=PATH)
 @click.option(
-    "--by", "reader", default="grader", show_default=True, help="Who grades: a pseudonym of letters and digits."
+    "--by", "reader", default="grader", show_default=True, help="Pseudonym of the grader: letters and digits."
 )
-@click.option("--port", default=8766, show_default=True, type=click.IntRange(1, 65535), help="On this computer only.")
+@click.option(
+    "--port",
+    default=8766,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port on this computer.",
+)
 def regrade(grades: Path, reader: str, port: int) -> None:
-    """Open a page on this computer on which a person grades the scans of GRADES again.
+    """Open a local web page to review and correct quality grades.
 
     GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
     of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.

@@ -1,4 +1,4 @@
-"""`voxlate report`: from an evaluation folder to one page."""
+"""`voxlate report`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 @click.command()
 @click.argument("evaluation", type=click.Path(path_type=Path, file_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"))
-@click.option("--title", help="Heading of the page; made from what was translated when left out.")
-@click.option("--viewer", is_flag=True, help="Also write viewer/ beside the page: flip between the images by key.")
+@click.option("--title", help="Title of the page.  [default: the contrasts]")
+@click.option("--viewer", is_flag=True, help="Also write an interactive viewer to viewer/ beside the page.")
 def report(evaluation: Path, output: Path, title: str | None, viewer: bool) -> None:
-    """Write one self-contained HTML page from EVALUATION, a folder made by `voxlate evaluate`."""
+    """Write an HTML report from the folder of an evaluation."""
     from voxlate.reporting.page import write_report
 
     for left_out in write_report(evaluation, output, title=title, viewer=viewer):

@@ -1,4 +1,4 @@
-"""`voxlate simulate`: a data set of simulated patients."""
+"""`voxlate simulate`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,37 @@ from voxlate.cli.progress import progress_bar
 
 @click.command()
 @click.argument("out", type=PATH)
-@click.option("--subjects", "-n", default=10, show_default=True, help="How many patients.")
-@click.option("--sessions", default=1, show_default=True, help="Visits of each patient.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--subjects", "-n", default=10, show_default=True, help="Number of patients.")
+@click.option("--sessions", default=1, show_default=True, help="Visits per patient.")
+@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same bytes.")
 @click.option(
     "--task",
     type=click.Choice(["t1ce_t1", "virtual_contrast", "ct_to_mr", "spine"]),
     default="t1ce_t1",
     show_default=True,
-    help="Which images each patient has.",
+    help="Images of each patient.",
 )
 @click.option("--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="2 mm or 1 mm.")
 @click.option(
     "--scanner",
     type=click.Choice(list("ABCDEF")),
-    help="One for all; else drawn among A, B, C and E. D and F are kept to test on.",
+    help="One scanner for all.  [default: drawn from A, B, C and E; D and F are reserved for testing]",
 )
-@click.option("--anatomy", type=PATH, help="Folder of label maps of real heads (FreeSurfer numbers) to draw from.")
-@click.option("--labels", type=PATH, help="With --anatomy: YAML that says which tissue each label is.")
-@click.option("--quality-mix", default="good=1", show_default=True, help="Shares of good, medium, low and improper.")
-@click.option("--missing", default=0.0, show_default=True, help="Share of the images after the first that are lost.")
-@click.option("--dose", default=0.1, show_default=True, help="Gadolinium in mmol/kg; 0 makes T1ce a second T1w.")
-@click.option("--lesions", help="Give every patient this: glioma, metastases, plaques … or none; else drawn.")
-@click.option("--same-acquisition", is_flag=True, help="T1ce repeats the noise, pose and scale of T1w.")
-@click.option("--dicom", is_flag=True, help="Write each image as a DICOM series too (needs pydicom).")
+@click.option("--anatomy", type=PATH, help="Folder of label maps of real heads (FreeSurfer labels) as anatomies.")
+@click.option("--labels", type=PATH, help="With --anatomy: YAML table of the tissues of each label.")
+@click.option(
+    "--quality-mix",
+    default="good=1",
+    show_default=True,
+    help="Fractions of good, medium, low, improper.",
+)
+@click.option("--missing", default=0.0, show_default=True, help="Fraction of missing images.")
+@click.option(
+    "--dose", default=0.1, show_default=True, help="Gadolinium dose in mmol/kg; with 0, T1ce is a second T1w."
+)
+@click.option("--lesions", help="Lesions of every patient: glioma, metastases, plaques … or none.  [default: drawn]")
+@click.option("--same-acquisition", is_flag=True, help="T1ce has the noise, pose and scale of T1w.")
+@click.option("--dicom", is_flag=True, help="Also write each image as a DICOM series.")
 @click.option("--jobs", "-j", default=1, show_default=True, help="Processes.")
 @no_progress
 def simulate(
@@ -57,9 +64,9 @@ def simulate(
     jobs: int,
     no_progress: bool,
 ) -> None:
-    """Write simulated patients to OUT as BIDS, with the truth about each.
+    """Simulate patients and write them as BIDS, with ground truth.
 
-    A run that was stopped is taken up again by the same command. Nothing simulated is a claim about real scans.
+    The same command resumes a run that was stopped. Simulated images make no claim about real scans.
     """
     from voxlate.errors import UsageError
     from voxlate.simulation.anatomy.label_map import Anatomies, read_label_table

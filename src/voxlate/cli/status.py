@@ -13,7 +13,7 @@ from voxlate.cli.options import PATH
 @click.argument("out", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Write the counts as JSON.")
 def status(out: Path, as_json: bool) -> int:
-    """Count what a batch has done, refused, failed and left.
+    """Count the done, refused, failed and pending cases of a batch.
 
     The exit status is 0 when all is done, 75 while something is pending, 8 or 65 when something was refused or failed.
     """

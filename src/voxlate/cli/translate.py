@@ -12,13 +12,13 @@ from voxlate.cli.options import (
     any_spacing,
     brain_mask,
     device,
-    gate,
-    gib,
+    memory_gib,
     models,
+    no_preamble,
     no_progress,
     no_synthetic_tag,
+    ood,
     runtime,
-    unmarked,
     zero_fill,
 )
 from voxlate.cli.progress import progress_bar
@@ -38,27 +38,33 @@ if TYPE_CHECKING:
 )
 @click.option("--series", help="Number or identifier of the DICOM series; 4:2 for its 2nd volume.")
 @click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
-@click.option("--split", default="test", show_default=True, help="Which rows of the table.")
+@click.option("--split", default="test", show_default=True, help="Rows of the table to use.")
 @click.option(
     "-o", "--output", type=PATH, required=True, help="The synthetic scan: .nii.gz, or a new folder for DICOM."
 )
 @models
 @click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
-@click.option("--impute", "helpers", multiple=True, metavar="T2=BUNDLE", help="Makes that source where it is missing.")
-@click.option("--mirror", is_flag=True, help="Also translate the scan mirrored left and right, and take the mean.")
-@click.option("--spread", type=PATH, help="Write the standard deviation of all answers as well.")
-@click.option("--calibration", type=PATH, help="Turns --spread into an expected error; see voxlate calibrate.")
+@click.option(
+    "--impute",
+    "helpers",
+    multiple=True,
+    metavar="T2=BUNDLE",
+    help="Bundle that synthesises this source where it is missing.",
+)
+@click.option("--tta-flip", "mirror", is_flag=True, help="Average with the mirrored scan.")
+@click.option("--uncertainty", "spread", type=PATH, help="Also write the standard deviation of the predictions.")
+@click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
-@click.option("--overwrite", is_flag=True, help="Replace outputs that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
 @any_spacing
-@gate
+@ood
 @runtime
 @device
-@gib
-@unmarked
+@memory_gib
+@no_preamble
 @no_progress
 def translate(
     source: Path | None,
@@ -87,9 +93,9 @@ def translate(
 ) -> int:
     """Translate scans with a trained bundle.
 
-    The synthetic scan has the grid, the orientation and units like those of its source; a JSON beside it says
-    that it is synthetic and where it comes from. A scan in DICOM becomes a series of its study when --output is a
-    new folder.
+    The synthetic scan has the grid and orientation of its source, and intensities on a similar scale. A JSON file
+    beside it states that it is synthetic and how it was made. With DICOM input and a new folder as --output, the result
+    is a new series of the same study.
     """
     from voxlate.bundle.bundle import read_bundle
     from voxlate.bundle.ensemble import join_bundles
@@ -128,7 +134,7 @@ def translate(
         return 0
     if mask is not None or more or spread is not None or series is not None:
         raise click.UsageError(
-            "--mask, --with, --series and --spread go with one scan; a table of cases names files of several"
+            "--mask, --with, --series and --uncertainty are for a single scan; a table of cases has columns for them"
         )
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items or []))
@@ -136,7 +142,7 @@ def translate(
             bundle, items or [], output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
         )
     done = sum(outcome.state == "done" for outcome in outcomes)
-    click.echo(f"{done} of {len(outcomes)} translated into {output}; how each ended: {output / 'run.json'}")
+    click.echo(f"{done} of {len(outcomes)} translated into {output}; states: {output / 'run.json'}")
     return exit_status(outcomes)
 
 

@@ -12,7 +12,7 @@ from voxlate.cli.options import PATH
 @click.command()
 @click.argument("out", type=PATH)
 def verify(out: Path) -> int:
-    """Hash the files of a batch again and say what differs.
+    """Verify the output files of a batch against their hashes.
 
     The exit status is 0 when every file is what the ledger says, 8 otherwise.
     """
