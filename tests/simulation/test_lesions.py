@@ -7,6 +7,7 @@ import pytest
 
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
+from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.lesions.disc_grades import (
     GRADE_SHARES,
     HU_MEAN,
@@ -31,7 +32,6 @@ from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body, Substance
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.physics.tissues import TISSUES
 from voxlate.volume import Volume
 
 

@@ -6,7 +6,7 @@ import pytest
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
 from voxlate.simulation.anatomy.shapes import coverage, ellipsoid, smooth_cut, smooth_union, tube
-from voxlate.simulation.physics.random_fields import Lattice, smooth_field, stretched
+from voxlate.simulation.random_fields import Lattice, smooth_field, stretched
 
 BOX = (slice(1, 4), slice(0, 3), slice(2, 5))
 

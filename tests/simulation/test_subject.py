@@ -7,10 +7,10 @@ from voxlate.errors import UsageError
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation import Options, simulate_subject
 from voxlate.simulation.anatomy.partial_volume import Canvas
+from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.render import Body, Substance, render, render_ct, render_diffusion, tissue_signal
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.physics.tissues import TISSUES
 
 
 def body(shares, textures=None, concentration=0.0):

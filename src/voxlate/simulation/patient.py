@@ -12,13 +12,13 @@ from voxlate.simulation.anatomy.formula_head import HeadFactors, build_head, dra
 from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
 from voxlate.simulation.anatomy.label_map import LabelMap
 from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
 from voxlate.simulation.physics.contrast_agent import AGENTS, Agent, plasma_concentration_mm
-from voxlate.simulation.physics.random_fields import smooth_field
 from voxlate.simulation.physics.render import Body, Substance
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.physics.tissues import Tissue
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.simulation.rng import generator, seed_sequence
 from voxlate.volume import Array
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import Painted
 from voxlate.simulation.anatomy.spine import DISC_LEVELS_MM, DiscFactors, SpineFactors, build_spine, draw_spine_factors
+from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
 from voxlate.simulation.patient import tissue_values
 from voxlate.simulation.physics.contrast_agent import AGENTS
-from voxlate.simulation.physics.random_fields import smooth_field
 from voxlate.simulation.physics.render import Body, Substance
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.physics.tissues import Tissue
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.simulation.rng import generator, seed_sequence
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame
 from voxlate.simulation.anatomy.shapes import Places, coverage, ellipsoid, smooth_union, tube
-from voxlate.simulation.physics.random_fields import Lattice, smooth_field
+from voxlate.simulation.random_fields import Lattice, smooth_field
 from voxlate.volume import Array
 
 OCTAVES_MM = ((24.0, 6.0), (12.0, 3.0), (6.0, 0.4))

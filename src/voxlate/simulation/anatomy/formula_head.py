@@ -20,7 +20,7 @@ from voxlate.simulation.anatomy.skull import (
     paint_membranes,
     paint_scalp,
 )
-from voxlate.simulation.physics.random_fields import stretched
+from voxlate.simulation.random_fields import stretched
 from voxlate.volume import Affine, Array, Shape
 
 COARSEST_MM, FINEST_MM = 4.0, 0.5

@@ -13,7 +13,7 @@ from voxlate.simulation.anatomy import head_shapes, vessels
 from voxlate.simulation.anatomy.formula_head import head_grid, rotation, triple
 from voxlate.simulation.anatomy.label_map import AIR, BONE, DURA, FIRST_ROW, SOFT, LabelMap
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame, Painted, Part
-from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array, Shape
 
 BENDING_MM = ((36.0, 1.6), (14.0, 0.5))

@@ -20,7 +20,7 @@ from voxlate.io.atomic import sha256
 from voxlate.io.nifti import read_volume
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation.steps.orientation import ToRas
-from voxlate.simulation.physics.tissues import TISSUES
+from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.rng import generator
 from voxlate.volume import Affine, Mask, Volume
 

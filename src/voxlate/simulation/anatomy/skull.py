@@ -9,7 +9,7 @@ import numpy as np
 from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame
 from voxlate.simulation.anatomy.shapes import Point, coverage, ellipsoid, smooth_union, tube
-from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array
 
 SKIN_MM = 2.0

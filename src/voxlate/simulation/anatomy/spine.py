@@ -13,7 +13,7 @@ import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame, Painted
 from voxlate.simulation.anatomy.shapes import Places, coverage, ellipsoid, smooth_cut, smooth_union, tube
-from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Affine, Array, Shape
 
 LOW_MM, HIGH_MM = (-80.0, -96.0, -48.0), (80.0, 64.0, 48.0)

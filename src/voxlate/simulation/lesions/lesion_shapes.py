@@ -9,7 +9,7 @@ from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame
 from voxlate.simulation.anatomy.shapes import Places, coverage
 from voxlate.simulation.lesions.lesions import KINDS, Lesion, require_fit
-from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array
 
 _IRREGULAR = {"glioma": 0.22, "metastasis": 0.10, "meningioma": 0.06, "infarct": 0.15, "haemorrhage": 0.18}

@@ -12,8 +12,8 @@ from voxlate.errors import UsageError
 from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.brain import ventricle_distance
 from voxlate.simulation.anatomy.shapes import Point
+from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.lesions.enhancement import ADC_SPREAD, CORRELATION_RANGE, T2_SPREAD, Leakiness, draw_leakiness
-from voxlate.simulation.physics.tissues import Tissue
 
 SCENES = {
     "none": 0.08,

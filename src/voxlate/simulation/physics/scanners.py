@@ -12,6 +12,7 @@ from typing import TypeAlias
 from numpy.typing import ArrayLike
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import TISSUES, Tissue
 from voxlate.simulation.physics.sequences import (
     Flair,
     Floats,
@@ -26,7 +27,6 @@ from voxlate.simulation.physics.sequences import (
     spoiled_gradient_echo,
     turbo_spin_echo,
 )
-from voxlate.simulation.physics.tissues import TISSUES, Tissue
 from voxlate.simulation.rng import generator
 
 T1wTiming: TypeAlias = Mprage | GradientEcho | SpinEcho
