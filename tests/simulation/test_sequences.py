@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import Relaxation
 from voxlate.simulation.physics.sequences import (
     Flair,
     GradientEcho,
     Mprage,
-    Relaxation,
     SpinEcho,
     ct,
     diffusion,

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from voxlate.simulation.anatomy.spine import DiscFactors
-from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation, Tissue
 from voxlate.simulation.lesions.disc_grades import grade_posterior, t2_prior
 from voxlate.simulation.lesions.enhancement import uptake_prior
 from voxlate.simulation.lesions.lesions import KINDS, SILENT_UPTAKE, Lesion, draw_lesion
@@ -33,7 +33,6 @@ from voxlate.simulation.physics.contrast_agent import enhanced
 from voxlate.simulation.physics.ct import CtSettings
 from voxlate.simulation.physics.render import TEXTURE, Body, mixed, reference_signal, tissue_signal, tissue_slope
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal, scanner_named, t1w_signal
-from voxlate.simulation.physics.sequences import Floats, Relaxation
 from voxlate.simulation.rng import generator
 from voxlate.volume import Array, Mask
 

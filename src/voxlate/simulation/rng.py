@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.simulation.checks import require_not_negative
 
 
 def seed_sequence(seed: int, subject: int, *purpose: str) -> np.random.SeedSequence:

@@ -8,6 +8,7 @@ from typing import Any
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy.label_map import Anatomies
 from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.lesions.lesions import SCENES, Lesion
 from voxlate.simulation.oracle import (
     Posterior,
@@ -27,7 +28,6 @@ from voxlate.simulation.physics.quality import checked_mix
 from voxlate.simulation.physics.render import Body
 from voxlate.simulation.physics.scan import Scan, scan
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
-from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.simulation.rng import generator
 from voxlate.simulation.spine_patient import build_spine_patient, disc_slices, draw_spine_patient
 from voxlate.simulation.truth import Truth, truth_of

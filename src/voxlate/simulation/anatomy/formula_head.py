@@ -11,7 +11,7 @@ from voxlate.errors import UsageError
 from voxlate.simulation.anatomy import head_shapes, vessels
 from voxlate.simulation.anatomy.brain import BrainFactors, paint_brain
 from voxlate.simulation.anatomy.partial_volume import Canvas, Frame, Painted
-from voxlate.simulation.anatomy.shapes import Places, coverage
+from voxlate.simulation.anatomy.shapes import Places, coverage, rotation
 from voxlate.simulation.anatomy.skull import (
     SkullFactors,
     envelope,
@@ -190,15 +190,6 @@ def _intracranial_ml(matrix: Affine, harmonics: np.ndarray, fluid_mm: float) -> 
     above_foramen = places[2] > -64
     inside = coverage(head_shapes.cavity(places) - np.float32(fluid_mm), spacing) * above_foramen
     return float(inside.sum()) * spacing**3 / 1000
-
-
-def rotation(angles_deg: tuple[float, float, float]) -> Affine:
-    """Returns the (3, 3) rotation about x, then y, then z."""
-    a, b, c = np.deg2rad(angles_deg)
-    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return np.asarray(about_z @ about_y @ about_x)
 
 
 def _normal(rng: np.random.Generator) -> float:

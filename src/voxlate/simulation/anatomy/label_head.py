@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxlate.simulation.anatomy import head_shapes, vessels
-from voxlate.simulation.anatomy.formula_head import head_grid, rotation, triple
+from voxlate.simulation.anatomy.formula_head import head_grid, triple
 from voxlate.simulation.anatomy.label_map import AIR, BONE, DURA, FIRST_ROW, SOFT, LabelMap
 from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame, Painted, Part
+from voxlate.simulation.anatomy.shapes import rotation
 from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array, Shape
 

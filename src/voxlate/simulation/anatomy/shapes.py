@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from voxlate.volume import Array
+from voxlate.volume import Affine, Array
 
 Places = tuple[Array, Array, Array]
 Point = tuple[float, float, float]
@@ -51,6 +51,15 @@ def smooth_cut(first: Array, second: Array, blend_mm: float) -> Array:
 def coverage(distance: Array, voxel_mm: float) -> Array:
     """Returns the part of each voxel inside a shape: exact for a flat surface that faces a voxel."""
     return np.asarray(np.clip(np.float32(0.5) - distance * np.float32(1 / voxel_mm), 0, 1), dtype=np.float32)
+
+
+def rotation(angles_deg: tuple[float, float, float]) -> Affine:
+    """Returns the (3, 3) rotation about x, then y, then z."""
+    a, b, c = np.deg2rad(angles_deg)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_y @ about_x)
 
 
 def _segment(places: Places, start: Point, end: Point, radii: tuple[float, float]) -> Array:

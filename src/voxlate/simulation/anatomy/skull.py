@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.simulation.anatomy import head_shapes
-from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame
+from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
 from voxlate.simulation.anatomy.shapes import Point, coverage, ellipsoid, smooth_union, tube
 from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array
@@ -198,8 +198,3 @@ def _paint_bones_of_face(canvas: Canvas, frame: Frame) -> None:
     cover = coverage(bones, voxel)
     marrow = np.minimum(coverage(bones + TABLE_MM, voxel) / np.maximum(cover, 1e-3), 1)
     canvas.mix({"marrow": marrow, "bone": 1 - marrow}, cover, box)
-
-
-def brain_box(frame: Frame) -> Box:
-    """Returns the box of voxels that the cranial cavity may touch."""
-    return frame.box((-74.0, -92.0, -76.0), (74.0, 90.0, 72.0))

@@ -12,14 +12,35 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from voxlate.errors import UsageError
-from voxlate.simulation.physics.sequences import Relaxation, require_not_negative
+from voxlate.simulation.checks import require_not_negative, require_positive
+
+Floats = NDArray[np.float64]
 
 GREY_EXPONENT, WHITE_EXPONENT, MUSCLE_EXPONENT, FAT_EXPONENT, FLUID_EXPONENT = 0.376, 0.382, 0.420, 0.174, 0.0
 REFERENCE_TESLA = 3.0
 JITTER = {"t1_ms": 0.05, "t2_ms": 0.08, "proton_density": 0.03}
 """Relative standard deviation between subjects."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Relaxation times in milliseconds and proton density relative to water, each an array or a number.
+
+    Raises:
+        UsageError: `TIME_NEGATIVE` when a time is not positive, `DENSITY_NEGATIVE` when a density is below zero.
+    """
+
+    t1_ms: ArrayLike
+    t2_ms: ArrayLike
+    t2_star_ms: ArrayLike
+    proton_density: ArrayLike
+
+    def __post_init__(self) -> None:
+        require_positive("TIME_NEGATIVE", T1=self.t1_ms, T2=self.t2_ms, T2_star=self.t2_star_ms)
+        require_not_negative("DENSITY_NEGATIVE", proton_density=self.proton_density)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
 from voxlate.simulation.anatomy.spine import DiscFactors
-from voxlate.simulation.physics.sequences import Floats
+from voxlate.simulation.anatomy.tissues import Floats
 
 NUCLEUS_T2_MS = ((210.0, 32.0), (129.0, 19.0), (84.0, 10.0), (51.0, 9.0))
 """Mean and standard deviation of the nucleus's T2 for Pfirrmann I to IV."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
-from voxlate.simulation.physics.sequences import Floats
+from voxlate.simulation.anatomy.tissues import Floats
 
 T2_SPREAD, ADC_SPREAD = 0.12, 0.12
 """Relative standard deviation of a lesion's T2 and ADC between lesions of one kind."""

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import fft, ndimage
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.formula_head import rotation
-from voxlate.simulation.anatomy.shapes import Places
-from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.simulation.anatomy.shapes import Places, rotation
+from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.random_fields import stretched
 from voxlate.volume import Affine, Array, Shape, Volume
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxlate.simulation.physics.sequences import Floats, Relaxation, require_not_negative
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation
+from voxlate.simulation.checks import require_not_negative
 
 HAEMATOCRIT = 0.42
 

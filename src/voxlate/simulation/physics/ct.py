@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
+from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.physics import artefacts
 from voxlate.simulation.physics.artefacts import Pose
-from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.volume import Array, Shape
 
 LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import Canvas
-from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.anatomy.tissues import Relaxation, Tissue
 from voxlate.simulation.physics.contrast_agent import Agent, enhanced
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal
-from voxlate.simulation.physics.sequences import Relaxation, SpinEcho, diffusion
+from voxlate.simulation.physics.sequences import SpinEcho, diffusion
 from voxlate.volume import Array
 
 FLIP_NODES = (0.8, 1.0, 1.2)

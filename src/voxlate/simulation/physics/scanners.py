@@ -12,13 +12,11 @@ from typing import TypeAlias
 from numpy.typing import ArrayLike
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.tissues import TISSUES, Tissue
+from voxlate.simulation.anatomy.tissues import TISSUES, Floats, Relaxation, Tissue
 from voxlate.simulation.physics.sequences import (
     Flair,
-    Floats,
     GradientEcho,
     Mprage,
-    Relaxation,
     SpinEcho,
     flair,
     mprage,

@@ -10,29 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from voxlate.errors import UsageError
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """Relaxation times in milliseconds and proton density relative to water, each an array or a number.
-
-    Raises:
-        UsageError: `TIME_NEGATIVE` when a time is not positive, `DENSITY_NEGATIVE` when a density is below zero.
-    """
-
-    t1_ms: ArrayLike
-    t2_ms: ArrayLike
-    t2_star_ms: ArrayLike
-    proton_density: ArrayLike
-
-    def __post_init__(self) -> None:
-        _require_positive(T1=self.t1_ms, T2=self.t2_ms, T2_star=self.t2_star_ms)
-        require_not_negative("DENSITY_NEGATIVE", proton_density=self.proton_density)
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation
+from voxlate.simulation.checks import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -59,7 +41,7 @@ class Mprage:
     efficiency: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms, echo_spacing=self.spacing_ms, readouts=self.readouts)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms, echo_spacing=self.spacing_ms, readouts=self.readouts)
         require_not_negative("TIME_NEGATIVE", TI=self.inversion_ms, TE=self.echo_ms)
         if self.before_ms < 0 or self.after_ms < 0:
             raise UsageError(
@@ -88,7 +70,7 @@ class GradientEcho:
     flip_deg: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
@@ -100,7 +82,7 @@ class SpinEcho:
     echo_ms: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
@@ -113,7 +95,7 @@ class Flair:
     echo_ms: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms, TI=self.inversion_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms, TI=self.inversion_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
@@ -183,7 +165,7 @@ def flair(tissue: Relaxation, timing: Flair) -> Floats:
 
 def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
     """Returns the inversion time at which `flair` has no signal: T1 ln(2 / (1 + exp(-TR/T1)))."""
-    _require_positive(T1=t1_ms, TR=repetition_ms)
+    require_positive("TIME_NEGATIVE", T1=t1_ms, TR=repetition_ms)
     return float(t1_ms * np.log(2 / (1 + np.exp(-repetition_ms / t1_ms))))
 
 
@@ -211,25 +193,6 @@ def ct(fractions: ArrayLike, hounsfield: ArrayLike) -> Floats:
         hounsfield: (tissues,).
     """
     return np.tensordot(_array(hounsfield), _array(fractions), axes=1)
-
-
-def require_not_negative(code: str, **values: ArrayLike) -> None:
-    """Refuses a value below zero or not finite.
-
-    Raises:
-        UsageError: `code`, with the name and the least value.
-    """
-    for name, value in values.items():
-        array = _array(value)
-        if not (np.isfinite(array).all() and (array >= 0).all()):
-            raise UsageError(code, f"{name} is {np.min(array):g}; it must be a finite number of zero or more")
-
-
-def _require_positive(**values: ArrayLike) -> None:
-    for name, value in values.items():
-        array = _array(value)
-        if not (np.isfinite(array).all() and (array > 0).all()):
-            raise UsageError("TIME_NEGATIVE", f"{name} is {np.min(array):g}; it must be a finite number above zero")
 
 
 def _t2_decay(tissue: Relaxation, echo_ms: float) -> Floats:
