@@ -12,12 +12,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Painted
-from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
-from voxlate.simulation.patient import Asked, build_patient, draw_patient
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
+from voxlate.simulation.files.header_variants import VENDORS, draw_header, timing_tags
+from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body
-from voxlate.simulation.physics.scan import Scan, scan
+from voxlate.simulation.physics.scan import ScanPlan, scan
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.physics.sequences import GradientEcho, Mprage
 from voxlate.simulation.rng import generator
@@ -72,7 +72,7 @@ def visit(
         spacing_mm: of the voxels.
         not_t1w: share of images that are no proper T1w.
     """
-    drawn = draw_patient(seed, patient, 0, scanner, Asked("gadobutrol", 0.1, None))
+    drawn = draw_patient(seed, patient, 0, scanner, PatientOptions("gadobutrol", 0.1, None))
     painted, body = build_patient(drawn, seed, patient, spacing_mm)
     for number in range(images):
         rng = generator(seed, patient, "filed", str(number))
@@ -103,14 +103,18 @@ def _thickness(rng: np.random.Generator) -> float:
 
 
 def _filed(
-    which: tuple[int, int, int], scanner: Scanner, head: tuple[Painted, Body], rng: np.random.Generator, not_t1w: float
+    which: tuple[int, int, int],
+    scanner: Scanner,
+    head: tuple[PaintedAnatomy, Body],
+    rng: np.random.Generator,
+    not_t1w: float,
 ) -> Filed:
     seed, patient, number = which
     has_agent = bool(rng.random() < WITH_AGENT)
     is_other, is_improper = bool(rng.random() < not_t1w), bool(rng.random() < _IMPROPER_SHARE)
     mix = {"improper": 1.0} if is_other and is_improper else TIERS
     name = str(rng.choice(OTHERS)) if is_other and not is_improper else "T1ce" if has_agent else "T1w"
-    plan = Scan(seed, patient, number, scanner, mix)
+    plan = ScanPlan(seed, patient, number, scanner, mix)
     volumes, settings = scan(plan, [name], head[0].frame, head[1])
     shown = str(rng.choice(_DWI)) if name == "DWI" else name
     grades = getattr(settings[name], "grades", Grades())
@@ -129,7 +133,7 @@ def _filed(
     )
 
 
-def _brain(painted: Painted, volume: Volume) -> Volume | None:
+def _brain(painted: PaintedAnatomy, volume: Volume) -> Volume | None:
     if volume.data.shape != painted.frame.shape:
         return None
     return Volume((painted.inside >= 0.5).astype(np.float32), painted.frame.affine, "mask")
@@ -147,7 +151,7 @@ def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: n
     """Returns a header that says T1w, or whose timing tells better."""
     writer = _known(scanner)
     said = "T1ce" if has_agent else "T1w"
-    habit = draw_habit(said, writer, "gadobutrol", rng)
+    habit = draw_header(said, writer, "gadobutrol", rng)
     is_honest = is_other and name not in ("T1w", "T1ce") and rng.random() < _HONEST_TIMING
     timing = timing_tags(name if is_honest and name != "CT" else said, replace(writer, t1w=scanner.t1w))
     header = {

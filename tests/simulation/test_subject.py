@@ -6,7 +6,7 @@ import pytest
 from voxlate.errors import UsageError
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation import Options, simulate_subject
-from voxlate.simulation.anatomy.partial_volume import Canvas
+from voxlate.simulation.anatomy.partial_volume import PartialVolumeMap
 from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.render import Body, Substance, render, render_ct, render_diffusion, tissue_signal
@@ -14,10 +14,10 @@ from voxlate.simulation.physics.scanners import scanner_named
 
 
 def body(shares, textures=None, concentration=0.0):
-    canvas = Canvas((2, 2, 2))
-    canvas.mix(shares, np.ones((2, 2, 2), np.float32))
+    tissue_map = PartialVolumeMap((2, 2, 2))
+    tissue_map.mix(shares, np.ones((2, 2, 2), np.float32))
     substances = {name: Substance(tissue, concentration) for name, tissue in TISSUES.items()}
-    return Body(canvas, substances, AGENTS["generic"], textures or {})
+    return Body(tissue_map, substances, AGENTS["generic"], textures or {})
 
 
 @pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR", "b0"])

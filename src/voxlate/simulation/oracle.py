@@ -26,8 +26,8 @@ from voxlate.simulation.anatomy.spine import DiscFactors
 from voxlate.simulation.anatomy.tissues import Floats, Relaxation, Tissue
 from voxlate.simulation.lesions.disc_grades import grade_posterior, t2_prior
 from voxlate.simulation.lesions.enhancement import uptake_prior
-from voxlate.simulation.lesions.lesions import KINDS, SILENT_UPTAKE, Lesion, draw_lesion
-from voxlate.simulation.physics.acquisition import POSE_SHIFT_MM, POSE_TURN_DEG, Settings
+from voxlate.simulation.lesions.lesions import LESION_KINDS, NON_ENHANCING_UPTAKE, Lesion, draw_lesion
+from voxlate.simulation.physics.acquisition import POSE_SHIFT_MM, POSE_TURN_DEG, MrSettings
 from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import enhanced
 from voxlate.simulation.physics.ct import CtSettings
@@ -59,8 +59,8 @@ def virtual_contrast_posterior(body: Body, scanner: Scanner, lesion: Lesion, pla
     probability of its kind the lesion does not enhance.
     """
     uptakes, weights = uptake_prior(lesion.median_uptake, lesion.leakiness.score, lesion.leakiness.correlation)
-    probability = KINDS[lesion.kind].enhancing if lesion.solid.name not in ("haemorrhage", "lipoma") else 0.0
-    silent = min(lesion.solid.uptake, SILENT_UPTAKE)
+    probability = LESION_KINDS[lesion.kind].enhancing if lesion.solid.name not in ("haemorrhage", "lipoma") else 0.0
+    silent = min(lesion.solid.uptake, NON_ENHANCING_UPTAKE)
     every = np.append(uptakes, silent) * plasma_mm
     chance = np.append(weights * probability, 1 - probability)
     reference = reference_signal(body, scanner, "T1w")
@@ -103,20 +103,20 @@ def disc_posterior(body: Body, scanner: Scanner, disc: DiscFactors, name: str) -
 def texture_variance(body: Body, scanner: Scanner, contrast: str) -> Array:
     """Returns the variance of a magnetic image about what attenuation tells: that of the textures, which CT lacks."""
     reference = reference_signal(body, scanner, contrast)
-    total = np.zeros(body.canvas.free.shape, dtype=np.float32)
+    total = np.zeros(body.tissue_map.free.shape, dtype=np.float32)
     for time in TEXTURE:
         slopes = {name: tissue_slope(body, scanner, contrast, name, time) for name in body.substances}
-        total += mixed(body.canvas, slopes.__getitem__) ** 2
+        total += mixed(body.tissue_map, slopes.__getitem__) ** 2
     return total / np.float32(reference**2)
 
 
 def visibility(
-    lesion: Lesion, body: Body, scanner: Scanner, settings: Mapping[str, Settings | CtSettings]
+    lesion: Lesion, body: Body, scanner: Scanner, settings: Mapping[str, MrSettings | CtSettings]
 ) -> dict[str, float]:
     """Returns the contrast to noise of a lesion's solid part against white matter in each magnetic image."""
     ratios = {}
     for name, acquired in settings.items():
-        if isinstance(acquired, Settings):
+        if isinstance(acquired, MrSettings):
             contrast = {"T1ce": "T1w", "DWI": "b0"}.get(name, name)
             solid, white = (
                 tissue_signal(body, scanner, contrast, tissue, has_agent=name == "T1ce")
@@ -128,7 +128,7 @@ def visibility(
 
 
 @dataclass(frozen=True)
-class Unknowable:
+class AcquisitionVariance:
     """What the acquisition of a target adds that no source tells.
 
     Attributes:
@@ -141,8 +141,8 @@ class Unknowable:
 
 
 def acquisition_variance(
-    body: Body, scanner: Scanner, contrast: str, settings: Settings, mask: Mask, *, spacing_mm: float, has_agent: bool
-) -> Unknowable:
+    body: Body, scanner: Scanner, contrast: str, settings: MrSettings, mask: Mask, *, spacing_mm: float, has_agent: bool
+) -> AcquisitionVariance:
     """Returns what shading, pose and bend of the target are worth, to first order.
 
     Shading multiplies the signal S by b, drawn anew for each image: S² E[(b − 1)²]. A displacement d that is unknown
@@ -151,14 +151,14 @@ def acquisition_variance(
     """
     reference = reference_signal(body, scanner, contrast)
     signal = mixed(
-        body.canvas, lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent) / reference
+        body.tissue_map, lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent) / reference
     )
     variance = signal**2 * np.float32(_shading_variance(settings.shading))
     moved_mm2 = _displacement_mm2(settings, signal.shape, spacing_mm)
     for axis, gradient in enumerate(np.gradient(signal, spacing_mm)):
         variance += gradient**2 * moved_mm2[axis]
     inside = signal[mask]
-    return Unknowable(variance, float(np.percentile(inside, 99.5)) if inside.size else 1.0)
+    return AcquisitionVariance(variance, float(np.percentile(inside, 99.5)) if inside.size else 1.0)
 
 
 @lru_cache(maxsize=64)
@@ -172,19 +172,19 @@ def _shading_variance(amplitude: float) -> float:
     return float(np.mean([np.square(field / np.median(field) - 1).mean() for field in fields]))
 
 
-def _displacement_mm2(settings: Settings, shape: Sequence[int], spacing_mm: float) -> Array:
+def _displacement_mm2(settings: MrSettings, shape: Sequence[int], spacing_mm: float) -> Array:
     """Returns (3, shape): the mean square of the displacement along each axis, mm²."""
     is_reference = settings.bend_mm == 0
     result = np.zeros((3, *shape), dtype=np.float32)
     if is_reference:
         return result
-    places = [
+    points = [
         (np.arange(n, dtype=np.float32) - (n - 1) / 2).reshape([-1 if a == axis else 1 for a in range(3)]) * spacing_mm
         for axis, n in enumerate(shape)
     ]
     turn = np.float32(np.radians(POSE_TURN_DEG) ** 2)
     for axis in range(3):
-        first, second = (places[other] for other in range(3) if other != axis)
+        first, second = (points[other] for other in range(3) if other != axis)
         result[axis] = POSE_SHIFT_MM**2 + settings.bend_mm**2 + turn * (first**2 + second**2)
     return result
 
@@ -195,37 +195,37 @@ def oracle_error(
     texture: Array | None,
     mask: Mask,
     noise: float,
-    unknowable: Unknowable | None = None,
+    acquisition: AcquisitionVariance | None = None,
 ) -> dict[str, Any]:
     """Returns the oracle's mean squared errors in the mask and in the uncertain tissues, ready for JSON.
 
     Args:
         body: scanned.
-        posteriors: by the name of the tissue on the canvas.
+        posteriors: by the name of the tissue on the tissue_map.
         texture: variance per voxel from `texture_variance`, or none when the source shows it.
         mask: the brain, or the vertebral column.
         noise: deviation of the target's noise over the reference signal.
-        unknowable: of the target's acquisition; nothing when not given.
+        acquisition: of the target's acquisition; nothing when not given.
     """
-    expected = np.zeros(body.canvas.free.shape, dtype=np.float32) if texture is None else texture.copy()
+    expected = np.zeros(body.tissue_map.free.shape, dtype=np.float32) if texture is None else texture.copy()
     realised = expected.copy()
     uncertain = np.zeros(expected.shape, dtype=bool)
     for name, posterior in posteriors.items():
-        share = body.canvas.total(name)
+        share = body.tissue_map.total(name)
         expected += share**2 * np.float32(posterior.variance)
         realised += share**2 * np.float32((posterior.mean - posterior.actual) ** 2)
         uncertain |= share >= 0.5
     regions = {"all": mask, "uncertain": uncertain & mask}
     rows = {
         region: _row(
-            expected[where], realised[where], noise, None if unknowable is None else unknowable.variance[where]
+            expected[where], realised[where], noise, None if acquisition is None else acquisition.variance[where]
         )
         for region, where in regions.items()
         if where.any()
     }
-    if unknowable is not None:
+    if acquisition is not None:
         for row in rows.values():
-            row["rmse_percent"] = float(100 * np.sqrt(row["total_mse"]) / unknowable.signal_range)
+            row["rmse_percent"] = float(100 * np.sqrt(row["total_mse"]) / acquisition.signal_range)
     return {"unit": "mean square of (signal / reference signal)", "noise_mse": noise**2, **rows}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from voxlate.simulation.anatomy.formula_head import HeadFactors, build_head, draw_head_factors
 from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
 from voxlate.simulation.anatomy.label_map import LabelMap
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
@@ -66,8 +66,8 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What may be asked of a patient.
+class PatientOptions:
+    """What a patient is drawn with.
 
     Attributes:
         agent: its name.
@@ -82,38 +82,40 @@ class Asked:
     anatomy: LabelMap | None = None
 
 
-def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked: Asked) -> Patient:
+def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, options: PatientOptions) -> Patient:
     """Returns the patient of a data set's subject; only the injection differs between sessions."""
     tissue_rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(tissue_rng) for name in sorted(at_field)}
     rng = generator(seed, subject, f"session-{session}", "injection")
-    injection = Injection(AGENTS[asked.agent], asked.dose_mmol_kg, float(rng.uniform(4, 10)))
+    injection = Injection(AGENTS[options.agent], options.dose_mmol_kg, float(rng.uniform(4, 10)))
     inflow = float(rng.uniform(1.0, 1.3))
-    found = draw_lesions(generator(seed, subject, "lesions"), at_field, asked.lesions)
+    found = draw_lesions(generator(seed, subject, "lesions"), at_field, options.lesions)
     head_rng = generator(seed, subject, "head")
-    head = draw_head_factors(head_rng) if asked.anatomy is None else draw_label_head_factors(head_rng, asked.anatomy)
+    head = (
+        draw_head_factors(head_rng) if options.anatomy is None else draw_label_head_factors(head_rng, options.anatomy)
+    )
     return Patient(scanner, head, found, tissues, injection, inflow)
 
 
 def build_patient(
     patient: Patient, seed: int, subject: int, spacing_mm: float, anatomy: LabelMap | None = None
-) -> tuple[Painted, Body]:
+) -> tuple[PaintedAnatomy, Body]:
     """Returns the painted head of a patient and what it is made of; `anatomy` is the map it was drawn for."""
     head = _painted(patient.head, anatomy, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     cavity = head.inside if head.ventricles is None else head.inside * (1 - head.ventricles)
     substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
     for lesion in patient.lesions:
-        paint_lesion(head.canvas, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
+        paint_lesion(head.tissue_map, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
     rng = generator(seed, subject, "texture")
     textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
-    return head, Body(head.canvas, substances, patient.injection.agent, textures, patient.inflow)
+    return head, Body(head.tissue_map, substances, patient.injection.agent, textures, patient.inflow)
 
 
 def _painted(
     factors: HeadFactors | LabelHeadFactors, anatomy: LabelMap | None, spacing_mm: float, seed: np.random.SeedSequence
-) -> Painted:
+) -> PaintedAnatomy:
     if isinstance(factors, HeadFactors):
         return build_head(factors, spacing_mm, seed)
     if anatomy is None:

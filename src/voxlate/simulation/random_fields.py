@@ -33,7 +33,7 @@ def smooth_field(shape: Shape, spacing_mm: float, wavelength_mm: float, rng: np.
     return evaluate_splines(lattice, positions)
 
 
-def stretched(control: Array, shape: Shape) -> Array:
+def spline_field(control: Array, shape: Shape) -> Array:
     """Returns cubic B-splines whose control points span the whole of `shape`, one beyond each face."""
     positions = [np.linspace(1, n - 2, size) for n, size in zip(control.shape, shape, strict=True)]
     return evaluate_splines(np.asarray(control, dtype=np.float32), positions)
@@ -67,7 +67,7 @@ def _weights(t: Array) -> list[Array]:
     return [np.asarray(tap, dtype=np.float32) for tap in taps]
 
 
-class Lattice:
+class PeriodicNoise:
     """Periodic noise of unit variance that can be asked at any place, such as one bent with the anatomy."""
 
     def __init__(self, wavelength_mm: float, rng: np.random.Generator, period: int = 24) -> None:
@@ -76,9 +76,9 @@ class Lattice:
         self.coefficients = rng.standard_normal((period,) * 3, dtype=np.float32) / np.float32(_AXIS_VARIANCE**1.5)
 
     def at(self, x: Array, y: Array, z: Array) -> Array:
-        """Returns the noise at places in millimetres."""
-        places = np.stack([axis / np.float32(self.step_mm) for axis in (x, y, z)])
+        """Returns the noise at points in millimetres."""
+        points = np.stack([axis / np.float32(self.step_mm) for axis in (x, y, z)])
         values = ndimage.map_coordinates(
-            self.coefficients, places, order=3, prefilter=False, mode="grid-wrap", output=np.float32
+            self.coefficients, points, order=3, prefilter=False, mode="grid-wrap", output=np.float32
         )
         return np.asarray(values, dtype=np.float32)

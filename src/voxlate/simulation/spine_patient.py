@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.spine import DISC_LEVELS_MM, DiscFactors, SpineFactors, build_spine, draw_spine_factors
 from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
@@ -50,20 +50,22 @@ def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatien
     return SpinePatient(scanner, draw_spine_factors(discs, generator(seed, subject, "spine")), tissues)
 
 
-def build_spine_patient(patient: SpinePatient, seed: int, subject: int, spacing_mm: float) -> tuple[Painted, Body]:
+def build_spine_patient(
+    patient: SpinePatient, seed: int, subject: int, spacing_mm: float
+) -> tuple[PaintedAnatomy, Body]:
     """Returns the painted spine of a patient and what it is made of."""
     painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
     rng = generator(seed, subject, "texture")
     textures = {time: smooth_field(painted.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
-    return painted, Body(painted.canvas, substances, AGENTS["generic"], textures, reference="muscle")
+    return painted, Body(painted.tissue_map, substances, AGENTS["generic"], textures, reference="muscle")
 
 
-def disc_slices(patient: SpinePatient, painted: Painted) -> list[int]:
+def disc_slices(patient: SpinePatient, painted: PaintedAnatomy) -> list[int]:
     """Returns the index along the third axis of the slice through the middle of each disc."""
     frame = painted.frame
-    places = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
-    return [int(np.clip(round(float(place[2])), 0, frame.shape[2] - 1)) for place in places]
+    points = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
+    return [int(np.clip(round(float(place[2])), 0, frame.shape[2] - 1)) for place in points]
 
 
 def _disc_tissues(number: int, disc: DiscFactors, tissues: Mapping[str, Tissue]) -> dict[str, Tissue]:

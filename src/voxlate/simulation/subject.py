@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.label_map import Anatomies
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.label_map import LabelMaps
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.lesions.lesions import SCENES, Lesion
 from voxlate.simulation.oracle import (
@@ -20,17 +20,17 @@ from voxlate.simulation.oracle import (
     virtual_contrast_posterior,
     visibility,
 )
-from voxlate.simulation.patient import Asked, build_patient, draw_patient
-from voxlate.simulation.physics.acquisition import Settings
+from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
+from voxlate.simulation.physics.acquisition import MrSettings
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.ct import CtSettings
 from voxlate.simulation.physics.quality import checked_mix
 from voxlate.simulation.physics.render import Body
-from voxlate.simulation.physics.scan import Scan, scan
+from voxlate.simulation.physics.scan import ScanPlan, scan
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.simulation.spine_patient import build_spine_patient, disc_slices, draw_spine_patient
-from voxlate.simulation.truth import Truth, truth_of
+from voxlate.simulation.truth import Truth, build_truth
 from voxlate.volume import Volume
 
 TASKS = {
@@ -65,7 +65,7 @@ class Options:
     lesions: str | None = None
     quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
     missing_share: float = 0.0
-    anatomies: Anatomies | None = None
+    anatomies: LabelMaps | None = None
 
     def __post_init__(self) -> None:
         require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
@@ -126,14 +126,14 @@ def simulate_subject(
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
-    plan = Scan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
+    plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
     made = {"task": task, "size": size, "seed": seed, "subject": subject, "session": session}
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
     oracle = _oracle(task, case, chosen, settings)
     acquired = {name: asdict(each) for name, each in settings.items()}
-    truth = truth_of(
+    truth = build_truth(
         case.painted, case.lesions, {**made, **case.factors, "acquisitions": acquired, "oracle": oracle}, rows
     )
     missing = _missing(plan, list(images), options.missing_share)
@@ -143,7 +143,7 @@ def simulate_subject(
 
 @dataclass(frozen=True)
 class _Case:
-    painted: Painted
+    painted: PaintedAnatomy
     body: Body
     lesions: list[Lesion]
     factors: dict[str, Any]
@@ -151,10 +151,10 @@ class _Case:
     is_texture_hidden: bool
 
 
-def _head_case(plan: Scan, task: str, size: str, options: Options) -> _Case:
+def _head_case(plan: ScanPlan, task: str, size: str, options: Options) -> _Case:
     anatomy = None if options.anatomies is None else options.anatomies.of(plan.seed, plan.subject)
-    asked = Asked(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
-    patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, asked)
+    patient_options = PatientOptions(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
+    patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, patient_options)
     painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
     answer = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
     target = TARGETS[task][0]
@@ -171,7 +171,7 @@ def _head_case(plan: Scan, task: str, size: str, options: Options) -> _Case:
     return _Case(painted, body, patient.lesions, patient.factors(), posteriors, task == "ct_to_mr")
 
 
-def _spine_case(plan: Scan, size: str) -> _Case:
+def _spine_case(plan: ScanPlan, size: str) -> _Case:
     patient = draw_spine_patient(plan.seed, plan.subject, plan.scanner)
     painted, body = build_spine_patient(patient, plan.seed, plan.subject, SIZES_MM[size])
     posteriors = {
@@ -183,28 +183,28 @@ def _spine_case(plan: Scan, size: str) -> _Case:
 
 
 def _oracle(
-    task: str, case: _Case, scanner: Scanner, settings: dict[str, Settings | CtSettings]
+    task: str, case: _Case, scanner: Scanner, settings: dict[str, MrSettings | CtSettings]
 ) -> dict[str, dict[str, Any]]:
     """Returns the oracle's error for each target of a task."""
     errors = {}
     for target in TARGETS[task]:
         acquired = settings[target]
-        noise, unknowable, texture = 0.0, None, None
+        noise, acquisition, texture = 0.0, None, None
         contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
-        if isinstance(acquired, Settings):
+        if isinstance(acquired, MrSettings):
             noise = acquired.noise_percent / 100
             spacing_mm, has_agent = case.painted.frame.spacing_mm, target == "T1ce"
-            unknowable = acquisition_variance(
+            acquisition = acquisition_variance(
                 case.body, scanner, contrast, acquired, mask, spacing_mm=spacing_mm, has_agent=has_agent
             )
         if case.is_texture_hidden:
             texture = texture_variance(case.body, scanner, contrast)
         posteriors = case.posteriors.get(target, {})
-        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, unknowable)
+        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, acquisition)
     return errors
 
 
-def _missing(plan: Scan, names: list[str], share: float) -> set[str]:
+def _missing(plan: ScanPlan, names: list[str], share: float) -> set[str]:
     """Returns the images that were lost: never the first, the parts of a diffusion series together."""
     lost = {name for name in names[1:] if plan.stream("missing", name).random() < share}
     series = {"b0", "b500", "b1000", "ADC"} & set(names)

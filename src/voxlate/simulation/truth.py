@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas, Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy, PartialVolumeMap
 from voxlate.simulation.lesions.lesions import Lesion
 from voxlate.volume import Array, Volume
 
@@ -57,18 +57,18 @@ class Truth:
     factors: dict[str, Any]
 
 
-def grouped(canvas: Canvas) -> dict[str, Array]:
+def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
     """Returns the fractions of the groups of tissues that the truth tells apart."""
-    names = {part.tissue for part in canvas.parts}
+    names = {part.tissue for part in tissue_map.parts}
     lesion = tuple(name for name in names if name.endswith(("-solid", "-core")))
     disc = tuple(name for name in names if name.endswith(("-nucleus", "-annulus")))
     grouped_names = {*lesion, *disc, *(name for group in _GROUPS.values() for name in group)}
     groups = {**_GROUPS, "lesion": lesion, "disc": disc, "soft": tuple(names - grouped_names)}
-    return {group: canvas.total(*groups[group]) for group in LABELS}
+    return {group: tissue_map.total(*groups[group]) for group in LABELS}
 
 
-def truth_of(
-    painted: Painted, lesions: Sequence[Lesion], factors: Mapping[str, Any], rows: Sequence[dict[str, Any]]
+def build_truth(
+    painted: PaintedAnatomy, lesions: Sequence[Lesion], factors: Mapping[str, Any], rows: Sequence[dict[str, Any]]
 ) -> Truth:
     """Returns the truth of a painted anatomy.
 
@@ -79,13 +79,13 @@ def truth_of(
         rows: what the images show of each lesion, one per lesion.
     """
     affine, voxel_ml = painted.frame.affine, painted.frame.spacing_mm**3 / 1000
-    groups = grouped(painted.canvas)
+    groups = fractions_by_group(painted.tissue_map)
     numbers = list(LABELS.values())
     labels = np.take(numbers, np.argmax(np.stack(list(groups.values())), axis=0)).astype(np.float32)
-    mask = np.zeros(painted.canvas.free.shape, dtype=np.float32)
+    mask = np.zeros(painted.tissue_map.free.shape, dtype=np.float32)
     table = []
     for number, (lesion, row) in enumerate(zip(lesions, rows, strict=True), start=1):
-        held = painted.canvas.total(*lesion.tissues)
+        held = painted.tissue_map.total(*lesion.tissues)
         mask[held >= 0.5] = number
         table.append({**lesion.row(), "volume_ml": round(float(held.sum(dtype=np.float64)) * voxel_ml, 4), **row})
     volumes = {

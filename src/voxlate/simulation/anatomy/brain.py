@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.simulation.anatomy import head_shapes
-from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame
-from voxlate.simulation.anatomy.shapes import Places, coverage, ellipsoid, smooth_union, tube
-from voxlate.simulation.random_fields import Lattice, smooth_field
+from voxlate.simulation.anatomy.partial_volume import Box, Frame, PartialVolumeMap
+from voxlate.simulation.anatomy.shapes import Points, coverage, ellipsoid, smooth_union, tube
+from voxlate.simulation.random_fields import PeriodicNoise, smooth_field
 from voxlate.volume import Array
 
 OCTAVES_MM = ((24.0, 6.0), (12.0, 3.0), (6.0, 0.4))
@@ -41,45 +41,45 @@ class BrainFactors:
     ventricle_ml: float
 
 
-def paint_brain(canvas: Canvas, frame: Frame, factors: BrainFactors, rng: np.random.Generator) -> None:
+def paint_brain(tissue_map: PartialVolumeMap, frame: Frame, factors: BrainFactors, rng: np.random.Generator) -> None:
     """Paints ventricles, choroid, deep grey matter, stem, cerebellum and cerebrum, in this order."""
-    _paint_ventricles(canvas, frame, factors)
-    _paint_deep_grey(canvas, frame)
+    _paint_ventricles(tissue_map, frame, factors)
+    _paint_deep_grey(tissue_map, frame)
     box = frame.box(_BRAIN_LOW, _BRAIN_HIGH)
-    places = frame.within(box)
-    _paint_stem(canvas, frame)
-    _paint_cerebellum(canvas, frame, box, rng)
-    depth = pial_depth(places, frame.spacing_mm, factors.sulcus_mm, rng)
+    points = frame.points_in(box)
+    _paint_stem(tissue_map, frame)
+    _paint_cerebellum(tissue_map, frame, box, rng)
+    depth = pial_depth(points, frame.spacing_mm, factors.sulcus_mm, rng)
     voxel = frame.spacing_mm
     covered = coverage(-depth, voxel)
     thickness = factors.cortex_mm + 0.35 * smooth_field(depth.shape, voxel, 30.0, rng)
     white = np.minimum(coverage(thickness - depth, voxel) / np.maximum(covered, 1e-3), 1)
-    canvas.mix({"wm": white, "gm": 1 - white}, covered, box)
+    tissue_map.mix({"wm": white, "gm": 1 - white}, covered, box)
 
 
-def pial_depth(places: Places, spacing_mm: float, sulcus_mm: float, rng: np.random.Generator) -> Array:
+def pial_depth(points: Points, spacing_mm: float, sulcus_mm: float, rng: np.random.Generator) -> Array:
     """Returns the distance below the folded surface of the cerebrum, positive in the brain.
 
     Args:
-        places: template millimetres, a dense box of voxels.
+        points: template millimetres, a dense box of voxels.
         spacing_mm: of the voxels.
         sulcus_mm: mean width of a sulcus.
         rng: source of the folds.
     """
-    hull = -head_shapes.cerebrum(places)
+    hull = -head_shapes.cerebrum(points)
     shape = hull.shape
     sway = smooth_field(shape, spacing_mm, 60.0, rng)
-    inner = np.maximum(-head_shapes.core(places), 0)
-    surface = np.minimum(hull, np.abs(places[0] + sway * np.float32(0.8)) - np.float32(0.9) + 3 * inner)
+    inner = np.maximum(-head_shapes.core(points), 0)
+    surface = np.minimum(hull, np.abs(points[0] + sway * np.float32(0.8)) - np.float32(0.9) + 3 * inner)
     reach = 17 + 3 * smooth_field(shape, spacing_mm, 40.0, rng)
     width = sulcus_mm * (1 + 0.35 * smooth_field(shape, spacing_mm, 30.0, rng)) * (1.25 - 0.03 * hull)
-    folds = _sheet_distance(places, surface, spacing_mm, rng)
+    folds = _sheet_distance(points, surface, spacing_mm, rng)
     folds += np.maximum(surface - reach, 0) - np.maximum(width, np.float32(0.3)) / 2
-    return np.asarray(np.minimum(np.minimum(surface, folds), _sylvian(places, sway)), dtype=np.float32)
+    return np.asarray(np.minimum(np.minimum(surface, folds), _sylvian(points, sway)), dtype=np.float32)
 
 
-def _sylvian(places: Places, sway: Array) -> Array:
-    x, y, z = head_shapes.mirrored(places)
+def _sylvian(points: Points, sway: Array) -> Array:
+    x, y, z = head_shapes.mirrored(points)
     sheet = np.abs(z - (np.float32(-9) - np.float32(0.32) * y + 2.5 * sway)) - np.float32(1.2)
     sheet = sheet + np.maximum(40 - x, 0) + np.maximum(np.abs(y - 6) - 34, 0) * np.float32(0.7)
     bowl = np.float32(37) + np.float32(0.012) * ((y - 8) ** 2 + (z + 8) ** 2) + 1.5 * sway
@@ -88,16 +88,16 @@ def _sylvian(places: Places, sway: Array) -> Array:
     return np.asarray(np.minimum(sheet, insula + beside), dtype=np.float32)
 
 
-def _sheet_distance(places: Places, surface: Array, spacing_mm: float, rng: np.random.Generator) -> Array:
+def _sheet_distance(points: Points, surface: Array, spacing_mm: float, rng: np.random.Generator) -> Array:
     """Returns the distance to the sheets where the folding noise is zero, where a sulcus may reach."""
     near = (surface > -2 * spacing_mm) & (surface < _DEEPEST_MM)
-    x, y, z = (place[near] for place in places)
+    x, y, z = (place[near] for place in points)
     radius = np.sqrt((x / 68) ** 2 + (y / 86) ** 2 + (z / 61) ** 2)
     along = np.float32(0.35) + np.float32(0.65) / np.maximum(radius, np.float32(0.62))
     bent = [np.asarray(axis * along, dtype=np.float32) for axis in (x, y, z)]
     noise = np.zeros(x.shape, dtype=np.float32)
     for wavelength_mm, amplitude_mm in OCTAVES_MM:
-        lattice = Lattice(wavelength_mm, rng)
+        lattice = PeriodicNoise(wavelength_mm, rng)
         if wavelength_mm > 3 * spacing_mm:
             noise += np.float32(amplitude_mm) * lattice.at(*bent)
     total = np.zeros(surface.shape, dtype=np.float32)
@@ -110,30 +110,30 @@ def _sheet_distance(places: Places, surface: Array, spacing_mm: float, rng: np.r
     return sheets
 
 
-def ventricle_distance(places: Places) -> Array:
+def ventricle_distance(points: Points) -> Array:
     """Returns the distance to the ventricles of the template, about 25 mL of them."""
-    pair = head_shapes.mirrored(places)
+    pair = head_shapes.mirrored(points)
     body = [(5.0, 40.0, -6.0), (8.0, 33.0, 3.0), (8.0, 18.0, 10.0), (11.0, -4.0, 13.0), (20.0, -22.0, 8.0)]
     lateral = tube(pair, body, [2.5, 5.0, 4.5, 4.5, 7.0])
     occipital = tube(pair, [(20, -22, 8), (25, -38, 0), (22, -56, -2)], [7, 4.5, 1.5])
     temporal = tube(pair, [(22, -22, 6), (32, -16, -14), (34, 8, -26)], [6, 3.2, 1.8])
     lateral = smooth_union(smooth_union(lateral, occipital, 4), temporal, 4)
-    third = ellipsoid(places, (0, 8, -8), (2.6, 14, 10))
-    aqueduct = tube(places, [(0, -4, -14), (0, -16, -30)], [1.2, 1.0])
-    fourth = ellipsoid(places, (0, -22, -42), (7, 5, 12))
+    third = ellipsoid(points, (0, 8, -8), (2.6, 14, 10))
+    aqueduct = tube(points, [(0, -4, -14), (0, -16, -30)], [1.2, 1.0])
+    fourth = ellipsoid(points, (0, -22, -42), (7, 5, 12))
     return np.minimum(np.minimum(lateral, third), np.minimum(aqueduct, fourth))
 
 
-def _paint_ventricles(canvas: Canvas, frame: Frame, factors: BrainFactors) -> None:
+def _paint_ventricles(tissue_map: PartialVolumeMap, frame: Frame, factors: BrainFactors) -> None:
     box = frame.box(_VENTRICLE_LOW, _VENTRICLE_HIGH)
-    places = frame.within(box)
-    distance = ventricle_distance(places)
+    points = frame.points_in(box)
+    distance = ventricle_distance(points)
     level = level_of_volume(distance, factors.ventricle_ml * 1000 / frame.spacing_mm**3)
     inside = coverage(distance - level, frame.spacing_mm)
-    pair = head_shapes.mirrored(places)
+    pair = head_shapes.mirrored(points)
     plexus = tube(pair, [(13, -12, 10), (21, -24, 6), (28, -19, -8)], [1.0, 2.4, 1.0])
-    canvas.paint("choroid", coverage(plexus, frame.spacing_mm) * inside * np.float32(0.8), box)
-    canvas.paint("csf", inside, box)
+    tissue_map.paint("choroid", coverage(plexus, frame.spacing_mm) * inside * np.float32(0.8), box)
+    tissue_map.paint("csf", inside, box)
 
 
 def level_of_volume(distance: Array, voxels: float) -> float:
@@ -147,10 +147,10 @@ def level_of_volume(distance: Array, voxels: float) -> float:
     return float(np.partition(distance.ravel(), int(voxels))[int(voxels)])
 
 
-def _paint_deep_grey(canvas: Canvas, frame: Frame) -> None:
+def _paint_deep_grey(tissue_map: PartialVolumeMap, frame: Frame) -> None:
     box = frame.box((-36.0, -22.0, -24.0), (36.0, 48.0, 26.0))
-    places = frame.within(box)
-    pair = head_shapes.mirrored(places)
+    points = frame.points_in(box)
+    pair = head_shapes.mirrored(points)
     caudate = tube(pair, [(12, 36, -5), (14, 28, 5), (17, 10, 13), (20, -8, 13)], [5.5, 5.0, 3.0, 2.0])
     thalamus = ellipsoid(pair, (11, -1, -1), (8, 15, 9))
     x, y, z = pair
@@ -158,24 +158,24 @@ def _paint_deep_grey(canvas: Canvas, frame: Frame) -> None:
     lentiform = ellipsoid((bowed, y, z), (26, 16, -5), (5.5, 16, 10))
     nuclei = np.minimum(np.minimum(caudate, thalamus), lentiform)
     pallidum = ellipsoid(pair, (18, 13, -6), (4, 9, 7))
-    canvas.mix({"gm": 0.3, "wm": 0.7}, coverage(pallidum, frame.spacing_mm), box)
-    canvas.mix(dict(DEEP_GREY), coverage(nuclei, frame.spacing_mm), box)
+    tissue_map.mix({"gm": 0.3, "wm": 0.7}, coverage(pallidum, frame.spacing_mm), box)
+    tissue_map.mix(dict(DEEP_GREY), coverage(nuclei, frame.spacing_mm), box)
 
 
-def _paint_stem(canvas: Canvas, frame: Frame) -> None:
+def _paint_stem(tissue_map: PartialVolumeMap, frame: Frame) -> None:
     box = frame.box((-20.0, -42.0, -112.0), (20.0, 12.0, -6.0))
-    canvas.mix({"gm": 0.3, "wm": 0.7}, coverage(head_shapes.stem(frame.within(box)), frame.spacing_mm), box)
+    tissue_map.mix({"gm": 0.3, "wm": 0.7}, coverage(head_shapes.stem(frame.points_in(box)), frame.spacing_mm), box)
 
 
-def _paint_cerebellum(canvas: Canvas, frame: Frame, whole: Box, rng: np.random.Generator) -> None:
+def _paint_cerebellum(tissue_map: PartialVolumeMap, frame: Frame, whole: Box, rng: np.random.Generator) -> None:
     box = frame.box((-56.0, -84.0, -72.0), (56.0, -16.0, -20.0))
-    places = frame.within(box)
-    depth = -head_shapes.cerebellum(places)
-    x, y, z = places
+    points = frame.points_in(box)
+    depth = -head_shapes.cerebellum(points)
+    x, y, z = points
     wobble = smooth_field(depth.shape, frame.spacing_mm, 14.0, rng)
     radius = np.sqrt((0.55 * x) ** 2 + (y + 20) ** 2 + (z + 38) ** 2) + 1.2 * wobble
     sheet = np.abs(radius / 5.5 - np.round(radius / 5.5)) * 5.5
     folded = np.minimum(depth, sheet - np.float32(0.45) + np.maximum(depth - 6, 0))
     branch = np.abs(radius / 11 - np.floor(radius / 11) - 0.5) * 11 - np.float32(1.0)
     white = coverage(np.minimum(11.5 + wobble - depth, np.maximum(branch, 4 - depth)), frame.spacing_mm)
-    canvas.mix({"wm": white, "gm": 1 - white}, coverage(-folded, frame.spacing_mm), box)
+    tissue_map.mix({"wm": white, "gm": 1 - white}, coverage(-folded, frame.spacing_mm), box)

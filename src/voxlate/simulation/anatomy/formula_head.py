@@ -10,8 +10,8 @@ from scipy.special import sph_harm_y
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy import head_shapes, vessels
 from voxlate.simulation.anatomy.brain import BrainFactors, paint_brain
-from voxlate.simulation.anatomy.partial_volume import Canvas, Frame, Painted
-from voxlate.simulation.anatomy.shapes import Places, coverage, rotation
+from voxlate.simulation.anatomy.partial_volume import Frame, PaintedAnatomy, PartialVolumeMap
+from voxlate.simulation.anatomy.shapes import Points, coverage, rotation
 from voxlate.simulation.anatomy.skull import (
     SkullFactors,
     envelope,
@@ -20,7 +20,7 @@ from voxlate.simulation.anatomy.skull import (
     paint_membranes,
     paint_scalp,
 )
-from voxlate.simulation.random_fields import stretched
+from voxlate.simulation.random_fields import spline_field
 from voxlate.volume import Affine, Array, Shape
 
 COARSEST_MM, FINEST_MM = 4.0, 0.5
@@ -99,31 +99,31 @@ def head_grid(spacing_mm: float) -> tuple[Shape, Affine]:
     return (i, j, k), affine
 
 
-def build_head(factors: HeadFactors, spacing_mm: float, seed: np.random.SeedSequence) -> Painted:
+def build_head(factors: HeadFactors, spacing_mm: float, seed: np.random.SeedSequence) -> PaintedAnatomy:
     """Returns a head painted from its factors; the same factors, spacing and seed give the same bytes."""
     warp_rng, shell_rng, vessel_rng, brain_rng, face_rng = (np.random.default_rng(s) for s in seed.spawn(5))
     frame = _frame(factors, spacing_mm, warp_rng)
     shells = envelope(frame, factors.skull, shell_rng)
-    canvas = Canvas(frame.shape)
+    tissue_map = PartialVolumeMap(frame.shape)
     fluid = factors.skull.fluid_mm
     veins = [*vessels.sinuses(fluid), *vessels.cortical_veins(vessel_rng, factors.veins, fluid)]
-    vessels.paint_vessels(canvas, frame, "blood", [*veins, *vessels.perforators(vessel_rng, 60)])
-    vessels.paint_vessels(canvas, frame, "artery", vessels.arteries())
-    paint_brain(canvas, frame, factors.brain, brain_rng)
-    paint_membranes(canvas, frame, shells)
-    _mix_pial_vessels(canvas, factors.pial_vessel)
-    paint_hollows(canvas, frame, face_rng)
-    paint_bone(canvas, frame, shells, face_rng)
-    paint_scalp(canvas, frame, shells, face_rng)
-    return Painted(canvas, frame, coverage(shells.dura, spacing_mm))
+    vessels.paint_vessels(tissue_map, frame, "blood", [*veins, *vessels.perforators(vessel_rng, 60)])
+    vessels.paint_vessels(tissue_map, frame, "artery", vessels.arteries())
+    paint_brain(tissue_map, frame, factors.brain, brain_rng)
+    paint_membranes(tissue_map, frame, shells)
+    _mix_pial_vessels(tissue_map, factors.pial_vessel)
+    paint_hollows(tissue_map, frame, face_rng)
+    paint_bone(tissue_map, frame, shells, face_rng)
+    paint_scalp(tissue_map, frame, shells, face_rng)
+    return PaintedAnatomy(tissue_map, frame, coverage(shells.dura, spacing_mm))
 
 
-def _mix_pial_vessels(canvas: Canvas, share: float) -> None:
+def _mix_pial_vessels(tissue_map: PartialVolumeMap, share: float) -> None:
     """Small vessels run in the fluid around the brain, which is the last fluid painted, and not in the ventricles."""
-    fluid = [part for part in canvas.parts if part.tissue == "csf"][-1]
+    fluid = [part for part in tissue_map.parts if part.tissue == "csf"][-1]
     vessel = fluid.fraction * np.float32(share)
     fluid.fraction -= vessel
-    canvas.parts.append(type(fluid)("blood", fluid.box, vessel))
+    tissue_map.parts.append(type(fluid)("blood", fluid.box, vessel))
 
 
 def _frame(factors: HeadFactors, spacing_mm: float, rng: np.random.Generator) -> Frame:
@@ -144,7 +144,7 @@ def _template_of_scanner(factors: HeadFactors, ratio: np.ndarray) -> Affine:
     return matrix
 
 
-def _places(shape: Shape, spacing_mm: float, matrix: Affine, harmonics: np.ndarray) -> Places:
+def _places(shape: Shape, spacing_mm: float, matrix: Affine, harmonics: np.ndarray) -> Points:
     index = [
         np.arange(n, dtype=np.float32).reshape(at)
         for n, at in zip(shape, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
@@ -158,14 +158,14 @@ def _places(shape: Shape, spacing_mm: float, matrix: Affine, harmonics: np.ndarr
     ]
     grid = np.stack(np.meshgrid(*steps, indexing="ij"))
     coarse = np.einsum("ab,bijk->aijk", matrix[:3, :3], grid) + matrix[:3, 3, None, None, None]
-    factor = stretched(_radial_warp(coarse, harmonics), shape)
+    factor = spline_field(_radial_warp(coarse, harmonics), shape)
     x, y, z = (np.asarray(axis * factor, dtype=np.float32) for axis in flat)
     return x, y, z
 
 
-def _radial_warp(places: np.ndarray, harmonics: np.ndarray) -> Array:
+def _radial_warp(points: np.ndarray, harmonics: np.ndarray) -> Array:
     """Returns 1 + a sum of spherical harmonics of degree 2 to 4 and 3 % rms, which fades towards the centre."""
-    x, y, z = places
+    x, y, z = points
     radius = np.sqrt(x**2 + y**2 + z**2) + 1e-6
     polar, azimuth = np.arccos(z / radius), np.arctan2(y, x)
     total = np.zeros_like(radius)
@@ -186,9 +186,9 @@ def _radial_warp(places: np.ndarray, harmonics: np.ndarray) -> Array:
 def _intracranial_ml(matrix: Affine, harmonics: np.ndarray, fluid_mm: float) -> float:
     spacing = 4.0
     shape, affine = head_grid(spacing)
-    places = _places(shape, spacing, matrix @ affine, harmonics)
-    above_foramen = places[2] > -64
-    inside = coverage(head_shapes.cavity(places) - np.float32(fluid_mm), spacing) * above_foramen
+    points = _places(shape, spacing, matrix @ affine, harmonics)
+    above_foramen = points[2] > -64
+    inside = coverage(head_shapes.cavity(points) - np.float32(fluid_mm), spacing) * above_foramen
     return float(inside.sum()) * spacing**3 / 1000
 
 

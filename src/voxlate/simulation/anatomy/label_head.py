@@ -12,7 +12,7 @@ from scipy import ndimage
 from voxlate.simulation.anatomy import head_shapes, vessels
 from voxlate.simulation.anatomy.formula_head import head_grid, triple
 from voxlate.simulation.anatomy.label_map import AIR, BONE, DURA, FIRST_ROW, SOFT, LabelMap
-from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame, Painted, Part
+from voxlate.simulation.anatomy.partial_volume import Box, Frame, PaintedAnatomy, Part, PartialVolumeMap
 from voxlate.simulation.anatomy.shapes import rotation
 from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array, Shape
@@ -22,7 +22,7 @@ BENDING_MM = ((36.0, 1.6), (14.0, 0.5))
 draws was 0.22), so that no tissue folds over."""
 
 _COARSEST_SAMPLING = 1.5
-"""Of the map's voxels: larger voxels are sampled at 8 places, so that thin cortex is not missed."""
+"""Of the map's voxels: larger voxels are sampled at 8 points, so that thin cortex is not missed."""
 
 _SLAB = 4
 """Planes at a time, so that the counts of all groups take some 30 MiB."""
@@ -74,7 +74,7 @@ def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> Label
 
 def build_label_head(
     factors: LabelHeadFactors, source: LabelMap, spacing_mm: float, seed: np.random.SeedSequence
-) -> Painted:
+) -> PaintedAnatomy:
     """Returns a head painted from a map; the same factors, map, spacing and seed give the same bytes.
 
     The template's millimetres, in which vessels and lesions are placed, are those in which the map's cerebrum, but for
@@ -85,17 +85,19 @@ def build_label_head(
     frame, where = _frame(factors, source, spacing_mm, bend_rng)
     fractions, inside = _sample(source, where, spacing_mm)
     ventricles = _sum(frame.shape, fractions, [i for i in fractions if _is_ventricle(source, i)])
-    canvas = Canvas(frame.shape)
+    tissue_map = PartialVolumeMap(frame.shape)
     for index in list(fractions):
-        _put(canvas, frame, factors, source, (index, fractions.pop(index)), soft_rng)  # popped: they take 30 MiB each
-    canvas.parts.append(Part("air", canvas.whole, canvas.free.copy()))
-    canvas.free[:] = 0
-    _paint_vessels(canvas, frame, factors, vessel_rng)
-    return Painted(canvas, frame, inside, ventricles)
+        _put(
+            tissue_map, frame, factors, source, (index, fractions.pop(index)), soft_rng
+        )  # popped: they take 30 MiB each
+    tissue_map.parts.append(Part("air", tissue_map.whole, tissue_map.free.copy()))
+    tissue_map.free[:] = 0
+    _paint_vessels(tissue_map, frame, factors, vessel_rng)
+    return PaintedAnatomy(tissue_map, frame, inside, ventricles)
 
 
 def _put(
-    canvas: Canvas,
+    tissue_map: PartialVolumeMap,
     frame: Frame,
     factors: LabelHeadFactors,
     source: LabelMap,
@@ -107,7 +109,7 @@ def _put(
     i, j, k = ndimage.find_objects((fraction > 0).view(np.int8))[0]
     box: Box = (i, j, k)
     amount = fraction[box]
-    canvas.free[box] -= amount
+    tissue_map.free[box] -= amount
     if index == SOFT:
         shares = _fat_and_muscle(frame, box, rng)
     elif index in (BONE, DURA):
@@ -121,29 +123,31 @@ def _put(
         if len(values) > 1:
             values[1] -= moved
         shares = {tissue: np.float32(value) for tissue, value in zip(names, values, strict=True)}
-    canvas.parts.extend(Part(name, box, np.asarray(amount * share, np.float32)) for name, share in shares.items())
+    tissue_map.parts.extend(Part(name, box, np.asarray(amount * share, np.float32)) for name, share in shares.items())
 
 
 def _fat_and_muscle(frame: Frame, box: Box, rng: np.random.Generator) -> dict[str, Array | np.float32]:
     """Returns shares of fat and muscle: fat over the vault, sheets of fat between muscles below."""
     # Shares and scale were chosen by eye on sagittal T1w: sheets of some 1 cm, a little more fat than muscle.
     planes = smooth_field(frame.shape, frame.spacing_mm, 22.0, rng)[box]
-    _, _, z = frame.within(box)
+    _, _, z = frame.points_in(box)
     over_vault = np.clip((z - 20) / 20, 0, 1)  # 2 to 4 cm above the brain's centre the muscles end
     between = np.clip(np.float32(0.55) + np.float32(0.9) * planes, 0.05, 0.95)
     fat = np.asarray(np.maximum(between, over_vault * np.float32(0.9)), dtype=np.float32)
     return {"fat": fat, "muscle": 1 - fat}
 
 
-def _paint_vessels(canvas: Canvas, frame: Frame, factors: LabelHeadFactors, rng: np.random.Generator) -> None:
+def _paint_vessels(
+    tissue_map: PartialVolumeMap, frame: Frame, factors: LabelHeadFactors, rng: np.random.Generator
+) -> None:
     """Turns fluid and dura into vessels where the template's run, perforators white matter too."""
     fluid = factors.fluid_mm
     veins = [*vessels.sinuses(fluid), *vessels.cortical_veins(rng, factors.veins, fluid)]
     share = vessels.vessel_share(frame, veins)
     for tissue in ("csf", "dura"):
-        canvas.convert(tissue, "blood", share, canvas.whole)
-    canvas.convert("wm", "blood", vessels.vessel_share(frame, vessels.perforators(rng, 60)), canvas.whole)
-    canvas.convert("csf", "artery", vessels.vessel_share(frame, vessels.arteries()), canvas.whole)
+        tissue_map.convert(tissue, "blood", share, tissue_map.whole)
+    tissue_map.convert("wm", "blood", vessels.vessel_share(frame, vessels.perforators(rng, 60)), tissue_map.whole)
+    tissue_map.convert("csf", "artery", vessels.vessel_share(frame, vessels.arteries()), tissue_map.whole)
 
 
 def _frame(
@@ -159,7 +163,7 @@ def _frame(
     to_template = matrix @ affine
     bent = [_displacement(shape, spacing_mm, rng) for _ in range(3)]
     index = np.ogrid[tuple(slice(0, n) for n in shape)]
-    places = [
+    points = [
         np.asarray(sum(row[a] * index[a] for a in range(3)) + row[3] + axis, dtype=np.float32)
         for row, axis in zip(to_template[:3], bent, strict=True)
     ]
@@ -169,10 +173,10 @@ def _frame(
     to_map[:3, 3] = (source.low_mm + source.high_mm) / 2 - to_map[:3, :3] @ ((low + high) / 2)
     to_voxel = np.linalg.inv(source.affine) @ to_map
     where = [
-        np.asarray(sum(np.float32(row[a]) * places[a] for a in range(3)) + np.float32(row[3]), dtype=np.float32)
+        np.asarray(sum(np.float32(row[a]) * points[a] for a in range(3)) + np.float32(row[3]), dtype=np.float32)
         for row in to_voxel[:3]
     ]
-    frame = Frame(spacing_mm, affine, (places[0], places[1], places[2]), np.asarray(np.linalg.inv(to_template)))
+    frame = Frame(spacing_mm, affine, (points[0], points[1], points[2]), np.asarray(np.linalg.inv(to_template)))
     return frame, where
 
 
@@ -195,7 +199,7 @@ def _template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _sample(source: LabelMap, where: list[Array], spacing_mm: float) -> tuple[dict[int, Array], Array]:
     """Returns the part of each voxel that each group but air takes, and the part inside the dura.
 
-    Labels are weighted trilinearly; voxels larger than the map's are the mean of eight places in them.
+    Labels are weighted trilinearly; voxels larger than the map's are the mean of eight points in them.
     """
     shape = where[0].shape
     size = np.array(source.groups.shape).reshape(3, 1)
@@ -205,13 +209,13 @@ def _sample(source: LabelMap, where: list[Array], spacing_mm: float) -> tuple[di
     offsets = _offsets(where, source, spacing_mm)
     for start in range(0, shape[0], _SLAB):
         slab = slice(start, min(start + _SLAB, shape[0]))
-        places = np.stack([axis[slab].ravel() for axis in where])
-        nearest = np.rint(places).astype(np.int32)
+        points = np.stack([axis[slab].ravel() for axis in where])
+        nearest = np.rint(points).astype(np.int32)
         i, j, k = np.clip(nearest, 0, size - 1)
         chosen = source.near[i, j, k] & ((nearest >= -1) & (nearest <= size)).all(axis=0)
         if not chosen.any():
             continue
-        total, held = _weights(places[:, chosen], source, offsets, count)
+        total, held = _weights(points[:, chosen], source, offsets, count)
         is_chosen = chosen.reshape(inside[slab].shape)
         inside[slab][is_chosen] = held
         for index in np.flatnonzero(total.any(axis=0)):
@@ -232,16 +236,16 @@ def _offsets(where: list[Array], source: LabelMap, spacing_mm: float) -> list[ND
 def _weights(
     where: NDArray[np.float32], source: LabelMap, offsets: list[NDArray[np.float32]], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns (places, groups) and (places,) weights of places in the map, (3, places) in voxels."""
+    """Returns (points, groups) and (points,) weights of points in the map, (3, points) in voxels."""
     size = where.shape[1]
     shape = np.array(source.groups.shape)
     flat, hull = source.groups.ravel(), source.inside.ravel()
     total, inside = np.zeros(size * count), np.zeros(size)
     row = np.arange(size) * count
     for offset in offsets:
-        places = [axis + step for axis, step in zip(where, offset, strict=True)]
-        base = [np.floor(place).astype(np.int32) for place in places]
-        part = [place - first for place, first in zip(places, base, strict=True)]
+        points = [axis + step for axis, step in zip(where, offset, strict=True)]
+        base = [np.floor(place).astype(np.int32) for place in points]
+        part = [place - first for place, first in zip(points, base, strict=True)]
         for corner in np.ndindex(2, 2, 2):
             weight = np.ones(size, np.float32)
             index = np.zeros(size, np.int64)

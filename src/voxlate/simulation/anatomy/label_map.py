@@ -1,4 +1,4 @@
-"""Anatomies from label maps of real heads: which tissue a label is, what is refused, and where the brain lies."""
+"""LabelMaps from label maps of real heads: which tissue a label is, what is refused, and where the brain lies."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def read_label_table(path: Path | None = None) -> LabelTable:
 
 
 @dataclass(frozen=True)
-class Anatomies:
+class LabelMaps:
     """The label maps that subjects are drawn from.
 
     Attributes:
@@ -141,7 +141,7 @@ class Anatomies:
     table: LabelTable
 
     @classmethod
-    def find(cls, folder: Path, table: LabelTable | None = None) -> Anatomies:
+    def find(cls, folder: Path, table: LabelTable | None = None) -> LabelMaps:
         """Returns the maps of a folder: every `.nii` and `.nii.gz` in it.
 
         Raises:
@@ -265,8 +265,8 @@ def _extent(cerebrum: Mask, affine: Affine, name: str) -> tuple[NDArray[np.float
     index = np.argwhere(cerebrum)[:: 1 + int(cerebrum.sum()) // 100_000].astype(np.float64)
     if index.size == 0:
         raise InputRefused("ANATOMY_BRAIN", f"map {name} has no cerebrum; is it a head in these label numbers?")
-    places = index @ affine[:3, :3].T + affine[:3, 3]
-    low, high = np.percentile(places, 0.2, axis=0), np.percentile(places, 99.8, axis=0)  # a stray voxel decides nothing
+    points = index @ affine[:3, :3].T + affine[:3, 3]
+    low, high = np.percentile(points, 0.2, axis=0), np.percentile(points, 99.8, axis=0)  # a stray voxel decides nothing
     sides = high - low
     if sides.min() < CEREBRUM_MM[0] or sides.max() > CEREBRUM_MM[1]:
         size = " x ".join(f"{side:.0f}" for side in sides)

@@ -1,4 +1,4 @@
-"""A canvas holds, for every voxel, which part of it is which tissue; the parts of a voxel sum to one.
+"""A tissue_map holds, for every voxel, which part of it is which tissue; the parts of a voxel sum to one.
 
 Structures are painted front to back: each takes its share of what is still free. Small structures keep only the box
 of voxels they touch, which is what makes a head of thirty tissues fit into memory.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.shapes import Places, Point
+from voxlate.simulation.anatomy.shapes import Point, Points
 from voxlate.volume import Affine, Array, Shape
 
 Box = tuple[slice, slice, slice]
@@ -41,19 +41,19 @@ class Frame:
     Attributes:
         spacing_mm: isotropic voxel size.
         affine: (4, 4), voxel index to scanner millimetres.
-        places: three arrays of the volume's shape, template millimetres.
+        points: three arrays of the volume's shape, template millimetres.
         to_index: (4, 4), template millimetres to voxel index, without the warp.
     """
 
     spacing_mm: float
     affine: Affine
-    places: Places
+    points: Points
     to_index: Affine
 
     @property
     def shape(self) -> Shape:
         """Returns the voxels along each axis."""
-        i, j, k = self.places[0].shape
+        i, j, k = self.points[0].shape
         return i, j, k
 
     def box(self, low: Point, high: Point) -> Box:
@@ -71,13 +71,13 @@ class Frame:
             raise UsageError("GRID_TOO_SMALL", f"a structure at {low} to {high} mm lies outside the grid {self.shape}")
         return slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])
 
-    def within(self, box: Box) -> Places:
-        """Returns the places of the voxels of a box."""
-        x, y, z = self.places
+    def points_in(self, box: Box) -> Points:
+        """Returns the points of the voxels of a box."""
+        x, y, z = self.points
         return x[box], y[box], z[box]
 
 
-class Canvas:
+class PartialVolumeMap:
     """Voxels being filled with tissues, front to back."""
 
     def __init__(self, shape: Shape) -> None:
@@ -109,7 +109,7 @@ class Canvas:
     def overlay(self, tissue: str, share: Array, box: Box) -> None:
         """Puts a tissue in front of all that is painted: the others keep 1 - share of what they had."""
         kept = 1 - share
-        for part, mine, theirs in self._meeting(box):
+        for part, mine, theirs in self._overlapping(box):
             part.fraction[mine] *= kept[theirs]
         self.free[box] *= kept
         self.parts.append(Part(tissue, box, np.asarray(share, dtype=np.float32)))
@@ -117,7 +117,7 @@ class Canvas:
     def convert(self, origin: str, goal: str, share: Array, box: Box) -> None:
         """Turns a share of one tissue into another inside a box; the other tissues keep what they have."""
         gained = np.zeros(share.shape, dtype=np.float32)
-        for part, mine, theirs in self._meeting(box):
+        for part, mine, theirs in self._overlapping(box):
             if part.tissue == origin:
                 moved = part.fraction[mine] * share[theirs]
                 part.fraction[mine] -= moved
@@ -132,7 +132,7 @@ class Canvas:
                 result[part.box] += part.fraction
         return result
 
-    def _meeting(self, box: Box) -> Iterator[tuple[Part, Box, Box]]:
+    def _overlapping(self, box: Box) -> Iterator[tuple[Part, Box, Box]]:
         for part in self.parts:
             starts = [max(a.start, b.start) for a, b in zip(part.box, box, strict=True)]
             stops = [min(a.stop, b.stop) for a, b in zip(part.box, box, strict=True)]
@@ -146,18 +146,18 @@ def _relative(starts: list[int], stops: list[int], box: Box) -> Box:
 
 
 @dataclass(frozen=True)
-class Painted:
+class PaintedAnatomy:
     """A painted anatomy.
 
     Attributes:
-        canvas: the tissues of every voxel.
-        frame: the voxels' places in the template.
+        tissue_map: the tissues of every voxel.
+        frame: the voxels' points in the template.
         inside: (shape), part of each voxel inside the dura, or for a spine inside the vertebral column.
         ventricles: (shape), part of each voxel in a ventricle, where no lesion grows; None when the template, by which
             lesions are placed, says so.
     """
 
-    canvas: Canvas
+    tissue_map: PartialVolumeMap
     frame: Frame
     inside: Array
     ventricles: Array | None = None

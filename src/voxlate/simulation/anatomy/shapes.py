@@ -1,6 +1,6 @@
 """Signed distances in millimetres: negative inside, zero on the surface, positive outside.
 
-Each takes places as three arrays that broadcast together and returns float32. The distance of an ellipsoid is the
+Each takes points as three arrays that broadcast together and returns float32. The distance of an ellipsoid is the
 first-order one, |p/r| (|p/r| - 1) / |p/r²|, exact on the surface to first order, which is where it is used.
 """
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from voxlate.volume import Affine, Array
 
-Places = tuple[Array, Array, Array]
+Points = tuple[Array, Array, Array]
 Point = tuple[float, float, float]
 
 
-def ellipsoid(places: Places, centre: Point, radii: Point) -> Array:
+def ellipsoid(points: Points, centre: Point, radii: Point) -> Array:
     """Returns the distance to an ellipsoid whose axes lie along the coordinates."""
-    x, y, z = (place - np.float32(at) for place, at in zip(places, centre, strict=True))
+    x, y, z = (place - np.float32(at) for place, at in zip(points, centre, strict=True))
     a, b, c = (np.float32(1 / r) for r in radii)
     near = np.sqrt((x * a) ** 2 + (y * b) ** 2 + (z * c) ** 2)
     slope = np.sqrt((x * a * a) ** 2 + (y * b * b) ** 2 + (z * c * c) ** 2)
@@ -26,11 +26,11 @@ def ellipsoid(places: Places, centre: Point, radii: Point) -> Array:
     return np.asarray(np.where(near < 0.05, inner, near * (near - 1) / np.maximum(slope, 1e-6)), dtype=np.float32)
 
 
-def tube(places: Places, path: Sequence[Point], radii: Sequence[float]) -> Array:
+def tube(points: Points, path: Sequence[Point], radii: Sequence[float]) -> Array:
     """Returns the distance to a chain of segments whose radius changes linearly from point to point."""
     nearest: Array | None = None
     for start, end, r0, r1 in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
-        segment = _segment(places, start, end, (r0, r1))
+        segment = _segment(points, start, end, (r0, r1))
         nearest = segment if nearest is None else np.minimum(nearest, segment)
     if nearest is None:
         raise ValueError("a tube needs two points")
@@ -62,10 +62,10 @@ def rotation(angles_deg: tuple[float, float, float]) -> Affine:
     return np.asarray(about_z @ about_y @ about_x)
 
 
-def _segment(places: Places, start: Point, end: Point, radii: tuple[float, float]) -> Array:
+def _segment(points: Points, start: Point, end: Point, radii: tuple[float, float]) -> Array:
     along = np.subtract(end, start)
     length = max(float(along @ along), 1e-9)
-    x, y, z = (place - np.float32(at) for place, at in zip(places, start, strict=True))
+    x, y, z = (place - np.float32(at) for place, at in zip(points, start, strict=True))
     a, b, c = (np.float32(value / length) for value in along)
     share = np.clip(x * a + y * b + z * c, 0, 1)
     u, v, w = (np.float32(value) for value in along)

@@ -89,7 +89,7 @@ class Tissue:
         ratio = field_tesla / REFERENCE_TESLA
         static = max(1 / self.t2_star_ms - 1 / self.t2_ms, 0.0) * ratio
         scaled = replace(self, t1_ms=self.t1_ms * ratio**self.exponent, t2_star_ms=float(1 / (1 / self.t2_ms + static)))
-        known = KNOWN_AT_1_5_TESLA.get(self.name) if field_tesla == 1.5 else None
+        known = MEASURED_AT_1_5_TESLA.get(self.name) if field_tesla == 1.5 else None
         if known is None:
             return scaled
         t1_ms, t2_star_ms, density = known
@@ -153,7 +153,7 @@ _TABLE = (
 TISSUES = {tissue.name: tissue for tissue in _TABLE}
 """Every tissue at 3 T, by name."""
 
-KNOWN_AT_1_5_TESLA = {
+MEASURED_AT_1_5_TESLA = {
     "wm": (640.0, 66.0, 0.70),
     "gm": (1190.0, 80.0, 0.80),
     "csf": (4100.0, 100.0, 1.0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
+from voxlate.simulation.anatomy.partial_volume import Frame, PartialVolumeMap
 from voxlate.simulation.anatomy.shapes import Point, coverage, tube
 from voxlate.volume import Array
 
@@ -113,9 +113,9 @@ def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
     return branches
 
 
-def paint_vessels(canvas: Canvas, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
+def paint_vessels(tissue_map: PartialVolumeMap, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
     """Paints vessels; see `vessel_share`."""
-    canvas.paint(tissue, vessel_share(frame, branches))
+    tissue_map.paint(tissue, vessel_share(frame, branches))
 
 
 def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:
@@ -125,18 +125,18 @@ def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:
         for start, end, r0, r1 in zip(
             branch.path[:-1], branch.path[1:], branch.radii[:-1], branch.radii[1:], strict=True
         ):
-            _stamp(share, frame, (start, end), (r0, r1))
+            _add_segment(share, frame, (start, end), (r0, r1))
     return share
 
 
-def _stamp(share: Array, frame: Frame, ends: tuple[Point, Point], radii: tuple[float, float]) -> None:
+def _add_segment(share: Array, frame: Frame, ends: tuple[Point, Point], radii: tuple[float, float]) -> None:
     reach = max(radii) + frame.spacing_mm
     corners = np.array(ends)
     low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
     box = frame.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
     drawn = [max(r, frame.spacing_mm / 2) for r in radii]
     thin = np.float32((sum(radii) / sum(drawn)) ** 2)
-    inside = coverage(tube(frame.within(box), ends, drawn), frame.spacing_mm) * thin
+    inside = coverage(tube(frame.points_in(box), ends, drawn), frame.spacing_mm) * thin
     np.maximum(share[box], inside, out=share[box])
 
 

@@ -28,12 +28,12 @@ SCENES = {
 }
 """What a subject has, with its probability."""
 _TRIES = 200
-SILENT_UPTAKE = 0.008
+NON_ENHANCING_UPTAKE = 0.008
 _T1_SPREAD = 0.08
 
 
 @dataclass(frozen=True)
-class Kind:
+class LesionKind:
     """What the lesions of a kind have in common; ranges are of uniform draws, in millimetres or shares.
 
     Attributes:
@@ -53,15 +53,15 @@ class Kind:
     site: str = "white"
 
 
-KINDS = {
-    "glioma": Kind("rim", (22, 52), (5, 22), (0.0, 0.6), 0.8, (0.14, "haemorrhage")),
-    "metastasis": Kind("metastasis", (2, 20), (0, 12), (0.0, 0.4), 0.85, (0.14, "melanin")),
-    "meningioma": Kind("meningioma", (15, 40), (0, 6), enhancing=1.0, site="dura"),
-    "plaque": Kind("plaque", (3, 12), enhancing=0.2, bright=(0.1, "protein"), site="ventricle"),
-    "infarct": Kind("infarct", (18, 45), site="surface"),
-    "haemorrhage": Kind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
-    "lipoma": Kind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
-    "cavernoma": Kind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
+LESION_KINDS = {
+    "glioma": LesionKind("rim", (22, 52), (5, 22), (0.0, 0.6), 0.8, (0.14, "haemorrhage")),
+    "metastasis": LesionKind("metastasis", (2, 20), (0, 12), (0.0, 0.4), 0.85, (0.14, "melanin")),
+    "meningioma": LesionKind("meningioma", (15, 40), (0, 6), enhancing=1.0, site="dura"),
+    "plaque": LesionKind("plaque", (3, 12), enhancing=0.2, bright=(0.1, "protein"), site="ventricle"),
+    "infarct": LesionKind("infarct", (18, 45), site="surface"),
+    "haemorrhage": LesionKind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
+    "lipoma": LesionKind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
+    "cavernoma": LesionKind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
 }
 
 
@@ -71,7 +71,7 @@ class Lesion:
 
     Attributes:
         name: unique in the subject, `L01`.
-        kind: key of `KINDS`.
+        kind: key of `LESION_KINDS`.
         centre_mm: in the template.
         diameter_mm: of the solid part, necrosis included.
         oedema_mm: width of the oedema around it.
@@ -98,7 +98,7 @@ class Lesion:
 
     @property
     def tissues(self) -> dict[str, Tissue]:
-        """Returns its tissues by the names they have on the canvas."""
+        """Returns its tissues by the names they have on the tissue_map."""
         return {f"{self.name}-solid": self.solid, f"{self.name}-core": self.core}
 
     def row(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def draw_lesion(
     kind: str, name: str, correlation: float, tissues: Mapping[str, Tissue], rng: np.random.Generator
 ) -> Lesion:
     """Returns a lesion of a kind, not yet placed."""
-    traits = KINDS[kind]
+    traits = LESION_KINDS[kind]
     diameter = float(rng.uniform(*traits.diameter_mm))
     if kind == "metastasis":
         diameter = float(np.clip(6 * np.exp(0.55 * rng.standard_normal()), *traits.diameter_mm))
@@ -169,7 +169,7 @@ def draw_lesion(
     enhances = bool(rng.random() < traits.enhancing) and base.name not in ("haemorrhage", "lipoma")
     leakiness = draw_leakiness(factors[1], factors[2], correlation, rng)
     median = tissues[traits.tissue].uptake if tissues[traits.tissue].uptake > 0.05 else tissues["rim"].uptake
-    uptake = leakiness.uptake(median) if enhances else min(base.uptake, SILENT_UPTAKE)
+    uptake = leakiness.uptake(median) if enhances else min(base.uptake, NON_ENHANCING_UPTAKE)
     solid = _varied(base, factors, uptake, float(rng.normal(0, 3)))
     core = _varied(tissues[filling], [1.0, 1.0, 1.0], tissues[filling].uptake, 0.0)
     oedema = float(rng.uniform(*traits.oedema_mm))
@@ -180,7 +180,7 @@ def draw_lesion(
 
 def depth_needed_mm(lesion: Lesion) -> float:
     """Returns how far below the hull of the brain the centre of a lesion must lie for it to fit."""
-    return {"dura": 0.15, "surface": 0.1}.get(KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
+    return {"dura": 0.15, "surface": 0.1}.get(LESION_KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
 
 
 def require_fit(lesion: Lesion) -> None:
@@ -214,14 +214,14 @@ def _varied(base: Tissue, factors: list[float], uptake: float, hounsfield: float
 def _free_site(lesion: Lesion, others: list[Lesion], rng: np.random.Generator) -> Point | None:
     """Returns a place where a lesion fits and touches no other, or none after many tries."""
     for _ in range(_TRIES):
-        site = _candidate(KINDS[lesion.kind].site, rng)
+        site = _candidate(LESION_KINDS[lesion.kind].site, rng)
         depth = -_at(head_shapes.cerebrum, site)
         apart = all(
             float(np.linalg.norm(np.subtract(site, other.centre_mm)))
             > (lesion.diameter_mm + other.diameter_mm) * 0.6 + 2
             for other in others
         )
-        if apart and depth >= depth_needed_mm(lesion) and _suits(KINDS[lesion.kind].site, site, depth, lesion):
+        if apart and depth >= depth_needed_mm(lesion) and _suits(LESION_KINDS[lesion.kind].site, site, depth, lesion):
             return site
     return None
 

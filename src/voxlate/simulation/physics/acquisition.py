@@ -21,7 +21,7 @@ alignment of its planes."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class MrSettings:
     """How one image was acquired; the truth of a case holds one per image.
 
     Attributes:
@@ -48,7 +48,7 @@ class Settings:
     scale: float
 
 
-def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, *, is_reference: bool) -> Settings:
+def draw_mr_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, *, is_reference: bool) -> MrSettings:
     """Returns how an image of these grades is acquired.
 
     Args:
@@ -61,7 +61,7 @@ def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, 
     count = int(rng.integers(quality.MOTION_SEGMENTS[grades.motion][0], quality.MOTION_SEGMENTS[grades.motion][1] + 1))
     shift, turn = quality.MOTION_SHIFT_MM[grades.motion], quality.MOTION_TURN_DEG[grades.motion]
     pose, kept = Pose.drawn(rng, POSE_SHIFT_MM, POSE_TURN_DEG), float(rng.uniform(0.92, 1.0))
-    return Settings(
+    return MrSettings(
         grades=grades,
         noise_percent=float(rng.uniform(*quality.NOISE_PERCENT[grades.noise])),
         shading=float(rng.uniform(0.2, 0.4) if strong else rng.uniform(0.1, 0.25)),
@@ -75,12 +75,14 @@ def draw_settings(grades: Grades, field_tesla: float, rng: np.random.Generator, 
     )
 
 
-def transmit_field(settings: Settings, shape: Shape, rng: np.random.Generator) -> Array:
+def transmit_field(settings: MrSettings, shape: Shape, rng: np.random.Generator) -> Array:
     """Returns the flip angle reached over the one asked for."""
     return artefacts.shading(shape, settings.transmit, rng)
 
 
-def acquire(image: Array, settings: Settings, reference: float, spacing_mm: float, rng: np.random.Generator) -> Array:
+def acquire_mr(
+    image: Array, settings: MrSettings, reference: float, spacing_mm: float, rng: np.random.Generator
+) -> Array:
     """Returns the magnitude image that the scanner stores.
 
     Args:

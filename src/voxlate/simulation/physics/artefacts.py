@@ -8,9 +8,9 @@ import numpy as np
 from scipy import fft, ndimage
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.shapes import Places, rotation
+from voxlate.simulation.anatomy.shapes import Points, rotation
 from voxlate.simulation.checks import require_not_negative
-from voxlate.simulation.random_fields import stretched
+from voxlate.simulation.random_fields import spline_field
 from voxlate.volume import Affine, Array, Shape, Volume
 
 
@@ -41,7 +41,7 @@ class Pose:
 def shading(shape: Shape, amplitude: float, rng: np.random.Generator) -> Array:
     """Returns a smooth positive factor whose logarithm has zero mean and goes about `amplitude` / 2 either way."""
     require_not_negative("AMPLITUDE_NEGATIVE", amplitude=amplitude)
-    waves = stretched(rng.standard_normal((5, 5, 5), dtype=np.float32), shape)
+    waves = spline_field(rng.standard_normal((5, 5, 5), dtype=np.float32), shape)
     waves -= waves.mean()
     scaled = waves * np.float32(amplitude / 2 / max(float(np.abs(waves).max()), 1e-6))
     return np.asarray(np.exp(scaled), dtype=np.float32)
@@ -79,18 +79,18 @@ def moved(image: Array, pose: Pose, spacing_mm: float, bend_mm: Array | None = N
             ndimage.affine_transform(image, matrix[:3, :3], matrix[:3, 3], order=3, mode="nearest", output=np.float32)
         )
     index = np.indices(image.shape, dtype=np.float32, sparse=True)
-    places = np.stack(
+    points = np.stack(
         [
             sum(np.float32(row[a]) * index[a] for a in range(3)) + np.float32(row[3]) + bend / np.float32(spacing_mm)
             for row, bend in zip(matrix[:3], bend_mm, strict=True)
         ]
     )
-    return np.asarray(ndimage.map_coordinates(image, places, order=3, mode="nearest", output=np.float32))
+    return np.asarray(ndimage.map_coordinates(image, points, order=3, mode="nearest", output=np.float32))
 
 
 def bend(shape: Shape, amplitude_mm: float, rng: np.random.Generator) -> Array:
     """Returns a smooth (3, shape) displacement with a root mean square of `amplitude_mm` per axis."""
-    fields = [stretched(rng.standard_normal((7, 7, 7), dtype=np.float32), shape) for _ in range(3)]
+    fields = [spline_field(rng.standard_normal((7, 7, 7), dtype=np.float32), shape) for _ in range(3)]
     return np.stack([field * np.float32(amplitude_mm / max(float(field.std()), 1e-6)) for field in fields])
 
 
@@ -140,15 +140,15 @@ def truncated(image: Array, kept: tuple[float, float, float]) -> Array:
     return np.maximum(result, 0)
 
 
-def susceptibility_shift(places: Places, largest_mm: float) -> Array:
+def susceptibility_shift(points: Points, largest_mm: float) -> Array:
     """Returns how far an echo-planar image is displaced along y, up to `largest_mm` beside the air of nose and ears.
 
     Args:
-        places: template millimetres.
+        points: template millimetres.
         largest_mm: at the worst place.
     """
     require_not_negative("AMPLITUDE_NEGATIVE", largest=largest_mm)
-    x, y, z = np.abs(places[0]), places[1], places[2]
+    x, y, z = np.abs(points[0]), points[1], points[2]
     front = np.exp(-((x / 24) ** 2 + ((y - 66) / 26) ** 2 + ((z + 30) / 16) ** 2) / 2)
     ear = np.exp(-(((x - 52) / 16) ** 2 + ((y + 14) / 20) ** 2 + ((z + 42) / 12) ** 2) / 2)
     return np.asarray(largest_mm * (front - 0.6 * ear), dtype=np.float32)
@@ -159,10 +159,10 @@ def stretched_along_echo(image: Array, shift_mm: Array, spacing_mm: float) -> Ar
 
     The signal at y comes from y + shift(y), times 1 + d shift / dy, so that the sum along y stays (Jezzard 1995).
     """
-    places = np.indices(image.shape, dtype=np.float32)
-    places[1] += shift_mm / np.float32(spacing_mm)
+    points = np.indices(image.shape, dtype=np.float32)
+    points[1] += shift_mm / np.float32(spacing_mm)
     squeezed = 1 + np.gradient(shift_mm, spacing_mm, axis=1)
-    values = ndimage.map_coordinates(image, places, order=1, mode="nearest", output=np.float32)
+    values = ndimage.map_coordinates(image, points, order=1, mode="nearest", output=np.float32)
     return np.asarray(values * np.maximum(squeezed, 0), dtype=np.float32)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas
+from voxlate.simulation.anatomy.partial_volume import PartialVolumeMap
 from voxlate.simulation.anatomy.tissues import Relaxation, Tissue
 from voxlate.simulation.physics.contrast_agent import Agent, enhanced
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal
@@ -41,15 +41,15 @@ class Body:
     """What is scanned.
 
     Attributes:
-        canvas: the parts of every voxel.
-        substances: what the canvas's tissues are made of, at the field of the scanner.
+        tissue_map: the parts of every voxel.
+        substances: what the tissue_map's tissues are made of, at the field of the scanner.
         agent: which contrast agent.
         textures: `T1` and `T2`, fields of unit variance by which the times vary inside a tissue.
         inflow: signal of arterial blood in a gradient echo over that of blood at rest.
         reference: the tissue whose signal noise and scale refer to.
     """
 
-    canvas: Canvas
+    tissue_map: PartialVolumeMap
     substances: Mapping[str, Substance]
     agent: Agent
     textures: Mapping[str, Array]
@@ -117,15 +117,15 @@ def render(
         return lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors=factors)
 
     if transmit is not None and _is_gradient_echo(contrast, scanner):
-        nodes = [mixed(body.canvas, signals(flip)) for flip in FLIP_NODES]
+        nodes = [mixed(body.tissue_map, signals(flip)) for flip in FLIP_NODES]
         image = _parabola(nodes, transmit)
     else:
-        image = mixed(body.canvas, signals(1.0))
+        image = mixed(body.tissue_map, signals(1.0))
     for time, field in body.textures.items():
         slopes = {
             name: tissue_slope(body, scanner, contrast, name, time, has_agent=has_agent) for name in body.substances
         }
-        image += field * mixed(body.canvas, slopes.__getitem__)
+        image += field * mixed(body.tissue_map, slopes.__getitem__)
     return image
 
 
@@ -149,12 +149,12 @@ def render_diffusion(body: Body, scanner: Scanner, b_value_s_mm2: float) -> Arra
         unweighted = tissue_signal(body, scanner, "b0", name)
         return float(diffusion(unweighted, body.substances[name].tissue.adc_um2_ms, b_value_s_mm2))
 
-    return mixed(body.canvas, signal)
+    return mixed(body.tissue_map, signal)
 
 
 def render_ct(body: Body) -> Array:
     """Returns Hounsfield units without blur or noise."""
-    return mixed(body.canvas, lambda name: body.substances[name].tissue.hounsfield)
+    return mixed(body.tissue_map, lambda name: body.substances[name].tissue.hounsfield)
 
 
 def reference_signal(body: Body, scanner: Scanner, contrast: str) -> float:
@@ -162,11 +162,11 @@ def reference_signal(body: Body, scanner: Scanner, contrast: str) -> float:
     return tissue_signal(body, scanner, contrast, body.reference)
 
 
-def mixed(canvas: Canvas, value: Callable[[str], float]) -> Array:
+def mixed(tissue_map: PartialVolumeMap, value: Callable[[str], float]) -> Array:
     """Returns the sum over tissues of their part of a voxel times their value."""
-    image = np.zeros(canvas.free.shape, dtype=np.float32)
-    values = {name: np.float32(value(name)) for name in {part.tissue for part in canvas.parts}}
-    for part in canvas.parts:
+    image = np.zeros(tissue_map.free.shape, dtype=np.float32)
+    values = {name: np.float32(value(name)) for name in {part.tissue for part in tissue_map.parts}}
+    for part in tissue_map.parts:
         if values[part.tissue] != 0:
             image[part.box] += part.fraction * values[part.tissue]
     return image

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation.anatomy.partial_volume import Frame
-from voxlate.simulation.physics.acquisition import WHITE_LEVEL, Settings, acquire, draw_settings, transmit_field
+from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings, transmit_field
 from voxlate.simulation.physics.artefacts import cut, stretched_along_echo, susceptibility_shift, thick_slices
 from voxlate.simulation.physics.ct import CtSettings, acquire_ct, draw_ct_settings
 from voxlate.simulation.physics.quality import draw_grades
@@ -24,7 +24,7 @@ _CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI"
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanPlan:
     """Which scanner acquires, with what quality, from which seeds."""
 
     seed: int
@@ -41,11 +41,11 @@ class Scan:
 
 
 def scan(
-    plan: Scan, images: Sequence[str], frame: Frame, body: Body
-) -> tuple[dict[str, Volume], dict[str, Settings | CtSettings]]:
+    plan: ScanPlan, images: Sequence[str], frame: Frame, body: Body
+) -> tuple[dict[str, Volume], dict[str, MrSettings | CtSettings]]:
     """Returns the images of a session and how each was acquired; the first lies where the truth lies."""
     volumes: dict[str, Volume] = {}
-    settings: dict[str, Settings | CtSettings] = {}
+    settings: dict[str, MrSettings | CtSettings] = {}
     for name in images:
         is_reference = name == images[0] or (plan.is_same_acquisition and name == "T1ce")
         if name == "CT":
@@ -56,7 +56,7 @@ def scan(
         grades = draw_grades(plan.quality_mix, plan.stream("grades", name))
         if name not in ("T1w", "T1ce"):
             grades = replace(grades, improper="")
-        drawn = draw_settings(
+        drawn = draw_mr_settings(
             grades, plan.scanner.field_tesla, plan.stream("settings", name), is_reference=is_reference
         )
         settings[name] = drawn
@@ -64,7 +64,7 @@ def scan(
     return volumes, settings
 
 
-def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
     improper = settings.grades.improper
     contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
@@ -77,7 +77,7 @@ def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Bod
         slice_mm, gap_mm = 10.0, 10.0
     if slice_mm:  # the noise wanted is that of the thick slice, which averages so many voxels
         settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
-    data = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
+    data = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
     volume = Volume(data, frame.affine, name, "int16")
     if slice_mm:
         volume = thick_slices(volume, slice_mm, gap_mm)
@@ -85,13 +85,13 @@ def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Bod
     return {name: cut(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
 
 
-def _diffusion(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
     reference = reference_signal(body, plan.scanner, "b0")
-    shift_mm = susceptibility_shift(frame.places, float(plan.stream("shift", name).uniform(1, 6)))
+    shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(1, 6)))
     images = {}
     for b in B_VALUES_S_MM2:
         clean = stretched_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
-        images[f"b{b}"] = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
+        images[f"b{b}"] = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
     adc = fitted_adc(list(images.values()), B_VALUES_S_MM2)
     # where there is next to no signal a fit would show noise; scanners blank it
     shown = images["b0"] > 5 * settings.noise_percent / 100 * WHITE_LEVEL * settings.scale

@@ -29,7 +29,7 @@ from voxlate.simulation.rng import generator
 
 T1wTiming: TypeAlias = Mprage | GradientEcho | SpinEcho
 WHITE_FACTOR_RANGE, GREY_FACTOR_RANGE = (0.75, 1.15), (0.85, 1.15)
-_FOR_EVER = 27  # a draw that leaves every grey to white ratio in the published range of 0.5 to 0.7
+_SCANNER_SEED = 27  # a draw that leaves every grey to white ratio in the published range of 0.5 to 0.7
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Scanner:
 
     def tissues(self) -> dict[str, Tissue]:
         """Returns every tissue at this field, with the factors of this scanner on white and grey matter."""
-        rng = generator(_FOR_EVER, ord(self.name), "scanner")
+        rng = generator(_SCANNER_SEED, ord(self.name), "scanner")
         factors = {"wm": rng.uniform(*WHITE_FACTOR_RANGE), "gm": rng.uniform(*GREY_FACTOR_RANGE)}
         at_field = {name: tissue.at_field(self.field_tesla) for name, tissue in TISSUES.items()}
         for name, factor in factors.items():
