@@ -106,7 +106,7 @@ def test_no_module_imports_itself_by_way_of_others(wing, request):
 
 
 SIMULATION_ORDER = (
-    {"checks", "rng", "random_fields"},
+    {"checks", "factors", "rng", "random_fields"},
     {"anatomy"},
     {"lesions"},
     {"physics"},

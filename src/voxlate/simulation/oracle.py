@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Literal, cast
 
 import numpy as np
 
 from voxlate.simulation.anatomy.spine import DiscFactors
 from voxlate.simulation.anatomy.tissues import Floats, Relaxation, Tissue
+from voxlate.simulation.factors import OracleError, RegionError, Visibility
 from voxlate.simulation.lesions.disc_grades import grade_posterior, t2_prior
 from voxlate.simulation.lesions.enhancement import uptake_prior
 from voxlate.simulation.lesions.lesions import LESION_KINDS, NON_ENHANCING_UPTAKE, Lesion, draw_lesion
@@ -112,9 +113,9 @@ def texture_variance(body: Body, scanner: Scanner, contrast: str) -> Array:
 
 def visibility(
     lesion: Lesion, body: Body, scanner: Scanner, settings: Mapping[str, MrSettings | CtSettings]
-) -> dict[str, float]:
+) -> Visibility:
     """Returns the contrast to noise of a lesion's solid part against white matter in each magnetic image."""
-    ratios = {}
+    ratios: dict[str, float] = {}
     for name, acquired in settings.items():
         if isinstance(acquired, MrSettings):
             contrast = {"T1ce": "T1w", "DWI": "b0"}.get(name, name)
@@ -124,7 +125,7 @@ def visibility(
             )
             noise = acquired.noise_percent / 100 * reference_signal(body, scanner, contrast)
             ratios[f"cnr_{name}"] = round((solid - white) / noise, 3)
-    return ratios
+    return cast(Visibility, ratios)  # image names are the keys of `Visibility`
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def oracle_error(
     mask: Mask,
     noise: float,
     acquisition: AcquisitionVariance | None = None,
-) -> dict[str, Any]:
+) -> OracleError:
     """Returns the oracle's mean squared errors in the mask and in the uncertain tissues, ready for JSON.
 
     Args:
@@ -215,21 +216,20 @@ def oracle_error(
         expected += share**2 * np.float32(posterior.variance)
         realised += share**2 * np.float32((posterior.mean - posterior.actual) ** 2)
         uncertain |= share >= 0.5
-    regions = {"all": mask, "uncertain": uncertain & mask}
-    rows = {
-        region: _row(
-            expected[where], realised[where], noise, None if acquisition is None else acquisition.variance[where]
-        )
-        for region, where in regions.items()
-        if where.any()
-    }
-    if acquisition is not None:
-        for row in rows.values():
-            row["rmse_percent"] = float(100 * np.sqrt(row["total_mse"]) / acquisition.signal_range)
-    return {"unit": "mean square of (signal / reference signal)", "noise_mse": noise**2, **rows}
+    errors: OracleError = {"unit": "mean square of (signal / reference signal)", "noise_mse": noise**2}
+    regions: dict[Literal["all", "uncertain"], Mask] = {"all": mask, "uncertain": uncertain & mask}
+    for region, where in regions.items():
+        if where.any():
+            errors[region] = _region_error(
+                expected[where], realised[where], noise, None if acquisition is None else acquisition.variance[where]
+            )
+            if acquisition is not None:
+                root = np.sqrt(errors[region]["total_mse"])
+                errors[region]["rmse_percent"] = float(100 * root / acquisition.signal_range)
+    return errors
 
 
-def _row(expected: Array, realised: Array, noise: float, acquisition: Array | None) -> dict[str, float]:
+def _region_error(expected: Array, realised: Array, noise: float, acquisition: Array | None) -> RegionError:
     hidden = float(expected.mean(dtype=np.float64))
     added = 0.0 if acquisition is None else float(acquisition.mean(dtype=np.float64))
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_
 from voxlate.simulation.anatomy.label_map import LabelMap
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
 from voxlate.simulation.physics.contrast_agent import AGENTS, Agent, plasma_concentration_mm
@@ -48,7 +48,7 @@ class Patient:
     injection: Injection
     inflow: float
 
-    def factors(self) -> dict[str, Any]:
+    def factors(self) -> PatientFactors:
         """Returns all that was drawn, ready for JSON."""
         return {
             "scanner": self.scanner.name,

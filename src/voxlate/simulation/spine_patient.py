@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.spine import DISC_LEVELS_MM, DiscFactors, SpineFactors, build_spine, draw_spine_factors
 from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
 from voxlate.simulation.patient import tissue_values
 from voxlate.simulation.physics.contrast_agent import AGENTS
@@ -28,7 +28,7 @@ class SpinePatient:
     spine: SpineFactors
     tissues: Mapping[str, Tissue]
 
-    def factors(self) -> dict[str, Any]:
+    def factors(self) -> PatientFactors:
         """Returns all that was drawn, ready for JSON."""
         return {
             "scanner": self.scanner.name,

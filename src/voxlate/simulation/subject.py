@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy.label_map import LabelMaps
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.checks import require_not_negative
+from voxlate.simulation.factors import OracleError, PatientFactors, SubjectFactors
 from voxlate.simulation.lesions.lesions import SCENES, Lesion
 from voxlate.simulation.oracle import (
     Posterior,
@@ -127,15 +127,22 @@ def simulate_subject(
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
     plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
-    made = {"task": task, "size": size, "seed": seed, "subject": subject, "session": session}
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
     oracle = _oracle(task, case, chosen, settings)
     acquired = {name: asdict(each) for name, each in settings.items()}
-    truth = build_truth(
-        case.painted, case.lesions, {**made, **case.factors, "acquisitions": acquired, "oracle": oracle}, rows
-    )
+    factors: SubjectFactors = {
+        "task": task,
+        "size": size,
+        "seed": seed,
+        "subject": subject,
+        "session": session,
+        **case.factors,
+        "acquisitions": acquired,
+        "oracle": oracle,
+    }
+    truth = build_truth(case.painted, case.lesions, factors, rows)
     missing = _missing(plan, list(images), options.missing_share)
     images = {name: image for name, image in images.items() if name not in missing}
     return Subject(f"sub-{subject + 1:04d}", task, images, truth)
@@ -146,7 +153,7 @@ class _Case:
     painted: PaintedAnatomy
     body: Body
     lesions: list[Lesion]
-    factors: dict[str, Any]
+    factors: PatientFactors
     posteriors: dict[str, dict[str, Posterior]]
     is_texture_hidden: bool
 
@@ -178,13 +185,13 @@ def _spine_case(plan: ScanPlan, size: str) -> _Case:
         f"D{number}-nucleus": disc_posterior(body, plan.scanner, disc, f"D{number}-nucleus")
         for number, disc in enumerate(patient.spine.discs, start=1)
     }
-    factors = {**patient.factors(), "disc_slices": disc_slices(patient, painted)}
+    factors: PatientFactors = {**patient.factors(), "disc_slices": disc_slices(patient, painted)}
     return _Case(painted, body, [], factors, {"T2w": posteriors}, is_texture_hidden=True)
 
 
 def _oracle(
     task: str, case: _Case, scanner: Scanner, settings: dict[str, MrSettings | CtSettings]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, OracleError]:
     """Returns the oracle's error for each target of a task."""
     errors = {}
     for target in TARGETS[task]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy, PartialVolumeMap
+from voxlate.simulation.factors import Factors, PaintedLesionRow, SubjectFactors, Visibility
 from voxlate.simulation.lesions.lesions import Lesion
 from voxlate.volume import Array, Volume
 
@@ -53,8 +53,8 @@ class Truth:
     labels: Volume
     brain_mask: Volume
     lesion_mask: Volume
-    lesions: list[dict[str, Any]]
-    factors: dict[str, Any]
+    lesions: list[PaintedLesionRow]
+    factors: Factors
 
 
 def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
@@ -68,7 +68,7 @@ def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
 
 
 def build_truth(
-    painted: PaintedAnatomy, lesions: Sequence[Lesion], factors: Mapping[str, Any], rows: Sequence[dict[str, Any]]
+    painted: PaintedAnatomy, lesions: Sequence[Lesion], factors: SubjectFactors, rows: Sequence[Visibility]
 ) -> Truth:
     """Returns the truth of a painted anatomy.
 
@@ -83,7 +83,7 @@ def build_truth(
     numbers = list(LABELS.values())
     labels = np.take(numbers, np.argmax(np.stack(list(groups.values())), axis=0)).astype(np.float32)
     mask = np.zeros(painted.tissue_map.free.shape, dtype=np.float32)
-    table = []
+    table: list[PaintedLesionRow] = []
     for number, (lesion, row) in enumerate(zip(lesions, rows, strict=True), start=1):
         held = painted.tissue_map.total(*lesion.tissues)
         mask[held >= 0.5] = number

@@ -13,6 +13,7 @@ from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.brain import ventricle_distance
 from voxlate.simulation.anatomy.shapes import Point
 from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import LesionRow
 from voxlate.simulation.lesions.enhancement import ADC_SPREAD, CORRELATION_RANGE, T2_SPREAD, Leakiness, draw_leakiness
 
 SCENES = {
@@ -101,8 +102,8 @@ class Lesion:
         """Returns its tissues by the names they have on the tissue_map."""
         return {f"{self.name}-solid": self.solid, f"{self.name}-core": self.core}
 
-    def row(self) -> dict[str, Any]:
-        """Returns what a table of lesions says of it before it is painted."""
+    def row(self) -> LesionRow:
+        """Returns its row for the table of lesions."""
         return {
             "lesion": self.name,
             "kind": self.kind,
