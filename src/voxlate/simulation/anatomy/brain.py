@@ -1,8 +1,9 @@
-"""The brain: a folded cortex over white matter, ventricles, deep grey matter, cerebellum and stem.
+"""Paints the brain: a folded cortex over white matter, ventricles, deep grey matter, cerebellum and brain stem.
 
-Sulci are the sheets on which a band-limited noise is zero. Seen along rays from the centre the noise hardly changes,
-so the sheets stand upright on the surface; each reaches down to its own depth. The grey ribbon covers what is near
-either the hull or a sheet.
+Sulci lie on the level sets of a band-limited noise. The noise hardly changes along rays from the centre of the brain,
+so that sulci are perpendicular to the surface; their depth varies over the surface. Grey matter is a ribbon below the
+hull and on both sides of each sulcus. Coordinates are template millimetres, as in `head_shapes`; radii and coordinates
+of structures were chosen by hand to resemble an adult brain.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ from voxlate.simulation.random_fields import PeriodicNoise, smooth_field
 from voxlate.volume import Array
 
 OCTAVES_MM = ((24.0, 6.0), (12.0, 3.0), (6.0, 0.4))
-"""Wavelength and amplitude of the noise that folds the cortex."""
-_LEVEL_STEP_MM = 13.0  # the sheets are all level sets this far apart, so that no stretch of cortex stays smooth
-_DEEPEST_MM = 32.0  # no sulcus reaches further below the surface
+"""Wavelength and amplitude of the noise that folds the cortex, one pair per octave. Prior, chosen for this project."""
+# Sulci are all level sets this far apart in the noise's amplitude, so that no stretch of cortex stays smooth. Chosen by
+# hand; not tuned.
+_LEVEL_STEP_MM = 13.0
+_DEEPEST_MM = 32.0  # no sulcus reaches further below the surface; chosen by hand, not tuned
 DEEP_GREY = {"gm": 0.6, "wm": 0.4}
+"""Caudate, putamen and thalamus as a mixture: their T1 lies between that of cortex and of white matter. Prior."""
+# Boxes in template mm that hold the brain and the ventricles with room for their surface.
 _BRAIN_LOW, _BRAIN_HIGH = (-76.0, -94.0, -76.0), (76.0, 92.0, 70.0)
 _VENTRICLE_LOW, _VENTRICLE_HIGH = (-46.0, -62.0, -58.0), (46.0, 58.0, 32.0)
 
 
 @dataclass(frozen=True)
 class BrainFactors:
-    """What differs between the brains of subjects, in millimetres and millilitres.
+    """Measures that differ between the brains of subjects.
 
     Attributes:
-        cortex_mm: thickness of the grey ribbon.
-        sulcus_mm: width of the fluid in a sulcus.
+        cortex_mm: thickness of the cortex.
+        sulcus_mm: mean width of a sulcus.
         ventricle_ml: volume of the ventricles.
     """
 
@@ -42,7 +47,14 @@ class BrainFactors:
 
 
 def paint_brain(tissue_map: PartialVolumeMap, frame: Frame, factors: BrainFactors, rng: np.random.Generator) -> None:
-    """Paints ventricles, choroid, deep grey matter, stem, cerebellum and cerebrum, in this order."""
+    """Paints ventricles, choroid plexus, deep grey matter, brain stem, cerebellum and cerebrum, in this order.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        factors: measures of the subject's brain.
+        rng: generator of the folds.
+    """
     _paint_ventricles(tissue_map, frame, factors)
     _paint_deep_grey(tissue_map, frame)
     box = frame.box(_BRAIN_LOW, _BRAIN_HIGH)
@@ -58,13 +70,13 @@ def paint_brain(tissue_map: PartialVolumeMap, frame: Frame, factors: BrainFactor
 
 
 def pial_depth(points: Points, spacing_mm: float, sulcus_mm: float, rng: np.random.Generator) -> Array:
-    """Returns the distance below the folded surface of the cerebrum, positive in the brain.
+    """Returns the depth below the folded surface of the cerebrum in mm, positive in the brain, float32.
 
     Args:
-        points: template millimetres, a dense box of voxels.
-        spacing_mm: of the voxels.
+        points: x, y and z in template mm, three arrays of one shape, a dense box of voxels.
+        spacing_mm: isotropic voxel size.
         sulcus_mm: mean width of a sulcus.
-        rng: source of the folds.
+        rng: generator of the folds.
     """
     hull = -head_shapes.cerebrum(points)
     shape = hull.shape
@@ -79,6 +91,7 @@ def pial_depth(points: Points, spacing_mm: float, sulcus_mm: float, rng: np.rand
 
 
 def _sylvian(points: Points, sway: Array) -> Array:
+    """Returns the signed distance in mm to the Sylvian fissure and the insula, negative in the fluid."""
     x, y, z = head_shapes.mirrored(points)
     sheet = np.abs(z - (np.float32(-9) - np.float32(0.32) * y + 2.5 * sway)) - np.float32(1.2)
     sheet = sheet + np.maximum(40 - x, 0) + np.maximum(np.abs(y - 6) - 34, 0) * np.float32(0.7)
@@ -89,9 +102,16 @@ def _sylvian(points: Points, sway: Array) -> Array:
 
 
 def _sheet_distance(points: Points, surface: Array, spacing_mm: float, rng: np.random.Generator) -> Array:
-    """Returns the distance to the sheets where the folding noise is zero, where a sulcus may reach."""
+    """Returns the distance in mm to the nearest level set of the folding noise; a sulcus lies on each level set.
+
+    Args:
+        points: x, y and z in template mm.
+        surface: depth below the hull in mm.
+        spacing_mm: isotropic voxel size.
+        rng: generator of the noise.
+    """
     near = (surface > -2 * spacing_mm) & (surface < _DEEPEST_MM)
-    x, y, z = (place[near] for place in points)
+    x, y, z = (axis[near] for axis in points)
     radius = np.sqrt((x / 68) ** 2 + (y / 86) ** 2 + (z / 61) ** 2)
     along = np.float32(0.35) + np.float32(0.65) / np.maximum(radius, np.float32(0.62))
     bent = [np.asarray(axis * along, dtype=np.float32) for axis in (x, y, z)]
@@ -111,7 +131,7 @@ def _sheet_distance(points: Points, surface: Array, spacing_mm: float, rng: np.r
 
 
 def ventricle_distance(points: Points) -> Array:
-    """Returns the distance to the ventricles of the template, about 25 mL of them."""
+    """Returns the signed distance in mm to the ventricles of the template, whose volume is about 25 mL."""
     pair = head_shapes.mirrored(points)
     body = [(5.0, 40.0, -6.0), (8.0, 33.0, 3.0), (8.0, 18.0, 10.0), (11.0, -4.0, 13.0), (20.0, -22.0, 8.0)]
     lateral = tube(pair, body, [2.5, 5.0, 4.5, 4.5, 7.0])
@@ -125,6 +145,7 @@ def ventricle_distance(points: Points) -> Array:
 
 
 def _paint_ventricles(tissue_map: PartialVolumeMap, frame: Frame, factors: BrainFactors) -> None:
+    """Paints choroid plexus and fluid; the ventricles grow or shrink to the volume of the subject."""
     box = frame.box(_VENTRICLE_LOW, _VENTRICLE_HIGH)
     points = frame.points_in(box)
     distance = ventricle_distance(points)
@@ -137,17 +158,22 @@ def _paint_ventricles(tissue_map: PartialVolumeMap, frame: Frame, factors: Brain
 
 
 def level_of_volume(distance: Array, voxels: float) -> float:
-    """Returns the level below which a distance has so many voxels.
+    """Returns the level of a distance map below which a number of voxels lie.
+
+    Args:
+        distance: signed distances in mm, of any shape.
+        voxels: number of voxels, more than zero and fewer than `distance` holds.
 
     Raises:
-        ValueError: when there are not as many voxels.
+        ValueError: when `voxels` is outside this range.
     """
     if not 0 < voxels < distance.size:
-        raise ValueError(f"{voxels:g} voxels of {distance.size}")
+        raise ValueError(f"{voxels:g} voxels were asked for; the map has {distance.size}")
     return float(np.partition(distance.ravel(), int(voxels))[int(voxels)])
 
 
 def _paint_deep_grey(tissue_map: PartialVolumeMap, frame: Frame) -> None:
+    """Paints caudate, thalamus, putamen and pallidum; the pallidum holds more white matter (0.7), as a prior."""
     box = frame.box((-36.0, -22.0, -24.0), (36.0, 48.0, 26.0))
     points = frame.points_in(box)
     pair = head_shapes.mirrored(points)
@@ -168,6 +194,7 @@ def _paint_stem(tissue_map: PartialVolumeMap, frame: Frame) -> None:
 
 
 def _paint_cerebellum(tissue_map: PartialVolumeMap, frame: Frame, whole: Box, rng: np.random.Generator) -> None:
+    """Paints the cerebellum with parallel folia and a branching white matter."""
     box = frame.box((-56.0, -84.0, -72.0), (56.0, -16.0, -20.0))
     points = frame.points_in(box)
     depth = -head_shapes.cerebellum(points)

@@ -1,4 +1,4 @@
-"""A head painted from a label map of a real one: placed, mirrored and bent anew for every subject."""
+"""Builds a head from a label map of a real one: positioned, mirrored and deformed anew for every subject."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array, Shape
 
 BENDING_MM = ((36.0, 1.6), (14.0, 0.5))
-"""Wavelength and standard deviation of the displacement. The determinant of the map stays above 0.2 (the least of eight
-draws was 0.22), so that no tissue folds over."""
+"""Wavelength and standard deviation of the displacement. The determinant of the deformation stays above 0.2 (the
+smallest of eight draws was 0.22), so that no tissue folds over."""
 
 _COARSEST_SAMPLING = 1.5
-"""Of the map's voxels: larger voxels are sampled at 8 points, so that thin cortex is not missed."""
+"""Voxels larger than this many voxels of the map are sampled at 8 points, so that thin cortex is not missed."""
 
 _SLAB = 4
-"""Planes at a time, so that the counts of all groups take some 30 MiB."""
+"""Planes that are sampled at a time, so that the weights of all groups take some 30 MiB."""
 
 
 @dataclass(frozen=True)
 class LabelHeadFactors:
-    """All that is drawn at random about one head from a label map.
+    """Random factors of one head from a label map.
 
     Attributes:
-        anatomy: first digits of the map's SHA-256.
-        is_mirrored: left and right are exchanged.
-        scale: size over that of the map, right-left, anterior-posterior, superior-inferior.
-        shift_mm, turn_deg: the head's place in the scanner.
-        shares: group to the share of its first tissue.
-        veins: cortical veins that are drawn.
-        fluid_mm: room between brain and dura in which sinuses and veins are placed.
+        anatomy: first 12 digits of the map's SHA-256.
+        is_mirrored: whether left and right are exchanged.
+        scale: size over that of the map: right-left, anterior-posterior, superior-inferior.
+        shift_mm: position of the head in the scanner, x, y, z.
+        turn_deg: rotation of the head about x, y, z.
+        shares: group to the share of its first tissue, 0 to 1.
+        veins: number of cortical veins.
+        fluid_mm: thickness of the layer between brain and dura that holds sinuses and veins.
     """
 
     anatomy: str
@@ -53,13 +54,13 @@ class LabelHeadFactors:
 
 
 def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> LabelHeadFactors:
-    """Returns the factors of one head."""
+    """Returns the random factors of one head from a label map."""
     is_mirrored = bool(rng.random() < 0.5)
     scale = triple(rng, 0.05)
     return LabelHeadFactors(
         anatomy=source.name,
         is_mirrored=is_mirrored,
-        # Adult heads differ by some 5 % along an axis, and lie in a coil within a few millimetres and degrees.
+        # Adult heads differ by some 5 % along an axis, and their position in a coil by a few millimetres and degrees.
         scale=(1 + scale[0], 1 + scale[1], 1 + scale[2]),
         shift_mm=triple(rng, 2.5),
         turn_deg=triple(rng, 4.0),
@@ -75,11 +76,20 @@ def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> Label
 def build_label_head(
     factors: LabelHeadFactors, source: LabelMap, spacing_mm: float, seed: np.random.SeedSequence
 ) -> PaintedAnatomy:
-    """Returns a head painted from a map; the same factors, map, spacing and seed give the same bytes.
+    """Returns a head painted from a label map; the same factors, map, spacing and seed give the same bytes.
 
-    The template's millimetres, in which vessels and lesions are placed, are those in which the map's cerebrum, but for
-    the outermost 0.2 % on each side, fills the box of the template's. With all of it more of the sinuses would lie in
-    bone.
+    Vessels and lesions are placed in template coordinates. The map is scaled so that its cerebrum, without the
+    outermost 0.2 % on each side, fills the bounding box of the template's cerebrum. With the outermost voxels more of
+    the sinuses would lie in bone.
+
+    Args:
+        factors: factors of the head.
+        source: label map that they were drawn for.
+        spacing_mm: isotropic voxel size of the result.
+        seed: seed of the deformation, vessels and soft tissue.
+
+    Raises:
+        UsageError: `GRID_TOO_SMALL`; see `head_grid`.
     """
     bend_rng, vessel_rng, soft_rng = (np.random.default_rng(s) for s in seed.spawn(3))
     frame, where = _frame(factors, source, spacing_mm, bend_rng)
@@ -104,7 +114,16 @@ def _put(
     held: tuple[int, Array],
     rng: np.random.Generator,
 ) -> None:
-    """Gives a group's voxels to its tissues."""
+    """Fills the voxels of one group with its tissues.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        factors: factors of the head, which hold the shares of the tissues.
+        source: label map.
+        held: index of the group, and the fraction of each voxel that it fills, of the volume's shape.
+        rng: generator of fat and muscle.
+    """
     index, fraction = held
     i, j, k = ndimage.find_objects((fraction > 0).view(np.int8))[0]
     box: Box = (i, j, k)
@@ -127,8 +146,8 @@ def _put(
 
 
 def _fat_and_muscle(frame: Frame, box: Box, rng: np.random.Generator) -> dict[str, Array | np.float32]:
-    """Returns shares of fat and muscle: fat over the vault, sheets of fat between muscles below."""
-    # Shares and scale were chosen by eye on sagittal T1w: sheets of some 1 cm, a little more fat than muscle.
+    """Returns the shares of fat and muscle in a box: fat over the vault, layers of fat between muscles below."""
+    # Shares and scale were chosen by eye on sagittal T1w: layers of some 1 cm, a little more fat than muscle.
     planes = smooth_field(frame.shape, frame.spacing_mm, 22.0, rng)[box]
     _, _, z = frame.points_in(box)
     over_vault = np.clip((z - 20) / 20, 0, 1)  # 2 to 4 cm above the brain's centre the muscles end
@@ -140,7 +159,7 @@ def _fat_and_muscle(frame: Frame, box: Box, rng: np.random.Generator) -> dict[st
 def _paint_vessels(
     tissue_map: PartialVolumeMap, frame: Frame, factors: LabelHeadFactors, rng: np.random.Generator
 ) -> None:
-    """Turns fluid and dura into vessels where the template's run, perforators white matter too."""
+    """Turns fluid and dura into blood where the template's vessels run, and white matter along the perforators."""
     fluid = factors.fluid_mm
     veins = [*vessels.sinuses(fluid), *vessels.cortical_veins(rng, factors.veins, fluid)]
     share = vessels.vessel_share(frame, veins)
@@ -153,7 +172,7 @@ def _paint_vessels(
 def _frame(
     factors: LabelHeadFactors, source: LabelMap, spacing_mm: float, rng: np.random.Generator
 ) -> tuple[Frame, list[Array]]:
-    """Returns the frame in template millimetres, and where each of its voxels lies in the map, in voxels."""
+    """Returns the frame, and the coordinates of its voxels in the map: three arrays of its shape, in map voxels."""
     low, high = _template_box()
     ratio = (source.high_mm - source.low_mm) / (high - low)
     matrix = np.eye(4)
@@ -181,6 +200,7 @@ def _frame(
 
 
 def _displacement(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Returns the random displacement along one axis in mm, float32 of `shape`."""
     total = np.zeros(shape, np.float32)
     for wavelength, deviation in BENDING_MM:
         total += np.float32(deviation) * smooth_field(shape, spacing_mm, wavelength, rng)
@@ -189,7 +209,7 @@ def _displacement(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> 
 
 @lru_cache(maxsize=1)
 def _template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the corners of the template's cerebrum."""
+    """Returns the corners, (3,) each, of the bounding box of the template's cerebrum in template mm."""
     axes = [np.arange(-100, 101, 1.0, dtype=np.float32).reshape(at) for at in ((-1, 1, 1), (1, -1, 1), (1, 1, -1))]
     x, y, z = np.broadcast_arrays(*axes)
     index = np.argwhere(head_shapes.cerebrum((x, y, z)) < 0) - 100.0
@@ -197,9 +217,14 @@ def _template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _sample(source: LabelMap, where: list[Array], spacing_mm: float) -> tuple[dict[int, Array], Array]:
-    """Returns the part of each voxel that each group but air takes, and the part inside the dura.
+    """Returns the fraction of each voxel that each group except air fills, and the fraction inside the dura.
 
-    Labels are weighted trilinearly; voxels larger than the map's are the mean of eight points in them.
+    Labels are weighted trilinearly; for voxels larger than the map's the weights of eight points are averaged.
+
+    Args:
+        source: label map.
+        where: coordinates in map voxels, three arrays of the result's shape.
+        spacing_mm: isotropic voxel size of the result.
     """
     shape = where[0].shape
     size = np.array(source.groups.shape).reshape(3, 1)
@@ -225,6 +250,7 @@ def _sample(source: LabelMap, where: list[Array], spacing_mm: float) -> tuple[di
 
 
 def _offsets(where: list[Array], source: LabelMap, spacing_mm: float) -> list[NDArray[np.float32]]:
+    """Returns the points of a voxel that are sampled, (3,) each, relative to its centre, in map voxels."""
     map_mm = float(np.abs(np.linalg.det(source.affine[:3, :3]))) ** (1 / 3)
     if spacing_mm <= _COARSEST_SAMPLING * map_mm:
         return [np.zeros(3, np.float32)]
@@ -236,7 +262,14 @@ def _offsets(where: list[Array], source: LabelMap, spacing_mm: float) -> list[ND
 def _weights(
     where: NDArray[np.float32], source: LabelMap, offsets: list[NDArray[np.float32]], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns (points, groups) and (points,) weights of points in the map, (3, points) in voxels."""
+    """Returns the weight of each group at each point, (points, groups), and of the inside of the dura, (points,).
+
+    Args:
+        where: (3, points), in map voxels.
+        source: label map.
+        offsets: relative positions that are averaged, (3,) each, in map voxels.
+        count: number of groups, those outside the table included.
+    """
     size = where.shape[1]
     shape = np.array(source.groups.shape)
     flat, hull = source.groups.ravel(), source.inside.ravel()
@@ -244,20 +277,20 @@ def _weights(
     row = np.arange(size) * count
     for offset in offsets:
         points = [axis + step for axis, step in zip(where, offset, strict=True)]
-        base = [np.floor(place).astype(np.int32) for place in points]
-        part = [place - first for place, first in zip(points, base, strict=True)]
+        base = [np.floor(axis).astype(np.int32) for axis in points]
+        part = [axis - first for axis, first in zip(points, base, strict=True)]
         for corner in np.ndindex(2, 2, 2):
             weight = np.ones(size, np.float32)
             index = np.zeros(size, np.int64)
-            is_there = np.ones(size, np.bool_)
+            is_in_map = np.ones(size, np.bool_)
             for axis, step in enumerate(corner):
                 weight *= part[axis] if step else 1 - part[axis]
                 at = base[axis] + step
-                is_there &= (at >= 0) & (at < shape[axis])
+                is_in_map &= (at >= 0) & (at < shape[axis])
                 index = index * shape[axis] + np.clip(at, 0, shape[axis] - 1)
-            group = np.where(is_there, flat[index], np.uint8(AIR))
+            group = np.where(is_in_map, flat[index], np.uint8(AIR))
             total += np.bincount(row + group, weight, minlength=size * count)
-            inside += weight * (hull[index] & is_there)
+            inside += weight * (hull[index] & is_in_map)
     scale = 1 / len(offsets)
     return (total * scale).reshape(size, count), inside * scale
 

@@ -1,4 +1,8 @@
-"""What surrounds the brain: fluid, dura, falx and tentorium, bone with its marrow, air cells, face and scalp."""
+"""Paints what surrounds the brain: fluid, dura, falx and tentorium, bone and marrow, air cells, face and scalp.
+
+Coordinates are template millimetres, as in `head_shapes`; radii and coordinates of structures were chosen by hand to
+resemble an adult head.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,18 @@ from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array
 
 SKIN_MM = 2.0
+"""Thickness of the skin. Prior."""
 TABLE_MM = 1.5
+"""Thickness of the outer and of the inner table of the skull. Prior."""
 
 
 @dataclass(frozen=True)
 class SkullFactors:
-    """What differs between the heads of subjects, in millimetres.
+    """Thicknesses that differ between the heads of subjects.
 
     Attributes:
-        fluid_mm: mean room between brain and dura.
-        bone_mm: mean thickness of the vault.
+        fluid_mm: mean thickness of the fluid between brain and dura.
+        bone_mm: mean thickness of the skull vault.
         scalp_mm: mean thickness of the fat under the skin.
     """
 
@@ -33,12 +39,12 @@ class SkullFactors:
 
 @dataclass(frozen=True)
 class Envelope:
-    """Distances over the whole volume that the structures of the head are placed by.
+    """Surfaces of a head, each a float32 array of the volume's shape, in mm.
 
     Attributes:
-        dura: to the inside of the dura, negative in the cranial cavity.
+        dura: signed distance to the inside of the dura, negative in the cranial cavity.
         bone_mm: thickness of the bone.
-        skin: to the skin, negative in the head.
+        skin: signed distance to the skin, negative in the head.
     """
 
     dura: Array
@@ -47,7 +53,13 @@ class Envelope:
 
 
 def envelope(frame: Frame, factors: SkullFactors, rng: np.random.Generator) -> Envelope:
-    """Returns the shells of a head: where the dura, the bone and the skin are."""
+    """Returns the surfaces of a head.
+
+    Args:
+        frame: coordinates of the voxels.
+        factors: mean thicknesses.
+        rng: generator of their variation over the head.
+    """
     x, y, z = head_shapes.mirrored(frame.points)
     shape, voxel = frame.shape, frame.spacing_mm
     fluid = np.clip(factors.fluid_mm * (1 + 0.3 * smooth_field(shape, voxel, 50.0, rng)), 0.8, 4.0)
@@ -60,7 +72,7 @@ def envelope(frame: Frame, factors: SkullFactors, rng: np.random.Generator) -> E
 
 
 def paint_membranes(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope) -> None:
-    """Paints falx, tentorium, the fluid that is left in the cavity, and the dura around it."""
+    """Paints falx and tentorium, then fluid in the rest of the cranial cavity, then the dura around it."""
     voxel = frame.spacing_mm
     inside = coverage(shells.dura, voxel)
     box = frame.box((-70.0, -96.0, -50.0), (70.0, 92.0, 70.0))
@@ -76,7 +88,7 @@ def paint_membranes(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope
 
 
 def paint_bone(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope, rng: np.random.Generator) -> None:
-    """Paints the braincase: two tables with marrow between them."""
+    """Paints the skull vault: two tables of bone with marrow between them."""
     voxel = frame.spacing_mm
     outer = shells.dura - 1 - shells.bone_mm
     marrow = np.maximum(outer + TABLE_MM, 1 + TABLE_MM - shells.dura)
@@ -95,6 +107,7 @@ def _paint_pituitary(tissue_map: PartialVolumeMap, frame: Frame) -> None:
 
 
 def _paint_air_cells(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Generator) -> None:
+    """Paints mastoid air cells, ear canal and petrous bone."""
     box = frame.box((-66.0, -48.0, -66.0), (66.0, 10.0, -26.0))
     pair = head_shapes.mirrored(frame.points_in(box))
     cells = ellipsoid(pair, (58, -24, -50), (9, 12, 14))
@@ -107,7 +120,7 @@ def _paint_air_cells(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.
 
 
 def paint_hollows(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Generator) -> None:
-    """Paints what lies in the bone of the base and face: pituitary, ear, eyes, nose and sinuses with their mucosa."""
+    """Paints pituitary, ears, eyes, nose and the paranasal sinuses with their mucosa."""
     _paint_pituitary(tissue_map, frame)
     _paint_air_cells(tissue_map, frame, rng)
     _paint_eyes(tissue_map, frame)
@@ -115,7 +128,7 @@ def paint_hollows(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Gen
 
 
 def paint_scalp(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope, rng: np.random.Generator) -> None:
-    """Paints jaw and vertebrae, then skin, fat and muscle, and the air around the head."""
+    """Paints jaw and upper vertebrae, then skin, fat and muscle, then the air around the head."""
     _paint_bones_of_face(tissue_map, frame)
     voxel = frame.spacing_mm
     within = coverage(shells.skin, voxel)

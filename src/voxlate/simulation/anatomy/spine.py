@@ -1,8 +1,8 @@
-"""A short stretch of lumbar spine: three discs with the vertebrae between them, sac, roots, joints, muscles and fat.
+"""Builds a section of lumbar spine: three discs, vertebrae, thecal sac, nerve roots, facet joints, muscles and fat.
 
-Template millimetres: x right, y anterior, z superior, the middle of the middle disc at the origin. The grade of a disc
-(Pfirrmann I to IV) drives the T2 of its nucleus; on CT it leaves only weak traces: a few HU, a little height, a bulge,
-now and then gas.
+Template coordinates are millimetres from the centre of the middle disc: x right, y anterior, z superior. The grade of a
+disc (Pfirrmann I to IV) sets the T2 of its nucleus; on CT the grade shows only weakly, by a few HU, the height, a bulge
+and sometimes gas. Radii and coordinates were chosen by hand to resemble an adult lumbar spine.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Affine, Array, Shape
 
 LOW_MM, HIGH_MM = (-80.0, -96.0, -48.0), (80.0, 64.0, 48.0)
+"""Corners of the grid in template mm."""
 LEVEL_MM = 37.0
+"""Distance between the centres of neighbouring discs. Prior."""
 DISC_LEVELS_MM = (-LEVEL_MM, 0.0, LEVEL_MM)
+"""z of the centre of each disc."""
 NUCLEUS_SHARE = 0.55
-_SHELL_MM = 1.0
+"""Share of a disc's cross-section that is nucleus. Prior."""
+_SHELL_MM = 1.0  # thickness of compact bone; prior
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,13 @@ class DiscFactors:
     """One disc.
 
     Attributes:
-        grade: 1 to 4 for Pfirrmann I to IV.
-        nucleus_t2_ms: drawn from the grade.
-        nucleus_hu: on CT, hardly dependent on the grade.
-        height_mm, bulge_mm: of the disc, weakly dependent on it.
-        has_gas: whether there is gas in it (vacuum phenomenon).
-        sac_mm: anterior-posterior width of the thecal sac at its level; below 10 is a stenosis.
+        grade: Pfirrmann grade, 1 to 4 for I to IV.
+        nucleus_t2_ms: T2 of the nucleus, which depends on the grade.
+        nucleus_hu: CT number of the nucleus in HU, which depends weakly on the grade.
+        height_mm: height, which depends weakly on the grade.
+        bulge_mm: posterior bulge, which depends weakly on the grade.
+        has_gas: whether it holds gas (vacuum phenomenon).
+        sac_mm: anterior-posterior width of the thecal sac at its level; below 10 mm is a stenosis.
     """
 
     grade: int
@@ -47,7 +52,16 @@ class DiscFactors:
 
 @dataclass(frozen=True)
 class SpineFactors:
-    """All that is drawn at random about one stretch of spine."""
+    """Random factors of one section of spine.
+
+    Attributes:
+        discs: from inferior to superior.
+        scale: size over that of the template.
+        fat_share: share of fat in the muscles of the back, 0 to 1.
+        skin_fat_mm: thickness of the fat under the skin.
+        flavum_mm: thickness of the ligamentum flavum.
+        shift_mm: position in the scanner, x, y, z.
+    """
 
     discs: tuple[DiscFactors, ...]
     scale: float
@@ -58,7 +72,7 @@ class SpineFactors:
 
 
 def spine_grid(spacing_mm: float) -> tuple[Shape, Affine]:
-    """Returns shape and affine of a grid of isotropic voxels around the stretch."""
+    """Returns the shape and the affine (4, 4), voxel index to RAS+ mm, of a grid of isotropic voxels."""
     i, j, k = (round((high - low) / spacing_mm) for low, high in zip(LOW_MM, HIGH_MM, strict=True))
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = np.asarray(LOW_MM) + spacing_mm / 2
@@ -66,7 +80,7 @@ def spine_grid(spacing_mm: float) -> tuple[Shape, Affine]:
 
 
 def draw_spine_factors(discs: tuple[DiscFactors, ...], rng: np.random.Generator) -> SpineFactors:
-    """Returns the factors of one patient around given discs."""
+    """Returns the random factors of one section of spine with the given discs; the ranges are priors."""
     x, y, z = (float(value) for value in rng.normal(0, 1.5, 3))
     return SpineFactors(
         discs=discs,
@@ -79,7 +93,13 @@ def draw_spine_factors(discs: tuple[DiscFactors, ...], rng: np.random.Generator)
 
 
 def build_spine(factors: SpineFactors, spacing_mm: float, seed: np.random.SeedSequence) -> PaintedAnatomy:
-    """Returns a stretch of spine painted from its factors; the same factors, spacing and seed give the same bytes."""
+    """Returns a section of spine painted from its factors; the same factors, spacing and seed give the same bytes.
+
+    Args:
+        factors: factors of the section.
+        spacing_mm: isotropic voxel size.
+        seed: seed of the warp, of fat and of nerve roots.
+    """
     rng = np.random.default_rng(seed)
     frame = _frame(factors, spacing_mm, rng)
     tissue_map = PartialVolumeMap(frame.shape)
@@ -105,7 +125,7 @@ def _frame(factors: SpineFactors, spacing_mm: float, rng: np.random.Generator) -
 
 
 def _section(points: Points, half_width: float, half_depth: float) -> Array:
-    """Returns the distance to the outline of a vertebral body or disc, hollowed towards the canal."""
+    """Returns the signed distance in mm to the outline of a vertebral body or disc, concave towards the canal."""
     x, y, _ = points
     radius = np.sqrt((x / half_width) ** 2 + (y / half_depth) ** 2)
     outline = (radius - 1) * np.float32(min(half_width, half_depth))
@@ -114,6 +134,7 @@ def _section(points: Points, half_width: float, half_depth: float) -> Array:
 
 
 def _between(z: Array, middle: float, height: float) -> Array:
+    """Returns the signed distance in mm to a slab of `height` around z = `middle`."""
     return np.asarray(np.abs(z - np.float32(middle)) - np.float32(height / 2), dtype=np.float32)
 
 
@@ -138,6 +159,7 @@ def _paint_discs(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFacto
 
 
 def _paint_canal(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
+    """Paints nerve roots, the fluid of the thecal sac, dura, ligamentum flavum and epidural fat."""
     box = frame.box((-18.0, -46.0, -50.0), (18.0, -12.0, 50.0))
     points = frame.points_in(box)
     x, y, z = points
@@ -171,13 +193,14 @@ def _paint_canal(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFacto
 
 
 def _bone(tissue_map: PartialVolumeMap, distance: Array, voxel: float, box: Box, shell_mm: float = _SHELL_MM) -> None:
+    """Paints a bone: a compact shell of `shell_mm` around cancellous bone."""
     cover = coverage(distance, voxel)
     inner = np.minimum(coverage(distance + np.float32(shell_mm), voxel) / np.maximum(cover, 1e-3), 1)
     tissue_map.mix({"vertebra": inner, "bone": 1 - inner}, cover, box)
 
 
 def _paint_joints(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors) -> None:
-    """Facet joints at each disc, laminae and spinous processes between them."""
+    """Paints the facet joints at each disc, and laminae and spinous processes between discs."""
     box = frame.box((-40.0, -92.0, -50.0), (40.0, -14.0, 50.0))
     points = frame.points_in(box)
     x, y, z = points
