@@ -36,6 +36,10 @@ def test_agent_changes_t1w_much_t2w_little_and_ct_not_at_all():
     assert render_ct(rim) == pytest.approx(TISSUES["rim"].hounsfield)
 
 
+def test_ct_of_half_bone_and_half_air_is_the_mean_of_both():
+    assert render_ct(body({"bone": 0.5, "air": 0.5})) == pytest.approx((1300 - 1000) / 2)
+
+
 def test_the_adc_of_a_pure_tissue_comes_back_from_the_images():
     images = [render_diffusion(body({"gm": 1.0}), scanner_named("A"), b) for b in (0, 500, 1000)]
     assert fitted_adc(images, (0, 500, 1000)) == pytest.approx(0.89, rel=1e-5)

@@ -72,7 +72,7 @@ class PatientOptions:
     Attributes:
         agent: its name.
         dose_mmol_kg: of the agent.
-        lesions: key of `SCENES`, or none to draw it.
+        lesions: key of `LESION_SETS`, or none to draw it.
         anatomy: the label map of the head; none for a head made of formulas.
     """
 

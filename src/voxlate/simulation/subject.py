@@ -9,7 +9,7 @@ from voxlate.simulation.anatomy.label_map import LabelMaps
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.factors import OracleError, PatientFactors, SubjectFactors
-from voxlate.simulation.lesions.lesions import SCENES, Lesion
+from voxlate.simulation.lesions.lesions import LESION_SETS, Lesion
 from voxlate.simulation.oracle import (
     Posterior,
     acquisition_variance,
@@ -53,7 +53,7 @@ class Options:
         dose_mmol_kg: of the agent; zero means that T1ce is a second T1w.
         agent: key of `AGENTS`.
         is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the agent's effect.
-        lesions: key of `SCENES`, or none to draw it.
+        lesions: key of `LESION_SETS`, or none to draw it.
         quality_mix: shares of good, medium, low and improper images.
         missing_share: probability that an image other than the first is missing.
         anatomies: label maps of real heads to draw from; a head made of formulas without them.
@@ -74,8 +74,10 @@ class Options:
             raise UsageError("SHARE", f"the share of missing images is {self.missing_share:g}; it must be in 0 to 1")
         if self.agent not in AGENTS:
             raise UsageError("AGENT_UNKNOWN", f"no agent is called {self.agent!r}; there are {', '.join(AGENTS)}")
-        if self.lesions is not None and self.lesions not in SCENES:
-            raise UsageError("LESION_UNKNOWN", f"no lesions are called {self.lesions!r}; there are {', '.join(SCENES)}")
+        if self.lesions is not None and self.lesions not in LESION_SETS:
+            raise UsageError(
+                "LESION_UNKNOWN", f"no lesions are called {self.lesions!r}; there are {', '.join(LESION_SETS)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A session: the images of one task, each with its own acquisition."""
+"""Acquires the images of one session, each with its own settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import numpy as np
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation.anatomy.partial_volume import Frame
 from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings, transmit_field
-from voxlate.simulation.physics.artefacts import cut, stretched_along_echo, susceptibility_shift, thick_slices
+from voxlate.simulation.physics.artefacts import (
+    crop_field_of_view,
+    distort_along_echo,
+    susceptibility_shift,
+    thick_slices,
+)
 from voxlate.simulation.physics.ct import CtSettings, acquire_ct, draw_ct_settings
 from voxlate.simulation.physics.quality import draw_grades
 from voxlate.simulation.physics.render import Body, reference_signal, render, render_ct, render_diffusion
@@ -19,13 +24,22 @@ from voxlate.simulation.rng import generator
 from voxlate.volume import Volume
 
 B_VALUES_S_MM2 = (0, 500, 1000)
-HIGHEST_ADC = 6.0  # 0.001 mm²/s; above it a fit follows noise, not water
+HIGHEST_ADC = 6.0  # 0.001 mm²/s; twice that of free water, so that a larger value is noise
 _CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI": "b0"}
 
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """Which scanner acquires, with what quality, from which seeds."""
+    """One session: scanner, image quality and seeds.
+
+    Attributes:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0.
+        scanner: scanner.
+        quality_mix: tier to its probability; see `quality.draw_grades`.
+        is_same_acquisition: whether T1ce has the noise, pose and scale of T1w.
+    """
 
     seed: int
     subject: int
@@ -35,7 +49,7 @@ class ScanPlan:
     is_same_acquisition: bool = False
 
     def stream(self, purpose: str, image: str) -> np.random.Generator:
-        """Returns the generator of one image for one purpose; T1ce shares that of T1w when asked to."""
+        """Returns the generator of one image for one purpose; T1ce shares that of T1w if `is_same_acquisition`."""
         shared = "T1w" if self.is_same_acquisition and image == "T1ce" else image
         return generator(self.seed, self.subject, f"session-{self.session}", purpose, shared)
 
@@ -43,7 +57,14 @@ class ScanPlan:
 def scan(
     plan: ScanPlan, images: Sequence[str], frame: Frame, body: Body
 ) -> tuple[dict[str, Volume], dict[str, MrSettings | CtSettings]]:
-    """Returns the images of a session and how each was acquired; the first lies where the truth lies."""
+    """Returns the images of a session and the settings of each; the truth is aligned with the first image.
+
+    Args:
+        plan: scanner, quality and seeds.
+        images: `T1w`, `T1ce`, `T2w`, `FLAIR`, `DWI` (acquired as b0, b500, b1000 and ADC) or `CT`.
+        frame: coordinates of the voxels.
+        body: subject.
+    """
     volumes: dict[str, Volume] = {}
     settings: dict[str, MrSettings | CtSettings] = {}
     for name in images:
@@ -75,14 +96,14 @@ def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
     slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
     if improper == "localiser":
         slice_mm, gap_mm = 10.0, 10.0
-    if slice_mm:  # the noise wanted is that of the thick slice, which averages so many voxels
+    if slice_mm:  # the noise is set for the thick slice; averaging over its voxels reduces it by this factor
         settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
     data = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
     volume = Volume(data, frame.affine, name, "int16")
     if slice_mm:
         volume = thick_slices(volume, slice_mm, gap_mm)
         volume = volume.with_data(np.rint(volume.data))
-    return {name: cut(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
+    return {name: crop_field_of_view(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
 
 
 def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
@@ -90,10 +111,10 @@ def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bo
     shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(1, 6)))
     images = {}
     for b in B_VALUES_S_MM2:
-        clean = stretched_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
+        clean = distort_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
         images[f"b{b}"] = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
     adc = fitted_adc(list(images.values()), B_VALUES_S_MM2)
-    # where there is next to no signal a fit would show noise; scanners blank it
+    # Below 5 standard deviations of the noise a fit shows noise; scanners blank it too. Chosen by hand; not tuned.
     shown = images["b0"] > 5 * settings.noise_percent / 100 * WHITE_LEVEL * settings.scale
     volumes = {name: Volume(data, frame.affine, name, "int16") for name, data in images.items()}
     return {**volumes, "ADC": Volume(np.where(shown, np.clip(adc, 0, HIGHEST_ADC), 0), frame.affine, "ADC")}
