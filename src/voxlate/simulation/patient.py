@@ -1,4 +1,4 @@
-"""A patient: what is drawn once and shared by all images, before any voxel is painted."""
+"""A patient: the random factors that all images of a head share, and the body built from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from voxlate.volume import Array
 
 @dataclass(frozen=True)
 class Injection:
-    """What was given and when the image was taken."""
+    """The injection of a contrast agent.
+
+    Attributes:
+        agent: contrast agent.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+        delay_min: minutes from injection to image.
+    """
 
     agent: Agent
     dose_mmol_kg: float
@@ -33,13 +39,22 @@ class Injection:
 
     @property
     def plasma_mm(self) -> float:
-        """Returns the concentration in plasma in mM when the image is taken."""
+        """Returns the concentration in plasma, in mM, when the image is taken."""
         return float(plasma_concentration_mm(self.delay_min, self.dose_mmol_kg))
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient in front of one scanner."""
+    """One patient in one scanner.
+
+    Attributes:
+        scanner: scanner.
+        head: factors of the head.
+        lesions: lesions with their positions.
+        tissues: tissues of the patient at the field of the scanner, by name.
+        injection: contrast agent, dose and delay.
+        inflow: signal of arterial blood in a gradient echo over that of blood at rest.
+    """
 
     scanner: Scanner
     head: HeadFactors | LabelHeadFactors
@@ -49,7 +64,7 @@ class Patient:
     inflow: float
 
     def factors(self) -> PatientFactors:
-        """Returns all that was drawn, ready for JSON."""
+        """Returns the random factors as they are stored."""
         return {
             "scanner": self.scanner.name,
             "field_tesla": self.scanner.field_tesla,
@@ -67,13 +82,13 @@ class Patient:
 
 @dataclass(frozen=True)
 class PatientOptions:
-    """What a patient is drawn with.
+    """Choices that a patient is drawn with.
 
     Attributes:
-        agent: its name.
-        dose_mmol_kg: of the agent.
-        lesions: key of `LESION_SETS`, or none to draw it.
-        anatomy: the label map of the head; none for a head made of formulas.
+        agent: key of `AGENTS`.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+        lesions: key of `LESION_SETS`, or None to draw it.
+        anatomy: label map of the head, or None for a head made of formulas.
     """
 
     agent: str
@@ -83,25 +98,43 @@ class PatientOptions:
 
 
 def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, options: PatientOptions) -> Patient:
-    """Returns the patient of a data set's subject; only the injection differs between sessions."""
+    """Returns the patient of one subject; only the injection differs between sessions.
+
+    The ranges of delay (4 to 10 min) and inflow (1 to 1.3) are priors chosen for this project.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0.
+        scanner: scanner.
+        options: choices.
+    """
     tissue_rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(tissue_rng) for name in sorted(at_field)}
     rng = generator(seed, subject, f"session-{session}", "injection")
     injection = Injection(AGENTS[options.agent], options.dose_mmol_kg, float(rng.uniform(4, 10)))
     inflow = float(rng.uniform(1.0, 1.3))
-    found = draw_lesions(generator(seed, subject, "lesions"), at_field, options.lesions)
+    lesions = draw_lesions(generator(seed, subject, "lesions"), at_field, options.lesions)
     head_rng = generator(seed, subject, "head")
     head = (
         draw_head_factors(head_rng) if options.anatomy is None else draw_label_head_factors(head_rng, options.anatomy)
     )
-    return Patient(scanner, head, found, tissues, injection, inflow)
+    return Patient(scanner, head, lesions, tissues, injection, inflow)
 
 
 def build_patient(
     patient: Patient, seed: int, subject: int, spacing_mm: float, anatomy: LabelMap | None = None
 ) -> tuple[PaintedAnatomy, Body]:
-    """Returns the painted head of a patient and what it is made of; `anatomy` is the map it was drawn for."""
+    """Returns the painted head of a patient and its body.
+
+    Args:
+        patient: patient.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        spacing_mm: isotropic voxel size.
+        anatomy: label map that the patient was drawn with.
+    """
     head = _painted(patient.head, anatomy, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     cavity = head.inside if head.ventricles is None else head.inside * (1 - head.ventricles)
     substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
@@ -119,7 +152,7 @@ def _painted(
     if isinstance(factors, HeadFactors):
         return build_head(factors, spacing_mm, seed)
     if anatomy is None:
-        raise ValueError("the head was drawn for a label map, which is needed to build it")
+        raise ValueError("the factors of this head belong to a label map; pass the map as `anatomy`")
     return build_label_head(factors, anatomy, spacing_mm, seed)
 
 
@@ -128,6 +161,6 @@ def _substance(tissue: Tissue, injection: Injection) -> Substance:
 
 
 def tissue_values(tissue: Tissue) -> dict[str, float]:
-    """Returns a tissue's numbers, ready for JSON."""
+    """Returns the values of a tissue by name, rounded, as they are stored."""
     names = ("t1_ms", "t2_ms", "t2_star_ms", "proton_density", "adc_um2_ms", "hounsfield", "uptake")
     return {name: round(float(getattr(tissue, name)), 5) for name in names}

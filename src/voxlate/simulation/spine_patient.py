@@ -1,4 +1,4 @@
-"""A patient whose lumbar spine is scanned: grades of the discs, tissues, and the painted stretch."""
+"""A patient whose lumbar spine is scanned: the random factors that all images share, and the body built from them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ from voxlate.simulation.rng import generator, seed_sequence
 
 @dataclass(frozen=True)
 class SpinePatient:
-    """One patient in front of one scanner."""
+    """One patient in one scanner.
+
+    Attributes:
+        scanner: scanner.
+        spine: factors of the spine.
+        tissues: tissues of the patient at the field of the scanner, those of each disc included, by name.
+    """
 
     scanner: Scanner
     spine: SpineFactors
     tissues: Mapping[str, Tissue]
 
     def factors(self) -> PatientFactors:
-        """Returns all that was drawn, ready for JSON."""
+        """Returns the random factors as they are stored."""
         return {
             "scanner": self.scanner.name,
             "field_tesla": self.scanner.field_tesla,
@@ -39,7 +45,7 @@ class SpinePatient:
 
 
 def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatient:
-    """Returns the patient of a data set's subject."""
+    """Returns the patient of one subject (`seed` of the data set, `subject` from 0)."""
     rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(rng) for name in sorted(at_field)}
@@ -53,7 +59,14 @@ def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatien
 def build_spine_patient(
     patient: SpinePatient, seed: int, subject: int, spacing_mm: float
 ) -> tuple[PaintedAnatomy, Body]:
-    """Returns the painted spine of a patient and what it is made of."""
+    """Returns the painted spine of a patient and its body.
+
+    Args:
+        patient: patient.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        spacing_mm: isotropic voxel size.
+    """
     painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
     rng = generator(seed, subject, "texture")
@@ -65,7 +78,7 @@ def disc_slices(patient: SpinePatient, painted: PaintedAnatomy) -> list[int]:
     """Returns the index along the third axis of the slice through the middle of each disc."""
     frame = painted.frame
     points = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
-    return [int(np.clip(round(float(place[2])), 0, frame.shape[2] - 1)) for place in points]
+    return [int(np.clip(round(float(point[2])), 0, frame.shape[2] - 1)) for point in points]
 
 
 def _disc_tissues(number: int, disc: DiscFactors, tissues: Mapping[str, Tissue]) -> dict[str, Tissue]:

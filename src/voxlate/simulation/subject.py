@@ -1,4 +1,4 @@
-"""One simulated subject: anatomy, lesions, images, and the truth about all of it."""
+"""Simulates one subject: anatomy, lesions, images and the truth about them."""
 
 from __future__ import annotations
 
@@ -39,24 +39,28 @@ TASKS = {
     "ct_to_mr": ("CT", "T1w", "T2w"),
     "spine": ("CT", "T2w"),
 }
-"""The images of each task; the first lies where the truth lies, the others are a session's misregistration away."""
+"""Images of each task. The truth is aligned with the first; the others are misregistered as in a real session."""
 TARGETS = {"t1ce_t1": ("T1w",), "virtual_contrast": ("T1ce",), "ct_to_mr": ("T1w", "T2w"), "spine": ("T2w",)}
-"""What a model of the task is asked for."""
+"""Images that a model of each task predicts."""
 SIZES_MM = {"small": 2.0, "full": 1.0}
+"""Isotropic voxel size of each size."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be asked of a subject beside its task.
+    """Options of a simulated subject.
 
     Attributes:
-        dose_mmol_kg: of the agent; zero means that T1ce is a second T1w.
+        dose_mmol_kg: dose of the contrast agent in mmol per kg of body weight; with zero T1ce is a second T1w.
         agent: key of `AGENTS`.
-        is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the agent's effect.
-        lesions: key of `LESION_SETS`, or none to draw it.
+        is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the effect of the agent.
+        lesions: key of `LESION_SETS`, or None to draw it.
         quality_mix: shares of good, medium, low and improper images.
-        missing_share: probability that an image other than the first is missing.
-        anatomies: label maps of real heads to draw from; a head made of formulas without them.
+        missing_share: probability, below 1, that an image other than the first is missing.
+        anatomies: label maps of real heads to draw from, or None for heads made of formulas.
+
+    Raises:
+        UsageError: `DOSE_NEGATIVE`, `QUALITY_MIX`, `SHARE`, `AGENT_UNKNOWN`, `LESION_UNKNOWN`.
     """
 
     dose_mmol_kg: float = 0.1
@@ -71,12 +75,14 @@ class Options:
         require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
         checked_mix(self.quality_mix)
         if not 0 <= self.missing_share < 1:
-            raise UsageError("SHARE", f"the share of missing images is {self.missing_share:g}; it must be in 0 to 1")
+            raise UsageError(
+                "SHARE", f"the share of missing images is {self.missing_share:g}; it must be 0 or more and below 1"
+            )
         if self.agent not in AGENTS:
-            raise UsageError("AGENT_UNKNOWN", f"no agent is called {self.agent!r}; there are {', '.join(AGENTS)}")
+            raise UsageError("AGENT_UNKNOWN", f"unknown agent {self.agent!r}; choose from {', '.join(AGENTS)}")
         if self.lesions is not None and self.lesions not in LESION_SETS:
             raise UsageError(
-                "LESION_UNKNOWN", f"no lesions are called {self.lesions!r}; there are {', '.join(LESION_SETS)}"
+                "LESION_UNKNOWN", f"unknown lesions {self.lesions!r}; choose from {', '.join(LESION_SETS)}"
             )
 
 
@@ -85,10 +91,10 @@ class Subject:
     """A simulated subject.
 
     Attributes:
-        name: `sub-0007`.
+        name: such as `sub-0007`.
         task: key of `TASKS`.
-        images: by what they show: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC`, `CT`.
-        truth: on the grid of the first image.
+        images: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC` (0.001 mm²/s) or `CT` (HU) to its volume.
+        truth: truth on the grid of the first image.
     """
 
     name: str
@@ -107,23 +113,23 @@ def simulate_subject(
     scanner: str | None = None,
     options: Options | None = None,
 ) -> Subject:
-    """Returns one subject of a data set; the same arguments give the same bytes, in whatever order or process.
+    """Returns one subject of a data set; the same arguments give the same bytes in any order and process.
 
     Args:
         task: key of `TASKS`.
-        seed: of the data set.
-        subject: number in the data set, from 0.
-        session: number of the visit, from 0; the same anatomy, scanned anew.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0; another visit scans the same anatomy again.
         size: `small` (2 mm) or `full` (1 mm).
         scanner: `A` to `F`; drawn among the training scanners when not given.
-        options: see `Options`.
+        options: dose, lesions, quality and others; see `Options`.
 
     Raises:
-        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine from
-            heads.
+        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine with
+            label maps of heads.
         InputRefused: see `voxlate.simulation.anatomy.label_map.read_label_map`.
     """
-    _require_known(task, size)
+    _require_valid(task, size)
     options = options or Options()
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
@@ -133,7 +139,6 @@ def simulate_subject(
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
     oracle = _oracle(task, case, chosen, settings)
-    acquired = {name: asdict(each) for name, each in settings.items()}
     factors: SubjectFactors = {
         "task": task,
         "size": size,
@@ -141,7 +146,7 @@ def simulate_subject(
         "subject": subject,
         "session": session,
         **case.factors,
-        "acquisitions": acquired,
+        "acquisitions": {name: asdict(acquired) for name, acquired in settings.items()},
         "oracle": oracle,
     }
     truth = build_truth(case.painted, case.lesions, factors, rows)
@@ -152,6 +157,17 @@ def simulate_subject(
 
 @dataclass(frozen=True)
 class _Case:
+    """A painted patient, and what the oracle needs about it.
+
+    Attributes:
+        painted: anatomy with its lesions.
+        body: everything about the patient that an image depends on.
+        lesions: lesions of a head.
+        factors: random factors.
+        posteriors: target to the posterior of each tissue whose signal the source images leave uncertain.
+        is_texture_hidden: whether the source is a CT, which does not show the texture of T1 and T2.
+    """
+
     painted: PaintedAnatomy
     body: Body
     lesions: list[Lesion]
@@ -165,19 +181,14 @@ def _head_case(plan: ScanPlan, task: str, size: str, options: Options) -> _Case:
     patient_options = PatientOptions(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
     patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, patient_options)
     painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
-    answer = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
+    posterior_of = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
     target = TARGETS[task][0]
-    posteriors = (
-        {target: {}}
-        if answer is None
-        else {
-            target: {
-                f"{lesion.name}-solid": answer(body, plan.scanner, lesion, patient.injection.plasma_mm)
-                for lesion in patient.lesions
-            }
-        }
-    )
-    return _Case(painted, body, patient.lesions, patient.factors(), posteriors, task == "ct_to_mr")
+    posteriors: dict[str, Posterior] = {}
+    if posterior_of is not None:
+        for lesion in patient.lesions:
+            posterior = posterior_of(body, plan.scanner, lesion, patient.injection.plasma_mm)
+            posteriors[f"{lesion.name}-solid"] = posterior
+    return _Case(painted, body, patient.lesions, patient.factors(), {target: posteriors}, task == "ct_to_mr")
 
 
 def _spine_case(plan: ScanPlan, size: str) -> _Case:
@@ -194,7 +205,7 @@ def _spine_case(plan: ScanPlan, size: str) -> _Case:
 def _oracle(
     task: str, case: _Case, scanner: Scanner, settings: dict[str, MrSettings | CtSettings]
 ) -> dict[str, OracleError]:
-    """Returns the oracle's error for each target of a task."""
+    """Returns the oracle's errors for each target of a task; `settings` are those of each image."""
     errors = {}
     for target in TARGETS[task]:
         acquired = settings[target]
@@ -214,24 +225,26 @@ def _oracle(
 
 
 def _missing(plan: ScanPlan, names: list[str], share: float) -> set[str]:
-    """Returns the images that were lost: never the first, the parts of a diffusion series together."""
-    lost = {name for name in names[1:] if plan.stream("missing", name).random() < share}
+    """Returns the names of the images that are missing: never the first; a diffusion series is missing as a whole."""
+    missing = {name for name in names[1:] if plan.stream("missing", name).random() < share}
     series = {"b0", "b500", "b1000", "ADC"} & set(names)
-    return (lost - series) | (series if "b0" in lost else set())
+    return (missing - series) | (series if "b0" in missing else set())
 
 
 def require_heads(task: str, options: Options) -> None:
-    """Refuses anatomies of heads for a task that shows none.
+    """Refuses label maps of heads for a task without heads.
 
     Raises:
         UsageError: `ANATOMY_TASK`.
     """
     if task == "spine" and options.anatomies is not None:
-        raise UsageError("ANATOMY_TASK", "label maps of heads make no spine; leave out --anatomy, or ask another task")
+        raise UsageError(
+            "ANATOMY_TASK", "the task spine cannot use label maps of heads; leave out --anatomy or choose another task"
+        )
 
 
-def _require_known(task: str, size: str) -> None:
+def _require_valid(task: str, size: str) -> None:
     if task not in TASKS:
-        raise UsageError("TASK_UNKNOWN", f"no task is called {task!r}; there are {', '.join(TASKS)}")
+        raise UsageError("TASK_UNKNOWN", f"unknown task {task!r}; choose from {', '.join(TASKS)}")
     if size not in SIZES_MM:
-        raise UsageError("SIZE_UNKNOWN", f"no size is called {size!r}; there are {', '.join(SIZES_MM)}")
+        raise UsageError("SIZE_UNKNOWN", f"unknown size {size!r}; choose from {', '.join(SIZES_MM)}")

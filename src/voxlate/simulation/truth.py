@@ -1,4 +1,4 @@
-"""The truth about a simulated subject: tissues, labels, masks, lesions and every factor that was drawn."""
+"""Truth about a simulated subject: tissue fractions, labels, masks, lesions and all random factors."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about a subject because it was made.
+    """Truth about one session of a subject, on the grid of the first image.
 
     Attributes:
-        fractions: part of each voxel that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`, `soft`, `disc`,
-            `outside`; they sum to one.
-        labels: the largest of them, numbered as in `LABELS`.
-        brain_mask: where at least half of a voxel lies inside the dura; for a spine, inside the vertebral column.
-        lesion_mask: number of the lesion that holds most of a voxel of which lesions hold half, else zero.
-        lesions: one row each.
-        factors: everything drawn at random, ready for JSON.
+        fractions: fraction of each voxel, 0 to 1, that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`,
+            `soft`, `disc` and `outside`; the fractions of a voxel sum to one.
+        labels: number of the largest fraction, as in `LABELS`.
+        brain_mask: 1 where at least half of a voxel lies inside the dura, in a spine inside the vertebral column.
+        lesion_mask: number of the lesion, from 1, that fills at least half of a voxel, else 0.
+        lesions: one row per lesion.
+        factors: all random factors and the errors of the oracle.
     """
 
     fractions: dict[str, Volume]
@@ -58,7 +58,7 @@ class Truth:
 
 
 def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
-    """Returns the fractions of the groups of tissues that the truth tells apart."""
+    """Returns the fraction of each voxel that each group of `LABELS` fills, float32 of the map's shape."""
     names = {part.tissue for part in tissue_map.parts}
     lesion = tuple(name for name in names if name.endswith(("-solid", "-core")))
     disc = tuple(name for name in names if name.endswith(("-nucleus", "-annulus")))
@@ -70,13 +70,13 @@ def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
 def build_truth(
     painted: PaintedAnatomy, lesions: Sequence[Lesion], factors: SubjectFactors, rows: Sequence[Visibility]
 ) -> Truth:
-    """Returns the truth of a painted anatomy.
+    """Returns the truth about a painted anatomy.
 
     Args:
-        painted: with its lesions.
-        lesions: painted on it.
-        factors: drawn at random.
-        rows: what the images show of each lesion, one per lesion.
+        painted: anatomy with its lesions.
+        lesions: lesions that were painted.
+        factors: random factors of the subject.
+        rows: visibility of each lesion in the images.
     """
     affine, voxel_ml = painted.frame.affine, painted.frame.spacing_mm**3 / 1000
     groups = fractions_by_group(painted.tissue_map)
