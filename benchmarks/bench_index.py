@@ -29,7 +29,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from voxlate.archive import index, read_table
 from voxlate.jobs.processes import each
-from voxlate.simulation.files.header_variants import VENDORS, draw_header, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
 from voxlate.simulation.rng import generator
 
@@ -49,7 +49,7 @@ def write_headers(folder: Path, start: int, count: int) -> int:
 def header(number: int) -> Dataset:
     rng = generator(9, number, "index")
     shown, scanner = str(rng.choice(SHOWN)), scanner_named(str(rng.choice(list(SCANNERS))))
-    habit = draw_header(shown, scanner, "generic", rng)
+    habit = draw_habit(shown, scanner, "generic", rng)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxlate.simulation.files.header_variants import TAG_SHARES, draw_header, timing_tags
+from voxlate.simulation.files.header_variants import TAG_SHARES, draw_habit, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
 
 pydicom = pytest.importorskip("pydicom")
@@ -60,16 +60,16 @@ def test_what_each_series_truly_shows_is_kept(folder):
 
 
 def test_headers_tell_the_truth_hide_it_or_contradict_it_as_often_as_asked():
-    habits = [draw_header("T1ce", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(800)]
+    habits = [draw_habit("T1ce", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(800)]
     shares = [np.mean([habit.tags == tags for habit in habits]) for tags in ("true", "absent", "contradictory")]
     assert shares == pytest.approx(TAG_SHARES, abs=0.05)
     assert all(habit.agent == "GADOVIST" for habit in habits if habit.tags == "true")
     assert all(habit.agent is None for habit in habits if habit.tags == "absent")
-    before = [draw_header("T1w", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(200)]
+    before = [draw_habit("T1w", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(200)]
     assert any(habit.agent == "GADOVIST" and habit.tags == "contradictory" for habit in before)
     assert any(
         habit.is_enhanced
-        for habit in (draw_header("T1w", SCANNERS["C"], "generic", np.random.default_rng(s)) for s in range(9))
+        for habit in (draw_habit("T1w", SCANNERS["C"], "generic", np.random.default_rng(s)) for s in range(9))
     )
 
 
@@ -82,9 +82,9 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
     from dataclasses import replace
 
     from voxlate.simulation.files.dicom import Series, _instances
-    from voxlate.simulation.files.header_variants import HeaderVariant
+    from voxlate.simulation.files.header_variants import Habit
 
-    habit = HeaderVariant("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
+    habit = Habit("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
     one = Series("sub-0001", 0, 1, "T2w", spine.images["T2w"], habit, scanner_named("C"), "LSPINE")
     ((name, dataset),) = _instances(replace(one))
     dataset.save_as(tmp_path / name, enforce_file_format=True)
@@ -100,7 +100,7 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
 def test_a_validator_finds_no_error_in_classic_and_enhanced_files(is_enhanced, shows, spine, tmp_path):
     from voxlate.simulation.files.dicom import Series, _instances
 
-    habit = replace(draw_header(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
+    habit = replace(draw_habit(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
     series = Series("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
     name, dataset = next(_instances(series))
     dataset.save_as(tmp_path / name, enforce_file_format=True)

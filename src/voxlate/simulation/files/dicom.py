@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from voxlate.io.atomic import replacing, write_json
 from voxlate.simulation.files.bids import session_name, truth_path
 from voxlate.simulation.files.dicom_enhanced import complete
-from voxlate.simulation.files.header_variants import VENDORS, HeaderVariant, draw_header, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, Habit, draw_habit, timing_tags
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.simulation.subject import Subject
@@ -56,7 +56,7 @@ class Series:
     number: int
     shows: str
     volume: Volume
-    habit: HeaderVariant
+    habit: Habit
     scanner: Scanner
     body_part: str
 
@@ -82,7 +82,7 @@ def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
     part = "LSPINE" if subject.task == "spine" else "HEAD"
     for number, (shown, volume) in enumerate(subject.images.items(), start=1):
         rng = generator(int(factors["seed"]), int(factors["subject"]), f"session-{session}", "dicom", shown)
-        habit = draw_header(shown, scanner, str(factors.get("agent", "generic")), rng)
+        habit = draw_habit(shown, scanner, str(factors.get("agent", "generic")), rng)
         series = Series(subject.name, session, number, shown, volume, habit, scanner, part)
         folder = FOLDER / subject.name / session_name(session) / f"series-{number:03d}"
         written += [_save(root, folder / name, dataset) for name, dataset in _instances(series)]
