@@ -155,19 +155,19 @@ def _named_scanner(scanner: Scanner) -> Scanner:
 def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: np.random.Generator) -> dict[str, str]:
     """Returns a header that describes a T1w; the timing tags of another contrast are sometimes the true ones."""
     writer = _named_scanner(scanner)
-    said = "T1ce" if has_agent else "T1w"
-    habit = draw_habit(said, writer, "gadobutrol", rng)
+    stated = "T1ce" if has_agent else "T1w"
+    variant = draw_habit(stated, writer, "gadobutrol", rng)
     has_true_timing = is_other and name not in ("T1w", "T1ce") and rng.random() < _CORRECT_TIMING
-    timing = timing_tags(name if has_true_timing and name != "CT" else said, replace(writer, t1w=scanner.t1w))
+    timing = timing_tags(name if has_true_timing and name != "CT" else stated, replace(writer, t1w=scanner.t1w))
     header = {
         key: "\\".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in timing.items()
     }
     header |= {
         "Modality": "CT" if name == "CT" else "MR",
-        "SeriesDescription": habit.description,
+        "SeriesDescription": variant.description,
         "Manufacturer": VENDORS[writer.name],
     }
     header |= {"ImageType": "ORIGINAL\\PRIMARY\\M", "MRAcquisitionType": "2D" if scanner.slice_mm else "3D"}
-    if habit.agent is not None:
-        header["ContrastBolusAgent"] = habit.agent
+    if variant.agent is not None:
+        header["ContrastBolusAgent"] = variant.agent
     return header

@@ -1,4 +1,4 @@
-"""What acquisition does: closed forms of noise, conservation laws of slices and distortion, exactness of nothing."""
+"""Artefacts: closed forms of noise, conservation laws of slices and distortion, and no change where none is drawn."""
 
 import numpy as np
 import pytest

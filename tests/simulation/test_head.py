@@ -63,7 +63,7 @@ def test_the_cortex_is_folded(head):
 def test_tissues_lie_where_they_belong(head):
     def centre(tissue):
         share = head.tissue_map.total(tissue)
-        return [float((place * share).sum() / share.sum()) for place in head.frame.points]
+        return [float((axis * share).sum() / share.sum()) for axis in head.frame.points]
 
     assert centre("pituitary") == pytest.approx([0, 21, -40], abs=4)
     assert centre("vitreous")[1] > 60

@@ -1,4 +1,4 @@
-"""Heads from label maps: what is refused, what is exact, what the real maps give."""
+"""Heads from label maps: refusals, exact volumes, and real maps."""
 
 import json
 from dataclasses import replace
@@ -67,11 +67,11 @@ def test_every_voxel_is_full_and_no_part_is_negative(source):
 
 def test_volumes_follow_the_map_and_the_scale(source):
     plain = {"scale": (1.0, 1.0, 1.0), "veins": 0}
-    wanted = float((source.groups == 4).sum()) * SPACING**3  # white matter is the first row
-    found = built(source, **plain).tissue_map.total("wm").sum() * 4.0**3
+    expected = float((source.groups == 4).sum()) * SPACING**3  # white matter is the first row
+    volume = built(source, **plain).tissue_map.total("wm").sum() * 4.0**3
     larger = built(source, **plain | {"scale": (1.1, 1.0, 1.0)}).tissue_map.total("wm").sum() * 4.0**3
-    assert found == pytest.approx(wanted, rel=0.03)
-    assert larger == pytest.approx(1.1 * wanted, rel=0.03)
+    assert volume == pytest.approx(expected, rel=0.03)
+    assert larger == pytest.approx(1.1 * expected, rel=0.03)
 
 
 def test_bone_beside_the_brain_is_dura_and_elsewhere_bone(source):
@@ -149,9 +149,9 @@ def test_speckles_beside_the_head_are_left_out(tmp_path, source):
 
 def test_the_hull_of_a_fine_map_lies_where_the_brain_lies(tmp_path):
     fine = np.kron(labels()[:, ::2, :], np.ones((3, 3, 3)))[:, :, ::2]
-    found = head(tmp_path / "maps", fine, affine=np.diag([1.0, 2.0, 2.0, 1.0]))
-    brain = np.argwhere(np.isin(found.groups, np.unique(found.groups[found.inside]))).mean(axis=0)
-    assert np.argwhere(found.inside).mean(axis=0) == pytest.approx(brain, abs=0.3)
+    read = head(tmp_path / "maps", fine, affine=np.diag([1.0, 2.0, 2.0, 1.0]))
+    brain = np.argwhere(np.isin(read.groups, np.unique(read.groups[read.inside]))).mean(axis=0)
+    assert np.argwhere(read.inside).mean(axis=0) == pytest.approx(brain, abs=0.3)
 
 
 @pytest.mark.parametrize(

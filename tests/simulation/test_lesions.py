@@ -1,4 +1,4 @@
-"""Lesions: their mix, their place, what of their enhancement can be known, and the error of an oracle."""
+"""Lesions: frequencies, positions, predictable part of the enhancement, and the error of the oracle."""
 
 from dataclasses import replace
 
@@ -170,14 +170,14 @@ def edge_body():
 @pytest.mark.parametrize("amplitude", [0.1, 0.4])
 def test_the_oracle_counts_the_shading_of_the_target_as_it_is_drawn(amplitude):
     mask = np.square((np.indices((24, 24, 24)) - 11.5) / 8.64).sum(axis=0) <= 1
-    found = acquisition_variance(
+    result = acquisition_variance(
         edge_body(), scanner_named("A"), "T1w", acquired(amplitude), mask, spacing_mm=1.0, has_agent=False
     )
     fields = [shading((24, 24, 24), amplitude, random(k))[mask] for k in range(80)]
     drawn = [np.square(field / np.median(field) - 1).mean() for field in fields]
     bright = mask & (np.arange(24)[:, None, None] >= 14)  # where the body's signal is 1
-    assert found.variance[bright].mean() == pytest.approx(np.mean(drawn), rel=0.25)
-    assert found.signal_range == pytest.approx(1, rel=1e-5)
+    assert result.variance[bright].mean() == pytest.approx(np.mean(drawn), rel=0.25)
+    assert result.signal_range == pytest.approx(1, rel=1e-5)
 
 
 def test_the_oracle_counts_pose_and_bend_where_there_are_edges_and_nothing_where_the_truth_lies():

@@ -1,4 +1,4 @@
-"""Shapes, noise and the tissue_map they are painted on."""
+"""Shapes, random fields and partial-volume maps."""
 
 import numpy as np
 import pytest

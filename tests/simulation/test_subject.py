@@ -1,4 +1,4 @@
-"""A whole subject: what must be equal, what must differ, and what the images must show."""
+"""Whole subjects: the same bytes for a seed, the signals that the physics gives, and refusals."""
 
 import numpy as np
 import pytest

@@ -16,11 +16,9 @@ from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
 from voxlate.simulation.physics.contrast_agent import AGENTS, Agent, plasma_concentration_mm
-from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.render import Body, Substance, draw_textures
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.random_fields import smooth_field
 from voxlate.simulation.rng import generator, seed_sequence
-from voxlate.volume import Array
 
 
 @dataclass(frozen=True)
@@ -141,8 +139,7 @@ def build_patient(
     for lesion in patient.lesions:
         paint_lesion(head.tissue_map, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
-    rng = generator(seed, subject, "texture")
-    textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
+    textures = draw_textures(head.frame.shape, spacing_mm, generator(seed, subject, "texture"))
     return head, Body(head.tissue_map, substances, patient.injection.agent, textures, patient.inflow)
 
 

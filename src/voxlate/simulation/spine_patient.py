@@ -14,9 +14,8 @@ from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
 from voxlate.simulation.patient import tissue_values
 from voxlate.simulation.physics.contrast_agent import AGENTS
-from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.render import Body, Substance, draw_textures
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.random_fields import smooth_field
 from voxlate.simulation.rng import generator, seed_sequence
 
 
@@ -69,8 +68,7 @@ def build_spine_patient(
     """
     painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
-    rng = generator(seed, subject, "texture")
-    textures = {time: smooth_field(painted.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
+    textures = draw_textures(painted.frame.shape, spacing_mm, generator(seed, subject, "texture"))
     return painted, Body(painted.tissue_map, substances, AGENTS["generic"], textures, reference="muscle")
 
 

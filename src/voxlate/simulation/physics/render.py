@@ -17,7 +17,8 @@ from voxlate.simulation.anatomy.tissues import Relaxation, Tissue
 from voxlate.simulation.physics.contrast_agent import Agent, enhanced
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal
 from voxlate.simulation.physics.sequences import SpinEcho, diffusion
-from voxlate.volume import Array
+from voxlate.simulation.random_fields import smooth_field
+from voxlate.volume import Array, Shape
 
 FLIP_NODES = (0.8, 1.0, 1.2)
 """Relative flip angles at which a gradient echo is computed; between them the signal is interpolated by a parabola."""
@@ -26,6 +27,7 @@ TEXTURE = {"T1": 0.015, "T2": 0.02}
 _SMOOTH_TISSUES = {"air", "csf", "vitreous", "blood", "artery"}  # air and fluids, which have no texture
 _SPIN_ECHO_FLOW = 0.12  # fraction of the signal of arterial blood that remains in a spin echo; prior
 _TURBO = {"T2w", "FLAIR"}
+_TEXTURE_WAVELENGTH_MM = 9.0  # shortest wavelength of a texture; prior
 _STEP = 1e-3  # relative step of the finite differences: small against a texture, large against rounding
 
 
@@ -57,6 +59,11 @@ class Body:
     textures: Mapping[str, Array]
     inflow: float = 1.0
     reference: str = "wm"
+
+
+def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> dict[str, Array]:
+    """Returns the textures of a body: `T1` and `T2` to a float32 field of `shape` with mean 0 and variance 1."""
+    return {time: smooth_field(shape, spacing_mm, _TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
 
 
 def tissue_signal(

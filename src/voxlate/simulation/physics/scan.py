@@ -25,6 +25,9 @@ from voxlate.volume import Volume
 
 B_VALUES_S_MM2 = (0, 500, 1000)
 HIGHEST_ADC = 6.0  # 0.001 mm²/s; twice that of free water, so that a larger value is noise
+_LOCALISER_MM = 10.0  # thickness of a localiser's slices and of the gaps between them
+_CUT_MM = 90.0  # an image that shows half a head lacks its upper half: the head is some 190 mm high
+_EPI_SHIFT_MM = (1.0, 6.0)  # range of the largest shift of an echo-planar image near air; prior
 _CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI": "b0"}
 
 
@@ -95,7 +98,7 @@ def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
     reference = reference_signal(body, plan.scanner, contrast)
     slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
     if improper == "localiser":
-        slice_mm, gap_mm = 10.0, 10.0
+        slice_mm, gap_mm = _LOCALISER_MM, _LOCALISER_MM
     if slice_mm:  # the noise is set for the thick slice; averaging over its voxels reduces it by this factor
         settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
     data = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
@@ -103,12 +106,12 @@ def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
     if slice_mm:
         volume = thick_slices(volume, slice_mm, gap_mm)
         volume = volume.with_data(np.rint(volume.data))
-    return {name: crop_field_of_view(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
+    return {name: crop_field_of_view(volume, 2, 0.0, _CUT_MM) if improper == "cut" else volume}
 
 
 def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
     reference = reference_signal(body, plan.scanner, "b0")
-    shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(1, 6)))
+    shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(*_EPI_SHIFT_MM)))
     images = {}
     for b in B_VALUES_S_MM2:
         clean = distort_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
