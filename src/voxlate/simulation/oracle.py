@@ -128,6 +128,11 @@ def texture_variance(body: Body, scanner: Scanner, contrast: str) -> Array:
     """Returns the variance of an MR image given CT, float32 of the volume's shape, over the reference signal squared.
 
     It is the variance of the textures of T1 and T2, which CT does not show.
+
+    Args:
+        body: subject.
+        scanner: scanner.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
     """
     reference = reference_signal(body, scanner, contrast)
     total = np.zeros(body.tissue_map.free.shape, dtype=np.float32)

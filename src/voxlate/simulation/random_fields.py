@@ -100,7 +100,13 @@ class PeriodicNoise:
         self.coefficients = rng.standard_normal((period,) * 3, dtype=np.float32) / np.float32(_AXIS_VARIANCE**1.5)
 
     def at(self, x: Array, y: Array, z: Array) -> Array:
-        """Returns the noise, float32, at coordinates in mm; `x`, `y` and `z` have one shape, which the result has."""
+        """Returns the noise at points, float32 of their shape.
+
+        Args:
+            x: coordinate in mm along the first axis; all three arrays have one shape.
+            y: along the second axis.
+            z: along the third axis.
+        """
         points = np.stack([axis / np.float32(self.step_mm) for axis in (x, y, z)])
         values = ndimage.map_coordinates(
             self.coefficients, points, order=3, prefilter=False, mode="grid-wrap", output=np.float32

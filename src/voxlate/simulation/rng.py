@@ -28,7 +28,15 @@ def seed_sequence(seed: int, subject: int, *purpose: str) -> np.random.SeedSeque
 
 
 def generator(seed: int, subject: int, *purpose: str) -> np.random.Generator:
-    """Returns the generator for one purpose of one subject, such as `"noise", "T1w"`; see `seed_sequence`.
+    """Returns the generator for one purpose of one subject.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        purpose: words that name the purpose, such as `"noise", "T1w"`.
+
+    Raises:
+        UsageError: `SEED_NEGATIVE`.
 
     Example:
         >>> float(generator(7, 0, "noise", "T1w").random()) == float(generator(7, 0, "noise", "T1w").random())

@@ -44,7 +44,13 @@ class SpinePatient:
 
 
 def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatient:
-    """Returns the patient of one subject (`seed` of the data set, `subject` from 0)."""
+    """Returns the patient of one subject.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        scanner: scanner.
+    """
     rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(rng) for name in sorted(at_field)}
@@ -73,13 +79,19 @@ def build_spine_patient(
 
 
 def disc_slices(patient: SpinePatient, painted: PaintedAnatomy) -> list[int]:
-    """Returns the index along the third axis of the slice through the middle of each disc."""
+    """Returns the index along the third axis of the slice through the middle of each disc.
+
+    Args:
+        patient: patient.
+        painted: spine of the patient.
+    """
     frame = painted.frame
     points = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
     return [int(np.clip(round(float(point[2])), 0, frame.shape[2] - 1)) for point in points]
 
 
 def _disc_tissues(number: int, disc: DiscFactors, tissues: Mapping[str, Tissue]) -> dict[str, Tissue]:
+    """Returns the tissues of one disc; T2* of the nucleus is half its T2 and its annulus has 8 HU more, as priors."""
     nucleus, annulus = tissues["nucleus"], tissues["annulus"]
     return {
         f"D{number}-nucleus": replace(

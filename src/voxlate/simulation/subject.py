@@ -234,6 +234,10 @@ def _missing(plan: ScanPlan, names: list[str], share: float) -> set[str]:
 def require_heads(task: str, options: Options) -> None:
     """Refuses label maps of heads for a task without heads.
 
+    Args:
+        task: key of `TASKS`.
+        options: options, with or without label maps.
+
     Raises:
         UsageError: `ANATOMY_TASK`.
     """

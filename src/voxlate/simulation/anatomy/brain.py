@@ -189,6 +189,7 @@ def _paint_deep_grey(tissue_map: PartialVolumeMap, frame: Frame) -> None:
 
 
 def _paint_stem(tissue_map: PartialVolumeMap, frame: Frame) -> None:
+    """Paints the brain stem, a mixture of grey (0.3) and white matter (0.7), as a prior."""
     box = frame.box((-20.0, -42.0, -112.0), (20.0, 12.0, -6.0))
     tissue_map.mix({"gm": 0.3, "wm": 0.7}, coverage(head_shapes.stem(frame.points_in(box)), frame.spacing_mm), box)
 

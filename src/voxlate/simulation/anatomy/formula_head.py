@@ -235,5 +235,10 @@ def _normal(rng: np.random.Generator) -> float:
 
 
 def triple(rng: np.random.Generator, sd: float) -> tuple[float, float, float]:
-    """Returns three normal draws with standard deviation `sd`, clipped at 2.5 of it."""
+    """Returns three normal draws.
+
+    Args:
+        rng: generator of the draws.
+        sd: standard deviation; draws are clipped at 2.5 of it.
+    """
     return sd * _normal(rng), sd * _normal(rng), sd * _normal(rng)

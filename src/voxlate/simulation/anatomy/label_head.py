@@ -54,7 +54,12 @@ class LabelHeadFactors:
 
 
 def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> LabelHeadFactors:
-    """Returns the random factors of one head from a label map."""
+    """Returns the random factors of one head.
+
+    Args:
+        rng: generator of the draws.
+        source: label map of the head.
+    """
     is_mirrored = bool(rng.random() < 0.5)
     scale = triple(rng, 0.05)
     return LabelHeadFactors(
@@ -296,6 +301,7 @@ def _weights(
 
 
 def _sum(shape: Shape, fractions: dict[int, Array], chosen: list[int]) -> Array:
+    """Returns the summed fractions of some groups, float32 of `shape`."""
     total = np.zeros(shape, np.float32)
     for index in chosen:
         total += fractions[index]

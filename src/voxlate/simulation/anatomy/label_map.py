@@ -243,6 +243,7 @@ def _read(path: Path, digest: str, table_json: str) -> LabelMap:
 
 
 def _groups(volume: Volume, table: LabelTable, name: str) -> NDArray[np.uint8]:
+    """Returns the index of each voxel's group, uint8 of the volume's shape."""
     labels = np.rint(volume.data)
     if np.abs(labels - volume.data).max() > 1e-3 or labels.min() < 0 or labels.max() > 65535:
         raise InputRefused(

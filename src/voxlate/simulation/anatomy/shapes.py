@@ -73,7 +73,13 @@ def smooth_union(first: Array, second: Array, blend_mm: float) -> Array:
 
 
 def smooth_cut(first: Array, second: Array, blend_mm: float) -> Array:
-    """Returns the signed distance in mm to the intersection of two shapes, with a rounded edge; see `smooth_union`."""
+    """Returns the signed distance in mm to the intersection of two shapes, with a rounded edge.
+
+    Args:
+        first: signed distance to one shape in mm.
+        second: signed distance to the other; it broadcasts with `first`.
+        blend_mm: width of the rounding.
+    """
     return -smooth_union(-first, -second, blend_mm)
 
 

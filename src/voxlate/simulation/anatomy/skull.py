@@ -72,7 +72,13 @@ def envelope(frame: Frame, factors: SkullFactors, rng: np.random.Generator) -> E
 
 
 def paint_membranes(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope) -> None:
-    """Paints falx and tentorium, then fluid in the rest of the cranial cavity, then the dura around it."""
+    """Paints falx and tentorium, then fluid in the rest of the cranial cavity, then the dura around it.
+
+    Args:
+        tissue_map: changed in place; the brain must have been painted.
+        frame: coordinates of its voxels.
+        shells: surfaces of the head.
+    """
     voxel = frame.spacing_mm
     inside = coverage(shells.dura, voxel)
     box = frame.box((-70.0, -96.0, -50.0), (70.0, 92.0, 70.0))
@@ -88,7 +94,14 @@ def paint_membranes(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope
 
 
 def paint_bone(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope, rng: np.random.Generator) -> None:
-    """Paints the skull vault: two tables of bone with marrow between them."""
+    """Paints the skull vault: two tables of bone with marrow between them.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        shells: surfaces of the head.
+        rng: generator of the variation of the marrow.
+    """
     voxel = frame.spacing_mm
     outer = shells.dura - 1 - shells.bone_mm
     marrow = np.maximum(outer + TABLE_MM, 1 + TABLE_MM - shells.dura)
@@ -120,7 +133,13 @@ def _paint_air_cells(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.
 
 
 def paint_hollows(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Generator) -> None:
-    """Paints pituitary, ears, eyes, nose and the paranasal sinuses with their mucosa."""
+    """Paints pituitary, ears, eyes, nose and the paranasal sinuses with their mucosa.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        rng: generator of air cells and mucosa.
+    """
     _paint_pituitary(tissue_map, frame)
     _paint_air_cells(tissue_map, frame, rng)
     _paint_eyes(tissue_map, frame)
@@ -128,7 +147,14 @@ def paint_hollows(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Gen
 
 
 def paint_scalp(tissue_map: PartialVolumeMap, frame: Frame, shells: Envelope, rng: np.random.Generator) -> None:
-    """Paints jaw and upper vertebrae, then skin, fat and muscle, then the air around the head."""
+    """Paints jaw and upper vertebrae, then skin, fat and muscle, then the air around the head.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        shells: surfaces of the head.
+        rng: generator of fat and muscle.
+    """
     _paint_bones_of_face(tissue_map, frame)
     voxel = frame.spacing_mm
     within = coverage(shells.skin, voxel)
@@ -166,6 +192,7 @@ def _paint_eyes(tissue_map: PartialVolumeMap, frame: Frame) -> None:
 
 
 def _paint_airways(tissue_map: PartialVolumeMap, frame: Frame, rng: np.random.Generator) -> None:
+    """Paints nasal cavity, paranasal sinuses and throat: air with a lining of mucosa, thin bone around the sinuses."""
     box = frame.box((-48.0, 0.0, -112.0), (48.0, 112.0, -8.0))
     points = frame.points_in(box)
     pair = head_shapes.mirrored(points)

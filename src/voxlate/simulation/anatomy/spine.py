@@ -80,7 +80,12 @@ def spine_grid(spacing_mm: float) -> tuple[Shape, Affine]:
 
 
 def draw_spine_factors(discs: tuple[DiscFactors, ...], rng: np.random.Generator) -> SpineFactors:
-    """Returns the random factors of one section of spine with the given discs; the ranges are priors."""
+    """Returns the random factors of one section of spine; the ranges are priors chosen for this project.
+
+    Args:
+        discs: from inferior to superior.
+        rng: generator of the draws.
+    """
     x, y, z = (float(value) for value in rng.normal(0, 1.5, 3))
     return SpineFactors(
         discs=discs,

@@ -119,7 +119,12 @@ def _grow(
 
 
 def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
-    """Returns `count` straight vessels with radii of 0.15 to 0.4 mm that run through white matter to the ventricles."""
+    """Returns straight vessels with radii of 0.15 to 0.4 mm that run through white matter to the ventricles.
+
+    Args:
+        rng: generator of the paths.
+        count: number of vessels.
+    """
     branches = []
     for _ in range(count):
         side = rng.choice([-1.0, 1.0])
@@ -133,12 +138,26 @@ def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
 
 
 def paint_vessels(tissue_map: PartialVolumeMap, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
-    """Paints vessels as a tissue into what is free; see `vessel_share`."""
+    """Paints vessels into the fraction that is still free; see `vessel_share`.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        tissue: tissue of the vessels.
+        branches: vessels.
+    """
     tissue_map.paint(tissue, vessel_share(frame, branches))
 
 
 def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:
-    """Returns the fraction of each voxel that vessels fill, float32 of the frame's shape; the largest one counts."""
+    """Returns the fraction of each voxel that vessels fill, float32 of the frame's shape.
+
+    Where several vessels meet in a voxel the largest fraction counts.
+
+    Args:
+        frame: coordinates of the voxels.
+        branches: vessels.
+    """
     share = np.zeros(frame.shape, dtype=np.float32)
     for branch in branches:
         for start, end, r0, r1 in zip(

@@ -261,6 +261,7 @@ def _suits(site: str, position: Point, depth: float, lesion: Lesion) -> bool:
 
 
 def _candidate(site: str, rng: np.random.Generator) -> Point:
+    """Returns a random position in template mm, anywhere in the box of the cerebrum or near the midline."""
     if site == "midline":
         return float(rng.uniform(-3, 3)), float(rng.uniform(-30, 50)), float(rng.uniform(22, 32))
     x, y, z = rng.uniform([-66, -84, -30], [66, 84, 62])

@@ -43,7 +43,12 @@ class Pose:
         return cls((float(x), float(y), float(z)), (float(a), float(b), float(c)))
 
     def matrix(self, shape: Shape, spacing_mm: float) -> Affine:
-        """Returns the (4, 4) map from voxel indices of the moved image to those of the image at rest."""
+        """Returns the (4, 4) map from voxel indices of the moved image to those of the image at rest.
+
+        Args:
+            shape: voxels along each axis.
+            spacing_mm: isotropic voxel size.
+        """
         centre = (np.asarray(shape) - 1) / 2
         turn = rotation(self.turn_deg).T
         result = np.eye(4)

@@ -40,7 +40,12 @@ class CtSettings:
 
 
 def draw_ct_settings(rng: np.random.Generator, *, is_reference: bool) -> CtSettings:
-    """Returns random settings of one CT; without pose when the truth is aligned with it (`is_reference`)."""
+    """Returns random settings of one CT.
+
+    Args:
+        rng: generator of all draws.
+        is_reference: whether the truth is aligned with this image, which then has no pose.
+    """
     pose = Pose.drawn(rng, 0.3, 0.3)
     return CtSettings(
         blur_mm=float(rng.uniform(0.6, 1.0)),

@@ -62,7 +62,13 @@ class Body:
 
 
 def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> dict[str, Array]:
-    """Returns the textures of a body: `T1` and `T2` to a float32 field of `shape` with mean 0 and variance 1."""
+    """Returns the textures of a body: `T1` and `T2` to a float32 field of `shape` with mean 0 and variance 1.
+
+    Args:
+        shape: voxels along each axis.
+        spacing_mm: isotropic voxel size.
+        rng: generator of the fields.
+    """
     return {time: smooth_field(shape, spacing_mm, _TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
 
 
@@ -161,7 +167,13 @@ def tissue_slope(
 
 
 def render_diffusion(body: Body, scanner: Scanner, b_value_s_mm2: float) -> Array:
-    """Returns a diffusion-weighted image without noise; the signal of each tissue decays with its own ADC."""
+    """Returns a diffusion-weighted image without noise; the signal of each tissue decays with its own ADC.
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        b_value_s_mm2: diffusion weighting, zero or more.
+    """
 
     def signal(name: str) -> float:
         unweighted = tissue_signal(body, scanner, "b0", name)
@@ -176,12 +188,23 @@ def render_ct(body: Body) -> Array:
 
 
 def reference_signal(body: Body, scanner: Scanner, contrast: str) -> float:
-    """Returns the signal of the reference tissue without contrast agent, which sets noise and scale."""
+    """Returns the signal of the reference tissue without contrast agent, which sets noise and scale.
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+    """
     return tissue_signal(body, scanner, contrast, body.reference)
 
 
 def mixed(tissue_map: PartialVolumeMap, value: Callable[[str], float]) -> Array:
-    """Returns the sum over tissues of their fraction of each voxel times their value, float32 of the map's shape."""
+    """Returns the sum over tissues of their fraction of each voxel times their value, float32 of the map's shape.
+
+    Args:
+        tissue_map: fractions of the tissues in every voxel.
+        value: function that returns the value of a tissue.
+    """
     image = np.zeros(tissue_map.free.shape, dtype=np.float32)
     values = {name: np.float32(value(name)) for name in {part.tissue for part in tissue_map.parts}}
     for part in tissue_map.parts:

@@ -52,7 +52,12 @@ class ScanPlan:
     is_same_acquisition: bool = False
 
     def stream(self, purpose: str, image: str) -> np.random.Generator:
-        """Returns the generator of one image for one purpose; T1ce shares that of T1w if `is_same_acquisition`."""
+        """Returns the generator of one image for one purpose; T1ce shares that of T1w if `is_same_acquisition`.
+
+        Args:
+            purpose: such as `noise`.
+            image: such as `T1w`.
+        """
         shared = "T1w" if self.is_same_acquisition and image == "T1ce" else image
         return generator(self.seed, self.subject, f"session-{self.session}", purpose, shared)
 
@@ -89,6 +94,7 @@ def scan(
 
 
 def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+    """Returns one MR image by its name: rendered, acquired, and cut to thick slices or half a head if it should be."""
     improper = settings.grades.improper
     contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
@@ -110,6 +116,7 @@ def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
 
 
 def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+    """Returns a diffusion series by name: an image for each b-value, and the ADC in 0.001 mm²/s fitted to them."""
     reference = reference_signal(body, plan.scanner, "b0")
     shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(*_EPI_SHIFT_MM)))
     images = {}

@@ -148,7 +148,12 @@ def mprage(tissue: Relaxation, timing: Mprage, flip_scale: ArrayLike = 1.0) -> F
 
 
 def spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
-    """Returns PD |1 - 2 exp(-(TR - TE/2)/T1) + exp(-TR/T1)| exp(-TE/T2), exact for pulses of 90 and 180 degrees."""
+    """Returns PD |1 - 2 exp(-(TR - TE/2)/T1) + exp(-TR/T1)| exp(-TE/T2), exact for pulses of 90 and 180 degrees.
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR and TE.
+    """
     t1 = _array(tissue.t1_ms)
     refocused = np.exp(-(timing.repetition_ms - timing.echo_ms / 2) / t1)
     recovery = 1 - 2 * refocused + np.exp(-timing.repetition_ms / t1)
@@ -156,20 +161,42 @@ def spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
 
 
 def turbo_spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
-    """Returns PD (1 - exp(-TR/T1)) exp(-TE/T2) with the effective echo time."""
+    """Returns PD (1 - exp(-TR/T1)) exp(-TE/T2).
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR and effective TE.
+    """
     recovery = 1 - np.exp(-timing.repetition_ms / _array(tissue.t1_ms))
     return np.asarray(_array(tissue.proton_density) * recovery * _t2_decay(tissue, timing.echo_ms))
 
 
 def flair(tissue: Relaxation, timing: Flair) -> Floats:
-    """Returns PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2)."""
+    """Returns PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2).
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR, TI and effective TE.
+    """
     t1 = _array(tissue.t1_ms)
     recovery = 1 - 2 * np.exp(-timing.inversion_ms / t1) + np.exp(-timing.repetition_ms / t1)
     return np.asarray(_array(tissue.proton_density) * np.abs(recovery) * _t2_decay(tissue, timing.echo_ms))
 
 
 def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
-    """Returns the inversion time in ms at which `flair` has no signal: T1 ln(2 / (1 + exp(-TR/T1)))."""
+    """Returns the inversion time in ms at which `flair` has no signal: T1 ln(2 / (1 + exp(-TR/T1))).
+
+    Args:
+        t1_ms: T1.
+        repetition_ms: TR.
+
+    Example:
+        >>> round(nulling_time_ms(4160, 9000))
+        2431
+
+    Raises:
+        UsageError: `TIME_NEGATIVE`.
+    """
     require_positive("TIME_NEGATIVE", T1=t1_ms, TR=repetition_ms)
     return float(t1_ms * np.log(2 / (1 + np.exp(-repetition_ms / t1_ms))))
 
