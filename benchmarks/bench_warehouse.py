@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from machine import write_result
+from simulated_warehouse import visit
 
 from voxlate.archive.contrast_agent import agent_of
 from voxlate.archive.series_type import kind_of
@@ -32,7 +33,6 @@ from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import grade
 from voxlate.reporting.figures.coverage_plot import draw_coverage
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.warehouse import visit
 
 SEED = 909
 IMAGES = 3

@@ -19,7 +19,7 @@ import numpy as np
 from machine import ROOT, development_data
 
 from voxlate.simulation import Options, simulate_subject
-from voxlate.simulation.anatomy.label_map import Anatomies
+from voxlate.simulation.anatomy.label_map import LabelMaps
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     if given is None:
         print("there are no label maps; nothing was drawn")
         return
-    options = Options(anatomies=Anatomies.find(given))
+    options = Options(anatomies=LabelMaps.find(given))
     figure, axes = plt.subplots(3, 4, figsize=(12, 10.4), facecolor="black")
     for row, subject in zip(axes, range(3), strict=True):
         made = simulate_subject("t1ce_t1", seed=1, subject=subject, size="full", options=options)

@@ -22,12 +22,12 @@ from voxlate.simulation import Options, simulate_subject
 from voxlate.simulation.anatomy.formula_head import head_grid
 from voxlate.simulation.physics.artefacts import (
     Pose,
-    motion,
-    rician,
+    add_motion,
+    add_rician_noise,
+    distort_along_echo,
     shading,
-    stretched_along_echo,
     susceptibility_shift,
-    truncated,
+    truncate_kspace,
 )
 
 mpl.use("Agg")
@@ -82,11 +82,11 @@ def artefacts(image: np.ndarray, k: int, top: float) -> list[Panel]:
     places = (base[0], base[1], np.full_like(base[0], -30.0))
     shift = np.repeat(susceptibility_shift(places, 9.0), slab.shape[2], axis=2)
     changed = {
-        "motion": motion(slab, poses, 1.0, random),
-        "noise": rician(slab, top / 15, random),
+        "motion": add_motion(slab, poses, 1.0, random),
+        "noise": add_rician_noise(slab, top / 15, random),
         "shading": slab * shading(slab.shape, 1.0, random),
-        "Gibbs ringing": truncated(slab, (0.4, 0.4, 1.0)),
-        "EPI shift": stretched_along_echo(slab, np.ascontiguousarray(shift), 1.0),
+        "Gibbs ringing": truncate_kspace(slab, (0.4, 0.4, 1.0)),
+        "EPI shift": distort_along_echo(slab, np.ascontiguousarray(shift), 1.0),
     }
     thick = np.repeat(image[96, :, ::6], 6, axis=1)
     return [*((name, data[:, :, 8], 0.0, top) for name, data in changed.items()), ("thick slices", thick, 0.0, top)]

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import ndimage
+from simulated_warehouse import Filed, varied_scanner, visit
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +33,6 @@ from voxlate.models.scan_grader import CONTRASTS, GRADED, HEADS, WEIGHTS, ScanGr
 from voxlate.quality.classifier import NUMBERS, seen
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.rng import generator
-from voxlate.simulation.warehouse import Filed, varied_scanner, visit
 from voxlate.volume import Volume
 
 SEED = 71

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from simulated_warehouse import varied_scanner, visit
 
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
@@ -21,7 +22,6 @@ from voxlate.quality.preview import preview
 from voxlate.quality.rules import Finding
 from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.warehouse import varied_scanner, visit
 from voxlate.volume import Volume
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

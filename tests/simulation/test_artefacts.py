@@ -1,4 +1,4 @@
-"""What acquisition does: closed forms of noise, conservation laws of slices and distortion, exactness of nothing."""
+"""Artefacts: closed forms of noise, conservation laws of slices and distortion, and no change where none is drawn."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from voxlate.errors import UsageError
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation.physics.artefacts import (
     Pose,
-    cut,
-    motion,
-    moved,
-    rician,
+    add_motion,
+    add_rician_noise,
+    apply_pose,
+    crop_field_of_view,
+    distort_along_echo,
     shading,
-    stretched_along_echo,
     thick_slices,
-    truncated,
+    truncate_kspace,
 )
 from voxlate.simulation.physics.ct import blue_noise
 from voxlate.simulation.physics.quality import Grades, checked_mix, draw_grades, parse_mix
@@ -37,35 +37,35 @@ def blob(shape=SHAPE):
 
 def test_the_second_moment_of_rician_noise_is_signal_squared_plus_two_sigma_squared():
     image = np.full((90, 90, 90), 3.0, np.float32)
-    noisy = rician(image, 1.7, random())
+    noisy = add_rician_noise(image, 1.7, random())
     assert (noisy.astype(np.float64) ** 2).mean() == pytest.approx(9 + 2 * 1.7**2, rel=5e-3)
 
 
 def test_without_signal_rician_noise_has_the_mean_of_a_rayleigh_distribution():
-    noisy = rician(np.zeros((80, 80, 80), np.float32), 2.0, random())
+    noisy = add_rician_noise(np.zeros((80, 80, 80), np.float32), 2.0, random())
     assert noisy.mean() == pytest.approx(2 * np.sqrt(np.pi / 2), rel=5e-3)
 
 
 def test_no_noise_no_motion_no_truncation_change_nothing():
     image = blob()
-    assert np.array_equal(rician(image, 0, random()), image)
-    assert np.array_equal(motion(image, [], 1.0, random()), image)
-    assert np.array_equal(truncated(image, (1, 1, 1)), image)
+    assert np.array_equal(add_rician_noise(image, 0, random()), image)
+    assert np.array_equal(add_motion(image, [], 1.0, random()), image)
+    assert np.array_equal(truncate_kspace(image, (1, 1, 1)), image)
 
 
 def test_motion_of_a_head_that_holds_still_changes_nothing():
-    assert motion(blob(), [Pose(), Pose()], 1.0, random()) == pytest.approx(blob(), abs=1e-5)
+    assert add_motion(blob(), [Pose(), Pose()], 1.0, random()) == pytest.approx(blob(), abs=1e-5)
 
 
 def test_a_larger_motion_leaves_a_larger_error():
     small, large = ([Pose((0.0, mm, 0.0))] * 4 for mm in (0.5, 3.0))
-    errors = [np.abs(motion(blob(), poses, 1.0, random()) - blob()).mean() for poses in (small, large)]
+    errors = [np.abs(add_motion(blob(), poses, 1.0, random()) - blob()).mean() for poses in (small, large)]
     assert errors[1] > 1.5 * errors[0] > 0
 
 
 def test_a_pose_moves_the_head_where_it_says():
     ball = ndimage.gaussian_filter(np.pad(np.ones((3, 3, 3), np.float32), 12), 1.5)
-    shifted = moved(ball, Pose((2.0, -1.0, 3.0)), 1.0)
+    shifted = apply_pose(ball, Pose((2.0, -1.0, 3.0)), 1.0)
     before, after = (np.array(ndimage.center_of_mass(image)) for image in (ball, shifted))
     assert after - before == pytest.approx([2, -1, 3], abs=0.01)
 
@@ -73,14 +73,14 @@ def test_a_pose_moves_the_head_where_it_says():
 def test_a_pose_turns_about_the_centre_of_the_grid():
     image = np.zeros((25, 25, 25), np.float32)
     image[20, 12, 12] = 1
-    turned = moved(ndimage.gaussian_filter(image, 1.5), Pose(turn_deg=(0.0, 0.0, 90.0)), 1.0)
+    turned = apply_pose(ndimage.gaussian_filter(image, 1.5), Pose(turn_deg=(0.0, 0.0, 90.0)), 1.0)
     assert np.array(ndimage.center_of_mass(turned)) == pytest.approx([12, 20, 12], abs=0.05)
 
 
 def test_truncation_rings_beside_an_edge_and_keeps_the_mean():
     edge = np.zeros((32, 32, 4), np.float32)
     edge[8:24] = 1
-    rung = truncated(edge, (0.4, 1, 1))
+    rung = truncate_kspace(edge, (0.4, 1, 1))
     assert rung.max() > 1.05
     assert edge[:, 0, 0].std() > rung[:, 0, 0].std() * 0.9
 
@@ -102,11 +102,11 @@ def test_thick_slices_keep_the_mean_of_what_they_cover():
 
 def test_cutting_the_field_of_view_leaves_the_rest_where_it_was():
     volume = Volume(random().random(SHAPE), np.diag([2, 2, 2, 1.0]))
-    short = cut(volume, 2, 4.0, 6.0)
+    short = crop_field_of_view(volume, 2, 4.0, 6.0)
     assert np.array_equal(short.data, volume.data[:, :, 2:15])
     assert short.affine[2, 3] == 4.0
     with pytest.raises(UsageError, match="FIELD_OF_VIEW"):
-        cut(volume, 2, 20.0, 20.0)
+        crop_field_of_view(volume, 2, 20.0, 20.0)
     with pytest.raises(UsageError, match="SLICES_THIN"):
         thick_slices(volume, 1.0, 0.0)
 
@@ -115,7 +115,7 @@ def test_distortion_along_the_echo_keeps_the_sum_of_each_line():
     image = blob((20, 60, 20))
     y = np.arange(60, dtype=np.float32)
     shift = np.broadcast_to((3 * np.exp(-(((y - 30) / 12) ** 2)))[None, :, None], image.shape)
-    warped = stretched_along_echo(image, np.ascontiguousarray(shift), 1.0)
+    warped = distort_along_echo(image, np.ascontiguousarray(shift), 1.0)
     assert warped.sum(axis=1) == pytest.approx(image.sum(axis=1), rel=0.02, abs=0.02)
     assert np.abs(warped - image).max() > 0.1
 
@@ -166,6 +166,6 @@ def test_grades_and_noise_out_of_range_are_refused():
     with pytest.raises(UsageError, match="GRADE"):
         Grades(motion=3)
     with pytest.raises(UsageError, match="NOISE_NEGATIVE"):
-        rician(blob(), -1, random())
+        add_rician_noise(blob(), -1, random())
     with pytest.raises(UsageError, match="KSPACE_PART"):
-        truncated(blob(), (0, 1, 1))
+        truncate_kspace(blob(), (0, 1, 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import TISSUES, Relaxation
 from voxlate.simulation.physics.contrast_agent import (
     AGENTS,
     blood_concentration_mm,
@@ -12,8 +13,6 @@ from voxlate.simulation.physics.contrast_agent import (
 )
 from voxlate.simulation.physics.quality import WEIGHTING
 from voxlate.simulation.physics.scanners import SCANNERS, TRAINING_SCANNERS, contrast_signal, scanner_named, t1w_signal
-from voxlate.simulation.physics.sequences import Relaxation
-from voxlate.simulation.physics.tissues import TISSUES
 
 GENERIC = AGENTS["generic"]
 

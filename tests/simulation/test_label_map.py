@@ -1,4 +1,4 @@
-"""Heads from label maps: what is refused, what is exact, what the real maps give."""
+"""Heads from label maps: refusals, exact volumes, and real maps."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import write_volume
 from voxlate.simulation import Options, simulate_subject
 from voxlate.simulation.anatomy.label_head import build_label_head, draw_label_head_factors
-from voxlate.simulation.anatomy.label_map import BONE, DURA, Anatomies, read_label_table
+from voxlate.simulation.anatomy.label_map import BONE, DURA, LabelMaps, read_label_table
 from voxlate.volume import Volume
 
 SHAPE, SPACING = (64, 76, 64), 3.0
@@ -43,7 +43,7 @@ def write(folder, data, name="a.nii.gz", affine=None):
 
 
 def head(folder, data, **options):
-    return Anatomies.find(write(folder, data, **options)).of(0, 0)
+    return LabelMaps.find(write(folder, data, **options)).of(0, 0)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def built(source, spacing=4.0, seed=1, **changes):
 def test_every_voxel_is_full_and_no_part_is_negative(source):
     painted = built(source)
     total = np.zeros(painted.frame.shape)
-    for part in painted.canvas.parts:
+    for part in painted.tissue_map.parts:
         assert part.fraction.min() > -1e-6
         total[part.box] += part.fraction
     assert np.abs(total - 1).max() < 1e-4
@@ -67,11 +67,11 @@ def test_every_voxel_is_full_and_no_part_is_negative(source):
 
 def test_volumes_follow_the_map_and_the_scale(source):
     plain = {"scale": (1.0, 1.0, 1.0), "veins": 0}
-    wanted = float((source.groups == 4).sum()) * SPACING**3  # white matter is the first row
-    found = built(source, **plain).canvas.total("wm").sum() * 4.0**3
-    larger = built(source, **plain | {"scale": (1.1, 1.0, 1.0)}).canvas.total("wm").sum() * 4.0**3
-    assert found == pytest.approx(wanted, rel=0.03)
-    assert larger == pytest.approx(1.1 * wanted, rel=0.03)
+    expected = float((source.groups == 4).sum()) * SPACING**3  # white matter is the first row
+    volume = built(source, **plain).tissue_map.total("wm").sum() * 4.0**3
+    larger = built(source, **plain | {"scale": (1.1, 1.0, 1.0)}).tissue_map.total("wm").sum() * 4.0**3
+    assert volume == pytest.approx(expected, rel=0.03)
+    assert larger == pytest.approx(1.1 * expected, rel=0.03)
 
 
 def test_bone_beside_the_brain_is_dura_and_elsewhere_bone(source):
@@ -85,7 +85,9 @@ def test_the_same_numbers_give_the_same_head_and_mirroring_is_what_it_says(sourc
     lopsided = source.groups.copy()
     lopsided[: SHAPE[0] // 2][lopsided[: SHAPE[0] // 2] == 4] = 5  # the left half of the white matter becomes cortex
     source = replace(source, groups=lopsided)
-    first, again, mirrored = (built(source, **still, is_mirrored=m).canvas.total("wm") for m in (False, False, True))
+    first, again, mirrored = (
+        built(source, **still, is_mirrored=m).tissue_map.total("wm") for m in (False, False, True)
+    )
     assert np.array_equal(first, again)
     half = first.shape[0] // 2
     assert first[half:].sum() > 5 * first[:half].sum()
@@ -147,9 +149,9 @@ def test_speckles_beside_the_head_are_left_out(tmp_path, source):
 
 def test_the_hull_of_a_fine_map_lies_where_the_brain_lies(tmp_path):
     fine = np.kron(labels()[:, ::2, :], np.ones((3, 3, 3)))[:, :, ::2]
-    found = head(tmp_path / "maps", fine, affine=np.diag([1.0, 2.0, 2.0, 1.0]))
-    brain = np.argwhere(np.isin(found.groups, np.unique(found.groups[found.inside]))).mean(axis=0)
-    assert np.argwhere(found.inside).mean(axis=0) == pytest.approx(brain, abs=0.3)
+    read = head(tmp_path / "maps", fine, affine=np.diag([1.0, 2.0, 2.0, 1.0]))
+    brain = np.argwhere(np.isin(read.groups, np.unique(read.groups[read.inside]))).mean(axis=0)
+    assert np.argwhere(read.inside).mean(axis=0) == pytest.approx(brain, abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +176,8 @@ def test_a_broken_table_is_refused_with_its_place(tmp_path, text, says):
 
 def test_a_folder_without_maps_and_a_spine_from_heads_are_refused(tmp_path, source):
     with pytest.raises(NoInput):
-        Anatomies.find(tmp_path / "nowhere")
-    anatomies = Anatomies.find(tmp_path / "maps")
+        LabelMaps.find(tmp_path / "nowhere")
+    anatomies = LabelMaps.find(tmp_path / "maps")
     with pytest.raises(UsageError, match="ANATOMY_TASK"):
         simulate_subject("spine", seed=0, options=Options(anatomies=anatomies))
 
@@ -200,7 +202,7 @@ def test_the_command_writes_a_data_set_that_names_its_maps_by_hash_alone(tmp_pat
 
 @pytest.mark.skipif(not (DATA / "anatomies").is_dir(), reason="the development data are absent")
 def test_a_real_anatomy_has_tissues_that_enhance_as_they_should():
-    anatomies = Anatomies.find(DATA / "anatomies")
+    anatomies = LabelMaps.find(DATA / "anatomies")
     options = Options(anatomies=anatomies, lesions="none", is_same_acquisition=True)
     subject = simulate_subject("t1ce_t1", seed=4, subject=1, options=options)
     before, after = (subject.images[name].data for name in ("T1w", "T1ce"))

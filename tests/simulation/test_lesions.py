@@ -1,4 +1,4 @@
-"""Lesions: their mix, their place, what of their enhancement can be known, and the error of an oracle."""
+"""Lesions: frequencies, positions, predictable part of the enhancement, and the error of the oracle."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
+from voxlate.simulation.anatomy.partial_volume import Frame, PartialVolumeMap
+from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.lesions.disc_grades import (
     GRADE_SHARES,
     HU_MEAN,
@@ -17,21 +18,20 @@ from voxlate.simulation.lesions.disc_grades import (
 )
 from voxlate.simulation.lesions.enhancement import UPTAKE_SPREAD, draw_leakiness, uptake_prior
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
-from voxlate.simulation.lesions.lesions import KINDS, depth_needed_mm, draw_lesion, draw_lesions, require_fit
+from voxlate.simulation.lesions.lesions import LESION_KINDS, depth_needed_mm, draw_lesion, draw_lesions, require_fit
 from voxlate.simulation.oracle import (
-    Unknowable,
+    AcquisitionVariance,
     acquisition_variance,
     contrast_removal_posterior,
     oracle_error,
     virtual_contrast_posterior,
 )
-from voxlate.simulation.physics.acquisition import draw_settings
+from voxlate.simulation.physics.acquisition import draw_mr_settings
 from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body, Substance
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.physics.tissues import TISSUES
 from voxlate.volume import Volume
 
 
@@ -75,7 +75,7 @@ def test_a_lesion_that_does_not_fit_is_refused():
         draw_lesions(random(), TISSUES, "pimple")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LESION_KINDS)
 def test_every_kind_can_be_drawn_and_has_a_depth(kind):
     lesion = draw_lesion(kind, "L01", 0.7, TISSUES, random(3))
     assert lesion.diameter_mm > 0
@@ -85,17 +85,17 @@ def test_every_kind_can_be_drawn_and_has_a_depth(kind):
 @pytest.mark.parametrize("diameter_mm", [3.0, 8.0, 16.0])
 def test_a_painted_lesion_has_the_volume_of_its_diameter(diameter_mm):
     index = np.indices((24, 24, 24), dtype=np.float32) * 2
-    places = (index[0] + 7, index[1] - 13, index[2] + 2)
+    points = (index[0] + 7, index[1] - 13, index[2] + 2)
     frame = Frame(
-        2.0, np.eye(4), places, np.linalg.inv(np.array([[2, 0, 0, 7], [0, 2, 0, -13], [0, 0, 2, 2], [0, 0, 0, 1.0]]))
+        2.0, np.eye(4), points, np.linalg.inv(np.array([[2, 0, 0, 7], [0, 2, 0, -13], [0, 0, 2, 2], [0, 0, 0, 1.0]]))
     )
-    canvas = Canvas(frame.shape)
-    canvas.paint("wm", 1.0)
+    tissue_map = PartialVolumeMap(frame.shape)
+    tissue_map.paint("wm", 1.0)
     lesion = metastasis(diameter_mm=diameter_mm, core_share=0.0, oedema_mm=0.0)
-    paint_lesion(canvas, frame, lesion, np.ones(frame.shape, np.float32), random())
-    volume = canvas.total("L01-solid").sum() * 8
+    paint_lesion(tissue_map, frame, lesion, np.ones(frame.shape, np.float32), random())
+    volume = tissue_map.total("L01-solid").sum() * 8
     assert volume == pytest.approx(np.pi / 6 * diameter_mm**3, rel=0.45)
-    assert canvas.total("wm", *lesion.tissues) == pytest.approx(1, abs=1e-5)
+    assert tissue_map.total("wm", *lesion.tissues) == pytest.approx(1, abs=1e-5)
 
 
 def test_leakiness_correlates_with_what_t2_and_adc_show_as_asked():
@@ -121,9 +121,9 @@ def test_the_prior_over_the_hidden_part_has_the_moments_of_a_log_normal():
 def body_with(lesion, plasma=0.646):
     tissues = {**scanner_named("A").tissues(), **lesion.tissues}
     substances = {name: Substance(tissue, tissue.uptake * plasma) for name, tissue in tissues.items()}
-    canvas = Canvas((3, 3, 3))
-    canvas.mix({"L01-solid": 0.5, "wm": 0.5}, np.ones((3, 3, 3), np.float32))
-    return Body(canvas, substances, AGENTS["gadobutrol"], {})
+    tissue_map = PartialVolumeMap((3, 3, 3))
+    tissue_map.mix({"L01-solid": 0.5, "wm": 0.5}, np.ones((3, 3, 3), np.float32))
+    return Body(tissue_map, substances, AGENTS["gadobutrol"], {})
 
 
 def test_the_oracle_of_virtual_contrast_is_right_on_average_and_its_variance_is_its_error():
@@ -154,30 +154,30 @@ def test_the_oracle_s_error_is_variance_times_share_squared_plus_noise():
 
 
 def acquired(shading_amplitude=0.3, bend_mm=0.0):
-    settings = draw_settings(Grades(), 3.0, random(0), is_reference=bend_mm == 0)
+    settings = draw_mr_settings(Grades(), 3.0, random(0), is_reference=bend_mm == 0)
     return replace(settings, shading=shading_amplitude, bend_mm=bend_mm)
 
 
 def edge_body():
-    canvas = Canvas((24, 24, 24))
+    tissue_map = PartialVolumeMap((24, 24, 24))
     half = np.zeros((24, 24, 24), np.float32)
     half[12:] = 1
-    canvas.mix({"wm": 1.0}, half)
+    tissue_map.mix({"wm": 1.0}, half)
     substances = {name: Substance(tissue, 0.0) for name, tissue in scanner_named("A").tissues().items()}
-    return Body(canvas, substances, AGENTS["gadobutrol"], {})
+    return Body(tissue_map, substances, AGENTS["gadobutrol"], {})
 
 
 @pytest.mark.parametrize("amplitude", [0.1, 0.4])
 def test_the_oracle_counts_the_shading_of_the_target_as_it_is_drawn(amplitude):
     mask = np.square((np.indices((24, 24, 24)) - 11.5) / 8.64).sum(axis=0) <= 1
-    found = acquisition_variance(
+    result = acquisition_variance(
         edge_body(), scanner_named("A"), "T1w", acquired(amplitude), mask, spacing_mm=1.0, has_agent=False
     )
     fields = [shading((24, 24, 24), amplitude, random(k))[mask] for k in range(80)]
     drawn = [np.square(field / np.median(field) - 1).mean() for field in fields]
     bright = mask & (np.arange(24)[:, None, None] >= 14)  # where the body's signal is 1
-    assert found.variance[bright].mean() == pytest.approx(np.mean(drawn), rel=0.25)
-    assert found.signal_range == pytest.approx(1, rel=1e-5)
+    assert result.variance[bright].mean() == pytest.approx(np.mean(drawn), rel=0.25)
+    assert result.signal_range == pytest.approx(1, rel=1e-5)
 
 
 def test_the_oracle_counts_pose_and_bend_where_there_are_edges_and_nothing_where_the_truth_lies():
@@ -198,8 +198,8 @@ def test_the_oracle_counts_pose_and_bend_where_there_are_edges_and_nothing_where
 def test_the_oracle_s_error_is_given_in_the_unit_of_the_tables():
     lesion = metastasis(1)
     body = body_with(lesion)
-    unknowable = Unknowable(np.full((3, 3, 3), 0.0009, np.float32), 1.5)
-    error = oracle_error(body, {}, None, np.ones((3, 3, 3), bool), 0.02, unknowable)
+    acquisition = AcquisitionVariance(np.full((3, 3, 3), 0.0009, np.float32), 1.5)
+    error = oracle_error(body, {}, None, np.ones((3, 3, 3), bool), 0.02, acquisition)
     assert error["all"]["acquisition_mse"] == pytest.approx(0.0009)
     assert error["all"]["rmse_percent"] == pytest.approx(100 * np.sqrt(0.0009 + 0.0004) / 1.5)
 

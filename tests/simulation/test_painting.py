@@ -1,29 +1,29 @@
-"""Shapes, noise and the canvas they are painted on."""
+"""Shapes, random fields and partial-volume maps."""
 
 import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
+from voxlate.simulation.anatomy.partial_volume import Frame, PartialVolumeMap
 from voxlate.simulation.anatomy.shapes import coverage, ellipsoid, smooth_cut, smooth_union, tube
-from voxlate.simulation.physics.random_fields import Lattice, smooth_field, stretched
+from voxlate.simulation.random_fields import PeriodicNoise, smooth_field, spline_field
 
 BOX = (slice(1, 4), slice(0, 3), slice(2, 5))
 
 
-def places(shape, spacing=1.0):
+def points(shape, spacing=1.0):
     index = np.indices(shape, dtype=np.float32) - (np.array(shape, dtype=np.float32)[:, None, None, None] - 1) / 2
     return tuple(axis * np.float32(spacing) for axis in index)
 
 
 @pytest.mark.parametrize(("spacing", "shape"), [(1.0, (31, 29, 27)), (2.0, (16, 15, 14))])
 def test_a_painted_ball_has_the_volume_of_a_ball(spacing, shape):
-    inside = coverage(ellipsoid(places(shape, spacing), (0, 0, 0), (10, 10, 10)), spacing)
+    inside = coverage(ellipsoid(points(shape, spacing), (0, 0, 0), (10, 10, 10)), spacing)
     assert inside.sum() * spacing**3 == pytest.approx(4 / 3 * np.pi * 1000, rel=0.01)
 
 
 def test_a_straight_tube_has_the_volume_of_a_cylinder_with_round_ends():
-    inside = coverage(tube(places((25, 25, 45)), [(0, 0, -15), (0, 0, 15)], [4, 4]), 1.0)
+    inside = coverage(tube(points((25, 25, 45)), [(0, 0, -15), (0, 0, 15)], [4, 4]), 1.0)
     assert inside.sum() == pytest.approx(np.pi * 16 * 30 + 4 / 3 * np.pi * 64, rel=0.02)
 
 
@@ -47,44 +47,44 @@ def test_a_smooth_field_has_unit_variance_and_the_same_numbers_for_a_seed():
 
 
 def test_a_stretched_constant_is_that_constant():
-    assert stretched(np.full((5, 6, 7), 2.5, np.float32), (11, 9, 4)) == pytest.approx(2.5, rel=1e-6)
+    assert spline_field(np.full((5, 6, 7), 2.5, np.float32), (11, 9, 4)) == pytest.approx(2.5, rel=1e-6)
 
 
 def test_a_lattice_repeats_after_its_period():
-    lattice = Lattice(6.0, np.random.default_rng(0), period=5)
+    lattice = PeriodicNoise(6.0, np.random.default_rng(0), period=5)
     x = np.linspace(0, 9, 20, dtype=np.float32)
     assert lattice.at(x, x, x) == pytest.approx(lattice.at(x + 10, x, x - 10), abs=1e-4)
 
 
 def test_parts_of_every_voxel_sum_to_one_whatever_is_painted():
-    canvas, random = Canvas((5, 4, 6)), np.random.default_rng(0)
-    canvas.paint("a", random.random((3, 3, 3)).astype(np.float32), BOX)
-    canvas.mix({"b": 0.25, "c": 0.75}, random.random((5, 4, 6)).astype(np.float32))
-    canvas.paint("d", 1.0)
-    canvas.overlay("e", random.random((3, 3, 3)).astype(np.float32), BOX)
-    canvas.convert("d", "f", random.random((3, 3, 3)).astype(np.float32), BOX)
-    assert canvas.total(*"abcdef") == pytest.approx(np.ones((5, 4, 6)), abs=1e-6)
-    assert all((part.fraction >= 0).all() for part in canvas.parts)
+    tissue_map, random = PartialVolumeMap((5, 4, 6)), np.random.default_rng(0)
+    tissue_map.paint("a", random.random((3, 3, 3)).astype(np.float32), BOX)
+    tissue_map.mix({"b": 0.25, "c": 0.75}, random.random((5, 4, 6)).astype(np.float32))
+    tissue_map.paint("d", 1.0)
+    tissue_map.overlay("e", random.random((3, 3, 3)).astype(np.float32), BOX)
+    tissue_map.convert("d", "f", random.random((3, 3, 3)).astype(np.float32), BOX)
+    assert tissue_map.total(*"abcdef") == pytest.approx(np.ones((5, 4, 6)), abs=1e-6)
+    assert all((part.fraction >= 0).all() for part in tissue_map.parts)
 
 
 def test_what_is_painted_first_hides_what_comes_later():
-    canvas = Canvas((2, 2, 2))
-    canvas.paint("front", 0.75)
-    canvas.paint("back", 1.0)
-    assert canvas.total("front") == pytest.approx(0.75)
-    assert canvas.total("back") == pytest.approx(0.25)
+    tissue_map = PartialVolumeMap((2, 2, 2))
+    tissue_map.paint("front", 0.75)
+    tissue_map.paint("back", 1.0)
+    assert tissue_map.total("front") == pytest.approx(0.75)
+    assert tissue_map.total("back") == pytest.approx(0.25)
 
 
 def test_converting_touches_no_other_tissue():
-    canvas = Canvas((5, 4, 6))
-    canvas.mix({"a": 0.5, "b": 0.5}, np.ones((5, 4, 6), np.float32))
-    canvas.convert("a", "c", np.ones((3, 3, 3), np.float32), BOX)
-    assert canvas.total("b") == pytest.approx(0.5)
-    assert canvas.total("c")[BOX] == pytest.approx(0.5)
-    assert canvas.total("c").sum() == pytest.approx(0.5 * 27)
+    tissue_map = PartialVolumeMap((5, 4, 6))
+    tissue_map.mix({"a": 0.5, "b": 0.5}, np.ones((5, 4, 6), np.float32))
+    tissue_map.convert("a", "c", np.ones((3, 3, 3), np.float32), BOX)
+    assert tissue_map.total("b") == pytest.approx(0.5)
+    assert tissue_map.total("c")[BOX] == pytest.approx(0.5)
+    assert tissue_map.total("c").sum() == pytest.approx(0.5 * 27)
 
 
 def test_a_structure_outside_the_grid_is_refused():
-    frame = Frame(1.0, np.eye(4), places((5, 4, 6)), np.eye(4))
+    frame = Frame(1.0, np.eye(4), points((5, 4, 6)), np.eye(4))
     with pytest.raises(UsageError, match="GRID_TOO_SMALL"):
         frame.box((100, 100, 100), (110, 110, 110))

@@ -4,13 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import Relaxation
 from voxlate.simulation.physics.sequences import (
     Flair,
     GradientEcho,
     Mprage,
-    Relaxation,
     SpinEcho,
-    ct,
     diffusion,
     flair,
     mprage,
@@ -87,10 +86,6 @@ def test_flair_by_hand_and_dark_at_the_nulling_time():
 def test_diffusion_by_hand():
     assert diffusion(2.0, 1.0, 1000) == pytest.approx(2 / np.e)
     assert diffusion(2.0, 3.0, 0) == 2.0
-
-
-def test_ct_of_half_water_and_half_air_is_minus_five_hundred():
-    assert ct(np.array([[0.5], [0.5]]), np.array([0.0, -1000.0])) == pytest.approx(-500)
 
 
 def test_a_higher_flip_scale_is_a_higher_flip():

@@ -1,4 +1,4 @@
-"""A whole subject: what must be equal, what must differ, and what the images must show."""
+"""Whole subjects: the same bytes for a seed, the signals that the physics gives, and refusals."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,18 @@ import pytest
 from voxlate.errors import UsageError
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation import Options, simulate_subject
-from voxlate.simulation.anatomy.partial_volume import Canvas
+from voxlate.simulation.anatomy.partial_volume import PartialVolumeMap
+from voxlate.simulation.anatomy.tissues import TISSUES
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.render import Body, Substance, render, render_ct, render_diffusion, tissue_signal
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.physics.tissues import TISSUES
 
 
 def body(shares, textures=None, concentration=0.0):
-    canvas = Canvas((2, 2, 2))
-    canvas.mix(shares, np.ones((2, 2, 2), np.float32))
+    tissue_map = PartialVolumeMap((2, 2, 2))
+    tissue_map.mix(shares, np.ones((2, 2, 2), np.float32))
     substances = {name: Substance(tissue, concentration) for name, tissue in TISSUES.items()}
-    return Body(canvas, substances, AGENTS["generic"], textures or {})
+    return Body(tissue_map, substances, AGENTS["generic"], textures or {})
 
 
 @pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR", "b0"])
@@ -34,6 +34,10 @@ def test_agent_changes_t1w_much_t2w_little_and_ct_not_at_all():
     before, after = (render(rim, scanner, "T2w", has_agent=has) for has in (False, True))
     assert after.mean() == pytest.approx(before.mean() * np.exp(-96 * 5.5e-3 * 0.14), rel=0.03)
     assert render_ct(rim) == pytest.approx(TISSUES["rim"].hounsfield)
+
+
+def test_ct_of_half_bone_and_half_air_is_the_mean_of_both():
+    assert render_ct(body({"bone": 0.5, "air": 0.5})) == pytest.approx((1300 - 1000) / 2)
 
 
 def test_the_adc_of_a_pure_tissue_comes_back_from_the_images():

@@ -69,7 +69,7 @@ def simulate(
     The same command resumes a run that was stopped. Simulated images make no claim about real scans.
     """
     from voxlate.errors import UsageError
-    from voxlate.simulation.anatomy.label_map import Anatomies, read_label_table
+    from voxlate.simulation.anatomy.label_map import LabelMaps, read_label_table
     from voxlate.simulation.files.dataset import Plan, write_dataset
     from voxlate.simulation.physics.quality import parse_mix
     from voxlate.simulation.subject import Options
@@ -82,7 +82,7 @@ def simulate(
         lesions=lesions,
         quality_mix=parse_mix(quality_mix),
         missing_share=missing,
-        anatomies=None if anatomy is None else Anatomies.find(anatomy, read_label_table(labels)),
+        anatomies=None if anatomy is None else LabelMaps.find(anatomy, read_label_table(labels)),
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
     with progress_bar(off=no_progress) as bar:

@@ -1,31 +1,35 @@
-"""A patient: what is drawn once and shared by all images, before any voxel is painted."""
+"""A patient: the random factors that all images of a head share, and the body built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from voxlate.simulation.anatomy.formula_head import HeadFactors, build_head, draw_head_factors
 from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
 from voxlate.simulation.anatomy.label_map import LabelMap
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
+from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions
 from voxlate.simulation.physics.contrast_agent import AGENTS, Agent, plasma_concentration_mm
-from voxlate.simulation.physics.random_fields import smooth_field
-from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.render import Body, Substance, draw_textures
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.physics.tissues import Tissue
 from voxlate.simulation.rng import generator, seed_sequence
-from voxlate.volume import Array
 
 
 @dataclass(frozen=True)
 class Injection:
-    """What was given and when the image was taken."""
+    """The injection of a contrast agent.
+
+    Attributes:
+        agent: contrast agent.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+        delay_min: minutes from injection to image.
+    """
 
     agent: Agent
     dose_mmol_kg: float
@@ -33,13 +37,22 @@ class Injection:
 
     @property
     def plasma_mm(self) -> float:
-        """Returns the concentration in plasma in mM when the image is taken."""
+        """Returns the concentration in plasma, in mM, when the image is taken."""
         return float(plasma_concentration_mm(self.delay_min, self.dose_mmol_kg))
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient in front of one scanner."""
+    """One patient in one scanner.
+
+    Attributes:
+        scanner: scanner.
+        head: factors of the head.
+        lesions: lesions with their positions.
+        tissues: tissues of the patient at the field of the scanner, by name.
+        injection: contrast agent, dose and delay.
+        inflow: signal of arterial blood in a gradient echo over that of blood at rest.
+    """
 
     scanner: Scanner
     head: HeadFactors | LabelHeadFactors
@@ -48,8 +61,8 @@ class Patient:
     injection: Injection
     inflow: float
 
-    def factors(self) -> dict[str, Any]:
-        """Returns all that was drawn, ready for JSON."""
+    def factors(self) -> PatientFactors:
+        """Returns the random factors as they are stored."""
         return {
             "scanner": self.scanner.name,
             "field_tesla": self.scanner.field_tesla,
@@ -66,14 +79,14 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What may be asked of a patient.
+class PatientOptions:
+    """Choices that a patient is drawn with.
 
     Attributes:
-        agent: its name.
-        dose_mmol_kg: of the agent.
-        lesions: key of `SCENES`, or none to draw it.
-        anatomy: the label map of the head; none for a head made of formulas.
+        agent: key of `AGENTS`.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+        lesions: key of `LESION_SETS`, or None to draw it.
+        anatomy: label map of the head, or None for a head made of formulas.
     """
 
     agent: str
@@ -82,42 +95,61 @@ class Asked:
     anatomy: LabelMap | None = None
 
 
-def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, asked: Asked) -> Patient:
-    """Returns the patient of a data set's subject; only the injection differs between sessions."""
+def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, options: PatientOptions) -> Patient:
+    """Returns the patient of one subject; only the injection differs between sessions.
+
+    The ranges of delay (4 to 10 min) and inflow (1 to 1.3) are priors chosen for this project.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0.
+        scanner: scanner.
+        options: choices.
+    """
     tissue_rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(tissue_rng) for name in sorted(at_field)}
     rng = generator(seed, subject, f"session-{session}", "injection")
-    injection = Injection(AGENTS[asked.agent], asked.dose_mmol_kg, float(rng.uniform(4, 10)))
+    injection = Injection(AGENTS[options.agent], options.dose_mmol_kg, float(rng.uniform(4, 10)))
     inflow = float(rng.uniform(1.0, 1.3))
-    found = draw_lesions(generator(seed, subject, "lesions"), at_field, asked.lesions)
+    lesions = draw_lesions(generator(seed, subject, "lesions"), at_field, options.lesions)
     head_rng = generator(seed, subject, "head")
-    head = draw_head_factors(head_rng) if asked.anatomy is None else draw_label_head_factors(head_rng, asked.anatomy)
-    return Patient(scanner, head, found, tissues, injection, inflow)
+    head = (
+        draw_head_factors(head_rng) if options.anatomy is None else draw_label_head_factors(head_rng, options.anatomy)
+    )
+    return Patient(scanner, head, lesions, tissues, injection, inflow)
 
 
 def build_patient(
     patient: Patient, seed: int, subject: int, spacing_mm: float, anatomy: LabelMap | None = None
-) -> tuple[Painted, Body]:
-    """Returns the painted head of a patient and what it is made of; `anatomy` is the map it was drawn for."""
+) -> tuple[PaintedAnatomy, Body]:
+    """Returns the painted head of a patient and its body.
+
+    Args:
+        patient: patient.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        spacing_mm: isotropic voxel size.
+        anatomy: label map that the patient was drawn with.
+    """
     head = _painted(patient.head, anatomy, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     cavity = head.inside if head.ventricles is None else head.inside * (1 - head.ventricles)
     substances = {name: _substance(tissue, patient.injection) for name, tissue in patient.tissues.items()}
     for lesion in patient.lesions:
-        paint_lesion(head.canvas, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
+        paint_lesion(head.tissue_map, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
-    rng = generator(seed, subject, "texture")
-    textures: dict[str, Array] = {time: smooth_field(head.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
-    return head, Body(head.canvas, substances, patient.injection.agent, textures, patient.inflow)
+    textures = draw_textures(head.frame.shape, spacing_mm, generator(seed, subject, "texture"))
+    return head, Body(head.tissue_map, substances, patient.injection.agent, textures, patient.inflow)
 
 
 def _painted(
     factors: HeadFactors | LabelHeadFactors, anatomy: LabelMap | None, spacing_mm: float, seed: np.random.SeedSequence
-) -> Painted:
+) -> PaintedAnatomy:
     if isinstance(factors, HeadFactors):
         return build_head(factors, spacing_mm, seed)
     if anatomy is None:
-        raise ValueError("the head was drawn for a label map, which is needed to build it")
+        raise ValueError("the factors of this head belong to a label map; pass the map as `anatomy`")
     return build_label_head(factors, anatomy, spacing_mm, seed)
 
 
@@ -126,6 +158,6 @@ def _substance(tissue: Tissue, injection: Injection) -> Substance:
 
 
 def tissue_values(tissue: Tissue) -> dict[str, float]:
-    """Returns a tissue's numbers, ready for JSON."""
+    """Returns the values of a tissue by name, rounded, as they are stored."""
     names = ("t1_ms", "t2_ms", "t2_star_ms", "proton_density", "adc_um2_ms", "hounsfield", "uptake")
     return {name: round(float(getattr(tissue, name)), 5) for name in names}

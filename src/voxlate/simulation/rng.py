@@ -1,4 +1,7 @@
-"""Random streams by name: the draw for one purpose never depends on the order of the others, nor on parallelism."""
+"""Random generators by name: a draw for one purpose depends neither on the order of other draws nor on parallelism.
+
+The names are hashed into the seed, so that changing one changes every data set.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,16 @@ import zlib
 
 import numpy as np
 
-from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.simulation.checks import require_not_negative
 
 
 def seed_sequence(seed: int, subject: int, *purpose: str) -> np.random.SeedSequence:
     """Returns the seeds for one purpose of one subject.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        purpose: words that name the purpose.
 
     Raises:
         UsageError: `SEED_NEGATIVE`.
@@ -20,5 +28,18 @@ def seed_sequence(seed: int, subject: int, *purpose: str) -> np.random.SeedSeque
 
 
 def generator(seed: int, subject: int, *purpose: str) -> np.random.Generator:
-    """Returns the generator for one purpose of one subject, such as `"noise", "T1w"`."""
+    """Returns the generator for one purpose of one subject.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        purpose: words that name the purpose, such as `"noise", "T1w"`.
+
+    Raises:
+        UsageError: `SEED_NEGATIVE`.
+
+    Example:
+        >>> float(generator(7, 0, "noise", "T1w").random()) == float(generator(7, 0, "noise", "T1w").random())
+        True
+    """
     return np.random.default_rng(seed_sequence(seed, subject, *purpose))

@@ -1,35 +1,40 @@
-"""A patient whose lumbar spine is scanned: grades of the discs, tissues, and the painted stretch."""
+"""A patient whose lumbar spine is scanned: the random factors that all images share, and the body built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.spine import DISC_LEVELS_MM, DiscFactors, SpineFactors, build_spine, draw_spine_factors
+from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import PatientFactors
 from voxlate.simulation.lesions.disc_grades import ANNULUS_T2_MS, draw_disc
 from voxlate.simulation.patient import tissue_values
 from voxlate.simulation.physics.contrast_agent import AGENTS
-from voxlate.simulation.physics.random_fields import smooth_field
-from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.render import Body, Substance, draw_textures
 from voxlate.simulation.physics.scanners import Scanner
-from voxlate.simulation.physics.tissues import Tissue
 from voxlate.simulation.rng import generator, seed_sequence
 
 
 @dataclass(frozen=True)
 class SpinePatient:
-    """One patient in front of one scanner."""
+    """One patient in one scanner.
+
+    Attributes:
+        scanner: scanner.
+        spine: factors of the spine.
+        tissues: tissues of the patient at the field of the scanner, those of each disc included, by name.
+    """
 
     scanner: Scanner
     spine: SpineFactors
     tissues: Mapping[str, Tissue]
 
-    def factors(self) -> dict[str, Any]:
-        """Returns all that was drawn, ready for JSON."""
+    def factors(self) -> PatientFactors:
+        """Returns the random factors as they are stored."""
         return {
             "scanner": self.scanner.name,
             "field_tesla": self.scanner.field_tesla,
@@ -39,7 +44,13 @@ class SpinePatient:
 
 
 def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatient:
-    """Returns the patient of a data set's subject."""
+    """Returns the patient of one subject.
+
+    Args:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        scanner: scanner.
+    """
     rng = generator(seed, subject, "tissues")
     at_field = scanner.tissues()
     tissues = {name: at_field[name].jittered(rng) for name in sorted(at_field)}
@@ -50,23 +61,37 @@ def draw_spine_patient(seed: int, subject: int, scanner: Scanner) -> SpinePatien
     return SpinePatient(scanner, draw_spine_factors(discs, generator(seed, subject, "spine")), tissues)
 
 
-def build_spine_patient(patient: SpinePatient, seed: int, subject: int, spacing_mm: float) -> tuple[Painted, Body]:
-    """Returns the painted spine of a patient and what it is made of."""
+def build_spine_patient(
+    patient: SpinePatient, seed: int, subject: int, spacing_mm: float
+) -> tuple[PaintedAnatomy, Body]:
+    """Returns the painted spine of a patient and its body.
+
+    Args:
+        patient: patient.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        spacing_mm: isotropic voxel size.
+    """
     painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
-    rng = generator(seed, subject, "texture")
-    textures = {time: smooth_field(painted.frame.shape, spacing_mm, 9.0, rng) for time in ("T1", "T2")}
-    return painted, Body(painted.canvas, substances, AGENTS["generic"], textures, reference="muscle")
+    textures = draw_textures(painted.frame.shape, spacing_mm, generator(seed, subject, "texture"))
+    return painted, Body(painted.tissue_map, substances, AGENTS["generic"], textures, reference="muscle")
 
 
-def disc_slices(patient: SpinePatient, painted: Painted) -> list[int]:
-    """Returns the index along the third axis of the slice through the middle of each disc."""
+def disc_slices(patient: SpinePatient, painted: PaintedAnatomy) -> list[int]:
+    """Returns the index along the third axis of the slice through the middle of each disc.
+
+    Args:
+        patient: patient.
+        painted: spine of the patient.
+    """
     frame = painted.frame
-    places = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
-    return [int(np.clip(round(float(place[2])), 0, frame.shape[2] - 1)) for place in places]
+    points = [frame.to_index @ np.array([0, 0, level, 1.0]) for level in DISC_LEVELS_MM]
+    return [int(np.clip(round(float(point[2])), 0, frame.shape[2] - 1)) for point in points]
 
 
 def _disc_tissues(number: int, disc: DiscFactors, tissues: Mapping[str, Tissue]) -> dict[str, Tissue]:
+    """Returns the tissues of one disc; T2* of the nucleus is half its T2 and its annulus has 8 HU more, as priors."""
     nucleus, annulus = tissues["nucleus"], tissues["annulus"]
     return {
         f"D{number}-nucleus": replace(

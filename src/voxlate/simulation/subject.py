@@ -1,14 +1,15 @@
-"""One simulated subject: anatomy, lesions, images, and the truth about all of it."""
+"""Simulates one subject: anatomy, lesions, images and the truth about them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.label_map import Anatomies
-from voxlate.simulation.anatomy.partial_volume import Painted
-from voxlate.simulation.lesions.lesions import SCENES, Lesion
+from voxlate.simulation.anatomy.label_map import LabelMaps
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
+from voxlate.simulation.checks import require_not_negative
+from voxlate.simulation.factors import OracleError, PatientFactors, SubjectFactors
+from voxlate.simulation.lesions.lesions import LESION_SETS, Lesion
 from voxlate.simulation.oracle import (
     Posterior,
     acquisition_variance,
@@ -19,18 +20,17 @@ from voxlate.simulation.oracle import (
     virtual_contrast_posterior,
     visibility,
 )
-from voxlate.simulation.patient import Asked, build_patient, draw_patient
-from voxlate.simulation.physics.acquisition import Settings
+from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
+from voxlate.simulation.physics.acquisition import MrSettings
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.ct import CtSettings
 from voxlate.simulation.physics.quality import checked_mix
 from voxlate.simulation.physics.render import Body
-from voxlate.simulation.physics.scan import Scan, scan
+from voxlate.simulation.physics.scan import ScanPlan, scan
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
-from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.simulation.rng import generator
 from voxlate.simulation.spine_patient import build_spine_patient, disc_slices, draw_spine_patient
-from voxlate.simulation.truth import Truth, truth_of
+from voxlate.simulation.truth import Truth, build_truth
 from voxlate.volume import Volume
 
 TASKS = {
@@ -39,24 +39,28 @@ TASKS = {
     "ct_to_mr": ("CT", "T1w", "T2w"),
     "spine": ("CT", "T2w"),
 }
-"""The images of each task; the first lies where the truth lies, the others are a session's misregistration away."""
+"""Images of each task. The truth is aligned with the first; the others are misregistered as in a real session."""
 TARGETS = {"t1ce_t1": ("T1w",), "virtual_contrast": ("T1ce",), "ct_to_mr": ("T1w", "T2w"), "spine": ("T2w",)}
-"""What a model of the task is asked for."""
+"""Images that a model of each task predicts."""
 SIZES_MM = {"small": 2.0, "full": 1.0}
+"""Isotropic voxel size of each size."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be asked of a subject beside its task.
+    """Options of a simulated subject.
 
     Attributes:
-        dose_mmol_kg: of the agent; zero means that T1ce is a second T1w.
+        dose_mmol_kg: dose of the contrast agent in mmol per kg of body weight; with zero T1ce is a second T1w.
         agent: key of `AGENTS`.
-        is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the agent's effect.
-        lesions: key of `SCENES`, or none to draw it.
+        is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the effect of the agent.
+        lesions: key of `LESION_SETS`, or None to draw it.
         quality_mix: shares of good, medium, low and improper images.
-        missing_share: probability that an image other than the first is missing.
-        anatomies: label maps of real heads to draw from; a head made of formulas without them.
+        missing_share: probability, below 1, that an image other than the first is missing.
+        anatomies: label maps of real heads to draw from, or None for heads made of formulas.
+
+    Raises:
+        UsageError: `DOSE_NEGATIVE`, `QUALITY_MIX`, `SHARE`, `AGENT_UNKNOWN`, `LESION_UNKNOWN`.
     """
 
     dose_mmol_kg: float = 0.1
@@ -65,17 +69,21 @@ class Options:
     lesions: str | None = None
     quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
     missing_share: float = 0.0
-    anatomies: Anatomies | None = None
+    anatomies: LabelMaps | None = None
 
     def __post_init__(self) -> None:
         require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
         checked_mix(self.quality_mix)
         if not 0 <= self.missing_share < 1:
-            raise UsageError("SHARE", f"the share of missing images is {self.missing_share:g}; it must be in 0 to 1")
+            raise UsageError(
+                "SHARE", f"the share of missing images is {self.missing_share:g}; it must be 0 or more and below 1"
+            )
         if self.agent not in AGENTS:
-            raise UsageError("AGENT_UNKNOWN", f"no agent is called {self.agent!r}; there are {', '.join(AGENTS)}")
-        if self.lesions is not None and self.lesions not in SCENES:
-            raise UsageError("LESION_UNKNOWN", f"no lesions are called {self.lesions!r}; there are {', '.join(SCENES)}")
+            raise UsageError("AGENT_UNKNOWN", f"unknown agent {self.agent!r}; choose from {', '.join(AGENTS)}")
+        if self.lesions is not None and self.lesions not in LESION_SETS:
+            raise UsageError(
+                "LESION_UNKNOWN", f"unknown lesions {self.lesions!r}; choose from {', '.join(LESION_SETS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,10 @@ class Subject:
     """A simulated subject.
 
     Attributes:
-        name: `sub-0007`.
+        name: such as `sub-0007`.
         task: key of `TASKS`.
-        images: by what they show: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC`, `CT`.
-        truth: on the grid of the first image.
+        images: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC` (0.001 mm²/s) or `CT` (HU) to its volume.
+        truth: truth on the grid of the first image.
     """
 
     name: str
@@ -105,37 +113,43 @@ def simulate_subject(
     scanner: str | None = None,
     options: Options | None = None,
 ) -> Subject:
-    """Returns one subject of a data set; the same arguments give the same bytes, in whatever order or process.
+    """Returns one subject of a data set; the same arguments give the same bytes in any order and process.
 
     Args:
         task: key of `TASKS`.
-        seed: of the data set.
-        subject: number in the data set, from 0.
-        session: number of the visit, from 0; the same anatomy, scanned anew.
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0; another visit scans the same anatomy again.
         size: `small` (2 mm) or `full` (1 mm).
         scanner: `A` to `F`; drawn among the training scanners when not given.
-        options: see `Options`.
+        options: dose, lesions, quality and others; see `Options`.
 
     Raises:
-        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine from
-            heads.
+        UsageError: `TASK_UNKNOWN`, `SIZE_UNKNOWN`, `SCANNER_UNKNOWN`, `SEED_NEGATIVE`; `ANATOMY_TASK` for a spine with
+            label maps of heads.
         InputRefused: see `voxlate.simulation.anatomy.label_map.read_label_map`.
     """
-    _require_known(task, size)
+    _require_valid(task, size)
     options = options or Options()
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
-    plan = Scan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
-    made = {"task": task, "size": size, "seed": seed, "subject": subject, "session": session}
+    plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
     oracle = _oracle(task, case, chosen, settings)
-    acquired = {name: asdict(each) for name, each in settings.items()}
-    truth = truth_of(
-        case.painted, case.lesions, {**made, **case.factors, "acquisitions": acquired, "oracle": oracle}, rows
-    )
+    factors: SubjectFactors = {
+        "task": task,
+        "size": size,
+        "seed": seed,
+        "subject": subject,
+        "session": session,
+        **case.factors,
+        "acquisitions": {name: asdict(acquired) for name, acquired in settings.items()},
+        "oracle": oracle,
+    }
+    truth = build_truth(case.painted, case.lesions, factors, rows)
     missing = _missing(plan, list(images), options.missing_share)
     images = {name: image for name, image in images.items() if name not in missing}
     return Subject(f"sub-{subject + 1:04d}", task, images, truth)
@@ -143,86 +157,98 @@ def simulate_subject(
 
 @dataclass(frozen=True)
 class _Case:
-    painted: Painted
+    """A painted patient, and what the oracle needs about it.
+
+    Attributes:
+        painted: anatomy with its lesions.
+        body: everything about the patient that an image depends on.
+        lesions: lesions of a head.
+        factors: random factors.
+        posteriors: target to the posterior of each tissue whose signal the source images leave uncertain.
+        is_texture_hidden: whether the source is a CT, which does not show the texture of T1 and T2.
+    """
+
+    painted: PaintedAnatomy
     body: Body
     lesions: list[Lesion]
-    factors: dict[str, Any]
+    factors: PatientFactors
     posteriors: dict[str, dict[str, Posterior]]
     is_texture_hidden: bool
 
 
-def _head_case(plan: Scan, task: str, size: str, options: Options) -> _Case:
+def _head_case(plan: ScanPlan, task: str, size: str, options: Options) -> _Case:
     anatomy = None if options.anatomies is None else options.anatomies.of(plan.seed, plan.subject)
-    asked = Asked(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
-    patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, asked)
+    patient_options = PatientOptions(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
+    patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, patient_options)
     painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
-    answer = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
+    posterior_of = {"t1ce_t1": contrast_removal_posterior, "virtual_contrast": virtual_contrast_posterior}.get(task)
     target = TARGETS[task][0]
-    posteriors = (
-        {target: {}}
-        if answer is None
-        else {
-            target: {
-                f"{lesion.name}-solid": answer(body, plan.scanner, lesion, patient.injection.plasma_mm)
-                for lesion in patient.lesions
-            }
-        }
-    )
-    return _Case(painted, body, patient.lesions, patient.factors(), posteriors, task == "ct_to_mr")
+    posteriors: dict[str, Posterior] = {}
+    if posterior_of is not None:
+        for lesion in patient.lesions:
+            posterior = posterior_of(body, plan.scanner, lesion, patient.injection.plasma_mm)
+            posteriors[f"{lesion.name}-solid"] = posterior
+    return _Case(painted, body, patient.lesions, patient.factors(), {target: posteriors}, task == "ct_to_mr")
 
 
-def _spine_case(plan: Scan, size: str) -> _Case:
+def _spine_case(plan: ScanPlan, size: str) -> _Case:
     patient = draw_spine_patient(plan.seed, plan.subject, plan.scanner)
     painted, body = build_spine_patient(patient, plan.seed, plan.subject, SIZES_MM[size])
     posteriors = {
         f"D{number}-nucleus": disc_posterior(body, plan.scanner, disc, f"D{number}-nucleus")
         for number, disc in enumerate(patient.spine.discs, start=1)
     }
-    factors = {**patient.factors(), "disc_slices": disc_slices(patient, painted)}
+    factors: PatientFactors = {**patient.factors(), "disc_slices": disc_slices(patient, painted)}
     return _Case(painted, body, [], factors, {"T2w": posteriors}, is_texture_hidden=True)
 
 
 def _oracle(
-    task: str, case: _Case, scanner: Scanner, settings: dict[str, Settings | CtSettings]
-) -> dict[str, dict[str, Any]]:
-    """Returns the oracle's error for each target of a task."""
+    task: str, case: _Case, scanner: Scanner, settings: dict[str, MrSettings | CtSettings]
+) -> dict[str, OracleError]:
+    """Returns the oracle's errors for each target of a task; `settings` are those of each image."""
     errors = {}
     for target in TARGETS[task]:
         acquired = settings[target]
-        noise, unknowable, texture = 0.0, None, None
+        noise, acquisition, texture = 0.0, None, None
         contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
-        if isinstance(acquired, Settings):
+        if isinstance(acquired, MrSettings):
             noise = acquired.noise_percent / 100
             spacing_mm, has_agent = case.painted.frame.spacing_mm, target == "T1ce"
-            unknowable = acquisition_variance(
+            acquisition = acquisition_variance(
                 case.body, scanner, contrast, acquired, mask, spacing_mm=spacing_mm, has_agent=has_agent
             )
         if case.is_texture_hidden:
             texture = texture_variance(case.body, scanner, contrast)
         posteriors = case.posteriors.get(target, {})
-        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, unknowable)
+        errors[target] = oracle_error(case.body, posteriors, texture, mask, noise, acquisition)
     return errors
 
 
-def _missing(plan: Scan, names: list[str], share: float) -> set[str]:
-    """Returns the images that were lost: never the first, the parts of a diffusion series together."""
-    lost = {name for name in names[1:] if plan.stream("missing", name).random() < share}
+def _missing(plan: ScanPlan, names: list[str], share: float) -> set[str]:
+    """Returns the names of the images that are missing: never the first; a diffusion series is missing as a whole."""
+    missing = {name for name in names[1:] if plan.stream("missing", name).random() < share}
     series = {"b0", "b500", "b1000", "ADC"} & set(names)
-    return (lost - series) | (series if "b0" in lost else set())
+    return (missing - series) | (series if "b0" in missing else set())
 
 
 def require_heads(task: str, options: Options) -> None:
-    """Refuses anatomies of heads for a task that shows none.
+    """Refuses label maps of heads for a task without heads.
+
+    Args:
+        task: key of `TASKS`.
+        options: options, with or without label maps.
 
     Raises:
         UsageError: `ANATOMY_TASK`.
     """
     if task == "spine" and options.anatomies is not None:
-        raise UsageError("ANATOMY_TASK", "label maps of heads make no spine; leave out --anatomy, or ask another task")
+        raise UsageError(
+            "ANATOMY_TASK", "the task spine cannot use label maps of heads; leave out --anatomy or choose another task"
+        )
 
 
-def _require_known(task: str, size: str) -> None:
+def _require_valid(task: str, size: str) -> None:
     if task not in TASKS:
-        raise UsageError("TASK_UNKNOWN", f"no task is called {task!r}; there are {', '.join(TASKS)}")
+        raise UsageError("TASK_UNKNOWN", f"unknown task {task!r}; choose from {', '.join(TASKS)}")
     if size not in SIZES_MM:
-        raise UsageError("SIZE_UNKNOWN", f"no size is called {size!r}; there are {', '.join(SIZES_MM)}")
+        raise UsageError("SIZE_UNKNOWN", f"unknown size {size!r}; choose from {', '.join(SIZES_MM)}")

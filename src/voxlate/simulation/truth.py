@@ -1,14 +1,14 @@
-"""The truth about a simulated subject: tissues, labels, masks, lesions and every factor that was drawn."""
+"""Truth about a simulated subject: tissue fractions, labels, masks, lesions and all random factors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas, Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy, PartialVolumeMap
+from voxlate.simulation.factors import Factors, PaintedLesionRow, SubjectFactors, Visibility
 from voxlate.simulation.lesions.lesions import Lesion
 from voxlate.volume import Array, Volume
 
@@ -37,55 +37,55 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about a subject because it was made.
+    """Truth about one session of a subject, on the grid of the first image.
 
     Attributes:
-        fractions: part of each voxel that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`, `soft`, `disc`,
-            `outside`; they sum to one.
-        labels: the largest of them, numbered as in `LABELS`.
-        brain_mask: where at least half of a voxel lies inside the dura; for a spine, inside the vertebral column.
-        lesion_mask: number of the lesion that holds most of a voxel of which lesions hold half, else zero.
-        lesions: one row each.
-        factors: everything drawn at random, ready for JSON.
+        fractions: fraction of each voxel, 0 to 1, that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`,
+            `soft`, `disc` and `outside`; the fractions of a voxel sum to one.
+        labels: number of the largest fraction, as in `LABELS`.
+        brain_mask: 1 where at least half of a voxel lies inside the dura, in a spine inside the vertebral column.
+        lesion_mask: number of the lesion, from 1, that fills at least half of a voxel, else 0.
+        lesions: one row per lesion.
+        factors: all random factors and the errors of the oracle.
     """
 
     fractions: dict[str, Volume]
     labels: Volume
     brain_mask: Volume
     lesion_mask: Volume
-    lesions: list[dict[str, Any]]
-    factors: dict[str, Any]
+    lesions: list[PaintedLesionRow]
+    factors: Factors
 
 
-def grouped(canvas: Canvas) -> dict[str, Array]:
-    """Returns the fractions of the groups of tissues that the truth tells apart."""
-    names = {part.tissue for part in canvas.parts}
+def fractions_by_group(tissue_map: PartialVolumeMap) -> dict[str, Array]:
+    """Returns the fraction of each voxel that each group of `LABELS` fills, float32 of the map's shape."""
+    names = {part.tissue for part in tissue_map.parts}
     lesion = tuple(name for name in names if name.endswith(("-solid", "-core")))
     disc = tuple(name for name in names if name.endswith(("-nucleus", "-annulus")))
     grouped_names = {*lesion, *disc, *(name for group in _GROUPS.values() for name in group)}
     groups = {**_GROUPS, "lesion": lesion, "disc": disc, "soft": tuple(names - grouped_names)}
-    return {group: canvas.total(*groups[group]) for group in LABELS}
+    return {group: tissue_map.total(*groups[group]) for group in LABELS}
 
 
-def truth_of(
-    painted: Painted, lesions: Sequence[Lesion], factors: Mapping[str, Any], rows: Sequence[dict[str, Any]]
+def build_truth(
+    painted: PaintedAnatomy, lesions: Sequence[Lesion], factors: SubjectFactors, rows: Sequence[Visibility]
 ) -> Truth:
-    """Returns the truth of a painted anatomy.
+    """Returns the truth about a painted anatomy.
 
     Args:
-        painted: with its lesions.
-        lesions: painted on it.
-        factors: drawn at random.
-        rows: what the images show of each lesion, one per lesion.
+        painted: anatomy with its lesions.
+        lesions: lesions that were painted.
+        factors: random factors of the subject.
+        rows: visibility of each lesion in the images.
     """
     affine, voxel_ml = painted.frame.affine, painted.frame.spacing_mm**3 / 1000
-    groups = grouped(painted.canvas)
+    groups = fractions_by_group(painted.tissue_map)
     numbers = list(LABELS.values())
     labels = np.take(numbers, np.argmax(np.stack(list(groups.values())), axis=0)).astype(np.float32)
-    mask = np.zeros(painted.canvas.free.shape, dtype=np.float32)
-    table = []
+    mask = np.zeros(painted.tissue_map.free.shape, dtype=np.float32)
+    table: list[PaintedLesionRow] = []
     for number, (lesion, row) in enumerate(zip(lesions, rows, strict=True), start=1):
-        held = painted.canvas.total(*lesion.tissues)
+        held = painted.tissue_map.total(*lesion.tissues)
         mask[held >= 0.5] = number
         table.append({**lesion.row(), "volume_ml": round(float(held.sum(dtype=np.float64)) * voxel_ml, 4), **row})
     volumes = {

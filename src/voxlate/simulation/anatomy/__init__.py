@@ -1,1 +1,1 @@
-"""Heads and spines as partial-volume maps, from formulas or from label maps."""
+"""Heads and lumbar spines as partial-volume maps, from formulas or from label maps, and the values of their tissues."""

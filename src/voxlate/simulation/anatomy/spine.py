@@ -1,8 +1,8 @@
-"""A short stretch of lumbar spine: three discs with the vertebrae between them, sac, roots, joints, muscles and fat.
+"""Builds a section of lumbar spine: three discs, vertebrae, thecal sac, nerve roots, facet joints, muscles and fat.
 
-Template millimetres: x right, y anterior, z superior, the middle of the middle disc at the origin. The grade of a disc
-(Pfirrmann I to IV) drives the T2 of its nucleus; on CT it leaves only weak traces: a few HU, a little height, a bulge,
-now and then gas.
+Template coordinates are millimetres from the centre of the middle disc: x right, y anterior, z superior. The grade of a
+disc (Pfirrmann I to IV) sets the T2 of its nucleus; on CT the grade shows only weakly, by a few HU, the height, a bulge
+and sometimes gas. Radii and coordinates were chosen by hand to resemble an adult lumbar spine.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Box, Canvas, Frame, Painted
-from voxlate.simulation.anatomy.shapes import Places, coverage, ellipsoid, smooth_cut, smooth_union, tube
-from voxlate.simulation.physics.random_fields import smooth_field
+from voxlate.simulation.anatomy.partial_volume import Box, Frame, PaintedAnatomy, PartialVolumeMap
+from voxlate.simulation.anatomy.shapes import Points, coverage, ellipsoid, smooth_cut, smooth_union, tube
+from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Affine, Array, Shape
 
 LOW_MM, HIGH_MM = (-80.0, -96.0, -48.0), (80.0, 64.0, 48.0)
+"""Corners of the grid in template mm."""
 LEVEL_MM = 37.0
+"""Distance between the centres of neighbouring discs. Prior."""
 DISC_LEVELS_MM = (-LEVEL_MM, 0.0, LEVEL_MM)
+"""z of the centre of each disc."""
 NUCLEUS_SHARE = 0.55
-_SHELL_MM = 1.0
+"""Share of a disc's cross-section that is nucleus. Prior."""
+_SHELL_MM = 1.0  # thickness of compact bone; prior
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,13 @@ class DiscFactors:
     """One disc.
 
     Attributes:
-        grade: 1 to 4 for Pfirrmann I to IV.
-        nucleus_t2_ms: drawn from the grade.
-        nucleus_hu: on CT, hardly dependent on the grade.
-        height_mm, bulge_mm: of the disc, weakly dependent on it.
-        has_gas: whether there is gas in it (vacuum phenomenon).
-        sac_mm: anterior-posterior width of the thecal sac at its level; below 10 is a stenosis.
+        grade: Pfirrmann grade, 1 to 4 for I to IV.
+        nucleus_t2_ms: T2 of the nucleus, which depends on the grade.
+        nucleus_hu: CT number of the nucleus in HU, which depends weakly on the grade.
+        height_mm: height, which depends weakly on the grade.
+        bulge_mm: posterior bulge, which depends weakly on the grade.
+        has_gas: whether it holds gas (vacuum phenomenon).
+        sac_mm: anterior-posterior width of the thecal sac at its level; below 10 mm is a stenosis.
     """
 
     grade: int
@@ -47,7 +52,16 @@ class DiscFactors:
 
 @dataclass(frozen=True)
 class SpineFactors:
-    """All that is drawn at random about one stretch of spine."""
+    """Random factors of one section of spine.
+
+    Attributes:
+        discs: from inferior to superior.
+        scale: size over that of the template.
+        fat_share: share of fat in the muscles of the back, 0 to 1.
+        skin_fat_mm: thickness of the fat under the skin.
+        flavum_mm: thickness of the ligamentum flavum.
+        shift_mm: position in the scanner, x, y, z.
+    """
 
     discs: tuple[DiscFactors, ...]
     scale: float
@@ -58,7 +72,7 @@ class SpineFactors:
 
 
 def spine_grid(spacing_mm: float) -> tuple[Shape, Affine]:
-    """Returns shape and affine of a grid of isotropic voxels around the stretch."""
+    """Returns the shape and the affine (4, 4), voxel index to RAS+ mm, of a grid of isotropic voxels."""
     i, j, k = (round((high - low) / spacing_mm) for low, high in zip(LOW_MM, HIGH_MM, strict=True))
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = np.asarray(LOW_MM) + spacing_mm / 2
@@ -66,7 +80,12 @@ def spine_grid(spacing_mm: float) -> tuple[Shape, Affine]:
 
 
 def draw_spine_factors(discs: tuple[DiscFactors, ...], rng: np.random.Generator) -> SpineFactors:
-    """Returns the factors of one patient around given discs."""
+    """Returns the random factors of one section of spine; the ranges are priors chosen for this project.
+
+    Args:
+        discs: from inferior to superior.
+        rng: generator of the draws.
+    """
     x, y, z = (float(value) for value in rng.normal(0, 1.5, 3))
     return SpineFactors(
         discs=discs,
@@ -78,19 +97,25 @@ def draw_spine_factors(discs: tuple[DiscFactors, ...], rng: np.random.Generator)
     )
 
 
-def build_spine(factors: SpineFactors, spacing_mm: float, seed: np.random.SeedSequence) -> Painted:
-    """Returns a stretch of spine painted from its factors; the same factors, spacing and seed give the same bytes."""
+def build_spine(factors: SpineFactors, spacing_mm: float, seed: np.random.SeedSequence) -> PaintedAnatomy:
+    """Returns a section of spine painted from its factors; the same factors, spacing and seed give the same bytes.
+
+    Args:
+        factors: factors of the section.
+        spacing_mm: isotropic voxel size.
+        seed: seed of the warp, of fat and of nerve roots.
+    """
     rng = np.random.default_rng(seed)
     frame = _frame(factors, spacing_mm, rng)
-    canvas = Canvas(frame.shape)
-    _paint_discs(canvas, frame, factors, rng)
-    _paint_canal(canvas, frame, factors, rng)
-    _paint_joints(canvas, frame, factors)
-    _paint_bodies(canvas, frame, factors)
-    column = 1 - canvas.free
-    _paint_vessels(canvas, frame)
-    _paint_soft(canvas, frame, factors, rng)
-    return Painted(canvas, frame, column)
+    tissue_map = PartialVolumeMap(frame.shape)
+    _paint_discs(tissue_map, frame, factors, rng)
+    _paint_canal(tissue_map, frame, factors, rng)
+    _paint_joints(tissue_map, frame, factors)
+    _paint_bodies(tissue_map, frame, factors)
+    column = 1 - tissue_map.free
+    _paint_vessels(tissue_map, frame)
+    _paint_soft(tissue_map, frame, factors, rng)
+    return PaintedAnatomy(tissue_map, frame, column)
 
 
 def _frame(factors: SpineFactors, spacing_mm: float, rng: np.random.Generator) -> Frame:
@@ -104,9 +129,9 @@ def _frame(factors: SpineFactors, spacing_mm: float, rng: np.random.Generator) -
     return Frame(spacing_mm, affine, (x, y + np.float32(0.004) * z * z, z), np.linalg.inv(matrix))
 
 
-def _section(places: Places, half_width: float, half_depth: float) -> Array:
-    """Returns the distance to the outline of a vertebral body or disc, hollowed towards the canal."""
-    x, y, _ = places
+def _section(points: Points, half_width: float, half_depth: float) -> Array:
+    """Returns the signed distance in mm to the outline of a vertebral body or disc, concave towards the canal."""
+    x, y, _ = points
     radius = np.sqrt((x / half_width) ** 2 + (y / half_depth) ** 2)
     outline = (radius - 1) * np.float32(min(half_width, half_depth))
     hollow = np.sqrt(x * x + (y + np.float32(half_depth + 11)) ** 2) - np.float32(14)
@@ -114,17 +139,18 @@ def _section(places: Places, half_width: float, half_depth: float) -> Array:
 
 
 def _between(z: Array, middle: float, height: float) -> Array:
+    """Returns the signed distance in mm to a slab of `height` around z = `middle`."""
     return np.asarray(np.abs(z - np.float32(middle)) - np.float32(height / 2), dtype=np.float32)
 
 
-def _paint_discs(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
+def _paint_discs(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
     for number, (disc, level) in enumerate(zip(factors.discs, DISC_LEVELS_MM, strict=True), start=1):
         box = frame.box((-32.0, -26.0, level - 8), (32.0, 24.0, level + 8))
-        places = frame.within(box)
-        x, y, z = places
+        points = frame.points_in(box)
+        x, y, z = points
         slab = _between(z, level, disc.height_mm + 1.5)
         back = disc.bulge_mm * np.exp(-((x / 9) ** 2)) * np.clip(-y / 10, 0, 1)
-        outline = np.maximum(_section(places, 25, 17) - back, slab)
+        outline = np.maximum(_section(points, 25, 17) - back, slab)
         inner = np.sqrt(NUCLEUS_SHARE)
         nucleus = np.maximum(_section((x, y + 1, z), 25 * inner, 17 * inner), slab + 1)
         voxel = frame.spacing_mm
@@ -132,15 +158,16 @@ def _paint_discs(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.ra
             np.abs(x) - 9, 0
         )
         if disc.has_gas:
-            canvas.paint("air", coverage(cleft, voxel) * np.float32(0.7), box)
+            tissue_map.paint("air", coverage(cleft, voxel) * np.float32(0.7), box)
         share = coverage(nucleus, 2.5)
-        canvas.mix({f"D{number}-nucleus": share, f"D{number}-annulus": 1 - share}, coverage(outline, voxel), box)
+        tissue_map.mix({f"D{number}-nucleus": share, f"D{number}-annulus": 1 - share}, coverage(outline, voxel), box)
 
 
-def _paint_canal(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
+def _paint_canal(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
+    """Paints nerve roots, the fluid of the thecal sac, dura, ligamentum flavum and epidural fat."""
     box = frame.box((-18.0, -46.0, -50.0), (18.0, -12.0, 50.0))
-    places = frame.within(box)
-    x, y, z = places
+    points = frame.points_in(box)
+    x, y, z = points
     voxel = frame.spacing_mm
     width = np.full(z.shape, 14.0, dtype=np.float32)
     for disc, level in zip(factors.discs, DISC_LEVELS_MM, strict=True):
@@ -157,30 +184,31 @@ def _paint_canal(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.ra
         drawn = max(0.65, voxel / 2)
         np.maximum(roots, coverage(distance - np.float32(drawn), voxel) * np.float32((0.65 / drawn) ** 2), out=roots)
     inside = coverage(sac, voxel)
-    canvas.paint("cord", roots * inside, box)
-    canvas.paint("csf", inside, box)
-    canvas.paint("dura", coverage(sac - np.float32(0.5), voxel), box)
+    tissue_map.paint("cord", roots * inside, box)
+    tissue_map.paint("csf", inside, box)
+    tissue_map.paint("dura", coverage(sac - np.float32(0.5), voxel), box)
     at_disc = np.max([np.exp(-(((z - np.float32(level)) / 12) ** 2)) for level in DISC_LEVELS_MM], axis=0)
     roof = (
         np.abs(np.abs(x) * np.float32(0.75) + (y + 40)) * np.float32(0.8) - np.float32(factors.flavum_mm / 2) * at_disc
     )
     roof = np.maximum(roof, np.abs(x) - 14)
-    canvas.paint("ligament", coverage(roof, voxel) * np.clip(2 * at_disc, 0, 1), box)
+    tissue_map.paint("ligament", coverage(roof, voxel) * np.clip(2 * at_disc, 0, 1), box)
     canal = (np.sqrt((x / 13) ** 2 + ((y + 27) / 11) ** 2) - 1) * 11
-    canvas.paint("fat", coverage(np.asarray(canal, dtype=np.float32), voxel), box)
+    tissue_map.paint("fat", coverage(np.asarray(canal, dtype=np.float32), voxel), box)
 
 
-def _bone(canvas: Canvas, distance: Array, voxel: float, box: Box, shell_mm: float = _SHELL_MM) -> None:
+def _bone(tissue_map: PartialVolumeMap, distance: Array, voxel: float, box: Box, shell_mm: float = _SHELL_MM) -> None:
+    """Paints a bone: a compact shell of `shell_mm` around cancellous bone."""
     cover = coverage(distance, voxel)
     inner = np.minimum(coverage(distance + np.float32(shell_mm), voxel) / np.maximum(cover, 1e-3), 1)
-    canvas.mix({"vertebra": inner, "bone": 1 - inner}, cover, box)
+    tissue_map.mix({"vertebra": inner, "bone": 1 - inner}, cover, box)
 
 
-def _paint_joints(canvas: Canvas, frame: Frame, factors: SpineFactors) -> None:
-    """Facet joints at each disc, laminae and spinous processes between them."""
+def _paint_joints(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors) -> None:
+    """Paints the facet joints at each disc, and laminae and spinous processes between discs."""
     box = frame.box((-40.0, -92.0, -50.0), (40.0, -14.0, 50.0))
-    places = frame.within(box)
-    x, y, z = places
+    points = frame.points_in(box)
+    x, y, z = points
     voxel = frame.spacing_mm
     pair = (np.abs(x), y, z)
     joints = np.full(z.shape, 99.0, dtype=np.float32)
@@ -193,37 +221,37 @@ def _paint_joints(canvas: Canvas, frame: Frame, factors: SpineFactors) -> None:
     for middle in (-1.5 * LEVEL_MM, -0.5 * LEVEL_MM, 0.5 * LEVEL_MM, 1.5 * LEVEL_MM):
         pedicle = tube(pair, [(14, -12, middle + 6), (18, -34, middle + 4)], [6.5, 6.0])
         lamina = tube(pair, [(18, -36, middle), (3, -46, middle - 4)], [4.5, 4.0])
-        spinous = tube(places, [(0, -46, middle - 5), (0, -72, middle - 12)], [4.0, 5.0])
+        spinous = tube(points, [(0, -46, middle - 5), (0, -72, middle - 12)], [4.0, 5.0])
         bones = np.minimum(bones, smooth_union(np.minimum(pedicle, spinous), lamina, 3))
-    canvas.paint("cartilage", coverage(joints, voxel), box)
-    _bone(canvas, bones, voxel, box, 2.0)
+    tissue_map.paint("cartilage", coverage(joints, voxel), box)
+    _bone(tissue_map, bones, voxel, box, 2.0)
 
 
-def _paint_bodies(canvas: Canvas, frame: Frame, factors: SpineFactors) -> None:
+def _paint_bodies(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors) -> None:
     box = frame.box((-34.0, -26.0, -50.0), (34.0, 26.0, 50.0))
-    places = frame.within(box)
-    _, _, z = places
+    points = frame.points_in(box)
+    _, _, z = points
     phase = np.abs(z / np.float32(LEVEL_MM) - np.round(z / np.float32(LEVEL_MM)))
     waist = np.float32(2.2) * np.clip((phase - 0.2) / 0.3, 0, 1)
-    section = _section(places, 25.5, 17.5) + waist
+    section = _section(points, 25.5, 17.5) + waist
     discs = np.min(
         [_between(z, level, disc.height_mm) for disc, level in zip(factors.discs, DISC_LEVELS_MM, strict=True)], axis=0
     )
-    _bone(canvas, np.maximum(section, -np.asarray(discs, dtype=np.float32)), frame.spacing_mm, box, 0.8)
+    _bone(tissue_map, np.maximum(section, -np.asarray(discs, dtype=np.float32)), frame.spacing_mm, box, 0.8)
 
 
-def _paint_vessels(canvas: Canvas, frame: Frame) -> None:
+def _paint_vessels(tissue_map: PartialVolumeMap, frame: Frame) -> None:
     box = frame.box((-30.0, 16.0, -50.0), (34.0, 48.0, 50.0))
-    places = frame.within(box)
-    aorta = tube(places, [(-9, 30, -60), (-7, 29, 60)], [8.5, 9.5])
-    cava = tube(places, [(15, 29, -60), (13, 29, 60)], [9.5, 10.5])
+    points = frame.points_in(box)
+    aorta = tube(points, [(-9, 30, -60), (-7, 29, 60)], [8.5, 9.5])
+    cava = tube(points, [(15, 29, -60), (13, 29, 60)], [9.5, 10.5])
     wall = np.minimum(np.abs(aorta), np.abs(cava)) - np.float32(0.7)
-    canvas.paint("muscle", coverage(wall, frame.spacing_mm), box)
-    canvas.paint("artery", coverage(np.minimum(aorta, cava), frame.spacing_mm), box)
+    tissue_map.paint("muscle", coverage(wall, frame.spacing_mm), box)
+    tissue_map.paint("artery", coverage(np.minimum(aorta, cava), frame.spacing_mm), box)
 
 
-def _paint_soft(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
-    x, y, z = frame.places
+def _paint_soft(tissue_map: PartialVolumeMap, frame: Frame, factors: SpineFactors, rng: np.random.Generator) -> None:
+    x, y, z = frame.points
     voxel = frame.spacing_mm
     pair = (np.abs(x), y, z)
     skin = np.float32(-88) - y + np.float32(0.0016) * x * x - np.float32(4) * np.exp(-((x / 12) ** 2))
@@ -238,8 +266,8 @@ def _paint_soft(canvas: Canvas, frame: Frame, factors: SpineFactors, rng: np.ran
     lean = np.clip(0.5 - (streaks - level) * 1.2, 0, 1) * (0.4 + 0.6 * (back > -20)) + 0.0
     lean = np.where(back < psoas, lean, np.float32(1) - np.float32(0.12) * (streaks > 1.2))
     inside = coverage(skin, voxel)
-    canvas.paint("skin", inside - coverage(skin + 2, voxel))
+    tissue_map.paint("skin", inside - coverage(skin + 2, voxel))
     below = coverage(skin + np.float32(2 + factors.skin_fat_mm), voxel)
     lean = np.asarray(lean * coverage(np.asarray(muscles, dtype=np.float32), voxel) * below, dtype=np.float32)
-    canvas.mix({"muscle": lean, "fat": 1 - lean}, inside)
-    canvas.paint("air", 1.0)
+    tissue_map.mix({"muscle": lean, "fat": 1 - lean}, inside)
+    tissue_map.paint("air", 1.0)

@@ -1,7 +1,8 @@
-"""Arteries, veins and dural sinuses: named trunks, and trees of random walks that end below the voxel size.
+"""Arteries, veins and dural sinuses: named trunks, and trees grown by random walks.
 
-A vessel thinner than a voxel fills the part of it that its cross-section says. Where a tree forks, the radii obey
-Murray's law, r0³ = r1³ + r2³ (Murray, Proc Natl Acad Sci 1926;12:207).
+A vessel thinner than a voxel fills a fraction of the voxel equal to its share of the cross-section. Where a tree forks,
+the radii follow Murray's law, r0³ = r1³ + r2³ (Murray, Proc Natl Acad Sci 1926;12:207). Coordinates are template
+millimetres, as in `head_shapes`; paths and radii of the trunks were chosen by hand to resemble an adult's.
 """
 
 from __future__ import annotations
@@ -11,24 +12,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas, Frame
+from voxlate.simulation.anatomy.partial_volume import Frame, PartialVolumeMap
 from voxlate.simulation.anatomy.shapes import Point, coverage, tube
 from voxlate.volume import Array
 
-_STEP_MM = 4.0
-_LEAST_RADIUS_MM = 0.25
+_STEP_MM = 4.0  # step of the random walk; chosen by hand, not tuned
+_SMALLEST_RADIUS_MM = 0.25  # thinner branches are not grown; they would fill less than 5 % of a voxel of 2 mm
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A chain of points in template millimetres with a radius at each."""
+    """A chain of points in template mm with a radius in mm at each."""
 
     path: list[Point]
     radii: list[float]
 
 
 def sinuses(fluid_mm: float) -> list[Branch]:
-    """Returns the dural sinuses and the great deep veins, the sagittal sinus under the vault of the template."""
+    """Returns the dural sinuses and the great deep veins.
+
+    Args:
+        fluid_mm: thickness of the fluid between brain and dura; the sagittal sinus lies 1.5 mm outside it.
+    """
     arc = np.linspace(np.deg2rad(20), np.deg2rad(193), 24)
     crest = [(0.0, *_on_vault(angle, fluid_mm + 1.5)) for angle in arc]
     torcula: Point = crest[-1]
@@ -48,7 +53,7 @@ def sinuses(fluid_mm: float) -> list[Branch]:
 
 
 def arteries() -> list[Branch]:
-    """Returns carotid, basilar, vertebral and the first stretches of the cerebral arteries."""
+    """Returns carotid, basilar and vertebral arteries and the first sections of the cerebral arteries."""
     branches = [Branch([(0, 4, -54), (0, 8, -44), (0, 8, -30)], [1.6, 1.6, 1.5])]
     for side in (-1.0, 1.0):
         siphon = [(34, 4, -112), (32, 2, -80), (28, 2, -56), (18, 8, -48), (12, 20, -42), (12, 24, -36), (14, 14, -31)]
@@ -68,7 +73,13 @@ def arteries() -> list[Branch]:
 
 
 def cortical_veins(rng: np.random.Generator, count: int, fluid_mm: float) -> list[Branch]:
-    """Returns veins that run in the fluid over the hemispheres and rise to the sagittal sinus, forking downwards."""
+    """Returns veins that run in the fluid over the hemispheres, from the sagittal sinus downwards.
+
+    Args:
+        rng: generator of the paths.
+        count: number of veins at the sinus; each forks at most three times.
+        fluid_mm: thickness of the fluid between brain and dura.
+    """
     branches: list[Branch] = []
     for _ in range(count):
         angle = np.deg2rad(rng.uniform(45, 165))
@@ -82,25 +93,38 @@ def cortical_veins(rng: np.random.Generator, count: int, fluid_mm: float) -> lis
 def _grow(
     branches: list[Branch], start: np.ndarray, heading: np.ndarray, state: tuple[float, int], rng: np.random.Generator
 ) -> None:
-    """Walks along the hull from `start`, then forks; `state` is the radius and how often it has forked."""
+    """Adds a random walk along the hull of the cerebrum, then its forks.
+
+    Args:
+        branches: list that the branches are added to.
+        start: (3,), template mm.
+        heading: (3,), first direction.
+        state: radius in mm and number of forks so far.
+        rng: generator of the path.
+    """
     radius, depth = state
     points, direction = [start], heading / np.linalg.norm(heading)
     for _ in range(int(rng.integers(4, 9))):
         direction = direction + rng.normal(0, 0.35, 3)
-        here = _onto_hull(points[-1] + _STEP_MM * direction / np.linalg.norm(direction))
-        direction = (here - points[-1]) / max(float(np.linalg.norm(here - points[-1])), 1e-6)
-        points.append(here)
+        following = _onto_hull(points[-1] + _STEP_MM * direction / np.linalg.norm(direction))
+        direction = (following - points[-1]) / max(float(np.linalg.norm(following - points[-1])), 1e-6)
+        points.append(following)
     path: list[Point] = [(float(x), float(y), float(z)) for x, y, z in points]
     branches.append(Branch(path, list(np.linspace(radius, 0.85 * radius, len(path)))))
     share = rng.uniform(0.35, 0.65)
     for part in (share, 1 - share):
         smaller = 0.85 * radius * part ** (1 / 3)
-        if smaller >= _LEAST_RADIUS_MM and depth < 3:
+        if smaller >= _SMALLEST_RADIUS_MM and depth < 3:
             _grow(branches, points[-1], direction + rng.normal(0, 0.7, 3), (smaller, depth + 1), rng)
 
 
 def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
-    """Returns straight vessels of 0.15 to 0.4 mm radius through the white matter, towards the ventricles."""
+    """Returns straight vessels with radii of 0.15 to 0.4 mm that run through white matter to the ventricles.
+
+    Args:
+        rng: generator of the paths.
+        count: number of vessels.
+    """
     branches = []
     for _ in range(count):
         side = rng.choice([-1.0, 1.0])
@@ -113,35 +137,55 @@ def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
     return branches
 
 
-def paint_vessels(canvas: Canvas, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
-    """Paints vessels; see `vessel_share`."""
-    canvas.paint(tissue, vessel_share(frame, branches))
+def paint_vessels(tissue_map: PartialVolumeMap, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
+    """Paints vessels into the fraction that is still free; see `vessel_share`.
+
+    Args:
+        tissue_map: changed in place.
+        frame: coordinates of its voxels.
+        tissue: tissue of the vessels.
+        branches: vessels.
+    """
+    tissue_map.paint(tissue, vessel_share(frame, branches))
 
 
 def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:
-    """Returns the part of each voxel that vessels fill; where several meet in a voxel the largest counts."""
+    """Returns the fraction of each voxel that vessels fill, float32 of the frame's shape.
+
+    Where several vessels meet in a voxel the largest fraction counts.
+
+    Args:
+        frame: coordinates of the voxels.
+        branches: vessels.
+    """
     share = np.zeros(frame.shape, dtype=np.float32)
     for branch in branches:
         for start, end, r0, r1 in zip(
             branch.path[:-1], branch.path[1:], branch.radii[:-1], branch.radii[1:], strict=True
         ):
-            _stamp(share, frame, (start, end), (r0, r1))
+            _add_segment(share, frame, (start, end), (r0, r1))
     return share
 
 
-def _stamp(share: Array, frame: Frame, ends: tuple[Point, Point], radii: tuple[float, float]) -> None:
+def _add_segment(share: Array, frame: Frame, ends: tuple[Point, Point], radii: tuple[float, float]) -> None:
+    """Adds one segment to `share` in place; a thin one is drawn a voxel wide and weighted by its cross-section."""
     reach = max(radii) + frame.spacing_mm
     corners = np.array(ends)
     low, high = corners.min(axis=0) - reach, corners.max(axis=0) + reach
     box = frame.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
     drawn = [max(r, frame.spacing_mm / 2) for r in radii]
     thin = np.float32((sum(radii) / sum(drawn)) ** 2)
-    inside = coverage(tube(frame.within(box), ends, drawn), frame.spacing_mm) * thin
+    inside = coverage(tube(frame.points_in(box), ends, drawn), frame.spacing_mm) * thin
     np.maximum(share[box], inside, out=share[box])
 
 
 def _on_vault(angle: float, outside_mm: float) -> tuple[float, float]:
-    """Returns (y, z) at an angle from the front in the sagittal plane, so far outside the cerebrum's ellipsoid."""
+    """Returns (y, z) in template mm of a point in the sagittal plane, above the ellipsoid of the cerebrum.
+
+    Args:
+        angle: radians, 0 at the front, counted over the vertex.
+        outside_mm: distance from the ellipsoid.
+    """
     y, z = 86 * np.cos(angle), 61 * np.sin(angle)
     normal = np.array([np.cos(angle) / 86, np.sin(angle) / 61])
     normal /= np.linalg.norm(normal)
@@ -149,7 +193,7 @@ def _on_vault(angle: float, outside_mm: float) -> tuple[float, float]:
 
 
 def _onto_hull(point: np.ndarray) -> np.ndarray:
-    """Returns the point moved towards the brain's centre, or away from it, onto the convexity of the cerebrum."""
+    """Returns a point (3,), template mm, moved along its ray from the brain's centre onto the hull of the cerebrum."""
     radii, centre = np.array([68.5, 86.5, 61.5]), np.array([0.0, 0.0, 4.0])
     offset = point - centre
     return np.asarray(centre + offset / max(float(np.linalg.norm(offset / radii)), 1e-6))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ def _write_truth(root: Path, subject: Subject, session: int) -> list[Path]:
     return written
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Returns rows as tab-separated text: the given columns first, `n/a` where a row lacks one."""
     names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     lines = [names, *([_cell(row.get(name)) for name in names] for row in rows)]

@@ -18,10 +18,10 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import read_json
 from voxlate.jobs.processes import each
+from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.files.bids import TRUTH, write_session
 from voxlate.simulation.files.dataset_files import write_head, write_tail
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.simulation.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
 
 SETTINGS_FILE = TRUTH / "simulation.json"

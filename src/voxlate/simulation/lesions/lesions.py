@@ -1,21 +1,27 @@
-"""Lesions: which ones a subject has, where, how large, what they are made of and whether they enhance."""
+"""Draws the lesions of a subject: kind, position, size, tissue and enhancement.
+
+Positions are template millimetres, as in `anatomy.head_shapes`. Probabilities, sizes and shares are priors chosen for
+this project. They make 10 to 20 % of the lesions bright on T1w without contrast agent, so that a model that removes
+contrast must keep some bright lesions, and leave 15 to 25 % of the gliomas without enhancement.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy import head_shapes
 from voxlate.simulation.anatomy.brain import ventricle_distance
-from voxlate.simulation.anatomy.shapes import Point
+from voxlate.simulation.anatomy.shapes import Point, Points
+from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.factors import LesionRow
 from voxlate.simulation.lesions.enhancement import ADC_SPREAD, CORRELATION_RANGE, T2_SPREAD, Leakiness, draw_leakiness
-from voxlate.simulation.physics.tissues import Tissue
+from voxlate.volume import Array
 
-SCENES = {
+LESION_SETS = {
     "none": 0.08,
     "glioma": 0.27,
     "metastases": 0.20,
@@ -26,21 +32,25 @@ SCENES = {
     "lipoma": 0.04,
     "cavernoma": 0.06,
 }
-"""What a subject has, with its probability."""
-_TRIES = 200
-SILENT_UPTAKE = 0.008
-_T1_SPREAD = 0.08
+"""Which lesions a subject has, with the probability of each choice."""
+_MAX_TRIES = 200  # positions that are tried before a lesion is dropped; chosen by hand, not tuned
+NON_ENHANCING_UPTAKE = 0.008
+"""Largest uptake of a lesion that does not enhance: 0.005 mM at 0.646 mM in plasma. Prior."""
+_T1_SPREAD = 0.08  # relative standard deviation of T1 between lesions of one kind; prior
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What the lesions of a kind have in common; ranges are of uniform draws, in millimetres or shares.
+class LesionKind:
+    """Properties of one kind of lesion; a pair of numbers is the range of a uniform draw.
 
     Attributes:
-        tissue: of the solid part.
-        diameter_mm, oedema_mm, core: size, width of the oedema, necrotic share of the solid volume.
-        enhancing: share that takes up agent.
-        bright: share that is bright on T1w without agent, and of which tissue: the core's where there is one.
+        tissue: tissue of the solid part.
+        diameter_mm: diameter of the solid part, necrosis included.
+        oedema_mm: width of the oedema.
+        core: share of the solid volume that is core, 0 to 1.
+        enhancing: probability of enhancement.
+        bright: probability of being bright on T1w without contrast agent, and the tissue that is bright; it fills the
+            core if the lesion has one, else the solid part.
         site: `white`, `ventricle`, `surface`, `dura` or `midline`.
     """
 
@@ -53,15 +63,15 @@ class Kind:
     site: str = "white"
 
 
-KINDS = {
-    "glioma": Kind("rim", (22, 52), (5, 22), (0.0, 0.6), 0.8, (0.14, "haemorrhage")),
-    "metastasis": Kind("metastasis", (2, 20), (0, 12), (0.0, 0.4), 0.85, (0.14, "melanin")),
-    "meningioma": Kind("meningioma", (15, 40), (0, 6), enhancing=1.0, site="dura"),
-    "plaque": Kind("plaque", (3, 12), enhancing=0.2, bright=(0.1, "protein"), site="ventricle"),
-    "infarct": Kind("infarct", (18, 45), site="surface"),
-    "haemorrhage": Kind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
-    "lipoma": Kind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
-    "cavernoma": Kind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
+LESION_KINDS = {
+    "glioma": LesionKind("rim", (22, 52), (5, 22), (0.0, 0.6), 0.8, (0.14, "haemorrhage")),
+    "metastasis": LesionKind("metastasis", (2, 20), (0, 12), (0.0, 0.4), 0.85, (0.14, "melanin")),
+    "meningioma": LesionKind("meningioma", (15, 40), (0, 6), enhancing=1.0, site="dura"),
+    "plaque": LesionKind("plaque", (3, 12), enhancing=0.2, bright=(0.1, "protein"), site="ventricle"),
+    "infarct": LesionKind("infarct", (18, 45), site="surface"),
+    "haemorrhage": LesionKind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
+    "lipoma": LesionKind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
+    "cavernoma": LesionKind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
 }
 
 
@@ -70,17 +80,18 @@ class Lesion:
     """One lesion.
 
     Attributes:
-        name: unique in the subject, `L01`.
-        kind: key of `KINDS`.
-        centre_mm: in the template.
-        diameter_mm: of the solid part, necrosis included.
+        name: unique in the subject, such as `L01`.
+        kind: key of `LESION_KINDS`.
+        centre_mm: x, y and z of its centre in template mm.
+        diameter_mm: diameter of the solid part, necrosis included.
         oedema_mm: width of the oedema around it.
-        core_share: part of the solid volume that is core.
-        solid, core: what it is made of, at the field of the scanner, uptake included.
-        t1_bright: whether some of it is bright on T1w without agent.
-        enhances: whether it takes up agent.
-        median_uptake: of the lesions of its kind that do.
-        leakiness: what decides how much, if it does.
+        core_share: share of the solid volume that is core, 0 to 1.
+        solid: tissue of the solid part at the field of the scanner, uptake included.
+        core: tissue of the core at the field of the scanner.
+        t1_bright: whether some of it is bright on T1w without contrast agent.
+        enhances: whether it takes up contrast agent.
+        median_uptake: median uptake of the lesions of its kind that enhance.
+        leakiness: sets the uptake if the lesion enhances.
     """
 
     name: str
@@ -98,11 +109,11 @@ class Lesion:
 
     @property
     def tissues(self) -> dict[str, Tissue]:
-        """Returns its tissues by the names they have on the canvas."""
+        """Returns its tissues by their names in the partial-volume map."""
         return {f"{self.name}-solid": self.solid, f"{self.name}-core": self.core}
 
-    def row(self) -> dict[str, Any]:
-        """Returns what a table of lesions says of it before it is painted."""
+    def row(self) -> LesionRow:
+        """Returns its row for the table of lesions."""
         return {
             "lesion": self.name,
             "kind": self.kind,
@@ -116,23 +127,24 @@ class Lesion:
         }
 
 
-def draw_lesions(rng: np.random.Generator, tissues: Mapping[str, Tissue], scene: str | None = None) -> list[Lesion]:
-    """Returns the lesions of one subject; none overlaps another.
+def draw_lesions(
+    rng: np.random.Generator, tissues: Mapping[str, Tissue], lesion_set: str | None = None
+) -> list[Lesion]:
+    """Returns the lesions of one subject, which do not overlap; a lesion that fits nowhere is dropped.
 
     Args:
-        rng: source of everything.
-        tissues: at the field of the scanner.
-        scene: a key of `SCENES`; drawn when not given.
+        rng: generator of all draws.
+        tissues: tissues at the field of the scanner, by name.
+        lesion_set: key of `LESION_SETS`; drawn when not given.
 
     Raises:
-        UsageError: `LESION_UNKNOWN` for another scene.
+        UsageError: `LESION_UNKNOWN` for any other `lesion_set`.
     """
-    drawn = str(
-        rng.choice(list(SCENES), p=list(SCENES.values()))
-    )  # drawn in any case, so that what follows is the same
-    scene = drawn if scene is None else scene
-    if scene not in SCENES:
-        raise UsageError("LESION_UNKNOWN", f"no lesions are called {scene!r}; there are {', '.join(SCENES)}")
+    # Drawn even when the set is given, so that the draws after it are the same.
+    drawn = str(rng.choice(list(LESION_SETS), p=list(LESION_SETS.values())))
+    lesion_set = drawn if lesion_set is None else lesion_set
+    if lesion_set not in LESION_SETS:
+        raise UsageError("LESION_UNKNOWN", f"unknown lesions {lesion_set!r}; choose from {', '.join(LESION_SETS)}")
     correlation = float(rng.uniform(*CORRELATION_RANGE))
     several = {
         "none": [],
@@ -140,7 +152,7 @@ def draw_lesions(rng: np.random.Generator, tissues: Mapping[str, Tissue], scene:
         "plaques": ["plaque"] * int(rng.integers(4, 21)),
     }
     lesions: list[Lesion] = []
-    for kind in several.get(scene, [scene]):
+    for kind in several.get(lesion_set, [lesion_set]):
         lesion = draw_lesion(kind, f"L{len(lesions) + 1:02d}", correlation, tissues, rng)
         site = _free_site(lesion, lesions, rng)
         if site is not None:
@@ -151,8 +163,16 @@ def draw_lesions(rng: np.random.Generator, tissues: Mapping[str, Tissue], scene:
 def draw_lesion(
     kind: str, name: str, correlation: float, tissues: Mapping[str, Tissue], rng: np.random.Generator
 ) -> Lesion:
-    """Returns a lesion of a kind, not yet placed."""
-    traits = KINDS[kind]
+    """Returns a lesion whose centre is still at the origin.
+
+    Args:
+        kind: key of `LESION_KINDS`.
+        name: name of the lesion.
+        correlation: correlation of the uptake with T2 and ADC, 0 to 1; see `enhancement`.
+        tissues: tissues at the field of the scanner, by name.
+        rng: generator of all draws.
+    """
+    traits = LESION_KINDS[kind]
     diameter = float(rng.uniform(*traits.diameter_mm))
     if kind == "metastasis":
         diameter = float(np.clip(6 * np.exp(0.55 * rng.standard_normal()), *traits.diameter_mm))
@@ -169,7 +189,7 @@ def draw_lesion(
     enhances = bool(rng.random() < traits.enhancing) and base.name not in ("haemorrhage", "lipoma")
     leakiness = draw_leakiness(factors[1], factors[2], correlation, rng)
     median = tissues[traits.tissue].uptake if tissues[traits.tissue].uptake > 0.05 else tissues["rim"].uptake
-    uptake = leakiness.uptake(median) if enhances else min(base.uptake, SILENT_UPTAKE)
+    uptake = leakiness.uptake(median) if enhances else min(base.uptake, NON_ENHANCING_UPTAKE)
     solid = _varied(base, factors, uptake, float(rng.normal(0, 3)))
     core = _varied(tissues[filling], [1.0, 1.0, 1.0], tissues[filling].uptake, 0.0)
     oedema = float(rng.uniform(*traits.oedema_mm))
@@ -179,26 +199,28 @@ def draw_lesion(
 
 
 def depth_needed_mm(lesion: Lesion) -> float:
-    """Returns how far below the hull of the brain the centre of a lesion must lie for it to fit."""
-    return {"dura": 0.15, "surface": 0.1}.get(KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
+    """Returns the smallest depth of a lesion's centre below the hull of the brain, in mm, at which the lesion fits."""
+    return {"dura": 0.15, "surface": 0.1}.get(LESION_KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
 
 
 def require_fit(lesion: Lesion) -> None:
-    """Refuses a lesion that would reach out of the brain.
+    """Refuses a lesion that would extend beyond the brain.
 
     Raises:
-        UsageError: `LESION_DOES_NOT_FIT`, with its diameter and the room there is.
+        UsageError: `LESION_DOES_NOT_FIT`, with its diameter and the depth of its centre.
     """
     depth = -_at(head_shapes.cerebrum, lesion.centre_mm)
     if depth < depth_needed_mm(lesion):
         raise UsageError(
             "LESION_DOES_NOT_FIT",
-            f"lesion {lesion.name} of {lesion.diameter_mm:g} mm needs its centre {depth_needed_mm(lesion):.1f} mm "
-            f"inside the brain, and it is {depth:.1f} mm inside; move it or make it smaller",
+            f"the centre of lesion {lesion.name}, {lesion.diameter_mm:g} mm wide, must be "
+            f"{depth_needed_mm(lesion):.1f} mm inside the brain and is {depth:.1f} mm inside; move it or make it "
+            "smaller",
         )
 
 
 def _varied(base: Tissue, factors: list[float], uptake: float, hounsfield: float) -> Tissue:
+    """Returns a tissue with T1, T2 and ADC times `factors`, another uptake and `hounsfield` more HU."""
     t1, t2, adc = factors
     return replace(
         base,
@@ -212,38 +234,41 @@ def _varied(base: Tissue, factors: list[float], uptake: float, hounsfield: float
 
 
 def _free_site(lesion: Lesion, others: list[Lesion], rng: np.random.Generator) -> Point | None:
-    """Returns a place where a lesion fits and touches no other, or none after many tries."""
-    for _ in range(_TRIES):
-        site = _candidate(KINDS[lesion.kind].site, rng)
+    """Returns a position where a lesion fits and touches no other, or None after `_MAX_TRIES` positions."""
+    for _ in range(_MAX_TRIES):
+        site = _candidate(LESION_KINDS[lesion.kind].site, rng)
         depth = -_at(head_shapes.cerebrum, site)
         apart = all(
             float(np.linalg.norm(np.subtract(site, other.centre_mm)))
             > (lesion.diameter_mm + other.diameter_mm) * 0.6 + 2
             for other in others
         )
-        if apart and depth >= depth_needed_mm(lesion) and _suits(KINDS[lesion.kind].site, site, depth, lesion):
+        if apart and depth >= depth_needed_mm(lesion) and _suits(LESION_KINDS[lesion.kind].site, site, depth, lesion):
             return site
     return None
 
 
-def _suits(site: str, place: Point, depth: float, lesion: Lesion) -> bool:
+def _suits(site: str, position: Point, depth: float, lesion: Lesion) -> bool:
+    """Returns whether a position belongs to a site; `depth` is its depth below the hull in mm."""
     if site == "dura":
-        return depth < 0.3 * lesion.diameter_mm and place[2] > -20
+        return depth < 0.3 * lesion.diameter_mm and position[2] > -20
     if site == "surface":
-        return depth < 0.25 * lesion.diameter_mm + 2 and place[2] > -15
-    outside_ventricle = _at(ventricle_distance, place)
+        return depth < 0.25 * lesion.diameter_mm + 2 and position[2] > -15
+    outside_ventricle = _at(ventricle_distance, position)
     if site == "ventricle":
         return 0.4 * lesion.diameter_mm < outside_ventricle < 14
     return outside_ventricle > 0.3 * lesion.diameter_mm or site == "midline"
 
 
 def _candidate(site: str, rng: np.random.Generator) -> Point:
+    """Returns a random position in template mm, anywhere in the box of the cerebrum or near the midline."""
     if site == "midline":
         return float(rng.uniform(-3, 3)), float(rng.uniform(-30, 50)), float(rng.uniform(22, 32))
     x, y, z = rng.uniform([-66, -84, -30], [66, 84, 62])
     return float(x), float(y), float(z)
 
 
-def _at(shape: Any, place: Point) -> float:
-    x, y, z = (np.asarray([value], dtype=np.float32) for value in place)
-    return float(shape((x, y, z))[0])
+def _at(distance: Callable[[Points], Array], position: Point) -> float:
+    """Returns the signed distance in mm of one position to a shape."""
+    x, y, z = (np.asarray([value], dtype=np.float32) for value in position)
+    return float(distance((x, y, z))[0])

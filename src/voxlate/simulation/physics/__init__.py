@@ -1,1 +1,1 @@
-"""From tissue to image: sequences, contrast agent, scanners, artefacts, CT."""
+"""Images from tissues: MR sequences, contrast agent, scanners, artefacts and CT."""

@@ -1,4 +1,7 @@
-"""What an acquisition does to an image: shading, motion, ringing, noise, distortion, thick slices, a short field."""
+"""Artefacts: shading, motion, Gibbs ringing, noise, echo-planar distortion, thick slices, a cropped field of view.
+
+Images are float32 (i, j, k) with isotropic voxels, axes in RAS order.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,44 @@ import numpy as np
 from scipy import fft, ndimage
 
 from voxlate.errors import UsageError
-from voxlate.simulation.anatomy.formula_head import rotation
-from voxlate.simulation.anatomy.shapes import Places
-from voxlate.simulation.physics.random_fields import stretched
-from voxlate.simulation.physics.sequences import require_not_negative
+from voxlate.simulation.anatomy.shapes import Points, rotation
+from voxlate.simulation.checks import require_not_negative
+from voxlate.simulation.random_fields import spline_field
 from voxlate.volume import Affine, Array, Shape, Volume
 
 
 @dataclass(frozen=True)
 class Pose:
-    """A rigid move of a head: millimetres along and degrees about x, y, z through the centre of the grid."""
+    """A rigid displacement of a head.
+
+    Attributes:
+        shift_mm: translation along x, y, z.
+        turn_deg: rotation about x, y, z through the centre of the grid.
+    """
 
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     turn_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, shift_mm: float, turn_deg: float) -> Pose:
-        """Returns a pose with normal components of these standard deviations."""
+        """Returns a pose with normal components.
+
+        Args:
+            rng: generator of the components.
+            shift_mm: standard deviation of the translation along each axis.
+            turn_deg: standard deviation of the rotation about each axis.
+        """
         x, y, z = rng.normal(0, shift_mm, 3) if shift_mm else np.zeros(3)
         a, b, c = rng.normal(0, turn_deg, 3) if turn_deg else np.zeros(3)
         return cls((float(x), float(y), float(z)), (float(a), float(b), float(c)))
 
     def matrix(self, shape: Shape, spacing_mm: float) -> Affine:
-        """Returns the (4, 4) map from voxels of the moved image to voxels of the image at rest."""
+        """Returns the (4, 4) map from voxel indices of the moved image to those of the image at rest.
+
+        Args:
+            shape: voxels along each axis.
+            spacing_mm: isotropic voxel size.
+        """
         centre = (np.asarray(shape) - 1) / 2
         turn = rotation(self.turn_deg).T
         result = np.eye(4)
@@ -40,16 +58,30 @@ class Pose:
 
 
 def shading(shape: Shape, amplitude: float, rng: np.random.Generator) -> Array:
-    """Returns a smooth positive factor whose logarithm has zero mean and goes about `amplitude` / 2 either way."""
+    """Returns a smooth positive factor, float32 of `shape`, without unit.
+
+    Args:
+        shape: voxels along each axis.
+        amplitude: range of its logarithm, which has a mean of zero and stays within ± `amplitude` / 2.
+        rng: generator of the (5, 5, 5) control points of its splines.
+
+    Raises:
+        UsageError: `AMPLITUDE_NEGATIVE`.
+    """
     require_not_negative("AMPLITUDE_NEGATIVE", amplitude=amplitude)
-    waves = stretched(rng.standard_normal((5, 5, 5), dtype=np.float32), shape)
+    waves = spline_field(rng.standard_normal((5, 5, 5), dtype=np.float32), shape)
     waves -= waves.mean()
     scaled = waves * np.float32(amplitude / 2 / max(float(np.abs(waves).max()), 1e-6))
     return np.asarray(np.exp(scaled), dtype=np.float32)
 
 
-def rician(image: Array, sigma: float, rng: np.random.Generator) -> Array:
-    """Returns |image + n1 + i n2|, n1 and n2 normal of deviation `sigma`, so that E[S²] = image² + 2 sigma².
+def add_rician_noise(image: Array, sigma: float, rng: np.random.Generator) -> Array:
+    """Returns |image + n1 + i n2|, where n1 and n2 are normal, so that E[S²] = image² + 2 sigma².
+
+    Args:
+        image: signal without noise, of any shape.
+        sigma: standard deviation of n1 and of n2, in the unit of the image.
+        rng: generator of the noise.
 
     Raises:
         UsageError: `NOISE_NEGATIVE`.
@@ -65,14 +97,14 @@ def rician(image: Array, sigma: float, rng: np.random.Generator) -> Array:
     return np.hypot(real, imaginary)
 
 
-def moved(image: Array, pose: Pose, spacing_mm: float, bend_mm: Array | None = None) -> Array:
-    """Returns the image of a head in another pose, cubic splines between voxels, zero from outside.
+def apply_pose(image: Array, pose: Pose, spacing_mm: float, bend_mm: Array | None = None) -> Array:
+    """Returns the image of a head in another pose, interpolated by cubic splines; the border values extend outwards.
 
     Args:
-        image: at rest.
-        pose: the rigid move.
+        image: (i, j, k), head at rest.
+        pose: rigid displacement.
         spacing_mm: isotropic voxel size.
-        bend_mm: (3, shape) displacement added to it, or none.
+        bend_mm: (3, i, j, k), non-rigid displacement in mm that is added, or None.
     """
     matrix = pose.matrix(_shape(image), spacing_mm)
     if bend_mm is None:
@@ -80,31 +112,38 @@ def moved(image: Array, pose: Pose, spacing_mm: float, bend_mm: Array | None = N
             ndimage.affine_transform(image, matrix[:3, :3], matrix[:3, 3], order=3, mode="nearest", output=np.float32)
         )
     index = np.indices(image.shape, dtype=np.float32, sparse=True)
-    places = np.stack(
+    points = np.stack(
         [
             sum(np.float32(row[a]) * index[a] for a in range(3)) + np.float32(row[3]) + bend / np.float32(spacing_mm)
             for row, bend in zip(matrix[:3], bend_mm, strict=True)
         ]
     )
-    return np.asarray(ndimage.map_coordinates(image, places, order=3, mode="nearest", output=np.float32))
+    return np.asarray(ndimage.map_coordinates(image, points, order=3, mode="nearest", output=np.float32))
 
 
-def bend(shape: Shape, amplitude_mm: float, rng: np.random.Generator) -> Array:
-    """Returns a smooth (3, shape) displacement with a root mean square of `amplitude_mm` per axis."""
-    fields = [stretched(rng.standard_normal((7, 7, 7), dtype=np.float32), shape) for _ in range(3)]
+def random_displacement(shape: Shape, amplitude_mm: float, rng: np.random.Generator) -> Array:
+    """Returns a smooth random displacement in mm, float32 (3, i, j, k).
+
+    Args:
+        shape: i, j and k.
+        amplitude_mm: standard deviation over the voxels along each axis.
+        rng: generator of the (7, 7, 7) control points of its splines.
+    """
+    fields = [spline_field(rng.standard_normal((7, 7, 7), dtype=np.float32), shape) for _ in range(3)]
     return np.stack([field * np.float32(amplitude_mm / max(float(field.std()), 1e-6)) for field in fields])
 
 
-def motion(image: Array, poses: list[Pose], spacing_mm: float, rng: np.random.Generator) -> Array:
-    """Returns an image whose k-space was filled segment by segment while the head held different poses.
+def add_motion(image: Array, poses: list[Pose], spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Returns an image whose k-space was acquired in segments while the head held different poses.
 
-    The lines along the second axis are split at random; the middle of k-space stays with the first pose given.
+    A segment is a random range of lines along the second axis. The central 12 % of the lines stay with the head at
+    rest, as motion there would move the whole image.
 
     Args:
-        image: at rest, its own pose being that of the centre of k-space.
-        poses: of the other segments.
+        image: (i, j, k), head at rest.
+        poses: pose of the head in each segment.
         spacing_mm: isotropic voxel size.
-        rng: where the segments begin.
+        rng: generator of the start and length of the segments.
     """
     if not poses:
         return image
@@ -118,19 +157,23 @@ def motion(image: Array, poses: list[Pose], spacing_mm: float, rng: np.random.Ge
         stop = begin + int(rng.integers(max(lines // 40, 1), max(lines // 8, 2) + 1))
         taken = [line for line in range(begin, min(stop, lines)) if abs(line - lines // 2) > quiet]
         columns = np.flatnonzero(np.isin(order, taken))
-        other = fft.fftn(moved(image, pose, spacing_mm).astype(np.complex64))
+        other = fft.fftn(apply_pose(image, pose, spacing_mm).astype(np.complex64))
         spectrum[:, columns] = other[:, columns]
     return np.abs(fft.ifftn(spectrum)).astype(np.float32)
 
 
-def truncated(image: Array, kept: tuple[float, float, float]) -> Array:
-    """Returns the image without its highest frequencies (Gibbs ringing): along each axis only a part is kept.
+def truncate_kspace(image: Array, kept: tuple[float, float, float]) -> Array:
+    """Returns the image without its highest spatial frequencies, which gives Gibbs ringing; negative values become 0.
+
+    Args:
+        image: (i, j, k).
+        kept: fraction of k-space that is kept along each axis, above 0 to 1.
 
     Raises:
         UsageError: `KSPACE_PART` when a part is not in 0 to 1.
     """
     if not all(0 < part <= 1 for part in kept):
-        raise UsageError("KSPACE_PART", f"the part of k-space kept must be above 0 and at most 1, not {kept}")
+        raise UsageError("KSPACE_PART", f"the fraction of k-space that is kept must be above 0 to 1 and is {kept}")
     result: Array = image
     for axis, part in enumerate(kept):
         if part < 1:
@@ -141,41 +184,60 @@ def truncated(image: Array, kept: tuple[float, float, float]) -> Array:
     return np.maximum(result, 0)
 
 
-def susceptibility_shift(places: Places, largest_mm: float) -> Array:
-    """Returns how far an echo-planar image is displaced along y, up to `largest_mm` beside the air of nose and ears.
+def susceptibility_shift(points: Points, largest_mm: float) -> Array:
+    """Returns the displacement of an echo-planar image along y in mm, float32 of the points' shape.
+
+    It is largest above the paranasal sinuses and has the opposite sign above the ears. Position and width of both
+    regions were chosen by hand.
 
     Args:
-        places: template millimetres.
-        largest_mm: at the worst place.
+        points: x, y and z in template mm.
+        largest_mm: largest displacement.
+
+    Raises:
+        UsageError: `AMPLITUDE_NEGATIVE`.
     """
     require_not_negative("AMPLITUDE_NEGATIVE", largest=largest_mm)
-    x, y, z = np.abs(places[0]), places[1], places[2]
+    x, y, z = np.abs(points[0]), points[1], points[2]
     front = np.exp(-((x / 24) ** 2 + ((y - 66) / 26) ** 2 + ((z + 30) / 16) ** 2) / 2)
     ear = np.exp(-(((x - 52) / 16) ** 2 + ((y + 14) / 20) ** 2 + ((z + 42) / 12) ** 2) / 2)
     return np.asarray(largest_mm * (front - 0.6 * ear), dtype=np.float32)
 
 
-def stretched_along_echo(image: Array, shift_mm: Array, spacing_mm: float) -> Array:
-    """Returns the image with its signal displaced along the second axis, brighter where it is compressed.
+def distort_along_echo(image: Array, shift_mm: Array, spacing_mm: float) -> Array:
+    """Returns an echo-planar image distorted along the second axis, brighter where the signal is compressed.
 
     The signal at y comes from y + shift(y), times 1 + d shift / dy, so that the sum along y stays (Jezzard 1995).
+
+    Args:
+        image: (i, j, k), without distortion.
+        shift_mm: displacement in mm, of the image's shape.
+        spacing_mm: isotropic voxel size.
     """
-    places = np.indices(image.shape, dtype=np.float32)
-    places[1] += shift_mm / np.float32(spacing_mm)
+    points = np.indices(image.shape, dtype=np.float32)
+    points[1] += shift_mm / np.float32(spacing_mm)
     squeezed = 1 + np.gradient(shift_mm, spacing_mm, axis=1)
-    values = ndimage.map_coordinates(image, places, order=1, mode="nearest", output=np.float32)
+    values = ndimage.map_coordinates(image, points, order=1, mode="nearest", output=np.float32)
     return np.asarray(values * np.maximum(squeezed, 0), dtype=np.float32)
 
 
 def thick_slices(volume: Volume, slice_mm: float, gap_mm: float) -> Volume:
-    """Returns axial slices `slice_mm` thick with `gap_mm` between them: each the mean of what it covers.
+    """Returns thick slices along the third axis; each is the mean of the voxels that it covers.
+
+    Args:
+        volume: volume with thin slices.
+        slice_mm: thickness of a slice.
+        gap_mm: gap between slices.
 
     Raises:
-        UsageError: `SLICES_THIN` when a slice is thinner than a voxel.
+        UsageError: `SLICES_THIN` when a slice is thinner than a voxel or the gap is negative.
     """
     spacing = volume.spacing_mm[2]
     if slice_mm < spacing or gap_mm < 0:
-        raise UsageError("SLICES_THIN", f"slices of {slice_mm:g} mm cannot be cut from voxels of {spacing:g} mm")
+        raise UsageError(
+            "SLICES_THIN",
+            f"slices of {slice_mm:g} mm with gaps of {gap_mm:g} mm cannot be made from voxels of {spacing:g} mm",
+        )
     count = int((volume.data.shape[2] * spacing - slice_mm) // (slice_mm + gap_mm)) + 1
     starts = np.arange(count) * (slice_mm + gap_mm) / spacing
     data = np.stack([_slab_mean(volume.data, start, slice_mm / spacing) for start in starts], axis=2)
@@ -185,8 +247,14 @@ def thick_slices(volume: Volume, slice_mm: float, gap_mm: float) -> Volume:
     return Volume(data, affine, volume.shows, volume.stored_dtype)
 
 
-def cut(volume: Volume, axis: int, low_mm: float, high_mm: float) -> Volume:
-    """Returns a volume whose field of view lacks so many millimetres at either end of an axis.
+def crop_field_of_view(volume: Volume, axis: int, low_mm: float, high_mm: float) -> Volume:
+    """Returns a volume whose field of view is shorter along one axis.
+
+    Args:
+        volume: whole volume.
+        axis: 0 to 2.
+        low_mm: length removed at the low end of the axis.
+        high_mm: length removed at the high end.
 
     Raises:
         UsageError: `FIELD_OF_VIEW` when nothing would be left.
@@ -194,7 +262,9 @@ def cut(volume: Volume, axis: int, low_mm: float, high_mm: float) -> Volume:
     spacing = volume.spacing_mm[axis]
     first, last = round(low_mm / spacing), volume.data.shape[axis] - round(high_mm / spacing)
     if last - first < 1 or low_mm < 0 or high_mm < 0:
-        raise UsageError("FIELD_OF_VIEW", f"cutting {low_mm:g} and {high_mm:g} mm leaves no voxel along axis {axis}")
+        raise UsageError(
+            "FIELD_OF_VIEW", f"removing {low_mm:g} and {high_mm:g} mm leaves no voxel along axis {axis}; remove less"
+        )
     affine = np.array(volume.affine)
     affine[:3, 3] += affine[:3, axis] * first
     kept = volume.data.take(range(first, last), axis=axis)
@@ -202,7 +272,7 @@ def cut(volume: Volume, axis: int, low_mm: float, high_mm: float) -> Volume:
 
 
 def _slab_mean(data: Array, start: float, length: float) -> Array:
-    """Returns the mean over a stretch of the third axis that may begin and end within a voxel."""
+    """Returns the mean, (i, j), over a range of the third axis, in voxels, that may begin and end within a voxel."""
     first, last = int(start), min(int(np.ceil(start + length)), data.shape[2])
     edges = np.arange(first, last, dtype=np.float64)
     weights = np.clip(np.minimum(edges + 1, start + length) - np.maximum(edges, start), 0, 1)

@@ -1,8 +1,9 @@
-"""A gadolinium agent: how much of it is where, and what it does to relaxation.
+"""Gadolinium contrast agents: concentration in plasma and blood, and the effect on relaxation times.
 
-R1 = 1/T1 + r1 C, R2 = 1/T2 + r2 C, R2* = 1/T2* + r2 C, with C in millimole per litre, relaxivities in L/mmol/s, and
-water that exchanges fast. Relaxivities: Szomolanyi et al., Invest Radiol 2019;54:559 (plasma, 37 °C). Plasma curve:
-Weinmann et al. 1984 as given by Tofts and Kermode 1991 for a bolus of 0.1 mmol/kg, linear in the dose.
+R1 = 1/T1 + r1 C, R2 = 1/T2 + r2 C, R2* = 1/T2* + r2 C, where C is the concentration in mM (mmol per litre) and the
+relaxivities r1 and r2 are in L/mmol/s; water exchange is assumed to be fast. Relaxivities: Szomolanyi et al., Invest
+Radiol 2019;54:559 (plasma, 37 °C). Plasma curve: Weinmann et al. 1984, as given by Tofts and Kermode 1991 for a bolus
+of 0.1 mmol/kg; it is linear in the dose.
 """
 
 from __future__ import annotations
@@ -12,14 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxlate.simulation.physics.sequences import Floats, Relaxation, require_not_negative
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation
+from voxlate.simulation.checks import require_not_negative
 
 HAEMATOCRIT = 0.42
+"""Volume fraction of cells in blood, an average adult's."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """Relaxivities in L/mmol/s; r1 at 1.5 T and 3 T, r2 taken as the same at both."""
+    """Relaxivities of a contrast agent in L/mmol/s.
+
+    Attributes:
+        name: key of `AGENTS`.
+        r1_low_field: r1 at 1.5 T.
+        r1_high_field: r1 at 3 T.
+        r2: r2 at both fields, a generic value.
+    """
 
     name: str
     r1_low_field: float
@@ -27,7 +37,7 @@ class Agent:
     r2: float = 5.5
 
     def r1(self, field_tesla: float) -> float:
-        """Returns r1 of the nearer of the two measured fields."""
+        """Returns r1 in L/mmol/s at 1.5 T or 3 T, whichever is nearer."""
         return self.r1_low_field if field_tesla < 2.25 else self.r1_high_field
 
 
@@ -40,11 +50,15 @@ AGENTS = {
 
 
 def plasma_concentration_mm(delay_min: ArrayLike, dose_mmol_kg: float = 0.1) -> Floats:
-    """Returns the plasma concentration in mM: dose (3.99 exp(-0.144 t) + 4.78 exp(-0.0111 t)).
+    """Returns the concentration in plasma in mM: dose (3.99 exp(-0.144 t) + 4.78 exp(-0.0111 t)).
 
     Args:
-        delay_min: minutes since the injection.
-        dose_mmol_kg: millimole per kilogram of body weight.
+        delay_min: minutes since the injection, t; a number or an array, whose shape the result has.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+
+    Example:
+        >>> round(float(plasma_concentration_mm(5)), 3)
+        0.646
 
     Raises:
         UsageError: `TIME_NEGATIVE`, `DOSE_NEGATIVE`.
@@ -56,12 +70,26 @@ def plasma_concentration_mm(delay_min: ArrayLike, dose_mmol_kg: float = 0.1) -> 
 
 
 def blood_concentration_mm(delay_min: ArrayLike, dose_mmol_kg: float = 0.1) -> Floats:
-    """Returns the concentration in whole blood: the agent stays outside the cells."""
+    """Returns the concentration in whole blood in mM; contrast agent does not enter cells.
+
+    Args:
+        delay_min: minutes since the injection; a number or an array, whose shape the result has.
+        dose_mmol_kg: dose in mmol per kg of body weight.
+
+    Raises:
+        UsageError: `TIME_NEGATIVE`, `DOSE_NEGATIVE`.
+    """
     return (1 - HAEMATOCRIT) * plasma_concentration_mm(delay_min, dose_mmol_kg)
 
 
 def enhanced(tissue: Relaxation, concentration_mm: ArrayLike, agent: Agent, field_tesla: float = 3.0) -> Relaxation:
-    """Returns the relaxation with the agent in the tissue; unchanged, to the bit, where the concentration is zero.
+    """Returns the relaxation times of a tissue with contrast agent; zero concentration leaves every bit unchanged.
+
+    Args:
+        tissue: relaxation times without contrast agent.
+        concentration_mm: concentration in the tissue in mM; it broadcasts with the tissue.
+        agent: contrast agent.
+        field_tesla: field strength in tesla.
 
     Raises:
         UsageError: `CONCENTRATION_NEGATIVE`.
@@ -77,5 +105,6 @@ def enhanced(tissue: Relaxation, concentration_mm: ArrayLike, agent: Agent, fiel
 
 
 def _shortened(time_ms: ArrayLike, rate_per_ms: Floats) -> Floats:
+    """Returns a relaxation time in ms after a rate in 1/ms is added to its inverse."""
     time = np.asarray(time_ms, dtype=np.float64)
     return np.asarray(time / (1 + time * rate_per_ms))

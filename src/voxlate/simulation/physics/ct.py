@@ -1,4 +1,7 @@
-"""Computed tomography: the blur, noise, cupping and streaks of a scanner, in Hounsfield units."""
+"""Computed tomography: blur, noise, cupping and streaks of a scanner, in Hounsfield units (HU).
+
+Ranges of the settings are priors chosen for this project, typical of CT of the head.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
+from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.physics import artefacts
 from voxlate.simulation.physics.artefacts import Pose
-from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.volume import Array, Shape
 
 LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
-_FWHM_PER_SIGMA = 2.3548
+"""Range of the 12 bits in which scanners store CT."""
+_FWHM_PER_SIGMA = 2.3548  # of a Gaussian: 2 sqrt(2 ln 2)
 
 
 @dataclass(frozen=True)
 class CtSettings:
-    """How a CT was acquired.
+    """Settings of the acquisition of one CT.
 
     Attributes:
-        blur_mm: full width of the point spread at half its maximum.
-        noise_hu: standard deviation of the noise in the brain.
-        cupping_hu: how much lower the centre is than the rim (beam hardening).
+        blur_mm: full width at half maximum of the point spread function.
+        noise_hu: standard deviation of the noise.
+        cupping_hu: how much lower the centre is than the edge (beam hardening).
         streak_hu: amplitude of the streaks between the petrous bones.
-        pose: of the head against the truth.
+        pose: pose of the head relative to the truth.
     """
 
     blur_mm: float
@@ -36,7 +40,12 @@ class CtSettings:
 
 
 def draw_ct_settings(rng: np.random.Generator, *, is_reference: bool) -> CtSettings:
-    """Returns the settings of one CT."""
+    """Returns random settings of one CT.
+
+    Args:
+        rng: generator of all draws.
+        is_reference: whether the truth is aligned with this image, which then has no pose.
+    """
     pose = Pose.drawn(rng, 0.3, 0.3)
     return CtSettings(
         blur_mm=float(rng.uniform(0.6, 1.0)),
@@ -48,16 +57,16 @@ def draw_ct_settings(rng: np.random.Generator, *, is_reference: bool) -> CtSetti
 
 
 def acquire_ct(image: Array, settings: CtSettings, spacing_mm: float, rng: np.random.Generator) -> Array:
-    """Returns the Hounsfield units that the scanner stores.
+    """Returns the HU that the scanner stores: whole numbers, float32 of the image's shape.
 
     Args:
-        image: without blur or noise, in HU.
-        settings: how.
+        image: (i, j, k), HU without blur or noise; slices along the third axis.
+        settings: settings of the acquisition.
         spacing_mm: isotropic voxel size.
-        rng: source of noise and streaks.
+        rng: generator of noise and streaks.
     """
     if settings.pose != Pose():
-        image = artefacts.moved(image, settings.pose, spacing_mm)
+        image = artefacts.apply_pose(image, settings.pose, spacing_mm)
     shape: Shape = image.shape[0], image.shape[1], image.shape[2]
     result = ndimage.gaussian_filter(image, settings.blur_mm / _FWHM_PER_SIGMA / spacing_mm, output=np.float32)
     result += settings.cupping_hu * _cup(image)
@@ -67,7 +76,12 @@ def acquire_ct(image: Array, settings: CtSettings, spacing_mm: float, rng: np.ra
 
 
 def blue_noise(shape: Shape, sigma_hu: float, rng: np.random.Generator) -> Array:
-    """Returns noise of a given deviation whose amplitude rises with the in-plane frequency, as a ramp filter makes it.
+    """Returns noise in HU whose amplitude rises with the in-plane frequency, as after a ramp filter; float32.
+
+    Args:
+        shape: voxels along each axis; slices along the third.
+        sigma_hu: standard deviation over all voxels.
+        rng: generator of the noise.
 
     Raises:
         UsageError: `NOISE_NEGATIVE`.
@@ -83,7 +97,7 @@ def blue_noise(shape: Shape, sigma_hu: float, rng: np.random.Generator) -> Array
 
 
 def _cup(image: Array) -> Array:
-    """Returns -1 in the middle of the head to 0 at its edge, slice by slice."""
+    """Returns the shape of the cupping: -1 in the centre of a slice to 0 at its edge, and 0 outside the head."""
     n, m = image.shape[:2]
     x, y = np.linspace(-1, 1, n, dtype=np.float32)[:, None], np.linspace(-1, 1, m, dtype=np.float32)[None, :]
     bowl = np.minimum(x * x + y * y, 1) - 1
@@ -91,7 +105,7 @@ def _cup(image: Array) -> Array:
 
 
 def _streaks(image: Array, rng: np.random.Generator) -> Array:
-    """Returns bands across the head in slices with much dense bone on both sides, of about unit amplitude."""
+    """Returns the shape of the streaks: random bands along x, of amplitude 1, through lines with much dense bone."""
     dense = np.clip((image - 900) / 600, 0, 1)
     along = dense.sum(axis=0)
     blocked = ndimage.gaussian_filter1d(along, 1.0, axis=0)

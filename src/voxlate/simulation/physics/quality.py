@@ -1,6 +1,7 @@
-"""Image quality as Bottani et al. 2024 grade it: contrast, motion and noise, each 0 (good), 1 or 2 (bad).
+"""Image quality in the grades of Bottani et al. 2024: contrast, motion and noise, each 0 (good), 1 or 2 (bad).
 
-One grade of 2 makes an image of low quality, else one grade of 1 makes it medium; all zero is good.
+The worst grade gives the tier: 0 is good, 1 is medium, 2 is low. The ranges below make images that look like their
+grade; they were chosen by eye and are not tuned.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from voxlate.errors import UsageError
 
 TIERS = ("good", "medium", "low")
 IMPROPER = ("t2_weighted", "localiser", "cut")
-"""Images filed as T1w that are none a study can use: another contrast, a few thick slices, half a head."""
+"""Images filed as T1w that a study cannot use: another contrast, a few thick slices, half a head."""
 
 
 @dataclass(frozen=True)
 class Grades:
-    """Grades of one image, each 0, 1 or 2, or why it is not a proper T1w at all (one of `IMPROPER`).
+    """Grades of one image.
+
+    Attributes:
+        contrast, motion, noise: 0 (good), 1 or 2 (bad).
+        improper: why the image is not a proper T1w, one of `IMPROPER`, or empty.
 
     Raises:
         UsageError: `GRADE` for any other value.
@@ -44,16 +49,23 @@ class Grades:
 
 
 NOISE_PERCENT = ((1.5, 3.0), (5.0, 7.0), (9.0, 13.0))
-"""Range of the noise's deviation, per cent of the reference tissue, by grade."""
+"""Range of the noise's standard deviation by grade, per cent of the reference tissue's signal."""
 WEIGHTING = ((1.0, 1.0), (0.40, 0.60), (0.15, 0.28))
-"""Range of what is left of a sequence's weighting by grade of contrast; see `scanners.contrast_signal`."""
+"""Range of the remaining weighting of a sequence by grade of contrast; see `scanners.contrast_signal`."""
 MOTION_SEGMENTS = ((0, 0), (3, 6), (6, 10))
+"""Smallest and largest number of segments of k-space with motion, by grade."""
 MOTION_SHIFT_MM = (0.0, 0.8, 3.0)
+"""Standard deviation of the translation during such a segment, by grade."""
 MOTION_TURN_DEG = (0.0, 0.8, 2.5)
+"""Standard deviation of the rotation during such a segment, by grade."""
 
 
 def parse_mix(text: str) -> dict[str, float]:
-    """Returns the shares of a mix such as `good=0.6,medium=0.3,low=0.1`; they need not sum to one.
+    """Returns the shares of a mix such as `good=0.6,medium=0.3,low=0.1`, scaled to sum to one.
+
+    Example:
+        >>> parse_mix("good=3,low=1")
+        {'good': 0.75, 'low': 0.25}
 
     Raises:
         UsageError: `QUALITY_MIX` for an unknown tier, a negative share or no share at all.
@@ -69,7 +81,10 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def checked_mix(shares: Mapping[str, float]) -> dict[str, float]:
-    """Returns shares scaled to sum to one.
+    """Returns the shares of tiers scaled to sum to one.
+
+    Args:
+        shares: `good`, `medium`, `low` or `improper` to its share, zero or more.
 
     Raises:
         UsageError: `QUALITY_MIX`.
@@ -79,13 +94,19 @@ def checked_mix(shares: Mapping[str, float]) -> dict[str, float]:
     if unknown or total <= 0 or not all(np.isfinite(share) and share >= 0 for share in shares.values()):
         raise UsageError(
             "QUALITY_MIX",
-            f"shares must be of {', '.join(TIERS)} or improper, none negative, one positive: {dict(shares)}",
+            f"the shares are {dict(shares)}; name {', '.join(TIERS)} or improper, with numbers of zero or more and at "
+            "least one above zero",
         )
     return {name: share / total for name, share in shares.items()}
 
 
 def draw_grades(shares: Mapping[str, float], rng: np.random.Generator) -> Grades:
-    """Returns grades whose tier follows the shares; which of the three is bad is even."""
+    """Returns random grades; each of contrast, motion and noise is equally likely to be the worst.
+
+    Args:
+        shares: tier to its probability; scaled to sum to one.
+        rng: generator of the draws.
+    """
     mix = checked_mix(shares)
     drawn = str(rng.choice(list(mix), p=list(mix.values())))
     why = str(rng.choice(IMPROPER))

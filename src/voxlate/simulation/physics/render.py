@@ -1,7 +1,8 @@
-"""From tissues to images: signals are computed per tissue and mixed by the parts of each voxel.
+"""Renders images without noise or artefact: the signal of each tissue, weighted by its fraction of each voxel.
 
-Mixing happens in signal space. A voxel half grey and half white has the mean of both signals, which is not the
-signal of a mean T1.
+Signals are mixed, not relaxation times: a voxel with half grey and half white matter has the mean of both signals,
+which differs from the signal at the mean T1. Images are float32 of the shape of the partial-volume map, without unit
+except for CT (HU).
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Canvas
+from voxlate.simulation.anatomy.partial_volume import PartialVolumeMap
+from voxlate.simulation.anatomy.tissues import Relaxation, Tissue
 from voxlate.simulation.physics.contrast_agent import Agent, enhanced
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal
-from voxlate.simulation.physics.sequences import Relaxation, SpinEcho, diffusion
-from voxlate.simulation.physics.tissues import Tissue
-from voxlate.volume import Array
+from voxlate.simulation.physics.sequences import SpinEcho, diffusion
+from voxlate.simulation.random_fields import smooth_field
+from voxlate.volume import Array, Shape
 
 FLIP_NODES = (0.8, 1.0, 1.2)
-"""Relative flip angles at which a gradient echo is computed; between them the signal is a parabola."""
+"""Relative flip angles at which a gradient echo is computed; between them the signal is interpolated by a parabola."""
 TEXTURE = {"T1": 0.015, "T2": 0.02}
-"""Relative standard deviation of a relaxation time within one tissue."""
-_SMOOTH_TISSUES = {"air", "csf", "vitreous", "blood", "artery"}
-_SPIN_ECHO_FLOW = 0.12  # what a spin echo leaves of arterial blood
+"""Relative standard deviation of a relaxation time within one tissue. Prior, chosen for this project."""
+_SMOOTH_TISSUES = {"air", "csf", "vitreous", "blood", "artery"}  # air and fluids, which have no texture
+_SPIN_ECHO_FLOW = 0.12  # fraction of the signal of arterial blood that remains in a spin echo; prior
 _TURBO = {"T2w", "FLAIR"}
-_STEP = 1e-3
+_TEXTURE_WAVELENGTH_MM = 9.0  # shortest wavelength of a texture; prior
+_STEP = 1e-3  # relative step of the finite differences: small against a texture, large against rounding
 
 
 @dataclass(frozen=True)
 class Substance:
-    """A tissue of one subject, and the concentration of agent that reaches it in mM."""
+    """A tissue of one subject and the concentration of contrast agent in it, in mM, after the injection."""
 
     tissue: Tissue
     concentration_mm: float = 0.0
@@ -38,23 +41,35 @@ class Substance:
 
 @dataclass(frozen=True)
 class Body:
-    """What is scanned.
+    """Everything about a subject that an image depends on.
 
     Attributes:
-        canvas: the parts of every voxel.
-        substances: what the canvas's tissues are made of, at the field of the scanner.
-        agent: which contrast agent.
-        textures: `T1` and `T2`, fields of unit variance by which the times vary inside a tissue.
+        tissue_map: fractions of the tissues in every voxel.
+        substances: the tissues of the map by name, at the field of the scanner.
+        agent: contrast agent.
+        textures: `T1` and `T2` to a float32 field of the volume's shape with mean 0 and variance 1, by which the
+            relaxation time varies within a tissue.
         inflow: signal of arterial blood in a gradient echo over that of blood at rest.
-        reference: the tissue whose signal noise and scale refer to.
+        reference: tissue whose signal sets noise and scale.
     """
 
-    canvas: Canvas
+    tissue_map: PartialVolumeMap
     substances: Mapping[str, Substance]
     agent: Agent
     textures: Mapping[str, Array]
     inflow: float = 1.0
     reference: str = "wm"
+
+
+def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> dict[str, Array]:
+    """Returns the textures of a body: `T1` and `T2` to a float32 field of `shape` with mean 0 and variance 1.
+
+    Args:
+        shape: voxels along each axis.
+        spacing_mm: isotropic voxel size.
+        rng: generator of the fields.
+    """
+    return {time: smooth_field(shape, spacing_mm, _TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
 
 
 def tissue_signal(
@@ -66,15 +81,15 @@ def tissue_signal(
     has_agent: bool = False,
     factors: Mapping[str, float] | None = None,
 ) -> float:
-    """Returns the signal of one tissue in `T1w`, `T2w`, `FLAIR` or `b0`.
+    """Returns the signal of one tissue.
 
     Args:
-        body: whose tissue.
-        scanner: which scanner.
-        contrast: which image.
-        name: which tissue.
-        has_agent: after the injection.
-        factors: of `T1`, `T2`, `flip` and `weighting`; 1 when absent.
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+        name: tissue.
+        has_agent: whether the image is taken after the injection.
+        factors: factors on `T1`, `T2`, `flip` (angle) and `weighting`; 1 when absent.
     """
     substance = body.substances[name]
     tissue = substance.tissue
@@ -104,11 +119,11 @@ def render(
     """Returns an image without noise or artefact.
 
     Args:
-        body: what is scanned.
-        scanner: with which timing.
+        body: subject.
+        scanner: scanner, which sets timing and field.
         contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
-        has_agent: after the injection.
-        transmit: the flip angle reached over the one asked for, per voxel; acts on gradient echoes.
+        has_agent: whether the image is taken after the injection.
+        transmit: actual over nominal flip angle, of the volume's shape; acts on T1w gradient echoes.
         weighting: see `contrast_signal`.
     """
 
@@ -117,22 +132,31 @@ def render(
         return lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors=factors)
 
     if transmit is not None and _is_gradient_echo(contrast, scanner):
-        nodes = [mixed(body.canvas, signals(flip)) for flip in FLIP_NODES]
+        nodes = [mixed(body.tissue_map, signals(flip)) for flip in FLIP_NODES]
         image = _parabola(nodes, transmit)
     else:
-        image = mixed(body.canvas, signals(1.0))
+        image = mixed(body.tissue_map, signals(1.0))
     for time, field in body.textures.items():
         slopes = {
             name: tissue_slope(body, scanner, contrast, name, time, has_agent=has_agent) for name in body.substances
         }
-        image += field * mixed(body.canvas, slopes.__getitem__)
+        image += field * mixed(body.tissue_map, slopes.__getitem__)
     return image
 
 
 def tissue_slope(
     body: Body, scanner: Scanner, contrast: str, name: str, time: str, *, has_agent: bool = False
 ) -> float:
-    """Returns by how much a tissue's signal changes for one standard deviation of its `T1` or `T2` texture."""
+    """Returns the change of a tissue's signal for one standard deviation of its texture.
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+        name: tissue.
+        time: `T1` or `T2`.
+        has_agent: whether the image is taken after the injection.
+    """
     if name in _SMOOTH_TISSUES:
         return 0.0
     low, high = (
@@ -143,36 +167,54 @@ def tissue_slope(
 
 
 def render_diffusion(body: Body, scanner: Scanner, b_value_s_mm2: float) -> Array:
-    """Returns a diffusion-weighted image without noise: each tissue decays with its own ADC."""
+    """Returns a diffusion-weighted image without noise; the signal of each tissue decays with its own ADC.
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        b_value_s_mm2: diffusion weighting, zero or more.
+    """
 
     def signal(name: str) -> float:
         unweighted = tissue_signal(body, scanner, "b0", name)
         return float(diffusion(unweighted, body.substances[name].tissue.adc_um2_ms, b_value_s_mm2))
 
-    return mixed(body.canvas, signal)
+    return mixed(body.tissue_map, signal)
 
 
 def render_ct(body: Body) -> Array:
-    """Returns Hounsfield units without blur or noise."""
-    return mixed(body.canvas, lambda name: body.substances[name].tissue.hounsfield)
+    """Returns a CT in HU without blur or noise."""
+    return mixed(body.tissue_map, lambda name: body.substances[name].tissue.hounsfield)
 
 
 def reference_signal(body: Body, scanner: Scanner, contrast: str) -> float:
-    """Returns the signal that noise and scale refer to: that of the body's reference tissue without agent."""
+    """Returns the signal of the reference tissue without contrast agent, which sets noise and scale.
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+    """
     return tissue_signal(body, scanner, contrast, body.reference)
 
 
-def mixed(canvas: Canvas, value: Callable[[str], float]) -> Array:
-    """Returns the sum over tissues of their part of a voxel times their value."""
-    image = np.zeros(canvas.free.shape, dtype=np.float32)
-    values = {name: np.float32(value(name)) for name in {part.tissue for part in canvas.parts}}
-    for part in canvas.parts:
+def mixed(tissue_map: PartialVolumeMap, value: Callable[[str], float]) -> Array:
+    """Returns the sum over tissues of their fraction of each voxel times their value, float32 of the map's shape.
+
+    Args:
+        tissue_map: fractions of the tissues in every voxel.
+        value: function that returns the value of a tissue.
+    """
+    image = np.zeros(tissue_map.free.shape, dtype=np.float32)
+    values = {name: np.float32(value(name)) for name in {part.tissue for part in tissue_map.parts}}
+    for part in tissue_map.parts:
         if values[part.tissue] != 0:
             image[part.box] += part.fraction * values[part.tissue]
     return image
 
 
 def _parabola(nodes: list[Array], at: Array) -> Array:
+    """Returns the parabola through three images at `FLIP_NODES`, evaluated at `at`, all of one shape."""
     a, b, c = FLIP_NODES
     first = (at - b) * (at - c) / ((a - b) * (a - c))
     second = (at - a) * (at - c) / ((b - a) * (b - c))

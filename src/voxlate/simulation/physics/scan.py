@@ -1,4 +1,4 @@
-"""A session: the images of one task, each with its own acquisition."""
+"""Acquires the images of one session, each with its own settings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import numpy as np
 
 from voxlate.preparation.adc import fitted_adc
 from voxlate.simulation.anatomy.partial_volume import Frame
-from voxlate.simulation.physics.acquisition import WHITE_LEVEL, Settings, acquire, draw_settings, transmit_field
-from voxlate.simulation.physics.artefacts import cut, stretched_along_echo, susceptibility_shift, thick_slices
+from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings, transmit_field
+from voxlate.simulation.physics.artefacts import (
+    crop_field_of_view,
+    distort_along_echo,
+    susceptibility_shift,
+    thick_slices,
+)
 from voxlate.simulation.physics.ct import CtSettings, acquire_ct, draw_ct_settings
 from voxlate.simulation.physics.quality import draw_grades
 from voxlate.simulation.physics.render import Body, reference_signal, render, render_ct, render_diffusion
@@ -19,13 +24,25 @@ from voxlate.simulation.rng import generator
 from voxlate.volume import Volume
 
 B_VALUES_S_MM2 = (0, 500, 1000)
-HIGHEST_ADC = 6.0  # 0.001 mm²/s; above it a fit follows noise, not water
+HIGHEST_ADC = 6.0  # 0.001 mm²/s; twice that of free water, so that a larger value is noise
+_LOCALISER_MM = 10.0  # thickness of a localiser's slices and of the gaps between them
+_CUT_MM = 90.0  # an image that shows half a head lacks its upper half: the head is some 190 mm high
+_EPI_SHIFT_MM = (1.0, 6.0)  # range of the largest shift of an echo-planar image near air; prior
 _CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI": "b0"}
 
 
 @dataclass(frozen=True)
-class Scan:
-    """Which scanner acquires, with what quality, from which seeds."""
+class ScanPlan:
+    """One session: scanner, image quality and seeds.
+
+    Attributes:
+        seed: seed of the data set.
+        subject: number of the subject, from 0.
+        session: number of the visit, from 0.
+        scanner: scanner.
+        quality_mix: tier to its probability; see `quality.draw_grades`.
+        is_same_acquisition: whether T1ce has the noise, pose and scale of T1w.
+    """
 
     seed: int
     subject: int
@@ -35,17 +52,29 @@ class Scan:
     is_same_acquisition: bool = False
 
     def stream(self, purpose: str, image: str) -> np.random.Generator:
-        """Returns the generator of one image for one purpose; T1ce shares that of T1w when asked to."""
+        """Returns the generator of one image for one purpose; T1ce shares that of T1w if `is_same_acquisition`.
+
+        Args:
+            purpose: such as `noise`.
+            image: such as `T1w`.
+        """
         shared = "T1w" if self.is_same_acquisition and image == "T1ce" else image
         return generator(self.seed, self.subject, f"session-{self.session}", purpose, shared)
 
 
 def scan(
-    plan: Scan, images: Sequence[str], frame: Frame, body: Body
-) -> tuple[dict[str, Volume], dict[str, Settings | CtSettings]]:
-    """Returns the images of a session and how each was acquired; the first lies where the truth lies."""
+    plan: ScanPlan, images: Sequence[str], frame: Frame, body: Body
+) -> tuple[dict[str, Volume], dict[str, MrSettings | CtSettings]]:
+    """Returns the images of a session and the settings of each; the truth is aligned with the first image.
+
+    Args:
+        plan: scanner, quality and seeds.
+        images: `T1w`, `T1ce`, `T2w`, `FLAIR`, `DWI` (acquired as b0, b500, b1000 and ADC) or `CT`.
+        frame: coordinates of the voxels.
+        body: subject.
+    """
     volumes: dict[str, Volume] = {}
-    settings: dict[str, Settings | CtSettings] = {}
+    settings: dict[str, MrSettings | CtSettings] = {}
     for name in images:
         is_reference = name == images[0] or (plan.is_same_acquisition and name == "T1ce")
         if name == "CT":
@@ -56,7 +85,7 @@ def scan(
         grades = draw_grades(plan.quality_mix, plan.stream("grades", name))
         if name not in ("T1w", "T1ce"):
             grades = replace(grades, improper="")
-        drawn = draw_settings(
+        drawn = draw_mr_settings(
             grades, plan.scanner.field_tesla, plan.stream("settings", name), is_reference=is_reference
         )
         settings[name] = drawn
@@ -64,7 +93,8 @@ def scan(
     return volumes, settings
 
 
-def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+    """Returns one MR image by its name: rendered, acquired, and cut to thick slices or half a head if it should be."""
     improper = settings.grades.improper
     contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
@@ -74,26 +104,27 @@ def _magnetic(plan: Scan, name: str, settings: Settings, frame: Frame, body: Bod
     reference = reference_signal(body, plan.scanner, contrast)
     slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
     if improper == "localiser":
-        slice_mm, gap_mm = 10.0, 10.0
-    if slice_mm:  # the noise wanted is that of the thick slice, which averages so many voxels
+        slice_mm, gap_mm = _LOCALISER_MM, _LOCALISER_MM
+    if slice_mm:  # the noise is set for the thick slice; averaging over its voxels reduces it by this factor
         settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
-    data = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
+    data = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
     volume = Volume(data, frame.affine, name, "int16")
     if slice_mm:
         volume = thick_slices(volume, slice_mm, gap_mm)
         volume = volume.with_data(np.rint(volume.data))
-    return {name: cut(volume, 2, 0.0, 90.0) if improper == "cut" else volume}
+    return {name: crop_field_of_view(volume, 2, 0.0, _CUT_MM) if improper == "cut" else volume}
 
 
-def _diffusion(plan: Scan, name: str, settings: Settings, frame: Frame, body: Body) -> dict[str, Volume]:
+def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+    """Returns a diffusion series by name: an image for each b-value, and the ADC in 0.001 mm²/s fitted to them."""
     reference = reference_signal(body, plan.scanner, "b0")
-    shift_mm = susceptibility_shift(frame.places, float(plan.stream("shift", name).uniform(1, 6)))
+    shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(*_EPI_SHIFT_MM)))
     images = {}
     for b in B_VALUES_S_MM2:
-        clean = stretched_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
-        images[f"b{b}"] = acquire(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
+        clean = distort_along_echo(render_diffusion(body, plan.scanner, b), shift_mm, frame.spacing_mm)
+        images[f"b{b}"] = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", f"b{b}"))
     adc = fitted_adc(list(images.values()), B_VALUES_S_MM2)
-    # where there is next to no signal a fit would show noise; scanners blank it
+    # Below 5 standard deviations of the noise a fit shows noise; scanners blank it too. Chosen by hand; not tuned.
     shown = images["b0"] > 5 * settings.noise_percent / 100 * WHITE_LEVEL * settings.scale
     volumes = {name: Volume(data, frame.affine, name, "int16") for name, data in images.items()}
     return {**volumes, "ADC": Volume(np.where(shown, np.clip(adc, 0, HIGHEST_ADC), 0), frame.affine, "ADC")}

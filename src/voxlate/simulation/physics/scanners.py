@@ -1,7 +1,7 @@
-"""Simulated scanners and their protocols: A, B, C and E to train on, D and F kept for out-of-distribution tests.
+"""Simulated scanners with their protocols: A, B, C and E for training, D and F for out-of-distribution tests.
 
-No number here is a measurement of a product; the timings are typical ones. Each scanner has one factor for the T1 of
-white and one for that of grey matter, drawn once for ever, as real sites differ in what they call T1.
+The timings are typical ones, not measurements of a product. Each scanner has a fixed factor on the T1 of white matter
+and one on the T1 of grey matter, because measured T1 differs between sites (see `anatomy.tissues`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import TypeAlias
 from numpy.typing import ArrayLike
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import TISSUES, Floats, Relaxation, Tissue
 from voxlate.simulation.physics.sequences import (
     Flair,
-    Floats,
     GradientEcho,
     Mprage,
-    Relaxation,
     SpinEcho,
     flair,
     mprage,
@@ -26,12 +25,12 @@ from voxlate.simulation.physics.sequences import (
     spoiled_gradient_echo,
     turbo_spin_echo,
 )
-from voxlate.simulation.physics.tissues import TISSUES, Tissue
 from voxlate.simulation.rng import generator
 
 T1wTiming: TypeAlias = Mprage | GradientEcho | SpinEcho
 WHITE_FACTOR_RANGE, GREY_FACTOR_RANGE = (0.75, 1.15), (0.85, 1.15)
-_FOR_EVER = 27  # a draw that leaves every grey to white ratio in the published range of 0.5 to 0.7
+"""Range of the factors on T1. Published T1 of white matter at 3 T, 0.6 to 1.1 s, over 0.83 s would be 0.72 to 1.33."""
+_SCANNER_SEED = 27  # with this seed every ratio of grey to white matter is in the published range of 0.5 to 0.7
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,11 @@ class Scanner:
     """One scanner with its T1-weighted protocol.
 
     Attributes:
-        field_tesla: strength of the main field.
-        t1w: timing of its T1-weighted sequence, which also says which sequence it is.
-        slice_mm, gap_mm: thickness of the slices and the space between them; zero for a 3-D sequence.
+        name: key of `SCANNERS`.
+        field_tesla: field strength in tesla.
+        t1w: timing of its T1-weighted sequence; its class gives the sequence.
+        slice_mm: thickness of T1w slices; zero for a 3-D sequence.
+        gap_mm: gap between T1w slices.
         is_held_out: whether it is kept for out-of-distribution tests.
     """
 
@@ -64,14 +65,14 @@ class Scanner:
 
     @property
     def flair(self) -> Flair:
-        """Returns the timing of the FLAIR, its inversion time set to null fluid at this field."""
+        """Returns the timing of the FLAIR, whose inversion time nulls fluid at this field."""
         repetition = 8500.0 if self.field_tesla < 2 else 9000.0
         fluid_t1 = TISSUES["csf"].at_field(self.field_tesla).t1_ms
         return Flair(repetition, round(nulling_time_ms(fluid_t1, repetition)), 110.0)
 
     def tissues(self) -> dict[str, Tissue]:
-        """Returns every tissue at this field, with the factors of this scanner on white and grey matter."""
-        rng = generator(_FOR_EVER, ord(self.name), "scanner")
+        """Returns all tissues at this field by name, with the factors of this scanner on T1."""
+        rng = generator(_SCANNER_SEED, ord(self.name), "scanner")
         factors = {"wm": rng.uniform(*WHITE_FACTOR_RANGE), "gm": rng.uniform(*GREY_FACTOR_RANGE)}
         at_field = {name: tissue.at_field(self.field_tesla) for name, tissue in TISSUES.items()}
         for name, factor in factors.items():
@@ -94,18 +95,24 @@ TRAINING_SCANNERS = tuple(name for name, scanner in SCANNERS.items() if not scan
 
 
 def scanner_named(name: str) -> Scanner:
-    """Returns a scanner.
+    """Returns the scanner of a name.
 
     Raises:
-        UsageError: `SCANNER_UNKNOWN`, with the names there are.
+        UsageError: `SCANNER_UNKNOWN`, with the valid names.
     """
     if name not in SCANNERS:
-        raise UsageError("SCANNER_UNKNOWN", f"no scanner is called {name!r}; there are {', '.join(SCANNERS)}")
+        raise UsageError("SCANNER_UNKNOWN", f"unknown scanner {name!r}; choose from {', '.join(SCANNERS)}")
     return SCANNERS[name]
 
 
 def t1w_signal(tissue: Relaxation, timing: T1wTiming, flip_scale: ArrayLike = 1.0) -> Floats:
-    """Returns the signal of whichever T1-weighted sequence the timing belongs to."""
+    """Returns the signal of the T1-weighted sequence that a timing belongs to, float64 of the tissue's shape.
+
+    Args:
+        tissue: relaxation times.
+        timing: timing of an MPRAGE, gradient echo or spin echo.
+        flip_scale: actual over nominal flip angle; a spin echo ignores it.
+    """
     if isinstance(timing, Mprage):
         return mprage(tissue, timing, flip_scale)
     if isinstance(timing, GradientEcho):
@@ -114,15 +121,15 @@ def t1w_signal(tissue: Relaxation, timing: T1wTiming, flip_scale: ArrayLike = 1.
 
 
 def less_weighted(timing: T1wTiming, weighting: float) -> T1wTiming:
-    """Returns a T1-weighted sequence that shows less of T1.
+    """Returns a T1-weighted sequence with less T1 weighting.
 
-    Each loses what weights it: an inversion turns only that share of the magnetisation and is read late (TI and TR over
-    weighting), a gradient echo has that share of its angle, a spin echo is repeated after TR / weighting. (A smaller
-    angle alone would raise the contrast of an MPRAGE.)
+    An MPRAGE inverts only that fraction of the magnetisation and is read later (TI and TR over the weighting), a
+    gradient echo has that fraction of its flip angle, a spin echo has a TR over the weighting. (A smaller flip angle
+    alone would raise the contrast of an MPRAGE.)
 
     Args:
-        timing: as planned.
-        weighting: above 0, 1 for the planned sequence.
+        timing: planned timing.
+        weighting: above 0; 1 for the planned sequence.
     """
     if isinstance(timing, Mprage):
         return replace(
@@ -139,14 +146,15 @@ def less_weighted(timing: T1wTiming, weighting: float) -> T1wTiming:
 def contrast_signal(
     contrast: str, tissue: Relaxation, scanner: Scanner, flip_scale: ArrayLike = 1.0, *, weighting: float = 1.0
 ) -> Floats:
-    """Returns the signal of a tissue in one contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+    """Returns the signal of a tissue in one contrast, float64 of the tissue's shape.
 
     Args:
-        contrast: which image.
-        tissue: its relaxation.
-        scanner: gives the timing.
-        flip_scale: the flip angle reached over the one asked for; acts on gradient echoes.
-        weighting: 1 as planned; below, tissues differ less. See `less_weighted`.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+        tissue: relaxation times.
+        scanner: scanner, which sets the timing.
+        flip_scale: actual over nominal flip angle; acts on T1w gradient echoes.
+        weighting: 1 as planned; with less, tissues differ less. Acts on T1 (`less_weighted`), or on the echo time of
+            T2w and FLAIR.
 
     Raises:
         UsageError: `CONTRAST_UNKNOWN`.
@@ -159,4 +167,4 @@ def contrast_signal(
         return flair(tissue, replace(scanner.flair, echo_ms=scanner.flair.echo_ms * weighting))
     if contrast == "b0":
         return turbo_spin_echo(tissue, scanner.diffusion)
-    raise UsageError("CONTRAST_UNKNOWN", f"no contrast is called {contrast!r}; there are T1w, T2w, FLAIR and b0")
+    raise UsageError("CONTRAST_UNKNOWN", f"unknown contrast {contrast!r}; choose from T1w, T2w, FLAIR and b0")

@@ -1,8 +1,9 @@
-"""What a sequence makes of a tissue: closed-form signals, for whole arrays of tissues at once.
+"""Signal equations of MR sequences in closed form.
 
-Conventions: times in milliseconds, flip angles in degrees, proton density relative to water, signals without
-unit. Every function broadcasts over the arrays of a `Relaxation`. Formulas: Bernstein, King and Zhou, Handbook
-of MRI Pulse Sequences (2004); `mprage` is the steady state of inversion, wait, readout train, wait.
+Times are in milliseconds, flip angles in degrees, proton densities relative to water, signals without unit. Every
+function broadcasts over the arrays of a `Relaxation` and returns float64 of their common shape. Formulas: Bernstein,
+King and Zhou, Handbook of MRI Pulse Sequences (2004); `mprage` is the steady state of inversion, delay, readout train
+and delay.
 """
 
 from __future__ import annotations
@@ -10,40 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from voxlate.errors import UsageError
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """Relaxation times in milliseconds and proton density relative to water, each an array or a number.
-
-    Raises:
-        UsageError: `TIME_NEGATIVE` when a time is not positive, `DENSITY_NEGATIVE` when a density is below zero.
-    """
-
-    t1_ms: ArrayLike
-    t2_ms: ArrayLike
-    t2_star_ms: ArrayLike
-    proton_density: ArrayLike
-
-    def __post_init__(self) -> None:
-        _require_positive(T1=self.t1_ms, T2=self.t2_ms, T2_star=self.t2_star_ms)
-        require_not_negative("DENSITY_NEGATIVE", proton_density=self.proton_density)
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation
+from voxlate.simulation.checks import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
 class Mprage:
-    """Timing of an inversion-prepared train of `readouts` low-angle pulses, repeated every `repetition_ms`.
+    """Timing of an MPRAGE: an inversion and a train of low-angle pulses, repeated.
 
     Attributes:
-        inversion_ms: from the inversion to the readout of the centre of k-space.
+        repetition_ms: TR, from one inversion to the next.
+        inversion_ms: TI, from the inversion to the readout of the centre of k-space.
+        echo_ms: TE.
+        flip_deg: flip angle of a readout.
         spacing_ms: from one readout to the next.
-        centre: index of the readout that meets the centre of k-space.
-        efficiency: part of the magnetisation that the inversion turns, 0 to 1.
+        readouts: number of readouts per inversion.
+        centre: index of the readout of the centre of k-space, from 0.
+        efficiency: fraction of the magnetisation that the inversion turns, 0 to 1.
 
     Raises:
         UsageError: `TIME_NEGATIVE`; `SEQUENCE_IMPOSSIBLE` when the train does not fit between the inversions.
@@ -59,7 +46,7 @@ class Mprage:
     efficiency: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms, echo_spacing=self.spacing_ms, readouts=self.readouts)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms, echo_spacing=self.spacing_ms, readouts=self.readouts)
         require_not_negative("TIME_NEGATIVE", TI=self.inversion_ms, TE=self.echo_ms)
         if self.before_ms < 0 or self.after_ms < 0:
             raise UsageError(
@@ -70,50 +57,50 @@ class Mprage:
 
     @property
     def before_ms(self) -> float:
-        """Returns the wait between inversion and first readout."""
+        """Returns the delay from the inversion to the first readout in ms."""
         return self.inversion_ms - self.centre * self.spacing_ms
 
     @property
     def after_ms(self) -> float:
-        """Returns the wait between the train and the next inversion."""
+        """Returns the delay from the last readout to the next inversion in ms."""
         return self.repetition_ms - self.before_ms - self.readouts * self.spacing_ms
 
 
 @dataclass(frozen=True)
 class GradientEcho:
-    """Timing of a spoiled gradient echo (FLASH, SPGR)."""
+    """Timing of a spoiled gradient echo (FLASH, SPGR): TR and TE in ms, flip angle in degrees."""
 
     repetition_ms: float
     echo_ms: float
     flip_deg: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
 @dataclass(frozen=True)
 class SpinEcho:
-    """Timing of a spin echo or of a turbo spin echo, whose echo time is the effective one."""
+    """Timing of a spin echo or a turbo spin echo: TR and TE in ms; of a turbo spin echo TE is the effective one."""
 
     repetition_ms: float
     echo_ms: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
 @dataclass(frozen=True)
 class Flair:
-    """Timing of an inversion recovery whose inversion time suppresses fluid."""
+    """Timing of a fluid-attenuated inversion recovery: TR, TI and effective TE in ms."""
 
     repetition_ms: float
     inversion_ms: float
     echo_ms: float
 
     def __post_init__(self) -> None:
-        _require_positive(TR=self.repetition_ms, TI=self.inversion_ms)
+        require_positive("TIME_NEGATIVE", TR=self.repetition_ms, TI=self.inversion_ms)
         require_not_negative("TIME_NEGATIVE", TE=self.echo_ms)
 
 
@@ -123,7 +110,7 @@ def spoiled_gradient_echo(tissue: Relaxation, timing: GradientEcho, flip_scale: 
     Args:
         tissue: T1, T2* and proton density.
         timing: TR, TE, flip angle.
-        flip_scale: the angle reached over the angle asked for (transmit field), broadcast with the tissue.
+        flip_scale: actual over nominal flip angle (transmit field); it broadcasts with the tissue.
     """
     angle = np.deg2rad(timing.flip_deg) * np.asarray(flip_scale, dtype=np.float64)
     recovered = np.exp(-timing.repetition_ms / _array(tissue.t1_ms))
@@ -133,16 +120,16 @@ def spoiled_gradient_echo(tissue: Relaxation, timing: GradientEcho, flip_scale: 
 
 
 def mprage(tissue: Relaxation, timing: Mprage, flip_scale: ArrayLike = 1.0) -> Floats:
-    """Returns the signal of a magnetisation-prepared gradient echo at the centre of k-space, in steady state.
+    """Returns the signal of an MPRAGE at the centre of k-space in steady state.
 
-    Over one repetition the longitudinal magnetisation M before an inversion goes to -eff M, recovers for
-    `before_ms`, approaches M_ss = (1 - E)/(1 - E cos a) geometrically with E cos a per readout, and recovers
-    for `after_ms`; M is the fixed point of that map (Deichmann et al., NeuroImage 2000;12:112, for eff = 1).
+    In one repetition the longitudinal magnetisation M is inverted to -eff M, recovers for `before_ms`, approaches
+    M_ss = (1 - E)/(1 - E cos a) by a factor of E cos a per readout, and recovers for `after_ms`; M is the fixed point
+    of this map (Deichmann et al., NeuroImage 2000;12:112, for eff = 1).
 
     Args:
         tissue: T1, T2* and proton density.
-        timing: of the train.
-        flip_scale: the angle reached over the angle asked for, broadcast with the tissue.
+        timing: timing of the sequence.
+        flip_scale: actual over nominal flip angle (transmit field); it broadcasts with the tissue.
     """
     angle = np.deg2rad(timing.flip_deg) * np.asarray(flip_scale, dtype=np.float64)
     t1 = _array(tissue.t1_ms)
@@ -161,7 +148,12 @@ def mprage(tissue: Relaxation, timing: Mprage, flip_scale: ArrayLike = 1.0) -> F
 
 
 def spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
-    """Returns PD |1 - 2 exp(-(TR - TE/2)/T1) + exp(-TR/T1)| exp(-TE/T2), exact for a 90-180 degree pair."""
+    """Returns PD |1 - 2 exp(-(TR - TE/2)/T1) + exp(-TR/T1)| exp(-TE/T2), exact for pulses of 90 and 180 degrees.
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR and TE.
+    """
     t1 = _array(tissue.t1_ms)
     refocused = np.exp(-(timing.repetition_ms - timing.echo_ms / 2) / t1)
     recovery = 1 - 2 * refocused + np.exp(-timing.repetition_ms / t1)
@@ -169,21 +161,43 @@ def spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
 
 
 def turbo_spin_echo(tissue: Relaxation, timing: SpinEcho) -> Floats:
-    """Returns PD (1 - exp(-TR/T1)) exp(-TE/T2) with the effective echo time."""
+    """Returns PD (1 - exp(-TR/T1)) exp(-TE/T2).
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR and effective TE.
+    """
     recovery = 1 - np.exp(-timing.repetition_ms / _array(tissue.t1_ms))
     return np.asarray(_array(tissue.proton_density) * recovery * _t2_decay(tissue, timing.echo_ms))
 
 
 def flair(tissue: Relaxation, timing: Flair) -> Floats:
-    """Returns PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2)."""
+    """Returns PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2).
+
+    Args:
+        tissue: T1, T2 and proton density.
+        timing: TR, TI and effective TE.
+    """
     t1 = _array(tissue.t1_ms)
     recovery = 1 - 2 * np.exp(-timing.inversion_ms / t1) + np.exp(-timing.repetition_ms / t1)
     return np.asarray(_array(tissue.proton_density) * np.abs(recovery) * _t2_decay(tissue, timing.echo_ms))
 
 
 def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
-    """Returns the inversion time at which `flair` has no signal: T1 ln(2 / (1 + exp(-TR/T1)))."""
-    _require_positive(T1=t1_ms, TR=repetition_ms)
+    """Returns the inversion time in ms at which `flair` has no signal: T1 ln(2 / (1 + exp(-TR/T1))).
+
+    Args:
+        t1_ms: T1.
+        repetition_ms: TR.
+
+    Example:
+        >>> round(nulling_time_ms(4160, 9000))
+        2431
+
+    Raises:
+        UsageError: `TIME_NEGATIVE`.
+    """
+    require_positive("TIME_NEGATIVE", T1=t1_ms, TR=repetition_ms)
     return float(t1_ms * np.log(2 / (1 + np.exp(-repetition_ms / t1_ms))))
 
 
@@ -191,9 +205,9 @@ def diffusion(unweighted: ArrayLike, diffusivity_um2_ms: ArrayLike, b_value_s_mm
     """Returns S0 exp(-b ADC).
 
     Args:
-        unweighted: the signal at b = 0.
-        diffusivity_um2_ms: ADC in square micrometres per millisecond, which is 0.001 mm²/s.
-        b_value_s_mm2: diffusion weighting, zero or more.
+        unweighted: S0, the signal at b = 0.
+        diffusivity_um2_ms: ADC in um²/ms, which is 0.001 mm²/s; it broadcasts with the signal.
+        b_value_s_mm2: b, zero or more.
 
     Raises:
         UsageError: `B_VALUE_NEGATIVE`, `DIFFUSIVITY_NEGATIVE`.
@@ -201,35 +215,6 @@ def diffusion(unweighted: ArrayLike, diffusivity_um2_ms: ArrayLike, b_value_s_mm
     require_not_negative("B_VALUE_NEGATIVE", b_value=b_value_s_mm2)
     require_not_negative("DIFFUSIVITY_NEGATIVE", ADC=diffusivity_um2_ms)
     return _array(unweighted) * np.exp(-b_value_s_mm2 * 1e-3 * _array(diffusivity_um2_ms))
-
-
-def ct(fractions: ArrayLike, hounsfield: ArrayLike) -> Floats:
-    """Returns the Hounsfield units of voxels that hold several tissues: attenuation adds, so units add.
-
-    Args:
-        fractions: (tissues, ...), each voxel's parts, which sum to one.
-        hounsfield: (tissues,).
-    """
-    return np.tensordot(_array(hounsfield), _array(fractions), axes=1)
-
-
-def require_not_negative(code: str, **values: ArrayLike) -> None:
-    """Refuses a value below zero or not finite.
-
-    Raises:
-        UsageError: `code`, with the name and the least value.
-    """
-    for name, value in values.items():
-        array = _array(value)
-        if not (np.isfinite(array).all() and (array >= 0).all()):
-            raise UsageError(code, f"{name} is {np.min(array):g}; it must be a finite number of zero or more")
-
-
-def _require_positive(**values: ArrayLike) -> None:
-    for name, value in values.items():
-        array = _array(value)
-        if not (np.isfinite(array).all() and (array > 0).all()):
-            raise UsageError("TIME_NEGATIVE", f"{name} is {np.min(array):g}; it must be a finite number above zero")
 
 
 def _t2_decay(tissue: Relaxation, echo_ms: float) -> Floats:

@@ -1,10 +1,11 @@
-"""What tissues are made of: relaxation times, water, diffusion and attenuation, with where each value comes from.
+"""Values of tissues with their sources: relaxation times, proton density, diffusion, CT number and uptake of agent.
 
-Values at 3 T are given; at another field T1 follows T1 ∝ B0^exponent (Rooney et al., Magn Reson Med 2007;57:308 for
+Values are given at 3 T. At another field T1 follows T1 ∝ B0^exponent (Rooney et al., Magn Reson Med 2007;57:308 for
 brain; Bottomley et al., Med Phys 1984;11:425 for muscle and fat), and the static part of T2* shortens in proportion
-to the field: 1/T2* = 1/T2 + 1/T2', 1/T2' ∝ B0. Where a value at 1.5 T is known it is used instead. "prior" marks a
-plausible value chosen for this project. No absolute contrast is claimed: published T1 of white matter alone spans
-0.6 to 1.1 s at 3 T, which is why every simulated scanner has a factor of its own.
+to the field: 1/T2* = 1/T2 + 1/T2', 1/T2' ∝ B0. Where a value at 1.5 T is published it is used instead. "prior" marks a
+plausible value chosen for this project. Absolute contrast is not claimed: published T1 of white matter at 3 T spans
+0.6 to 1.1 s, most of it because of magnetisation transfer (Assländer, arXiv 2409.05318). Every simulated scanner
+therefore has its own factor on T1.
 """
 
 from __future__ import annotations
@@ -12,14 +13,40 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from voxlate.errors import UsageError
-from voxlate.simulation.physics.sequences import Relaxation, require_not_negative
+from voxlate.simulation.checks import require_not_negative, require_positive
+
+Floats = NDArray[np.float64]
 
 GREY_EXPONENT, WHITE_EXPONENT, MUSCLE_EXPONENT, FAT_EXPONENT, FLUID_EXPONENT = 0.376, 0.382, 0.420, 0.174, 0.0
+"""b of T1 ∝ B0^b: brain from Rooney 2007, muscle and fat from Bottomley 1984; T1 of fluid does not change."""
 REFERENCE_TESLA = 3.0
 JITTER = {"t1_ms": 0.05, "t2_ms": 0.08, "proton_density": 0.03}
-"""Relative standard deviation between subjects."""
+"""Relative standard deviation between subjects. Prior, chosen for this project."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Relaxation times and proton density, each a number or an array; the arrays broadcast together.
+
+    Attributes:
+        t1_ms, t2_ms, t2_star_ms: relaxation times in ms.
+        proton_density: relative to water, zero or more.
+
+    Raises:
+        UsageError: `TIME_NEGATIVE` when a time is not positive, `DENSITY_NEGATIVE` when a density is below zero.
+    """
+
+    t1_ms: ArrayLike
+    t2_ms: ArrayLike
+    t2_star_ms: ArrayLike
+    proton_density: ArrayLike
+
+    def __post_init__(self) -> None:
+        require_positive("TIME_NEGATIVE", T1=self.t1_ms, T2=self.t2_ms, T2_star=self.t2_star_ms)
+        require_not_negative("DENSITY_NEGATIVE", proton_density=self.proton_density)
 
 
 @dataclass(frozen=True)
@@ -27,13 +54,20 @@ class Tissue:
     """One tissue at one field strength.
 
     Attributes:
+        name: key of `TISSUES`.
+        t1_ms, t2_ms, t2_star_ms: relaxation times in ms.
+        proton_density: relative to water, zero or more.
         adc_um2_ms: apparent diffusion coefficient in 0.001 mm²/s.
-        hounsfield: mean CT number.
-        uptake: late concentration of contrast agent over that in plasma.
+        hounsfield: mean CT number in HU.
+        uptake: concentration of contrast agent over that in plasma, minutes after the injection.
         exponent: b of T1 ∝ B0^b.
-        turbo_kept: part of the signal that a train of refocusing pulses leaves, which saturate bound water (Melki and
-            Mulkern, Magn Reson Med 1992;24:189); without it grey would be darker than white matter on FLAIR.
-        source: where the relaxation values come from.
+        source: source of the relaxation times.
+        turbo_kept: fraction of the signal that a train of refocusing pulses leaves; the pulses saturate bound water
+            (Melki and Mulkern, Magn Reson Med 1992;24:189). Without it grey matter would be darker than white matter
+            on FLAIR.
+
+    Raises:
+        UsageError: `TIME_NEGATIVE`, `DENSITY_NEGATIVE`, `UPTAKE_NEGATIVE`.
     """
 
     name: str
@@ -54,28 +88,36 @@ class Tissue:
 
     @property
     def relaxation(self) -> Relaxation:
-        """Returns the times and density that the sequences take."""
+        """Returns the relaxation times and proton density."""
         return Relaxation(self.t1_ms, self.t2_ms, self.t2_star_ms, self.proton_density)
 
     def at_field(self, field_tesla: float) -> Tissue:
-        """Returns a tissue given at 3 T as it is at another field: known values first, scaled ones otherwise.
+        """Returns the tissue, whose values are at 3 T, at another field: measured values at 1.5 T, else scaled ones.
+
+        Args:
+            field_tesla: field strength in tesla, 0.2 to 7, the range in which Rooney et al. measured.
 
         Raises:
-            UsageError: `FIELD_STRENGTH` outside 0.2 to 7 T.
+            UsageError: `FIELD_STRENGTH` outside this range.
         """
         if not 0.2 <= field_tesla <= 7.0:
-            raise UsageError("FIELD_STRENGTH", f"a field of {field_tesla:g} T is outside the scaling's 0.2 to 7 T")
+            raise UsageError(
+                "FIELD_STRENGTH", f"a field of {field_tesla:g} T is outside 0.2 to 7 T, where T1 can be scaled"
+            )
         ratio = field_tesla / REFERENCE_TESLA
         static = max(1 / self.t2_star_ms - 1 / self.t2_ms, 0.0) * ratio
         scaled = replace(self, t1_ms=self.t1_ms * ratio**self.exponent, t2_star_ms=float(1 / (1 / self.t2_ms + static)))
-        known = KNOWN_AT_1_5_TESLA.get(self.name) if field_tesla == 1.5 else None
-        if known is None:
+        measured = MEASURED_AT_1_5_TESLA.get(self.name) if field_tesla == 1.5 else None
+        if measured is None:
             return scaled
-        t1_ms, t2_star_ms, density = known
+        t1_ms, t2_star_ms, density = measured
         return replace(scaled, t1_ms=t1_ms, t2_star_ms=t2_star_ms, proton_density=density)
 
     def jittered(self, rng: np.random.Generator) -> Tissue:
-        """Returns the tissue of one subject: normal factors with the deviations of `JITTER`, cut at 2.5 of them."""
+        """Returns the tissue of one subject: each value times a normal factor around 1.
+
+        The standard deviations are those of `JITTER`; draws are clipped at 2.5 of them.
+        """
         factors = {name: 1 + sd * float(np.clip(rng.standard_normal(), -2.5, 2.5)) for name, sd in JITTER.items()}
         return replace(
             self,
@@ -86,7 +128,8 @@ class Tissue:
         )
 
 
-# name, T1, T2, T2*, PD, ADC, HU, uptake, exponent, source; uptake is the concentration at 5 min over 0.646 mM plasma
+# Columns: name, T1, T2, T2* (ms), proton density, ADC (0.001 mm²/s), HU, uptake, exponent, source, turbo_kept. The
+# uptake is the concentration 5 min after 0.1 mmol/kg over 0.646 mM, the concentration in plasma at that time.
 _TABLE = (
     Tissue("air", 1000, 50, 1, 0.0, 0.0, -1000, 0.0, 0.0, "no water"),
     Tissue("csf", 4160, 1650, 57, 1.00, 3.1, 8, 0.0, FLUID_EXPONENT, "MRzero"),
@@ -130,9 +173,9 @@ _TABLE = (
     Tissue("metastasis", 1550, 105, 75, 0.87, 0.90, 40, 0.217),
 )
 TISSUES = {tissue.name: tissue for tissue in _TABLE}
-"""Every tissue at 3 T, by name."""
+"""All tissues at 3 T, by name."""
 
-KNOWN_AT_1_5_TESLA = {
+MEASURED_AT_1_5_TESLA = {
     "wm": (640.0, 66.0, 0.70),
     "gm": (1190.0, 80.0, 0.80),
     "csf": (4100.0, 100.0, 1.0),
@@ -141,4 +184,4 @@ KNOWN_AT_1_5_TESLA = {
     "blood": (1440.0, 60.0, 0.9),
     "rim": (1250.0, 100.0, 0.88),
 }
-"""T1 and T2* in ms and proton density of the tissues known at 1.5 T."""
+"""T1 and T2* in ms and proton density of tissues with values of their own at 1.5 T."""

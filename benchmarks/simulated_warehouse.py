@@ -1,7 +1,7 @@
-"""What a warehouse has filed as T1-weighted: one visit's images as they come, with the truth that their headers hide.
+"""Simulates images that a data warehouse lists as T1-weighted, with headers that may be wrong and the truth about each.
 
-Bottani et al. 2024 chose 3-D T1-weighted images by their headers and found a quarter to be none, 59 % of the others
-after gadolinium and some 30 % of low quality. Here the same is drawn, with headers that contradict themselves.
+Bottani et al. 2024 selected 3-D T1-weighted images by their headers: a quarter were not proper T1-weighted images, 59 %
+of the others were taken after gadolinium, and some 30 % were of low quality. The shares here are the same.
 """
 
 from __future__ import annotations
@@ -12,40 +12,45 @@ from functools import lru_cache
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Painted
+from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
-from voxlate.simulation.patient import Asked, build_patient, draw_patient
+from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body
-from voxlate.simulation.physics.scan import Scan, scan
+from voxlate.simulation.physics.scan import ScanPlan, scan
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.physics.sequences import GradientEcho, Mprage
 from voxlate.simulation.rng import generator
 from voxlate.volume import Volume
 
 NOT_T1W, WITH_AGENT = 0.26, 0.59
+"""Share of images that are not proper T1w, and of proper ones with contrast agent (Bottani et al. 2024)."""
 TIERS = {"good": 0.35, "medium": 0.35, "low": 0.30}
+"""Share of each tier; that of low quality from Bottani et al. 2024, the rest split evenly."""
 OTHERS = ("T2w", "FLAIR", "DWI", "CT")
-_HONEST_TIMING = 0.3
-_IMPROPER_SHARE = 0.5
+"""Images of another contrast that are listed as T1w."""
+_CORRECT_TIMING = 0.3  # share of them whose timing tags show the true sequence; chosen by hand, not tuned
+_IMPROPER_SHARE = (
+    0.5  # share of the images that are not proper T1w for a reason other than contrast; by hand, not tuned
+)
 _DWI = ("b0", "b1000", "ADC")
-_FIRST_NAME = 0x100
+_FIRST_NAME = 0x100  # names of varied scanners are single characters, because a scanner's seed is the code of its name
 
 
 @dataclass(frozen=True)
 class Filed:
-    """One image that the headers filed as T1-weighted.
+    """One image that the warehouse lists as T1-weighted.
 
     Attributes:
-        patient: number.
-        scanner: which.
-        volume: its voxels.
-        header: elements as text by keyword.
-        shows: `T1w`, `T2w`, `FLAIR`, `DWI`, `ADC` or `CT`.
+        patient: number of the patient, from 0.
+        scanner: name of the scanner.
+        volume: the image.
+        header: DICOM keyword to its value as text.
+        shows: true contrast: `T1w`, `T2w`, `FLAIR`, `DWI`, `ADC` or `CT`.
         is_proper: whether it is a T1w of a whole head.
-        has_agent: whether an agent had been given.
-        grades: of contrast, motion and noise.
-        brain: mask of the brain where its truth lies on the grid of the image, else none.
+        has_agent: whether contrast agent had been given.
+        grades: image quality.
+        brain: brain mask if it is on the grid of the image, else None.
     """
 
     patient: int
@@ -65,14 +70,14 @@ def visit(
     """Yields the images of one patient's visit.
 
     Args:
-        seed: of the warehouse.
-        patient: number in it.
-        scanner: where; the training scanners are varied by `varied_scanner`.
-        images: how many.
-        spacing_mm: of the voxels.
-        not_t1w: share of images that are no proper T1w.
+        seed: seed of the warehouse.
+        patient: number of the patient, from 0.
+        scanner: scanner of the visit, such as one of `varied_scanner`.
+        images: number of images.
+        spacing_mm: isotropic voxel size.
+        not_t1w: share of images that are not proper T1w.
     """
-    drawn = draw_patient(seed, patient, 0, scanner, Asked("gadobutrol", 0.1, None))
+    drawn = draw_patient(seed, patient, 0, scanner, PatientOptions("gadobutrol", 0.1, None))
     painted, body = build_patient(drawn, seed, patient, spacing_mm)
     for number in range(images):
         rng = generator(seed, patient, "filed", str(number))
@@ -80,7 +85,7 @@ def visit(
 
 
 def varied_scanner(number: int) -> Scanner:
-    """Returns a scanner that is none of those with a name: the timing drawn about that of A, B, C and E."""
+    """Returns a random scanner, the same for a number, with timings in the ranges of scanners A, B, C and E."""
     rng = generator(4, number, "varied scanner")
     strong = bool(rng.random() < 0.6)
     name = chr(_FIRST_NAME + number % 0x5000)
@@ -98,24 +103,28 @@ def varied_scanner(number: int) -> Scanner:
 
 
 def _thickness(rng: np.random.Generator) -> float:
-    """Returns the thickness of slices, most often none of its own; a real archive holds thick ones among the thin."""
+    """Returns the slice thickness in mm, most often 0 for a 3-D sequence: archives hold some thick slices too."""
     return float(rng.choice([0.0, 0.0, 0.0, 3.0, 5.0]))
 
 
 def _filed(
-    which: tuple[int, int, int], scanner: Scanner, head: tuple[Painted, Body], rng: np.random.Generator, not_t1w: float
+    which: tuple[int, int, int],
+    scanner: Scanner,
+    head: tuple[PaintedAnatomy, Body],
+    rng: np.random.Generator,
+    not_t1w: float,
 ) -> Filed:
     seed, patient, number = which
     has_agent = bool(rng.random() < WITH_AGENT)
     is_other, is_improper = bool(rng.random() < not_t1w), bool(rng.random() < _IMPROPER_SHARE)
     mix = {"improper": 1.0} if is_other and is_improper else TIERS
     name = str(rng.choice(OTHERS)) if is_other and not is_improper else "T1ce" if has_agent else "T1w"
-    plan = Scan(seed, patient, number, scanner, mix)
+    plan = ScanPlan(seed, patient, number, scanner, mix)
     volumes, settings = scan(plan, [name], head[0].frame, head[1])
-    shown = str(rng.choice(_DWI)) if name == "DWI" else name
+    image = str(rng.choice(_DWI)) if name == "DWI" else name
     grades = getattr(settings[name], "grades", Grades())
-    shows = {"T1ce": "T1w", "b0": "DWI", "b1000": "DWI"}.get(shown, shown)
-    volume = volumes[shown]
+    shows = {"T1ce": "T1w", "b0": "DWI", "b1000": "DWI"}.get(image, image)
+    volume = volumes[image]
     return Filed(
         patient=patient,
         scanner=scanner.name,
@@ -129,36 +138,36 @@ def _filed(
     )
 
 
-def _brain(painted: Painted, volume: Volume) -> Volume | None:
+def _brain(painted: PaintedAnatomy, volume: Volume) -> Volume | None:
     if volume.data.shape != painted.frame.shape:
         return None
     return Volume((painted.inside >= 0.5).astype(np.float32), painted.frame.affine, "mask")
 
 
 @lru_cache(maxsize=64)
-def _known(scanner: Scanner) -> Scanner:
-    """Returns the named scanner whose habits of writing headers a varied one has."""
+def _named_scanner(scanner: Scanner) -> Scanner:
+    """Returns the named scanner whose vendor's headers a varied scanner writes."""
     if scanner.name in VENDORS:
         return scanner
     return scanner_named("ABCE"[ord(scanner.name) % 4])
 
 
 def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: np.random.Generator) -> dict[str, str]:
-    """Returns a header that says T1w, or whose timing tells better."""
-    writer = _known(scanner)
-    said = "T1ce" if has_agent else "T1w"
-    habit = draw_habit(said, writer, "gadobutrol", rng)
-    is_honest = is_other and name not in ("T1w", "T1ce") and rng.random() < _HONEST_TIMING
-    timing = timing_tags(name if is_honest and name != "CT" else said, replace(writer, t1w=scanner.t1w))
+    """Returns a header that describes a T1w; the timing tags of another contrast are sometimes the true ones."""
+    writer = _named_scanner(scanner)
+    stated = "T1ce" if has_agent else "T1w"
+    variant = draw_habit(stated, writer, "gadobutrol", rng)
+    has_true_timing = is_other and name not in ("T1w", "T1ce") and rng.random() < _CORRECT_TIMING
+    timing = timing_tags(name if has_true_timing and name != "CT" else stated, replace(writer, t1w=scanner.t1w))
     header = {
         key: "\\".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in timing.items()
     }
     header |= {
         "Modality": "CT" if name == "CT" else "MR",
-        "SeriesDescription": habit.description,
+        "SeriesDescription": variant.description,
         "Manufacturer": VENDORS[writer.name],
     }
     header |= {"ImageType": "ORIGINAL\\PRIMARY\\M", "MRAcquisitionType": "2D" if scanner.slice_mm else "3D"}
-    if habit.agent is not None:
-        header["ContrastBolusAgent"] = habit.agent
+    if variant.agent is not None:
+        header["ContrastBolusAgent"] = variant.agent
     return header
