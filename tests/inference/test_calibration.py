@@ -16,8 +16,8 @@ from voxlate.inference.calibration import (
     fit_calibration,
     read_calibration,
     reliability,
-    require_same_answers,
-    sampled,
+    require_same_members,
+    sample_errors,
 )
 from voxlate.inference.coverage import coverage_curve
 from voxlate.io.nifti import read_volume, write_volume
@@ -136,10 +136,10 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
 
 def test_a_calibration_of_other_answers_is_refused(bundle):
     mine = Calibration(0.1, 1.0, 1.0, (bundle.weights_sha256,), mirror=True, cases=3)
-    require_same_answers(mine, bundle, mirror=True)
+    require_same_members(mine, bundle, mirror=True)
     for other, mirror in ((replace(mine, members=("0",)), True), (mine, False)):
         with pytest.raises(UsageError, match="CALIBRATION"):
-            require_same_answers(other, bundle, mirror=mirror)
+            require_same_members(other, bundle, mirror=mirror)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"calibration": {"floor": 1}}'])
@@ -160,6 +160,6 @@ def test_a_calibration_with_a_negative_floor_is_refused(tmp_path):
 
 def test_one_answer_has_no_spread_and_no_case_no_calibration(bundle):
     with pytest.raises(UsageError, match="ONE_ANSWER"):
-        next(sampled(bundle, []))
+        next(sample_errors(bundle, []))
     with pytest.raises(NoInput):
-        next(sampled(bundle, [], mirror=True))
+        next(sample_errors(bundle, [], mirror=True))

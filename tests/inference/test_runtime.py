@@ -119,8 +119,8 @@ def test_a_bundle_that_was_accelerated_is_whole_and_answers_as_before(cohort, mo
 
 
 def test_eight_bits_are_near_and_not_the_same(cohort, monkeypatch):
-    monkeypatch.setattr(accelerating, "MOST_DB", 5.0)
-    monkeypatch.setattr(accelerating, "MOST_SSIM", 1.0)
+    monkeypatch.setattr(accelerating, "MAX_PSNR_LOSS_DB", 5.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", 1.0)
     told = accelerating.accelerate(cohort)["runtimes"][INT8]
     assert told["passed"]
     assert told["cases"] == 2
@@ -144,7 +144,7 @@ def test_of_few_judges_the_worst_decides_and_of_many_the_mean(monkeypatch, bundl
 
 
 def test_eight_bits_that_lose_too_much_may_not_be_used(cohort, monkeypatch):
-    monkeypatch.setattr(accelerating, "MOST_SSIM", -1.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", -1.0)
     monkeypatch.setattr(accelerating, "ATTEMPTS", ((1e-4, 0), (1e-4, 1)))
     told = accelerating.accelerate(cohort)["runtimes"][INT8]
     assert not told["passed"]
@@ -175,8 +175,8 @@ def test_a_changed_file_of_a_runtime_is_refused(cohort):
 def test_accelerating_again_leaves_nothing_of_the_first_time_and_a_whole_bundle_if_it_is_interrupted(
     cohort, monkeypatch
 ):
-    monkeypatch.setattr(accelerating, "MOST_DB", 5.0)
-    monkeypatch.setattr(accelerating, "MOST_SSIM", 1.0)
+    monkeypatch.setattr(accelerating, "MAX_PSNR_LOSS_DB", 5.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", 1.0)
     accelerating.accelerate(cohort)
     assert (cohort / "int8.xml").exists()
 

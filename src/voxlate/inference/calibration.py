@@ -23,8 +23,8 @@ from scipy.optimize import minimize
 from voxlate.bundle.bundle import Bundle
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
-from voxlate.inference.memory import network_room
-from voxlate.inference.predict import answers_of
+from voxlate.inference.memory import activation_budget
+from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.documents import read_json
 from voxlate.training.data import prepare_case
@@ -93,7 +93,7 @@ class Reliability:
     left_by_error: list[float]
 
 
-def sampled(
+def sample_errors(
     bundle: Bundle, cases: Sequence[Case], *, mirror: bool = False, watch: Callable[[str], None] | None = None
 ) -> Iterator[tuple[Numbers, Numbers]]:
     """Yields errors and spreads of each case, both (n,), in relative units, n at most `VOXELS`.
@@ -117,8 +117,10 @@ def sampled(
     for row in cases:
         with TemporaryDirectory(prefix="voxlate-") as place:
             case = prepare_case(row, Path(place), recipe.preparation, recipe.more_sources)
-            room = network_room(torch.device("cpu"), (case.mask.shape[0], case.mask.shape[1], case.mask.shape[2]))
-            found = answers_of(bundle, all_sources(case)[None], runtime=TORCH, mirror=mirror, room=room)
+            memory_bytes = activation_budget(
+                torch.device("cpu"), (case.mask.shape[0], case.mask.shape[1], case.mask.shape[2])
+            )
+            found = predict(bundle, all_sources(case)[None], runtime=TORCH, mirror=mirror, memory_bytes=memory_bytes)
             inside = np.flatnonzero(case.mask)
             chosen = inside[np.linspace(0, inside.size - 1, min(VOXELS, inside.size)).astype(np.int64)]
             error = (found.mean - case.target).ravel()[chosen]
@@ -133,7 +135,7 @@ def fit_calibration(
     """Returns floor, factor and power of the greatest likelihood.
 
     Args:
-        samples: errors and spreads of each case, as `sampled` yields them.
+        samples: errors and spreads of each case, as `sample_errors` yields them.
         members: hashes of the weights of those that answered.
         mirror: whether mirrored scans did too.
     """
@@ -196,16 +198,16 @@ def read_calibration(path: Path) -> Calibration:
     return found
 
 
-def require_same_answers(calibration: Calibration, bundle: Bundle, *, mirror: bool) -> None:
+def require_same_members(calibration: Calibration, bundle: Bundle, *, mirror: bool) -> None:
     """Refuses a calibration of other answers.
 
     Raises:
         UsageError: `CALIBRATION`.
     """
-    if calibration.members != hashes_of(bundle) or calibration.mirror != mirror:
+    if calibration.members != member_hashes(bundle) or calibration.mirror != mirror:
         raise UsageError("CALIBRATION", "the calibration is of other bundles, or of another --mirror; make it anew")
 
 
-def hashes_of(bundle: Bundle) -> tuple[str, ...]:
+def member_hashes(bundle: Bundle) -> tuple[str, ...]:
     """Returns the hashes of the weights of a bundle, or of those that were joined."""
     return bundle.members or (bundle.weights_sha256,)

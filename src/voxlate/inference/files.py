@@ -14,7 +14,7 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.bids_app import require_sound, sidecar_of
 from voxlate.inference.calibration import Calibration
 from voxlate.inference.item import Item
-from voxlate.inference.memory import require_room
+from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder
 from voxlate.io.nifti import read_grid, read_volume, write_volume
@@ -55,7 +55,7 @@ def translate_file(
     if files.output is not None:
         require_sound(files.source)
     if nifti_suffix(files.source):  # the reader of DICOM has limits of its own
-        require_room(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
+        require_memory(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
     scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
     if not nifti_suffix(output) and scan.dicom is None:
         raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
@@ -111,7 +111,7 @@ def _write_spread(
         raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
     if synthesis.spread is None:
         raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
-    text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
+    text = f"Standard deviation of {synthesis.predictions} answers of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
         content = content | {"Calibration": asdict(calibration)}
@@ -172,7 +172,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Members": list(bundle.members),
             "ConfigSHA256": bundle.recipe_sha256,
             "InputSHA256": input_sha256,
-            "Answers": synthesis.answers,
+            "Answers": synthesis.predictions,
             "MissingSources": list(synthesis.missing),
             "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,

@@ -39,7 +39,7 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 @dataclass(frozen=True)
-class Planned:
+class WindowPlan:
     """What was planned for one scan.
 
     Attributes:
@@ -70,7 +70,7 @@ def budget_bytes(device: torch.device, gib: float | None = None) -> int:
     return min(found)
 
 
-def network_room(device: torch.device, shape: Shape, gib: float | None = None) -> int:
+def activation_budget(device: torch.device, shape: Shape, gib: float | None = None) -> int:
     """Returns the bytes that are left for the activations beside a scan of this shape.
 
     On another device than the processor the volumes take nothing.
@@ -79,7 +79,7 @@ def network_room(device: torch.device, shape: Shape, gib: float | None = None) -
     return int(SHARE * budget_bytes(device, gib)) - beside
 
 
-def require_room(shape: Shape, gib: float | None = None, *, name: str) -> None:
+def require_memory(shape: Shape, gib: float | None = None, *, name: str) -> None:
     """Refuses a scan whose volumes alone do not fit into the memory of the processor, before a voxel is read.
 
     Raises:
@@ -99,14 +99,14 @@ def volume_bytes(shape: Shape) -> int:
     return 4 * COPIES * int(np.prod(shape, dtype=np.int64))
 
 
-def plan(
+def plan_windows(
     network: nn.Module,
     channels: int,
     box: Shape,
     *,
     window: Shape | None,
-    room: int,
-) -> Planned:
+    memory_bytes: int,
+) -> WindowPlan:
     """Returns what the network is to see at once so that it fits.
 
     Args:
@@ -114,23 +114,24 @@ def plan(
         channels: of its input.
         box: what is to be translated.
         window: of the recipe; one that is fixed there is never changed, as the network may take no other.
-        room: bytes for the activations.
+        memory_bytes: bytes for the activations.
 
     Raises:
         TemporaryFailure: `MEMORY` when not even the smallest window fits.
     """
     if window is not None:
-        return Planned(window, 0, is_cut=False)
+        return WindowPlan(window, 0, is_cut=False)
     each = bytes_per_voxel(network, channels)
     need = int(each * np.prod(box, dtype=np.int64))
-    if need <= room:
-        return Planned(None, need, is_cut=False)
+    if need <= memory_bytes:
+        return WindowPlan(None, need, is_cut=False)
     for side in LADDER:
         need = int(each * side**3)
-        if need <= room:
-            return Planned((side, side, side), need, is_cut=True)
+        if need <= memory_bytes:
+            return WindowPlan((side, side, side), need, is_cut=True)
     raise TemporaryFailure(
-        "MEMORY", f"a window of {LADDER[-1]}³ voxels takes {need / 2**30:.1f} GiB, {max(0, room) / 2**30:.1f} are there"
+        "MEMORY",
+        f"a window of {LADDER[-1]}³ voxels takes {need / 2**30:.1f} GiB, {max(0, memory_bytes) / 2**30:.1f} are there",
     )
 
 

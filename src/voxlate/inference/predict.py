@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import TemporaryFailure
-from voxlate.inference.memory import LADDER, Planned, plan
+from voxlate.inference.memory import LADDER, WindowPlan, plan_windows
 from voxlate.inference.runtime import runner_of
 from voxlate.inference.runtime.runners import Runner
 from voxlate.io.nifti.source import warn
@@ -19,7 +19,7 @@ from voxlate.windows import translate_windows
 
 
 @dataclass(frozen=True)
-class Answers:
+class Prediction:
     """What the networks say.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answers:
     window: Shape | None
 
 
-def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: int) -> Answers:
+def predict(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, memory_bytes: int) -> Prediction:
     """Returns the answers to (1, C, D, H, W).
 
     Args:
@@ -42,7 +42,7 @@ def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: i
         x: on the device that is to work.
         runtime: see `voxlate.inference.runtime.RUNTIMES`.
         mirror: answer the scan mirrored left and right as well.
-        room: bytes for the activations.
+        memory_bytes: bytes for the activations.
 
     Raises:
         TemporaryFailure: `MEMORY`.
@@ -54,7 +54,7 @@ def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: i
     for part in bundle.parts or (bundle,):
         run = runner_of(part, runtime, x.device)
         box = (x.shape[2], x.shape[3], x.shape[4])
-        planned = plan(part.network, x.shape[1], box, window=inference.window, room=room)
+        planned = plan_windows(part.network, x.shape[1], box, window=inference.window, memory_bytes=memory_bytes)
         for is_mirrored in (False, True) if mirror else (False,):
             answer, window = _answer(run, x.flip(2) if is_mirrored else x, planned, inference.overlap)
             found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
@@ -65,10 +65,10 @@ def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: i
             squares = np.asarray(squares + apart * (found - mean), dtype=np.float32)
     cut = [window for window in windows if window is not None]
     smallest = min(cut, key=np.prod) if cut else None
-    return Answers(mean, np.sqrt(squares / np.float32(max(1, count - 1))), count, smallest)
+    return Prediction(mean, np.sqrt(squares / np.float32(max(1, count - 1))), count, smallest)
 
 
-def _answer(run: Runner, x: Tensor, planned: Planned, overlap: float) -> tuple[Tensor, Shape | None]:
+def _answer(run: Runner, x: Tensor, planned: WindowPlan, overlap: float) -> tuple[Tensor, Shape | None]:
     """Returns the answer to one scan and the window; where a graphics processor is full, smaller ones are tried."""
     window = planned.window
     if planned.is_cut and window is not None:

@@ -12,9 +12,9 @@ import torch
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.out_of_distribution import Distance, describe
 from voxlate.errors import InputRefused, UsageError
-from voxlate.inference.calibration import Calibration, require_same_answers
-from voxlate.inference.memory import network_room
-from voxlate.inference.predict import answers_of
+from voxlate.inference.calibration import Calibration, require_same_members
+from voxlate.inference.memory import activation_budget
+from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.nifti.source import warn
 from voxlate.preparation import fit_preparation
@@ -37,7 +37,7 @@ class Synthesis:
         brain_voxels: voxels that were translated.
         missing: additional sources that the network did without.
         imputed: hashes of the helpers that made an additional source, by contrast.
-        answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
+        predictions: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
         spread: their standard deviation, or the error to be expected where there is a calibration, on the grid of the
             source, in its units; None for a single answer.
         distance: how far the scan is from those that the model was trained on, where the bundle knows.
@@ -50,7 +50,7 @@ class Synthesis:
     brain_voxels: int
     missing: tuple[str, ...] = ()
     imputed: Mapping[str, str] = field(default_factory=dict)
-    answers: int = 1
+    predictions: int = 1
     spread: Volume | None = None
     distance: Distance | None = None
     window: Shape | None = None
@@ -88,7 +88,7 @@ class Options:
         device: where the network runs.
         any_spacing: translate also what has voxels of a size that the model has never seen.
         zero_fill: do without a missing additional source even if none was missing in training (Chen et al. 2023).
-        helpers: bundles that make a missing additional source out of the first one, by contrast.
+        imputers: bundles that make a missing additional source out of the first one, by contrast.
         mirror: also translate the scan mirrored left and right, and take the mean.
         brain_mask: how the brain is found where no mask is given, in place of the bundle's way; see
             `voxlate.preparation.masks.brain_mask.BRAIN_MASKS`.
@@ -104,7 +104,7 @@ class Options:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     any_spacing: bool = False
     zero_fill: bool = False
-    helpers: Mapping[str, Bundle] = field(default_factory=dict)
+    imputers: Mapping[str, Bundle] = field(default_factory=dict)
     mirror: bool = False
     brain_mask: str | None = None
     synthetic_tag: bool = True
@@ -142,7 +142,7 @@ def translate_volume(
     """
     chosen = options or Options()
     if chosen.calibration is not None:
-        require_same_answers(chosen.calibration, bundle, mirror=chosen.mirror)
+        require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
     given, imputed = _with_helpers(bundle, source, mask, dict(more or {}), chosen)
@@ -158,8 +158,8 @@ def translate_volume(
         _pass_gate(distance, refuse=chosen.gate == "refuse")
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    room = network_room(chosen.device, source.grid.shape, chosen.memory_gib)
-    found = answers_of(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, room=room)
+    memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
+    found = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
     answer, count = found.mean, found.count
     spread = found.spread if chosen.calibration is None else chosen.calibration.expected_error(found.spread)
     if not np.isfinite(answer).all():
@@ -204,7 +204,7 @@ def _with_helpers(
 ) -> tuple[dict[str, Volume], dict[str, str]]:
     """Returns the additional sources with those that helpers make, and the hashes of those helpers."""
     imputed = {}
-    for name, helper in options.helpers.items():
+    for name, helper in options.imputers.items():
         expected = (bundle.recipe.source, name)
         if name not in bundle.recipe.more_sources or (helper.recipe.source, helper.recipe.target) != expected:
             raise UsageError(

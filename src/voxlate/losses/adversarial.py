@@ -59,7 +59,7 @@ class Labels:
 
 def lsgan(logits: Tensor, labels: Tensor) -> Tensor:
     """Returns the mean squared difference of logits (B, 1, ...) and labels (B,) (Mao et al., ICCV 2017)."""
-    return (logits.float() - _spread(labels, logits)).square().mean()
+    return (logits.float() - _expand_labels(labels, logits)).square().mean()
 
 
 def log_gan(logits: Tensor, labels: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def log_gan(logits: Tensor, labels: Tensor) -> Tensor:
     For a generator that is given the label of real images this is the objective that does not saturate (Goodfellow
     et al., 2014).
     """
-    return F.binary_cross_entropy_with_logits(logits.float(), _spread(labels, logits))
+    return F.binary_cross_entropy_with_logits(logits.float(), _expand_labels(labels, logits))
 
 
 def discriminator_objective(loss: AdversarialLoss, real: Tensor, synthetic: Tensor, labels: Labels) -> Tensor:
@@ -88,6 +88,6 @@ def generator_objective(loss: AdversarialLoss, synthetic: Tensor, labels: Labels
     return loss(synthetic, labels.real)
 
 
-def _spread(labels: Tensor, logits: Tensor) -> Tensor:
+def _expand_labels(labels: Tensor, logits: Tensor) -> Tensor:
     shaped = labels.to(logits.device, torch.float32).reshape(-1, *[1] * (logits.dim() - 1))
     return shaped.expand(logits.shape)

@@ -12,7 +12,7 @@ from voxlate.models.att_unet import AttUNet
 from voxlate.models.bottani_unet import BottaniUNet
 from voxlate.models.drunet import DRUNet
 from voxlate.models.features.vgg import vgg16, vgg19
-from voxlate.models.gain_offset_unet import Translator
+from voxlate.models.gain_offset_unet import GainOffsetUNet
 from voxlate.models.hr_fcn import HRFCN
 from voxlate.models.patch_discriminator import PatchDiscriminator
 from voxlate.models.res_unet import ResUNet
@@ -32,7 +32,7 @@ GENERATORS: Table = {
     "res_unet": ResUNet,
     "resnet_generator": ResNetGenerator,
     "trans_unet": TransUNet,
-    "translator": Translator,
+    "translator": GainOffsetUNet,
     "unet": UNet,
 }
 """From a source to a synthetic image of the same size."""

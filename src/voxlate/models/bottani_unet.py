@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
 from voxlate.models.res_unet import Down, Up
 
 FACTOR = 32
@@ -58,7 +58,7 @@ class BottaniUNet(nn.Module):
         """
         layers_of(3).require_dimensions(x, network="bottani_unet")
         require_multiple(x, FACTOR, network="bottani_unet")
-        require_several(x, FACTOR, network="bottani_unet")
+        require_two_voxels(x, FACTOR, network="bottani_unet")
         skips = []
         for down in self.downs:
             x = down(x)

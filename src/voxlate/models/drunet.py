@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from voxlate.errors import UsageError
 from voxlate.models.features.imagenet import standardise
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
 from voxlate.models.parts.resnet_blocks import EXPANSION, mirrored_stage, stage
 from voxlate.models.parts.weights import load_weights
 
@@ -35,7 +35,7 @@ FACTOR = 32
 
 
 @dataclass(frozen=True)
-class Design:
+class DRUNetDesign:
     """What can be chosen besides the channels.
 
     Attributes:
@@ -89,7 +89,7 @@ class DRUNet(nn.Module):
         in_channels: contrasts that go in.
         out_channels: contrasts that come out.
         width: channels of the first layer; the published network has 64.
-        **design: fields of `Design`.
+        **design: fields of `DRUNetDesign`.
 
     Raises:
         UsageError: `MODEL_ARGUMENT` when `imagenet_input` meets more than one contrast.
@@ -97,7 +97,7 @@ class DRUNet(nn.Module):
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = DRUNetDesign(**design)
         if choices.imagenet_input and in_channels != 1:
             raise UsageError("MODEL_ARGUMENT", f"imagenet_input repeats one contrast, there are {in_channels}")
         self.encoder = Encoder(3 if choices.imagenet_input else in_channels, width, choices.depth)
@@ -122,7 +122,7 @@ class DRUNet(nn.Module):
         """
         layers_of(2).require_dimensions(x, network="drunet")
         require_multiple(x, FACTOR, network="drunet")
-        require_several(x, FACTOR, network="drunet")
+        require_two_voxels(x, FACTOR, network="drunet")
         skips = self.encoder(standardise(x) if self.design.imagenet_input else x)
         x = self.center(skips.pop())
         for up in self.ups:

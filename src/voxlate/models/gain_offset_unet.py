@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from voxlate.models.parts.blocks import ScaledResidual, depth_to_space, pad_to_multiple, space_to_depth
 
 
-class Translator(nn.Module):
+class GainOffsetUNet(nn.Module):
     """A residual 3D U-Net with a space-to-depth stem and a light branch at full resolution.
 
     Args:

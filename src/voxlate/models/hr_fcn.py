@@ -29,12 +29,12 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.hr_blocks import Fusion, Kit, Resample, Transition, branch, children, stem
-from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.hr_blocks import Fusion, LayerFactory, Resample, Transition, branch, children, stem
+from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_two_voxels
 
 
 @dataclass(frozen=True)
-class Design:
+class HRFCNDesign:
     """What can be chosen besides the channels.
 
     Attributes:
@@ -76,10 +76,10 @@ class Design:
         first = 1 if self.ablation == "C" else 0
         return [0] if self.ablation == "B" else list(range(first, stage + 1))
 
-    def kit(self) -> Kit:
+    def kit(self) -> LayerFactory:
         """Returns how layers are made."""
         slice_axis = self.slice_axis if self.dimensions == 3 else None
-        return Kit(layers_of(self.dimensions), self.normalisation, slice_axis)
+        return LayerFactory(layers_of(self.dimensions), self.normalisation, slice_axis)
 
 
 class HRFCN(nn.Module):
@@ -89,12 +89,12 @@ class HRFCN(nn.Module):
         in_channels: contrasts that go in.
         out_channels: contrasts that come out.
         width: channels at full resolution, twice as many at each lower one; the released network has 32.
-        **design: fields of `Design`.
+        **design: fields of `HRFCNDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 32, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = HRFCNDesign(**design)
         self.kit = kit = choices.kit()
         is_single = choices.stems == "single"
         stems = [stem(kit, in_channels, 2 * width, 8 * width)] if is_single else []
@@ -124,7 +124,7 @@ class HRFCN(nn.Module):
         self.kit.layers.require_dimensions(x, network="hr_fcn")
         factors = self.kit.in_plane(2 ** (self.design.resolutions - 1))
         require_multiple(x, factors, network="hr_fcn")
-        require_several(x, factors, network="hr_fcn")
+        require_two_voxels(x, factors, network="hr_fcn")
         contrasts = x.chunk(len(self.stems), dim=1)
         branches = [torch.cat([stem(part) for stem, part in zip(self.stems, contrasts, strict=True)], dim=1)]
         for stage, (transition, blocks) in enumerate(zip(self.transitions, self.branches, strict=True)):

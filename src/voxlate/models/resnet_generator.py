@@ -23,7 +23,7 @@ SMALLEST = 8
 
 
 @dataclass(frozen=True)
-class Design:
+class ResNetGeneratorDesign:
     """What can be chosen besides the channels.
 
     Attributes:
@@ -52,12 +52,12 @@ class ResNetGenerator(nn.Module):
         in_channels: contrasts that go in.
         out_channels: contrasts that come out.
         width: channels at full resolution; the published network has 64.
-        **design: fields of `Design`.
+        **design: fields of `ResNetGeneratorDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = ResNetGeneratorDesign(**design)
         self.layers = layers = layers_of(choices.dimensions)
         convolve = layers.convolution
         steps = _normalised(convolve(in_channels, width, 7, padding=3, padding_mode="reflect"), width, layers)
@@ -65,7 +65,7 @@ class ResNetGenerator(nn.Module):
             steps += _normalised(convolve(w, 2 * w, 3, stride=2, padding=1), 2 * w, layers)
         steps += [ReflectedResidual(4 * width, layers) for _ in range(choices.blocks)]
         for w in (4 * width, 2 * width):
-            steps += _normalised(_enlarge(w, layers, choices.upsampling), w // 2, layers)
+            steps += _normalised(_upsample(w, layers, choices.upsampling), w // 2, layers)
         steps.append(convolve(width, out_channels, 7, padding=3, padding_mode="reflect"))
         self.steps = nn.Sequential(*steps)
 
@@ -103,7 +103,7 @@ def _normalised(convolution: nn.Module, channels: int, layers: Layers) -> list[n
     return [convolution, layers.instance_norm(channels), nn.ReLU()]
 
 
-def _enlarge(channels: int, layers: Layers, upsampling: str) -> nn.Module:
+def _upsample(channels: int, layers: Layers, upsampling: str) -> nn.Module:
     if upsampling == "transposed":
         return layers.transposed(channels, channels // 2, 3, stride=2, padding=1, output_padding=1)
     return nn.Sequential(

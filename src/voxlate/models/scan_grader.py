@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from voxlate.models.parts.weights import frozen
+from voxlate.models.parts.weights import load_frozen
 
 CONTRASTS = ("T1w", "T2w", "FLAIR", "DWI", "ADC", "CT")
 GRADED = ("contrast", "motion", "noise")
@@ -63,7 +63,7 @@ def scan_grader() -> ScanGrader:
     Raises:
         ModelInvalid: `WEIGHTS_CHANGED` when its file is not the one of this version.
     """
-    return frozen(ScanGrader(), WEIGHTS, sha256=SHA256)
+    return load_frozen(ScanGrader(), WEIGHTS, sha256=SHA256)
 
 
 def _stage(inside: int, outside: int, *, is_deep: bool) -> nn.Module:

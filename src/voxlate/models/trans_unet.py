@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_two_voxels
 from voxlate.models.parts.transformer import TransformerLayer
 
 FACTOR = 8
@@ -34,7 +34,7 @@ ENCODER_BLOCKS = (1, 2, 2, 4)
 
 
 @dataclass(frozen=True)
-class Design:
+class TransUNetDesign:
     """What can be chosen besides the channels.
 
     Attributes:
@@ -66,12 +66,12 @@ class TransUNet(nn.Module):
         in_channels: contrasts that go in.
         out_channels: contrasts that come out.
         width: channels at full resolution; tokens have 32 times as many. The published network has 16.
-        **design: fields of `Design`.
+        **design: fields of `TransUNetDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 16, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = TransUNetDesign(**design)
         widths = [width * 2**level for level in range(4)]
         tokens = 32 * width
         self.stem = nn.Conv3d(in_channels, width, 3, padding=1)
@@ -104,7 +104,7 @@ class TransUNet(nn.Module):
         """
         layers_of(3).require_dimensions(x, network="trans_unet")
         require_multiple(x, FACTOR, network="trans_unet")
-        require_several(x, FACTOR, network="trans_unet")
+        require_two_voxels(x, FACTOR, network="trans_unet")
         self._require_grid(x)
         always = self.design.stem_dropout == "always"
         x = self.encoders[0](F.dropout3d(self.stem(x), 0.2, training=self.training or always))

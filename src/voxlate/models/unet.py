@@ -23,11 +23,11 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_two_voxels
 
 
 @dataclass(frozen=True)
-class Design:
+class UNetDesign:
     """What can be chosen besides the channels.
 
     Attributes:
@@ -66,19 +66,19 @@ class UNet(nn.Module):
         in_channels: contrasts that go in.
         out_channels: contrasts that come out.
         width: channels of the first level, twice as many at each lower one; the published networks have 64.
-        **design: fields of `Design`.
+        **design: fields of `UNetDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = UNetDesign(**design)
         self.layers = layers = layers_of(choices.dimensions)
         widths = [width * 2**level for level in range(choices.depth + 1)]
         self.encoders = nn.ModuleList(_level(i, o, layers, choices) for i, o in pairwise([in_channels, *widths]))
         self.pool = layers.max_pool(2)
         self.dropout = layers.dropout(choices.dropout)
         pairs = list(pairwise(reversed(widths)))
-        self.ups = nn.ModuleList(_enlarge(lower, upper, layers, choices) for lower, upper in pairs)
+        self.ups = nn.ModuleList(_upsample(lower, upper, layers, choices) for lower, upper in pairs)
         self.decoders = nn.ModuleList(_level(2 * upper, upper, layers, choices) for _, upper in pairs)
         self.head = layers.convolution(width, out_channels, 1)
 
@@ -92,7 +92,7 @@ class UNet(nn.Module):
         self.layers.require_dimensions(x, network="unet")
         require_multiple(x, factor, network="unet")
         if self.design.normalisation != "none":
-            require_several(x, factor, network="unet")
+            require_two_voxels(x, factor, network="unet")
         source, skips = x, []
         for level, encoder in enumerate(self.encoders):
             x = encoder(self.pool(x) if level else x)
@@ -110,12 +110,12 @@ def _activate(x: Tensor, kind: str) -> Tensor:
     return torch.sigmoid(x) if kind == "sigmoid" else x
 
 
-def _level(in_channels: int, out_channels: int, layers: Layers, design: Design) -> nn.Sequential:
+def _level(in_channels: int, out_channels: int, layers: Layers, design: UNetDesign) -> nn.Sequential:
     widths = [in_channels] + [out_channels] * design.convolutions
     return nn.Sequential(*[step for i, o in pairwise(widths) for step in _convolve(i, o, layers, design)])
 
 
-def _convolve(in_channels: int, out_channels: int, layers: Layers, design: Design) -> list[nn.Module]:
+def _convolve(in_channels: int, out_channels: int, layers: Layers, design: UNetDesign) -> list[nn.Module]:
     if not design.factored:
         return [*_step(in_channels, out_channels, (3,) * layers.dimensions, layers, kind=design.normalisation)]
     within = _step(in_channels, out_channels, (3, 3, 1), layers, kind=design.normalisation)
@@ -129,7 +129,7 @@ def _step(
     return [convolution, layers.normalise(out_channels, kind), nn.ReLU()]
 
 
-def _enlarge(lower: int, upper: int, layers: Layers, design: Design) -> nn.Module:
+def _upsample(lower: int, upper: int, layers: Layers, design: UNetDesign) -> nn.Module:
     if design.upsampling == "transposed":
         return layers.transposed(lower, upper, 2, stride=2)
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), layers.convolution(lower, upper, 1))

@@ -2,8 +2,8 @@
 
 A form in 8 bits is calibrated on training cases and judged on validation cases, which neither the calibration nor the
 weights have seen; where a recipe has none, on the last third of the training cases, which the calibration has not. It
-passes when it loses no more than `MOST_DB` of in-mask PSNR and `MOST_SSIM` of SSIM against the real targets, on
-average; of fewer than `MANY_JUDGES` cases, whose mean says little, on the worst. Each attempt leaves out another share
+passes when it loses no more than `MAX_PSNR_LOSS_DB` of in-mask PSNR and `MAX_SSIM_LOSS` of SSIM against the real
+targets, on average; of fewer than `MIN_CASES_FOR_MEAN` cases, on the worst. Each attempt leaves out another share
 of the brightest and darkest activations, which would make the steps of all others coarse, or keeps more layers at both
 ends of the network in 32 bits. When all fail, there is none.
 """
@@ -31,12 +31,12 @@ from voxlate.io.atomic import write_json
 from voxlate.training.data import PreparedCase, prepare_case
 from voxlate.training.validation import all_sources, similarities
 
-MOST_DB, MOST_SSIM = 0.1, 0.002
-MANY_JUDGES = 8
+MAX_PSNR_LOSS_DB, MAX_SSIM_LOSS = 0.1, 0.002
+MIN_CASES_FOR_MEAN = 8
 ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
 """Share of activations that are clipped, and convolutions at either end that stay in 32 bits."""
 
-CALIBRATION_WINDOWS, MOST_JUDGES = 12, 12
+CALIBRATION_WINDOWS, MAX_VALIDATION_CASES = 12, 12
 CALIBRATION_SIZE = 96
 _CPU = torch.device("cpu")
 _FILES = {OPENVINO: ["openvino.xml", "openvino.bin"], INT8: ["int8.xml", "int8.bin"]}
@@ -44,12 +44,12 @@ _LAYERS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Int8Result:
     """What a network in 8 bits loses on validation cases.
 
     Attributes:
         psnr_lost_db, ssim_lost: what is lost against the same network in 32 bits, in the brain; means over cases, or
-            of fewer than `MANY_JUDGES` the worst.
+            of fewer than `MIN_CASES_FOR_MEAN` the worst.
         worst_psnr_lost_db: of the worst case.
         cases: how many there were.
         clipped: share of activations beyond the range of 8 bits at either end.
@@ -113,8 +113,8 @@ def _cases(bundle: Bundle, place: Path, root: Path | None) -> tuple[list[Prepare
     """Returns the cases to calibrate on, those to judge by, and what the latter are."""
     recipe = bundle.recipe
     rows = recipe.data.resolve(root)
-    training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MOST_JUDGES]
-    judges, kind = [row for row in rows if row.split == "validation"][:MOST_JUDGES], "validation"
+    training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MAX_VALIDATION_CASES]
+    judges, kind = [row for row in rows if row.split == "validation"][:MAX_VALIDATION_CASES], "validation"
     if not judges:
         third = max(1, len(training) // 3)
         training, judges, kind = training[:-third], training[-third:], "training, left out of the calibration"
@@ -133,19 +133,19 @@ def _quantised(
     calibration: Sequence[PreparedCase],
     judges: Sequence[PreparedCase],
     tell: Callable[[str], None],
-) -> tuple[OpenVinoNetwork | None, Judged]:
+) -> tuple[OpenVinoNetwork | None, Int8Result]:
     """Returns the network in 8 bits that passes with the fewest layers kept, or none, and how the last was judged."""
     reference = similarities(runner_of(bundle, TORCH, _CPU), judges, bundle.recipe.inference)
     windows = list(_windows(calibration))
-    judged = Judged(float("inf"), float("inf"), float("inf"), len(judges), 0.0, 0, passed=False)
+    judged = Int8Result(float("inf"), float("inf"), float("inf"), len(judges), 0.0, 0, passed=False)
     for clipped, kept in ATTEMPTS:
         tell(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
         small = quantise(network, windows, clipped=clipped, kept=kept)
         lost = reference - similarities(small, judges, bundle.recipe.inference)
-        means = lost.mean(axis=0) if len(judges) >= MANY_JUDGES else lost.max(axis=0)
-        passed = bool(means[0] <= MOST_DB and means[1] <= MOST_SSIM)
+        means = lost.mean(axis=0) if len(judges) >= MIN_CASES_FOR_MEAN else lost.max(axis=0)
+        passed = bool(means[0] <= MAX_PSNR_LOSS_DB and means[1] <= MAX_SSIM_LOSS)
         worst = float(lost[:, 0].max())
-        judged = Judged(float(means[0]), float(means[1]), worst, len(judges), clipped, kept, passed)
+        judged = Int8Result(float(means[0]), float(means[1]), worst, len(judges), clipped, kept, passed)
         if passed:
             return small, judged
     return None, judged

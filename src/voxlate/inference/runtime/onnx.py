@@ -13,7 +13,7 @@ import torch
 from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.errors import ModelInvalid, UsageError
-from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, factor_of, load_openvino, save_model
+from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, load_openvino, save_model, size_multiple
 from voxlate.io.atomic import replacing, sha256, write_json
 
 
@@ -46,7 +46,7 @@ def contract(bundle: Bundle, output: Path) -> dict[str, Any]:
         "weights_sha256": bundle.weights_sha256,
         "input": {"shape": "(1, C, D, H, W), axes right, anterior, superior", "channels": list(_channels(bundle))},
         "output": {"shape": "(1, 1, D, H, W)", "shows": f"synthetic {recipe.target}, relative units"},
-        "sizes_multiple_of": factor_of(bundle.network),
+        "sizes_multiple_of": size_multiple(bundle.network),
         "spacing_mm": list(bundle.spacing_mm),
         "preparation": recipe.preparation.model_dump(mode="json"),
         "notice": "Output is synthetic and not for diagnosis. Without the preparation of voxlate it means nothing.",
@@ -64,7 +64,7 @@ def _write_onnx(bundle: Bundle, output: Path) -> None:
     except ImportError as error:
         raise UsageError("MISSING_LIBRARY", "ONNX is not installed: pip install 'voxlate[fast]'") from error
     network = bundle.network.cpu().eval()
-    unit = max(32, factor_of(network))
+    unit = max(32, size_multiple(network))
     sample = torch.rand(1, len(_channels(bundle)), unit, 2 * unit, unit, generator=torch.Generator().manual_seed(0))
     sizes = {2: "depth", 3: "height", 4: "width"}
     with replacing(output) as partial, warnings.catch_warnings():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import CannotWrite, ModelInvalid, UsageError, writing
-from voxlate.models.gain_offset_unet import Translator
+from voxlate.models.gain_offset_unet import GainOffsetUNet
 
 MOST_COMPILED = 4
 _UNIT = 64  # networks that halve the resolution often and normalise need as much
@@ -89,7 +89,7 @@ def convert(network: nn.Module, channels: int) -> OpenVinoNetwork:
         UsageError: `MISSING_LIBRARY`.
     """
     openvino = load_openvino()
-    factor = factor_of(network)
+    factor = size_multiple(network)
     unit = max(_UNIT, factor)
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -105,9 +105,9 @@ def convert(network: nn.Module, channels: int) -> OpenVinoNetwork:
     return converted
 
 
-def factor_of(network: nn.Module) -> int:
+def size_multiple(network: nn.Module) -> int:
     """Returns what a network pads its input to a multiple of, or 1 for one that takes sizes as they are."""
-    return int(getattr(network, "factor", 1)) if isinstance(network, Translator) else 1
+    return int(getattr(network, "factor", 1)) if isinstance(network, GainOffsetUNet) else 1
 
 
 def require_agreement(network: nn.Module, converted: OpenVinoNetwork, channels: int) -> float:

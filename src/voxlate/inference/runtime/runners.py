@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import UsageError
-from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, factor_of, read_model
+from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, read_model, size_multiple
 
 TORCH, OPENVINO, INT8 = "torch", "openvino", "int8"
 RUNTIMES = (TORCH, OPENVINO, INT8)
@@ -49,7 +49,7 @@ def runner_of(bundle: Bundle, runtime: str, device: torch.device) -> Runner:
 
 def _made(bundle: Bundle, runtime: str) -> OpenVinoNetwork:
     if runtime in bundle.runtimes:
-        return read_model(bundle.runtimes[runtime], factor=factor_of(bundle.network))
+        return read_model(bundle.runtimes[runtime], factor=size_multiple(bundle.network))
     return convert(bundle.network.cpu().eval(), 1 + len(bundle.recipe.more_sources))
 
 

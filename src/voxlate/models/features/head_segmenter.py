@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.models.parts.layers import require_choice
-from voxlate.models.parts.weights import frozen
+from voxlate.models.parts.weights import load_frozen
 from voxlate.models.unet import UNet
 
 CLASSES = ("other", "csf", "gm", "wm", "vessel", "lesion")
@@ -77,7 +77,7 @@ def head_segmenter() -> HeadSegmenter:
     Raises:
         ModelInvalid: `WEIGHTS_CHANGED` when its file is not the one of this version.
     """
-    return frozen(HeadSegmenter(), WEIGHTS, sha256=SHA256)
+    return load_frozen(HeadSegmenter(), WEIGHTS, sha256=SHA256)
 
 
 def _padded(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ BRANCH_BLOCKS = 4
 
 
 @dataclass(frozen=True)
-class Kit:
+class LayerFactory:
     """How layers of one network are made.
 
     Attributes:
@@ -36,17 +36,17 @@ class Kit:
         """Returns the normalisation of so many channels."""
         return self.layers.normalise(channels, self.normalisation)
 
-    def cube(self, in_channels: int, out_channels: int) -> nn.Sequential:
+    def conv3(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Returns a convolution of 3 voxels along every axis, with bias, and its normalisation."""
         convolution = self.layers.convolution(in_channels, out_channels, 3, padding=1)
         return nn.Sequential(convolution, self.normalise(out_channels))
 
-    def point(self, in_channels: int, out_channels: int) -> nn.Sequential:
+    def conv1(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Returns a convolution of one voxel, without bias, and its normalisation."""
         convolution = self.layers.convolution(in_channels, out_channels, 1, bias=False)
         return nn.Sequential(convolution, self.normalise(out_channels))
 
-    def plane(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    def conv3_in_plane(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
         """Returns a convolution of 3 x 3 voxels within the slice, without bias, and its normalisation."""
         convolution = self.layers.convolution(
             in_channels,
@@ -59,7 +59,7 @@ class Kit:
         return nn.Sequential(convolution, self.normalise(out_channels))
 
 
-class Sum(nn.Module):
+class Residual(nn.Module):
     """ReLU of a path plus a shortcut."""
 
     def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
@@ -71,30 +71,32 @@ class Sum(nn.Module):
         return F.relu(self.path(x) + self.shortcut(x))
 
 
-def basic(kit: Kit, channels: int) -> Sum:
+def basic_block(kit: LayerFactory, channels: int) -> Residual:
     """Returns a residual block of two convolutions."""
-    return Sum(nn.Sequential(kit.cube(channels, channels), nn.ReLU(), kit.cube(channels, channels)), nn.Identity())
+    return Residual(
+        nn.Sequential(kit.conv3(channels, channels), nn.ReLU(), kit.conv3(channels, channels)), nn.Identity()
+    )
 
 
-def bottleneck(kit: Kit, in_channels: int, out_channels: int, *, project: bool) -> Sum:
+def bottleneck(kit: LayerFactory, in_channels: int, out_channels: int, *, project: bool) -> Residual:
     """Returns a residual block that works on a quarter of the channels it gives out."""
     inner = out_channels // 4
     path = nn.Sequential(
-        kit.point(in_channels, inner), nn.ReLU(), kit.cube(inner, inner), nn.ReLU(), kit.point(inner, out_channels)
+        kit.conv1(in_channels, inner), nn.ReLU(), kit.conv3(inner, inner), nn.ReLU(), kit.conv1(inner, out_channels)
     )
-    return Sum(path, kit.point(in_channels, out_channels) if project else nn.Identity())
+    return Residual(path, kit.conv1(in_channels, out_channels) if project else nn.Identity())
 
 
-def stem(kit: Kit, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
+def stem(kit: LayerFactory, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
     """Returns a convolution and four bottlenecks at full resolution."""
     later = [bottleneck(kit, out_channels, out_channels, project=False) for _ in range(3)]
-    opening = [kit.cube(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
+    opening = [kit.conv3(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
     return nn.Sequential(*opening, *later)
 
 
-def branch(kit: Kit, channels: int) -> nn.Sequential:
+def branch(kit: LayerFactory, channels: int) -> nn.Sequential:
     """Returns the four basic blocks of one branch in one stage."""
-    return nn.Sequential(*[basic(kit, channels) for _ in range(BRANCH_BLOCKS)])
+    return nn.Sequential(*[basic_block(kit, channels) for _ in range(BRANCH_BLOCKS)])
 
 
 class Resample(nn.Module):
@@ -110,14 +112,14 @@ class Resample(nn.Module):
         width: channels of level 0.
     """
 
-    def __init__(self, kit: Kit, source: int, target: int, width: int) -> None:
+    def __init__(self, kit: LayerFactory, source: int, target: int, width: int) -> None:
         super().__init__()
         self.scale = kit.in_plane(2 ** max(0, source - target))
         incoming, outgoing = width * 2**source, width * 2**target
-        steps: list[nn.Module] = [kit.point(incoming, outgoing)] if source > target else []
+        steps: list[nn.Module] = [kit.conv1(incoming, outgoing)] if source > target else []
         for step in range(source, target):
             is_last = step == target - 1
-            steps.append(kit.plane(incoming, outgoing if is_last else incoming, stride=2))
+            steps.append(kit.conv3_in_plane(incoming, outgoing if is_last else incoming, stride=2))
             steps += [] if is_last else [nn.ReLU()]
         self.steps = nn.Sequential(*steps)
 
@@ -139,7 +141,7 @@ class Fusion(nn.Module):
         concatenate: join by concatenation and a convolution of one voxel, instead of by addition.
     """
 
-    def __init__(self, kit: Kit, levels: list[int], width: int, *, concatenate: bool) -> None:
+    def __init__(self, kit: LayerFactory, levels: list[int], width: int, *, concatenate: bool) -> None:
         super().__init__()
         self.terms = nn.ModuleList(
             nn.ModuleList(Resample(kit, source, target, width) for source in levels) for target in levels
@@ -147,7 +149,7 @@ class Fusion(nn.Module):
         self.joins = nn.ModuleList()
         if concatenate:
             widths = [width * 2**level for level in levels]
-            self.joins.extend(nn.Sequential(kit.point(len(levels) * w, w), nn.ReLU()) for w in widths)
+            self.joins.extend(nn.Sequential(kit.conv1(len(levels) * w, w), nn.ReLU()) for w in widths)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """Maps one tensor for each level to as many of the same shapes."""
@@ -168,12 +170,12 @@ class Transition(nn.Module):
         outgoing: channels of each level that goes out; one that does not come in is made of the next finer.
     """
 
-    def __init__(self, kit: Kit, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
+    def __init__(self, kit: LayerFactory, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
         super().__init__()
         self.incoming = list(incoming)
         self.origins = [level if level in incoming else level - 1 for level in outgoing]
         self.steps = nn.ModuleList(
-            nn.Sequential(kit.plane(incoming[origin], channels, stride=1 if origin == level else 2), nn.ReLU())
+            nn.Sequential(kit.conv3_in_plane(incoming[origin], channels, stride=1 if origin == level else 2), nn.ReLU())
             for origin, (level, channels) in zip(self.origins, outgoing.items(), strict=True)
         )
 

@@ -84,7 +84,7 @@ def require_choice(argument: str, value: object, choices: tuple[object, ...]) ->
         raise UsageError("MODEL_ARGUMENT", f"{argument} is one of {listed}, not {value!r}")
 
 
-def require_several(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
+def require_two_voxels(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
     """Refuses an image that is a single voxel at the lowest level, where a normalisation has nothing to measure.
 
     Args:

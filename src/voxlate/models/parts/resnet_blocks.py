@@ -26,14 +26,14 @@ class ResNetBlock(nn.Module):
         inner = out_channels // EXPANSION if is_bottleneck else out_channels
         self.is_bottleneck, self.enlarge = is_bottleneck, enlarge
         if is_bottleneck:
-            self.conv1, self.conv2 = _point(in_channels, inner), _square(inner, inner, stride)
-            self.conv3, self.bn3 = _point(inner, out_channels), nn.BatchNorm2d(out_channels)
+            self.conv1, self.conv2 = _conv1x1(in_channels, inner), _conv3x3(inner, inner, stride)
+            self.conv3, self.bn3 = _conv1x1(inner, out_channels), nn.BatchNorm2d(out_channels)
         else:
-            self.conv1, self.conv2 = _square(in_channels, inner, stride), _square(inner, inner, 1)
+            self.conv1, self.conv2 = _conv3x3(in_channels, inner, stride), _conv3x3(inner, inner, 1)
         self.bn1, self.bn2 = nn.BatchNorm2d(inner), nn.BatchNorm2d(inner)
         self.downsample: nn.Sequential | None = None
         if in_channels != out_channels or stride != 1:
-            self.downsample = nn.Sequential(_point(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+            self.downsample = nn.Sequential(_conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, in_channels, H, W) to (B, out_channels, ...), halved, doubled or of the same size."""
@@ -59,9 +59,9 @@ def mirrored_stage(in_channels: int, out_channels: int, count: int, *, is_bottle
     return nn.Sequential(first, *later)
 
 
-def _point(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def _conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
 
 
-def _square(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)

@@ -45,7 +45,7 @@ def load_weights(network: nn.Module, path: Path, *, sha256: str) -> None:
     network.load_state_dict(found, strict=False)
 
 
-def frozen(network: N, path: Path, *, sha256: str) -> N:
+def load_frozen(network: N, path: Path, *, sha256: str) -> N:
     """Returns a network filled with weights that come with voxlate, in evaluation mode and never trained on.
 
     Raises:
