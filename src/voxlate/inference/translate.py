@@ -26,7 +26,7 @@ SPACING_TOLERANCE = 1.25
 """A voxel may be this much smaller or larger than those of the training before the scan is refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Synthesis:
     """A synthetic volume and the numbers that tell how it came to its units.
 
@@ -80,7 +80,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How to translate.
 
@@ -169,16 +169,16 @@ def translate_volume(
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(answer, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
-        volume.with_data(volume.data, shows=bundle.recipe.target),
-        preparation.level,
-        level * bundle.mapping.median,
-        int(preparation.mask.sum()),
-        missing,
-        imputed,
-        count,
-        None if count == 1 else preparation.invert(spread, source, level=level),
-        distance,
-        found.window,
+        volume=volume.with_data(volume.data, shows=bundle.recipe.target),
+        source_level=preparation.level,
+        reference_level=level * bundle.mapping.median,
+        brain_voxels=int(preparation.mask.sum()),
+        missing=missing,
+        imputed=imputed,
+        predictions=count,
+        spread=None if count == 1 else preparation.invert(spread, source, level=level),
+        distance=distance,
+        window=found.window,
     )
 
 
@@ -211,7 +211,7 @@ def _with_helpers(
                 "HELPER", f"{helper.name} does not make {name} out of {bundle.recipe.source} for {bundle.name}"
             )
         if name not in given:
-            alone = Options(options.device, any_spacing=options.any_spacing, gate=options.gate)
+            alone = Options(device=options.device, any_spacing=options.any_spacing, gate=options.gate)
             given[name] = translate_volume(helper, source, mask, options=alone).volume
             imputed[name] = helper.weights_sha256
     return given, imputed
