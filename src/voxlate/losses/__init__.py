@@ -13,14 +13,12 @@ from torch import Tensor
 
 from voxlate.losses.adversarial import AdversarialLoss, log_gan, lsgan
 from voxlate.losses.bce import bce
-from voxlate.losses.charbonnier import charbonnier
 from voxlate.losses.contextual import contextual
 from voxlate.losses.gradient import gradient
-from voxlate.losses.l1 import l1
-from voxlate.losses.ms_ssim import ms_ssim, ms_ssim_slices
+from voxlate.losses.l1 import charbonnier, l1
 from voxlate.losses.mse import mse
 from voxlate.losses.perceptual import perceptual, segmentation
-from voxlate.losses.ssim import negative_log_ssim, ssim, ssim_slices
+from voxlate.losses.ssim import ms_ssim, ms_ssim_slices, negative_log_ssim, ssim, ssim_slices
 
 __all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "Loss"]
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from voxlate.errors import UsageError
-from voxlate.losses.precision import full_precision
 
 _SMALLEST = 1e-12
 
@@ -28,7 +27,7 @@ def bce(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     inside = (mask > 0).expand_as(target)
     _require_probability(target, inside, "target", "prepare it to [0, 1] or choose another loss")
     _require_probability(synthetic.detach(), inside, "synthetic image", 'let the network end in "sigmoid"')
-    with full_precision(synthetic):
+    with torch.autocast(device_type=synthetic.device.type, enabled=False):
         wanted = torch.where(inside, target, 0.5).float()
         given = torch.where(inside, synthetic, 0.5).float()
         divergence = _cross_entropy(given, wanted) - _cross_entropy(wanted, wanted)

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxlate.losses.precision import full_precision
-
 FeatureNetwork = Callable[[Tensor], list[Tensor]]
 """From images (B, C, ...) to tensors (B, C', ...), finest first or as it likes; frozen."""
 
@@ -48,7 +46,7 @@ def feature_pairs(
         synthetic, target, mask = as_slices(synthetic, target, mask, count=slice_count)
     if not bool((mask > 0).any()):
         return
-    with full_precision(synthetic):
+    with torch.autocast(device_type=synthetic.device.type, enabled=False):
         with torch.no_grad():
             of_target = network(target.float())
         for ours, theirs in zip(network(synthetic.float()), of_target, strict=True):

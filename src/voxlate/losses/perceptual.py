@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, as_slices, feature_pairs, nothing_lost
 from voxlate.losses.l1 import l1
-from voxlate.losses.precision import full_precision
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -45,7 +44,7 @@ def segmentation(network: Callable[[Tensor], Tensor], *, slice_count: int | None
     def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         if slice_count is not None:
             synthetic, target, mask = as_slices(synthetic, target, mask, count=slice_count)
-        with full_precision(synthetic):
+        with torch.autocast(device_type=synthetic.device.type, enabled=False):
             with torch.no_grad():
                 wanted = F.softmax(network(target.float()), dim=1)
             found = F.softmax(network(synthetic.float()), dim=1)
