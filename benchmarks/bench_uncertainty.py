@@ -20,6 +20,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from machine import development_data, write_result
+from risk_coverage import coverage_curve
 from simulated_ensemble import UNSEEN, bundles, dataset, heads
 
 from voxlate.bundle.bundle import Bundle, read_bundle
@@ -28,7 +29,6 @@ from voxlate.bundle.out_of_distribution import describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused
 from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
-from voxlate.inference.coverage import coverage_curve
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import fit_preparation
 from voxlate.reporting.figures.calibration_plot import draw_calibration

@@ -19,7 +19,6 @@ from voxlate.inference.calibration import (
     require_same_members,
     sample_errors,
 )
-from voxlate.inference.coverage import coverage_curve
 from voxlate.io.nifti import read_volume, write_volume
 
 
@@ -76,22 +75,6 @@ def test_an_expected_error_is_in_the_units_of_the_spread_and_the_floor_where_all
     spread = np.array([0, 0.2, 2.0], np.float32)
     assert found.expected_error(spread) == pytest.approx([0.3, 0.5, np.hypot(0.3, 4)])
     assert found.expected_error(spread * 100, level=100) == pytest.approx(100 * found.expected_error(spread))
-
-
-def test_risk_and_coverage_of_a_few_scans_by_hand():
-    curve = coverage_curve(np.array([0.5, 0.1, 0.9, 0.7]), np.array([True, False, True, False]))
-    assert curve.thresholds == [0.1, 0.5, 0.7, 0.9]
-    assert curve.coverage == [0.25, 0.5, 0.75, 1.0]
-    assert curve.risk == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
-    assert curve.area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    assert curve.least_area == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
-
-
-def test_scans_of_one_score_are_accepted_together():
-    for wrong in ([True, False, False], [False, True, False], [False, False, True]):
-        curve = coverage_curve(np.array([0.4, 0.4, 0.4]), np.array(wrong))
-        assert (curve.coverage, curve.risk) == ([1.0], [pytest.approx(1 / 3)])
-        assert curve.area == pytest.approx(1 / 3)
 
 
 @pytest.fixture
