@@ -1,14 +1,19 @@
-"""U-Net (Ronneberger et al., MICCAI 2015) in two and three dimensions: the baseline of Chen et al. and of Li et al.
+"""U-Net (Ronneberger et al., MICCAI 2015, Figure 1) in 2D and 3D: the baseline of Chen et al. 2023 and Li et al. 2022.
 
-Where paper and code differ, and what chooses:
+Input (B, in_channels, D, H, W), or (B, in_channels, H, W) with `dimensions=2`, sizes multiples of 2^depth; output
+(B, out_channels, ...) of the same size. Deviation from Ronneberger et al.: convolutions are padded, so that the output
+is not smaller than the input.
 
-- Chen's 2D baseline has four convolutions at each level, dropout of 0.5 at the lowest and a ReLU behind the last
+Where papers and code differ, and the arguments that choose:
+
+- Chen's 2D baseline has four convolutions at each level, dropout of 0.5 at the lowest and a ReLU after the last
   layer: `dimensions=2, convolutions=4, dropout=0.5, normalisation="none", final_activation="relu"`.
-- Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`) and multiplies
-  its output by T1 (`ratio`), so that where T1 is zero T1ce must be zero; the text says neither. The released file
-  does not run: its non-local block is not defined and is not built here. It also leaves the slice axis alone in the
-  fourth pooling; here every pooling halves every axis.
-- Li's baseline upsamples by transposed convolutions, which leave a checkerboard; `upsampling="nearest"` does not.
+- Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`), and multiplies
+  its output by T1 (`ratio`), so that T1ce is zero wherever T1 is zero; the paper mentions neither. The released file
+  does not run: its non-local block is not defined, and is left out here. Its fourth pooling leaves out the slice axis;
+  here every pooling halves every axis.
+- Li's baseline upsamples by transposed convolutions, which leave a checkerboard pattern; `upsampling="nearest"` does
+  not.
 """
 
 from __future__ import annotations
@@ -28,16 +33,16 @@ from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layer
 
 @dataclass(frozen=True)
 class UNetDesign:
-    """What can be chosen besides the channels.
+    """Options of `UNet` besides its channels.
 
     Attributes:
-        depth: how often the resolution is halved.
-        convolutions: at each level, on both ways.
+        depth: number of times the resolution is halved.
+        convolutions: number of convolutions at each level of encoder and decoder.
         dimensions: 2 for slices, 3 for volumes.
-        normalisation: behind each convolution.
-        upsampling: transposed convolutions, or nearest upsampling and a convolution.
-        dropout: share of channels dropped at the lowest level while training.
-        final_activation: behind the last layer.
+        normalisation: kind of normalisation after each convolution.
+        upsampling: transposed convolutions, or nearest upsampling and a convolution of one voxel.
+        dropout: share of channels dropped at the lowest level during training.
+        final_activation: activation after the last layer.
         factored: replace each cubic convolution by one within the slice (the last axis runs across) and one across.
         ratio: multiply the output by the first contrast of the source.
     """
@@ -60,12 +65,12 @@ class UNetDesign:
 
 
 class UNet(nn.Module):
-    """An encoder and a decoder whose levels are joined by concatenation.
+    """An encoder and a decoder with skip connections by concatenation.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
-        width: channels of the first level, twice as many at each lower one; the published networks have 64.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
+        width: channels of the first level, doubled at each lower one; the published networks have 64.
         **design: fields of `UNetDesign`.
     """
 

@@ -1,4 +1,4 @@
-"""Pieces of the high-resolution network: layers that leave one axis alone, residual blocks, fusion of branches."""
+"""Building blocks of HR-FCN: convolutions that do not stride the slice axis, residual blocks, fusion of branches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch.nn import functional as F
 from voxlate.models.parts.layers import Layers, Normalisation
 
 BRANCH_BLOCKS = 4
+"""Number of residual blocks of a branch in one stage, as in the released code."""
 
 
 @dataclass(frozen=True)
 class LayerFactory:
-    """How layers of one network are made.
+    """Makes the layers of one network.
 
     Attributes:
-        layers: of two or of three dimensions.
-        normalisation: kind of normalisation behind each convolution.
+        layers: layers of two or of three dimensions.
+        normalisation: kind of normalisation after each convolution.
         slice_axis: spatial axis that is never strided; None in two dimensions.
     """
 
@@ -28,12 +29,12 @@ class LayerFactory:
     slice_axis: int | None
 
     def in_plane(self, value: int, across: int = 1) -> tuple[int, ...]:
-        """Returns `value` for each spatial axis, but `across` for the slice axis."""
+        """Returns one number per spatial axis: `across` for the slice axis, `value` for the others."""
         axes = range(self.layers.dimensions)
         return tuple(across if axis == self.slice_axis else value for axis in axes)
 
     def normalise(self, channels: int) -> nn.Module:
-        """Returns the normalisation of so many channels."""
+        """Returns a normalisation layer."""
         return self.layers.normalise(channels, self.normalisation)
 
     def conv3(self, in_channels: int, out_channels: int) -> nn.Sequential:
@@ -60,7 +61,7 @@ class LayerFactory:
 
 
 class Residual(nn.Module):
-    """ReLU of a path plus a shortcut."""
+    """A residual block: ReLU of a path plus a shortcut."""
 
     def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
@@ -79,7 +80,14 @@ def basic_block(kit: LayerFactory, channels: int) -> Residual:
 
 
 def bottleneck(kit: LayerFactory, in_channels: int, out_channels: int, *, project: bool) -> Residual:
-    """Returns a residual block that works on a quarter of the channels it gives out."""
+    """Returns a residual block whose inner convolutions have a quarter of its output channels.
+
+    Args:
+        kit: factory of the layers.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        project: convolve the shortcut, for different numbers of channels; False for the identity.
+    """
     inner = out_channels // 4
     path = nn.Sequential(
         kit.conv1(in_channels, inner), nn.ReLU(), kit.conv3(inner, inner), nn.ReLU(), kit.conv1(inner, out_channels)
@@ -88,7 +96,7 @@ def bottleneck(kit: LayerFactory, in_channels: int, out_channels: int, *, projec
 
 
 def stem(kit: LayerFactory, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
-    """Returns a convolution and four bottlenecks at full resolution."""
+    """Returns the first convolution, of `first` channels, and four bottlenecks at full resolution."""
     later = [bottleneck(kit, out_channels, out_channels, project=False) for _ in range(3)]
     opening = [kit.conv3(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
     return nn.Sequential(*opening, *later)
@@ -100,15 +108,16 @@ def branch(kit: LayerFactory, channels: int) -> nn.Sequential:
 
 
 class Resample(nn.Module):
-    """Brings a branch to the resolution and the channels of another.
+    """Converts a branch to the resolution and the number of channels of another branch.
 
-    Upwards a convolution of one voxel and nearest upsampling, downwards strided convolutions with ReLU between
-    them, at the same level nothing.
+    To a finer level: a convolution of one voxel and nearest upsampling. To a coarser level: strided convolutions with
+        ReLU
+    between them. To the same level: the identity.
 
     Args:
-        kit: how layers are made.
-        source: level of the branch that comes in; level l has width x 2^l channels at 1 / 2^l of the resolution.
-        target: level that it goes to.
+        kit: factory of the layers.
+        source: level of the input; level l has width x 2^l channels at 1 / 2^l of the resolution.
+        target: level of the output.
         width: channels of level 0.
     """
 
@@ -132,11 +141,11 @@ class Resample(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Gives each branch what all the others hold.
+    """Adds to each branch the features of all others.
 
     Args:
-        kit: how layers are made.
-        levels: of the branches that come in.
+        kit: factory of the layers.
+        levels: level of each branch.
         width: channels of level 0.
         concatenate: join by concatenation and a convolution of one voxel, instead of by addition.
     """
@@ -152,7 +161,7 @@ class Fusion(nn.Module):
             self.joins.extend(nn.Sequential(kit.conv1(len(levels) * w, w), nn.ReLU()) for w in widths)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """Maps one tensor for each level to as many of the same shapes."""
+        """Maps one tensor per level, (B, width x 2^level, ...), to tensors of the same shapes."""
         gathered = [
             [term(x) for term, x in zip(children(terms), branches, strict=True)] for terms in children(self.terms)
         ]
@@ -162,12 +171,12 @@ class Fusion(nn.Module):
 
 
 class Transition(nn.Module):
-    """Opens the branches of the next stage: a convolution for each one that exists, a strided one for the new.
+    """Makes the branches of the next stage: a convolution for each existing branch, a strided one for a new branch.
 
     Args:
-        kit: how layers are made.
-        incoming: channels of each level that comes in.
-        outgoing: channels of each level that goes out; one that does not come in is made of the next finer.
+        kit: factory of the layers.
+        incoming: channels of each level of the input.
+        outgoing: channels of each level of the output; a new level is made of the next finer one.
     """
 
     def __init__(self, kit: LayerFactory, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
@@ -180,11 +189,11 @@ class Transition(nn.Module):
         )
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """Maps one tensor for each level that comes in to one for each that goes out."""
-        held = dict(zip(self.incoming, branches, strict=True))
-        return [step(held[origin]) for step, origin in zip(self.steps, self.origins, strict=True)]
+        """Maps one tensor per level of the input to one per level of the output."""
+        by_level = dict(zip(self.incoming, branches, strict=True))
+        return [step(by_level[origin]) for step, origin in zip(self.steps, self.origins, strict=True)]
 
 
 def children(modules: nn.Module) -> list[nn.Module]:
-    """Returns the modules of a list of modules, typed."""
+    """Returns the modules of a module list, with their type."""
     return list(modules.children())
