@@ -26,9 +26,7 @@ class TransformerLayer(nn.Module):
     def __init__(self, channels: int, heads: int, *, dropout: float) -> None:
         super().__init__()
         if channels % heads:
-            raise UsageError(
-                "MODEL_ARGUMENT", f"{channels} channels per token are not a multiple of {heads} heads"
-            )
+            raise UsageError("MODEL_ARGUMENT", f"{channels} channels per token are not a multiple of {heads} heads")
         self.heads, self.dropout = heads, dropout
         self.attention_norm = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels, bias=False)
