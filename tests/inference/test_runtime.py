@@ -85,7 +85,7 @@ class DependsOnSize(torch.nn.Module):
 
 
 def test_a_network_whose_trace_depends_on_the_size_is_refused():
-    with pytest.raises(ModelInvalid, match=r"RUNTIME OpenVINO's answer differs by .* use --runtime torch"):
+    with pytest.raises(ModelInvalid, match=r"RUNTIME OpenVINO's output differs from torch's by .* use --runtime torch"):
         convert(DependsOnSize(), 1)
 
 
@@ -150,7 +150,7 @@ def test_eight_bits_that_lose_too_much_may_not_be_used(cohort, monkeypatch):
     assert not told["passed"]
     assert told["kept"] == 1  # the last attempt
     assert not (cohort / "int8.xml").exists()
-    with pytest.raises(UsageError, match=r"RUNTIME .* no network in 8 bits that passed"):
+    with pytest.raises(UsageError, match=r"RUNTIME .* no 8-bit network that passed"):
         runner_of(read_bundle(cohort), INT8, CPU)
 
 
@@ -253,11 +253,11 @@ def test_an_ensemble_runs_each_member_its_own_way(cohort, tmp_path):
 
 
 def test_a_runtime_that_there_is_not_is_refused(bundle):
-    with pytest.raises(UsageError, match="RUNTIME 'magic' runs nothing"):
+    with pytest.raises(UsageError, match="RUNTIME there is no runtime 'magic'"):
         runner_of(bundle, "magic", CPU)
-    with pytest.raises(UsageError, match=r"RUNTIME .* no network in 8 bits"):
+    with pytest.raises(UsageError, match=r"RUNTIME .* no 8-bit network"):
         runner_of(bundle, INT8, CPU)
-    with pytest.raises(UsageError, match="RUNTIME openvino runs on the processor"):
+    with pytest.raises(UsageError, match="RUNTIME openvino runs on the CPU"):
         runner_of(bundle, OPENVINO, torch.device("meta"))
 
 
