@@ -1,4 +1,4 @@
-"""A calibrated spread is the error that is to be expected."""
+"""A calibrated spread is the expected error of a voxel."""
 
 import json
 from dataclasses import replace

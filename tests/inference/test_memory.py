@@ -1,4 +1,4 @@
-"""Memory is planned before it is taken, and what does not fit is cut or refused."""
+"""Memory is planned before it is used; a scan that does not fit is cut into windows or refused."""
 
 import gzip
 import subprocess

@@ -1,4 +1,4 @@
-"""What runs a network gives the network's answers, or does not run it."""
+"""Each runtime gives the output of the network in torch, or is refused."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_odd_sizes_are_padded_as_the_network_does():
 
 
 class DependsOnSize(torch.nn.Module):
-    """Its trace at one size is wrong at another."""
+    """A network whose trace at one size is wrong at another."""
 
     def forward(self, x):
         return x * float(x.shape[2])
@@ -91,7 +91,7 @@ def test_a_network_whose_trace_depends_on_the_size_is_refused():
 
 @pytest.fixture
 def cohort(tmp_path, monkeypatch):
-    """A bundle that changes something, with the cases of its recipe."""
+    """Returns a bundle that is not the identity, with the cases of its recipe."""
     monkeypatch.setattr(accelerating, "CALIBRATION_SIZE", 32)
     write_cohort(tmp_path, ["train"] * 3 + ["validation"] * 2, shape=(34, 36, 35))
     recipe = parse_recipe(RECIPE.replace("data: {", f"data: {{root: '{tmp_path}', "), name="tiny.yaml")
@@ -262,7 +262,7 @@ def test_a_runtime_that_there_is_not_is_refused(bundle):
 
 
 def test_no_telemetry_is_loaded_and_nothing_is_written_into_the_home(tmp_path):
-    """OpenVINO brings a package that sends without being asked, unless it is kept out."""
+    """OpenVINO comes with a package that sends data without being asked, unless its import is blocked."""
     code = (
         "import sys, torch\n"
         "from voxlate.inference.runtime.openvino import convert\n"

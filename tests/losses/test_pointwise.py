@@ -1,4 +1,4 @@
-"""Losses that compare voxel by voxel."""
+"""Losses that compare images voxel by voxel."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Structural similarity within slices and over several scales."""
+"""SSIM losses within slices and over several scales."""
 
 import numpy as np
 import pytest

@@ -36,11 +36,11 @@ class Synthesis:
     """A synthetic volume with the values that describe how it was made.
 
     Attributes:
-        volume: on the grid of the source, in units like those of the source, zero outside the brain mask.
+        volume: on the grid of the source, in units like those of the source, zero outside the translated region.
         source_level: intensity of one relative unit on the source: its reference level, the factor of the intensity
             normalisation.
         reference_level: median that the brain of `volume` should have; predicted by the bundle, not measured.
-        brain_voxels: number of voxels that were translated.
+        brain_voxels: number of voxels of that region.
         missing: additional sources that were missing and set to zero.
         imputed: for each additional source that was imputed, the hash of the weights of the bundle that made it.
         predictions: number of predictions (ensemble members, flipped scans) that `volume` is the mean of.

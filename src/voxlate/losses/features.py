@@ -84,6 +84,10 @@ def spread_evenly(length: int, count: int, *, device: torch.device) -> Tensor:
         length: number of elements to choose from.
         count: largest number of indices.
         device: device of the indices.
+
+    Example:
+        >>> spread_evenly(100, 4, device=torch.device("cpu")).tolist()
+        [12, 37, 62, 87]
     """
     taken = min(length, count)
     ranks = torch.arange(taken, device=device)

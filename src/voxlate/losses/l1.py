@@ -13,6 +13,12 @@ def l1(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         synthetic: (B, C, D, H, W).
         target: the same shape.
         mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
+
+    Example:
+        >>> target, mask = torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 2, 2)
+        >>> mask[..., 0] = 1
+        >>> l1(target + 0.5, target, mask).item()
+        0.5
     """
     weight = mask.expand_as(target)
     return ((synthetic - target).abs() * weight).sum() / weight.sum().clamp(min=1)

@@ -126,7 +126,12 @@ def ms_ssim_slices(
 
 
 def scales_that_fit(sizes: tuple[int, ...]) -> int:
-    """Returns the number of scales, 0 to 5, at which every axis of an image of `sizes` has at least 11 voxels."""
+    """Returns the number of scales, 0 to 5, at which every axis of an image of `sizes` has at least 11 voxels.
+
+    Example:
+        >>> scales_that_fit((44, 100, 100))
+        3
+    """
     return sum(min(sizes) // 2**scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 

