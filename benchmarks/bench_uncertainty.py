@@ -20,6 +20,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from machine import development_data, write_result
+from risk_coverage import coverage_curve
 from simulated_ensemble import UNSEEN, bundles, dataset, heads
 
 from voxlate.bundle.bundle import Bundle, read_bundle
@@ -27,8 +28,7 @@ from voxlate.bundle.ensemble import join_bundles
 from voxlate.bundle.out_of_distribution import describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused
-from voxlate.inference.calibration import fit_calibration, hashes_of, reliability, sampled
-from voxlate.inference.coverage import coverage_curve
+from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import fit_preparation
 from voxlate.reporting.figures.calibration_plot import draw_calibration
@@ -45,11 +45,12 @@ def spread_rows(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
     groups = {"training scanners": [case for case in cases if case.split == "test"]}
     groups |= {f"scanner {name}": dataset(f"scanner_{name}", 10, 32, name) for name in "D"}
     fitted = fit_calibration(
-        list(sampled(bundle, [case for case in cases if case.split == "validation"])), members=hashes_of(bundle)
+        list(sample_errors(bundle, [case for case in cases if case.split == "validation"])),
+        members=member_hashes(bundle),
     )
     found = {}
     for name, some in groups.items():
-        errors, spreads = (np.concatenate(each) for each in zip(*sampled(bundle, some), strict=True))
+        errors, spreads = (np.concatenate(each) for each in zip(*sample_errors(bundle, some), strict=True))
         expected = fitted.expected_error(spreads)
         plain = reliability(errors, spreads)
         found[name] = asdict(reliability(errors, expected)) | {
@@ -75,7 +76,7 @@ def score(bundle: Bundle, scan: Volume, mask: Volume | None) -> float:
 
 
 def error_of(bundle: Bundle, case: Case) -> float:
-    ((errors, _),) = sampled(bundle, [case])
+    ((errors, _),) = sample_errors(bundle, [case])
     return float(np.mean(np.abs(errors)))
 
 

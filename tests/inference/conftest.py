@@ -1,4 +1,4 @@
-"""A bundle whose answers are known beforehand."""
+"""A bundle with a known output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def identity(recipe: Recipe, tmp_path: Path) -> Path:
-    """Returns a bundle of an untrained translator: in relative units its answer is the source."""
+    """Returns a bundle of an untrained default network: in relative units its output is the source."""
     torch.manual_seed(0)
     network = build(recipe.model.name, **recipe.model.arguments)
     mapping = {"gain": GAIN, "log_sd": 0.2, "n": 4, "spacing_mm": [0.9, 1.2]}

@@ -1,4 +1,4 @@
-"""A calibrated spread is the error that is to be expected."""
+"""A calibrated spread is the expected error of a voxel."""
 
 import json
 from dataclasses import replace
@@ -16,10 +16,9 @@ from voxlate.inference.calibration import (
     fit_calibration,
     read_calibration,
     reliability,
-    require_same_answers,
-    sampled,
+    require_same_members,
+    sample_errors,
 )
-from voxlate.inference.coverage import coverage_curve
 from voxlate.io.nifti import read_volume, write_volume
 
 
@@ -78,22 +77,6 @@ def test_an_expected_error_is_in_the_units_of_the_spread_and_the_floor_where_all
     assert found.expected_error(spread * 100, level=100) == pytest.approx(100 * found.expected_error(spread))
 
 
-def test_risk_and_coverage_of_a_few_scans_by_hand():
-    curve = coverage_curve(np.array([0.5, 0.1, 0.9, 0.7]), np.array([True, False, True, False]))
-    assert curve.thresholds == [0.1, 0.5, 0.7, 0.9]
-    assert curve.coverage == [0.25, 0.5, 0.75, 1.0]
-    assert curve.risk == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
-    assert curve.area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    assert curve.least_area == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
-
-
-def test_scans_of_one_score_are_accepted_together():
-    for wrong in ([True, False, False], [False, True, False], [False, False, True]):
-        curve = coverage_curve(np.array([0.4, 0.4, 0.4]), np.array(wrong))
-        assert (curve.coverage, curve.risk) == ([1.0], [pytest.approx(1 / 3)])
-        assert curve.area == pytest.approx(1 / 3)
-
-
 @pytest.fixture
 def table(tmp_path):
     rows = []
@@ -136,10 +119,10 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
 
 def test_a_calibration_of_other_answers_is_refused(bundle):
     mine = Calibration(0.1, 1.0, 1.0, (bundle.weights_sha256,), mirror=True, cases=3)
-    require_same_answers(mine, bundle, mirror=True)
+    require_same_members(mine, bundle, mirror=True)
     for other, mirror in ((replace(mine, members=("0",)), True), (mine, False)):
         with pytest.raises(UsageError, match="CALIBRATION"):
-            require_same_answers(other, bundle, mirror=mirror)
+            require_same_members(other, bundle, mirror=mirror)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"calibration": {"floor": 1}}'])
@@ -160,6 +143,6 @@ def test_a_calibration_with_a_negative_floor_is_refused(tmp_path):
 
 def test_one_answer_has_no_spread_and_no_case_no_calibration(bundle):
     with pytest.raises(UsageError, match="ONE_ANSWER"):
-        next(sampled(bundle, []))
+        next(sample_errors(bundle, []))
     with pytest.raises(NoInput):
-        next(sampled(bundle, [], mirror=True))
+        next(sample_errors(bundle, [], mirror=True))

@@ -1,4 +1,4 @@
-"""DICOM in, DICOM out: a series of a study is translated into another series of it."""
+"""Translation of DICOM: a series of a study becomes another series of the same study."""
 
 from __future__ import annotations
 

@@ -73,14 +73,14 @@ def test_the_spread_is_the_standard_deviation_of_the_members_answers_in_the_unit
     relative = [
         one.volume.data / (one.source_level * bundle.mapping.gain) for one, bundle in zip(apart, three, strict=True)
     ]
-    assert together.answers == 3
+    assert together.predictions == 3
     assert np.allclose(together.spread.data, level * np.std(relative, axis=0, ddof=1), atol=1e-3 * level)
 
 
 def test_a_mirrored_answer_is_turned_back_before_it_counts(three, scan):
     one = three[0]
     both = translate_volume(one, scan, options=Options(mirror=True))
-    assert both.answers == 2
+    assert both.predictions == 2
     turned = scan.with_data(scan.data[::-1].copy())
     plain = translate_volume(one, scan).volume.data
     mirrored = translate_volume(one, turned).volume.data[::-1]

@@ -1,4 +1,4 @@
-"""Memory is planned before it is taken, and what does not fit is cut or refused."""
+"""Memory is planned before it is used; a scan that does not fit is cut into windows or refused."""
 
 import gzip
 import subprocess
@@ -11,10 +11,16 @@ from phantoms import head
 from torch import nn
 
 from voxlate.errors import TemporaryFailure
-from voxlate.inference import predict
 from voxlate.inference.files import translate_file
-from voxlate.inference.memory import Planned, budget_bytes, bytes_per_voxel, plan, require_room, volume_bytes
-from voxlate.inference.predict import answers_of
+from voxlate.inference.memory import (
+    WindowPlan,
+    budget_bytes,
+    bytes_per_voxel,
+    plan_windows,
+    require_memory,
+    volume_bytes,
+)
+from voxlate.inference.predict import predict
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import write_volume
 
@@ -57,13 +63,15 @@ def test_counting_does_not_load_the_compiler_of_torch():
 def test_the_largest_window_that_fits_is_taken_and_none_where_the_box_fits():
     network = Convolution(1)
     box = (100, 120, 90)
-    assert plan(network, 1, box, window=None, room=16 * 100 * 120 * 90) == Planned(None, 16 * 1_080_000, is_cut=False)
-    cut = plan(network, 1, box, window=None, room=16 * 100 * 120 * 90 - 1)
+    assert plan_windows(network, 1, box, window=None, memory_bytes=16 * 100 * 120 * 90) == WindowPlan(
+        None, 16 * 1_080_000, is_cut=False
+    )
+    cut = plan_windows(network, 1, box, window=None, memory_bytes=16 * 100 * 120 * 90 - 1)
     assert (cut.window, cut.is_cut) == ((96, 96, 96), True)
-    assert plan(network, 1, box, window=None, room=16 * 40**3).window == (32, 32, 32)
-    assert plan(network, 1, box, window=(64, 64, 64), room=0).window == (64, 64, 64)
+    assert plan_windows(network, 1, box, window=None, memory_bytes=16 * 40**3).window == (32, 32, 32)
+    assert plan_windows(network, 1, box, window=(64, 64, 64), memory_bytes=0).window == (64, 64, 64)
     with pytest.raises(TemporaryFailure, match=r"MEMORY .*32³"):
-        plan(network, 1, box, window=None, room=16 * 32**3 - 1)
+        plan_windows(network, 1, box, window=None, memory_bytes=16 * 32**3 - 1)
 
 
 def test_a_scan_is_refused_by_its_header_before_a_voxel_is_read(bundle, tmp_path):
@@ -75,7 +83,7 @@ def test_a_scan_is_refused_by_its_header_before_a_voxel_is_read(bundle, tmp_path
     with pytest.raises(TemporaryFailure, match=r"MEMORY scan.nii: 700 x 700 x 700 voxels take .* GiB, 2.0 may be used"):
         translate_file(bundle, tmp_path / "scan.nii", tmp_path / "out.nii.gz", options=Options(memory_gib=2))
     assert not (tmp_path / "out.nii.gz").exists()
-    require_room((240, 240, 155), 2, name="usual")
+    require_memory((240, 240, 155), 2, name="usual")
 
 
 def test_a_box_that_is_cut_gives_the_answer_of_the_whole_and_says_so(bundle, monkeypatch, caplog):
@@ -96,9 +104,9 @@ def test_a_full_graphics_processor_gets_smaller_windows_and_never_another_device
             raise torch.OutOfMemoryError("CUDA out of memory")
         return x
 
-    monkeypatch.setattr(predict, "runner_of", lambda *_: only_small)
+    monkeypatch.setattr("voxlate.inference.predict.runner_of", lambda *_: only_small)
     x = torch.rand(1, 1, 50, 60, 40)
-    found = answers_of(bundle, x, runtime="torch", mirror=False, room=1 << 40)
+    found = predict(bundle, x, runtime="torch", mirror=False, memory_bytes=1 << 40)
     assert found.window == (32, 32, 32)
     assert np.allclose(found.mean, x[0, 0].numpy(), atol=1e-6)
     assert caplog.text.count("WINDOWED") == 2  # 48, the first that is smaller than the box, is too large as well
@@ -106,6 +114,6 @@ def test_a_full_graphics_processor_gets_smaller_windows_and_never_another_device
     def never(x):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(predict, "runner_of", lambda *_: never)
+    monkeypatch.setattr("voxlate.inference.predict.runner_of", lambda *_: never)
     with pytest.raises(TemporaryFailure, match=r"MEMORY the memory of cpu is full"):
-        answers_of(bundle, x, runtime="torch", mirror=False, room=1 << 40)
+        predict(bundle, x, runtime="torch", mirror=False, memory_bytes=1 << 40)

@@ -1,4 +1,4 @@
-"""What is unlike the training is refused, flagged or let through, as asked for."""
+"""A scan unlike the training scans is refused, flagged or accepted, as the option `gate` says."""
 
 from dataclasses import replace
 

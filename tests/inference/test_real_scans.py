@@ -1,4 +1,4 @@
-"""Real scans, where the development data are there."""
+"""Real scans, if the development data are available."""
 
 import nibabel as nib
 import numpy as np

@@ -1,4 +1,4 @@
-"""What runs a network gives the network's answers, or does not run it."""
+"""Each runtime gives the output of the network in torch, or is refused."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ def test_odd_sizes_are_padded_as_the_network_does():
 
 
 class DependsOnSize(torch.nn.Module):
-    """Its trace at one size is wrong at another."""
+    """A network whose trace at one size is wrong at another."""
 
     def forward(self, x):
         return x * float(x.shape[2])
 
 
 def test_a_network_whose_trace_depends_on_the_size_is_refused():
-    with pytest.raises(ModelInvalid, match=r"RUNTIME OpenVINO's answer differs by .* use --runtime torch"):
+    with pytest.raises(ModelInvalid, match=r"RUNTIME OpenVINO's output differs from torch's by .* use --runtime torch"):
         convert(DependsOnSize(), 1)
 
 
 @pytest.fixture
 def cohort(tmp_path, monkeypatch):
-    """A bundle that changes something, with the cases of its recipe."""
+    """Returns a bundle that is not the identity, with the cases of its recipe."""
     monkeypatch.setattr(accelerating, "CALIBRATION_SIZE", 32)
     write_cohort(tmp_path, ["train"] * 3 + ["validation"] * 2, shape=(34, 36, 35))
     recipe = parse_recipe(RECIPE.replace("data: {", f"data: {{root: '{tmp_path}', "), name="tiny.yaml")
@@ -119,8 +119,8 @@ def test_a_bundle_that_was_accelerated_is_whole_and_answers_as_before(cohort, mo
 
 
 def test_eight_bits_are_near_and_not_the_same(cohort, monkeypatch):
-    monkeypatch.setattr(accelerating, "MOST_DB", 5.0)
-    monkeypatch.setattr(accelerating, "MOST_SSIM", 1.0)
+    monkeypatch.setattr(accelerating, "MAX_PSNR_LOSS_DB", 5.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", 1.0)
     told = accelerating.accelerate(cohort)["runtimes"][INT8]
     assert told["passed"]
     assert told["cases"] == 2
@@ -144,13 +144,13 @@ def test_of_few_judges_the_worst_decides_and_of_many_the_mean(monkeypatch, bundl
 
 
 def test_eight_bits_that_lose_too_much_may_not_be_used(cohort, monkeypatch):
-    monkeypatch.setattr(accelerating, "MOST_SSIM", -1.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", -1.0)
     monkeypatch.setattr(accelerating, "ATTEMPTS", ((1e-4, 0), (1e-4, 1)))
     told = accelerating.accelerate(cohort)["runtimes"][INT8]
     assert not told["passed"]
     assert told["kept"] == 1  # the last attempt
     assert not (cohort / "int8.xml").exists()
-    with pytest.raises(UsageError, match=r"RUNTIME .* no network in 8 bits that passed"):
+    with pytest.raises(UsageError, match=r"RUNTIME .* no 8-bit network that passed"):
         runner_of(read_bundle(cohort), INT8, CPU)
 
 
@@ -175,8 +175,8 @@ def test_a_changed_file_of_a_runtime_is_refused(cohort):
 def test_accelerating_again_leaves_nothing_of_the_first_time_and_a_whole_bundle_if_it_is_interrupted(
     cohort, monkeypatch
 ):
-    monkeypatch.setattr(accelerating, "MOST_DB", 5.0)
-    monkeypatch.setattr(accelerating, "MOST_SSIM", 1.0)
+    monkeypatch.setattr(accelerating, "MAX_PSNR_LOSS_DB", 5.0)
+    monkeypatch.setattr(accelerating, "MAX_SSIM_LOSS", 1.0)
     accelerating.accelerate(cohort)
     assert (cohort / "int8.xml").exists()
 
@@ -253,16 +253,16 @@ def test_an_ensemble_runs_each_member_its_own_way(cohort, tmp_path):
 
 
 def test_a_runtime_that_there_is_not_is_refused(bundle):
-    with pytest.raises(UsageError, match="RUNTIME 'magic' runs nothing"):
+    with pytest.raises(UsageError, match="RUNTIME there is no runtime 'magic'"):
         runner_of(bundle, "magic", CPU)
-    with pytest.raises(UsageError, match=r"RUNTIME .* no network in 8 bits"):
+    with pytest.raises(UsageError, match=r"RUNTIME .* no 8-bit network"):
         runner_of(bundle, INT8, CPU)
-    with pytest.raises(UsageError, match="RUNTIME openvino runs on the processor"):
+    with pytest.raises(UsageError, match="RUNTIME openvino runs on the CPU"):
         runner_of(bundle, OPENVINO, torch.device("meta"))
 
 
 def test_no_telemetry_is_loaded_and_nothing_is_written_into_the_home(tmp_path):
-    """OpenVINO brings a package that sends without being asked, unless it is kept out."""
+    """OpenVINO comes with a package that sends data without being asked, unless its import is blocked."""
     code = (
         "import sys, torch\n"
         "from voxlate.inference.runtime.openvino import convert\n"

@@ -1,4 +1,4 @@
-"""One contract for what is said of logits, and what each one is."""
+"""Contract tests of the adversarial losses, and their closed forms."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One contract for every loss, and what each one is."""
+"""Contract tests of every loss in `LOSSES`, and their values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Losses made of a frozen network."""
+"""Losses on the feature maps of a frozen network."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Losses that compare voxel by voxel."""
+"""Losses that compare images voxel by voxel."""
 
 import pytest
 import torch
@@ -6,9 +6,8 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.losses.bce import bce
-from voxlate.losses.charbonnier import charbonnier
 from voxlate.losses.cycle import cycle_consistency, identity_keeping
-from voxlate.losses.l1 import l1
+from voxlate.losses.l1 import charbonnier, l1
 from voxlate.losses.local import PUBLISHED, Enhancement, local
 from voxlate.losses.mse import mse
 

@@ -1,4 +1,4 @@
-"""Structural similarity within slices and over several scales."""
+"""SSIM losses within slices and over several scales."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from voxlate.errors import UsageError
-from voxlate.losses.ms_ssim import ms_ssim, ms_ssim_slices, scales_that_fit
-from voxlate.losses.ssim import negative_log_ssim, ssim, ssim_slices
+from voxlate.losses.ssim import ms_ssim, ms_ssim_slices, negative_log_ssim, scales_that_fit, ssim, ssim_slices
 
 
 def pair(*size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

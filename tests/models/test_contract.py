@@ -1,4 +1,4 @@
-"""One contract for every network."""
+"""Contract tests of every network in `MODELS`."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from voxlate.models.parts.blocks import depth_to_space, space_to_depth
 
 @dataclass(frozen=True)
 class Entry:
-    """How a network is tried: arguments that make it small, sizes, and what is known to have no effect."""
+    """How a network is tested: arguments that make it small, sizes, and parameters without effect."""
 
     arguments: dict[str, object]
     size: tuple[int, ...]

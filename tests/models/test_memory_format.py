@@ -1,7 +1,7 @@
-"""torch 2.13 on the CPU: channels_last, instance normalisation and a batch of one give wrong gradients.
+"""Gradients in torch 2.13 on the CPU with channels_last, instance normalisation and a batch of one, which are wrong.
 
-The forward pass is exact and so is a batch of two; nothing but the gradient tells. Networks for slices are therefore
-trained in the contiguous format, and this test says when the library is mended.
+The forward pass is exact, and so is a batch of two; only the gradient is wrong. Networks for slices are therefore
+trained in the contiguous format, and this test shows when the library is fixed.
 """
 
 import pytest

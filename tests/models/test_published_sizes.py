@@ -1,4 +1,4 @@
-"""Numbers of parameters that the authors' code has, counted without memory for the weights."""
+"""Numbers of parameters of the authors' code, counted on the meta device, without memory for the weights."""
 
 import pytest
 import torch

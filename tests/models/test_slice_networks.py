@@ -1,4 +1,4 @@
-"""What the plain U-Net, the residual generator and DRUNet promise besides the contract."""
+"""Properties of the plain U-Net, the ResNet generator and DRUNet besides the contract."""
 
 import hashlib
 

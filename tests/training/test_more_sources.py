@@ -106,7 +106,7 @@ def test_a_helper_makes_a_missing_source_and_the_sidecar_says_so(rich, two, reci
     short = recipe.model_copy(update={"target": "T2w", "training": two.training})
     helper = read_bundle(train(short, tmp_path / "helper", root=rich))
     case = read_cases(rich / "cases.tsv")[3]
-    options = Options(helpers={"T2w": helper})
+    options = Options(imputers={"T2w": helper})
     translate_file(bundle, case.source, tmp_path / "out.nii.gz", options=options)
     assert helper.weights_sha256 in (tmp_path / "out.json").read_text()
     by_hand = translate_volume(helper, read_volume(case.source)).volume
@@ -115,7 +115,7 @@ def test_a_helper_makes_a_missing_source_and_the_sidecar_says_so(rich, two, reci
     given = translate_volume(bundle, read_volume(case.source), more={"T2w": by_hand}, options=options)
     assert given.imputed == {}
     with pytest.raises(UsageError, match="HELPER"):
-        translate_volume(bundle, read_volume(case.source), options=Options(helpers={"T2w": bundle}))
+        translate_volume(bundle, read_volume(case.source), options=Options(imputers={"T2w": bundle}))
 
 
 def test_a_source_the_model_does_not_take_or_on_another_grid_is_refused(rich, two, tmp_path):

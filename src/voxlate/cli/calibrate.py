@@ -35,7 +35,7 @@ def calibrate(
     from voxlate.bundle.ensemble import join_bundles
     from voxlate.cases import read_cases
     from voxlate.errors import NoInput
-    from voxlate.inference.calibration import fit_calibration, hashes_of, reliability, sampled
+    from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
     from voxlate.io.atomic import write_json
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
@@ -47,11 +47,11 @@ def calibrate(
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=sum(map(len, parts.values())))
         samples = {
-            name: list(sampled(bundle, some, mirror=mirror, watch=lambda _: bar.advance(task)))
+            name: list(sample_errors(bundle, some, mirror=mirror, watch=lambda _: bar.advance(task)))
             for name, some in parts.items()
             if some
         }
-    fitted = fit_calibration(samples[split], members=hashes_of(bundle), mirror=mirror)
+    fitted = fit_calibration(samples[split], members=member_hashes(bundle), mirror=mirror)
     found = {}
     for name, several in samples.items():
         errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))

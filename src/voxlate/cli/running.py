@@ -69,7 +69,7 @@ def run_table(
     chosen = how.runtime
     if chosen == "auto":
         chosen = settled(out, "runtime") or choose_runtime(bundle, where)
-    every = Options(where, runtime=chosen, memory_gib=how.gib, **options)
+    every = Options(device=where, runtime=chosen, memory_gib=how.gib, **options)
     work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, every, as_dicom)
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}

@@ -114,12 +114,12 @@ def translate(
     items = _items(source, cases, split, bundle.recipe)
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
-        where,
-        any_spacing,
-        zero_fill,
-        named,
-        mirror,
-        brain_mask,
+        device=where,
+        any_spacing=any_spacing,
+        zero_fill=zero_fill,
+        imputers=named,
+        mirror=mirror,
+        brain_mask=brain_mask,
         synthetic_tag=not no_synthetic_tag,
         gate=gate,
         runtime=chosen,

@@ -1,1 +1,1 @@
-"""Synthesis: a source and a bundle in, a synthetic volume on the source's own grid out, with its provenance."""
+"""Inference: maps a source scan and a bundle to a synthetic volume on the grid of the source, with its provenance."""

@@ -1,10 +1,13 @@
-"""What the spread of several answers is worth: how large the error is where the networks disagree.
+"""Calibrates uncertainty: maps the spread of several predictions to the error to be expected of a voxel.
 
-The standard deviation of a few networks is smaller than their error, which they share in part. On cases whose target is
-known three numbers are fitted: error² is expected to be floor² + (factor x spread^power)², in units of the image's
-reference level; with a power below 1 the largest spreads promise less than they seem to. The fit is by maximum
-likelihood of normal errors (as Laves et al. 2020 for a factor alone), each case counting the same. With it, a spread
-becomes the error that is to be expected of a voxel.
+The standard deviation of a few networks is smaller than their error, because they share a part of it. On cases with a
+known target three numbers are fitted:
+
+    expected error^2 = floor^2 + (factor * spread^power)^2
+
+in relative units (multiples of the image's reference level). A power below 1 lowers the largest errors that the spread
+alone would predict. The fit maximises the likelihood of normally distributed errors, as Laves et al. 2020 do for a
+factor alone; each case has the same weight.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from scipy.optimize import minimize
 from voxlate.bundle.bundle import Bundle
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
-from voxlate.inference.memory import network_room
-from voxlate.inference.predict import answers_of
+from voxlate.inference.memory import activation_budget
+from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.documents import read_json
 from voxlate.training.data import prepare_case
@@ -34,21 +37,24 @@ from voxlate.volume import Array
 Numbers = NDArray[np.float64]
 
 VOXELS = 20_000
-"""Of each case, evenly spread over its mask."""
+"""Number of voxels sampled per case, evenly spread over its mask. Chosen by hand; not tuned."""
 
 BINS, SHARES = 10, 20
-LEAST = 1e-6
+"""Number of bins of the reliability curve, and of shares of voxels left out. Chosen by hand; not tuned."""
+
+MIN_ERROR = 1e-6
+"""Smallest error in relative units that a logarithm or a division takes. Chosen by hand, far below the 0.1 measured."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """From the spread of answers to the error that is to be expected.
+    """The map from the spread of predictions to their expected error.
 
     Attributes:
-        floor, factor, power: of the formula above; the floor in relative units.
-        members: hashes of the weights of the bundles whose answers were spread.
-        mirror: whether mirrored scans answered too.
-        cases: that it was fitted on.
+        floor, factor, power: parameters of the formula above; the floor in relative units.
+        members: hashes of the weights of the ensemble members.
+        mirror: whether flipped scans were predicted as well.
+        cases: number of cases of the fit.
     """
 
     floor: float
@@ -59,11 +65,11 @@ class Calibration:
     cases: int
 
     def expected_error(self, spread: Array, level: float = 1.0) -> Array:
-        """Returns the standard deviation to be expected of the error; the floor where all answers are one.
+        """Returns the expected standard deviation of the error; the floor where all predictions agree.
 
         Args:
-            spread: standard deviations of answers.
-            level: what one relative unit is in the units of `spread`.
+            spread: standard deviations of predictions, of any shape.
+            level: one relative unit in the unit of `spread`.
         """
         relative = np.hypot(self.floor, self.factor * (np.asarray(spread, dtype=np.float64) / level) ** self.power)
         return np.asarray(level * relative, dtype=np.float32)
@@ -71,15 +77,17 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How an expected error and the real one go together.
+    """How well the expected error predicts the observed one.
 
     Attributes:
-        expected, observed: root mean squares in bins of equally many voxels, from certain to uncertain.
-        calibration_error: mean of |observed - expected| / expected over the bins (ENCE).
-        within_one, within_two: shares of the voxels whose error is within one and two of its expectation.
-        correlation: of the ranks of expected and absolute error.
-        removed: shares of the voxels that are left out, the most uncertain first.
-        left, left_by_error: mean absolute error of the others, and if the worst voxels were left out instead.
+        expected, observed: root mean squares in bins with the same number of voxels, from low to high expected error.
+        calibration_error: mean over the bins of |observed − expected| / expected: expected normalised calibration error
+            (ENCE).
+        within_one, within_two: shares of the voxels whose error is below one and two times its expectation.
+        correlation: rank correlation of expected and absolute error.
+        removed: shares of the voxels that are left out, those with the largest expected error first.
+        left, left_by_error: mean absolute error of the remaining voxels, and the same if the voxels with the largest
+            actual error were left out first (the best possible order).
     """
 
     expected: list[float]
@@ -93,36 +101,40 @@ class Reliability:
     left_by_error: list[float]
 
 
-def sampled(
+def sample_errors(
     bundle: Bundle, cases: Sequence[Case], *, mirror: bool = False, watch: Callable[[str], None] | None = None
 ) -> Iterator[tuple[Numbers, Numbers]]:
     """Yields errors and spreads of each case, both (n,), in relative units, n at most `VOXELS`.
 
     Args:
-        bundle: several that were joined, or one together with `mirror`.
-        cases: pairs that none of them was trained on.
-        mirror: spread also over the mirrored scan.
-        watch: called with the name of each case that is done.
+        bundle: an ensemble, or a single bundle together with `mirror`.
+        cases: pairs that no member was trained on.
+        mirror: predict flipped scans as well.
+        watch: called with the name of each finished case.
 
     Raises:
-        UsageError: `ONE_ANSWER`.
+        UsageError: `ONE_ANSWER` when there is a single prediction, which has no spread.
         NoInput: there is no case.
-        VoxlateError: what preparing raises.
+        VoxlateError: what preprocessing raises.
     """
     if not bundle.parts and not mirror:
-        raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
+        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --mirror")
     if not cases:
-        raise NoInput("NO_INPUT", "there is no case to calibrate on")
+        raise NoInput("NO_INPUT", "there are no cases to calibrate on; check the table and its splits")
     recipe = bundle.recipe
     for row in cases:
         with TemporaryDirectory(prefix="voxlate-") as place:
             case = prepare_case(row, Path(place), recipe.preparation, recipe.more_sources)
-            room = network_room(torch.device("cpu"), (case.mask.shape[0], case.mask.shape[1], case.mask.shape[2]))
-            found = answers_of(bundle, all_sources(case)[None], runtime=TORCH, mirror=mirror, room=room)
+            memory_bytes = activation_budget(
+                torch.device("cpu"), (case.mask.shape[0], case.mask.shape[1], case.mask.shape[2])
+            )
+            prediction = predict(
+                bundle, all_sources(case)[None], runtime=TORCH, mirror=mirror, memory_bytes=memory_bytes
+            )
             inside = np.flatnonzero(case.mask)
             chosen = inside[np.linspace(0, inside.size - 1, min(VOXELS, inside.size)).astype(np.int64)]
-            error = (found.mean - case.target).ravel()[chosen]
-            yield np.asarray(error, dtype=np.float64), np.asarray(found.spread.ravel()[chosen], dtype=np.float64)
+            error = (prediction.mean - case.target).ravel()[chosen]
+            yield np.asarray(error, dtype=np.float64), np.asarray(prediction.spread.ravel()[chosen], dtype=np.float64)
         if watch is not None:
             watch(row.case)
 
@@ -130,46 +142,53 @@ def sampled(
 def fit_calibration(
     samples: Sequence[tuple[Numbers, Numbers]], *, members: tuple[str, ...] = (), mirror: bool = False
 ) -> Calibration:
-    """Returns floor, factor and power of the greatest likelihood.
+    """Returns floor, factor and power with the largest likelihood.
 
     Args:
-        samples: errors and spreads of each case, as `sampled` yields them.
-        members: hashes of the weights of those that answered.
-        mirror: whether mirrored scans did too.
+        samples: errors and spreads of each case, as `sample_errors` yields them.
+        members: hashes of the weights of the ensemble members.
+        mirror: whether flipped scans were predicted as well.
     """
     errors, spreads = (np.concatenate(parts) for parts in zip(*samples, strict=True))
     weights = np.concatenate([np.full(len(error), 1 / len(error)) for error, _ in samples])
-    size = float(np.sqrt(np.average(errors**2, weights=weights))) or LEAST
-    ratio = size / max(float(np.sqrt(np.average(spreads**2, weights=weights))), LEAST)
+    size = float(np.sqrt(np.average(errors**2, weights=weights))) or MIN_ERROR
+    ratio = size / max(float(np.sqrt(np.average(spreads**2, weights=weights))), MIN_ERROR)
 
-    def unlikeliness(logs: Numbers) -> float:
-        variance = np.exp(2 * logs[0]) + np.exp(2 * logs[1]) * spreads ** (2 * np.exp(logs[2])) + LEAST**2
+    def negative_log_likelihood(logs: Numbers) -> float:
+        variance = np.exp(2 * logs[0]) + np.exp(2 * logs[1]) * spreads ** (2 * np.exp(logs[2])) + MIN_ERROR**2
         return float(np.average(np.log(variance) + errors**2 / variance, weights=weights))
 
-    starts = [np.log([share * size + LEAST, (1 - share) * ratio + LEAST, 1.0]) for share in (0.1, 0.5, 0.9)]
-    best = min((minimize(unlikeliness, start, method="Nelder-Mead") for start in starts), key=lambda found: found.fun)
+    starts = [np.log([share * size + MIN_ERROR, (1 - share) * ratio + MIN_ERROR, 1.0]) for share in (0.1, 0.5, 0.9)]
+    best = min(
+        (minimize(negative_log_likelihood, start, method="Nelder-Mead") for start in starts), key=lambda fit: fit.fun
+    )
     floor, factor, power = np.exp(best.x)
     return Calibration(float(floor), float(factor), float(power), members, mirror, len(samples))
 
 
 def reliability(errors: Numbers, expected: Numbers) -> Reliability:
-    """Returns how errors go with what was expected of them, both (n,)."""
+    """Returns how well expected errors predict the observed ones.
+
+    Args:
+        errors: (n,), synthetic minus target.
+        expected: (n,), expected standard deviation of the error, in the same unit.
+    """
     order = np.argsort(expected, kind="stable")
-    size, wanted = np.abs(errors[order]), np.maximum(expected[order], LEAST)
+    size, predicted = np.abs(errors[order]), np.maximum(expected[order], MIN_ERROR)
     edges = np.linspace(0, len(order), BINS + 1).astype(int)
     parts = [slice(low, high) for low, high in pairwise(edges)]
     observed = np.array([np.sqrt(np.mean(size[part] ** 2)) for part in parts])
-    told = np.array([np.sqrt(np.mean(wanted[part] ** 2)) for part in parts])
+    expected_rms = np.array([np.sqrt(np.mean(predicted[part] ** 2)) for part in parts])
     removed = np.arange(SHARES) / SHARES
     kept = [len(order) - int(share * len(order)) for share in removed]
     by_error = np.sort(size)
     ranks = np.argsort(np.argsort(size))
     return Reliability(
-        told.tolist(),
+        expected_rms.tolist(),
         observed.tolist(),
-        float(np.mean(np.abs(observed - told) / told)),
-        float(np.mean(size <= wanted)),
-        float(np.mean(size <= 2 * wanted)),
+        float(np.mean(np.abs(observed - expected_rms) / expected_rms)),
+        float(np.mean(size <= predicted)),
+        float(np.mean(size <= 2 * predicted)),
         float(np.corrcoef(np.arange(len(order)), ranks)[0, 1]),
         removed.tolist(),
         [float(size[:n].mean()) for n in kept],
@@ -178,34 +197,49 @@ def reliability(errors: Numbers, expected: Numbers) -> Reliability:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Returns what `voxlate calibrate` wrote.
+    """Reads the file that `voxlate calibrate` writes.
+
+    Args:
+        path: a JSON file.
 
     Raises:
-        NoInput, InputRefused: `CALIBRATION` when it is not of that form.
+        NoInput: the file does not exist.
+        InputRefused: `CALIBRATION` when its content is not a calibration.
     """
     if not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such calibration")
+        raise NoInput("NO_INPUT", f"{path.name}: this calibration does not exist")
     try:
         content = read_json(path)["calibration"]
-        found = Calibration(**content | {"members": tuple(content["members"])})
-        sound = all(np.isfinite(value) and value >= 0 for value in (found.floor, found.factor, found.power))
+        calibration = Calibration(**content | {"members": tuple(content["members"])})
+        valid = all(
+            np.isfinite(value) and value >= 0 for value in (calibration.floor, calibration.factor, calibration.power)
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise InputRefused("CALIBRATION", f"{path.name} is not what `voxlate calibrate` writes") from error
-    if not sound:
+        raise InputRefused(
+            "CALIBRATION", f"{path.name} is not a calibration; make one with `voxlate calibrate`"
+        ) from error
+    if not valid:
         raise InputRefused("CALIBRATION", f"{path.name}: floor, factor and power must be finite and not negative")
-    return found
+    return calibration
 
 
-def require_same_answers(calibration: Calibration, bundle: Bundle, *, mirror: bool) -> None:
-    """Refuses a calibration of other answers.
+def require_same_members(calibration: Calibration, bundle: Bundle, *, mirror: bool) -> None:
+    """Refuses a calibration that was fitted on other predictions.
+
+    Args:
+        calibration: the calibration.
+        bundle: the model of the predictions.
+        mirror: whether flipped scans are predicted as well.
 
     Raises:
         UsageError: `CALIBRATION`.
     """
-    if calibration.members != hashes_of(bundle) or calibration.mirror != mirror:
-        raise UsageError("CALIBRATION", "the calibration is of other bundles, or of another --mirror; make it anew")
+    if calibration.members != member_hashes(bundle) or calibration.mirror != mirror:
+        raise UsageError(
+            "CALIBRATION", "the calibration was fitted on other bundles, or with another --mirror; fit it again"
+        )
 
 
-def hashes_of(bundle: Bundle) -> tuple[str, ...]:
-    """Returns the hashes of the weights of a bundle, or of those that were joined."""
+def member_hashes(bundle: Bundle) -> tuple[str, ...]:
+    """Returns the hash of the weights of a bundle, or those of the members of an ensemble."""
     return bundle.members or (bundle.weights_sha256,)

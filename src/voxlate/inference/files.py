@@ -1,4 +1,7 @@
-"""A synthetic volume as a file, with the sidecar that says that it is synthetic and where it comes from."""
+"""Translates one scan on disk: writes the synthetic volume and a sidecar with its provenance.
+
+NIfTI in, NIfTI out; DICOM in, NIfTI or a DICOM series out.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.bids_app import require_sound, sidecar_of
 from voxlate.inference.calibration import Calibration
 from voxlate.inference.item import Item
-from voxlate.inference.memory import require_room
+from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder
 from voxlate.io.nifti import read_grid, read_volume, write_volume
@@ -22,6 +25,7 @@ from voxlate.io.nifti.source import nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan, read_scan
 
 _T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
+"""Contrasts whose acquisition parameters the synthetic series keeps, as source and target differ by the agent only."""
 
 
 def translate_file(
@@ -33,32 +37,34 @@ def translate_file(
     options: Options | None = None,
     overwrite: bool = False,
 ) -> Synthesis:
-    """Translates one scan; the volume and its sidecar are replaced both or not at all.
+    """Translates one scan; volume and sidecar are either both replaced or both left as they were.
 
     Args:
         bundle: a trained model.
-        item: where the scan, its mask and its additional sources are; a path for a scan alone.
-        output: a NIfTI file, or, for a source in DICOM, a new folder for a series in DICOM.
-        spread: where the standard deviation of several answers goes, a NIfTI file.
-        options: see `Options`.
-        overwrite: replace files that are there already.
+        item: paths of the scan, its mask and its additional sources; a path for a scan alone.
+        output: a NIfTI file or, for a DICOM source, a new folder for a DICOM series.
+        spread: NIfTI file for the uncertainty: the standard deviation of several predictions, or their expected error.
+        options: see `Options`; None for the defaults.
+        overwrite: replace files that exist already.
 
     Raises:
         VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
-            `OUTPUT_NAME`; `ONE_ANSWER` when there is nothing to take a spread of.
+            `OUTPUT_NAME`; `ONE_ANSWER` when a spread is asked of a single prediction.
     """
     files = Item("scan", item) if isinstance(item, Path) else item
-    _require_apart(files.paths(), [output, spread])
+    _require_distinct_paths(files.paths(), [output, spread])
     if not overwrite:
         _require_free([output, spread])
     chosen = options or Options()
     if files.output is not None:
         require_sound(files.source)
-    if nifti_suffix(files.source):  # the reader of DICOM has limits of its own
-        require_room(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
+    if nifti_suffix(files.source):  # the DICOM reader has limits of its own
+        require_memory(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
     scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
     if not nifti_suffix(output) and scan.dicom is None:
-        raise UsageError("OUTPUT_NAME", f"{output.name}: an output ends in .nii or .nii.gz unless the scan is DICOM")
+        raise UsageError(
+            "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
+        )
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}
@@ -68,56 +74,63 @@ def translate_file(
         content |= sidecar_of(files.places["source"], {name: files.places[MORE + name] for name in files.more})
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
-        _write_spread(spread, synthesis, content, chosen.calibration, maker=_maker(bundle))
-    # Either file says that the image is synthetic; both are whole before the first of them takes its place.
+        _write_spread(spread, synthesis, content, chosen.calibration, model_label=_model_label(bundle))
+    # Both files say that the image is synthetic. Both are complete before the first one is renamed.
     with replacing(sidecar_path(output)) as partial:
         partial.write_text(json_text(content), encoding="utf-8")
         if nifti_suffix(output):
-            write_volume(output, synthesis.volume, synthetic=_maker(bundle))
+            write_volume(output, synthesis.volume, synthetic=_model_label(bundle))
         else:
             write_dicom(output, bundle, synthesis, scan, others, has_synthetic_tag=chosen.synthetic_tag)
     return synthesis
 
 
-def _maker(bundle: Bundle) -> str:
+def _model_label(bundle: Bundle) -> str:
     return f"{bundle.name} {bundle.weights_sha256[:8]}, voxlate {__version__}"
 
 
 def _require_free(outputs: Sequence[Path | None]) -> None:
-    """Refuses to take the place of files that are there.
+    """Refuses to overwrite existing files.
 
     Raises:
         UsageError: `OUTPUT_EXISTS`.
     """
     for path in outputs:
         if path is not None and path.is_file():
-            raise UsageError("OUTPUT_EXISTS", f"{path.name} is there already; pass --overwrite, or name another output")
+            raise UsageError("OUTPUT_EXISTS", f"{path.name} exists already; pass --overwrite, or name another output")
 
 
-def _require_apart(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
-    taken = {path.resolve() for path in inputs if path is not None}
+def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+    """Refuses an output that is an input, that lies inside an input folder, or that equals the other output.
+
+    Raises:
+        UsageError: `OUTPUT_IS_INPUT`.
+    """
+    used = {path.resolve() for path in inputs if path is not None}
     for path in outputs:
         if path is None:
             continue
-        if path.resolve() in taken or any(place in taken and place.is_dir() for place in path.resolve().parents):
-            raise UsageError("OUTPUT_IS_INPUT", f"{path.name} is an input, in one, or the other output; name another")
-        taken.add(path.resolve())
+        if path.resolve() in used or any(parent in used and parent.is_dir() for parent in path.resolve().parents):
+            raise UsageError(
+                "OUTPUT_IS_INPUT", f"{path.name} is an input, inside one, or the other output; name another"
+            )
+        used.add(path.resolve())
 
 
 def _write_spread(
-    path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, maker: str
+    path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, model_label: str
 ) -> None:
     if not nifti_suffix(path):
-        raise UsageError("OUTPUT_NAME", f"{path.name}: a spread ends in .nii or .nii.gz")
+        raise UsageError("OUTPUT_NAME", f"{path.name}: a spread must end in .nii or .nii.gz")
     if synthesis.spread is None:
-        raise UsageError("ONE_ANSWER", "a spread needs several bundles, or --mirror")
-    text = f"Standard deviation of {synthesis.answers} answers of a network. {content['Description']}"
+        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --mirror")
+    text = f"Standard deviation of {synthesis.predictions} answers of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
         content = content | {"Calibration": asdict(calibration)}
     with replacing(sidecar_path(path)) as partial:
         partial.write_text(json_text(content | {"Description": text}), encoding="utf-8")
-        write_volume(path, synthesis.spread, dtype="float32", synthetic=f"spread of {maker}")
+        write_volume(path, synthesis.spread, dtype="float32", synthetic=f"spread of {model_label}")
 
 
 def write_dicom(
@@ -129,17 +142,25 @@ def write_dicom(
     *,
     has_synthetic_tag: bool = True,
 ) -> None:
-    """Writes a synthetic volume as a series in the study of its source, the whole folder or none.
+    """Writes a synthetic volume as a series in the study of its source; the whole folder or nothing.
+
+    Args:
+        folder: a new folder.
+        bundle: the model that made the volume.
+        synthesis: the synthetic volume, on the grid of the scan.
+        scan: the DICOM source.
+        others: additional sources, by contrast.
+        has_synthetic_tag: write the attribute SyntheticData.
 
     Raises:
-        InputRefused: `DICOM_TARGET` for a target that is no MR image; what `derived_series` refuses.
+        InputRefused: `DICOM_TARGET` for a target that is not an MR image; what `derived_series` refuses.
         UsageError: `FOLDER_OCCUPIED`.
     """
     from voxlate.io.dicom.derived import Derivation, derived_series
 
     recipe = bundle.recipe
     if recipe.target == "CT" or scan.dicom is None:
-        raise InputRefused("DICOM_TARGET", f"a synthetic {recipe.target} is not written as DICOM; write it as NIfTI")
+        raise InputRefused("DICOM_TARGET", f"a synthetic {recipe.target} cannot be written as DICOM; write it as NIfTI")
     derivation = Derivation(
         recipe.source,
         recipe.target,
@@ -159,7 +180,14 @@ def write_dicom(
 
 
 def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, options: Options) -> dict[str, Any]:
-    """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object."""
+    """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object.
+
+    Args:
+        bundle: the model that made the volume.
+        synthesis: the synthetic volume and its values.
+        input_sha256: hash of the source file.
+        options: options of the translation.
+    """
     recipe = bundle.recipe
     content: dict[str, Any] = {
         "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. Not for diagnosis.",
@@ -172,7 +200,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Members": list(bundle.members),
             "ConfigSHA256": bundle.recipe_sha256,
             "InputSHA256": input_sha256,
-            "Answers": synthesis.answers,
+            "Answers": synthesis.predictions,
             "MissingSources": list(synthesis.missing),
             "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,

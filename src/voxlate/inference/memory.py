@@ -1,9 +1,9 @@
-"""How much memory a scan will take, told from its header and its network before either is at work.
+"""Plans memory before a scan is read: from its header and its network.
 
-What is counted is what one process holds at its worst: some copies of the volume, and the network's activations, which
-grow with the window that it sees. Where the whole box of the brain does not fit into the budget, it is cut into the
-largest windows that do. The budget is one of the machine or of the user, never what happens to be free: a scan gives
-the same bytes whatever else runs.
+One process needs, at its peak, some copies of the volume and the activations of the network, which grow with the window
+that it sees. If the box of the brain does not fit into the budget, it is cut into the largest windows that do. The
+budget depends on the machine or on the user, not on the memory that happens to be free, so that a scan gives the same
+bytes whatever else runs.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from voxlate.errors import TemporaryFailure, UsageError
 from voxlate.volume import Shape
 
 COPIES = 14
-"""Volumes of 32 bits that are held together at most, with some to spare; `benchmarks/bench_memory.py` measures 10.5."""
+"""32-bit volumes held at the peak, with a margin of a third: `benchmarks/bench_memory.py` measures 10.5."""
 
 SHARE = 0.8
-"""Of the budget that is planned with."""
+"""Share of the budget that is planned with; the rest is a margin. Chosen by hand; not tuned."""
 
 PROGRAM_BYTES = 700 << 20
-"""What Python, torch and the weights take before any scan is there."""
+"""Memory of Python, torch and the weights before a scan is read. Chosen by hand; not tuned."""
 
 LADDER = (192, 160, 128, 96, 64, 48, 32)
-"""Sides of the windows that are tried, largest first."""
+"""Sides in voxels of the windows that are tried, largest first. Chosen by hand; not tuned."""
 
 _PROBE = 32
+"""Side in voxels of the window that the activations are counted on: the smallest of `LADDER`."""
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True)
-class Planned:
-    """What was planned for one scan.
+class WindowPlan:
+    """What the network sees at once.
 
     Attributes:
-        window: what the network sees at once; None for the whole box.
-        network_bytes: of its activations.
-        is_cut: whether the window is there for want of memory alone.
+        window: size of the window in voxels; None for the whole box.
+        network_bytes: bytes of the activations.
+        is_cut: whether the window was chosen because the whole box does not fit.
     """
 
     window: Shape | None
@@ -54,33 +55,44 @@ class Planned:
 
 
 def budget_bytes(device: torch.device, gib: float | None = None) -> int:
-    """Returns the memory that may be planned with: what the user allows, or else what the machine has.
+    """Returns the memory that may be used, in bytes.
 
-    On a processor that is its memory, or that of the control group if it is less; on another device, its own.
+    Args:
+        device: device of the network.
+        gib: limit set by the user, in GiB; None for the memory of the machine: of the GPU, or, on a CPU, the memory of
+            the machine or of the control group, whichever is less.
     """
     if gib is not None:
         return int(gib * 2**30)
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    pages = Path("/proc/meminfo")
-    found = [int(pages.read_text().partition("MemTotal:")[2].split()[0]) << 10] if pages.is_file() else [1 << 62]
+    meminfo = Path("/proc/meminfo")
+    limits = [int(meminfo.read_text().partition("MemTotal:")[2].split()[0]) << 10] if meminfo.is_file() else [1 << 62]
     for name in _CGROUPS:
         text = Path(name).read_text().strip() if Path(name).is_file() else ""
-        found += [int(text)] if text.isdigit() else []
-    return min(found)
+        limits += [int(text)] if text.isdigit() else []
+    return min(limits)
 
 
-def network_room(device: torch.device, shape: Shape, gib: float | None = None) -> int:
-    """Returns the bytes that are left for the activations beside a scan of this shape.
+def activation_budget(device: torch.device, shape: Shape, gib: float | None = None) -> int:
+    """Returns the bytes left for the activations beside a scan of this shape.
 
-    On another device than the processor the volumes take nothing.
+    Args:
+        device: device of the network; on a GPU the volumes take no memory.
+        shape: of the scan, in voxels.
+        gib: as in `budget_bytes`.
     """
-    beside = PROGRAM_BYTES + volume_bytes(shape) if device.type == "cpu" else 0
-    return int(SHARE * budget_bytes(device, gib)) - beside
+    volumes = PROGRAM_BYTES + volume_bytes(shape) if device.type == "cpu" else 0
+    return int(SHARE * budget_bytes(device, gib)) - volumes
 
 
-def require_room(shape: Shape, gib: float | None = None, *, name: str) -> None:
-    """Refuses a scan whose volumes alone do not fit into the memory of the processor, before a voxel is read.
+def require_memory(shape: Shape, gib: float | None = None, *, name: str) -> None:
+    """Refuses a scan whose volumes alone do not fit into the memory of the CPU, before its voxels are read.
+
+    Args:
+        shape: of the scan, in voxels.
+        gib: as in `budget_bytes`.
+        name: name of the scan, for the message.
 
     Raises:
         TemporaryFailure: `MEMORY`.
@@ -95,68 +107,81 @@ def require_room(shape: Shape, gib: float | None = None, *, name: str) -> None:
 
 
 def volume_bytes(shape: Shape) -> int:
-    """Returns what the volumes of one scan take, without the network."""
+    """Returns the memory of the volumes of one scan at the peak, without the network, in bytes."""
     return 4 * COPIES * int(np.prod(shape, dtype=np.int64))
 
 
-def plan(
+def plan_windows(
     network: nn.Module,
     channels: int,
     box: Shape,
     *,
     window: Shape | None,
-    room: int,
-) -> Planned:
-    """Returns what the network is to see at once so that it fits.
+    memory_bytes: int,
+) -> WindowPlan:
+    """Returns the window that the network sees at once, so that its activations fit into the memory.
 
     Args:
         network: in evaluation mode.
-        channels: of its input.
-        box: what is to be translated.
-        window: of the recipe; one that is fixed there is never changed, as the network may take no other.
-        room: bytes for the activations.
+        channels: channels of its input.
+        box: size in voxels of what is translated.
+        window: window of the recipe; it is never changed, as the network may accept no other size. None to choose one.
+        memory_bytes: memory for the activations.
 
     Raises:
         TemporaryFailure: `MEMORY` when not even the smallest window fits.
     """
     if window is not None:
-        return Planned(window, 0, is_cut=False)
-    each = bytes_per_voxel(network, channels)
-    need = int(each * np.prod(box, dtype=np.int64))
-    if need <= room:
-        return Planned(None, need, is_cut=False)
+        return WindowPlan(window, 0, is_cut=False)
+    per_voxel = bytes_per_voxel(network, channels)
+    need = int(per_voxel * np.prod(box, dtype=np.int64))
+    if need <= memory_bytes:
+        return WindowPlan(None, need, is_cut=False)
     for side in LADDER:
-        need = int(each * side**3)
-        if need <= room:
-            return Planned((side, side, side), need, is_cut=True)
+        need = int(per_voxel * side**3)
+        if need <= memory_bytes:
+            return WindowPlan((side, side, side), need, is_cut=True)
     raise TemporaryFailure(
-        "MEMORY", f"a window of {LADDER[-1]}³ voxels takes {need / 2**30:.1f} GiB, {max(0, room) / 2**30:.1f} are there"
+        "MEMORY",
+        f"a window of {LADDER[-1]}³ voxels takes {need / 2**30:.1f} GiB, "
+        f"{max(0, memory_bytes) / 2**30:.1f} may be used; allow more (--gib)",
     )
 
 
-_known: weakref.WeakKeyDictionary[nn.Module, float] = weakref.WeakKeyDictionary()
+_cache: weakref.WeakKeyDictionary[nn.Module, float] = weakref.WeakKeyDictionary()
+"""Bytes per voxel of each network that is alive, so that it is counted once in a process."""
 
 
 def bytes_per_voxel(network: nn.Module, channels: int) -> float:
-    """Returns the peak of the activations for one voxel, found once by a small window, or 0 if it takes none."""
-    if network not in _known:
+    """Returns the peak of the activations per voxel, counted once on a small window.
+
+    0 for a network that does not accept the small window: it was made for one size, and cannot be cut.
+
+    Args:
+        network: in evaluation mode.
+        channels: channels of its input.
+    """
+    if network not in _cache:
         parameter = next(network.parameters(), None)
         device = torch.device("cpu") if parameter is None else parameter.device
         try:
             with torch.no_grad(), _Peak() as counted:
                 network(torch.zeros(1, channels, _PROBE, _PROBE, _PROBE, device=device))
-            _known[network] = counted.peak / _PROBE**3
-        except (UsageError, RuntimeError):  # made for one size alone; nothing could be cut
-            _known[network] = 0.0
-    return _known[network]
+            _cache[network] = counted.peak / _PROBE**3
+        except (UsageError, RuntimeError):  # made for one size only, so that it cannot be cut
+            _cache[network] = 0.0
+    return _cache[network]
 
 
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that are alive; a convolution holds copies of what it takes and gives as well."""
+    """Counts the bytes of the tensors that are alive, and their peak.
+
+    A convolution also counts copies of its input and output, which its implementation makes.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing here is ever compiled; to be told so, torch would load its compiler, for two seconds."""
+        """Returns False, as nothing here is compiled; otherwise torch loads its compiler, which takes two seconds."""
         return False
 
     def __init__(self) -> None:
@@ -167,13 +192,14 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        answer = function(*args, **(kwargs or {}))
-        tensors = [each for each in (answer if isinstance(answer, tuple | list) else (answer,)) if _is_tensor(each)]
+        output = function(*args, **(kwargs or {}))
+        outputs = output if isinstance(output, tuple | list) else (output,)
+        tensors = [value for value in outputs if _is_tensor(value)]
         for tensor in tensors:
             self._count(tensor)
         extra = _bytes(args[0]) + _bytes(tensors[0]) if "convolution" in str(function) and tensors else 0
         self.peak = max(self.peak, self.live + extra)
-        return answer
+        return output
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()

@@ -1,4 +1,8 @@
-"""All answers of a bundle to one prepared scan: of its members, and of the mirrored scan; their mean and spread."""
+"""Predictions of a bundle for one preprocessed scan, with ensembling and test-time augmentation (left-right flip).
+
+The mean and the standard deviation over all predictions are computed in one pass (Welford's algorithm), so that memory
+does not grow with the number of ensemble members.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from torch import Tensor
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import TemporaryFailure
-from voxlate.inference.memory import LADDER, Planned, plan
+from voxlate.inference.memory import LADDER, WindowPlan, plan_windows
 from voxlate.inference.runtime import runner_of
 from voxlate.inference.runtime.runners import Runner
 from voxlate.io.nifti.source import warn
@@ -19,13 +23,14 @@ from voxlate.windows import translate_windows
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the networks say.
+class Prediction:
+    """The mean and the spread of all predictions.
 
     Attributes:
-        mean, spread: (D, H, W), relative units; the spread is the standard deviation over n - 1, 0 for one answer.
-        count: how many answers there were.
-        window: what a network saw at once, the smallest; None for the whole box.
+        mean: (D, H, W), relative units.
+        spread: (D, H, W), relative units; standard deviation with n − 1 in the denominator, 0 for one prediction.
+        count: number of predictions n.
+        window: size in voxels of the smallest window that a network saw at once; None for the whole box of the brain.
     """
 
     mean: Array
@@ -34,18 +39,18 @@ class Answers:
     window: Shape | None
 
 
-def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: int) -> Answers:
-    """Returns the answers to (1, C, D, H, W).
+def predict(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, memory_bytes: int) -> Prediction:
+    """Returns the mean and spread of one prediction per ensemble member; with `mirror`, also of the flipped scan.
 
     Args:
-        bundle: one, or several that were joined.
-        x: on the device that is to work.
-        runtime: see `voxlate.inference.runtime.RUNTIMES`.
-        mirror: answer the scan mirrored left and right as well.
-        room: bytes for the activations.
+        bundle: a trained model, or an ensemble from `join_bundles`.
+        x: (1, C, D, H, W), relative units, on the device of the network.
+        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
+        mirror: test-time augmentation: also predict the scan flipped left to right, and flip the prediction back.
+        memory_bytes: memory for the activations.
 
     Raises:
-        TemporaryFailure: `MEMORY`.
+        TemporaryFailure: `MEMORY` when not even the smallest window fits.
     """
     mean: Array = np.zeros(x.shape[2:], np.float32)
     squares: Array = np.zeros(x.shape[2:], np.float32)
@@ -54,36 +59,39 @@ def answers_of(bundle: Bundle, x: Tensor, *, runtime: str, mirror: bool, room: i
     for part in bundle.parts or (bundle,):
         run = runner_of(part, runtime, x.device)
         box = (x.shape[2], x.shape[3], x.shape[4])
-        planned = plan(part.network, x.shape[1], box, window=inference.window, room=room)
+        planned = plan_windows(part.network, x.shape[1], box, window=inference.window, memory_bytes=memory_bytes)
         for is_mirrored in (False, True) if mirror else (False,):
-            answer, window = _answer(run, x.flip(2) if is_mirrored else x, planned, inference.overlap)
-            found = (answer.flip(2) if is_mirrored else answer)[0, 0].float().cpu().numpy()
+            output, window = _forward(run, x.flip(2) if is_mirrored else x, planned, inference.overlap)
+            synthetic = (output.flip(2) if is_mirrored else output)[0, 0].float().cpu().numpy()
             windows.append(window)
             count += 1
-            apart = found - mean
-            mean = np.asarray(mean + apart / count, dtype=np.float32)
-            squares = np.asarray(squares + apart * (found - mean), dtype=np.float32)
-    cut = [window for window in windows if window is not None]
-    smallest = min(cut, key=np.prod) if cut else None
-    return Answers(mean, np.sqrt(squares / np.float32(max(1, count - 1))), count, smallest)
+            deviation = synthetic - mean
+            mean = np.asarray(mean + deviation / count, dtype=np.float32)
+            squares = np.asarray(squares + deviation * (synthetic - mean), dtype=np.float32)
+    used = [window for window in windows if window is not None]
+    smallest = min(used, key=np.prod) if used else None
+    return Prediction(mean, np.sqrt(squares / np.float32(max(1, count - 1))), count, smallest)
 
 
-def _answer(run: Runner, x: Tensor, planned: Planned, overlap: float) -> tuple[Tensor, Shape | None]:
-    """Returns the answer to one scan and the window; where a graphics processor is full, smaller ones are tried."""
+def _forward(run: Runner, x: Tensor, planned: WindowPlan, overlap: float) -> tuple[Tensor, Shape | None]:
+    """Returns the network's output for one scan and the window used.
+
+    When the memory of the device is full, smaller windows are tried; a window that the recipe fixes is kept.
+    """
     window = planned.window
     if planned.is_cut and window is not None:
-        warn("WINDOWED", f"the box does not fit into the memory; it is translated in windows of {window[0]}³ voxels")
-    is_free = window is None or planned.is_cut
+        warn("WINDOWED", f"the brain does not fit into memory; it is translated in windows of {window[0]}³ voxels")
+    may_shrink = window is None or planned.is_cut
     while True:
         try:
             return translate_windows(run, x, window=window, overlap=overlap), window
         except torch.OutOfMemoryError as error:
             smaller = [side for side in LADDER if side < (max(x.shape[2:]) if window is None else window[0])]
-            if not is_free or not smaller:
+            if not may_shrink or not smaller:
                 raise TemporaryFailure(
-                    "MEMORY", f"the memory of {x.device} is full; free some, or choose another --device"
+                    "MEMORY", f"the memory of {x.device} is full; free memory, or choose another --device"
                 ) from error
         window = (smaller[0],) * 3
-        warn("WINDOWED", f"the memory of {x.device} is full; windows of {window[0]}³ voxels are tried")
+        warn("WINDOWED", f"the memory of {x.device} is full; trying windows of {window[0]}³ voxels")
         if x.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,4 +1,8 @@
-"""One case: the scan goes through the preparation, the network and the way back."""
+"""Translates one scan: preprocessing, network, and inverse preprocessing.
+
+Also checks the scan against the training data (voxel size, out-of-distribution score, additional sources), and adds the
+uncertainty where there are several predictions.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ import torch
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.out_of_distribution import Distance, describe
 from voxlate.errors import InputRefused, UsageError
-from voxlate.inference.calibration import Calibration, require_same_answers
-from voxlate.inference.memory import network_room
-from voxlate.inference.predict import answers_of
+from voxlate.inference.calibration import Calibration, require_same_members
+from voxlate.inference.memory import activation_budget
+from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.nifti.source import warn
 from voxlate.preparation import fit_preparation
@@ -23,25 +27,27 @@ from voxlate.training.data import prepare_more
 from voxlate.volume import Array, Mask, Shape, Volume
 
 SPACING_TOLERANCE = 1.25
-"""A voxel may be this much smaller or larger than those of the training before the scan is refused."""
+"""A voxel may be this many times smaller or larger than those of the training scans before the scan is refused. Chosen
+by hand; not tuned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """A synthetic volume and the numbers that tell how it came to its units.
+    """A synthetic volume with the values that describe how it was made.
 
     Attributes:
-        volume: on the grid of the source, in units like those of the source, zero outside what the network saw.
-        source_level: what one relative unit is on the source.
-        reference_level: the median that the brain of `volume` should have; predicted by the bundle, not measured.
-        brain_voxels: voxels that were translated.
-        missing: additional sources that the network did without.
-        imputed: hashes of the helpers that made an additional source, by contrast.
-        answers: of members of an ensemble, and of mirrored scans, that `volume` is the mean of.
-        spread: their standard deviation, or the error to be expected where there is a calibration, on the grid of the
-            source, in its units; None for a single answer.
-        distance: how far the scan is from those that the model was trained on, where the bundle knows.
-        window: what the network saw at once; None for the whole box of the brain.
+        volume: on the grid of the source, in units like those of the source, zero outside the translated region.
+        source_level: intensity of one relative unit on the source: its reference level, the factor of the intensity
+            normalisation.
+        reference_level: median that the brain of `volume` should have; predicted by the bundle, not measured.
+        brain_voxels: number of voxels of that region.
+        missing: additional sources that were missing and set to zero.
+        imputed: for each additional source that was imputed, the hash of the weights of the bundle that made it.
+        predictions: number of predictions (ensemble members, flipped scans) that `volume` is the mean of.
+        spread: uncertainty: standard deviation of the predictions, or the expected error if there is a calibration; on
+            the grid of the source, in its units; None for a single prediction.
+        distance: out-of-distribution score, if the bundle has statistics of its training scans and the check is on.
+        window: size in voxels of the windows that the network saw; None for the whole box of the brain.
     """
 
     volume: Volume
@@ -50,61 +56,63 @@ class Synthesis:
     brain_voxels: int
     missing: tuple[str, ...] = ()
     imputed: Mapping[str, str] = field(default_factory=dict)
-    answers: int = 1
+    predictions: int = 1
     spread: Volume | None = None
     distance: Distance | None = None
     window: Shape | None = None
 
     @property
     def flag(self) -> str:
-        """Returns `INPUT_UNUSUAL` where the gate let a scan through that is to be looked at, or nothing."""
+        """Returns `INPUT_UNUSUAL` for a scan that passed the out-of-distribution check but needs review, or ""."""
         return "" if self.distance is None or self.distance.verdict == "known" else "INPUT_UNUSUAL"
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device called `name`, or for `auto` the first graphics processor, or else the processor.
+    """Returns a device.
+
+    Args:
+        name: a device of torch, such as `cpu` or `cuda:0`; `auto` for the first GPU, or the CPU if there is no GPU.
 
     Raises:
-        UsageError: `DEVICE` when it is not there; another is never taken in its place.
+        UsageError: `DEVICE` when the device is not available; there is no fallback to another one.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         if device.type == "meta":
-            raise RuntimeError("it holds no numbers")
+            raise RuntimeError("it has no data")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError("DEVICE", f"{name!r} cannot be used here: {reason}") from error
+        raise UsageError("DEVICE", f"the device {name!r} is not available: {reason}; choose another") from error
     return device
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to translate.
+    """Options of a translation.
 
     Attributes:
-        device: where the network runs.
-        any_spacing: translate also what has voxels of a size that the model has never seen.
-        zero_fill: do without a missing additional source even if none was missing in training (Chen et al. 2023).
-        helpers: bundles that make a missing additional source out of the first one, by contrast.
-        mirror: also translate the scan mirrored left and right, and take the mean.
-        brain_mask: how the brain is found where no mask is given, in place of the bundle's way; see
+        device: device of the network.
+        any_spacing: also translate scans with a voxel size outside the range of the training scans.
+        zero_fill: set a missing additional source to zero even if none was missing in training (Chen et al. 2023).
+        imputers: bundles that predict a missing additional source from the first source, by contrast.
+        mirror: test-time augmentation: also predict the scan flipped left to right, and take the mean.
+        brain_mask: method that finds the brain if no mask is given, instead of the bundle's; see
             `voxlate.preparation.masks.brain_mask.BRAIN_MASKS`.
-        synthetic_tag: write SyntheticData into DICOM.
-        gate: what happens to a scan that is far from those of the training: `refuse`, or `flag` in sidecar and log, or
-            `off`.
-        runtime: what runs the network; see `voxlate.inference.runtime.RUNTIMES`.
-        memory_gib: what one process may take; None for all that the machine has. See `voxlate.inference.memory`.
-        unmarked_dicom: read DICOM files that lack their mark, too.
-        calibration: turns the spread into the error that is to be expected; of just these answers.
+        synthetic_tag: write the attribute SyntheticData into DICOM.
+        gate: out-of-distribution check: `refuse` the scan, `flag` it in sidecar and log, or `off`.
+        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
+        memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
+        unmarked_dicom: also read DICOM files without preamble and prefix.
+        calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     any_spacing: bool = False
     zero_fill: bool = False
-    helpers: Mapping[str, Bundle] = field(default_factory=dict)
+    imputers: Mapping[str, Bundle] = field(default_factory=dict)
     mirror: bool = False
     brain_mask: str | None = None
     synthetic_tag: bool = True
@@ -127,25 +135,26 @@ def translate_volume(
 
     Args:
         bundle: a trained model.
-        source: the scan, in any orientation.
-        mask: its brain mask, above 0.5 inside; None for a skull-stripped scan.
-        more: additional sources on the grid of the scan, by contrast. What is missing and has no helper is zero to the
-            network, as it was in training.
-        options: see `Options`.
+        source: the scan, (D, H, W), in any orientation.
+        mask: its brain mask on the same grid, above 0.5 inside; None for a skull-stripped scan.
+        more: additional sources on the grid of the scan, by contrast. A missing one that no imputer makes is zero, as
+            it was in training.
+        options: see `Options`; None for the defaults.
 
     Raises:
         TemporaryFailure: `MEMORY`.
-        InputRefused: what `fit_preparation` refuses; `SPACING_UNSEEN`; `INPUT_UNKNOWN` when the scan is far from those
-            of the training; `SOURCE_MISSING` when an additional source is missing that was never missing in training;
-            `MODEL_OUTPUT` when the network's answer is not finite.
-        UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER`.
+        InputRefused: what `fit_preparation` refuses; `SPACING_UNSEEN`; `INPUT_UNKNOWN` when the scan is too far from
+            the training scans; `SOURCE_MISSING` when an additional source is missing that was never missing in
+            training; `MODEL_OUTPUT` when the network's output is not finite.
+        UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER` for an imputer of
+            another contrast; `CALIBRATION`.
     """
     chosen = options or Options()
     if chosen.calibration is not None:
-        require_same_answers(chosen.calibration, bundle, mirror=chosen.mirror)
+        require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
-    given, imputed = _with_helpers(bundle, source, mask, dict(more or {}), chosen)
+    given, imputed = _impute_sources(bundle, source, mask, dict(more or {}), chosen)
     missing = _missing_sources(bundle, given, zero_fill=chosen.zero_fill)
     settings = bundle.recipe.preparation
     if chosen.brain_mask is not None:
@@ -158,32 +167,33 @@ def translate_volume(
         _pass_gate(distance, refuse=chosen.gate == "refuse")
     sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    room = network_room(chosen.device, source.grid.shape, chosen.memory_gib)
-    found = answers_of(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, room=room)
-    answer, count = found.mean, found.count
-    spread = found.spread if chosen.calibration is None else chosen.calibration.expected_error(found.spread)
-    if not np.isfinite(answer).all():
-        raise InputRefused("MODEL_OUTPUT", "the network's answer is not finite; look at the intensities of the scan")
+    memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
+    prediction = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
+    synthetic, spread = prediction.mean, prediction.spread
+    if chosen.calibration is not None:
+        spread = chosen.calibration.expected_error(spread)
+    if not np.isfinite(synthetic).all():
+        raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
-        answer = np.maximum(answer, 0)  # with an offset, what is below the zero of the scale is no mistake
+        synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
     level = preparation.level * bundle.mapping.gain
-    volume = preparation.invert(answer, source, level=level, offset=bundle.mapping.offset)
+    volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
-        volume.with_data(volume.data, shows=bundle.recipe.target),
-        preparation.level,
-        level * bundle.mapping.median,
-        int(preparation.mask.sum()),
-        missing,
-        imputed,
-        count,
-        None if count == 1 else preparation.invert(spread, source, level=level),
-        distance,
-        found.window,
+        volume=volume.with_data(volume.data, shows=bundle.recipe.target),
+        source_level=preparation.level,
+        reference_level=level * bundle.mapping.median,
+        brain_voxels=int(preparation.mask.sum()),
+        missing=missing,
+        imputed=imputed,
+        predictions=prediction.count,
+        spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
+        distance=distance,
+        window=prediction.window,
     )
 
 
 def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
-    """Returns the distance to the training scans; of several bundles, to those of the one that knows it best."""
+    """Returns the out-of-distribution score; for an ensemble, the lowest of its members."""
     known = [part.known for part in bundle.parts or (bundle,) if part.known is not None]
     if not known:
         return None
@@ -194,49 +204,54 @@ def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
 def _pass_gate(distance: Distance, *, refuse: bool) -> None:
     text = distance.reason
     if distance.verdict == "unknown" and refuse:
-        raise InputRefused("INPUT_UNKNOWN", f"{text}; is it the contrast and the organ of the model? else --gate flag")
+        raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --gate flag")
     if distance.verdict != "known":
         warn("INPUT_UNUSUAL", text)
 
 
-def _with_helpers(
+def _impute_sources(
     bundle: Bundle, source: Volume, mask: Volume | None, given: dict[str, Volume], options: Options
 ) -> tuple[dict[str, Volume], dict[str, str]]:
-    """Returns the additional sources with those that helpers make, and the hashes of those helpers."""
+    """Returns the additional sources including imputed ones, and the weight hashes of the imputers by contrast."""
     imputed = {}
-    for name, helper in options.helpers.items():
+    for name, imputer in options.imputers.items():
         expected = (bundle.recipe.source, name)
-        if name not in bundle.recipe.more_sources or (helper.recipe.source, helper.recipe.target) != expected:
+        if name not in bundle.recipe.more_sources or (imputer.recipe.source, imputer.recipe.target) != expected:
             raise UsageError(
-                "HELPER", f"{helper.name} does not make {name} out of {bundle.recipe.source} for {bundle.name}"
+                "HELPER",
+                f"{imputer.name} does not predict {name} from {bundle.recipe.source}, as {bundle.name} needs; "
+                "choose another bundle to impute with",
             )
         if name not in given:
-            alone = Options(options.device, any_spacing=options.any_spacing, gate=options.gate)
-            given[name] = translate_volume(helper, source, mask, options=alone).volume
-            imputed[name] = helper.weights_sha256
+            alone = Options(device=options.device, any_spacing=options.any_spacing, gate=options.gate)
+            given[name] = translate_volume(imputer, source, mask, options=alone).volume
+            imputed[name] = imputer.weights_sha256
     return given, imputed
 
 
 def _missing_sources(bundle: Bundle, given: Mapping[str, Volume], *, zero_fill: bool) -> tuple[str, ...]:
-    wanted = bundle.recipe.more_sources
-    unknown = sorted(set(given) - set(wanted))
+    expected = bundle.recipe.more_sources
+    unknown = sorted(set(given) - set(expected))
     if unknown:
-        raise UsageError("SOURCE_UNKNOWN", f"{bundle.name} takes {bundle.recipe.from_what}, not {unknown[0]}")
-    missing = tuple(name for name in wanted if name not in given)
+        raise UsageError(
+            "SOURCE_UNKNOWN", f"{bundle.name} takes {bundle.recipe.from_what}, not {unknown[0]}; leave it out"
+        )
+    missing = tuple(name for name in expected if name not in given)
     if missing and not zero_fill and not bundle.recipe.augmentation.drop_source:
         raise InputRefused(
-            "SOURCE_MISSING", f"{missing[0]} is missing, and {bundle.name} never did without; give it, or --zero-fill"
+            "SOURCE_MISSING",
+            f"{missing[0]} is missing, and {bundle.name} was never trained without it; give it, or --zero-fill",
         )
     return missing
 
 
 def _require_known_spacing(source: Volume, bundle: Bundle) -> None:
     low, high = bundle.spacing_mm
-    least, most = min(source.spacing_mm), max(source.spacing_mm)
-    if low / SPACING_TOLERANCE <= least and most <= high * SPACING_TOLERANCE:
+    smallest, largest = min(source.spacing_mm), max(source.spacing_mm)
+    if low / SPACING_TOLERANCE <= smallest and largest <= high * SPACING_TOLERANCE:
         return
     size = " x ".join(f"{mm:.3g}" for mm in source.spacing_mm)
     raise InputRefused(
         "SPACING_UNSEEN",
-        f"voxels of {size} mm, the model knows {low:.3g} to {high:.3g} mm; resample the scan, or pass --any-spacing",
+        f"voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, or pass --any-spacing",
     )

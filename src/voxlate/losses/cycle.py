@@ -1,4 +1,10 @@
-"""Cycle consistency for sets without pairs (Zhu et al., ICCV 2017)."""
+"""Cycle consistency and identity losses of CycleGAN for unpaired data (Zhu et al., ICCV 2017).
+
+    cycle    = mean over the mask of |inverse(forward(source)) − source|
+    identity = mean over the mask of |forward(target) − target|
+
+Both are 0 or larger, and 0 for an empty mask.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +16,27 @@ from voxlate.losses.l1 import l1
 
 
 def cycle_consistency(
-    synthetic: Tensor, back: Callable[[Tensor], Tensor], source: Tensor, mask: Tensor
+    synthetic: Tensor, inverse: Callable[[Tensor], Tensor], source: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Returns the mean absolute error of the source restored from a synthetic image, and the restored source.
+    """Returns the cycle-consistency loss, a scalar, and the restored source.
 
     Args:
-        synthetic: (B, C', D, H, W), made from `source`; the gradient goes on into the network that made it.
-        back: the network from target to source.
+        synthetic: (B, C', D, H, W), the forward network's output for `source`; the gradient continues into that
+            network.
+        inverse: the network from target to source.
         source: (B, C, D, H, W).
-        mask: (B, 1, D, H, W), 1 inside and 0 outside; empty gives 0.
+        mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
     """
-    restored = back(synthetic)
+    restored = inverse(synthetic)
     return l1(restored, source, mask), restored
 
 
-def identity_keeping(there: Callable[[Tensor], Tensor], target: Tensor, mask: Tensor) -> Tensor:
-    """Returns how much a network changes an image that is a target already; shapes as in `cycle_consistency`."""
-    return l1(there(target), target, mask)
+def identity_keeping(network: Callable[[Tensor], Tensor], target: Tensor, mask: Tensor) -> Tensor:
+    """Returns the identity loss: how much the forward network changes an image that is a target already.
+
+    Args:
+        network: the network from source to target.
+        target: (B, C, D, H, W).
+        mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
+    """
+    return l1(network(target), target, mask)

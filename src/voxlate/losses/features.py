@@ -1,4 +1,4 @@
-"""What losses on the tensors of a frozen network have in common: slices, masks, pairs of tensors."""
+"""Shared code of feature losses: choice of slices, feature maps of a frozen network, and their masks."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxlate.losses.precision import full_precision
-
 FeatureNetwork = Callable[[Tensor], list[Tensor]]
-"""From images (B, C, ...) to tensors (B, C', ...), finest first or as it likes; frozen."""
+"""Maps images (B, C, ...) to a list of feature maps (B, C', ...); frozen."""
 
 SLICE_COUNT = 4
+"""Slices per volume that a 2D feature network compares. Chosen by hand; not tuned."""
 
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """One tensor of two images.
+    """The same feature map of the synthetic and the real image.
 
     Attributes:
         synthetic: (B, C, ...), float32.
         target: the same shape.
-        mask: (B, 1, ...), of the same size, 1 where at least half of what the place stands for is inside.
+        mask: (B, 1, ...), of the same size; 1 where at least half of the voxels that the position covers are inside.
     """
 
     synthetic: Tensor
@@ -35,34 +34,41 @@ class FeaturePair:
 def feature_pairs(
     network: FeatureNetwork, synthetic: Tensor, target: Tensor, mask: Tensor, *, slice_count: int | None
 ) -> Iterator[FeaturePair]:
-    """Yields the tensors of both images, computed and returned in float32 outside of autocast.
+    """Yields the feature maps of both images, computed and returned in float32 outside of autocast.
 
     Args:
-        network: takes images of two dimensions, or volumes when `slice_count` is None.
+        network: takes slices, or volumes when `slice_count` is None.
         synthetic: (B, C, D, H, W).
         target: the same shape.
-        mask: (B, 1, D, H, W), 1 inside and 0 outside; nothing is yielded when it is empty.
-        slice_count: how many slices across the last axis to take, evenly spread over those that the mask touches.
+        mask: (B, 1, D, H, W), 1 inside and 0 outside; an empty mask yields nothing.
+        slice_count: number of slices across the last axis, evenly spread over those that the mask touches.
     """
     if slice_count is not None:
         synthetic, target, mask = as_slices(synthetic, target, mask, count=slice_count)
     if not bool((mask > 0).any()):
         return
-    with full_precision(synthetic):
+    with torch.autocast(device_type=synthetic.device.type, enabled=False):
         with torch.no_grad():
-            of_target = network(target.float())
-        for ours, theirs in zip(network(synthetic.float()), of_target, strict=True):
-            yield FeaturePair(ours, theirs, _shrink(mask, theirs))
+            target_maps = network(target.float())
+        for synthetic_map, target_map in zip(network(synthetic.float()), target_maps, strict=True):
+            yield FeaturePair(synthetic_map, target_map, _shrink(mask, target_map))
 
 
 def as_slices(synthetic: Tensor, target: Tensor, mask: Tensor, *, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns at most `count` slices that the mask touches, evenly spread on the last axis, as a batch (n, C, H, W)."""
+    """Returns slices of the last axis as a batch, (n, C, H, W) each: at most `count` for each item.
+
+    Args:
+        synthetic: (B, C, D, H, W).
+        target: the same shape.
+        mask: (B, 1, D, H, W); slices are evenly spread over those that it touches.
+        count: largest number of slices.
+    """
     chosen = _slices_inside(mask, count)
     return _as_batch(synthetic, chosen), _as_batch(target, chosen), _as_batch(mask, chosen)
 
 
-def nothing_lost(synthetic: Tensor) -> Tensor:
-    """Returns a zero of float32 whose gradient is zero too."""
+def zero_loss(synthetic: Tensor) -> Tensor:
+    """Returns a float32 zero with a gradient of zero to every voxel of `synthetic`."""
     return (0 * synthetic.float()).sum()
 
 
@@ -72,10 +78,20 @@ def _slices_inside(mask: Tensor, count: int) -> Tensor:
 
 
 def spread_evenly(length: int, count: int, *, device: torch.device) -> Tensor:
-    """Returns at most `count` indices below `length`, evenly spread; the same every time."""
+    """Returns at most `count` indices below `length`, evenly spread and without random numbers.
+
+    Args:
+        length: number of elements to choose from.
+        count: largest number of indices.
+        device: device of the indices.
+
+    Example:
+        >>> spread_evenly(100, 4, device=torch.device("cpu")).tolist()
+        [12, 37, 62, 87]
+    """
     taken = min(length, count)
-    places = torch.arange(taken, device=device)
-    return (2 * places + 1) * length // (2 * max(1, taken))
+    ranks = torch.arange(taken, device=device)
+    return (2 * ranks + 1) * length // (2 * max(1, taken))
 
 
 def _as_batch(x: Tensor, chosen: Tensor) -> Tensor:

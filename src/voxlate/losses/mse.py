@@ -6,9 +6,12 @@ from torch import Tensor
 
 
 def mse(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Returns the mean of (synthetic − target)^2 over the voxels of `mask`; 0 for an empty mask.
+    """Returns the mean of (synthetic − target)^2 over the voxels of `mask`, a scalar from 0; 0 for an empty mask.
 
-    Shapes as in `voxlate.losses.l1`.
+    Args:
+        synthetic: (B, C, D, H, W).
+        target: the same shape.
+        mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
     """
     weight = mask.expand_as(target)
     return ((synthetic - target).square() * weight).sum() / weight.sum().clamp(min=1)

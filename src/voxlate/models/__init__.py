@@ -1,4 +1,7 @@
-"""Networks, one per file. A new one is a file and a line in a table here; the contract tests then run on it."""
+"""Networks, one per file.
+
+To add one, write a file and add a line to a table here; the contract tests in `tests/models` then run on it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from voxlate.models.att_unet import AttUNet
 from voxlate.models.bottani_unet import BottaniUNet
 from voxlate.models.drunet import DRUNet
 from voxlate.models.features.vgg import vgg16, vgg19
-from voxlate.models.gain_offset_unet import Translator
+from voxlate.models.gain_offset_unet import GainOffsetUNet
 from voxlate.models.hr_fcn import HRFCN
 from voxlate.models.patch_discriminator import PatchDiscriminator
 from voxlate.models.res_unet import ResUNet
@@ -32,32 +35,38 @@ GENERATORS: Table = {
     "res_unet": ResUNet,
     "resnet_generator": ResNetGenerator,
     "trans_unet": TransUNet,
-    "translator": Translator,
+    "translator": GainOffsetUNet,
     "unet": UNet,
 }
-"""From a source to a synthetic image of the same size."""
+"""Networks that map a source image to a synthetic image of the same size."""
 
 DISCRIMINATORS: Table = {"patch_discriminator": PatchDiscriminator}
-"""From an image and its condition, joined, to logits."""
+"""Networks that map an image concatenated with its condition to logits."""
 
 FEATURES: Table = {"vgg16": vgg16, "vgg19": vgg19}
-"""From an image to a list of frozen tensors that losses compare."""
+"""Frozen networks that map an image to a list of feature maps for losses."""
 
 MODELS: Table = {**GENERATORS, **DISCRIMINATORS, **FEATURES}
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
-    """Returns a new network.
+    """Returns a new network with random weights.
 
     Args:
         name: a key of `MODELS`.
-        **arguments: plain keyword arguments of its constructor.
+        **arguments: keyword arguments of its constructor, as a recipe lists them.
 
     Raises:
-        UsageError: `MODEL_UNKNOWN`, with the names there are; `MODEL_ARGUMENT` for an argument it does not take.
+        UsageError: `MODEL_UNKNOWN` for an unknown name, with the known ones; `MODEL_ARGUMENT` for an argument that the
+            network does not take.
+
+    Example:
+        >>> import torch
+        >>> build("unet", width=8, depth=2, dimensions=2)(torch.rand(1, 1, 16, 24)).shape
+        torch.Size([1, 1, 16, 24])
     """
     if name not in MODELS:
-        raise UsageError("MODEL_UNKNOWN", f"no network is called {name!r}; there are {', '.join(sorted(MODELS))}")
+        raise UsageError("MODEL_UNKNOWN", f"there is no network {name!r}; choose one of {', '.join(sorted(MODELS))}")
     try:
         return MODELS[name](**arguments)
     except TypeError as error:

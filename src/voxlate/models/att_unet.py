@@ -1,9 +1,14 @@
-"""Att-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, as in the authors' released code.
+"""Att-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, after the authors' released code.
 
-Paper and code: the text omits the batch normalisations. The code never leaves training mode, so that batch
-normalisation always uses the statistics of the one image in the batch: `normalisation="instance"` is that
-behaviour at batch 1 for training and inference alike, with the same parameters. `"batch"` keeps running
-averages, as the layer was meant to.
+A 3D U-Net with additive attention gates on its skip connections (Oktay et al., MIDL 2018), five levels, and a linear
+output layer. Input (B, in_channels, D, H, W), sizes multiples of 16; output (B, out_channels, D, H, W).
+
+Deviations:
+
+- The paper does not mention the batch normalisation layers of the code.
+- The code never leaves training mode, so that batch normalisation always uses the statistics of the one image in the
+  batch. `normalisation="instance"` is that behaviour at batch size 1 in training and inference, with the same
+  parameters. `normalisation="batch"` keeps running averages, as the layer was designed to.
 """
 
 from __future__ import annotations
@@ -19,18 +24,19 @@ from voxlate.models.parts.blocks import require_multiple
 
 Normalisation = Literal["instance", "batch"]
 LEVELS = 4
+"""Number of times the resolution is halved, as in the released code."""
 
 
 class AttUNet(nn.Module):
-    """A U-Net of five levels whose skips pass through additive attention gates.
+    """A U-Net with five levels whose skip connections pass through additive attention gates.
 
-    103,887,981 parameters at width 64. The gate is fed with the decoder tensor at the same resolution (the
-    re-implementation that the authors used), not with the coarser one of Oktay et al., 2018. The head is linear.
+    103,887,981 parameters at width 64. The gating signal is the decoder tensor at the same resolution, as in the
+    re-implementation that the authors used; Oktay et al. take the next coarser one.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
-        width: channels of the first level; the published network has 64.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
+        width: channels of the first level, doubled at each lower level; the published network has 64.
         normalisation: see the module's docstring.
     """
 
@@ -50,7 +56,11 @@ class AttUNet(nn.Module):
         self.head = nn.Conv3d(width, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, in_channels, D, H, W), sizes multiples of 16, to (B, out_channels, D, H, W)."""
+        """Maps (B, in_channels, D, H, W), sizes multiples of 16, to (B, out_channels, D, H, W).
+
+        Raises:
+            UsageError: `SIZE` for sizes that are not multiples of 16.
+        """
         require_multiple(x, 2**LEVELS, network="att_unet")
         skips = []
         for level, encoder in enumerate(self.encoders):
@@ -60,12 +70,15 @@ class AttUNet(nn.Module):
         for up, gate, decoder in zip(self.ups, self.gates, self.decoders, strict=True):
             x = up(F.interpolate(x, scale_factor=2, mode="nearest"))
             x = decoder(torch.cat([gate(x, skips.pop()), x], dim=1))
-        answer: Tensor = self.head(x)
-        return answer
+        result: Tensor = self.head(x)
+        return result
 
 
 class AttentionGate(nn.Module):
-    """Weighs each voxel of a skip between 0 and 1 by what the decoder holds at the same place."""
+    """Additive attention gate: multiplies each voxel of a skip by a weight in [0, 1].
+
+    The weight is sigmoid(conv(ReLU(conv(gate) + conv(skip)))), with convolutions of one voxel, each normalised.
+    """
 
     def __init__(self, channels: int, normalisation: Normalisation) -> None:
         super().__init__()
@@ -75,9 +88,9 @@ class AttentionGate(nn.Module):
         self.weight = nn.Sequential(nn.Conv3d(inner, 1, 1), _normalise(1, normalisation), nn.Sigmoid())
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
-        """Maps two tensors (B, channels, D, H, W) to the weighed skip."""
-        weighed: Tensor = skip * self.weight(F.relu(self.of_gate(gate) + self.of_skip(skip)))
-        return weighed
+        """Maps the gating signal and the skip, both (B, channels, D, H, W), to the weighted skip of the same shape."""
+        weighted: Tensor = skip * self.weight(F.relu(self.of_gate(gate) + self.of_skip(skip)))
+        return weighted
 
 
 def _normalise(channels: int, normalisation: Normalisation) -> nn.Module:

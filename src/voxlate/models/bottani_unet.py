@@ -1,7 +1,10 @@
-"""Plain U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, as in the authors' released code.
+"""3D U-Net baseline in the released code of Bottani et al., BMC Medical Imaging 2024;24:67.
 
-Paper and code: the text does not mention this baseline of the code, which is `voxlate.models.res_unet` without
-its residual modules. It ends in tanh though its targets lie in [0, 1]; `final_activation` chooses.
+The network of `voxlate.models.res_unet` without its residual modules. Input (B, in_channels, D, H, W), sizes multiples
+of 32; output (B, out_channels, D, H, W).
+
+Deviations: the paper does not mention this network. The code ends in tanh although its targets lie in [0, 1];
+`final_activation="none"` leaves the tanh out.
 """
 
 from __future__ import annotations
@@ -14,22 +17,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
 from voxlate.models.res_unet import Down, Up
 
 FACTOR = 32
+"""Sizes must be multiples of it: the resolution is halved five times."""
 
 
 class BottaniUNet(nn.Module):
-    """Five strided blocks down, four transposed ones up, nearest upsampling and one convolution at the end.
+    """A U-Net of five strided blocks, four transposed ones, and nearest upsampling with one convolution at the end.
 
     202,095,489 parameters at width 128.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
         width: channels of the first level; the published network has 128.
-        final_activation: `tanh` (as coded) or `none`.
+        final_activation: `tanh` (as in the code) or `none`.
     """
 
     def __init__(
@@ -54,11 +58,11 @@ class BottaniUNet(nn.Module):
         """Maps (B, in_channels, D, H, W), sizes multiples of 32, to (B, out_channels, D, H, W).
 
         Raises:
-            UsageError: `SIZE` for sizes that do not fit.
+            UsageError: `SIZE` for sizes that do not fit, `DIMENSIONS`.
         """
         layers_of(3).require_dimensions(x, network="bottani_unet")
         require_multiple(x, FACTOR, network="bottani_unet")
-        require_several(x, FACTOR, network="bottani_unet")
+        require_two_voxels(x, FACTOR, network="bottani_unet")
         skips = []
         for down in self.downs:
             x = down(x)

@@ -1,16 +1,20 @@
-"""Deep residual U-Net of Li et al., QIMS 2022 (CT to T1 and T2): a ResNet that encodes, its mirror image decodes.
+"""Deep residual U-Net (DRUNet) of Li et al., QIMS 2022, for CT to T1 and T2: a ResNet encoder and its mirror image.
 
-No code was released; this follows the text and its Table 1. Where they leave room:
+A 2D network. Input (B, in_channels, H, W), sizes multiples of 32; output (B, out_channels, H, W). No code was
+released; this follows the text and Table 1 of the paper.
 
-- The text says that the input channels of an up block are half of its output; the table says the reverse, as here.
-- The table gives the last up block 64 channels, so the tensor of the first down block, at half resolution, is not
-  joined to it. That last block is nearest upsampling and a 1 x 1 convolution; the others are mirrored residual blocks,
-  the first of each stage preceded by nearest upsampling with a 1 x 1 convolution as its shortcut.
-- The published encoder was trained on ImageNet, so one channel is repeated three times and standardised with the mean
-  and the deviation of ImageNet: `imagenet_input=True` and `load_encoder`. No weights come with voxlate; by default the
-  network takes the source as it is.
-- With "sigmoid and binary cross-entropy" targets lie in [0, 1]: `final_activation="sigmoid"`. The text standardises
-  the targets as well, which contradicts it.
+Deviations, and choices where the paper is unclear:
+
+- The text says that an up block has half as many input channels as output channels; Table 1 says the reverse. This
+  network follows Table 1.
+- Table 1 gives the last up block 64 channels, so the tensor of the first down block, at half resolution, is not
+  concatenated with it. The last block is nearest upsampling and a 1 x 1 convolution. The others are mirrored residual
+  blocks; the first of each stage starts with nearest upsampling and has a 1 x 1 convolution as its shortcut.
+- The published encoder was pretrained on ImageNet, so that one channel is repeated three times and standardised with
+  ImageNet's mean and standard deviation: `imagenet_input=True` and `load_encoder`. voxlate comes without these weights;
+  by default the network takes the source unchanged.
+- The paper trains with a sigmoid and binary cross-entropy, which needs targets in [0, 1]:
+  `final_activation="sigmoid"`. It also says that targets are standardised, which contradicts this.
 """
 
 from __future__ import annotations
@@ -26,22 +30,25 @@ from torch.nn import functional as F
 from voxlate.errors import UsageError
 from voxlate.models.features.imagenet import standardise
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import layers_of, require_choice, require_several
+from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
 from voxlate.models.parts.resnet_blocks import EXPANSION, mirrored_stage, stage
 from voxlate.models.parts.weights import load_weights
 
 COUNTS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Residual blocks of each stage by depth, He et al., Table 1."""
 FACTOR = 32
+"""Sizes must be multiples of it: the resolution is halved five times."""
 
 
 @dataclass(frozen=True)
-class Design:
-    """What can be chosen besides the channels.
+class DRUNetDesign:
+    """Options of `DRUNet` besides its channels.
 
     Attributes:
         depth: layers of the ResNet: 18, 34, 50, 101 or 152; the paper compares 34, 50 and 101.
-        imagenet_input: see the module's docstring; takes one contrast, whose white is 1 and whose black is 0.
-        final_activation: behind the last layer.
+        imagenet_input: standardise the source as for ImageNet, see the module's docstring; for one contrast with values
+            from 0 (black) to 1 (white).
+        final_activation: activation after the last layer.
     """
 
     depth: int = 50
@@ -54,9 +61,14 @@ class Design:
 
 
 class Encoder(nn.Module):
-    """A ResNet without its classifier; parameters are named as in torchvision.
+    """A ResNet (He et al., CVPR 2016, Table 1) without its classifier; parameters have torchvision's names.
 
-    21,284,672, 23,508,032 and 42,500,160 parameters at depth 34, 50 and 101, width 64, three channels in.
+    21,284,672, 23,508,032 and 42,500,160 parameters at depth 34, 50 and 101, width 64 and three input channels.
+
+    Args:
+        in_channels: channels of the input.
+        width: channels of the first layer.
+        depth: a key of `COUNTS`.
     """
 
     def __init__(self, in_channels: int, width: int, depth: int) -> None:
@@ -73,7 +85,7 @@ class Encoder(nn.Module):
         self.layer4 = stage(c, d, fourth, is_bottleneck=is_bottleneck, stride=2)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Maps (B, in_channels, H, W) to the tensors at a quarter, an eighth, a 16th and a 32nd of the size."""
+        """Maps (B, in_channels, H, W) to four tensors at 1/4, 1/8, 1/16 and 1/32 of the size."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
         tensors = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -83,23 +95,25 @@ class Encoder(nn.Module):
 
 
 class DRUNet(nn.Module):
-    """A ResNet, its mirror image with as many blocks in reverse, three joints by concatenation.
+    """A U-Net of a ResNet encoder and its mirror image, with three skip connections by concatenation.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
         width: channels of the first layer; the published network has 64.
-        **design: fields of `Design`.
+        **design: fields of `DRUNetDesign`.
 
     Raises:
-        UsageError: `MODEL_ARGUMENT` when `imagenet_input` meets more than one contrast.
+        UsageError: `MODEL_ARGUMENT` when `imagenet_input` is combined with more than one contrast.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = DRUNetDesign(**design)
         if choices.imagenet_input and in_channels != 1:
-            raise UsageError("MODEL_ARGUMENT", f"imagenet_input repeats one contrast, there are {in_channels}")
+            raise UsageError(
+                "MODEL_ARGUMENT", f"imagenet_input takes one contrast, there are {in_channels}; leave it out"
+            )
         self.encoder = Encoder(3 if choices.imagenet_input else in_channels, width, choices.depth)
         a, b, c, d = self.encoder.widths
         first, second, third, fourth = COUNTS[choices.depth]
@@ -122,7 +136,7 @@ class DRUNet(nn.Module):
         """
         layers_of(2).require_dimensions(x, network="drunet")
         require_multiple(x, FACTOR, network="drunet")
-        require_several(x, FACTOR, network="drunet")
+        require_two_voxels(x, FACTOR, network="drunet")
         skips = self.encoder(standardise(x) if self.design.imagenet_input else x)
         x = self.center(skips.pop())
         for up in self.ups:
@@ -131,11 +145,11 @@ class DRUNet(nn.Module):
         return torch.sigmoid(x) if self.design.final_activation == "sigmoid" else x
 
     def load_encoder(self, path: Path, *, sha256: str) -> None:
-        """Loads a ResNet of the same depth, saved under torchvision's names; its classifier is left out.
+        """Loads pretrained weights of a ResNet of the same depth; the weights of its classifier are ignored.
 
         Args:
-            path: a safetensors file.
-            sha256: what the file must hash to.
+            path: a safetensors file with torchvision's names.
+            sha256: expected SHA-256 of the file, in hexadecimal.
 
         Raises:
             NoInput, ModelInvalid: see `voxlate.models.parts.weights.load_weights`.

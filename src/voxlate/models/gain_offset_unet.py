@@ -1,8 +1,13 @@
-"""The default network: a residual U-Net that does most of its work at half resolution.
+"""Gain-offset U-Net, the default network: a residual 3D U-Net that predicts a gain and an offset for each voxel.
 
-It answers with a gain and an offset for each voxel of the source, and starts as the identity: before it
-has learned anything, the synthetic image is the source. No layer depends on the statistics of the window,
-so that windows and whole volumes agree away from their borders.
+    synthetic = source * (1 + gain) + offset
+
+with gain and offset zero at the start, so that the untrained network is the identity. Input (B, in_channels, D, H, W)
+in relative units, of any size; output (B, out_channels, D, H, W). A design of this project, without a paper.
+
+Most of the work is done at half resolution, after a space-to-depth stem; a branch of few channels keeps the full
+resolution. No layer uses statistics of the window (there is no normalisation layer), so that windows and whole volumes
+give the same output away from their borders.
 """
 
 from __future__ import annotations
@@ -16,15 +21,15 @@ from torch.nn import functional as F
 from voxlate.models.parts.blocks import ScaledResidual, depth_to_space, pad_to_multiple, space_to_depth
 
 
-class Translator(nn.Module):
+class GainOffsetUNet(nn.Module):
     """A residual 3D U-Net with a space-to-depth stem and a light branch at full resolution.
 
     Args:
-        in_channels: contrasts that go in; the first is the one that the gain and the offset apply to.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts; gain and offset apply to the first.
+        out_channels: number of synthetic contrasts.
         width: channels at half resolution; 2 and 4 times as many at lower resolutions.
-        depth: how often the resolution is halved, at least 1.
-        blocks: residual blocks per level on the way down; one per level on the way up.
+        depth: number of times the resolution is halved, at least 1.
+        blocks: residual blocks per level of the encoder; the first level and each level of the decoder have one.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class Translator(nn.Module):
         super().__init__()
         self.factor = 2**depth
         self.out_channels = out_channels
-        detail = max(4, width // 4)
+        detail = max(4, width // 4)  # few channels at full resolution, where each costs eight times the memory
         widths = [width * min(2**level, 4) for level in range(depth)]
         self.fine = nn.Conv3d(in_channels, detail, 3, padding=1)
         self.stem = nn.Conv3d(8 * in_channels, width, 3, padding=1)
@@ -49,14 +54,17 @@ class Translator(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, in_channels, D, H, W) in relative units to (B, out_channels, D, H, W) of any size."""
+        """Maps (B, in_channels, D, H, W) in relative units to (B, out_channels, D, H, W).
+
+        Any size: the border is repeated up to a multiple of 2^depth, and the output is cropped again.
+        """
         size = x.shape[2:]
         padded = pad_to_multiple(x, self.factor)
         coarse = self._coarse(space_to_depth(padded))
         fine = torch.cat([self.fine(padded), depth_to_space(self.to_fine(coarse))], dim=1)
         gain, offset = self.head(F.leaky_relu(self.mix(F.leaky_relu(fine, 0.1)), 0.1)).chunk(2, dim=1)
-        answer: Tensor = padded[:, :1] * (1 + gain) + offset
-        return answer[:, :, : size[0], : size[1], : size[2]]
+        result: Tensor = padded[:, :1] * (1 + gain) + offset
+        return result[:, :, : size[0], : size[1], : size[2]]
 
     def _coarse(self, x: Tensor) -> Tensor:
         x = self.down_blocks[0](self.stem(x))

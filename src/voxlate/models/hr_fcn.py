@@ -1,20 +1,24 @@
-"""High-resolution network of Chen et al., IEEE TBME 2023, for T1, T2 and ADC to T1ce, as in the released code.
+"""High-resolution fully convolutional network (HR-FCN) of Chen et al., IEEE TBME 2023: T1, T2 and ADC to T1ce.
 
-Where paper and code differ, and what chooses:
+Branches at several resolutions run in parallel and are fused after each stage. Follows the released code. Input
+(B, in_channels, D, H, W), in-plane sizes multiples of 2^(resolutions − 1), any size along the slice axis; output
+(B, out_channels, D, H, W). `dimensions=2` takes (B, in_channels, H, W).
+
+Where paper and code differ, and the argument that chooses:
 
 - The paper joins branches by concatenation, the code by addition: `fusion`.
 - The paper's last fusion joins all branches. The code computes all terms and concatenates only those of the two
   finest branches, so that of 26,197,570 parameters (width 32) 7,917,698 reach the output and the branch at an
-  eighth of the resolution has no effect: `last_fusion="as_coded"`. `"all"` is the intended network.
+  eighth of the resolution has no effect: `last_fusion="as_coded"`. `"all"` is the intended network and the default.
 - The code ends in batch normalisation and ReLU, which at the start clamps half of the voxels to zero without a
   gradient: `final_norm`, `final_activation`. The paper ends in a residual block.
-- The paper draws three branches of 64, 128 and 256 channels that are strided along every axis; the code has four of
-  32 to 256 and leaves the slice axis alone, as slabs are three slices thick. `width=64, resolutions=3` gives the
-  paper's branches.
+- The paper draws three branches of 64, 128 and 256 channels, strided along every axis. The code has four of 32 to 256
+  channels that are not strided along the slice axis, as its slabs are three slices thick. `width=64, resolutions=3`
+  gives the paper's branches.
 - The code has a second file with one stem for all contrasts: `stems="single"`.
 
-As coded: `last_fusion="as_coded", final_norm=True, final_activation="relu"`. Keras pads strided convolutions at the
-far end only, this network at both ends: half a voxel that training absorbs.
+As coded: `last_fusion="as_coded", final_norm=True, final_activation="relu"`. Deviation: Keras pads strided
+convolutions at the far end only, this network at both ends, a shift of half a voxel that training absorbs.
 """
 
 from __future__ import annotations
@@ -29,25 +33,25 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.hr_blocks import Fusion, Kit, Resample, Transition, branch, children, stem
-from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.hr_blocks import Fusion, LayerFactory, Resample, Transition, branch, children, stem
+from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_two_voxels
 
 
 @dataclass(frozen=True)
-class Design:
-    """What can be chosen besides the channels.
+class HRFCNDesign:
+    """Options of `HRFCN` besides its channels.
 
     Attributes:
-        stems: one for each contrast, or a single one for all of them (the paper's ablation A).
-        fusion: how branches are joined between stages.
-        last_fusion: see the module's docstring.
-        final_norm: normalise the last layer (as coded).
-        final_activation: behind the last layer.
-        ablation: `B` the branch at full resolution alone; `C` without it; `D` branches that meet only at the end.
+        stems: one stem for each contrast, or a single one for all (the paper's ablation A).
+        fusion: how branches are joined between stages, by addition or by concatenation.
+        last_fusion: branches that the last fusion joins; see the module's docstring.
+        final_norm: normalise the last layer (as in the code).
+        final_activation: activation after the last layer.
+        ablation: `B` only the branch at full resolution; `C` without it; `D` branches that are fused only at the end.
         resolutions: number of branches, at least 2.
-        normalisation: behind each convolution.
+        normalisation: kind of normalisation after each convolution.
         dimensions: 2 for slices, 3 for slabs or volumes.
-        slice_axis: spatial axis that is never strided; the last one of a RAS+ array runs across axial slices.
+        slice_axis: spatial axis that is never strided; in a RAS+ array the last one, for axial slices.
     """
 
     stems: Literal["per_modality", "single"] = "per_modality"
@@ -69,32 +73,32 @@ class Design:
         require_choice("ablation", self.ablation, ("none", "B", "C", "D"))
         require_choice("slice_axis", self.slice_axis, (0, 1, 2))
         if self.resolutions < 2:
-            raise UsageError("MODEL_ARGUMENT", f"hr_fcn has at least 2 resolutions, not {self.resolutions}")
+            raise UsageError("MODEL_ARGUMENT", f"hr_fcn needs at least 2 resolutions, not {self.resolutions}")
 
     def levels(self, stage: int) -> list[int]:
-        """Returns the branches of a stage, 0 for full resolution; each stage opens one more."""
+        """Returns the branches of a stage, 0 for full resolution; each stage adds one."""
         first = 1 if self.ablation == "C" else 0
         return [0] if self.ablation == "B" else list(range(first, stage + 1))
 
-    def kit(self) -> Kit:
-        """Returns how layers are made."""
+    def kit(self) -> LayerFactory:
+        """Returns the factory of the layers of this design."""
         slice_axis = self.slice_axis if self.dimensions == 3 else None
-        return Kit(layers_of(self.dimensions), self.normalisation, slice_axis)
+        return LayerFactory(layers_of(self.dimensions), self.normalisation, slice_axis)
 
 
 class HRFCN(nn.Module):
-    """Branches at several resolutions that run side by side and exchange what they hold after each stage.
+    """Branches at several resolutions that run in parallel and exchange features after each stage.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
-        width: channels at full resolution, twice as many at each lower one; the released network has 32.
-        **design: fields of `Design`.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
+        width: channels at full resolution, doubled at each lower one; the released network has 32.
+        **design: fields of `HRFCNDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 32, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = HRFCNDesign(**design)
         self.kit = kit = choices.kit()
         is_single = choices.stems == "single"
         stems = [stem(kit, in_channels, 2 * width, 8 * width)] if is_single else []
@@ -124,7 +128,7 @@ class HRFCN(nn.Module):
         self.kit.layers.require_dimensions(x, network="hr_fcn")
         factors = self.kit.in_plane(2 ** (self.design.resolutions - 1))
         require_multiple(x, factors, network="hr_fcn")
-        require_several(x, factors, network="hr_fcn")
+        require_two_voxels(x, factors, network="hr_fcn")
         contrasts = x.chunk(len(self.stems), dim=1)
         branches = [torch.cat([stem(part) for stem, part in zip(self.stems, contrasts, strict=True)], dim=1)]
         for stage, (transition, blocks) in enumerate(zip(self.transitions, self.branches, strict=True)):

@@ -1,12 +1,15 @@
-"""Discriminators that judge patches: of Bottani et al. 2024 (64 x 64 x 64) and of pix2pix (Isola et al., CVPR 2017).
+"""Patch discriminators of Bottani et al. 2024 (64 x 64 x 64 voxels) and of pix2pix (Isola et al., CVPR 2017).
 
-Where paper and code differ, and what chooses with `form`:
+Input (B, in_channels, D, H, W), or (B, in_channels, H, W) with `dimensions=2`: an image concatenated with its
+condition. Output: logits (B, 1, ...), without a sigmoid.
 
-- `volume_patch`: Bottani's. Three strided convolutions, one of 4 voxels, and the mean: one number for each patch. The
-  text prints a logarithmic objective, the code uses least squares on this number without a sigmoid.
-- `patchgan_70`: pix2pix's, each logit sees 70 x 70 pixels. The default for Lee et al. 2020.
-- `seven_layers`: what the text of Lee et al. says, "two convolutions and five strided convolutions"; each logit sees
-  193 pixels. The released sibling code has four strided ones and one more.
+Where papers and code differ, and the `form` that chooses:
+
+- `volume_patch`: Bottani et al. Three strided convolutions, one of 4 voxels, and the mean: one logit for each patch.
+  The paper prints a logarithmic objective; the code uses least squares on this logit without a sigmoid.
+- `patchgan_70`: pix2pix, each logit has a receptive field of 70 x 70 pixels. The default for Lee et al. 2020.
+- `seven_layers`: the text of Lee et al., "two convolutions and five strided convolutions"; each logit has a receptive
+  field of 193 pixels. The released code of the same group has four strided convolutions and one more.
 """
 
 from __future__ import annotations
@@ -23,19 +26,20 @@ Form = Literal["volume_patch", "patchgan_70", "seven_layers"]
 WIDTHS: dict[str, list[int]] = {"patchgan_70": [1, 2, 4, 8], "seven_layers": [1, 2, 4, 8, 8, 8]}
 STRIDES: dict[str, list[int]] = {"patchgan_70": [2, 2, 2, 1, 1], "seven_layers": [1, 2, 2, 2, 2, 2, 1]}
 SLOPE = 0.2
+"""Slope of the leaky ReLU, as in pix2pix."""
 
 
 class PatchDiscriminator(nn.Module):
-    """Answers with logits: high where a patch looks as the images labelled 1 do.
+    """A convolutional discriminator whose logits are high where a patch resembles images with label 1.
 
-    Parameters with two channels in, at their published width and dimensionality: 286,625 (`volume_patch`), 2,763,713
+    Parameters with two input channels, at the published width and dimensions: 286,625 (`volume_patch`), 2,763,713
     (`patchgan_70`), 11,153,345 (`seven_layers`).
 
     Args:
-        in_channels: of the image and of what it is conditioned on, together.
+        in_channels: channels of the image and its condition together.
         width: channels of the first layer; published 32 for `volume_patch`, 64 for the others.
         form: see the module's docstring.
-        dimensions: published 3 for `volume_patch`, 2 for the others.
+        dimensions: 2 or 3; published 3 for `volume_patch`, 2 for the others.
     """
 
     def __init__(
@@ -52,9 +56,9 @@ class PatchDiscriminator(nn.Module):
             self.steps = nn.Sequential(*_patchgan(widths, STRIDES[form], layers))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, in_channels, ...), image and condition joined, to logits (B, 1, ...).
+        """Maps (B, in_channels, ...), image and condition concatenated, to logits (B, 1, ...).
 
-        `volume_patch` answers with one number for each item, (B, 1, 1, 1, 1), whatever the size.
+        `volume_patch` gives one logit for each item of the batch, (B, 1, 1, 1, 1), at any size.
 
         Raises:
             UsageError: `SIZE` when the image is too small for one logit, `DIMENSIONS`.
@@ -62,7 +66,7 @@ class PatchDiscriminator(nn.Module):
         self.layers.require_dimensions(x, network="patch_discriminator")
         sizes = tuple(x.shape[2:])
         if min(sizes) < self.smallest:
-            raise UsageError("SIZE", f"{self.form} judges at least {self.smallest} voxels along each axis, not {sizes}")
+            raise UsageError("SIZE", f"{self.form} needs at least {self.smallest} voxels along each axis, not {sizes}")
         logits: Tensor = self.steps(x)
         if self.form != "volume_patch":
             return logits
@@ -70,7 +74,7 @@ class PatchDiscriminator(nn.Module):
 
     @property
     def smallest(self) -> int:
-        """Returns the least size along each axis that gives a logit."""
+        """Returns the smallest size in voxels along each axis that gives a logit."""
         return {"volume_patch": 25, "patchgan_70": 24, "seven_layers": 65}[self.form]
 
 

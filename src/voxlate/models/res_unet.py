@@ -1,8 +1,14 @@
-"""Res-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, as in the authors' released code.
+"""Res-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67, after the authors' released code.
 
-Paper and code: the text does not say that the residual modules are shared between encoder and decoder, nor
-that the skips of the three lower levels leave before the residual module and the upper one after it; the code
-does both. `share_residuals`, `skip_from` and `final_activation` choose.
+A 3D U-Net with stacks of linear convolutions as residual modules. Input (B, in_channels, D, H, W), sizes multiples of
+32; output (B, out_channels, D, H, W).
+
+Where paper and code differ, and the argument that chooses:
+
+- The code shares the residual modules between encoder and decoder; the paper does not say so: `share_residuals`.
+- In the code, the skips of the three lower levels are taken before the residual module and the upper one after it; the
+  paper does not say so: `skip_from`.
+- The code ends in tanh although its targets lie in [0, 1]: `final_activation`.
 """
 
 from __future__ import annotations
@@ -17,20 +23,21 @@ from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
 
 LEVELS = 5
+"""Number of times the resolution is halved."""
 
 
 class ResUNet(nn.Module):
-    """Five strided blocks down, four transposed ones up, stacks of 1, 2, 3, 3 convolutions as residuals.
+    """A U-Net of five strided blocks and four transposed ones, with stacks of 1, 2, 3 and 3 convolutions as residuals.
 
     312,250,369 parameters at width 128 with shared residuals.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
         width: channels of the first level; the published network has 128.
-        share_residuals: one residual module per width for both ways (as coded), or two.
+        share_residuals: use the same residual modules in encoder and decoder (as in the code), or separate ones.
         skip_from: `coded` (lower skips before the residual module, the upper one after) or `post` (all after).
-        final_activation: `tanh` (as coded, though targets lie in [0, 1]) or `none`.
+        final_activation: `tanh` (as in the code) or `none`.
     """
 
     def __init__(
@@ -54,7 +61,12 @@ class ResUNet(nn.Module):
         self.final = nn.Conv3d(2 * width, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, in_channels, D, H, W), sizes multiples of 32, to (B, out_channels, D, H, W)."""
+        """Maps (B, in_channels, D, H, W), sizes multiples of 32, to (B, out_channels, D, H, W).
+
+        Raises:
+            UsageError: `SIZE` for sizes that are not multiples of 32, and for 32 x 32 x 32, where instance
+                normalisation would have a single voxel at the lowest level.
+        """
         require_multiple(x, 2**LEVELS, network="res_unet")
         if x.shape[2:].numel() == (2**LEVELS) ** 3:
             raise UsageError(
@@ -74,7 +86,7 @@ class ResUNet(nn.Module):
 
 
 class Down(nn.Sequential):
-    """A strided convolution that halves the size, instance normalisation, leaky ReLU of slope 0.2."""
+    """A strided convolution that halves the size, instance normalisation, and leaky ReLU of slope 0.2."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
@@ -85,7 +97,7 @@ class Down(nn.Sequential):
 
 
 class Up(nn.Sequential):
-    """A transposed convolution that doubles the size, instance normalisation, ReLU."""
+    """A transposed convolution that doubles the size, instance normalisation, and ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
@@ -96,7 +108,10 @@ class Up(nn.Sequential):
 
 
 class LinearStack(nn.Module):
-    """The input plus `count` convolutions with nothing between them and one leaky ReLU behind (as coded)."""
+    """A residual module: input plus leaky ReLU of `count` convolutions in sequence.
+
+    There is no activation between the convolutions, as in the code.
+    """
 
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()

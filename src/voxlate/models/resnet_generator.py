@@ -1,9 +1,15 @@
-"""Residual generator of Johnson et al., ECCV 2016, in the form of CycleGAN, as Lee et al. 2020 used it (CT to T2).
+"""ResNet generator of Johnson et al., ECCV 2016, in the form of CycleGAN, as Lee et al. 2020 used it (CT to T2).
 
-Where paper and code differ, and what chooses: the paper cites Johnson, whose network has five blocks and batch
-normalisation, but describes nine blocks and instance normalisation, as the released sibling code has: `blocks`. The
-code ends in tanh, so targets are in [−1, 1]: `final_activation`. Its transposed convolutions of 3 voxels at stride 2
-leave a checkerboard: `upsampling="nearest"` replaces each by nearest upsampling and a convolution of the same size.
+Input (B, in_channels, H, W), or (B, in_channels, D, H, W) with `dimensions=3`, sizes multiples of 4 and at least 8;
+output (B, out_channels, ...) of the same size.
+
+Where paper and code differ, and the argument that chooses:
+
+- Lee et al. cite Johnson et al., whose network has five residual blocks and batch normalisation, but describe nine
+  blocks and instance normalisation, as the released code of the same group has: `blocks`.
+- The code ends in tanh, so that targets are in [−1, 1]: `final_activation`.
+- Transposed convolutions of 3 voxels at stride 2 leave a checkerboard pattern: `upsampling="nearest"` replaces each by
+  nearest upsampling and a convolution of the same size.
 """
 
 from __future__ import annotations
@@ -19,15 +25,17 @@ from voxlate.models.parts.blocks import require_multiple
 from voxlate.models.parts.layers import Dimensions, Layers, layers_of, require_choice
 
 FACTOR = 4
+"""Sizes must be multiples of it: the resolution is halved twice."""
 SMALLEST = 8
+"""Smallest size in voxels: the residual blocks reflect borders at a quarter of it, which needs two voxels."""
 
 
 @dataclass(frozen=True)
-class Design:
-    """What can be chosen besides the channels.
+class ResNetGeneratorDesign:
+    """Options of `ResNetGenerator` besides its channels.
 
     Attributes:
-        blocks: residual blocks at a quarter of the resolution.
+        blocks: number of residual blocks at a quarter of the resolution.
         dimensions: 2 for slices, 3 for volumes.
         upsampling: see the module's docstring.
         final_activation: see the module's docstring.
@@ -44,20 +52,20 @@ class Design:
 
 
 class ResNetGenerator(nn.Module):
-    """Seven by seven convolution, two strided ones, residual blocks, two that enlarge, seven by seven convolution.
+    """A 7 x 7 convolution, two strided ones, residual blocks, two upsampling layers, and a 7 x 7 convolution.
 
-    11,365,633 parameters with one contrast in and out. Instance normalisation without gain or offset.
+    11,365,633 parameters with one contrast in and out. Instance normalisation without gain and offset.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
         width: channels at full resolution; the published network has 64.
-        **design: fields of `Design`.
+        **design: fields of `ResNetGeneratorDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = ResNetGeneratorDesign(**design)
         self.layers = layers = layers_of(choices.dimensions)
         convolve = layers.convolution
         steps = _normalised(convolve(in_channels, width, 7, padding=3, padding_mode="reflect"), width, layers)
@@ -65,7 +73,7 @@ class ResNetGenerator(nn.Module):
             steps += _normalised(convolve(w, 2 * w, 3, stride=2, padding=1), 2 * w, layers)
         steps += [ReflectedResidual(4 * width, layers) for _ in range(choices.blocks)]
         for w in (4 * width, 2 * width):
-            steps += _normalised(_enlarge(w, layers, choices.upsampling), w // 2, layers)
+            steps += _normalised(_upsample(w, layers, choices.upsampling), w // 2, layers)
         steps.append(convolve(width, out_channels, 7, padding=3, padding_mode="reflect"))
         self.steps = nn.Sequential(*steps)
 
@@ -79,14 +87,14 @@ class ResNetGenerator(nn.Module):
         require_multiple(x, FACTOR, network="resnet_generator")
         if min(x.shape[2:]) < SMALLEST:
             raise UsageError(
-                "SIZE", f"resnet_generator reflects borders and takes at least 8 voxels, not {tuple(x.shape[2:])}"
+                "SIZE", f"resnet_generator needs at least 8 voxels along each axis, not {tuple(x.shape[2:])}"
             )
         x = self.steps(x)
         return torch.tanh(x) if self.design.final_activation == "tanh" else x
 
 
 class ReflectedResidual(nn.Module):
-    """Two convolutions with reflected borders, each normalised, ReLU between them, added to the input."""
+    """A residual block: two normalised convolutions with reflected borders, ReLU between them."""
 
     def __init__(self, channels: int, layers: Layers) -> None:
         super().__init__()
@@ -103,7 +111,7 @@ def _normalised(convolution: nn.Module, channels: int, layers: Layers) -> list[n
     return [convolution, layers.instance_norm(channels), nn.ReLU()]
 
 
-def _enlarge(channels: int, layers: Layers, upsampling: str) -> nn.Module:
+def _upsample(channels: int, layers: Layers, upsampling: str) -> nn.Module:
     if upsampling == "transposed":
         return layers.transposed(channels, channels // 2, 3, stride=2, padding=1, output_padding=1)
     return nn.Sequential(

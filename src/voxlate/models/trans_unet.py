@@ -1,15 +1,18 @@
-"""Trans-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67: TransBTS (Wang et al., 2021) with a linear head.
+"""Trans-U-Net of Bottani et al., BMC Medical Imaging 2024;24:67: TransBTS (Wang et al., MICCAI 2021), linear output.
 
-Where paper and code differ, and what chooses:
+A 3D convolutional encoder and decoder with a transformer at an eighth of the resolution. Follows the released code.
+Input (B, in_channels, D, H, W), sizes multiples of 8; output (B, out_channels, D, H, W).
 
-- The code holds a linear token projection and a last layer normalisation that never influence the output.
-  `unreached_parts=True` builds them, so that the parameters are the published 32,789,633.
+Where paper and code differ, and the argument that chooses:
+
+- The code has a linear token projection and a last layer normalisation that never influence the output.
+  `unreached_parts=True` builds them, so that the number of parameters is the published 32,789,633.
 - The position embedding has one vector for each of 16 x 16 x 16 tokens, so that only 128 x 128 x 128 voxels fit.
-  `position="fixed"` is that; `"interpolated"` resizes the embedding to the tokens that there are.
-- The dropout behind the first convolution stays on after training. `stem_dropout="always"` is that; `"training"`
+  `position="fixed"` is that; `"interpolated"` resizes the embedding to the number of tokens.
+- The dropout after the first convolution stays on after training. `stem_dropout="always"` is that; `"training"`
   follows the mode of the network.
-- The networks were never put into evaluation mode, so that batch normalisation was instance normalisation at
-  batch 1: `normalisation`, as in `voxlate.models.att_unet`.
+- The code never enters evaluation mode, so that batch normalisation equals instance normalisation at batch size 1:
+  `normalisation`, as in `voxlate.models.att_unet`.
 
 As published: `unreached_parts=True, position="fixed", stem_dropout="always"`.
 """
@@ -26,22 +29,24 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_two_voxels
 from voxlate.models.parts.transformer import TransformerLayer
 
 FACTOR = 8
+"""Sizes must be multiples of it: the resolution is halved three times."""
 ENCODER_BLOCKS = (1, 2, 2, 4)
+"""Number of residual blocks at each level of the encoder, as in the code."""
 
 
 @dataclass(frozen=True)
-class Design:
-    """What can be chosen besides the channels.
+class TransUNetDesign:
+    """Options of `TransUNet` besides its channels.
 
     Attributes:
-        depth: transformer layers.
-        heads: attention heads; 32 x width must be a multiple.
-        token_grid: tokens along each axis that the position embedding is stored for.
-        dropout: share of activations dropped in the transformer while training.
+        depth: number of transformer layers.
+        heads: number of attention heads; 32 x width must be a multiple of it.
+        token_grid: number of tokens along each axis that the position embedding is stored for.
+        dropout: share of activations dropped in the transformer during training.
         normalisation, position, stem_dropout, unreached_parts: see the module's docstring.
     """
 
@@ -60,18 +65,18 @@ class Design:
 
 
 class TransUNet(nn.Module):
-    """A convolutional encoder and decoder with a dense transformer over the tokens of an eighth of the resolution.
+    """A convolutional encoder and decoder with a dense transformer over the tokens at an eighth of the resolution.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
         width: channels at full resolution; tokens have 32 times as many. The published network has 16.
-        **design: fields of `Design`.
+        **design: fields of `TransUNetDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 16, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = TransUNetDesign(**design)
         widths = [width * 2**level for level in range(4)]
         tokens = 32 * width
         self.stem = nn.Conv3d(in_channels, width, 3, padding=1)
@@ -104,7 +109,7 @@ class TransUNet(nn.Module):
         """
         layers_of(3).require_dimensions(x, network="trans_unet")
         require_multiple(x, FACTOR, network="trans_unet")
-        require_several(x, FACTOR, network="trans_unet")
+        require_two_voxels(x, FACTOR, network="trans_unet")
         self._require_grid(x)
         always = self.design.stem_dropout == "always"
         x = self.encoders[0](F.dropout3d(self.stem(x), 0.2, training=self.training or always))
@@ -115,13 +120,13 @@ class TransUNet(nn.Module):
         x = self.bottom(self.from_tokens(self._transform(self.to_tokens(x))))
         for up in self.ups:
             x = up(x, skips.pop())
-        answer: Tensor = self.head(x)
-        return answer
+        result: Tensor = self.head(x)
+        return result
 
     def _transform(self, x: Tensor) -> Tensor:
         grid = x.shape[2:]
-        placed = x.flatten(2).transpose(1, 2) + self._position(grid)
-        tokens: Tensor = self.transformer(F.dropout(placed, self.design.dropout, self.training))
+        embedded = x.flatten(2).transpose(1, 2) + self._position(grid)
+        tokens: Tensor = self.transformer(F.dropout(embedded, self.design.dropout, self.training))
         return tokens.transpose(1, 2).reshape(x.shape)
 
     def _position(self, grid: torch.Size) -> Tensor:
@@ -143,7 +148,7 @@ class TransUNet(nn.Module):
 
 
 class PreActivated(nn.Module):
-    """Group normalisation, ReLU and convolution, twice, added to the input."""
+    """A residual block: group normalisation, ReLU and convolution, twice."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -164,7 +169,7 @@ class PreActivated(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions with normalisation and ReLU, added to the input."""
+    """A residual block: two convolutions, each with normalisation and ReLU."""
 
     def __init__(self, channels: int, normalisation: Normalisation) -> None:
         super().__init__()
@@ -177,7 +182,7 @@ class Residual(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Halves the channels, doubles the size, joins the encoder's tensor and refines."""
+    """Halves the channels, doubles the size, concatenates the skip and refines by a residual block."""
 
     def __init__(self, channels: int, normalisation: Normalisation) -> None:
         super().__init__()

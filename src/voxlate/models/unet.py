@@ -1,14 +1,19 @@
-"""U-Net (Ronneberger et al., MICCAI 2015) in two and three dimensions: the baseline of Chen et al. and of Li et al.
+"""U-Net (Ronneberger et al., MICCAI 2015, Figure 1) in 2D and 3D: the baseline of Chen et al. 2023 and Li et al. 2022.
 
-Where paper and code differ, and what chooses:
+Input (B, in_channels, D, H, W), or (B, in_channels, H, W) with `dimensions=2`, sizes multiples of 2^depth; output
+(B, out_channels, ...) of the same size. Deviation from Ronneberger et al.: convolutions are padded, so that the output
+is not smaller than the input.
 
-- Chen's 2D baseline has four convolutions at each level, dropout of 0.5 at the lowest and a ReLU behind the last
+Where papers and code differ, and the arguments that choose:
+
+- Chen's 2D baseline has four convolutions at each level, dropout of 0.5 at the lowest and a ReLU after the last
   layer: `dimensions=2, convolutions=4, dropout=0.5, normalisation="none", final_activation="relu"`.
-- Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`) and multiplies
-  its output by T1 (`ratio`), so that where T1 is zero T1ce must be zero; the text says neither. The released file
-  does not run: its non-local block is not defined and is not built here. It also leaves the slice axis alone in the
-  fourth pooling; here every pooling halves every axis.
-- Li's baseline upsamples by transposed convolutions, which leave a checkerboard; `upsampling="nearest"` does not.
+- Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`), and multiplies
+  its output by T1 (`ratio`), so that T1ce is zero wherever T1 is zero; the paper mentions neither. The released file
+  does not run: its non-local block is not defined, and is left out here. Its fourth pooling leaves out the slice axis;
+  here every pooling halves every axis.
+- Li's baseline upsamples by transposed convolutions, which leave a checkerboard pattern; `upsampling="nearest"` does
+  not.
 """
 
 from __future__ import annotations
@@ -23,21 +28,21 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_several
+from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_two_voxels
 
 
 @dataclass(frozen=True)
-class Design:
-    """What can be chosen besides the channels.
+class UNetDesign:
+    """Options of `UNet` besides its channels.
 
     Attributes:
-        depth: how often the resolution is halved.
-        convolutions: at each level, on both ways.
+        depth: number of times the resolution is halved.
+        convolutions: number of convolutions at each level of encoder and decoder.
         dimensions: 2 for slices, 3 for volumes.
-        normalisation: behind each convolution.
-        upsampling: transposed convolutions, or nearest upsampling and a convolution.
-        dropout: share of channels dropped at the lowest level while training.
-        final_activation: behind the last layer.
+        normalisation: kind of normalisation after each convolution.
+        upsampling: transposed convolutions, or nearest upsampling and a convolution of one voxel.
+        dropout: share of channels dropped at the lowest level during training.
+        final_activation: activation after the last layer.
         factored: replace each cubic convolution by one within the slice (the last axis runs across) and one across.
         ratio: multiply the output by the first contrast of the source.
     """
@@ -60,25 +65,25 @@ class Design:
 
 
 class UNet(nn.Module):
-    """An encoder and a decoder whose levels are joined by concatenation.
+    """An encoder and a decoder with skip connections by concatenation.
 
     Args:
-        in_channels: contrasts that go in.
-        out_channels: contrasts that come out.
-        width: channels of the first level, twice as many at each lower one; the published networks have 64.
-        **design: fields of `Design`.
+        in_channels: number of source contrasts.
+        out_channels: number of synthetic contrasts.
+        width: channels of the first level, doubled at each lower one; the published networks have 64.
+        **design: fields of `UNetDesign`.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 64, **design: Any) -> None:
         super().__init__()
-        self.design = choices = Design(**design)
+        self.design = choices = UNetDesign(**design)
         self.layers = layers = layers_of(choices.dimensions)
         widths = [width * 2**level for level in range(choices.depth + 1)]
         self.encoders = nn.ModuleList(_level(i, o, layers, choices) for i, o in pairwise([in_channels, *widths]))
         self.pool = layers.max_pool(2)
         self.dropout = layers.dropout(choices.dropout)
         pairs = list(pairwise(reversed(widths)))
-        self.ups = nn.ModuleList(_enlarge(lower, upper, layers, choices) for lower, upper in pairs)
+        self.ups = nn.ModuleList(_upsample(lower, upper, layers, choices) for lower, upper in pairs)
         self.decoders = nn.ModuleList(_level(2 * upper, upper, layers, choices) for _, upper in pairs)
         self.head = layers.convolution(width, out_channels, 1)
 
@@ -92,7 +97,7 @@ class UNet(nn.Module):
         self.layers.require_dimensions(x, network="unet")
         require_multiple(x, factor, network="unet")
         if self.design.normalisation != "none":
-            require_several(x, factor, network="unet")
+            require_two_voxels(x, factor, network="unet")
         source, skips = x, []
         for level, encoder in enumerate(self.encoders):
             x = encoder(self.pool(x) if level else x)
@@ -110,12 +115,12 @@ def _activate(x: Tensor, kind: str) -> Tensor:
     return torch.sigmoid(x) if kind == "sigmoid" else x
 
 
-def _level(in_channels: int, out_channels: int, layers: Layers, design: Design) -> nn.Sequential:
+def _level(in_channels: int, out_channels: int, layers: Layers, design: UNetDesign) -> nn.Sequential:
     widths = [in_channels] + [out_channels] * design.convolutions
     return nn.Sequential(*[step for i, o in pairwise(widths) for step in _convolve(i, o, layers, design)])
 
 
-def _convolve(in_channels: int, out_channels: int, layers: Layers, design: Design) -> list[nn.Module]:
+def _convolve(in_channels: int, out_channels: int, layers: Layers, design: UNetDesign) -> list[nn.Module]:
     if not design.factored:
         return [*_step(in_channels, out_channels, (3,) * layers.dimensions, layers, kind=design.normalisation)]
     within = _step(in_channels, out_channels, (3, 3, 1), layers, kind=design.normalisation)
@@ -129,7 +134,7 @@ def _step(
     return [convolution, layers.normalise(out_channels, kind), nn.ReLU()]
 
 
-def _enlarge(lower: int, upper: int, layers: Layers, design: Design) -> nn.Module:
+def _upsample(lower: int, upper: int, layers: Layers, design: UNetDesign) -> nn.Module:
     if design.upsampling == "transposed":
         return layers.transposed(lower, upper, 2, stride=2)
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), layers.convolution(lower, upper, 1))

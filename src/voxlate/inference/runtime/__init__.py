@@ -1,4 +1,4 @@
-"""What runs a network: torch, or OpenVINO in 32 bits or in 8, as far as the bundle allows."""
+"""Runtimes of a network: torch, or OpenVINO in 32 bits or in 8 bits if the bundle has these."""
 
 from voxlate.inference.runtime.runners import INT8, OPENVINO, RUNTIMES, TORCH, runner_of
 from voxlate.inference.runtime.select import choose_runtime

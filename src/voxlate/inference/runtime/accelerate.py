@@ -1,11 +1,14 @@
-"""Puts quicker forms of its network into a bundle: OpenVINO in 32 bits, and in 8 bits if that keeps the quality.
+"""Converts the network of a bundle to OpenVINO: in 32 bits, and in 8 bits if the image quality is kept.
 
-A form in 8 bits is calibrated on training cases and judged on validation cases, which neither the calibration nor the
-weights have seen; where a recipe has none, on the last third of the training cases, which the calibration has not. It
-passes when it loses no more than `MOST_DB` of in-mask PSNR and `MOST_SSIM` of SSIM against the real targets, on
-average; of fewer than `MANY_JUDGES` cases, whose mean says little, on the worst. Each attempt leaves out another share
-of the brightest and darkest activations, which would make the steps of all others coarse, or keeps more layers at both
-ends of the network in 32 bits. When all fail, there is none.
+The 8-bit network is calibrated on training cases and evaluated on validation cases, which are part of neither the
+calibration nor the training. If the recipe has none, the last third of the training cases is left out of the
+calibration and used instead. The network passes if it loses at most `MAX_PSNR_LOSS_DB` of PSNR and `MAX_SSIM_LOSS` of
+SSIM inside the mask, against the real targets, on average over the cases. With fewer than `MIN_CASES_FOR_MEAN` cases a
+mean is uncertain, and the worst case decides.
+
+Each attempt clips another share of the brightest and darkest activations, whose range would make the quantisation steps
+of all others coarse, or keeps more layers at both ends of the network in 32 bits. If every attempt fails, the bundle
+gets no 8-bit network.
 """
 
 from __future__ import annotations
@@ -31,30 +34,35 @@ from voxlate.io.atomic import write_json
 from voxlate.training.data import PreparedCase, prepare_case
 from voxlate.training.validation import all_sources, similarities
 
-MOST_DB, MOST_SSIM = 0.1, 0.002
-MANY_JUDGES = 8
+MAX_PSNR_LOSS_DB, MAX_SSIM_LOSS = 0.1, 0.002
+"""Largest loss of the 8-bit network in PSNR (dB) and SSIM. Chosen by hand; not tuned."""
+MIN_CASES_FOR_MEAN = 8
+"""Number of cases from which their mean decides, not the worst case. Chosen by hand; not tuned."""
 ATTEMPTS = ((1e-4, 0), (1e-5, 0), (1e-4, 1), (1e-5, 1), (1e-4, 4))
-"""Share of activations that are clipped, and convolutions at either end that stay in 32 bits."""
+"""Share of activations that are clipped, and convolutions at either end that stay in 32 bits, in the order in which
+they are tried: those that keep fewer layers are faster."""
 
-CALIBRATION_WINDOWS, MOST_JUDGES = 12, 12
+CALIBRATION_WINDOWS, MAX_VALIDATION_CASES = 12, 12
+"""Largest number of cases for the calibration and for the evaluation: limits the time. Chosen by hand."""
 CALIBRATION_SIZE = 96
+"""Side of the calibration windows in voxels: a multiple of 32, which every network takes."""
 _CPU = torch.device("cpu")
 _FILES = {OPENVINO: ["openvino.xml", "openvino.bin"], INT8: ["int8.xml", "int8.bin"]}
 _LAYERS = ("Convolution", "ConvolutionBackpropData", "GroupConvolution")
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What a network in 8 bits loses on validation cases.
+@dataclass(frozen=True, kw_only=True)
+class Int8Result:
+    """What the 8-bit network loses against the same network in 32 bits.
 
     Attributes:
-        psnr_lost_db, ssim_lost: what is lost against the same network in 32 bits, in the brain; means over cases, or
-            of fewer than `MANY_JUDGES` the worst.
-        worst_psnr_lost_db: of the worst case.
-        cases: how many there were.
-        clipped: share of activations beyond the range of 8 bits at either end.
+        psnr_lost_db, ssim_lost: loss of PSNR and SSIM inside the mask: means over cases, or with fewer than
+            `MIN_CASES_FOR_MEAN` cases the worst.
+        worst_psnr_lost_db: loss of PSNR of the worst case.
+        cases: number of cases.
+        clipped: share of activations beyond the 8-bit range at either end.
         kept: convolutions at either end that stayed in 32 bits.
-        passed: whether it may be used.
+        passed: whether the network may be used.
     """
 
     psnr_lost_db: float
@@ -69,60 +77,61 @@ class Judged:
 def accelerate(
     folder: Path, *, root: Path | None = None, int8: bool = True, watch: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Adds what else may run the network to a bundle, and returns what was measured, which is there as `runtimes.json`.
+    """Adds OpenVINO networks to a bundle and returns the content of its `runtimes.json`.
 
     Args:
-        folder: of the bundle.
-        root: where the cases of its recipe are, in place of the recipe's own folder.
-        int8: try 8 bits as well.
-        watch: called with a line before each step.
+        folder: folder of the bundle.
+        root: folder of the cases of its recipe; None for the recipe's own.
+        int8: also try 8 bits.
+        watch: called with a line of text before each step.
 
     Raises:
         NoInput: the recipe names too few cases.
         UsageError: `MISSING_LIBRARY`; `ENSEMBLE`.
-        ModelInvalid: `RUNTIME` when OpenVINO does not give torch's answers.
+        ModelInvalid: `RUNTIME` when OpenVINO's output differs from torch's.
         VoxlateError: what reading the bundle and its cases raises.
     """
-    tell = watch or (lambda _: None)
+    report = watch or (lambda _: None)
     bundle = read_bundle(folder)
     channels = 1 + len(bundle.recipe.more_sources)
-    tell("converting to OpenVINO")
+    report("converting to OpenVINO")
     network = convert(bundle.network, channels)
-    found: dict[str, Any] = {OPENVINO: {"files": _FILES[OPENVINO], "passed": True, "difference": network.difference}}
-    small: OpenVinoNetwork | None = None
+    openvino_result = {"files": _FILES[OPENVINO], "passed": True, "difference": network.difference}
+    runtimes: dict[str, Any] = {OPENVINO: openvino_result}
+    int8_network: OpenVinoNetwork | None = None
     if int8:
-        with tempfile.TemporaryDirectory(prefix="voxlate-") as place:
-            calibration, judges, kind = _cases(bundle, Path(place), root)
-            small, judged = _quantised(bundle, network, calibration, judges, tell)
-        files = _FILES[INT8] if judged.passed else []
-        found[INT8] = {"files": files, **asdict(judged), "judged_by": kind, "calibrated_on": len(calibration)}
+        with tempfile.TemporaryDirectory(prefix="voxlate-") as scratch:
+            calibration, validation, kind = _cases(bundle, Path(scratch), root)
+            int8_network, result = _quantised(bundle, network, calibration, validation, report)
+        files = _FILES[INT8] if result.passed else []
+        runtimes[INT8] = {"files": files, **asdict(result), "judged_by": kind, "calibrated_on": len(calibration)}
     remove_from_bundle(folder, [RUNTIMES_FILE, *_FILES[OPENVINO], *_FILES[INT8]])
     save_model(network, folder / "openvino.xml")
     written = [RUNTIMES_FILE, *_FILES[OPENVINO]]
-    if small is not None:
-        save_model(small, folder / "int8.xml")
+    if int8_network is not None:
+        save_model(int8_network, folder / "int8.xml")
         written += _FILES[INT8]
     version = str(load_openvino().__version__)
-    content = {"weights_sha256": bundle.weights_sha256, "openvino": version, "runtimes": found}
+    content = {"weights_sha256": bundle.weights_sha256, "openvino": version, "runtimes": runtimes}
     write_json(folder / RUNTIMES_FILE, content)
     add_to_bundle(folder, written)
     return content
 
 
-def _cases(bundle: Bundle, place: Path, root: Path | None) -> tuple[list[PreparedCase], list[PreparedCase], str]:
-    """Returns the cases to calibrate on, those to judge by, and what the latter are."""
+def _cases(bundle: Bundle, scratch: Path, root: Path | None) -> tuple[list[PreparedCase], list[PreparedCase], str]:
+    """Returns the cases for calibration, those for evaluation, and the name of the latter for `runtimes.json`."""
     recipe = bundle.recipe
     rows = recipe.data.resolve(root)
-    training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MOST_JUDGES]
-    judges, kind = [row for row in rows if row.split == "validation"][:MOST_JUDGES], "validation"
-    if not judges:
+    training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MAX_VALIDATION_CASES]
+    validation, kind = [row for row in rows if row.split == "validation"][:MAX_VALIDATION_CASES], "validation"
+    if not validation:
         third = max(1, len(training) // 3)
-        training, judges, kind = training[:-third], training[-third:], "training, left out of the calibration"
-    if not training or not judges:
+        training, validation, kind = training[:-third], training[-third:], "training, left out of the calibration"
+    if not training or not validation:
         raise NoInput("NO_INPUT", f"{bundle.name}: its recipe names too few training cases; pass --no-int8, or --root")
     made = [
-        [prepare_case(row, place, recipe.preparation, recipe.more_sources) for row in some]
-        for some in (training[:CALIBRATION_WINDOWS], judges)
+        [prepare_case(row, scratch, recipe.preparation, recipe.more_sources) for row in some]
+        for some in (training[:CALIBRATION_WINDOWS], validation)
     ]
     return made[0], made[1], kind
 
@@ -131,28 +140,50 @@ def _quantised(
     bundle: Bundle,
     network: OpenVinoNetwork,
     calibration: Sequence[PreparedCase],
-    judges: Sequence[PreparedCase],
-    tell: Callable[[str], None],
-) -> tuple[OpenVinoNetwork | None, Judged]:
-    """Returns the network in 8 bits that passes with the fewest layers kept, or none, and how the last was judged."""
-    reference = similarities(runner_of(bundle, TORCH, _CPU), judges, bundle.recipe.inference)
+    validation: Sequence[PreparedCase],
+    report: Callable[[str], None],
+) -> tuple[OpenVinoNetwork | None, Int8Result]:
+    """Returns the first 8-bit network that passes, or None, and the result of the last attempt."""
+    reference = similarities(runner_of(bundle, TORCH, _CPU), validation, bundle.recipe.inference)
     windows = list(_windows(calibration))
-    judged = Judged(float("inf"), float("inf"), float("inf"), len(judges), 0.0, 0, passed=False)
+    result = Int8Result(
+        psnr_lost_db=float("inf"),
+        ssim_lost=float("inf"),
+        worst_psnr_lost_db=float("inf"),
+        cases=len(validation),
+        clipped=0.0,
+        kept=0,
+        passed=False,
+    )
     for clipped, kept in ATTEMPTS:
-        tell(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
-        small = quantise(network, windows, clipped=clipped, kept=kept)
-        lost = reference - similarities(small, judges, bundle.recipe.inference)
-        means = lost.mean(axis=0) if len(judges) >= MANY_JUDGES else lost.max(axis=0)
-        passed = bool(means[0] <= MOST_DB and means[1] <= MOST_SSIM)
+        report(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
+        int8_network = quantise(network, windows, clipped=clipped, kept=kept)
+        lost = reference - similarities(int8_network, validation, bundle.recipe.inference)
+        means = lost.mean(axis=0) if len(validation) >= MIN_CASES_FOR_MEAN else lost.max(axis=0)
+        passed = bool(means[0] <= MAX_PSNR_LOSS_DB and means[1] <= MAX_SSIM_LOSS)
         worst = float(lost[:, 0].max())
-        judged = Judged(float(means[0]), float(means[1]), worst, len(judges), clipped, kept, passed)
+        result = Int8Result(
+            psnr_lost_db=float(means[0]),
+            ssim_lost=float(means[1]),
+            worst_psnr_lost_db=worst,
+            cases=len(validation),
+            clipped=clipped,
+            kept=kept,
+            passed=passed,
+        )
         if passed:
-            return small, judged
-    return None, judged
+            return int8_network, result
+    return None, result
 
 
 def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: float, kept: int) -> OpenVinoNetwork:
-    """Returns a network whose convolutions work on 8 bits, with the ranges that they have on some windows.
+    """Returns a network whose convolutions are computed in 8 bits, with ranges measured on some windows.
+
+    Args:
+        network: the network in 32 bits.
+        windows: inputs (1, C, D, H, W) to measure the ranges of activations on.
+        clipped: share of activations beyond the 8-bit range at either end.
+        kept: number of convolutions at either end of the network that stay in 32 bits.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
@@ -164,14 +195,14 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
         advanced = importlib.import_module("nncf.quantization.advanced_parameters")
     except ImportError as error:
         raise UsageError("MISSING_LIBRARY", "8 bits need NNCF: pip install 'voxlate[fast]'") from error
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function changes the handlers of everybody
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf.set_log_level would change the handlers of all loggers
     end = ranges.StatisticsCollectorParameters(
         statistics_type=ranges.StatisticsType.QUANTILE, quantile_outlier_prob=clipped
     )
     activations = ranges.RangeEstimatorParameters(min=end, max=end)
     names = [node.get_friendly_name() for node in network.model.get_ordered_ops() if node.get_type_name() in _LAYERS]
     ends = {*names[:kept], *names[len(names) - kept :]} if kept else set()
-    with contextlib.redirect_stdout(io.StringIO()):  # it draws bars of its own
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints progress bars
         model = nncf.quantize(
             network.model,
             nncf.Dataset([window.numpy() for window in windows]),
@@ -184,7 +215,7 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
 
 
 def _windows(cases: Sequence[PreparedCase]) -> Iterator[Tensor]:
-    """Yields windows in the middle of cases, of sizes that every network takes."""
+    """Yields a window (1, C, D, H, W) from the middle of each case, padded to `CALIBRATION_SIZE`."""
     for case in cases:
         whole = all_sources(case)
         starts = [max(0, (n - CALIBRATION_SIZE) // 2) for n in whole.shape[1:]]

@@ -1,4 +1,4 @@
-"""The network of a bundle in formats of other software, with the contract of what goes in and comes out."""
+"""Exports the network of a bundle to ONNX or OpenVINO, with a JSON file that describes its input and output."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ import torch
 from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.errors import ModelInvalid, UsageError
-from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, factor_of, load_openvino, save_model
+from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, load_openvino, save_model, size_multiple
 from voxlate.io.atomic import replacing, sha256, write_json
 
 
 def export_network(folder: Path, output: Path) -> None:
-    """Writes the network as .onnx or .xml (OpenVINO), compared with torch on noise, and a JSON beside it.
+    """Writes the network as .onnx or .xml (OpenVINO), checked against torch on noise, and a JSON file beside it.
+
+    Args:
+        folder: folder of the bundle.
+        output: path of the network; its suffix decides the format.
 
     Raises:
         UsageError: `OUTPUT_NAME`, `MISSING_LIBRARY`.
-        ModelInvalid: `RUNTIME` when the exported network does not give torch's answers, or cannot be exported.
+        ModelInvalid: `RUNTIME` when the exported network's output differs from torch's, or the export fails.
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
     bundle = read_bundle(folder)
@@ -31,12 +35,12 @@ def export_network(folder: Path, output: Path) -> None:
     elif output.suffix == ".onnx":
         _write_onnx(bundle, output)
     else:
-        raise UsageError("OUTPUT_NAME", f"{output.name}: a network ends in .onnx or .xml")
+        raise UsageError("OUTPUT_NAME", f"{output.name}: the file of a network must end in .onnx or .xml")
     write_json(output.with_suffix(".json"), contract(bundle, output))
 
 
 def contract(bundle: Bundle, output: Path) -> dict[str, Any]:
-    """Returns what a user of the file must know."""
+    """Returns the content of the JSON file: input, output, sizes, voxel spacing and preprocessing of the network."""
     recipe = bundle.recipe
     return {
         "file": output.name,
@@ -46,7 +50,7 @@ def contract(bundle: Bundle, output: Path) -> dict[str, Any]:
         "weights_sha256": bundle.weights_sha256,
         "input": {"shape": "(1, C, D, H, W), axes right, anterior, superior", "channels": list(_channels(bundle))},
         "output": {"shape": "(1, 1, D, H, W)", "shows": f"synthetic {recipe.target}, relative units"},
-        "sizes_multiple_of": factor_of(bundle.network),
+        "sizes_multiple_of": size_multiple(bundle.network),
         "spacing_mm": list(bundle.spacing_mm),
         "preparation": recipe.preparation.model_dump(mode="json"),
         "notice": "Output is synthetic and not for diagnosis. Without the preparation of voxlate it means nothing.",
@@ -64,7 +68,7 @@ def _write_onnx(bundle: Bundle, output: Path) -> None:
     except ImportError as error:
         raise UsageError("MISSING_LIBRARY", "ONNX is not installed: pip install 'voxlate[fast]'") from error
     network = bundle.network.cpu().eval()
-    unit = max(32, factor_of(network))
+    unit = max(32, size_multiple(network))
     sample = torch.rand(1, len(_channels(bundle)), unit, 2 * unit, unit, generator=torch.Generator().manual_seed(0))
     sizes = {2: "depth", 3: "height", 4: "width"}
     with replacing(output) as partial, warnings.catch_warnings():
@@ -80,17 +84,19 @@ def _write_onnx(bundle: Bundle, output: Path) -> None:
                 dynamic_axes={"source": sizes, "synthetic": sizes},
                 opset_version=17,
             )
-        except Exception as error:  # the exporter answers what it cannot do with whatever error it meets
-            raise ModelInvalid("RUNTIME", f"{bundle.name} cannot be exported to ONNX") from error
+        except Exception as error:  # the exporter raises errors of many types
+            raise ModelInvalid(
+                "RUNTIME", f"{bundle.name} cannot be exported to ONNX; export to OpenVINO (.xml) instead"
+            ) from error
         _require_same(network, partial, sample)
 
 
 def _require_same(network: torch.nn.Module, path: Path, sample: torch.Tensor) -> None:
-    """Compares what was written with torch, as OpenVINO runs it."""
+    """Compares the output of the exported network, run by OpenVINO, with torch's."""
     openvino = load_openvino()
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with torch.no_grad():
-        apart = difference(torch.from_numpy(np.array(compiled(sample.numpy())[0])), network(sample))
-    if not apart <= TOLERANCE:
-        raise ModelInvalid("RUNTIME", f"the exported network differs by {apart:.2g} of the answer")
+        error = difference(torch.from_numpy(np.array(compiled(sample.numpy())[0])), network(sample))
+    if not error <= TOLERANCE:  # `not <=` also catches NaN
+        raise ModelInvalid("RUNTIME", f"the exported network differs from torch by {error:.2g} (relative RMS)")

@@ -1,4 +1,4 @@
-"""The quickest runtime that a bundle may use on this machine, found by a short trial and remembered."""
+"""Selects the fastest runtime of a bundle on this machine by a short trial, and remembers it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
 
 TRIAL_SIZE = 64
+"""Side in voxels of the window of the trial. Chosen by hand; not tuned."""
 TRIALS = 3
+"""Runs per runtime; the fastest counts, as others are slowed by what else the machine does. Chosen by hand."""
 CACHE_VARIABLE = "VOXLATE_CACHE"
 
 
 def choose_runtime(bundle: Bundle, device: torch.device) -> str:
-    """Returns the quickest of torch and what `voxlate accelerate` has put into the bundle.
+    """Returns the fastest of torch and the runtimes that `voxlate accelerate` added to the bundle.
 
-    The trial takes a few seconds, once for each bundle, processor and number of threads; the times are kept below
-    `VOXLATE_CACHE`, or else in the user's cache folder. With a graphics processor it is always torch.
+    The trial takes a few seconds, once for each bundle, CPU and number of threads; the result is kept in the folder
+    `VOXLATE_CACHE`, or else in the user's cache folder. On a GPU the result is always torch.
+
+    Args:
+        bundle: a trained model, or an ensemble, whose first member is tried.
+        device: device of torch.
     """
     parts = bundle.parts or (bundle,)
     allowed = [name for name in RUNTIMES[1:] if all(name in part.runtimes for part in parts)]
@@ -35,21 +41,26 @@ def choose_runtime(bundle: Bundle, device: torch.device) -> str:
         return TORCH
     path = cache_folder() / f"{_key(bundle, allowed)}.json"
     try:
-        known = str(read_json(path)["chosen"])
+        remembered = str(read_json(path)["chosen"])
     except (OSError, ValueError, KeyError):
-        known = ""
-    if known in (TORCH, *allowed):
-        return known
+        remembered = ""
+    if remembered in (TORCH, *allowed):
+        return remembered
     seconds = {name: trial(parts[0], name) for name in (TORCH, *allowed)}
     chosen = min(seconds, key=lambda name: seconds[name])
     record = {"chosen": chosen, "seconds": {k: v for k, v in seconds.items() if v < float("inf")}, "size": TRIAL_SIZE}
-    with suppress(VoxlateError):  # a home that cannot be written costs a trial each time, and nothing else
+    with suppress(VoxlateError):  # without a writable cache the trial is repeated each time
         write_json(path, record)
     return chosen
 
 
 def trial(bundle: Bundle, runtime: str) -> float:
-    """Returns the seconds for one window of noise, the best of a few, or infinity when the runtime does not work."""
+    """Returns the seconds for one window of noise, the minimum of a few runs; infinity if the runtime fails.
+
+    Args:
+        bundle: a trained model that is not an ensemble.
+        runtime: one of `RUNTIMES`.
+    """
     x = torch.rand(1, 1 + len(bundle.recipe.more_sources), *(TRIAL_SIZE,) * 3)
     try:
         run = runner_of(bundle, runtime, torch.device("cpu"))
@@ -65,10 +76,10 @@ def trial(bundle: Bundle, runtime: str) -> float:
 
 
 def cache_folder() -> Path:
-    """Returns where trials are remembered."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
+    """Returns the folder where the results of trials are kept."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    if folder:
+        return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxlate" / "runtimes"
 
 

@@ -1,1 +1,1 @@
-"""Frozen networks whose features losses compare."""
+"""Frozen networks whose feature maps losses compare."""

@@ -1,1 +1,1 @@
-"""Blocks that several networks share, and the reading of weights."""
+"""Building blocks that networks share, and the reader of weights."""

@@ -1,4 +1,4 @@
-"""Pieces that several networks are made of."""
+"""Building blocks of several networks: checks of sizes, space-to-depth, and the scaled residual block."""
 
 from __future__ import annotations
 
@@ -14,46 +14,51 @@ def require_multiple(x: Tensor, factor: int | tuple[int, ...], *, network: str) 
 
     Args:
         x: (B, C, ...).
-        factor: what sizes must be multiples of, along every axis or along each.
-        network: its name, for the message.
+        factor: number that sizes must be multiples of, for all axes or one per axis.
+        network: name of the network, for the message.
 
     Raises:
-        UsageError: `SIZE`, with the sizes that would work.
+        UsageError: `SIZE`, with sizes that would fit.
     """
     sizes = tuple(x.shape[2:])
     factors = (factor,) * len(sizes) if isinstance(factor, int) else factor
     if all(n % f == 0 for n, f in zip(sizes, factors, strict=True)):
         return
     fitting = tuple(-(-n // f) * f for n, f in zip(sizes, factors, strict=True))
-    raise UsageError("SIZE", f"{network} takes sizes that are multiples of {factor}; {sizes} would fit as {fitting}")
+    raise UsageError("SIZE", f"{network} takes sizes that are multiples of {factor}, not {sizes}; pad to {fitting}")
 
 
 def pad_to_multiple(x: Tensor, factor: int) -> Tensor:
-    """Repeats the border at the far end of each spatial axis until the size is a multiple of `factor`."""
+    """Repeats the border at the far end of each spatial axis until every size is a multiple of `factor`.
+
+    Args:
+        x: (B, C, D, H, W).
+        factor: at least 1.
+    """
     pads = [amount for n in reversed(x.shape[2:]) for amount in (0, -n % factor)]
     return F.pad(x, pads, mode="replicate") if any(pads) else x
 
 
 def space_to_depth(x: Tensor) -> Tensor:
-    """Turns each 2 x 2 x 2 cube of voxels into eight channels: (B, C, 2D, 2H, 2W) to (B, 8C, D, H, W)."""
+    """Moves each cube of 2 x 2 x 2 voxels into eight channels: (B, C, 2D, 2H, 2W) to (B, 8C, D, H, W)."""
     b, c, d, h, w = x.shape
     x = x.reshape(b, c, d // 2, 2, h // 2, 2, w // 2, 2)
     return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, 8 * c, d // 2, h // 2, w // 2)
 
 
 def depth_to_space(x: Tensor) -> Tensor:
-    """Undoes `space_to_depth`: (B, 8C, D, H, W) to (B, C, 2D, 2H, 2W)."""
+    """Inverts `space_to_depth`: (B, 8C, D, H, W) to (B, C, 2D, 2H, 2W)."""
     b, c, d, h, w = x.shape
     x = x.reshape(b, c // 8, 2, 2, 2, d, h, w)
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // 8, 2 * d, 2 * h, 2 * w)
 
 
 class ScaledResidual(nn.Module):
-    """Adds to its input two convolutions whose sum is scaled by a learned number that starts at zero.
+    """A residual block without normalisation: input plus a learned scale times two convolutions.
 
-    Without normalisation layers a window and the whole volume give the same answer, and at the start the
-    block is the identity (De and Smith, "Batch normalization biases residual blocks towards the identity
-    function in deep networks", 2020).
+    The scale starts at zero, so that the block is the identity before training (SkipInit: De and Smith, "Batch
+    normalization biases residual blocks towards the identity function in deep networks", NeurIPS 2020). Without
+    normalisation layers a window and the whole volume give the same output.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Pieces of the high-resolution network: layers that leave one axis alone, residual blocks, fusion of branches."""
+"""Building blocks of HR-FCN: convolutions that do not stride the slice axis, residual blocks, fusion of branches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch.nn import functional as F
 from voxlate.models.parts.layers import Layers, Normalisation
 
 BRANCH_BLOCKS = 4
+"""Number of residual blocks of a branch in one stage, as in the released code."""
 
 
 @dataclass(frozen=True)
-class Kit:
-    """How layers of one network are made.
+class LayerFactory:
+    """Makes the layers of one network.
 
     Attributes:
-        layers: of two or of three dimensions.
-        normalisation: kind of normalisation behind each convolution.
+        layers: layers of two or of three dimensions.
+        normalisation: kind of normalisation after each convolution.
         slice_axis: spatial axis that is never strided; None in two dimensions.
     """
 
@@ -28,25 +29,25 @@ class Kit:
     slice_axis: int | None
 
     def in_plane(self, value: int, across: int = 1) -> tuple[int, ...]:
-        """Returns `value` for each spatial axis, but `across` for the slice axis."""
+        """Returns one number per spatial axis: `across` for the slice axis, `value` for the others."""
         axes = range(self.layers.dimensions)
         return tuple(across if axis == self.slice_axis else value for axis in axes)
 
     def normalise(self, channels: int) -> nn.Module:
-        """Returns the normalisation of so many channels."""
+        """Returns a normalisation layer."""
         return self.layers.normalise(channels, self.normalisation)
 
-    def cube(self, in_channels: int, out_channels: int) -> nn.Sequential:
+    def conv3(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Returns a convolution of 3 voxels along every axis, with bias, and its normalisation."""
         convolution = self.layers.convolution(in_channels, out_channels, 3, padding=1)
         return nn.Sequential(convolution, self.normalise(out_channels))
 
-    def point(self, in_channels: int, out_channels: int) -> nn.Sequential:
+    def conv1(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Returns a convolution of one voxel, without bias, and its normalisation."""
         convolution = self.layers.convolution(in_channels, out_channels, 1, bias=False)
         return nn.Sequential(convolution, self.normalise(out_channels))
 
-    def plane(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    def conv3_in_plane(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
         """Returns a convolution of 3 x 3 voxels within the slice, without bias, and its normalisation."""
         convolution = self.layers.convolution(
             in_channels,
@@ -59,8 +60,8 @@ class Kit:
         return nn.Sequential(convolution, self.normalise(out_channels))
 
 
-class Sum(nn.Module):
-    """ReLU of a path plus a shortcut."""
+class Residual(nn.Module):
+    """A residual block: ReLU of a path plus a shortcut."""
 
     def __init__(self, path: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
@@ -71,53 +72,63 @@ class Sum(nn.Module):
         return F.relu(self.path(x) + self.shortcut(x))
 
 
-def basic(kit: Kit, channels: int) -> Sum:
+def basic_block(kit: LayerFactory, channels: int) -> Residual:
     """Returns a residual block of two convolutions."""
-    return Sum(nn.Sequential(kit.cube(channels, channels), nn.ReLU(), kit.cube(channels, channels)), nn.Identity())
+    return Residual(
+        nn.Sequential(kit.conv3(channels, channels), nn.ReLU(), kit.conv3(channels, channels)), nn.Identity()
+    )
 
 
-def bottleneck(kit: Kit, in_channels: int, out_channels: int, *, project: bool) -> Sum:
-    """Returns a residual block that works on a quarter of the channels it gives out."""
+def bottleneck(kit: LayerFactory, in_channels: int, out_channels: int, *, project: bool) -> Residual:
+    """Returns a residual block whose inner convolutions have a quarter of its output channels.
+
+    Args:
+        kit: factory of the layers.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        project: convolve the shortcut, for different numbers of channels; False for the identity.
+    """
     inner = out_channels // 4
     path = nn.Sequential(
-        kit.point(in_channels, inner), nn.ReLU(), kit.cube(inner, inner), nn.ReLU(), kit.point(inner, out_channels)
+        kit.conv1(in_channels, inner), nn.ReLU(), kit.conv3(inner, inner), nn.ReLU(), kit.conv1(inner, out_channels)
     )
-    return Sum(path, kit.point(in_channels, out_channels) if project else nn.Identity())
+    return Residual(path, kit.conv1(in_channels, out_channels) if project else nn.Identity())
 
 
-def stem(kit: Kit, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
-    """Returns a convolution and four bottlenecks at full resolution."""
+def stem(kit: LayerFactory, in_channels: int, first: int, out_channels: int) -> nn.Sequential:
+    """Returns the first convolution, of `first` channels, and four bottlenecks at full resolution."""
     later = [bottleneck(kit, out_channels, out_channels, project=False) for _ in range(3)]
-    opening = [kit.cube(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
+    opening = [kit.conv3(in_channels, first), nn.ReLU(), bottleneck(kit, first, out_channels, project=True)]
     return nn.Sequential(*opening, *later)
 
 
-def branch(kit: Kit, channels: int) -> nn.Sequential:
+def branch(kit: LayerFactory, channels: int) -> nn.Sequential:
     """Returns the four basic blocks of one branch in one stage."""
-    return nn.Sequential(*[basic(kit, channels) for _ in range(BRANCH_BLOCKS)])
+    return nn.Sequential(*[basic_block(kit, channels) for _ in range(BRANCH_BLOCKS)])
 
 
 class Resample(nn.Module):
-    """Brings a branch to the resolution and the channels of another.
+    """Converts a branch to the resolution and the number of channels of another branch.
 
-    Upwards a convolution of one voxel and nearest upsampling, downwards strided convolutions with ReLU between
-    them, at the same level nothing.
+    To a finer level: a convolution of one voxel and nearest upsampling. To a coarser level: strided convolutions with
+        ReLU
+    between them. To the same level: the identity.
 
     Args:
-        kit: how layers are made.
-        source: level of the branch that comes in; level l has width x 2^l channels at 1 / 2^l of the resolution.
-        target: level that it goes to.
+        kit: factory of the layers.
+        source: level of the input; level l has width x 2^l channels at 1 / 2^l of the resolution.
+        target: level of the output.
         width: channels of level 0.
     """
 
-    def __init__(self, kit: Kit, source: int, target: int, width: int) -> None:
+    def __init__(self, kit: LayerFactory, source: int, target: int, width: int) -> None:
         super().__init__()
         self.scale = kit.in_plane(2 ** max(0, source - target))
         incoming, outgoing = width * 2**source, width * 2**target
-        steps: list[nn.Module] = [kit.point(incoming, outgoing)] if source > target else []
+        steps: list[nn.Module] = [kit.conv1(incoming, outgoing)] if source > target else []
         for step in range(source, target):
             is_last = step == target - 1
-            steps.append(kit.plane(incoming, outgoing if is_last else incoming, stride=2))
+            steps.append(kit.conv3_in_plane(incoming, outgoing if is_last else incoming, stride=2))
             steps += [] if is_last else [nn.ReLU()]
         self.steps = nn.Sequential(*steps)
 
@@ -130,16 +141,16 @@ class Resample(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Gives each branch what all the others hold.
+    """Adds to each branch the features of all others.
 
     Args:
-        kit: how layers are made.
-        levels: of the branches that come in.
+        kit: factory of the layers.
+        levels: level of each branch.
         width: channels of level 0.
         concatenate: join by concatenation and a convolution of one voxel, instead of by addition.
     """
 
-    def __init__(self, kit: Kit, levels: list[int], width: int, *, concatenate: bool) -> None:
+    def __init__(self, kit: LayerFactory, levels: list[int], width: int, *, concatenate: bool) -> None:
         super().__init__()
         self.terms = nn.ModuleList(
             nn.ModuleList(Resample(kit, source, target, width) for source in levels) for target in levels
@@ -147,10 +158,10 @@ class Fusion(nn.Module):
         self.joins = nn.ModuleList()
         if concatenate:
             widths = [width * 2**level for level in levels]
-            self.joins.extend(nn.Sequential(kit.point(len(levels) * w, w), nn.ReLU()) for w in widths)
+            self.joins.extend(nn.Sequential(kit.conv1(len(levels) * w, w), nn.ReLU()) for w in widths)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """Maps one tensor for each level to as many of the same shapes."""
+        """Maps one tensor per level, (B, width x 2^level, ...), to tensors of the same shapes."""
         gathered = [
             [term(x) for term, x in zip(children(terms), branches, strict=True)] for terms in children(self.terms)
         ]
@@ -160,29 +171,29 @@ class Fusion(nn.Module):
 
 
 class Transition(nn.Module):
-    """Opens the branches of the next stage: a convolution for each one that exists, a strided one for the new.
+    """Makes the branches of the next stage: a convolution for each existing branch, a strided one for a new branch.
 
     Args:
-        kit: how layers are made.
-        incoming: channels of each level that comes in.
-        outgoing: channels of each level that goes out; one that does not come in is made of the next finer.
+        kit: factory of the layers.
+        incoming: channels of each level of the input.
+        outgoing: channels of each level of the output; a new level is made of the next finer one.
     """
 
-    def __init__(self, kit: Kit, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
+    def __init__(self, kit: LayerFactory, incoming: dict[int, int], outgoing: dict[int, int]) -> None:
         super().__init__()
         self.incoming = list(incoming)
         self.origins = [level if level in incoming else level - 1 for level in outgoing]
         self.steps = nn.ModuleList(
-            nn.Sequential(kit.plane(incoming[origin], channels, stride=1 if origin == level else 2), nn.ReLU())
+            nn.Sequential(kit.conv3_in_plane(incoming[origin], channels, stride=1 if origin == level else 2), nn.ReLU())
             for origin, (level, channels) in zip(self.origins, outgoing.items(), strict=True)
         )
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """Maps one tensor for each level that comes in to one for each that goes out."""
-        held = dict(zip(self.incoming, branches, strict=True))
-        return [step(held[origin]) for step, origin in zip(self.steps, self.origins, strict=True)]
+        """Maps one tensor per level of the input to one per level of the output."""
+        by_level = dict(zip(self.incoming, branches, strict=True))
+        return [step(by_level[origin]) for step, origin in zip(self.steps, self.origins, strict=True)]
 
 
 def children(modules: nn.Module) -> list[nn.Module]:
-    """Returns the modules of a list of modules, typed."""
+    """Returns the modules of a module list, with their type."""
     return list(modules.children())

@@ -1,4 +1,4 @@
-"""The same layer in two and in three dimensions, so that a network is written once."""
+"""The same layers in two and in three dimensions, so that a network is written once for both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Layers:
 
     Attributes:
         dimensions: 2 for (B, C, H, W), 3 for (B, C, D, H, W).
-        convolution: `nn.Conv2d` or `nn.Conv3d`; the others likewise.
+        convolution, transposed, instance_norm, batch_norm, max_pool, dropout: constructors, such as `nn.Conv3d`.
     """
 
     dimensions: Dimensions
@@ -33,9 +33,12 @@ class Layers:
     dropout: Callable[..., nn.Module]
 
     def normalise(self, channels: int, kind: Normalisation) -> nn.Module:
-        """Returns a normalisation with a learned gain and offset for each channel, or the identity.
+        """Returns a normalisation with a learned gain and offset for each channel, or the identity for `none`.
 
-        `instance` at any batch size is what `batch` is in training mode at batch 1, with the same parameters.
+        At any batch size, `instance` equals `batch` in training mode at batch size 1, with the same parameters.
+
+        Raises:
+            UsageError: `MODEL_ARGUMENT` for an unknown kind.
         """
         require_choice("normalisation", kind, ("instance", "batch", "none"))
         if kind == "none":
@@ -43,7 +46,11 @@ class Layers:
         return self.batch_norm(channels) if kind == "batch" else self.instance_norm(channels, affine=True)
 
     def require_dimensions(self, x: Tensor, *, network: str) -> None:
-        """Refuses a tensor of another dimensionality.
+        """Refuses a tensor with another number of spatial dimensions.
+
+        Args:
+            x: (B, C, ...).
+            network: name of the network, for the message.
 
         Raises:
             UsageError: `DIMENSIONS`.
@@ -51,8 +58,8 @@ class Layers:
         if x.dim() != self.dimensions + 2:
             raise UsageError(
                 "DIMENSIONS",
-                f"this {network} has {self.dimensions} spatial dimensions, the tensor {x.dim() - 2}; "
-                "choose with `dimensions`",
+                f"{network} has {self.dimensions} spatial dimensions here, the tensor has {x.dim() - 2}; "
+                "choose with the argument `dimensions`",
             )
 
 
@@ -74,31 +81,36 @@ def layers_of(dimensions: int) -> Layers:
 
 
 def require_choice(argument: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuses a value that is not among the choices of an argument.
+    """Refuses a value that is not one of the choices of an argument.
+
+    Args:
+        argument: name of the argument, for the message.
+        value: its value.
+        choices: the allowed values.
 
     Raises:
         UsageError: `MODEL_ARGUMENT`, with the choices.
     """
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        raise UsageError("MODEL_ARGUMENT", f"{argument} is one of {listed}, not {value!r}")
+        raise UsageError("MODEL_ARGUMENT", f"{argument} must be one of {listed}, not {value!r}")
 
 
-def require_several(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
-    """Refuses an image that is a single voxel at the lowest level, where a normalisation has nothing to measure.
+def require_two_voxels(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
+    """Refuses an image with a single voxel at the lowest level, where a normalisation has no variance.
 
     Args:
         x: (B, C, ...).
-        factor: how much smaller the lowest level is, along every axis or along each.
-        network: its name, for the message.
+        factor: how many times smaller the lowest level is, for all axes or one per axis.
+        network: name of the network, for the message.
 
     Raises:
-        UsageError: `SIZE`, with a size that would work.
+        UsageError: `SIZE`, with a size that would fit.
     """
     sizes = tuple(x.shape[2:])
     factors = (factor,) * len(sizes) if isinstance(factor, int) else factor
     if math.prod(n // f for n, f in zip(sizes, factors, strict=True)) < 2:
         fitting = (2 * sizes[0], *sizes[1:])
         raise UsageError(
-            "SIZE", f"{network} normalises over at least two voxels at its lowest level; {sizes} would fit as {fitting}"
+            "SIZE", f"{network} needs at least two voxels at its lowest level, {sizes} leave one; pad to {fitting}"
         )

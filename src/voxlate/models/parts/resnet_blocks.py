@@ -1,4 +1,4 @@
-"""Residual blocks of He et al., CVPR 2016, with the parameter names of torchvision, so that its weights load."""
+"""Residual blocks of He et al., CVPR 2016 (Figure 5), with torchvision's parameter names, so that its weights load."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 EXPANSION = 4
+"""Output channels of a bottleneck per inner channel, as in the paper."""
 
 
 class ResNetBlock(nn.Module):
-    """Two convolutions of 3 x 3 (basic), or 1 x 1, 3 x 3, 1 x 1 on a quarter of the channels (bottleneck).
+    """A residual block: two 3 x 3 convolutions (basic), or 1 x 1, 3 x 3 and 1 x 1 (bottleneck).
+
+    The inner convolutions of a bottleneck have a quarter of its output channels.
 
     Args:
-        in_channels: that come in.
-        out_channels: that go out.
-        is_bottleneck: which of the two.
-        stride: 2 halves the size in the 3 x 3 convolution.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        is_bottleneck: bottleneck or basic block.
+        stride: 2 halves the size, in the 3 x 3 convolution.
         enlarge: double the size first, by nearest upsampling; the mirror image of stride 2.
     """
 
@@ -26,17 +29,17 @@ class ResNetBlock(nn.Module):
         inner = out_channels // EXPANSION if is_bottleneck else out_channels
         self.is_bottleneck, self.enlarge = is_bottleneck, enlarge
         if is_bottleneck:
-            self.conv1, self.conv2 = _point(in_channels, inner), _square(inner, inner, stride)
-            self.conv3, self.bn3 = _point(inner, out_channels), nn.BatchNorm2d(out_channels)
+            self.conv1, self.conv2 = _conv1x1(in_channels, inner), _conv3x3(inner, inner, stride)
+            self.conv3, self.bn3 = _conv1x1(inner, out_channels), nn.BatchNorm2d(out_channels)
         else:
-            self.conv1, self.conv2 = _square(in_channels, inner, stride), _square(inner, inner, 1)
+            self.conv1, self.conv2 = _conv3x3(in_channels, inner, stride), _conv3x3(inner, inner, 1)
         self.bn1, self.bn2 = nn.BatchNorm2d(inner), nn.BatchNorm2d(inner)
         self.downsample: nn.Sequential | None = None
         if in_channels != out_channels or stride != 1:
-            self.downsample = nn.Sequential(_point(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+            self.downsample = nn.Sequential(_conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, in_channels, H, W) to (B, out_channels, ...), halved, doubled or of the same size."""
+        """Maps (B, in_channels, H, W) to (B, out_channels, ...), of half, double or the same size."""
         if self.enlarge:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
         inner = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -46,22 +49,22 @@ class ResNetBlock(nn.Module):
 
 
 def stage(in_channels: int, out_channels: int, count: int, *, is_bottleneck: bool, stride: int = 1) -> nn.Sequential:
-    """Returns `count` blocks; the first one strides and changes the channels."""
+    """Returns `count` blocks; the first one applies the stride and changes the number of channels."""
     first = ResNetBlock(in_channels, out_channels, is_bottleneck=is_bottleneck, stride=stride)
     later = [ResNetBlock(out_channels, out_channels, is_bottleneck=is_bottleneck) for _ in range(count - 1)]
     return nn.Sequential(first, *later)
 
 
 def mirrored_stage(in_channels: int, out_channels: int, count: int, *, is_bottleneck: bool) -> nn.Sequential:
-    """Returns `count` blocks; the first one doubles the size and changes the channels."""
+    """Returns `count` blocks; the first one doubles the size and changes the number of channels."""
     first = ResNetBlock(in_channels, out_channels, is_bottleneck=is_bottleneck, enlarge=True)
     later = [ResNetBlock(out_channels, out_channels, is_bottleneck=is_bottleneck) for _ in range(count - 1)]
     return nn.Sequential(first, *later)
 
 
-def _point(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def _conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
 
 
-def _square(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)

@@ -1,4 +1,4 @@
-"""Weights that others trained: a safetensors file that is named together with its hash."""
+"""Reads trained weights from a safetensors file, checked against its SHA-256."""
 
 from __future__ import annotations
 
@@ -15,38 +15,45 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def load_weights(network: nn.Module, path: Path, *, sha256: str) -> None:
-    """Fills a network with the tensors of its names; others in the file are left out.
+    """Fills a network with the tensors of a file that have its names; other tensors in the file are ignored.
 
     Args:
-        network: what to fill, in place.
+        network: network to fill, in place.
         path: a safetensors file.
-        sha256: what the file must hash to, in hexadecimal.
+        sha256: expected SHA-256 of the file, in hexadecimal.
 
     Raises:
-        NoInput: `WEIGHTS_MISSING` when there is no such file.
+        NoInput: `WEIGHTS_MISSING` when the file does not exist.
         ModelInvalid: `WEIGHTS_CHANGED` for another hash, `WEIGHTS_UNREADABLE`, `WEIGHTS_UNFIT` when tensors are
-            missing or of another shape.
+            missing or have another shape.
     """
     require_hash(path, sha256)
     expected = network.state_dict()
     try:
         with safe_open(str(path), framework="pt") as stream:
-            held = set(stream.keys())
-            found = {name: stream.get_tensor(name) for name in expected if name in held}
+            stored = set(stream.keys())
+            loaded = {name: stream.get_tensor(name) for name in expected if name in stored}
     except SafetensorError as error:
         raise ModelInvalid("WEIGHTS_UNREADABLE", f"{path.name} is not a safetensors file; convert it") from error
-    absent = [n for n in expected if n not in found and not n.endswith("num_batches_tracked")]
+    absent = [n for n in expected if n not in loaded and not n.endswith("num_batches_tracked")]
     if absent:
-        raise ModelInvalid("WEIGHTS_UNFIT", f"{path.name} lacks {len(absent)} tensors, as {absent[0]}")
-    for name, tensor in found.items():
+        raise ModelInvalid("WEIGHTS_UNFIT", f"{path.name} lacks {len(absent)} tensors, such as {absent[0]}")
+    for name, tensor in loaded.items():
         if tensor.shape != expected[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
-            raise ModelInvalid("WEIGHTS_UNFIT", f"{path.name}: {name} is {shapes}; choose the depth it was saved with")
-    network.load_state_dict(found, strict=False)
+            shapes = f"has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
+            raise ModelInvalid(
+                "WEIGHTS_UNFIT", f"{path.name}: {name} {shapes}; choose the depth and width that it was saved with"
+            )
+    network.load_state_dict(loaded, strict=False)
 
 
-def frozen(network: N, path: Path, *, sha256: str) -> N:
-    """Returns a network filled with weights that come with voxlate, in evaluation mode and never trained on.
+def load_frozen(network: N, path: Path, *, sha256: str) -> N:
+    """Returns a network with weights that come with voxlate, in evaluation mode and without gradients.
+
+    Args:
+        network: network to fill, in place.
+        path: a safetensors file.
+        sha256: expected SHA-256 of the file, in hexadecimal.
 
     Raises:
         NoInput, ModelInvalid: see `load_weights`.
@@ -57,17 +64,24 @@ def frozen(network: N, path: Path, *, sha256: str) -> N:
 
 
 def require_hash(path: Path, sha256: str) -> None:
-    """Refuses a file that is not the one expected.
+    """Refuses a file with another hash than the expected one.
+
+    Args:
+        path: any file.
+        sha256: expected SHA-256, in hexadecimal.
 
     Raises:
         NoInput: `WEIGHTS_MISSING`.
         ModelInvalid: `WEIGHTS_CHANGED`, with the beginnings of both hashes.
     """
     if not path.is_file():
-        raise NoInput("WEIGHTS_MISSING", f"there is no file {path.name}; no weights come with voxlate, name your own")
+        raise NoInput(
+            "WEIGHTS_MISSING",
+            f"there is no file {path.name}; voxlate comes without these weights, name a file of your own",
+        )
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256.lower():
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    if actual != sha256.lower():
         raise ModelInvalid(
-            "WEIGHTS_CHANGED", f"{path.name} hashes to {found[:12]}…, not {sha256[:12].lower()}…; fetch it again"
+            "WEIGHTS_CHANGED", f"{path.name} has the SHA-256 {actual[:12]}…, not {sha256[:12].lower()}…; fetch it again"
         )

@@ -1,4 +1,4 @@
-"""Risk against coverage: what is wrong among the scans that a score lets through, at every threshold."""
+"""Risk-coverage curve: the share of wrong scans among those that a score accepts, at every threshold."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Coverage:
-    """A curve over n scans, the nearest accepted first.
+    """A risk-coverage curve over n scans; scans with the lowest scores are accepted first.
 
     Attributes:
-        thresholds: of the score; all scans at or below are accepted.
+        thresholds: of the score; all scans at or below a threshold are accepted.
         coverage: share of all scans that are accepted.
-        risk: share of the accepted that are wrong.
-        area: mean of the risk over all shares accepted (AURC).
-        least_area: the same if every right scan came before every wrong one.
+        risk: share of the accepted scans that are wrong.
+        area: area under the curve (AURC), the mean of the risk over all numbers of accepted scans.
+        least_area: AURC if every right scan had a lower score than every wrong one.
     """
 
     thresholds: list[float]
@@ -28,9 +28,13 @@ class Coverage:
 
 
 def coverage_curve(scores: NDArray[np.float64], wrong: NDArray[np.bool_]) -> Coverage:
-    """Returns the curve of scores, the smaller the surer, both (n,); scans of one score are accepted together.
+    """Returns the risk-coverage curve of El-Yaniv and Wiener (JMLR 2010).
 
-    The area is El-Yaniv and Wiener's (2010), with ties counted by the mean over their orders.
+    Scans with the same score are accepted together; the area is the mean over their possible orders.
+
+    Args:
+        scores: (n,); the lower the score, the more certain the scan.
+        wrong: (n,), whether each scan is wrong.
     """
     order = np.argsort(scores, kind="stable")
     ordered, bad = scores[order], wrong[order].astype(np.float64)
