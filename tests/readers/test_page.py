@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import voxlate.readers
+import voxlate.readers.server
 from voxlate.readers.server.app import _PAGE
 
-PAGE = Path(voxlate.readers.__file__).parent / "page"
+PAGE = Path(voxlate.readers.server.__file__).parent / "page"
 ROOT = Path(__file__).resolve().parents[2]
 CSS = (PAGE / "page.css").read_text()
 COLOURS = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", CSS))
@@ -59,7 +59,7 @@ def test_the_page_holds_no_inline_script_style_or_foreign_address():
 
 def test_everything_the_page_loads_is_served_and_nothing_else_lies_there():
     served = {file for _, file, _ in _PAGE.values()}
-    assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - {"viewer/niivue.umd.js"}
+    assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - {"niivue/niivue.umd.js"}
     imported = {name for file in PAGE.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
     assert imported <= set(_PAGE)
 
