@@ -36,8 +36,8 @@ from voxlate.readers.analysis.mrmc import differs, reader_mean, within_margin
 from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.volume import Volume
+from voxlate.web.answer_log import Store, verify_chain
 from voxlate.web.sql import SqliteDatabase
 
 HERE = Path(__file__).parent

@@ -202,7 +202,7 @@ def study_store(content: bytes) -> str:
 
 
 def answers(content: bytes) -> str:
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import Store
     from voxlate.web.sql import open_database
 
     folder = FOLDER / "answers"
@@ -214,7 +214,7 @@ def answers(content: bytes) -> str:
 
 
 def seed_answers() -> bytes:
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import Store
     from voxlate.web.sql import SqliteDatabase
 
     path = FOLDER / "seed.sqlite"

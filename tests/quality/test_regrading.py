@@ -131,7 +131,7 @@ def test_a_folder_without_grades_and_an_address_of_the_network_are_refused(tmp_p
 
 def test_a_record_of_something_else_is_refused(room):
     _, _, folder = room
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import Store
     from voxlate.web.sql import SqliteDatabase
 
     (folder / "other").mkdir()

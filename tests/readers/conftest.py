@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from voxlate.io.nifti import write_volume
 from voxlate.readers.package import Package, create_package, load_package
 from voxlate.readers.server.app import create_app
-from voxlate.readers.server.store import Store
 from voxlate.volume import Volume
+from voxlate.web.answer_log import Store
 from voxlate.web.auth import issue_link
 from voxlate.web.sql import SqliteDatabase
 

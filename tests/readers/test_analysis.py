@@ -29,7 +29,7 @@ from voxlate.readers.analysis.mrmc import (
 )
 from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.package import load_package
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import Store
 from voxlate.web.sql import SqliteDatabase
 
 from .conftest import Browser, fill

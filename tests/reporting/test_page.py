@@ -162,7 +162,7 @@ def test_the_same_evaluation_gives_the_same_page(evaluation) -> None:
 
 
 def test_all_colours_of_text_stand_out_from_their_ground() -> None:
-    css = (Path(__file__).resolve().parents[2] / "src/voxlate/web/assets/page.css").read_text()
+    css = (Path(__file__).resolve().parents[2] / "src/voxlate/web/assets/document.css").read_text()
     colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", css))
     grounds = ("paper", "soft", "ours-soft")
     pairs = [(ink, ground) for ink in ("ink", "muted", "bad", "ours") for ground in grounds]

@@ -8,10 +8,11 @@ import pytest
 from scipy import stats
 
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.figures import drawing, volume_plots
+from voxlate.reporting.figures import volume_plots
 from voxlate.reporting.figures.quality_plots import loss_curves, patient_means
 from voxlate.reporting.results import History, read_evaluation
 from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
+from voxlate.web import plotting
 
 
 def test_the_interval_of_a_subgroup_is_that_of_scipy() -> None:
@@ -57,9 +58,9 @@ def test_the_checklist_has_44_items_and_fills_only_what_the_data_know(evaluation
 def test_two_drawings_share_no_id() -> None:
     ids: Counter[str] = Counter()
     for name in ("one", "two"):
-        figure, axes = drawing.plot()
+        figure, axes = plotting.plot()
         axes.plot([0, 1], [0, 1], marker="o")
-        drawn = drawing.inline_svg(figure, name=name, alt="a < b")
+        drawn = plotting.inline_svg(figure, name=name, alt="a < b")
         ids.update(re.findall(r'\bid="([^"]+)"', drawn))
         assert "a &lt; b" in drawn
         targets = re.findall(r'(?:href="#|url\(#)([^")]+)', drawn)

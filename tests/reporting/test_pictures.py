@@ -9,11 +9,10 @@ import pytest
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from voxlate.preparation.steps.orientation import ToRas
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.panels import cut_planes
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice, position_mm, section
 from voxlate.volume import Volume
-from voxlate.web import colours
+from voxlate.web import colours, png
 
 AXIAL, CORONAL, SAGITTAL = PLANES
 UNIT = (1.0, 1.0, 1.0)

@@ -91,7 +91,7 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     """Print a new personal link for one READER, also while the study is served."""
     from voxlate.readers.package import load_package
     from voxlate.readers.server.serve import links
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import Store
     from voxlate.web.sql import open_database
 
     package = load_package(folder, is_verified=False)

@@ -19,10 +19,10 @@ REGRADE_COOKIE = "voxlate_regrader"
 _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 _PAGE = {
     "": ("voxlate.quality", "regrade_page/regrade.html", "text/html; charset=utf-8"),
-    "page.css": ("voxlate.readers.server", "page/page.css", _CSS),
+    "page.css": ("voxlate.web", "assets/app.css", _CSS),
     "regrade.css": ("voxlate.quality", "regrade_page/regrade.css", _CSS),
     "regrade.js": ("voxlate.quality", "regrade_page/regrade.js", _JS),
-    "api.js": ("voxlate.readers.server", "page/api.js", _JS),
+    "api.js": ("voxlate.web", "assets/api.js", _JS),
 }
 
 

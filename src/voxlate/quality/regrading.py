@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voxlate.quality.run import ITEMS, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import Store
 from voxlate.web.http_errors import Declined
 from voxlate.web.sql import open_database
 

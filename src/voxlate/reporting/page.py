@@ -79,7 +79,7 @@ def page(evaluated: Evaluated, *, title: str | None = None, viewer: str | None =
         _contents(sections),
         tag("main", [_section(section) for section in sections]),
         tag("footer", tag("p", BANNER)),
-        tag("script", Html(_asset("page.js"))),
+        tag("script", Html(_asset("document.js"))),
     )
     return "<!doctype html>\n" + tag("html", _head(heading), body, lang="en") + "\n"
 
@@ -186,13 +186,13 @@ def _head(title: str) -> Html:
         tag("meta", http_equiv="Content-Security-Policy", content=_policy()),
         tag("meta", name="robots", content="noindex"),
         tag("title", f"{title} · voxlate report"),
-        tag("style", Html(_asset("page.css"))),
+        tag("style", Html(_asset("document.css"))),
     )
 
 
 def _policy() -> str:
     """Returns a policy under which a browser loads nothing from anywhere and runs no script but ours."""
-    digest = base64.b64encode(hashlib.sha256(_asset("page.js").encode()).digest()).decode("ascii")
+    digest = base64.b64encode(hashlib.sha256(_asset("document.js").encode()).digest()).decode("ascii")
     return (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     )

@@ -11,7 +11,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 
 from voxlate.errors import UsageError
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import Store
 from voxlate.web.http_errors import Declined
 
 COOKIE = "voxlate_reader"

@@ -30,18 +30,18 @@ def head(title: str, *, images: str = "data:") -> Html:
         tag("meta", http_equiv="Content-Security-Policy", content=policy(images)),
         tag("meta", name="robots", content="noindex"),
         tag("title", title),
-        tag("style", Html(asset("page.css"))),
+        tag("style", Html(asset("document.css"))),
     )
 
 
 def script() -> Html:
     """Returns the script that makes tables sortable."""
-    return tag("script", Html(asset("page.js")))
+    return tag("script", Html(asset("document.js")))
 
 
 def policy(images: str) -> str:
     """Returns a policy under which a browser loads nothing from anywhere and runs no script but ours."""
-    digest = base64.b64encode(hashlib.sha256(asset("page.js").encode()).digest()).decode("ascii")
+    digest = base64.b64encode(hashlib.sha256(asset("document.js").encode()).digest()).decode("ascii")
     sources = f"img-src {images}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return f"default-src 'none'; {sources}; base-uri 'none'"
 

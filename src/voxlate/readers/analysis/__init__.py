@@ -17,8 +17,8 @@ from voxlate.readers.analysis.json_values import finite
 from voxlate.readers.analysis.page import report
 from voxlate.readers.analysis.records import Record, join, lesions
 from voxlate.readers.package import Package, load_package
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.readers.study import Design, Marks, Quality, RealOrSynthetic, Similarity
+from voxlate.web.answer_log import Store, verify_chain
 from voxlate.web.sql import open_database
 
 ANALYSIS, REPORT = "analysis.json", "report.html"

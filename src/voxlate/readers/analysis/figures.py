@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from voxlate.reporting.figures.drawing import COLOURS, MUTED, framed, inline_svg, plot
 from voxlate.web.html import Html
+from voxlate.web.plotting import COLOURS, MUTED, framed, inline_svg, plot
 
 
 def roc_plot(curves: Mapping[str, Sequence[Sequence[float]]], *, name: str) -> Html:

@@ -31,7 +31,7 @@ BANNER = "Synthetic images are for research and not for diagnosis: they can hide
 
 def report(found: Found, study: Study) -> str:
     """Returns the page as text, from the content of `analysis.json`."""
-    css = (resources.files("voxlate.web") / "assets/page.css").read_text(encoding="utf-8")
+    css = (resources.files("voxlate.web") / "assets/document.css").read_text(encoding="utf-8")
     sections = [_section("readers", "Readers", _readers(found))]
     sections += [_design(name, entry, found) for name, entry in found["designs"].items()]
     sections += [

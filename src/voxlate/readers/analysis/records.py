@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxlate.io.documents import read_json
 from voxlate.readers.package import TRUTH, Package
-from voxlate.readers.server.store import Answer, current
+from voxlate.web.answer_log import Answer, current
 
 Values = NDArray[np.float64]
 

@@ -15,18 +15,19 @@ from voxlate.errors import TemporaryFailure, VoxlateError
 from voxlate.readers.answers import Draft, Submission, Token
 from voxlate.readers.package import Package
 from voxlate.readers.server.session import Desk
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import Store
 from voxlate.web.auth import COOKIE, SESSION_DAYS, Doorkeeper, csrf_token
 from voxlate.web.http_errors import Declined
 from voxlate.web.security import ENTRANCE, App, Gate
 
 _PAGE = {
     "": ("voxlate.readers.server", "page/index.html", "text/html; charset=utf-8"),
-    "page.css": ("voxlate.readers.server", "page/page.css", "text/css; charset=utf-8"),
+    "page.css": ("voxlate.web", "assets/app.css", "text/css; charset=utf-8"),
+    "api.js": ("voxlate.web", "assets/api.js", "text/javascript; charset=utf-8"),
     "niivue.js": ("voxlate.reporting", "niivue/niivue.umd.js", "text/javascript; charset=utf-8"),
 } | {
     f"{name}.js": ("voxlate.readers.server", f"page/{name}.js", "text/javascript; charset=utf-8")
-    for name in ("main", "api", "stage", "panel", "forms", "keys", "words", "outbox", "tools")
+    for name in ("main", "stage", "panel", "forms", "keys", "words", "outbox", "tools")
 }
 
 SessionCookie = Annotated[str | None, Cookie(alias=COOKIE)]

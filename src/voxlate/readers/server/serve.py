@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxlate.errors import UsageError
 from voxlate.readers.package import Package, check_leaks, load_package
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import Store
 from voxlate.web.auth import issue_link
 from voxlate.web.security import App
 from voxlate.web.sql import open_database

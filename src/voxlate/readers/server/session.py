@@ -14,8 +14,8 @@ from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_grid
 from voxlate.readers.answers import Draft, Submission, require_fit
 from voxlate.readers.package import Package, Trial
-from voxlate.readers.server.store import SERVER, Answer, Store, current, digest_of
 from voxlate.readers.study import Design
+from voxlate.web.answer_log import SERVER, Answer, Store, current, digest_of
 from voxlate.web.http_errors import Declined
 
 _JUMP_S = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxlate.reporting.figures import drawing
+from voxlate.web import plotting
 
 _COLOURS = ("#0b7285", "#b7791f")
 _LIMITS = {1.0: "o", 1.5: "s"}
@@ -32,7 +32,7 @@ def draw_coverage(
         title: says what the markers are.
         highest: end of the axis of errors, in per cent.
     """
-    figure, axes = drawing.plot(4.6, 3.4)
+    figure, axes = plotting.plot(4.6, 3.4)
     for colour, (name, curve) in zip(_COLOURS, curves.items(), strict=False):
         shares = [100 * share for share in curve["coverage"]]
         risks = [100 * risk for risk in curve["risk"]]
@@ -44,4 +44,4 @@ def draw_coverage(
     axes.set(xlabel="scans accepted, %", ylabel="wrong among the accepted, %", title=title)
     axes.set_ylim(0, highest)
     axes.legend(frameon=False, fontsize=8)
-    drawing.save(figure, path)
+    plotting.save(figure, path)

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voxlate.reporting.figures import drawing
+from voxlate.web import plotting
 
 _ROW_IN = 0.92
 _MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
@@ -48,7 +48,7 @@ def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits
                 _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (_MAIN_X, y - _ROW_IN + _BOX_H / 2))
             y -= _ROW_IN
         _ends(axes, y + _ROW_IN, splits)
-    drawing.save(figure, path)
+    plotting.save(figure, path)
 
 
 def _rows(scans: int, boxes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -91,13 +91,13 @@ def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
 def _box(axes: Axes, x: float, y: float, width: float, text: str, fill: str, *, is_strong: bool = False) -> None:
     corner = (x - width / 2, y - _BOX_H / 2)
     axes.add_patch(FancyBboxPatch(corner, width, _BOX_H, boxstyle="round,pad=0,rounding_size=0.06", facecolor=fill,
-                                  edgecolor=drawing.MUTED, linewidth=0.8))  # fmt: skip
+                                  edgecolor=plotting.MUTED, linewidth=0.8))  # fmt: skip
     lines = [part for line in text.split("\n") for part in textwrap.wrap(line, int(width * 13.5))]
     weight = "bold" if is_strong else "normal"
-    axes.text(x, y, "\n".join(lines), ha="center", va="center", color=drawing.INK, fontweight=weight, linespacing=1.25,
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", color=plotting.INK, fontweight=weight, linespacing=1.25,
               fontsize=9 if len(lines) < 3 else 8)  # fmt: skip
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=drawing.MUTED, linewidth=0.9,
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=plotting.MUTED, linewidth=0.9,
                                    shrinkA=0, shrinkB=0))  # fmt: skip

@@ -15,12 +15,11 @@ from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import Interpolation, resample
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import Chosen
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
 from voxlate.reporting.results import Case, Direction
 from voxlate.volume import Array, Mask, Volume
-from voxlate.web import colours
+from voxlate.web import colours, png
 from voxlate.web.html import Html, tag
 
 SLICE_RULE = "Each plane passes through the slice with the largest sum of |synthetic − target| inside the mask."

@@ -13,10 +13,9 @@ from voxlate.preparation.register_pair import PreparedPair
 from voxlate.preparation.registration.templates import mni_template
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import resample
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.slices import PLANES, Plane, section
 from voxlate.volume import Mask, Volume
-from voxlate.web import colours
+from voxlate.web import colours, png
 
 GREEN, ORANGE = (64, 220, 120), (255, 170, 40)
 GAP_PX = 4

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
-from voxlate.reporting.figures import drawing
 from voxlate.reporting.results import Evaluated, History, Loss
+from voxlate.web import plotting
 from voxlate.web.html import Html, tag
 
 _MOST_LINES = 60
@@ -56,10 +56,10 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
 
 def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kind: str) -> Html:
     known = labels.metric(metric)
-    figure, axes = drawing.plot()
+    figure, axes = plotting.plot()
     _link_patients(axes, means)
     for place, (method, by_patient) in enumerate(means.items()):
-        draw_box(axes, place, np.array(list(by_patient.values())), drawing.COLOURS.get(method, drawing.OTHER_COLOUR))
+        draw_box(axes, place, np.array(list(by_patient.values())), plotting.COLOURS.get(method, plotting.OTHER_COLOUR))
     axes.set_xticks(range(len(means)), [_wrapped(method) for method in means])
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel(f"{known.label} ({unit})" if unit else known.label)
@@ -70,7 +70,7 @@ def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kin
     )
     alt = f"Box plot of {known.label}, n = {n}. Medians: {medians}."
     facts = f"n = {labels.count(n, 'patient')}. {kind}. {_sentence(known)}"
-    return drawing.framed(drawing.inline_svg(figure, name=f"box-{slug(metric)}", alt=alt), caption=facts)
+    return plotting.framed(plotting.inline_svg(figure, name=f"box-{slug(metric)}", alt=alt), caption=facts)
 
 
 def _link_patients(axes: Axes, means: dict[str, dict[str, float]]) -> None:
@@ -120,15 +120,15 @@ def loss_curves(history: History | None) -> Html | None:
     """Returns the loss of training and validation over the steps; nothing without a history."""
     if history is None or not (_finite(history.training) or _finite(history.validation)):
         return None
-    figure, axes = drawing.plot(4.8, 2.8)
+    figure, axes = plotting.plot(4.8, 2.8)
     steps, losses, binned = _thinned(_finite(history.training))
     if steps.size:
-        axes.plot(steps, losses, color=drawing.COLOURS["source"], linewidth=1.1, label="training")
+        axes.plot(steps, losses, color=plotting.COLOURS["source"], linewidth=1.1, label="training")
     validation = _finite(history.validation)
     if validation:
         points = np.array([(row.step, row.loss) for row in validation], dtype=np.float64)
         best = points[np.argmin(points[:, 1])]
-        axes.plot(*points.T, color=drawing.COLOURS["synthetic"], marker="o", markersize=3.5, label="validation")
+        axes.plot(*points.T, color=plotting.COLOURS["synthetic"], marker="o", markersize=3.5, label="validation")
         axes.set_title(f"Lowest validation loss at step {best[0]:,.0f}", loc="left", fontsize=9)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
@@ -138,8 +138,8 @@ def loss_curves(history: History | None) -> Html | None:
     )
     if binned > 1:
         facts += f" Each point of the training curve is the mean of {binned} consecutive values."
-    image = drawing.inline_svg(figure, name="loss", alt="Loss of training and validation over the training steps.")
-    return tag("div", drawing.framed(image, caption=facts, kind="plot wide"))
+    image = plotting.inline_svg(figure, name="loss", alt="Loss of training and validation over the training steps.")
+    return tag("div", plotting.framed(image, caption=facts, kind="plot wide"))
 
 
 def _finite(rows: Sequence[Loss]) -> list[Loss]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman
 from voxlate.reporting import labels
-from voxlate.reporting.figures import drawing
 from voxlate.reporting.figures.quality_plots import draw_box, slug
+from voxlate.web import plotting
 from voxlate.web.html import Html, tag
 
 _NEEDED = ("patient", "tissue", "method", "volume_cm3", "target_cm3")
@@ -57,13 +57,13 @@ def _by_patient(rows: Sequence[Record], value: str) -> dict[str, float]:
 def _difference_plot(tissue: str, rows: Sequence[Record], kind: str) -> Html:
     is_published = all(row.get("vd_cm3") is not None for row in rows)
     methods = [method for method in _SHOWN if any(row["method"] == method for row in rows)]
-    figure, axes = drawing.plot()
-    axes.axhline(0, color=drawing.INK, linewidth=0.8)
+    figure, axes = plotting.plot()
+    axes.axhline(0, color=plotting.INK, linewidth=0.8)
     medians = []
     for place, method in enumerate(methods):
         ours = [row for row in rows if row["method"] == method]
         values = _differences(ours, is_published=is_published)
-        draw_box(axes, place, values, drawing.COLOURS.get(method, drawing.OTHER_COLOUR))
+        draw_box(axes, place, values, plotting.COLOURS.get(method, plotting.OTHER_COLOUR))
         medians.append(f"{labels.method(method)} {labels.number(float(np.median(values)))}")
     axes.set_xticks(range(len(methods)), [fill(labels.method(m).replace(" (model)", ""), _COLUMNS) for m in methods])
     axes.set_ylabel("volume difference (cm³)")
@@ -72,7 +72,7 @@ def _difference_plot(tissue: str, rows: Sequence[Record], kind: str) -> Html:
     scaled = ", scaled to the mean intracranial volume" if is_published else ""
     facts = f"n = {labels.count(n, 'patient')}. {kind}. Target − method{scaled}; below 0 the method shows too much."
     alt = f"Volume difference of {tissue}, n = {n}. Medians in cm³: {'; '.join(medians)}."
-    return drawing.framed(drawing.inline_svg(figure, name=f"vd-{slug(tissue)}", alt=alt), caption=facts)
+    return plotting.framed(plotting.inline_svg(figure, name=f"vd-{slug(tissue)}", alt=alt), caption=facts)
 
 
 def _differences(rows: Sequence[Record], *, is_published: bool) -> np.ndarray:
@@ -85,16 +85,16 @@ def _differences(rows: Sequence[Record], *, is_published: bool) -> np.ndarray:
 def _agreement_plot(tissue: str, rows: Sequence[Record], kind: str) -> Html:
     target, ours = (np.array(list(_by_patient(rows, key).values())) for key in ("target_cm3", "volume_cm3"))
     agreement = bland_altman(ours, target)
-    figure, axes = drawing.plot()
-    axes.scatter((ours + target) / 2, ours - target, s=16, color=drawing.COLOURS["synthetic"], linewidths=0, zorder=3)
+    figure, axes = plotting.plot()
+    axes.scatter((ours + target) / 2, ours - target, s=16, color=plotting.COLOURS["synthetic"], linewidths=0, zorder=3)
     levels = [
         (agreement.bias, agreement.bias_interval, "-"),
         (agreement.lower, agreement.lower_interval, "--"),
         (agreement.upper, agreement.upper_interval, "--"),
     ]
     for level, interval, line in levels:
-        axes.axhspan(*interval, color=drawing.COLOURS["synthetic"], alpha=0.1, linewidth=0)
-        axes.axhline(level, color=drawing.COLOURS["synthetic"], linestyle=line, linewidth=1.1)
+        axes.axhspan(*interval, color=plotting.COLOURS["synthetic"], alpha=0.1, linewidth=0)
+        axes.axhline(level, color=plotting.COLOURS["synthetic"], linestyle=line, linewidth=1.1)
     axes.set_xlabel("mean of both (cm³)")
     axes.set_ylabel("synthetic − target (cm³)")
     axes.set_title(f"{tissue}: agreement", loc="left", fontsize=10, fontweight="bold")
@@ -102,4 +102,4 @@ def _agreement_plot(tissue: str, rows: Sequence[Record], kind: str) -> Html:
     result = f"Bias {labels.number(agreement.bias)} cm³, limits of agreement {limits}"
     facts = f"n = {labels.count(agreement.n, 'patient')}. {kind}. {result}; shaded: their 95 % intervals."
     alt = f"Bland–Altman plot of {tissue}, n = {agreement.n}. {result}."
-    return drawing.framed(drawing.inline_svg(figure, name=f"agreement-{slug(tissue)}", alt=alt), caption=facts)
+    return plotting.framed(plotting.inline_svg(figure, name=f"agreement-{slug(tissue)}", alt=alt), caption=facts)

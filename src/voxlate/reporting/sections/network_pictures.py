@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.reporting import labels
-from voxlate.reporting.figures import drawing
-from voxlate.reporting.figures.png import data_uri
 from voxlate.reporting.results import NetworkPictures
+from voxlate.web import plotting
 from voxlate.web.html import Html, tag
+from voxlate.web.png import data_uri
 
 TILE_PX = 28
 GAP_PX = 2
@@ -38,7 +38,7 @@ def _sheet(tiles: NDArray[np.floating], name: str, caption: str) -> Html:
     image = mosaic(tiles)
     height, width = image.shape
     picture = tag("img", src=data_uri(image), alt=name, width=str(width), height=str(height))
-    return drawing.framed(picture, caption=f"{name}: {caption}")
+    return plotting.framed(picture, caption=f"{name}: {caption}")
 
 
 def mosaic(tiles: NDArray[np.floating]) -> NDArray[np.uint8]:

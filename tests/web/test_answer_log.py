@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.web import sql
+from voxlate.web.answer_log import Store, verify_chain
 from voxlate.web.sql import SqliteDatabase, open_database
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
@@ -143,7 +143,7 @@ def test_an_acknowledged_answer_survives_the_death_of_the_server(tmp_path):
     program = (
         "import os, sys; from pathlib import Path\n"
         "from voxlate.web.sql import SqliteDatabase\n"
-        "from voxlate.readers.server.store import Store\n"
+        "from voxlate.web.answer_log import Store\n"
         "store = Store(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
         "for at in range(1000):\n"
         "    store.add_answer('anna', f't{at}', f's-{at}', {'answer': {}}, revision=0)\n"
