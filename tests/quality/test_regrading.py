@@ -9,9 +9,9 @@ from starlette.testclient import TestClient
 from voxlate.errors import InputRefused, UsageError
 from voxlate.quality.items import Item
 from voxlate.quality.regrade_server import create_regrade_app, serve_regrading
-from voxlate.quality.regrading import Desk, open_record, read_regrades
-from voxlate.readers.server.serve import Address
-from voxlate.web.auth import Doorkeeper, issue_link
+from voxlate.quality.regrading import RegradingSession, open_log, read_regrades
+from voxlate.web.auth import Authenticator, issue_link
+from voxlate.web.serve import Address
 
 ORIGIN = "http://127.0.0.1:8766"
 PNG = b"\x89PNG picture of "
@@ -33,8 +33,10 @@ def room(tmp_path):
     keys = {name: graded(tmp_path, name, tiers) for name, tiers in
             (("sure", (0.98, 0.01, 0.01)), ("open", (0.4, 0.35, 0.25)), ("likely", (0.1, 0.1, 0.8)))}  # fmt: skip
     (tmp_path / "grades.tsv").write_text("item\n" + "".join(f"{name}\n" for name in keys))
-    store = open_record(tmp_path)
-    app = create_regrade_app(Desk(tmp_path, store), Doorkeeper(store), origins=Address(port=8766).origins())
+    store = open_log(tmp_path)
+    app = create_regrade_app(
+        RegradingSession(tmp_path, store), Authenticator(store), origins=Address(port=8766).origins()
+    )
     client = TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN})
     client.post("/api/session", json={"token": issue_link(store, {"ann"}, "ann")})
     client.headers["x-csrf-token"] = client.get("/api/state").json()["csrf"]
@@ -66,7 +68,7 @@ def test_the_last_grade_of_a_scan_counts_and_all_are_kept(room):
     assert told["open"] == {"tier": "low", "kind": "T1w", "grade_contrast": 0, "grade_motion": 2, "grade_noise": 0,
                             "agent": "no", "agent_by": "person", "content": "open"}  # fmt: skip
     assert told["sure"] == {"tier": "improper", "content": "sure"}
-    store = open_record(folder)
+    store = open_log(folder)
     assert [entry.kind for entry in store.log()].count("regrade") == 3
     store.close()
     assert client.get("/api/state").json()["said"][keys["open"]]["grades"]["motion"] == 2
@@ -75,7 +77,7 @@ def test_the_last_grade_of_a_scan_counts_and_all_are_kept(room):
 def test_a_second_grader_does_not_see_what_the_first_said(room):
     client, keys, folder = room
     send(client, keys["open"])
-    store = open_record(folder)
+    store = open_log(folder)
     token = issue_link(store, {"bob"}, "bob")
     store.close()
     other = TestClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN})
@@ -131,10 +133,10 @@ def test_a_folder_without_grades_and_an_address_of_the_network_are_refused(tmp_p
 
 def test_a_record_of_something_else_is_refused(room):
     _, _, folder = room
-    from voxlate.web.answer_log import Store
+    from voxlate.web.answer_log import AnswerLog
     from voxlate.web.sql import SqliteDatabase
 
     (folder / "other").mkdir()
-    Store(SqliteDatabase(folder / "other" / "answers.sqlite"), "another study").close()
+    AnswerLog(SqliteDatabase(folder / "other" / "answers.sqlite"), "another study").close()
     with pytest.raises(InputRefused, match="PROTOCOL_CHANGED"):
         read_regrades(folder / "other")

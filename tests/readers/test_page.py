@@ -11,7 +11,7 @@ import pytest
 
 import voxlate.readers.server
 import voxlate.web
-from voxlate.readers.server.app import _PAGE
+from voxlate.readers.server.app import PAGE_FILES
 
 PAGE = Path(voxlate.readers.server.__file__).parent / "page"
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,12 +61,12 @@ def test_the_page_holds_no_inline_script_style_or_foreign_address():
 
 
 def test_everything_the_page_loads_is_served_and_nothing_else_lies_there():
-    served = {file for _, file, _ in _PAGE.values()}
+    served = {file for _, file, _ in PAGE_FILES.values()}
     shared = {"niivue/niivue.umd.js", *(f"assets/{file.name}" for file in SHARED)}
     assert shared <= served
     assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - shared
     imported = {name for file in PAGE.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
-    assert imported <= set(_PAGE)
+    assert imported <= set(PAGE_FILES)
 
 
 def test_both_languages_have_the_same_words():

@@ -8,12 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
-from voxlate.readers.server import serve, session
+from voxlate.readers.server import session
 from voxlate.readers.server.app import create_app
-from voxlate.readers.server.serve import Address, require_safe
 from voxlate.web import connections
 from voxlate.web.answer_log import verify_chain
 from voxlate.web.auth import COOKIE, issue_link
+from voxlate.web.serve import Address, require_safe, run_app
 
 from .conftest import ORIGIN, Browser, fill
 
@@ -117,7 +117,7 @@ def served(package, store):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = create_app(package, store, origins=[f"http://127.0.0.1:{port}"])
-    threading.Thread(target=serve.run_app, args=(app, serve.Address(port=port)), daemon=True).start()
+    threading.Thread(target=run_app, args=(app, Address(port=port)), daemon=True).start()
     return port
 
 

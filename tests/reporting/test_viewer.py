@@ -56,6 +56,6 @@ def test_a_case_of_the_viewer_holds_three_images_in_relative_units(evaluation, t
 
 
 def test_the_bundled_viewer_is_the_file_the_documentation_names() -> None:
-    bundled = Path(str(resources.files("voxlate.reporting") / "niivue" / "niivue.umd.js"))
+    bundled = Path(str(resources.files("voxlate.web") / "niivue" / "niivue.umd.js"))
     assert sha256(bundled) in (ROOT / "docs" / "report.md").read_text()
     assert "BSD 2-Clause" in bundled.with_name("niivue.LICENSES.txt").read_text()

@@ -14,7 +14,7 @@ import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.web import sql
-from voxlate.web.answer_log import Store, verify_chain
+from voxlate.web.answer_log import AnswerLog, verify_chain
 from voxlate.web.sql import SqliteDatabase, open_database
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
@@ -22,7 +22,7 @@ BODY = {"answer": {"kind": "forced_choice", "side": "left"}}
 
 
 def sqlite(path):
-    return Store(SqliteDatabase(path / "answers.sqlite"), "protocol")
+    return AnswerLog(SqliteDatabase(path / "answers.sqlite"), "protocol")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def store(request, tmp_path):
 
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
-        opened = Store(open_database(tmp_path, f"{url}?options=-csearch_path%3D{schema}"), "protocol")
+        opened = AnswerLog(open_database(tmp_path, f"{url}?options=-csearch_path%3D{schema}"), "protocol")
     yield opened
     opened.close()
 
@@ -120,7 +120,7 @@ def test_a_credential_is_redeemed_once_and_not_after_its_time(store):
 
 def test_another_study_s_database_is_refused(store):
     with pytest.raises(InputRefused, match="PROTOCOL_CHANGED"):
-        Store(store._database, "another")
+        AnswerLog(store._database, "another")
 
 
 @pytest.mark.parametrize("change", ["body", "reader", "time_utc", "drop", "insert"])
@@ -143,8 +143,8 @@ def test_an_acknowledged_answer_survives_the_death_of_the_server(tmp_path):
     program = (
         "import os, sys; from pathlib import Path\n"
         "from voxlate.web.sql import SqliteDatabase\n"
-        "from voxlate.web.answer_log import Store\n"
-        "store = Store(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
+        "from voxlate.web.answer_log import AnswerLog\n"
+        "store = AnswerLog(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
         "for at in range(1000):\n"
         "    store.add_answer('anna', f't{at}', f's-{at}', {'answer': {}}, revision=0)\n"
         "    os.write(1, b'.')\n"

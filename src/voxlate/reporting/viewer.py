@@ -28,7 +28,8 @@ from voxlate.volume import Affine, Mask, Volume
 STEP = 1e-3
 """Relative values are rounded to this, so that the copies are small."""
 
-_PARTS = ("index.html", "viewer.css", "viewer.js", "niivue.umd.js", "niivue.LICENSES.txt")
+_PAGE_FILES = ("index.html", "viewer.css", "viewer.js")
+_NIIVUE_FILES = ("niivue.umd.js", "niivue.LICENSES.txt")
 
 
 def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
@@ -56,9 +57,10 @@ def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
             left_out.append(f"{case.case}: {error.code}")
     direction = evaluated.evaluation.direction
     content = {"title": f"{direction.source} to {direction.target}", "cases": entries}
-    for name in _PARTS:
-        part = resources.files("voxlate.reporting") / "niivue" / name
-        write_text(folder / name, part.read_text(encoding="utf-8"))
+    files = [resources.files("voxlate.reporting") / "viewer_page" / name for name in _PAGE_FILES]
+    files += [resources.files("voxlate.web") / "niivue" / name for name in _NIIVUE_FILES]
+    for resource in files:
+        write_text(folder / resource.name, resource.read_text(encoding="utf-8"))
     write_text(folder / "cases.js", f"globalThis.voxlate = {json.dumps(content)};\n")
     return left_out
 
