@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from voxlate.evaluation.metrics import Metric
+from voxlate.evaluation.results import Evaluated, History, Loss
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
-from voxlate.reporting.results import Evaluated, History, Loss
 from voxlate.web import plotting
 from voxlate.web.html import Html, tag
 

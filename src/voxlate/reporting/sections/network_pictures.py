@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from voxlate.evaluation.results import NetworkPictures
 from voxlate.reporting import labels
-from voxlate.reporting.results import NetworkPictures
 from voxlate.web import plotting
 from voxlate.web.html import Html, tag
 from voxlate.web.png import data_uri
