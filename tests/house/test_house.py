@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "evaluation": FILES_AND_JOBS | {"preparation"},
     "reporting": GROUND | {"io", "web", "preparation", "evaluation"},
     "quality": FILES_AND_JOBS | {"archive", "cohort", "preparation", "models", "web"},
-    "readers": GROUND | {"io", "web", "preparation", "evaluation", "reporting"},
+    "readers": GROUND | {"io", "web", "preparation", "evaluation"},
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
     "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
     "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "training"},

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Case, Evaluated, Score
-from voxlate.reporting import labels
+
+_USUAL_METRICS = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
+"""Metrics that plots and tables show first."""
 
 _RANKING = ("mae", "rmse", "ssim", "psnr", "ms_ssim")
 """Metrics by which cases can be ranked: the first that the protocol has."""
@@ -29,7 +33,7 @@ class View:
     def rule(self) -> str:
         """Returns how the cases that are shown were chosen."""
         return (
-            f"Cases are ranked by the {labels.metric(self.metric).label} of the synthetic image in region "
+            f"Cases are ranked by the {metric_of(self.metric).label} of the synthetic image in region "
             f"{self.region.replace('_', ' ')} (ties by name). Shown are rank 1, the middle rank (the better one of "
             "two) and the last rank."
         )
@@ -60,6 +64,13 @@ class Chosen:
     unit: str
 
 
+def usual_first(metrics: Iterable[str], most: int) -> list[str]:
+    """Returns at most `most` metrics: the usual ones first, then the others in their own order."""
+    given = list(dict.fromkeys(metrics))
+    usual = [name for name in _USUAL_METRICS if name in given]
+    return (usual + [name for name in given if name not in _USUAL_METRICS])[:most]
+
+
 def leading_view(evaluated: Evaluated) -> View:
     """Returns the first protocol and region in which the synthetic image has a metric that cases can be ranked by."""
     names = [protocol.name for protocol in evaluated.evaluation.protocols]
@@ -75,7 +86,7 @@ def leading_view(evaluated: Evaluated) -> View:
 def ranked(evaluated: Evaluated, view: View) -> list[Score]:
     """Returns the scores of the synthetic images by the view's metric, best first, ties by case name; no NaN."""
     rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", view.metric)]
-    loss = labels.metric(view.metric).loss
+    loss = metric_of(view.metric).loss
     return sorted((s for s in rows if not math.isnan(s.value)), key=lambda s: (loss(s.value), s.case))
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Evaluated, Evaluation, read_evaluation
 from voxlate.io.atomic import write_text
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View, choose, leading_view
 from voxlate.reporting.figures import panels, quality_plots, volume_plots
 from voxlate.reporting.sections import (
@@ -25,6 +25,7 @@ from voxlate.reporting.sections import (
 )
 from voxlate.reporting.summary import summary
 from voxlate.reporting.viewer import write_viewer
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 VIEWER = "viewer"
@@ -138,7 +139,7 @@ def _absent(evaluated: Evaluated) -> Html:
     rows = [(case.case, "missing", case.reason) for case in evaluation.missing]
     rows += [(case.case, f"refused ({case.code})", case.message) for case in evaluation.refused]
     rows += [
-        (entry.case, f"without {labels.metric(entry.metric).label} ({entry.protocol})", entry.reason)
+        (entry.case, f"without {metric_of(entry.metric).label} ({entry.protocol})", entry.reason)
         for entry in evaluation.left_out
     ]
     if not rows:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from voxlate import __version__
 from voxlate.io.atomic import write_text
 from voxlate.preparation.run import DONE, PICTURE
-from voxlate.reporting import labels
+from voxlate.web import labels
 from voxlate.web.document import document, script
 from voxlate.web.html import Html, tag
 

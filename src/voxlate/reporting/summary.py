@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Evaluated, Evaluation, SummaryRow
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View, ranked
 from voxlate.reporting.sections.verdicts import Gain, gain, sentence
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 _BASELINES = ("source", "histogram_match")
@@ -82,7 +83,7 @@ def _cards(evaluated: Evaluated, view: View) -> Iterator[Html]:
         ours, before = rows.get((name, "synthetic")), rows.get((name, "source"))
         if ours is None:
             continue
-        known = labels.metric(name)
+        known = metric_of(name)
         decimals = labels.decimals_for([ours.mean, before.mean if before else None])
         value = [labels.number(ours.mean, decimals), tag("small", f" ± {labels.number(ours.sd, decimals)} {ours.unit}")]
         against = f"untouched source {labels.number(before.mean, decimals)} {ours.unit}".rstrip() if before else ""
@@ -110,7 +111,7 @@ def _left_out(evaluated: Evaluated) -> Iterator[str]:
     for protocol, metric in places:
         own = [e for e in evaluated.evaluation.left_out if (e.protocol, e.metric) == (protocol, metric)]
         cases = labels.count(len({entry.case for entry in own}), "case")
-        yield f"{labels.metric(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
+        yield f"{metric_of(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
 
 
 def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
@@ -123,8 +124,8 @@ def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
             ours, theirs = rows.get((name, "synthetic")), rows.get((name, other))
             if ours is None or theirs is None or ours.mean is None or theirs.mean is None:
                 continue
-            if labels.metric(name).loss(ours.mean) > labels.metric(name).loss(theirs.mean):
-                lost.append(labels.metric(name).label)
+            if metric_of(name).loss(ours.mean) > metric_of(name).loss(theirs.mean):
+                lost.append(metric_of(name).label)
         if lost:
             yield f"On average the model lost to the {labels.method(other).lower()} in {', '.join(lost)}."
 
@@ -171,5 +172,5 @@ def _blur(rows: dict[tuple[str, str], SummaryRow]) -> str:
 def _worst(evaluated: Evaluated, view: View) -> Iterator[str]:
     rows = ranked(evaluated, view)
     if len(rows) > 1:
-        score = f"{labels.metric(view.metric).label} {labels.number(rows[-1].value)} {rows[-1].unit}".rstrip()
+        score = f"{metric_of(view.metric).label} {labels.number(rows[-1].value)} {rows[-1].unit}".rstrip()
         yield f"The worst case is {rows[-1].case} with {score}; it is shown below."

@@ -17,13 +17,14 @@ import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Case, Evaluated
 from voxlate.io.atomic import write_text
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice
 from voxlate.volume import Affine, Mask, Volume
+from voxlate.web import labels
 
 STEP = 1e-3
 """Relative values are rounded to this, so that the copies are small."""
@@ -74,7 +75,7 @@ def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
     found = []
     for rank, score in reversed(list(enumerate(ranked(evaluated, view), start=1))):
         if score.case in cases:
-            label = labels.metric(view.metric).label
+            label = metric_of(view.metric).label
             place = f"{titles.get(score.case, '')}rank {rank} by {label} ({labels.number(score.value)} {score.unit})"
             found.append((cases.pop(score.case), f"{kind}, {place}"))
     return found + [(case, f"{kind}, without an MAE") for case in cases.values()]

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.readers.analysis.conclusions import indistinguishable, interval, not_inferior, similar_enough
 from voxlate.readers.analysis.figures import reader_plot, roc_plot
 from voxlate.readers.study import Study
-from voxlate.reporting import labels
-from voxlate.reporting.labels import number, p_value
+from voxlate.web import labels
 from voxlate.web.html import Child, Html, tag
+from voxlate.web.labels import number, p_value
 
 Found = Mapping[str, Any]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
@@ -240,7 +241,7 @@ def _discordance(entry: Found, found: Found) -> Html | None:
     ranks = entry["discordance"]
     if not ranks:
         return None
-    metric = labels.metric(found["metric"]).label
+    metric = metric_of(found["metric"]).label
     rows = [
         (
             row["case"],

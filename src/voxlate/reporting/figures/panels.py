@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Case, Direction
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import Interpolation, resample
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import Chosen
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
 from voxlate.volume import Array, Mask, Volume
-from voxlate.web import colours, png
+from voxlate.web import colours, labels, png
 from voxlate.web.html import Html, tag
 
 SLICE_RULE = "Each plane passes through the slice with the largest sum of |synthetic − target| inside the mask."
@@ -132,7 +132,7 @@ def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind
         "difference": "Synthetic − target",
     }
     rows = [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes]
-    value = f"{labels.metric(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
+    value = f"{metric_of(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
     score = f"rank {chosen.rank} of {chosen.of}, {value}"
     heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
     facts = (

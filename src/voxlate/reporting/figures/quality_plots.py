@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from voxlate.evaluation.metrics import Metric
+from voxlate.evaluation.metrics import Metric, metric_of
 from voxlate.evaluation.results import Evaluated, History, Loss
-from voxlate.reporting import labels
-from voxlate.reporting.case_selection import View
-from voxlate.web import plotting
+from voxlate.reporting.case_selection import View, usual_first
+from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 
 _MOST_LINES = 60
@@ -48,7 +47,7 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
     kind = labels.DATA_KINDS[evaluated.evaluation.data_kind]
     plots = []
     units = leading_metrics(evaluated, view)
-    for metric in labels.leading(units, _MOST_PLOTS):
+    for metric in usual_first(units, _MOST_PLOTS):
         means = patient_means(evaluated, view, metric)
         if means:
             plots.append(_box_plot(metric, units[metric], means, kind=kind))
@@ -56,7 +55,7 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
 
 
 def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kind: str) -> Html:
-    known = labels.metric(metric)
+    known = metric_of(metric)
     figure, axes = plotting.plot()
     _link_patients(axes, means)
     for place, (method, by_patient) in enumerate(means.items()):

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman
-from voxlate.reporting import labels
 from voxlate.reporting.figures.quality_plots import draw_box, slug
-from voxlate.web import plotting
+from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 
 _NEEDED = ("patient", "tissue", "method", "volume_cm3", "target_cm3")

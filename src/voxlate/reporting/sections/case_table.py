@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Evaluated
-from voxlate.reporting import labels
-from voxlate.reporting.case_selection import View, ranked
+from voxlate.reporting.case_selection import View, ranked, usual_first
 from voxlate.reporting.figures.quality_plots import leading_metrics
 from voxlate.reporting.sections.quality import scrolling
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 _COMPARED = ("source", "histogram_match", "synthetic")
@@ -22,7 +23,7 @@ Scores = dict[tuple[str, str, str], float]
 def table(evaluated: Evaluated, view: View) -> Html:
     """Returns the table of all cases, in the order of rank, with columns that a script can sort."""
     scored = leading_metrics(evaluated, view)
-    units = {metric: scored[metric] for metric in labels.leading(scored, _MOST_METRICS)}
+    units = {metric: scored[metric] for metric in usual_first(scored, _MOST_METRICS)}
     scores: Scores = {(s.case, s.method, s.metric): s.value for s in evaluated.scores if view.holds(s)}
     ranks = {score.case: rank for rank, score in enumerate(ranked(evaluated, view), start=1)}
     names = sorted((c.case for c in evaluated.evaluation.cases), key=lambda name: (ranks.get(name, math.inf), name))
@@ -33,7 +34,7 @@ def table(evaluated: Evaluated, view: View) -> Html:
     body = tag("table", _head(units, methods), tag("tbody", lines), class_="cases sortable")
     note = (
         f"Protocol {view.protocol}, region {view.region.replace('_', ' ')}, {view.intensity.replace('_', ' ')}. "
-        f"Rank 1 has the best {labels.metric(view.metric).label}. "
+        f"Rank 1 has the best {metric_of(view.metric).label}. "
         "▾ and the remark mark where the synthetic image loses to the untouched source. "
         "Why a case is missing or was refused is said further below."
     )
@@ -50,7 +51,7 @@ def _head(units: dict[str, str], methods: Sequence[str]) -> Html:
     groups = [tag("td"), tag("td")]
     columns = [_column("Rank", numeric=True), _column("Case")]
     for metric, unit in units.items():
-        known = labels.metric(metric)
+        known = metric_of(metric)
         title = [f"{known.label} {known.arrow} ", tag("small", unit)]
         groups.append(tag("th", title, colspan=len(methods), scope="colgroup"))
         columns += [_column(_SHORT[method], numeric=True, first=at == 0) for at, method in enumerate(methods)]
@@ -68,8 +69,8 @@ def _line(name: str, methods: Sequence[str], scores: Scores, *, decimals: dict[s
     lost = []
     for metric, places in decimals.items():
         before, after = (scores.get((name, method, metric), math.nan) for method in ("source", "synthetic"))
-        is_worse = labels.metric(metric).loss(after) > labels.metric(metric).loss(before)
-        lost += [labels.metric(metric).label] if is_worse else []
+        is_worse = metric_of(metric).loss(after) > metric_of(metric).loss(before)
+        lost += [metric_of(metric).label] if is_worse else []
         for at, method in enumerate(methods):
             mark = "▾" if is_worse and method == "synthetic" else ""
             value = scores.get((name, method, metric), math.nan)

@@ -6,10 +6,11 @@ Intelligence 2024;6(4):e240300.
 
 from __future__ import annotations
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Evaluated
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.sections.quality import scrolling
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 OPEN = "To be filled by the authors."
@@ -68,7 +69,7 @@ def answers(evaluated: Evaluated, view: View) -> dict[int, str]:
     patients = labels.count(len({case.patient for case in evaluation.cases}), "patient")
     cases = labels.count(len(evaluation.cases), "case")
     left_out = f"{len(evaluation.missing)} missing and {len(evaluation.refused)} refused, each listed with its reason"
-    metrics = dict.fromkeys(labels.metric(row.metric).label for row in evaluation.summary)
+    metrics = dict.fromkeys(metric_of(row.metric).label for row in evaluation.summary)
     compared = max((test.comparisons for test in evaluation.comparisons), default=0)
     direction = f"the acquired {evaluation.direction.target} of the same patient on the same grid"
     if evaluation.data_kind == "simulated":

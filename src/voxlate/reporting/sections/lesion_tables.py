@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxlate.reporting import labels
+from voxlate.evaluation.metrics import metric_of
 from voxlate.reporting.sections.quality import scrolling
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 MOST_ROWS = 300
@@ -89,7 +90,7 @@ def _title(key: str) -> list[Html | str]:
     if not name or suffix not in _UNITS:
         name, suffix = "_".join(part for part in (name, suffix) if part), ""
     first, *others = name.split("_")
-    title = " ".join([labels.metric(first).label, *others])
+    title = " ".join([metric_of(first).label, *others])
     return [f"{title} ", tag("small", _UNITS[suffix])] if suffix else [title]
 
 

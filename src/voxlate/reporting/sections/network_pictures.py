@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.evaluation.results import NetworkPictures
-from voxlate.reporting import labels
-from voxlate.web import plotting
+from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 from voxlate.web.png import data_uri
 

@@ -10,7 +10,7 @@ from voxlate.evaluation.results import EVALUATION, SCORES, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
 from voxlate.io.nifti.source import sidecar_path
-from voxlate.reporting import labels
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 _SIDECAR_KEYS = (

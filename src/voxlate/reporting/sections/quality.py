@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Comparison, Evaluation, Protocol, SummaryRow
-from voxlate.reporting import labels
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 LEVEL = 0.05
@@ -83,7 +84,7 @@ def error_rate(evaluation: Evaluation) -> Html | None:
     exploratory = sum(family != "primary" for _, _, family, _ in families)
     primary = evaluation.primary
     named = (
-        f"Chosen beforehand: {', '.join(labels.metric(name).label for name in primary.metrics)} in the "
+        f"Chosen beforehand: {', '.join(metric_of(name).label for name in primary.metrics)} in the "
         f"{primary.region.replace('_', ' ')} by protocol {primary.protocol}, {primary.intensity.replace('_', ' ')}. "
         if primary
         else ""
@@ -136,7 +137,7 @@ def _column(method: str) -> str:
 def _metric_line(
     metric: str, rows: Sequence[SummaryRow], methods: Sequence[str], *, tests: Sequence[Comparison]
 ) -> Html:
-    known = labels.metric(metric)
+    known = metric_of(metric)
     by_method = {row.method: row for row in rows if row.metric == metric}
     decimals = labels.decimals_for(row.mean for row in by_method.values())
     unit = next(row.unit for row in by_method.values())
@@ -218,7 +219,7 @@ def _test_line(test: Comparison) -> Html:
     ]
     names = [
         _region(test.region),
-        labels.metric(test.metric).label,
+        metric_of(test.metric).label,
         labels.method(test.first),
         labels.method(test.second),
     ]

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import stats
 
 from voxlate.evaluation.results import Evaluated
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.sections.quality import scrolling
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 _FEWEST = 3

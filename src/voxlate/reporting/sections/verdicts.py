@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Comparison, Evaluated
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 Outcome = Literal["better", "worse", "leaning", "open", "untested"]
@@ -48,7 +49,7 @@ class Gain:
         if self.interval is None or self.p_adjusted is None:
             return "untested"
         low, high = self.interval
-        known = labels.metric(self.metric)
+        known = metric_of(self.metric)
         if low <= 0 <= high or known.better not in {"lower", "higher"}:
             return "open"
         if self.p_adjusted >= LEVEL:
@@ -63,7 +64,7 @@ def gain(evaluated: Evaluated, view: View, metric: str, other: str) -> Gain | No
     both = sorted(set(ours) & set(theirs))
     if not both:
         return None
-    known = labels.metric(metric)
+    known = metric_of(metric)
     lost = sum(known.loss(ours[patient]) > known.loss(theirs[patient]) for patient in both)
     unit = next(s.unit for s in evaluated.scores if s.metric == metric and view.holds(s))
     plain = math.fsum(ours[patient] - theirs[patient] for patient in both) / len(both)
@@ -111,7 +112,7 @@ _MARKS = {"better": "✓", "worse": "✗", "leaning": "~", "open": "?", "unteste
 
 def sentence(found: Gain) -> Html:
     """Returns one list item that says how the model did against the other method."""
-    known = labels.metric(found.metric)
+    known = metric_of(found.metric)
     other = labels.method(found.other).lower()
     unit = "points" if found.unit.startswith("%") else found.unit
     decimals = labels.decimals_for([found.difference])

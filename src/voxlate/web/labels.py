@@ -1,4 +1,4 @@
-"""How methods, metrics and numbers are written for a reader."""
+"""How reports write numbers, counts, p values, methods and kinds of data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-
-from voxlate.evaluation.metrics import metric_of
 
 MISSING = "\N{EM DASH}"
 
@@ -28,24 +26,19 @@ DATA_KINDS = {
     "unknown": "Kind of data not stated (real or simulated)",
 }
 
-_LEADING = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
-metric = metric_of
-"""Returns label, unit and better direction of a metric by its name."""
-
-
-def leading(names: Iterable[str], most: int) -> list[str]:
-    """Returns at most `most` metrics, the usual ones first, the others in their own order."""
-    given = list(dict.fromkeys(names))
-    return ([name for name in _LEADING if name in given] + [name for name in given if name not in _LEADING])[:most]
-
 
 def method(name: str) -> str:
-    """Returns a method's name for a reader."""
+    """Returns the label of a method; an unknown name with spaces for underscores."""
     return METHODS.get(name, name.replace("_", " "))
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
-    """Returns a number with a true minus sign; three significant digits unless `decimals` says otherwise."""
+    """Returns a number with a typographic minus sign, or a dash for None, NaN and infinity.
+
+    Args:
+        value: the number.
+        decimals: digits after the point; three significant digits when `None`.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
     text = f"{value:.{decimals_for([value]) if decimals is None else decimals}f}"
@@ -55,7 +48,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Returns how many decimals give the typical value of a column three significant digits (0 to 4)."""
+    """Returns the decimals (0 to 4) that give the median absolute value of a column three significant digits."""
     sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0]
     if not sizes:
         return 2
@@ -63,7 +56,7 @@ def decimals_for(values: Iterable[float | None]) -> int:
 
 
 def p_value(value: float | None) -> str:
-    """Returns a p value to two digits; below 0.001 only that."""
+    """Returns a p value with three decimals below 0.1 and two above; `< 0.001` for smaller ones."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value < 0.001:
@@ -72,18 +65,18 @@ def p_value(value: float | None) -> str:
 
 
 def n_is(n: int) -> str:
-    """Returns `n = 9`, which no line break can part."""
+    """Returns `n = 9` with no-break spaces."""
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n}"
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
-    """Returns `1 patient`, `3 patients`."""
+    """Returns a count with its noun: `1 patient`, `3 patients`."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
-_MACHINE_PATH = re.compile(r"(?<![\w./])(?:/|[A-Za-z]:\\|~/)(?:[^\s/\\'\";,]+[/\\])+([^\s/\\'\";,]*)")
+_ABSOLUTE_PATH = re.compile(r"(?<![\w./])(?:/|[A-Za-z]:\\|~/)(?:[^\s/\\'\";,]+[/\\])+([^\s/\\'\";,]*)")
 
 
 def without_paths(text: str) -> str:
-    """Returns the text with each absolute path of a machine cut to its last part."""
-    return _MACHINE_PATH.sub(r"\1", text)
+    """Returns the text with each absolute path shortened to its last part, because folders may hold patient names."""
+    return _ABSOLUTE_PATH.sub(r"\1", text)

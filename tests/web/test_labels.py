@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from voxlate.evaluation.metrics import IMAGE_METRICS
-from voxlate.reporting import labels
+from voxlate.web import labels
 
 
 @pytest.mark.parametrize(
@@ -29,31 +28,6 @@ def test_a_small_p_is_never_printed_as_zero() -> None:
     assert labels.p_value(1e-9).startswith("<")
     assert labels.p_value(0.0491) == "0.049"
     assert labels.p_value(0.5) == "0.50"
-
-
-@pytest.mark.parametrize("name", IMAGE_METRICS)
-def test_the_best_value_of_every_metric_loses_to_no_other(name: str) -> None:
-    metric = labels.metric(name)
-    best = metric.best
-    others = [0.5, 0.9, 1.7] if math.isinf(best) else [best + 0.4, best - 0.4]
-    possible = (
-        others
-        if IMAGE_METRICS[name].better == "one"
-        else [v for v in others if (v < best) == (metric.better == "higher")]
-    )
-    assert possible
-    assert all(metric.loss(best) < metric.loss(value) for value in possible)
-
-
-def test_an_unknown_metric_gets_no_direction() -> None:
-    metric = labels.metric("sparkle_index")
-    assert metric.label == "Sparkle index"
-    assert metric.arrow == ""
-    assert math.isnan(metric.loss(1.0))
-
-
-def test_leading_metrics_come_first_and_the_others_keep_their_order() -> None:
-    assert labels.leading(["zeta", "ssim", "alpha", "mae", "mae"], 3) == ["mae", "ssim", "zeta"]
 
 
 @pytest.mark.parametrize(
