@@ -213,7 +213,7 @@ def test_the_page_says_how_many_families_of_tests_it_holds_and_which_was_chosen_
         "metrics": ["mae", "psnr", "ssim"],
     }
     text = page(read_evaluation(folder.write()))
-    assert "Chosen beforehand: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
+    assert "Chosen before the run: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
     assert "2 tests in 2 families, 1 of them exploratory" in text
     assert "The primary tests of this run are here" in text
     assert "All tests here are exploratory" in text

@@ -27,14 +27,14 @@ def test_subgroups_show_their_gap_and_patients_without_a_group(evaluation) -> No
     for case, scanner in zip(folder.content["cases"], ("X", "X", "Y"), strict=False):
         case["subgroups"] = {"scanner": scanner}
     evaluated = read_evaluation(folder.write())
-    text = subgroups.table(evaluated, leading_view(evaluated))
+    text = subgroups.scores_by_subgroup(evaluated, leading_view(evaluated))
     assert "not stated" in text
     assert "gap 2.50" in text  # means 4.5, 6 and 7
 
 
 def test_without_subgroups_there_is_no_table(evaluation) -> None:
     evaluated = read_evaluation(evaluation("a", images=False).write())
-    assert subgroups.table(evaluated, leading_view(evaluated)) is None
+    assert subgroups.scores_by_subgroup(evaluated, leading_view(evaluated)) is None
 
 
 def test_scans_of_a_patient_are_averaged_before_anything_else(evaluation) -> None:
@@ -47,7 +47,7 @@ def test_scans_of_a_patient_are_averaged_before_anything_else(evaluation) -> Non
 
 def test_the_checklist_has_44_items_and_fills_only_what_the_data_know(evaluation) -> None:
     evaluated = read_evaluation(evaluation("a", images=False).write())
-    text = claim_checklist.table(evaluated, leading_view(evaluated))
+    text = claim_checklist.checklist(evaluated, leading_view(evaluated))
     filled = claim_checklist.answers(evaluated, leading_view(evaluated))
     assert len(claim_checklist.ITEMS) == len(set(claim_checklist.ITEMS)) == 44
     assert text.count(claim_checklist.OPEN) == 44 - len(filled)
@@ -79,7 +79,7 @@ def test_a_long_curve_is_averaged_and_it_is_said() -> None:
 
 def test_a_table_of_records_has_units_apart_and_hides_the_patient() -> None:
     rows = [{"case": "a", "patient": "P1", "volume_mm3": 12.5, "is_kept": True}, {"case": "b", "volume_mm3": None}]
-    text = lesion_tables.table(rows, label="Lesions", data_kind="real")
+    text = lesion_tables.records_table(rows, label="Lesions", data_kind="real")
     assert "<small>mm³</small>" in text
     assert "P1" not in text
     assert 'data-value="12.5"' in text
@@ -88,7 +88,7 @@ def test_a_table_of_records_has_units_apart_and_hides_the_patient() -> None:
 
 def test_a_very_long_table_says_what_it_leaves_out() -> None:
     rows = [{"case": str(at), "size": at} for at in range(lesion_tables.MOST_ROWS + 7)]
-    assert "7 more are in evaluation.json" in lesion_tables.table(rows, label="x", data_kind="real")
+    assert "7 more are in evaluation.json" in lesion_tables.records_table(rows, label="x", data_kind="real")
 
 
 def volumes(bias: float) -> list[dict[str, object]]:
