@@ -4,14 +4,14 @@ import pytest
 
 from voxlate.evaluation.results import read_evaluation
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.sections.verdicts import gain, sentence
+from voxlate.reporting.sections.verdicts import compare_with, verdict_line
 
 NAMES = ("a", "b", "c", "d")
 
 
 def verdict(folder, metric="mae", other="source"):
     evaluated = read_evaluation(folder.write())
-    return gain(evaluated, leading_view(evaluated), metric, other)
+    return compare_with(evaluated, leading_view(evaluated), metric, other)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_patients_in_whom_the_model_lost_are_counted(evaluation) -> None:
             row[5] += 100
     found = verdict(folder)
     assert (found.lost, found.n) == (1, 4)
-    assert "worse in 1 of 4 patients" in sentence(found)
+    assert "worse in 1 of 4 patients" in verdict_line(found)
 
 
 def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
@@ -64,7 +64,7 @@ def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
 def test_the_sentence_gives_the_size_of_the_gain_with_its_interval_the_right_way_round(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(note="with 4 patients no permutation p below 0.125 is possible")
-    text = sentence(verdict(folder))
+    text = verdict_line(verdict(folder))
     assert "5.00 points lower" in text
     assert "4.00 to 6.00" in text
     assert "6 comparisons" in text
@@ -74,7 +74,9 @@ def test_the_sentence_gives_the_size_of_the_gain_with_its_interval_the_right_way
 def test_it_is_said_when_too_few_patients_could_have_shown_anything(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(p_adjusted=0.75)
-    assert "with 4 patients and 6 comparisons hardly any adjusted p" in sentence(verdict(folder))
+    assert "with 4 patients and 6 comparisons an adjusted p below 0.05 is hardly possible" in verdict_line(
+        verdict(folder)
+    )
 
 
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:
