@@ -1,4 +1,4 @@
-"""The pictures of a case: source, target, synthetic and their difference in three planes."""
+"""The pictures of a case: source, target, synthetic image and the difference synthetic − target in three planes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ SCALE_RULE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """One plane of one case, cut.
+    """The slices of one case in one plane.
 
     Attributes:
-        at_mm: coordinate of the slice along the plane's normal, RAS+.
-        images: role to picture in relative units; `difference` is synthetic minus target.
+        plane: orientation of the slices.
+        at_mm: coordinate of the slices along the plane's normal, in RAS+ mm.
+        images: slices by role, shape (rows, columns), relative units; `difference` is synthetic minus target.
     """
 
     plane: Plane
@@ -45,7 +46,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """All planes of a case and the largest difference worth a colour."""
+    """The slices of one case in all planes.
+
+    Attributes:
+        chosen: the case.
+        planes: one entry per plane.
+        large_difference: 99th percentile of |synthetic − target| inside the mask, in relative units.
+    """
 
     chosen: Chosen
     planes: tuple[Picture, ...]
@@ -53,10 +60,14 @@ class Pictures:
 
 
 def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
-    """Reads the images of a case as the evaluation did: on the target's grid, in RAS+ order, in relative units.
+    """Reads the images of a case as the evaluation does: on the target's grid, in RAS+ order, in relative units.
+
+    Args:
+        folder: the evaluation folder.
+        case: one of its cases.
 
     Returns:
-        Role to image, and the mask: the case's own, else where source and target are both not zero.
+        The images by role, and the mask: that of the case, or else the voxels where source and target are not zero.
 
     Raises:
         VoxlateError: an image cannot be read, or there is no mask.
@@ -85,7 +96,12 @@ def _on_grid(volume: Volume, like: Volume, *, interpolation: Interpolation = "li
 
 
 def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ...], float]:
-    """Returns the three planes by the slice rule, and the 99th percentile of |difference| inside the mask."""
+    """Returns the slices of `SLICE_RULE` in three planes, and the 99th percentile of |difference| inside the mask.
+
+    Args:
+        images: `source`, `target` and `synthetic` in RAS+ order, on one grid, in relative units.
+        mask: shape of the images.
+    """
     target = images["target"]
     difference = np.nan_to_num(images["synthetic"].data - target.data)
     inside = np.where(mask, np.abs(difference), 0.0)
@@ -103,7 +119,15 @@ def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ..
 
 
 def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str) -> Html:
-    """Returns one figure per chosen case; a case whose images cannot be read says so in its place."""
+    """Returns one figure per chosen case, or a note if the images of a case cannot be read.
+
+    Args:
+        folder: the evaluation folder.
+        chosen: the cases.
+        direction: what was translated into what.
+        data_kind: `real`, `simulated` or `unknown`.
+        unit: unit of the display window.
+    """
     read: list[Pictures | Html] = []
     for each in chosen:
         try:

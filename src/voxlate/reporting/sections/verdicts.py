@@ -165,4 +165,5 @@ def _certainty(comparison: MethodComparison, decimals: int) -> str:
     interval = f"95 % interval {labels.number(low, decimals)} to {labels.number(high, decimals)}"
     p = labels.p_value(comparison.p_adjusted)
     p = p if p.startswith("<") else f"=\N{NO-BREAK SPACE}{p}"
-    return f"{interval}, p {p} adjusted for {labels.count(comparison.comparisons, 'comparison')}, {labels.n_is(comparison.n)}"
+    tests = labels.count(comparison.comparisons, "comparison")
+    return f"{interval}, p {p} adjusted for {tests}, {labels.n_is(comparison.n)}"
