@@ -43,7 +43,7 @@ def contrast(one, other):
         ("warn", "warn-back"),
     ],
 )
-def test_text_stands_out_from_its_background(text, back):
+def test_text_has_enough_contrast(text, back):
     assert contrast(COLOURS[text], COLOURS[back]) >= 4.5
 
 
@@ -60,7 +60,7 @@ def test_the_page_holds_no_inline_script_style_or_foreign_address():
         assert not re.search(r"https?://", file.read_text()), file.name
 
 
-def test_everything_the_page_loads_is_served_and_nothing_else_lies_there():
+def test_all_files_of_the_page_are_served_and_the_folder_holds_no_other():
     served = {file for _, file, _ in PAGE_FILES.values()}
     shared = {"niivue/niivue.umd.js", *(f"assets/{file.name}" for file in SHARED)}
     assert shared <= served

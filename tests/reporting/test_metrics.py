@@ -9,7 +9,7 @@ from voxlate.reporting.case_selection import usual_first
 
 
 @pytest.mark.parametrize("name", IMAGE_METRICS)
-def test_the_best_value_of_every_metric_loses_to_no_other(name: str) -> None:
+def test_the_best_value_of_every_metric_has_the_lowest_loss(name: str) -> None:
     metric = metric_of(name)
     best = metric.best
     others = [0.5, 0.9, 1.7] if math.isinf(best) else [best + 0.4, best - 0.4]
@@ -29,5 +29,5 @@ def test_an_unknown_metric_gets_no_direction() -> None:
     assert math.isnan(metric.loss(1.0))
 
 
-def test_leading_metrics_come_first_and_the_others_keep_their_order() -> None:
+def test_usual_metrics_come_first_and_the_others_keep_their_order() -> None:
     assert usual_first(["zeta", "ssim", "alpha", "mae", "mae"], 3) == ["mae", "ssim", "zeta"]

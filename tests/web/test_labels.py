@@ -11,7 +11,7 @@ from voxlate.web import labels
     ("value", "text"),
     [(0.9123, "0.912"), (12.345, "12.3"), (-1.5, "−1.50"), (1234.5, "1234"), (0.0, "0.00"), (-0.0001, "−0.0001")],
 )
-def test_a_number_has_three_significant_digits_and_a_true_minus_sign(value: float, text: str) -> None:
+def test_a_number_has_three_significant_digits_and_a_typographic_minus_sign(value: float, text: str) -> None:
     assert labels.number(value) == text
 
 
@@ -20,7 +20,7 @@ def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_a_number_that_is_not_there_is_a_dash(value: float | None) -> None:
+def test_a_missing_number_is_a_dash(value: float | None) -> None:
     assert labels.number(value) == labels.MISSING
 
 
@@ -39,5 +39,5 @@ def test_a_small_p_is_never_printed_as_zero() -> None:
         ("source/target in mm/s, 3 of 4", "source/target in mm/s, 3 of 4"),
     ],
 )
-def test_a_path_of_a_machine_is_cut_to_its_last_part(text: str, kept: str) -> None:
+def test_an_absolute_path_is_shortened_to_its_last_part(text: str, kept: str) -> None:
     assert labels.without_paths(text) == kept

@@ -19,15 +19,15 @@ from voxlate.web.tables import Cell, Column, number_cell, table
 INDEX = "index.html"
 
 COLUMNS = (
-    Column("Worst first", is_number=True),
+    Column("Rank, worst first", is_number=True),
     Column("Case", is_row_header=True),
     Column("Verdict"),
     Column("Edges", is_number=True),
     Column("NMI", is_number=True),
     Column("Moved, mm", is_number=True),
     Column("Brain, cm³", is_number=True),
-    Column("Why"),
-    Column("Source · as it came · registered · template"),
+    Column("Reason"),
+    Column("Source · target as stored · target registered · template"),
 )
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
 LEGEND = (

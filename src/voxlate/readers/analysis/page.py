@@ -15,7 +15,7 @@ from voxlate.web.html import Child, Html, tag
 from voxlate.web.labels import number, p_value
 from voxlate.web.tables import Column, facts_table, table
 
-Found = Mapping[str, Any]
+Results = Mapping[str, Any]
 TITLES = {
     "real_or_synthetic": "Real or synthetic, with confidence",
     "forced_choice": "Which of two is synthetic",
@@ -29,25 +29,25 @@ INTERIM = (
 )
 
 
-def report(found: Found, study: Study) -> str:
+def report(analysis: Results, study: Study) -> str:
     """Returns the report as HTML text.
 
     Args:
-        found: content of `analysis.json`.
+        analysis: content of `analysis.json`.
         study: the study that was analysed.
     """
-    interim = found["interim"]
-    facts = [labels.DATA_KINDS[found["data_kind"]], labels.count(len(found["readers"]), "reader")]
+    interim = analysis["interim"]
+    facts = [labels.DATA_KINDS[analysis["data_kind"]], labels.count(len(analysis["readers"]), "reader")]
     if interim:
         facts.insert(0, f"Interim: {interim['answered']} of {interim['of']} answered")
-    top = header(found["title"], facts, warning_banner(INTERIM) if interim else None)
+    top = header(analysis["title"], facts, warning_banner(INTERIM) if interim else None)
     sections = [
-        Section("readers", "Readers", _readers(found)),
-        *(_design(name, entry, found) for name, entry in found["designs"].items()),
-        Section("comments", "Comments", _comments(found)),
-        Section("record", "Record", _record(found, study)),
+        Section("readers", "Readers", _readers(analysis)),
+        *(_design(name, entry, analysis) for name, entry in analysis["designs"].items()),
+        Section("comments", "Comments", _comments(analysis)),
+        Section("record", "Record", _record(analysis, study)),
     ]
-    return document(f"{found['title']} · voxlate reader study", top, sections, footer=WARNING)
+    return document(f"{analysis['title']} · voxlate reader study", top, sections, footer=WARNING)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[Child]], *, is_text: bool = False) -> Html:
@@ -58,7 +58,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[Child]], *, is_text:
     return table(columns, rows, label=headings[0])
 
 
-def _readers(found: Found) -> Html:
+def _readers(analysis: Results) -> Html:
     rows = [
         (
             entry["reader"],
@@ -67,24 +67,24 @@ def _readers(found: Found) -> Html:
             f"{entry['answered']} of {entry['of']}",
             number(entry["viewed_s"] / max(entry["answered"], 1), 1),
         )
-        for entry in found["readers"]
+        for entry in analysis["readers"]
     ]
     return _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
 
 
-def _design(name: str, entry: Found, found: Found) -> Section:
-    parts: dict[str, Callable[[str, Found], list[Child]]] = {
+def _design(name: str, entry: Results, analysis: Results) -> Section:
+    parts: dict[str, Callable[[str, Results], list[Child]]] = {
         "real_or_synthetic": _confidence,
         "forced_choice": _choice,
         "similarity": _similarity,
         "quality": _quality,
         "marks": _marks,
     }
-    content = [*parts[entry["kind"]](name, entry), _effects(entry), _discordance(entry, found)]
+    content = [*parts[entry["kind"]](name, entry), _effects(entry), _discordance(entry, analysis)]
     return Section(name, TITLES[entry["kind"]], tag("div", content))
 
 
-def _confidence(name: str, entry: Found) -> list[Child]:
+def _confidence(name: str, entry: Results) -> list[Child]:
     mean = entry["mean_auc"]
     rows = [(row["reader"], number(row["auc"], 2), interval(row)) for row in entry["auc"]]
     plots = [roc_plot(entry["roc"], name=f"{name}-roc"), reader_plot(entry["auc"], mean, "auc", name=f"{name}-auc")]
@@ -98,14 +98,14 @@ def _confidence(name: str, entry: Found) -> list[Child]:
     ]
 
 
-def _inference(mean: Found) -> str:
+def _inference(mean: Results) -> str:
     """Returns the method of inference for the mean over readers, and the readers without a defined value."""
     degrees = "" if mean["note"] else f", {number(mean['freedom'], 1)} degrees of freedom"
     left_out = f" Undefined and left out: {', '.join(mean['undefined'])}." if mean["undefined"] else ""
     return f"Mean: {mean['form']}{degrees}.{left_out}"
 
 
-def _choice(name: str, entry: Found) -> list[Child]:
+def _choice(name: str, entry: Results) -> list[Child]:
     mean, left = entry["mean_accuracy"], entry["chose_left"]
     side = f"Left was chosen {left['n']} of {left['of']} times (p {p_value(left['p'])})."
     rows = [row for row in entry["accuracy"] if row["reader"] != "all" and row["n"]]
@@ -118,7 +118,7 @@ def _choice(name: str, entry: Found) -> list[Child]:
     ]
 
 
-def _accuracy(entry: Found) -> Html:
+def _accuracy(entry: Results) -> Html:
     rows = [
         (
             row["reader"],
@@ -138,7 +138,7 @@ def _accuracy(entry: Found) -> Html:
     return tag("div", _table(headings, rows), note(remark))
 
 
-def _agreement(entry: Found) -> Html:
+def _agreement(entry: Results) -> Html:
     rows: list[Sequence[Child]] = []
     for key in ("fleiss", "weighted"):
         kappa = entry.get(key)
@@ -152,7 +152,7 @@ def _agreement(entry: Found) -> Html:
     return _table(("Agreement", "Kappa", "Prevalence-adjusted", "Images"), rows)
 
 
-def _similarity(name: str, entry: Found) -> list[Child]:
+def _similarity(name: str, entry: Results) -> list[Child]:
     pooled = [row for row in entry["structures"] if row.get("pooled")]
     rows = [_similarity_row(row) for row in entry["structures"]]
     verdicts = [tag("li", similar_enough(row["pooled"], row["structure"])) for row in pooled]
@@ -170,7 +170,7 @@ def _similarity(name: str, entry: Found) -> list[Child]:
     return [_table(headings, rows), note(remark), tag("ul", verdicts)]
 
 
-def _similarity_row(row: Found) -> Sequence[Child]:
+def _similarity_row(row: Results) -> Sequence[Child]:
     if not row["n"]:
         return (row["structure"], *[labels.MISSING] * 5, 0, row["not_assessable"])
     agreement = row["icc"]
@@ -186,7 +186,7 @@ def _similarity_row(row: Found) -> Sequence[Child]:
     )
 
 
-def _quality(name: str, entry: Found) -> list[Child]:
+def _quality(name: str, entry: Results) -> list[Child]:
     rows = [
         (item["item"], number(item["real"], 2), number(item["synthetic"], 2), interval(item["difference"]))
         for item in entry["items"]
@@ -197,7 +197,7 @@ def _quality(name: str, entry: Found) -> list[Child]:
     return [_table(headings, rows), tag("ul", verdicts), *agreement]
 
 
-def _marks(name: str, entry: Found) -> list[Child]:
+def _marks(name: str, entry: Results) -> list[Child]:
     rows = [
         (
             row["reader"],
@@ -219,7 +219,7 @@ def _marks(name: str, entry: Found) -> list[Child]:
     return [tag("p", verdict, class_="lead") if verdict else None, _table(headings, rows)]
 
 
-def _effects(entry: Found) -> Html | None:
+def _effects(entry: Results) -> Html | None:
     rows = [
         (
             f"{row['outcome']}: {row['effect']}",
@@ -236,11 +236,11 @@ def _effects(entry: Found) -> Html | None:
     return tag("div", tag("h3", "Order and learning"), content, note(remark))
 
 
-def _discordance(entry: Found, found: Found) -> Html | None:
+def _discordance(entry: Results, analysis: Results) -> Html | None:
     ranks = entry["discordance"]
     if not ranks:
         return None
-    metric = metric_of(found["metric"]).label
+    metric = metric_of(analysis["metric"]).label
     rows = [
         (
             row["case"],
@@ -258,22 +258,22 @@ def _discordance(entry: Found, found: Found) -> Html | None:
     return tag("div", tag("h3", f"{metric} and readers"), tag("p", correlation), _table(headings, rows))
 
 
-def _comments(found: Found) -> Html:
-    rows = [(entry["reader"], entry["design"], entry["case"], entry["comment"]) for entry in found["comments"]]
+def _comments(analysis: Results) -> Html:
+    rows = [(entry["reader"], entry["design"], entry["case"], entry["comment"]) for entry in analysis["comments"]]
     headings = ("Reader", "Design", "Case", "Comment")
     return _table(headings, rows, is_text=True) if rows else tag("p", "None.")
 
 
-def _record(found: Found, study: Study) -> Html:
-    record = found["record"]
+def _record(analysis: Results, study: Study) -> Html:
+    record = analysis["record"]
     broken = record["first_broken_row"]
     state = "intact" if broken is None else f"broken at row {broken}: a row was changed, removed or inserted"
     rows = [
-        ("Protocol, SHA-256", found["protocol_sha256"]),
+        ("Protocol, SHA-256", analysis["protocol_sha256"]),
         ("Rows of the log", f"{record['rows']}, hash chain {state}"),
         ("Last hash", record["last_hash"]),
-        ("Alpha of tests against a margin", f"{found['alpha']:g}"),
+        ("Alpha of tests against a margin", f"{analysis['alpha']:g}"),
         ("Seed of the allocation", str(study.seed)),
-        ("voxlate", found["voxlate_version"]),
+        ("voxlate", analysis["voxlate_version"]),
     ]
     return facts_table(rows)
