@@ -36,8 +36,8 @@ from voxlate.readers.analysis.mrmc import differs, reader_mean, within_margin
 from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.volume import Volume
+from voxlate.web.answer_log import AnswerLog, verify_chain
 from voxlate.web.sql import SqliteDatabase
 
 HERE = Path(__file__).parent
@@ -164,7 +164,7 @@ def measure_load(folder: Path) -> dict:
     [thread.join() for thread in threads]
     seconds = time.perf_counter() - start
     server.stop()
-    store = Store(SqliteDatabase(folder / "answers.sqlite"), package.protocol_hash)
+    store = AnswerLog(SqliteDatabase(folder / "answers.sqlite"), package.protocol_hash)
     kept = Counter(answer.trial for answer in store.answers())
     return {
         "readers": READERS,

@@ -23,7 +23,9 @@ def test_over_cases_mean_squares_are_compared():
     assert oracle_record({}, {"a": 1.0}) is None
 
 
-@pytest.mark.parametrize(("least", "said"), [(0.5, "Against the oracle"), (50.0, "the model has seen these targets")])
+@pytest.mark.parametrize(
+    ("least", "said"), [(0.5, "Compared with the oracle"), (50.0, "the model has seen these targets")]
+)
 def test_the_report_says_how_the_model_stands_to_the_least_error(tmp_path, least, said):
     case = write_case(tmp_path, "sub-0001_ses-01", seed=0)
     truth = tmp_path / "truth" / "sub-0001"

@@ -202,7 +202,7 @@ def study_store(content: bytes) -> str:
 
 
 def answers(content: bytes) -> str:
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import AnswerLog
     from voxlate.web.sql import open_database
 
     folder = FOLDER / "answers"
@@ -210,16 +210,16 @@ def answers(content: bytes) -> str:
     for path in folder.iterdir():
         path.unlink()
     (folder / "answers.sqlite").write_bytes(content)
-    return refused_or_done(lambda: Store(open_database(folder, None), "0" * 64).answers())
+    return refused_or_done(lambda: AnswerLog(open_database(folder, None), "0" * 64).answers())
 
 
 def seed_answers() -> bytes:
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import AnswerLog
     from voxlate.web.sql import SqliteDatabase
 
     path = FOLDER / "seed.sqlite"
     path.unlink(missing_ok=True)
-    Store(SqliteDatabase(path), "0" * 64).close()
+    AnswerLog(SqliteDatabase(path), "0" * 64).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path.read_bytes()

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from voxlate.io.nifti import write_volume
 from voxlate.readers.package import Package, create_package, load_package
 from voxlate.readers.server.app import create_app
-from voxlate.readers.server.store import Store
 from voxlate.volume import Volume
+from voxlate.web.answer_log import AnswerLog
 from voxlate.web.auth import issue_link
 from voxlate.web.sql import SqliteDatabase
 
@@ -77,7 +77,7 @@ def package(folder) -> Package:
 
 @pytest.fixture
 def store(package):
-    opened = Store(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
+    opened = AnswerLog(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
     yield opened
     opened.close()
 
@@ -85,7 +85,7 @@ def store(package):
 class Browser:
     """What the page does, without the page."""
 
-    def __init__(self, package: Package, store: Store, reader: str) -> None:
+    def __init__(self, package: Package, store: AnswerLog, reader: str) -> None:
         self.package, self.store, self.reader = package, store, reader
         self.http = TestClient(create_app(package, store, origins=[ORIGIN]), base_url=ORIGIN)
         self.headers = {"origin": ORIGIN}

@@ -29,7 +29,7 @@ from voxlate.readers.analysis.mrmc import (
 )
 from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.package import load_package
-from voxlate.readers.server.store import Store
+from voxlate.web.answer_log import AnswerLog
 from voxlate.web.sql import SqliteDatabase
 
 from .conftest import Browser, fill
@@ -256,7 +256,7 @@ def result(frozen, tmp_path_factory):
     """
     root = tmp_path_factory.mktemp("answered")
     package = load_package(Path(shutil.copytree(frozen, root / "study")))
-    store = Store(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
+    store = AnswerLog(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
     for reader in package.trials:
         _read_all(Browser(package, store, reader).enter())
     store.close()

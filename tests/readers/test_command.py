@@ -3,7 +3,7 @@ from click.testing import CliRunner
 
 from voxlate.cli.readers import readers
 from voxlate.errors import NoInput, UsageError
-from voxlate.readers.server.store import verify_chain
+from voxlate.web.answer_log import verify_chain
 
 
 def run(*arguments):

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-import voxlate.readers
-from voxlate.readers.server.app import _PAGE
+import voxlate.readers.server
+import voxlate.web
+from voxlate.readers.server.app import PAGE_FILES
 
-PAGE = Path(voxlate.readers.__file__).parent / "page"
+PAGE = Path(voxlate.readers.server.__file__).parent / "page"
 ROOT = Path(__file__).resolve().parents[2]
-CSS = (PAGE / "page.css").read_text()
+ASSETS = Path(voxlate.web.__file__).parent / "assets"
+SHARED = [ASSETS / "app.css", ASSETS / "api.js"]
+CSS = (ASSETS / "app.css").read_text()
 COLOURS = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", CSS))
 
 
@@ -40,7 +43,7 @@ def contrast(one, other):
         ("warn", "warn-back"),
     ],
 )
-def test_text_stands_out_from_its_background(text, back):
+def test_text_has_enough_contrast(text, back):
     assert contrast(COLOURS[text], COLOURS[back]) >= 4.5
 
 
@@ -53,15 +56,17 @@ def test_the_focus_is_always_visible():
 def test_the_page_holds_no_inline_script_style_or_foreign_address():
     html = (PAGE / "index.html").read_text()
     assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son[a-z]+=", html)
-    for file in PAGE.iterdir():
+    for file in [*PAGE.iterdir(), *SHARED]:
         assert not re.search(r"https?://", file.read_text()), file.name
 
 
-def test_everything_the_page_loads_is_served_and_nothing_else_lies_there():
-    served = {file for _, file, _ in _PAGE.values()}
-    assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - {"viewer/niivue.umd.js"}
+def test_all_files_of_the_page_are_served_and_the_folder_holds_no_other():
+    served = {file for _, file, _ in PAGE_FILES.values()}
+    shared = {"niivue/niivue.umd.js", *(f"assets/{file.name}" for file in SHARED)}
+    assert shared <= served
+    assert {f"page/{file.name}" for file in PAGE.iterdir()} == served - shared
     imported = {name for file in PAGE.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
-    assert imported <= set(_PAGE)
+    assert imported <= set(PAGE_FILES)
 
 
 def test_both_languages_have_the_same_words():
@@ -75,7 +80,7 @@ def test_both_languages_have_the_same_words():
 
 
 def test_text_from_the_study_never_becomes_markup():
-    for file in PAGE.glob("*.js"):
+    for file in [*PAGE.glob("*.js"), *SHARED]:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", file.read_text()), file.name
 
 

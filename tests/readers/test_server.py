@@ -8,19 +8,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
-from voxlate.readers.server import serve, session
+from voxlate.readers.server import session
 from voxlate.readers.server.app import create_app
-from voxlate.readers.server.serve import Address, require_safe
-from voxlate.readers.server.store import verify_chain
 from voxlate.web import connections
+from voxlate.web.answer_log import verify_chain
 from voxlate.web.auth import COOKIE, issue_link
+from voxlate.web.serve import Address, require_safe, run_app
 
 from .conftest import ORIGIN, Browser, fill
 
 EVERYWHERE = ".".join("0000")
 
 
-def test_a_whole_study_can_be_answered_and_every_answer_is_kept_once(browser):
+def test_a_whole_study_can_be_answered_and_every_answer_is_stored_once(browser):
     total = browser.state()["total"]
     for at in range(total):
         assert browser.answer(answer=fill(browser.state()["trial"]["design"], at)).status_code == 200
@@ -37,7 +37,7 @@ def test_a_link_works_once(browser, package, store):
     assert (again.status_code, again.json()["code"]) == (401, "LINK")
 
 
-def test_the_session_is_a_cookie_that_no_script_reads_and_no_other_site_sends(package, store):
+def test_the_session_cookie_is_http_only_and_same_site(package, store):
     other = Browser(package, store, "ben")
     sent = other.post("session", {"token": issue_link(store, {"ben"}, "ben")})
     cookie = sent.headers["set-cookie"]
@@ -53,18 +53,18 @@ def test_an_expired_session_is_refused_with_401(browser, monkeypatch):
         def now(cls, tz=None):
             return super().now(tz) + timedelta(days=31)
 
-    monkeypatch.setattr("voxlate.readers.server.store.datetime", Later)
+    monkeypatch.setattr("voxlate.web.answer_log.datetime", Later)
     assert browser.http.get("/api/state").status_code == 401
 
 
-def test_after_signing_out_the_cookie_is_worth_nothing(browser):
+def test_after_sign_out_the_cookie_is_refused(browser):
     cookie = browser.http.cookies[COOKIE]
     assert browser.http.delete("/api/session", headers=browser.headers).status_code == 200
     stolen = TestClient(browser.http.app, base_url=ORIGIN, cookies={COOKIE: cookie})
     assert stolen.get("/api/state").status_code == 401
 
 
-def test_many_wrong_links_lock_nobody_out(package, store):
+def test_many_wrong_links_do_not_lock_out_a_correct_one(package, store):
     right = issue_link(store, set(package.trials), "anna")
     browser = Browser(package, store, "anna")
     for number in range(40):
@@ -72,7 +72,7 @@ def test_many_wrong_links_lock_nobody_out(package, store):
     assert browser.post("session", {"token": right}).status_code == 200
 
 
-def test_drafts_are_kept_within_bounds(browser, monkeypatch):
+def test_the_number_and_rate_of_drafts_are_limited(browser, monkeypatch):
     monkeypatch.setattr(session, "DRAFT_SECONDS", 0.0)
     monkeypatch.setattr(session, "MAX_DRAFTS", 3)
     trial = browser.state()["trial"]["id"]
@@ -91,7 +91,7 @@ def test_drafts_are_kept_within_bounds(browser, monkeypatch):
         (b"\xff", 400),
     ],
 )
-def test_a_request_that_is_none_is_answered_in_one_line(browser, body, status):
+def test_a_malformed_request_is_answered_in_one_line(browser, body, status):
     headers = browser.headers | {"content-type": "application/json"}
     sent = browser.http.post("/api/session", content=body, headers=headers)
     assert sent.status_code in (status, 422)
@@ -99,7 +99,7 @@ def test_a_request_that_is_none_is_answered_in_one_line(browser, body, status):
 
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "1e999"])
-def test_a_time_that_is_no_number_is_refused_and_the_answer_can_be_sent_again(browser, seconds):
+def test_a_time_that_is_not_a_number_is_refused_and_the_answer_can_be_sent_again(browser, seconds):
     trial = browser.state()["trial"]
     body = json.dumps(browser.filled(trial)).replace("3.5", seconds)
     headers = browser.headers | {"content-type": "application/json"}
@@ -107,7 +107,7 @@ def test_a_time_that_is_no_number_is_refused_and_the_answer_can_be_sent_again(br
     assert browser.answer().status_code == 200
 
 
-def test_a_comment_with_a_character_that_no_database_keeps_is_refused(browser):
+def test_a_comment_with_a_null_character_is_refused(browser):
     assert browser.answer(comment="a\0b").status_code == 422
 
 
@@ -117,7 +117,7 @@ def served(package, store):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = create_app(package, store, origins=[f"http://127.0.0.1:{port}"])
-    threading.Thread(target=serve.run_app, args=(app, serve.Address(port=port)), daemon=True).start()
+    threading.Thread(target=run_app, args=(app, Address(port=port)), daemon=True).start()
     return port
 
 
@@ -132,7 +132,7 @@ def connected(port):
             time.sleep(0.05)
 
 
-def test_connections_that_open_and_do_not_ask_are_closed(monkeypatch, package, store):
+def test_connections_without_a_request_are_closed(monkeypatch, package, store):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     port = served(package, store)
     held = connected(port)
@@ -143,7 +143,7 @@ def test_connections_that_open_and_do_not_ask_are_closed(monkeypatch, package, s
     assert whole.recv(12) == b"HTTP/1.1 200"
 
 
-def test_half_open_connections_keep_no_reader_out_and_a_later_head_has_a_time_limit_too(monkeypatch, package, store):
+def test_half_open_connections_do_not_block_readers_and_later_heads_have_a_time_limit(monkeypatch, package, store):
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
     port = served(package, store)
     asked = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
@@ -184,7 +184,7 @@ def test_unsafe_methods_from_other_pages_are_refused_with_403(browser, method, o
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, None])
-def test_a_request_without_the_session_s_token_is_refused_with_403(browser, token):
+def test_a_request_without_the_csrf_token_is_refused_with_403(browser, token):
     headers = {"origin": ORIGIN} | ({"x-csrf-token": token} if token is not None else {})
     answer = browser.http.post("/api/page", headers=headers, json={})
     assert (answer.status_code, answer.json()["code"]) == (403, "CSRF")
@@ -194,12 +194,12 @@ def test_a_request_without_the_session_s_token_is_refused_with_403(browser, toke
     "headers",
     [{"content-length": str(4 << 30)}, {"content-encoding": "gzip"}, {"content-length": "-1"}, {"content-length": "x"}],
 )
-def test_a_body_that_claims_too_much_or_is_compressed_is_refused_with_413(browser, headers):
+def test_a_body_with_a_large_content_length_or_compression_is_refused_with_413(browser, headers):
     answer = browser.http.post("/api/answers", headers=browser.headers | headers, content=b"{}")
     assert answer.status_code == 413
 
 
-def test_a_body_that_turns_out_too_large_is_refused_with_413(browser):
+def test_a_body_larger_than_its_content_length_is_refused_with_413(browser):
     parts = (b" " * 40_000 for _ in range(4))
     assert browser.http.post("/api/answers", headers=browser.headers, content=parts).status_code == 413
 
@@ -218,11 +218,11 @@ def test_a_body_that_turns_out_too_large_is_refused_with_413(browser):
         "/answers.sqlite",
     ],
 )
-def test_no_path_leads_out(browser, path):
+def test_no_path_leads_outside_the_page(browser, path):
     assert browser.http.get(path).status_code == 404
 
 
-def test_every_response_forbids_the_browser_to_load_or_run_anything_else(browser):
+def test_every_response_has_a_policy_against_other_scripts_and_sources(browser):
     for path in ("/", "/api/state", "/page/main.js", "/nothing"):
         headers = browser.http.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -230,14 +230,14 @@ def test_every_response_forbids_the_browser_to_load_or_run_anything_else(browser
         assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_an_image_comes_without_anything_that_names_it(browser):
+def test_an_image_response_has_no_header_that_identifies_the_file(browser):
     trial = browser.state()["trial"]
     headers = browser.http.get(f"/api/trials/{trial['id']}/images/0").headers
     assert headers["cache-control"] == "no-store"
     assert not {"etag", "last-modified", "content-disposition"} & set(headers)
 
 
-def test_only_the_present_and_the_next_case_can_be_seen(browser, package):
+def test_only_the_open_and_the_next_case_can_be_loaded(browser, package):
     trials = package.trials["anna"]
     statuses = [browser.http.get(f"/api/trials/{trial.id}/images/0").status_code for trial in trials[:4]]
     assert statuses == [200, 200, 403, 403]
@@ -258,7 +258,7 @@ def test_another_reader_s_token_gives_no_access_to_this_reader_s_cases(browser, 
     assert swapped.status_code == 403
 
 
-def test_the_same_submission_twice_is_one_answer(browser):
+def test_the_same_submission_sent_twice_is_stored_once(browser):
     sent = browser.filled(browser.state()["trial"])
     first, again = browser.post("answers", sent).json(), browser.post("answers", sent).json()
     assert (first["again"], again["again"]) == (False, True)
@@ -266,14 +266,14 @@ def test_the_same_submission_twice_is_one_answer(browser):
     assert len(browser.store.answers("anna")) == 1
 
 
-def test_a_submission_that_comes_back_with_another_answer_is_refused_with_409(browser):
+def test_a_repeated_submission_with_another_answer_is_refused_with_409(browser):
     sent = browser.filled(browser.state()["trial"])
     browser.post("answers", sent)
     changed = browser.post("answers", sent | {"comment": "changed"})
     assert (changed.status_code, changed.json()["code"]) == (409, "SUBMISSION")
 
 
-def test_an_answer_replayed_under_a_new_name_is_refused_with_409(browser):
+def test_an_answer_sent_again_as_a_new_submission_is_refused_with_409(browser):
     sent = browser.filled(browser.state()["trial"])
     browser.post("answers", sent)
     again = browser.post("answers", sent | {"submission": "another-name"})
@@ -299,12 +299,12 @@ def test_an_answer_out_of_turn_is_refused_with_409(browser, package):
         {},
     ],
 )
-def test_a_forged_answer_is_refused_with_422_and_not_kept(browser, answer):
+def test_a_forged_answer_is_refused_with_422_and_not_stored(browser, answer):
     assert browser.answer(answer=answer).status_code == 422
     assert browser.store.answers("anna") == []
 
 
-def test_a_second_window_takes_over_and_the_first_is_told(browser):
+def test_a_second_window_takes_over_and_the_first_is_refused(browser):
     trial, first = browser.state()["trial"], browser.page
     browser.open()
     refused = browser.post("answers", browser.filled(trial, page=first))
@@ -312,7 +312,7 @@ def test_a_second_window_takes_over_and_the_first_is_told(browser):
     assert browser.post("answers", browser.filled(trial)).status_code == 200
 
 
-def test_an_unfinished_answer_is_there_after_a_refresh(browser):
+def test_an_unfinished_answer_survives_a_reload(browser):
     trial = browser.state()["trial"]["id"]
     assert browser.post("drafts", {"page": browser.page, "trial": trial, "content": '{"form":"4"}'}).status_code == 200
     assert browser.state()["draft"] == '{"form":"4"}'
@@ -321,7 +321,7 @@ def test_an_unfinished_answer_is_there_after_a_refresh(browser):
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, 7_200.0])
-def test_a_clock_that_jumps_is_noted_and_loses_no_answer(browser, monkeypatch, jump_s):
+def test_a_clock_jump_is_logged_and_loses_no_answer(browser, monkeypatch, jump_s):
     browser.answer()
     now = time.time
     monkeypatch.setattr("voxlate.readers.server.session.time.time", lambda: now() + jump_s)
@@ -331,20 +331,20 @@ def test_a_clock_that_jumps_is_noted_and_loses_no_answer(browser, monkeypatch, j
     assert len(browser.store.answers("anna")) == 2
 
 
-def test_script_in_free_text_comes_back_as_the_text_it_is(browser):
+def test_markup_in_free_text_is_returned_unchanged(browser):
     text = "<script>alert(1)</script>"
     browser.answer(comment=text)
     assert browser.store.answers("anna")[0].body["comment"] == text
     assert "<script>alert" not in browser.http.get("/").text
 
 
-def test_the_state_never_says_what_is_shown(browser):
+def test_the_state_does_not_reveal_the_version_shown(browser):
     text = json.dumps(browser.state())
     assert not any(word in text for word in ("case0", "version", "margin", "is_repeat", "tolerance"))
 
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "192.168.1.5", "::", "example.org"])
-def test_other_addresses_than_loopback_are_refused_unless_asked_for(host):
+def test_other_addresses_than_loopback_are_refused_unless_allowed(host):
     with pytest.raises(UsageError, match="NOT_LOOPBACK"):
         require_safe(Address(host=host))
 

@@ -16,7 +16,7 @@ def texts(path):
     return re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
 
 
-def test_every_step_that_drops_something_is_drawn_with_what_is_left(tmp_path):
+def test_every_step_that_drops_something_is_drawn_with_the_remaining_count(tmp_path):
     draw_flow(tmp_path / "flow.svg", 1000, BOXES, {"train": 98, "Test_good": 1})
     found = texts(tmp_path / "flow.svg")
     for text in ("1,000 series in the index", "too few slices", "300 series", "700 series", "no partner", "500 series",

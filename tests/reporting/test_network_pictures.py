@@ -1,10 +1,10 @@
 import numpy as np
 
-from voxlate.reporting.results import NetworkPictures
+from voxlate.evaluation.results import NetworkPictures
 from voxlate.reporting.sections.network_pictures import GAP_PX, mosaic, sheets
 
 
-def test_tiles_stand_in_a_square_and_each_is_stretched_alone():
+def test_tiles_form_a_square_and_each_is_scaled_separately():
     tiles = np.zeros((5, 2, 2))
     tiles[1] = [[0, 10], [20, 30]]
     tiles[4] = [[-1, 0], [0, 1]]
@@ -19,7 +19,7 @@ def test_tiles_stand_in_a_square_and_each_is_stretched_alone():
     assert (sheet[size:, 2 * size :] == 255).all()
 
 
-def test_a_network_without_pictures_has_no_sheet_and_one_with_them_has_two():
+def test_a_network_without_pictures_has_no_sheet_and_one_with_pictures_has_two():
     assert sheets(None) is None
     random = np.random.default_rng(0)
     pictures = NetworkPictures(

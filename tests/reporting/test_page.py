@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxlate.cli.report import report
+from voxlate.evaluation.results import read_evaluation
 from voxlate.reporting.page import page, write_report
-from voxlate.reporting.results import read_evaluation
 from voxlate.web.html import tag
 
 VOID = {"meta", "img", "br", "link", "col", "path", "use"}
@@ -63,7 +63,7 @@ def written(folder_maker, tmp_path_factory) -> str:
     return output.read_text(encoding="utf-8")
 
 
-def test_the_page_needs_nothing_else(written: str) -> None:
+def test_the_page_loads_no_other_file(written: str) -> None:
     found = Page(written)
     addresses = [value for _, a in found.elements for key, value in a.items() if key in {"src", "href", "xlink:href"}]
     assert addresses
@@ -75,7 +75,7 @@ def test_the_page_needs_nothing_else(written: str) -> None:
     assert policy.startswith("default-src 'none'")
 
 
-def test_every_id_is_unique_and_every_reference_meets_one(written: str) -> None:
+def test_every_id_is_unique_and_every_reference_has_a_target(written: str) -> None:
     found = Page(written)
     ids = [a["id"] for _, a in found.elements if "id" in a]
     assert len(ids) == len(set(ids))
@@ -92,7 +92,7 @@ def test_no_patient_and_no_path_is_on_the_page(written: str, tmp_path_factory) -
     assert "x.nii.gz is odd" in without_pixels
 
 
-def test_every_case_is_listed_those_left_out_with_their_reason(written: str) -> None:
+def test_every_case_is_listed_and_a_case_without_scores_has_its_reason(written: str) -> None:
     table = written[written.index('id="cases"') : written.index('id="absent"')]
     for name in ("alpha", "beta", "gamma", "delta", "omega"):
         assert f">{name}</th>" in table
@@ -100,7 +100,7 @@ def test_every_case_is_listed_those_left_out_with_their_reason(written: str) -> 
     assert "GRID_MISMATCH" in written
 
 
-def test_every_figure_says_how_many_and_of_what_kind(written: str) -> None:
+def test_every_figure_states_n_and_the_kind_of_data(written: str) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", written)
     pictures = [c for c in captions if "training value" not in c]
     assert len(pictures) == 3 + 3
@@ -108,19 +108,19 @@ def test_every_figure_says_how_many_and_of_what_kind(written: str) -> None:
     assert sum("Display window" in c for c in captions) == 3
 
 
-def test_every_picture_has_a_text(written: str) -> None:
+def test_every_picture_has_an_alternative_text(written: str) -> None:
     found = Page(written)
     assert all(a["alt"] for a in found.of("img"))
     assert all(a["role"] == "img" for a in found.of("svg"))
     assert len(found.of("img")) == 3 * (3 * 4 + 2)
 
 
-def test_it_is_said_before_all_else_that_synthetic_images_are_not_for_diagnosis(written: str) -> None:
+def test_the_page_begins_with_the_warning_that_synthetic_images_are_not_for_diagnosis(written: str) -> None:
     text = " ".join(Page(written).text)
     assert text.index("Not for diagnosis") < text.index("In plain words") < text.index("Image quality")
 
 
-def test_a_name_that_is_markup_stays_text(evaluation) -> None:
+def test_markup_in_a_name_is_escaped(evaluation) -> None:
     evil = "<script>alert(1)</script>\"'&"
     folder = evaluation("a", images=False)
     folder.content["direction"]["target"] = evil
@@ -133,7 +133,7 @@ def test_a_name_that_is_markup_stays_text(evaluation) -> None:
     assert "<script>alert" not in text
 
 
-def test_a_case_whose_images_are_gone_says_so_and_the_page_is_written(evaluation) -> None:
+def test_a_case_with_missing_images_has_a_note_and_the_page_is_written(evaluation) -> None:
     folder = evaluation("a", "b", "c")
     (folder.path / "images1" / "target.nii.gz").unlink()
     text = page(read_evaluation(folder.write()))
@@ -142,7 +142,7 @@ def test_a_case_whose_images_are_gone_says_so_and_the_page_is_written(evaluation
 
 
 @pytest.mark.parametrize("names", [(), ("a",), ("a", "b")])
-def test_few_cases_make_a_page_too(evaluation, names) -> None:
+def test_an_evaluation_with_few_or_no_cases_gives_a_page(evaluation, names) -> None:
     found = Page(page(read_evaluation(evaluation(*names, images=False).write())))
     assert "In plain words" in " ".join(found.text)
 
@@ -161,8 +161,8 @@ def test_the_same_evaluation_gives_the_same_page(evaluation) -> None:
     assert page(evaluated) == page(evaluated)
 
 
-def test_all_colours_of_text_stand_out_from_their_ground() -> None:
-    css = (Path(__file__).resolve().parents[2] / "src/voxlate/web/assets/page.css").read_text()
+def test_all_text_colours_have_enough_contrast() -> None:
+    css = (Path(__file__).resolve().parents[2] / "src/voxlate/web/assets/document.css").read_text()
     colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", css))
     grounds = ("paper", "soft", "ours-soft")
     pairs = [(ink, ground) for ink in ("ink", "muted", "bad", "ours") for ground in grounds]
@@ -183,7 +183,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_command_writes_the_page_and_prints_its_name_only(evaluation) -> None:
+def test_the_command_writes_the_page_and_prints_no_folder(evaluation) -> None:
     folder = evaluation("a", images=False)
     output = folder.path / "r.html"
     result = CliRunner().invoke(report, [str(folder.write()), "-o", str(output), "--title", "My title"])
@@ -192,7 +192,7 @@ def test_the_command_writes_the_page_and_prints_its_name_only(evaluation) -> Non
     assert tag("h1", "My title") in output.read_text()
 
 
-def test_the_first_finding_is_what_happened_inside_lesions_red_where_the_source_was_better(evaluation) -> None:
+def test_the_first_finding_is_the_error_inside_lesions_and_is_red_where_the_source_is_better(evaluation) -> None:
     folder = evaluation("a", "b", images=False)
     for method, mean in (("source", 17.9), ("synthetic", 23.1)):
         row = next(r for r in folder.content["summary"] if (r["method"], r["metric"]) == (method, "mae"))
@@ -202,7 +202,7 @@ def test_the_first_finding_is_what_happened_inside_lesions_red_where_the_source_
     assert text.index("Inside lesions the MAE") < text.index("of the synthetic image")
 
 
-def test_the_page_says_how_many_families_of_tests_it_holds_and_which_was_chosen_beforehand(evaluation) -> None:
+def test_the_page_states_the_number_of_test_families_and_the_primary_one(evaluation) -> None:
     folder = evaluation("a", "b", "c", images=False)
     folder.compare(family="primary")
     folder.compare(intensity="linear_fit")
@@ -213,14 +213,14 @@ def test_the_page_says_how_many_families_of_tests_it_holds_and_which_was_chosen_
         "metrics": ["mae", "psnr", "ssim"],
     }
     text = page(read_evaluation(folder.write()))
-    assert "Chosen beforehand: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
+    assert "Chosen before the run: MAE, PSNR, SSIM in the mask by protocol voxlate" in text
     assert "2 tests in 2 families, 1 of them exploratory" in text
     assert "The primary tests of this run are here" in text
     assert "All tests here are exploratory" in text
 
 
 @pytest.mark.parametrize(("gap", "is_matched"), [(0.7, False), (0.02, True)])
-def test_a_blur_that_does_not_reach_the_psnr_is_not_called_matched(evaluation, gap, is_matched) -> None:
+def test_a_blur_with_another_psnr_is_called_not_matched(evaluation, gap, is_matched) -> None:
     folder = evaluation("a", "b", "c")
     for row in list(folder.content["summary"]):
         if (row["method"], row["metric"], row["intensity"]) == ("blurred_target", "mae", "as_written"):
@@ -229,7 +229,7 @@ def test_a_blur_that_does_not_reach_the_psnr_is_not_called_matched(evaluation, g
     assert ("not matched" in page(read_evaluation(folder.write()))) != is_matched
 
 
-def test_what_a_case_does_not_allow_is_listed_with_its_reason(evaluation) -> None:
+def test_a_metric_that_a_case_does_not_allow_is_listed_with_its_reason(evaluation) -> None:
     folder = evaluation("a", "b", "c")
     name = folder.content["cases"][0]["case"]
     entry = {"case": name, "protocol": folder.content["protocols"][0]["name"], "region": "mask", "metric": "ms_ssim"}
@@ -237,6 +237,6 @@ def test_what_a_case_does_not_allow_is_listed_with_its_reason(evaluation) -> Non
     assert "24 slices are too few" in page(read_evaluation(folder.write()))
 
 
-def test_a_cell_without_a_star_holds_no_star(written: str) -> None:
+def test_a_cell_without_a_significant_difference_has_a_blank_instead_of_a_star(written: str) -> None:
     marks = re.findall(r"<sup([^>]*)>([^<]*)</sup>", written)
     assert {("", "*"), (' class="blank"', "")} == set(marks)

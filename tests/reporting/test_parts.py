@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from voxlate.evaluation.results import History, read_evaluation
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.figures import drawing, volume_plots
+from voxlate.reporting.figures import volume_plots
 from voxlate.reporting.figures.quality_plots import loss_curves, patient_means
-from voxlate.reporting.results import History, read_evaluation
 from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
+from voxlate.web import plotting
 
 
-def test_the_interval_of_a_subgroup_is_that_of_scipy() -> None:
+def test_the_interval_of_a_subgroup_equals_that_of_scipy() -> None:
     values = np.array([1.0, 2.5, 4.0, 3.0])
     expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
     assert subgroups.mean_interval(values) == pytest.approx(expected)
@@ -26,14 +27,14 @@ def test_subgroups_show_their_gap_and_patients_without_a_group(evaluation) -> No
     for case, scanner in zip(folder.content["cases"], ("X", "X", "Y"), strict=False):
         case["subgroups"] = {"scanner": scanner}
     evaluated = read_evaluation(folder.write())
-    text = subgroups.table(evaluated, leading_view(evaluated))
+    text = subgroups.scores_by_subgroup(evaluated, leading_view(evaluated))
     assert "not stated" in text
     assert "gap 2.50" in text  # means 4.5, 6 and 7
 
 
 def test_without_subgroups_there_is_no_table(evaluation) -> None:
     evaluated = read_evaluation(evaluation("a", images=False).write())
-    assert subgroups.table(evaluated, leading_view(evaluated)) is None
+    assert subgroups.scores_by_subgroup(evaluated, leading_view(evaluated)) is None
 
 
 def test_scans_of_a_patient_are_averaged_before_anything_else(evaluation) -> None:
@@ -44,9 +45,9 @@ def test_scans_of_a_patient_are_averaged_before_anything_else(evaluation) -> Non
     assert patient_means(evaluated, leading_view(evaluated), "mae")["synthetic"] == {"same": 4.5}
 
 
-def test_the_checklist_has_44_items_and_fills_only_what_the_data_know(evaluation) -> None:
+def test_the_checklist_has_44_items_and_fills_only_those_that_the_data_answer(evaluation) -> None:
     evaluated = read_evaluation(evaluation("a", images=False).write())
-    text = claim_checklist.table(evaluated, leading_view(evaluated))
+    text = claim_checklist.checklist(evaluated, leading_view(evaluated))
     filled = claim_checklist.answers(evaluated, leading_view(evaluated))
     assert len(claim_checklist.ITEMS) == len(set(claim_checklist.ITEMS)) == 44
     assert text.count(claim_checklist.OPEN) == 44 - len(filled)
@@ -57,9 +58,9 @@ def test_the_checklist_has_44_items_and_fills_only_what_the_data_know(evaluation
 def test_two_drawings_share_no_id() -> None:
     ids: Counter[str] = Counter()
     for name in ("one", "two"):
-        figure, axes = drawing.plot()
+        figure, axes = plotting.plot()
         axes.plot([0, 1], [0, 1], marker="o")
-        drawn = drawing.inline_svg(figure, name=name, alt="a < b")
+        drawn = plotting.inline_svg(figure, name=name, alt="a < b")
         ids.update(re.findall(r'\bid="([^"]+)"', drawn))
         assert "a &lt; b" in drawn
         targets = re.findall(r'(?:href="#|url\(#)([^")]+)', drawn)
@@ -68,7 +69,7 @@ def test_two_drawings_share_no_id() -> None:
     assert max(ids.values()) == 1
 
 
-def test_a_long_curve_is_averaged_and_it_is_said() -> None:
+def test_a_long_curve_is_averaged_and_the_caption_says_so() -> None:
     history = History.model_validate({"training": [{"step": s, "loss": 1.0} for s in range(901)], "validation": []})
     text = loss_curves(history)
     assert "mean of 4 consecutive values" in text
@@ -76,18 +77,18 @@ def test_a_long_curve_is_averaged_and_it_is_said() -> None:
     assert loss_curves(History()) is None
 
 
-def test_a_table_of_records_has_units_apart_and_hides_the_patient() -> None:
+def test_a_table_of_records_separates_units_and_hides_the_patient() -> None:
     rows = [{"case": "a", "patient": "P1", "volume_mm3": 12.5, "is_kept": True}, {"case": "b", "volume_mm3": None}]
-    text = lesion_tables.table(rows, label="Lesions", data_kind="real")
+    text = lesion_tables.records_table(rows, label="Lesions", data_kind="real")
     assert "<small>mm³</small>" in text
     assert "P1" not in text
     assert 'data-value="12.5"' in text
     assert "2 rows of 2 cases" in text
 
 
-def test_a_very_long_table_says_what_it_leaves_out() -> None:
+def test_a_very_long_table_states_how_many_rows_it_leaves_out() -> None:
     rows = [{"case": str(at), "size": at} for at in range(lesion_tables.MOST_ROWS + 7)]
-    assert "7 more are in evaluation.json" in lesion_tables.table(rows, label="x", data_kind="real")
+    assert "7 more are in evaluation.json" in lesion_tables.records_table(rows, label="x", data_kind="real")
 
 
 def volumes(bias: float) -> list[dict[str, object]]:
@@ -107,7 +108,7 @@ def volumes(bias: float) -> list[dict[str, object]]:
     ]
 
 
-def test_a_volume_that_is_too_large_lies_below_zero_as_published_and_above_it_in_the_agreement() -> None:
+def test_a_too_large_volume_is_below_zero_in_the_published_difference_and_above_zero_in_the_agreement() -> None:
     text = volume_plots.plots(volumes(bias=5.0), data_kind="simulated")
     assert "Untouched source −30" in text
     assert "Synthetic (model) −5.00" in text
@@ -132,12 +133,12 @@ def test_volumes_of_two_segmenters_are_never_averaged() -> None:
     assert text.count("<figure") == 4
 
 
-def test_the_noise_of_a_repeated_scan_stands_beside_the_methods() -> None:
+def test_the_noise_of_a_repeated_scan_is_shown_beside_the_methods() -> None:
     rows = [{**row, "method": "target_again"} for row in volumes(bias=5.0) if row["method"] == "source"]
     assert "noise drawn again) −30" in volume_plots.plots([*volumes(bias=5.0), *rows], data_kind="real")
 
 
-def test_records_of_each_kind_have_a_table_of_their_own_and_summaries_come_first() -> None:
+def test_each_kind_of_record_has_its_own_table_and_summaries_come_first() -> None:
     lesions = [{"kind": "lesion", "case": f"c{at}", "mae_synthetic": at} for at in range(20)]
     text = lesion_tables.tables_by_kind(
         [*lesions, {"kind": "by_size", "size": "small", "n_lesions": 20}], data_kind="real"

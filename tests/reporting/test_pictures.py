@@ -9,18 +9,17 @@ import pytest
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from voxlate.preparation.steps.orientation import ToRas
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.panels import cut_planes
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice, position_mm, section
 from voxlate.volume import Volume
-from voxlate.web import colours
+from voxlate.web import colours, png
 
 AXIAL, CORONAL, SAGITTAL = PLANES
 UNIT = (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (4, 9, 3), (1, 1)])
-def test_another_reader_gets_the_same_pixels_from_a_png(shape: tuple[int, ...]) -> None:
+def test_matplotlib_reads_the_same_pixels_from_a_png(shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     read = matplotlib.image.imread(io.BytesIO(png.encode(image)), format="png")
     np.testing.assert_array_equal(np.rint(read * 255).astype(np.uint8), image)
@@ -63,7 +62,7 @@ def test_a_large_picture_is_shrunk_with_its_proportions() -> None:
     np.testing.assert_allclose(picture, 1, atol=1e-6)
 
 
-def test_the_slice_shown_is_the_one_with_the_largest_error_in_the_mask() -> None:
+def test_the_shown_slice_has_the_largest_error_in_the_mask() -> None:
     mask = np.zeros((9, 9, 9), dtype=bool)
     mask[2:7, 2:7, 2:7] = True
     target = np.zeros(mask.shape, dtype=np.float32)
@@ -77,7 +76,7 @@ def test_the_slice_shown_is_the_one_with_the_largest_error_in_the_mask() -> None
     assert all(picture.images["difference"].max() == 0 for picture in planes)
 
 
-def test_a_case_asks_for_a_scale_up_to_its_99th_percentile_in_the_mask() -> None:
+def test_the_scale_of_a_case_ends_at_the_99th_percentile_in_the_mask() -> None:
     random = np.random.default_rng(2)
     mask = random.random((6, 7, 8)) > 0.5
     target, synthetic = random.random((2, *mask.shape), dtype=np.float32)
@@ -102,7 +101,7 @@ def test_grey_is_black_below_the_window_white_above_and_linear_between() -> None
     assert colours.grey(values, (0.5, 1.5)).tolist() == [[0, 0, 128, 255, 255]]
 
 
-def test_no_difference_is_black_and_equal_errors_are_equally_far_from_it() -> None:
+def test_no_difference_is_black_and_luminance_rises_with_the_error() -> None:
     bar = colours.diverging_bar()[0].astype(float)
     assert bar[128].tolist() == [0, 0, 0]
     linear = (bar / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]

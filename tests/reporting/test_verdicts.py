@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from voxlate.evaluation.results import read_evaluation
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.results import read_evaluation
-from voxlate.reporting.sections.verdicts import gain, sentence
+from voxlate.reporting.sections.verdicts import compare_with, verdict_line
 
 NAMES = ("a", "b", "c", "d")
 
 
 def verdict(folder, metric="mae", other="source"):
     evaluated = read_evaluation(folder.write())
-    return gain(evaluated, leading_view(evaluated), metric, other)
+    return compare_with(evaluated, leading_view(evaluated), metric, other)
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ def verdict(folder, metric="mae", other="source"):
         ({"p_adjusted": None, "ci_low": None, "ci_high": None, "comparisons": 0}, "untested"),
     ],
 )
-def test_the_model_wins_only_where_interval_and_adjusted_p_agree(evaluation, changes, outcome) -> None:
+def test_the_model_is_better_only_when_interval_and_adjusted_p_agree(evaluation, changes, outcome) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(**changes)
     assert verdict(folder).outcome == outcome
 
 
-def test_a_verdict_does_not_depend_on_which_method_stands_first(evaluation) -> None:
+def test_a_verdict_does_not_depend_on_the_order_of_the_methods(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(first="source", second="synthetic", mean_difference=5.0, ci_low=4.0, ci_high=6.0)
     found = verdict(folder)
@@ -44,14 +44,14 @@ def test_a_higher_psnr_is_better(evaluation) -> None:
     assert verdict(folder, "psnr").outcome == "better"
 
 
-def test_patients_in_whom_the_model_lost_are_counted(evaluation) -> None:
+def test_patients_in_whom_the_model_is_worse_are_counted(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     for row in folder.rows:
         if row[0] == "b" and row[2] == "synthetic" and row[4] == "mae":
             row[5] += 100
     found = verdict(folder)
     assert (found.lost, found.n) == (1, 4)
-    assert "worse in 1 of 4 patients" in sentence(found)
+    assert "worse in 1 of 4 patients" in verdict_line(found)
 
 
 def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
@@ -61,20 +61,22 @@ def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
     assert verdict(folder).n == 3
 
 
-def test_the_sentence_gives_the_size_of_the_gain_with_its_interval_the_right_way_round(evaluation) -> None:
+def test_the_verdict_states_the_difference_and_its_interval_in_the_same_direction(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(note="with 4 patients no permutation p below 0.125 is possible")
-    text = sentence(verdict(folder))
+    text = verdict_line(verdict(folder))
     assert "5.00 points lower" in text
     assert "4.00 to 6.00" in text
     assert "6 comparisons" in text
     assert "no permutation p below 0.125" in text
 
 
-def test_it_is_said_when_too_few_patients_could_have_shown_anything(evaluation) -> None:
+def test_the_verdict_remarks_that_too_few_patients_make_significance_impossible(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(p_adjusted=0.75)
-    assert "with 4 patients and 6 comparisons hardly any adjusted p" in sentence(verdict(folder))
+    assert "with 4 patients and 6 comparisons an adjusted p below 0.05 is hardly possible" in verdict_line(
+        verdict(folder)
+    )
 
 
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:

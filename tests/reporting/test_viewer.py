@@ -28,7 +28,7 @@ def test_a_compact_copy_holds_the_same_values_at_the_same_places() -> None:
     assert copy.get_data_dtype() == np.int16
 
 
-def test_the_viewer_holds_all_it_needs_and_no_path_or_patient(evaluation, tmp_path: Path) -> None:
+def test_the_viewer_holds_all_its_files_and_no_path_or_patient(evaluation, tmp_path: Path) -> None:
     folder = evaluation("alpha", "beta", "gamma")
     (folder.path / "images1" / "source.nii.gz").unlink()
     left_out = write_report(folder.write(), tmp_path / "out" / "r.html", viewer=True)
@@ -55,7 +55,7 @@ def test_a_case_of_the_viewer_holds_three_images_in_relative_units(evaluation, t
     assert 0.79 < target[target > 0].min() < target.max() < 1.21  # 80 to 120 divided by the level of 100
 
 
-def test_the_bundled_viewer_is_the_file_the_documentation_names() -> None:
-    bundled = Path(str(resources.files("voxlate.reporting") / "viewer" / "niivue.umd.js"))
+def test_the_bundled_viewer_has_the_hash_in_the_documentation() -> None:
+    bundled = Path(str(resources.files("voxlate.web") / "niivue" / "niivue.umd.js"))
     assert sha256(bundled) in (ROOT / "docs" / "report.md").read_text()
     assert "BSD 2-Clause" in bundled.with_name("niivue.LICENSES.txt").read_text()

@@ -22,7 +22,7 @@ class Reader(HTMLParser):
 
 
 @given(st.text(alphabet="<>&\"'ab= /", max_size=20))
-def test_any_text_comes_back_as_the_text_it_was_and_makes_no_element(text: str) -> None:
+def test_any_text_is_escaped_and_read_back_unchanged(text: str) -> None:
     reader = Reader()
     reader.feed(tag("p", text, title=text))
     reader.close()
@@ -35,7 +35,7 @@ def test_markup_is_not_escaped_twice() -> None:
     assert tag("p", tag("b", "a < b")) == "<p><b>a &lt; b</b></p>"
 
 
-def test_lists_are_laid_out_in_order_and_nothing_stands_for_none() -> None:
+def test_lists_keep_their_order_and_none_gives_no_text() -> None:
     assert join(["a", None, [Html("<br>"), 3]]) == "a<br>3"
 
 

@@ -68,8 +68,8 @@ def serve(
 
     Sessions survive a restart of the server.
     """
-    from voxlate.readers.server.serve import Address
     from voxlate.readers.server.serve import serve as run
+    from voxlate.web.serve import Address
 
     address = Address(
         host=host,
@@ -91,11 +91,11 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     """Print a new personal link for one READER, also while the study is served."""
     from voxlate.readers.package import load_package
     from voxlate.readers.server.serve import links
-    from voxlate.readers.server.store import Store
+    from voxlate.web.answer_log import AnswerLog
     from voxlate.web.sql import open_database
 
     package = load_package(folder, is_verified=False)
-    store = Store(open_database(folder, database), package.protocol_hash)
+    store = AnswerLog(open_database(folder, database), package.protocol_hash)
     try:
         _announce(links(package, store, origin, (reader,)), None)
     finally:

@@ -28,11 +28,12 @@ def regrade(grades: Path, reader: str, port: int) -> None:
     GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
     of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
     """
+    from voxlate.web.serve import Address, server_not_installed
+
     try:
         from voxlate.quality.regrade_server import serve_regrading
     except ImportError as error:
-        raise UsageError("SERVER", "serving needs FastAPI and uvicorn: pip install 'voxlate[readers]'") from error
-    from voxlate.readers.server.serve import Address
+        raise server_not_installed() from error
 
     if not reader.isalnum():
         raise UsageError("READER", "name the grader by letters and digits")

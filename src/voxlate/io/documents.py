@@ -74,6 +74,11 @@ def parse_json(text: str) -> Any:
         raise Unsound("nested too deeply") from error
 
 
+def canonical_json(content: object) -> str:
+    """Returns JSON in a unique form, for hashes: sorted keys, no spaces, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def parse_yaml(text: str) -> Any:
     """Returns what YAML text holds, of plain types alone; raises `Unsound`."""
     try:

@@ -1,4 +1,4 @@
-"""The page for re-grading: one picture at a time on this computer alone, behind the same gate as a reader study."""
+"""The web application for re-grading: one picture at a time, on this computer only, protected like a reader study."""
 
 from __future__ import annotations
 
@@ -6,73 +6,76 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, Request, Response
 
-from voxlate.quality.regrading import Desk, Grade, open_record
+from voxlate.quality.regrading import Grade, RegradingSession, open_log
 from voxlate.quality.run import read_grades
-from voxlate.readers.server.app import add_errors, add_page, add_session
-from voxlate.readers.server.serve import Address, require_safe, run_app
-from voxlate.web.auth import Doorkeeper, csrf_token, issue_link
-from voxlate.web.security import App, Gate
+from voxlate.web.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
+from voxlate.web.auth import Authenticator, csrf_token, issue_link
+from voxlate.web.security import App, SecurityMiddleware
+from voxlate.web.serve import Address, require_safe, run_app
 
 REGRADE_COOKIE = "voxlate_regrader"
-_CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
-_PAGE = {
-    "": ("voxlate.quality", "regrade_page/regrade.html", "text/html; charset=utf-8"),
-    "page.css": ("voxlate.readers.server", "page/page.css", _CSS),
-    "regrade.css": ("voxlate.quality", "regrade_page/regrade.css", _CSS),
-    "regrade.js": ("voxlate.quality", "regrade_page/regrade.js", _JS),
-    "api.js": ("voxlate.readers.server", "page/api.js", _JS),
+_PAGE_FILES: PageFiles = {
+    "": ("voxlate.quality", "regrade_page/regrade.html", HTML),
+    "page.css": ("voxlate.web", "assets/app.css", CSS),
+    "regrade.css": ("voxlate.quality", "regrade_page/regrade.css", CSS),
+    "regrade.js": ("voxlate.quality", "regrade_page/regrade.js", JAVASCRIPT),
+    "api.js": ("voxlate.web", "assets/api.js", JAVASCRIPT),
 }
 
 
-def create_regrade_app(desk: Desk, door: Doorkeeper, *, origins: Iterable[str]) -> App:
-    """Returns the application behind its gate.
+def create_regrade_app(session: RegradingSession, authenticator: Authenticator, *, origins: Iterable[str]) -> App:
+    """Returns the application, inside `SecurityMiddleware`.
 
     Args:
-        desk: what it asks.
-        door: who may ask.
-        origins: addresses under which it is opened.
+        session: answers the requests of the page.
+        authenticator: checks links and sessions.
+        origins: addresses under which the page is opened.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    add_errors(app)
-    add_page(app, _PAGE)
-    add_session(app, door, is_secure=False, name=REGRADE_COOKIE)
+    app = new_app(_PAGE_FILES)
+    add_session(app, authenticator, is_secure=False, cookie_name=REGRADE_COOKIE)
 
-    def signed_in(request: Request) -> str:
-        return door.reader(request.cookies.get(REGRADE_COOKIE))
+    def current_reader(request: Request) -> str:
+        return authenticator.reader_of(request.cookies.get(REGRADE_COOKIE))
 
-    known = Depends(signed_in)
+    signed_in = Depends(current_reader)
 
     @app.get("/api/state")
-    def state(request: Request, reader: str = known) -> dict[str, Any]:
-        return desk.state(reader) | {"csrf": csrf_token(request.cookies.get(REGRADE_COOKIE, ""))}
+    def state(request: Request, reader: str = signed_in) -> dict[str, Any]:
+        return session.state(reader) | {"csrf": csrf_token(request.cookies.get(REGRADE_COOKIE, ""))}
 
     @app.get("/api/items/{key}/picture")
-    def picture(key: str, _: str = known) -> Response:
-        return Response(desk.picture(key), media_type="image/png", headers={"cache-control": "no-store"})
+    def picture(key: str, _: str = signed_in) -> Response:
+        return Response(session.picture(key), media_type="image/png", headers={"cache-control": "no-store"})
 
     @app.post("/api/grades")
-    def keep(sent: Grade, reader: str = known) -> dict[str, bool]:
-        desk.keep(reader, sent)
+    def add_grade(sent: Grade, reader: str = signed_in) -> dict[str, bool]:
+        session.add_grade(reader, sent)
         return {"kept": True}
 
-    return Gate(app, list(origins), cookie=REGRADE_COOKIE)
+    return SecurityMiddleware(app, list(origins), cookie=REGRADE_COOKIE)
 
 
 def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Callable[[str], None]) -> None:
-    """Serves the page until it is stopped; `announce` is given the link, which works once.
+    """Serves the page until the user stops it.
+
+    Args:
+        folder: made by `voxlate grade`.
+        reader: pseudonym of the person who grades.
+        address: where to listen.
+        announce: receives the one-time link before the server starts.
 
     Raises:
         UsageError: `NOT_LOOPBACK`, `GRADES`.
-        CannotWrite, InputRefused: see `open_record`.
+        CannotWrite, InputRefused: see `open_log`.
     """
     require_safe(address)
-    read_grades(folder)  # before anything is written: the folder may be another
-    store = open_record(folder)
+    read_grades(folder)  # refuses another kind of folder before the log is created in it
+    log = open_log(folder)
     try:
-        app = create_regrade_app(Desk(folder, store), Doorkeeper(store), origins=address.origins())
-        announce(f"{address.origins()[0]}/#{issue_link(store, {reader}, reader)}")
+        app = create_regrade_app(RegradingSession(folder, log), Authenticator(log), origins=address.origins())
+        announce(f"{address.origins()[0]}/#{issue_link(log, {reader}, reader)}")
         run_app(app, address)
     finally:
-        store.close()
+        log.close()

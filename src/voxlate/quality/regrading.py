@@ -1,4 +1,4 @@
-"""Grades that a person gives after the software, kept in a record that only grows; the last one of a scan counts."""
+"""Re-grading: a person grades scans after the software. A log keeps all grades; the last grade of a scan counts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voxlate.quality.items import Item
 from voxlate.quality.run import ITEMS, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
-from voxlate.readers.server.store import Store
-from voxlate.web.http_errors import Declined
+from voxlate.web.answer_log import AnswerLog
+from voxlate.web.http_errors import HttpRefusal
 from voxlate.web.sql import open_database
 
 RECORD = "answers.sqlite"
 KIND = "regrade"
-_RECORD_NAME = "voxlate regrading"
+_LOG_NAME = "voxlate regrading"
+"""Identifies the log, in place of the protocol hash of a reader study."""
+
 _MAY_BE_PROPER = 0.1
+"""Probability of a proper T1w scan from which agent and tier count in the order. Chosen by hand; not tuned."""
 
 
 class Grade(BaseModel):
-    """What a person says of one scan; the grades of what is no proper T1w are not asked for."""
+    """A person's grades of one scan; only a proper T1w scan has grades of contrast, motion and noise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -34,106 +38,104 @@ class Grade(BaseModel):
     agent: Literal["yes", "no", "unknown"] = "unknown"
 
 
-class Desk:
-    """What the page asks of a folder of grades.
+class RegradingSession:
+    """Answers the requests of the re-grading page.
 
     Args:
         folder: made by `voxlate grade`.
-        store: the record.
+        log: receives the grades.
     """
 
-    def __init__(self, folder: Path, store: Store) -> None:
-        self._folder, self._store = folder, store
-        known = [each for each in read_grades(folder) if each["state"] == "OK"]
-        self._files = {Path(_file_name(each)).stem: each for each in known}
-        self._order = [name for name, _ in sorted(self._files.items(), key=lambda pair: (_certainty(pair[1]), pair[0]))]
+    def __init__(self, folder: Path, log: AnswerLog) -> None:
+        self._folder, self._log = folder, log
+        readable = [grading for grading in read_grades(folder) if grading["state"] == "OK"]
+        self._gradings = {Item(**grading["item"]).file_name: grading for grading in readable}
+        self._order = sorted(self._gradings, key=lambda key: (_certainty(self._gradings[key]), key))
 
     def state(self, reader: str) -> dict[str, Any]:
-        """Returns the scans, those the software is least sure of first, and what this reader said of them so far."""
-        said = {entry["item"]: entry for entry in _entries(self._store, reader)}
-        names = {self._files[key]["item"]["name"]: key for key in self._order}
-        return {"items": self._order, "said": {names[name]: entry for name, entry in said.items() if name in names}}
+        """Returns the scans, those with the least certain software grades first, and this reader's grades so far."""
+        grades = {entry["item"]: entry for entry in _entries(self._log, reader)}
+        keys = {self._gradings[key]["item"]["name"]: key for key in self._order}
+        return {"items": self._order, "said": {keys[name]: entry for name, entry in grades.items() if name in keys}}
 
     def picture(self, key: str) -> bytes:
-        """Returns the picture of a scan.
+        """Returns the picture of a scan, a PNG file.
 
         Raises:
-            Declined: 404 `ITEM`.
+            HttpRefusal: 404 `ITEM` for an unknown scan.
         """
-        self._known(key)
+        self._grading(key)
         return (self._folder / ITEMS / f"{key}.png").read_bytes()
 
-    def keep(self, reader: str, grade: Grade) -> None:
-        """Appends what a person said.
+    def add_grade(self, reader: str, grade: Grade) -> None:
+        """Appends a person's grade to the log.
 
         Raises:
-            Declined: 404 `ITEM`, 422 `GRADES` when a proper T1w lacks a grade.
+            HttpRefusal: 404 `ITEM` for an unknown scan; 422 `GRADES` when a proper T1w scan lacks a grade.
         """
-        known = self._known(grade.item)
+        grading = self._grading(grade.item)
         grades = {name: getattr(grade, name) for name in GRADED}
         if grade.proper and None in grades.values():
-            raise Declined(422, "GRADES", "A proper T1w needs a grade of contrast, of motion and of noise.")
-        body = {"item": known["item"]["name"], "content": known["content"]}
+            raise HttpRefusal(422, "GRADES", "A proper T1w scan needs grades of contrast, motion and noise.")
+        body = {"item": grading["item"]["name"], "content": grading["content"]}
         body |= {"proper": grade.proper, "agent": grade.agent}
-        self._store.note(KIND, reader, body | {"grades": grades if grade.proper else {}})
+        self._log.add_event(KIND, reader, body | {"grades": grades if grade.proper else {}})
 
-    def _known(self, key: str) -> dict[str, Any]:
-        if key not in self._files:
-            raise Declined(404, "ITEM", "There is no such scan.")
-        return self._files[key]
+    def _grading(self, key: str) -> dict[str, Any]:
+        if key not in self._gradings:
+            raise HttpRefusal(404, "ITEM", "There is no such scan.")
+        return self._gradings[key]
 
 
-def open_record(folder: Path) -> Store:
-    """Returns the record of a folder of grades.
+def open_log(folder: Path) -> AnswerLog:
+    """Returns the log of a folder made by `voxlate grade`.
 
     Raises:
-        CannotWrite, InputRefused: see `open_database` and `Store`.
+        CannotWrite, InputRefused: see `open_database` and `AnswerLog`.
     """
-    return Store(open_database(folder), _RECORD_NAME)
+    return AnswerLog(open_database(folder), _LOG_NAME)
 
 
 def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns, by item, what a person said last: `tier`, each grade, and `agent` where it was told.
+    """Returns the last grade of each scan by a person, as columns of a cohort table, by the name of the scan.
 
     Raises:
-        CannotWrite, InputRefused: see `open_record`.
+        CannotWrite, InputRefused: see `open_log`.
     """
     if not (folder / RECORD).is_file():
         return {}
-    store = open_record(folder)
+    log = open_log(folder)
     try:
-        return {str(entry["item"]): told_by(entry) for entry in _entries(store)}
+        return {str(entry["item"]): cohort_columns(entry) for entry in _entries(log)}
     finally:
-        store.close()
+        log.close()
 
 
-def told_by(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what an entry comes to, in the columns of a cohort."""
-    told: dict[str, Any] = {"tier": "improper", "content": entry["content"]}
+def cohort_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the columns of a cohort table that an entry of the log determines.
+
+    `tier` and `content` always; `kind` and the grades for a proper T1w scan; `agent` unless the person could not tell.
+    """
+    columns: dict[str, Any] = {"tier": "improper", "content": entry["content"]}
     if entry["proper"]:
         grades = {name: int(entry["grades"][name]) for name in GRADED}
-        told |= {"tier": tier_of(grades), "kind": "T1w", **{f"grade_{name}": value for name, value in grades.items()}}
+        columns |= {"tier": tier_of(grades), "kind": "T1w"}
+        columns |= {f"grade_{name}": value for name, value in grades.items()}
     if entry["agent"] in ("yes", "no"):
-        told |= {"agent": entry["agent"], "agent_by": "person"}
-    return told
+        columns |= {"agent": entry["agent"], "agent_by": "person"}
+    return columns
 
 
-def _entries(store: Store, reader: str | None = None) -> list[dict[str, Any]]:
-    """Returns what was said in order, by one reader or by all."""
-    return [json.loads(each.body) for each in store.log() if each.kind == KIND and reader in (None, each.reader)]
+def _entries(log: AnswerLog, reader: str | None = None) -> list[dict[str, Any]]:
+    """Returns the grades in the order of arrival, of one reader or of all."""
+    return [json.loads(entry.body) for entry in log.log() if entry.kind == KIND and reader in (None, entry.reader)]
 
 
-def _file_name(known: Mapping[str, Any]) -> str:
-    from voxlate.quality.items import Item
-
-    return Item(**known["item"]).file_name + ".json"
-
-
-def _certainty(known: Mapping[str, Any]) -> float:
-    """Returns how sure the software is of the least sure of the answers that matter for what the scan may be."""
-    row = known["row"]
+def _certainty(grading: Mapping[str, Any]) -> float:
+    """Returns the probability of the software's least certain answer that matters for the use of the scan."""
+    row = grading["row"]
     proper, agent = row["proper_probability"], row["agent_probability"]
-    sure = [max(proper, 1 - proper)]
+    certainties = [max(proper, 1 - proper)]
     if proper >= _MAY_BE_PROPER:
-        sure += [max(agent, 1 - agent), max(row[f"{name}_probability"] for name in TIERS)]
-    return float(min(sure))
+        certainties += [max(agent, 1 - agent), max(row[f"{name}_probability"] for name in TIERS)]
+    return float(min(certainties))

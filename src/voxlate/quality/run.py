@@ -75,7 +75,7 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     from voxlate.quality.grade import grade
     from voxlate.quality.head_mask import find_head
     from voxlate.quality.preview import preview
-    from voxlate.reporting.figures.png import encode
+    from voxlate.web.png import encode
 
     told: dict[str, Any] = {"item": item.to_json(), "stamp": [stamp, item.stamp], "state": "OK"}
     try:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxlate.readers.study import Design, ForcedChoice, Marks, Quality, RealOrSynthetic, Similarity
 from voxlate.volume import Shape
-from voxlate.web.http_errors import Declined
+from voxlate.web.http_errors import HttpRefusal
 
 _KEY = r"^[A-Za-z0-9_-]{8,64}$"
 Key = Annotated[str, Field(pattern=_KEY)]
@@ -97,21 +97,15 @@ class Draft(_Message):
     content: Annotated[str, Field(max_length=8000, pattern=r"^[^\x00]*$")]
 
 
-class Token(_Message):
-    """The secret of a link."""
-
-    token: Annotated[str, Field(min_length=1, max_length=200)]
-
-
 def require_fit(answer: Given, design: Design, shape: Shape) -> None:
     """Refuses an answer that its design does not ask for.
 
     Raises:
-        Declined: 422 `ANSWER`.
+        HttpRefusal: 422 `ANSWER`.
     """
     problem = _problem(answer, design, shape)
     if problem:
-        raise Declined(422, "ANSWER", f"This answer does not fit the question: {problem}.")
+        raise HttpRefusal(422, "ANSWER", f"This answer does not fit the question: {problem}.")
 
 
 def _problem(answer: Given, design: Design, shape: Shape) -> str:

@@ -28,14 +28,14 @@ from scipy import ndimage
 import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
-from voxlate.io.documents import read_json
+from voxlate.io.documents import canonical_json, read_json
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.io.nifti.source import nifti_stem
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
 from voxlate.readers.encoding import encode_pair, voxel_type
 from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak
-from voxlate.readers.study import Images, Study, canonical, read_study
+from voxlate.readers.study import Images, Study, read_study
 from voxlate.volume import Volume, require_same_grid
 
 IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
@@ -254,4 +254,4 @@ def _freeze(
 
 def _protocol_hash(study: Study, allocation: Any, hashes: Mapping[str, str], key: Any) -> str:
     content = {"study": study.content_hash(), "allocation": allocation, "images": dict(hashes), "key": key}
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -6,12 +6,12 @@ All that the analysis will claim is fixed here, before the first answer: designs
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from voxlate.io.documents import canonical_json
 from voxlate.io.settings import parse_settings, read_settings, validated
 
 LEE_STRUCTURES = (
@@ -264,12 +264,7 @@ class Study(_Frozen):
 
     def content_hash(self) -> str:
         """Returns the SHA-256 of everything that is fixed."""
-        return hashlib.sha256(canonical(self.model_dump(mode="json")).encode()).hexdigest()
-
-
-def canonical(content: object) -> str:
-    """Returns JSON in one way only: sorted keys, no spaces; what is hashed and signed."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
 
 
 def read_study(path: Path) -> Study:

@@ -1,1 +1,1 @@
-"""One page that shows what a synthetic image is worth, made from an evaluation folder."""
+"""The report of an evaluation folder, its viewer, and the page of a prepared cohort."""

@@ -1,23 +1,33 @@
-"""Which cases are shown: best, median and worst by the rank of one score, never by hand."""
+"""Selection of what a report shows: the leading scores, the usual metrics, and the best, median and worst case.
+
+Cases are selected by the rank of one score, never by hand.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from voxlate.reporting import labels
-from voxlate.reporting.results import Case, Evaluated, Score
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Case, Evaluated, Score
+
+_USUAL_METRICS = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
+"""Metrics that plots and tables show first."""
 
 _RANKING = ("mae", "rmse", "ssim", "psnr", "ms_ssim")
-"""Metrics by which cases can be ranked: the first that the protocol has."""
+"""Metrics by which cases can be ranked; the report uses the first that the protocol has."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The scores a report leads with: one protocol, one region, intensities as the images have them.
+    """The scores that a report shows first.
 
     Attributes:
-        metric: by which cases are ranked.
+        protocol: name of the protocol.
+        region: name of the region, such as `mask`.
+        intensity: `as_written` or `linear_fit`.
+        metric: name of the metric by which cases are ranked.
     """
 
     protocol: str
@@ -27,28 +37,29 @@ class View:
 
     @property
     def rule(self) -> str:
-        """Returns how the cases that are shown were chosen."""
+        """The rule by which cases were selected, for the reader of the report."""
         return (
-            f"Cases are ranked by the {labels.metric(self.metric).label} of the synthetic image in region "
-            f"{self.region.replace('_', ' ')} (ties by name). Shown are rank 1, the middle rank (the better one of "
-            "two) and the last rank."
+            f"Cases are ranked by the {metric_of(self.metric).label} of the synthetic image in region "
+            f"{self.region.replace('_', ' ')} (ties by name). The report shows rank 1, the middle rank (the better one "
+            "of two) and the last rank."
         )
 
     def holds(self, row: Score) -> bool:
-        """Tells whether a score belongs to this view."""
+        """Returns whether a score belongs to this view."""
         return (row.protocol, row.region, row.intensity) == (self.protocol, self.region, self.intensity)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A case that is shown, and why.
+    """A selected case.
 
     Attributes:
         title: `Best`, `Median`, `Worst` or `Only`.
-        rank: its place, 1 is the best.
-        of: how many cases have a rank.
-        metric: what it was ranked by.
-        value: of that metric, in `unit`.
+        case: the case.
+        rank: rank of the case; 1 is the best.
+        of: number of ranked cases.
+        metric: name of the metric of the rank.
+        value: value of the metric, in `unit`.
     """
 
     title: str
@@ -60,8 +71,15 @@ class Chosen:
     unit: str
 
 
+def usual_first(metrics: Iterable[str], most: int) -> list[str]:
+    """Returns at most `most` metrics: the usual ones first, then the others in their own order."""
+    given = list(dict.fromkeys(metrics))
+    usual = [name for name in _USUAL_METRICS if name in given]
+    return (usual + [name for name in given if name not in _USUAL_METRICS])[:most]
+
+
 def leading_view(evaluated: Evaluated) -> View:
-    """Returns the first protocol and region in which the synthetic image has a metric that cases can be ranked by."""
+    """Returns the first protocol and region in which the synthetic images have a metric for ranking."""
     names = [protocol.name for protocol in evaluated.evaluation.protocols]
     ours = [s for s in evaluated.scores if (s.method, s.intensity) == ("synthetic", "as_written")]
     for metric in _RANKING:
@@ -73,23 +91,23 @@ def leading_view(evaluated: Evaluated) -> View:
 
 
 def ranked(evaluated: Evaluated, view: View) -> list[Score]:
-    """Returns the scores of the synthetic images by the view's metric, best first, ties by case name; no NaN."""
+    """Returns the scores of the synthetic images in the view's metric, best first, ties by case name, without NaN."""
     rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", view.metric)]
-    loss = labels.metric(view.metric).loss
+    loss = metric_of(view.metric).loss
     return sorted((s for s in rows if not math.isnan(s.value)), key=lambda s: (loss(s.value), s.case))
 
 
 def choose(evaluated: Evaluated, view: View) -> list[Chosen]:
-    """Returns the best, the median and the worst case; fewer when there are fewer than three."""
+    """Returns the best, the median and the worst case; fewer when the evaluation has fewer than three."""
     rows = ranked(evaluated, view)
     cases = {case.case: case for case in evaluated.evaluation.cases}
     rows = [row for row in rows if row.case in cases]
     n = len(rows)
-    places = {0: "Best", (n - 1) // 2: "Median", n - 1: "Worst"} if n > 2 else {0: "Best", 1: "Worst"}
+    titles = {0: "Best", (n - 1) // 2: "Median", n - 1: "Worst"} if n > 2 else {0: "Best", 1: "Worst"}
     if n == 1:
-        places = {0: "Only"}
+        titles = {0: "Only"}
     return [
         Chosen(title, cases[rows[at].case], at + 1, n, view.metric, rows[at].value, rows[at].unit)
-        for at, title in sorted(places.items())
+        for at, title in sorted(titles.items())
         if at < n
     ]

@@ -1,4 +1,4 @@
-"""The first thing a reader sees: what was translated, how well, against what, and where it lost."""
+"""The summary at the top of the report: what was translated, how well, compared with what, and where it is worse."""
 
 from __future__ import annotations
 
@@ -6,32 +6,42 @@ from collections.abc import Iterator
 
 from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
-from voxlate.reporting import labels
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Evaluated, Evaluation, SummaryRow
 from voxlate.reporting.case_selection import View, ranked
-from voxlate.reporting.results import Evaluated, Evaluation, SummaryRow
-from voxlate.reporting.sections.verdicts import Gain, gain, sentence
+from voxlate.reporting.sections.verdicts import compare_with, verdict_line
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 _BASELINES = ("source", "histogram_match")
-_FLOORS = (*_BASELINES, "constant")
-"""Methods that an image worth having beats; no test is run against the constant."""
+"""Methods that the summary compares the model with by a test."""
+
+_LOWER_BOUNDS = (*_BASELINES, "constant")
+"""Methods that a useful synthetic image must beat; the constant has no test."""
+
 _CARDS = {
-    "mae": "average error of a voxel, in % of the range of the target",
-    "psnr": "the same kind of error on a logarithmic scale; large errors weigh more",
-    "ssim": "likeness of local structure; 1 is identical",
+    "mae": "average error per voxel, in % of the intensity range L of the target",
+    "psnr": "error on a logarithmic scale; large errors count more",
+    "ssim": "similarity of local structure; 1 is identical",
 }
 
 
 def summary(evaluated: Evaluated, view: View) -> Html:
-    """Returns the summary in plain words, with the leading figures as cards."""
+    """Returns the summary as sentences, with the leading metrics as cards.
+
+    Args:
+        evaluated: an evaluation folder.
+        view: protocol, region and intensities of the scores.
+    """
     evaluation = evaluated.evaluation
     rows = [row.model_dump() for row in evaluation.summary]
     findings = finding_sentences(rows, evaluation.lesions, view.protocol)
-    verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
+    compared = [compare_with(evaluated, view, "mae", other) for other in _BASELINES]
+    verdicts = [verdict_line(comparison) for comparison in compared if comparison is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]
     return tag(
         "div",
-        tag("p", _what(evaluated), class_="lead"),
+        tag("p", _what_was_done(evaluated), class_="lead"),
         tag("ul", [_finding_line(finding) for finding in findings], _oracle_line(evaluation), class_="findings"),
         tag("div", list(_cards(evaluated, view)), class_="cards"),
         tag("ul", verdicts, class_="verdicts"),
@@ -45,35 +55,35 @@ def _finding_line(finding: Sentence) -> Html:
 
 
 def _oracle_line(evaluation: Evaluation) -> Html | None:
-    """Says how far the model is from the least error there is to make, and when it is below it, which cannot be."""
+    """Returns the error of the model beside the least possible error; a smaller one means that targets leaked."""
     oracle = evaluation.oracle
     if oracle is None:
         return None
     figures = f"RMSE {oracle.synthetic_rmse_percent:.2f} % of L, the least possible {oracle.oracle_rmse_percent:.2f} %"
     if oracle.is_below:
-        warning = "Better than anything can be: the model has seen these targets. "
+        warning = "Better than the least possible error: the model has seen these targets. "
         return tag("li", tag("b", warning), f"Over {labels.count(oracle.cases, 'case')}: {figures}.", class_="worse")
     ratio = oracle.synthetic_rmse_percent / oracle.oracle_rmse_percent
-    return tag("li", f"Against the oracle of the simulation: {figures}, {ratio:.1f} times.")
+    return tag("li", f"Compared with the oracle of the simulation: {figures}, {ratio:.1f} times as much.")
 
 
-def _what(evaluated: Evaluated) -> str:
+def _what_was_done(evaluated: Evaluated) -> str:
     evaluation = evaluated.evaluation
     direction = evaluation.direction
     cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
     real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
     scans = labels.count(cases, f"{real}scan")
     return (
-        f"A model was given {scans} of {labels.count(patients, 'patient')}, each showing {direction.source}, and "
-        f"made a synthetic {direction.target} of each. Every synthetic image was compared with the {real}"
-        f"{direction.target} of the same patient, and so were simpler methods."
+        f"A model translated {scans} of {labels.count(patients, 'patient')} from {direction.source} to synthetic "
+        f"{direction.target}. Each synthetic image was compared with the {real}{direction.target} of the same patient. "
+        "Simpler methods were compared in the same way."
     )
 
 
 def _rows(evaluated: Evaluated, view: View, intensity: str = "as_written") -> dict[tuple[str, str], SummaryRow]:
-    place = (view.protocol, view.region, intensity)
+    key = (view.protocol, view.region, intensity)
     rows = evaluated.evaluation.summary
-    return {(row.metric, row.method): row for row in rows if (row.protocol, row.region, row.intensity) == place}
+    return {(row.metric, row.method): row for row in rows if (row.protocol, row.region, row.intensity) == key}
 
 
 def _cards(evaluated: Evaluated, view: View) -> Iterator[Html]:
@@ -82,11 +92,11 @@ def _cards(evaluated: Evaluated, view: View) -> Iterator[Html]:
         ours, before = rows.get((name, "synthetic")), rows.get((name, "source"))
         if ours is None:
             continue
-        known = labels.metric(name)
+        metric = metric_of(name)
         decimals = labels.decimals_for([ours.mean, before.mean if before else None])
         value = [labels.number(ours.mean, decimals), tag("small", f" ± {labels.number(ours.sd, decimals)} {ours.unit}")]
         against = f"untouched source {labels.number(before.mean, decimals)} {ours.unit}".rstrip() if before else ""
-        label = f"{known.label} {known.arrow}"
+        label = f"{metric.label} {metric.arrow}"
         title = [tag("b", label), " of the synthetic image", tag("br"), tag("small", plain)]
         facts = tag("span", f"{against} · {labels.n_is(ours.n)}".removeprefix(" · "), class_="against")
         yield tag("div", tag("span", title, class_="name"), tag("span", value, class_="value"), facts, class_="card")
@@ -101,37 +111,37 @@ def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:
     missing, refused = len(evaluated.evaluation.missing), len(evaluated.evaluation.refused)
     if missing or refused:
         absent = f"{labels.count(missing, 'missing case')} and {labels.count(refused, 'refused case')}"
-        yield f"Not in these figures: {absent}, all listed below."
+        yield f"Not included: {absent}; a table below lists them with their reasons."
 
 
 def _left_out(evaluated: Evaluated) -> Iterator[str]:
-    """Says which metrics some cases do not allow, and why."""
-    places = dict.fromkeys((entry.protocol, entry.metric) for entry in evaluated.evaluation.left_out)
-    for protocol, metric in places:
+    """Yields the metrics that could not be computed in some cases, with the reason."""
+    metrics = dict.fromkeys((entry.protocol, entry.metric) for entry in evaluated.evaluation.left_out)
+    for protocol, metric in metrics:
         own = [e for e in evaluated.evaluation.left_out if (e.protocol, e.metric) == (protocol, metric)]
         cases = labels.count(len({entry.case for entry in own}), "case")
-        yield f"{labels.metric(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
+        yield f"{metric_of(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
 
 
 def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
-    """Says on which metrics the mean of the model is worse than a baseline's."""
+    """Yields the metrics in which the mean of the model is worse than that of a simpler method."""
     rows = _rows(evaluated, view)
     metrics = dict.fromkeys(metric for metric, _ in rows)
-    for other in _FLOORS:
+    for other in _LOWER_BOUNDS:
         lost = []
         for name in metrics:
             ours, theirs = rows.get((name, "synthetic")), rows.get((name, other))
             if ours is None or theirs is None or ours.mean is None or theirs.mean is None:
                 continue
-            if labels.metric(name).loss(ours.mean) > labels.metric(name).loss(theirs.mean):
-                lost.append(labels.metric(name).label)
+            if metric_of(name).loss(ours.mean) > metric_of(name).loss(theirs.mean):
+                lost.append(metric_of(name).label)
         if lost:
-            yield f"On average the model lost to the {labels.method(other).lower()} in {', '.join(lost)}."
+            yield f"On average the model is worse than the {labels.method(other).lower()} in {', '.join(lost)}."
 
 
 def _linear_fit(evaluated: Evaluated, view: View) -> Iterator[str]:
-    fitted: Gain | None = gain(evaluated, View(view.protocol, view.region, "linear_fit"), "mae", "source")
-    if fitted is None:
+    """Yields the MAE after the best linear fit of intensities, which leaves errors of structure only."""
+    if compare_with(evaluated, View(view.protocol, view.region, "linear_fit"), "mae", "source") is None:
         return
     rows = _rows(evaluated, view, "linear_fit")
     ours, before = rows.get(("mae", "synthetic")), rows.get(("mae", "source"))
@@ -140,36 +150,37 @@ def _linear_fit(evaluated: Evaluated, view: View) -> Iterator[str]:
     decimals = labels.decimals_for([ours.mean, before.mean])
     ours_text, before_text = (f"{labels.number(row.mean, decimals)} {row.unit}".rstrip() for row in (ours, before))
     yield (
-        f"With every image scaled to the target by the best straight line, MAE is {ours_text} for the synthetic image "
-        f"and {before_text} for the untouched source: what is left there is structure, not scale."
+        f"After the best linear fit of each image to the target, the MAE is {ours_text} for the synthetic image and "
+        f"{before_text} for the untouched source. The fit removes errors of scale; what remains is errors of structure."
     )
 
 
 def _smoothness(evaluated: Evaluated, view: View) -> Iterator[str]:
+    """Yields the SSIM of a blurred target: SSIM and PSNR reward smoothness, and the blur shows how much."""
     rows = _rows(evaluated, view)
     ours, blurred = rows.get(("ssim", "synthetic")), rows.get(("ssim", "blurred_target"))
     if ours is not None and blurred is not None:
         decimals = labels.decimals_for([ours.mean, blurred.mean])
         yield (
-            f"A blurred copy of the target itself{_blur(rows)} reaches SSIM {labels.number(blurred.mean, decimals)} "
-            f"(synthetic {labels.number(ours.mean, decimals)}): the figure shows how far smoothness alone goes and is "
-            "not a rival."
+            f"A blurred copy of the target{_blur(rows)} has SSIM {labels.number(blurred.mean, decimals)} (synthetic "
+            f"{labels.number(ours.mean, decimals)}). It shows what smoothness alone achieves; it is a reference, not a "
+            "competing method."
         )
 
 
 def _blur(rows: dict[tuple[str, str], SummaryRow]) -> str:
-    """Returns by how much the target was blurred, and whether that gave the PSNR of the synthetic image."""
+    """Returns the sigma of the blur, and whether the blurred target has the PSNR of the synthetic image."""
     sigma, gap = (rows.get((name, "blurred_target")) for name in ("blur_sigma", "psnr_gap"))
     if sigma is None or sigma.mean is None or gap is None or gap.mean is None:
         return ""
     blur = f" (sigma {labels.number(sigma.mean, 1)} mm"
     if abs(gap.mean) <= MATCHED_DB:
-        return f"{blur}, with the PSNR of the synthetic image)"
-    return f"{blur}, its PSNR {labels.number(gap.mean, 1)} dB from that of the synthetic image: not matched)"
+        return f"{blur}, same PSNR as the synthetic image)"
+    return f"{blur}, PSNR not matched: it differs by {labels.number(gap.mean, 1)} dB from the synthetic image)"
 
 
 def _worst(evaluated: Evaluated, view: View) -> Iterator[str]:
     rows = ranked(evaluated, view)
     if len(rows) > 1:
-        score = f"{labels.metric(view.metric).label} {labels.number(rows[-1].value)} {rows[-1].unit}".rstrip()
-        yield f"The worst case is {rows[-1].case} with {score}; it is shown below."
+        score = f"{metric_of(view.metric).label} {labels.number(rows[-1].value)} {rows[-1].unit}".rstrip()
+        yield f"The worst case is {rows[-1].case} with {score}; its images are shown below."

@@ -1,7 +1,7 @@
-"""A folder beside the report that flips between source, target and synthetic in a browser.
+"""The interactive viewer: a folder beside the report that shows source, target and synthetic images in a browser.
 
-All of it is classic scripts, as browsers refuse modules and `fetch` from `file://`: the page opens by a double
-click and needs no server. The images are copies in relative units, cropped to the mask, with a new header.
+The page opens by a double click and needs no server. All its parts are classic scripts, because browsers refuse modules
+and `fetch` from `file://`. The images are copies in relative units, cropped to the mask, without the original header.
 """
 
 from __future__ import annotations
@@ -17,29 +17,31 @@ import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Case, Evaluated
 from voxlate.io.atomic import write_text
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice
-from voxlate.reporting.results import Case, Evaluated
 from voxlate.volume import Affine, Mask, Volume
+from voxlate.web import labels
 
 STEP = 1e-3
-"""Relative values are rounded to this, so that the copies are small."""
+"""Relative values are rounded to this step. In a window of width 1, a grey level is 0.004."""
 
-_PARTS = ("index.html", "viewer.css", "viewer.js", "niivue.umd.js", "niivue.LICENSES.txt")
+_PAGE_FILES = ("index.html", "viewer.css", "viewer.js")
+_NIIVUE_FILES = ("niivue.umd.js", "niivue.LICENSES.txt")
 
 
 def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
     """Writes the viewer with all cases whose images can be read, worst first.
 
     Args:
-        evaluated: the evaluation.
-        folder: made as needed; files of the same names are replaced.
+        evaluated: an evaluation folder.
+        folder: created if needed; files of the same names are replaced.
 
     Returns:
-        One line for each case that was left out, with its code.
+        One line for each case that was left out, with its error code.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
@@ -56,26 +58,27 @@ def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
             left_out.append(f"{case.case}: {error.code}")
     direction = evaluated.evaluation.direction
     content = {"title": f"{direction.source} to {direction.target}", "cases": entries}
-    for name in _PARTS:
-        part = resources.files("voxlate.reporting") / "niivue" / name
-        write_text(folder / name, part.read_text(encoding="utf-8"))
+    files = [resources.files("voxlate.reporting") / "viewer_page" / name for name in _PAGE_FILES]
+    files += [resources.files("voxlate.web") / "niivue" / name for name in _NIIVUE_FILES]
+    for resource in files:
+        write_text(folder / resource.name, resource.read_text(encoding="utf-8"))
     write_text(folder / "cases.js", f"globalThis.voxlate = {json.dumps(content)};\n")
     return left_out
 
 
 def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
-    """Returns the cases, worst MAE first and those without one last, each with a line of facts."""
+    """Returns the cases with a line of facts each: the worst score first, cases without a score last."""
     view = leading_view(evaluated)
     cases = {case.case: case for case in evaluated.evaluation.cases}
     titles = {chosen.case.case: f"{chosen.title.lower()} case, " for chosen in choose(evaluated, view)}
     kind = labels.DATA_KINDS[evaluated.evaluation.data_kind]
-    found = []
+    ordered = []
     for rank, score in reversed(list(enumerate(ranked(evaluated, view), start=1))):
         if score.case in cases:
-            label = labels.metric(view.metric).label
-            place = f"{titles.get(score.case, '')}rank {rank} by {label} ({labels.number(score.value)} {score.unit})"
-            found.append((cases.pop(score.case), f"{kind}, {place}"))
-    return found + [(case, f"{kind}, without an MAE") for case in cases.values()]
+            label = metric_of(view.metric).label
+            facts = f"{titles.get(score.case, '')}rank {rank} by {label} ({labels.number(score.value)} {score.unit})"
+            ordered.append((cases.pop(score.case), f"{kind}, {facts}"))
+    return ordered + [(case, f"{kind}, without an MAE") for case in cases.values()]
 
 
 def _write_case(evaluated: Evaluated, case: Case, path: Path) -> dict[str, Any]:
@@ -83,11 +86,16 @@ def _write_case(evaluated: Evaluated, case: Case, path: Path) -> dict[str, Any]:
     box = box_around(mask, images["target"].spacing_mm)
     files = {role: base64.b64encode(compact_nifti(image, box)).decode("ascii") for role, image in images.items()}
     write_text(path, f"globalThis.voxlate.images = {json.dumps(files)};\n")
-    return {"window": list(case.display_range), "at_mm": _worst_place_mm(images, mask)}
+    return {"window": list(case.display_range), "at_mm": _worst_position_mm(images, mask)}
 
 
 def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:
-    """Returns the box of an image as a gzipped NIfTI-1 file of int16 with a slope of `STEP` and a bare header."""
+    """Returns part of an image as a gzipped NIfTI-1 file of int16 with the slope `STEP` and a minimal header.
+
+    Args:
+        image: in relative units.
+        box: one slice per axis.
+    """
     start = np.array([side.start or 0 for side in box], dtype=np.float64)
     affine: Affine = image.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ start
@@ -98,8 +106,8 @@ def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:
     return gzip.compress(file.to_bytes(), compresslevel=6, mtime=0)
 
 
-def _worst_place_mm(images: dict[str, Volume], mask: Mask) -> list[float]:
-    """Returns where the three slices of the report meet, in RAS+ millimetres."""
+def _worst_position_mm(images: dict[str, Volume], mask: Mask) -> list[float]:
+    """Returns the point in which the three slices of the report meet, in RAS+ mm."""
     target = images["target"]
     error = np.where(mask, np.abs(np.nan_to_num(images["synthetic"].data - target.data)), 0.0)
     index = np.zeros(3)

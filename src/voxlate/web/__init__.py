@@ -1,1 +1,1 @@
-"""HTML pages and local servers: one document, one access control, one database layer."""
+"""HTML documents and local servers: document, tables, labels, plots; sign-in, security, answer log, database."""

@@ -1,4 +1,7 @@
-"""Connections of the server: those that open and do not ask are closed, which uvicorn does not do by itself."""
+"""An HTTP protocol for uvicorn that closes connections on which no complete request head arrives in time.
+
+uvicorn itself has no such limit: a client that opens connections and sends nothing would hold them for ever.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +11,35 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""Within which a connection must have sent the head of a request that it began, or of its first."""
+"""Time limit for a request head, in seconds. Chosen by hand: a head is a few kB and arrives at once on a slow line."""
 
 MAX_CONNECTIONS = 400
-"""Well below the 1,024 files that a process may usually open; a study has tens of readers."""
+"""Well below 1,024, the usual limit on open files of a process; a study has tens of readers."""
 
 
-class Impatient(H11Protocol):
-    """Hangs up on a connection that does not finish the head of a request, the first one or a later one.
+class TimeLimitedProtocol(H11Protocol):
+    """Closes a connection that does not finish a request head, the first one or a later one, in `HEAD_SECONDS`.
 
-    Where there are too many connections, the one that has waited longest without a request makes room.
+    Beyond `MAX_CONNECTIONS`, the connection that has been idle for longest is closed.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins the time limit of the first head; makes room where there are too many connections."""
+        """Starts the time limit of the first head; closes an idle connection if there are too many."""
         super().connection_made(transport)
         self._deadline: asyncio.TimerHandle | None = None
         self._since = self.loop.time()
         self._set_deadline()
         if len(self.connections) > MAX_CONNECTIONS:
-            idle = [other for other in self.connections if isinstance(other, Impatient) and other.is_idle]
+            idle = [other for other in self.connections if isinstance(other, TimeLimitedProtocol) and other.is_idle]
             min(idle, key=lambda other: other._since, default=self).transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the time limit."""
+        """Stops the time limit."""
         self._clear_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Begins a time limit when a part of a head has come, and ends it with the whole."""
+        """Starts the time limit when part of a head arrives and stops it when the head is complete."""
         super().data_received(data)
         if self.is_idle and self.conn.trailing_data[0]:
             self._set_deadline()
@@ -45,7 +48,7 @@ class Impatient(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Returns whether no request is being read or answered."""
+        """Whether no request is being read or answered."""
         answered = self.cycle is None or self.cycle.response_complete
         return answered and self.conn.their_state is h11.IDLE
 

@@ -1,51 +1,126 @@
-"""The frame of every page: one language, one style, nothing loaded from anywhere but what is named."""
+"""HTML documents of the reports: one frame, one style, and a policy that lets a browser load nothing else.
+
+A document holds its style, its script and, unless told otherwise, its images, so that it can be mailed or archived as
+one file. Its content security policy forbids everything that is not in the file.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 
-from voxlate.web.html import Html, tag
+from voxlate.web.html import Child, Html, join, tag
+
+WARNING_TITLE = "Synthetic images. Not for diagnosis."
+WARNING = (
+    "A model computed the images called synthetic. They are for research and not for diagnosis: "
+    "they can hide or invent findings."
+)
 
 
-def document(title: str, body: Html, *, images: str = "data:") -> str:
-    """Returns a whole page as text.
+@dataclass(frozen=True)
+class Section:
+    """A part of a document.
+
+    Attributes:
+        name: id of the section, unique in the document.
+        title: heading.
+        content: body of the section; the document leaves out a section whose content is empty.
+    """
+
+    name: str
+    title: str
+    content: Child
+
+
+def document(
+    title: str,
+    header: Html,
+    sections: Sequence[Section],
+    *,
+    footer: str = "",
+    images: str = "data:",
+    is_wide: bool = False,
+) -> str:
+    """Returns a whole HTML document.
 
     Args:
-        title: of the window.
-        body: the element `body`.
-        images: where pictures may come from, in the words of a content security policy: `data:` for a page that
-            holds them itself, `'self'` for files beside it.
+        title: of the browser window.
+        header: see `header`.
+        sections: shown in this order, with a list of contents if there are several.
+        footer: one paragraph at the end.
+        images: sources of images in the content security policy: `data:` for images inside the file, `'self'` for
+            files beside it.
+        is_wide: whether the document uses the width of a large screen.
     """
-    return "<!doctype html>\n" + tag("html", head(title, images=images), body, lang="en") + "\n"
+    shown = [section for section in sections if section.content]
+    body = tag(
+        "body",
+        tag("a", "Skip to the content", href=f"#{shown[0].name}", class_="skip") if shown else None,
+        header,
+        _contents(shown) if len(shown) > 1 else None,
+        tag("main", [_section(section) for section in shown]),
+        tag("footer", tag("p", footer)) if footer else None,
+        tag("script", Html(asset("document.js"))),
+        class_="wide" if is_wide else None,
+    )
+    return "<!doctype html>\n" + tag("html", _head(title, images), body, lang="en") + "\n"
 
 
-def head(title: str, *, images: str = "data:") -> Html:
-    """Returns the element `head` with style and policy."""
+def header(title: str, facts: Sequence[str], *more: Child, is_synthetic: bool = True) -> Html:
+    """Returns the header of a document.
+
+    Args:
+        title: main heading.
+        facts: short facts in a row, such as `9 patients`.
+        *more: further elements.
+        is_synthetic: whether the document shows synthetic images or answers about them, and so begins with a warning.
+    """
+    banner = warning_banner(tag("b", WARNING_TITLE), f" {WARNING}") if is_synthetic else None
+    return tag("header", banner, tag("h1", title), tag("ul", [tag("li", fact) for fact in facts], class_="facts"), more)
+
+
+def warning_banner(*content: Child) -> Html:
+    """Returns a highlighted paragraph."""
+    return tag("p", content, class_="banner", role="note")
+
+
+def note(text: str) -> Html:
+    """Returns a paragraph in small type, for definitions and remarks under a table or a figure."""
+    return tag("p", text, class_="note")
+
+
+def asset(name: str) -> str:
+    """Returns the text of a file in the folder `assets`."""
+    return (resources.files("voxlate.web") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _contents(sections: Sequence[Section]) -> Html:
+    links = [tag("li", tag("a", section.title, href=f"#{section.name}")) for section in sections]
+    return tag("nav", tag("ul", links), aria_label="Contents")
+
+
+def _section(section: Section) -> Html:
+    return tag("section", tag("h2", section.title), join(section.content), id=section.name)
+
+
+def _head(title: str, images: str) -> Html:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(images)),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(images)),
         tag("meta", name="robots", content="noindex"),
         tag("title", title),
-        tag("style", Html(asset("page.css"))),
+        tag("style", Html(asset("document.css"))),
     )
 
 
-def script() -> Html:
-    """Returns the script that makes tables sortable."""
-    return tag("script", Html(asset("page.js")))
-
-
-def policy(images: str) -> str:
-    """Returns a policy under which a browser loads nothing from anywhere and runs no script but ours."""
-    digest = base64.b64encode(hashlib.sha256(asset("page.js").encode()).digest()).decode("ascii")
+def _policy(images: str) -> str:
+    """Returns a content security policy that allows these images, the style, and no script but `document.js`."""
+    digest = base64.b64encode(hashlib.sha256(asset("document.js").encode()).digest()).decode("ascii")
     sources = f"img-src {images}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return f"default-src 'none'; {sources}; base-uri 'none'"
-
-
-def asset(name: str) -> str:
-    """Returns a file of the folder `assets`."""
-    return (resources.files("voxlate.web") / "assets" / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Markup that is safe by construction: whatever is not `Html` is escaped where it enters a tag."""
+"""HTML elements as strings; text is escaped when it enters an element, unless it is already `Html`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _VOID = frozenset({"br", "col", "img", "link", "meta"})
 
 
 class Html(str):
-    """Text that is already markup and is not escaped again."""
+    """Text that is markup already and is not escaped."""
 
     __slots__ = ()
 
@@ -19,10 +19,17 @@ Attribute = str | int | float | bool | None
 
 
 def tag(element: str, /, *children: Child, **attributes: Attribute) -> Html:
-    """Returns an element; children and attribute values are escaped unless they are `Html`.
+    """Returns an element.
 
-    A last underscore in an attribute's name is dropped and the others become hyphens (`class_`,
-    `data_value`). `None` and `False` leave an attribute out, `True` gives it without a value.
+    Args:
+        element: name of the element.
+        *children: content; each is escaped unless it is `Html`.
+        **attributes: a trailing underscore of a name is dropped and the others become hyphens (`class_`, `data_value`).
+            Values are escaped. `None` and `False` leave an attribute out; `True` gives it without a value.
+
+    Example:
+        >>> tag("p", "1 < 2", class_="note")
+        '<p class="note">1 &lt; 2</p>'
     """
     opening = f"<{element}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
     if element in _VOID:
@@ -31,7 +38,7 @@ def tag(element: str, /, *children: Child, **attributes: Attribute) -> Html:
 
 
 def join(children: Child) -> Html:
-    """Returns the children one after the other, each escaped unless it is `Html`; `None` gives nothing."""
+    """Returns the children as one piece of markup, each escaped unless it is `Html`; `None` gives an empty text."""
     if children is None:
         return Html("")
     if isinstance(children, Html):

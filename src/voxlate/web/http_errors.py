@@ -1,15 +1,15 @@
-"""What the server says no with: a status for the browser, a stable code, one line for the reader."""
+"""Refusals of the local servers: an HTTP status for the browser, a stable code, and one line for the user."""
 
 from __future__ import annotations
 
 from voxlate.errors import InputRefused
 
 
-class Declined(InputRefused):
-    """A request that is not granted.
+class HttpRefusal(InputRefused):
+    """A request that the server refuses.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status of the answer.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:

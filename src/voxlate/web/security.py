@@ -1,8 +1,9 @@
-"""What every request passes before anything else reads it, and what every answer carries.
+"""Security middleware (ASGI): checks every request before the application, and adds headers to every answer.
 
-- the Host must be on the list (a foreign name that resolves to us is how pages elsewhere would reach us): 400;
-- an unsafe method needs an Origin on the list and, once signed in, the session's token: 403;
-- a body is small and never compressed: 413.
+- Host must be an allowed one, else 400. This stops DNS rebinding, by which a page elsewhere could reach the server.
+- An unsafe method needs an allowed Origin and, after sign-in, the CSRF token of the session, else 403.
+- A body must be small and not compressed, else 413.
+- Every answer carries a content security policy and is not cached unless the application says otherwise.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any
 from voxlate.web.auth import COOKIE, is_csrf_token
 
 MAX_BODY_BYTES = 64 << 10
+"""The largest request is a draft of 8,000 characters, which has at most 32 kB in UTF-8."""
 BODY_SECONDS = 20.0
-"""For 64 kB to arrive: a line of 30 kbit/s is enough."""
+"""Time limit for a body: 64 kB need a line of 26 kbit/s."""
 
-ENTRANCE = "/api/session"
-"""The only unsafe address without a session: a link's secret comes here."""
+SESSION_PATH = "/api/session"
+"""The address for sign-in, and the only unsafe one that needs no session."""
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -44,13 +46,13 @@ _HEADERS = [
 ]
 
 
-class Gate:
-    """Stands before an application.
+class SecurityMiddleware:
+    """Wraps an ASGI application.
 
     Args:
         app: the application.
-        origins: allowed origins, such as `http://127.0.0.1:8765`; their hosts are the allowed ones.
-        cookie: name of the session's cookie; cookies do not know ports, so that each application needs its own.
+        origins: allowed origins, such as `http://127.0.0.1:8765`; their hosts are the allowed hosts.
+        cookie: name of the session cookie. Browsers share cookies between ports, so each application has its own name.
     """
 
     def __init__(self, app: App, origins: Iterable[str], *, cookie: str = COOKIE) -> None:
@@ -60,11 +62,11 @@ class Gate:
         self._hosts = {origin.split("://", 1)[1] for origin in self._origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or answers it."""
+        """Passes a request to the application, or refuses it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        guarded = _with_headers(send)
+        send = _with_headers(send)
         if scope["type"] != "http":
             return
         headers = _headers(scope)
@@ -77,25 +79,25 @@ class Gate:
             except TimeoutError:
                 refusal = (408, "SLOW", "The request took too long to arrive.")
         if refusal is not None:
-            await _refuse(guarded, *refusal)
+            await _refuse(send, *refusal)
             return
-        await self._app(scope, _replayed(body or b"", receive), guarded)
+        await self._app(scope, _replayed(body or b"", receive), send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
         if headers.get("host", "").lower() not in self._hosts:
             return 400, "HOST", "This address is not served here."
         if _is_too_large(headers) or "content-encoding" in headers:
             return 413, "BODY", "The request is too large, or compressed."
-        return None if scope["method"] in _SAFE else self._unsafe(scope, headers)
+        return None if scope["method"] in _SAFE else self._refusal_of_unsafe(scope, headers)
 
-    def _unsafe(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
+    def _refusal_of_unsafe(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
         if headers.get("origin", "").lower() not in self._origins:
             return 403, "ORIGIN", "Requests from other pages are refused."
-        if (scope["method"], scope["path"]) == ("POST", ENTRANCE):
+        if (scope["method"], scope["path"]) == ("POST", SESSION_PATH):
             return None
         cookie = _cookie(headers, self._cookie)
         if cookie is None:
-            return 401, "SESSION", "You are not signed in here. Open your personal link, or ask for a new one."
+            return 401, "SESSION", "You are not signed in. Open your personal link, or ask for a new one."
         if not is_csrf_token(cookie, headers.get("x-csrf-token")):
             return 403, "CSRF", "The page is out of date. Load it again."
         return None
@@ -112,14 +114,14 @@ def _is_too_large(headers: dict[str, str]) -> bool:
 
 def _cookie(headers: dict[str, str], name: str) -> str | None:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return None
-    return found.value if found else None
+    return morsel.value if morsel else None
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Returns the body; None as soon as it is too large, whatever its length claims to be."""
+    """Returns the body; None as soon as it exceeds the limit, whatever its Content-Length says."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -133,20 +135,21 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    is_given = False
+    """Returns a `receive` that gives the body, which was read already, to the application."""
+    is_sent = False
 
     async def replay() -> Message:
-        nonlocal is_given
-        if is_given:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        is_given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
 
 
 def _with_headers(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = list(message.get("headers", []))
             if not any(name.lower() == b"cache-control" for name, _ in own):
@@ -154,7 +157,7 @@ def _with_headers(send: Send) -> Send:
             message["headers"] = own + _HEADERS
         await send(message)
 
-    return guarded
+    return send_with_headers
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:

@@ -1,6 +1,6 @@
-"""Where answers are kept: SQLite on a local disk, or PostgreSQL for several sites; one set of tables for both.
+"""Databases for answers: SQLite on a local disk, or PostgreSQL for several sites, with the same tables.
 
-Every table only grows: triggers refuse UPDATE and DELETE. A write is on the disk before it is acknowledged.
+All tables are append-only: triggers refuse UPDATE and DELETE. A transaction returns only after its rows are on disk.
 """
 
 from __future__ import annotations
@@ -33,46 +33,53 @@ _CREATE = (
     "CREATE TABLE IF NOT EXISTS redemptions (digest TEXT PRIMARY KEY REFERENCES credentials (digest))",
 )
 _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "glusterfs", "lustre", "ceph"}
+"""As named in /proc/mounts. SQLite's write-ahead log needs shared memory on one host (sqlite.org/wal.html)."""
+
 _BUSY_TIMEOUT_MS = 10_000
+"""How long a writer waits for another. Chosen by hand: a transaction here takes milliseconds."""
 
 
 class Statements(Protocol):
     """Runs SQL with `?` for values inside one transaction."""
 
     def __call__(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """Returns the rows; none for a statement that gives none."""
+        """Returns the rows of the result; an empty list for a statement without a result."""
         ...
 
 
 class Database(Protocol):
-    """A place to keep rows; safe to use from several threads."""
+    """A database; safe to use from several threads."""
 
     def transaction(self, *, is_write: bool) -> Any:
-        """Gives `Statements`; a writing one excludes all other writers, in other processes too."""
+        """Opens a transaction that yields `Statements`; one that writes excludes all other writers, in any process."""
         ...
 
     def close(self) -> None:
-        """Lets go of the connection."""
+        """Closes the connection."""
         ...
 
 
 def open_database(folder: Path, url: str | None = None) -> Database:
     """Returns the database of a study: `answers.sqlite` in its folder, or PostgreSQL at `url`.
 
+    Args:
+        folder: the study.
+        url: starts with `postgresql://`; `None` for SQLite.
+
     Raises:
-        CannotWrite: `NETWORK_DISK` for SQLite on a network file system, `WRITE`.
-        UsageError: `DATABASE_URL`; `POSTGRES` when psycopg is not installed.
+        CannotWrite: `NETWORK_DISK` for SQLite on a network file system; `WRITE` when the file cannot be written.
+        UsageError: `DATABASE_URL` for another kind of address; `POSTGRES` when psycopg is not installed.
         TemporaryFailure: `DATABASE` when the server does not answer.
     """
     if url is None:
         return SqliteDatabase(folder / "answers.sqlite")
     if not url.startswith(("postgresql://", "postgres://")):
-        raise UsageError("DATABASE_URL", "a database is given as postgresql://user@host/name")
+        raise UsageError("DATABASE_URL", "give a database as postgresql://user@host/name")
     return PostgresDatabase(url)
 
 
 class SqliteDatabase:
-    """SQLite in write-ahead mode with full synchronisation."""
+    """SQLite with a write-ahead log and full synchronisation: an acknowledged row survives a power failure."""
 
     def __init__(self, path: Path) -> None:
         _require_local(path.parent)
@@ -86,15 +93,15 @@ class SqliteDatabase:
         except (sqlite3.OperationalError, OSError) as error:
             raise CannotWrite("WRITE", f"{path.name}: {error}") from error
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise damaged() from error
+            raise damaged_record() from error
         with self.transaction(is_write=True) as run:
-            for statement in (*_CREATE, *_sqlite_guards()):
+            for statement in (*_CREATE, *_sqlite_triggers()):
                 run(statement)
 
     @contextmanager
     def transaction(self, *, is_write: bool) -> Iterator[Statements]:
-        """Gives statements that are kept together or not at all."""
-        with self._lock, _database_errors(sqlite3.OperationalError), _damage():
+        """Yields `Statements` that are committed together or not at all."""
+        with self._lock, _database_errors(sqlite3.OperationalError), _damaged_file():
             self._connection.execute("BEGIN IMMEDIATE" if is_write else "BEGIN")
             try:
                 yield lambda sql, values=(): self._connection.execute(sql, tuple(values)).fetchall()
@@ -110,7 +117,7 @@ class SqliteDatabase:
 
 
 class PostgresDatabase:
-    """PostgreSQL; a lost connection is opened again for the next transaction."""
+    """PostgreSQL; after a lost connection the next transaction opens a new one."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -118,12 +125,12 @@ class PostgresDatabase:
         self._connection: psycopg.Connection[Row] | None = None
         with self.transaction(is_write=False) as run:
             run("SELECT pg_advisory_xact_lock(hashtext('voxlate readers'))")
-            for statement in (*_CREATE, *_postgres_guards()):
+            for statement in (*_CREATE, *_postgres_triggers()):
                 run(statement)
 
     @contextmanager
     def transaction(self, *, is_write: bool) -> Iterator[Statements]:
-        """Gives statements that are kept together or not at all."""
+        """Yields `Statements` that are committed together or not at all."""
         psycopg = _psycopg()
         with self._lock, _database_errors(psycopg.OperationalError), self._connected().transaction():
             if is_write:
@@ -146,20 +153,20 @@ class PostgresDatabase:
         return self._connection
 
 
-def damaged() -> InputRefused:
-    """Returns the refusal of a record that is not as it was written."""
-    return InputRefused("RECORD_DAMAGED", "the record of answers is damaged; restore answers.sqlite from a copy")
+def damaged_record() -> InputRefused:
+    """Returns the error for a database whose content is not what was written."""
+    return InputRefused("RECORD_DAMAGED", "the record of answers is damaged; restore answers.sqlite from a backup")
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
-    """Refuses a SQLite file whose pages or texts are damaged."""
+def _damaged_file() -> Iterator[None]:
+    """Turns SQLite's errors on damaged pages or texts into a refusal."""
     try:
         yield
     except (sqlite3.OperationalError, sqlite3.IntegrityError):
         raise
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise damaged() from error
+        raise damaged_record() from error
 
 
 @contextmanager
@@ -168,7 +175,7 @@ def _database_errors(kind: type[Exception]) -> Iterator[None]:
         yield
     except kind as error:
         reason = " ".join(str(error).split())
-        raise TemporaryFailure("DATABASE", f"the database did not take it ({reason}); it is tried again") from error
+        raise TemporaryFailure("DATABASE", f"the database did not accept the write ({reason}); try again") from error
 
 
 def _psycopg() -> Any:
@@ -179,7 +186,7 @@ def _psycopg() -> Any:
     return psycopg
 
 
-def _sqlite_guards() -> Iterator[str]:
+def _sqlite_triggers() -> Iterator[str]:
     for table in TABLES:
         for action in ("UPDATE", "DELETE"):
             yield (
@@ -188,7 +195,7 @@ def _sqlite_guards() -> Iterator[str]:
             )
 
 
-def _postgres_guards() -> Iterator[str]:
+def _postgres_triggers() -> Iterator[str]:
     yield (
         "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'rows of a reader study are never changed'; END $$"
@@ -201,22 +208,24 @@ def _postgres_guards() -> Iterator[str]:
 
 
 def _require_local(folder: Path) -> None:
-    """Refuses a network disk, where SQLite's locks and its shared memory do not hold."""
+    """Refuses a network file system, where SQLite's locks and shared memory do not work."""
     kind = _file_system(folder)
     if kind in _NETWORK_DISKS:
         raise CannotWrite(
-            "NETWORK_DISK", f"{folder.name} lies on {kind}; put the study on a local disk, or use PostgreSQL"
+            "NETWORK_DISK",
+            f"{folder.name} is on a network file system ({kind}); use a local disk, or PostgreSQL",
         )
 
 
 def _file_system(folder: Path) -> str:
+    """Returns the type of the file system, from the longest mount point above the folder; empty without /proc."""
     mounts = Path("/proc/mounts")
     if not mounts.is_file():
         return ""
-    place = os.path.realpath(folder)
+    target = os.path.realpath(folder)
     best = ("", "")
     for line in mounts.read_text(encoding="utf-8").splitlines():
         _, mount, kind, *_ = line.split(" ")
-        if (place + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best[0]):
+        if (target + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best[0]):
             best = (mount, kind)
     return best[1]

@@ -1,4 +1,4 @@
-// Grading by a person: one picture, five questions, saved one scan at a time.
+// The re-grading page: one picture and five questions per scan; each scan is saved separately.
 import { Refused, call, enter } from "./api.js";
 
 const find = (id) => document.getElementById(id);
@@ -12,8 +12,8 @@ const QUESTIONS = [
 const GRADED = ["contrast", "motion", "noise"];
 
 let items = [];
-let said = {};
-let place = 0;
+let gradesByScan = {};
+let index = 0;
 let isSaving = false;
 let isShown = false;
 
@@ -43,19 +43,19 @@ function follow() {
 
 function count() {
   find("progress").max = items.length;
-  find("progress").value = Object.keys(said).length;
-  find("count").textContent = `scan ${place + 1} of ${items.length}, ${Object.keys(said).length} graded`;
+  find("progress").value = Object.keys(gradesByScan).length;
+  find("count").textContent = `scan ${index + 1} of ${items.length}, ${Object.keys(gradesByScan).length} graded`;
 }
 
 function show() {
-  const key = items[place];
-  const before = said[key];
+  const key = items[index];
+  const before = gradesByScan[key];
   isShown = false;
-  find("picture").removeAttribute("src"); // the last scan must not stand beside the new questions
-  find("picture").onload = () => { isShown = items[place] === key; };
-  find("picture").onerror = () => { find("fault").textContent = "The picture does not come; load the page again."; };
+  find("picture").removeAttribute("src"); // the picture of the last scan must not appear with the new questions
+  find("picture").onload = () => { isShown = items[index] === key; };
+  find("picture").onerror = () => { find("fault").textContent = "The picture could not be loaded; load the page again."; };
   find("picture").src = `api/items/${key}/picture`;
-  find("picture").alt = `Scan ${place + 1}: axial, coronal and sagittal slices`;
+  find("picture").alt = `Scan ${index + 1}: axial, coronal and sagittal slices`;
   find("answer").reset();
   const old = before && { proper: before.proper ? "yes" : "no", agent: before.agent, ...before.grades };
   for (const question of QUESTIONS) {
@@ -65,13 +65,13 @@ function show() {
   }
   follow();
   count();
-  find("before").disabled = place === 0;
-  find("after").disabled = place === items.length - 1;
+  find("before").disabled = index === 0;
+  find("after").disabled = index === items.length - 1;
   find("fault").textContent = "";
 }
 
 function move(step) {
-  place = Math.min(Math.max(place + step, 0), items.length - 1);
+  index = Math.min(Math.max(index + step, 0), items.length - 1);
   show();
 }
 
@@ -79,21 +79,21 @@ async function save(event) {
   event.preventDefault();
   if (isSaving) return;
   const proper = chosen("proper");
-  const lacking = proper === undefined || (proper === "yes" && GRADED.some((name) => chosen(name) === undefined));
-  if (lacking || !isShown) {
-    find("fault").textContent = lacking ? "Answer every question that is open." : "Wait until the picture is there.";
+  const isIncomplete = proper === undefined || (proper === "yes" && GRADED.some((name) => chosen(name) === undefined));
+  if (isIncomplete || !isShown) {
+    find("fault").textContent = isIncomplete ? "Answer all open questions." : "Wait until the picture is loaded.";
     return;
   }
   const grades = proper === "yes" ? Object.fromEntries(GRADED.map((name) => [name, Number(chosen(name))])) : {};
   const entry = { proper: proper === "yes", agent: chosen("agent"), grades };
-  const key = items[place];
+  const key = items[index];
   isSaving = true;
   find("submit").setAttribute("aria-disabled", "true");
   try {
     await call("POST", "api/grades", { item: key, proper: entry.proper, agent: entry.agent, ...grades });
-    said[key] = entry;
+    gradesByScan[key] = entry;
     find("saved").textContent = `Saved scan ${items.indexOf(key) + 1}.`;
-    if (items[place] === key) move(1);
+    if (items[index] === key) move(1);
     else count();
   } catch (error) {
     find("fault").textContent = error instanceof Refused ? error.message : "Not saved: the server does not answer.";
@@ -137,12 +137,12 @@ async function start() {
     await enter(token);
   }
   const state = await call("GET", "api/state");
-  [items, said] = [state.items, state.said];
+  [items, gradesByScan] = [state.items, state.said];
   if (!items.length) return notice("Nothing to grade", "No scan of this folder could be read.");
-  place = Math.max(items.findIndex((key) => !said[key]), 0);
+  index = Math.max(items.findIndex((key) => !gradesByScan[key]), 0);
   build();
   listen();
   show();
 }
 
-start().catch((error) => notice("Not open", error.message));
+start().catch((error) => notice("Cannot open the page", error.message));

@@ -17,8 +17,8 @@ from voxlate.readers.analysis.json_values import finite
 from voxlate.readers.analysis.page import report
 from voxlate.readers.analysis.records import Record, join, lesions
 from voxlate.readers.package import Package, load_package
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.readers.study import Design, Marks, Quality, RealOrSynthetic, Similarity
+from voxlate.web.answer_log import AnswerLog, verify_chain
 from voxlate.web.sql import open_database
 
 ANALYSIS, REPORT = "analysis.json", "report.html"
@@ -48,7 +48,7 @@ def analyse_study(
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     package = load_package(folder)
-    store = Store(open_database(folder, database_url), package.protocol_hash)
+    store = AnswerLog(open_database(folder, database_url), package.protocol_hash)
     try:
         answers, log = store.answers(), store.log()
     finally:

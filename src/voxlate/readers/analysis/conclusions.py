@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voxlate.reporting.labels import MISSING, number, p_value
+from voxlate.web.labels import MISSING, number, p_value
 
 Found = Mapping[str, Any]
 

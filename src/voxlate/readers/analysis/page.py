@@ -1,20 +1,21 @@
-"""The report of a reader study: one HTML file in the style of the evaluation report."""
+"""The report of a reader study: one HTML file, with the same document, tables and figures as the evaluation report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.readers.analysis.conclusions import indistinguishable, interval, not_inferior, similar_enough
 from voxlate.readers.analysis.figures import reader_plot, roc_plot
 from voxlate.readers.study import Study
-from voxlate.reporting import labels
-from voxlate.reporting.labels import number, p_value
+from voxlate.web import labels
+from voxlate.web.document import WARNING, Section, document, header, note, warning_banner
 from voxlate.web.html import Child, Html, tag
+from voxlate.web.labels import number, p_value
+from voxlate.web.tables import Column, facts_table, table
 
-Found = Mapping[str, Any]
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
+Results = Mapping[str, Any]
 TITLES = {
     "real_or_synthetic": "Real or synthetic, with confidence",
     "forced_choice": "Which of two is synthetic",
@@ -23,58 +24,41 @@ TITLES = {
     "marks": "Lesions marked",
 }
 INTERIM = (
-    "This study is not finished. Its figures and tests are those of the answers so far and will change; a decision to "
-    "stop or go on that is taken from them makes the tests of the finished study invalid."
+    "This study is not finished. Its figures and tests include the answers so far and will change. Do not decide from "
+    "them whether to stop or to continue: the tests of the finished study would be invalid."
 )
-BANNER = "Synthetic images are for research and not for diagnosis: they can hide or invent findings."
 
 
-def report(found: Found, study: Study) -> str:
-    """Returns the page as text, from the content of `analysis.json`."""
-    css = (resources.files("voxlate.web") / "assets/page.css").read_text(encoding="utf-8")
-    sections = [_section("readers", "Readers", _readers(found))]
-    sections += [_design(name, entry, found) for name, entry in found["designs"].items()]
-    sections += [
-        _section("comments", "Comments", _comments(found)),
-        _section("record", "Record", _record(found, study)),
-    ]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{found['title']} · voxlate reader study"),
-        tag("style", Html(css)),
-    )
-    facts = [labels.DATA_KINDS[found["data_kind"]], labels.count(len(found["readers"]), "reader")]
-    interim = found["interim"]
+def report(analysis: Results, study: Study) -> str:
+    """Returns the report as HTML text.
+
+    Args:
+        analysis: content of `analysis.json`.
+        study: the study that was analysed.
+    """
+    interim = analysis["interim"]
+    facts = [labels.DATA_KINDS[analysis["data_kind"]], labels.count(len(analysis["readers"]), "reader")]
     if interim:
         facts.insert(0, f"Interim: {interim['answered']} of {interim['of']} answered")
-    header = tag(
-        "header",
-        tag("p", tag("b", "Synthetic images. Not for diagnosis."), f" {BANNER}", class_="banner", role="note"),
-        tag("h1", found["title"]),
-        tag("ul", [tag("li", fact) for fact in facts], class_="facts"),
-        tag("p", INTERIM, class_="banner", role="note") if interim else None,
-    )
-    body = tag("body", header, tag("main", sections), tag("footer", tag("p", BANNER)))
-    return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
-
-
-def _section(name: str, title: str, content: Child) -> Html:
-    return tag("section", tag("h2", title), content, id=name)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Html:
-    cells = [tag("th", text, scope="col", class_="num" if at else None) for at, text in enumerate(head)]
-    lines = [
-        tag("tr", tag("th", row[0], scope="row"), [tag("td", value, class_="num") for value in row[1:]]) for row in rows
+    top = header(analysis["title"], facts, warning_banner(INTERIM) if interim else None)
+    sections = [
+        Section("readers", "Readers", _readers(analysis)),
+        *(_design(name, entry, analysis) for name, entry in analysis["designs"].items()),
+        Section("comments", "Comments", _comments(analysis)),
+        Section("record", "Record", _record(analysis, study)),
     ]
-    table = tag("table", tag("thead", tag("tr", cells)), tag("tbody", lines))
-    return tag("div", table, class_="scroll", role="region", aria_label=head[0], tabindex=0)
+    return document(f"{analysis['title']} · voxlate reader study", top, sections, footer=WARNING)
 
 
-def _readers(found: Found) -> Html:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[Child]], *, is_text: bool = False) -> Html:
+    """Returns a table whose first column names the rows and whose other columns hold numbers, or text."""
+    columns = [
+        Column(title, is_row_header=at == 0, is_number=at > 0 and not is_text) for at, title in enumerate(headings)
+    ]
+    return table(columns, rows, label=headings[0])
+
+
+def _readers(analysis: Results) -> Html:
     rows = [
         (
             entry["reader"],
@@ -83,24 +67,24 @@ def _readers(found: Found) -> Html:
             f"{entry['answered']} of {entry['of']}",
             number(entry["viewed_s"] / max(entry["answered"], 1), 1),
         )
-        for entry in found["readers"]
+        for entry in analysis["readers"]
     ]
     return _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
 
 
-def _design(name: str, entry: Found, found: Found) -> Html:
-    parts: dict[str, Callable[[str, Found], list[Child]]] = {
+def _design(name: str, entry: Results, analysis: Results) -> Section:
+    parts: dict[str, Callable[[str, Results], list[Child]]] = {
         "real_or_synthetic": _confidence,
         "forced_choice": _choice,
         "similarity": _similarity,
         "quality": _quality,
         "marks": _marks,
     }
-    content = [*parts[entry["kind"]](name, entry), _effects(entry), _discordance(entry, found)]
-    return _section(name, TITLES[entry["kind"]], tag("div", content))
+    content = [*parts[entry["kind"]](name, entry), _effects(entry), _discordance(entry, analysis)]
+    return Section(name, TITLES[entry["kind"]], tag("div", content))
 
 
-def _confidence(name: str, entry: Found) -> list[Child]:
+def _confidence(name: str, entry: Results) -> list[Child]:
     mean = entry["mean_auc"]
     rows = [(row["reader"], number(row["auc"], 2), interval(row)) for row in entry["auc"]]
     plots = [roc_plot(entry["roc"], name=f"{name}-roc"), reader_plot(entry["auc"], mean, "auc", name=f"{name}-auc")]
@@ -108,20 +92,20 @@ def _confidence(name: str, entry: Found) -> list[Child]:
         tag("p", indistinguishable(mean, "Mean AUC"), class_="lead"),
         tag("div", plots, class_="plots"),
         _table(("Reader", "AUC", "95 % interval"), rows),
-        tag("p", _form(mean), class_="note"),
+        note(_inference(mean)),
         _accuracy(entry),
         _agreement(entry),
     ]
 
 
-def _form(mean: Found) -> str:
-    """Returns which inference the mean over readers has, and which readers take no part in it."""
+def _inference(mean: Results) -> str:
+    """Returns the method of inference for the mean over readers, and the readers without a defined value."""
     degrees = "" if mean["note"] else f", {number(mean['freedom'], 1)} degrees of freedom"
     left_out = f" Undefined and left out: {', '.join(mean['undefined'])}." if mean["undefined"] else ""
     return f"Mean: {mean['form']}{degrees}.{left_out}"
 
 
-def _choice(name: str, entry: Found) -> list[Child]:
+def _choice(name: str, entry: Results) -> list[Child]:
     mean, left = entry["mean_accuracy"], entry["chose_left"]
     side = f"Left was chosen {left['n']} of {left['of']} times (p {p_value(left['p'])})."
     rows = [row for row in entry["accuracy"] if row["reader"] != "all" and row["n"]]
@@ -129,12 +113,12 @@ def _choice(name: str, entry: Found) -> list[Child]:
         tag("p", indistinguishable(mean, "Share of synthetic images found"), class_="lead"),
         tag("div", reader_plot(rows, mean, "share", name=f"{name}-share"), class_="plots"),
         _accuracy(entry),
-        tag("p", f"{_form(mean)} {side}", class_="note"),
+        note(f"{_inference(mean)} {side}"),
         _agreement(entry),
     ]
 
 
-def _accuracy(entry: Found) -> Html:
+def _accuracy(entry: Results) -> Html:
     rows = [
         (
             row["reader"],
@@ -146,15 +130,15 @@ def _accuracy(entry: Found) -> Html:
         )
         for row in entry["accuracy"]
     ]
-    note = (
-        "Intervals of Clopper and Pearson; p against one half. The last row takes all answers for independent, which "
-        "they are not: read the mean over readers instead. Undecided answers are counted apart."
+    remark = (
+        "Intervals by Clopper and Pearson; p against a share of one half. The last row treats all answers as "
+        "independent, which they are not; use the mean over readers instead. Undecided answers are counted separately."
     )
-    head = ("Reader", "Correct", "Share", "95 % interval", "p", "Undecided")
-    return tag("div", _table(head, rows), tag("p", note, class_="note"))
+    headings = ("Reader", "Correct", "Share", "95 % interval", "p", "Undecided")
+    return tag("div", _table(headings, rows), note(remark))
 
 
-def _agreement(entry: Found) -> Html:
+def _agreement(entry: Results) -> Html:
     rows: list[Sequence[Child]] = []
     for key in ("fleiss", "weighted"):
         kappa = entry.get(key)
@@ -162,22 +146,31 @@ def _agreement(entry: Found) -> Html:
             adjusted = number(kappa["prevalence_adjusted"], 2)
             rows.append((kappa["form"], number(kappa["value"], 2), adjusted, kappa["n"]))
     rows += [
-        (f"{kappa['reader']} with themselves", number(kappa["value"], 2), labels.MISSING, kappa["n"])
+        (f"{kappa['reader']}, first against second answer", number(kappa["value"], 2), labels.MISSING, kappa["n"])
         for kappa in entry.get("within_reader", [])
     ]
     return _table(("Agreement", "Kappa", "Prevalence-adjusted", "Images"), rows)
 
 
-def _similarity(name: str, entry: Found) -> list[Child]:
-    known = [row for row in entry["structures"] if row.get("pooled")]
+def _similarity(name: str, entry: Results) -> list[Child]:
+    pooled = [row for row in entry["structures"] if row.get("pooled")]
     rows = [_similarity_row(row) for row in entry["structures"]]
-    verdicts = [tag("li", similar_enough(row["pooled"], row["structure"])) for row in known]
-    head = ("Structure", "Mean ± SD", "Least to most", "Case means", "By reader", "ICC(2,1)", "n", "Not assessable")
-    note = "Similarity in percent. The interval of each mean stands in the list; SD over all answers."
-    return [_table(head, rows), tag("p", note, class_="note"), tag("ul", verdicts)]
+    verdicts = [tag("li", similar_enough(row["pooled"], row["structure"])) for row in pooled]
+    headings = (
+        "Structure",
+        "Mean ± SD",
+        "Lowest to highest",
+        "Case means",
+        "By reader",
+        "ICC(2,1)",
+        "n",
+        "Not assessable",
+    )
+    remark = "Similarity in percent. SD over all answers. The list below gives the interval of each mean."
+    return [_table(headings, rows), note(remark), tag("ul", verdicts)]
 
 
-def _similarity_row(row: Found) -> Sequence[Child]:
+def _similarity_row(row: Results) -> Sequence[Child]:
     if not row["n"]:
         return (row["structure"], *[labels.MISSING] * 5, 0, row["not_assessable"])
     agreement = row["icc"]
@@ -193,18 +186,18 @@ def _similarity_row(row: Found) -> Sequence[Child]:
     )
 
 
-def _quality(name: str, entry: Found) -> list[Child]:
+def _quality(name: str, entry: Results) -> list[Child]:
     rows = [
         (item["item"], number(item["real"], 2), number(item["synthetic"], 2), interval(item["difference"]))
         for item in entry["items"]
     ]
     verdicts = [tag("li", not_inferior(item["difference"], item["item"])) for item in entry["items"]]
     agreement = [tag("div", tag("h3", item["item"]), _agreement(item)) for item in entry["items"]]
-    head = ("Item", "Real", "Synthetic", "95 % interval of the difference")
-    return [_table(head, rows), tag("ul", verdicts), *agreement]
+    headings = ("Item", "Real", "Synthetic", "95 % interval of the difference")
+    return [_table(headings, rows), tag("ul", verdicts), *agreement]
 
 
-def _marks(name: str, entry: Found) -> list[Child]:
+def _marks(name: str, entry: Results) -> list[Child]:
     rows = [
         (
             row["reader"],
@@ -215,11 +208,18 @@ def _marks(name: str, entry: Found) -> list[Child]:
         for row in entry["readers"]
     ]
     verdict = not_inferior(entry["difference"], "Lesion sensitivity") if entry.get("difference") else None
-    head = ("Reader", "Found, real", "Found, synthetic", "False per image, real", "False, synthetic", "McNemar mid-p")
-    return [tag("p", verdict, class_="lead") if verdict else None, _table(head, rows)]
+    headings = (
+        "Reader",
+        "Found, real",
+        "Found, synthetic",
+        "False per image, real",
+        "False, synthetic",
+        "McNemar mid-p",
+    )
+    return [tag("p", verdict, class_="lead") if verdict else None, _table(headings, rows)]
 
 
-def _effects(entry: Found) -> Html | None:
+def _effects(entry: Results) -> Html | None:
     rows = [
         (
             f"{row['outcome']}: {row['effect']}",
@@ -231,16 +231,16 @@ def _effects(entry: Found) -> Html | None:
     ]
     if not rows:
         return None
-    note = "Linear mixed model with a random intercept per reader; place runs from the first to the last case."
-    table = _table(("Order and learning", "Change", "Standard error", "p"), rows)
-    return tag("div", tag("h3", "Order and learning"), table, tag("p", note, class_="note"))
+    remark = "Linear mixed model with a random intercept per reader; place runs from the first to the last case."
+    content = _table(("Order and learning", "Change", "Standard error", "p"), rows)
+    return tag("div", tag("h3", "Order and learning"), content, note(remark))
 
 
-def _discordance(entry: Found, found: Found) -> Html | None:
+def _discordance(entry: Results, analysis: Results) -> Html | None:
     ranks = entry["discordance"]
     if not ranks:
         return None
-    metric = labels.metric(found["metric"]).label
+    metric = metric_of(analysis["metric"]).label
     rows = [
         (
             row["case"],
@@ -251,27 +251,29 @@ def _discordance(entry: Found, found: Found) -> Html | None:
         )
         for row in ranks["cases"]
     ]
-    said = f"Rank correlation {number(ranks['spearman'], 2)} (95 % interval {interval(ranks)}, {ranks['n']} cases)."
-    head = ("Case", metric, f"Rank by {metric}", "Readers", "Rank by readers")
-    return tag("div", tag("h3", f"{metric} and readers"), tag("p", said), _table(head, rows))
+    correlation = (
+        f"Rank correlation {number(ranks['spearman'], 2)} (95 % interval {interval(ranks)}, {ranks['n']} cases)."
+    )
+    headings = ("Case", metric, f"Rank by {metric}", "Readers", "Rank by readers")
+    return tag("div", tag("h3", f"{metric} and readers"), tag("p", correlation), _table(headings, rows))
 
 
-def _comments(found: Found) -> Html:
-    rows = [(entry["reader"], entry["design"], entry["case"], entry["comment"]) for entry in found["comments"]]
-    return _table(("Reader", "Design", "Case", "Comment"), rows) if rows else tag("p", "None.")
+def _comments(analysis: Results) -> Html:
+    rows = [(entry["reader"], entry["design"], entry["case"], entry["comment"]) for entry in analysis["comments"]]
+    headings = ("Reader", "Design", "Case", "Comment")
+    return _table(headings, rows, is_text=True) if rows else tag("p", "None.")
 
 
-def _record(found: Found, study: Study) -> Html:
-    record = found["record"]
+def _record(analysis: Results, study: Study) -> Html:
+    record = analysis["record"]
     broken = record["first_broken_row"]
-    state = "whole" if broken is None else f"broken at row {broken}: a row was changed, dropped or inserted"
+    state = "intact" if broken is None else f"broken at row {broken}: a row was changed, removed or inserted"
     rows = [
-        ("Protocol, SHA-256", found["protocol_sha256"]),
-        ("Rows of the record", f"{record['rows']}, chain {state}"),
+        ("Protocol, SHA-256", analysis["protocol_sha256"]),
+        ("Rows of the log", f"{record['rows']}, hash chain {state}"),
         ("Last hash", record["last_hash"]),
-        ("Alpha of tests against a margin", f"{found['alpha']:g}"),
+        ("Alpha of tests against a margin", f"{analysis['alpha']:g}"),
         ("Seed of the allocation", str(study.seed)),
-        ("voxlate", found["voxlate_version"]),
+        ("voxlate", analysis["voxlate_version"]),
     ]
-    lines = [tag("tr", tag("th", key, scope="row"), tag("td", value, class_="hash")) for key, value in rows]
-    return tag("table", tag("tbody", lines), class_="provenance stack")
+    return facts_table(rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxlate.io.documents import read_json
 from voxlate.readers.package import TRUTH, Package
-from voxlate.readers.server.store import Answer, current
+from voxlate.web.answer_log import Answer, latest_revisions
 
 Values = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Record:
 def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
     """Returns the last revision of each answer with its truth, readers and trials in their order."""
     trials = {trial.id: trial for own in package.trials.values() for trial in own}
-    found = {answer.trial: answer for answer in current(answers)}
+    found = {answer.trial: answer for answer in latest_revisions(answers)}
     seen: set[tuple[str, str, str]] = set()
     records = []
     for own in package.trials.values():

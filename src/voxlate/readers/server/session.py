@@ -1,4 +1,7 @@
-"""What a reader may see and answer now: one case after the other, the next one beside it, nothing else."""
+"""A reader's session: which case is open, and which answers and images the server accepts or sends.
+
+Cases are answered in their order. A reader may load the images of the open case and, ahead of time, of the next one.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +17,39 @@ from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_grid
 from voxlate.readers.answers import Draft, Submission, require_fit
 from voxlate.readers.package import Package, Trial
-from voxlate.readers.server.store import SERVER, Answer, Store, current, digest_of
 from voxlate.readers.study import Design
-from voxlate.web.http_errors import Declined
+from voxlate.web.answer_log import SERVER, Answer, AnswerLog, digest_of, latest_revisions
+from voxlate.web.http_errors import HttpRefusal
 
-_JUMP_S = 2.0
+_CLOCK_JUMP_S = 2.0
+"""Smallest change of the system clock that is logged. Chosen by hand; not tuned."""
+
 MAX_DRAFTS, DRAFT_SECONDS = 300, 0.5
-"""Of one case: how many drafts are kept while the server runs, and how far apart. The page sends one a second at most
-while a reader types; 300 of 8 kB are 2.4 MB."""
+"""Most drafts of one case that are kept while the server runs, and least seconds between two of them. The page sends
+at most one per second while a reader types; 300 drafts of 8 kB are 2.4 MB."""
 
 _HIDDEN_FIELDS = {"margin", "repeats", "tolerance_mm", "name"}
+"""Fields of a design that the page does not need; margin and repeats could influence a reader."""
 
 
-class Desk:
-    """The reading room of one study."""
+class ReadingSession:
+    """Answers the requests of all readers of one study.
 
-    def __init__(self, package: Package, store: Store) -> None:
+    Args:
+        package: the study.
+        log: receives answers, drafts and events.
+    """
+
+    def __init__(self, package: Package, log: AnswerLog) -> None:
         self._package = package
-        self._store = store
+        self._log = log
         self._trials = {trial.id: trial for own in package.trials.values() for trial in own}
         self._clock_offset_s = time.time() - time.monotonic()
         self._drafts: dict[str, tuple[int, float]] = {}
 
     def state(self, reader: str) -> dict[str, Any]:
-        """Returns all that the page needs to go on exactly where the reader was."""
-        answers = self._store.answers(reader)
+        """Returns what the page needs to continue where the reader stopped, as a JSON object."""
+        answers = self._log.answers(reader)
         trials, done = self._package.trials[reader], _done(answers)
         study, open_at = self._package.study, self._opens_at(reader, answers)
         now = None if open_at or done == len(trials) else trials[done]
@@ -60,25 +71,25 @@ class Desk:
         }
 
     def open_page(self, reader: str) -> str:
-        """Returns the id of a newly opened window, which is the only one that may answer from now on."""
+        """Returns the id of a newly opened window; from now on only this window may answer."""
         page = secrets.token_hex(12)
-        self._store.note("page_opened", reader, {"page": page})
+        self._log.add_event("page_opened", reader, {"page": page})
         return page
 
     def submit(self, reader: str, sent: Submission) -> dict[str, Any]:
-        """Keeps an answer, once.
+        """Stores an answer. The same submission sent again is stored only once.
 
         Raises:
-            Declined: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, `ANSWERED`, `NOT_YET`, `SUBMISSION`,
+            HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, `ANSWERED`, `NOT_YET`, `SUBMISSION`,
                 `TOO_EARLY`, `WASHOUT`; 422 `ANSWER`.
         """
         self._note_clock()
         trial = self._own_trial(reader, sent.trial)
-        answers = self._store.answers(reader)
+        answers = self._log.answers(reader)
         body = self._body(sent)
         for earlier in answers:
             if earlier.submission == sent.submission:
-                return self._again(earlier, sent, body)
+                return self._same_answer(earlier, sent, body)
         self._require_window(reader, sent.page)
         self._require_turn(reader, trial, answers)
         design = self._package.study.design(trial.design)
@@ -86,7 +97,7 @@ class Desk:
         self._require_seen(sent)
         revision = sum(answer.trial == trial.id for answer in answers)
         try:
-            seq = self._store.add_answer(reader, trial.id, sent.submission, body, revision=revision)
+            seq = self._log.add_answer(reader, trial.id, sent.submission, body, revision=revision)
         except InputRefused as error:
             if error.code != "ANSWERED":
                 raise
@@ -94,89 +105,96 @@ class Desk:
         return {"kept": seq, "revision": revision, "again": False}
 
     def keep_draft(self, reader: str, sent: Draft) -> None:
-        """Keeps an unfinished answer.
+        """Stores an unfinished answer.
 
         Raises:
-            Declined: as `submit`, where it applies.
+            HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, 429 `SLOW_DOWN`.
         """
         trial = self._own_trial(reader, sent.trial)
         self._require_window(reader, sent.page)
         self._require_draft_room(trial)
-        self._store.note("draft", reader, {"trial": trial.id, "content": sent.content})
+        self._log.add_event("draft", reader, {"trial": trial.id, "content": sent.content})
 
     def _require_draft_room(self, trial: Trial) -> None:
-        """Keeps the record, from which nothing is removed, within bounds.
+        """Limits the number of drafts, because nothing is ever removed from the log.
 
         Raises:
-            Declined: 429 `SLOW_DOWN`.
+            HttpRefusal: 429 `SLOW_DOWN`.
         """
         kept, last = self._drafts.get(trial.id, (0, -math.inf))
         now = time.monotonic()
         if kept >= MAX_DRAFTS or now - last < DRAFT_SECONDS:
-            raise Declined(429, "SLOW_DOWN", "This draft is not kept; your answer is, when you give it.")
+            raise HttpRefusal(429, "SLOW_DOWN", "This draft is not stored; your answer will be, when you send it.")
         self._drafts[trial.id] = (kept + 1, now)
 
     def image(self, reader: str, trial: str, slot: int) -> Path:
-        """Returns the file of a panel of the present or the next case.
+        """Returns the image file of a panel of the open or the next case.
+
+        Args:
+            reader: who asks.
+            trial: id of the trial.
+            slot: panel, 0 from the left.
 
         Raises:
-            Declined: 404 `TRIAL`, `PANEL`; 403 `OTHER_READER`, `NOT_YET`; 409 `WASHOUT`.
+            HttpRefusal: 404 `TRIAL`, `PANEL`; 403 `OTHER_READER`, `NOT_YET`; 409 `WASHOUT`.
         """
         own = self._own_trial(reader, trial)
         if not 0 <= slot < len(own.images):
-            raise Declined(404, "PANEL", "There is no such image.")
-        answers = self._store.answers(reader)
+            raise HttpRefusal(404, "PANEL", "There is no such image.")
+        answers = self._log.answers(reader)
         done = _done(answers)
         first = done - 1 if self._package.study.answers == "changeable" else done
         if not first <= own.position <= done + 1:
-            raise Declined(403, "NOT_YET", "This case is not open now.")
+            raise HttpRefusal(403, "NOT_YET", "This case is not open now.")
         if self._opens_at(reader, answers) and own.position >= done:
-            raise Declined(409, "WASHOUT", "The second session is not open yet.")
+            raise HttpRefusal(409, "WASHOUT", "The second session is not open yet.")
         return self._package.image_path(own.images[slot])
 
     def _own_trial(self, reader: str, trial: str) -> Trial:
-        found = self._trials.get(trial)
-        if found is None:
-            raise Declined(404, "TRIAL", "There is no such case.")
-        if found.reader != reader:
-            self._store.note("refused", reader, {"code": "OTHER_READER", "trial": trial})
-            raise Declined(403, "OTHER_READER", "This case belongs to another reader.")
-        return found
+        own = self._trials.get(trial)
+        if own is None:
+            raise HttpRefusal(404, "TRIAL", "There is no such case.")
+        if own.reader != reader:
+            self._log.add_event("refused", reader, {"code": "OTHER_READER", "trial": trial})
+            raise HttpRefusal(403, "OTHER_READER", "This case belongs to another reader.")
+        return own
 
     def _require_window(self, reader: str, page: str) -> None:
-        latest = self._store.last("page_opened", reader)
+        latest = self._log.last_event("page_opened", reader)
         if latest is None or latest["page"] != page:
-            raise Declined(409, "OTHER_WINDOW", "The study is open in another window. Go on there, or take over here.")
+            raise HttpRefusal(
+                409, "OTHER_WINDOW", "The study is open in another window. Continue there, or take over here."
+            )
 
     def _require_turn(self, reader: str, trial: Trial, answers: Sequence[Answer]) -> None:
         done = _done(answers)
         if trial.position < done:
             is_changeable = self._package.study.answers == "changeable" and trial.position == done - 1
             if not is_changeable:
-                self._store.note("refused", reader, {"code": "ANSWERED", "trial": trial.id})
-                raise Declined(409, "ANSWERED", "This case has its answer already.")
+                self._log.add_event("refused", reader, {"code": "ANSWERED", "trial": trial.id})
+                raise HttpRefusal(409, "ANSWERED", "This case is already answered.")
             return
         if trial.position > done:
-            raise Declined(409, "NOT_YET", "Cases are answered in their order.")
+            raise HttpRefusal(409, "NOT_YET", "Answer the cases in their order.")
         if self._opens_at(reader, answers):
-            raise Declined(409, "WASHOUT", "The second session is not open yet.")
+            raise HttpRefusal(409, "WASHOUT", "The second session is not open yet.")
 
     def _require_seen(self, sent: Submission) -> None:
         least = self._package.study.display.minimum_view_s
         viewed = sent.timing.viewed_s
         if least and (viewed is None or viewed < least):
-            raise Declined(409, "TOO_EARLY", f"Look at each case for at least {least:g} seconds.")
+            raise HttpRefusal(409, "TOO_EARLY", f"Look at each case for at least {least:g} seconds.")
 
-    def _again(self, earlier: Answer, sent: Submission, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _same_answer(self, earlier: Answer, sent: Submission, body: Mapping[str, Any]) -> dict[str, Any]:
         if earlier.trial != sent.trial or earlier.digest != digest_of(body):
-            raise Declined(409, "SUBMISSION", "This submission was already used for another answer.")
+            raise HttpRefusal(409, "SUBMISSION", "This submission was already used for another answer.")
         return {"kept": earlier.seq, "revision": earlier.revision, "again": True}
 
     def _lost_race(self, reader: str, sent: Submission, body: Mapping[str, Any]) -> dict[str, Any]:
-        for earlier in self._store.answers(reader):
+        for earlier in self._log.answers(reader):
             if earlier.submission == sent.submission:
-                return self._again(earlier, sent, body)
-        raise Declined(409, "ANSWERED", "This case has its answer already.")
+                return self._same_answer(earlier, sent, body)
+        raise HttpRefusal(409, "ANSWERED", "This case is already answered.")
 
     def _body(self, sent: Submission) -> dict[str, Any]:
         return {
@@ -187,7 +205,7 @@ class Desk:
         }
 
     def _opens_at(self, reader: str, answers: Sequence[Answer]) -> str | None:
-        """Returns when the reader's next session opens; None when it is open."""
+        """Returns the time at which the reader's next session opens; None when it is open."""
         washout = self._package.study.washout
         trials, done = self._package.trials[reader], _done(answers)
         if washout.days == 0 or not 0 < done < len(trials) or trials[done].session == trials[done - 1].session:
@@ -212,13 +230,13 @@ class Desk:
         }
 
     def _draft(self, reader: str, trial: Trial | None) -> str | None:
-        kept = self._store.last("draft", reader)
+        kept = self._log.last_event("draft", reader)
         return kept["content"] if trial and kept and kept["trial"] == trial.id else None
 
     def _note_clock(self) -> None:
         offset_s = time.time() - time.monotonic()
-        if abs(offset_s - self._clock_offset_s) > _JUMP_S:
-            self._store.note("clock_jump", SERVER, {"seconds": round(offset_s - self._clock_offset_s, 1)})
+        if abs(offset_s - self._clock_offset_s) > _CLOCK_JUMP_S:
+            self._log.add_event("clock_jump", SERVER, {"seconds": round(offset_s - self._clock_offset_s, 1)})
             self._clock_offset_s = offset_s
 
 
@@ -227,7 +245,7 @@ def _done(answers: Sequence[Answer]) -> int:
 
 
 def _given(answers: Sequence[Answer], trial: Trial) -> Mapping[str, Any]:
-    return next(answer.body for answer in current(answers) if answer.trial == trial.id)
+    return next(answer.body for answer in latest_revisions(answers) if answer.trial == trial.id)
 
 
 def _public(design: Design) -> dict[str, Any]:

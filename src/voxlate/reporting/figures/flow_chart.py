@@ -1,4 +1,4 @@
-"""The selection of a cohort as a flow chart, drawn from its counts (Bottani et al. 2024, their Fig. 1)."""
+"""Flow chart of the selection of a cohort, as in Fig. 1 of Bottani et al. 2024."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voxlate.reporting.figures import drawing
+from voxlate.web import plotting
 
 _ROW_IN = 0.92
+"""Height of a row, in inches. All sizes of the chart are in inches, chosen by hand for a page of 8.6 inches."""
+
 _MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
 _MAIN_FILL, _SIDE_FILL, _END_FILL = "#e8f3f6", "#f5f1e8", "#e9eef5"
 
@@ -24,10 +26,11 @@ def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits
     """Writes the chart, PNG or SVG by its suffix.
 
     Args:
-        path: where.
-        scans: series at the start.
-        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; drawn are those that drop some.
-        splits: pairs in each part, in order.
+        path: the file.
+        scans: number of series at the start.
+        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; the chart shows those that drop
+            something.
+        splits: number of pairs in each split, in order.
     """
     rows = _rows(scans, boxes)
     height = (len(rows) + 1.3) * _ROW_IN
@@ -47,12 +50,12 @@ def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits
             if number + 1 < len(rows):
                 _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (_MAIN_X, y - _ROW_IN + _BOX_H / 2))
             y -= _ROW_IN
-        _ends(axes, y + _ROW_IN, splits)
-    drawing.save(figure, path)
+        _split_boxes(axes, y + _ROW_IN, splits)
+    plotting.save(figure, path)
 
 
 def _rows(scans: int, boxes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Returns the text of each box of the main column, and of the box beside the way to the next."""
+    """Returns the text of each box in the main column, and of the box beside the arrow to the next one."""
     rows: list[tuple[str, str]] = []
     text = f"{scans:,} series in the index"
     for number, box in enumerate(boxes):
@@ -70,7 +73,7 @@ def _counted(count: int, unit: str) -> str:
     return f"{count:,} series" if unit == "scan" else f"{count:,} pair{'' if count == 1 else 's'}"
 
 
-def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
+def _split_boxes(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
     width = min(1.9, 8.0 / max(len(splits), 1))
     start = max(_MAIN_X - width * len(splits) / 2, 0.15)
     below = y - _ROW_IN * 1.15
@@ -91,13 +94,13 @@ def _ends(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
 def _box(axes: Axes, x: float, y: float, width: float, text: str, fill: str, *, is_strong: bool = False) -> None:
     corner = (x - width / 2, y - _BOX_H / 2)
     axes.add_patch(FancyBboxPatch(corner, width, _BOX_H, boxstyle="round,pad=0,rounding_size=0.06", facecolor=fill,
-                                  edgecolor=drawing.MUTED, linewidth=0.8))  # fmt: skip
+                                  edgecolor=plotting.MUTED, linewidth=0.8))  # fmt: skip
     lines = [part for line in text.split("\n") for part in textwrap.wrap(line, int(width * 13.5))]
     weight = "bold" if is_strong else "normal"
-    axes.text(x, y, "\n".join(lines), ha="center", va="center", color=drawing.INK, fontweight=weight, linespacing=1.25,
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", color=plotting.INK, fontweight=weight, linespacing=1.25,
               fontsize=9 if len(lines) < 3 else 8)  # fmt: skip
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=drawing.MUTED, linewidth=0.9,
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=plotting.MUTED, linewidth=0.9,
                                    shrinkA=0, shrinkB=0))  # fmt: skip

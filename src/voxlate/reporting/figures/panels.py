@@ -1,4 +1,4 @@
-"""The pictures of a case: source, target, synthetic and their difference in three planes."""
+"""The pictures of a case: source, target, synthetic image and the difference synthetic − target in three planes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Case, Direction
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import Interpolation, resample
-from voxlate.reporting import labels
 from voxlate.reporting.case_selection import Chosen
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
-from voxlate.reporting.results import Case, Direction
 from voxlate.volume import Array, Mask, Volume
-from voxlate.web import colours
+from voxlate.web import colours, labels, png
 from voxlate.web.html import Html, tag
 
 SLICE_RULE = "Each plane passes through the slice with the largest sum of |synthetic − target| inside the mask."
@@ -32,11 +31,12 @@ SCALE_RULE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """One plane of one case, cut.
+    """The slices of one case in one plane.
 
     Attributes:
-        at_mm: coordinate of the slice along the plane's normal, RAS+.
-        images: role to picture in relative units; `difference` is synthetic minus target.
+        plane: orientation of the slices.
+        at_mm: coordinate of the slices along the plane's normal, in RAS+ mm.
+        images: slices by role, shape (rows, columns), relative units; `difference` is synthetic minus target.
     """
 
     plane: Plane
@@ -46,7 +46,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """All planes of a case and the largest difference worth a colour."""
+    """The slices of one case in all planes.
+
+    Attributes:
+        chosen: the case.
+        planes: one entry per plane.
+        large_difference: 99th percentile of |synthetic − target| inside the mask, in relative units.
+    """
 
     chosen: Chosen
     planes: tuple[Picture, ...]
@@ -54,10 +60,14 @@ class Pictures:
 
 
 def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
-    """Reads the images of a case as the evaluation did: on the target's grid, in RAS+ order, in relative units.
+    """Reads the images of a case as the evaluation does: on the target's grid, in RAS+ order, in relative units.
+
+    Args:
+        folder: the evaluation folder.
+        case: one of its cases.
 
     Returns:
-        Role to image, and the mask: the case's own, else where source and target are both not zero.
+        The images by role, and the mask: that of the case, or else the voxels where source and target are not zero.
 
     Raises:
         VoxlateError: an image cannot be read, or there is no mask.
@@ -86,7 +96,12 @@ def _on_grid(volume: Volume, like: Volume, *, interpolation: Interpolation = "li
 
 
 def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ...], float]:
-    """Returns the three planes by the slice rule, and the 99th percentile of |difference| inside the mask."""
+    """Returns the slices of `SLICE_RULE` in three planes, and the 99th percentile of |difference| inside the mask.
+
+    Args:
+        images: `source`, `target` and `synthetic` in RAS+ order, on one grid, in relative units.
+        mask: shape of the images.
+    """
     target = images["target"]
     difference = np.nan_to_num(images["synthetic"].data - target.data)
     inside = np.where(mask, np.abs(difference), 0.0)
@@ -104,7 +119,15 @@ def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ..
 
 
 def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str) -> Html:
-    """Returns one figure per chosen case; a case whose images cannot be read says so in its place."""
+    """Returns one figure per chosen case, or a note if the images of a case cannot be read.
+
+    Args:
+        folder: the evaluation folder.
+        chosen: the cases.
+        direction: what was translated into what.
+        data_kind: `real`, `simulated` or `unknown`.
+        unit: unit of the display window.
+    """
     read: list[Pictures | Html] = []
     for each in chosen:
         try:
@@ -133,7 +156,7 @@ def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind
         "difference": "Synthetic − target",
     }
     rows = [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes]
-    value = f"{labels.metric(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
+    value = f"{metric_of(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
     score = f"rank {chosen.rank} of {chosen.of}, {value}"
     heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
     facts = (

@@ -1,4 +1,4 @@
-"""The picture of a prepared pair: what was found and what was moved, drawn as contours on three planes."""
+"""The picture of a prepared pair: the images before and after registration, with outlines of masks, in three planes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from voxlate.preparation.register_pair import PreparedPair
 from voxlate.preparation.registration.templates import mni_template
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import resample
-from voxlate.reporting.figures import png
 from voxlate.reporting.figures.slices import PLANES, Plane, section
 from voxlate.volume import Mask, Volume
-from voxlate.web import colours
+from voxlate.web import colours, png
 
 GREEN, ORANGE = (64, 220, 120), (255, 170, 40)
+"""RGB colours of the brain mask and of the template's brain."""
+
 GAP_PX = 4
+"""Gap between images."""
 
 Picture = NDArray[np.uint8]
 
 
 def write_picture(pair: PreparedPair, path: Path) -> None:
-    """Writes a PNG with one row per plane and three or four columns.
+    """Writes a PNG file with one row per plane and three or four columns.
 
-    The columns are the source with its mask; the target where its header puts it and the target after registration,
-    both with the mask of the source (green); and, if there is one, the source with the template's brain (orange).
+    The columns are the source with its mask (green); the target at the position in its header and the target after
+    registration, both with the mask of the source; and, with a template, the source with the template's brain (orange).
+
+    Args:
+        pair: a prepared pair.
+        path: the file.
     """
     columns = [(pair.source, pair.mask, GREEN), (pair.unmoved, pair.mask, GREEN), (pair.target, pair.mask, GREEN)]
     if pair.template is not None:
@@ -43,14 +49,14 @@ def write_picture(pair: PreparedPair, path: Path) -> None:
 
 
 def template_brain(pair: PreparedPair) -> Mask:
-    """Returns where the template's brain lies on the grid of the source."""
+    """Returns the brain mask of the template on the grid of the source; empty without a template."""
     if pair.template is None:
         return np.zeros_like(pair.mask)
     template = mni_template()
     brain = template.volume.with_data(template.mask)
     moved = resample(brain, pair.source.grid, pair.template[0].inverse, interpolation="nearest")
-    found: Mask = moved.data > 0.5
-    return found
+    brain_mask: Mask = moved.data > 0.5
+    return brain_mask
 
 
 def _cell(volume: Volume, mask: Mask, colour: tuple[int, int, int], plane: Plane, index: int) -> Picture:

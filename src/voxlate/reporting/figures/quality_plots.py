@@ -1,4 +1,4 @@
-"""Box plots of the leading metrics, one dot per patient, and the loss curves of the training."""
+"""Box plots of metrics with one dot per patient, and the loss curves of the training."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from voxlate.reporting import labels
-from voxlate.reporting.case_selection import View
-from voxlate.reporting.figures import drawing
-from voxlate.reporting.results import Evaluated, History, Loss
+from voxlate.evaluation.metrics import Metric, metric_of
+from voxlate.evaluation.results import Evaluated, History, Loss
+from voxlate.reporting.case_selection import View, usual_first
+from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 
 _MOST_LINES = 60
+"""Most patients for whom lines are drawn. Chosen by hand: more lines are a grey area."""
+
 _MOST_PLOTS = 6
+"""Most box plots. Chosen by hand: two rows of three."""
+
 _TICKS = {
     "source": "Source",
     "histogram_match": "Histogram\nmatch",
@@ -25,10 +29,17 @@ _TICKS = {
     "synthetic": "Synthetic",
 }
 _MOST_POINTS = 300
+"""Most points of a training curve. Chosen by hand: about one per point (1/72 inch) of the plot's width."""
 
 
 def patient_means(evaluated: Evaluated, view: View, metric: str) -> dict[str, dict[str, float]]:
-    """Returns method to patient to the mean of the patient's finite scores, in the order of the methods."""
+    """Returns the mean of each patient's finite scores, by method and patient, in the order of the methods.
+
+    Args:
+        evaluated: an evaluation folder.
+        view: protocol, region and intensities of the scores.
+        metric: name of the metric.
+    """
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in evaluated.evaluation.methods}
     for score in evaluated.scores:
         if view.holds(score) and score.metric == metric and math.isfinite(score.value) and score.method in values:
@@ -38,16 +49,16 @@ def patient_means(evaluated: Evaluated, view: View, metric: str) -> dict[str, di
 
 
 def leading_metrics(evaluated: Evaluated, view: View) -> dict[str, str]:
-    """Returns metric to unit for all metrics scored in the view, in the order of the table."""
+    """Returns the units of all metrics that have scores in the view, by name, in the order of the scores."""
     return {score.metric: score.unit for score in evaluated.scores if view.holds(score)}
 
 
 def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
-    """Returns one figure for each of the leading metrics of the view."""
+    """Returns one box plot for each of the first metrics of the view."""
     kind = labels.DATA_KINDS[evaluated.evaluation.data_kind]
     plots = []
     units = leading_metrics(evaluated, view)
-    for metric in labels.leading(units, _MOST_PLOTS):
+    for metric in usual_first(units, _MOST_PLOTS):
         means = patient_means(evaluated, view, metric)
         if means:
             plots.append(_box_plot(metric, units[metric], means, kind=kind))
@@ -55,26 +66,28 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
 
 
 def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kind: str) -> Html:
-    known = labels.metric(metric)
-    figure, axes = drawing.plot()
+    described = metric_of(metric)
+    figure, axes = plotting.plot()
     _link_patients(axes, means)
-    for place, (method, by_patient) in enumerate(means.items()):
-        draw_box(axes, place, np.array(list(by_patient.values())), drawing.COLOURS.get(method, drawing.OTHER_COLOUR))
+    for position, (method, by_patient) in enumerate(means.items()):
+        draw_box(
+            axes, position, np.array(list(by_patient.values())), plotting.COLOURS.get(method, plotting.OTHER_COLOUR)
+        )
     axes.set_xticks(range(len(means)), [_wrapped(method) for method in means])
     axes.tick_params(axis="x", length=0)
-    axes.set_ylabel(f"{known.label} ({unit})" if unit else known.label)
-    axes.set_title(f"{known.label} {known.arrow}".rstrip(), loc="left", fontsize=10, fontweight="bold")
+    axes.set_ylabel(f"{described.label} ({unit})" if unit else described.label)
+    axes.set_title(f"{described.label} {described.arrow}".rstrip(), loc="left", fontsize=10, fontweight="bold")
     n = max(len(by_patient) for by_patient in means.values())
     medians = "; ".join(
         f"{labels.method(m)} {labels.number(float(np.median(list(v.values()))))}" for m, v in means.items()
     )
-    alt = f"Box plot of {known.label}, n = {n}. Medians: {medians}."
-    facts = f"n = {labels.count(n, 'patient')}. {kind}. {_sentence(known)}"
-    return drawing.framed(drawing.inline_svg(figure, name=f"box-{slug(metric)}", alt=alt), caption=facts)
+    alt = f"Box plot of {described.label}, n = {n}. Medians: {medians}."
+    facts = f"n = {labels.count(n, 'patient')}. {kind}. {_sentence(described)}"
+    return plotting.framed(plotting.inline_svg(figure, name=f"box-{slug(metric)}", alt=alt), caption=facts)
 
 
 def _link_patients(axes: Axes, means: dict[str, dict[str, float]]) -> None:
-    """Draws a faint line per patient, so that a paired gain is seen as such; too many would be a grey cloud."""
+    """Draws a faint line per patient, which makes paired differences visible."""
     patients = set.intersection(*(set(by_patient) for by_patient in means.values()))
     if len(patients) > _MOST_LINES:
         return
@@ -83,12 +96,19 @@ def _link_patients(axes: Axes, means: dict[str, dict[str, float]]) -> None:
         axes.plot(range(len(line)), line, color="#c3cad2", linewidth=0.6, zorder=1)
 
 
-def draw_box(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
-    """Draws a box at `place` with one dot per value, spread sideways so that equal ones are seen."""
+def draw_box(axes: Axes, position: int, values: np.ndarray, colour: str) -> None:
+    """Draws a box with one dot per value; dots are spread sideways so that equal values stay visible.
+
+    Args:
+        axes: of a plot.
+        position: of the box on the x axis; also the seed of the sideways spread.
+        values: shape (n,), in the unit of the y axis.
+        colour: of box and dots.
+    """
     line = {"color": colour, "linewidth": 1.2}
     axes.boxplot(
         [values],
-        positions=[place],
+        positions=[position],
         widths=0.56,
         showfliers=False,
         patch_artist=True,
@@ -98,11 +118,11 @@ def draw_box(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
         capprops=line,
         zorder=2,
     )
-    spread = np.random.default_rng(place).uniform(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-    axes.scatter(place + spread, values, s=11, color=colour, alpha=0.75, linewidths=0, zorder=3)
+    spread = np.random.default_rng(position).uniform(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+    axes.scatter(position + spread, values, s=11, color=colour, alpha=0.75, linewidths=0, zorder=3)
 
 
-def _sentence(metric: labels.Metric) -> str:
+def _sentence(metric: Metric) -> str:
     parts = "; ".join(part for part in (metric.meaning, metric.direction) if part)
     return f"{parts[:1].upper()}{parts[1:]}." if parts else ""
 
@@ -112,23 +132,23 @@ def _wrapped(method: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Returns a text as it may stand in an id."""
+    """Returns a text as part of an HTML id: other characters than letters and digits become hyphens."""
     return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
 def loss_curves(history: History | None) -> Html | None:
-    """Returns the loss of training and validation over the steps; nothing without a history."""
+    """Returns a plot of training and validation loss over the steps; None without a history of losses."""
     if history is None or not (_finite(history.training) or _finite(history.validation)):
         return None
-    figure, axes = drawing.plot(4.8, 2.8)
+    figure, axes = plotting.plot(4.8, 2.8)
     steps, losses, binned = _thinned(_finite(history.training))
     if steps.size:
-        axes.plot(steps, losses, color=drawing.COLOURS["source"], linewidth=1.1, label="training")
+        axes.plot(steps, losses, color=plotting.COLOURS["source"], linewidth=1.1, label="training")
     validation = _finite(history.validation)
     if validation:
         points = np.array([(row.step, row.loss) for row in validation], dtype=np.float64)
         best = points[np.argmin(points[:, 1])]
-        axes.plot(*points.T, color=drawing.COLOURS["synthetic"], marker="o", markersize=3.5, label="validation")
+        axes.plot(*points.T, color=plotting.COLOURS["synthetic"], marker="o", markersize=3.5, label="validation")
         axes.set_title(f"Lowest validation loss at step {best[0]:,.0f}", loc="left", fontsize=9)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
@@ -138,8 +158,8 @@ def loss_curves(history: History | None) -> Html | None:
     )
     if binned > 1:
         facts += f" Each point of the training curve is the mean of {binned} consecutive values."
-    image = drawing.inline_svg(figure, name="loss", alt="Loss of training and validation over the training steps.")
-    return tag("div", drawing.framed(image, caption=facts, kind="plot wide"))
+    image = plotting.inline_svg(figure, name="loss", alt="Loss of training and validation over the training steps.")
+    return tag("div", plotting.framed(image, caption=facts, kind="plot wide"))
 
 
 def _finite(rows: Sequence[Loss]) -> list[Loss]:

@@ -1,43 +1,62 @@
-"""All cases in one table: scores of the leading view, and why a case has none."""
+"""The table of all cases: scores of the leading view, and why a case has no scores."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from voxlate.reporting import labels
-from voxlate.reporting.case_selection import View, ranked
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Evaluated
+from voxlate.reporting.case_selection import View, ranked, usual_first
 from voxlate.reporting.figures.quality_plots import leading_metrics
-from voxlate.reporting.results import Evaluated
-from voxlate.reporting.sections.quality import scrolling
-from voxlate.web.html import Html, tag
+from voxlate.web import labels
+from voxlate.web.document import note
+from voxlate.web.html import Child, Html, tag
+from voxlate.web.tables import Cell, Column, number_cell, table
 
-_COMPARED = ("source", "histogram_match", "synthetic")
-_SHORT = {"source": "source", "histogram_match": "match", "synthetic": "synthetic"}
+_METHODS = {"source": "source", "histogram_match": "match", "synthetic": "synthetic"}
+"""Methods that the table compares, with short headings."""
+
 _MOST_METRICS = 3
+"""Chosen by hand: three metrics of three methods are nine columns."""
+
+_LOST_MARK = "▾"
 
 Scores = dict[tuple[str, str, str], float]
+"""Value by case, method and metric."""
 
 
-def table(evaluated: Evaluated, view: View) -> Html:
-    """Returns the table of all cases, in the order of rank, with columns that a script can sort."""
+def scores_by_case(evaluated: Evaluated, view: View) -> Html:
+    """Returns the table of all cases in the order of their rank; a script can sort it by any column.
+
+    Args:
+        evaluated: an evaluation folder.
+        view: protocol, region and intensities of the scores, and the metric of the rank.
+    """
     scored = leading_metrics(evaluated, view)
-    units = {metric: scored[metric] for metric in labels.leading(scored, _MOST_METRICS)}
+    units = {metric: scored[metric] for metric in usual_first(scored, _MOST_METRICS)}
     scores: Scores = {(s.case, s.method, s.metric): s.value for s in evaluated.scores if view.holds(s)}
     ranks = {score.case: rank for rank, score in enumerate(ranked(evaluated, view), start=1)}
     names = sorted((c.case for c in evaluated.evaluation.cases), key=lambda name: (ranks.get(name, math.inf), name))
     decimals = {m: labels.decimals_for(v for (_, _, metric), v in scores.items() if metric == m) for m in units}
-    methods = [method for method in _COMPARED if method in evaluated.evaluation.methods]
-    lines = [_line(name, methods, scores, decimals=decimals, rank=ranks.get(name)) for name in names]
-    lines += [_absent(name, remark, methods * len(units)) for name, remark in _without_scores(evaluated)]
-    body = tag("table", _head(units, methods), tag("tbody", lines), class_="cases sortable")
-    note = (
+    methods = [method for method in _METHODS if method in evaluated.evaluation.methods]
+    rows = [_row(name, methods, scores, decimals=decimals, rank=ranks.get(name)) for name in names]
+    empty = [labels.MISSING] * (len(methods) * len(units))
+    rows += [[labels.MISSING, name, *empty, labels.without_paths(state)] for name, state in _without_scores(evaluated)]
+    remark = (
         f"Protocol {view.protocol}, region {view.region.replace('_', ' ')}, {view.intensity.replace('_', ' ')}. "
-        f"Rank 1 has the best {labels.metric(view.metric).label}. "
-        "▾ and the remark mark where the synthetic image loses to the untouched source. "
-        "Why a case is missing or was refused is said further below."
+        f"Rank 1 has the best {metric_of(view.metric).label}. "
+        f"{_LOST_MARK} and the remark mark the metrics in which the synthetic image is worse than the untouched "
+        "source. The section on cases without a result gives their reasons."
     )
-    return tag("div", scrolling(body, label="Scores of all cases"), tag("p", note, class_="note"))
+    content = table(
+        _columns(units, methods),
+        rows,
+        label="Scores of all cases",
+        class_="cases sortable",
+        spans=_metric_headings(units, len(methods)),
+    )
+    return tag("div", content, note(remark))
 
 
 def _without_scores(evaluated: Evaluated) -> list[tuple[str, str]]:
@@ -46,49 +65,43 @@ def _without_scores(evaluated: Evaluated) -> list[tuple[str, str]]:
     return absent + [(case.case, f"refused: {case.code}") for case in evaluation.refused]
 
 
-def _head(units: dict[str, str], methods: Sequence[str]) -> Html:
-    groups = [tag("td"), tag("td")]
-    columns = [_column("Rank", numeric=True), _column("Case")]
-    for metric, unit in units.items():
-        known = labels.metric(metric)
-        title = [f"{known.label} {known.arrow} ", tag("small", unit)]
-        groups.append(tag("th", title, colspan=len(methods), scope="colgroup"))
-        columns += [_column(_SHORT[method], numeric=True, first=at == 0) for at, method in enumerate(methods)]
-    groups.append(tag("td"))
-    return tag("thead", tag("tr", groups, class_="groups"), tag("tr", columns, _column("Remark")))
+def _metric_headings(units: dict[str, str], methods: int) -> list[tuple[Child, int]]:
+    metrics: list[tuple[Child, int]] = [
+        ([f"{metric_of(metric).label} {metric_of(metric).arrow} ", tag("small", unit)], methods)
+        for metric, unit in units.items()
+    ]
+    return [(None, 1), (None, 1), *metrics, (None, 1)]
 
 
-def _column(title: str, *, numeric: bool = False, first: bool = False) -> Html:
-    classes = " ".join(name for name, on in (("num", numeric), ("first", first)) if on)
-    return tag("th", tag("span", title, class_="title"), scope="col", class_=classes or None)
-
-
-def _line(name: str, methods: Sequence[str], scores: Scores, *, decimals: dict[str, int], rank: int | None) -> Html:
-    cells = [tag("td", rank if rank is not None else labels.MISSING, class_="num"), tag("th", name, scope="row")]
-    lost = []
-    for metric, places in decimals.items():
-        before, after = (scores.get((name, method, metric), math.nan) for method in ("source", "synthetic"))
-        is_worse = labels.metric(metric).loss(after) > labels.metric(metric).loss(before)
-        lost += [labels.metric(metric).label] if is_worse else []
-        for at, method in enumerate(methods):
-            mark = "▾" if is_worse and method == "synthetic" else ""
-            value = scores.get((name, method, metric), math.nan)
-            cells.append(_number_cell(value, places, mark=mark, classes=_classes(at, method)))
-    remark = f"loses in {', '.join(lost)}" if lost else ""
-    return tag("tr", cells, tag("td", remark))
+def _columns(units: dict[str, str], methods: Sequence[str]) -> list[Column]:
+    scores = [
+        Column(_METHODS[method], is_number=True, class_=_classes(at, method))
+        for _ in units
+        for at, method in enumerate(methods)
+    ]
+    return [Column("Rank", is_number=True), Column("Case", is_row_header=True), *scores, Column("Remark")]
 
 
 def _classes(at: int, method: str) -> str:
-    return " ".join(["num"] + ["first"] * (at == 0) + ["ours"] * (method == "synthetic"))
+    return " ".join(["first"] * (at == 0) + ["ours"] * (method == "synthetic"))
 
 
-def _number_cell(value: float, decimals: int, *, mark: str, classes: str) -> Html:
-    key = f"{value:.9g}" if math.isfinite(value) else None
-    text = labels.number(value, decimals)
-    return tag("td", tag("span", mark, class_="lost") if mark else None, text, class_=classes, data_value=key)
+def _row(
+    name: str, methods: Sequence[str], scores: Scores, *, decimals: dict[str, int], rank: int | None
+) -> list[Child | Cell]:
+    cells: list[Child | Cell] = [rank if rank is not None else labels.MISSING, name]
+    lost = []
+    for metric, places in decimals.items():
+        loss = metric_of(metric).loss
+        before, after = (scores.get((name, method, metric), math.nan) for method in ("source", "synthetic"))
+        is_worse = loss(after) > loss(before)
+        lost += [metric_of(metric).label] if is_worse else []
+        for method in methods:
+            value = scores.get((name, method, metric), math.nan)
+            cells.append(_score_cell(value, places, is_marked=is_worse and method == "synthetic"))
+    return [*cells, f"worse in {', '.join(lost)}" if lost else ""]
 
 
-def _absent(name: str, remark: str, methods: Sequence[str]) -> Html:
-    empty = [tag("td", labels.MISSING, class_=_classes(0 if method == methods[0] else 1, "")) for method in methods]
-    cells = [tag("td", labels.MISSING, class_="num"), tag("th", name, scope="row"), *empty]
-    return tag("tr", cells, tag("td", labels.without_paths(remark)))
+def _score_cell(value: float, decimals: int, *, is_marked: bool) -> Cell:
+    mark = tag("span", _LOST_MARK, class_="lost") if is_marked else None
+    return number_cell(value, [mark, labels.number(value, decimals)])

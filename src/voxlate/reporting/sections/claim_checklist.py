@@ -1,18 +1,20 @@
-"""The CLAIM checklist (2024 update) with what an evaluation can fill; the rest is left to the authors.
+"""The CLAIM checklist (2024 update), filled as far as an evaluation allows; the authors fill the other items.
 
-The items are named in our own words, in the order of the publication: Tejani et al., Radiology: Artificial
-Intelligence 2024;6(4):e240300.
+The items are in our own words and in the order of the publication: Tejani et al., Radiology: Artificial Intelligence
+2024;6(4):e240300.
 """
 
 from __future__ import annotations
 
-from voxlate.reporting import labels
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Evaluated
 from voxlate.reporting.case_selection import View
-from voxlate.reporting.results import Evaluated
-from voxlate.reporting.sections.quality import scrolling
+from voxlate.web import labels
+from voxlate.web.document import note
 from voxlate.web.html import Html, tag
+from voxlate.web.tables import Cell, Column, table
 
-OPEN = "To be filled by the authors."
+OPEN = "The authors fill this item."
 
 ITEMS = (
     ("Title and abstract", "The title names the kind of artificial intelligence"),
@@ -63,47 +65,56 @@ ITEMS = (
 
 
 def answers(evaluated: Evaluated, view: View) -> dict[int, str]:
-    """Returns item number to what the evaluation says about it."""
+    """Returns the answers that the evaluation gives, by item number (from 1).
+
+    Args:
+        evaluated: an evaluation folder.
+        view: its protocol is named as the leading one.
+    """
     evaluation = evaluated.evaluation
     patients = labels.count(len({case.patient for case in evaluation.cases}), "patient")
     cases = labels.count(len(evaluation.cases), "case")
     left_out = f"{len(evaluation.missing)} missing and {len(evaluation.refused)} refused, each listed with its reason"
-    metrics = dict.fromkeys(labels.metric(row.metric).label for row in evaluation.summary)
+    metrics = dict.fromkeys(metric_of(row.metric).label for row in evaluation.summary)
     compared = max((test.comparisons for test in evaluation.comparisons), default=0)
-    direction = f"the acquired {evaluation.direction.target} of the same patient on the same grid"
+    reference = f"the acquired {evaluation.direction.target} of the same patient on the same grid"
     if evaluation.data_kind == "simulated":
-        direction = f"the simulated {evaluation.direction.target}, whose truth is known"
-    found = {
-        9: "Each image is divided by its reference level; the model's own preparation is in its bundle.",
-        12: f"Cases are never dropped silently: {left_out}.",
-        14: f"The target: {direction}.",
+        reference = f"the simulated {evaluation.direction.target}, which is known exactly"
+    filled = {
+        9: "Each image is divided by its reference level; the bundle of the model holds its own preprocessing.",
+        12: f"No case is left out silently: {left_out}.",
+        14: f"The target: {reference}.",
         23: f"voxlate {evaluation.voxlate_version}.",
-        28: f"{', '.join(metrics)}, each defined under its table (protocol {view.protocol} leads).",
+        28: f"{', '.join(metrics)}, each defined under its table; the leading protocol is {view.protocol}.",
         35: f"{cases} of {patients} evaluated; {left_out}.",
         37: "Tables of image quality, by method, with standard deviation.",
-        39: "Best, median and worst case by rule; every case in the case table, losses marked.",
+        39: "Best, median and worst case, chosen by a rule; a table of all cases that marks losses to the source.",
     }
     if compared:
         tests = "Paired over patients: t, Wilcoxon and permutation tests, intervals"
-        found[29] = f"{tests}; p adjusted for {labels.count(compared, 'comparison')}."
+        filled[29] = f"{tests}; p adjusted for {labels.count(compared, 'comparison')}."
     if evaluation.data_kind == "simulated":
-        found[7] = "Simulated images; no person was scanned."
-        found[11] = "Not applicable: simulated data."
-        found[13] = "Not applicable: simulated data; the simulation's parameters stand in its own files."
-    return found
+        filled[7] = "Simulated images; no person was scanned."
+        filled[11] = "Not applicable: simulated data."
+        filled[13] = "Not applicable: simulated data; the files of the simulation hold its parameters."
+    return filled
 
 
-def table(evaluated: Evaluated, view: View) -> Html:
-    """Returns the checklist as a table."""
+def checklist(evaluated: Evaluated, view: View) -> Html:
+    """Returns the checklist as a table; see `answers` for the arguments."""
     filled = answers(evaluated, view)
-    lines = []
-    for at, (section, title) in enumerate(ITEMS, start=1):
-        answer = tag("td", filled[at]) if at in filled else tag("td", OPEN, class_="unfilled")
-        lines.append(tag("tr", tag("td", at, class_="num"), tag("td", section), tag("th", title, scope="row"), answer))
-    head = [tag("th", title, scope="col") for title in ("Item", "Section", "What is asked", "What this report says")]
-    content = tag("table", tag("thead", tag("tr", head)), tag("tbody", lines), class_="small claim stack")
-    note = (
-        f"{len(filled)} of {len(ITEMS)} items are filled from the data. Items in voxlate's words; check the numbering "
-        "against the published checklist before submission."
+    rows = [
+        (at, section, title, filled[at] if at in filled else Cell(OPEN, class_="unfilled"))
+        for at, (section, title) in enumerate(ITEMS, start=1)
+    ]
+    columns = [
+        Column("Item", is_number=True),
+        Column("Section"),
+        Column("Item in our words", is_row_header=True),
+        Column("Answer of this report"),
+    ]
+    remark = (
+        f"This report fills {len(filled)} of {len(ITEMS)} items. The items are in voxlate's words; compare the "
+        "numbering with the published checklist before submission."
     )
-    return tag("div", scrolling(content, label="CLAIM checklist"), tag("p", note, class_="note"))
+    return tag("div", table(columns, rows, label="CLAIM checklist", class_="small claim stack"), note(remark))

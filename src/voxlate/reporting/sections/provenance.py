@@ -1,4 +1,4 @@
-"""Where the figures come from: versions, hashes and what the sidecars of the synthetic images say."""
+"""Provenance of a report: versions, hashes, and facts from the sidecar files of the synthetic images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import voxlate
+from voxlate.evaluation.results import EVALUATION, SCORES, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
 from voxlate.io.nifti.source import sidecar_path
-from voxlate.reporting import labels
-from voxlate.reporting.results import EVALUATION, SCORES, Evaluated
-from voxlate.web.html import Html, tag
+from voxlate.web import labels
+from voxlate.web.html import Html
+from voxlate.web.tables import facts_table
 
 _SIDECAR_KEYS = (
     "Task",
@@ -26,25 +27,24 @@ _SIDECAR_KEYS = (
 )
 
 
-def table(evaluated: Evaluated) -> Html:
-    """Returns versions and hashes; values that differ between cases are counted, not listed."""
+def versions_and_hashes(evaluated: Evaluated) -> Html:
+    """Returns a table of versions and hashes; if a value differs between cases, it gives the number of values."""
     rows = [
         ("Report written by", f"voxlate {voxlate.__version__}"),
         ("Evaluated by", f"voxlate {evaluated.evaluation.voxlate_version}"),
         *[(f"SHA-256 of {name}", sha256(evaluated.folder / name)) for name in (EVALUATION, SCORES)],
         *_from_sidecars(evaluated),
     ]
-    lines = [tag("tr", tag("th", key, scope="row"), tag("td", value, class_="hash")) for key, value in rows]
-    return tag("table", tag("tbody", lines), class_="provenance stack")
+    return facts_table(rows)
 
 
 def _from_sidecars(evaluated: Evaluated) -> list[tuple[str, str]]:
-    found: dict[str, dict[str, None]] = {key: {} for key in _SIDECAR_KEYS}
+    values_by_key: dict[str, dict[str, None]] = {key: {} for key in _SIDECAR_KEYS}
     for case in evaluated.evaluation.cases:
         for key, value in _sidecar(evaluated.folder / case.paths.synthetic).items():
-            if key in found and value is not None:
-                found[key][labels.without_paths(str(value))] = None
-    return [(f"Sidecar: {key}", _one(list(values))) for key, values in found.items() if values]
+            if key in values_by_key and value is not None:
+                values_by_key[key][labels.without_paths(str(value))] = None
+    return [(f"Sidecar: {key}", _one(list(values))) for key, values in values_by_key.items() if values]
 
 
 def _one(values: list[str]) -> str:
@@ -52,7 +52,7 @@ def _one(values: list[str]) -> str:
 
 
 def _sidecar(image: Path) -> dict[str, Any]:
-    """Returns the `Synthetic` object of the file beside an image; empty without one."""
+    """Returns the object `Synthetic` of an image's sidecar file; empty if there is none."""
     try:
         content = read_json(sidecar_path(image))
     except (OSError, ValueError):

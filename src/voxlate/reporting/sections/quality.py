@@ -1,29 +1,34 @@
-"""The tables of image quality: all methods, and how each compares with the synthetic image."""
+"""Tables of image quality: the metrics of all methods, and the tests of each method against the synthetic image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voxlate.reporting import labels
-from voxlate.reporting.results import Comparison, Evaluation, Protocol, SummaryRow
-from voxlate.web.html import Html, tag
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Comparison, Evaluation, Protocol, SummaryRow
+from voxlate.web import labels
+from voxlate.web.document import note
+from voxlate.web.html import Child, Html, tag
+from voxlate.web.tables import Cell, Column, Group, table
 
 LEVEL = 0.05
+"""Significance level of the adjusted p; the convention of the field."""
+
 INTENSITIES = {
     "as_written": "Intensities as written",
     "linear_fit": "After the best linear fit of intensities",
 }
 _INTENSITY_NOTES = {
-    "as_written": "The images are compared with the values they have.",
+    "as_written": "The images are compared as they are.",
     "linear_fit": (
-        "Each image was first fitted to the target by one gain and one offset inside the mask, which separates "
-        "errors of structure from errors of scale. The fit uses the target, so this is not what a user would get."
+        "Each image was first fitted to the target by one gain and one offset inside the mask. This separates errors "
+        "of structure from errors of scale. The fit uses the target, so a user cannot obtain these images."
     ),
 }
 
 
 def tables(evaluation: Evaluation) -> list[Html]:
-    """Returns one block per protocol and intensity: heading, quality table, definition and comparisons."""
+    """Returns one block per protocol and kind of intensities: heading, table, definition and tests."""
     blocks = []
     for protocol in evaluation.protocols:
         for intensity, title in INTENSITIES.items():
@@ -43,25 +48,25 @@ def _block(
     tests: Sequence[Comparison],
     evaluation: Evaluation,
 ) -> Html:
-    notes = [
+    remarks = [
         _INTENSITY_NOTES[intensity],
         "Mean ± standard deviation over n patients.",
-        "n is a range where images equal to their target, whose PSNR is infinite, are left out.",
+        "n is a range if an image equals its target: its PSNR is infinite and not part of the mean.",
         f"{labels.DATA_KINDS[evaluation.data_kind]}.",
-        _mark_note(tests),
+        _star_note(tests),
     ]
     return tag(
         "section",
         tag("h3", f"{title} ", tag("small", f"protocol {protocol.name}")),
         _quality_table(rows, tests, evaluation.methods),
-        tag("p", " ".join(notes), class_="note"),
+        note(" ".join(remarks)),
         tag("div", tag("b", f"Definition ({protocol.name}). "), _definition(protocol), class_="definition"),
-        _comparison_details(tests),
+        _tests(tests),
         class_="block",
     )
 
 
-def _mark_note(tests: Sequence[Comparison]) -> str:
+def _star_note(tests: Sequence[Comparison]) -> str:
     sizes = sorted({test.comparisons for test in tests} - {0})
     if not sizes:
         return "No test was run."
@@ -71,11 +76,11 @@ def _mark_note(tests: Sequence[Comparison]) -> str:
         adjusted += f" (MAE, PSNR and SSIM in the mask; the others for {sizes[-1]})"
     is_primary = any(test.family == "primary" for test in tests)
     role = "The primary tests of this run are here" if is_primary else "All tests here are exploratory"
-    return f"{differs}, {adjusted}; the sign says nothing about the direction, the means do. {role}."
+    return f"{differs}, {adjusted}. The star does not show the direction; compare the means. {role}."
 
 
 def error_rate(evaluation: Evaluation) -> Html | None:
-    """Returns what Holm's adjustment promises on this page, and what it does not; nothing without tests."""
+    """Returns what Holm's adjustment controls on this page and what it does not; None without tests."""
     tested = [test for test in evaluation.comparisons if test.p_adjusted is not None]
     families = {(test.protocol, test.intensity, test.family, test.comparisons) for test in tested}
     if not families:
@@ -83,76 +88,75 @@ def error_rate(evaluation: Evaluation) -> Html | None:
     exploratory = sum(family != "primary" for _, _, family, _ in families)
     primary = evaluation.primary
     named = (
-        f"Chosen beforehand: {', '.join(labels.metric(name).label for name in primary.metrics)} in the "
+        f"Chosen before the run: {', '.join(metric_of(name).label for name in primary.metrics)} in the "
         f"{primary.region.replace('_', ' ')} by protocol {primary.protocol}, {primary.intensity.replace('_', ' ')}. "
         if primary
         else ""
     )
     rate = (
-        f"Holm's adjustment holds the chance of any false star at {100 * LEVEL:g} % within one family of tests. This "
-        f"page has {labels.count(len(tested), 'test')} in {len(families)} families, {exploratory} of them exploratory: "
-        f"if nothing differed at all, {LEVEL * len(families):.2g} families would still show a star on average."
+        f"Holm's adjustment limits the probability of any false star to {100 * LEVEL:g} % within one family of tests. "
+        f"This page has {labels.count(len(tested), 'test')} in {len(families)} families, {exploratory} of them "
+        f"exploratory. Even without any true difference, {LEVEL * len(families):.2g} families would show a star on "
+        "average."
     )
-    return tag("p", f"{named}{rate}", class_="note")
+    return note(f"{named}{rate}")
 
 
 def _definition(protocol: Protocol) -> Html:
     if isinstance(protocol.definition, str):
         return tag("span", labels.without_paths(protocol.definition))
     pairs = [
-        (tag("dt", key.replace("_", " ")), tag("dd", labels.without_paths(_plain(value))))
+        (tag("dt", key.replace("_", " ")), tag("dd", labels.without_paths(_as_text(value))))
         for key, value in protocol.definition.items()
     ]
     return tag("dl", pairs)
 
 
-def _plain(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_plain(part)}" for key, part in value.items())
+        return "; ".join(f"{key}: {_as_text(part)}" for key, part in value.items())
     if isinstance(value, list):
-        return ", ".join(_plain(part) for part in value)
+        return ", ".join(_as_text(part) for part in value)
     return "none" if value is None else str(value)
 
 
 def _quality_table(rows: Sequence[SummaryRow], tests: Sequence[Comparison], methods: Sequence[str]) -> Html:
-    found = list(dict.fromkeys(row.method for row in rows))
-    references = [method for method in found if method not in methods]  # such as the best intensity curve
-    shown = [*references, *(method for method in methods if method in found)]
-    head = [tag("th", "Metric", scope="col"), tag("th", "n", scope="col", class_="num")]
-    head += [tag("th", labels.method(method), scope="col", class_=_column(method)) for method in shown]
+    present = list(dict.fromkeys(row.method for row in rows))
+    references = [method for method in present if method not in methods]  # such as the best intensity curve
+    shown = [*references, *(method for method in methods if method in present)]
+    columns = [Column("Metric", is_row_header=True), Column("n", is_number=True)]
+    columns += [
+        Column(labels.method(method), is_number=True, class_="ours" if method == "synthetic" else "")
+        for method in shown
+    ]
     groups = []
     for region in dict.fromkeys(row.region for row in rows):
         inside = [row for row in rows if row.region == region]
-        title = tag("th", f"Region: {_region(region)}", scope="rowgroup", colspan=2 + len(shown))
-        lines = [_metric_line(m, inside, shown, tests=tests) for m in dict.fromkeys(row.metric for row in inside)]
-        groups.append(tag("tbody", tag("tr", title, class_="group"), lines))
-    return scrolling(tag("table", tag("thead", tag("tr", head)), groups), label="Image quality by method")
+        lines = [_metric_row(m, inside, shown, tests=tests) for m in dict.fromkeys(row.metric for row in inside)]
+        groups.append(Group(f"Region: {_region(region)}", lines))
+    return table(columns, groups, label="Image quality by method")
 
 
-def _column(method: str) -> str:
-    return "num ours" if method == "synthetic" else "num"
-
-
-def _metric_line(
-    metric: str, rows: Sequence[SummaryRow], methods: Sequence[str], *, tests: Sequence[Comparison]
-) -> Html:
-    known = labels.metric(metric)
-    by_method = {row.method: row for row in rows if row.metric == metric}
+def _metric_row(
+    name: str, rows: Sequence[SummaryRow], methods: Sequence[str], *, tests: Sequence[Comparison]
+) -> Sequence[Child | Cell]:
+    metric = metric_of(name)
+    by_method = {row.method: row for row in rows if row.metric == name}
     decimals = labels.decimals_for(row.mean for row in by_method.values())
     unit = next(row.unit for row in by_method.values())
     n = "\N{EN DASH}".join(str(n) for n in sorted({row.n for row in by_method.values()}))
-    title = tag("th", f"{known.label} {known.arrow} ", tag("small", unit), scope="row", title=known.meaning or None)
-    cells = [_value_cell(method, by_method.get(method), tests, decimals=decimals) for method in methods]
-    return tag("tr", title, tag("td", n, class_="num"), cells)
+    title = Cell([f"{metric.label} {metric.arrow} ", tag("small", unit)], hint=metric.meaning or None)
+    return [title, n, *(_value(by_method.get(method), tests, decimals=decimals) for method in methods)]
 
 
-def _value_cell(method: str, row: SummaryRow | None, tests: Sequence[Comparison], *, decimals: int) -> Html:
+def _value(row: SummaryRow | None, tests: Sequence[Comparison], *, decimals: int) -> Child:
+    """Returns mean ± SD, with a star when the method differs significantly from the synthetic image."""
     if row is None:
-        return tag("td", labels.MISSING, class_=_column(method))
+        return labels.MISSING
     spread = "" if row.sd is None else f" ± {labels.number(row.sd, decimals)}"
     value = labels.number(row.mean, decimals) + spread
     star = tag("sup", "*") if _differs(row, tests) else tag("sup", class_="blank")
-    return tag("td", value, star, class_=_column(method))
+    return [value, star]
 
 
 def _differs(row: SummaryRow, tests: Sequence[Comparison]) -> bool:
@@ -164,6 +168,20 @@ def _differs(row: SummaryRow, tests: Sequence[Comparison]) -> bool:
     )
 
 
+_TEST_NUMBERS = (
+    "n",
+    "First − second",
+    "95 % interval",
+    "p (t)",
+    "p (Wilcoxon)",
+    "p (permutation)",
+    "p adjusted",
+    "m",
+    "Effect size",
+)
+"""Numeric columns of the table of tests."""
+
+
 def _number_of_tests(tests: Sequence[Comparison]) -> str:
     run = sum(test.p_permutation is not None for test in tests)
     if run == len(tests):
@@ -171,44 +189,34 @@ def _number_of_tests(tests: Sequence[Comparison]) -> str:
     return f"{len(tests)} comparisons, {run or 'none'} of them tested"
 
 
-def _comparison_details(tests: Sequence[Comparison]) -> Html | None:
+def _tests(tests: Sequence[Comparison]) -> Html | None:
     if not tests:
         return None
-    titles = ["Region", "Metric", "First", "Second", "n", "First − second", "95 % interval", "p (t)", "p (Wilcoxon)"]
-    titles += ["p (permutation)", "p adjusted", "m", "Effect size", "Remark"]
-    head = [
-        tag("th", title, scope="col", class_="num" if at > 3 and title != "Remark" else None)
-        for at, title in enumerate(titles)
-    ]
-    table = tag(
-        "table", tag("thead", tag("tr", head)), tag("tbody", [_test_line(test) for test in tests]), class_="small"
-    )
-    note = (
+    columns = [Column(title) for title in ("Region", "Metric", "First", "Second")]
+    columns += [Column(title, is_number=True) for title in _TEST_NUMBERS]
+    columns.append(Column("Remark"))
+    remark = (
         f"Paired over patients. {_interval_note(tests)}The adjusted p is that of the permutation test after Holm's "
         "correction for m comparisons."
     )
-    return tag(
-        "details",
-        tag("summary", _number_of_tests(tests)),
-        scrolling(table, label="Tests"),
-        tag("p", note, class_="note"),
-    )
+    rows = table(columns, [_test_row(test) for test in tests], label="Tests", class_="small")
+    return tag("details", tag("summary", _number_of_tests(tests)), rows, note(remark))
 
 
 def _interval_note(rows: Sequence[SummaryRow] | Sequence[Comparison]) -> str:
     """Returns how the intervals of a table were computed."""
-    ways = sorted({row.interval for row in rows} - {""})
-    return f"Intervals of 95 %: {', '.join(ways)}. " if ways else ""
+    methods = sorted({row.interval for row in rows} - {""})
+    return f"95 % intervals: {', '.join(methods)}. " if methods else ""
 
 
-def _test_line(test: Comparison) -> Html:
+def _test_row(test: Comparison) -> Sequence[str]:
     decimals = labels.decimals_for([test.mean_difference])
     interval = f"{labels.number(test.ci_low, decimals)} to {labels.number(test.ci_high, decimals)}"
-    known = test.ci_low is not None and test.ci_high is not None
+    has_interval = test.ci_low is not None and test.ci_high is not None
     numbers = [
         str(test.n),
         labels.number(test.mean_difference, decimals),
-        interval if known else labels.MISSING,
+        interval if has_interval else labels.MISSING,
         labels.p_value(test.p_t),
         labels.p_value(test.p_wilcoxon),
         labels.p_value(test.p_permutation),
@@ -218,18 +226,12 @@ def _test_line(test: Comparison) -> Html:
     ]
     names = [
         _region(test.region),
-        labels.metric(test.metric).label,
+        metric_of(test.metric).label,
         labels.method(test.first),
         labels.method(test.second),
     ]
-    cells = [tag("td", name) for name in names] + [tag("td", text, class_="num") for text in numbers]
-    return tag("tr", cells, tag("td", labels.without_paths(test.note or "")))
+    return [*names, *numbers, labels.without_paths(test.note or "")]
 
 
 def _region(name: str) -> str:
     return name.replace("_", " ")
-
-
-def scrolling(table: Html, *, label: str) -> Html:
-    """Returns a table in a box that scrolls sideways on a narrow screen and can be reached by key."""
-    return tag("div", table, class_="scroll", role="region", aria_label=label, tabindex=0)

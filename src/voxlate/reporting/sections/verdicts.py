@@ -1,4 +1,7 @@
-"""Whether the model beat a simpler method, said only as far as the tests carry."""
+"""Verdicts on whether the model is better than a simpler method, as far as the tests allow one.
+
+`better` and `worse` need both a 95 % interval that excludes 0 and an adjusted p below 0.05.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,32 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from voxlate.reporting import labels
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.results import Comparison, Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
-from voxlate.reporting.results import Comparison, Evaluated
 from voxlate.reporting.sections.quality import LEVEL
+from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
 Outcome = Literal["better", "worse", "leaning", "open", "untested"]
 
 
 @dataclass(frozen=True)
-class Gain:
-    """How the synthetic image compares with another method on one metric.
+class MethodComparison:
+    """Comparison of the synthetic images with another method on one metric.
 
     Attributes:
-        difference: mean over patients of synthetic minus the other method, in `unit`.
-        interval: 95 % confidence interval of `difference`; `None` where none was computed.
-        p_adjusted: after correction for `comparisons`.
-        lost: patients in whom the synthetic image is worse.
-        note: what the evaluation remarked on the test.
+        other: the other method.
+        metric: name of the metric.
+        unit: unit of `difference`.
+        n: number of patients that both methods share.
+        difference: mean over patients of synthetic minus the other method.
+        interval: 95 % confidence interval of `difference`; None when none was computed.
+        p_adjusted: p value adjusted for `comparisons` tests; None without a test.
+        comparisons: number of tests in the family.
+        lost: number of patients in whom the synthetic image is worse.
+        note: remark of the evaluation on the test.
     """
 
     other: str
@@ -41,55 +50,64 @@ class Gain:
 
     @property
     def outcome(self) -> Outcome:
-        """Returns `better` or `worse` only when interval and adjusted p agree.
+        """Outcome of the test.
 
-        `leaning` when the interval alone excludes 0, `open` when it does not, `untested` without a test.
+        `better` or `worse` when interval and adjusted p agree, `leaning` when only the interval excludes 0, `open` when
+        it does not or the metric has no direction, `untested` without a test.
         """
         if self.interval is None or self.p_adjusted is None:
             return "untested"
         low, high = self.interval
-        known = labels.metric(self.metric)
-        if low <= 0 <= high or known.better not in {"lower", "higher"}:
+        better = metric_of(self.metric).better
+        if low <= 0 <= high or better not in {"lower", "higher"}:
             return "open"
         if self.p_adjusted >= LEVEL:
             return "leaning"
-        return "better" if (self.difference < 0) == (known.better == "lower") else "worse"
+        return "better" if (self.difference < 0) == (better == "lower") else "worse"
 
 
-def gain(evaluated: Evaluated, view: View, metric: str, other: str) -> Gain | None:
-    """Returns how the synthetic image compares with `other`; nothing when the two share no patient."""
+def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> MethodComparison | None:
+    """Returns the comparison of the synthetic images with another method; None when they share no patient.
+
+    Args:
+        evaluated: an evaluation folder.
+        view: protocol, region and intensities of the scores.
+        metric: name of the metric.
+        other: name of the other method.
+    """
     means = patient_means(evaluated, view, metric)
     ours, theirs = means.get("synthetic", {}), means.get(other, {})
     both = sorted(set(ours) & set(theirs))
     if not both:
         return None
-    known = labels.metric(metric)
-    lost = sum(known.loss(ours[patient]) > known.loss(theirs[patient]) for patient in both)
+    loss = metric_of(metric).loss
+    lost = sum(loss(ours[patient]) > loss(theirs[patient]) for patient in both)
     unit = next(s.unit for s in evaluated.scores if s.metric == metric and view.holds(s))
-    plain = math.fsum(ours[patient] - theirs[patient] for patient in both) / len(both)
-    empty = Gain(other, metric, unit, len(both), plain, None, None, 0, lost)
+    difference = math.fsum(ours[patient] - theirs[patient] for patient in both) / len(both)
+    untested = MethodComparison(other, metric, unit, len(both), difference, None, None, 0, lost)
     test = _test(evaluated, view, metric, other)
-    return empty if test is None or test.mean_difference is None else _tested(empty, test)
+    return untested if test is None or test.mean_difference is None else _with_test(untested, test)
 
 
 def _test(evaluated: Evaluated, view: View, metric: str, other: str) -> Comparison | None:
-    place = (view.protocol, view.intensity, view.region, metric)
+    key = (view.protocol, view.intensity, view.region, metric)
     for test in evaluated.evaluation.comparisons:
-        if (test.protocol, test.intensity, test.region, test.metric) != place:
+        if (test.protocol, test.intensity, test.region, test.metric) != key:
             continue
         if {test.first, test.second} == {"synthetic", other}:
             return test
     return None
 
 
-def _tested(found: Gain, test: Comparison) -> Gain:
+def _with_test(untested: MethodComparison, test: Comparison) -> MethodComparison:
+    """Returns the comparison with the results of its test, whose methods may be in either order."""
     sign = 1.0 if test.first == "synthetic" else -1.0
     interval = None
     if test.ci_low is not None and test.ci_high is not None:
         low, high = sorted((sign * test.ci_low, sign * test.ci_high))
         interval = (low, high)
     return replace(
-        found,
+        untested,
         n=test.n,
         difference=sign * (test.mean_difference or 0.0),
         interval=interval,
@@ -102,47 +120,50 @@ def _tested(found: Gain, test: Comparison) -> Gain:
 _OPENINGS = {
     "better": "Better than the {other}.",
     "worse": "Worse than the {other}.",
-    "leaning": "Not shown to differ from the {other} after adjustment, though the 95 % interval excludes 0.",
-    "open": "No difference from the {other} was shown, which is no proof that there is none.",
+    "leaning": "No significant difference from the {other} after adjustment, but the 95 % interval excludes 0.",
+    "open": "No significant difference from the {other}. This does not prove that there is no difference.",
     "untested": "Not tested against the {other}.",
 }
 _MARKS = {"better": "✓", "worse": "✗", "leaning": "~", "open": "?", "untested": "?"}
 
 
-def sentence(found: Gain) -> Html:
-    """Returns one list item that says how the model did against the other method."""
-    known = labels.metric(found.metric)
-    other = labels.method(found.other).lower()
-    unit = "points" if found.unit.startswith("%") else found.unit
-    decimals = labels.decimals_for([found.difference])
-    direction = "lower" if found.difference < 0 else "higher"
-    facts = f"Its {known.label} is {labels.number(abs(found.difference), decimals)} {unit}".rstrip() + f" {direction}"
-    facts += f" ({_certainty(found, decimals)})." if found.interval else f" ({labels.n_is(found.n)})."
-    patients = labels.count(found.n, "patient")
-    losses = f"It is worse in {found.lost} of {patients}." if found.lost else f"It is worse in none of {patients}."
-    opening = _OPENINGS[found.outcome].format(other=other)
-    notes = [note for note in (labels.without_paths(found.note), _floor(found)) if note]
+def verdict_line(comparison: MethodComparison) -> Html:
+    """Returns a list item with the verdict, the difference, its certainty, and the number of patients who lost."""
+    label = metric_of(comparison.metric).label
+    other = labels.method(comparison.other).lower()
+    unit = "points" if comparison.unit.startswith("%") else comparison.unit
+    decimals = labels.decimals_for([comparison.difference])
+    direction = "lower" if comparison.difference < 0 else "higher"
+    facts = f"Its {label} is {labels.number(abs(comparison.difference), decimals)} {unit}".rstrip() + f" {direction}"
+    facts += f" ({_certainty(comparison, decimals)})." if comparison.interval else f" ({labels.n_is(comparison.n)})."
+    patients = labels.count(comparison.n, "patient")
+    losses = (
+        f"It is worse in {comparison.lost} of {patients}." if comparison.lost else f"It is worse in none of {patients}."
+    )
+    opening = _OPENINGS[comparison.outcome].format(other=other)
+    notes = [note for note in (labels.without_paths(comparison.note), _power_note(comparison)) if note]
     remark = f" Remark: {'; '.join(notes)}." if notes else ""
-    mark = tag("span", _MARKS[found.outcome], class_="mark", aria_hidden="true")
+    mark = tag("span", _MARKS[comparison.outcome], class_="mark", aria_hidden="true")
     return tag(
-        "li", mark, tag("div", tag("b", opening), f" {facts} {losses}{remark}"), class_=f"verdict {found.outcome}"
+        "li", mark, tag("div", tag("b", opening), f" {facts} {losses}{remark}"), class_=f"verdict {comparison.outcome}"
     )
 
 
-def _floor(found: Gain) -> str:
-    """Says when no result at all could have been significant: n patients have 2ⁿ sign flips, two of them extreme."""
-    least = 2.0 ** (1 - found.n) * found.comparisons
-    if found.outcome != "leaning" or least < LEVEL:
+def _power_note(comparison: MethodComparison) -> str:
+    """Returns a remark when too few patients make significance impossible: of 2ⁿ sign flips, two are extreme."""
+    least = 2.0 ** (1 - comparison.n) * comparison.comparisons
+    if comparison.outcome != "leaning" or least < LEVEL:
         return ""
-    compared = labels.count(found.comparisons, "comparison")
-    return f"with {labels.count(found.n, 'patient')} and {compared} hardly any adjusted p below {LEVEL} is possible"
+    compared = labels.count(comparison.comparisons, "comparison")
+    return f"with {labels.count(comparison.n, 'patient')} and {compared} an adjusted p below {LEVEL} is hardly possible"
 
 
-def _certainty(found: Gain, decimals: int) -> str:
-    low, high = found.interval or (math.nan, math.nan)
-    if found.difference < 0:
+def _certainty(comparison: MethodComparison, decimals: int) -> str:
+    low, high = comparison.interval or (math.nan, math.nan)
+    if comparison.difference < 0:
         low, high = -high, -low
     interval = f"95 % interval {labels.number(low, decimals)} to {labels.number(high, decimals)}"
-    p = labels.p_value(found.p_adjusted)
+    p = labels.p_value(comparison.p_adjusted)
     p = p if p.startswith("<") else f"=\N{NO-BREAK SPACE}{p}"
-    return f"{interval}, p {p} adjusted for {labels.count(found.comparisons, 'comparison')}, {labels.n_is(found.n)}"
+    tests = labels.count(comparison.comparisons, "comparison")
+    return f"{interval}, p {p} adjusted for {tests}, {labels.n_is(comparison.n)}"

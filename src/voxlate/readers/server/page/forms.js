@@ -1,4 +1,5 @@
-// The answer of each design: what is asked, what is still open, what is sent. Text from the study enters as text only.
+// The answer form of each design: its fields, what is still missing, and the answer that is sent.
+// Text from the study enters the page as text, never as markup.
 import { word } from "./words.js";
 
 export class Incomplete extends Error {}
@@ -15,7 +16,7 @@ const CONFIDENCE = {
   6: ["certainlyReal", "probablyReal", "maybeReal", "maybeSynthetic", "probablySynthetic", "certainlySynthetic"],
 };
 
-// A group of radio buttons; keys 1 to 9 choose while the focus is in the answer.
+// A group of radio buttons. While the focus is in the form, keys 1 to 9 choose an option.
 class Choice {
   constructor(name, legend, options, { isRow = false, ends = null } = {}) {
     this.inputs = options.map(({ value }) => make("input", { type: "radio", name, value }));
@@ -97,7 +98,7 @@ class Similarity {
     return row;
   }
 
-  // A digit sets the structure that has the focus to that many tens; 0 stands for 100.
+  // A digit sets the focused structure to ten times the digit; 0 stands for 100.
   choose(number) {
     const row = this.rows.find(({ range, absent }) => [range, absent].includes(document.activeElement));
     if (!row || row.absent.checked) return false;

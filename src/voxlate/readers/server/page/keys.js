@@ -1,4 +1,4 @@
-// OHIF's keys in the viewer; digits mean window presets there and answers in the answer panel, never both.
+// Keyboard shortcuts, those of OHIF in the viewer. Digits choose window presets in the viewer and answers in the form.
 import { word } from "./words.js";
 
 const TYPED = new Set(["TEXTAREA", "SELECT"]);
@@ -13,7 +13,7 @@ export const HELP = () => [
 const isTyping = (target) => TYPED.has(target.tagName) || (target.tagName === "INPUT" && target.type === "number");
 const isOwnKey = (target, key) => (key === " " && ["BUTTON", "INPUT", "SUMMARY"].includes(target.tagName)) || (key === "Enter" && target.tagName === "BUTTON");
 
-// `act` names what a key does; whatever returns false is left to the browser.
+// `act` holds the functions of the keys. If a function returns false, the browser handles the key.
 export function listen(act) {
   const viewer = {
     ArrowUp: () => act.scroll(1), ArrowDown: () => act.scroll(-1), Home: () => act.scrollToEnd(false), End: () => act.scrollToEnd(true),
@@ -36,7 +36,7 @@ export function listen(act) {
     return run !== undefined && run() !== false;
   }
 
-  // In the capturing phase, so that niivue's own keys never see an event.
+  // In the capturing phase, so that niivue's own shortcuts get no event.
   document.addEventListener("keydown", (event) => {
     const isDone = handled(event);
     if (isDone) event.preventDefault();

@@ -1,4 +1,4 @@
-// The reading room: shows where the reader is, one case at a time, and lets nothing get lost on the way.
+// The page of a reader study: shows one case at a time, keeps drafts, and sends answers until the server has them.
 import { Refused, enter, leave, openPage, readState, sendDraft } from "./api.js";
 import { Incomplete, buildForm } from "./forms.js";
 import { HELP, listen } from "./keys.js";
@@ -48,7 +48,7 @@ function settled() {
   find("notice").hidden = true;
 }
 
-// What the next case is drawn with beforehand is what it is opened with, so that opening it draws nothing.
+// The next case is drawn ahead of time with the settings it will be opened with, so that opening it draws nothing.
 const settings = () => ({ window: tools.first, planes: tools.planes, names: [word("left"), word("right"), word("image")] });
 
 async function takeOver() {
@@ -63,7 +63,7 @@ async function refresh() {
   await show();
 }
 
-// An answer left over from before a crash or a refresh is sent first.
+// Sends an answer that was left in the browser by a crash or a reload.
 async function retry() {
   const left = waiting(state.reader);
   if (!left) return;
@@ -113,7 +113,7 @@ async function showTrial(next, content) {
   performance.measure(`case-${trial.position}`, "case-wanted");
 }
 
-// The picture is there when the browser has drawn two frames; a hidden window draws none and is not waited for.
+// The picture is visible after two frames. A hidden window draws no frames, so the wait ends after one second.
 function drawn() {
   const frames = new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   return Promise.race([frames, new Promise((resolve) => setTimeout(resolve, 1000))]);
@@ -130,7 +130,7 @@ function buildAnswer(content) {
 function prepareNext() {
   const next = state.next;
   if (!next?.id) return;
-  // Failing here is no harm: the case is then loaded when it is opened, and its fault shown.
+  // An error here is harmless: the case is loaded again when it is opened, and an error then is shown.
   stages.prepareNext(next, settings()).then(drawn).then(() => performance.mark(`ready-${next.position}`), () => undefined);
 }
 
@@ -162,7 +162,7 @@ async function submit() {
   }
 }
 
-// The next case is shown from what is already here; the server's word on it follows.
+// Shows the next case from what is loaded already, before the server's answer arrives.
 async function advance(upcoming) {
   const fresh = readState();
   if (upcoming?.id) await showTrial(upcoming, null);
@@ -187,7 +187,7 @@ function failed(error) {
   }
 }
 
-// Takes over from another window and keeps what is filled in here, if that case is still open.
+// Takes over from another window and keeps the answers filled in here if the same case is still open.
 async function continueHere() {
   const before = trial && { id: trial.id, form: form.content(), comment: find("comment").value };
   if (state) forget(state.reader);
@@ -248,7 +248,7 @@ async function start() {
     try {
       await enter(token);
     } catch (error) {
-      // A link that was used before is no harm to who is signed in here already.
+      // A used link is harmless if this browser is signed in already.
       if (error.status !== 401) throw error;
       await readState().catch(() => { throw error; });
     }

@@ -1,4 +1,4 @@
-// One canvas with one volume. The canvas and its WebGL context stay; only the volume is replaced.
+// One canvas with one volume. The canvas and its WebGL context are reused; only the volume is replaced.
 const { DRAG_MODE, NVImage, Niivue, SHOW_RENDER } = globalThis.niivue;
 
 export const PLANES = ["three", "axial", "coronal", "sagittal"];
@@ -54,7 +54,7 @@ export class Panel {
     this.nv.addVolume(image);
   }
 
-  // Resolves when the graphics processor has drawn all that it was told to; without one that takes some 300 ms.
+  // Resolves when the graphics processor has finished drawing; without a graphics processor this takes some 300 ms.
   async finished() {
     const gl = this.nv.gl;
     const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);

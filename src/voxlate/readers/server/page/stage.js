@@ -1,4 +1,4 @@
-// Two stages of one or two panels each: one is looked at while the next case is loaded and drawn in the other.
+// Two stages of one or two panels each: one shows the open case while the next case is loaded and drawn in the other.
 import { readImage } from "./api.js";
 import { Panel } from "./panel.js";
 
@@ -60,7 +60,7 @@ export class Stages {
   get panels() { return this.pair[0].shown(); }
   get panel() { return this.panels[this.active] ?? this.panels[0]; }
 
-  // Brings a trial forward; at once when it was prepared.
+  // Shows a trial, without delay if it was prepared.
   async open(trial, settings) {
     if (this.pair[1].trial === trial.id) this.pair.reverse();
     await this.pair[0].prepare(trial, settings);

@@ -1,4 +1,4 @@
-// The toolbar: planes, window and zoom of all panels at once; and the clock of a case.
+// The toolbar, which sets planes, window and zoom of all panels together, and the clock of a case.
 import { word } from "./words.js";
 
 export class Clock {
@@ -70,9 +70,9 @@ export class Tools {
     const input = document.createElement("input");
     Object.assign(input, { type: "number", step: Math.max(Math.round(this.full / 50), 1) });
     input.addEventListener("change", () => {
-      const wanted = [...this.window];
-      wanted[at] = Number(input.value);
-      if (wanted[0] < wanted[1]) this.setWindow(wanted);
+      const window = [...this.window];
+      window[at] = Number(input.value);
+      if (window[0] < window[1]) this.setWindow(window);
       else this.show();
     });
     input.setAttribute("aria-label", `${word("windowTitle")} ${text}`);
@@ -82,7 +82,7 @@ export class Tools {
 
   share({ low, high }) { return [low * this.full, high * this.full]; }
 
-  // The window that every case starts with.
+  // The window with which every case starts.
   get first() { return this.share(this.presets[0]); }
 
   show() {
@@ -95,7 +95,7 @@ export class Tools {
     [this.low.value, this.high.value] = this.window.map((value) => Math.round(value));
   }
 
-  // Every case starts with the same window, so that nobody compares across settings unawares.
+  // Every case starts with the same window, so that readers do not compare cases under different settings.
   opened() {
     [this.window, this.isInverted] = [this.first, false];
     this.stages.panels.forEach((panel) => panel.show(this.planes));

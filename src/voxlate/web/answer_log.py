@@ -1,7 +1,8 @@
-"""Answers, events and credentials of a study, appended and never changed, chained by hashes.
+"""The append-only log of a study: answers, events and credentials, protected by a hash chain.
 
-Each row of `log` carries the SHA-256 over itself and the row before. Whoever changes, drops or inserts a row
-breaks the chain from there on; `verify_chain` says where. `analyse` prints the last hash, to be noted elsewhere.
+Each row of the table `log` holds the SHA-256 of its own content, which includes the hash of the row before. If a row is
+changed, removed or inserted, `verify_chain` returns the first row that no longer fits. To detect a log that was
+replaced as a whole, note the last hash, which `voxlate readers analyse` prints, in another place.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from voxlate.errors import InputRefused
-from voxlate.readers.study import canonical
-from voxlate.web.sql import Database, Statements, damaged
+from voxlate.io.documents import canonical_json
+from voxlate.web.sql import Database, Statements, damaged_record
 
 GENESIS = "0" * 64
+"""What the first row has in place of the hash of a row before."""
 SERVER = ""
-"""The reader of events that are nobody's."""
+"""The reader of events that concern no reader."""
 
 
 class Entry(NamedTuple):
@@ -35,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer as stored; a correction has the next revision."""
+    """An answer as stored. A correction is a new row with the next revision."""
 
     seq: int
     reader: str
@@ -47,8 +49,12 @@ class Answer(NamedTuple):
     body: Mapping[str, Any]
 
 
-class Store:
-    """The record of one study in a database.
+class AnswerLog:
+    """The log of one study in a database.
+
+    Args:
+        database: where the rows are kept.
+        protocol_hash: identifies the study; the first row of a new log holds it.
 
     Raises:
         InputRefused: `PROTOCOL_CHANGED` when the database belongs to another study.
@@ -56,33 +62,40 @@ class Store:
 
     def __init__(self, database: Database, protocol_hash: str) -> None:
         self._database = database
-        with _sound(), database.transaction(is_write=True) as run:
+        with _checked_rows(), database.transaction(is_write=True) as run:
             first = run("SELECT body FROM log WHERE seq = 1")
             if not first:
                 _append(run, "study", SERVER, {"protocol_sha256": protocol_hash})
             elif json.loads(first[0][0])["protocol_sha256"] != protocol_hash:
-                raise InputRefused("PROTOCOL_CHANGED", "the database holds answers of another study; give an empty one")
+                raise InputRefused("PROTOCOL_CHANGED", "the database holds answers of another study; use an empty one")
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Closes the database."""
         self._database.close()
 
-    def note(self, kind: str, reader: str, body: Mapping[str, Any]) -> None:
+    def add_event(self, kind: str, reader: str, body: Mapping[str, Any]) -> None:
         """Appends an event."""
         with self._database.transaction(is_write=True) as run:
             _append(run, kind, reader, body)
 
-    def last(self, kind: str, reader: str) -> Mapping[str, Any] | None:
-        """Returns the body of the reader's latest event of a kind."""
-        with _sound(), self._database.transaction(is_write=False) as run:
+    def last_event(self, kind: str, reader: str) -> Mapping[str, Any] | None:
+        """Returns the body of the reader's latest event of this kind; None if there was none."""
+        with _checked_rows(), self._database.transaction(is_write=False) as run:
             rows = run("SELECT body FROM log WHERE kind = ? AND reader = ? ORDER BY seq DESC LIMIT 1", (kind, reader))
             return json.loads(rows[0][0]) if rows else None
 
     def add_answer(self, reader: str, trial: str, submission: str, body: Mapping[str, Any], *, revision: int) -> int:
-        """Appends an answer and returns its number.
+        """Appends an answer and returns the number of its row.
+
+        Args:
+            reader: who answers.
+            trial: id of the trial.
+            submission: id that the page drew for this answer.
+            body: the answer, a JSON object.
+            revision: 0 for the first answer to the trial, then 1, 2, …
 
         Raises:
-            InputRefused: `ANSWERED` when this revision or submission is there already.
+            InputRefused: `ANSWERED` when this revision or submission is already stored.
         """
         digest = digest_of(body)
         with self._database.transaction(is_write=True) as run:
@@ -91,7 +104,7 @@ class Store:
                 (trial, revision, reader, submission),
             )
             if taken:
-                raise InputRefused("ANSWERED", "this case has its answer already")
+                raise InputRefused("ANSWERED", "this case is already answered")
             content = {"trial": trial, "revision": revision, "submission": submission, **body}
             seq = _append(run, "answer", reader, content)
             run(
@@ -101,8 +114,8 @@ class Store:
         return seq
 
     def answers(self, reader: str | None = None) -> list[Answer]:
-        """Returns all revisions in the order they came, of one reader or of all."""
-        with _sound(), self._database.transaction(is_write=False) as run:
+        """Returns all revisions in the order of arrival, of one reader or of all."""
+        with _checked_rows(), self._database.transaction(is_write=False) as run:
             rows = run(
                 "SELECT a.seq, a.reader, a.trial, a.revision, a.submission, a.digest, l.time_utc, l.body "
                 "FROM answers a JOIN log l ON l.seq = a.seq WHERE a.reader = COALESCE(?, a.reader) ORDER BY a.seq",
@@ -111,13 +124,13 @@ class Store:
             return [Answer._make((*row[:-1], json.loads(row[-1]))) for row in rows]
 
     def log(self) -> list[Entry]:
-        """Returns the whole log."""
+        """Returns all rows of the log."""
         with self._database.transaction(is_write=False) as run:
             rows = run("SELECT seq, kind, reader, body, time_utc, previous, hash FROM log ORDER BY seq")
         return [Entry(*row) for row in rows]
 
     def add_credential(self, digest: str, kind: str, reader: str, expires: datetime) -> None:
-        """Appends a credential, known by the hash of its secret only."""
+        """Appends a credential; `digest` is the SHA-256 of its secret, which itself is not stored."""
         with self._database.transaction(is_write=True) as run:
             run(
                 "INSERT INTO credentials (digest, kind, reader, expires_utc) VALUES (?, ?, ?, ?)",
@@ -126,12 +139,12 @@ class Store:
             _append(run, f"{kind}_issued", reader, {"digest": digest[:12]})
 
     def valid_reader(self, digest: str, kind: str) -> str | None:
-        """Returns whose credential this is; None when unknown, used, ended or expired."""
+        """Returns the reader of a credential; None when it is unknown, used, ended or expired."""
         with self._database.transaction(is_write=False) as run:
             return _valid_reader(run, digest, kind)
 
     def redeem(self, digest: str, kind: str) -> str | None:
-        """Uses up a credential and returns whose it was; None when it was not valid. Only one caller wins."""
+        """Uses up a credential and returns its reader, to one caller only; None when it is not valid."""
         with self._database.transaction(is_write=True) as run:
             reader = _valid_reader(run, digest, kind)
             if reader is not None:
@@ -141,21 +154,21 @@ class Store:
 
 
 @contextmanager
-def _sound() -> Iterator[None]:
-    """Refuses a record whose rows hold something else than was written into them."""
+def _checked_rows() -> Iterator[None]:
+    """Turns errors on rows of unexpected content into a refusal of the database."""
     try:
         yield
     except (ValueError, TypeError, LookupError) as error:
-        raise damaged() from error
+        raise damaged_record() from error
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of a JSON object, however it was written."""
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    """Returns the SHA-256 of a JSON object; the order of its keys does not matter."""
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def verify_chain(entries: Iterable[Entry]) -> int | None:
-    """Returns the number of the first row that does not fit; None when the chain is whole."""
+    """Returns the number of the first row that breaks the hash chain; None when the chain is intact."""
     previous = GENESIS
     for number, entry in enumerate(entries, start=1):
         if entry.seq != number or entry.previous != previous or entry.hash != _hash(entry):
@@ -164,8 +177,8 @@ def verify_chain(entries: Iterable[Entry]) -> int | None:
     return None
 
 
-def current(answers: Iterable[Answer]) -> Iterator[Answer]:
-    """Gives the last revision of each trial, in the order of the trials' first answers."""
+def latest_revisions(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yields the latest revision of each trial, in the order of the trials' first answers."""
     latest: dict[str, Answer] = {}
     for answer in answers:
         latest[answer.trial] = answer
@@ -184,7 +197,7 @@ def _valid_reader(run: Statements, digest: str, kind: str) -> str | None:
 def _append(run: Statements, kind: str, reader: str, body: Mapping[str, Any]) -> int:
     rows = run("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1")
     seq, previous = (int(rows[0][0]) + 1, str(rows[0][1])) if rows else (1, GENESIS)
-    entry = Entry(seq, kind, reader, canonical(body), _text(datetime.now(UTC)), previous, "")
+    entry = Entry(seq, kind, reader, canonical_json(body), _text(datetime.now(UTC)), previous, "")
     run(
         "INSERT INTO log (seq, kind, reader, body, time_utc, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
         entry._replace(hash=_hash(entry)),
@@ -193,7 +206,7 @@ def _append(run: Statements, kind: str, reader: str, body: Mapping[str, Any]) ->
 
 
 def _hash(entry: Entry) -> str:
-    return hashlib.sha256(canonical(list(entry[:-1])).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(list(entry[:-1])).encode()).hexdigest()
 
 
 def _text(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-// Talks to the server: every answer is JSON, every refusal a Refused with its code.
+// Requests to the server. Every answer is JSON; a refusal throws Refused with the status and code of the server.
 export class Refused extends Error {
   constructor(status, code, message) {
     super(message);

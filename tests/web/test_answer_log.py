@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
-from voxlate.readers.server.store import Store, verify_chain
 from voxlate.web import sql
+from voxlate.web.answer_log import AnswerLog, verify_chain
 from voxlate.web.sql import SqliteDatabase, open_database
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
@@ -22,7 +22,7 @@ BODY = {"answer": {"kind": "forced_choice", "side": "left"}}
 
 
 def sqlite(path):
-    return Store(SqliteDatabase(path / "answers.sqlite"), "protocol")
+    return AnswerLog(SqliteDatabase(path / "answers.sqlite"), "protocol")
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def store(request, tmp_path):
 
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
-        opened = Store(open_database(tmp_path, f"{url}?options=-csearch_path%3D{schema}"), "protocol")
+        opened = AnswerLog(open_database(tmp_path, f"{url}?options=-csearch_path%3D{schema}"), "protocol")
     yield opened
     opened.close()
 
 
-def test_an_answer_comes_back_as_it_was_given(store):
+def test_an_answer_is_returned_as_it_was_stored(store):
     store.add_answer("anna", "t1", "s-1", BODY | {"comment": "größer als 5 %, ' OR 1=1 --"}, revision=0)
     (answer,) = store.answers("anna")
     assert answer.body["comment"] == "größer als 5 %, ' OR 1=1 --"
@@ -82,7 +82,7 @@ def test_a_second_answer_to_a_trial_is_refused_and_a_correction_is_a_new_row(sto
     assert [answer.revision for answer in store.answers()] == [0, 1]
 
 
-def test_of_twenty_threads_with_one_answer_just_one_wins(store):
+def test_of_twenty_threads_with_one_answer_exactly_one_succeeds(store):
     outcomes = []
 
     def send(at):
@@ -110,7 +110,7 @@ def test_no_row_can_be_changed_or_removed(store, table, statement):
         run(statement.format(table, column, column))
 
 
-def test_a_credential_is_redeemed_once_and_not_after_its_time(store):
+def test_a_credential_is_redeemed_once_and_not_after_it_expired(store):
     store.add_credential("one", "link", "anna", datetime.now(UTC) + timedelta(days=1))
     store.add_credential("old", "link", "anna", datetime.now(UTC) - timedelta(seconds=1))
     assert [store.redeem("one", "link"), store.redeem("one", "link")] == ["anna", None]
@@ -120,11 +120,11 @@ def test_a_credential_is_redeemed_once_and_not_after_its_time(store):
 
 def test_another_study_s_database_is_refused(store):
     with pytest.raises(InputRefused, match="PROTOCOL_CHANGED"):
-        Store(store._database, "another")
+        AnswerLog(store._database, "another")
 
 
 @pytest.mark.parametrize("change", ["body", "reader", "time_utc", "drop", "insert"])
-def test_the_chain_shows_where_a_row_was_changed_dropped_or_inserted(tmp_path, change):
+def test_the_hash_chain_shows_where_a_row_was_changed_dropped_or_inserted(tmp_path, change):
     store = sqlite(tmp_path)
     for at in range(5):
         store.add_answer("anna", f"t{at}", f"s-{at}", BODY, revision=0)
@@ -139,12 +139,12 @@ def test_the_chain_shows_where_a_row_was_changed_dropped_or_inserted(tmp_path, c
     assert verify_chain(store.log()) is None
 
 
-def test_an_acknowledged_answer_survives_the_death_of_the_server(tmp_path):
+def test_an_acknowledged_answer_survives_a_killed_server(tmp_path):
     program = (
         "import os, sys; from pathlib import Path\n"
         "from voxlate.web.sql import SqliteDatabase\n"
-        "from voxlate.readers.server.store import Store\n"
-        "store = Store(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
+        "from voxlate.web.answer_log import AnswerLog\n"
+        "store = AnswerLog(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
         "for at in range(1000):\n"
         "    store.add_answer('anna', f't{at}', f's-{at}', {'answer': {}}, revision=0)\n"
         "    os.write(1, b'.')\n"
@@ -159,7 +159,7 @@ def test_an_acknowledged_answer_survives_the_death_of_the_server(tmp_path):
     assert verify_chain(store.log()) is None
 
 
-def test_writes_are_flushed_and_logged_ahead(tmp_path):
+def test_sqlite_uses_a_write_ahead_log_and_full_synchronisation(tmp_path):
     connection = SqliteDatabase(tmp_path / "a.sqlite")._connection
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
@@ -171,12 +171,12 @@ def test_a_network_disk_is_refused(tmp_path, monkeypatch):
         SqliteDatabase(tmp_path / "a.sqlite")
 
 
-def test_another_kind_of_address_is_no_database(tmp_path):
+def test_another_kind_of_database_address_is_refused(tmp_path):
     with pytest.raises(UsageError, match="DATABASE_URL"):
         open_database(tmp_path, "mysql://host/name")
 
 
-def test_the_file_is_the_owner_s_alone(tmp_path):
+def test_only_the_owner_can_read_the_file(tmp_path):
     sqlite(tmp_path)
     assert (tmp_path / "answers.sqlite").stat().st_mode & 0o077 == 0
     assert sqlite3.connect(tmp_path / "answers.sqlite").execute("SELECT count(*) FROM log").fetchone() == (1,)

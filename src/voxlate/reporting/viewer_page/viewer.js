@@ -1,5 +1,5 @@
 "use strict";
-// Classic script, images as base64 in scripts of their own: browsers refuse modules and fetch from file://.
+// A classic script, with the images as base64 in further scripts, because browsers refuse modules and fetch from file://.
 (() => {
   const roles = ["source", "target", "synthetic"];
   const { title, cases } = globalThis.voxlate;
@@ -21,7 +21,7 @@
   });
   let shown = "synthetic";
   let before = "target";
-  let wanted = 0;
+  let current = 0;
 
   const buttons = roles.map((role, at) => {
     const button = document.createElement("button");
@@ -37,12 +37,12 @@
     buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(roles[at] === shown)));
     viewer.volumes.forEach((volume, at) => { volume.opacity = roles[at] === shown ? 1 : 0; });
     if (viewer.volumes.length === roles.length) viewer.updateGLVolume();
-    say(`${cases[wanted].name}: ${shown}`);
+    say(`${cases[current].name}: ${shown}`);
   }
 
   function applyWindow() {
     const [low, high] = ["low", "high"].map((id) => Number(find(id).value));
-    if (!(high > low)) return say("The window's upper end must lie above its lower end");
+    if (!(high > low)) return say("The upper end of the window must be above its lower end");
     for (const volume of viewer.volumes) [volume.cal_min, volume.cal_max] = [low, high];
     show(shown);
   }
@@ -58,30 +58,30 @@
   }
 
   async function open(at) {
-    wanted = at;
-    const found = cases[at];
+    current = at;
+    const entry = cases[at];
     find("case").value = String(at);
-    say(`Loading ${found.name}`);
-    await script(found.file);
+    say(`Loading ${entry.name}`);
+    await script(entry.file);
     const images = globalThis.voxlate.images;
     delete globalThis.voxlate.images;
-    const [low, high] = found.window;
+    const [low, high] = entry.window;
     const volumes = await Promise.all(roles.map((role) => niivue.NVImage.loadFromBase64({
       base64: images[role], name: `${role}.nii.gz`, colormap: "gray", opacity: 0, cal_min: low, cal_max: high,
     })));
-    if (wanted !== at) return;
+    if (current !== at) return;
     [...viewer.volumes].forEach((volume) => viewer.removeVolume(volume));
     volumes.forEach((volume) => viewer.addVolume(volume));
     [find("low").value, find("high").value] = [low, high];
-    viewer.scene.crosshairPos = viewer.mm2frac(found.at_mm);
-    find("facts").textContent = found.facts;
+    viewer.scene.crosshairPos = viewer.mm2frac(entry.at_mm);
+    find("facts").textContent = entry.facts;
     show(shown);
   }
 
-  const tryOpen = (at) => open((at + cases.length) % cases.length).catch((error) => say(`Cannot show it: ${error.message}`));
+  const tryOpen = (at) => open((at + cases.length) % cases.length).catch((error) => say(`Cannot show this case: ${error.message}`));
 
   document.title = `${title} · voxlate viewer`;
-  cases.forEach((found, at) => find("case").append(new Option(found.name, String(at))));
+  cases.forEach((entry, at) => find("case").append(new Option(entry.name, String(at))));
   find("case").addEventListener("change", (event) => tryOpen(Number(event.target.value)));
   for (const id of ["low", "high"]) find(id).addEventListener("change", applyWindow);
   find("bar").addEventListener("submit", (event) => event.preventDefault());
@@ -90,11 +90,11 @@
     const role = roles[Number(event.key) - 1];
     if (role) show(role);
     else if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); show(before); }
-    else if (event.key === "n") tryOpen(wanted + 1);
-    else if (event.key === "p") tryOpen(wanted - 1);
+    else if (event.key === "n") tryOpen(current + 1);
+    else if (event.key === "p") tryOpen(current - 1);
   });
   viewer.attachToCanvas(find("canvas"))
     .then(() => viewer.setSliceType(viewer.sliceTypeMultiplanar))
     .then(() => tryOpen(0))
-    .catch(() => say("This browser has no WebGL 2, which the viewer needs"));
+    .catch(() => say("The viewer needs WebGL 2, which this browser does not have"));
 })();

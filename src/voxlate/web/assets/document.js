@@ -1,5 +1,5 @@
 "use strict";
-// Tables can be sorted by the buttons in their heads; without this script they stay in the order of rank.
+// Makes the tables of class "sortable" sortable by buttons in their headings.
 (() => {
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -36,7 +36,7 @@
       head.append(button);
     });
   }
-  // Printed paper cannot be unfolded.
+  // Opens all folded parts for printing and folds them again afterwards.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")];

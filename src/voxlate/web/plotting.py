@@ -1,4 +1,4 @@
-"""From a matplotlib figure to inline SVG that can share a page with others."""
+"""Plots in one style, by matplotlib: colours of the methods, files, and inline SVG for HTML documents."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def plot(width_in: float = 3.5, height_in: float = 2.8) -> tuple[Figure, Axes]:
-    """Returns an empty figure of one plot in the report's style; no global state is changed."""
+    """Returns an empty figure with one plot, in the style of the reports; matplotlib's global state is unchanged."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasSVG(figure)
@@ -59,7 +59,13 @@ def plot(width_in: float = 3.5, height_in: float = 2.8) -> tuple[Figure, Axes]:
 
 
 def plots(count: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Figure, list[Axes]]:
-    """Returns an empty figure of several plots side by side in the report's style."""
+    """Returns an empty figure with several plots side by side, in the style of the reports.
+
+    Args:
+        count: number of plots.
+        width_in: width of each plot, in inches.
+        height_in: height, in inches.
+    """
     with rc_context(_STYLE):
         figure = Figure(figsize=(count * width_in, height_in), layout="constrained")
         FigureCanvasSVG(figure)
@@ -67,7 +73,7 @@ def plots(count: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Fi
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure, PNG or SVG by its suffix; the same figure gives the same bytes."""
+    """Writes a figure as PNG or SVG, by the suffix of the path; the same figure gives the same bytes."""
     form = path.suffix.removeprefix(".")
     metadata: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
     with rc_context(_STYLE), replacing(path) as partial:
@@ -75,12 +81,12 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:
-    """Returns the figure as an `svg` element that is named for screen readers and scales with the page.
+    """Returns a figure as an `svg` element that scales with the page and has a text for screen readers.
 
     Args:
-        figure: what to draw.
-        name: unique on the page; put before each id, as two drawings would otherwise share theirs.
-        alt: what a reader who cannot see it must know.
+        figure: the figure.
+        name: unique in the document. It is put before each id, because matplotlib gives two figures the same ids.
+        alt: text for people who cannot see the figure.
     """
     stream = io.StringIO()
     with rc_context(_STYLE):
@@ -96,5 +102,5 @@ def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:
 
 
 def framed(drawing: Html, *, caption: str, kind: str = "plot") -> Html:
-    """Returns a drawing with its caption."""
+    """Returns a drawing with its caption; `kind` is the CSS class."""
     return tag("figure", drawing, tag("figcaption", caption), class_=kind)

@@ -1,0 +1,82 @@
+"""How reports write numbers, counts, p values, methods and kinds of data."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+MISSING = "\N{EM DASH}"
+
+METHODS = {
+    "source": "Untouched source",
+    "histogram_match": "Histogram match",
+    "constant": "Constant",
+    "blurred_target": "Blurred target (reference)",
+    "curve": "Best intensity curve (reference)",
+    "synthetic": "Synthetic (model)",
+    "target_again": "Target (noise drawn again)",
+}
+
+DATA_KINDS = {
+    "real": "Real data",
+    "simulated": "Simulated data",
+    "unknown": "Kind of data not stated (real or simulated)",
+}
+
+
+def method(name: str) -> str:
+    """Returns the label of a method; an unknown name with spaces for underscores."""
+    return METHODS.get(name, name.replace("_", " "))
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """Returns a number with a typographic minus sign, or a dash for None, NaN and infinity.
+
+    Args:
+        value: the number.
+        decimals: digits after the point; three significant digits when `None`.
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{decimals_for([value]) if decimals is None else decimals}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def decimals_for(values: Iterable[float | None]) -> int:
+    """Returns the decimals (0 to 4) that give the median absolute value of a column three significant digits."""
+    sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0]
+    if not sizes:
+        return 2
+    return int(np.clip(2 - math.floor(math.log10(float(np.median(sizes)))), 0, 4))
+
+
+def p_value(value: float | None) -> str:
+    """Returns a p value with three decimals below 0.1 and two above; `< 0.001` for smaller ones."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value < 0.001:
+        return "<\N{NO-BREAK SPACE}0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def n_is(n: int) -> str:
+    """Returns `n = 9` with no-break spaces."""
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n}"
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """Returns a count with its noun: `1 patient`, `3 patients`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w./])(?:/|[A-Za-z]:\\|~/)(?:[^\s/\\'\";,]+[/\\])+([^\s/\\'\";,]*)")
+
+
+def without_paths(text: str) -> str:
+    """Returns the text with each absolute path shortened to its last part, because folders may hold patient names."""
+    return _ABSOLUTE_PATH.sub(r"\1", text)
