@@ -24,7 +24,7 @@ from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.dicom import find_series, read_series
 
-DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "dicom"
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "dicom"
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from voxlate.cohort.series_rows import joined
 from voxlate.cohort.splits import assign, assigned, frozen_splits
 from voxlate.errors import InputRefused, NoInput, UsageError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 BOTTANI = ROOT / "cohorts" / "bottani2024.yaml"
 
 
