@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from voxlate.archive.dicomweb import Archive, index_server, is_address
+from voxlate.archive.dicomweb import DicomWebServer, index_server, is_url
 from voxlate.archive.folder import Progress, index_folder
 from voxlate.archive.reading import indexed_series, read_stamps, series_files
-from voxlate.archive.store import Store
+from voxlate.archive.store import IndexStore
 from voxlate.archive.table import TABLE, read_table, write_table
 
 SUMMARY = "index.json"
 
-__all__ = ["TABLE", "Archive", "Progress", "Store", "index", "indexed_series", "is_address", "read_stamps"]
+__all__ = ["TABLE", "DicomWebServer", "IndexStore", "Progress", "index", "indexed_series", "is_url", "read_stamps"]
 __all__ += ["read_table", "series_files"]
 
 
@@ -27,12 +27,12 @@ def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
         jobs: processes.
 
     Raises:
-        NoInput, InputRefused, UsageError, TemporaryFailure, CannotWrite: see `Store`, `index_folder`, `index_server`.
+        VoxlateError: see `IndexStore`, `index_folder`, `index_server`.
     """
     from voxlate.io.atomic import remove_orphans, write_json
 
-    archive = Archive(source) if is_address(source) else None
-    store = Store(out, source=source if archive else str(Path(source).resolve()))
+    archive = DicomWebServer(source) if is_url(source) else None
+    store = IndexStore(out, source=source if archive else str(Path(source).resolve()))
     try:
         remove_orphans(out)
         yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)

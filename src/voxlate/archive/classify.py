@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxlate.archive.contrast_agent import Agent, agent_of, with_timeline
+from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.series_type import Kind, kind_of
+from voxlate.archive.series_type import SeriesType, series_type_of
 from voxlate.errors import NoInput
 from voxlate.io.site_key import site_key
 
@@ -19,17 +19,12 @@ if TYPE_CHECKING:
 
     from voxlate.io.dicom import DicomSeries
 
-TEXTS: tuple[str, ...] = (
-    "Modality",
-    "SOPClassUID",
-    "ImageType",
-    "SeriesDescription",
-    "ProtocolName",
-    "ScanningSequence",
-)
-TEXTS += ("SequenceVariant", "MRAcquisitionType", "RepetitionTime", "EchoTime", "InversionTime", "FlipAngle")
-TEXTS += ("DiffusionBValue", "MagneticFieldStrength", "Manufacturer", "ContrastBolusAgent", "ContrastBolusIngredient")
-TEXTS += ("ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastBolusStartTime", "AcquisitionTime", "SyntheticData")
+CLASSIFIED_ELEMENTS = (
+    "Modality", "SOPClassUID", "ImageType", "SeriesDescription", "ProtocolName", "ScanningSequence", "SequenceVariant",
+    "MRAcquisitionType", "RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue",
+    "MagneticFieldStrength", "Manufacturer", "ContrastBolusAgent", "ContrastBolusIngredient", "ContrastBolusVolume",
+    "ContrastBolusTotalDose", "ContrastBolusStartTime", "AcquisitionTime", "SyntheticData",
+)  # fmt: skip
 _ECHO = {"RepetitionTime": "RepetitionTime", "FlipAngle": "FlipAngle", "EffectiveEchoTime": "EchoTime"}
 _SHARED = (
     ("MRTimingAndRelatedParametersSequence", _ECHO),
@@ -54,7 +49,7 @@ COLUMNS += ("may_be_enhanced", "evidence", "fault")
 
 
 @dataclass(frozen=True)
-class Classified:
+class ClassifiedSeries:
     """One series.
 
     Attributes:
@@ -73,8 +68,8 @@ class Classified:
     files: int
     modality: str
     manufacturer: str
-    kind: Kind
-    agent: Agent
+    kind: SeriesType
+    agent: AgentStatus
     fault: str
 
     def row(self) -> tuple[str, ...]:
@@ -86,7 +81,7 @@ class Classified:
         return (*first, *kind, self.agent.state, enhanced, evidence, self.fault)
 
 
-def classify(path: Path) -> list[Classified]:
+def classify(path: Path) -> list[ClassifiedSeries]:
     """Returns every series at or below `path`, which is a folder, a DICOM file or a zip.
 
     Raises:
@@ -109,7 +104,7 @@ def header_of(dataset: Dataset) -> dict[str, str]:
 
     What is damaged or absent is left out.
     """
-    found = {keyword: element_text(dataset, keyword) for keyword in TEXTS if keyword in dataset}
+    found = {keyword: element_text(dataset, keyword) for keyword in CLASSIFIED_ELEMENTS if keyword in dataset}
     groups = [*(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]]
     groups += (dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
     for group in groups:
@@ -137,26 +132,26 @@ def element_text(dataset: Any, keyword: str) -> str:
     return "\\".join(str(each) for each in value) if several else str(value)
 
 
-def _classified(series: DicomSeries, header: dict[str, str]) -> Classified:
-    return Classified(
+def _classified(series: DicomSeries, header: dict[str, str]) -> ClassifiedSeries:
+    return ClassifiedSeries(
         pseudonym(site_key(), "study", element_text(series.first, "StudyInstanceUID")),
         pseudonym(site_key(), "series", series.uid),
         series.number,
         len(series.files),
         header.get("Modality", ""),
         " ".join(header.get("Manufacturer", "").split()),
-        kind_of(header),
-        agent_of(header),
+        series_type_of(header),
+        agent_status_of(header),
         "" if series.fault is None else series.fault.code,
     )
 
 
-def _timed(series: Sequence[Classified], headers: Sequence[dict[str, str]]) -> Iterator[Classified]:
+def _timed(series: Sequence[ClassifiedSeries], headers: Sequence[dict[str, str]]) -> Iterator[ClassifiedSeries]:
     """Yields the series with what the timeline of each study adds."""
     studies: dict[str, list[int]] = defaultdict(list)
     for index, each in enumerate(series):
         studies[each.study].append(index)
-    agents: dict[int, Agent] = {}
+    agents: dict[int, AgentStatus] = {}
     for members in studies.values():
         times = [headers[index].get("AcquisitionTime", "") for index in members]
         starts = [headers[index].get("ContrastBolusStartTime", "") for index in members]

@@ -95,7 +95,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Agent:
+class AgentStatus:
     """What is known of the agent, and by what.
 
     Attributes:
@@ -109,7 +109,7 @@ class Agent:
     may_be_enhanced: bool = False
 
 
-def agent_of(header: Mapping[str, str]) -> Agent:
+def agent_status_of(header: Mapping[str, str]) -> AgentStatus:
     """Returns what tags and texts of a series say.
 
     Args:
@@ -118,7 +118,7 @@ def agent_of(header: Mapping[str, str]) -> Agent:
     found = [*_from_tags(header)]
     for keyword in ("SeriesDescription", "ProtocolName"):
         found += text_evidence(header.get(keyword, ""), keyword)
-    return Agent(decide(found), tuple(found))
+    return AgentStatus(decide(found), tuple(found))
 
 
 def decide(evidence: Sequence[Evidence]) -> State:
@@ -155,7 +155,7 @@ def plain(text: str) -> str:
     return re.sub(r"[_.,;:()\[\]=*]+", " ", bare).replace("w/o", "wo")
 
 
-def with_timeline(agents: Sequence[Agent], times: Sequence[str], starts: Sequence[str] = ()) -> list[Agent]:
+def with_timeline(agents: Sequence[AgentStatus], times: Sequence[str], starts: Sequence[str] = ()) -> list[AgentStatus]:
     """Returns the agents of the series of one study, those marked that may be enhanced though nothing says so.
 
     Args:
@@ -166,7 +166,7 @@ def with_timeline(agents: Sequence[Agent], times: Sequence[str], starts: Sequenc
     sure = [time for agent, time in zip(agents, times, strict=True) if agent.state == "yes" and time]
     first = min([*sure, *(start for start in starts if start)], default="")
     return [
-        Agent(agent.state, agent.evidence, bool(first and time and time > first and agent.state == "unknown"))
+        AgentStatus(agent.state, agent.evidence, bool(first and time and time > first and agent.state == "unknown"))
         for agent, time in zip(agents, times, strict=True)
     ]
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from voxlate.archive.folder import Progress
-from voxlate.archive.headers import fact_of
+from voxlate.archive.headers import series_record
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.store import FileFact, SeriesFact, Store
+from voxlate.archive.store import FileRecord, IndexStore, SeriesRecord
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
 from voxlate.io.nifti.source import warn
 
@@ -46,12 +46,12 @@ _UID = re.compile(r"[0-9.]{1,64}")
 T = TypeVar("T")
 
 
-def is_address(source: str) -> bool:
+def is_url(source: str) -> bool:
     """Tells whether a source is the address of a server."""
     return source.startswith(("http://", "https://"))
 
 
-class Archive:
+class DicomWebServer:
     """A DICOMweb server.
 
     Args:
@@ -109,7 +109,7 @@ class Archive:
             seen |= set(fresh)
             offset += len(rows)
 
-    def header(self, study: str, series: str, instance: str) -> SeriesFact:
+    def header(self, study: str, series: str, instance: str) -> SeriesRecord:
         """Returns what the header of an instance says."""
         from pydicom.dataset import Dataset, FileMetaDataset
 
@@ -120,7 +120,7 @@ class Archive:
                 warnings.simplefilter("ignore")
                 dataset = Dataset.from_json(answer)
                 dataset.file_meta = FileMetaDataset()
-                fact = fact_of(dataset, instance)
+                fact = series_record(dataset, instance)
         except VoxlateError:
             raise
         except Exception as error:
@@ -156,7 +156,7 @@ class Archive:
             raise _told(error) from error
 
 
-def index_server(archive: Archive, store: Store) -> Iterator[Progress]:
+def index_server(archive: DicomWebServer, store: IndexStore) -> Iterator[Progress]:
     """Brings a store up to date with a server; yields how far it has come.
 
     A study that is not wholly answered for stays as it is known, and is asked for again by the next run (warning
@@ -189,7 +189,7 @@ def index_server(archive: Archive, store: Store) -> Iterator[Progress]:
                 _give_up_after(in_a_row, error)
             yield Progress(met, read)
         if lost:
-            store.keep_study(study, number)
+            store.mark_study_seen(study, number)
         missed += lost
     known = store.counts()["series"]
     if not has_studies and known:
@@ -202,7 +202,7 @@ def index_server(archive: Archive, store: Store) -> Iterator[Progress]:
     yield Progress(met, read)
 
 
-def _listed(archive: Archive, store: Store, study: str, number: int) -> dict[str, int]:
+def _listed(archive: DicomWebServer, store: IndexStore, study: str, number: int) -> dict[str, int]:
     """Returns the series of a study; what is no identifier is kept as refused, none at all is no answer."""
     if not _UID.fullmatch(study):
         _refuse(store, study, number)
@@ -216,23 +216,23 @@ def _listed(archive: Archive, store: Store, study: str, number: int) -> dict[str
     return listed
 
 
-def _refuse(store: Store, name: str, number: int) -> None:
-    store.add("refused", [FileFact(pseudonym(store.key, "refused", name), 0, 0, "", "UID_INVALID")], [], number)
+def _refuse(store: IndexStore, name: str, number: int) -> None:
+    store.add("refused", [FileRecord(pseudonym(store.key, "refused", name), 0, 0, "", "UID_INVALID")], [], number)
 
 
 @contextmanager
-def fetched(archive: Archive, study: str, series: str) -> Iterator[list[Path]]:
+def fetched_files(archive: DicomWebServer, study: str, series: str) -> Iterator[list[Path]]:
     """Gives the files of a series for as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
         yield archive.fetch(study, series, Path(folder))
 
 
-def _index_series(archive: Archive, store: Store, which: tuple[str, str, int], number: int) -> int:
+def _index_series(archive: DicomWebServer, store: IndexStore, which: tuple[str, str, int], number: int) -> int:
     study, series, count = which
     folder = f"{study}/{series}"
-    known = store.known(folder)
+    known = store.known_files(folder)
     if count and len(known) == count:
-        store.still_there(folder, known, number)
+        store.mark_seen(folder, known, number)
         return 0
     instances = archive.instances(study, series)
     if not instances:
@@ -240,7 +240,7 @@ def _index_series(archive: Archive, store: Store, which: tuple[str, str, int], n
     fact = archive.header(study, series, instances[0])
     if known:
         store.forget(folder, known)
-    store.add(folder, [FileFact(name, 0, 0, series, "read") for name in instances], [fact], number)
+    store.add(folder, [FileRecord(name, 0, 0, series, "read") for name in instances], [fact], number)
     return 1
 
 

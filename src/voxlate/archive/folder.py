@@ -9,15 +9,15 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from voxlate.archive.headers import Bite, bites_of, read_bite
-from voxlate.archive.store import Store
+from voxlate.archive.headers import Chunk, chunks_of, read_chunk
+from voxlate.archive.store import IndexStore
 from voxlate.errors import NoInput
 from voxlate.io.nifti.source import warn
 from voxlate.jobs.processes import each
 
 Files = Callable[[], Iterator[Path]]
 
-BITE_FILES = 200
+CHUNK_FILES = 200
 _ROUNDS = 5
 
 
@@ -29,14 +29,14 @@ class Progress:
     read: int
 
 
-def index_folder(source: Path, store: Store, *, jobs: int) -> Iterator[Progress]:
+def index_folder(source: Path, store: IndexStore, *, jobs: int) -> Iterator[Progress]:
     """Brings a store up to date with a folder or a zip; yields how far it has come.
 
     What it holds at the end is the same however often it was interrupted, and with however many processes.
 
     Raises:
         NoInput: `NO_INPUT` when there is no such folder.
-        InputRefused, TemporaryFailure, CannotWrite: see `dicom_files`, `Store` and `each`.
+        InputRefused, TemporaryFailure, CannotWrite: see `dicom_files`, `IndexStore` and `each`.
     """
     from voxlate.io.dicom.files import begins_as_zip, dicom_files, walk
 
@@ -51,7 +51,7 @@ def index_folder(source: Path, store: Store, *, jobs: int) -> Iterator[Progress]
     yield from _rounds(store, root, jobs, lambda: walk(source, source.resolve()) if source.is_dir() else iter([source]))
 
 
-def _rounds(store: Store, root: Path, jobs: int, files: Files) -> Iterator[Progress]:
+def _rounds(store: IndexStore, root: Path, jobs: int, files: Files) -> Iterator[Progress]:
     """Reads until a round finds nothing changed; a series of which a file changed is read again as a whole."""
     met = read = 0
     for _ in range(_ROUNDS):
@@ -59,7 +59,7 @@ def _rounds(store: Store, root: Path, jobs: int, files: Files) -> Iterator[Progr
         changed = _Changes()
         met = 0
         waiting = _to_read(store, root, files, number, changed)
-        for bite, facts, series in each(partial(read_bite, str(root)), waiting, jobs=jobs):
+        for bite, facts, series in each(partial(read_chunk, str(root)), waiting, jobs=jobs):
             store.add(bite.folder, facts, series, number)
             read += len(facts)
             yield Progress(changed.met, read)
@@ -79,11 +79,11 @@ class _Changes:
     is_stale: bool = False
 
 
-def _to_read(store: Store, root: Path, files: Files, number: int, changes: _Changes) -> Iterator[Bite]:
+def _to_read(store: IndexStore, root: Path, files: Files, number: int, changes: _Changes) -> Iterator[Chunk]:
     """Yields what is new or changed, folder by folder, and marks the rest as still there."""
     for parent, members in groupby(files(), key=lambda path: path.parent):
         folder = parent.relative_to(root).as_posix()
-        known = store.known(folder)
+        known = store.known_files(folder)
         fresh, changed, same = [], [], []
         for path in members:
             try:
@@ -99,9 +99,9 @@ def _to_read(store: Store, root: Path, files: Files, number: int, changes: _Chan
                 changed.append(path.name)
         if changed:
             # the rest of their series is gone too, perhaps in folders already passed
-            changes.is_stale |= not store.held(folder).isdisjoint(changed)
+            changes.is_stale |= not store.files_in_series(folder).isdisjoint(changed)
             store.forget(folder, changed)
-            known = store.known(folder)
+            known = store.known_files(folder)
         still = [name for name in same if name in known]
-        store.still_there(folder, still, number)
-        yield from bites_of(folder, sorted({*fresh, *changed, *same} - set(still)), BITE_FILES)
+        store.mark_seen(folder, still, number)
+        yield from chunks_of(folder, sorted({*fresh, *changed, *same} - set(still)), CHUNK_FILES)

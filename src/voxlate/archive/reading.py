@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.archive.dicomweb import Archive, fetched, is_address
+from voxlate.archive.dicomweb import DicomWebServer, fetched_files, is_url
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.store import Store
+from voxlate.archive.store import IndexStore
 from voxlate.errors import InputRefused, NoInput
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def read_stamps(folder: Path) -> dict[str, str]:
     """Returns, by series of an index, what changes when one of its files does."""
-    store = Store(folder, source="", is_new=False)
+    store = IndexStore(folder, source="", is_new=False)
     try:
         return store.stamps()
     finally:
@@ -39,7 +39,7 @@ def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
         TemporaryFailure: `ARCHIVE`.
         InputRefused: what `dicom_files` refuses.
     """
-    store = Store(folder, source="", is_new=False)
+    store = IndexStore(folder, source="", is_new=False)
     try:
         with _files(store, series) as files:
             yield files
@@ -58,7 +58,7 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
     """
     from voxlate.io.dicom import find_series
 
-    store = Store(folder, source="", is_new=False)
+    store = IndexStore(folder, source="", is_new=False)
     try:
         with _files(store, series) as files:
             there = [path for path in files if path.is_file()]
@@ -78,10 +78,10 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
 
 
 @contextmanager
-def _files(store: Store, series: str) -> Iterator[list[Path]]:
+def _files(store: IndexStore, series: str) -> Iterator[list[Path]]:
     source = store.source
-    if is_address(source):
-        with fetched(Archive(source), *store.identifiers_of(series)) as files:
+    if is_url(source):
+        with fetched_files(DicomWebServer(source), *store.identifiers_of(series)) as files:
             yield files
         return
     relative = store.files_of(series)

@@ -18,7 +18,7 @@ CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.8
 
 
 @dataclass(frozen=True)
-class Kind:
+class SeriesType:
     """What a series shows.
 
     Attributes:
@@ -42,7 +42,7 @@ class Rule:
     is_by_text: bool = False
 
 
-def kind_of(header: Header) -> Kind:
+def series_type_of(header: Header) -> SeriesType:
     """Returns what a series shows.
 
     Args:
@@ -50,8 +50,8 @@ def kind_of(header: Header) -> Kind:
     """
     for rule in RULES:
         if rule.fits(header):
-            return Kind(rule.kind, rule.words, rule.is_by_text)
-    return Kind("unknown", "no rule fits")
+            return SeriesType(rule.kind, rule.words, rule.is_by_text)
+    return SeriesType("unknown", "no rule fits")
 
 
 def number(header: Header, keyword: str) -> float:

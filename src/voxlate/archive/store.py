@@ -44,7 +44,7 @@ _TEMPORARY = ("full", "locked", "disk i/o", "busy")
 
 
 @dataclass(frozen=True)
-class FileFact:
+class FileRecord:
     """One file: its name, size, time of change in ns, its series (empty for none), and `read`, `stranger` or a code."""
 
     name: str
@@ -55,7 +55,7 @@ class FileFact:
 
 
 @dataclass(frozen=True)
-class SeriesFact:
+class SeriesRecord:
     """What some files say of one series.
 
     Attributes:
@@ -75,7 +75,7 @@ class SeriesFact:
     frames: int
 
 
-class Store:
+class IndexStore:
     """The store of one index. All methods raise `TemporaryFailure` (`IO`) or `CannotWrite` (`WRITE`) of the disk."""
 
     def __init__(self, folder: Path, *, source: str, is_new: bool = True) -> None:
@@ -119,7 +119,7 @@ class Store:
             self._lock = None
 
     @contextmanager
-    def bite(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Keeps what the block writes together or not at all."""
         with _disk(STORE):
             self._connection.execute("BEGIN IMMEDIATE")
@@ -133,39 +133,39 @@ class Store:
     def next_round(self) -> int:
         """Returns the number of a new reading of the archive."""
         number = int(self._kept("round", "0")) + 1
-        with self.bite():
+        with self.transaction():
             self._connection.execute("UPDATE meta SET value = ? WHERE name = 'round'", (str(number),))
         return number
 
-    def known(self, folder: str) -> dict[str, tuple[int, int]]:
+    def known_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Returns size and time of change of the files that are known of a folder."""
         sql = "SELECT name, size, changed FROM files JOIN folders ON folder = id WHERE path = ?"
         return {_loaded(name): (size, changed) for name, size, changed in self._rows(sql, _stored(folder))}
 
-    def held(self, folder: str) -> set[str]:
+    def files_in_series(self, folder: str) -> set[str]:
         """Returns the names of a folder's files that belong to a series."""
         sql = "SELECT name FROM files JOIN folders ON folder = id WHERE path = ? AND series IS NOT NULL"
         return {_loaded(name) for (name,) in self._rows(sql, _stored(folder))}
 
-    def keep_study(self, study: str, number: int) -> None:
+    def mark_study_seen(self, study: str, number: int) -> None:
         """Marks every file of a study of a server as seen in a round."""
         sql = """UPDATE files SET round = ? WHERE folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"""
-        with self.bite():
+        with self.transaction():
             # what begins with the study and a stroke; 0 follows the stroke
             self._connection.execute(sql, (number, f"{study}/", f"{study}0"))
 
-    def still_there(self, folder: str, names: Iterable[str], number: int) -> None:
+    def mark_seen(self, folder: str, names: Iterable[str], number: int) -> None:
         """Marks files as seen in a round."""
-        with self.bite():
+        with self.transaction():
             place = self._folder(folder)
             self._connection.executemany(
                 "UPDATE files SET round = ? WHERE folder = ? AND name = ?",
                 [(number, place, _stored(name)) for name in names],
             )
 
-    def add(self, folder: str, files: Iterable[FileFact], series: Iterable[SeriesFact], number: int) -> None:
+    def add(self, folder: str, files: Iterable[FileRecord], series: Iterable[SeriesRecord], number: int) -> None:
         """Keeps what a bite of a folder's files said."""
-        with self.bite():
+        with self.transaction():
             place = self._folder(folder)
             ids = {fact.uid: self._series(fact) for fact in series}
             self._connection.executemany(
@@ -178,7 +178,7 @@ class Store:
 
     def forget(self, folder: str, names: Iterable[str]) -> None:
         """Forgets changed files, and every file of the series they belonged to, so that those are read again."""
-        with self.bite():
+        with self.transaction():
             place = self._folder(folder)
             for name in names:
                 which = (place, _stored(name))
@@ -188,7 +188,7 @@ class Store:
 
     def forget_unseen(self, number: int) -> bool:
         """Forgets files that a round did not meet, with their series; tells whether others must be read again."""
-        with self.bite():
+        with self.transaction():
             before = self._count("SELECT count(*) FROM files WHERE round = ?", number)
             found = self._rows("SELECT DISTINCT series FROM files WHERE round < ?", number)
             self._connection.execute("DELETE FROM files WHERE round < ?", (number,))
@@ -197,7 +197,7 @@ class Store:
 
     def set_pending(self, count: int) -> None:
         """Keeps how many series the archive did not answer for."""
-        with self.bite():
+        with self.transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('pending', ?)", (str(count),))
 
     def counts(self) -> dict[str, int]:
@@ -262,7 +262,7 @@ class Store:
                  WHERE patient = ? AND kind = 'birth'"""
         return self._count(sql, patient)
 
-    def _series(self, fact: SeriesFact) -> int:
+    def _series(self, fact: SeriesRecord) -> int:
         rows = self._rows("SELECT id, first FROM series WHERE uid = ?", fact.uid)
         first = fact.first.encode("utf-8", "backslashreplace").decode()
         values = (
@@ -303,7 +303,7 @@ class Store:
         return self._count("SELECT id FROM folders WHERE path = ?", _stored(path))
 
     def _kept(self, name: str, value: str) -> str:
-        with self.bite():
+        with self.transaction():
             self._connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         return str(self._rows("SELECT value FROM meta WHERE name = ?", name)[0][0])
 

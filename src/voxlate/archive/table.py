@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxlate.archive import allowlists
-from voxlate.archive.contrast_agent import Agent, agent_of, with_timeline
+from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
 from voxlate.archive.pseudonyms import shifted_date
-from voxlate.archive.series_type import kind_of, number
-from voxlate.archive.store import Store
+from voxlate.archive.series_type import number, series_type_of
+from voxlate.archive.store import IndexStore
 from voxlate.errors import UsageError
 from voxlate.io.atomic import replacing
 
@@ -32,7 +32,7 @@ _OLDEST = 89.0
 _LARGEST_COUNT = 2**31 - 1
 
 
-def write_table(store: Store, path: Path) -> int:
+def write_table(store: IndexStore, path: Path) -> int:
     """Writes the table; returns the number of series. The same store gives the same bytes.
 
     Raises:
@@ -73,21 +73,21 @@ def read_table(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def rows_of(store: Store) -> Iterator[dict[str, Any]]:
+def rows_of(store: IndexStore) -> Iterator[dict[str, Any]]:
     """Yields a row for each series by patient and study, with what the timeline of its study adds."""
     for _, members in groupby(store.series(), key=lambda each: (each["patient"], each["study"])):
         series = list(members)
         headers = [each["header"] for each in series]
         times = [header.get("AcquisitionTime", "") for header in headers]
         starts = [header.get("ContrastBolusStartTime", "") for header in headers]
-        agents = with_timeline([agent_of(header) for header in headers], times, starts)
+        agents = with_timeline([agent_status_of(header) for header in headers], times, starts)
         begin = min((second for time in times if (second := _seconds(time)) is not None), default=None)
         for each, agent in zip(series, agents, strict=True):
             yield _row(store.key, each, agent, begin)
 
 
-def _row(key: str, series: dict[str, Any], agent: Agent, begin_s: float | None) -> dict[str, Any]:
-    header, kind = series["header"], kind_of(series["header"])
+def _row(key: str, series: dict[str, Any], agent: AgentStatus, begin_s: float | None) -> dict[str, Any]:
+    header, kind = series["header"], series_type_of(series["header"])
 
     def said(keyword: str) -> str:
         return str(header.get(keyword, ""))

@@ -50,7 +50,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Box:
+class FlowStep:
     """One step of the flow chart: what entered, what left by it and why, in `unit`s of scans or pairs."""
 
     reason: str
@@ -65,13 +65,13 @@ class Selection:
 
     Attributes:
         scans: how many series there were.
-        boxes: in order.
+        flow_steps: in order.
         pairs: what is left, by name.
         exclusions: of every series that is in no pair, its pseudonym and the reason.
     """
 
     scans: int
-    boxes: tuple[Box, ...]
+    flow_steps: tuple[FlowStep, ...]
     pairs: tuple[Pair, ...]
     exclusions: tuple[tuple[str, str], ...] = field(repr=False)
 
@@ -86,7 +86,7 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
     """
     if not scans:
         raise NoInput("NO_INPUT", "the index holds no series")
-    record = _Record()
+    record = _Recorder()
     left = record.drop("scan", "identifiers in disorder", scans, lambda scan: bool(scan["fault"]), _series)
     if rules.drop_duplicates:
         shared = _shared(scans)
@@ -107,12 +107,12 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
     if missing:
         raise AssertionError(f"{len(missing)} series are in no pair and have no reason")
     exclusions = tuple(sorted((name, reason) for name, reason in record.reasons.items() if name not in taken))
-    return Selection(len(scans), tuple(record.boxes), tuple(pairs), exclusions)
+    return Selection(len(scans), tuple(record.flow_steps), tuple(pairs), exclusions)
 
 
 @dataclass
-class _Record:
-    boxes: list[Box] = field(default_factory=list)
+class _Recorder:
+    flow_steps: list[FlowStep] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def drop(
@@ -130,12 +130,12 @@ class _Record:
                 self.reasons |= dict.fromkeys(names(item), reason)
             else:
                 kept.append(item)
-        self.boxes.append(Box(reason, unit, len(items), len(items) - len(kept)))
+        self.flow_steps.append(FlowStep(reason, unit, len(items), len(items) - len(kept)))
         return kept
 
     def leave(self, unit: str, reason: str, before: Sequence[Scan], out: Sequence[Scan]) -> None:
         self.reasons |= {str(scan["series"]): reason for scan in out}
-        self.boxes.append(Box(reason, unit, len(before), len(out)))
+        self.flow_steps.append(FlowStep(reason, unit, len(before), len(out)))
 
 
 def _series(scan: Scan) -> list[str]:

@@ -13,7 +13,7 @@ GRADED_COLUMNS += ("pass_probability", "proper_probability", "agent_probability"
 GRADED_COLUMNS += ("grade_contrast", "grade_motion", "grade_noise", "graded_by")
 
 
-def joined(
+def join_grades(
     index: Iterable[Mapping[str, Any]],
     grades: Iterable[Mapping[str, Any]],
     persons: Mapping[str, Mapping[str, Any]] | None = None,

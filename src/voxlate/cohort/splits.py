@@ -21,14 +21,14 @@ TEST_GOOD, TEST_LOW = "Test_good", "Test_low"
 
 
 @dataclass(frozen=True)
-class Assigned:
+class SplitAssignment:
     """Where a pair belongs: `train`, `validation` or `test`, and of tests which set."""
 
     split: str
     test_set: str
 
 
-def assign(pairs: Sequence[Pair], settings: Splits, known: Mapping[str, str] | None = None) -> dict[str, str]:
+def assign_splits(pairs: Sequence[Pair], settings: Splits, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Returns the split of each group.
 
     A group with a pair of low quality is a test (as long as `low` is on). The others are ordered by stratum and then by
@@ -99,10 +99,10 @@ def group_of(pair: Pair, settings: Splits) -> str:
     return str(pair.source[settings.by])
 
 
-def assigned(pair: Pair, settings: Splits, splits: Mapping[str, str]) -> Assigned:
+def assignment_of(pair: Pair, settings: Splits, splits: Mapping[str, str]) -> SplitAssignment:
     """Returns where a pair belongs; a low pair outside a test, which only happens with `low` off, has no set."""
     split = splits[group_of(pair, settings)]
-    return Assigned(split, "" if split != "test" else TEST_LOW if pair.is_low else TEST_GOOD)
+    return SplitAssignment(split, "" if split != "test" else TEST_LOW if pair.is_low else TEST_GOOD)
 
 
 def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, extend: bool) -> dict[str, str]:
@@ -127,7 +127,7 @@ def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, exte
         raise UsageError(
             "SPLIT_FROZEN", f"{len(fresh)} groups are new and the split is settled; add them with --extend"
         )
-    splits = assign(pairs, settings, known)
+    splits = assign_splits(pairs, settings, known)
     if splits != known:
         content = {"settings": settings.model_dump(mode="json"), "splits": dict(sorted(splits.items()))}
         write_json(path, content | {"sha256": _hash(content)})

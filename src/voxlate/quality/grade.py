@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.quality.classifier import Seen, seen
+from voxlate.quality.classifier import ClassifierInput, classifier_input
 from voxlate.quality.head_mask import Head
-from voxlate.quality.rules import RULES, VERSION, Finding, is_hounsfield, judge, worst
+from voxlate.quality.rules import RULES, VERSION, Finding, apply_rules, is_hounsfield, worst_verdict
 from voxlate.quality.tiers import GRADED, SURE, answer, tier_probabilities
 from voxlate.volume import Volume
 
@@ -48,7 +48,7 @@ class Grading:
     @property
     def verdict(self) -> str:
         """Returns `fail`, `warn` or `pass` of layer A."""
-        return worst(self.findings)
+        return worst_verdict(self.findings)
 
     @property
     def kind(self) -> str:
@@ -132,7 +132,7 @@ def grade(volume: Volume, network: ScanGrader | None = None, *, head: Head | Non
         InputRefused: `NO_SCAN`, see `require_scan`.
     """
     require_scan(volume)
-    shown = seen(volume, head)
+    shown = classifier_input(volume, head)
     return graded(shown, _answers(shown, network or _network()))
 
 
@@ -147,12 +147,12 @@ def require_scan(volume: Volume) -> None:
         raise InputRefused("NO_SCAN", f"it holds {levels.size} whole numbers, as a mask or a label map does")
 
 
-def graded(shown: Seen, answers: Mapping[str, Sequence[float]]) -> Grading:
+def graded(shown: ClassifierInput, answers: Mapping[str, Sequence[float]]) -> Grading:
     """Returns the grading from what was seen and the probabilities of each head."""
     from voxlate.models.scan_grader import CONTRASTS
 
     return Grading(
-        judge(shown.measures),
+        apply_rules(shown.measures),
         dict(zip(CONTRASTS, answers["contrast_kind"], strict=True)),
         float(answers["proper"][1]),
         float(answers["agent"][1]),
@@ -161,7 +161,7 @@ def graded(shown: Seen, answers: Mapping[str, Sequence[float]]) -> Grading:
     )
 
 
-def _answers(shown: Seen, network: ScanGrader) -> dict[str, list[float]]:
+def _answers(shown: ClassifierInput, network: ScanGrader) -> dict[str, list[float]]:
     import torch
 
     with torch.no_grad():

@@ -87,7 +87,7 @@ class Finding:
     verdict: Verdict
 
 
-def judge(measures: Mapping[str, float]) -> tuple[Finding, ...]:
+def apply_rules(measures: Mapping[str, float]) -> tuple[Finding, ...]:
     """Returns every rule's finding, in the order of the table."""
     known = dict(measures) | {"stripped": _stripped(measures)}
     if is_hounsfield(measures):
@@ -103,7 +103,7 @@ def is_hounsfield(measures: Mapping[str, float]) -> bool:
     return measures["hounsfield"] > _AIR_SHARE
 
 
-def worst(findings: tuple[Finding, ...]) -> Literal["pass", "warn", "fail"]:
+def worst_verdict(findings: tuple[Finding, ...]) -> Literal["pass", "warn", "fail"]:
     """Returns `fail` if a rule failed, else `warn` if one warned, else `pass`."""
     found = {finding.verdict for finding in findings}
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
