@@ -74,11 +74,10 @@ class ClassifiedSeries:
 
     def row(self) -> tuple[str, ...]:
         """Returns the values of `COLUMNS`; of texts only the words that decided, which name nobody."""
-        evidence = "; ".join(f"{each.source}: {each.says} ({each.words})" for each in self.agent.evidence)
         first = (self.study, self.series, str(self.number), str(self.files), self.modality, self.manufacturer)
         kind = (self.kind.kind, self.kind.rule, "yes" if self.kind.is_by_text else "no")
         enhanced = "yes" if self.agent.may_be_enhanced else "no"
-        return (*first, *kind, self.agent.state, enhanced, evidence, self.fault)
+        return (*first, *kind, self.agent.state, enhanced, self.agent.evidence_text, self.fault)
 
 
 def classify(path: Path) -> list[ClassifiedSeries]:

@@ -108,6 +108,11 @@ class AgentStatus:
     evidence: tuple[Evidence, ...]
     may_be_enhanced: bool = False
 
+    @property
+    def evidence_text(self) -> str:
+        """Returns the evidence as one line of text, for a table."""
+        return "; ".join(f"{each.source}: {each.says} ({each.words})" for each in self.evidence)
+
 
 def agent_status_of(header: Mapping[str, str]) -> AgentStatus:
     """Returns what tags and texts of a series say.

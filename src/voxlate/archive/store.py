@@ -75,6 +75,30 @@ class SeriesRecord:
     frames: int
 
 
+@dataclass(frozen=True)
+class StoredSeries:
+    """One series of the index.
+
+    Attributes:
+        uid: SeriesInstanceUID.
+        study, patient, name: pseudonyms of the study, the patient and the series.
+        header: elements as text by keyword, of the first file.
+        files, frames: how many.
+        birth_dates: how many different birth dates the series of this patient have; more than one is a fault.
+        identities: how many different values each kind of identity has; see `SeriesRecord`.
+    """
+
+    uid: str
+    study: str
+    patient: str
+    name: str
+    header: Mapping[str, str]
+    files: int
+    frames: int
+    birth_dates: int
+    identities: Mapping[str, int]
+
+
 class IndexStore:
     """The store of one index. All methods raise `TemporaryFailure` (`IO`) or `CannotWrite` (`WRITE`) of the disk."""
 
@@ -209,7 +233,7 @@ class IndexStore:
             "pending": int(pending[0][0]) if pending else 0,
         }
 
-    def series(self) -> Iterator[dict[str, Any]]:
+    def series(self) -> Iterator[StoredSeries]:
         """Yields the series by patient, study and name, at constant memory."""
         sql = """SELECT s.id, s.uid, s.study, s.patient, s.name, s.header, s.frames,
                         (SELECT count(*) FROM files f WHERE f.series = s.id)
@@ -220,9 +244,10 @@ class IndexStore:
                 if patient != last:
                     births, last = self._births(patient), patient
                 kinds = self._rows("SELECT kind, count(*) FROM identities WHERE series = ? GROUP BY kind", number)
-                yield {"uid": uid, "study": study, "patient": patient, "name": name, "header": json.loads(header),
-                       "files": files, "frames": frames, "births": births,
-                       "identities": dict(kinds)}  # fmt: skip
+                yield StoredSeries(
+                    uid=uid, study=study, patient=patient, name=name, header=json.loads(header), files=files,
+                    frames=frames, birth_dates=births, identities=dict(kinds),
+                )  # fmt: skip
 
     def files_of(self, name: str) -> list[Path]:
         """Returns the files of the series of a pseudonym, in the order of their paths.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,22 +46,25 @@ class Condition(_Strict):
             raise ValueError("give exactly one of is, is_not, below, above, missing")
         return self
 
-    def fits(self, row: dict[str, Any]) -> bool:
-        """Tells whether a row fits.
+    def fits(self, row: Mapping[str, object]) -> bool:
+        """Returns whether a row fits.
+
+        Args:
+            row: values by column: a `SeriesRow`, or the columns of a `Pair`.
 
         Raises:
-            UsageError: `COLUMN` when no row has such a column.
+            UsageError: `COLUMN` when there is no such column, or when a number is compared with text.
         """
         if self.column not in row:
-            raise UsageError("COLUMN", f"the rules ask for {self.column}; there are {', '.join(sorted(row))}")
+            raise UsageError("COLUMN", f"a rule names the column {self.column}; there are {', '.join(sorted(row))}")
         value = row[self.column]
         if self.missing is not None:
             return (value is None) == self.missing
         if value is None:
             return False
         if self.below is not None or self.above is not None:
-            if isinstance(value, str):
-                raise UsageError("COLUMN", f"{self.column} holds words; below and above are for numbers")
+            if not isinstance(value, int | float):
+                raise UsageError("COLUMN", f"{self.column} holds text; below and above compare numbers")
             return float(value) < self.below if self.below is not None else float(value) > (self.above or 0.0)
         return value in self.is_ if self.is_ is not None else value not in (self.is_not or ())
 

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from voxlate.archive.pseudonyms import session_name, subject_name
+from voxlate.archive.rows import TIERS
 from voxlate.cohort.rules import Condition, Rules, Side, Step
-from voxlate.cohort.series_rows import TIERS, Scan
+from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput
+
+Item = TypeVar("Item", SeriesRow, "Pair")
 
 
 @dataclass(frozen=True)
 class Pair:
     """A source and a target of one patient."""
 
-    source: Scan
-    target: Scan
+    source: SeriesRow
+    target: SeriesRow
 
     @property
     def patient(self) -> str:
         """Returns the pseudonym of the patient."""
-        return str(self.source["patient"])
+        return self.source["patient"]
 
     @property
     def name(self) -> str:
@@ -41,9 +44,9 @@ class Pair:
     @property
     def series(self) -> list[str]:
         """Returns the pseudonyms of both series, the source's first."""
-        return [str(self.source["series"]), str(self.target["series"])]
+        return [self.source["series"], self.target["series"]]
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, object]:
         """Returns the columns of both, as rules of pairs name them."""
         sides = (("source", self.source), ("target", self.target))
         return {f"{side}.{name}": value for side, scan in sides for name, value in scan.items()}
@@ -76,7 +79,7 @@ class Selection:
     exclusions: tuple[tuple[str, str], ...] = field(repr=False)
 
 
-def select(scans: Sequence[Scan], rules: Rules) -> Selection:
+def select(scans: Sequence[SeriesRow], rules: Rules) -> Selection:
     """Returns the pairs that the rules leave of the scans, and a reason for everything else.
 
     Raises:
@@ -93,7 +96,7 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
         left = record.drop("scan", "same picture under two patients", left, lambda s: s["content"] in shared, _series)
     for step in rules.steps:
         if step.of == "scan":
-            left = record.drop("scan", step.reason, left, _test(step, _scan_name, dict), _series)
+            left = record.drop("scan", step.reason, left, _test(step, _scan_name, _scan_columns), _series)
     if rules.drop_duplicates:
         doubles = _doubles(left, rules)
         left = record.drop("scan", "same picture as another scan", left, lambda s: s["series"] in doubles, _series)
@@ -103,7 +106,7 @@ def select(scans: Sequence[Scan], rules: Rules) -> Selection:
         if step.of == "pair":
             pairs = record.drop("pair", step.reason, pairs, _test(step, _pair_name, Pair.columns), _pair_series)
     taken = {name for pair in pairs for name in pair.series}
-    missing = [str(scan["series"]) for scan in scans if scan["series"] not in taken | set(record.reasons)]
+    missing = [scan["series"] for scan in scans if scan["series"] not in taken | set(record.reasons)]
     if missing:
         raise AssertionError(f"{len(missing)} series are in no pair and have no reason")
     exclusions = tuple(sorted((name, reason) for name, reason in record.reasons.items() if name not in taken))
@@ -119,12 +122,12 @@ class _Recorder:
         self,
         unit: str,
         reason: str,
-        items: Sequence[Any],
-        is_out: Callable[[Any], bool],
-        names: Callable[[Any], list[str]],
-    ) -> list[Any]:
+        items: Sequence[Item],
+        is_out: Callable[[Item], bool],
+        names: Callable[[Item], list[str]],
+    ) -> list[Item]:
         """Returns what is left, after noting a box and the reason of whatever is not."""
-        kept: list[Any] = []
+        kept: list[Item] = []
         for item in items:
             if is_out(item):
                 self.reasons |= dict.fromkeys(names(item), reason)
@@ -133,28 +136,34 @@ class _Recorder:
         self.flow_steps.append(FlowStep(reason, unit, len(items), len(items) - len(kept)))
         return kept
 
-    def leave(self, unit: str, reason: str, before: Sequence[Scan], out: Sequence[Scan]) -> None:
-        self.reasons |= {str(scan["series"]): reason for scan in out}
+    def leave(self, unit: str, reason: str, before: Sequence[SeriesRow], out: Sequence[SeriesRow]) -> None:
+        self.reasons |= {scan["series"]: reason for scan in out}
         self.flow_steps.append(FlowStep(reason, unit, len(before), len(out)))
 
 
-def _series(scan: Scan) -> list[str]:
-    return [str(scan["series"])]
+def _series(scan: SeriesRow) -> list[str]:
+    return [scan["series"]]
 
 
 def _pair_series(pair: Pair) -> list[str]:
     return pair.series
 
 
-def _scan_name(scan: Scan) -> str:
-    return str(scan["series"])
+def _scan_name(scan: SeriesRow) -> str:
+    return scan["series"]
+
+
+def _scan_columns(scan: SeriesRow) -> Mapping[str, object]:
+    return scan
 
 
 def _pair_name(pair: Pair) -> str:
     return pair.name
 
 
-def _test(step: Step, name: Callable[[Any], str], columns: Callable[[Any], dict[str, Any]]) -> Callable[[Any], bool]:
+def _test(
+    step: Step, name: Callable[[Item], str], columns: Callable[[Item], Mapping[str, object]]
+) -> Callable[[Item], bool]:
     listed = _listed(step.listed) if step.listed is not None else set()
     return lambda item: name(item) in listed or any(condition.fits(columns(item)) for condition in step.drop)
 
@@ -169,7 +178,7 @@ def _listed(path: Path) -> set[str]:
         raise InputRefused("LIST", f"{path.name} is no tab-separated table with a column item") from error
 
 
-def _shared(scans: Sequence[Scan]) -> set[str]:
+def _shared(scans: Sequence[SeriesRow]) -> set[str]:
     """Returns the pictures that are filed under more than one patient, whatever else is wrong with them."""
     owners: dict[str, set[str]] = defaultdict(set)
     for scan in scans:
@@ -178,29 +187,29 @@ def _shared(scans: Sequence[Scan]) -> set[str]:
     return {content for content, patients in owners.items() if len(patients) > 1}
 
 
-def _doubles(scans: Sequence[Scan], rules: Rules) -> set[str]:
+def _doubles(scans: Sequence[SeriesRow], rules: Rules) -> set[str]:
     """Returns the series to leave out of those with one picture: all but the one whose session may give a pair."""
     sessions: dict[str, set[str]] = defaultdict(set)
     for scan in scans:
         for name, side in (("source", rules.source), ("target", rules.target)):
             if _is(side, scan):
                 sessions[scan["study"]].add(name)
-    same: dict[str, list[Scan]] = defaultdict(list)
+    same: dict[str, list[SeriesRow]] = defaultdict(list)
     for scan in scans:
         if scan["content"]:
             same[scan["content"]].append(scan)
     doubles: set[str] = set()
     for group in same.values():
         ordered = sorted(group, key=lambda scan: (-len(sessions[scan["study"]]), scan["series"]))
-        doubles |= {str(scan["series"]) for scan in ordered[1:]}
+        doubles |= {scan["series"] for scan in ordered[1:]}
     return doubles
 
 
-def _paired(scans: Sequence[Scan], rules: Rules) -> tuple[list[Pair], list[Scan]]:
+def _paired(scans: Sequence[SeriesRow], rules: Rules) -> tuple[list[Pair], list[SeriesRow]]:
     """Returns a pair for each session that has a source and finds a target, and the scans that are in none."""
-    by_patient: dict[str, list[Scan]] = defaultdict(list)
+    by_patient: dict[str, list[SeriesRow]] = defaultdict(list)
     for scan in scans:
-        by_patient[str(scan["patient"])].append(scan)
+        by_patient[scan["patient"]].append(scan)
     pairs: list[Pair] = []
     for members in by_patient.values():
         sources = _best_of_sessions([scan for scan in members if _is(rules.source, scan)])
@@ -216,28 +225,28 @@ def _paired(scans: Sequence[Scan], rules: Rules) -> tuple[list[Pair], list[Scan]
     return sorted(pairs, key=_pair_name), [scan for scan in scans if scan["series"] not in used]
 
 
-def _best_of_sessions(scans: Sequence[Scan]) -> list[Scan]:
-    sessions: dict[str, list[Scan]] = defaultdict(list)
+def _best_of_sessions(scans: Sequence[SeriesRow]) -> list[SeriesRow]:
+    sessions: dict[str, list[SeriesRow]] = defaultdict(list)
     for scan in scans:
-        sessions[str(scan["study"])].append(scan)
+        sessions[scan["study"]].append(scan)
     return [min(members, key=_rank) for members in sessions.values()]
 
 
-def _rank(scan: Scan) -> tuple[Any, ...]:
+def _rank(scan: SeriesRow) -> tuple[int, float, str]:
     """Returns what sorts the best scan first: its tier, its probability of being one to use, its name."""
-    tier = TIERS.index(scan["tier"]) if scan["tier"] in TIERS else len(TIERS)
+    tier = len(TIERS) if scan["tier"] not in TIERS else TIERS.index(scan["tier"])
     return tier, -(scan["pass_probability"] or 0.0), scan["series"]
 
 
-def _is(side: Side, scan: Scan) -> bool:
+def _is(side: Side, scan: SeriesRow) -> bool:
     return all(_fits(condition, scan) for condition in side.when)
 
 
-def _fits(condition: Condition, scan: Scan) -> bool:
+def _fits(condition: Condition, scan: SeriesRow) -> bool:
     return condition.fits(scan)
 
 
-def _is_near(source: Scan, target: Scan, within: str | int) -> bool:
+def _is_near(source: SeriesRow, target: SeriesRow, within: str | int) -> bool:
     if source["series"] == target["series"]:
         return False
     if within == "session":
@@ -246,10 +255,12 @@ def _is_near(source: Scan, target: Scan, within: str | int) -> bool:
     return days is not None and days <= int(within)
 
 
-def _days(source: Scan, target: Scan) -> int | None:
+def _days(source: SeriesRow, target: SeriesRow) -> int | None:
     if source["study"] == target["study"]:
         return 0
+    if source["day"] is None or target["day"] is None:
+        return None
     try:
         return abs((date.fromisoformat(source["day"]) - date.fromisoformat(target["day"])).days)
-    except (TypeError, ValueError):
+    except ValueError:
         return None

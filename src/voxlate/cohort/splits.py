@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from voxlate.cohort.rules import Splits
 from voxlate.cohort.select import Pair
+from voxlate.cohort.series_rows import column
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import MAX_TABLE_BYTES, read_json
@@ -26,6 +27,20 @@ class SplitAssignment:
 
     split: str
     test_set: str
+
+
+class SplitFile(TypedDict):
+    """Contents of `split.json`.
+
+    Attributes:
+        settings: those that the splits were drawn with.
+        splits: `train`, `validation` or `test`, by group.
+        sha256: hash of the two above.
+    """
+
+    settings: dict[str, object]
+    splits: dict[str, str]
+    sha256: NotRequired[str]
 
 
 def assign_splits(pairs: Sequence[Pair], settings: Splits, known: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -94,9 +109,7 @@ def group_of(pair: Pair, settings: Splits) -> str:
     Raises:
         UsageError: `COLUMN`.
     """
-    if settings.by not in pair.source:
-        raise UsageError("COLUMN", f"splits go by {settings.by}; the index has no such column")
-    return str(pair.source[settings.by])
+    return str(column(pair.source, settings.by, "splits.by"))
 
 
 def assignment_of(pair: Pair, settings: Splits, splits: Mapping[str, str]) -> SplitAssignment:
@@ -129,14 +142,14 @@ def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, exte
         )
     splits = assign_splits(pairs, settings, known)
     if splits != known:
-        content = {"settings": settings.model_dump(mode="json"), "splits": dict(sorted(splits.items()))}
-        write_json(path, content | {"sha256": _hash(content)})
+        content: SplitFile = {"settings": settings.model_dump(mode="json"), "splits": dict(sorted(splits.items()))}
+        write_json(path, {**content, "sha256": _hash(content)})
     return splits
 
 
 def _read(path: Path, settings: Splits) -> dict[str, str]:
     try:
-        content: dict[str, Any] = read_json(path, max_bytes=MAX_TABLE_BYTES)
+        content: SplitFile = read_json(path, max_bytes=MAX_TABLE_BYTES)
         told = content.pop("sha256")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputRefused(
@@ -149,15 +162,12 @@ def _read(path: Path, settings: Splits) -> dict[str, str]:
     return dict(content["splits"])
 
 
-def _hash(content: Mapping[str, Any]) -> str:
+def _hash(content: SplitFile) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _stratum(pair: Pair, settings: Splits) -> tuple[str, ...]:
-    unknown = [name for name in settings.strata if name not in pair.source]
-    if unknown:
-        raise UsageError("COLUMN", f"strata ask for {', '.join(unknown)}; the index has no such column")
-    return tuple(str(pair.source[name]) for name in settings.strata)
+    return tuple(str(column(pair.source, name, "splits.strata")) for name in settings.strata)
 
 
 def _order(seed: int, name: str) -> str:

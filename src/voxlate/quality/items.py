@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from voxlate.archive.pseudonyms import session_name, subject_name
+from voxlate.archive.rows import GradeItem, IndexRow
 from voxlate.errors import InputRefused, NoInput, printable
 from voxlate.io.nifti.source import nifti_suffix
 from voxlate.volume import Volume
@@ -47,9 +48,9 @@ class Item:
         """Returns a name for what is written of it."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:20]
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns its fields."""
-        return asdict(self)
+    def to_json(self) -> GradeItem:
+        """Returns the fields, as `GradeRecord` holds them."""
+        return cast("GradeItem", asdict(self))
 
 
 def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
@@ -99,7 +100,7 @@ def read_item(source: Path, item: Item) -> Volume:
         return read_series(found).volume
 
 
-def _of_row(row: dict[str, Any], files: str) -> Item:
+def _of_row(row: IndexRow, files: str) -> Item:
     stamp = f"{files} {row['kind']} {row['agent']} {row['fault']}"
     person, visit = subject_name(row["patient"]), session_name(row["study"])
     return Item(row["series"], person, visit, row["kind"], row["agent"], row["fault"], stamp)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voxlate.archive.rows import GradeRecord, PersonGrade
 from voxlate.quality.run import ITEMS, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
 from voxlate.readers.server.store import Store
@@ -73,11 +74,11 @@ class Desk:
         grades = {name: getattr(grade, name) for name in GRADED}
         if grade.proper and None in grades.values():
             raise Declined(422, "GRADES", "A proper T1w needs a grade of contrast, of motion and of noise.")
-        body = {"item": known["item"]["name"], "content": known["content"]}
+        body: dict[str, object] = {"item": known["item"]["name"], "content": known["content"]}
         body |= {"proper": grade.proper, "agent": grade.agent}
         self._store.note(KIND, reader, body | {"grades": grades if grade.proper else {}})
 
-    def _known(self, key: str) -> dict[str, Any]:
+    def _known(self, key: str) -> GradeRecord:
         if key not in self._files:
             raise Declined(404, "ITEM", "There is no such scan.")
         return self._files[key]
@@ -92,7 +93,7 @@ def open_record(folder: Path) -> Store:
     return Store(open_database(folder), _RECORD_NAME)
 
 
-def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
+def read_regrades(folder: Path) -> dict[str, PersonGrade]:
     """Returns, by item, what a person said last: `tier`, each grade, and `agent` where it was told.
 
     Raises:
@@ -107,12 +108,13 @@ def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
         store.close()
 
 
-def told_by(entry: Mapping[str, Any]) -> dict[str, Any]:
+def told_by(entry: Mapping[str, Any]) -> PersonGrade:
     """Returns what an entry comes to, in the columns of a cohort."""
-    told: dict[str, Any] = {"tier": "improper", "content": entry["content"]}
+    told: PersonGrade = {"tier": "improper", "content": entry["content"]}
     if entry["proper"]:
         grades = {name: int(entry["grades"][name]) for name in GRADED}
-        told |= {"tier": tier_of(grades), "kind": "T1w", **{f"grade_{name}": value for name, value in grades.items()}}
+        told |= {"tier": tier_of(grades), "kind": "T1w", "grade_contrast": grades["contrast"]}
+        told |= {"grade_motion": grades["motion"], "grade_noise": grades["noise"]}
     if entry["agent"] in ("yes", "no"):
         told |= {"agent": entry["agent"], "agent_by": "person"}
     return told
@@ -123,7 +125,7 @@ def _entries(store: Store, reader: str | None = None) -> list[dict[str, Any]]:
     return [json.loads(each.body) for each in store.log() if each.kind == KIND and reader in (None, each.reader)]
 
 
-def _file_name(known: Mapping[str, Any]) -> str:
+def _file_name(known: GradeRecord) -> str:
     from voxlate.quality.items import Item
 
     return Item(**known["item"]).file_name + ".json"

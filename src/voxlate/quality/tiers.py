@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from voxlate.cohort.series_rows import TIERS
+from voxlate.archive.rows import TIERS
 
 __all__ = ["GRADED", "SURE", "TIERS", "answer", "tier_of", "tier_probabilities"]
 
