@@ -2,7 +2,7 @@
 
 import pytest
 
-from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, decide, text_evidence, with_timeline
+from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, state_of, text_evidence, with_timeline
 from voxlate.simulation.files.header_variants import AFTER, BEFORE, CONTRADICTORY
 
 YES = ["T1 with contrast", "T1 w contrast", "T1 +k", "T1 post gd", "pos contraste T1", "T1 3D inj", "Sag T1 C+"]
@@ -54,13 +54,13 @@ UNKNOWN += ["fosse posterieure", "phase contrast", "Sag T1 MPRAGE"]
      for text in texts],
 )  # fmt: skip
 def test_a_description_says_what_it_says(state, text):
-    assert decide(text_evidence(text)) == state, text_evidence(text)
+    assert state_of(text_evidence(text)) == state, text_evidence(text)
 
 
 @pytest.mark.parametrize(("texts", "wrong"), [(BEFORE, "yes"), (AFTER, "no")])
 def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
-    assert wrong not in [decide(text_evidence(text)) for text in texts]
-    assert all(decide(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
+    assert wrong not in [state_of(text_evidence(text)) for text in texts]
+    assert all(state_of(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The files of a series of an index, wherever the archive is, and nothing but what was indexed."""
+"""Opens the files of an indexed series, from a folder, a zip or a server, and refuses files that have changed since."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_stamps(folder: Path) -> dict[str, str]:
-    """Returns, by series of an index, what changes when one of its files does."""
+    """Returns a fingerprint of the files of each series of the index in `folder`."""
     store = IndexStore(folder, source="", is_new=False)
     try:
         return store.stamps()
@@ -28,11 +28,11 @@ def read_stamps(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
-    """Gives the files of a series of an index, fetched or unpacked for as long as the block runs where that is needed.
+    """Gives the files of an indexed series; fetched or unpacked files exist as long as the block runs.
 
     Args:
         folder: of the index.
-        series: its pseudonym.
+        series: pseudonym.
 
     Raises:
         UsageError: `INDEX`, `SERIES`.
@@ -49,11 +49,15 @@ def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
 
 @contextmanager
 def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
-    """Gives a series of an index to be read, for as long as the block runs.
+    """Gives an indexed series, ready to be read as long as the block runs.
+
+    Args:
+        folder: of the index.
+        series: pseudonym.
 
     Raises:
-        InputRefused: `SERIES_CHANGED` when the files are not those that were indexed: other identifiers, or another
-            number of them, which an archive that lost the last slice would give.
+        InputRefused: `SERIES_CHANGED` when the files have other identifiers than were indexed, or another number: a gap
+            in the positions does not show that the last slice is missing.
         NoInput, UsageError, TemporaryFailure: see `series_files`.
     """
     from voxlate.io.dicom import find_series
@@ -61,18 +65,19 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
     store = IndexStore(folder, source="", is_new=False)
     try:
         with _files(store, series) as files:
-            there = [path for path in files if path.is_file()]
-            if not there:
+            present = [path for path in files if path.is_file()]
+            if not present:
                 raise NoInput("NO_INPUT", f"the files of series {series} are gone; run voxlate index again")
-            found = find_series(there)
-            names = [pseudonym(store.key, "series", each.uid) for each in found]
-            count = store.file_count(series)
-            if names != [series] or len(found[0].files) != count:
-                held = sum(len(each.files) for each in found)
+            read = find_series(present)
+            names = [pseudonym(store.key, "series", each.uid) for each in read]
+            indexed = store.file_count(series)
+            if names != [series] or len(read[0].files) != indexed:
                 raise InputRefused(
-                    "SERIES_CHANGED", f"series {series} was indexed with {count} files, now {held} are its; index again"
+                    "SERIES_CHANGED",
+                    f"the files of series {series} have changed: {indexed} were indexed, "
+                    f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
                 )
-            yield found[0]
+            yield read[0]
     finally:
         store.close()
 

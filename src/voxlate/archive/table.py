@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from voxlate.archive import allowlists
 from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
 from voxlate.archive.pseudonyms import shifted_date
+from voxlate.archive.records import StoredSeries
 from voxlate.archive.rows import IndexRow
 from voxlate.archive.series_type import Header, number, series_type_of
-from voxlate.archive.store import IndexStore, StoredSeries
+from voxlate.archive.store import IndexStore
 from voxlate.errors import UsageError
 from voxlate.io.atomic import replacing
 
@@ -113,14 +114,14 @@ def _row(key: str, series: StoredSeries, agent: AgentStatus, begin_s: float | No
         "study": series.study,
         "series": series.name,
         "day": shifted_date(key, series.patient, text("StudyDate")) or None,
-        "modality": allowlists.listed(text("Modality"), allowlists.MODALITIES),
-        "manufacturer": allowlists.maker(text("Manufacturer")),
+        "modality": allowlists.listed_code(text("Modality"), allowlists.MODALITIES),
+        "manufacturer": allowlists.manufacturer(text("Manufacturer")),
         "model": allowlists.model(text("ManufacturerModelName"), key),
-        "site": allowlists.hidden(text("InstitutionName"), key, "site"),
-        "scanner": allowlists.hidden(text("DeviceSerialNumber") or text("StationName"), key, "scanner"),
-        "sex": allowlists.listed(text("PatientSex"), ("M", "F", "O")),
-        "body_part": allowlists.listed(text("BodyPartExamined"), allowlists.BODY_PARTS),
-        "acquisition": allowlists.listed(text("MRAcquisitionType"), ("2D", "3D")),
+        "site": allowlists.name_pseudonym(text("InstitutionName"), key, "site"),
+        "scanner": allowlists.name_pseudonym(text("DeviceSerialNumber") or text("StationName"), key, "scanner"),
+        "sex": allowlists.listed_code(text("PatientSex"), ("M", "F", "O")),
+        "body_part": allowlists.listed_code(text("BodyPartExamined"), allowlists.BODY_PARTS),
+        "acquisition": allowlists.listed_code(text("MRAcquisitionType"), ("2D", "3D")),
         "kernel": allowlists.kernel(text("ConvolutionKernel")),
         "kind": kind.kind,
         "rule": kind.rule,
