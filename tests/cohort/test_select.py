@@ -58,7 +58,7 @@ def test_every_series_is_in_a_pair_or_has_a_reason():
     assert reasons == {
         "localizer": "not T1-weighted by its header",
         "few": "fewer than 40 slices",
-        "mixed": "identifiers in disorder",
+        "mixed": "inconsistent identifiers",
         "ungraded": "cannot be read, or was not graded",
         "alone": "no partner, or a better scan of the session was taken",
     }
@@ -115,9 +115,9 @@ def test_the_same_picture_twice_counts_once_and_not_at_all_under_two_patients():
     grades[1]["content"], grades[4]["content"] = "a", "x"
     found = select(join_grades(rows, grades), rules())
     assert dict(found.exclusions) == {
-        "copy": "same picture as another scan",
-        "x": "same picture under two patients",
-        "y": "same picture under two patients",
+        "copy": "same image as another scan",
+        "x": "same image under two patients",
+        "y": "same image under two patients",
     }
     kept = dict(select(join_grades(rows, grades), rules(drop_duplicates=False)).exclusions)
     assert set(kept.values()) == {"no partner, or a better scan of the session was taken"}
@@ -338,6 +338,6 @@ def test_a_pair_that_turns_low_after_its_patient_was_settled_in_training_is_left
     after = without_assigned_low(select(join_grades(rows, grades, persons), settings), settings, splits)
     assert len(after.pairs) == 9
     assert {dict(after.exclusions)[trained.source["series"]]} == {
-        "of low quality, but its patient is settled in training"
+        "of low quality, but its patient is not in the test split"
     }
     assert after.flow_steps[-1].dropped == 1

@@ -74,23 +74,23 @@ def write_cohort(
 
 
 def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
-    """Returns the selection without low pairs whose patient was settled in training before they were known."""
+    """Returns the selection without pairs of low quality whose patient is already in training or validation."""
     if not rules.splits.low:
         return selection
     out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
-    reason = "of low quality, but its patient is settled in training"
+    reason = "of low quality, but its patient is not in the test split"
     return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
 
 
 def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
-    """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
+    """Returns the selection without the pairs with an unreadable image, with a flow step and reasons for them."""
     out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
     reasons = {
         name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
         for pair in out
         for name in pair.series
     }
-    return _without(selection, out, "an image of it cannot be read", reasons)
+    return _without(selection, out, "one of its images cannot be read", reasons)
 
 
 def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
@@ -98,9 +98,9 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: di
         return selection
     gone = {pair.name for pair in out}
     kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
-    box = FlowStep(reason, "pair", len(selection.pairs), len(out))
+    step = FlowStep(reason, "pair", len(selection.pairs), len(out))
     exclusions = tuple(sorted([*selection.exclusions, *reasons.items()]))
-    return replace(selection, pairs=kept, flow_steps=(*selection.flow_steps, box), exclusions=exclusions)
+    return replace(selection, pairs=kept, flow_steps=(*selection.flow_steps, step), exclusions=exclusions)
 
 
 def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
@@ -113,7 +113,7 @@ def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[st
     for step, content in zip(rules.steps, written["steps"], strict=True):
         if step.listed is not None:
             content["listed"] = step.listed.name  # not where it lies
-    boxes = [vars(box) for box in selection.flow_steps]
+    boxes = [vars(step) for step in selection.flow_steps]
     return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
 
 
