@@ -25,8 +25,8 @@ import numpy as np
 from machine import write_result
 from simulated_warehouse import visit
 
-from voxlate.archive.contrast_agent import agent_of
-from voxlate.archive.series_type import kind_of
+from voxlate.archive.contrast_agent import agent_status_of
+from voxlate.archive.series_type import series_type_of
 from voxlate.io.nifti import read_volume
 from voxlate.jobs.processes import each
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
@@ -52,7 +52,7 @@ def rows_of(scanner: str, patient: int) -> list[Row]:
         found, header = grade(filed.volume), filed.header
         slices = found.findings[0].value
         grades = filed.grades
-        header_kind, header_agent = kind_of(header).kind, agent_of(header).state
+        header_kind, header_agent = series_type_of(header).kind, agent_status_of(header).state
         decided = decide_agent(header_agent, found.agent_evidence if found.kind in ("T1w", "unknown") else None)
         rows.append({
             "patient": patient, "proper": filed.is_proper, "agent": filed.has_agent, "shows": filed.shows,

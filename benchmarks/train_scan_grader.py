@@ -30,7 +30,7 @@ from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.io.atomic import replacing, sha256
 from voxlate.jobs.processes import each
 from voxlate.models.scan_grader import CONTRASTS, GRADED, HEADS, WEIGHTS, ScanGrader
-from voxlate.quality.classifier import NUMBERS, seen
+from voxlate.quality.classifier import NUMBERS, classifier_input
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.volume import Volume
@@ -73,7 +73,7 @@ def write_visit(folder: Path, patient: int) -> int:
     share, not_t1w = (RESEARCH_STRIPPED, RESEARCH_NOT_T1W) if is_research else (STRIPPED, NOT_T1W)
     parts: dict[str, list[object]] = {"image": [], "numbers": [], "labels": []}
     for number, filed in enumerate(visit(SEED, patient, scanner=scanner_of(patient), images=IMAGES, not_t1w=not_t1w)):
-        shown = seen(as_research_data(filed, generator(SEED, patient, "research", str(number)), share))
+        shown = classifier_input(as_research_data(filed, generator(SEED, patient, "research", str(number)), share))
         grades = filed.grades
         parts["image"].append(shown.image.astype(np.float16))
         parts["numbers"].append(shown.numbers)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from dicom_series import write_series
 
 from voxlate.archive.classify import COLUMNS, classify
-from voxlate.archive.series_type import RULES, kind_of
+from voxlate.archive.series_type import RULES, series_type_of
 from voxlate.cli import voxlate
 from voxlate.simulation.files.header_variants import OTHERS, draw_habit, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS
@@ -42,7 +42,7 @@ def simulated(shown, name, number=0):
 def test_series_of_simulated_scanners_are_told_apart(shown, kind, name):
     for number in range(12):
         header = simulated(shown, name, number)
-        assert kind_of(header).kind == kind, header
+        assert series_type_of(header).kind == kind, header
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ def test_series_of_simulated_scanners_are_told_apart(shown, kind, name):
     ],
 )
 def test_each_rule_decides_its_own(change, kind):
-    assert kind_of(MPRAGE | change).kind == kind
+    assert series_type_of(MPRAGE | change).kind == kind
 
 
 def test_words_decide_where_no_timing_does_and_say_so():
-    found = kind_of({"SeriesDescription": "t1_mprage_sag"})
+    found = series_type_of({"SeriesDescription": "t1_mprage_sag"})
     assert (found.kind, found.is_by_text) == ("T1w", True)
-    assert kind_of({"SeriesDescription": "3D FLAIR"}).kind == "FLAIR"
-    assert kind_of({"SeriesDescription": "T2 pondéré"}).kind == "T2w"
-    assert kind_of({"SeriesDescription": "what"}).kind == kind_of({}).kind == "unknown"
-    assert all(kind_of({"SeriesDescription": text, "Modality": "CT"}).kind == "CT" for text in OTHERS["CT"])
+    assert series_type_of({"SeriesDescription": "3D FLAIR"}).kind == "FLAIR"
+    assert series_type_of({"SeriesDescription": "T2 pondéré"}).kind == "T2w"
+    assert series_type_of({"SeriesDescription": "what"}).kind == series_type_of({}).kind == "unknown"
+    assert all(series_type_of({"SeriesDescription": text, "Modality": "CT"}).kind == "CT" for text in OTHERS["CT"])
 
 
 def test_timing_outranks_words():
-    assert kind_of(MPRAGE | {"SeriesDescription": "T2 axial"}).kind == "T1w"
+    assert series_type_of(MPRAGE | {"SeriesDescription": "T2 axial"}).kind == "T1w"
 
 
 def with_agent(dataset, k):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voxlate.archive.contrast_agent import Agent, agent_of, decide, text_evidence, with_timeline
+from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, state_of, text_evidence, with_timeline
 from voxlate.simulation.files.header_variants import AFTER, BEFORE, CONTRADICTORY
 
 YES = ["T1 with contrast", "T1 w contrast", "T1 +k", "T1 post gd", "pos contraste T1", "T1 3D inj", "Sag T1 C+"]
@@ -54,13 +54,13 @@ UNKNOWN += ["fosse posterieure", "phase contrast", "Sag T1 MPRAGE"]
      for text in texts],
 )  # fmt: skip
 def test_a_description_says_what_it_says(state, text):
-    assert decide(text_evidence(text)) == state, text_evidence(text)
+    assert state_of(text_evidence(text)) == state, text_evidence(text)
 
 
 @pytest.mark.parametrize(("texts", "wrong"), [(BEFORE, "yes"), (AFTER, "no")])
 def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
-    assert wrong not in [decide(text_evidence(text)) for text in texts]
-    assert all(decide(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
+    assert wrong not in [state_of(text_evidence(text)) for text in texts]
+    assert all(state_of(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
     ],
 )
 def test_tags_and_words_come_together_and_contradictions_are_kept(tags, state):
-    assert agent_of(tags).state == state
+    assert agent_status_of(tags).state == state
 
 
 def test_evidence_holds_words_of_ours_and_never_the_text():
-    found = agent_of(
+    found = agent_status_of(
         {"SeriesDescription": "T1 DUPONT Marie 1950 sans gado", "ContrastBolusAgent": "GADOVIST M. Dupont"}
     )
     assert "dupont" not in str(found).casefold()
@@ -92,9 +92,9 @@ def test_evidence_holds_words_of_ours_and_never_the_text():
 
 def test_what_comes_after_a_sure_series_may_be_enhanced_though_nothing_says_so():
     sure, silent, denied = (
-        agent_of({"ContrastBolusAgent": "GD"}),
-        Agent("unknown", ()),
-        agent_of({"ProtocolName": "T1 nativ"}),
+        agent_status_of({"ContrastBolusAgent": "GD"}),
+        AgentStatus("unknown", ()),
+        agent_status_of({"ProtocolName": "T1 nativ"}),
     )
     told = with_timeline([silent, sure, silent, denied, silent], ["100000", "100500", "101000", "102000", ""])
     assert [each.may_be_enhanced for each in told] == [False, False, True, False, False]

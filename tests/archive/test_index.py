@@ -19,7 +19,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
-from voxlate.archive import Store, index, indexed_series, read_table, series_files
+from voxlate.archive import IndexStore, index, indexed_series, read_table, series_files
 from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.dicom import find_series, read_series
@@ -217,9 +217,9 @@ def test_a_run_killed_at_any_moment_is_taken_up_again(tmp_path):
     """Killed each time as soon as the store holds more than before; the end is that of a run never disturbed."""
     archive(tmp_path / "in", series=40, slices=3)
     whole = run(tmp_path / "in", tmp_path / "whole")
-    slow = "import runpy, sys, time, voxlate.archive.folder as f; read = f.read_bite; sys.argv = sys.argv[1:]\n"
+    slow = "import runpy, sys, time, voxlate.archive.folder as f; read = f.read_chunk; sys.argv = sys.argv[1:]\n"
     slow += "def slowly(root, bite):\n    time.sleep(0.05)\n    return read(root, bite)\n"
-    slow += "f.read_bite = slowly\nrunpy.run_module('voxlate', run_name='__main__')"
+    slow += "f.read_chunk = slowly\nrunpy.run_module('voxlate', run_name='__main__')"
     command = [sys.executable, "-c", slow, "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]
     kept = [0]
     for _ in range(4):
@@ -260,7 +260,7 @@ def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_pat
 
 def test_two_runs_at_once_are_one_too_many(tmp_path):
     run(archive(tmp_path / "in"), tmp_path / "out")
-    other = Store(tmp_path / "out", source=str((tmp_path / "in").resolve()))
+    other = IndexStore(tmp_path / "out", source=str((tmp_path / "in").resolve()))
     with pytest.raises(TemporaryFailure, match="LOCKED"):
         run(tmp_path / "in", tmp_path / "out")
     with series_files(tmp_path / "out", read_table(tmp_path / "out")[0]["series"]) as files:  # reading may go on
@@ -385,6 +385,6 @@ def test_the_series_of_four_vendors_are_all_listed(tmp_path):
     assert len(rows) == 14
     assert {row["manufacturer"] for row in rows} == {"GE", "SIEMENS", "PHILIPS"}
     assert not any(row["fault"] for row in rows)
-    store = Store(tmp_path / "out", source="", is_new=False)
+    store = IndexStore(tmp_path / "out", source="", is_new=False)
     assert all(store.files_of(row["series"]) for row in rows)
     store.close()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from dicom_series import slice_header, voxels
 
-from voxlate.archive import Archive, Store, index, read_table
+from voxlate.archive import DicomWebServer, IndexStore, index, read_table
 from voxlate.archive.dicomweb import index_server
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError
 
@@ -196,7 +196,7 @@ def test_an_answer_without_a_length_ends_at_the_limit(served, monkeypatch):
     monkeypatch.setattr("voxlate.archive.dicomweb.MAX_ANSWER_BYTES", 1000)
     served.fault = {"/instances": "endless"}
     with pytest.raises(InputRefused, match="more than 1,000 bytes"):
-        Archive(served.address).instances("1.2.0", "1.2.3.0")
+        DicomWebServer(served.address).instances("1.2.0", "1.2.3.0")
 
 
 def test_nothing_that_names_a_study_or_a_person_is_said(served, tmp_path):
@@ -216,10 +216,10 @@ def test_a_known_series_is_not_forgotten_when_the_server_fails(served, tmp_path)
 
 
 def test_a_server_that_is_silent_for_too_long_is_given_up(served, tmp_path):
-    store = Store(tmp_path, source=served.address)
+    store = IndexStore(tmp_path, source=served.address)
     served.fault = {"studies": "slow"}
     with pytest.raises(TemporaryFailure, match="ARCHIVE"):
-        list(index_server(Archive(served.address, answer_s=0.3), store))
+        list(index_server(DicomWebServer(served.address, answer_s=0.3), store))
     store.close()
 
 
@@ -240,7 +240,7 @@ def test_failures_in_a_row_end_the_run_and_what_was_read_stays(served, tmp_path)
     served.fault = {"/1.9/series/1": (500, b"")}
     with pytest.raises(TemporaryFailure, match="5 times in a row"):
         run(served, tmp_path / "out")
-    store = Store(tmp_path / "out", source=served.address)
+    store = IndexStore(tmp_path / "out", source=served.address)
     assert store.counts()["series"] == SERIES
     store.close()
 
@@ -250,11 +250,11 @@ def test_a_denied_server_and_an_address_with_a_password_are_usage_errors(served,
     with pytest.raises(UsageError, match="ARCHIVE_DENIED"):
         run(served, tmp_path / "out")
     with pytest.raises(UsageError, match="ARCHIVE_ADDRESS"):
-        Archive("http://me:secret@127.0.0.1/dicom-web")
+        DicomWebServer("http://me:secret@127.0.0.1/dicom-web")
 
 
 def test_a_header_of_another_series_is_refused(served, monkeypatch):
-    archive = Archive(served.address)
+    archive = DicomWebServer(served.address)
     assert archive.header("1.2.0", "1.2.3.0", "1.2.3.0.0").uid == "1.2.3.0"
     other = json.loads(served.instances[3].to_json(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "x"))
     monkeypatch.setattr(archive._client, "retrieve_instance_metadata", lambda *_: other)
@@ -264,6 +264,6 @@ def test_a_header_of_another_series_is_refused(served, monkeypatch):
 
 def test_a_token_is_shown_to_the_archive_alone(served, monkeypatch):
     monkeypatch.setenv("VOXLATE_ARCHIVE_TOKEN", "tok")
-    archive = Archive(served.address)
+    archive = DicomWebServer(served.address)
     assert archive._client._session.headers["Authorization"] == "Bearer tok"
     assert archive._client._session.max_redirects == 0  # so that no other address ever sees it

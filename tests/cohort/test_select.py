@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from voxlate.cohort.build_cohort import without_settled_low
+from voxlate.cohort.build_cohort import without_assigned_low
 from voxlate.cohort.rules import Condition, Rules, Splits, read_rules
 from voxlate.cohort.select import select
-from voxlate.cohort.series_rows import joined
-from voxlate.cohort.splits import assign, assigned, frozen_splits
+from voxlate.cohort.series_rows import join_grades
+from voxlate.cohort.splits import assign_splits, assignment_of, frozen_splits
 from voxlate.errors import InputRefused, NoInput, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,12 +53,12 @@ def test_every_series_is_in_a_pair_or_has_a_reason():
              row("p002", "e002", "mixed", fault="PATIENT_MIXED"), row("p003", "e003", "ungraded"),
              row("p100", "e100", "alone")]  # fmt: skip
     grades += [grade("few"), grade("alone"), grade("localizer", kind="localizer")]
-    found = select(joined(rows, grades), read_rules(BOTTANI))
+    found = select(join_grades(rows, grades), read_rules(BOTTANI))
     reasons = dict(found.exclusions)
     assert reasons == {
         "localizer": "not T1-weighted by its header",
         "few": "fewer than 40 slices",
-        "mixed": "identifiers in disorder",
+        "mixed": "inconsistent identifiers",
         "ungraded": "cannot be read, or was not graded",
         "alone": "no partner, or a better scan of the session was taken",
     }
@@ -69,24 +69,24 @@ def test_every_series_is_in_a_pair_or_has_a_reason():
 def test_the_boxes_of_the_chart_add_up():
     rows, grades = warehouse(10)
     rows += [row("p000", "e000", f"x{k}", kind="T2w") for k in range(7)]
-    found = select(joined(rows, grades), read_rules(BOTTANI))
-    scans = [box for box in found.boxes if box.unit == "scan"]
+    found = select(join_grades(rows, grades), read_rules(BOTTANI))
+    scans = [box for box in found.flow_steps if box.unit == "scan"]
     assert scans[0].before == len(rows)
     for box, following in pairwise(scans):
         assert following.before == box.before - box.dropped
-    assert next(box.dropped for box in found.boxes if "header" in box.reason) == 7
-    pairs = [box for box in found.boxes if box.unit == "pair"]
+    assert next(box.dropped for box in found.flow_steps if "header" in box.reason) == 7
+    pairs = [box for box in found.flow_steps if box.unit == "pair"]
     assert pairs[-1].before - pairs[-1].dropped == len(found.pairs)
 
 
 def test_a_low_target_is_left_out_and_a_low_source_is_tested_on():
     rows, grades = warehouse()
     grades[1]["row"]["tier"] = "low"  # the target of the first patient
-    found = select(joined(rows, grades), read_rules(BOTTANI))
+    found = select(join_grades(rows, grades), read_rules(BOTTANI))
     assert dict(found.exclusions) == dict.fromkeys(["s000yes", "s000no"], "T1nce of low quality")
     settings = read_rules(BOTTANI).splits
-    splits = assign(found.pairs, settings)
-    places = {pair.name: assigned(pair, settings, splits) for pair in found.pairs}
+    splits = assign_splits(found.pairs, settings)
+    places = {pair.name: assignment_of(pair, settings, splits) for pair in found.pairs}
     assert {place.split for pair, place in zip(found.pairs, places.values(), strict=True) if pair.is_low} == {"test"}
     sets = Counter(place.test_set for place in places.values())
     assert sets["Test_low"] == 7
@@ -96,37 +96,37 @@ def test_a_low_target_is_left_out_and_a_low_source_is_tested_on():
 def test_the_better_then_the_likelier_scan_of_a_session_is_taken():
     rows = [row("p", "e", name) for name in ("a", "b", "c", "d")]
     grades = [grade("a", tier="medium"), grade("b", pass_probability=0.7), grade("c"), grade("d", agent="no")]
-    found = select(joined(rows, grades), rules())
+    found = select(join_grades(rows, grades), rules())
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("c", "d")]
 
 
 def test_pairs_may_lie_some_days_apart_but_only_if_that_is_asked_for():
     rows = [row("p", "e1", "a"), row("p", "e2", "b", day="2010-01-13"), row("p", "e3", "c", day="2010-01-11")]
     grades = [grade("a"), grade("b", agent="no"), grade("c", agent="no")]
-    assert not select(joined(rows, grades), rules()).pairs
-    near = select(joined(rows, grades), rules(pair={"within": 3}))
+    assert not select(join_grades(rows, grades), rules()).pairs
+    near = select(join_grades(rows, grades), rules(pair={"within": 3}))
     assert [(pair.source["series"], pair.target["series"]) for pair in near.pairs] == [("a", "c")]
-    assert not select(joined(rows, grades), rules(pair={"within": 0})).pairs
+    assert not select(join_grades(rows, grades), rules(pair={"within": 0})).pairs
 
 
 def test_the_same_picture_twice_counts_once_and_not_at_all_under_two_patients():
     rows = [row("p", "e", "a"), row("p", "e", "copy"), row("p", "e", "n"), row("q", "f", "x"), row("r", "g", "y")]
     grades = [grade("a"), grade("copy"), grade("n", agent="no"), grade("x"), grade("y")]
     grades[1]["content"], grades[4]["content"] = "a", "x"
-    found = select(joined(rows, grades), rules())
+    found = select(join_grades(rows, grades), rules())
     assert dict(found.exclusions) == {
-        "copy": "same picture as another scan",
-        "x": "same picture under two patients",
-        "y": "same picture under two patients",
+        "copy": "same image as another scan",
+        "x": "same image under two patients",
+        "y": "same image under two patients",
     }
-    kept = dict(select(joined(rows, grades), rules(drop_duplicates=False)).exclusions)
+    kept = dict(select(join_grades(rows, grades), rules(drop_duplicates=False)).exclusions)
     assert set(kept.values()) == {"no partner, or a better scan of the session was taken"}
 
 
 def test_a_person_s_word_outranks_the_grades():
     rows, grades = warehouse(2)
     persons = {"s000yes": {"tier": "improper"}, "s001yes": {"agent": "no"}}
-    scans = joined(rows, grades, persons)
+    scans = join_grades(rows, grades, persons)
     assert {scan["series"]: scan["graded_by"] for scan in scans}["s000yes"] == "person"
     assert not select(scans, read_rules(BOTTANI)).pairs
 
@@ -138,11 +138,11 @@ def test_a_list_made_by_a_person_leaves_out_pairs(tmp_path):
         json.dumps(rules().model_dump(mode="json", by_alias=True, exclude_none=True)
                    | {"steps": [{"reason": "large lesions", "of": "pair", "listed": "large.tsv"}]})
     )  # fmt: skip
-    found = select(joined(rows, grades), read_rules(tmp_path / "rules.yaml"))
+    found = select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
     assert dict(found.exclusions) == dict.fromkeys(["s001yes", "s001no"], "large lesions")
     (tmp_path / "large.tsv").write_text("name\nx\n")
     with pytest.raises(InputRefused, match="LIST"):
-        select(joined(rows, grades), read_rules(tmp_path / "rules.yaml"))
+        select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_wrong_rules_are_refused_with_their_place(tmp_path, text, told):
 def test_a_column_that_there_is_not_and_an_empty_index_are_told():
     rows, grades = warehouse(2)
     with pytest.raises(UsageError, match="COLUMN"):
-        select(joined(rows, grades), rules(steps=[{"reason": "x", "drop": [{"column": "nothing", "is": 1}]}]))
+        select(join_grades(rows, grades), rules(steps=[{"reason": "x", "drop": [{"column": "nothing", "is": 1}]}]))
     with pytest.raises(NoInput, match="NO_INPUT"):
         select([], rules())
 
@@ -194,9 +194,9 @@ def test_no_patient_is_in_two_splits_and_strata_get_their_shares():
         for agent in ("yes", "no"):
             rows.append(row(f"p{n:03d}", f"f{n:03d}", f"t{n:03d}{agent}", manufacturer="GE" if n % 2 else "SIEMENS"))
             grades.append(grade(f"t{n:03d}{agent}", agent=agent))
-    found = select(joined(rows, grades), rules())
+    found = select(join_grades(rows, grades), rules())
     settings = Splits(strata=("manufacturer",), test=0.2, validation=0.1, low=False)
-    splits = assign(found.pairs, settings)
+    splits = assign_splits(found.pairs, settings)
     assert len(found.pairs) == 400
     assert Counter(splits.values()) == {"test": 40, "validation": 20, "train": 140}
     makers = {pair.patient: pair.source["manufacturer"] for pair in found.pairs}
@@ -207,12 +207,12 @@ def test_no_patient_is_in_two_splits_and_strata_get_their_shares():
 def test_the_split_is_settled_and_its_file_guarded(tmp_path):
     rows, grades = warehouse(40)
     settings = Splits(low=False)
-    pairs = select(joined(rows, grades), rules()).pairs
+    pairs = select(join_grades(rows, grades), rules()).pairs
     splits = frozen_splits(tmp_path, pairs, settings, extend=False)
     assert frozen_splits(tmp_path, pairs[::-1], settings, extend=False) == splits
     assert frozen_splits(tmp_path, pairs[:7], settings, extend=False) == splits
     more_rows, more_grades = warehouse(60)
-    more = select(joined(more_rows, more_grades), rules()).pairs
+    more = select(join_grades(more_rows, more_grades), rules()).pairs
     with pytest.raises(UsageError, match=r"SPLIT_FROZEN.*20 groups"):
         frozen_splits(tmp_path, more, settings, extend=False)
     with pytest.raises(UsageError, match="other settings"):
@@ -230,18 +230,20 @@ def test_a_whole_scanner_can_be_held_out():
     rows, grades = warehouse(60)
     for n, each in enumerate(rows):
         each["model"] = f"M{n // 2 % 6}"
-    pairs = select(joined(rows, grades), rules()).pairs
+    pairs = select(join_grades(rows, grades), rules()).pairs
     settings = Splits(by="model", test=0.34, validation=0.17, low=False)
-    splits = assign(pairs, settings)
+    splits = assign_splits(pairs, settings)
     assert Counter(splits.values()) == {"test": 2, "validation": 1, "train": 3}
-    assert {assigned(pair, settings, splits).split for pair in pairs if pair.source["model"] == "M0"} == {splits["M0"]}
+    assert {assignment_of(pair, settings, splits).split for pair in pairs if pair.source["model"] == "M0"} == {
+        splits["M0"]
+    }
 
 
 def test_of_two_copies_the_one_whose_session_gives_a_pair_is_kept():
     rows = [row("p", "e1", "a"), row("p", "e2", "z"), row("p", "e2", "n")]
     grades = [grade("a"), grade("z"), grade("n", agent="no")]
     grades[1]["content"] = "a"
-    found = select(joined(rows, grades), rules())
+    found = select(join_grades(rows, grades), rules())
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("z", "n")]
 
 
@@ -249,14 +251,14 @@ def test_a_copy_under_another_patient_counts_even_when_it_is_left_out_for_anothe
     rows = [row("p", "e", "a"), row("p", "e", "n"), row("q", "f", "x", fault="FRAME_MIXED")]
     grades = [grade("a"), grade("n", agent="no"), grade("x")]
     grades[2]["content"] = "a"
-    assert not select(joined(rows, grades), rules()).pairs
+    assert not select(join_grades(rows, grades), rules()).pairs
 
 
 def test_the_nearest_pair_is_made_first_whatever_the_names():
     rows = [row("p", "e1", "s1", day="2010-01-01"), row("p", "e2", "s2", day="2010-01-04"), row("p", "e2", "t")]
     rows[2]["day"] = "2010-01-04"
     grades = [grade("s1"), grade("s2"), grade("t", agent="no")]
-    found = select(joined(rows, grades), rules(pair={"within": 5}))
+    found = select(join_grades(rows, grades), rules(pair={"within": 5}))
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("s2", "t")]
 
 
@@ -264,8 +266,8 @@ def test_grades_of_other_files_do_not_count():
     rows = [row("p", "e", "a", files=12)]
     grades = [grade("a")]
     grades[0]["item"]["stamp"] = "11-5000 T1w"
-    assert joined(rows, grades, stamps={"a": "11-5000"})[0]["state"] == "OK"
-    scan = joined(rows, grades, stamps={"a": "12-5500"})[0]
+    assert join_grades(rows, grades, stamps={"a": "11-5000"})[0]["state"] == "OK"
+    scan = join_grades(rows, grades, stamps={"a": "12-5500"})[0]
     assert (scan["state"], scan["tier"], scan["agent"]) == ("STALE", None, "unknown")
 
 
@@ -273,7 +275,7 @@ def test_yes_and_no_mean_the_words_though_yaml_takes_them_for_truth_values(tmp_p
     text = BOTTANI.read_text().replace('is: "yes"', "is: yes").replace('is: "no"', "is: no")
     (tmp_path / "rules.yaml").write_text(text)
     rows, grades = warehouse(4)
-    assert len(select(joined(rows, grades), read_rules(tmp_path / "rules.yaml")).pairs) == 4
+    assert len(select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml")).pairs) == 4
 
 
 @pytest.mark.parametrize(
@@ -305,17 +307,17 @@ def test_a_patient_on_two_scanners_joins_them_on_one_side_of_the_split():
     for agent in ("yes", "no"):  # patient 0, on M0, was on M1 too
         rows.append(row("p000", "second", f"second{agent}", model="M1"))
         grades.append(grade(f"second{agent}", agent=agent))
-    pairs = select(joined(rows, grades), rules()).pairs
+    pairs = select(join_grades(rows, grades), rules()).pairs
     settings = Splits(by="model", test=0.4, validation=0.2, low=False)
-    splits = assign(pairs, settings)
+    splits = assign_splits(pairs, settings)
     assert splits["M0"] == splits["M1"]
     with pytest.raises(UsageError, match="SPLIT_CROSSES"):
-        assign(pairs, settings, {"M0": "train", "M1": "test"})
+        assign_splits(pairs, settings, {"M0": "train", "M1": "test"})
 
 
 def test_a_split_file_that_is_gone_beside_its_cases_is_not_drawn_again(tmp_path):
     rows, grades = warehouse(10)
-    pairs = select(joined(rows, grades), rules()).pairs
+    pairs = select(join_grades(rows, grades), rules()).pairs
     (tmp_path / "cases.tsv").write_text("case\n")
     with pytest.raises(InputRefused, match="SPLIT_CHANGED"):
         frozen_splits(tmp_path, pairs, Splits(low=False), extend=False)
@@ -329,13 +331,13 @@ def test_a_pair_that_turns_low_after_its_patient_was_settled_in_training_is_left
     for each in grades:
         each["row"]["tier"] = "good"
     settings = rules()
-    before = select(joined(rows, grades), settings)
-    splits = assign(before.pairs, settings.splits)
+    before = select(join_grades(rows, grades), settings)
+    splits = assign_splits(before.pairs, settings.splits)
     trained = next(pair for pair in before.pairs if splits[pair.patient] == "train")
     persons = {trained.source["series"]: {"tier": "low"}}
-    after = without_settled_low(select(joined(rows, grades, persons), settings), settings, splits)
+    after = without_assigned_low(select(join_grades(rows, grades, persons), settings), settings, splits)
     assert len(after.pairs) == 9
     assert {dict(after.exclusions)[trained.source["series"]]} == {
-        "of low quality, but its patient is settled in training"
+        "of low quality, but its patient is not in the test split"
     }
-    assert after.boxes[-1].dropped == 1
+    assert after.flow_steps[-1].dropped == 1

@@ -88,10 +88,10 @@ def dicom(content: bytes) -> str:
 
 
 def index(content: bytes) -> str:
-    from voxlate.archive.headers import Bite, read_bite
+    from voxlate.archive.headers import Chunk, read_chunk
 
     (FOLDER / "bite.dcm").write_bytes(content)
-    return refused_or_done(lambda: read_bite(str(FOLDER), Bite("", ("bite.dcm",))))
+    return refused_or_done(lambda: read_chunk(str(FOLDER), Chunk("", ("bite.dcm",))))
 
 
 def recipe(content: bytes) -> str:

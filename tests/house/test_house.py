@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "simulation": GROUND | {"io", "jobs", "preparation"},
     "evaluation": FILES_AND_JOBS | {"preparation"},
     "reporting": GROUND | {"io", "web", "preparation", "evaluation"},
-    "quality": FILES_AND_JOBS | {"archive", "cohort", "preparation", "models", "web"},
+    "quality": FILES_AND_JOBS | {"archive", "preparation", "models", "web"},
     "readers": GROUND | {"io", "web", "preparation", "evaluation"},
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
     "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},

@@ -15,7 +15,7 @@ from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.models import scan_grader as module
 from voxlate.models.scan_grader import HEADS, ScanGrader, scan_grader
-from voxlate.quality.classifier import SEEN_SHAPE
+from voxlate.quality.classifier import INPUT_SHAPE
 from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
 from voxlate.quality.preview import preview
@@ -90,7 +90,7 @@ def test_a_row_holds_a_probability_of_passing_between_none_and_one():
 
 def test_the_network_answers_each_head_and_one_image_does_not_touch_another():
     network = scan_grader()
-    images, numbers = torch.rand(3, 1, *SEEN_SHAPE), torch.rand(3, 10)
+    images, numbers = torch.rand(3, 1, *INPUT_SHAPE), torch.rand(3, 10)
     together = network(images, numbers)
     assert {name: values.shape for name, values in together.items()} == {name: (3, n) for name, n in HEADS.items()}
     alone = network(images[1:2], numbers[1:2])
@@ -101,7 +101,7 @@ def test_the_network_answers_each_head_and_one_image_does_not_touch_another():
 def test_temperatures_change_how_sure_it_is_but_no_answer():
     torch.manual_seed(0)
     network = ScanGrader().eval()
-    image, numbers = torch.rand(1, 1, *SEEN_SHAPE), torch.rand(1, 10)
+    image, numbers = torch.rand(1, 1, *INPUT_SHAPE), torch.rand(1, 10)
     before = network(image, numbers)["agent"]
     network.temperature.fill_(2.0)
     assert torch.allclose(network(image, numbers)["agent"], before / 2)

@@ -8,11 +8,11 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.content import content_hash
-from voxlate.quality.classifier import NUMBERS, SEEN_SHAPE, seen
+from voxlate.quality.classifier import INPUT_SHAPE, NUMBERS, classifier_input
 from voxlate.quality.fuse_evidence import decide_agent, decide_kind
 from voxlate.quality.head_mask import find_head, otsu
 from voxlate.quality.measures import entropy_focus, measure, noise_sigma, sharpness
-from voxlate.quality.rules import RULES, judge, worst
+from voxlate.quality.rules import RULES, apply_rules, worst_verdict
 from voxlate.quality.tiers import answer, tier_of, tier_probabilities
 from voxlate.volume import Volume
 
@@ -36,11 +36,11 @@ def head(noise=8.0, seed=0, **cut):
 
 
 def verdicts(volume):
-    return {finding.code: finding.verdict for finding in judge(measure(volume))}
+    return {finding.code: finding.verdict for finding in apply_rules(measure(volume))}
 
 
 def test_a_good_head_passes_every_rule():
-    found = judge(measure(head()))
+    found = apply_rules(measure(head()))
     assert {each.code for each in found if each.verdict != "pass"} == {"SLICES_THICK"}, found  # the phantom's are 3 mm
     assert len(found) == len(RULES) == len({rule.code for rule in RULES})
 
@@ -133,9 +133,9 @@ def test_each_fault_is_found_by_its_rule():
 def test_what_cannot_be_measured_has_no_verdict_and_fails_nothing():
     x, y, z = places()
     brain = (x / 60) ** 2 + (y / 76) ** 2 + (z / 55) ** 2 < 1
-    found = judge(measure(Volume(np.where(brain, head().data, 0).astype(np.float32), AFFINE)))
+    found = apply_rules(measure(Volume(np.where(brain, head().data, 0).astype(np.float32), AFFINE)))
     assert {each.code for each in found if each.verdict == "unmeasured"} == {"GHOSTING"}
-    assert worst(found) != "fail"
+    assert worst_verdict(found) != "fail"
 
 
 def test_tiers_are_those_of_the_paper():
@@ -213,23 +213,23 @@ def _reordered(volume):
 
 def test_what_the_heads_see_does_not_hang_on_scale_grid_or_orientation():
     volume = head()
-    first = seen(volume)
-    assert first.image.shape == SEEN_SHAPE
+    first = classifier_input(volume)
+    assert first.image.shape == INPUT_SHAPE
     assert first.numbers.shape == (len(NUMBERS),)
     assert np.isfinite(first.numbers).all()
-    other = seen(Volume(volume.data[::-1].transpose(2, 1, 0) * 4, _reordered(volume)))
+    other = classifier_input(Volume(volume.data[::-1].transpose(2, 1, 0) * 4, _reordered(volume)))
     assert np.abs(other.image - first.image).mean() < 0.01
     moved = volume.affine.copy()
     moved[:3, 3] += (40, -33, 17)
-    assert np.abs(seen(Volume(volume.data, moved)).image - first.image).mean() < 0.01
+    assert np.abs(classifier_input(Volume(volume.data, moved)).image - first.image).mean() < 0.01
     top = np.flatnonzero((first.image > 0.35).sum(axis=(0, 1)) > 20)
-    assert top[-1] == pytest.approx(SEEN_SHAPE[2] - 5, abs=2)
+    assert top[-1] == pytest.approx(INPUT_SHAPE[2] - 5, abs=2)
 
 
 def test_a_ct_is_not_judged_by_what_means_nothing_in_hounsfield_units():
     volume = head()
     ct = Volume(np.where(find_head(volume).mask, 30 + volume.data / 50, -1000).astype(np.float32), AFFINE)
-    found = {each.code: each.verdict for each in judge(measure(ct))}
+    found = {each.code: each.verdict for each in apply_rules(measure(ct))}
     for code in ("CONTRAST_LOW", "GHOSTING", "SHADING", "BLURRED"):
         assert found[code] == "unmeasured"
     assert found["TRUNCATED"] == "pass"
@@ -250,11 +250,11 @@ def test_odd_volumes_are_measured_or_refused_and_never_a_traceback(data, code):
     volume = Volume(data.astype(np.float32), np.eye(4))
     if code:
         with pytest.raises(InputRefused, match=code):
-            seen(volume)
+            classifier_input(volume)
         return
-    told = seen(volume)
+    told = classifier_input(volume)
     assert np.isfinite(told.image).all()
-    assert len(judge(told.measures)) == len(RULES)
+    assert len(apply_rules(told.measures)) == len(RULES)
 
 
 def test_levels_are_counted_in_any_orientation():

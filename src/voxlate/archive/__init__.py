@@ -1,54 +1,77 @@
-"""An index of an archive: one row for each DICOM series, from headers alone, kept up to date and taken up again."""
+"""Indexes an archive of DICOM files: one row for each series, from headers alone, updated and resumed by later runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from voxlate.archive.dicomweb import Archive, index_server, is_address
+from voxlate.archive.dicomweb import DicomWebServer, index_server, is_url
 from voxlate.archive.folder import Progress, index_folder
 from voxlate.archive.reading import indexed_series, read_stamps, series_files
-from voxlate.archive.store import Store
+from voxlate.archive.records import NOT_DICOM, READ
+from voxlate.archive.store import IndexStore
 from voxlate.archive.table import TABLE, read_table, write_table
 
 SUMMARY = "index.json"
 
-__all__ = ["TABLE", "Archive", "Progress", "Store", "index", "indexed_series", "is_address", "read_stamps"]
+__all__ = ["TABLE", "DicomWebServer", "IndexStore", "Progress", "index", "indexed_series", "is_url", "read_stamps"]
 __all__ += ["read_table", "series_files"]
 
 
+class IndexSummary(TypedDict):
+    """Counts of an index run.
+
+    Attributes:
+        files: all files.
+        read: files of series.
+        no_dicom: files that are not DICOM images.
+        refused: damaged files by error code.
+        pending_series: series left for the next run.
+    """
+
+    files: int
+    read: int
+    no_dicom: int
+    refused: dict[str, int]
+    pending_series: int
+
+
 def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
-    """Brings the index in `out` up to date with an archive; yields how far it has come. The table is written last.
+    """Updates the index in `out` from an archive and yields its progress; the table is written last.
 
     Args:
-        source: a folder, a zip, or the address of a DICOMweb server.
+        source: a folder, a zip, or the URL of a DICOMweb server.
         out: folder of the index: `index.sqlite` (private to the site), `series.parquet`, `index.json`.
         jobs: processes.
 
     Raises:
-        NoInput, InputRefused, UsageError, TemporaryFailure, CannotWrite: see `Store`, `index_folder`, `index_server`.
+        VoxlateError: see `IndexStore`, `index_folder`, `index_server`.
     """
     from voxlate.io.atomic import remove_orphans, write_json
 
-    archive = Archive(source) if is_address(source) else None
-    store = Store(out, source=source if archive else str(Path(source).resolve()))
+    archive = DicomWebServer(source) if is_url(source) else None
+    store = IndexStore(out, source=source if archive else str(Path(source).resolve()))
     try:
         remove_orphans(out)
         yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)
         count = write_table(store, out / TABLE)
-        write_json(out / SUMMARY, summary(store.counts()) | {"series": count})
+        write_json(out / SUMMARY, {**summary(store.counts()), "series": count})
     finally:
         store.close()
 
 
-def summary(counts: dict[str, int]) -> dict[str, Any]:
-    """Returns what was met: files of series, files that are no DICOM, damaged files by code, series left for later."""
-    damaged = {name: n for name, n in sorted(counts.items()) if name.isupper()}
+def summary(counts: dict[str, int]) -> IndexSummary:
+    """Returns the contents of `index.json`: counts of files by outcome, and of series left for the next run.
+
+    Args:
+        counts: see `IndexStore.counts`.
+    """
+    damaged = {name: n for name, n in sorted(counts.items()) if name.isupper()}  # error codes are in capitals
     return {
         "files": sum(n for name, n in counts.items() if name not in ("series", "pending")),
-        "read": counts.get("read", 0),
-        "no_dicom": counts.get("stranger", 0),
+        "read": counts.get(READ, 0),
+        "no_dicom": counts.get(NOT_DICOM, 0),
         "refused": damaged,
         "pending_series": counts["pending"],
     }

@@ -1,7 +1,7 @@
-"""What of a header may stand in a table: words of lists, never free text, which may name a person.
+"""De-identifies header elements for the table of an index: only listed codes and words are copied, never free text.
 
-A code that is in no list becomes `other`; a name of a site, a machine or an unknown model becomes a pseudonym, so that
-scans can still be grouped by it.
+Free text may name a person. A code that is not listed becomes `other`. The name of a site, a device or an unknown
+scanner model becomes a pseudonym, so that scans can still be grouped by it.
 """
 
 from __future__ import annotations
@@ -10,27 +10,22 @@ import re
 
 from voxlate.archive.pseudonyms import pseudonym
 
-MAKERS = ("SIEMENS", "GE", "PHILIPS", "CANON", "TOSHIBA", "HITACHI", "BRUKER", "AGFA", "FUJIFILM", "UIH", "NEUSOFT")
-MODALITIES = (
-    "MR",
-    "CT",
-    "PT",
-    "NM",
-    "US",
-    "CR",
-    "DX",
-    "MG",
-    "XA",
-    "RF",
-    "SC",
-    "OT",
-    "SR",
-    "KO",
-    "PR",
-    "SEG",
-    "REG",
-    "DOC",
+MANUFACTURERS = (
+    "SIEMENS",
+    "GE",
+    "PHILIPS",
+    "CANON",
+    "TOSHIBA",
+    "HITACHI",
+    "BRUKER",
+    "AGFA",
+    "FUJIFILM",
+    "UIH",
+    "NEUSOFT",
 )
+MODALITIES = (
+    "MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "SC", "OT", "SR", "KO", "PR", "SEG", "REG", "DOC",
+)  # fmt: skip
 BODY_PARTS = (
     "HEAD", "BRAIN", "SKULL", "NECK", "HEADNECK", "HEAD_NECK", "FACE", "ORBIT", "IAC", "PITUITARY", "SPINE", "CSPINE",
     "TSPINE", "LSPINE", "CTSPINE", "TLSPINE", "LSSPINE", "WHOLESPINE", "CHEST", "ABDOMEN", "PELVIS", "HEART", "KNEE",
@@ -47,52 +42,77 @@ _MODEL_WORDS = {
     "VCT", "EVO", "CT", "APEX", "BRILLIANCE", "INCISIVE", "ICT", "IQON", "INGENUITY", "SPECTRAL", "AQUILION", "ONE",
     "PRIME", "GENESIS", "NEXT", "MR", "SP", "FIT", "PLUS", "PRO", "SYSTEM", "SYSTEMS", "SIMULATED",
 }  # fmt: skip
+# Model numbers such as MR750W, 3T, HD16 or AS+, and single letters.
 _MODEL_CODE = re.compile(r"(?:MR|GE|HD|CT|AS|S)?[0-9]{1,4}(?:\.[0-9])?(?:T|W|X|XT|\+)?|[A-Z]")
+# Kernels of GE by name, and of Philips by letters (UA to UC and A, B are smooth, YC to YE and C to E, L sharp).
 _SMOOTH = {"STANDARD", "SOFT", "UA", "UB", "UC", "A", "B", "BRAIN", "SMOOTH"}
 _SHARP = {"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "YC", "YD", "YE", "C", "D", "E", "L"}
 _SIEMENS_KERNEL = re.compile(r"[A-Z]{1,2}([0-9]{2})[A-Z]?(?:\\?[0-9]?)?")
+
+# Siemens numbers kernels by sharpness, from about 10 to 80: H31s and B30f are soft tissue, B60f and B70f bone and lung.
+# The border of 50 lies between them; chosen by hand, not tuned.
 _SHARP_FROM = 50
 
 
-def listed(text: str, known: tuple[str, ...]) -> str | None:
-    """Returns a code that is in the list, `other` for one that is not, None for nothing."""
+def listed_code(text: str, allowed: tuple[str, ...]) -> str | None:
+    """Returns a code in capitals when it is allowed, `other` for another code, None for empty text.
+
+    Args:
+        text: value of an element.
+        allowed: codes in capitals.
+    """
     code = text.strip().upper()
-    return None if not code else code if code in known else "other"
+    return None if not code else code if code in allowed else "other"
 
 
-def maker(text: str) -> str | None:
-    """Returns the name of a known manufacturer, `other` for any other, None for nothing."""
+def manufacturer(text: str) -> str | None:
+    """Returns the name of a listed manufacturer, `other` for another one, None for empty text."""
     words = re.split(r"[^A-Z]+", text.upper())
-    return next((word for word in words if word in MAKERS), "other" if text.strip() else None)
+    return next((word for word in words if word in MANUFACTURERS), "other" if text.strip() else None)
 
 
 def model(text: str, key: str) -> str | None:
-    """Returns a model whose every word is known, for any other a pseudonym, None for nothing."""
+    """Returns a scanner model when every word of it is listed, a pseudonym of another one, None for empty text.
+
+    Args:
+        text: ManufacturerModelName.
+        key: secret of the site.
+    """
     words = text.upper().split()
     if not words:
         return None
     if all(word in _MODEL_WORDS or _MODEL_CODE.fullmatch(word) for word in words):
         return " ".join(text.split())
-    return hidden(text, key, "model")
+    return name_pseudonym(text, key, "model")
 
 
-def hidden(text: str, key: str, kind: str) -> str | None:
-    """Returns a pseudonym such as `site-3fa9c1`, None for nothing."""
+def name_pseudonym(text: str, key: str, kind: str) -> str | None:
+    """Returns a pseudonym such as `site-3fa9c1d2`, None for empty text.
+
+    Args:
+        text: the name.
+        key: secret of the site.
+        kind: what it names, such as `site`.
+    """
     plain = " ".join(text.split())
     return f"{kind}-{pseudonym(key, kind, plain, length=8)}" if plain else None
 
 
 def kernel(text: str) -> str | None:
-    """Returns `soft` or `sharp` for a CT kernel as vendors name them, else `other`, None for nothing.
+    """Returns `soft` or `sharp` for a CT kernel of a known vendor, `other` for another one, None for empty text.
 
-    H31s and B70f of Siemens (50 and above are sharp), STANDARD and BONE of GE, UB and YC of Philips.
+    Known are kernels such as H31s and B70f of Siemens, STANDARD and BONE of GE, UB and YC of Philips.
+
+    Example:
+        >>> kernel("B70f"), kernel("STANDARD")
+        ('sharp', 'soft')
     """
     code = text.split("\\\\", maxsplit=1)[0].strip().upper()
     if not code:
         return None
     if code in _SMOOTH or code in _SHARP:
         return "sharp" if code in _SHARP else "soft"
-    found = _SIEMENS_KERNEL.fullmatch(code)
-    if found is None:
+    siemens = _SIEMENS_KERNEL.fullmatch(code)
+    if siemens is None:
         return "other"
-    return "sharp" if int(found[1]) >= _SHARP_FROM else "soft"
+    return "sharp" if int(siemens[1]) >= _SHARP_FROM else "soft"

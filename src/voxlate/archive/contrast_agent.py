@@ -1,8 +1,10 @@
-"""Was a gadolinium agent given before this series? What tags and words say, with negation, in eight languages.
+"""Classifies a DICOM series by its header: whether a gadolinium contrast agent was given before it.
 
-English, French, German, Italian, Spanish, Portuguese, Swedish and Dutch. Phrases that only look like contrast (the
-posterior fossa, after an operation, presaturation) are taken out first; then what says both; then what denies, with its
-words; what is left may affirm. What nothing is said of is unknown: a miss falls there, not on the wrong side.
+Evidence comes from the Contrast/Bolus module and from the words of SeriesDescription and ProtocolName, in English,
+French, German, Italian, Spanish, Portuguese, Swedish and Dutch. Text is read in four steps: phrases that only resemble
+contrast ("posterior fossa", "post op", "presat") are removed; then phrases that say both ("with and without") are
+looked for; then negated phrases, which are removed with their words; then affirmed phrases in what remains. Without
+evidence the status is `unknown`, so that an unrecognised word costs an answer and does not give a wrong one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Literal
 
 State = Literal["yes", "no", "unknown", "conflict"]
 
-# Closed lists, never a stem with anything behind it: what is matched is kept as evidence, and Gadomski is a surname.
+# Closed lists, never a stem with an open ending: matched text is kept as evidence, and Gadomski is a surname.
 _BRANDS = (
     r"dotarem|gadovist|prohance|magnevist|omniscan|multihance|clariscan|primovist|vueway|elucirem|gadavist|dotagraf|"
     r"gadograf|artirem|cyclolux|optimark|eovist|ablavar|vasovist"
@@ -36,7 +38,7 @@ _WITHOUT = (
 )
 _WITH = r"(?:with|w|avec|mit|con|med|com|met|post|pos|nach|after|apres|dopo|despues|efter|apos|na)"
 
-TRAPS = (
+MISLEADING = (
     r"post(?:erior)?\W*fossa",
     r"fosse?\W*post\w*",
     r"fossa\W*post\w*",
@@ -49,13 +51,15 @@ TRAPS = (
     r"phase\W*contrast",
     r"contrast\W*ratio",
 )
+"""Phrases that resemble contrast and say nothing of it."""
+
 BOTH = (
     rf"\b{_WITH}\W*(?:and|et|und|e|y|och|en|ou|oder|or|o)?\W*{_WITHOUT}\b",
     rf"\b{_WITHOUT}\W*(?:and|et|und|e|y|och|en|ou|oder|or|o)\W*{_WITH}\b",
     r"\bpre\W*(?:and|et|und|e|y)?\W*post\b",
     r"\+\s*/\s*-",
 )
-DENIED = (
+NEGATED = (
     rf"\b{_WITHOUT}\W*{_GIVEN}\b",
     r"\bnon\W*(?:contrast|contraste|contrasted)\b",
     r"\b(?:un|non)\W*enhanced\b",
@@ -74,19 +78,21 @@ AFFIRMED = (
     rf"\b(?:ce|enhanced|{_INJECTED})\b",
     r"\bpost\b",
 )
-_NONE = {"", "NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
-_NONE |= {"OHNE", "KEIN", "KEINE", "NEIN", "NESSUNO", "SENZA", "NADA", "SIN", "SEM", "NAO", "INGET", "INGEN", "NEJ"}
-_NONE |= {"UTAN", "GEEN", "NEE", "ZONDER"}
+
+# What technologists write into ContrastBolusAgent when no agent was given, in the eight languages.
+_NO_AGENT = {"", "NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
+_NO_AGENT |= {"OHNE", "KEIN", "KEINE", "NEIN", "NESSUNO", "SENZA", "NADA", "SIN", "SEM", "NAO", "INGET", "INGEN"}
+_NO_AGENT |= {"NEJ", "UTAN", "GEEN", "NEE", "ZONDER"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One thing that speaks for or against.
+    """One piece of evidence for or against a contrast agent.
 
     Attributes:
-        source: the element or the rule that it is from.
+        source: keyword of the DICOM element.
         says: `yes`, `no` or `both`.
-        words: what stands there, of the words above; never the whole text, which may name a person.
+        words: the matched words, all of them from the lists above; never the whole text, which may name a person.
     """
 
     source: str
@@ -95,95 +101,122 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Agent:
-    """What is known of the agent, and by what.
+class AgentStatus:
+    """Contrast-agent status of a series.
 
     Attributes:
-        state: `conflict` when evidence speaks both ways.
-        evidence: all of it.
-        may_be_enhanced: a series of its study before it is surely enhanced, though nothing says so of this one.
+        state: `conflict` when there is evidence for both answers.
+        evidence: all evidence.
+        may_be_enhanced: the state is `unknown`, and an agent was given earlier in the study.
     """
 
     state: State
     evidence: tuple[Evidence, ...]
     may_be_enhanced: bool = False
 
+    @property
+    def evidence_text(self) -> str:
+        """Returns the evidence as one line of text, for a table."""
+        return "; ".join(f"{each.source}: {each.says} ({each.words})" for each in self.evidence)
 
-def agent_of(header: Mapping[str, str]) -> Agent:
-    """Returns what tags and texts of a series say.
+
+def agent_status_of(header: Mapping[str, str]) -> AgentStatus:
+    """Returns the contrast-agent status that the tags and texts of a series give.
 
     Args:
-        header: values by keyword, as text; `SeriesDescription`, `ProtocolName` and the Contrast/Bolus module are read.
+        header: elements as text by keyword; the Contrast/Bolus module, SeriesDescription and ProtocolName are read.
+
+    Example:
+        >>> agent_status_of({"SeriesDescription": "T1 MPRAGE +C"}).state
+        'yes'
     """
-    found = [*_from_tags(header)]
+    evidence = _tag_evidence(header)
     for keyword in ("SeriesDescription", "ProtocolName"):
-        found += text_evidence(header.get(keyword, ""), keyword)
-    return Agent(decide(found), tuple(found))
+        evidence += text_evidence(header.get(keyword, ""), keyword)
+    return AgentStatus(state_of(evidence), tuple(evidence))
 
 
-def decide(evidence: Sequence[Evidence]) -> State:
-    """Returns the state that evidence comes to."""
-    said = {each.says for each in evidence}
-    if "both" in said or {"yes", "no"} <= said:
+def state_of(evidence: Sequence[Evidence]) -> State:
+    """Returns the state that all evidence gives together."""
+    answers = {each.says for each in evidence}
+    if "both" in answers or {"yes", "no"} <= answers:
         return "conflict"
-    return "yes" if "yes" in said else "no" if "no" in said else "unknown"
+    return "yes" if "yes" in answers else "no" if "no" in answers else "unknown"
 
 
 def text_evidence(text: str, source: str = "SeriesDescription") -> list[Evidence]:
-    """Returns what a description says; nothing when it says nothing."""
+    """Returns the evidence in a text, none when the text does not mention an agent.
+
+    Args:
+        text: a description.
+        source: keyword of the element that holds it.
+
+    Example:
+        >>> [evidence.words for evidence in text_evidence("T1 post fossa sans gado")]
+        ['sans gado']
+    """
     rest = plain(text)
-    for trap in TRAPS:
-        rest = re.sub(trap, " ", rest)
+    for pattern in MISLEADING:
+        rest = re.sub(pattern, " ", rest)
     for pattern in BOTH:
         if match := re.search(pattern, rest):
             return [Evidence(source, "both", match[0].strip())]
-    found = []
-    for pattern in DENIED:
-        found += [Evidence(source, "no", match[0].strip()) for match in re.finditer(pattern, rest)]
-        rest = re.sub(pattern, " ", rest)
+    evidence = []
+    for pattern in NEGATED:
+        evidence += [Evidence(source, "no", match[0].strip()) for match in re.finditer(pattern, rest)]
+        rest = re.sub(pattern, " ", rest)  # "gado" in "sans gado" must not be found again as affirmed
     for pattern in AFFIRMED:
         if match := re.search(pattern, rest):
-            found.append(Evidence(source, "yes", match[0].strip()))
+            evidence.append(Evidence(source, "yes", match[0].strip()))
             break
-    return found
+    return evidence
 
 
 def plain(text: str) -> str:
-    """Returns text in small letters without accents, its words parted by blanks; + - / stay."""
+    """Returns text in small letters without accents, words separated by blanks; + - / are kept.
+
+    Example:
+        >>> plain("T1_Après-Injection")
+        't1 apres-injection'
+    """
     bare = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(letter for letter in bare if not unicodedata.combining(letter))
     return re.sub(r"[_.,;:()\[\]=*]+", " ", bare).replace("w/o", "wo")
 
 
-def with_timeline(agents: Sequence[Agent], times: Sequence[str], starts: Sequence[str] = ()) -> list[Agent]:
-    """Returns the agents of the series of one study, those marked that may be enhanced though nothing says so.
+def with_timeline(
+    statuses: Sequence[AgentStatus], times: Sequence[str], starts: Sequence[str] = ()
+) -> list[AgentStatus]:
+    """Returns the statuses of the series of one study, with `may_be_enhanced` set from their order in time.
 
     Args:
-        agents: of each series.
-        times: AcquisitionTime of each, as DICOM writes it; empty when unknown.
-        starts: ContrastBolusStartTime of each, where it is known.
+        statuses: one for each series.
+        times: AcquisitionTime of each series as DICOM writes it, empty when unknown.
+        starts: ContrastBolusStartTime of each series, empty when unknown.
     """
-    sure = [time for agent, time in zip(agents, times, strict=True) if agent.state == "yes" and time]
-    first = min([*sure, *(start for start in starts if start)], default="")
+    enhanced = [time for status, time in zip(statuses, times, strict=True) if status.state == "yes" and time]
+    first = min([*enhanced, *(start for start in starts if start)], default="")
     return [
-        Agent(agent.state, agent.evidence, bool(first and time and time > first and agent.state == "unknown"))
-        for agent, time in zip(agents, times, strict=True)
+        AgentStatus(status.state, status.evidence, bool(first and time and time > first and status.state == "unknown"))
+        for status, time in zip(statuses, times, strict=True)
     ]
 
 
-def _from_tags(header: Mapping[str, str]) -> list[Evidence]:
-    found = []
+def _tag_evidence(header: Mapping[str, str]) -> list[Evidence]:
+    """Returns the evidence of the Contrast/Bolus module; an absent or unreadable element gives none."""
+    evidence = []
     if "ContrastBolusAgent" in header:
-        is_none = header["ContrastBolusAgent"].strip().upper() in _NONE
-        found.append(Evidence("ContrastBolusAgent", "no" if is_none else "yes", "none" if is_none else "an agent"))
+        is_none = header["ContrastBolusAgent"].strip().upper() in _NO_AGENT
+        evidence.append(Evidence("ContrastBolusAgent", "no" if is_none else "yes", "none" if is_none else "an agent"))
     ingredient = header.get("ContrastBolusIngredient", "").strip().upper()
     if ingredient in ("GADOLINIUM", "NONE"):
-        found.append(Evidence("ContrastBolusIngredient", "no" if ingredient == "NONE" else "yes", ingredient.lower()))
+        is_none = ingredient == "NONE"
+        evidence.append(Evidence("ContrastBolusIngredient", "no" if is_none else "yes", ingredient.lower()))
     for keyword in ("ContrastBolusVolume", "ContrastBolusTotalDose"):
         try:
             amount = float(header.get(keyword) or 0)
         except ValueError:
             amount = 0.0
-        if amount > 0:
-            found.append(Evidence(keyword, "yes", f"{amount:g}"))
-    return found
+        if amount > 0:  # 0 may be a default, so that it is not evidence of "no"
+            evidence.append(Evidence(keyword, "yes", f"{amount:g}"))
+    return evidence

@@ -1,4 +1,4 @@
-"""What the header of one file says, as far as an index keeps it."""
+"""Reads the headers of DICOM files for the index, in chunks that are the unit of work and of a transaction."""
 
 from __future__ import annotations
 
@@ -8,70 +8,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.classify import element_text, header_of
-from voxlate.archive.store import FileFact, SeriesFact
+from voxlate.archive.records import NOT_DICOM, READ, FileRecord, SeriesRecord
 from voxlate.errors import InputRefused, TemporaryFailure
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-KEPT = (
+INDEXED_ELEMENTS = (
     "StudyInstanceUID", "StudyDate", "StudyTime", "SeriesDate", "SeriesNumber", "Rows", "Columns",
     "NumberOfFrames", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "BodyPartExamined", "PatientAge",
     "PatientSex", "ManufacturerModelName", "TransferSyntaxUID", "FrameOfReferenceUID", "InstitutionName", "StationName",
     "DeviceSerialNumber", "ConvolutionKernel",
 )  # fmt: skip
-"""Elements kept beside those that classify."""
+"""Elements that the index keeps beside `CLASSIFIED_ELEMENTS`."""
 
-PASSING = ("NO_ACCESS", "MEMORY", "IO")
-"""States of a file that may be another in the next run though the file stays as it is."""
+TRANSIENT_STATES = ("NO_ACCESS", "MEMORY", "IO")
+"""States with a cause outside the file; the next run reads the file again though it has not changed."""
 
-NEVER = -1
-_MOST_FRAMES_DIGITS = 6
+# Modification time that no file has, stored so that the next run takes the file for changed.
+_READ_AGAIN = -1
+
+# NumberOfFrames above a million is damage; without a limit, a text of digits could overflow the integers of SQLite.
+_MAX_FRAMES_DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Bite:
-    """Some files of one folder: to be read, or what they said."""
+class Chunk:
+    """Some files of one folder.
+
+    Attributes:
+        folder: relative to the root of the archive.
+        names: of the files.
+    """
 
     folder: str
     names: tuple[str, ...]
 
 
-def read_bite(root: str, bite: Bite) -> tuple[Bite, list[FileFact], list[SeriesFact]]:
-    """Reads the headers of a bite, none of its pixels; a file that cannot be read gets its code, the others go on.
+def read_chunk(root: str, chunk: Chunk) -> tuple[Chunk, list[FileRecord], list[SeriesRecord]]:
+    """Reads the headers of a chunk without pixels; a file that cannot be read has its error code as state.
 
     Args:
-        root: that folders are relative to.
-        bite: which files.
+        root: folder that the folder of the chunk is relative to.
+        chunk: the files.
+
+    Returns:
+        The chunk, a record for each of its files, and a record for each series in them.
     """
-    files: list[FileFact] = []
-    found: list[SeriesFact] = []
-    for name in bite.names:
-        path = Path(root) / bite.folder / name
+    files: list[FileRecord] = []
+    series: list[SeriesRecord] = []
+    for name in chunk.names:
+        path = Path(root) / chunk.folder / name
         try:
             status = path.stat()
         except OSError:
-            continue  # it went away while the archive was read; the next round decides
-        fact, state = _read(path, f"{bite.folder}/{name}")
-        found += [] if fact is None else [fact]
-        # what failed for no fault of the file is never taken for known, so that the next run reads it again
-        changed = NEVER if state in PASSING else status.st_mtime_ns
-        files.append(FileFact(name, status.st_size, changed, "" if fact is None else fact.uid, state))
-    return bite, files, merged(found)
+            continue  # removed while the archive was read; the next round decides
+        record, state = _read(path, f"{chunk.folder}/{name}")
+        series += [] if record is None else [record]
+        changed = _READ_AGAIN if state in TRANSIENT_STATES else status.st_mtime_ns
+        files.append(FileRecord(name, status.st_size, changed, "" if record is None else record.uid, state))
+    return chunk, files, merge_records(series)
 
 
-def fact_of(dataset: Dataset, path: str) -> SeriesFact:
-    """Returns what one header says of its series.
+def series_record(dataset: Dataset, path: str) -> SeriesRecord:
+    """Returns the record that one header gives of its series.
 
     Args:
         dataset: the header.
-        path: where it was found, for the choice of the first.
+        path: of the file; the index keeps the header of the file with the least path.
     """
     from voxlate.io.dicom.series import identity_value, is_synthetic
 
     header = header_of(dataset)
     meta = getattr(dataset, "file_meta", {})
-    header |= {key: text for key in KEPT if (text := element_text(dataset, key) or element_text(meta, key))}
+    header |= {key: text for key in INDEXED_ELEMENTS if (text := element_text(dataset, key) or element_text(meta, key))}
     uid = element_text(dataset, "SeriesInstanceUID")
     identities = {(kind, identity_value(dataset, key)) for kind, key in
                   (("frame", "FrameOfReferenceUID"), ("study", "StudyInstanceUID"))}  # fmt: skip
@@ -81,33 +91,42 @@ def fact_of(dataset: Dataset, path: str) -> SeriesFact:
     identities |= {("birth", birth)} if birth else set()
     issuer = element_text(dataset, "IssuerOfPatientID").strip()
     own = element_text(dataset, "PatientID").strip()
-    known = f"{issuer}\n{own}" if own else f"study {header.get('StudyInstanceUID', '')}"
+    patient_key = f"{issuer}\n{own}" if own else f"study {header.get('StudyInstanceUID', '')}"
     frames = max(_whole(header.get("NumberOfFrames", "")), 1)
-    return SeriesFact(uid, header.get("StudyInstanceUID", ""), known, path, header, frozenset(identities), frames)
+    return SeriesRecord(
+        uid, header.get("StudyInstanceUID", ""), patient_key, path, header, frozenset(identities), frames
+    )
 
 
-def merged(facts: Iterable[SeriesFact]) -> list[SeriesFact]:
-    """Returns one fact for each series."""
-    result: dict[str, SeriesFact] = {}
-    for fact in facts:
-        other = result.get(fact.uid)
+def merge_records(records: Iterable[SeriesRecord]) -> list[SeriesRecord]:
+    """Returns one record for each series, with the header of the first file and the frames of all."""
+    result: dict[str, SeriesRecord] = {}
+    for record in records:
+        other = result.get(record.uid)
         if other is None:
-            result[fact.uid] = fact
+            result[record.uid] = record
             continue
-        first = min(fact, other, key=lambda each: each.first)
-        result[fact.uid] = SeriesFact(
+        first = min(record, other, key=lambda each: each.first)
+        result[record.uid] = SeriesRecord(
             first.uid, first.study, first.patient, first.first, first.header,
-            fact.identities | other.identities, fact.frames + other.frames,
+            record.identities | other.identities, record.frames + other.frames,
         )  # fmt: skip
     return list(result.values())
 
 
-def bites_of(folder: str, names: Sequence[str], size: int) -> list[Bite]:
-    """Returns the files of a folder in bites of at most `size`."""
-    return [Bite(folder, tuple(names[start : start + size])) for start in range(0, len(names), size)]
+def chunks_of(folder: str, names: Sequence[str], size: int) -> list[Chunk]:
+    """Returns the files of a folder in chunks.
+
+    Args:
+        folder: relative to the root of the archive.
+        names: of the files.
+        size: most files of a chunk.
+    """
+    return [Chunk(folder, tuple(names[start : start + size])) for start in range(0, len(names), size)]
 
 
-def _read(path: Path, place: str) -> tuple[SeriesFact | None, str]:
+def _read(path: Path, relative: str) -> tuple[SeriesRecord | None, str]:
+    """Returns the record of a file, None when it is not an image of a series, and the state of the file."""
     from voxlate.io.dicom.files import SUFFIXES
     from voxlate.io.dicom.parse import NotDicom, read_dataset, refusing_damage
     from voxlate.io.dicom.series import is_directory_file
@@ -116,17 +135,16 @@ def _read(path: Path, place: str) -> tuple[SeriesFact | None, str]:
     try:
         dataset = read_dataset(path, with_pixels=False)
         with refusing_damage(path):
-            is_list = is_directory_file(dataset)
-            return (None, "stranger") if is_list else (fact_of(dataset, place), "read")
+            return (None, NOT_DICOM) if is_directory_file(dataset) else (series_record(dataset, relative), READ)
     except NotDicom:
-        state = "UNREADABLE" if is_named else "stranger"
+        state = "UNREADABLE" if is_named else NOT_DICOM
     except (InputRefused, TemporaryFailure) as error:
-        is_ours = is_named or error.code not in ("EMPTY", "UNREADABLE")
-        state = "NO_ACCESS" if isinstance(error.__cause__, OSError) else error.code if is_ours else "stranger"
+        is_dicom = is_named or error.code not in ("EMPTY", "UNREADABLE")
+        state = "NO_ACCESS" if isinstance(error.__cause__, OSError) else error.code if is_dicom else NOT_DICOM
     except OSError:
         state = "NO_ACCESS"
     return None, state
 
 
 def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_FRAMES_DIGITS else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_FRAMES_DIGITS else 0

@@ -1,4 +1,4 @@
-"""The files of a series of an index, wherever the archive is, and nothing but what was indexed."""
+"""Opens the files of an indexed series, from a folder, a zip or a server, and refuses files that have changed since."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.archive.dicomweb import Archive, fetched, is_address
+from voxlate.archive.dicomweb import DicomWebServer, fetched_files, is_url
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.store import Store
+from voxlate.archive.store import IndexStore
 from voxlate.errors import InputRefused, NoInput
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def read_stamps(folder: Path) -> dict[str, str]:
-    """Returns, by series of an index, what changes when one of its files does."""
-    store = Store(folder, source="", is_new=False)
+    """Returns a fingerprint of the files of each series of the index in `folder`."""
+    store = IndexStore(folder, source="", is_new=False)
     try:
         return store.stamps()
     finally:
@@ -28,18 +28,18 @@ def read_stamps(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
-    """Gives the files of a series of an index, fetched or unpacked for as long as the block runs where that is needed.
+    """Gives the files of an indexed series; fetched or unpacked files exist as long as the block runs.
 
     Args:
         folder: of the index.
-        series: its pseudonym.
+        series: pseudonym.
 
     Raises:
         UsageError: `INDEX`, `SERIES`.
         TemporaryFailure: `ARCHIVE`.
         InputRefused: what `dicom_files` refuses.
     """
-    store = Store(folder, source="", is_new=False)
+    store = IndexStore(folder, source="", is_new=False)
     try:
         with _files(store, series) as files:
             yield files
@@ -49,39 +49,44 @@ def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
 
 @contextmanager
 def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
-    """Gives a series of an index to be read, for as long as the block runs.
+    """Gives an indexed series, ready to be read as long as the block runs.
+
+    Args:
+        folder: of the index.
+        series: pseudonym.
 
     Raises:
-        InputRefused: `SERIES_CHANGED` when the files are not those that were indexed: other identifiers, or another
-            number of them, which an archive that lost the last slice would give.
+        InputRefused: `SERIES_CHANGED` when the files have other identifiers than were indexed, or another number: a gap
+            in the positions does not show that the last slice is missing.
         NoInput, UsageError, TemporaryFailure: see `series_files`.
     """
     from voxlate.io.dicom import find_series
 
-    store = Store(folder, source="", is_new=False)
+    store = IndexStore(folder, source="", is_new=False)
     try:
         with _files(store, series) as files:
-            there = [path for path in files if path.is_file()]
-            if not there:
+            present = [path for path in files if path.is_file()]
+            if not present:
                 raise NoInput("NO_INPUT", f"the files of series {series} are gone; run voxlate index again")
-            found = find_series(there)
-            names = [pseudonym(store.key, "series", each.uid) for each in found]
-            count = store.file_count(series)
-            if names != [series] or len(found[0].files) != count:
-                held = sum(len(each.files) for each in found)
+            read = find_series(present)
+            names = [pseudonym(store.key, "series", each.uid) for each in read]
+            indexed = store.file_count(series)
+            if names != [series] or len(read[0].files) != indexed:
                 raise InputRefused(
-                    "SERIES_CHANGED", f"series {series} was indexed with {count} files, now {held} are its; index again"
+                    "SERIES_CHANGED",
+                    f"the files of series {series} have changed: {indexed} were indexed, "
+                    f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
                 )
-            yield found[0]
+            yield read[0]
     finally:
         store.close()
 
 
 @contextmanager
-def _files(store: Store, series: str) -> Iterator[list[Path]]:
+def _files(store: IndexStore, series: str) -> Iterator[list[Path]]:
     source = store.source
-    if is_address(source):
-        with fetched(Archive(source), *store.identifiers_of(series)) as files:
+    if is_url(source):
+        with fetched_files(DicomWebServer(source), *store.identifiers_of(series)) as files:
             yield files
         return
     relative = store.files_of(series)

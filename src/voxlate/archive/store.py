@@ -1,6 +1,6 @@
-"""What is known of an archive while it is read: SQLite, one transaction for each bite, so that a kill loses one bite.
+"""Stores the index of an archive in SQLite, one transaction for each chunk of files, so that a kill loses one chunk.
 
-The store holds paths and identifiers as they are and never leaves the site; the table made from it holds neither.
+The store holds paths and identifiers in clear and must not leave the site; the Parquet table made from it has neither.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxlate.archive.pseudonyms import pseudonym
+from voxlate.archive.records import FileRecord, SeriesRecord, StoredSeries
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
 from voxlate.io.locking import lock
 from voxlate.io.site_key import site_key
@@ -23,7 +23,7 @@ from voxlate.io.site_key import site_key
 STORE = "index.sqlite"
 LOCK = "index.lock"
 BUSY_S = 10.0
-"""How long a run waits for another that holds the store."""
+"""Seconds that a statement waits for another process that writes; transactions take far less. Chosen by hand."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,50 +40,37 @@ CREATE TABLE IF NOT EXISTS identities (
     series INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (series, kind, value)) WITHOUT ROWID;
 """
+
+# Texts of SQLite errors that another run may not meet again.
 _TEMPORARY = ("full", "locked", "disk i/o", "busy")
 
 
-@dataclass(frozen=True)
-class FileFact:
-    """One file: its name, size, time of change in ns, its series (empty for none), and `read`, `stranger` or a code."""
+class IndexStore:
+    """The store of one index.
 
-    name: str
-    size: int
-    changed: int
-    uid: str
-    state: str
+    Every method raises `TemporaryFailure` (`IO`) when the disk is full or busy, and `CannotWrite` (`WRITE`, `INDEX`)
+    when it cannot be written or the store is damaged.
 
-
-@dataclass(frozen=True)
-class SeriesFact:
-    """What some files say of one series.
+    Args:
+        folder: of the index.
+        source: path or URL of the archive; only checked when `is_new`.
+        is_new: open for writing, and create the store when it does not exist; else open for reading.
 
     Attributes:
-        uid, study, patient: identifiers as they stand in the files.
-        first: path of the file whose header is kept, the least of them.
-        header: elements as text by keyword.
-        identities: pairs of a kind (`patient`, `frame`, `study`, `synthetic`) and a value; two of a kind are a fault.
-        frames: of all these files.
+        key: secret for pseudonyms.
+
+    Raises:
+        UsageError: `INDEX` when there is no store to read, `KEY` when it was made with another key, `SETTINGS_DIFFER`
+            when it is the index of another source.
+        TemporaryFailure: `LOCKED` when another run writes.
     """
-
-    uid: str
-    study: str
-    patient: str
-    first: str
-    header: Mapping[str, str]
-    identities: frozenset[tuple[str, str]]
-    frames: int
-
-
-class Store:
-    """The store of one index. All methods raise `TemporaryFailure` (`IO`) or `CannotWrite` (`WRITE`) of the disk."""
 
     def __init__(self, folder: Path, *, source: str, is_new: bool = True) -> None:
         path = folder / STORE
         if not is_new and not path.is_file():
-            raise UsageError("INDEX", f"{folder.name} is no index; make one with voxlate index")
+            raise UsageError("INDEX", f"{folder.name} is not an index; make one with voxlate index")
         self._lock: int | None = None
-        with _disk(path.name):
+        with _disk_errors(path.name):
             folder.mkdir(parents=True, exist_ok=True)
             if is_new:
                 self._lock = _locked(folder / LOCK)
@@ -100,28 +87,30 @@ class Store:
             raise
 
     def _claim(self, folder: Path, source: str, *, is_new: bool) -> None:
-        self.key = self._kept("key", site_key() or secrets.token_hex(32))
+        self.key = self._setting("key", site_key() or secrets.token_hex(32))
         if site_key() and site_key() != self.key:
-            raise UsageError("KEY", f"{folder.name} was made with another key of the site; use that or a new folder")
-        if is_new and self._kept("source", source) != source:
-            raise UsageError("SETTINGS_DIFFER", f"{folder.name} is the index of another source; name a new folder")
+            raise UsageError(
+                "KEY", f"{folder.name} was made with another site key; set VOXLATE_UID_SALT to it, or use a new folder"
+            )
+        if is_new and self._setting("source", source) != source:
+            raise UsageError("SETTINGS_DIFFER", f"{folder.name} is the index of another source; use a new folder")
 
     @property
     def source(self) -> str:
-        """Returns where the archive is: a path or an address."""
+        """Returns the path or URL of the archive."""
         return str(self._rows("SELECT value FROM meta WHERE name = 'source'")[0][0])
 
     def close(self) -> None:
-        """Closes the file, and lets another run write."""
+        """Closes the store and releases its lock."""
         self._connection.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     @contextmanager
-    def bite(self) -> Iterator[None]:
-        """Keeps what the block writes together or not at all."""
-        with _disk(STORE):
+    def transaction(self) -> Iterator[None]:
+        """Runs a block as one transaction: all its changes are stored, or none."""
+        with _disk_errors(STORE):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -131,156 +120,172 @@ class Store:
             self._connection.execute("COMMIT")
 
     def next_round(self) -> int:
-        """Returns the number of a new reading of the archive."""
-        number = int(self._kept("round", "0")) + 1
-        with self.bite():
+        """Returns the number of a new round; each round reads the whole archive once."""
+        number = int(self._setting("round", "0")) + 1
+        with self.transaction():
             self._connection.execute("UPDATE meta SET value = ? WHERE name = 'round'", (str(number),))
         return number
 
-    def known(self, folder: str) -> dict[str, tuple[int, int]]:
-        """Returns size and time of change of the files that are known of a folder."""
+    def known_files(self, folder: str) -> dict[str, tuple[int, int]]:
+        """Returns size in bytes and modification time in ns of the stored files of a folder, by name."""
         sql = "SELECT name, size, changed FROM files JOIN folders ON folder = id WHERE path = ?"
         return {_loaded(name): (size, changed) for name, size, changed in self._rows(sql, _stored(folder))}
 
-    def held(self, folder: str) -> set[str]:
-        """Returns the names of a folder's files that belong to a series."""
+    def files_in_series(self, folder: str) -> set[str]:
+        """Returns the names of the stored files of a folder that belong to a series."""
         sql = "SELECT name FROM files JOIN folders ON folder = id WHERE path = ? AND series IS NOT NULL"
         return {_loaded(name) for (name,) in self._rows(sql, _stored(folder))}
 
-    def keep_study(self, study: str, number: int) -> None:
-        """Marks every file of a study of a server as seen in a round."""
+    def mark_study_seen(self, study: str, number: int) -> None:
+        """Marks every stored file of a study of a server as seen in a round."""
         sql = """UPDATE files SET round = ? WHERE folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"""
-        with self.bite():
-            # what begins with the study and a stroke; 0 follows the stroke
+        with self.transaction():
+            # all folders that start with the study and a slash: in ASCII, 0 follows the slash
             self._connection.execute(sql, (number, f"{study}/", f"{study}0"))
 
-    def still_there(self, folder: str, names: Iterable[str], number: int) -> None:
-        """Marks files as seen in a round."""
-        with self.bite():
-            place = self._folder(folder)
+    def mark_seen(self, folder: str, names: Iterable[str], number: int) -> None:
+        """Marks stored files of a folder as seen in a round."""
+        with self.transaction():
+            folder_id = self._folder(folder)
             self._connection.executemany(
                 "UPDATE files SET round = ? WHERE folder = ? AND name = ?",
-                [(number, place, _stored(name)) for name in names],
+                [(number, folder_id, _stored(name)) for name in names],
             )
 
-    def add(self, folder: str, files: Iterable[FileFact], series: Iterable[SeriesFact], number: int) -> None:
-        """Keeps what a bite of a folder's files said."""
-        with self.bite():
-            place = self._folder(folder)
-            ids = {fact.uid: self._series(fact) for fact in series}
+    def add(self, folder: str, files: Iterable[FileRecord], series: Iterable[SeriesRecord], number: int) -> None:
+        """Stores the records of a chunk.
+
+        Args:
+            folder: of the files.
+            files: one record for each file.
+            series: one record for each series in these files.
+            number: of the round.
+        """
+        with self.transaction():
+            folder_id = self._folder(folder)
+            ids = {record.uid: self._series(record) for record in series}
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (place, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state, number)
+                    (folder_id, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state, number)
                     for file in files
                 ],
             )
 
     def forget(self, folder: str, names: Iterable[str]) -> None:
-        """Forgets changed files, and every file of the series they belonged to, so that those are read again."""
-        with self.bite():
-            place = self._folder(folder)
+        """Deletes changed files and all files of their series, so that these are read again."""
+        with self.transaction():
+            folder_id = self._folder(folder)
             for name in names:
-                which = (place, _stored(name))
-                found = self._rows("SELECT series FROM files WHERE folder = ? AND name = ?", *which)
+                which = (folder_id, _stored(name))
+                series = self._rows("SELECT series FROM files WHERE folder = ? AND name = ?", *which)
                 self._connection.execute("DELETE FROM files WHERE folder = ? AND name = ?", which)
-                self._forget_series(found)
+                self._forget_series(series)
 
     def forget_unseen(self, number: int) -> bool:
-        """Forgets files that a round did not meet, with their series; tells whether others must be read again."""
-        with self.bite():
+        """Deletes files that a round did not see, with their series; returns whether other files must be read again."""
+        with self.transaction():
             before = self._count("SELECT count(*) FROM files WHERE round = ?", number)
-            found = self._rows("SELECT DISTINCT series FROM files WHERE round < ?", number)
+            series = self._rows("SELECT DISTINCT series FROM files WHERE round < ?", number)
             self._connection.execute("DELETE FROM files WHERE round < ?", (number,))
-            self._forget_series(found)
+            self._forget_series(series)
             return self._count("SELECT count(*) FROM files WHERE round = ?", number) < before
 
     def set_pending(self, count: int) -> None:
-        """Keeps how many series the archive did not answer for."""
-        with self.bite():
+        """Stores how many series were left for the next run."""
+        with self.transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('pending', ?)", (str(count),))
 
     def counts(self) -> dict[str, int]:
-        """Returns the number of files by state, and of series."""
-        found = {str(state): int(count) for state, count in self._rows("SELECT state, count(*) FROM files GROUP BY 1")}
+        """Returns the number of files by state, of series (`series`) and of series left for later (`pending`)."""
+        rows = self._rows("SELECT state, count(*) FROM files GROUP BY 1")
         pending = self._rows("SELECT value FROM meta WHERE name = 'pending'")
-        return found | {
+        return {str(state): int(count) for state, count in rows} | {
             "series": self._count("SELECT count(*) FROM series"),
             "pending": int(pending[0][0]) if pending else 0,
         }
 
-    def series(self) -> Iterator[dict[str, Any]]:
-        """Yields the series by patient, study and name, at constant memory."""
+    def series(self) -> Iterator[StoredSeries]:
+        """Yields the series by patient, study and name; memory does not grow with their number."""
         sql = """SELECT s.id, s.uid, s.study, s.patient, s.name, s.header, s.frames,
                         (SELECT count(*) FROM files f WHERE f.series = s.id)
                  FROM series s ORDER BY s.patient, s.study, s.name"""
-        births, last = 0, None
-        with _disk(STORE):
+        birth_dates, last = 0, None
+        with _disk_errors(STORE):
             for number, uid, study, patient, name, header, frames, files in self._connection.execute(sql):
                 if patient != last:
-                    births, last = self._births(patient), patient
+                    birth_dates, last = self._birth_dates(patient), patient
                 kinds = self._rows("SELECT kind, count(*) FROM identities WHERE series = ? GROUP BY kind", number)
-                yield {"uid": uid, "study": study, "patient": patient, "name": name, "header": json.loads(header),
-                       "files": files, "frames": frames, "births": births,
-                       "identities": dict(kinds)}  # fmt: skip
+                yield StoredSeries(
+                    uid=uid, study=study, patient=patient, name=name, header=json.loads(header), files=files,
+                    frames=frames, birth_dates=birth_dates, identities=dict(kinds),
+                )  # fmt: skip
 
     def files_of(self, name: str) -> list[Path]:
-        """Returns the files of the series of a pseudonym, in the order of their paths.
+        """Returns the files of a series, sorted by path relative to the root of the archive.
+
+        Args:
+            name: pseudonym of the series.
 
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
         sql = """SELECT path, files.name FROM files JOIN folders ON folder = folders.id
                  JOIN series ON series.id = files.series WHERE series.name = ? ORDER BY 1, 2"""
-        found = [Path(_loaded(folder)) / _loaded(file) for folder, file in self._rows(sql, name)]
-        if not found:
+        files = [Path(_loaded(folder)) / _loaded(file) for folder, file in self._rows(sql, name)]
+        if not files:
             raise UsageError("SERIES", f"the index has no series {name}")
-        return found
+        return files
 
     def stamps(self) -> dict[str, str]:
-        """Returns, by series, what changes when one of its files does: their number, sizes and times of change."""
+        """Returns a fingerprint of the files of each series: their number, sizes and modification times."""
         sql = """SELECT s.name, count(*), sum(f.size), sum(f.changed % 1000000007), max(f.changed)
                  FROM files f JOIN series s ON s.id = f.series GROUP BY s.id"""
         return {name: "-".join(str(value) for value in values) for name, *values in self._rows(sql)}
 
     def file_count(self, name: str) -> int:
-        """Returns how many files the series of a pseudonym has."""
+        """Returns the number of files of the series with this pseudonym."""
         return self._count(
             "SELECT count(*) FROM files JOIN series ON series.id = files.series WHERE series.name = ?", name
         )
 
     def identifiers_of(self, name: str) -> tuple[str, str]:
-        """Returns StudyInstanceUID and SeriesInstanceUID of the series of a pseudonym."""
+        """Returns StudyInstanceUID and SeriesInstanceUID of the series with this pseudonym.
+
+        Raises:
+            UsageError: `SERIES` when the index has no such series.
+        """
         rows = self._rows("SELECT header, uid FROM series WHERE name = ?", name)
         if not rows:
             raise UsageError("SERIES", f"the index has no series {name}")
         return str(json.loads(rows[0][0]).get("StudyInstanceUID", "")), str(rows[0][1])
 
-    def _births(self, patient: str) -> int:
-        """Returns how many birth dates the series of one patient tell; two make it no one patient."""
+    def _birth_dates(self, patient: str) -> int:
+        """Returns how many birth dates the series of a patient have; two mean that two people share a number."""
         sql = """SELECT count(DISTINCT value) FROM identities JOIN series ON series = id
                  WHERE patient = ? AND kind = 'birth'"""
         return self._count(sql, patient)
 
-    def _series(self, fact: SeriesFact) -> int:
-        rows = self._rows("SELECT id, first FROM series WHERE uid = ?", fact.uid)
-        first = fact.first.encode("utf-8", "backslashreplace").decode()
+    def _series(self, record: SeriesRecord) -> int:
+        """Stores a series, or adds a record to a stored one; returns its row number."""
+        rows = self._rows("SELECT id, first FROM series WHERE uid = ?", record.uid)
+        first = record.first.encode("utf-8", "backslashreplace").decode()
         values = (
-            pseudonym(self.key, "study", fact.study),
-            pseudonym(self.key, "patient", fact.patient),
-            pseudonym(self.key, "series", fact.uid),
+            pseudonym(self.key, "study", record.study),
+            pseudonym(self.key, "patient", record.patient),
+            pseudonym(self.key, "series", record.uid),
             first,
-            json.dumps(dict(fact.header), sort_keys=True),
+            json.dumps(dict(record.header), sort_keys=True),
         )
         if not rows:
             made = self._connection.execute(
                 "INSERT INTO series (study, patient, name, first, header, frames, uid) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*values, fact.frames, fact.uid),
+                (*values, record.frames, record.uid),
             )
             number = int(made.lastrowid or 0)
         else:
             number = int(rows[0][0])
-            self._connection.execute("UPDATE series SET frames = frames + ? WHERE id = ?", (fact.frames, number))
+            self._connection.execute("UPDATE series SET frames = frames + ? WHERE id = ?", (record.frames, number))
             if first < rows[0][1]:
                 self._connection.execute(
                     "UPDATE series SET study = ?, patient = ?, name = ?, first = ?, header = ? WHERE id = ?",
@@ -288,7 +293,7 @@ class Store:
                 )
         self._connection.executemany(
             "INSERT OR IGNORE INTO identities VALUES (?, ?, ?)",
-            [(number, kind, pseudonym(self.key, kind, value)) for kind, value in sorted(fact.identities)],
+            [(number, kind, pseudonym(self.key, kind, value)) for kind, value in sorted(record.identities)],
         )
         return number
 
@@ -302,8 +307,9 @@ class Store:
         self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (_stored(path),))
         return self._count("SELECT id FROM folders WHERE path = ?", _stored(path))
 
-    def _kept(self, name: str, value: str) -> str:
-        with self.bite():
+    def _setting(self, name: str, value: str) -> str:
+        """Returns the stored value of a name; stores `value` when there is none."""
+        with self.transaction():
             self._connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         return str(self._rows("SELECT value FROM meta WHERE name = ?", name)[0][0])
 
@@ -311,12 +317,12 @@ class Store:
         return int(self._rows(sql, *values)[0][0])
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with _disk(STORE):
+        with _disk_errors(STORE):
             return self._connection.execute(sql, values).fetchall()
 
 
 def _locked(path: Path) -> int:
-    """Returns a handle that holds the lock of an index until it is closed, or its process ends.
+    """Returns a handle that holds the lock of an index until it is closed or the process ends.
 
     Raises:
         TemporaryFailure: `LOCKED` when another run holds it.
@@ -324,11 +330,11 @@ def _locked(path: Path) -> int:
     try:
         return lock(path, mode=0o600)
     except BlockingIOError as error:
-        raise TemporaryFailure("LOCKED", "another run works on this index; wait for it") from error
+        raise TemporaryFailure("LOCKED", "another run writes this index; wait until it has ended") from error
 
 
 def _stored(name: str) -> str | bytes:
-    """Returns a name as SQLite takes it: as bytes when it is not UTF-8."""
+    """Returns a file name as SQLite stores it: as bytes when it is not valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -341,12 +347,15 @@ def _loaded(name: str | bytes) -> str:
 
 
 @contextmanager
-def _disk(name: str) -> Iterator[None]:
+def _disk_errors(name: str) -> Iterator[None]:
+    """Turns errors of SQLite and of the disk into errors of voxlate."""
     try:
         yield
     except sqlite3.OperationalError as error:
         if any(word in str(error).lower() for word in _TEMPORARY):
-            raise TemporaryFailure("IO", f"{name}: {error}; what was read so far is kept, run it again") from error
+            raise TemporaryFailure(
+                "IO", f"{name}: {error}; what was read so far is stored, run voxlate index again"
+            ) from error
         raise CannotWrite("WRITE", f"{name}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise CannotWrite("INDEX", f"{name} is damaged ({error}); remove it and index again") from error

@@ -31,7 +31,7 @@ def cohort(
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
     from voxlate.cohort.rules import read_rules
     from voxlate.cohort.select import select
-    from voxlate.cohort.series_rows import joined
+    from voxlate.cohort.series_rows import join_grades
     from voxlate.quality.regrading import read_regrades
     from voxlate.quality.run import read_grades
     from voxlate.reporting.figures.flow_chart import draw_flow
@@ -39,7 +39,7 @@ def cohort(
 
     chosen = read_rules(rules)
     told, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
-    selection = select(joined(read_table(index), told, persons, read_stamps(index)), chosen)
+    selection = select(join_grades(read_table(index), told, persons, read_stamps(index)), chosen)
     written: Written | None = None
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("writing", total=2 * len(selection.pairs))
@@ -48,7 +48,7 @@ def cohort(
             written = step if isinstance(step, Written) else written
     if written is None:
         return 1
-    boxes = [vars(box) for box in written.selection.boxes]
+    boxes = [vars(box) for box in written.selection.flow_steps]
     for suffix in ("svg", "png"):
         draw_flow(out / f"flow.{suffix}", written.selection.scans, boxes, written.splits)
     parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())

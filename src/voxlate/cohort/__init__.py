@@ -1,1 +1,1 @@
-"""From what lies in folders to a table of cases."""
+"""Cohorts: selects pairs of scans from an index by written rules, splits them, and writes them as BIDS."""

@@ -13,7 +13,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.archive import indexed_series
 from voxlate.archive.pseudonyms import session_name, subject_name
-from voxlate.cohort.series_rows import Scan
+from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
 from voxlate.io.documents import read_json
@@ -53,7 +53,7 @@ cases.tsv lists the pairs, exclusions.tsv why every other series is not among th
 class Wanted:
     """One file of the data set: which series, and as what."""
 
-    scan: Scan
+    scan: SeriesRow
     shows: str
 
     @property
@@ -86,12 +86,13 @@ def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
 def sidecar(wanted: Wanted, digest: str) -> dict[str, Any]:
     """Returns the BIDS metadata of a scan, times in seconds; only what is known."""
     scan = wanted.scan
-    told: dict[str, Any] = {bids: scan[name] for name, bids in _PLAIN.items() if scan.get(name)}
-    told |= {bids: scan[name] / 1000 for name, bids in _SECONDS.items() if scan.get(name)}
+    columns: Mapping[str, Any] = scan
+    told: dict[str, Any] = {bids: columns[name] for name, bids in _PLAIN.items() if columns.get(name)}
+    told |= {bids: columns[name] / 1000 for name, bids in _SECONDS.items() if columns.get(name)}
     if scan["modality"] == "MR":
         agent = {"yes": "GADOLINIUM", "no": "NONE"}.get(scan["agent"])
         told |= {"ContrastBolusIngredient": agent} if agent else {}
-    quality = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
+    quality: dict[str, object] = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
     quality |= {"PassProbability": scan["pass_probability"]}
     known = {name: value for name, value in quality.items() if value is not None}
     stamp = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or "", "Sha256": digest}
@@ -166,7 +167,7 @@ def _voxels(index: Path, series: str, shows: str) -> Volume:
         return read_series(found, shows=shows).volume
 
 
-def _is_there(path: Path, scan: Scan) -> bool:
+def _is_there(path: Path, scan: SeriesRow) -> bool:
     """Tells whether the image is the one of these files, whole."""
     told = _sidecar_at(path).get("Voxlate", {})
     now = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or ""}

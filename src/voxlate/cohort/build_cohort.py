@@ -11,8 +11,8 @@ from voxlate.archive.pseudonyms import subject_name
 from voxlate.cases import Case, write_cases
 from voxlate.cohort.bids_export import Wanted, export, prune, require_distinct, write_frame
 from voxlate.cohort.rules import Rules
-from voxlate.cohort.select import Box, Pair, Selection
-from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assigned, frozen_splits, group_of
+from voxlate.cohort.select import FlowStep, Pair, Selection
+from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_splits, group_of
 from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.atomic import write_json, write_text
 from voxlate.jobs.processes import each
@@ -53,7 +53,7 @@ def write_cohort(
         write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
         raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} says why")
     splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
-    chosen = without_settled_low(selection, rules, splits)
+    chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))
     faults: dict[str, str] = {}
     for series, fault in each(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
@@ -73,24 +73,24 @@ def write_cohort(
     yield Written(kept, counts, faults)
 
 
-def without_settled_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
-    """Returns the selection without low pairs whose patient was settled in training before they were known."""
+def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
+    """Returns the selection without pairs of low quality whose patient is already in training or validation."""
     if not rules.splits.low:
         return selection
     out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
-    reason = "of low quality, but its patient is settled in training"
+    reason = "of low quality, but its patient is not in the test split"
     return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
 
 
 def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
-    """Returns the selection without the pairs of which an image could not be read, with a box and reasons for them."""
+    """Returns the selection without the pairs with an unreadable image, with a flow step and reasons for them."""
     out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
     reasons = {
         name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
         for pair in out
         for name in pair.series
     }
-    return _without(selection, out, "an image of it cannot be read", reasons)
+    return _without(selection, out, "one of its images cannot be read", reasons)
 
 
 def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
@@ -98,9 +98,9 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: di
         return selection
     gone = {pair.name for pair in out}
     kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
-    box = Box(reason, "pair", len(selection.pairs), len(out))
+    step = FlowStep(reason, "pair", len(selection.pairs), len(out))
     exclusions = tuple(sorted([*selection.exclusions, *reasons.items()]))
-    return replace(selection, pairs=kept, boxes=(*selection.boxes, box), exclusions=exclusions)
+    return replace(selection, pairs=kept, flow_steps=(*selection.flow_steps, step), exclusions=exclusions)
 
 
 def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
@@ -113,7 +113,7 @@ def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[st
     for step, content in zip(rules.steps, written["steps"], strict=True):
         if step.listed is not None:
             content["listed"] = step.listed.name  # not where it lies
-    boxes = [vars(box) for box in selection.boxes]
+    boxes = [vars(step) for step in selection.flow_steps]
     return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
 
 
@@ -121,7 +121,7 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
     """Writes the table of all cases and one for each test set; returns how many pairs each part holds."""
     parts: dict[str, list[Case]] = {}
     for pair in selection.pairs:
-        place = assigned(pair, rules.splits, splits)
+        place = assignment_of(pair, rules.splits, splits)
         source, target = (out / wanted.path for wanted in _wanted([pair], rules))
         case = Case(pair.name, subject_name(pair.patient), place.split, source, target)
         parts.setdefault(place.test_set or place.split, []).append(case)

@@ -1,7 +1,8 @@
-"""The rules of a cohort, written in YAML: who is left out and why, what makes a pair, how patients are split."""
+"""The rules of a cohort in YAML: which scans are excluded and why, what makes a pair, how patients are split."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,13 @@ class _Strict(BaseModel):
 class Condition(_Strict):
     """One test of one column; exactly one of the tests must be given.
 
-    A value that is missing fits `missing` alone: what is not known leaves nobody out unless that is said.
+    A missing value fits `missing` only, so that unknown values exclude nobody unless a rule says so.
+
+    Attributes:
+        column: see `SeriesRow`.
+        is_, is_not: allowed or forbidden values; `is` in YAML.
+        below, above: limits of a number, not included.
+        missing: true for missing values, false for all others.
     """
 
     column: str
@@ -33,7 +40,7 @@ class Condition(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, content: Any) -> Any:
-        """Takes one value for a list of one."""
+        """Reads a single value as a list of one."""
         if not isinstance(content, dict):
             return content
         return {key: _several(value) if key in ("is", "is_not") else value for key, value in content.items()}
@@ -45,40 +52,43 @@ class Condition(_Strict):
             raise ValueError("give exactly one of is, is_not, below, above, missing")
         return self
 
-    def fits(self, row: dict[str, Any]) -> bool:
-        """Tells whether a row fits.
+    def fits(self, row: Mapping[str, object]) -> bool:
+        """Returns whether a row fits.
+
+        Args:
+            row: values by column: a `SeriesRow`, or the columns of a `Pair`.
 
         Raises:
-            UsageError: `COLUMN` when no row has such a column.
+            UsageError: `COLUMN` when there is no such column, or when a number is compared with text.
         """
         if self.column not in row:
-            raise UsageError("COLUMN", f"the rules ask for {self.column}; there are {', '.join(sorted(row))}")
+            raise UsageError("COLUMN", f"a rule names the column {self.column}; there are {', '.join(sorted(row))}")
         value = row[self.column]
         if self.missing is not None:
             return (value is None) == self.missing
         if value is None:
             return False
         if self.below is not None or self.above is not None:
-            if isinstance(value, str):
-                raise UsageError("COLUMN", f"{self.column} holds words; below and above are for numbers")
+            if not isinstance(value, int | float):
+                raise UsageError("COLUMN", f"{self.column} holds text; below and above compare numbers")
             return float(value) < self.below if self.below is not None else float(value) > (self.above or 0.0)
         return value in self.is_ if self.is_ is not None else value not in (self.is_not or ())
 
 
 def _several(value: Any) -> list[Any]:
-    """Returns one value or many as a list; yes and no, which YAML takes for truth values, as the words too."""
+    """Returns one value or many as a list, with `yes` and `no` as text too, which YAML reads as booleans."""
     values = value if isinstance(value, list) else [value]
     return [*values, *("yes" if each else "no" for each in values if isinstance(each, bool))]
 
 
 class Step(_Strict):
-    """One step of the selection: what fits any of `drop` is left out, for `reason`.
+    """One step of the selection: scans or pairs that fit a condition of `drop` are excluded, with `reason`.
 
     Attributes:
-        reason: written into the flow chart and beside each exclusion.
-        of: `scan` before pairs are made; `pair` after, with columns `source.…` and `target.…`.
+        reason: one line for the flow chart and the table of exclusions.
+        of: `scan` before pairs are made; `pair` after, with columns such as `source.tier` and `target.tier`.
         drop: conditions, any of which is enough.
-        listed: a table with columns `item` and optionally `reason`, made by a person, such as of large lesions.
+        listed: path of a tab-separated table of excluded items made by a person, with a column `item`.
     """
 
     reason: str
@@ -91,32 +101,37 @@ class Step(_Strict):
         if not self.drop and self.listed is None:
             raise ValueError("give drop or listed")
         if not self.reason.isprintable():
-            raise ValueError("a reason is one line without tabs")
+            raise ValueError("a reason must be one line without tabs")
         return self
 
 
 class Side(_Strict):
-    """What makes a scan a source or a target: every condition must fit; of several in a session the best is taken."""
+    """What makes a scan a source or a target: every condition must fit. The best scan of a session is taken.
+
+    Attributes:
+        shows: image contrast.
+        when: conditions.
+    """
 
     shows: Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "T2*w", "angiography", "CT"]
     when: tuple[Condition, ...]
 
 
 class Pairing(_Strict):
-    """How far apart source and target may be: the same session, or so many days."""
+    """How far apart in time source and target may be: `session` for the same session, or a number of days."""
 
     within: Literal["session"] | Annotated[int, Field(ge=0)] = "session"
 
 
 class Splits(_Strict):
-    """How groups are split.
+    """How pairs are split into training, validation and test.
 
     Attributes:
-        by: `patient`, or another column of the index such as `model`: a whole scanner goes to one split.
-        strata: columns of the source whose values each split should hold in the same shares.
-        test, validation: shares.
-        seed: of the order.
-        low: pairs whose source or target is of low quality go to the test alone, as `Test_low`.
+        by: column of the source that defines the groups; a group goes to one split as a whole.
+        strata: columns of the source; each split has about the same share of each of their values.
+        test, validation: shares of all groups.
+        seed: of the random order of groups.
+        low: a patient with a pair of low quality goes to the test split, where these pairs form `Test_low`.
     """
 
     by: str = "patient"
@@ -129,20 +144,22 @@ class Splits(_Strict):
     @model_validator(mode="after")
     def _possible(self) -> Splits:
         if self.test + self.validation >= 1:
-            raise ValueError("test and validation leave nothing to train on")
+            raise ValueError("test and validation add up to 1 or more, which leaves nothing to train on")
         if self.low and self.by != "patient":
-            raise ValueError("low: true would send whole groups to the test; split by patient or set low: false")
+            raise ValueError("low: true would move whole groups to the test split; split by patient, or set low: false")
         return self
 
 
 class Rules(_Strict):
-    """A cohort.
+    """All rules of a cohort.
 
     Attributes:
         name: of the data set.
-        source, target: what a pair is made of.
-        steps: in order.
-        drop_duplicates: leave out what holds the same picture as another scan.
+        source, target: the two sides of a pair.
+        pair: how far apart they may be.
+        steps: exclusions, in order.
+        splits: training, validation and test.
+        drop_duplicates: exclude scans with the same image as another scan.
     """
 
     name: str
@@ -156,19 +173,19 @@ class Rules(_Strict):
     @model_validator(mode="after")
     def _two_contrasts(self) -> Rules:
         if self.source.shows == self.target.shows:
-            raise ValueError("source and target show the same; a pair needs two names")
+            raise ValueError("source and target show the same contrast; a pair needs two")
         return self
 
 
 def read_rules(path: Path) -> Rules:
-    """Returns the rules in a YAML file; tables that it names are relative to its folder.
+    """Returns the rules in a YAML file; paths of tables are relative to its folder.
 
     Raises:
-        NoInput: there is no such file.
-        UsageError: `RULES`, with the place of each fault.
+        NoInput: `NO_INPUT` when the file does not exist.
+        UsageError: `RULES`, with the place of each fault in the file.
     """
     if not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: there are no such rules")
+        raise NoInput("NO_INPUT", f"the file of rules {path.name} does not exist")
     content = parse_settings(read_settings(path, code="RULES", what="table of rules"), code="RULES", name=path.name)
     rules = validated(content, Rules, code="RULES", name=path.name, whole="rules")
     steps = tuple(

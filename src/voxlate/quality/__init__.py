@@ -1,1 +1,1 @@
-"""How good is a scan, and what does it show? Measured rules first, then heads that learned on simulated scans."""
+"""Quality control: grades scans by measured rules and by a network trained on simulated scans."""

@@ -1,4 +1,4 @@
-"""A small picture of a scan for a person who grades it: three planes through the head, more slices, its air."""
+"""Draws a small picture of a scan for a person who grades it: three planes, two more slices, and the air around."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from voxlate.preparation.steps.resample import resample
 from voxlate.quality.head_mask import Head, find_head
 from voxlate.volume import Affine, Array, Grid, Volume
 
-_SIZE = 200
-_AIR_GAIN = 8.0
+_SIZE = 200  # pixels of one panel
+_AIR_GAIN = 8.0  # makes noise and ghosts of some per cent of bright tissue visible; chosen by hand
+# The letter R, 3 pixels a dot.
 _R = np.kron(np.array([[1, 1, 1, 0], [1, 0, 0, 1], [1, 1, 1, 0], [1, 0, 1, 0], [1, 0, 0, 1]]), np.ones((3, 3)))
-_MM = 1.2
+_MM = 1.2  # of a pixel: 200 of them are 240 mm, which holds a head
 
 
 def preview(volume: Volume, head: Head | None = None) -> NDArray[np.uint8]:
-    """Returns (400, 600) grey levels: axial, coronal, sagittal; below two axial slices, and the first one brighter.
+    """Returns a picture of six slices, a uint8 array (400, 600) of grey levels.
 
-    The brighter one, eight times so, shows ghosts and noise in the air. Slices are at 55, 50, 50 and at 35 and 75 per
-    cent of the head. An R marks the patient's right, at the left as radiologists read; sagittal, the nose points right.
-    The head is looked for unless it was found before.
+    Top row: axial, coronal and sagittal at 55, 50 and 50 per cent of the head. Bottom row: axial at 35 and 75 per cent,
+    and the first axial slice eight times as bright, which shows ghosts and noise in the air. The patient's right is at
+    the left and marked by R (radiological convention); in the sagittal slice, anterior is at the right.
+
+    Args:
+        volume: the scan, of any orientation.
+        head: of the scan, when it was found before.
+
+    Raises:
+        InputRefused: see `find_head`.
     """
     head = head or find_head(volume)
     lowest, highest = head.corners_mm()
@@ -37,13 +45,18 @@ def preview(volume: Volume, head: Head | None = None) -> NDArray[np.uint8]:
 
 
 def _plane(volume: Volume, axis: int, lowest: Affine, highest: Affine, share: float) -> Array:
-    """Returns one slice, (200, 200): the front or the top at its top, the patient's right at its left.
+    """Returns one slice, a float array (200, 200), in the orientation of `preview`.
 
-    A sagittal one has the front at its right.
+    Args:
+        volume: in RAS+ order.
+        axis: normal of the slice: 0 sagittal, 1 coronal, 2 axial.
+        lowest: corner of the head, float array (3,) in mm.
+        highest: opposite corner.
+        share: position along the axis, from 0 to 1.
     """
     middle = (lowest + highest) / 2
     middle[axis] = lowest[axis] + share * (highest[axis] - lowest[axis])
-    if axis != 2:  # from the top of the head downwards
+    if axis != 2:  # the head starts 8 pixels below the upper border
         middle[2] = highest[2] - (_SIZE / 2 - 8) * _MM
     shape = [_SIZE] * 3
     shape[axis] = 1

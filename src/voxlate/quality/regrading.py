@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voxlate.archive.rows import GradeRecord, PersonGrade
 from voxlate.quality.items import Item
 from voxlate.quality.run import ITEMS, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
@@ -77,11 +78,11 @@ class RegradingSession:
         grades = {name: getattr(grade, name) for name in GRADED}
         if grade.proper and None in grades.values():
             raise HttpRefusal(422, "GRADES", "A proper T1w scan needs grades of contrast, motion and noise.")
-        body = {"item": grading["item"]["name"], "content": grading["content"]}
+        body: dict[str, object] = {"item": grading["item"]["name"], "content": grading["content"]}
         body |= {"proper": grade.proper, "agent": grade.agent}
         self._log.add_event(KIND, reader, body | {"grades": grades if grade.proper else {}})
 
-    def _grading(self, key: str) -> dict[str, Any]:
+    def _grading(self, key: str) -> GradeRecord:
         if key not in self._gradings:
             raise HttpRefusal(404, "ITEM", "There is no such scan.")
         return self._gradings[key]
@@ -96,7 +97,7 @@ def open_log(folder: Path) -> AnswerLog:
     return AnswerLog(open_database(folder), _LOG_NAME)
 
 
-def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
+def read_regrades(folder: Path) -> dict[str, PersonGrade]:
     """Returns the last grade of each scan by a person, as columns of a cohort table, by the name of the scan.
 
     Raises:
@@ -111,16 +112,16 @@ def read_regrades(folder: Path) -> dict[str, dict[str, Any]]:
         log.close()
 
 
-def cohort_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+def cohort_columns(entry: Mapping[str, Any]) -> PersonGrade:
     """Returns the columns of a cohort table that an entry of the log determines.
 
     `tier` and `content` always; `kind` and the grades for a proper T1w scan; `agent` unless the person could not tell.
     """
-    columns: dict[str, Any] = {"tier": "improper", "content": entry["content"]}
+    columns: PersonGrade = {"tier": "improper", "content": entry["content"]}
     if entry["proper"]:
         grades = {name: int(entry["grades"][name]) for name in GRADED}
-        columns |= {"tier": tier_of(grades), "kind": "T1w"}
-        columns |= {f"grade_{name}": value for name, value in grades.items()}
+        columns |= {"tier": tier_of(grades), "kind": "T1w", "grade_contrast": grades["contrast"]}
+        columns |= {"grade_motion": grades["motion"], "grade_noise": grades["noise"]}
     if entry["agent"] in ("yes", "no"):
         columns |= {"agent": entry["agent"], "agent_by": "person"}
     return columns

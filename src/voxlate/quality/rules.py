@@ -1,6 +1,8 @@
-"""Layer A: each measure against its limits. The same scan gives the same verdicts, and no learned answer changes them.
+"""Quality rules (layer A): compares each measure of a scan with two limits.
 
-The limits were set on simulated visits and on the real scans that development had; `VERSION` changes with any of them.
+The rules need no training: the same voxels give the same verdicts, and the network (layer B) does not change them. The
+limits were set by hand on simulated visits and on the few real scans of development (`docs/cohort.md`); where a limit
+has another source, the table names it. `VERSION` changes with any limit.
 """
 
 from __future__ import annotations
@@ -11,21 +13,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 VERSION = "1"
+"""Version of the limits; part of the fingerprint of each grading."""
+
 Verdict = Literal["pass", "warn", "fail", "note", "unmeasured"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table.
+    """One quality rule.
 
     Attributes:
-        code: stable.
-        measure: key of `measure`'s answer.
-        words: what it means for a person.
-        warn, fail: limits; a value beyond them is one. Not a number for a limit that there is not.
-        is_least: whether values below the limits are beyond them.
-        is_note: whether it tells a property that is no fault in itself.
-        is_of_mr: whether it means nothing in Hounsfield units, in which head and air differ by thousands.
+        code: stable code.
+        measure: key of the measures; see `voxlate.quality.measures`.
+        words: unit and meaning, for the documentation.
+        warn, fail: limits; a value beyond one has that verdict. NaN when there is no such limit.
+        is_least: whether values below the limits are beyond them, instead of values above.
+        is_note: whether the rule notes a property that is not a fault, instead of failing.
+        is_of_mr: whether the rule does not apply to Hounsfield units, where air and head differ by a thousand.
     """
 
     code: str
@@ -38,7 +42,7 @@ class Rule:
     is_of_mr: bool = False
 
     def verdict(self, value: float) -> Verdict:
-        """Returns what a value is."""
+        """Returns the verdict on a value; `unmeasured` for NaN."""
         if not math.isfinite(value):
             return "unmeasured"
 
@@ -51,6 +55,9 @@ class Rule:
 
 
 _NONE = math.nan
+
+# BLURRED: a sharpness of 0.5 is that of edges as sharp as the pixels, 0.25 that of an image blurred over many pixels
+# (see `sharpness`). HEAD_SMALL: 700 ml is also the least volume that counts as a brain (`_BRAIN_ML`).
 RULES = (
     Rule("SLICES_FEW", "slices", "slices; Bottani et al. leave out images of fewer than 40", _NONE, 40, is_least=True),
     Rule("SLICES_THICK", "slice_spacing_mm", "mm between slices; a 2-D image", 2.0, 10.0),
@@ -72,13 +79,24 @@ RULES = (
          is_note=True),
     Rule("DEFACED", "carved", "of the air before the face is constant, but not elsewhere", _NONE, 0.25, is_note=True),
 )  # fmt: skip
+
+# Volumes in ml that a skull-stripped brain may have, from a small to a large brain with its fluid; chosen by hand.
 _BRAIN_ML = (700.0, 2300.0)
+
+# Least share of voxels near -1000 HU, the value of air, in a CT; chosen by hand.
 _AIR_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule applied."""
+    """Result of one rule for one scan.
+
+    Attributes:
+        code: of the rule.
+        value: of the measure, NaN when it could not be measured.
+        warn, fail: limits of the rule.
+        verdict: see `Rule.verdict`.
+    """
 
     code: str
     value: float
@@ -87,28 +105,33 @@ class Finding:
     verdict: Verdict
 
 
-def judge(measures: Mapping[str, float]) -> tuple[Finding, ...]:
-    """Returns every rule's finding, in the order of the table."""
-    known = dict(measures) | {"stripped": _stripped(measures)}
+def apply_rules(measures: Mapping[str, float]) -> tuple[Finding, ...]:
+    """Returns the finding of every rule, in the order of `RULES`.
+
+    Args:
+        measures: see `voxlate.quality.measures.measure`.
+    """
+    values = dict(measures) | {"stripped": _stripped(measures)}
     if is_hounsfield(measures):
-        known |= {rule.measure: math.nan for rule in RULES if rule.is_of_mr}
+        values |= {rule.measure: math.nan for rule in RULES if rule.is_of_mr}
     return tuple(
-        Finding(rule.code, known[rule.measure], rule.warn, rule.fail, rule.verdict(known[rule.measure]))
+        Finding(rule.code, values[rule.measure], rule.warn, rule.fail, rule.verdict(values[rule.measure]))
         for rule in RULES
     )
 
 
 def is_hounsfield(measures: Mapping[str, float]) -> bool:
-    """Tells whether a scan is in Hounsfield units: a twentieth of it lies about -1000, which is air."""
+    """Returns whether a scan is in Hounsfield units: over a twentieth of its voxels are near -1000, which is air."""
     return measures["hounsfield"] > _AIR_SHARE
 
 
-def worst(findings: tuple[Finding, ...]) -> Literal["pass", "warn", "fail"]:
+def worst_verdict(findings: tuple[Finding, ...]) -> Literal["pass", "warn", "fail"]:
     """Returns `fail` if a rule failed, else `warn` if one warned, else `pass`."""
-    found = {finding.verdict for finding in findings}
-    return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
+    verdicts = {finding.verdict for finding in findings}
+    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
 
 
 def _stripped(measures: Mapping[str, float]) -> float:
+    """Returns the share of constant air around a body of the size of a brain, 0 around a larger or smaller body."""
     is_brain = _BRAIN_ML[0] < measures["head_ml"] < _BRAIN_ML[1]
     return measures["constant_air"] if is_brain else 0.0

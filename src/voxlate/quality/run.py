@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from voxlate.archive.rows import GradeRecord
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
 from voxlate.io.documents import read_json
@@ -107,7 +108,7 @@ def write_table(out: Path, items: Sequence[Item]) -> None:
     write_text(out / TABLE, "\n".join("\t".join(line) for line in lines) + "\n")
 
 
-def read_grades(out: Path) -> list[dict[str, Any]]:
+def read_grades(out: Path) -> list[GradeRecord]:
     """Returns what is known of each scan in the table, by its name.
 
     Raises:
@@ -125,7 +126,7 @@ def read_grades(out: Path) -> list[dict[str, Any]]:
         known = _known(out, Item(name, "", ""))
         if known is None or "state" not in known:
             raise UsageError("GRADES", f"what is known of {name} is gone or damaged; run voxlate grade again")
-        found.append(known)
+        found.append(cast("GradeRecord", known))
     return found
 
 

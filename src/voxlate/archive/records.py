@@ -1,0 +1,75 @@
+"""Records of files and series that the index stores while it reads an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+READ = "read"
+NOT_DICOM = "stranger"
+"""States of a file beside error codes. `stranger` is what existing index files hold, so that the word must stay."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of a folder.
+
+    Attributes:
+        name: without the folder.
+        size: in bytes.
+        changed: modification time in ns.
+        uid: SeriesInstanceUID, empty when the file belongs to no series.
+        state: `READ`, `NOT_DICOM` or an error code.
+    """
+
+    name: str
+    size: int
+    changed: int
+    uid: str
+    state: str
+
+
+@dataclass(frozen=True)
+class SeriesRecord:
+    """One series as some of its files describe it.
+
+    Attributes:
+        uid, study, patient: identifiers in clear; `patient` is PatientID with its issuer.
+        first: least path of these files; the header comes from this file.
+        header: elements as text by keyword.
+        identities: pairs of a kind (`patient`, `birth`, `frame`, `study`, `synthetic`) and a value; two values of
+            `patient`, `frame` or `study` are a fault.
+        frames: number of frames of these files.
+    """
+
+    uid: str
+    study: str
+    patient: str
+    first: str
+    header: Mapping[str, str]
+    identities: frozenset[tuple[str, str]]
+    frames: int
+
+
+@dataclass(frozen=True)
+class StoredSeries:
+    """One series of the index.
+
+    Attributes:
+        uid: SeriesInstanceUID.
+        study, patient, name: pseudonyms of the study, the patient and the series.
+        header: elements as text by keyword, of the first file.
+        files, frames: how many.
+        birth_dates: how many different birth dates the series of this patient have; more than one is a fault.
+        identities: how many different values each kind of identity has; see `SeriesRecord`.
+    """
+
+    uid: str
+    study: str
+    patient: str
+    name: str
+    header: Mapping[str, str]
+    files: int
+    frames: int
+    birth_dates: int
+    identities: Mapping[str, int]
