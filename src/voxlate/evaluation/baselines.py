@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from voxlate.errors import InputRefused, ModelInvalid
+from voxlate.errors import ModelInvalid
 from voxlate.evaluation.similarity import psnr
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.io.documents import read_json
@@ -87,25 +87,6 @@ class BlurredTarget:
     def is_matched(self) -> bool:
         """Tells whether the PSNR of the synthetic image was reached."""
         return abs(self.gap_db) <= MATCHED_DB
-
-
-def fit_histogram_match(pairs: Iterable[tuple[Array, Array, Mask]]) -> HistogramMatch:
-    """Returns the map fitted on training cases: (source, target, mask) each, in relative units.
-
-    Raises:
-        InputRefused: `EMPTY_MASK`, or `NO_TRAINING_CASE` when there is none.
-    """
-    source_sum = target_sum = np.zeros(len(PROBABILITIES))
-    count = 0
-    for source, target, mask in pairs:
-        if not mask.any():
-            raise InputRefused("EMPTY_MASK", "a training case has an empty mask; the histogram cannot be fitted")
-        source_sum = source_sum + np.quantile(source[mask], PROBABILITIES)
-        target_sum = target_sum + np.quantile(target[mask], PROBABILITIES)
-        count += 1
-    if count == 0:
-        raise InputRefused("NO_TRAINING_CASE", "no training case was given to fit the histogram match on")
-    return HistogramMatch(source_sum / count, target_sum / count, count)
 
 
 def histogram_match_to_json(match: HistogramMatch) -> dict[str, Any]:

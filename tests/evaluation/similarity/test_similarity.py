@@ -143,19 +143,12 @@ def test_uniform_windows_equal_scikit_images_defaults():
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
-def test_ssim_by_slice_is_the_mean_over_two_dimensional_images(axis):
+def test_ssim_with_a_window_within_slices_is_the_mean_over_two_dimensional_images(axis):
     image, target = (TARGET + NOISE).astype(np.float64), TARGET.astype(np.float64)
     pairs = zip(np.moveaxis(image, axis, 0), np.moveaxis(target, axis, 0), strict=True)
     expected = np.mean([sim.ssim(first, second, data_range=1.0) for first, second in pairs])
-    assert sim.ssim_by_slice(image, target, data_range=1.0, slice_axis=axis) == pytest.approx(expected, abs=1e-10)
-
-
-def test_slices_without_mask_do_not_count():
-    mask = np.zeros(SHAPE, dtype=bool)
-    mask[10:30, 10:30, 7] = True
-    expected = sim.ssim(TARGET[..., 7] + NOISE[..., 7], TARGET[..., 7], data_range=1.0, mask=mask[..., 7])
-    measured = sim.ssim_by_slice(TARGET + NOISE, TARGET, data_range=1.0, slice_axis=2, mask=mask)
-    assert measured == pytest.approx(expected, abs=1e-6)
+    window = Window(slice_axis=axis)
+    assert sim.ssim(image, target, data_range=1.0, window=window) == pytest.approx(expected, abs=1e-10)
 
 
 def test_ssim_on_a_high_level_survives_single_precision():

@@ -198,27 +198,6 @@ def test_degrees_of_freedom_are_those_of_satterthwaite_with_all_matrices_written
     assert fit.p == pytest.approx(2 * stats.t.sf(np.abs(fit.coefficients / fit.standard_errors), fit.freedom))
 
 
-def test_published_significance_of_the_residual_network_needs_nearly_perfect_correlation():
-    # Bottani 2024, Table 1: PSNR of the cGAN Res-U-Net against the baseline, n = 26.
-    strongest, weakest = st.paired_t_bounds_from_summary(st.Summary(23.89, 4.30), st.Summary(23.03, 2.83), n=26)
-    assert strongest.statistic == pytest.approx(2.98, abs=0.01)
-    assert strongest.p == pytest.approx(0.0063, abs=1e-4)
-    assert weakest.p > 0.5
-
-
-def test_published_p_of_chen_implies_an_unpaired_test():
-    rho = st.implied_correlation(st.Summary(27.21, 1.18), st.Summary(28.24, 1.26), n=42, p=0.00037)
-    assert rho == pytest.approx(0.007, abs=0.002)
-    first, second = st.Summary(27.21, 1.18), st.Summary(28.24, 1.26)
-    assert st.paired_t_from_summary(first, second, n=42, correlation=rho).p == pytest.approx(0.00037)
-
-
-def test_the_independent_t_test_equals_scipy_and_warns_why_not():
-    with pytest.warns(UserWarning, match="paired tests over patients"):
-        result = st.independent_t(FIRST, SECOND)
-    assert [result.statistic, result.p] == pytest.approx(GOLDEN["independent_t"])
-
-
 def test_several_scans_of_a_patient_count_once():
     assert st.by_patient([1.0, 3.0, 10.0], ["a", "a", "b"]) == {"a": 2.0, "b": 10.0}
 

@@ -13,7 +13,7 @@ from voxlate.evaluation.similarity.arrays import Image
 from voxlate.evaluation.similarity.information import local_correlation, nmi
 from voxlate.evaluation.similarity.pointwise import bias, highest_psnr, mae, mse, psnr, rmse, smape
 from voxlate.evaluation.similarity.sharpness import gradient_error, gradient_magnitude, sharpness_ratio, tenengrad
-from voxlate.evaluation.similarity.structural import Window, ms_ssim, ssim, ssim_by_slice, ssim_map
+from voxlate.evaluation.similarity.structural import Window, ms_ssim, ssim, ssim_map
 from voxlate.volume import Mask
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "sharpness_ratio",
     "smape",
     "ssim",
-    "ssim_by_slice",
     "ssim_map",
     "tenengrad",
 ]

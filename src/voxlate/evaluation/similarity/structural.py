@@ -121,26 +121,6 @@ def ssim(
     return float(values.mean(dtype=np.float64))
 
 
-def ssim_by_slice(
-    image: Image, target: Image, *, data_range: float, slice_axis: int, mask: Mask | None = None
-) -> float:
-    """Returns the mean over slices of the two-dimensional SSIM, each slice counting the same.
-
-    Slices without a voxel in the mask are left out.
-
-    Raises:
-        InputRefused, UsageError: as `ssim`.
-    """
-    _require(image, target, mask, data_range)
-    window = Window(slice_axis=slice_axis)
-    window.require_fit(image.shape)
-    structure = ssim_map(image, target, data_range=data_range, window=window)
-    if mask is None:
-        return float(structure[window.interior(image.ndim)].mean(dtype=np.float64))
-    slices = zip(np.moveaxis(structure, slice_axis, 0), np.moveaxis(mask, slice_axis, 0), strict=True)
-    return float(np.mean([values[inside].mean(dtype=np.float64) for values, inside in slices if inside.any()]))
-
-
 def ms_ssim(
     image: Image,
     target: Image,

@@ -1,4 +1,4 @@
-"""Statistics over patients: tests, intervals, effect sizes, agreement, and what printed figures allow."""
+"""Statistics over patients: tests, confidence intervals, effect sizes and agreement."""
 
 from voxlate.evaluation.statistics.adjustment import bonferroni, holm
 from voxlate.evaluation.statistics.agreement import (
@@ -19,13 +19,6 @@ from voxlate.evaluation.statistics.paired import (
     sign_flip,
     wilcoxon,
 )
-from voxlate.evaluation.statistics.published import (
-    Summary,
-    implied_correlation,
-    independent_t,
-    paired_t_bounds_from_summary,
-    paired_t_from_summary,
-)
 from voxlate.evaluation.statistics.samples import MINIMUM_PATIENTS, by_patient
 
 __all__ = [
@@ -35,7 +28,6 @@ __all__ = [
     "IntraclassCorrelation",
     "MarginResult",
     "MixedModel",
-    "Summary",
     "TestResult",
     "bland_altman",
     "bonferroni",
@@ -46,14 +38,10 @@ __all__ = [
     "fit_mixed_model",
     "holm",
     "icc",
-    "implied_correlation",
-    "independent_t",
     "mcnemar",
     "mean_interval",
     "non_inferiority",
     "paired_t",
-    "paired_t_bounds_from_summary",
-    "paired_t_from_summary",
     "sign_flip",
     "tost",
     "wilcoxon",

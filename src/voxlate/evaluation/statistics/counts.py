@@ -15,10 +15,8 @@ def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) ->
     """
     if not 0 <= successes <= trials or trials < 1:
         raise UsageError("COUNTS", f"{successes} of {trials} is not a proportion")
-    tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
-    high = float(stats.beta.ppf(1 - tail, successes + 1, trials - successes)) if successes < trials else 1.0
-    return low, high
+    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def mcnemar(only_first: int, only_second: int, *, is_mid_p: bool = True) -> float:
