@@ -17,7 +17,8 @@ from machine import write_result
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from voxlate.evaluation.similarity import METRICS, ssim, ssim_map
+from voxlate.evaluation.metrics import IMAGE_METRICS
+from voxlate.evaluation.similarity import ssim, ssim_map
 
 SHAPE = (160, 192, 160)
 REPEATS = 3
@@ -100,7 +101,7 @@ def main() -> None:
     reference = {"whole": float(exact[inner].mean()), "mask": float(exact[mask].mean())}
     for name, row in rows.items():
         row["difference"] = row["ssim"] - reference["mask" if "mask" in name else "whole"]
-    metrics = {name: timed(lambda m=m: m.compute(image, target, mask, 1.0))[1] for name, m in METRICS.items()}
+    metrics = {name: timed(lambda m=m: m.compute(image, target, mask, 1.0))[1] for name, m in IMAGE_METRICS.items()}
     ours = ssim_map(image, target, data_range=1.0)
     maps = {name: float(np.abs(m - exact)[mask].max()) for name, m in (("scikit-image", theirs), ("voxlate", ours))}
     content = {

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from voxlate.evaluation.similarity import METRICS
+from voxlate.evaluation.metrics import IMAGE_METRICS
 from voxlate.reporting import labels
 
 
@@ -31,13 +31,15 @@ def test_a_small_p_is_never_printed_as_zero() -> None:
     assert labels.p_value(0.5) == "0.50"
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_the_best_value_of_every_metric_loses_to_no_other(name: str) -> None:
     metric = labels.metric(name)
-    best = METRICS[name].best
+    best = metric.best
     others = [0.5, 0.9, 1.7] if math.isinf(best) else [best + 0.4, best - 0.4]
     possible = (
-        others if METRICS[name].better == "one" else [v for v in others if (v < best) == (metric.better == "higher")]
+        others
+        if IMAGE_METRICS[name].better == "one"
+        else [v for v in others if (v < best) == (metric.better == "higher")]
     )
     assert possible
     assert all(metric.loss(best) < metric.loss(value) for value in possible)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from voxlate.evaluation.similarity import METRICS
+from voxlate.evaluation.metrics import metric_of
 
 MISSING = "\N{EM DASH}"
 
@@ -30,80 +28,9 @@ DATA_KINDS = {
     "unknown": "Kind of data not stated (real or simulated)",
 }
 
-Better = Literal["lower", "higher", "one", "unknown"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a reader must know of a metric.
-
-    Attributes:
-        label: short name, as the field writes it.
-        meaning: what it measures; empty when we do not know it.
-        better: which values are better; `one` means the nearer to `best` the better.
-        best: the value of an image equal to its target.
-    """
-
-    label: str
-    meaning: str = ""
-    better: Better = "unknown"
-    best: float = math.nan
-
-    @property
-    def arrow(self) -> str:
-        """Returns a sign for the better direction."""
-        towards = f"\N{RIGHTWARDS ARROW}{self.best:g}"
-        return {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}", "one": towards}.get(self.better, "")
-
-    @property
-    def direction(self) -> str:
-        """Returns the better direction in words."""
-        nearer = f"the nearer to {self.best:g} the better"
-        return {"lower": "lower is better", "higher": "higher is better", "one": nearer}.get(self.better, "")
-
-    def loss(self, value: float) -> float:
-        """Returns `value` turned so that less is better; NaN where no direction is known."""
-        turned = {"lower": value, "higher": -value, "one": abs(value - self.best)}
-        return turned.get(self.better, math.nan)
-
-
-_LABELS = {
-    "mae": "MAE",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "nrmse": "NRMSE",
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "nmi": "NMI",
-    "smape": "sMAPE",
-    "hd95": "HD95",
-    "avd": "AVD",
-    "vd": "VD",
-    "tiv": "TIV",
-    "blur_sigma": "Sigma of the blur",
-    "psnr_gap": "PSNR gap of the blur",
-}
 _LEADING = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
-_BETTER: dict[str, Better] = {
-    "mse": "lower",
-    "nrmse": "lower",
-    "smape": "lower",
-    "dice": "higher",
-    "hd95": "lower",
-    "avd": "lower",
-    "less_than_half_removed": "lower",
-    "disturbance": "lower",
-}
-
-
-def metric(name: str) -> Metric:
-    """Returns what is known of a metric, from the evaluation's own table; an unknown one gets no direction."""
-    label = _LABELS.get(name, name.replace("_", " ").capitalize())
-    known = METRICS.get(name)
-    if known is None:
-        return Metric(label, better=_BETTER.get(name, "unknown"))
-    return Metric(label, known.meaning, known.better, known.best)
+metric = metric_of
+"""Returns label, unit and better direction of a metric by its name."""
 
 
 def leading(names: Iterable[str], most: int) -> list[str]:

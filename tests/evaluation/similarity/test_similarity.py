@@ -10,7 +10,8 @@ from skimage.metrics import normalized_mutual_information, peak_signal_noise_rat
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.evaluation import similarity as sim
-from voxlate.evaluation.similarity import METRICS, Window
+from voxlate.evaluation.metrics import IMAGE_METRICS
+from voxlate.evaluation.similarity import Window
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ms_ssim.json").read_text())
 SHAPE = (47, 53, 50)
@@ -29,31 +30,31 @@ MASK &= ndimage.gaussian_filter(np.random.default_rng(2).normal(size=SHAPE), 6) 
 
 
 def value(name, image, target=TARGET, mask=MASK, data_range=1.0):
-    return METRICS[name].compute(image, target, mask, data_range)
+    return IMAGE_METRICS[name].compute(image, target, mask, data_range)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_an_image_equal_to_its_target_has_the_best_value(name):
-    assert value(name, TARGET) == pytest.approx(METRICS[name].best, abs=1e-6)
+    assert value(name, TARGET) == pytest.approx(IMAGE_METRICS[name].best, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].better != "one"])
+@pytest.mark.parametrize("name", [name for name in IMAGE_METRICS if IMAGE_METRICS[name].better != "one"])
 def test_more_noise_scores_worse(name):
     scores = [value(name, TARGET + scale * NOISE) for scale in (0.5, 1.0, 2.0, 4.0)]
-    ordered = sorted(scores, reverse=METRICS[name].better == "higher")
+    ordered = sorted(scores, reverse=IMAGE_METRICS[name].better == "higher")
     assert scores == ordered
     assert len(set(scores)) == 4
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_mirroring_both_images_changes_nothing(name):
     flipped = [np.ascontiguousarray(a[::-1, :, ::-1]) for a in (TARGET + NOISE, TARGET, MASK)]
-    assert METRICS[name].compute(*flipped, 1.0) == pytest.approx(value(name, TARGET + NOISE), rel=2e-2, abs=1e-6)
+    assert IMAGE_METRICS[name].compute(*flipped, 1.0) == pytest.approx(value(name, TARGET + NOISE), rel=2e-2, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_a_change_of_unit_of_both_images_and_the_range_changes_nothing(name):
-    scaled = METRICS[name].compute(40 * (TARGET + NOISE), 40 * TARGET, MASK, 40.0)
+    scaled = IMAGE_METRICS[name].compute(40 * (TARGET + NOISE), 40 * TARGET, MASK, 40.0)
     assert scaled == pytest.approx(value(name, TARGET + NOISE), rel=1e-3, abs=1e-6)
 
 
@@ -63,13 +64,13 @@ def test_voxels_outside_the_mask_do_not_exist_for_pointwise_metrics(name):
     assert value(name, spoiled) == value(name, TARGET + NOISE)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_an_empty_mask_is_refused(name):
     with pytest.raises(InputRefused, match="EMPTY_MASK"):
         value(name, TARGET, mask=np.zeros(SHAPE, dtype=bool))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_images_of_different_shapes_are_refused(name):
     with pytest.raises(InputRefused, match="GRID_MISMATCH"):
         value(name, TARGET[:-1])

@@ -8,8 +8,9 @@ from functools import cache, partial
 import numpy as np
 
 from voxlate.evaluation.cases.intensity import fitted
+from voxlate.evaluation.metrics import IMAGE_METRICS, MS_SSIM_SCALES
 from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, computed
-from voxlate.evaluation.similarity import METRICS, SCALES, ssim_map
+from voxlate.evaluation.similarity import ssim_map
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.evaluation.similarity.structural import GAUSSIAN_RADIUS
 from voxlate.volume import Array, Mask
@@ -17,7 +18,7 @@ from voxlate.volume import Array, Mask
 REGION_METRICS = ("mae", "rmse", "bias", "psnr")
 """What is measured in a part of the mask, besides SSIM; the others need more room than a lesion gives."""
 
-_COARSEST = 2 ** (SCALES - 1)
+_COARSEST = 2 ** (MS_SSIM_SCALES - 1)
 
 
 def _score(pair: Pair) -> Iterator[Score]:
@@ -28,7 +29,7 @@ def _score(pair: Pair) -> Iterator[Score]:
     target = _inside(target, mask)
     for intensity in (AS_WRITTEN, LINEAR_FIT):
         shown = _inside(image if intensity == AS_WRITTEN else fitted(image, target, mask), mask)
-        for name, metric in METRICS.items():
+        for name, metric in IMAGE_METRICS.items():
             compute = partial(metric.compute, shown, target, mask, pair.data_range)
             yield computed(compute, "mask", name, metric.unit, intensity)
         yield from _score_regions(shown, target, regions, pair.data_range, intensity=intensity)
@@ -43,8 +44,8 @@ def _score_regions(
     structure = cache(partial(ssim_map, image, target, data_range=data_range))
     for region, voxels in regions.items():
         for name in REGION_METRICS:
-            value = METRICS[name].compute(image, target, voxels, data_range)
-            yield Score(region, name, value, METRICS[name].unit, intensity)
+            value = IMAGE_METRICS[name].compute(image, target, voxels, data_range)
+            yield Score(region, name, value, IMAGE_METRICS[name].unit, intensity)
         yield computed(partial(_mean_of, structure, voxels), region, "ssim", "", intensity)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from voxlate.evaluation.metrics import Metric
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures import drawing
@@ -102,7 +103,7 @@ def draw_box(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
     axes.scatter(place + spread, values, s=11, color=colour, alpha=0.75, linewidths=0, zorder=3)
 
 
-def _sentence(metric: labels.Metric) -> str:
+def _sentence(metric: Metric) -> str:
     parts = "; ".join(part for part in (metric.meaning, metric.direction) if part)
     return f"{parts[:1].upper()}{parts[1:]}." if parts else ""
 
