@@ -11,11 +11,11 @@ from voxlate.errors import ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
 from voxlate.evaluation.protocols import PROTOCOLS
+from voxlate.evaluation.results import read_evaluation
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.page import write_report
-from voxlate.reporting.results import read_evaluation
 from voxlate.volume import Volume
 
 KEYS = [

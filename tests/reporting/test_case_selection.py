@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from voxlate.evaluation.results import read_evaluation
 from voxlate.reporting.case_selection import choose, leading_view
-from voxlate.reporting.results import read_evaluation
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxlate.cli.report import report
+from voxlate.evaluation.results import read_evaluation
 from voxlate.reporting.page import page, write_report
-from voxlate.reporting.results import read_evaluation
 from voxlate.web.html import tag
 
 VOID = {"meta", "img", "br", "link", "col", "path", "use"}

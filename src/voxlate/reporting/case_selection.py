@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from voxlate.evaluation.results import Case, Evaluated, Score
 from voxlate.reporting import labels
-from voxlate.reporting.results import Case, Evaluated, Score
 
 _RANKING = ("mae", "rmse", "ssim", "psnr", "ms_ssim")
 """Metrics by which cases can be ranked: the first that the protocol has."""

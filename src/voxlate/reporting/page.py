@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from voxlate.evaluation.results import Evaluated, Evaluation, read_evaluation
 from voxlate.io.atomic import write_text
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View, choose, leading_view
 from voxlate.reporting.figures import panels, quality_plots, volume_plots
-from voxlate.reporting.results import Evaluated, Evaluation, read_evaluation
 from voxlate.reporting.sections import (
     case_table,
     claim_checklist,
@@ -57,7 +57,7 @@ def write_report(folder: Path, output: Path, *, title: str | None = None, viewer
         One line for each case that could not be put into the viewer.
 
     Raises:
-        NoInput, InputRefused: see `voxlate.reporting.results.read_evaluation`.
+        NoInput, InputRefused: see `voxlate.evaluation.results.read_evaluation`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     evaluated = read_evaluation(folder)

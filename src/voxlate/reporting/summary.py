@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
+from voxlate.evaluation.results import Evaluated, Evaluation, SummaryRow
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View, ranked
-from voxlate.reporting.results import Evaluated, Evaluation, SummaryRow
 from voxlate.reporting.sections.verdicts import Gain, gain, sentence
 from voxlate.web.html import Html, tag
 

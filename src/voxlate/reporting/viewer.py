@@ -17,12 +17,12 @@ import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.results import Case, Evaluated
 from voxlate.io.atomic import write_text
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice
-from voxlate.reporting.results import Case, Evaluated
 from voxlate.volume import Affine, Mask, Volume
 
 STEP = 1e-3

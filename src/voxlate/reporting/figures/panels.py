@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.errors import VoxlateError
+from voxlate.evaluation.results import Case, Direction
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
@@ -18,7 +19,6 @@ from voxlate.reporting.case_selection import Chosen
 from voxlate.reporting.figures import png
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
-from voxlate.reporting.results import Case, Direction
 from voxlate.volume import Array, Mask, Volume
 from voxlate.web import colours
 from voxlate.web.html import Html, tag

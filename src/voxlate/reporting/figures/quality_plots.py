@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from voxlate.evaluation.metrics import Metric
+from voxlate.evaluation.results import Evaluated, History, Loss
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures import drawing
-from voxlate.reporting.results import Evaluated, History, Loss
 from voxlate.web.html import Html, tag
 
 _MOST_LINES = 60

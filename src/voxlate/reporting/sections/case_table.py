@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from voxlate.evaluation.results import Evaluated
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View, ranked
 from voxlate.reporting.figures.quality_plots import leading_metrics
-from voxlate.reporting.results import Evaluated
 from voxlate.reporting.sections.quality import scrolling
 from voxlate.web.html import Html, tag
 

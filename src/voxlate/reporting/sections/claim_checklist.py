@@ -6,9 +6,9 @@ Intelligence 2024;6(4):e240300.
 
 from __future__ import annotations
 
+from voxlate.evaluation.results import Evaluated
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
-from voxlate.reporting.results import Evaluated
 from voxlate.reporting.sections.quality import scrolling
 from voxlate.web.html import Html, tag
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from voxlate.evaluation.results import NetworkPictures
 from voxlate.reporting import labels
 from voxlate.reporting.figures import drawing
 from voxlate.reporting.figures.png import data_uri
-from voxlate.reporting.results import NetworkPictures
 from voxlate.web.html import Html, tag
 
 TILE_PX = 28

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voxlate.evaluation.results import Comparison, Evaluation, Protocol, SummaryRow
 from voxlate.reporting import labels
-from voxlate.reporting.results import Comparison, Evaluation, Protocol, SummaryRow
 from voxlate.web.html import Html, tag
 
 LEVEL = 0.05

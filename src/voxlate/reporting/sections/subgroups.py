@@ -8,9 +8,9 @@ from collections import defaultdict
 import numpy as np
 from scipy import stats
 
+from voxlate.evaluation.results import Evaluated
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
-from voxlate.reporting.results import Evaluated
 from voxlate.reporting.sections.quality import scrolling
 from voxlate.web.html import Html, tag
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from voxlate.evaluation.results import Comparison, Evaluated
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
-from voxlate.reporting.results import Comparison, Evaluated
 from voxlate.reporting.sections.quality import LEVEL
 from voxlate.web.html import Html, tag
 
