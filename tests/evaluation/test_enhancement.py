@@ -5,12 +5,13 @@ import pytest
 from scipy import ndimage
 
 from voxlate.evaluation.baselines import blur
-from voxlate.evaluation.enhancement import Direction, EnhancementMeasure, best_curve, trimmed_line
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve, trimmed_line
 from voxlate.evaluation.lesions.sentences import enhancement_sentences
+from voxlate.evaluation.results import SummaryRow
 from voxlate.simulation import Options, simulate_subject
 
 SPACING = (1.0, 1.0, 1.0)
-REMOVE, ADD = Direction(1), Direction(-1)
+REMOVE, ADD = AgentDirection(1), AgentDirection(-1)
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +102,13 @@ def test_a_head_without_enhancement_has_no_figures(head):
     ("left", "cost", "is_worse"), [(40.0, 105.0, False), (-150.0, 100.0, True), (120.0, 90.0, True), (0.0, 900.0, True)]
 )
 def test_a_result_that_is_overdone_or_that_ruins_the_rest_is_called_worse(left, cost, is_worse):
-    row = {"protocol": "enhancement", "method": "synthetic", "median": left, "n": 3, "low": None, "high": None}
+    means = {("enhanced", "residual_enhancement"): left, ("enhanced", "less_than_half_removed"): 10.0,
+             ("mask", "disturbance"): cost}  # fmt: skip
     rows = [
-        {**row, "region": "enhanced", "metric": "residual_enhancement", "mean": left},
-        {**row, "region": "enhanced", "metric": "less_than_half_removed", "mean": 10.0},
-        {**row, "region": "mask", "metric": "disturbance", "mean": cost},
-    ]
+        SummaryRow(protocol="enhancement", intensity="as_written", region=region, method="synthetic", metric=metric,
+                   unit="%", n=3, mean=mean, sd=None, median=mean, low=None, high=None)
+        for (region, metric), mean in means.items()
+    ]  # fmt: skip
     (sentence,) = enhancement_sentences(rows)
     assert sentence.is_worse == is_worse
 
@@ -146,5 +148,5 @@ def test_the_best_curve_finds_a_curve_and_cannot_tell_enhancement_from_tissue():
     ],
 )
 def test_the_task_says_whether_an_agent_is_removed_or_added(task, sign):
-    found = Direction.of(task)
+    found = AgentDirection.of(task)
     assert (found.sign if found else None) == sign

@@ -38,6 +38,7 @@ from voxlate.evaluation.cases.intensity import line_through
 from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
+from voxlate.evaluation.results import ProtocolDefinition
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 
@@ -79,7 +80,7 @@ _ROBUST = 1.4826  # the standard deviation of normal values over their median ab
 
 
 @dataclass(frozen=True)
-class Direction:
+class AgentDirection:
     """What the agent's part in a task is.
 
     Attributes:
@@ -89,7 +90,7 @@ class Direction:
     sign: int
 
     @classmethod
-    def of(cls, task: str) -> Direction | None:
+    def of(cls, task: str) -> AgentDirection | None:
         """Returns the direction of a task as sidecars state it (`T1ce to T1nce`).
 
         None unless one side is `T1ce` and the other a T1 without agent: between other contrasts a brighter voxel is no
@@ -138,7 +139,7 @@ class EnhancementMeasure:
         mask: Mask,
         *,
         spacing_mm: tuple[float, float, float],
-        direction: Direction,
+        direction: AgentDirection,
         regions: Mapping[str, Mask] | None = None,
     ) -> None:
         box = box_of(mask)
@@ -184,7 +185,7 @@ class EnhancementMeasure:
         """Returns how many voxels the rule finds on the opposite side; it concerns the case, not an image of it."""
         return Score("mask", REVERSE, self.found.reverse_share, "%")
 
-    def _find(self, direction: Direction, box: tuple[slice, ...]) -> Enhancement:
+    def _find(self, direction: AgentDirection, box: tuple[slice, ...]) -> Enhancement:
         gain, offset = trimmed_line(self._source, self._target, self._inside)
         difference = direction.sign * (gain * self._source + offset - self._target)
         values = difference[self._inside]
@@ -261,11 +262,11 @@ def best_curve(source: Array, target: Array, mask: Mask, *, bins: int = 64) -> A
     return result
 
 
-def enhancement_protocol() -> dict[str, str]:
+def enhancement_protocol() -> ProtocolDefinition:
     """Returns name and definition, as `evaluation.json` lists them beside the protocols of images."""
-    return {
-        "name": PROTOCOL,
-        "definition": (
+    return ProtocolDefinition(
+        name=PROTOCOL,
+        definition=(
             "Enhanced voxels: source minus target (target minus source for a model that adds enhancement), both "
             f"smoothed by a Gaussian of {SMOOTHING_MM:g} mm in the mask, the source brought to the target by a trimmed "
             f"line, above {LEAST_DEVIATIONS:g} robust deviations and {LEAST_SHARE_OF_MEDIAN:g} of the target's median, "
@@ -277,4 +278,4 @@ def enhancement_protocol() -> dict[str, str]:
             "the enhanced ones; noise of the measure. A case of which less than 0.005 % of the mask enhances has no "
             "figures. Curve: the best intensity curve of each scan, which knows the target."
         ),
-    }
+    )

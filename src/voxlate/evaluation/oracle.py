@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from voxlate.cases import Case
+from voxlate.evaluation.results import Oracle
 from voxlate.io.documents import read_json
 
 
@@ -40,7 +41,7 @@ def _stated(path: Path, target: str) -> float | None:
         return None
 
 
-def oracle_record(errors: Mapping[str, float], ours: Mapping[str, float]) -> dict[str, Any] | None:
+def compare_with_oracle(errors: Mapping[str, float], ours: Mapping[str, float]) -> Oracle | None:
     """Returns the comparison over the cases that have both figures: root mean squares over cases, and the verdict.
 
     Args:
@@ -51,9 +52,4 @@ def oracle_record(errors: Mapping[str, float], ours: Mapping[str, float]) -> dic
     if not both:
         return None
     oracle, made = (float(np.sqrt(np.mean([of[case] ** 2 for case in both]))) for of in (errors, ours))
-    return {
-        "cases": len(both),
-        "oracle_rmse_percent": oracle,
-        "synthetic_rmse_percent": made,
-        "is_below": made < oracle,
-    }
+    return Oracle(cases=len(both), oracle_rmse_percent=oracle, synthetic_rmse_percent=made, is_below=made < oracle)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from voxlate.errors import UsageError
 from voxlate.evaluation.protocols import PROTOCOLS
+from voxlate.evaluation.results import RELATIVE, DataKind
 from voxlate.evaluation.similarity.arrays import require_range
 from voxlate.evaluation.tissues import MORE_SEGMENTERS
-
-DataKind = Literal["real", "simulated", "unknown"]
-
-RELATIVE = "relative"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from voxlate.evaluation.results import Case, Evaluated, Score
+from voxlate.evaluation.results import Evaluated, EvaluatedCase, ScoreRow
 from voxlate.reporting import labels
 
 _RANKING = ("mae", "rmse", "ssim", "psnr", "ms_ssim")
@@ -34,7 +34,7 @@ class View:
             "two) and the last rank."
         )
 
-    def holds(self, row: Score) -> bool:
+    def holds(self, row: ScoreRow) -> bool:
         """Tells whether a score belongs to this view."""
         return (row.protocol, row.region, row.intensity) == (self.protocol, self.region, self.intensity)
 
@@ -52,7 +52,7 @@ class Chosen:
     """
 
     title: str
-    case: Case
+    case: EvaluatedCase
     rank: int
     of: int
     metric: str
@@ -72,7 +72,7 @@ def leading_view(evaluated: Evaluated) -> View:
     return View(names[0], evaluated.scores[0].region if evaluated.scores else "mask")
 
 
-def ranked(evaluated: Evaluated, view: View) -> list[Score]:
+def ranked(evaluated: Evaluated, view: View) -> list[ScoreRow]:
     """Returns the scores of the synthetic images by the view's metric, best first, ties by case name; no NaN."""
     rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", view.metric)]
     loss = labels.metric(view.metric).loss

@@ -25,8 +25,7 @@ _CARDS = {
 def summary(evaluated: Evaluated, view: View) -> Html:
     """Returns the summary in plain words, with the leading figures as cards."""
     evaluation = evaluated.evaluation
-    rows = [row.model_dump() for row in evaluation.summary]
-    findings = finding_sentences(rows, evaluation.lesions, view.protocol)
+    findings = finding_sentences(evaluation.summary, evaluation.lesions, view.protocol)
     verdicts = [sentence(g) for other in _BASELINES if (g := gain(evaluated, view, "mae", other)) is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]
     return tag(

@@ -17,7 +17,7 @@ import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
-from voxlate.evaluation.results import Case, Evaluated
+from voxlate.evaluation.results import Evaluated, EvaluatedCase
 from voxlate.io.atomic import write_text
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import choose, leading_view, ranked
@@ -63,7 +63,7 @@ def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
     return left_out
 
 
-def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
+def _ordered(evaluated: Evaluated) -> list[tuple[EvaluatedCase, str]]:
     """Returns the cases, worst MAE first and those without one last, each with a line of facts."""
     view = leading_view(evaluated)
     cases = {case.case: case for case in evaluated.evaluation.cases}
@@ -78,7 +78,7 @@ def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
     return found + [(case, f"{kind}, without an MAE") for case in cases.values()]
 
 
-def _write_case(evaluated: Evaluated, case: Case, path: Path) -> dict[str, Any]:
+def _write_case(evaluated: Evaluated, case: EvaluatedCase, path: Path) -> dict[str, Any]:
     images, mask = relative_images(evaluated.folder, case)
     box = box_around(mask, images["target"].spacing_mm)
     files = {role: base64.b64encode(compact_nifti(image, box)).decode("ascii") for role, image in images.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.cases.intensity import range_of
+from voxlate.evaluation.results import Levels
 from voxlate.evaluation.settings import Settings
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume
@@ -19,15 +20,6 @@ from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import Interpolation, resample
 from voxlate.reference_level import reference_level
 from voxlate.volume import Affine, Array, Mask, Volume, require_same_grid
-
-
-@dataclass(frozen=True)
-class Levels:
-    """What one unit of comparison is in each image's own numbers; all 1 for calibrated images."""
-
-    source: float
-    target: float
-    synthetic: float
 
 
 @dataclass(frozen=True)
@@ -185,7 +177,7 @@ def _read_sidecar(path: Path, case: str, settings: Settings) -> dict[str, object
 def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, object], settings: Settings) -> Levels:
     """Returns the reference levels, as preparation measures them; that of the synthetic image is only read."""
     if not settings.is_relative:
-        return Levels(1.0, 1.0, 1.0)
+        return Levels(source=1.0, target=1.0, synthetic=1.0)
     stated = sidecar.get("ReferenceLevel")
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < np.inf:
         raise InputRefused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_
 from voxlate.evaluation.cases.read_case import LoadedCase
 from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
-from voxlate.evaluation.enhancement import Direction, EnhancementMeasure, best_curve
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.lesions import describe_lesions
 from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score
+from voxlate.evaluation.rows import CaseLesionRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume
@@ -85,7 +85,7 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
 
 
 def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:
-    direction = Direction.of(case.task)
+    direction = AgentDirection.of(case.task)
     if direction is None:
         return
     measure = EnhancementMeasure(
@@ -99,8 +99,8 @@ def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str,
             yield MethodScore(method, ENHANCEMENT, score)
 
 
-def lesion_records(case: LoadedCase, settings: Settings) -> list[dict[str, Any]]:
-    """Returns what became of the lesions of a case, see `voxlate.evaluation.lesions`."""
+def lesion_records(case: LoadedCase, settings: Settings) -> list[CaseLesionRow]:
+    """Returns the lesion rows of a case, see `voxlate.evaluation.lesions`."""
     images = {"source": case.source, "synthetic": case.synthetic, "target": case.target}
     regions = _regions(case, settings)
     return describe_lesions(images, case.mask, regions, spacing_mm=case.spacing_mm, data_range=case.data_range)

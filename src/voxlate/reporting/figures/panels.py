@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.errors import VoxlateError
-from voxlate.evaluation.results import Case, Direction
+from voxlate.evaluation.results import Direction, EvaluatedCase
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
@@ -53,7 +53,7 @@ class Pictures:
     large_difference: float
 
 
-def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
+def relative_images(folder: Path, case: EvaluatedCase) -> tuple[dict[str, Volume], Mask]:
     """Reads the images of a case as the evaluation did: on the target's grid, in RAS+ order, in relative units.
 
     Returns:

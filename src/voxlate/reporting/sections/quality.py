@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voxlate.evaluation.results import Comparison, Evaluation, Protocol, SummaryRow
+from voxlate.evaluation.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
 from voxlate.reporting import labels
 from voxlate.web.html import Html, tag
 
@@ -35,7 +35,7 @@ def tables(evaluation: Evaluation) -> list[Html]:
 
 
 def _block(
-    protocol: Protocol,
+    protocol: ProtocolDefinition,
     intensity: str,
     title: str,
     *,
@@ -96,7 +96,7 @@ def error_rate(evaluation: Evaluation) -> Html | None:
     return tag("p", f"{named}{rate}", class_="note")
 
 
-def _definition(protocol: Protocol) -> Html:
+def _definition(protocol: ProtocolDefinition) -> Html:
     if isinstance(protocol.definition, str):
         return tag("span", labels.without_paths(protocol.definition))
     pairs = [
