@@ -48,9 +48,9 @@ def pair(folder: Path) -> dict[str, Any]:
         "blurred": blur(source.data, mask, BLURRED_MM, source.spacing_mm),
     }
     return {
-        "enhanced_ml": round(float(measure.found.voxels.sum()) * voxel_ml, 2),
-        "share_of_mask_percent": round(100 * float(measure.found.voxels.sum() / mask.sum()), 3),
-        "reverse_share_percent": round(measure.found.reverse_share, 1),
+        "enhanced_ml": round(float(measure.enhancement.voxels.sum()) * voxel_ml, 2),
+        "share_of_mask_percent": round(100 * float(measure.enhancement.voxels.sum() / mask.sum()), 3),
+        "reverse_share_percent": round(measure.enhancement.reverse_share, 1),
         "left": {
             name: {score.metric: round(score.value, 1) for score in measure.scores(image) if not score.left_out}
             for name, image in images.items()

@@ -58,18 +58,18 @@ def test_the_enhanced_voxels_are_those_that_were_painted(head):
     measure = EnhancementMeasure(source, target, mask, spacing_mm=SPACING, direction=REMOVE)
     painted = blur(enhancement, mask, 1.0, SPACING) > 0.3
     found = np.zeros_like(mask)
-    found[measure.found.box] = measure.found.voxels
+    found[measure.enhancement.box] = measure.enhancement.voxels
     deep = ndimage.distance_transform_edt(mask) >= 3
     assert (found & painted).sum() > 0.9 * (painted & deep).sum()
     assert (found & ~ndimage.binary_dilation(painted, iterations=2)).sum() == 0
-    assert measure.found.reverse_share == 0
+    assert measure.enhancement.reverse_share == 0
 
 
 def test_for_a_model_that_adds_enhancement_the_figures_mean_the_same(head):
     source, target, mask, _ = head
     removing = EnhancementMeasure(source, target, mask, spacing_mm=SPACING, direction=REMOVE)
     adding = EnhancementMeasure(target, source, mask, spacing_mm=SPACING, direction=ADD)
-    assert (removing.found.voxels & adding.found.voxels).sum() > 0.95 * removing.found.voxels.sum()
+    assert (removing.enhancement.voxels & adding.enhancement.voxels).sum() > 0.95 * removing.enhancement.voxels.sum()
     found = figures(adding, target + 0.25 * (source - target))
     assert found["enhanced", "residual_enhancement"] == pytest.approx(75, abs=1)
     overdone = figures(adding, source + 0.5 * (source - target))

@@ -134,6 +134,7 @@ def build_evaluation(
 
 
 def _has_agent(done: Sequence[tuple[CaseResult, CaseFiles]]) -> bool:
+    """Returns whether the task of any case removes or adds a contrast agent."""
     return any(AgentDirection.of(result.content["task"]) is not None for result, _ in done)
 
 
@@ -148,6 +149,7 @@ def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) ->
 
 
 def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> str:
+    """Returns the definition of a protocol with the unit, the mask and the baselines of this run."""
     unit = (
         "relative units (each image divided by its reference level, that of the synthetic one as its bundle stated it)"
         if settings.is_relative
