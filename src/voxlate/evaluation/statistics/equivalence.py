@@ -96,7 +96,7 @@ def non_inferiority(
 
 def _require_margin(margin: float) -> None:
     if not (np.isfinite(margin) and margin > 0):
-        raise UsageError("MARGIN", f"the margin is {margin}, and must be a positive number in the values' unit")
+        raise UsageError("MARGIN", f"the margin is {margin}; it must be a positive number in the unit of the values")
 
 
 def _moments(first: ArrayLike, second: ArrayLike) -> tuple[float, float, int]:

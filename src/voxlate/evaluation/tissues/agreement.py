@@ -1,4 +1,4 @@
-"""Do volumes from a synthetic image agree with those from the real one, over patients?"""
+"""Agreement over patients of tissue volumes from a synthetic image with those from the real one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, by_pat
 from voxlate.evaluation.statistics.samples import Values
 
 MARGIN_SHARE = 0.02
-"""Volumes within ± 2 % of the target's mean are taken for equal; between scanners they vary by 0.65 to 5 %."""
+"""Margin of the equivalence test, of the mean volume of the targets; between scanners volumes vary by 0.65 to 5 %."""
 
 
 def volume_agreement(rows: Sequence[VolumeRow]) -> Iterator[AgreementRow]:
-    """Yields one `agreement` record per segmenter, method and tissue: Bland–Altman, ICC, concordance and equivalence.
+    """Yields one `agreement` row per segmenter, method and tissue: Bland–Altman, ICC, concordance and equivalence.
 
-    All over patients; differences are image − target in cm³. With fewer than three patients, or volumes that do not
-    vary, the record holds a note instead.
+    All are over patients; differences are image − target in cm³. With fewer than three patients, or when volumes do not
+    vary, the row has a note instead.
+
+    Args:
+        rows: of all cases, each with its patient.
     """
     groups: dict[tuple[str, str, str], list[VolumeRow]] = defaultdict(list)
     for row in rows:

@@ -1,10 +1,10 @@
-"""What is measured on the images: volumes of GM, WM and CSF, as Bottani 2024 compares them.
+"""Volumes of GM, WM and CSF on each image and their differences from the target, as in Bottani 2024.
 
 With V the volume of a tissue in cm³, TIV = GM + WM + CSF, I the real target and J another image:
 
     VD = (V_I − V_J) / TIV_I × mean TIV        AVD = |V_I − V_J| / TIV_I × mean TIV
 
-the mean TIV being that of the targets of all cases. VD below 0 means that J overestimates the tissue.
+in cm³; the mean TIV is that of the targets of all cases. VD below 0 means that J overestimates the tissue.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ from voxlate.volume import Array, Mask, Volume
 Segmenter = Callable[..., Labels]
 
 SEGMENTERS: dict[str, Segmenter] = {"mixture": segment_by_mixture, "clusters": segment_by_clusters}
-"""At least two, as a difference that only one of them sees may be the segmenter's."""
+"""Two that need nothing but the image: a difference in only one of them may be an error of the segmenter."""
 
 MORE_SEGMENTERS = ("priors", *EXTERNAL)
-"""Those that need more than the image: a registration to the template, or a program of others."""
+"""Segmenters that need more than the image: a registration to the template, or an external program."""
 
 
 def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str, Segmenter]:
     """Returns the segmenters of a case by name: the two of `SEGMENTERS` and those of `more`.
 
+    Args:
+        target: the real image.
+        mask: (i, j, k), its brain.
+        more: names from `MORE_SEGMENTERS`.
+
     Raises:
         UsageError: `MISSING_LIBRARY`, `MISSING_TOOL`.
-        InputRefused: what the registration to the template refuses.
+        InputRefused: as the registration to the template.
     """
     chosen = dict(SEGMENTERS)
     for name in more:
@@ -55,14 +60,14 @@ def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str,
 
 
 RESCANNED = "target_again"
-"""The target with its own noise drawn once more: differences below its are noise."""
+"""Name of the target with its noise added once more: differences that are not larger than its are noise."""
 
 TARGET = "target"
 
 
 MOST_ZEROS = 0.10
 """Share of the mask without signal (exactly 0) above which an image is not segmented. A mask that is one voxel wider
-than the brain it is laid on holds some 3 % zeros, one of two voxels some 8 %; more is a hole or another scan."""
+than the brain contains some 3 % zeros, a mask two voxels wider some 8 %; more is a hole or another scan."""
 
 
 class Unsegmented(NamedTuple):
@@ -95,11 +100,18 @@ def measure_tissues(
     segmenters: Mapping[str, Segmenter] | None = None,
     seed: int = 0,
 ) -> TissueResults:
-    """Returns one record per segmenter, tissue and image, against the target's own segmentation.
+    """Returns one row per segmenter, tissue and image, compared with the segmentation of the target.
 
-    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`. Voxels of the mask that are 0
-    are no tissue. An image that cannot be segmented is left out with the reason: `TOO_SMALL` a mask, `CONSTANT`
-    values, or more than `MOST_ZEROS` of the mask 0 (`ZEROS_IN_MASK`).
+    Voxels of the mask that are 0 are not segmented. An image that cannot be segmented is left out with the reason: the
+    mask is too small, the image is constant, or more than `MOST_ZEROS` of the mask is 0.
+
+    Args:
+        images: method to image (i, j, k), in the unit of the target.
+        target: (i, j, k), the real image.
+        mask: (i, j, k), the brain.
+        spacing_mm: of the grid, along the three axes.
+        segmenters: by name; those of `SEGMENTERS` by default.
+        seed: of the noise that is added to the target for `target_again`.
     """
     noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
     compared = {**images, RESCANNED: np.where(mask & (target != 0), target + noise, target)}
@@ -121,7 +133,7 @@ def measure_tissues(
 
 
 def with_signal(image: Array, mask: Mask) -> Mask:
-    """Returns the voxels of the mask where the image is not 0.
+    """Returns the voxels of the mask (i, j, k) where the image (i, j, k) is not 0.
 
     Raises:
         InputRefused: `ZEROS_IN_MASK` when more than `MOST_ZEROS` of the mask is 0.
@@ -154,7 +166,7 @@ def _by_tissue(
 
 
 def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
-    """Returns the volume of a tissue: its voxels times the volume of one."""
+    """Returns the volume of a tissue in labels (i, j, k): the number of its voxels times the volume of a voxel."""
     return int((labels == TISSUES[tissue]).sum()) * float(np.prod(spacing_mm)) / 1000
 
 
@@ -164,7 +176,7 @@ def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, me
 
 
 def with_differences(rows: Sequence[TissueRow]) -> list[VolumeRow]:
-    """Returns the records of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean over cases."""
+    """Returns the rows of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean TIV over cases."""
     tiv = {(row["segmenter"], row["case"]): row["tiv_cm3"] for row in rows}
     means = {name: float(np.mean([value for (own, _), value in tiv.items() if own == name])) for name, _ in tiv}
     result: list[VolumeRow] = []
@@ -176,7 +188,7 @@ def with_differences(rows: Sequence[TissueRow]) -> list[VolumeRow]:
 
 
 def tissue_protocol(segmenter: str) -> ProtocolDefinition:
-    """Returns the name and the definition under which the figures of a segmenter stand in the tables."""
+    """Returns the definition of the scores of a segmenter, as `evaluation.json` lists it beside the protocols."""
     return ProtocolDefinition(
         name=f"tissues_{segmenter}",
         definition=(
