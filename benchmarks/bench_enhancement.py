@@ -22,7 +22,7 @@ from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.recipe import read_recipe
 from voxlate.cases import read_cases
 from voxlate.evaluation.baselines import blur
-from voxlate.evaluation.enhancement import PROTOCOL, Direction, EnhancementMeasure, best_curve
+from voxlate.evaluation.enhancement import PROTOCOL, AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.inference.item import Item
@@ -39,16 +39,18 @@ def pair(folder: Path) -> dict[str, Any]:
     """Returns the figures of one pair."""
     source, target = (read_volume(folder / f"{name}.nii.gz") for name in ("t1ce", "t1"))
     mask = nonzero_mask(source.data) & nonzero_mask(target.data)
-    measure = EnhancementMeasure(source.data, target.data, mask, spacing_mm=source.spacing_mm, direction=Direction(1))
+    measure = EnhancementMeasure(
+        source.data, target.data, mask, spacing_mm=source.spacing_mm, direction=AgentDirection(1)
+    )
     voxel_ml = float(np.prod(source.spacing_mm)) / 1000
     images = {
         "curve": best_curve(source.data, target.data, mask),
         "blurred": blur(source.data, mask, BLURRED_MM, source.spacing_mm),
     }
     return {
-        "enhanced_ml": round(float(measure.found.voxels.sum()) * voxel_ml, 2),
-        "share_of_mask_percent": round(100 * float(measure.found.voxels.sum() / mask.sum()), 3),
-        "reverse_share_percent": round(measure.found.reverse_share, 1),
+        "enhanced_ml": round(float(measure.enhancement.voxels.sum()) * voxel_ml, 2),
+        "share_of_mask_percent": round(100 * float(measure.enhancement.voxels.sum() / mask.sum()), 3),
+        "reverse_share_percent": round(measure.enhancement.reverse_share, 1),
         "left": {
             name: {score.metric: round(score.value, 1) for score in measure.scores(image) if not score.left_out}
             for name, image in images.items()

@@ -5,12 +5,13 @@ import pytest
 from scipy import ndimage
 
 from voxlate.evaluation.baselines import blur
-from voxlate.evaluation.enhancement import Direction, EnhancementMeasure, best_curve, trimmed_line
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve, trimmed_line
 from voxlate.evaluation.lesions.sentences import enhancement_sentences
+from voxlate.evaluation.results import SummaryRow
 from voxlate.simulation import Options, simulate_subject
 
 SPACING = (1.0, 1.0, 1.0)
-REMOVE, ADD = Direction(1), Direction(-1)
+REMOVE, ADD = AgentDirection(1), AgentDirection(-1)
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +58,18 @@ def test_the_enhanced_voxels_are_those_that_were_painted(head):
     measure = EnhancementMeasure(source, target, mask, spacing_mm=SPACING, direction=REMOVE)
     painted = blur(enhancement, mask, 1.0, SPACING) > 0.3
     found = np.zeros_like(mask)
-    found[measure.found.box] = measure.found.voxels
+    found[measure.enhancement.box] = measure.enhancement.voxels
     deep = ndimage.distance_transform_edt(mask) >= 3
     assert (found & painted).sum() > 0.9 * (painted & deep).sum()
     assert (found & ~ndimage.binary_dilation(painted, iterations=2)).sum() == 0
-    assert measure.found.reverse_share == 0
+    assert measure.enhancement.reverse_share == 0
 
 
 def test_for_a_model_that_adds_enhancement_the_figures_mean_the_same(head):
     source, target, mask, _ = head
     removing = EnhancementMeasure(source, target, mask, spacing_mm=SPACING, direction=REMOVE)
     adding = EnhancementMeasure(target, source, mask, spacing_mm=SPACING, direction=ADD)
-    assert (removing.found.voxels & adding.found.voxels).sum() > 0.95 * removing.found.voxels.sum()
+    assert (removing.enhancement.voxels & adding.enhancement.voxels).sum() > 0.95 * removing.enhancement.voxels.sum()
     found = figures(adding, target + 0.25 * (source - target))
     assert found["enhanced", "residual_enhancement"] == pytest.approx(75, abs=1)
     overdone = figures(adding, source + 0.5 * (source - target))
@@ -101,12 +102,13 @@ def test_a_head_without_enhancement_has_no_figures(head):
     ("left", "cost", "is_worse"), [(40.0, 105.0, False), (-150.0, 100.0, True), (120.0, 90.0, True), (0.0, 900.0, True)]
 )
 def test_a_result_that_is_overdone_or_that_ruins_the_rest_is_called_worse(left, cost, is_worse):
-    row = {"protocol": "enhancement", "method": "synthetic", "median": left, "n": 3, "low": None, "high": None}
+    means = {("enhanced", "residual_enhancement"): left, ("enhanced", "less_than_half_removed"): 10.0,
+             ("mask", "disturbance"): cost}  # fmt: skip
     rows = [
-        {**row, "region": "enhanced", "metric": "residual_enhancement", "mean": left},
-        {**row, "region": "enhanced", "metric": "less_than_half_removed", "mean": 10.0},
-        {**row, "region": "mask", "metric": "disturbance", "mean": cost},
-    ]
+        SummaryRow(protocol="enhancement", intensity="as_written", region=region, method="synthetic", metric=metric,
+                   unit="%", n=3, mean=mean, sd=None, median=mean, low=None, high=None)
+        for (region, metric), mean in means.items()
+    ]  # fmt: skip
     (sentence,) = enhancement_sentences(rows)
     assert sentence.is_worse == is_worse
 
@@ -146,5 +148,5 @@ def test_the_best_curve_finds_a_curve_and_cannot_tell_enhancement_from_tissue():
     ],
 )
 def test_the_task_says_whether_an_agent_is_removed_or_added(task, sign):
-    found = Direction.of(task)
+    found = AgentDirection.of(task)
     assert (found.sign if found else None) == sign

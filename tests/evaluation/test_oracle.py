@@ -5,22 +5,22 @@ import json
 import pytest
 from small_study import write_bundle, write_case
 
-from voxlate.evaluation.oracle import oracle_record
+from voxlate.evaluation.oracle import compare_with_oracle
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.reporting.page import write_report
 
 
 def test_over_cases_mean_squares_are_compared():
-    record = oracle_record({"a": 3.0, "b": 4.0, "c": 9.0}, {"a": 6.0, "b": 8.0})
-    assert record == {
+    record = compare_with_oracle({"a": 3.0, "b": 4.0, "c": 9.0}, {"a": 6.0, "b": 8.0})
+    assert record.model_dump() == {
         "cases": 2,
         "oracle_rmse_percent": pytest.approx(12.5**0.5),
         "synthetic_rmse_percent": pytest.approx(50**0.5),
         "is_below": False,
     }
-    assert oracle_record({"a": 3.0}, {"a": 2.9})["is_below"]
-    assert oracle_record({}, {"a": 1.0}) is None
+    assert compare_with_oracle({"a": 3.0}, {"a": 2.9}).is_below
+    assert compare_with_oracle({}, {"a": 1.0}) is None
 
 
 @pytest.mark.parametrize(

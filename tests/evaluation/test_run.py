@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from small_study import write_bundle, write_case
 
-from voxlate.errors import ModelInvalid, NoInput, UsageError
+from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
 from voxlate.evaluation.protocols import PROTOCOLS
-from voxlate.evaluation.results import read_evaluation
+from voxlate.evaluation.results import Evaluation, read_evaluation
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
+from voxlate.io.atomic import json_text
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.page import write_report
 from voxlate.volume import Volume
@@ -58,6 +59,24 @@ def test_the_report_reads_what_evaluation_writes(done):
     read = read_evaluation(folder / "out")
     assert len(read.scores) == len(scores(folder))
     assert outcome.content["direction"] == {"source": "T1ce", "target": "T1"}
+
+
+def test_what_was_written_is_read_and_written_again_byte_for_byte(done):
+    text = (done[0] / "out" / "evaluation.json").read_text()
+    assert json_text(Evaluation.model_validate_json(text).to_json()) == text
+
+
+def test_loss_curves_keep_the_keys_of_the_bundle_and_their_order(study, bundle):
+    text = '{"stopped": [{"stage": 0}], "training": [{"step": 1, "l1": 2, "loss": 0.5}], "validation": []}'
+    (bundle / "history.json").write_text(text)
+    assert json.dumps(run((study[0], study[1][:1]), bundle=bundle, **QUICK).content["history"]) == text
+
+
+def test_loss_curves_that_cannot_be_read_are_refused(study, bundle):
+    for text in ("{", '{"training": 3}'):
+        (bundle / "history.json").write_text(text)
+        with pytest.raises(InputRefused, match=r"BUNDLE_FILE.*train the bundle again"):
+            run((study[0], study[1][:1]), bundle=bundle, **QUICK)
 
 
 def test_every_path_leads_from_the_output_to_the_file(done):

@@ -11,7 +11,7 @@ from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.evaluation.settings import DataKind
+    from voxlate.evaluation.results import DataKind
 
 
 @click.command()
@@ -103,7 +103,7 @@ def evaluate(
         click.echo(f"missing {entry['case']}: {entry['reason']}", err=True)
     for entry in outcome.content["refused"]:
         click.echo(f"REFUSED:{entry['code']} {entry['case']}: {entry['message']}", err=True)
-    for finding in findings(outcome.content):
+    for finding in findings(outcome.evaluation):
         click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
     click.echo(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")

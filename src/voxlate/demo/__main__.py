@@ -104,6 +104,7 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
 
 def _say_what_matters(folder: Path, seconds: float) -> None:
     from voxlate.evaluation.card import findings
+    from voxlate.evaluation.results import Evaluation
 
     content = read_json(folder / "evaluation" / "evaluation.json")
     rows = [
@@ -118,7 +119,7 @@ def _say_what_matters(folder: Path, seconds: float) -> None:
         means = {row["method"]: row["mean"] for row in rows if row["metric"] == metric}
         click.echo(f"{title:18}" + "".join(f"{means[method]:18.3f}" for method in content["methods"]))
     click.echo("")
-    for finding in findings(content):
+    for finding in findings(Evaluation.model_validate(content)):
         click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     click.echo(f"\nreport: {folder / 'report.html'}   ({seconds:.0f} s)")
 

@@ -1,1 +1,1 @@
-"""What a synthetic image is worth: as an image, for what is measured on it, and for the lesions in it."""
+"""Evaluation of synthetic images: image quality, measurements on the images, and lesions."""

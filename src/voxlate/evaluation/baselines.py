@@ -1,12 +1,12 @@
-"""What anybody could do without a network, so that a network is seen to do more.
+"""Baselines without a network, which a model must beat.
 
-- the untouched source;
-- the source with its histogram matched: each value goes to the target's value of the same rank, by quantile
-  functions fitted on training cases. The target of the case itself is never looked at;
-- a constant: the median of the target over training cases, everywhere. What it beats knows less than nothing;
-- the target blurred until its PSNR is that of the synthetic image, where a blur of at most 16 mm can do that. It is
-  no method, as it is made from the answer: it shows how well mere smoothness scores on every other metric. Its sigma
-  and what is left of the difference in PSNR are given with it.
+- Source: the untouched source image.
+- Histogram match: each value of the source is mapped to the target value of the same rank, by quantile functions fitted
+  on training cases. The target of the case itself is not used.
+- Constant: the median of the target over training cases, at every voxel. A model with a larger error is useless.
+- Blurred target: the target blurred until its PSNR equals that of the synthetic image, if a blur of at most 16 mm can
+  do so. It is made from the target, so it is a reference and not a method: it shows how well a smooth image scores on
+  every other metric. Its sigma and the remaining difference in PSNR are given with it.
 """
 
 from __future__ import annotations
@@ -28,22 +28,26 @@ from voxlate.volume import Array, Mask
 
 BASELINES_FILE = "baselines.json"
 PROBABILITIES = tuple(float(p) for p in np.linspace(0.0, 1.0, 257))
+"""Of the quantiles: 256 steps, as many as the grey levels of an 8-bit image. Chosen by hand, not tuned."""
 
 MATCHED_DB = 0.1
-"""A blurred target whose PSNR is farther from the synthetic image's is not called matched."""
+"""Largest difference in PSNR for which the blurred target is called matched; the figures are printed to 0.1 dB."""
 
 _BLUR_MM = (0.1, 16.0)
+"""Range of sigma, from no visible blur of 1 mm voxels to a blur that leaves only the outline of the brain."""
+
 _BISECTIONS = 9
+"""They divide the range of log sigma (factor 160) by 2^9, which gives sigma to 1 %."""
 
 
 @dataclass(frozen=True)
 class HistogramMatch:
-    """A rising map from source to target values, both in relative units.
+    """A non-decreasing map from source to target values, both in relative units.
 
     Attributes:
-        source_quantiles: mean over training cases of the source's quantiles inside the mask.
-        target_quantiles: the same of the target.
-        n_cases: training cases it was fitted on.
+        source_quantiles: (quantiles,), mean over training cases of the quantiles of the source in the mask.
+        target_quantiles: (quantiles,), likewise of the target.
+        n_cases: number of training cases.
     """
 
     source_quantiles: NDArray[np.float64]
@@ -51,7 +55,7 @@ class HistogramMatch:
     n_cases: int
 
     def apply(self, source: Array) -> Array:
-        """Returns the source with its values mapped; beyond the knots the last step goes on."""
+        """Returns the source, of any shape, with its values mapped; the map is extrapolated beyond the quantiles."""
         x, y = _strictly_rising(self.source_quantiles, self.target_quantiles)
         mapped = np.interp(source, x, y)
         ends = ((x[0], y[0], x[1], y[1], source < x[0]), (x[-1], y[-1], x[-2], y[-2], source > x[-1]))
@@ -62,21 +66,22 @@ class HistogramMatch:
 
     @property
     def target_median(self) -> float:
-        """Returns the mean over training cases of the target's median in the mask: the value of the constant image."""
+        """Returns the value of the constant image: the mean over training cases of the target's median in the mask."""
         return float(self.target_quantiles[len(self.target_quantiles) // 2])
 
     def constant(self, like: Array) -> Array:
-        """Returns an image of the one value `target_median`, of the shape of `like`."""
+        """Returns an image of the value `target_median`, of the shape of `like`."""
         return np.full(like.shape, self.target_median, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class BlurredTarget:
-    """The target after a blur.
+    """A blurred target.
 
     Attributes:
-        sigma_mm: of the Gaussian.
-        gap_db: PSNR of the blurred target minus that of the synthetic image, in the mask; NaN where both are exact.
+        image: (i, j, k); outside the mask it is the target.
+        sigma_mm: standard deviation of the Gaussian.
+        gap_db: PSNR of the blurred target minus that of the synthetic image, in the mask; NaN if both are infinite.
     """
 
     image: Array
@@ -85,12 +90,12 @@ class BlurredTarget:
 
     @property
     def is_matched(self) -> bool:
-        """Tells whether the PSNR of the synthetic image was reached."""
+        """Returns whether the blurred target has the PSNR of the synthetic image, to `MATCHED_DB`."""
         return abs(self.gap_db) <= MATCHED_DB
 
 
 def histogram_match_to_json(match: HistogramMatch) -> dict[str, Any]:
-    """Returns what `baselines.json` of a bundle holds."""
+    """Returns the content of `baselines.json` of a bundle as plain values."""
     return {
         "source_quantiles": [float(q) for q in match.source_quantiles],
         "target_quantiles": [float(q) for q in match.target_quantiles],
@@ -100,10 +105,10 @@ def histogram_match_to_json(match: HistogramMatch) -> dict[str, Any]:
 
 
 def read_histogram_match(bundle: Path) -> HistogramMatch | None:
-    """Returns the map of a bundle, or None when it has no `baselines.json`.
+    """Returns the histogram match of a bundle, or None when the bundle has no `baselines.json`.
 
     Raises:
-        ModelInvalid: `BASELINES` when the file does not hold two rising lists of finite numbers.
+        ModelInvalid: `BASELINES` when the file does not hold two non-decreasing lists of finite numbers.
     """
     path = bundle / BASELINES_FILE
     if not path.is_file():
@@ -113,35 +118,48 @@ def read_histogram_match(bundle: Path) -> HistogramMatch | None:
         source, target = (np.asarray(content[f"{role}_quantiles"], dtype=np.float64) for role in ("source", "target"))
         count = int(content["n_cases"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelInvalid("BASELINES", f"{path.name} is not readable ({error}); train the bundle again") from error
+        raise ModelInvalid("BASELINES", f"{path.name} cannot be read ({error}); train the bundle again") from error
     _require_quantiles(source, target, path.name)
     return HistogramMatch(source, target, count)
 
 
 def blurred_like(target: Array, synthetic: Array, mask: Mask, *, spacing_mm: Sequence[float]) -> BlurredTarget:
-    """Returns the target blurred so that its PSNR in the mask is the synthetic image's, as nearly as a blur can.
+    """Returns the target blurred so that its PSNR in the mask is as close as possible to the synthetic image's.
 
-    Gaussian, only voxels of the mask taking part. Sigma is searched between 0.1 and 16 mm, by bisection on a
-    logarithmic scale to 1 %; an image better or worse than both ends gets the nearer end, and the gap tells.
+    The blur is Gaussian within the mask. Sigma is searched between 0.1 and 16 mm by bisection on a logarithmic scale,
+    to 1 %; if no sigma in this range gives the PSNR, the nearer end is used and `gap_db` states the difference.
+
+    Args:
+        target: (i, j, k).
+        synthetic: (i, j, k), in the same unit.
+        mask: (i, j, k).
+        spacing_mm: of the grid, along the three axes.
     """
     box = box_of(mask)
     inside, real, made = mask[box], target[box], synthetic[box]
-    wanted = psnr(made, real, data_range=1.0, mask=inside)
+    aim_db = psnr(made, real, data_range=1.0, mask=inside)
     low, high = (float(np.log(end)) for end in _BLUR_MM)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         reached = psnr(blur(real, inside, np.exp(middle), spacing_mm), real, data_range=1.0, mask=inside)
-        low, high = (middle, high) if reached > wanted else (low, middle)
+        low, high = (middle, high) if reached > aim_db else (low, middle)
     sigma_mm = float(np.exp((low + high) / 2))
     smooth = blur(real, inside, sigma_mm, spacing_mm)
-    gap_db = psnr(smooth, real, data_range=1.0, mask=inside) - wanted
+    gap_db = psnr(smooth, real, data_range=1.0, mask=inside) - aim_db
     result = target.copy()
     result[box] = np.where(inside, smooth, real)
     return BlurredTarget(result, sigma_mm, gap_db)
 
 
 def blur(image: Array, mask: Mask, sigma_mm: float, spacing_mm: Sequence[float]) -> Array:
-    """Returns the Gaussian mean around each voxel over voxels of the mask alone; outside the mask 0."""
+    """Returns the Gaussian mean around each voxel over the voxels of the mask; 0 outside the mask.
+
+    Args:
+        image: (i, j, k).
+        mask: (i, j, k).
+        sigma_mm: standard deviation of the Gaussian.
+        spacing_mm: of the grid, along the three axes.
+    """
     sigma = [sigma_mm / spacing for spacing in spacing_mm]
     weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
     total = ndimage.gaussian_filter(np.where(mask, image, np.float32(0)), sigma, mode="constant")
@@ -149,11 +167,11 @@ def blur(image: Array, mask: Mask, sigma_mm: float, spacing_mm: Sequence[float])
 
 
 def _strictly_rising(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the knots with equal source values joined, their target values averaged."""
-    values, place = np.unique(x, return_inverse=True)
+    """Returns the quantiles with equal source values merged and their target values averaged."""
+    values, group = np.unique(x, return_inverse=True)
     if values.size < 2:
-        raise ModelInvalid("BASELINES", "the source quantiles are one number; train the bundle again")
-    return values, np.bincount(place, y) / np.bincount(place)
+        raise ModelInvalid("BASELINES", "all source quantiles are equal; train the bundle again")
+    return values, np.bincount(group, y) / np.bincount(group)
 
 
 def _require_quantiles(source: NDArray[np.float64], target: NDArray[np.float64], name: str) -> None:

@@ -1,12 +1,13 @@
-"""The model card with what was measured: lesions first, then the brain against honest baselines."""
+"""Model card with measured results: lesions first, then the brain beside the baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
+from voxlate.evaluation.metrics import METRICS
+from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.results import Evaluation
 from voxlate.evaluation.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
 from voxlate.io.atomic import write_text
 
@@ -16,7 +17,7 @@ UNMEASURED = (
     "**What happens inside lesions was not measured when this bundle was trained.** `voxlate evaluate` with "
     "`--bundle` writes this card again with what it measures, lesions first."
 )
-"""The first words of a bundle's card; the measured ones take their place."""
+"""First paragraph of the card of a new bundle; an evaluation replaces it with what it measured."""
 
 _TITLES = {
     "source": "untouched source",
@@ -27,13 +28,19 @@ _TITLES = {
 }
 
 
-def findings(content: Mapping[str, Any]) -> list[Sentence]:
-    """Returns what happened to enhancement and in lesions, from the content of `evaluation.json`."""
-    return finding_sentences(content["summary"], content["lesions"], content["primary"]["protocol"])
+def findings(evaluation: Evaluation) -> list[Sentence]:
+    """Returns the sentences on enhancement and lesions of an evaluation."""
+    protocol = _primary_protocol(evaluation)
+    return finding_sentences(evaluation.summary, evaluation.lesions, protocol)
 
 
-def write_measured_card(bundle: Path, output: Path, content: Mapping[str, Any]) -> None:
-    """Writes the bundle's card into `output` with the measured block in front; nothing if the bundle has no card.
+def write_measured_card(bundle: Path, output: Path, evaluation: Evaluation) -> None:
+    """Writes the bundle's card into `output` with the measured results first; nothing if the bundle has no card.
+
+    Args:
+        bundle: folder of the bundle, with `card.md`.
+        output: folder of the evaluation.
+        evaluation: results of this bundle.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
@@ -43,31 +50,32 @@ def write_measured_card(bundle: Path, output: Path, content: Mapping[str, Any]) 
         return
     heading, _, rest = path.read_text(encoding="utf-8").partition("\n")
     body = rest.replace(f"{UNMEASURED}\n", "", 1).lstrip("\n")
-    write_text(output / CARD, f"{heading}\n\n{_measured(content)}\n\n{body}")
+    write_text(output / CARD, f"{heading}\n\n{_measured(evaluation)}\n\n{body}")
 
 
-def _measured(content: Mapping[str, Any]) -> str:
-    kind = {"real": "real ", "simulated": "simulated ", "unknown": ""}[content["data_kind"]]
-    patients = len({case["patient"] for case in content["cases"]})
-    lines = [f"Measured on {len(content['cases'])} {kind}cases of {patients_of(patients)}:", ""]
-    lines += [f"- {'**Worse than the source.** ' if f.is_worse else ''}{f.text}" for f in findings(content)]
-    return "\n".join([*lines, "", *_brain_table(content)])
+def _primary_protocol(evaluation: Evaluation) -> str:
+    return evaluation.protocols[0].name if evaluation.primary is None else evaluation.primary.protocol
 
 
-def _brain_table(content: Mapping[str, Any]) -> list[str]:
-    protocol = content["primary"]["protocol"]
-    place = (protocol, "as_written", PRIMARY_REGION)
-    means = {
-        (row["method"], row["metric"]): (row["mean"], row["unit"])
-        for row in content["summary"]
-        if (row["protocol"], row["intensity"], row["region"]) == place
-    }
-    metrics = [name for name in PRIMARY_METRICS if any(metric == name for _, metric in means)]
-    units = {metric: unit for (_, metric), (_, unit) in means.items()}
-    heads = [f"{name.upper()}{f', {units[name]}' if units[name] else ''}" for name in metrics]
-    rows = [f"| in the mask ({protocol}) | {' | '.join(heads)} |", "|---|" + "---|" * len(metrics)]
-    for method in content["methods"]:
-        values = [means.get((method, name), (None, ""))[0] for name in metrics]
+def _measured(evaluation: Evaluation) -> str:
+    kind = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
+    patients = len({case.patient for case in evaluation.cases})
+    lines = [f"Measured on {len(evaluation.cases)} {kind}cases of {patients_of(patients)}:", ""]
+    lines += [f"- {'**Worse than the source.** ' if f.is_worse else ''}{f.text}" for f in findings(evaluation)]
+    return "\n".join([*lines, "", *_brain_table(evaluation)])
+
+
+def _brain_table(evaluation: Evaluation) -> list[str]:
+    protocol = _primary_protocol(evaluation)
+    key = (protocol, AS_WRITTEN, PRIMARY_REGION)
+    rows = [row for row in evaluation.summary if (row.protocol, row.intensity, row.region) == key]
+    means = {(row.method, row.metric): row.mean for row in rows}
+    units = {row.metric: row.unit for row in rows}
+    metrics = [name for name in PRIMARY_METRICS if name in units]
+    heads = [f"{METRICS[name].label}{f', {units[name]}' if units[name] else ''}" for name in metrics]
+    lines = [f"| in the mask ({protocol}) | {' | '.join(heads)} |", "|---|" + "---|" * len(metrics)]
+    for method in evaluation.methods:
+        values = [means.get((method, name)) for name in metrics]
         cells = ["—" if value is None else f"{value:.3g}" for value in values]
-        rows.append(f"| {_TITLES.get(method, method)} | {' | '.join(cells)} |")
-    return rows
+        lines.append(f"| {_TITLES.get(method, method)} | {' | '.join(cells)} |")
+    return lines

@@ -1,27 +1,28 @@
-"""How much of a contrast agent's enhancement did a model remove (or add)? Figures that MAE, PSNR and SSIM hide.
+"""How much of a contrast agent's enhancement did a model remove (or add)?
 
-An agent changes some 2 % of the voxels of a brain, so that an image with all of its enhancement in place has nearly the
-MAE of one without. Here the enhanced voxels are found first, from source and target alone, and measured apart.
+MAE, PSNR and SSIM of the brain do not show it: an agent changes some 2 % of the voxels of a brain, so that an image
+with all of its enhancement in place has nearly the MAE of an image without it. Here the enhanced voxels are found
+first, from source and target alone, and measured separately.
 
-1. All images are smoothed by a Gaussian of 1 mm within the mask, so that single noisy voxels count for nothing.
-2. The source is brought to the target by a line (gain and offset) fitted by trimmed least squares: scale and contrast
-   of the two sequences are no enhancement.
+1. All images are smoothed by a Gaussian of 1 mm within the mask, so that single noisy voxels do not count.
+2. The source is brought to the target by a line (gain and offset) fitted by trimmed least squares, because a difference
+   of scale or contrast between the two sequences is not enhancement.
 3. Enhanced voxels: the source exceeds the target by more than 4 robust standard deviations of the difference and by
    more than 0.2 of the target's median, 3 mm or more inside the mask, in connected parts of 30 mm³ or more.
-4. The compared image and the source get a second line, fitted farther than 2 mm from enhanced voxels, so that what is
-   left of the enhancement cannot bend it.
+4. The compared image and the source get a second line, fitted farther than 2 mm from enhanced voxels, so that residual
+   enhancement does not influence it.
 
 With e = image − target and s = source − target:
 
-- residual enhancement: mean(e) / mean(s) over the enhanced voxels, in %. 100 is the untouched source, 0 the target,
-  negative is overdone.
-- less than half removed: share of the enhanced voxels where e is more than half of s, in %.
-- disturbance: mean |e| farther than 2 mm from enhanced voxels, in % of mean |s| there; what it cost elsewhere.
-- reverse share: voxels that the same rule finds where the scan after the agent is *darker*, in % of the enhanced ones.
-  Contrast agents do not darken T1, so it estimates how much of what is found is noise or misregistration.
+- Residual enhancement: mean(e) / mean(s) over the enhanced voxels, in %. 100 is the untouched source, 0 the target; a
+  negative value means that too much was removed.
+- Less than half removed: share of the enhanced voxels where e is more than half of s, in %.
+- Disturbance: mean |e| farther than 2 mm from enhanced voxels, in % of mean |s| there; the error made elsewhere.
+- Reverse share: voxels that the same rule finds where the scan after the agent is *darker*, in % of the enhanced ones.
+  Contrast agents do not darken T1, so this estimates how many of the enhanced voxels are noise or misregistration.
 
-For a model that adds enhancement, the rule of step 3 looks for voxels in which the target exceeds the source, after the
-same line and by the same thresholds; the figures mean the same: 100 is the untouched source, 0 the target.
+For a model that adds enhancement, step 3 looks for voxels in which the target exceeds the source, after the same line
+and with the same thresholds; the values mean the same: 100 is the untouched source, 0 the target.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from voxlate.evaluation.cases.intensity import line_through
 from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
+from voxlate.evaluation.results import ProtocolDefinition
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 
@@ -54,46 +56,46 @@ SMOOTHING_MM = 1.0
 """One voxel of a usual T1-weighted scan."""
 
 LEAST_DEVIATIONS = 4.0
-"""Of normal noise 3 voxels in 100,000 are farther out on one side; with `LEAST_PART_MM3` no part of noise remains."""
+"""Normal noise exceeds it on one side in 3 of 100,000 voxels, too few for a connected part of `LEAST_PART_MM3`."""
 
 LEAST_SHARE_OF_MEDIAN = 0.2
-"""Of the target's median: weaker changes of T1-weighted images are differences of sequence, flow or shading."""
+"""Of the target's median: smaller changes of T1-weighted images are differences of sequence, flow or shading."""
 
 BORDER_MM = 3.0
-"""From the border of the mask, where masks, scalp and misregistration make differences of their own."""
+"""Distance from the border of the mask, where errors of the mask, scalp and misregistration cause differences."""
 
 LEAST_PART_MM3 = 30.0
 """About a sphere of 4 mm diameter."""
 
 AWAY_MM = 2.0
-"""Beyond twice the smoothing an enhanced voxel adds less than 2 % to its neighbour."""
+"""Twice the smoothing: beyond this distance an enhanced voxel adds less than 2 % to another voxel."""
 
 ROUNDS, TRIMMED_AT = 6, 2.5
-"""Of the trimmed line: voxels beyond 2.5 robust deviations (1 % of normal ones) are left out of the next round; after
-six rounds the line moves no more."""
+"""Of the trimmed line: voxels beyond 2.5 robust standard deviations (1 % of normal values) are left out of the next
+round; after six rounds the line does not change."""
 
 LEAST_PER_MILLE = 0.05
-"""Of the mask: where fewer voxels enhance, a ratio of means is noise, and the case has no figures."""
+"""Of the mask: if fewer voxels enhance, a ratio of means is noise, and the case has no scores."""
 
 _ROBUST = 1.4826  # the standard deviation of normal values over their median absolute deviation
 
 
 @dataclass(frozen=True)
-class Direction:
-    """What the agent's part in a task is.
+class AgentDirection:
+    """Whether a task removes or adds the enhancement by a contrast agent.
 
     Attributes:
-        sign: 1 when the source is enhanced and the target is not, -1 the other way round.
+        sign: 1 when the source is enhanced and the target is not, -1 when the target is.
     """
 
     sign: int
 
     @classmethod
-    def of(cls, task: str) -> Direction | None:
+    def of(cls, task: str) -> AgentDirection | None:
         """Returns the direction of a task as sidecars state it (`T1ce to T1nce`).
 
-        None unless one side is `T1ce` and the other a T1 without agent: between other contrasts a brighter voxel is no
-        enhancement.
+        None unless one side is `T1ce` and the other a T1 without agent: between other contrasts a brighter voxel is
+        not enhancement.
         """
         source, _, target = task.partition(" to ")
         if source == ENHANCED and target in PLAIN:
@@ -103,13 +105,13 @@ class Direction:
 
 @dataclass(frozen=True)
 class Enhancement:
-    """Where a case enhances.
+    """Enhanced voxels of a case.
 
     Attributes:
-        voxels: enhanced ones, in the box.
-        away: voxels of the mask farther than 2 mm from them.
+        voxels: enhanced voxels, of the shape of the box.
+        away: voxels of the mask farther than 2 mm from enhanced ones, of the same shape.
         reverse_share: see the module, in %.
-        box: where both lie in the images of the case.
+        box: position of both in the images of the case, one slice per axis.
     """
 
     voxels: Mask
@@ -119,16 +121,17 @@ class Enhancement:
 
 
 class EnhancementMeasure:
-    """The measure of one case.
+    """Measures the enhancement of the images of one case.
 
     Args:
-        source: 3-D, in the unit of comparison.
-        target: likewise.
-        mask: where images are compared; the brain.
-        spacing_mm: of the grid.
+        source: (i, j, k), in the unit of comparison.
+        target: (i, j, k), likewise.
+        mask: (i, j, k), the brain, where images are compared.
+        spacing_mm: of the grid, along the three axes.
         direction: whether the agent is removed or added.
-        regions: further voxels, as `evaluation.cases.regions.lesion_regions` makes them: with a `lesion`, enhanced
-            voxels in lesions are measured apart from those beyond their rim (vessels, dura, plexus).
+        regions: name to voxels (i, j, k), see `voxlate.evaluation.cases.regions.lesion_regions`. With a `lesion`,
+            enhanced voxels in lesions are also measured separately, as are those beyond their rim (vessels, dura,
+            choroid plexus).
     """
 
     def __init__(
@@ -138,7 +141,7 @@ class EnhancementMeasure:
         mask: Mask,
         *,
         spacing_mm: tuple[float, float, float],
-        direction: Direction,
+        direction: AgentDirection,
         regions: Mapping[str, Mask] | None = None,
     ) -> None:
         box = box_of(mask)
@@ -146,45 +149,45 @@ class EnhancementMeasure:
         self._inside = mask[box]
         self._target = blur(target[box], self._inside, SMOOTHING_MM, spacing_mm)
         self._source = blur(source[box], self._inside, SMOOTHING_MM, spacing_mm)
-        self.found = self._find(direction, box)
-        self._places = self._split({name: region[box] for name, region in (regions or {}).items()})
+        self.enhancement = self._find(direction, box)
+        self._regions = self._split({name: region[box] for name, region in (regions or {}).items()})
         self._change = self._error_of(self._source)
 
     @property
     def left_out(self) -> str:
-        """Returns why the case has no figures; empty when it has."""
+        """Returns why the case has no scores; empty when it has."""
         if self.is_measurable:
             return ""
         return f"fewer than {LEAST_PER_MILLE / 10:g} % of the mask enhance, which is too little for a ratio"
 
     @property
     def is_measurable(self) -> bool:
-        """Returns whether enough voxels enhance for a ratio to mean something."""
-        voxels = int(self.found.voxels.sum())
+        """Returns whether enough voxels enhance for a ratio of means."""
+        voxels = int(self.enhancement.voxels.sum())
         return voxels > 0 and voxels >= LEAST_PER_MILLE / 1000 * int(self._inside.sum())
 
     def scores(self, image: Array) -> Iterator[Score]:
-        """Yields the figures of an image of the case's shape; NaN with the reason when the case hardly enhances."""
+        """Yields the scores of an image (i, j, k); NaN with the reason when too few voxels of the case enhance."""
         if not self.is_measurable:
             yield from (Score("enhanced", metric, math.nan, "%", left_out=self.left_out) for metric in (RESIDUAL, HALF))
             yield Score("mask", DISTURBANCE, math.nan, "%", left_out=self.left_out)
             return
-        error = self._error_of(blur(image[self.found.box], self._inside, SMOOTHING_MM, self._spacing))
-        for region, voxels in self._places.items():
+        error = self._error_of(blur(image[self.enhancement.box], self._inside, SMOOTHING_MM, self._spacing))
+        for region, voxels in self._regions.items():
             change = self._change[voxels]
             left = error[voxels]
             yield Score(region, RESIDUAL, 100 * float(left.mean() / change.mean()), "%")
             yield Score(region, HALF, 100 * float((left * change > 0.5 * np.square(change)).mean()), "%")
-        elsewhere = float(np.abs(self._change[self.found.away]).mean())
+        elsewhere = float(np.abs(self._change[self.enhancement.away]).mean())
         if elsewhere > 0:
-            share = 100 * float(np.abs(error[self.found.away]).mean()) / elsewhere
+            share = 100 * float(np.abs(error[self.enhancement.away]).mean()) / elsewhere
             yield Score("mask", DISTURBANCE, share, "%")
 
     def reverse_share(self) -> Score:
-        """Returns how many voxels the rule finds on the opposite side; it concerns the case, not an image of it."""
-        return Score("mask", REVERSE, self.found.reverse_share, "%")
+        """Returns the reverse share, a score of the case and not of an image."""
+        return Score("mask", REVERSE, self.enhancement.reverse_share, "%")
 
-    def _find(self, direction: Direction, box: tuple[slice, ...]) -> Enhancement:
+    def _find(self, direction: AgentDirection, box: tuple[slice, ...]) -> Enhancement:
         gain, offset = trimmed_line(self._source, self._target, self._inside)
         difference = direction.sign * (gain * self._source + offset - self._target)
         values = difference[self._inside]
@@ -200,32 +203,40 @@ class EnhancementMeasure:
         return Enhancement(voxels, away, 100 * int(opposite.sum()) / count if count else 0.0, box)
 
     def _parts(self, mask: Mask) -> Mask:
+        """Returns the connected parts of a mask that are large enough."""
         kept = np.zeros_like(mask)
         for part in components(mask, voxel_mm3=float(np.prod(self._spacing)), least_mm3=LEAST_PART_MM3):
             kept[part.box] |= part.inside
         return kept
 
     def _split(self, regions: Mapping[str, Mask]) -> dict[str, Mask]:
-        places = {"enhanced": self.found.voxels}
+        """Returns name to enhanced voxels: all, those in lesions and those beyond; too small ones are left out."""
+        parts = {"enhanced": self.enhancement.voxels}
         if "lesion" in regions:
-            normal = regions.get("normal_appearing", np.zeros_like(self.found.voxels))
-            places |= {
-                "enhanced_lesion": self.found.voxels & regions["lesion"],
-                "enhanced_elsewhere": self.found.voxels & normal,
+            normal = regions.get("normal_appearing", np.zeros_like(self.enhancement.voxels))
+            parts |= {
+                "enhanced_lesion": self.enhancement.voxels & regions["lesion"],
+                "enhanced_elsewhere": self.enhancement.voxels & normal,
             }
         least = LEAST_PART_MM3 / float(np.prod(self._spacing))
-        return {name: voxels for name, voxels in places.items() if voxels.sum() >= least}
+        return {name: voxels for name, voxels in parts.items() if voxels.sum() >= least}
 
     def _error_of(self, smooth: Array) -> Array:
-        gain, offset = trimmed_line(smooth, self._target, self.found.away)
+        """Returns smoothed image − target after a line fitted away from enhancement."""
+        gain, offset = trimmed_line(smooth, self._target, self.enhancement.away)
         return np.asarray(gain * smooth + offset - self._target, dtype=np.float32)
 
 
 def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
-    """Returns gain and offset for which gain · image + offset is nearest the target in the mask, outliers left out.
+    """Returns gain and offset of the trimmed least squares fit gain · image + offset ≈ target in the mask.
 
-    Least squares, six rounds, each over the voxels within 2.5 robust standard deviations of the line before. A constant
-    image has gain 0 and the trimmed mean of the target as its offset; an empty mask gives (1, 0).
+    Each of six rounds uses the voxels within 2.5 robust standard deviations of the previous line. A constant image has
+    gain 0 and the trimmed mean of the target as its offset; an empty mask gives (1, 0).
+
+    Args:
+        image: (i, j, k).
+        target: (i, j, k).
+        mask: (i, j, k), fitted voxels.
     """
     x, y = image[mask].astype(np.float64), target[mask].astype(np.float64)
     if x.size == 0:
@@ -244,11 +255,17 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
 
 
 def best_curve(source: Array, target: Array, mask: Mask, *, bins: int = 64) -> Array:
-    """Returns the source after the intensity curve that brings it nearest to this very target: an oracle.
+    """Returns the source (i, j, k) after the intensity curve that brings it closest to its own target.
 
-    The mean of the target in each of `bins` equally filled bins of the source (64: fine enough for any smooth curve,
-    coarse enough that a bin of a brain holds 10,000 voxels). A model that is no better than this has learned a contrast
-    curve, and cannot tell enhancement from tissue of the same intensity.
+    The curve is the mean of the target in each of `bins` equally filled bins of the source. It needs the target, so it
+    is a reference and not a method. A model that is not better has learned a contrast curve and does not distinguish
+    enhancement from tissue of the same intensity.
+
+    Args:
+        source: (i, j, k).
+        target: (i, j, k).
+        mask: (i, j, k); outside it the source is unchanged.
+        bins: 64 is enough for any smooth curve, and a bin of a brain then holds 10,000 voxels.
     """
     inside = source[mask].astype(np.float64)
     edges = np.unique(np.quantile(inside, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -261,11 +278,11 @@ def best_curve(source: Array, target: Array, mask: Mask, *, bins: int = 64) -> A
     return result
 
 
-def enhancement_protocol() -> dict[str, str]:
-    """Returns name and definition, as `evaluation.json` lists them beside the protocols of images."""
-    return {
-        "name": PROTOCOL,
-        "definition": (
+def enhancement_protocol() -> ProtocolDefinition:
+    """Returns the definition of these scores, as `evaluation.json` lists it beside the protocols."""
+    return ProtocolDefinition(
+        name=PROTOCOL,
+        definition=(
             "Enhanced voxels: source minus target (target minus source for a model that adds enhancement), both "
             f"smoothed by a Gaussian of {SMOOTHING_MM:g} mm in the mask, the source brought to the target by a trimmed "
             f"line, above {LEAST_DEVIATIONS:g} robust deviations and {LEAST_SHARE_OF_MEDIAN:g} of the target's median, "
@@ -277,4 +294,4 @@ def enhancement_protocol() -> dict[str, str]:
             "the enhanced ones; noise of the measure. A case of which less than 0.005 % of the mask enhances has no "
             "figures. Curve: the best intensity curve of each scan, which knows the target."
         ),
-    }
+    )

@@ -1,4 +1,4 @@
-"""What `evaluation.json` holds: definitions, cases, tables, lesions, volumes, and whatever could not be measured."""
+"""Builds the content of `evaluation.json` from the results of all cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from voxlate import __version__
 from voxlate.errors import InputRefused
@@ -14,13 +16,29 @@ from voxlate.evaluation.baselines import MATCHED_DB, HistogramMatch
 from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult
 from voxlate.evaluation.cases.scores import METHODS, OF_BUNDLE
-from voxlate.evaluation.enhancement import Direction, enhancement_protocol
+from voxlate.evaluation.enhancement import AgentDirection, enhancement_protocol
 from voxlate.evaluation.lesions import summarize_lesions
-from voxlate.evaluation.oracle import oracle_errors, oracle_record
+from voxlate.evaluation.oracle import compare_with_oracle, oracle_errors
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
+from voxlate.evaluation.results import (
+    Direction,
+    EvaluatedCase,
+    Evaluation,
+    History,
+    LeftOut,
+    Levels,
+    Missing,
+    NetworkPictures,
+    Oracle,
+    Paths,
+    Primary,
+    ProtocolDefinition,
+    Refused,
+)
+from voxlate.evaluation.rows import CaseLesionRow, VolumeRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import Factors
-from voxlate.evaluation.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable, to_json
+from voxlate.evaluation.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable
 from voxlate.evaluation.tissues import SEGMENTERS, tissue_protocol, volume_agreement
 from voxlate.io.documents import read_json
 
@@ -31,91 +49,107 @@ _BLURRED = (
 
 HISTORY_FILE, PICTURES_FILE = "history.json", "pictures.json"
 
+Document = TypeVar("Document", History, NetworkPictures)
+
 
 @dataclass(frozen=True)
-class Findings:
-    """What all cases together hold.
+class CollectedResults:
+    """Results of all evaluated cases together.
 
     Attributes:
-        table: every figure.
-        lesions: records of lesions, each with its case.
-        volumes: records of tissue volumes, likewise.
-        factors: the groups of each case.
+        table: every score.
+        lesions: lesion rows, each with its case and patient.
+        volumes: volume rows, likewise.
+        factors: subgroups of each case.
     """
 
     table: ScoreTable
-    lesions: list[dict[str, Any]]
-    volumes: list[dict[str, Any]]
+    lesions: Sequence[CaseLesionRow]
+    volumes: Sequence[VolumeRow]
     factors: Factors
 
 
-def build_content(
+def build_evaluation(
     results: Sequence[CaseResult],
     files: Sequence[CaseFiles],
-    findings: Findings,
+    collected: CollectedResults,
     output: Path,
     *,
     settings: Settings,
     match: HistogramMatch | None,
     bundle: Path | None,
-) -> dict[str, Any]:
-    """Returns the content, plain values in the order of the file; every case is in `cases`, `missing` or `refused`.
+) -> Evaluation:
+    """Returns the content of `evaluation.json`; every case is in `cases`, `missing` or `refused`.
+
+    Args:
+        results: one per case.
+        files: of the same cases, in the same order.
+        collected: what the results hold together.
+        output: folder of `evaluation.json`; paths are relative to it.
+        settings: options of the run.
+        match: histogram match of the bundle, if it has one.
+        bundle: folder of the bundle, for its loss curves and pictures.
 
     Raises:
-        InputRefused: `BUNDLE_FILE` when loss curves or pictures of the bundle are not JSON.
+        InputRefused: `BUNDLE_FILE` when loss curves or pictures of the bundle cannot be read.
     """
     done = [(result, one) for result, one in zip(results, files, strict=True) if result.state == EVALUATED]
     segmenters = (*SEGMENTERS, *settings.more_segmenters) if settings.is_segmented else ()
-    return {
-        "voxlate_version": __version__,
-        "protocols": [
-            *({"name": name, "definition": _definition(name, settings, match)} for name in settings.protocols),
+    return Evaluation(
+        voxlate_version=__version__,
+        protocols=[
+            *(
+                ProtocolDefinition(name=name, definition=_definition(name, settings, match))
+                for name in settings.protocols
+            ),
             *([enhancement_protocol()] if _has_agent(done) else []),
             *(tissue_protocol(name) for name in segmenters),
         ],
-        "data_kind": settings.data_kind,
-        "unit": settings.unit,
-        "direction": _direction([result for result, _ in done]),
-        "methods": [name for name in METHODS if match is not None or name not in OF_BUNDLE],
-        "cases": [_case_entry(result, one, output, findings.factors) for result, one in done],
-        "summary": to_json(findings.table.summarize()),
-        "comparisons": to_json(findings.table.compare()),
-        "primary": {
-            "protocol": settings.protocols[0],
-            "intensity": AS_WRITTEN,
-            "region": PRIMARY_REGION,
-            "metrics": list(PRIMARY_METRICS),
-        },
-        "oracle": _oracle(done, settings),
-        "lesions": [*findings.lesions, *summarize_lesions(findings.lesions)],
-        "volumes": [*findings.volumes, *volume_agreement(findings.volumes)],
-        "left_out": [{"case": result.case, **entry} for result, _ in done for entry in result.content["left_out"]],
-        "missing": [{"case": r.case, "reason": r.content["reason"]} for r in results if r.state == MISSING],
-        "refused": [
-            {"case": r.case, "code": r.content["code"], "message": r.content["message"]}
+        data_kind=settings.data_kind,
+        unit=settings.unit,
+        direction=_direction([result for result, _ in done]),
+        methods=[name for name in METHODS if match is not None or name not in OF_BUNDLE],
+        cases=[_evaluated_case(result, one, output, collected.factors) for result, one in done],
+        summary=collected.table.summarize(),
+        comparisons=collected.table.compare(),
+        primary=Primary(
+            protocol=settings.protocols[0],
+            intensity=AS_WRITTEN,
+            region=PRIMARY_REGION,
+            metrics=list(PRIMARY_METRICS),
+        ),
+        oracle=_oracle(done, settings),
+        lesions=[*collected.lesions, *summarize_lesions(collected.lesions)],
+        volumes=[*collected.volumes, *volume_agreement(collected.volumes)],
+        left_out=[LeftOut(case=result.case, **entry) for result, _ in done for entry in result.content["left_out"]],
+        missing=[Missing(case=r.case, reason=r.content["reason"]) for r in results if r.state == MISSING],
+        refused=[
+            Refused(case=r.case, code=r.content["code"], message=r.content["message"])
             for r in results
             if r.state == REFUSED
         ],
-        "history": _of_bundle(bundle, HISTORY_FILE),
-        "network_pictures": _of_bundle(bundle, PICTURES_FILE),
-    }
+        history=_of_bundle(bundle, HISTORY_FILE, History),
+        network_pictures=_of_bundle(bundle, PICTURES_FILE, NetworkPictures),
+    )
 
 
 def _has_agent(done: Sequence[tuple[CaseResult, CaseFiles]]) -> bool:
-    return any(Direction.of(result.content["task"]) is not None for result, _ in done)
+    """Returns whether the task of any case removes or adds a contrast agent."""
+    return any(AgentDirection.of(result.content["task"]) is not None for result, _ in done)
 
 
-def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) -> dict[str, Any] | None:
-    """Returns how the synthetic images compare with the least error there is, where a simulation's truth states it."""
+def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) -> Oracle | None:
+    """Returns the RMSE beside the lowest possible one; None unless the truth of a simulation states the latter."""
     if settings.factors is None or not settings.factors.is_dir() or "voxlate" not in settings.protocols:
         return None
-    target = _direction([result for result, _ in done])["target"]
+    target = _direction([result for result, _ in done]).target
     errors = oracle_errors(settings.factors, [files.case for _, files in done], target)
     ours = {result.case: result.content["rmse_percent"] for result, _ in done if "rmse_percent" in result.content}
-    return oracle_record(errors, ours)
+    return compare_with_oracle(errors, ours)
 
 
 def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> str:
+    """Returns the definition of a protocol with the unit, the mask and the baselines of this run."""
     unit = (
         "relative units (each image divided by its reference level, that of the synthetic one as its bundle stated it)"
         if settings.is_relative
@@ -131,31 +165,34 @@ def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> 
     return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}; {_BLURRED}."
 
 
-def _direction(results: Sequence[CaseResult]) -> dict[str, str]:
+def _direction(results: Sequence[CaseResult]) -> Direction:
+    """Returns the contrasts that all cases state in their task (`T1ce to T1nce`), or the defaults if they differ."""
     tasks = {result.content["task"] for result in results}
     source, separator, target = (tasks.pop() if len(tasks) == 1 else "").partition(" to ")
-    return {"source": source, "target": target} if separator else {"source": "source", "target": "target"}
+    return Direction(source=source, target=target) if separator else Direction()
 
 
-def _case_entry(result: CaseResult, files: CaseFiles, output: Path, factors: Factors) -> dict[str, Any]:
-    paths = dict.fromkeys(("source", "target", "synthetic", "mask", "labels"))
+def _evaluated_case(result: CaseResult, files: CaseFiles, output: Path, factors: Factors) -> EvaluatedCase:
     given = {role: Path(os.path.relpath(path, output)).as_posix() for role, path in files.inputs.items()}
-    return {
-        "case": result.case,
-        "patient": result.patient,
-        "paths": {role: given.get(role) for role in paths},
-        "reference_level": result.content["reference_level"],
-        "display_range": result.content["display_range"],
-        "subgroups": factors.of(files.case),
-    }
+    return EvaluatedCase(
+        case=result.case,
+        patient=result.patient,
+        paths=Paths.model_validate(given),
+        reference_level=Levels.model_validate(result.content["reference_level"]),
+        display_range=result.content["display_range"],
+        subgroups=factors.of(files.case),
+    )
 
 
-def _of_bundle(bundle: Path | None, name: str) -> Any:
-    """Returns what a JSON file of the bundle holds; None without the file."""
+def _of_bundle(bundle: Path | None, name: str, model: type[Document]) -> Document | None:
+    """Returns the content of a JSON file of the bundle; None without the file."""
     path = None if bundle is None else bundle / name
     if path is None or not path.is_file():
         return None
     try:
-        return read_json(path)
+        return model.model_validate(read_json(path))
+    except ValidationError as error:
+        detail = error.errors()[0]["msg"]
+        raise InputRefused("BUNDLE_FILE", f"{path.name} of the bundle: {detail}; train the bundle again") from error
     except ValueError as error:
         raise InputRefused("BUNDLE_FILE", f"{path.name} of the bundle is not JSON; train the bundle again") from error

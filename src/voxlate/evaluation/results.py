@@ -1,4 +1,8 @@
-"""An evaluation folder as it stands on disk: `evaluation.json` and `scores.tsv`, read and checked."""
+"""Schema of an evaluation folder: `evaluation.json` and the rows of `scores.tsv`, for writing and for reading.
+
+`voxlate.evaluation.run` writes both files from these classes; reports and cards read them back. The order of the fields
+is the order of the keys and columns on disk. Rows of lesions and volumes are described in `voxlate.evaluation.rows`.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,88 @@ import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluation.rows import AnyLesionRow, AnyVolumeRow
 from voxlate.io.documents import MAX_TABLE_BYTES, read_json
 
-EVALUATION = "evaluation.json"
-SCORES = "scores.tsv"
-RELATIVE = "relative"
+EVALUATION, SCORES = "evaluation.json", "scores.tsv"
 
-_SCORE_COLUMNS = ("case", "patient", "method", "region", "metric", "value", "unit", "protocol", "intensity")
+DataKind = Literal["real", "simulated", "unknown"]
+"""Whether the images are of people or simulated."""
+
+RELATIVE = "relative"
+"""Unit of images that are divided by their reference levels."""
+
+
+def _finite_or_none(value: Any) -> Any:
+    """Returns None for NaN and infinity, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Finite = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+
+class _AnyObject:
+    """Accepts a row that is any JSON object and keeps it unchanged, so that rows of other versions can be read."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.dict_schema(core_schema.str_schema())
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Protocol(_Record):
-    """A named set of definitions."""
+class _BundleDocument(_Record):
+    """A JSON file of the bundle, repeated in `evaluation.json`: unknown keys and the order of keys are kept."""
+
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, value: Any, handler: ModelWrapValidatorHandler[_BundleDocument]) -> _BundleDocument:
+        record = handler(value)
+        if isinstance(value, dict):
+            record._document = value
+        return record
+
+    @model_serializer
+    def _unchanged(self) -> dict[str, Any]:
+        return self._document
+
+
+class ProtocolDefinition(_Record):
+    """Name of a protocol and its definition, so that no value is printed without what it means."""
 
     name: str
     definition: str | dict[str, Any]
 
 
 class Direction(_Record):
-    """What was translated into what."""
+    """Names of the contrasts that were translated, for example `T1ce` and `T1nce`."""
 
     source: str = "source"
     target: str = "target"
 
 
 class Paths(_Record):
-    """Where the images of a case are, relative to the evaluation folder."""
+    """Paths of the images of a case, relative to the evaluation folder."""
 
     source: str
     target: str
@@ -49,19 +101,22 @@ class Paths(_Record):
 
 
 class Levels(_Record):
-    """The reference level of each image: its value divided by this is in relative units."""
+    """Reference level of each image of a case: its values divided by this are in the unit of comparison.
+
+    All are 1 for calibrated images.
+    """
 
     source: float = Field(gt=0)
     target: float = Field(gt=0)
     synthetic: float = Field(gt=0)
 
 
-class Case(_Record):
-    """One evaluated pair.
+class EvaluatedCase(_Record):
+    """A case that has scores.
 
     Attributes:
-        display_range: lowest and highest relative value shown, the same for all images of the case.
-        subgroups: what group the case belongs to, for example `{"scanner": "A"}`; may be empty.
+        display_range: lowest and highest value shown, in the unit of comparison, the same for all images of the case.
+        subgroups: factor to group of the case, for example `{"scanner": "A"}`; may be empty.
     """
 
     case: str
@@ -73,7 +128,14 @@ class Case(_Record):
 
 
 class SummaryRow(_Record):
-    """One metric of one method over the patients; low and high are the 95 % interval of the mean."""
+    """One metric of one method over the patients; infinite and missing values are left out.
+
+    Attributes:
+        n: patients with a finite value.
+        sd: standard deviation between patients; None for a single patient.
+        low: lower end of the 95 % interval of the mean; None below three patients, as `high`.
+        interval: how the interval was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
+    """
 
     protocol: str
     intensity: str
@@ -82,16 +144,27 @@ class SummaryRow(_Record):
     metric: str
     unit: str
     n: int
-    mean: float | None
-    sd: float | None
-    median: float | None
-    low: float | None
-    high: float | None
+    mean: Finite
+    sd: Finite
+    median: Finite
+    low: Finite
+    high: Finite
     interval: str = ""
 
 
 class Comparison(_Record):
-    """Two methods compared on one metric, pairwise over patients; the difference is first minus second."""
+    """Two methods compared on the same patients; differences are first − second.
+
+    Attributes:
+        mean_difference: over patients, in the unit of the metric.
+        ci_low: lower end of the 95 % interval of the mean difference.
+        interval: how the interval was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
+        p_adjusted: `p_permutation` after Holm's adjustment over the `comparisons` of its family.
+        family: `primary` (the one family of the run: MAE, PSNR and SSIM in the mask, by the first protocol, as
+            written) or `exploratory` (all others; see `voxlate.evaluation.table.ScoreTable.compare`).
+        effect_size: mean difference divided by the standard deviation of the differences (Cohen's d_z).
+        note: why no test was run, or a remark on the test; empty otherwise.
+    """
 
     protocol: str
     intensity: str
@@ -100,29 +173,40 @@ class Comparison(_Record):
     first: str
     second: str
     n: int
-    mean_difference: float | None
-    ci_low: float | None
-    ci_high: float | None
+    mean_difference: Finite
+    ci_low: Finite
+    ci_high: Finite
     interval: str = ""
-    p_t: float | None
-    p_wilcoxon: float | None
-    p_permutation: float | None
-    p_adjusted: float | None
+    p_t: Finite
+    p_wilcoxon: Finite
+    p_permutation: Finite
+    p_adjusted: Finite
     comparisons: int
     family: Literal["primary", "exploratory"] = "exploratory"
-    effect_size: float | None
-    note: str | None = None
+    effect_size: Finite
+    note: str | None = ""
 
 
-class Missing(_Record):
-    """A case that was listed but had no synthetic image or no target."""
+class Primary(_Record):
+    """The tests that were chosen before the data were seen."""
 
-    case: str
-    reason: str
+    protocol: str
+    intensity: str
+    region: str
+    metrics: list[str]
+
+
+class Oracle(_Record):
+    """RMSE of the synthetic images and the lowest possible RMSE of simulated targets, in % of L, over `cases`."""
+
+    cases: int
+    oracle_rmse_percent: float
+    synthetic_rmse_percent: float
+    is_below: bool
 
 
 class LeftOut(_Record):
-    """A figure that a case's images do not allow, for example MS-SSIM of few slices."""
+    """A metric that the images of a case do not allow, for example MS-SSIM of few slices; `methods` are joined."""
 
     case: str
     protocol: str
@@ -132,26 +216,15 @@ class LeftOut(_Record):
     methods: str
 
 
-class Oracle(_Record):
-    """The synthetic images beside the least error that simulated targets allow; RMSE in % of L, over `cases`."""
+class Missing(_Record):
+    """A case without a synthetic image, a source or a target."""
 
-    cases: int
-    oracle_rmse_percent: float
-    synthetic_rmse_percent: float
-    is_below: bool
-
-
-class Primary(_Record):
-    """Which tests were chosen beforehand."""
-
-    protocol: str
-    intensity: str
-    region: str
-    metrics: list[str]
+    case: str
+    reason: str
 
 
 class Refused(_Record):
-    """A case whose images were unfit."""
+    """A case whose images cannot be evaluated."""
 
     case: str
     code: str
@@ -159,21 +232,21 @@ class Refused(_Record):
 
 
 class Loss(_Record):
-    """A loss at a step of training."""
+    """Loss at one step of training."""
 
     step: int
     loss: float | None
 
 
-class History(_Record):
-    """The loss curves of the training."""
+class History(_BundleDocument):
+    """Loss curves of the training."""
 
     training: list[Loss] = Field(default_factory=list)
     validation: list[Loss] = Field(default_factory=list)
 
 
-class NetworkPictures(_Record):
-    """Filters and feature maps of a network, each a list of square arrays."""
+class NetworkPictures(_BundleDocument):
+    """Filters (count, height, width) and feature maps (count, height, width) of a network."""
 
     case: str
     filters: list[list[list[float]]]
@@ -182,28 +255,28 @@ class NetworkPictures(_Record):
 
 
 class Evaluation(_Record):
-    """The whole of `evaluation.json`.
+    """Content of `evaluation.json`; every case is in `cases`, `missing` or `refused`.
 
     Attributes:
-        unit: of the images: `relative` where each is divided by its reference level, else `HU` or another unit.
+        unit: of the compared images: `relative` where each is divided by its reference level, else `HU` or another.
     """
 
     voxlate_version: str
-    protocols: list[Protocol] = Field(min_length=1)
-    data_kind: Literal["real", "simulated", "unknown"]
+    protocols: list[ProtocolDefinition] = Field(min_length=1)
+    data_kind: DataKind
     unit: str = RELATIVE
     direction: Direction
     methods: list[str]
-    cases: list[Case]
+    cases: list[EvaluatedCase]
     summary: list[SummaryRow]
     comparisons: list[Comparison]
-    lesions: list[dict[str, Any]]
-    volumes: list[dict[str, Any]]
-    missing: list[Missing]
-    refused: list[Refused]
-    left_out: list[LeftOut] = Field(default_factory=list)
     primary: Primary | None = None
     oracle: Oracle | None = None
+    lesions: list[Annotated[AnyLesionRow, _AnyObject()]]
+    volumes: list[Annotated[AnyVolumeRow, _AnyObject()]]
+    left_out: list[LeftOut] = Field(default_factory=list)
+    missing: list[Missing]
+    refused: list[Refused]
     history: History | None
     network_pictures: NetworkPictures | None = None
 
@@ -212,10 +285,13 @@ class Evaluation(_Record):
         """Returns the unit of a display window, for a reader."""
         return "relative units (value / reference level)" if self.unit == RELATIVE else self.unit
 
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values, keys in the order of the file."""
+        return self.model_dump(mode="json")
 
-@dataclass(frozen=True)
-class Score:
-    """One row of `scores.tsv`; the value is NaN where none could be computed."""
+
+class ScoreRow(NamedTuple):
+    """One line of `scores.tsv`; the value may be infinite, or NaN where it is not defined."""
 
     case: str
     patient: str
@@ -230,25 +306,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a report is made of.
+    """An evaluation folder that was read.
 
     Attributes:
-        folder: the evaluation folder; never shown.
-        evaluation: the checked content of `evaluation.json`.
-        scores: the rows of `scores.tsv`, in order.
+        folder: path of the folder; reports never show it.
+        evaluation: content of `evaluation.json`.
+        scores: rows of `scores.tsv`, in order.
     """
 
     folder: Path
     evaluation: Evaluation
-    scores: tuple[Score, ...]
+    scores: tuple[ScoreRow, ...]
 
 
 def read_evaluation(folder: Path) -> Evaluated:
-    """Reads both files of an evaluation folder.
+    """Reads and checks both files of an evaluation folder.
 
     Raises:
-        NoInput: `EVALUATION_MISSING` when one of the files is not there.
-        InputRefused: `EVALUATION_INVALID` when a key is missing or a value is of the wrong kind, with its place.
+        NoInput: `EVALUATION_MISSING` when one of the files does not exist.
+        InputRefused: `EVALUATION_INVALID` when a key is missing or a value has the wrong type; the message names it.
     """
     for name in (EVALUATION, SCORES):
         if not (folder / name).is_file():
@@ -263,28 +339,28 @@ def _read_json(path: Path) -> Evaluation:
         return Evaluation.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the top"
-        detail = f"{first['msg']} at {place} ({error.error_count()} in all)"
+        key = ".".join(str(part) for part in first["loc"]) or "the top"
+        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
     except ValueError as error:
         detail = f"not JSON: {error}"
     raise InputRefused("EVALUATION_INVALID", f"{path.name}: {detail}; run voxlate evaluate again")
 
 
-def _read_scores(path: Path) -> tuple[Score, ...]:
+def _read_scores(path: Path) -> tuple[ScoreRow, ...]:
     with path.open(encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-        absent = [column for column in _SCORE_COLUMNS if column not in (rows.fieldnames or ())]
+        absent = [column for column in ScoreRow._fields if column not in (rows.fieldnames or ())]
         if absent:
             raise InputRefused(
                 "EVALUATION_INVALID", f"{path.name} lacks {', '.join(absent)}; run voxlate evaluate again"
             )
-        return tuple(_score(row, path.name, line) for line, row in enumerate(rows, start=2))
+        return tuple(_score_row(row, path.name, line) for line, row in enumerate(rows, start=2))
 
 
-def _score(row: dict[str, str], name: str, line: int) -> Score:
+def _score_row(row: dict[str, str], name: str, line: int) -> ScoreRow:
     try:
         value = float(row["value"]) if row["value"] not in {"", "n/a"} else math.nan
-        return Score(**{column: row[column] for column in _SCORE_COLUMNS if column != "value"}, value=value)
+        return ScoreRow(**{column: row[column] for column in ScoreRow._fields if column != "value"}, value=value)
     except (TypeError, ValueError) as error:
         detail = f"{name}, line {line}: the value is not a number or a column is missing"
         raise InputRefused("EVALUATION_INVALID", f"{detail}; run voxlate evaluate again") from error

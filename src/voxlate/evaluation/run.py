@@ -18,17 +18,19 @@ from voxlate.evaluation.baselines import HistogramMatch, read_histogram_match
 from voxlate.evaluation.card import write_measured_card
 from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
-from voxlate.evaluation.evaluation_json import Findings, build_content
+from voxlate.evaluation.evaluation_json import CollectedResults, build_evaluation
 from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.results import EVALUATION, SCORES, Evaluation, ScoreRow
+from voxlate.evaluation.rows import VolumeRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
-from voxlate.evaluation.table import Row, ScoreTable
+from voxlate.evaluation.table import ScoreTable
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.tables import inert_cell
 from voxlate.jobs.processes import each
 
-SCORES, EVALUATION, CASES = "scores.tsv", "evaluation.json", "cases"
+CASES = "cases"
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,18 @@ class Outcome:
         n_evaluated: cases with figures.
         n_missing: cases of which a file is not there.
         n_refused: cases of which a file is unfit.
-        content: what `evaluation.json` holds.
+        evaluation: content of `evaluation.json`.
     """
 
     n_evaluated: int
     n_missing: int
     n_refused: int
-    content: dict[str, Any]
+    evaluation: Evaluation
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Returns the content of `evaluation.json` as plain values."""
+        return self.evaluation.to_json()
 
     @property
     def exit_status(self) -> int:
@@ -99,13 +106,13 @@ def evaluate_cases(
     results = [found[case.case] for case in cases]
     volumes = with_differences(_records(results, "volumes"))
     table = _write_scores(output, results, volumes, settings.protocols[0])
-    found_in_all = Findings(table, _records(results, "lesions"), volumes, factors)
-    content = build_content(results, files, found_in_all, output, settings=settings, match=match, bundle=bundle)
-    write_json(output / EVALUATION, content)
+    collected = CollectedResults(table, _records(results, "lesions"), volumes, factors)
+    evaluation = build_evaluation(results, files, collected, output, settings=settings, match=match, bundle=bundle)
+    write_json(output / EVALUATION, evaluation.to_json())
     if bundle is not None:
-        write_measured_card(bundle, output, content)
+        write_measured_card(bundle, output, evaluation)
     counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
-    return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], content)
+    return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], evaluation)
 
 
 def _results(
@@ -115,7 +122,7 @@ def _results(
     yield from each(work, files, jobs=max(jobs, 1))
 
 
-def _records(results: Sequence[CaseResult], name: str) -> list[dict[str, Any]]:
+def _records(results: Sequence[CaseResult], name: str) -> list[Any]:
     """Returns the records of all evaluated cases, each with its case and patient."""
     return [
         {"case": result.case, "patient": result.patient, **record}
@@ -126,25 +133,25 @@ def _records(results: Sequence[CaseResult], name: str) -> list[dict[str, Any]]:
 
 
 def _write_scores(
-    output: Path, results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]], primary_protocol: str
+    output: Path, results: Sequence[CaseResult], volumes: Sequence[VolumeRow], primary_protocol: str
 ) -> ScoreTable:
     """Writes `scores.tsv` case by case and returns its figures."""
     table = ScoreTable(primary_protocol)
     with replacing(output / SCORES) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
-        writer.writerow(Row._fields)
+        writer.writerow(ScoreRow._fields)
         for row in _rows(results, volumes, output / CASES):
             table.add(row)
             writer.writerow([inert_cell(row.case), inert_cell(row.patient), *row[2:5], repr(row.value), *row[6:]])
     return table
 
 
-def _rows(results: Sequence[CaseResult], volumes: Sequence[dict[str, Any]], folder: Path) -> Iterator[Row]:
+def _rows(results: Sequence[CaseResult], volumes: Sequence[VolumeRow], folder: Path) -> Iterator[ScoreRow]:
     for result in results:
         if result.state == EVALUATED:
             yield from read_rows(result, folder)
     for record in volumes:
-        protocol = tissue_protocol(record["segmenter"])["name"]
+        protocol = tissue_protocol(record["segmenter"]).name
         for metric, value, unit in tissue_scores(record):
             place = (record["case"], record["patient"], record["method"], record["tissue"])
-            yield Row(*place, metric, value, unit, protocol, AS_WRITTEN)
+            yield ScoreRow(*place, metric, value, unit, protocol, AS_WRITTEN)

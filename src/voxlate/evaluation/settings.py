@@ -1,19 +1,16 @@
-"""What an evaluation was asked to do; written beside its results and part of the key that lets a run resume."""
+"""Options of an evaluation; a case is computed again when one that affects its scores changes."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from voxlate.errors import UsageError
 from voxlate.evaluation.protocols import PROTOCOLS
+from voxlate.evaluation.results import RELATIVE, DataKind
 from voxlate.evaluation.similarity.arrays import require_range
 from voxlate.evaluation.tissues import MORE_SEGMENTERS
-
-DataKind = Literal["real", "simulated", "unknown"]
-
-RELATIVE = "relative"
 
 
 @dataclass(frozen=True)
@@ -23,15 +20,16 @@ class Settings:
     Attributes:
         protocols: names from `PROTOCOLS`, in the order of the tables.
         unit: `relative` for magnetic resonance images, which are divided by their reference levels; any other
-            word (`HU`, `mm2/s`) for calibrated images, which are compared as they are.
-        data_range: L of calibrated images, in `unit`; relative ones take it from the target.
-        enhancing_labels: values of the enhancing part in the label files (BraTS: 4, later 3); none when lesions have no
-            parts.
-        data_kind: whether the images are of people or simulated; printed with every figure.
-        is_resampled: images on another grid than the target's are resampled to it, not refused.
-        is_segmented: tissues are segmented in every image, and their volumes compared.
-        more_segmenters: names from `voxlate.evaluation.tissues.MORE_SEGMENTERS`, besides the two that need nothing.
-        factors: table of the cases' groups, or the folder of a simulation's truth; see `voxlate.evaluation.subgroups`.
+            word (`HU`, `mm2/s`) for calibrated images, whose values are compared unchanged.
+        data_range: L of calibrated images, in `unit`; None for relative ones, whose L comes from the target.
+        enhancing_labels: values of the enhancing part in the label files (BraTS: 4, later 3); empty when lesions have
+            no parts.
+        data_kind: whether the images are of people or simulated; printed with every result.
+        is_resampled: whether images on another grid are resampled to the target's and not refused.
+        is_segmented: whether tissues are segmented in every image and their volumes compared.
+        more_segmenters: names from `voxlate.evaluation.tissues.MORE_SEGMENTERS`, in addition to the two that need
+            nothing.
+        factors: table of the subgroups, or the folder of a simulation's truth; see `voxlate.evaluation.subgroups`.
     """
 
     protocols: tuple[str, ...] = ("voxlate",)
@@ -48,23 +46,23 @@ class Settings:
         unknown = [name for name in self.protocols if name not in PROTOCOLS]
         if unknown or not self.protocols:
             raise UsageError(
-                "PROTOCOL", f"no protocol {', '.join(unknown) or 'given'}; there are {', '.join(PROTOCOLS)}"
+                "PROTOCOL", f"no protocol {', '.join(unknown) or 'given'}; choose from {', '.join(PROTOCOLS)}"
             )
         if (self.unit == RELATIVE) != (self.data_range is None):
             raise UsageError("DATA_RANGE", f"images in {self.unit} need {'no' if self.unit == RELATIVE else 'a'} range")
         for name in self.more_segmenters:
             if name not in MORE_SEGMENTERS:
-                raise UsageError("SEGMENT", f"no segmenter {name!r}; there are {', '.join(MORE_SEGMENTERS)}")
+                raise UsageError("SEGMENT", f"no segmenter {name!r}; choose from {', '.join(MORE_SEGMENTERS)}")
         if self.more_segmenters and not self.is_segmented:
-            raise UsageError("SEGMENT", "a segmenter was named, but nothing is to be segmented")
+            raise UsageError("SEGMENT", "a segmenter was named without --segment; pass --segment too")
         if self.is_segmented and self.unit != RELATIVE:
-            raise UsageError("SEGMENT", f"tissues are segmented in T1-weighted images, not in {self.unit}")
+            raise UsageError("SEGMENT", f"tissues are segmented in T1-weighted images only, not in {self.unit}")
         if self.data_range is not None:
             require_range(self.data_range)
         for name in self.protocols:
             needed = PROTOCOLS[name].unit
             if needed is not None and needed != self.unit:
-                raise UsageError("PROTOCOL", f"protocol {name} is defined in {needed} alone; pass --unit {needed}")
+                raise UsageError("PROTOCOL", f"protocol {name} is defined for {needed} only; pass --unit {needed}")
 
     @property
     def is_relative(self) -> bool:
@@ -72,7 +70,7 @@ class Settings:
         return self.unit == RELATIVE
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options that a case's figures depend on as plain values; its groups change none of them."""
+        """Returns the options that affect the scores of a case as plain values; subgroups do not affect them."""
         options = {key: value for key, value in asdict(self).items() if key != "factors"}
         return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)} | {
             "more_segmenters": list(self.more_segmenters)

@@ -1,33 +1,32 @@
-"""What the truth beside simulated scans says of their group."""
+"""Subgroups of simulated cases, from the truth beside their scans."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 _TIERS = ("good", "medium", "low")
 
 
-def simulated_groups(factors: Mapping[str, Any], lesions: Path) -> dict[str, str]:
-    """Returns scanner, field strength, age, quality of the worst image, and kinds of lesion, as far as they are stated.
+def simulated_groups(factors: Mapping[str, object], lesions: Path) -> dict[str, str]:
+    """Returns scanner, field strength, age, quality of the worst image and kinds of lesion, where they are stated.
 
     Args:
         factors: content of `*_factors.json`.
-        lesions: `*_lesions.tsv` beside it; a missing one says nothing.
+        lesions: path of `*_lesions.tsv` beside it, which may not exist.
     """
     head = factors.get("head")
     age = head.get("age_years") if isinstance(head, Mapping) else None
     field_t = factors.get("field_tesla")
-    found = {
+    groups = {
         "scanner": factors.get("scanner"),
         "field_t": None if field_t is None else f"{field_t:g}",
         "age_years": None if age is None else f"{age:.1f}",
         "quality": _worst_tier(factors.get("acquisitions")),
         "lesion_type": _kinds(lesions),
     }
-    return {name: str(value) for name, value in found.items() if value is not None}
+    return {name: str(value) for name, value in groups.items() if value is not None}
 
 
 def _worst_tier(acquisitions: object) -> str | None:

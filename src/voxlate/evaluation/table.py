@@ -1,15 +1,18 @@
-"""From one figure per case to what a table prints: means over patients, and tests between methods."""
+"""Means over patients and paired tests between methods, from the score of every case.
+
+Scans of one patient are averaged first, so that a patient counts once.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.results import Comparison, ScoreRow, SummaryRow
 from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
     cohen_dz,
@@ -22,135 +25,59 @@ from voxlate.evaluation.statistics import (
 
 OURS = "synthetic"
 OPPONENTS = ("source", "histogram_match")
-"""What the synthetic image is tested against. The blurred target is made from the answer, so it is no rival, and of a
-constant it need not be tested whether it is an image."""
+"""Methods that the synthetic image is tested against. The blurred target is made from the target itself, so it is not a
+method to compare with; a constant needs no test."""
 
 ALPHA = 0.05
 PRIMARY_REGION = "mask"
 PRIMARY_METRICS = ("mae", "psnr", "ssim")
-PRIMARY, EXPLORATORY = "primary", "exploratory"
 
 
-class Row(NamedTuple):
-    """One line of `scores.tsv`."""
-
-    case: str
-    patient: str
-    method: str
-    region: str
-    metric: str
-    value: float
-    unit: str
-    protocol: str
-    intensity: str
-
-
-class Place(NamedTuple):
-    """What is compared between methods: the same metric in the same region by the same definition."""
+class MetricKey(NamedTuple):
+    """Protocol, intensity, region and metric: scores of two methods are compared only where all four are equal."""
 
     protocol: str
     intensity: str
     region: str
     metric: str
-
-
-@dataclass(frozen=True)
-class SummaryRow:
-    """One metric of one method over the patients; infinite and missing values are left out of it.
-
-    Attributes:
-        n: patients with a finite value.
-        low: lower end of the 95 % interval of the mean; None below three patients, as `high`.
-        sd: standard deviation between patients; None for a single one.
-        interval: how the interval was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
-    """
-
-    protocol: str
-    intensity: str
-    region: str
-    method: str
-    metric: str
-    unit: str
-    n: int
-    mean: float | None
-    sd: float | None
-    median: float | None
-    low: float | None
-    high: float | None
-    interval: str = ""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on the same patients; differences are first − second.
-
-    Attributes:
-        ci_low: lower end of the 95 % interval of the mean difference, over patients.
-        interval: how it was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
-        p_adjusted: `p_permutation` after Holm, over the `comparisons` of its family.
-        family: `primary` (the one family of the run: MAE, PSNR and SSIM in the mask, by the first protocol, as
-            written) or `exploratory` (all else; see `ScoreTable.compare`).
-        effect_size: mean difference in standard deviations of the difference (Cohen's d_z).
-        note: why there is no test, or what to know of it; empty otherwise.
-    """
-
-    protocol: str
-    intensity: str
-    region: str
-    metric: str
-    first: str
-    second: str
-    n: int
-    mean_difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    interval: str = ""
-    p_t: float | None = None
-    p_wilcoxon: float | None = None
-    p_permutation: float | None = None
-    p_adjusted: float | None = None
-    comparisons: int = 0
-    family: str = EXPLORATORY
-    effect_size: float | None = None
-    note: str = ""
 
 
 class ScoreTable:
-    """All figures of a run, kept as numbers per place and method, so that thousands of cases take little memory."""
+    """Scores of a run, kept as numbers by metric and method, so that thousands of cases need little memory."""
 
     def __init__(self, primary_protocol: str) -> None:
-        """Args: primary_protocol: the one whose tests were chosen beforehand."""
+        """Args: primary_protocol: name of the protocol whose tests were chosen before the data were seen."""
         self._primary_protocol = primary_protocol
-        self._values: dict[Place, dict[str, dict[str, list[float]]]] = {}
-        self._units: dict[Place, str] = {}
+        self._values: dict[MetricKey, dict[str, dict[str, list[float]]]] = {}
+        self._units: dict[MetricKey, str] = {}
 
-    def add(self, row: Row) -> None:
-        """Takes in one line; infinite and missing values are left out of means and tests."""
-        place = Place(row.protocol, row.intensity, row.region, row.metric)
-        self._units.setdefault(place, row.unit)
-        patients = self._values.setdefault(place, {}).setdefault(row.method, {})
+    def add(self, row: ScoreRow) -> None:
+        """Adds one score; infinite and missing values are left out of means and tests."""
+        key = MetricKey(row.protocol, row.intensity, row.region, row.metric)
+        self._units.setdefault(key, row.unit)
+        patients = self._values.setdefault(key, {}).setdefault(row.method, {})
         if np.isfinite(row.value):
             patients.setdefault(row.patient, []).append(row.value)
 
     def summarize(self) -> list[SummaryRow]:
-        """Returns one row per place and method, in the order of first appearance."""
+        """Returns one row per metric and method, in the order of first appearance."""
         return [
-            _summary(place, method, self._units[place], _patient_means(patients))
-            for place, methods in self._values.items()
+            _summary(key, method, self._units[key], _patient_means(patients))
+            for key, methods in self._values.items()
             for method, patients in methods.items()
         ]
 
     def compare(self) -> list[Comparison]:
         """Returns the tests of the synthetic image against each opponent, adjusted for their number.
 
-        Holm's adjustment holds the probability of a false star at 5 % within a family, not over the page. There is
-        one primary family: MAE, PSNR and SSIM in the mask by the primary protocol, as written, against every
+        Holm's adjustment keeps the probability of any false positive at 5 % within a family, not over the page. There
+        is one primary family: MAE, PSNR and SSIM in the mask by the primary protocol, as written, against every
         opponent. All other tests are exploratory, in families of one protocol and one intensity, the three leading
         metrics apart from the rest. With fewer than three patients no test is run and the note says so.
         """
         tests = [
-            _compare(place, _patient_means(methods[OURS]), _patient_means(methods[other]), other)
-            for place, methods in self._values.items()
+            _compare(key, _patient_means(methods[OURS]), _patient_means(methods[other]), other)
+            for key, methods in self._values.items()
             for other in OPPONENTS
             if OURS in methods and other in methods
         ]
@@ -158,32 +85,33 @@ class ScoreTable:
 
 
 def is_leading(region: str, metric: str) -> bool:
-    """Tells whether a figure is MAE, PSNR or SSIM in the whole mask.
+    """Returns whether a score is MAE, PSNR or SSIM in the whole mask.
 
-    Adjusting these few for dozens of other tests as well would leave small studies unable to show anything.
+    These few form families of their own: adjusted together with dozens of other tests, small studies could not show
+    any difference.
     """
     return region == PRIMARY_REGION and metric in PRIMARY_METRICS
 
 
-def to_json(rows: Sequence[SummaryRow] | Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Returns the rows as plain values; what is not finite becomes null."""
-    return [{key: _plain(value) for key, value in asdict(row).items()} for row in rows]
+def patients_of(count: int) -> str:
+    """Returns the number with its noun: `1 patient`, `3 patients`."""
+    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def _patient_means(patients: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {patient: float(np.mean(values)) for patient, values in patients.items()}
 
 
-def _summary(place: Place, method: str, unit: str, patients: Mapping[str, float]) -> SummaryRow:
+def _summary(key: MetricKey, method: str, unit: str, patients: Mapping[str, float]) -> SummaryRow:
     values = np.array(list(patients.values()))
     n = values.size
     interval = mean_interval(values) if n >= MINIMUM_PATIENTS else None
     return SummaryRow(
-        protocol=place.protocol,
-        intensity=place.intensity,
-        region=place.region,
+        protocol=key.protocol,
+        intensity=key.intensity,
+        region=key.region,
         method=method,
-        metric=place.metric,
+        metric=key.metric,
         unit=unit,
         n=n,
         mean=float(values.mean()) if n else None,
@@ -195,37 +123,57 @@ def _summary(place: Place, method: str, unit: str, patients: Mapping[str, float]
     )
 
 
-def _compare(place: Place, ours: Mapping[str, float], theirs: Mapping[str, float], other: str) -> Comparison:
+def _compare(key: MetricKey, ours: Mapping[str, float], theirs: Mapping[str, float], other: str) -> Comparison:
     patients = [patient for patient in ours if patient in theirs]
-    n = len(patients)
-    result = Comparison(*place, first=OURS, second=other, n=n)
-    if n == 0:
-        return replace(result, note="no patient has both; no test is run")
     first = np.array([ours[patient] for patient in patients])
     second = np.array([theirs[patient] for patient in patients])
-    result = replace(result, mean_difference=float((first - second).mean()))
+    n = len(patients)
+    if n == 0:
+        return _untested(key, other, n, None, "no patient has both; no test is run")
+    difference = float((first - second).mean())
     if n < MINIMUM_PATIENTS:
-        return replace(result, note=f"{patients_of(n)}; no test is run below {MINIMUM_PATIENTS}")
+        return _untested(key, other, n, difference, f"{patients_of(n)}; no test is run below {MINIMUM_PATIENTS}")
     interval = mean_interval(first - second)
-    return replace(
-        result,
+    return Comparison(
+        **key._asdict(),
+        first=OURS,
+        second=other,
+        n=n,
+        mean_difference=difference,
         ci_low=interval.low,
         ci_high=interval.high,
         interval=interval.method,
         p_t=paired_t(first, second).p,
         p_wilcoxon=wilcoxon(first, second).p,
         p_permutation=sign_flip(first, second).p,
+        p_adjusted=None,
+        comparisons=0,
         effect_size=cohen_dz(first, second),
         note=_power_note(n),
     )
 
 
-def patients_of(count: int) -> str:
-    """Returns the number with its noun."""
-    return f"{count} patient{'' if count == 1 else 's'}"
+def _untested(key: MetricKey, other: str, n: int, difference: float | None, note: str) -> Comparison:
+    return Comparison(
+        **key._asdict(),
+        first=OURS,
+        second=other,
+        n=n,
+        mean_difference=difference,
+        ci_low=None,
+        ci_high=None,
+        p_t=None,
+        p_wilcoxon=None,
+        p_permutation=None,
+        p_adjusted=None,
+        comparisons=0,
+        effect_size=None,
+        note=note,
+    )
 
 
 def _power_note(n: int) -> str:
+    """Returns a remark when no permutation test of n patients can reach `ALPHA`; of 2^n sign patterns 2 are extreme."""
     least = 2.0 / 2**n
     return f"with {n} patients no permutation p below {least:.3g} is possible" if least > ALPHA else ""
 
@@ -236,13 +184,10 @@ def _adjusted(tests: Sequence[Comparison], primary_protocol: str) -> list[Compar
         if test.p_permutation is not None:
             families[test.protocol, test.intensity, is_leading(test.region, test.metric)].append(index)
     result = list(tests)
-    for place, members in families.items():
-        family = PRIMARY if place == (primary_protocol, AS_WRITTEN, True) else EXPLORATORY
+    for key, members in families.items():
+        family = "primary" if key == (primary_protocol, AS_WRITTEN, True) else "exploratory"
         p_adjusted = holm([result[index].p_permutation or 0.0 for index in members])
         for index, p in zip(members, p_adjusted, strict=True):
-            result[index] = replace(result[index], p_adjusted=float(p), comparisons=len(members), family=family)
+            changes = {"p_adjusted": float(p), "comparisons": len(members), "family": family}
+            result[index] = result[index].model_copy(update=changes)
     return result
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value

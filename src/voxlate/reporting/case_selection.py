@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Case, Evaluated, Score
+from voxlate.evaluation.results import Evaluated, EvaluatedCase, ScoreRow
 
 _USUAL_METRICS = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
 """Metrics that plots and tables show first."""
@@ -44,7 +44,7 @@ class View:
             "of two) and the last rank."
         )
 
-    def holds(self, row: Score) -> bool:
+    def holds(self, row: ScoreRow) -> bool:
         """Returns whether a score belongs to this view."""
         return (row.protocol, row.region, row.intensity) == (self.protocol, self.region, self.intensity)
 
@@ -63,7 +63,7 @@ class Chosen:
     """
 
     title: str
-    case: Case
+    case: EvaluatedCase
     rank: int
     of: int
     metric: str
@@ -90,7 +90,7 @@ def leading_view(evaluated: Evaluated) -> View:
     return View(names[0], evaluated.scores[0].region if evaluated.scores else "mask")
 
 
-def ranked(evaluated: Evaluated, view: View) -> list[Score]:
+def ranked(evaluated: Evaluated, view: View) -> list[ScoreRow]:
     """Returns the scores of the synthetic images in the view's metric, best first, ties by case name, without NaN."""
     rows = [s for s in evaluated.scores if view.holds(s) and (s.method, s.metric) == ("synthetic", view.metric)]
     loss = metric_of(view.metric).loss

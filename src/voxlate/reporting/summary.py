@@ -34,8 +34,7 @@ def summary(evaluated: Evaluated, view: View) -> Html:
         view: protocol, region and intensities of the scores.
     """
     evaluation = evaluated.evaluation
-    rows = [row.model_dump() for row in evaluation.summary]
-    findings = finding_sentences(rows, evaluation.lesions, view.protocol)
+    findings = finding_sentences(evaluation.summary, evaluation.lesions, view.protocol)
     compared = [compare_with(evaluated, view, "mae", other) for other in _BASELINES]
     verdicts = [verdict_line(comparison) for comparison in compared if comparison is not None]
     remarks = [tag("li", text) for text in _remarks(evaluated, view)]

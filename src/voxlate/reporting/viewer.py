@@ -18,7 +18,7 @@ import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Case, Evaluated
+from voxlate.evaluation.results import Evaluated, EvaluatedCase
 from voxlate.io.atomic import write_text
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
@@ -66,7 +66,7 @@ def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
     return left_out
 
 
-def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
+def _ordered(evaluated: Evaluated) -> list[tuple[EvaluatedCase, str]]:
     """Returns the cases with a line of facts each: the worst score first, cases without a score last."""
     view = leading_view(evaluated)
     cases = {case.case: case for case in evaluated.evaluation.cases}
@@ -81,7 +81,7 @@ def _ordered(evaluated: Evaluated) -> list[tuple[Case, str]]:
     return ordered + [(case, f"{kind}, without an MAE") for case in cases.values()]
 
 
-def _write_case(evaluated: Evaluated, case: Case, path: Path) -> dict[str, Any]:
+def _write_case(evaluated: Evaluated, case: EvaluatedCase, path: Path) -> dict[str, Any]:
     images, mask = relative_images(evaluated.folder, case)
     box = box_around(mask, images["target"].spacing_mm)
     files = {role: base64.b64encode(compact_nifti(image, box)).decode("ascii") for role, image in images.items()}

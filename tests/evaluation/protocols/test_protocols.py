@@ -231,6 +231,6 @@ def test_brasyn_scores_the_tumour_apart_from_the_rest():
 
 
 def test_hu_protocols_are_refused_for_images_without_a_unit():
-    with pytest.raises(UsageError, match="defined in HU alone"):
+    with pytest.raises(UsageError, match="defined for HU only"):
         Settings(protocols=("synthrad2023",))
     Settings(protocols=("synthrad2023",), unit="HU", data_range=4024.0)

@@ -81,7 +81,7 @@ def test_a_program_that_is_not_there_is_said_so(name, monkeypatch):
         EXTERNAL[name](AFFINE)
 
 
-@pytest.mark.parametrize(("text", "reason"), [("sys.exit(3)", "ended with status 3"), ("", "left no segmentation")])
+@pytest.mark.parametrize(("text", "reason"), [("sys.exit(3)", "ended with status 3"), ("", "wrote no segmentation")])
 def test_a_program_that_fails_or_leaves_nothing_refuses_the_case(installed, text, reason):
     data, mask = image()
     with pytest.raises(InputRefused, match=f"SEGMENTER fsl {reason}"):
@@ -89,7 +89,7 @@ def test_a_program_that_fails_or_leaves_nothing_refuses_the_case(installed, text
 
 
 def test_a_segmenter_that_there_is_not_or_without_segmenting_is_refused():
-    with pytest.raises(UsageError, match=r"SEGMENT no segmenter 'ants'; there are priors, fsl, spm, synthseg"):
+    with pytest.raises(UsageError, match=r"SEGMENT no segmenter 'ants'; choose from priors, fsl, spm, synthseg"):
         Settings(is_segmented=True, more_segmenters=("ants",))
-    with pytest.raises(UsageError, match="nothing is to be segmented"):
+    with pytest.raises(UsageError, match="named without --segment"):
         Settings(more_segmenters=("priors",))

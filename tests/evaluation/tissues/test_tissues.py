@@ -100,7 +100,7 @@ def test_zeros_at_the_edge_of_a_mask_are_no_tissue():
     image = np.where(zeros, 0, target)
     found = measure_tissues({"synthetic": image}, target, mask, spacing_mm=SPACING)
     assert found.left_out == []
-    for row in found.records:
+    for row in found.rows:
         if row["method"] == "synthetic":
             # What is lost is the zeros themselves, not the tissues' places in the histogram.
             assert abs(row["volume_cm3"] - row["target_cm3"]) <= zeros.sum() * np.prod(SPACING) / 1000
@@ -111,9 +111,9 @@ def test_an_image_with_a_hole_in_the_mask_is_not_segmented_and_the_others_are():
     target, mask, _ = head(0, means=(0.35, 0.75, 1.0))
     holed = np.where(np.arange(SHAPE[0])[:, None, None] < SHAPE[0] // 2, 0, target)
     found = measure_tissues({"synthetic": holed, "source": target}, target, mask, spacing_mm=SPACING)
-    assert {entry["method"] for entry in found.left_out} == {"synthetic"}
-    assert "% of the mask is 0" in found.left_out[0]["reason"]
-    assert {row["method"] for row in found.records} == {"source", "target_again"}
+    assert {entry.method for entry in found.left_out} == {"synthetic"}
+    assert "% of the mask is 0" in found.left_out[0].reason
+    assert {row["method"] for row in found.rows} == {"source", "target_again"}
 
 
 def test_volume_difference_is_negative_when_the_image_overestimates():
@@ -122,7 +122,7 @@ def test_volume_difference_is_negative_when_the_image_overestimates():
 
 
 def measured(case, patient, image, target, mask):
-    records = measure_tissues({"synthetic": image}, target, mask, spacing_mm=SPACING).records
+    records = measure_tissues({"synthetic": image}, target, mask, spacing_mm=SPACING).rows
     return [{"case": case, "patient": patient, **record} for record in records]
 
 

@@ -1,1 +1,1 @@
-"""One case: reading, regions, intensity scaling, scores and their stored result."""
+"""One case: reading, regions, intensity scaling, scores and the stored result."""

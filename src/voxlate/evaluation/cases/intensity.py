@@ -1,4 +1,4 @@
-"""In which unit images are compared, and what is left of their difference once the scale is right."""
+"""Intensity scaling: the data range L of a target, and linear fits of an image to its target."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
 
 RANGE_PERCENTILE = 99.5
+"""Instead of the maximum, which single bright voxels set."""
 
-_ROUNDS = 3
-_KEPT_PERCENT = 90.0
+_ROUNDS, _KEPT_PERCENT = 3, 90.0
+"""Of the robust fit. A tenth is more than lesions and vessels of a brain take; chosen by hand, not tuned."""
 
 
 def range_of(target: Array, mask: Mask) -> float:
-    """Returns L, the 99.5th percentile of the target inside the mask, in the target's unit.
+    """Returns L, the 99.5th percentile of the target in the mask, in the unit of the target.
+
+    Args:
+        target: (i, j, k).
+        mask: (i, j, k).
 
     Raises:
-        InputRefused: `CONSTANT` when the target has one value in the mask, `DATA_RANGE` when L is not above 0.
+        InputRefused: `EMPTY_MASK`, `CONSTANT` when the target is constant in the mask, `DATA_RANGE` when L is not
+            above 0.
     """
     inside = target[mask]
     if inside.size == 0:
@@ -34,15 +40,20 @@ def range_of(target: Array, mask: Mask) -> float:
 
 
 def linear_fit(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
-    """Returns the gain and the offset for which gain · image + offset is nearest the target in the mask.
+    """Returns gain and offset of the least squares fit gain · image + offset ≈ target in the mask.
 
-    Least squares. A constant image has gain 0 and the target's mean as its offset.
+    A constant image has gain 0 and the target's mean as its offset.
+
+    Args:
+        image: (i, j, k).
+        target: (i, j, k).
+        mask: (i, j, k), fitted voxels.
     """
     return line_through(image[mask].astype(np.float64), target[mask].astype(np.float64))
 
 
 def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns gain and offset of the least squares line y = gain · x + offset; gain 0 where x does not vary."""
+    """Returns gain and offset of the least squares line y = gain · x + offset of two vectors; gain 0 for constant x."""
     centred = x - x.mean()
     variance = float(centred @ centred)
     gain = float(centred @ (y - y.mean())) / variance if variance > 0 else 0.0
@@ -50,16 +61,21 @@ def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
 
 
 def fitted(image: Array, target: Array, mask: Mask) -> Array:
-    """Returns the image after its best linear fit to the target in the mask."""
+    """Returns the image (i, j, k) after its least squares fit to the target in the mask, in the target's unit."""
     gain, offset = linear_fit(image, target, mask)
     return np.asarray(gain * image + offset, dtype=np.float32)
 
 
 def robustly_fitted(image: Array, target: Array, mask: Mask) -> Array:
-    """Returns the image after the linear fit to the nine tenths of the mask that follow it best.
+    """Returns the image (i, j, k) after a linear fit to the 90 % of the mask's voxels that the fit describes best.
 
-    Three rounds, each leaving out the tenth of voxels furthest from the fit before, so that an enhancing lesion
-    or a vessel does not pull the whole image towards itself.
+    Each of three rounds leaves out the 10 % of the voxels that are farthest from the previous fit, so that an enhancing
+    lesion or a vessel does not influence the fit.
+
+    Args:
+        image: (i, j, k).
+        target: (i, j, k).
+        mask: (i, j, k).
     """
     chosen = mask
     for _ in range(_ROUNDS):

@@ -1,4 +1,4 @@
-"""One case from its files: all images on the target's grid, in RAS+ order and in one unit."""
+"""Reads one case: all images on the grid of the target, in RAS+ order and in one unit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.cases.intensity import range_of
+from voxlate.evaluation.results import Levels
 from voxlate.evaluation.settings import Settings
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume
@@ -22,30 +23,21 @@ from voxlate.volume import Affine, Array, Mask, Volume, require_same_grid
 
 
 @dataclass(frozen=True)
-class Levels:
-    """What one unit of comparison is in each image's own numbers; all 1 for calibrated images."""
-
-    source: float
-    target: float
-    synthetic: float
-
-
-@dataclass(frozen=True)
 class LoadedCase:
-    """A case in memory.
+    """A case in memory; all arrays have the shape (i, j, k) of the target in RAS+ order.
 
     Attributes:
         source: in the unit of comparison, as all images here.
         target: likewise.
         synthetic: likewise.
-        mask: voxels that belong to source and target, where images are compared.
-        union_mask: voxels that belong to source or target.
-        labels: whole numbers on the same grid, 0 outside lesions; None when the case has none.
-        levels: see `Levels`.
+        mask: voxels of both source and target, where images are compared.
+        union_mask: voxels of source or target.
+        labels: whole numbers, 0 outside lesions; None when the case has no labels.
+        levels: reference levels of the images.
         data_range: L, in the unit of comparison.
-        affine: from voxels to RAS+ millimetres.
+        affine: (4, 4), from voxels to RAS+ millimetres.
         spacing_mm: distance between voxels along the axes.
-        task: what was translated into what, as the sidecar says; empty when it does not.
+        task: source and target contrast from the sidecar (`T1ce to T1nce`); empty when it states none.
     """
 
     source: Array
@@ -63,12 +55,12 @@ class LoadedCase:
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where the files of a case are.
+    """Paths of the files of a case.
 
     Attributes:
-        case: the row of the table.
-        synthetic: the translated volume.
-        sidecar: the JSON beside it.
+        case: row of the table of cases.
+        synthetic: the synthetic image.
+        sidecar: the JSON file beside it.
     """
 
     case: Case
@@ -77,19 +69,19 @@ class CaseFiles:
 
     @classmethod
     def find(cls, case: Case, folder: Path) -> CaseFiles:
-        """Returns the files of a case, its synthetic image in `folder`."""
+        """Returns the files of a case whose synthetic image is in `folder`."""
         return cls(case, folder / f"{case.case}.nii.gz", folder / f"{case.case}.json")
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """Returns role to path of every file the case reads."""
+        """Returns role to path of every file that is read for the case."""
         optional = {"mask": self.case.mask, "labels": self.case.labels}
         given = {role: path for role, path in optional.items() if path is not None}
         needed = {"source": self.case.source, "target": self.case.target}
         return {**needed, "synthetic": self.synthetic, "sidecar": self.sidecar, **given}
 
     def absent(self, *, needs_sidecar: bool) -> list[str]:
-        """Returns the roles whose file is not there."""
+        """Returns the roles of the files that do not exist."""
         return [
             role for role, path in self.inputs.items() if not path.is_file() and (role != "sidecar" or needs_sidecar)
         ]
@@ -98,11 +90,15 @@ class CaseFiles:
 def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
     """Reads a case.
 
-    Without a mask file the mask is the non-zero region of the source, holes filled, intersected with that of
-    the target; both must then be skull-stripped.
+    Without a mask file, the mask is the intersection of the non-zero regions of source and target, holes filled; both
+    images must then be skull-stripped.
+
+    Args:
+        files: of the case.
+        settings: options of the run.
 
     Raises:
-        InputRefused: what reading raises; `GRID_MISMATCH`, `EMPTY_MASK`, `CONSTANT`, `NOT_SKULL_STRIPPED`,
+        InputRefused: as reading an image; `GRID_MISMATCH`, `EMPTY_MASK`, `CONSTANT`, `NOT_SKULL_STRIPPED`,
             `REFERENCE_LEVEL`, `SIDECAR`.
         NoInput: a file is missing.
     """
@@ -153,7 +149,7 @@ def _masks(case: Case, source: Volume, target: Volume, settings: Settings) -> tu
         _on_grid(read_volume(case.mask, shows="mask"), target, case.case, settings, interpolation="nearest").data > 0.5
     )
     if not mask.any():
-        raise InputRefused("EMPTY_MASK", f"{case.case}: the mask marks no voxel; give the mask of this scan")
+        raise InputRefused("EMPTY_MASK", f"{case.case}: the mask is empty; give the mask of this scan")
     return mask, mask
 
 
@@ -163,7 +159,9 @@ def _labels(case: Case, target: Volume, settings: Settings) -> NDArray[np.int32]
     volume = _on_grid(read_volume(case.labels, shows="labels"), target, case.case, settings, interpolation="nearest")
     whole = np.rint(volume.data)
     if np.abs(whole - volume.data).max() > 1e-3 or whole.min() < 0:
-        raise InputRefused("LABELS", f"{case.case}: labels must be whole numbers from 0, resampled by nearest voxel")
+        raise InputRefused(
+            "LABELS", f"{case.case}: labels must be whole numbers from 0; resample them by nearest neighbour"
+        )
     return whole.astype(np.int32)
 
 
@@ -183,9 +181,9 @@ def _read_sidecar(path: Path, case: str, settings: Settings) -> dict[str, object
 
 
 def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, object], settings: Settings) -> Levels:
-    """Returns the reference levels, as preparation measures them; that of the synthetic image is only read."""
+    """Returns the reference levels: measured as in preparation, that of the synthetic image read from its sidecar."""
     if not settings.is_relative:
-        return Levels(1.0, 1.0, 1.0)
+        return Levels(source=1.0, target=1.0, synthetic=1.0)
     stated = sidecar.get("ReferenceLevel")
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < np.inf:
         raise InputRefused(

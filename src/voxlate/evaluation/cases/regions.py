@@ -1,4 +1,4 @@
-"""Parts of the mask that are measured on their own."""
+"""Regions of the mask that are measured separately: lesions, their rim, normal-appearing tissue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from voxlate.volume import Mask
 
 RIM_MM = 5.0
-"""How far from a lesion tissue still counts as its rim, and from where on it is normal-appearing."""
+"""Distance from a lesion within which tissue is its rim; beyond it, tissue is normal-appearing. Chosen by hand."""
 
 
 def lesion_regions(
@@ -19,9 +19,16 @@ def lesion_regions(
     spacing_mm: tuple[float, float, float],
     enhancing_labels: tuple[int, ...],
 ) -> dict[str, Mask]:
-    """Returns name to voxels: lesion, enhancing, lesion_rim, normal_appearing; empty ones are left out.
+    """Returns name to voxels (i, j, k) of the regions of a case; empty regions are left out.
 
-    `lesion` is every label but 0; `lesion_rim` what lies within 5 mm of it, `normal_appearing` all beyond.
+    `lesion` is every label except 0, `enhancing` the enhancing labels, `lesion_rim` the tissue within 5 mm of a lesion,
+    `normal_appearing` all tissue farther away. All are within the mask.
+
+    Args:
+        labels: (i, j, k), 0 outside lesions; None without labels.
+        mask: (i, j, k), where images are compared.
+        spacing_mm: of the grid, along the three axes.
+        enhancing_labels: values of the enhancing part.
     """
     if labels is None:
         return {}
@@ -36,6 +43,6 @@ def lesion_regions(
 
 
 def within(mask: Mask, distance_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Returns the voxels whose centre is at most `distance_mm` from the centre of a voxel of the mask."""
+    """Returns the voxels whose centre is at most `distance_mm` from that of a voxel of the mask; both (i, j, k)."""
     near: Mask = ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= distance_mm
     return near

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from voxlate.evaluation.cases.scores import (
 )
 from voxlate.evaluation.enhancement import enhancement_protocol
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
+from voxlate.evaluation.results import ScoreRow
 from voxlate.evaluation.settings import Settings
-from voxlate.evaluation.table import Row
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import read_json
@@ -51,10 +51,10 @@ class CaseResult:
         """Returns the result without its figures, which stay on disk."""
         return replace(self, content={key: value for key, value in self.content.items() if key != "scores"})
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ScoreRow]:
         """Returns its lines of `scores.tsv`."""
         return [
-            Row(self.case, self.patient, method, region, metric, float(value), unit, protocol, intensity)
+            ScoreRow(self.case, self.patient, method, region, metric, float(value), unit, protocol, intensity)
             for method, protocol, region, metric, value, unit, intensity in self.content.get("scores", ())
         ]
 
@@ -83,7 +83,7 @@ def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | 
     return CaseResult(case.case, case.patient, state, content)
 
 
-def read_rows(result: CaseResult, folder: Path) -> list[Row]:
+def read_rows(result: CaseResult, folder: Path) -> list[ScoreRow]:
     """Returns the lines of `scores.tsv` of an evaluated case, from its file."""
     content = read_json(folder / f"{result.case}.json")
     return replace(result, content=content).rows()
@@ -103,7 +103,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
     except VoxlateError as error:
         return REFUSED, {"code": error.code, "message": error.message}
     return EVALUATED, {
-        "reference_level": asdict(case.levels),
+        "reference_level": case.levels.model_dump(),
         "display_range": list(display_range(case)),
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
@@ -113,7 +113,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         **_rmse(scores),
         "left_out": [*_left_out(scores), *_unsegmented(tissues)],
         "lesions": [_nothing_infinite(record) for record in lesions],
-        "volumes": [_nothing_infinite(record) for record in tissues.records],
+        "volumes": [_nothing_infinite(record) for record in tissues.rows],
     }
 
 
@@ -143,17 +143,17 @@ def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
     """Returns each image that could not be segmented, in the form of `_left_out`."""
     return [
         {
-            "protocol": tissue_protocol(entry["segmenter"])["name"],
+            "protocol": tissue_protocol(entry.segmenter).name,
             "region": "tissues",
             "metric": "volume",
-            "reason": entry["reason"],
-            "methods": entry["method"],
+            "reason": entry.reason,
+            "methods": entry.method,
         }
         for entry in tissues.left_out
     ]
 
 
-def _nothing_infinite(record: dict[str, Any]) -> dict[str, Any]:
+def _nothing_infinite(record: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
@@ -168,7 +168,8 @@ def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> 
     """Returns a hash of all that the results depend on: inputs, options, baselines and version."""
     content = {
         "version": __version__,
-        "definitions": [PROTOCOLS[name].definition for name in settings.protocols] + [enhancement_protocol()],
+        "definitions": [PROTOCOLS[name].definition for name in settings.protocols]
+        + [enhancement_protocol().model_dump()],
         "settings": settings.to_json(),
         "baselines": None if match is None else histogram_match_to_json(match),
         "inputs": {role: sha256(path) for role, path in files.inputs.items() if path.is_file()},

@@ -1,10 +1,9 @@
-"""All figures of one case: every method, by every protocol asked for."""
+"""All scores of one case: every method by every protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,26 +11,27 @@ from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_
 from voxlate.evaluation.cases.read_case import LoadedCase
 from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
-from voxlate.evaluation.enhancement import Direction, EnhancementMeasure, best_curve
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.lesions import describe_lesions
 from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score
+from voxlate.evaluation.rows import CaseLesionRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume
 
 CURVE = "curve"
-"""The best intensity curve of each scan, which knows the target; measured where an agent is removed or added."""
+"""Best intensity curve of each scan, fitted to its target; scored when a contrast agent is removed or added."""
 
 METHODS = ("source", "histogram_match", "constant", "blurred_target", "synthetic")
-"""The rows of every table, in order."""
+"""Compared images, in the order of every table."""
 
 OF_BUNDLE = frozenset({"histogram_match", "constant"})
-"""Those that need what a bundle keeps of its training cases."""
+"""Methods that need the baselines of a bundle, which are fitted on its training cases."""
 
 
 @dataclass(frozen=True)
 class MethodScore:
-    """One figure of one method by one protocol."""
+    """One score of one method by one protocol."""
 
     method: str
     protocol: str
@@ -40,11 +40,11 @@ class MethodScore:
 
 @dataclass(frozen=True)
 class Compared:
-    """The images of a case, in the unit of comparison.
+    """Compared images of a case, in the unit of comparison.
 
     Attributes:
-        images: method to image, in the order of `METHODS`.
-        blurred: how the blurred target was made.
+        images: method to image (i, j, k), in the order of `METHODS`.
+        blurred: the blurred target with its sigma.
     """
 
     images: dict[str, Array]
@@ -52,7 +52,7 @@ class Compared:
 
 
 def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
-    """Returns the synthetic image and all that it is compared with."""
+    """Returns the synthetic image and the images that it is compared with; `match` is None without a bundle."""
     images = {"source": case.source}
     if match is not None:
         images["histogram_match"] = match.apply(case.source)
@@ -62,9 +62,14 @@ def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
 
 
 def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> Iterator[MethodScore]:
-    """Yields the figures of every image, method by method; how the blurred target was made stands among its own.
+    """Yields the scores of every image, method by method, and the sigma and PSNR gap of the blurred target.
 
-    A figure that an image does not allow is NaN with its reason (`Score.left_out`).
+    A score that an image does not allow is NaN with its reason (`Score.left_out`).
+
+    Args:
+        case: the images.
+        compared: from `images_of`.
+        settings: options of the run.
 
     Raises:
         InputRefused: when an image cannot be compared at all.
@@ -77,7 +82,7 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         for name in settings.protocols:
             for score in PROTOCOLS[name].measure(pair):
                 yield MethodScore(method, name, score)
-    for score in (  # last, as rows of a table stand in the order in which they come
+    for score in (  # last, because tables list metrics in the order of their first score
         Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
         Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
     ):
@@ -85,7 +90,7 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
 
 
 def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:
-    direction = Direction.of(case.task)
+    direction = AgentDirection.of(case.task)
     if direction is None:
         return
     measure = EnhancementMeasure(
@@ -99,15 +104,15 @@ def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str,
             yield MethodScore(method, ENHANCEMENT, score)
 
 
-def lesion_records(case: LoadedCase, settings: Settings) -> list[dict[str, Any]]:
-    """Returns what became of the lesions of a case, see `voxlate.evaluation.lesions`."""
+def lesion_records(case: LoadedCase, settings: Settings) -> list[CaseLesionRow]:
+    """Returns the lesion rows of a case, see `voxlate.evaluation.lesions`."""
     images = {"source": case.source, "synthetic": case.synthetic, "target": case.target}
     regions = _regions(case, settings)
     return describe_lesions(images, case.mask, regions, spacing_mm=case.spacing_mm, data_range=case.data_range)
 
 
 def tissue_results(case: LoadedCase, images: dict[str, Array], settings: Settings) -> TissueResults:
-    """Returns tissue volumes and overlaps of every image, see `voxlate.evaluation.tissues`; none unless asked for."""
+    """Returns tissue volumes and overlaps of all images, see `voxlate.evaluation.tissues`; none without `--segment`."""
     if not settings.is_segmented:
         return TissueResults([], [])
     target = Volume(case.target, case.affine)
@@ -122,7 +127,11 @@ def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:
 
 
 def display_range(case: LoadedCase) -> tuple[float, float]:
-    """Returns the window in which all images of the case are shown: from the target alone."""
+    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison.
+
+    It depends on the target alone: from its 0.5th percentile, or 0 if that is higher, to 1.1 times its 99.5th
+    percentile, so that values somewhat brighter than the target's are not clipped.
+    """
     inside = case.target[case.mask]
     low = min(0.0, float(np.percentile(inside, 0.5)))
     return low, 1.1 * float(np.percentile(inside, 99.5))

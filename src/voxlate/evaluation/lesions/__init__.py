@@ -1,4 +1,4 @@
-"""What became of lesions: those with labels, those that differences suggest, and those that a model invented."""
+"""Lesions: labelled ones, candidates from difference images, and structures that the model invented."""
 
 from voxlate.evaluation.lesions.describe import describe_lesions
 from voxlate.evaluation.lesions.differences import find_structures

@@ -1,14 +1,13 @@
-"""All that is said of the lesions of one case."""
+"""All rows of the lesions of one case."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.lesions.differences import find_structures
 from voxlate.evaluation.lesions.labelled import enhancement, measure_lesions
+from voxlate.evaluation.rows import CaseLesionRow, EnhancementRow
 from voxlate.volume import Array, Mask
 
 
@@ -19,30 +18,29 @@ def describe_lesions(
     *,
     spacing_mm: tuple[float, float, float],
     data_range: float,
-) -> list[dict[str, Any]]:
-    """Returns the records of a case, each with its `kind`.
+) -> list[CaseLesionRow]:
+    """Returns the rows of a case, each with its `kind`.
 
-    `structures` (one), `candidate` (some); with labels also `lesion` (one per connected lesion) and `enhancement`
-    (one, over the enhancing label, or over all lesions when no value was named). Where a case has no tissue to
-    compare a lesion with, one record `no_reference` says why.
+    There is one row `structures` and up to 20 rows `candidate`. With labels there is also one row `lesion` per
+    connected lesion and one row `enhancement` for the enhancing label, or for all lesions when no label was named as
+    enhancing. When a case has no white-matter-like tissue to compare its lesions with, one row `no_reference` says why.
 
     Args:
-        images: `source`, `synthetic` and `target` in one unit.
-        mask: where images are compared.
-        regions: see `voxlate.evaluation.cases.regions.lesion_regions`; empty without labels.
-        spacing_mm: of the grid.
-        data_range: L.
+        images: `source`, `synthetic` and `target`, each of shape (i, j, k) on one grid and in one unit.
+        mask: (i, j, k), the voxels where images are compared.
+        regions: name to voxels (i, j, k), see `voxlate.evaluation.cases.regions.lesion_regions`; empty without labels.
+        spacing_mm: of the grid, along the three axes.
+        data_range: L, in the unit of the images.
     """
     structures, candidates = find_structures(images, mask, spacing_mm=spacing_mm, data_range=data_range)
-    records = [{"kind": "structures", **structures}]
-    records += [{"kind": "candidate", **candidate} for candidate in candidates]
+    rows: list[CaseLesionRow] = [structures, *candidates]
     if "lesion" not in regions:
-        return records
+        return rows
     normal = regions.get("normal_appearing", np.zeros_like(mask))
-    name = "enhancing" if "enhancing" in regions else "lesion"
+    region = "enhancing" if "enhancing" in regions else "lesion"
     voxel_mm3 = float(np.prod(spacing_mm))
     try:
-        index = {"kind": "enhancement", "region": name, **enhancement(images, regions[name], normal)}
+        indices = enhancement(images, regions[region], normal)
         lesions = measure_lesions(
             images,
             regions["lesion"],
@@ -52,5 +50,13 @@ def describe_lesions(
             enhancing=regions.get("enhancing"),
         )
     except InputRefused as error:
-        return [*records, {"kind": "no_reference", "reason": error.message}]
-    return [*records, index, *({"kind": "lesion", **lesion} for lesion in lesions)]
+        return [*rows, {"kind": "no_reference", "reason": error.message}]
+    enhancement_row: EnhancementRow = {
+        "kind": "enhancement",
+        "region": region,
+        "index_source": indices["index_source"],
+        "index_synthetic": indices["index_synthetic"],
+        "index_target": indices["index_target"],
+        "share_reached": indices["share_reached"],
+    }
+    return [*rows, enhancement_row, *lesions]

@@ -1,19 +1,17 @@
-"""Structures found without labels, from differences of images: what changed, what was invented, what was left over.
+"""Structures found without labels from differences of images: changed, invented or left over.
 
-All on images after a robust linear fit to the target and averaged with a Gaussian of 1 mm in the mask. A
-structure is a connected part of at least 27 mm³ in which a difference exceeds a threshold: three times the noise
-of the target, and no less than 10 % of L. The threshold depends on the target alone, so that a worse model does
-not raise its own bar.
+Source and synthetic image are first brought to the target by a robust linear fit; all three are then smoothed by a
+Gaussian of 1 mm in the mask. A structure is a connected part of at least 27 mm³ in which a difference exceeds a
+threshold: three times the noise of the target, and at least 10 % of L. The threshold depends on the target alone, so
+that a worse model does not raise it.
 
-- candidate: source and target differ; contrast agent or a lesion, but also vessels and misregistration.
-- false structure: the synthetic image differs from the target and from the source; the model invented it.
-- false enhancement: a false structure that is brighter than the target.
-- leftover: the synthetic image still differs from the target where, and in the sense in which, the source does.
+- Candidate: source and target differ. The cause is contrast agent or a lesion, but also a vessel or misregistration.
+- False structure: the synthetic image differs from both target and source.
+- False enhancement: a false structure that is brighter than the target.
+- Leftover: the synthetic image differs from the target where the source does, and in the same direction.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -21,30 +19,40 @@ from voxlate.evaluation.baselines import blur
 from voxlate.evaluation.cases.intensity import robustly_fitted
 from voxlate.evaluation.lesions.components import Component, components
 from voxlate.evaluation.lesions.reference import noise_sd
+from voxlate.evaluation.rows import CandidateRow, StructuresRow
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 
 LEAST_MM3 = 27.0
+"""A cube of 3 mm; chosen by hand, not tuned."""
+
 SMOOTHING_MM = 1.0
+"""One voxel of a usual T1-weighted scan, as for the enhancement measure."""
+
 NOISE_FACTOR = 3.0
+"""In standard deviations: 0.3 % of normal noise is beyond it; smoothing and `LEAST_MM3` remove most of that."""
+
 LEAST_SHARE_OF_RANGE = 0.10
+"""Of L; in a nearly noise-free image smaller differences are shading. Chosen by hand, not tuned."""
+
 MOST_CANDIDATES = 20
+"""Rows of candidates per case, so that a misregistered case does not fill the table; the counts include all."""
 
 
 def find_structures(
     images: dict[str, Array], mask: Mask, *, spacing_mm: tuple[float, float, float], data_range: float
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Returns counts and volumes of a case, and its largest candidates.
+) -> tuple[StructuresRow, list[CandidateRow]]:
+    """Returns numbers and volumes of the structures of a case, and its largest candidates.
 
     Args:
-        images: `source`, `synthetic` and `target` in one unit.
-        mask: where to look.
-        spacing_mm: of the grid.
-        data_range: L, in the images' unit.
+        images: `source`, `synthetic` and `target`, each of shape (i, j, k) on one grid and in one unit.
+        mask: (i, j, k), the voxels that are searched.
+        spacing_mm: of the grid, along the three axes.
+        data_range: L, in the unit of the images.
 
     Returns:
-        A record with `threshold`, and for candidates, false_structures, false_enhancements and leftovers the number
-        and the volume in mm³; and at most 20 candidates with size, place and the share of the change reached.
+        A row with the threshold and, for each kind of structure, the number and the volume in mm³; and at most 20
+        rows of candidates with size, position and the share of the change that was reached, the largest first.
     """
     box = box_of(mask)
     inside = mask[box]
@@ -53,15 +61,25 @@ def find_structures(
     for role in ("source", "synthetic"):
         smooth[role] = blur(robustly_fitted(images[role][box], target, inside), inside, SMOOTHING_MM, spacing_mm)
     threshold = max(NOISE_FACTOR * noise_sd(target, inside), LEAST_SHARE_OF_RANGE * data_range)
-    found = _find(smooth, threshold, voxel_mm3=float(np.prod(spacing_mm)))
-    record: dict[str, Any] = {"threshold": threshold}
-    for kind, parts in found.items():
-        record |= {f"{kind}_count": len(parts), f"{kind}_mm3": sum((part.volume_mm3 for part in parts), 0.0)}
+    parts = _structures(smooth, threshold, voxel_mm3=float(np.prod(spacing_mm)))
+    volumes = {kind: sum((part.volume_mm3 for part in own), 0.0) for kind, own in parts.items()}
+    row: StructuresRow = {
+        "kind": "structures",
+        "threshold": threshold,
+        "candidates_count": len(parts["candidates"]),
+        "candidates_mm3": volumes["candidates"],
+        "false_structures_count": len(parts["false_structures"]),
+        "false_structures_mm3": volumes["false_structures"],
+        "false_enhancements_count": len(parts["false_enhancements"]),
+        "false_enhancements_mm3": volumes["false_enhancements"],
+        "leftovers_count": len(parts["leftovers"]),
+        "leftovers_mm3": volumes["leftovers"],
+    }
     starts = tuple(part.start for part in box)
-    return record, [_candidate(part, smooth, starts) for part in found["candidates"][:MOST_CANDIDATES]]
+    return row, [_candidate(part, smooth, starts) for part in parts["candidates"][:MOST_CANDIDATES]]
 
 
-def _find(smooth: dict[str, Array], threshold: float, *, voxel_mm3: float) -> dict[str, list[Component]]:
+def _structures(smooth: dict[str, Array], threshold: float, *, voxel_mm3: float) -> dict[str, list[Component]]:
     change = smooth["source"] - smooth["target"]
     error = smooth["synthetic"] - smooth["target"]
     invented = np.abs(smooth["synthetic"] - smooth["source"]) > threshold
@@ -74,14 +92,15 @@ def _find(smooth: dict[str, Array], threshold: float, *, voxel_mm3: float) -> di
     return {kind: list(components(mask, voxel_mm3=voxel_mm3, least_mm3=LEAST_MM3)) for kind, mask in masks.items()}
 
 
-def _candidate(part: Component, smooth: dict[str, Array], starts: tuple[int, ...]) -> dict[str, Any]:
+def _candidate(part: Component, smooth: dict[str, Array], starts: tuple[int, ...]) -> CandidateRow:
     means = {role: float(part.values(image).mean()) for role, image in smooth.items()}
     return {
+        "kind": "candidate",
         "candidate": part.number,
         "volume_mm3": part.volume_mm3,
         "diameter_mm": part.diameter_mm,
         "size": part.size_class,
-        "voxel": [start + place for start, place in zip(starts, part.centre(), strict=True)],
+        "voxel": [start + index for start, index in zip(starts, part.centre(), strict=True)],
         "change": means["target"] - means["source"],
         "share_reached": (means["source"] - means["synthetic"]) / (means["source"] - means["target"]),
     }

@@ -1,4 +1,4 @@
-"""White-matter-like tissue that a lesion's brightness is compared with, and the noise of an image."""
+"""Reference values of an image: white-matter-like tissue, which lesions are compared with, and the noise."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
 
 WHITE_MATTER_PERCENTILES = (60.0, 90.0)
-"""White matter is the brighter part of a T1-weighted brain; the brightest tenth is left to vessels and fat."""
+"""White matter is the brighter part of a T1-weighted brain; the brightest tenth may be vessels. Chosen by hand."""
 
 _LEAST_VOXELS = 100
-_MAD_TO_SD = 1.4826
+"""The mean of 100 voxels has a tenth of the noise of one."""
+
+_MAD_TO_SD = 1.4826  # standard deviation of normal values over their median absolute deviation
 
 
 def white_matter_like(source: Array, target: Array, normal: Mask) -> Mask:
-    """Returns normal-appearing voxels that lie between the 60th and the 90th percentile of both images.
+    """Returns the normal-appearing voxels that lie between the 60th and the 90th percentile of both images.
 
-    Percentiles over the normal-appearing voxels of each image. Both must agree, so that a vessel that is bright
-    in one of them alone is left out.
+    Percentiles are over the normal-appearing voxels of each image. A vessel that is bright in one of the images only is
+    left out.
+
+    Args:
+        source: (i, j, k).
+        target: (i, j, k), on the same grid; its unit may differ.
+        normal: (i, j, k), normal-appearing voxels.
 
     Raises:
         InputRefused: `NO_REFERENCE` when fewer than 100 voxels remain.
@@ -29,19 +36,26 @@ def white_matter_like(source: Array, target: Array, normal: Mask) -> Mask:
         chosen &= (image >= low) & (image <= high)
     count = int(chosen.sum())
     if count < _LEAST_VOXELS:
-        raise InputRefused("NO_REFERENCE", f"only {count} voxels look like white matter in source and target alike")
+        raise InputRefused(
+            "NO_REFERENCE",
+            f"only {count} voxels look like white matter in both source and target (at least {_LEAST_VOXELS})",
+        )
     return chosen
 
 
 def noise_sd(image: Array, mask: Mask) -> float:
-    """Returns the standard deviation of the image's noise, from its finest diagonal detail in the mask.
+    """Returns the standard deviation of the noise, in the unit of the image, from the finest diagonal detail.
 
-    The eight voxels of each 2 x 2 x 2 block, with signs that alternate along all three axes, divided by √8: linear
-    and smooth structure cancels, independent noise keeps its deviation. The median absolute value over blocks that
-    lie wholly in the mask, times 1.4826, is hardly moved by edges (Donoho 1995).
+    The eight voxels of each 2 x 2 x 2 block are added with signs that alternate along all three axes, and divided by
+    √8: linear and smooth structure cancels, independent noise keeps its standard deviation. The median absolute value
+    over the blocks within the mask, times 1.4826, is robust against edges (Donoho 1995).
+
+    Args:
+        image: (i, j, k).
+        mask: (i, j, k).
 
     Raises:
-        InputRefused: `EMPTY_MASK` when no block lies in the mask.
+        InputRefused: `EMPTY_MASK` when no block lies within the mask.
     """
     even = tuple(slice(0, size // 2 * 2) for size in image.shape)
     detail, whole = image[even].astype(np.float64), mask[even]
@@ -51,5 +65,8 @@ def noise_sd(image: Array, mask: Mask) -> float:
         whole = whole[first] & whole[second]
     chosen = detail[whole] / np.sqrt(2.0**image.ndim)
     if chosen.size == 0:
-        raise InputRefused("EMPTY_MASK", "the mask is too thin for the noise in it to be measured")
+        raise InputRefused(
+            "EMPTY_MASK",
+            "the mask holds no block of 2 x 2 x 2 voxels, so the noise cannot be measured; give the mask of this scan",
+        )
     return _MAD_TO_SD * float(np.median(np.abs(chosen)))

@@ -1,34 +1,39 @@
-"""What the lesions of all cases come to: by size, and the cases to look at first."""
+"""Summary of the lesions of all cases: means by size, and lists of the worst cases."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
+from voxlate.evaluation.rows import CaseLesionRow, LesionRow, LesionSizeRow, WorstCaseRow, of_kind
+
 WORST = 5
-"""How many cases the list of worst cases names for each criterion."""
+"""Cases in the list of worst cases for each criterion: as many as a reader looks at; chosen by hand."""
 
 
-def summarize_lesions(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns what the lesions of all cases come to: `by_size` rows and the `worst_case` lists.
+def summarize_lesions(rows: Sequence[CaseLesionRow]) -> list[LesionSizeRow | WorstCaseRow]:
+    """Returns the `by_size` rows and the `worst_case` rows of all cases.
 
-    Means are over patients, a patient's lesions of one size averaged first. Worst are the five cases with the
-    greatest volume of false structures, of leftovers, and with the greatest error in a lesion.
+    Means are over patients; the lesions of one size of a patient are averaged first. The worst cases are the five with
+    the largest volume of false structures, of leftovers, and with the largest error in a lesion.
+
+    Args:
+        rows: of all cases, each with its case and patient.
     """
-    return [*_by_size([r for r in records if r["kind"] == "lesion"]), *_worst_cases(records)]
+    return [*_by_size(of_kind(rows, "lesion")), *_worst_cases(rows)]
 
 
-def _by_size(lesions: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+def _by_size(lesions: Sequence[LesionRow]) -> Iterable[LesionSizeRow]:
+    groups: dict[str, dict[str, list[LesionRow]]] = defaultdict(lambda: defaultdict(list))
     for lesion in lesions:
         groups[lesion["size"]][lesion["patient"]].append(lesion)
     for size in sorted(groups):
         patients = groups[size]
         everyone = [lesion for own in patients.values() for lesion in own]
-        row: dict[str, Any] = {
+        yield {
             "kind": "by_size",
             "size": size,
             "n_lesions": len(everyone),
@@ -37,40 +42,42 @@ def _by_size(lesions: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             "n_bright_kept": sum(bool(lesion["is_kept"]) for lesion in everyone if lesion["is_bright_in_target"]),
             "n_dark_in_target": sum(lesion["is_dark_in_target"] for lesion in everyone),
             "n_dark_kept": sum(bool(lesion["is_kept"]) for lesion in everyone if lesion["is_dark_in_target"]),
+            "mae_source": _mean_over_patients(patients.values(), "mae_source"),
+            "mae_synthetic": _mean_over_patients(patients.values(), "mae_synthetic"),
+            "share_reached": _mean_over_patients(patients.values(), "share_reached"),
         }
-        for name in ("mae_source", "mae_synthetic", "share_reached"):
-            row[name] = _mean_over_patients(patients.values(), name)
-        yield row
 
 
-def _mean_over_patients(patients: Iterable[Sequence[dict[str, Any]]], name: str) -> float | None:
-    own = [[lesion[name] for lesion in lesions if lesion[name] is not None] for lesions in patients]
+def _mean_over_patients(
+    patients: Iterable[Sequence[LesionRow]], column: Literal["mae_source", "mae_synthetic", "share_reached"]
+) -> float | None:
+    own = [[value for lesion in lesions if (value := lesion[column]) is not None] for lesions in patients]
     means = [float(np.mean(values)) for values in own if values]
     return float(np.mean(means)) if means else None
 
 
-def _worst_cases(records: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    structures = [record for record in records if record["kind"] == "structures"]
-    lesions: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if (
-            record["kind"] == "lesion"
-            and record["mae_synthetic"] >= lesions.get(record["case"], record)["mae_synthetic"]
-        ):
-            lesions[record["case"]] = record
-    yield from _ranked(structures, "false_structures_mm3")
-    yield from _ranked(structures, "leftovers_mm3")
-    yield from _ranked(list(lesions.values()), "mae_synthetic")
+def _worst_cases(rows: Sequence[CaseLesionRow]) -> Iterable[WorstCaseRow]:
+    worst_lesions: dict[str, LesionRow] = {}
+    for lesion in of_kind(rows, "lesion"):
+        if lesion["mae_synthetic"] >= worst_lesions.get(lesion["case"], lesion)["mae_synthetic"]:
+            worst_lesions[lesion["case"]] = lesion
+    structures = of_kind(rows, "structures")
+    invented = [(row["false_structures_mm3"], row["case"], row["patient"]) for row in structures]
+    left_over = [(row["leftovers_mm3"], row["case"], row["patient"]) for row in structures]
+    wrong = [(row["mae_synthetic"], row["case"], row["patient"]) for row in worst_lesions.values()]
+    yield from _ranked("false_structures_mm3", invented)
+    yield from _ranked("leftovers_mm3", left_over)
+    yield from _ranked("mae_synthetic", wrong)
 
 
-def _ranked(records: Sequence[dict[str, Any]], criterion: str) -> Iterable[dict[str, Any]]:
-    worst = sorted((r for r in records if r[criterion] > 0), key=lambda r: -r[criterion])[:WORST]
-    for rank, record in enumerate(worst, start=1):
+def _ranked(criterion: str, cases: Sequence[tuple[float, str, str]]) -> Iterable[WorstCaseRow]:
+    worst = sorted((entry for entry in cases if entry[0] > 0), key=lambda entry: -entry[0])[:WORST]
+    for rank, (value, case, patient) in enumerate(worst, start=1):
         yield {
             "kind": "worst_case",
             "criterion": criterion,
             "rank": rank,
-            "case": record["case"],
-            "patient": record["patient"],
-            "value": record[criterion],
+            "case": case,
+            "patient": patient,
+            "value": value,
         }

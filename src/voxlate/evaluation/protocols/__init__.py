@@ -1,6 +1,6 @@
-"""Named definitions of a comparison, so that a figure is never printed without what it means.
+"""Protocols: named definitions of mask, data range, window and aggregation, so that scores can be compared.
 
-Adding a protocol is one file and one line in `PROTOCOLS`; the contract tests then run on it.
+A new protocol is one file and one entry of `PROTOCOLS`; the contract tests then run on it.
 """
 
 from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, require_possible

@@ -1,4 +1,4 @@
-"""A protocol is a frozen, named way to turn images into figures: mask, range, window, aggregation."""
+"""Types of a protocol: the compared pair of images, the scores, and the definition that turns one into the other."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ AS_WRITTEN = "as_written"
 LINEAR_FIT = "linear_fit"
 
 _TOLERANCE_DB = 1e-6
+"""Rounding error that a PSNR may exceed its bound by."""
 
 NOT_COMPUTABLE = frozenset({"TOO_SMALL", "EMPTY_MASK", "CONSTANT"})
-"""Refusals of a metric that concern the metric alone: too few slices for its window or its scales, say."""
+"""Codes with which a metric refuses an image that other metrics accept, for example with too few slices."""
 
 
 class Score(NamedTuple):
-    """One figure of one image.
+    """Value of one metric of one image.
 
     Attributes:
-        region: where it was measured; `mask` for the whole mask.
-        metric: what.
-        value: in `unit`; may be infinite, or NaN when not defined.
+        region: name of the measured voxels; `mask` for the whole mask.
+        metric: name of the metric, see `voxlate.evaluation.metrics`.
+        value: in `unit`; may be infinite, or NaN where it is not defined.
         unit: `%`, `dB`, `HU` ..., or empty.
         intensity: `as_written`, or `linear_fit` after the best gain and offset.
-        left_out: why the figure could not be computed, its value then NaN; empty otherwise.
+        left_out: why the value could not be computed and is NaN; empty otherwise.
     """
 
     region: str
@@ -44,15 +45,15 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and the target it is compared with, on one RAS+ grid and in one unit.
+    """An image and its target, on one RAS+ grid of shape (i, j, k) and in one unit.
 
     Attributes:
-        image: the compared image: the source, a baseline or the synthetic image.
-        target: the real image.
-        mask: where they are compared.
-        union_mask: voxels that belong to either scan; the mask itself when one was given.
-        regions: name to voxels of further regions (lesion, tissue), each within the mask.
-        data_range: L in the images' unit.
+        image: (i, j, k), the compared image: source, baseline or synthetic image.
+        target: (i, j, k), the real image.
+        mask: (i, j, k), voxels of both source and target, where the images are compared.
+        union_mask: (i, j, k), voxels of source or target; equal to `mask` when a mask was given.
+        regions: name to voxels (i, j, k) of further regions, such as lesions, each within the mask.
+        data_range: L, in the unit of the images.
     """
 
     image: Array
@@ -69,11 +70,11 @@ class Protocol:
 
     Attributes:
         name: as on the command line.
-        definition: mask, range, window and aggregation in one sentence.
-        score: from a pair to its figures.
-        unit: the unit it asks for: `HU`, or None when any will do.
-        mae_range: the data range in the unit of its MAE, where MAE and PSNR are over the same voxels and values; it
-            lets every row be checked. None where they are not.
+        definition: mask, range, window and aggregation, as reports print it.
+        score: function of a pair that returns its scores.
+        unit: unit that the images must have (`HU`); None for any.
+        mae_range: data range in the unit of the MAE, if MAE and PSNR are over the same voxels and values; each PSNR is
+            then checked against its MAE. None otherwise.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Protocol:
     mae_range: float | None = None
 
     def measure(self, pair: Pair) -> list[Score]:
-        """Returns the figures of a pair.
+        """Returns the scores of a pair.
 
         Raises:
             InputRefused: when the pair cannot be compared.
@@ -99,12 +100,19 @@ class Protocol:
 
 
 def computed(compute: Callable[[], float], region: str, metric: str, unit: str, intensity: str = AS_WRITTEN) -> Score:
-    """Returns the figure, or NaN with the reason where this image does not allow this metric (see `NOT_COMPUTABLE`).
+    """Returns the score, or NaN with the reason if the metric refuses this image with a code of `NOT_COMPUTABLE`.
 
-    A scan of 24 thick slices has no multi-scale SSIM, but it has an MAE: a metric is left out, not the case.
+    A scan of 24 thick slices has no multi-scale SSIM, but it has an MAE: the metric is left out, not the case.
+
+    Args:
+        compute: returns the value.
+        region: name of the measured voxels.
+        metric: name of the metric.
+        unit: of the value.
+        intensity: `as_written` or `linear_fit`.
 
     Raises:
-        InputRefused: for any other reason, as the pair cannot be compared at all then.
+        InputRefused: with any other code; the pair cannot be compared at all.
     """
     try:
         return Score(region, metric, compute(), unit, intensity)
@@ -115,19 +123,26 @@ def computed(compute: Callable[[], float], region: str, metric: str, unit: str, 
 
 
 def require_possible(mean_absolute_error: float, psnr: float, data_range: float) -> None:
-    """Refuses a PSNR that is higher than the MAE over the same voxels allows: 20 log10(L / MAE).
+    """Refuses a PSNR above the largest one that the MAE over the same voxels allows, 20 log10(L / MAE).
+
+    Args:
+        mean_absolute_error: MAE, in the unit of the range.
+        psnr: in decibel.
+        data_range: L.
 
     Raises:
-        VoxlateError: `IMPOSSIBLE_SCORE`; a defect of the code that computed the row.
+        VoxlateError: `IMPOSSIBLE_SCORE`; the code that computed the score is wrong.
     """
     bound = highest_psnr(mean_absolute_error, data_range)
     if psnr > bound + _TOLERANCE_DB:
         detail = f"PSNR {psnr:.2f} dB with MAE {mean_absolute_error:g} of {data_range:g}"
-        raise VoxlateError("IMPOSSIBLE_SCORE", f"{detail} cannot be: such an error allows {bound:.2f} dB at most")
+        raise VoxlateError(
+            "IMPOSSIBLE_SCORE", f"{detail} is impossible: this MAE allows at most {bound:.2f} dB; report this defect"
+        )
 
 
 def to_unit_range(image: Array, low: float, high: float) -> Array:
-    """Returns (image − low) / (high − low); 0 everywhere for an image without a range."""
+    """Returns (image − low) / (high − low), of the image's shape; 0 everywhere when low equals high."""
     if high == low:
         return np.zeros_like(image)
     return np.asarray((image - np.float32(low)) / np.float32(high - low), dtype=np.float32)

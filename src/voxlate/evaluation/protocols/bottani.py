@@ -1,9 +1,9 @@
 """Bottani et al. 2024 (BMC Med Imaging 24:67), contrast-enhanced to non-contrast T1: as printed, and as coded.
 
-Both scale each image to [0, 1] by its own least and greatest value, so that one bright vessel darkens the whole
-brain of the contrast-enhanced scan: part of the error of the untouched source is this artefact. As coded, the means
-run over the whole box, zeros outside the brain included, which lowers the MAE and lifts the PSNR by 10 log10 of
-(box / brain), some 5 to 7 dB.
+Both scale each image to [0, 1] by its own minimum and maximum, so that one bright vessel darkens the whole brain of the
+contrast-enhanced scan; part of the error of the untouched source is this artefact. In the released code, the means are
+over the whole box, including zeros outside the brain, which lowers the MAE and raises the PSNR by 10 log10 (box /
+brain), some 5 to 7 dB.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from voxlate.volume import Array, Mask, Shape
 
 NETWORK_SHAPE: Shape = (128, 128, 128)
 BOX_SHAPE: Shape = (169, 208, 179)
+"""Grids of the released code: of its networks, and of its template, on which it compares."""
 
 
 def _as_printed(pair: Pair) -> Iterator[Score]:
@@ -38,9 +39,14 @@ def _as_coded(pair: Pair) -> Iterator[Score]:
 
 
 def global_ssim(image: Array, target: Array, *, c1: float, c2: float, is_sample_sd: bool = False) -> float:
-    """Returns SSIM with one window, all given voxels; not comparable with any SSIM of local windows.
+    """Returns the SSIM of one window that holds all given voxels; it cannot be compared with the SSIM of local windows.
 
-    With `is_sample_sd` the standard deviations are divided by N−1 and the covariance by N, as in the released code.
+    Args:
+        image: voxels of any shape.
+        target: of the same shape.
+        c1: constant of the luminance term.
+        c2: constant of the contrast-structure term.
+        is_sample_sd: variances are divided by N−1 and the covariance by N, as in the released code.
     """
     x, y = image.astype(np.float64).ravel(), target.astype(np.float64).ravel()
     covariance = float(np.mean((x - x.mean()) * (y - y.mean())))
@@ -51,28 +57,28 @@ def global_ssim(image: Array, target: Array, *, c1: float, c2: float, is_sample_
 
 
 def resize(image: Array, shape: Shape) -> Array:
-    """Returns the image on as many voxels as `shape` over the same extent, trilinear, without smoothing before.
+    """Returns the image (i, j, k) resized to `shape` over the same extent, trilinear, without smoothing before.
 
-    The convention of `torch.nn.functional.interpolate(mode="trilinear", align_corners=False)`.
+    It follows `torch.nn.functional.interpolate(mode="trilinear", align_corners=False)`.
     """
     for axis, size in enumerate(shape):
         old = image.shape[axis]
-        place = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
-        before = np.floor(place).astype(np.intp)
+        position = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        before = np.floor(position).astype(np.intp)
         after = np.minimum(before + 1, old - 1)
-        share = (place - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
+        share = (position - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
         image = image.take(before, axis) * (1 - share) + image.take(after, axis) * share
     return np.asarray(image, dtype=np.float32)
 
 
 def _scaled_brain(image: Array, mask: Mask) -> Array:
-    """Returns the skull-stripped image scaled by its least and greatest value, background included."""
+    """Returns the skull-stripped image scaled to [0, 1] by its minimum and maximum, background included."""
     stripped = np.where(mask, image, np.float32(0))
     return to_unit_range(stripped, float(stripped.min()), float(stripped.max()))
 
 
 def _through_network_grid(stripped: Array) -> Array:
-    """Returns the image as the code compares it: to 128³, scaled to [0, 1], to the template's 169 x 208 x 179."""
+    """Returns the image as the code compares it: resized to 128³, scaled to [0, 1], resized to 169 x 208 x 179."""
     small = resize(stripped, NETWORK_SHAPE)
     return resize(to_unit_range(small, float(small.min()), float(small.max())), BOX_SHAPE)
 

@@ -1,4 +1,4 @@
-"""BraSyn (BraTS, a missing contrast): SSIM of the tumour and of the rest of the brain."""
+"""BraSyn challenge of BraTS (synthesis of a missing contrast): SSIM of the tumour and of the rest of the brain."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _score(pair: Pair) -> Iterator[Score]:
 
 
 def _clipped(image: Array) -> Array:
-    """Returns the image clipped to its own 0.5th and 99.5th percentile (not below 0) and scaled to [0, 1]."""
+    """Returns the image (i, j, k) clipped to its own 0.5th and 99.5th percentile (not below 0), scaled to [0, 1]."""
     low, high = (float(value) for value in np.percentile(image, _PERCENTILES))
     low = max(low, 0.0)
     return to_unit_range(image.clip(low, high), low, high)
 
 
 def _whole_image_ssim(image: Array, target: Array, voxels: Mask) -> float:
-    """Returns SSIM averaged over the whole image after all but `voxels` was set to 0; its range is the greater one."""
+    """Returns the SSIM averaged over the whole image with all but `voxels` set to 0; L is the larger range of both."""
     kept = [np.where(voxels, array, np.float32(0)) for array in (image, target)]
     data_range = max(float(np.ptp(array)) for array in kept)
     if data_range == 0:

@@ -10,7 +10,7 @@ from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, t
 from voxlate.evaluation.similarity import Window, mae, psnr, ssim_map
 from voxlate.volume import Array, Mask
 
-AXIAL = 2
+AXIAL = 2  # axis of the slices, RAS+
 
 
 def _score(pair: Pair) -> Iterator[Score]:
@@ -29,7 +29,7 @@ def _score(pair: Pair) -> Iterator[Score]:
 
 
 def _slice_ssim(image: Array, target: Array, mask: Mask) -> float:
-    """Returns the SSIM of whole axial slices that hold brain."""
+    """Returns the SSIM averaged over whole axial slices, background included, that contain voxels of the mask."""
     window = Window(shape="uniform", slice_axis=AXIAL, is_sample=True)
     inner = ssim_map(image, target, data_range=1.0, window=window)[window.interior(3)]
     return float(inner[..., np.flatnonzero(mask.any(axis=(0, 1)))].mean(dtype=np.float64))

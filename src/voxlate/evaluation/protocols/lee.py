@@ -1,8 +1,8 @@
-"""Lee et al. 2020 (lumbar CT to T2): 256 grey levels, and a PSNR that cannot be.
+"""Lee et al. 2020 (lumbar CT to T2): 256 grey levels, and a PSNR that is too high as printed.
 
-The paper prints PSNRs of 61.96 to 68.16 dB beside MAEs of 13.75 to 34.24 grey levels of 255; such an MAE allows
-25.4 dB at most. The printed values are 48.13 dB = 20 log10(255) too high: the error was taken from images scaled to
-[0, 1] and the peak from 256 levels. Both are given here, under two names.
+The paper prints PSNRs of 61.96 to 68.16 dB beside MAEs of 13.75 to 34.24 grey levels of 255; an MAE of 13.75 allows at
+most 25.4 dB. The printed values are 48.13 dB = 20 log10(255) too high: the error was taken from images scaled to [0, 1]
+and the peak from 256 levels. Both values are given here, under two names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voxlate.volume import Array
 
 GREATEST_LEVEL = 255
 SLIP_DB = float(20 * np.log10(GREATEST_LEVEL))
-"""How far the printed PSNRs are above the true ones."""
+"""Difference between the printed PSNRs and the true ones."""
 
 
 def _score(pair: Pair) -> Iterator[Score]:
@@ -29,7 +29,7 @@ def _score(pair: Pair) -> Iterator[Score]:
 
 
 def grey_levels(image: Array, data_range: float) -> Array:
-    """Returns the image in 256 levels, 0 to 255, that span 0 to the data range; beyond it, clipped."""
+    """Returns the image, of any shape, rounded to 256 levels from 0 (at 0) to 255 (at the data range), and clipped."""
     scaled = np.clip(image / data_range, 0, 1) * GREATEST_LEVEL
     return np.asarray(np.rint(scaled), dtype=np.float32)
 

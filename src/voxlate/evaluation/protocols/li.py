@@ -31,18 +31,20 @@ def _score(pair: Pair) -> Iterator[Score]:
 
 
 def _ratio(value: float, of_target: float) -> float:
+    """Returns the Tenengrad divided by the target's."""
     if of_target == 0:
         raise InputRefused("CONSTANT", "the target has no gradient in any slice")
     return value / of_target
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Returns the mean over slices; slices without any error, whose PSNR is infinite, count only if all are so."""
+    """Returns the mean of the finite values of the slices; infinite when no slice has any error (PSNR)."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else float("inf")
 
 
 def _slice_scores(image: Array, target: Array) -> tuple[float, float, float, float, float]:
+    """Returns PSNR, SSIM, RMSE and the Tenengrad of both images for one slice of shape (i, j)."""
     return (
         psnr(image, target, data_range=GREATEST_LEVEL),
         ssim(image, target, data_range=GREATEST_LEVEL),

@@ -1,4 +1,4 @@
-"""SynthRAD 2023 and 2025 (MR or CBCT to CT): HU in the body mask, by the rules of the challenges' scoring code."""
+"""SynthRAD 2023 and 2025 (MR or CBCT to CT): scores in HU in the body mask, as the scoring code of the challenges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voxlate.volume import Array, Mask
 RANGE_2023_HU = (-1024.0, 3000.0)
 RANGE_2025_HU = (-1024.0, 3071.0)
 LEAST_SIDE = 97
-"""SynthRAD 2025 repeats the edge of smaller images up to this many voxels, so that five scales fit."""
+"""SynthRAD 2025 pads smaller images to this many voxels by repeating their edge, so that five scales fit."""
 
 _WINDOW = Window(shape="uniform", is_sample=True)
 
@@ -44,11 +44,16 @@ def _masked_ssim(image: Array, target: Array, mask: Mask) -> float:
 
 
 def masked_ms_ssim(image: Array, target: Array, mask: Mask) -> float:
-    """Returns the MS-SSIM of SynthRAD 2025, of images in HU above air.
+    """Returns the MS-SSIM of SynthRAD 2025.
 
-    It differs from Wang's: every scale keeps its luminance term; the exponents act on each voxel before the mean;
-    windows are uniform, 7 wide, with sample covariance; halving averages a voxel with its predecessors (zero before
-    the first) and takes every other one, the mask being thinned without averaging.
+    It differs from Wang's: every scale keeps its luminance term; the exponents are applied to each voxel before the
+    mean; windows are uniform, 7 wide, with sample covariance; halving averages a voxel with its predecessors (zero
+    before the first) and takes every other one, while the mask is thinned without averaging.
+
+    Args:
+        image: (i, j, k), HU above air, 0 outside the mask.
+        target: (i, j, k), likewise.
+        mask: (i, j, k), body mask.
 
     Raises:
         InputRefused: `EMPTY_MASK` when the mask vanishes at a coarser scale.
@@ -65,7 +70,7 @@ def masked_ms_ssim(image: Array, target: Array, mask: Mask) -> float:
 
 
 def _masked_map(image: Array, target: Array, mask: Mask, range_hu: tuple[float, float]) -> Array:
-    """Returns the SSIM of the mask's voxels whose window lies within the image."""
+    """Returns the SSIM of the voxels of the mask whose window lies within the image, a vector."""
     structure = ssim_map(image, target, data_range=range_hu[1] - range_hu[0], window=_WINDOW)
     interior = _WINDOW.interior(mask.ndim)
     chosen = np.asarray(structure[interior][mask[interior]], dtype=np.float32)
@@ -81,11 +86,13 @@ def _above_air(image: Array, mask: Mask, range_hu: tuple[float, float]) -> Array
 
 
 def _padded(array: Array) -> Array:
+    """Returns the array (i, j, k) padded to `LEAST_SIDE` along each axis by repeating its edge."""
     missing = [max(LEAST_SIDE - side, 0) for side in array.shape]
     return np.pad(array, [(lack // 2, lack - lack // 2) for lack in missing], mode="edge")
 
 
 def _halve(array: Array) -> Array:
+    """Returns the means of each voxel and its predecessors along every axis, at every other voxel."""
     for axis in range(array.ndim):
         before = np.roll(array, 1, axis)
         before[(slice(None),) * axis + (0,)] = 0

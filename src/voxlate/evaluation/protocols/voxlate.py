@@ -1,4 +1,4 @@
-"""The default protocol: in the mask, against a stated range, once as written and once after the best linear fit."""
+"""Default protocol: all image metrics in the mask, intensities as written and after the best linear fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voxlate.evaluation.similarity.structural import GAUSSIAN_RADIUS
 from voxlate.volume import Array, Mask
 
 REGION_METRICS = ("mae", "rmse", "bias", "psnr")
-"""What is measured in a part of the mask, besides SSIM; the others need more room than a lesion gives."""
+"""Metrics of a part of the mask, besides SSIM; the other metrics need more voxels than a lesion has."""
 
 _COARSEST = 2 ** (MS_SSIM_SCALES - 1)
 
@@ -38,7 +38,7 @@ def _score(pair: Pair) -> Iterator[Score]:
 def _score_regions(
     image: Array, target: Array, regions: dict[str, Mask], data_range: float, *, intensity: str
 ) -> Iterator[Score]:
-    """Yields what can be measured in a part of the mask; the map of SSIM, if there can be one, is computed once."""
+    """Yields the scores of the parts of the mask; the map of SSIM is computed once for all of them."""
     if not regions:
         return
     structure = cache(partial(ssim_map, image, target, data_range=data_range))

@@ -1,4 +1,4 @@
-"""What every similarity metric asks of its arrays before it computes anything."""
+"""Checks of the arrays that similarity metrics compare."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.volume import Mask
 
 Image = NDArray[np.floating[Any]]
-"""An image of two or three dimensions, of any floating type; a metric computes in that type."""
+"""An image of shape (i, j) or (i, j, k) and of any floating type; a metric computes in this type."""
 
 
 def require_comparable(image: Image, target: Image, mask: Mask | None = None) -> None:
     """Refuses two images that cannot be compared voxel by voxel.
 
+    Args:
+        image: the compared image.
+        target: of the same shape.
+        mask: of the same shape; None for all voxels.
+
     Raises:
-        InputRefused: `GRID_MISMATCH` when the shapes differ, `DIMENSIONS` when they have not two or three
-            dimensions, `EMPTY_MASK` when no voxel is left.
+        InputRefused: `GRID_MISMATCH` when the shapes differ, `DIMENSIONS` when they do not have two or three
+            dimensions, `EMPTY_MASK` when the mask has no voxel.
     """
     if image.shape != target.shape:
         raise InputRefused("GRID_MISMATCH", f"the image has shape {image.shape}, the target {target.shape}")
@@ -30,21 +35,26 @@ def require_comparable(image: Image, target: Image, mask: Mask | None = None) ->
     if mask.shape != target.shape:
         raise InputRefused("GRID_MISMATCH", f"the mask has shape {mask.shape}, the target {target.shape}")
     if not mask.any():
-        raise InputRefused("EMPTY_MASK", f"the mask holds none of {mask.size} voxels; there is nothing to compare")
+        raise InputRefused("EMPTY_MASK", f"the mask is empty (0 of {mask.size} voxels); give the mask of this scan")
 
 
 def require_range(data_range: float) -> None:
-    """Refuses a range that is not a positive number.
+    """Refuses a data range that is not a positive finite number.
 
     Raises:
         UsageError: `DATA_RANGE`.
     """
     if not (np.isfinite(data_range) and data_range > 0):
-        raise UsageError("DATA_RANGE", f"the data range is {data_range}, and must be a positive number")
+        raise UsageError("DATA_RANGE", f"the data range is {data_range}; it must be a positive number")
 
 
 def in_mask(image: Image, target: Image, mask: Mask | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns the compared voxels of both images as two vectors of float64.
+
+    Args:
+        image: the compared image.
+        target: of the same shape.
+        mask: of the same shape; None for all voxels.
 
     Raises:
         InputRefused: see `require_comparable`; `NON_FINITE` when a compared voxel is NaN or infinite.
@@ -59,7 +69,12 @@ def in_mask(image: Image, target: Image, mask: Mask | None) -> tuple[NDArray[np.
 
 
 def box_of(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
-    """Returns the smallest box that holds the mask, grown by `margin` voxels and cut at the image's edge."""
+    """Returns the smallest box that contains the mask, as one slice per axis.
+
+    Args:
+        mask: of any shape, not empty.
+        margin: voxels by which the box is grown on each side; it ends at the edge of the image.
+    """
     box = []
     for axis, size in enumerate(mask.shape):
         others = tuple(other for other in range(mask.ndim) if other != axis)

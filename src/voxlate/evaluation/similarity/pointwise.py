@@ -1,11 +1,13 @@
 """How far is each voxel from the target, on average?
 
-All take an image and the target of the same shape, in the same unit, and an optional mask; voxels outside
-the mask do not exist for them. With e = image − target and N compared voxels:
+All functions take an image and its target of one shape, (i, j) or (i, j, k), in one unit, and an optional mask of the
+same shape; only voxels of the mask count. With e = image − target and N compared voxels:
 
     MAE = Σ|e| / N        MSE = Σe² / N        RMSE = √MSE        PSNR = 20 log10(L / RMSE) dB
 
-L is the data range, given by the caller and never measured on the compared image.
+The data range L is given by the caller, in the unit of the images; it is never measured on the compared image.
+
+All raise `InputRefused` (`GRID_MISMATCH`, `DIMENSIONS`, `EMPTY_MASK`, `NON_FINITE`), see `arrays.in_mask`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def mae(image: Image, target: Image, *, mask: Mask | None = None) -> float:
 
 
 def bias(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the mean signed error in the images' unit; positive when the image is too bright."""
+    """Returns the mean signed error in the images' unit; positive when the image is brighter than the target."""
     first, second = in_mask(image, target, mask)
     return float((first - second).mean())
 
@@ -40,16 +42,27 @@ def rmse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
 
 
 def psnr(image: Image, target: Image, *, data_range: float, mask: Mask | None = None) -> float:
-    """Returns the peak signal-to-noise ratio in decibel; infinite for equal images."""
+    """Returns the peak signal-to-noise ratio in decibel; infinite for equal images.
+
+    Args:
+        image: the compared image.
+        target: of the same shape.
+        data_range: L, above 0.
+        mask: compared voxels; None for all.
+
+    Raises:
+        UsageError: `DATA_RANGE`.
+        InputRefused: see the module.
+    """
     require_range(data_range)
     error = mse(image, target, mask=mask)
     return float(10 * np.log10(data_range**2 / error)) if error > 0 else float("inf")
 
 
 def smape(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the symmetric mean absolute percentage error, 0 to 200 %: mean of 2|a−b| / (|a|+|b|).
+    """Returns the symmetric mean absolute percentage error, 0 to 200 %: the mean of 2|a−b| / (|a|+|b|).
 
-    A voxel where both images are 0 has no error.
+    A voxel that is 0 in both images has an error of 0.
     """
     first, second = in_mask(image, target, mask)
     scale = np.abs(first) + np.abs(second)
@@ -58,9 +71,20 @@ def smape(image: Image, target: Image, *, mask: Mask | None = None) -> float:
 
 
 def highest_psnr(mean_absolute_error: float, data_range: float) -> float:
-    """Returns the PSNR in decibel that an image of this MAE cannot exceed: 20 log10(L / MAE).
+    """Returns the largest PSNR in decibel that an image with this MAE can have: 20 log10(L / MAE).
 
-    RMSE is never below MAE (Jensen), so no PSNR is above this bound.
+    The RMSE is never below the MAE (Jensen's inequality), so no PSNR exceeds this bound.
+
+    Args:
+        mean_absolute_error: MAE, in the unit of the range.
+        data_range: L.
+
+    Raises:
+        UsageError: `DATA_RANGE`.
+
+    Example:
+        >>> round(highest_psnr(13.75, 255), 1)
+        25.4
     """
     require_range(data_range)
     return float(20 * np.log10(data_range / mean_absolute_error)) if mean_absolute_error > 0 else float("inf")

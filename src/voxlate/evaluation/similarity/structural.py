@@ -1,14 +1,15 @@
 """Is the local structure that of the target? SSIM (Wang 2004) and MS-SSIM (Wang 2003), in two or three dimensions.
 
-Around each voxel, with weights w (Gaussian, sigma 1.5, 11 voxels wide; or uniform, 7 wide) that sum to 1:
+Images have the shape (i, j) or (i, j, k), masks the same shape; SSIM has no unit and lies between −1 and 1. Around each
+voxel, with weights w (Gaussian, sigma 1.5, 11 voxels wide; or uniform, 7 wide) that sum to 1:
 
     SSIM = (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)),   C1 = (0.01 L)², C2 = (0.03 L)²
 
-with population variances, reflection at the image's edge. L is the data range. The mean is over the mask,
-or, without one, over all voxels whose window lies within the image.
+with population variances and reflection at the edge of the image. L is the data range, given by the caller. The mean is
+over the mask or, without a mask, over all voxels whose window lies within the image.
 
-With `slice_axis` the window has no extent along that axis, which gives the SSIM of every slice at once.
-With a mask only its box, grown by the window's radius, is worked on; the values there are the same.
+With `slice_axis` the window has no extent along that axis, which gives the SSIM of every slice at once. With a mask
+only its box, grown by the radius of the window, is computed; the values in the mask are the same.
 """
 
 from __future__ import annotations
@@ -25,19 +26,23 @@ from voxlate.volume import Mask
 
 SIGMA = 1.5
 GAUSSIAN_RADIUS = 5
+"""Wang 2004: a Gaussian of sigma 1.5 in a window of 11."""
+
 UNIFORM_RADIUS = 3
+"""A window of 7, the default of scikit-image, which SynthRAD uses."""
+
 WANG_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""The exponents of MS-SSIM from the finest scale to the coarsest."""
+"""Exponents of MS-SSIM from the finest scale to the coarsest (Wang 2003)."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The neighbourhood over which SSIM takes its local means.
+    """Neighbourhood over which SSIM takes its local means.
 
     Attributes:
         shape: `gaussian` (sigma 1.5, 11 voxels wide) or `uniform` (7 wide).
-        slice_axis: axis along which it has no extent; None for a window in all dimensions.
-        is_sample: variances are divided by N−1, as scikit-image does unless told otherwise.
+        slice_axis: axis along which the window has no extent; None for a window in all dimensions.
+        is_sample: whether variances are divided by N−1, as in scikit-image by default, and not by N.
     """
 
     shape: Literal["gaussian", "uniform"] = "gaussian"
@@ -46,7 +51,7 @@ class Window:
 
     @property
     def radius(self) -> int:
-        """Returns how many voxels the window reaches from its centre."""
+        """Returns the number of voxels from the centre of the window to its edge."""
         return GAUSSIAN_RADIUS if self.shape == "gaussian" else UNIFORM_RADIUS
 
     def axes(self, ndim: int) -> tuple[int, ...]:
@@ -67,12 +72,12 @@ class Window:
         return count / (count - 1) if self.is_sample else 1.0
 
     def interior(self, ndim: int) -> tuple[slice, ...]:
-        """Returns the part of an image where the window lies within it."""
+        """Returns the part of an image, as slices, in which the whole window lies within the image."""
         axes = self.axes(ndim)
         return tuple(slice(self.radius, -self.radius) if axis in axes else slice(None) for axis in range(ndim))
 
     def require_fit(self, shape: tuple[int, ...]) -> None:
-        """Refuses an image that is narrower than the window.
+        """Refuses an image of a shape that is narrower than the window.
 
         Raises:
             InputRefused: `TOO_SMALL`.
@@ -88,6 +93,12 @@ GAUSSIAN = Window()
 def ssim_map(image: Image, target: Image, *, data_range: float, window: Window = GAUSSIAN) -> Image:
     """Returns the SSIM around every voxel, an array of the images' shape, values −1 to 1.
 
+    Args:
+        image: the compared image.
+        target: of the same shape and unit.
+        data_range: L, in that unit.
+        window: of the local means.
+
     Raises:
         InputRefused: `GRID_MISMATCH`, `DIMENSIONS`, or `TOO_SMALL` when the window does not fit.
         UsageError: `DATA_RANGE`.
@@ -101,10 +112,17 @@ def ssim_map(image: Image, target: Image, *, data_range: float, window: Window =
 def ssim(
     image: Image, target: Image, *, data_range: float, mask: Mask | None = None, window: Window = GAUSSIAN
 ) -> float:
-    """Returns the mean SSIM in the mask, or, without one, where the whole window lies within the image.
+    """Returns the mean SSIM in the mask or, without a mask, where the whole window lies within the image.
 
     Without a mask it equals `skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False)`; with one, the mean of that function's full map in the mask.
+    use_sample_covariance=False)`; with a mask, the mean of the full map of that function in the mask.
+
+    Args:
+        image: the compared image.
+        target: of the same shape and unit.
+        data_range: L, in that unit.
+        mask: compared voxels, of the same shape.
+        window: of the local means.
 
     Raises:
         InputRefused: as `ssim_map`, and `EMPTY_MASK`.
@@ -129,16 +147,22 @@ def ms_ssim(
     mask: Mask | None = None,
     scales: int = len(WANG_WEIGHTS),
 ) -> float:
-    """Returns the multi-scale SSIM: Π cs_k^w_k over the finer scales times SSIM^w at the coarsest.
+    """Returns the multi-scale SSIM: Π cs_k^w_k over the finer scales times SSIM^w at the coarsest scale.
 
-    Each scale halves the one before by the mean of 2 voxels along every axis; an odd last voxel is left
-    out. With fewer than five scales the first weights are used, scaled to a sum of 1. A mask voxel of a
-    coarser scale is one of which at least half was in the mask. A negative mean of contrast times structure
-    counts as 0.
+    Each scale halves the one before by the mean of 2 voxels along every axis; an odd last voxel is left out. With fewer
+    than five scales the first weights are used, scaled to a sum of 1. A voxel of a coarser scale is in the mask when at
+    least half of it was. A negative mean of contrast times structure counts as 0.
+
+    Args:
+        image: the compared image.
+        target: of the same shape and unit.
+        data_range: L, in that unit.
+        mask: compared voxels, of the same shape.
+        scales: number of scales, 1 to 5.
 
     Raises:
-        InputRefused: as `ssim`; `TOO_SMALL` names the scale at which the window does not fit.
-        UsageError: `DATA_RANGE`, or `SCALES` when not 1 to 5 scales are asked for.
+        InputRefused: as `ssim`; `TOO_SMALL` when the window does not fit at a coarser scale.
+        UsageError: `DATA_RANGE`, or `SCALES` for another number of scales.
     """
     _require(image, target, mask, data_range)
     if not 1 <= scales <= len(WANG_WEIGHTS):
@@ -146,7 +170,7 @@ def ms_ssim(
     if mask is not None:
         coarsest = 2 ** (scales - 1)
         near = box_of(mask, GAUSSIAN_RADIUS * coarsest)
-        # An even start keeps the pairs of voxels that are averaged the same as in the whole image.
+        # The box starts at a multiple of the coarsest step, so that the same voxels are averaged as in the whole image.
         box = tuple(slice(part.start // coarsest * coarsest, part.stop + coarsest) for part in near)
         image, target, mask = image[box], target[box], mask[box]
     weights = np.array(WANG_WEIGHTS[:scales]) / sum(WANG_WEIGHTS[:scales])
@@ -170,6 +194,7 @@ def _mean_at_scale(image: Image, target: Image, mask: Mask | None, data_range: f
 
 
 def _halve(array: Image) -> Image:
+    """Returns the means of 2 voxels along every axis."""
     even = array[tuple(slice(0, size - size % 2) for size in array.shape)]
     for axis in range(array.ndim):
         first, second = (even[(slice(None),) * axis + (slice(start, None, 2),)] for start in (0, 1))
@@ -187,10 +212,10 @@ def _level(target: Image, mask: Mask | None) -> float:
 
 
 def _components(image: Image, target: Image, data_range: float, window: Window, *, level: float) -> tuple[Image, Image]:
-    """Returns luminance and contrast-structure, whose product is the SSIM.
+    """Returns luminance and contrast-structure, two arrays of the images' shape; their product is the SSIM.
 
-    Both images are shifted by `level` first, so that variances of small differences on a high level survive
-    single precision; four filterings suffice, as only the sum of both variances is needed.
+    Both images are shifted by `level` first, so that small variances around a high level are not lost in single
+    precision. Four filterings are enough, because only the sum of both variances is needed.
     """
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     dtype = np.promote_types(np.result_type(image, target), np.float32)

@@ -1,9 +1,16 @@
-"""Do two measurements of the same patients agree? Correlation alone never shows it.
+"""Do two measurements of the same patients agree?
 
-- Bland–Altman: the mean difference and the limits within which 95 % of differences lie, with intervals.
-- Lin's concordance: Pearson's r times how close the relation is to the line of identity.
-- ICC of a two-way model, single measurement (McGraw and Wong 1996): (2,1) absolute agreement, methods a random
-  sample; (3,1) consistency, a constant offset between methods forgiven.
+Correlation does not show it: two measurements that differ by a constant factor correlate perfectly.
+
+- Bland–Altman (1986, 1999): the mean difference (bias) and the limits of agreement, bias ± 1.96 SD, within which 95 %
+of
+  normal differences lie, with intervals.
+- Lin's concordance (1989): 2 s12 / (s1² + s2² + (m1 − m2)²), which is Pearson's r times a factor for the distance from
+  the line of identity.
+- Intraclass correlation of a two-way model, single measurement (McGraw and Wong 1996): ICC(2,1) for absolute agreement,
+  with methods as a random sample; ICC(3,1) for consistency, which ignores a constant offset between methods.
+
+Samples are vectors of shape (patients,) in the same order and unit. All intervals are of 95 %.
 """
 
 from __future__ import annotations
@@ -20,17 +27,17 @@ from voxlate.evaluation.statistics.samples import Values, differences, sample
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """The agreement of two measurements in their own unit.
+    """Agreement of two measurements, in their own unit.
 
     Attributes:
-        n: patients.
-        bias: mean of first − second, with its interval of 95 %.
-        bias_interval: the interval.
+        n: number of patients.
+        bias: mean of first − second.
+        bias_interval: interval of the bias.
         lower: lower limit of agreement, bias − 1.96 SD.
-        lower_interval: its interval, from the standard error √(SD² (1/n + 1.96² / (2 (n−1)))).
-        upper: upper limit of agreement.
-        upper_interval: its interval.
-        slope: of the differences on the means; not 0 when the error grows with the size.
+        lower_interval: interval of `lower`, from the standard error √(SD² (1/n + 1.96² / (2 (n−1)))).
+        upper: upper limit of agreement, bias + 1.96 SD.
+        upper_interval: interval of `upper`.
+        slope: slope of the regression of the differences on the means; not 0 when the error grows with the size.
         slope_p: two-sided p of the slope; NaN when all means are equal.
     """
 
@@ -47,6 +54,10 @@ class BlandAltman:
 
 def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
     """Returns bias and limits of agreement of first − second (Bland and Altman 1986, 1999).
+
+    Args:
+        first: (patients,), one measurement per patient.
+        second: (patients,), the other measurement, same order and unit.
 
     Raises:
         InputRefused: as `differences`.
@@ -73,22 +84,35 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
 
 
 def concordance(first: ArrayLike, second: ArrayLike) -> float:
-    """Returns Lin's concordance correlation: 2 s12 / (s1² + s2² + (m1 − m2)²), population moments.
+    """Returns Lin's concordance correlation, −1 to 1: 2 s12 / (s1² + s2² + (m1 − m2)²), population moments.
+
+    Args:
+        first: (patients,), one measurement per patient.
+        second: (patients,), the other measurement, same order and unit.
 
     Raises:
-        InputRefused: as `differences`; `CONSTANT` when all values of both are one number.
+        InputRefused: as `differences`; `CONSTANT` when all values of both measurements are equal.
     """
     differences(first, second)
     one, two = sample(first), sample(second)
     scale = one.var() + two.var() + (one.mean() - two.mean()) ** 2
     if scale == 0:
-        raise InputRefused("CONSTANT", "both measurements are one number; agreement beyond chance is not defined")
+        raise InputRefused(
+            "CONSTANT", "all values of both measurements are equal; agreement beyond chance is not defined"
+        )
     return float(2 * np.mean((one - one.mean()) * (two - two.mean())) / scale)
 
 
 @dataclass(frozen=True)
 class IntraclassCorrelation:
-    """An ICC and its interval of 95 %."""
+    """An intraclass correlation.
+
+    Attributes:
+        form: `ICC(2,1)` or `ICC(3,1)`.
+        value: the coefficient.
+        low: lower end of its interval.
+        high: upper end of its interval.
+    """
 
     form: str
     value: float
@@ -97,11 +121,14 @@ class IntraclassCorrelation:
 
 
 def icc(ratings: ArrayLike) -> tuple[IntraclassCorrelation, IntraclassCorrelation]:
-    """Returns ICC(2,1) and ICC(3,1) of an array of (patients, methods).
+    """Returns ICC(2,1) and ICC(3,1).
+
+    Args:
+        ratings: (patients, methods), at least 3 patients and 2 methods.
 
     Raises:
-        InputRefused: `DIMENSIONS`, `TOO_FEW_PATIENTS`, `NON_FINITE`; `CONSTANT` when patients do not differ
-            and methods agree exactly.
+        InputRefused: `DIMENSIONS`, `TOO_FEW_PATIENTS`, `NON_FINITE`; `CONSTANT` when patients do not differ and
+            methods agree exactly.
     """
     table = np.asarray(ratings, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] < 2:
@@ -124,6 +151,7 @@ def icc(ratings: ArrayLike) -> tuple[IntraclassCorrelation, IntraclassCorrelatio
 
 
 def _trend(means: Values, d: Values) -> tuple[float, float]:
+    """Returns slope and p of the regression of the differences on the means."""
     if np.ptp(means) == 0:
         return 0.0, float("nan")
     fit = stats.linregress(means, d)
@@ -131,6 +159,7 @@ def _trend(means: Values, d: Values) -> tuple[float, float]:
 
 
 def _mean_squares(table: Values) -> tuple[float, float, float]:
+    """Returns the mean squares of rows (patients), columns (methods) and residual of a two-way analysis of variance."""
     n, k = table.shape
     grand = table.mean()
     rows, columns = table.mean(axis=1) - grand, table.mean(axis=0) - grand
@@ -152,7 +181,7 @@ def _consistency_interval(rows: float, error: float, n: int, k: int) -> tuple[fl
 
 
 def _agreement_interval(rows: float, columns: float, error: float, n: int, k: int) -> tuple[float, float]:
-    """Returns the interval of ICC(2,1), with Satterthwaite's degrees of freedom."""
+    """Returns the interval of ICC(2,1), with Satterthwaite's degrees of freedom (McGraw and Wong 1996)."""
     value = (rows - error) / (rows + (k - 1) * error + k * (columns - error) / n)
     ratio = columns / error if error else np.inf
     if np.isfinite(ratio):

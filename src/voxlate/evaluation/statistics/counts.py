@@ -1,4 +1,4 @@
-"""Counts of patients, lesions and answers: intervals of proportions and the comparison of paired answers."""
+"""Counts of patients, lesions or answers: the interval of a proportion and the test of paired yes/no answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from voxlate.errors import UsageError
 
 
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Returns the exact interval of a proportion (Clopper and Pearson 1934), never too narrow.
+    """Returns the exact interval of a proportion (Clopper and Pearson 1934).
+
+    It covers the true proportion at least as often as stated, usually more often.
+
+    Args:
+        successes: count, 0 to `trials`.
+        trials: count, at least 1.
+        confidence: coverage of the interval.
 
     Raises:
-        UsageError: `COUNTS` when not 0 <= successes <= trials, trials at least 1.
+        UsageError: `COUNTS` when the counts are not those of a proportion.
     """
     if not 0 <= successes <= trials or trials < 1:
         raise UsageError("COUNTS", f"{successes} of {trials} is not a proportion")
@@ -20,9 +27,12 @@ def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) ->
 
 
 def mcnemar(only_first: int, only_second: int, *, is_mid_p: bool = True) -> float:
-    """Returns the two-sided p that paired yes/no answers differ, from the two discordant counts.
+    """Returns the two-sided p of McNemar's exact (binomial) test of paired yes/no answers.
 
-    Exact binomial; with `is_mid_p` the observed count weighs half (less conservative, Fagerland 2013).
+    Args:
+        only_first: pairs in which only the first answer is yes.
+        only_second: pairs in which only the second answer is yes.
+        is_mid_p: the observed count enters with half of its probability, which is less conservative (Fagerland 2013).
 
     Raises:
         UsageError: `COUNTS` when a count is negative.

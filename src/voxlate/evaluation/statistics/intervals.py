@@ -1,8 +1,9 @@
-"""How well is a mean over patients known? Intervals that cover it as often as they say, for 3 patients and for 300.
+"""Confidence interval of a mean over patients, for few and for many patients.
 
-- Below `BOOTSTRAP_FROM` patients: Student's t interval, mean ± t(n−1) s/√n. Exact for normal values; its coverage
+- Below `BOOTSTRAP_FROM` patients: Student's t interval, mean ± t(n−1) s/√n. It is exact for normal values; its coverage
   falls where values are very skewed (measured: `benchmarks/results/intervals.json`).
-- From there on: the studentised bootstrap (bootstrap-t, Efron 1979; Hall 1988), which follows skewness.
+- From `BOOTSTRAP_FROM` patients on: the studentised bootstrap (bootstrap-t, Efron 1979; Hall 1988), which follows
+  skewness.
 
 A percentile or BCa bootstrap is not used: over 3 to 9 patients its 95 % intervals cover 69 to 89 %.
 """
@@ -19,25 +20,26 @@ from scipy import stats
 from voxlate.evaluation.statistics.samples import Values, sample
 
 BOOTSTRAP_FROM = 20
-"""Patients from which resampling is used: below, some resamples hold so few distinct patients that their own
-standard errors are far off and the interval is wider than Student's without covering more."""
+"""Number of patients from which resampling is used. Below it some resamples hold so few distinct patients that their
+standard errors are far off, and the interval is wider than Student's without covering more."""
 
 RESAMPLES = 5000
-"""Enough that the ends move by some 2 % of the width between seeds."""
+"""With this many the ends move by some 2 % of the width between seeds."""
 
 STUDENT, BOOTSTRAP, NO_INTERVAL = "Student's t", "studentised bootstrap", "none: the values do not vary"
 
 _LEAST_SPREAD = 1e-12
-"""Of the largest value: a smaller standard deviation is rounding."""
+"""Relative to the largest absolute value: a smaller standard deviation is rounding."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a mean lies.
+    """Confidence interval of a mean.
 
     Attributes:
-        low, high: ends; NaN where values do not vary, as a standard error of 0 is no knowledge.
-        method: how they were computed.
+        low: lower end; NaN when the values do not vary, because the standard error is then 0.
+        high: upper end; NaN likewise.
+        method: how the interval was computed.
     """
 
     low: float
@@ -46,7 +48,12 @@ class Interval:
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Returns the interval of the mean of `values`, one per patient; see the module for which.
+    """Returns the confidence interval of the mean of `values`; the module says which method is used.
+
+    Args:
+        values: (patients,), one value per patient.
+        confidence: coverage of the interval.
+        seed: of the resampling.
 
     Raises:
         InputRefused: as `voxlate.evaluation.statistics.samples.sample`.
@@ -64,7 +71,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = 0)
 
 
 def _studentised_means(v: Values, seed: int) -> Values:
-    """Returns (resampled mean − mean) / its own standard error, for each resample that varies."""
+    """Returns (resampled mean − mean) / standard error of the resample, for each resample that varies."""
     centred = v - v.mean()
     weights = _resampling(v.size, seed)
     means = weights @ centred
@@ -75,6 +82,6 @@ def _studentised_means(v: Values, seed: int) -> Values:
 
 @lru_cache(maxsize=4)
 def _resampling(n: int, seed: int) -> Values:
-    """Returns (resamples, n) weights, each row how often each patient was drawn, divided by n."""
+    """Returns weights of shape (resamples, n): how often each patient was drawn, divided by n."""
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
     return counts / n

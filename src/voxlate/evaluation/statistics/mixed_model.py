@@ -1,9 +1,9 @@
-"""A linear mixed model with one random intercept: value ~ fixed effects + (1 | patient).
+"""Linear mixed model with one random intercept: value ~ fixed effects + (1 | patient).
 
-For several scans per patient, or several scanners. Fitted by restricted maximum likelihood: with the ratio
-r = variance between patients / residual variance, everything else has a closed form, so one number is
-searched for. Tests use Student's t with the degrees of freedom of Satterthwaite (1946) as Giesbrecht and Burns
-(1985) estimate them: the normal distribution finds effects too often where patients or readers are few.
+For several scans per patient, or several scanners. The model is fitted by restricted maximum likelihood. Given the
+ratio r = variance between patients / residual variance all other parameters have a closed form, so the search has one
+dimension. Tests use Student's t with the degrees of freedom of Satterthwaite (1946) as Giesbrecht and Burns (1985)
+estimate them: the normal distribution finds effects too often where patients or readers are few.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics.samples import MINIMUM_PATIENTS, Values
 
 _LARGEST_LOG_RATIO = 14.0
+"""The variance between patients is searched up to e^14, a million times the residual variance."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class MixedModel:
     """A fitted model.
 
     Attributes:
-        coefficients: one per column of the design.
-        standard_errors: of the coefficients.
-        freedom: degrees of freedom of each coefficient.
-        p: two-sided, from Student's t with `freedom`.
-        patient_variance: between patients.
-        residual_variance: within them.
-        log_likelihood: restricted.
+        coefficients: (effects,), one per column of the design.
+        standard_errors: (effects,), of the coefficients.
+        freedom: (effects,), degrees of freedom of each coefficient.
+        p: (effects,), two-sided, from Student's t with `freedom`.
+        patient_variance: variance between patients.
+        residual_variance: variance within patients.
+        log_likelihood: restricted log-likelihood.
     """
 
     coefficients: Values
@@ -45,17 +46,22 @@ class MixedModel:
 
 
 def fit_mixed_model(values: ArrayLike, design: ArrayLike, patients: Sequence[str]) -> MixedModel:
-    """Returns the fit of `values` (n) on `design` (n, effects; include a column of ones) with patients as groups.
+    """Fits the model.
+
+    Args:
+        values: (n,), the measured values.
+        design: (n, effects), the fixed effects; include a column of ones for the intercept.
+        patients: the patient of each value, n names.
 
     Raises:
-        InputRefused: `LENGTHS`, `NON_FINITE`, `TOO_FEW_PATIENTS`; `DESIGN` when the columns depend on one
-            another or leave no degree of freedom.
+        InputRefused: `LENGTHS`, `NON_FINITE`, `TOO_FEW_PATIENTS`; `DESIGN` when the columns are linearly dependent
+            or leave no degree of freedom.
     """
     y, x = np.asarray(values, dtype=np.float64), np.asarray(design, dtype=np.float64)
     names, groups = np.unique(np.asarray(patients), return_inverse=True)
     _require_fit(y, x, groups, len(names))
     log_ratio = _best_log_ratio(y, x, groups)
-    # The likelihood may rise towards no variance between patients at all; that edge is tried too.
+    # The likelihood may be largest without any variance between patients; this end of the range is tried too.
     ratio = max((0.0, float(np.exp(log_ratio))), key=lambda r: _restricted(y, x, groups, r)[0])
     likelihood, coefficients, precision, residual = _restricted(y, x, groups, ratio)
     errors = np.sqrt(residual * np.diag(np.linalg.inv(precision)))
@@ -65,14 +71,14 @@ def fit_mixed_model(values: ArrayLike, design: ArrayLike, patients: Sequence[str
 
 
 def _satterthwaite(x: Values, groups: np.typing.NDArray[np.intp], ratio: float, residual: float) -> Values:
-    """Returns degrees of freedom 2 v² / var(v) of each coefficient, v its variance.
+    """Returns the degrees of freedom 2 v² / var(v) of each coefficient, where v is its variance.
 
-    Var(v) = g' A⁻¹ g, with g the gradient of v in the two variances (between patients, residual) and A their expected
-    information, A_ij = ½ tr(P Vi P Vj), P = V⁻¹ − V⁻¹X C X'V⁻¹, C = (X'V⁻¹X)⁻¹. Without variance between patients the
-    model is least squares, with n − effects degrees of freedom.
+    Var(v) = g' A⁻¹ g, where g is the gradient of v in the two variances (between patients, residual) and A their
+    expected information, A_ij = ½ tr(P Vi P Vj), P = V⁻¹ − V⁻¹X C X'V⁻¹, C = (X'V⁻¹X)⁻¹. Without variance between
+    patients the model is least squares, with n − effects degrees of freedom.
 
     V has the eigenvalue residual / λ on the indicator of a group, λ = 1/(1 + ratio·size), and residual elsewhere, so
-    every product with a power of V⁻¹ needs sums over groups alone.
+    every product with a power of V⁻¹ needs only sums over groups.
     """
     n, effects = x.shape
     if ratio == 0:
@@ -87,7 +93,7 @@ def _satterthwaite(x: Values, groups: np.typing.NDArray[np.intp], ratio: float, 
         return np.asarray(inner / residual**k, dtype=np.float64)
 
     def crossed(k: int) -> Values:
-        """Returns Z'V⁻ᵏX, Z the indicators of the groups."""
+        """Returns Z'V⁻ᵏX, where Z holds the indicators of the groups."""
         return np.asarray(sums * (shrink / residual)[:, None] ** k, dtype=np.float64)
 
     covariance = np.linalg.inv(power(1))
@@ -106,7 +112,7 @@ def _satterthwaite(x: Values, groups: np.typing.NDArray[np.intp], ratio: float, 
             information[i, j] = 0.5 * (traces[i, j] - 2 * np.trace(covariance @ triples[i][j]) + corrected)
     slopes = np.array([np.diag(covariance @ middle @ covariance) for middle in middles])
     spread = np.einsum("ik,ij,jk->k", slopes, np.linalg.inv(information), slopes)
-    # One degree of freedom is the least with which a t distribution has a median interval at all.
+    # The estimate can fall below 1, the smallest number of degrees of freedom of a t test.
     return np.asarray(np.maximum(2 * np.square(np.diag(covariance)) / spread, 1.0), dtype=np.float64)
 
 
@@ -118,7 +124,9 @@ def _require_fit(y: Values, x: Values, groups: np.typing.NDArray[np.intp], patie
     if patients < MINIMUM_PATIENTS:
         raise InputRefused("TOO_FEW_PATIENTS", f"the mixed model has {patients} patients; it needs {MINIMUM_PATIENTS}")
     if np.linalg.matrix_rank(x) < x.shape[1] or y.size <= x.shape[1] + 1:
-        raise InputRefused("DESIGN", f"the {x.shape[1]} effects cannot be told apart from {y.size} values")
+        raise InputRefused(
+            "DESIGN", f"the {x.shape[1]} effects cannot be estimated from {y.size} values; drop dependent columns"
+        )
 
 
 def _best_log_ratio(y: Values, x: Values, groups: np.typing.NDArray[np.intp]) -> float:
@@ -134,7 +142,7 @@ def _restricted(
 ) -> tuple[float, Values, Values, float]:
     """Returns restricted log-likelihood, coefficients, X'V⁻¹X and residual variance, with V = I + r ZZ'.
 
-    Woodbury: V⁻¹ takes from each group its mean times r n / (1 + r n).
+    By the Woodbury identity, V⁻¹ subtracts from each group its mean times r n / (1 + r n).
     """
     sizes = np.bincount(groups)
     shrink = (ratio / (1 + ratio * sizes))[:, None]

@@ -1,6 +1,7 @@
 """Do two methods differ on the same patients? Paired tests and their effect size.
 
-All work on the differences d = first − second, one per patient. Two-sided throughout.
+All functions take two vectors of shape (patients,) in the same order and unit and work on the differences
+d = first − second, one per patient. All tests are two-sided.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from scipy import stats
 from voxlate.evaluation.statistics.samples import Values, differences
 
 FLIPS = 10_000
+"""Drawn sign patterns; the Monte Carlo error of a p of 0.05 is 0.002."""
+
 EXACT_FLIPS_UP_TO = 14
-"""Up to this many patients all 2^n sign patterns are tried; beyond, `FLIPS` are drawn."""
+"""Up to this many patients all 2^n sign patterns are used (16,384 for 14); beyond, `FLIPS` are drawn."""
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a test found.
+    """Result of a test.
 
     Attributes:
-        statistic: the test's own (t, W, or the mean difference).
-        p: two-sided probability of a statistic at least as far out if there were no difference.
+        statistic: t, W, or the mean difference, depending on the test.
+        p: two-sided probability of a statistic at least as extreme if there were no difference.
     """
 
     statistic: float
@@ -35,7 +38,7 @@ class TestResult:
 def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
     """Returns Student's paired t-test; equal samples have p = 1.
 
-    Of a constant difference nothing can be inferred, as its standard error is 0: statistic and p are NaN.
+    For a constant difference the standard error is 0, and statistic and p are NaN.
 
     Raises:
         InputRefused: as `differences`.
@@ -64,8 +67,8 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> TestResult:
 def sign_flip(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> TestResult:
     """Returns the sign-flip permutation test of the mean difference.
 
-    Exact over all 2^n sign patterns up to 14 patients; beyond, 10,000 patterns are drawn and the observed
-    one is counted among them, so that p is never 0. The least p possible is 2 / 2^n: 0.25 for 3 patients.
+    It uses all 2^n sign patterns up to 14 patients; beyond, 10,000 patterns are drawn and the observed one is counted
+    among them, so that p is never 0. The smallest possible p is 2 / 2^n, which is 0.25 for 3 patients.
 
     Raises:
         InputRefused: as `differences`.
@@ -82,6 +85,7 @@ def sign_flip(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> TestResu
 
 @lru_cache(maxsize=4)
 def _signs(n: int, seed: int) -> Values:
+    """Returns sign patterns of shape (patterns, n), values 1 and −1."""
     if n <= EXACT_FLIPS_UP_TO:
         patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     else:
@@ -90,7 +94,7 @@ def _signs(n: int, seed: int) -> Values:
 
 
 def cohen_dz(first: ArrayLike, second: ArrayLike) -> float:
-    """Returns the standardised effect of a paired design: mean of the differences / their standard deviation.
+    """Returns the effect size of a paired design: mean of the differences / their standard deviation.
 
     Zero for equal samples, infinite for a constant difference.
 

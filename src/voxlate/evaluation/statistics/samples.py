@@ -1,4 +1,7 @@
-"""The patient is the unit: several scans of one patient are averaged before anything is tested."""
+"""Samples over patients: several scans of one patient are averaged before any test, because they are not independent.
+
+A sample is a vector of shape (patients,) of finite numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,22 @@ from voxlate.errors import InputRefused
 Values = NDArray[np.float64]
 
 MINIMUM_PATIENTS = 3
-"""With fewer patients no test is run: any p value and any interval would say more than two patients can."""
+"""With fewer patients no test is run: two differences leave one degree of freedom, and the interval spans 18 SD."""
 
 
 def by_patient(values: ArrayLike, patients: Sequence[str]) -> dict[str, float]:
-    """Returns each patient's mean over that patient's values, patients in order of first appearance.
+    """Returns the mean of the values of each patient, patients in order of first appearance.
+
+    Args:
+        values: (n,), one value per scan.
+        patients: the patient of each scan, n names.
 
     Raises:
-        InputRefused: `LENGTHS` when there is not one patient for each value.
+        InputRefused: `LENGTHS` when the numbers of values and of names differ.
+
+    Example:
+        >>> by_patient([1.0, 3.0, 10.0], ["a", "a", "b"])
+        {'a': 2.0, 'b': 10.0}
     """
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (len(patients),):
@@ -31,7 +42,12 @@ def by_patient(values: ArrayLike, patients: Sequence[str]) -> dict[str, float]:
 
 
 def sample(values: ArrayLike, *, name: str = "sample", least: int = MINIMUM_PATIENTS) -> Values:
-    """Returns the values as a vector of finite numbers, at least `least` of them.
+    """Returns the values as a vector of float64 and checks them.
+
+    Args:
+        values: (patients,).
+        name: of the sample, for messages.
+        least: smallest number of values that is accepted.
 
     Raises:
         InputRefused: `TOO_FEW_PATIENTS`, `NON_FINITE`, or `DIMENSIONS` when it is not a vector.
@@ -47,10 +63,14 @@ def sample(values: ArrayLike, *, name: str = "sample", least: int = MINIMUM_PATI
 
 
 def differences(first: ArrayLike, second: ArrayLike) -> Values:
-    """Returns first − second, patient by patient.
+    """Returns first − second for each patient.
+
+    Args:
+        first: (patients,).
+        second: (patients,), same order and unit.
 
     Raises:
-        InputRefused: as `sample`; `LENGTHS` when both have not the same number of patients.
+        InputRefused: as `sample`; `LENGTHS` when the numbers of patients differ.
     """
     one, two = sample(first, name="first sample"), sample(second, name="second sample")
     if one.size != two.size:

@@ -1,4 +1,4 @@
-"""Segmentation fidelity: does one measure the same tissues on a synthetic image as on the real one?"""
+"""Segmentation fidelity: do segmentations of synthetic and real image give the same tissue volumes?"""
 
 from voxlate.evaluation.tissues.agreement import volume_agreement
 from voxlate.evaluation.tissues.classes import BRIGHT, TISSUES

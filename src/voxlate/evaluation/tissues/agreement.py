@@ -1,4 +1,4 @@
-"""Do volumes from a synthetic image agree with those from the real one, over patients?"""
+"""Agreement over patients of tissue volumes from a synthetic image with those from the real one."""
 
 from __future__ import annotations
 
@@ -10,56 +10,67 @@ from typing import Any
 import numpy as np
 
 from voxlate.errors import InputRefused
+from voxlate.evaluation.rows import Agreement, AgreementRow, VolumeRow
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, by_patient, concordance, icc, tost
+from voxlate.evaluation.statistics.samples import Values
 
 MARGIN_SHARE = 0.02
-"""Volumes within ± 2 % of the target's mean are taken for equal; between scanners they vary by 0.65 to 5 %."""
+"""Margin of the equivalence test, of the mean volume of the targets; between scanners volumes vary by 0.65 to 5 %."""
 
 
-def volume_agreement(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yields one `agreement` record per segmenter, method and tissue: Bland–Altman, ICC, concordance and equivalence.
+def volume_agreement(rows: Sequence[VolumeRow]) -> Iterator[AgreementRow]:
+    """Yields one `agreement` row per segmenter, method and tissue: Bland–Altman, ICC, concordance and equivalence.
 
-    All over patients; differences are image − target in cm³. With fewer than three patients, or volumes that do not
-    vary, the record holds a note instead.
+    All are over patients; differences are image − target in cm³. With fewer than three patients, or when volumes do not
+    vary, the row has a note instead.
+
+    Args:
+        rows: of all cases, each with its patient.
     """
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        groups[record["segmenter"], record["method"], record["tissue"]].append(record)
+    groups: dict[tuple[str, str, str], list[VolumeRow]] = defaultdict(list)
+    for row in rows:
+        groups[row["segmenter"], row["method"], row["tissue"]].append(row)
     for (segmenter, method, tissue), own in groups.items():
-        head = {"kind": "agreement", "segmenter": segmenter, "method": method, "tissue": tissue}
-        patients = [record["patient"] for record in own]
-        made, real = (
-            np.array(list(by_patient([record[name] for record in own], patients).values()))
-            for name in ("volume_cm3", "target_cm3")
+        patients = [row["patient"] for row in own]
+        synthetic, real = (
+            np.array(list(by_patient(volumes, patients).values()))
+            for volumes in ([row["volume_cm3"] for row in own], [row["target_cm3"] for row in own])
         )
-        found = _agreement(made, real)
-        yield {**head, "n": made.size, **{key: _plain(value) for key, value in found.items()}}
+        yield {
+            "kind": "agreement",
+            "segmenter": segmenter,
+            "method": method,
+            "tissue": tissue,
+            "n": synthetic.size,
+            **_agreement(synthetic, real),
+        }
 
 
-def _agreement(made: np.typing.NDArray[np.float64], real: np.typing.NDArray[np.float64]) -> dict[str, Any]:
-    if made.size < MINIMUM_PATIENTS:
-        return {"note": f"{made.size} patients; agreement is not computed below {MINIMUM_PATIENTS}"}
+def _agreement(volumes: Values, targets: Values) -> Agreement:
+    n = volumes.size
+    if n < MINIMUM_PATIENTS:
+        return {"note": f"{n} patients; agreement is not computed below {MINIMUM_PATIENTS}"}
     try:
-        absolute, consistent = icc(np.column_stack([made, real]))
-        lin = concordance(made, real)
+        absolute, consistent = icc(np.column_stack([volumes, targets]))
+        lin = concordance(volumes, targets)
     except InputRefused as error:
         return {"note": error.message}
-    margin = MARGIN_SHARE * float(real.mean())
-    equal = tost(made, real, margin=margin)
+    margin = MARGIN_SHARE * float(targets.mean())
+    equal = tost(volumes, targets, margin=margin)
     return {
-        "bland_altman": asdict(bland_altman(made, real)),
-        "icc_2_1": [absolute.value, absolute.low, absolute.high],
-        "icc_3_1": [consistent.value, consistent.low, consistent.high],
-        "concordance": lin,
-        "equivalence": {"margin_cm3": margin, "p": equal.p, "is_shown": equal.is_shown},
+        "bland_altman": _finite(asdict(bland_altman(volumes, targets))),
+        "icc_2_1": _finite([absolute.value, absolute.low, absolute.high]),
+        "icc_3_1": _finite([consistent.value, consistent.low, consistent.high]),
+        "concordance": _finite(lin),
+        "equivalence": _finite({"margin_cm3": margin, "p": equal.p, "is_shown": equal.is_shown}),
         "note": "",
     }
 
 
-def _plain(value: Any) -> Any:
-    """Returns a value as JSON can hold it: lists for tuples, nothing for what is not finite."""
+def _finite(value: Any) -> Any:
+    """Returns a value as JSON can hold it: a list for a tuple, None for what is not finite."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

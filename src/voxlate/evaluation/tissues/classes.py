@@ -1,4 +1,4 @@
-"""The tissues that are told apart, and what all ways to do so have in common."""
+"""Tissue classes, and the steps that all segmenters share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
 """Label of each tissue in a segmentation; 0 is outside the mask."""
 
 BRIGHT = 4
-"""Label of what is brighter than white matter: vessels and enhancement. It belongs to no tissue."""
+"""Label of voxels brighter than white matter: vessels and enhancement. They are not counted as a tissue."""
 
 Labels = NDArray[np.int8]
 Values = NDArray[np.float64]
 
 _LEAST_VOXELS = 1000
+"""Smallest mask that is segmented: a histogram of fewer voxels does not show three classes. Chosen by hand."""
+
 _START_SHARES = (0.06, 0.40, 0.80)
+"""Quantiles at which the k-means starts: amid CSF, GM and WM of a T1-weighted brain. Chosen by hand, not tuned."""
+
 _START_ROUNDS = 30
+"""Rounds of the k-means, more than it needs to converge in one dimension."""
+
 _BRIGHTEST_SHARE = 0.96
+"""Values above this quantile are left out of the start: vessels and enhancement. Chosen by hand, not tuned."""
+
 _QUANTILES = 2001
+"""Resolution of the k-means; it makes its cost independent of the number of voxels."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,10 @@ class Brain:
     """The part of an image that is segmented.
 
     Attributes:
-        values: the image in the mask's box.
-        inside: the mask in that box.
-        box: where the box is.
-        shape: of the whole image.
+        values: the image in the smallest box around the mask.
+        inside: the mask, of the shape of the box.
+        box: position of the box, one slice per axis.
+        shape: of the whole image, (i, j, k).
     """
 
     values: Array
@@ -45,30 +54,34 @@ class Brain:
 
     @classmethod
     def cut(cls, image: Array, mask: Mask) -> Brain:
-        """Returns the mask's box of an image.
+        """Returns the part of an image (i, j, k) around a mask (i, j, k).
 
         Raises:
-            InputRefused: `TOO_SMALL` below 1,000 voxels, `CONSTANT` when they have one value.
+            InputRefused: `TOO_SMALL` below 1,000 voxels in the mask, `CONSTANT` when all have the same value.
         """
         count = int(mask.sum())
         if count < _LEAST_VOXELS:
-            raise InputRefused("TOO_SMALL", f"a mask of {count} voxels cannot be segmented into tissues")
+            raise InputRefused("TOO_SMALL", f"a mask of {count} voxels cannot be segmented; it needs {_LEAST_VOXELS}")
         if float(np.ptp(image[mask])) == 0:
-            raise InputRefused("CONSTANT", "a constant image cannot be segmented into tissues")
+            raise InputRefused("CONSTANT", "the image is constant in the mask; it cannot be segmented into tissues")
         box = box_of(mask)
         return cls(image[box], mask[box], box, image.shape)
 
     def whole(self, labels: Labels) -> Labels:
-        """Returns labels of the box as labels of the whole image, 0 outside the mask."""
+        """Returns labels of the shape of the box as labels of the whole image (i, j, k), 0 outside the mask."""
         result = np.zeros(self.shape, dtype=np.int8)
         result[self.box] = np.where(self.inside, labels, 0)
         return result
 
 
 def start_means(values: Values) -> Values:
-    """Returns first guesses of the means of CSF, GM and WM of a T1-weighted image.
+    """Returns initial means of CSF, GM and WM of a T1-weighted image, shape (3,), in rising order.
 
-    The centres of a k-means over quantiles of all but the brightest 4 %, which are left to vessels and enhancement.
+    They are the centres of a k-means over the quantiles of all but the brightest 4 % of the values, which may be
+    vessels and enhancement.
+
+    Args:
+        values: (voxels,), the values in the mask.
     """
     ordinary = np.quantile(values, np.linspace(0.005, _BRIGHTEST_SHARE, _QUANTILES))
     centres = np.asarray(np.quantile(ordinary, _START_SHARES), dtype=np.float64)
@@ -81,7 +94,7 @@ def start_means(values: Values) -> Values:
 
 
 def neighbour_mean(array: Array) -> Array:
-    """Returns the mean over the six neighbours of each voxel; beyond the box there is 0."""
+    """Returns the mean over the six neighbours of each voxel of an array (i, j, k); beyond its edge values are 0."""
     total = np.zeros_like(array)
     for axis in range(3):
         ahead = (slice(None),) * axis

@@ -1,8 +1,8 @@
-"""Tissues by spatial fuzzy c-means: a second way that shares neither model nor fit with the mixture.
+"""Tissue segmentation by spatial fuzzy c-means, a second method that shares neither model nor fit with the mixture.
 
-Memberships fall with the distance to a class's centre, without any density (Bezdek 1981), and each voxel is drawn
-towards the mean of its neighbours (FCM-S1, Chen and Zhang 2004). What lies as far above the median as no white
-matter does is set aside as bright first.
+Memberships decrease with the distance to the centre of a class, without a probability density (Bezdek 1981), and the
+distance includes that of the mean of the neighbours (FCM-S1, Chen and Zhang 2004). Voxels that are brighter than any
+white matter are labelled as bright first.
 """
 
 from __future__ import annotations
@@ -13,17 +13,27 @@ from voxlate.evaluation.tissues.classes import BRIGHT, Brain, Labels, Values, ne
 from voxlate.volume import Array, Mask
 
 NEIGHBOUR_SHARE = 0.5
+"""Weight of the neighbours' mean relative to the voxel itself (alpha of FCM-S1). Chosen by hand, not tuned."""
+
 ROUNDS = 30
+"""Updates of the centres. Chosen by hand, not tuned."""
 
 _BRIGHT_DEVIATIONS = 4.0
-_MAD_TO_SD = 1.4826
+"""Robust standard deviations above the median from which voxels are bright. Chosen by hand, not tuned."""
+
+_MAD_TO_SD = 1.4826  # standard deviation of normal values over their median absolute deviation
 
 
 def segment_by_clusters(image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> Labels:
-    """Returns 1 CSF, 2 GM, 3 WM, 4 brighter than WM, 0 outside the mask; for T1-weighted brains.
+    """Returns labels (i, j, k): 1 CSF, 2 GM, 3 WM, 4 brighter than WM, 0 outside the mask; for T1-weighted brains.
 
-    Fuzzifier 2. A voxel's distance to a centre is its own plus half of its six neighbours' mean's. The spacing
-    does not matter here.
+    The fuzzifier is 2. The squared distance of a voxel to a centre is its own plus half of that of the mean of its six
+    neighbours.
+
+    Args:
+        image: (i, j, k), in any unit.
+        mask: (i, j, k), the brain.
+        spacing_mm: not used; all segmenters have the same signature.
 
     Raises:
         InputRefused: `TOO_SMALL`, `CONSTANT`.

@@ -1,14 +1,14 @@
-"""Tissues by programs that others keep, when they are installed: FSL's FAST, SynthSeg, SPM.
+"""Tissue segmentation by external programs, if they are installed: FSL's FAST, SynthSeg, SPM.
 
-Nothing of them comes with voxlate. Each is called without a shell, in a folder of its own that is removed, on the image
-inside the mask; what it answers is read back onto the grid of the image and brought to the labels that all methods
-share. None has a class for vessels, so on contrast-enhanced scans read FAST with care.
+None of them is distributed with voxlate. Each is called without a shell, in a temporary folder, on the image inside the
+mask; its result is resampled to the grid of the image and converted to the labels that all methods share. None has a
+class for vessels, so results of FAST on contrast-enhanced scans need care.
 
-| name | what is called | labels |
+| name | command | labels |
 |---|---|---|
-| `fsl` | `fast -n 3 -t 1` | of its hard segmentation |
-| `synthseg` | `mri_synthseg` of FreeSurfer | its structures, put together |
-| `spm` | `$VOXLATE_SPM batch JOB.m` | greatest of GM, WM, CSF and the rest |
+| `fsl` | `fast -n 3 -t 1` | its hard segmentation |
+| `synthseg` | `mri_synthseg` of FreeSurfer | its structures, merged |
+| `spm` | `$VOXLATE_SPM batch JOB.m` | largest probability of GM, WM, CSF and the rest |
 
 `VOXLATE_SPM` holds the command of SPM standalone with its runtime: `/opt/spm/run_spm.sh /opt/mcr`.
 """
@@ -33,6 +33,8 @@ from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Array, Mask, Volume
 
 SECONDS = 3600
+"""Time-out of a program. Chosen by hand; the programs usually need minutes."""
+
 SPM_VARIABLE = "VOXLATE_SPM"
 
 _SYNTHSEG = {
@@ -40,18 +42,18 @@ _SYNTHSEG = {
     "GM": (3, 8, 10, 11, 12, 13, 17, 18, 26, 28, 42, 47, 49, 50, 51, 52, 53, 54, 58, 60),
     "WM": (2, 7, 16, 41, 46),
 }
-"""Structures of FreeSurfer's table; cerebellum, brain stem and deep grey matter are shared out as SPM would."""
+"""Labels of FreeSurfer's table; cerebellum, brain stem and deep grey matter are assigned to tissues as in SPM."""
 
 
 @dataclass(frozen=True)
 class External:
-    """A program that segments a file.
+    """An external program that segments a file.
 
     Attributes:
-        name: for messages.
-        command: of the image and the folder; what to run in that folder.
-        read: of the folder; the labels as a volume.
-        affine: of the images that will be given.
+        name: of the program, for messages.
+        command: function of (image, folder) that returns the command to run in the folder.
+        read: function of the folder that returns the labels as a volume.
+        affine: (4, 4), from voxels to RAS+ millimetres, of the images that will be segmented.
     """
 
     name: str
@@ -60,10 +62,15 @@ class External:
     affine: Affine
 
     def segment(self, image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> Labels:
-        """Returns 1 CSF, 2 GM, 3 WM, 0 elsewhere.
+        """Returns labels (i, j, k): 1 CSF, 2 GM, 3 WM, 0 elsewhere.
+
+        Args:
+            image: (i, j, k).
+            mask: (i, j, k).
+            spacing_mm: not used; the affine holds it.
 
         Raises:
-            InputRefused: `SEGMENTER` when the program fails, takes longer than an hour or leaves no answer.
+            InputRefused: `SEGMENTER` when the program fails, takes longer than an hour or writes no segmentation.
         """
         del spacing_mm
         volume = Volume(np.where(mask, image, 0).astype(np.float32), self.affine)
@@ -75,7 +82,7 @@ class External:
             try:
                 labels = resample(self.read(folder), volume.grid, interpolation="nearest").data
             except VoxlateError as error:
-                raise InputRefused("SEGMENTER", f"{self.name} left no segmentation") from error
+                raise InputRefused("SEGMENTER", f"{self.name} wrote no segmentation that can be read") from error
         return np.where(mask, labels, 0).astype(np.int8)
 
     def _run(self, command: list[str], folder: Path) -> None:
@@ -91,7 +98,7 @@ class External:
 
 
 def fsl(affine: Affine) -> External:
-    """Returns FAST; its classes are numbered by their brightness."""
+    """Returns FAST, whose classes are numbered by brightness: 1 CSF, 2 GM, 3 WM."""
     program = _require("fast", "FSL")
     return External(
         "fsl",
@@ -102,15 +109,15 @@ def fsl(affine: Affine) -> External:
 
 
 def synthseg(affine: Affine) -> External:
-    """Returns SynthSeg."""
+    """Returns SynthSeg, whose structures are merged into tissues."""
     program = _require("mri_synthseg", "FreeSurfer")
 
     def read(folder: Path) -> Volume:
-        found = read_volume(folder / "synthseg.nii.gz")
-        labels = np.zeros(found.data.shape, dtype=np.float32)
-        for tissue, structures in _SYNTHSEG.items():
-            labels[np.isin(found.data, structures)] = TISSUES[tissue]
-        return found.with_data(labels)
+        structures = read_volume(folder / "synthseg.nii.gz")
+        labels = np.zeros(structures.data.shape, dtype=np.float32)
+        for tissue, numbers in _SYNTHSEG.items():
+            labels[np.isin(structures.data, numbers)] = TISSUES[tissue]
+        return structures.with_data(labels)
 
     return External(
         "synthseg",
@@ -121,10 +128,10 @@ def synthseg(affine: Affine) -> External:
 
 
 def spm(affine: Affine) -> External:
-    """Returns SPM's unified segmentation; a voxel goes to the greatest of GM, WM, CSF and what they leave."""
+    """Returns SPM's unified segmentation; a voxel gets the most probable of GM, WM, CSF and the rest (0)."""
     text = os.environ.get(SPM_VARIABLE, "")
     if not text:
-        raise UsageError("MISSING_TOOL", f"set {SPM_VARIABLE} to the command of SPM standalone, to segment by spm")
+        raise UsageError("MISSING_TOOL", f"segmenter spm needs {SPM_VARIABLE}; set it to the command of SPM standalone")
     program = shlex.split(text)
 
     def command(image: Path, folder: Path) -> list[str]:
@@ -142,9 +149,9 @@ def spm(affine: Affine) -> External:
 
 
 EXTERNAL: dict[str, Callable[[Affine], External]] = {"fsl": fsl, "spm": spm, "synthseg": synthseg}
-"""Programs by name; each needs the affine of the images it will be given.
+"""Programs by name, each a function of the affine of the images.
 
-Raises `UsageError` `MISSING_TOOL` when the program is not there.
+The functions raise `UsageError` `MISSING_TOOL` when the program is not installed.
 """
 
 _SPM_JOB = """spm('defaults', 'fmri');
@@ -162,7 +169,7 @@ spm_jobman('run', job);
 
 
 def _require(program: str, of: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        raise UsageError("MISSING_TOOL", f"{program} of {of} is not on the path; install it or leave its method out")
-    return found
+    path = shutil.which(program)
+    if path is None:
+        raise UsageError("MISSING_TOOL", f"{program} of {of} is not on the path; install it or omit this segmenter")
+    return path

@@ -1,4 +1,7 @@
-"""A smooth multiplicative field: by how much values exceed what their tissues explain (Wells et al., 1996)."""
+"""Smooth multiplicative bias field: the ratio of the values to those that their tissues explain (Wells et al. 1996).
+
+The field is estimated on every few voxels, smoothed, and interpolated.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from scipy import ndimage
 from voxlate.volume import Array
 
 SIGMA_MM = 25.0
+"""Smoothness of the field: coil profiles vary over centimetres, tissues over millimetres. Chosen by hand, not tuned."""
+
 STEP_MM = 4.0
+"""Distance of the voxels at which the field is estimated, a sixth of its smoothness."""
 
 Steps = tuple[slice, ...]
 
 
 def coarse_steps(spacing_mm: tuple[float, float, float]) -> Steps:
-    """Returns the voxels, some 4 mm apart, at which the field is estimated."""
+    """Returns the voxels at which the field is estimated, some 4 mm apart, as one slice per axis."""
     return tuple(slice(None, None, max(round(STEP_MM / spacing), 1)) for spacing in spacing_mm)
 
 
@@ -26,14 +32,14 @@ def smooth_factor(
     shape: tuple[int, ...],
     spacing_mm: tuple[float, float, float],
 ) -> Array:
-    """Returns the factor at every voxel of `shape`.
+    """Returns the factor at every voxel, an array of `shape`; 1 where no voxel nearby has weight.
 
     Args:
         coarse: values at the voxels of `coarse_steps`.
-        expected: what their tissues have there.
-        weight: how much each voxel counts.
-        shape: of the whole.
-        spacing_mm: of the whole.
+        expected: values that the tissues explain there, of the same shape.
+        weight: of each of these voxels, of the same shape.
+        shape: of the whole image, (i, j, k).
+        spacing_mm: of the whole image, along the three axes.
     """
     steps = coarse_steps(spacing_mm)
     ratio = np.clip(coarse / np.maximum(expected, 1e-6), 0.5, 2.0)
@@ -45,12 +51,12 @@ def smooth_factor(
 
 
 def _spread(coarse: Array, steps: Steps, shape: tuple[int, ...]) -> Array:
-    """Returns a field given at every step-th voxel at all voxels, linearly in between."""
+    """Returns a field that is given at every step-th voxel, linearly interpolated to all voxels of `shape`."""
     result = coarse
     for axis, (step, size) in enumerate(zip(steps, shape, strict=True)):
-        place = np.minimum(np.arange(size) / step.step, result.shape[axis] - 1)
-        before = np.floor(place).astype(np.intp)
+        position = np.minimum(np.arange(size) / step.step, result.shape[axis] - 1)
+        before = np.floor(position).astype(np.intp)
         after = np.minimum(before + 1, result.shape[axis] - 1)
-        share = (place - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        share = (position - before).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
         result = result.take(before, axis) * (1 - share) + result.take(after, axis) * share
     return np.asarray(result, dtype=np.float32)

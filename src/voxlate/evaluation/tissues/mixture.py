@@ -1,10 +1,10 @@
-"""Tissues by a Gaussian mixture with a bias field and a Markov random field.
+"""Tissue segmentation by a Gaussian mixture with a bias field and a Markov random field.
 
-Three Gaussians for CSF, GM and WM, two for voxels that hold two of them, and a uniform density above white matter
-for vessels and enhancement, without which the brightest class of a contrast-enhanced scan is no white matter at
-all. The mixture is fitted to the
-histogram by expectation maximisation; a smooth multiplicative field is estimated from what the classes do not
-explain (Wells 1996); neighbours then vote by mean-field iterations of a Potts model (Zhang 2001).
+The mixture has three Gaussians for CSF, GM and WM, two for voxels that hold two of them, and a uniform density above
+white matter for vessels and enhancement; without the latter the brightest class of a contrast-enhanced scan is vessels
+and not white matter. It is fitted to the histogram by expectation maximisation. A smooth multiplicative bias field is
+estimated from what the classes do not explain (Wells 1996). Neighbouring voxels are coupled by mean-field iterations of
+a Potts model (Zhang 2001).
 """
 
 from __future__ import annotations
@@ -18,24 +18,31 @@ from voxlate.evaluation.tissues.field import coarse_steps, smooth_factor
 from voxlate.volume import Array, Mask
 
 BINS = 512
+"""Of the histogram; a bin is far narrower than the noise of a scan."""
+
 FIELD_ROUNDS = 4
 NEIGHBOUR_WEIGHT = 3.5
 NEIGHBOUR_ROUNDS = 5
+"""Alternations of mixture and field; weight and iterations of the Potts model. Chosen by hand, not tuned."""
 
 _STEPS = 60
+"""Iterations of expectation maximisation. Chosen by hand, not tuned."""
+
 _PRIOR_SHARE = 0.02
-_SD_LIMITS = (0.02, 0.2)  # of the distance between CSF and WM
+"""Prior count of each part, as a share of the voxels, so that no part vanishes. Chosen by hand, not tuned."""
+
+_SD_LIMITS = (0.02, 0.2)  # of the distance between CSF and WM; chosen by hand, to keep the classes apart
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What values are made of.
+    """Distribution of the values in a brain.
 
     Attributes:
-        means: of CSF, GM and WM.
-        sds: standard deviations of the same.
-        shares: of CSF, GM, WM, of voxels that are part CSF part GM, part GM part WM, and of the bright class.
-        greatest: end of the bright class, which is uniform from the mean of WM on.
+        means: (3,), of CSF, GM and WM.
+        sds: (3,), standard deviations of the same.
+        shares: (6,), of CSF, GM, WM, of mixed voxels of CSF and GM, of GM and WM, and of the bright class.
+        greatest: upper end of the bright class, which is uniform from the mean of WM on.
     """
 
     means: Values
@@ -44,10 +51,10 @@ class Mixture:
     greatest: float
 
     def parts(self, values: Values) -> Values:
-        """Returns (6, n): share times density of each of the six parts at each value.
+        """Returns share times density of each of the six parts at values (n,), an array of shape (6, n).
 
-        Mixed voxels are Gaussian about the middle of both means, with the variance of both tissues and that of an
-        even spread between them.
+        Mixed voxels are Gaussian around the middle of both means; their variance is the mean of both tissues' variances
+        plus that of a uniform distribution between the means.
         """
         middles = (self.means[1:] + self.means[:-1]) / 2
         gaps = np.diff(self.means)
@@ -58,7 +65,7 @@ class Mixture:
         return np.asarray(np.vstack([gaussian, bright]) * self.shares[:, None] + 1e-12, dtype=np.float64)
 
     def densities(self, values: Values) -> Values:
-        """Returns (4, n): CSF, GM, WM, bright; a mixed voxel goes to the tissue whose mean is nearer."""
+        """Returns densities (4, n) of CSF, GM, WM and bright; a mixed voxel counts as the tissue of the nearer mean."""
         csf, gm, wm, csf_gm, gm_wm, bright = self.parts(values)
         low, high = (self.means[1:] + self.means[:-1]) / 2
         return np.stack(
@@ -72,7 +79,12 @@ class Mixture:
 
 
 def segment_by_mixture(image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> Labels:
-    """Returns 1 CSF, 2 GM, 3 WM, 4 brighter than WM, 0 outside the mask; for T1-weighted brains.
+    """Returns labels (i, j, k): 1 CSF, 2 GM, 3 WM, 4 brighter than WM, 0 outside the mask; for T1-weighted brains.
+
+    Args:
+        image: (i, j, k), in any unit.
+        mask: (i, j, k), the brain.
+        spacing_mm: of the grid, along the three axes.
 
     Raises:
         InputRefused: `TOO_SMALL`, `CONSTANT`.
@@ -87,9 +99,9 @@ def segment_by_mixture(image: Array, mask: Mask, *, spacing_mm: tuple[float, flo
 
 
 def fit_mixture(values: Values) -> Mixture:
-    """Returns the mixture fitted to values by expectation maximisation on their histogram.
+    """Returns the mixture fitted to values (n,) by expectation maximisation on their histogram.
 
-    No part may vanish: each keeps a prior count of 2 % of the voxels.
+    Each part has a prior count of 2 % of the voxels, so that none vanishes.
     """
     low, high = np.percentile(values, (0.1, 99.9))
     counts, edges = np.histogram(values, bins=BINS, range=(low, high))
@@ -110,15 +122,15 @@ def fit_mixture(values: Values) -> Mixture:
 
 
 def _by_value(mixture: Mixture, values: Array) -> Array:
-    """Returns (4, i, j, k): the densities at every voxel, looked up in a table over the values."""
+    """Returns the densities (4, i, j, k) at every voxel, looked up in a table over the values."""
     low, high = float(values.min()), float(values.max())
     table = mixture.densities(np.linspace(low, high, 4 * BINS)).astype(np.float32)
-    place = np.rint((values - low) * ((4 * BINS - 1) / max(high - low, 1e-12))).astype(np.intp)
-    return np.asarray(table[:, place], dtype=np.float32)
+    index = np.rint((values - low) * ((4 * BINS - 1) / max(high - low, 1e-12))).astype(np.intp)
+    return np.asarray(table[:, index], dtype=np.float32)
 
 
 def _field(values: Array, inside: Mask, mixture: Mixture, spacing_mm: tuple[float, float, float]) -> Array:
-    """Returns the smooth factor by which values exceed what their classes expect; bright voxels do not count."""
+    """Returns the bias field (i, j, k): the smooth ratio of values to those of their classes, without bright voxels."""
     steps = coarse_steps(spacing_mm)
     coarse = values[steps]
     posterior = _by_value(mixture, coarse)
@@ -131,7 +143,12 @@ def _field(values: Array, inside: Mask, mixture: Mixture, spacing_mm: tuple[floa
 
 
 def vote(likelihood: Array, inside: Mask) -> Labels:
-    """Returns the labels after neighbours were heard, from the logarithms of (4, ...): CSF, GM, WM, bright."""
+    """Returns the labels (i, j, k) after the mean-field iterations of the Potts model.
+
+    Args:
+        likelihood: (4, i, j, k), logarithms of the densities of CSF, GM, WM and bright.
+        inside: (i, j, k), the mask.
+    """
     belief = _normalised(likelihood) * inside
     for _ in range(NEIGHBOUR_ROUNDS):
         belief = _normalised(likelihood + NEIGHBOUR_WEIGHT * np.stack([neighbour_mean(b) for b in belief])) * inside
@@ -140,5 +157,6 @@ def vote(likelihood: Array, inside: Mask) -> Labels:
 
 
 def _normalised(logarithm: Array) -> Array:
+    """Returns probabilities that sum to 1 over the first axis."""
     weight = np.exp(logarithm - logarithm.max(axis=0))
     return np.asarray(weight / weight.sum(axis=0), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Do two segmentations mark the same place? Overlap and distance of surfaces."""
+"""Overlap of two segmentations and distance of their surfaces."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from voxlate.volume import Mask
 
 
 def dice(first: Mask, second: Mask) -> float:
-    """Returns 2 |A ∩ B| / (|A| + |B|), 0 to 1; NaN when both are empty."""
+    """Returns 2 |A ∩ B| / (|A| + |B|), 0 to 1, of two masks of one shape; NaN when both are empty."""
     total = int(first.sum()) + int(second.sum())
     return 2 * int((first & second).sum()) / total if total else float("nan")
 
 
 def hd95(first: Mask, second: Mask, *, spacing_mm: tuple[float, float, float]) -> float:
-    """Returns the 95th percentile Hausdorff distance in mm: the larger of both directed ones.
+    """Returns the 95th percentile Hausdorff distance in mm, the larger of both directed distances.
 
-    Surfaces are the voxels with a face towards the outside; distances are between their centres. NaN when one of
-    the masks is empty.
+    The surface of a mask is its voxels with a face towards the outside; distances are between voxel centres. NaN when
+    one of the masks is empty.
+
+    Args:
+        first: (i, j, k).
+        second: (i, j, k), on the same grid.
+        spacing_mm: of the grid, along the three axes.
 
     Raises:
         InputRefused: `GRID_MISMATCH`.
@@ -32,9 +37,9 @@ def hd95(first: Mask, second: Mask, *, spacing_mm: tuple[float, float, float]) -
     box = box_of(first | second, 1)
     surfaces = [_surface(mask[box]) for mask in (first, second)]
     directed = []
-    for here, there in (surfaces, surfaces[::-1]):
-        distance = ndimage.distance_transform_edt(~there, sampling=spacing_mm)
-        directed.append(float(np.percentile(distance[here], 95)))
+    for one, other in (surfaces, surfaces[::-1]):
+        distance = ndimage.distance_transform_edt(~other, sampling=spacing_mm)
+        directed.append(float(np.percentile(distance[one], 95)))
     return max(directed)
 
 

@@ -1,22 +1,26 @@
-"""What is measured on the images: volumes of GM, WM and CSF, as Bottani 2024 compares them.
+"""Volumes of GM, WM and CSF on each image and their differences from the target, as in Bottani 2024.
 
 With V the volume of a tissue in cm³, TIV = GM + WM + CSF, I the real target and J another image:
 
     VD = (V_I − V_J) / TIV_I × mean TIV        AVD = |V_I − V_J| / TIV_I × mean TIV
 
-the mean TIV being that of the targets of all cases. VD below 0 means that J overestimates the tissue.
+in cm³; the mean TIV is that of the targets of all cases. VD below 0 means that J overestimates the tissue.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.lesions.reference import noise_sd
+from voxlate.evaluation.metrics import METRICS
+from voxlate.evaluation.results import ProtocolDefinition
+from voxlate.evaluation.rows import TissueRow, VolumeRow
 from voxlate.evaluation.tissues.classes import TISSUES, Labels
 from voxlate.evaluation.tissues.clusters import segment_by_clusters
 from voxlate.evaluation.tissues.external import EXTERNAL
@@ -28,18 +32,23 @@ from voxlate.volume import Array, Mask, Volume
 Segmenter = Callable[..., Labels]
 
 SEGMENTERS: dict[str, Segmenter] = {"mixture": segment_by_mixture, "clusters": segment_by_clusters}
-"""At least two, as a difference that only one of them sees may be the segmenter's."""
+"""Two that need nothing but the image: a difference in only one of them may be an error of the segmenter."""
 
 MORE_SEGMENTERS = ("priors", *EXTERNAL)
-"""Those that need more than the image: a registration to the template, or a program of others."""
+"""Segmenters that need more than the image: a registration to the template, or an external program."""
 
 
 def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str, Segmenter]:
     """Returns the segmenters of a case by name: the two of `SEGMENTERS` and those of `more`.
 
+    Args:
+        target: the real image.
+        mask: (i, j, k), its brain.
+        more: names from `MORE_SEGMENTERS`.
+
     Raises:
         UsageError: `MISSING_LIBRARY`, `MISSING_TOOL`.
-        InputRefused: what the registration to the template refuses.
+        InputRefused: as the registration to the template.
     """
     chosen = dict(SEGMENTERS)
     for name in more:
@@ -51,27 +60,35 @@ def segmenters_for(target: Volume, mask: Mask, more: Sequence[str]) -> dict[str,
 
 
 RESCANNED = "target_again"
-"""The target with its own noise drawn once more: differences below its are noise."""
+"""Name of the target with its noise added once more: differences that are not larger than its are noise."""
 
 TARGET = "target"
 
 
 MOST_ZEROS = 0.10
 """Share of the mask without signal (exactly 0) above which an image is not segmented. A mask that is one voxel wider
-than the brain it is laid on holds some 3 % zeros, one of two voxels some 8 %; more is a hole or another scan."""
+than the brain contains some 3 % zeros, a mask two voxels wider some 8 %; more is a hole or another scan."""
+
+
+class Unsegmented(NamedTuple):
+    """An image that a segmenter refused, and why."""
+
+    segmenter: str
+    method: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class TissueResults:
-    """What segmentation found in one case.
+    """Tissue volumes of one case.
 
     Attributes:
-        records: one per segmenter, image and tissue.
-        left_out: images that could not be segmented: `segmenter`, `method`, `reason`.
+        rows: one per segmenter, image and tissue.
+        left_out: images that could not be segmented.
     """
 
-    records: list[dict[str, Any]]
-    left_out: list[dict[str, str]]
+    rows: list[TissueRow]
+    left_out: list[Unsegmented]
 
 
 def measure_tissues(
@@ -83,34 +100,40 @@ def measure_tissues(
     segmenters: Mapping[str, Segmenter] | None = None,
     seed: int = 0,
 ) -> TissueResults:
-    """Returns one record per segmenter, tissue and image, against the target's own segmentation.
+    """Returns one row per segmenter, tissue and image, compared with the segmentation of the target.
 
-    Each has `volume_cm3`, `target_cm3`, `tiv_cm3` (of the target), `dice` and `hd95_mm`. Voxels of the mask that are 0
-    are no tissue. An image that cannot be segmented is left out with the reason: `TOO_SMALL` a mask, `CONSTANT`
-    values, or more than `MOST_ZEROS` of the mask 0 (`ZEROS_IN_MASK`).
+    Voxels of the mask that are 0 are not segmented. An image that cannot be segmented is left out with the reason: the
+    mask is too small, the image is constant, or more than `MOST_ZEROS` of the mask is 0.
+
+    Args:
+        images: method to image (i, j, k), in the unit of the target.
+        target: (i, j, k), the real image.
+        mask: (i, j, k), the brain.
+        spacing_mm: of the grid, along the three axes.
+        segmenters: by name; those of `SEGMENTERS` by default.
+        seed: of the noise that is added to the target for `target_again`.
     """
     noise = np.random.default_rng(seed).normal(0, noise_sd(target, mask), target.shape).astype(np.float32)
     compared = {**images, RESCANNED: np.where(mask & (target != 0), target + noise, target)}
-    found = TissueResults([], [])
+    results = TissueResults([], [])
     for name, segment in (segmenters or SEGMENTERS).items():
         try:
             real = segment(target, with_signal(target, mask), spacing_mm=spacing_mm)
         except InputRefused as error:
-            found.left_out.append({"segmenter": name, "method": TARGET, "reason": error.message})
+            results.left_out.append(Unsegmented(name, TARGET, error.message))
             continue
         for method, image in compared.items():
             try:
                 labels = segment(image, with_signal(image, mask), spacing_mm=spacing_mm)
             except InputRefused as error:
-                found.left_out.append({"segmenter": name, "method": method, "reason": error.message})
+                results.left_out.append(Unsegmented(name, method, error.message))
                 continue
-            head = {"segmenter": name, "method": method}
-            found.records.extend({**head, **row} for row in _by_tissue(labels, real, spacing_mm))
-    return found
+            results.rows.extend(_by_tissue(labels, real, spacing_mm, segmenter=name, method=method))
+    return results
 
 
 def with_signal(image: Array, mask: Mask) -> Mask:
-    """Returns the voxels of the mask where the image is not 0.
+    """Returns the voxels of the mask (i, j, k) where the image (i, j, k) is not 0.
 
     Raises:
         InputRefused: `ZEROS_IN_MASK` when more than `MOST_ZEROS` of the mask is 0.
@@ -125,10 +148,14 @@ def with_signal(image: Array, mask: Mask) -> Mask:
     return inside
 
 
-def _by_tissue(labels: Labels, real: Labels, spacing_mm: tuple[float, float, float]) -> Iterator[dict[str, Any]]:
+def _by_tissue(
+    labels: Labels, real: Labels, spacing_mm: tuple[float, float, float], *, segmenter: str, method: str
+) -> Iterator[TissueRow]:
     tiv = sum(volume_cm3(real, tissue, spacing_mm) for tissue in TISSUES)
     for tissue, number in TISSUES.items():
         yield {
+            "segmenter": segmenter,
+            "method": method,
             "tissue": tissue,
             "volume_cm3": volume_cm3(labels, tissue, spacing_mm),
             "target_cm3": volume_cm3(real, tissue, spacing_mm),
@@ -139,7 +166,7 @@ def _by_tissue(labels: Labels, real: Labels, spacing_mm: tuple[float, float, flo
 
 
 def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
-    """Returns the volume of a tissue: its voxels times the volume of one."""
+    """Returns the volume of a tissue in labels (i, j, k): the number of its voxels times the volume of a voxel."""
     return int((labels == TISSUES[tissue]).sum()) * float(np.prod(spacing_mm)) / 1000
 
 
@@ -148,25 +175,23 @@ def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, me
     return (target_cm3 - other_cm3) / tiv_cm3 * mean_tiv_cm3
 
 
-def with_differences(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the records of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean over cases."""
-    tiv = {(record["segmenter"], record["case"]): record["tiv_cm3"] for record in records}
+def with_differences(rows: Sequence[TissueRow]) -> list[VolumeRow]:
+    """Returns the rows of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean TIV over cases."""
+    tiv = {(row["segmenter"], row["case"]): row["tiv_cm3"] for row in rows}
     means = {name: float(np.mean([value for (own, _), value in tiv.items() if own == name])) for name, _ in tiv}
-    result = []
-    for record in records:
-        mean = means[record["segmenter"]]
-        difference = volume_difference(
-            record["target_cm3"], record["volume_cm3"], tiv_cm3=record["tiv_cm3"], mean_tiv_cm3=mean
-        )
-        result.append({**record, "mean_tiv_cm3": mean, "vd_cm3": difference, "avd_cm3": abs(difference)})
+    result: list[VolumeRow] = []
+    for row in rows:
+        mean = means[row["segmenter"]]
+        difference = volume_difference(row["target_cm3"], row["volume_cm3"], tiv_cm3=row["tiv_cm3"], mean_tiv_cm3=mean)
+        result.append({**row, "mean_tiv_cm3": mean, "vd_cm3": difference, "avd_cm3": abs(difference)})
     return result
 
 
-def tissue_protocol(segmenter: str) -> dict[str, str]:
-    """Returns the name and the definition under which the figures of a segmenter stand in the tables."""
-    return {
-        "name": f"tissues_{segmenter}",
-        "definition": (
+def tissue_protocol(segmenter: str) -> ProtocolDefinition:
+    """Returns the definition of the scores of a segmenter, as `evaluation.json` lists it beside the protocols."""
+    return ProtocolDefinition(
+        name=f"tissues_{segmenter}",
+        definition=(
             f"Tissues segmented by {segmenter} in the mask where the image is not 0, in every image alike; volume = "
             "voxels x voxel volume; AVD and VD = (target - image) / TIV of the target x mean TIV of all targets of "
             "this run, in cm3 (Bottani 2024), below 0 when the image overestimates; Dice and HD95 (the larger directed "
@@ -174,11 +199,11 @@ def tissue_protocol(segmenter: str) -> dict[str, str]:
             "drawn once more, the floor below which a difference is noise; cases averaged to patients, patients to "
             "the mean."
         ),
-    }
+    )
 
 
-def tissue_scores(record: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
-    """Yields metric, value and unit of a record of `with_differences`."""
-    for name, unit in (("avd", "cm3"), ("vd", "cm3"), ("dice", ""), ("hd95", "mm")):
-        value = record[name if name == "dice" else f"{name}_{unit}"]
-        yield name, float("nan") if value is None else value, unit
+def tissue_scores(row: VolumeRow) -> Iterator[tuple[str, float, str]]:
+    """Yields metric, value and unit of each score of a row; NaN where it is not defined."""
+    values = {"avd": row["avd_cm3"], "vd": row["vd_cm3"], "dice": row["dice"], "hd95": row["hd95_mm"]}
+    for name, value in values.items():
+        yield name, math.nan if value is None else value, METRICS[name].unit

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Case, Direction
+from voxlate.evaluation.results import Direction, EvaluatedCase
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
@@ -59,7 +59,7 @@ class Pictures:
     large_difference: float
 
 
-def relative_images(folder: Path, case: Case) -> tuple[dict[str, Volume], Mask]:
+def relative_images(folder: Path, case: EvaluatedCase) -> tuple[dict[str, Volume], Mask]:
     """Reads the images of a case as the evaluation does: on the target's grid, in RAS+ order, in relative units.
 
     Args:

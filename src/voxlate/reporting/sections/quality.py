@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Comparison, Evaluation, Protocol, SummaryRow
+from voxlate.evaluation.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -40,7 +40,7 @@ def tables(evaluation: Evaluation) -> list[Html]:
 
 
 def _block(
-    protocol: Protocol,
+    protocol: ProtocolDefinition,
     intensity: str,
     title: str,
     *,
@@ -102,7 +102,7 @@ def error_rate(evaluation: Evaluation) -> Html | None:
     return note(f"{named}{rate}")
 
 
-def _definition(protocol: Protocol) -> Html:
+def _definition(protocol: ProtocolDefinition) -> Html:
     if isinstance(protocol.definition, str):
         return tag("span", labels.without_paths(protocol.definition))
     pairs = [
