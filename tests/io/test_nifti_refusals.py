@@ -74,7 +74,7 @@ def test_a_scan_that_does_not_fit_into_memory_is_a_temporary_failure(scans, monk
     def fail(*_args: object, **_options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("voxlate.io.nifti.read_voxels", fail)
+    monkeypatch.setattr("voxlate.io.nifti.read.read_voxels", fail)
     assert refusal(scans.save(), TemporaryFailure)[0] == "MEMORY"
 
 

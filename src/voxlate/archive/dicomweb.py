@@ -23,7 +23,7 @@ from voxlate.archive.headers import fact_of
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.store import FileFact, SeriesFact, Store
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 if TYPE_CHECKING:
     from dicomweb_client.web import DICOMwebClient

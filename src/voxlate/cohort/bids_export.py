@@ -17,8 +17,7 @@ from voxlate.cohort.series_rows import Scan
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.atomic import sha256, write_json, write_text
 from voxlate.io.documents import read_json
-from voxlate.io.nifti import write_volume
-from voxlate.io.nifti.source import sidecar_path
+from voxlate.io.nifti import sidecar_path, write_volume
 from voxlate.volume import Volume
 
 PLACES = {

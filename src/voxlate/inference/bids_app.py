@@ -21,7 +21,8 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.manifest import COLUMNS, OUTPUT, Manifest, require_output_name
 from voxlate.io.atomic import write_json, write_text
 from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
-from voxlate.io.nifti.source import nifti_stem, sidecar_path, warn
+from voxlate.io.log import warn
+from voxlate.io.nifti import nifti_stem, sidecar_path
 
 SUFFIXES = {"T1": "T1w", "T1w": "T1w", "T1nce": "T1w", "T1ce": "T1w", "T2": "T2w", "T2w": "T2w", "FLAIR": "FLAIR"}
 SUFFIXES |= {"PD": "PDw", "PDw": "PDw", "CT": "ct", "ADC": "ADC"}

@@ -17,8 +17,7 @@ from voxlate.inference.item import Item
 from voxlate.inference.memory import require_room
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder
-from voxlate.io.nifti import read_grid, read_volume, write_volume
-from voxlate.io.nifti.source import nifti_suffix, sidecar_path
+from voxlate.io.nifti import nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 
 _T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}

@@ -16,7 +16,7 @@ from voxlate.inference.calibration import Calibration, require_same_answers
 from voxlate.inference.memory import network_room
 from voxlate.inference.predict import answers_of
 from voxlate.inference.runtime import TORCH
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
 from voxlate.training.data import prepare_more

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import Unsound, read_json
-from voxlate.io.nifti import read_volume, says_synthetic
-from voxlate.io.nifti.source import nifti_suffix, sidecar_path
+from voxlate.io.nifti import nifti_suffix, read_volume, says_synthetic, sidecar_path
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:

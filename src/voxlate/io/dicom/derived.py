@@ -22,7 +22,7 @@ from pydicom.valuerep import validate_value
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import Plane
 from voxlate.io.dicom.scan import DicomScan
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.io.site_key import site_key
 from voxlate.volume import Volume, require_same_grid
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from voxlate.errors import InputRefused, NoInput, writing
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 """What bears such a name is meant to be DICOM; if it cannot be read, something is missing."""

@@ -18,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from voxlate.errors import InputRefused, TemporaryFailure, VoxlateError
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 MAX_FILE_BYTES = 4 << 30
 UID = re.compile(r"[0-9.]{1,64}")

@@ -19,8 +19,8 @@ from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compre
 from voxlate.io.dicom.planes import Plane, planes_of
 from voxlate.io.dicom.series import DicomSeries
 from voxlate.io.dicom.stacking import LEAST_SLICES, Stack, affine_of, stacks_of
+from voxlate.io.log import warn
 from voxlate.io.nifti import MAX_BYTES
-from voxlate.io.nifti.source import warn
 from voxlate.volume import Affine, Array, Volume
 
 log = logging.getLogger("voxlate")

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.files import SUFFIXES
 from voxlate.io.dicom.parse import UID, NotDicom, read_dataset, refusing_damage, told
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import SEPARATORS, Plane
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.volume import Affine
 
 LEAST_SLICES = 4

@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Header
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import replacing
 from voxlate.io.nifti.header import STORED_TYPES, SYNTHETIC_INTENT, parse_header
-from voxlate.io.nifti.source import nifti_suffix
+from voxlate.io.nifti.stream import nifti_suffix
 from voxlate.volume import Array, Volume
 
 SCANNER_ANATOMY = 1

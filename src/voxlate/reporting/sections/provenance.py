@@ -8,7 +8,7 @@ from typing import Any
 import voxlate
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
-from voxlate.io.nifti.source import sidecar_path
+from voxlate.io.nifti import sidecar_path
 from voxlate.reporting import labels
 from voxlate.reporting.results import EVALUATION, SCORES, Evaluated
 from voxlate.web.html import Html, tag
