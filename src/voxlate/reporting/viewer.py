@@ -7,17 +7,16 @@ click and needs no server. The images are copies in relative units, cropped to t
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.io.atomic import write_text
+from voxlate.io.nifti import gzipped_nifti
 from voxlate.reporting import labels
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
@@ -93,9 +92,7 @@ def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:
     affine[:3, 3] += affine[:3, :3] @ start
     limit = np.iinfo(np.int16).max
     stored = np.rint(np.clip(np.nan_to_num(image.data[box]) / STEP, -limit, limit)).astype(np.int16)
-    file = nibabel.Nifti1Image(stored, affine)
-    file.header.set_slope_inter(STEP, 0)
-    return gzip.compress(file.to_bytes(), compresslevel=6, mtime=0)
+    return gzipped_nifti(stored, affine, slope=STEP)
 
 
 def _worst_place_mm(images: dict[str, Volume], mask: Mask) -> list[float]:

@@ -2,10 +2,11 @@
 
 from voxlate.io.nifti.read import MAX_BYTES, read_grid, read_mask, read_volume, says_synthetic
 from voxlate.io.nifti.stream import nifti_stem, nifti_suffix, sidecar_path
-from voxlate.io.nifti.write import write_volume
+from voxlate.io.nifti.write import gzipped_nifti, write_volume, write_volumes
 
 __all__ = [
     "MAX_BYTES",
+    "gzipped_nifti",
     "nifti_stem",
     "nifti_suffix",
     "read_grid",
@@ -14,4 +15,5 @@ __all__ = [
     "says_synthetic",
     "sidecar_path",
     "write_volume",
+    "write_volumes",
 ]

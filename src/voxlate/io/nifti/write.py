@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from numpy.typing import NDArray
 
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import replacing
 from voxlate.io.nifti.header import STORED_TYPES, SYNTHETIC_INTENT, parse_header
 from voxlate.io.nifti.stream import nifti_suffix
-from voxlate.volume import Array, Volume
+from voxlate.volume import Affine, Array, Volume
 
 SCANNER_ANATOMY = 1
 """The code of both qform and sform: a volume lies where its source was scanned."""
@@ -25,6 +26,7 @@ LEVELS_ENOUGH = 1000
 _DATA_OFFSET = 352  # a header of 348 bytes and the four that say that no extension follows
 _LONGEST_AXIS = 32767
 _COMPRESS_LEVEL = 4
+_EMBEDDED_COMPRESS_LEVEL = 6
 _SLAB_SLICES = 16
 
 
@@ -64,6 +66,41 @@ def write_volume(path: Path, volume: Volume, *, dtype: str = "auto", synthetic: 
             return
         with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESS_LEVEL, fileobj=file, mtime=0) as stream:
             stream.writelines(_blocks(header, volume.data, chosen))
+
+
+def write_volumes(path: Path, volumes: Sequence[Volume]) -> None:
+    """Writes volumes of one grid as a 4-D NIfTI-1 file of 16-bit integers; its bytes depend on the volumes alone.
+
+    Args:
+        path: ends in `.nii.gz`.
+        volumes: for example one for each b value; values are rounded and must lie between -32768 and 32767.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    data = np.stack([np.rint(volume.data) for volume in volumes], axis=3).astype("<i2")
+    header = Nifti1Header()
+    header.set_data_dtype(np.int16)
+    image = Nifti1Image(data, volumes[0].affine, header)
+    image.set_sform(volumes[0].affine, code=SCANNER_ANATOMY)
+    image.set_qform(volumes[0].affine, code=SCANNER_ANATOMY)
+    image.header.set_xyzt_units("mm", "sec")
+    packed = gzip.compress(image.to_bytes(), compresslevel=_COMPRESS_LEVEL, mtime=0)
+    with replacing(path) as partial:
+        partial.write_bytes(packed)
+
+
+def gzipped_nifti(stored: NDArray[np.int16], affine: Affine, *, slope: float) -> bytes:
+    """Returns a gzipped NIfTI-1 file with a minimal header, small enough to embed in a web page.
+
+    Args:
+        stored: (i, j, k), value divided by `slope`, as 16-bit integers.
+        affine: (4, 4), voxel index to RAS+ millimetres.
+        slope: the value of one stored unit.
+    """
+    file = Nifti1Image(stored, affine)
+    file.header.set_slope_inter(slope, 0)
+    return gzip.compress(file.to_bytes(), compresslevel=_EMBEDDED_COMPRESS_LEVEL, mtime=0)
 
 
 def _require_finite(data: Array, name: str) -> None:

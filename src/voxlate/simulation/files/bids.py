@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
 
 from voxlate.io import bids
-from voxlate.io.atomic import replacing, write_json, write_text
-from voxlate.io.nifti import sidecar_path, write_volume
+from voxlate.io.atomic import write_json, write_text
+from voxlate.io.nifti import sidecar_path, write_volume, write_volumes
 from voxlate.simulation.physics.scan import B_VALUES_S_MM2
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.physics.sequences import Flair, GradientEcho, Mprage, SpinEcho
 from voxlate.simulation.subject import Subject
-from voxlate.volume import Volume
 
 TRUTH = Path("derivatives") / "truth"
 IGNORED = ("**/ct", "cases.tsv")
@@ -71,7 +67,7 @@ def _write_images(root: Path, subject: Subject, session: int, scanner: Scanner) 
 
 def _write_diffusion(root: Path, subject: Subject, session: int, scanner: Scanner) -> list[Path]:
     path = image_path(subject.name, session, "DWI")
-    write_series(root / path, [subject.images[f"b{b}"] for b in B_VALUES_S_MM2])
+    write_volumes(root / path, [subject.images[f"b{b}"] for b in B_VALUES_S_MM2])
     stem = path.name.removesuffix(".nii.gz")
     bval, bvec = path.with_name(f"{stem}.bval"), path.with_name(f"{stem}.bvec")
     write_text(root / bval, " ".join(str(b) for b in B_VALUES_S_MM2) + "\n")
@@ -80,20 +76,6 @@ def _write_diffusion(root: Path, subject: Subject, session: int, scanner: Scanne
     write_text(root / bvec, "\n".join(" ".join(row) for row in directions) + "\n")
     write_json(sidecar_path(root / path), sidecar("DWI", scanner, subject))
     return [path, bval, bvec, sidecar_path(path)]
-
-
-def write_series(path: Path, volumes: Sequence[Volume]) -> None:
-    """Writes volumes of one grid as a 4-D NIfTI of 16-bit integers; the bytes depend on the volumes alone."""
-    data = np.stack([np.rint(volume.data) for volume in volumes], axis=3).astype("<i2")
-    header = Nifti1Header()
-    header.set_data_dtype(np.int16)
-    image = Nifti1Image(data, volumes[0].affine, header)
-    image.set_sform(volumes[0].affine, code=1)
-    image.set_qform(volumes[0].affine, code=1)
-    image.header.set_xyzt_units("mm", "sec")
-    packed = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
-    with replacing(path) as partial:
-        partial.write_bytes(packed)
 
 
 def sidecar(shown: str, scanner: Scanner, subject: Subject) -> dict[str, Any]:
