@@ -81,11 +81,12 @@ def test_vendors_differ_in_what_they_call_the_repetition_time():
 def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
     from dataclasses import replace
 
-    from voxlate.simulation.files.dicom import Series, _instances
+    from voxlate.simulation.files.dicom import _instances
+    from voxlate.simulation.files.dicom_series import SimulatedSeries
     from voxlate.simulation.files.header_variants import Habit
 
     habit = Habit("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
-    one = Series("sub-0001", 0, 1, "T2w", spine.images["T2w"], habit, scanner_named("C"), "LSPINE")
+    one = SimulatedSeries("sub-0001", 0, 1, "T2w", spine.images["T2w"], habit, scanner_named("C"), "LSPINE")
     ((name, dataset),) = _instances(replace(one))
     dataset.save_as(tmp_path / name, enforce_file_format=True)
     read = pydicom.dcmread(tmp_path / name)
@@ -98,10 +99,11 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
 @pytest.mark.parametrize("is_enhanced", [False, True])
 @pytest.mark.parametrize("shows", ["T1w", "ADC"])
 def test_a_validator_finds_no_error_in_classic_and_enhanced_files(is_enhanced, shows, spine, tmp_path):
-    from voxlate.simulation.files.dicom import Series, _instances
+    from voxlate.simulation.files.dicom import _instances
+    from voxlate.simulation.files.dicom_series import SimulatedSeries
 
     habit = replace(draw_habit(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
-    series = Series("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
+    series = SimulatedSeries("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
     name, dataset = next(_instances(series))
     dataset.save_as(tmp_path / name, enforce_file_format=True)
     done = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True, check=False)

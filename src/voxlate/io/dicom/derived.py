@@ -13,22 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.config import RAISE
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import Plane
 from voxlate.io.dicom.scan import DicomScan
+from voxlate.io.dicom.write import MR_IMAGE, set_identity, set_pixels, slice_plane, uid_from_digest
 from voxlate.io.log import warn
 from voxlate.io.site_key import site_key
 from voxlate.volume import Volume, require_same_grid
 
 SERIES_OFFSET = 9000
 _LARGEST_NUMBER = 2**31 - 1_000_000  # an integer string holds 2^31 - 1; the rest is room for numbers that are taken
-_MR = UID("1.2.840.10008.5.1.4.1.1.4")
 _IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize")
@@ -124,12 +124,13 @@ def derived_series(
         dataset = Dataset()
         dataset.update(common)
         dataset.SeriesInstanceUID = series_uid
-        _identify(dataset, name.uid(f"slice {k}"))
+        set_identity(dataset, MR_IMAGE, name.uid(f"slice {k}"))
+        dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
         dataset.InstanceNumber = k + 1
         _place(dataset, volume, k)
         dataset.SliceThickness = _decimal(plane.thickness_mm or volume.spacing_mm[2])
         _refer(dataset, [each.planes[k] for each in named], named)
-        dataset.PixelData = np.ascontiguousarray(pixels.stored[:, :, k].T).astype("<u2").tobytes()
+        set_pixels(dataset, pixels.stored[:, :, k].T)
         slices.append(dataset)
     return slices
 
@@ -163,7 +164,7 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
         dataset.Laterality = ""  # it might be one of a pair, for all that the source tells
     if "PatientPosition" not in dataset:
         dataset.PatientPosition = "HFS"
-    dataset.SOPClassUID, dataset.Modality = _MR, "MR"
+    dataset.Modality = "MR"
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
     dataset.ContentQualification, dataset.BurnedInAnnotation = "RESEARCH", "NO"
     if derivation.has_synthetic_tag:
@@ -173,7 +174,7 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
     dataset.SeriesDescription = f"SYNTH {derivation.target[:20]} from {derivation.source[:8]} - NOT FOR DIAGNOSIS"
     _sign(dataset, scan, derivation, pixels)
     _acquire(source, dataset, derivation)
-    _describe_pixels(dataset, scan, pixels)
+    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
     return dataset
 
 
@@ -272,23 +273,13 @@ def _acquire(source: Dataset, dataset: Dataset, derivation: Derivation) -> None:
                 _set(dataset, keyword, value)
 
 
-def _describe_pixels(dataset: Dataset, scan: DicomScan, pixels: Pixels) -> None:
-    columns, rows, _ = scan.volume.data.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = rows, columns
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
-    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
-
-
 def _place(dataset: Dataset, volume: Volume, k: int) -> None:
     """Writes where a slice lies, out of the affine of the volume (RAS+ to LPS)."""
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
-    columns, rows = affine[:3, 0], affine[:3, 1]
-    lengths = float(np.linalg.norm(columns)), float(np.linalg.norm(rows))
-    dataset.ImagePositionPatient = [_decimal(value) for value in affine[:3, 3] + k * affine[:3, 2]]
-    dataset.ImageOrientationPatient = [_decimal(value) for value in [*columns / lengths[0], *rows / lengths[1]]]
-    dataset.PixelSpacing = [_decimal(lengths[1]), _decimal(lengths[0])]
-    dataset.SpacingBetweenSlices = _decimal(float(np.linalg.norm(affine[:3, 2])))
+    plane = slice_plane(volume.affine, k)
+    dataset.ImagePositionPatient = [_decimal(value) for value in plane.position_mm]
+    dataset.ImageOrientationPatient = [_decimal(value) for value in plane.orientation]
+    dataset.PixelSpacing = [_decimal(value) for value in plane.pixel_spacing_mm]
+    dataset.SpacingBetweenSlices = _decimal(plane.spacing_mm)
 
 
 def _is_named(scan: DicomScan) -> bool:
@@ -320,14 +311,6 @@ def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan
         dataset.SourceImageSequence, dataset.ReferencedSeriesSequence = images, series
 
 
-def _identify(dataset: Dataset, uid: str) -> None:
-    dataset.SOPInstanceUID = uid
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = _MR, UID(uid)
-    dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
-
-
 @dataclass(frozen=True)
 class _Names:
     """Gives identifiers to what is made of a scan; `pixels_sha256` is of the stored numbers."""
@@ -349,7 +332,7 @@ class _Names:
             self.pixels_sha256,
             part,
         )
-        return f"2.25.{int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:16], 'big')}"
+        return uid_from_digest(hashlib.sha256(repr(words).encode()).digest())
 
 
 def _free_number(source: Dataset, taken: Sequence[int]) -> int:
