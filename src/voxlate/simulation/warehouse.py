@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import Painted
-from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
 from voxlate.simulation.patient import Asked, build_patient, draw_patient
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body
@@ -147,7 +147,7 @@ def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: n
     """Returns a header that says T1w, or whose timing tells better."""
     writer = _known(scanner)
     said = "T1ce" if has_agent else "T1w"
-    habit = draw_habit(said, writer, "gadobutrol", rng)
+    habit = draw_header_variant(said, writer, "gadobutrol", rng)
     is_honest = is_other and name not in ("T1w", "T1ce") and rng.random() < _HONEST_TIMING
     timing = timing_tags(name if is_honest and name != "CT" else said, replace(writer, t1w=scanner.t1w))
     header = {

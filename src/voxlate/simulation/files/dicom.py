@@ -30,7 +30,7 @@ from voxlate.io.dicom.write import (
 from voxlate.simulation.files.bids import session_name, truth_path
 from voxlate.simulation.files.dicom_enhanced import complete
 from voxlate.simulation.files.dicom_series import SimulatedSeries
-from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.simulation.subject import Subject
@@ -56,11 +56,11 @@ def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
     part = "LSPINE" if subject.task == "spine" else "HEAD"
     for number, (shown, volume) in enumerate(subject.images.items(), start=1):
         rng = generator(int(factors["seed"]), int(factors["subject"]), f"session-{session}", "dicom", shown)
-        habit = draw_habit(shown, scanner, str(factors.get("agent", "generic")), rng)
-        series = SimulatedSeries(subject.name, session, number, shown, volume, habit, scanner, part)
+        header = draw_header_variant(shown, scanner, str(factors.get("agent", "generic")), rng)
+        series = SimulatedSeries(subject.name, session, number, shown, volume, header, scanner, part)
         folder = FOLDER / subject.name / session_name(session) / f"series-{number:03d}"
         written += [_save(root, folder / name, dataset) for name, dataset in _instances(series)]
-        truths.append({"folder": folder.as_posix(), "shows": shown, **asdict(habit)})
+        truths.append({"folder": folder.as_posix(), "shows": shown, **asdict(header)})
     path = truth_path(subject.name, session, "dicom.json")
     write_json(root / path, truths)
     return [*written, path]
@@ -76,7 +76,7 @@ def _instances(series: SimulatedSeries) -> Iterator[tuple[str, Dataset]]:
     """Yields the files of a series: columns run to the patient's left, rows to the back, slices upwards."""
     stored, slope, intercept = _stored(series)
     affine = _flipped(series.volume)
-    if series.habit.is_enhanced:
+    if series.header.is_enhanced:
         yield "IM_0001.dcm", _enhanced(series, stored, affine, (slope, intercept))
         return
     for k in range(stored.shape[2]):
@@ -94,7 +94,7 @@ def _instances(series: SimulatedSeries) -> Iterator[tuple[str, Dataset]]:
 
 def _stored(series: SimulatedSeries) -> tuple[NDArray[np.uint16], float, float]:
     """Returns the stored numbers (columns, rows, slices), their slope and intercept."""
-    slope, intercept = series.habit.slope, _CT_INTERCEPT if series.shows == "CT" else series.habit.intercept
+    slope, intercept = series.header.slope, _CT_INTERCEPT if series.shows == "CT" else series.header.intercept
     values = series.volume.data[::-1, ::-1].astype(np.float64) * (_ADC_SCALE if series.shows == "ADC" else 1.0)
     return np.clip(np.rint((values - intercept) / slope), 0, 65535).astype("<u2"), slope, intercept
 
@@ -128,7 +128,7 @@ def _header(series: SimulatedSeries, sop_class: UID, k: int) -> Dataset:
     dataset.Manufacturer = VENDORS[series.scanner.name]
     dataset.ManufacturerModelName = f"Simulated {series.scanner.name}"
     dataset.InstitutionName = "voxlate simulation"
-    dataset.SeriesDescription = series.habit.description
+    dataset.SeriesDescription = series.header.description
     dataset.BodyPartExamined, dataset.PatientPosition = series.body_part, "HFS"
     derived = series.shows == "ADC"
     dataset.ImageType = ["DERIVED" if derived else "ORIGINAL", "PRIMARY", "AXIAL" if is_ct else "M", "SIMULATED"]
@@ -146,8 +146,8 @@ def _acquisition(dataset: Dataset, series: SimulatedSeries, *, is_ct: bool) -> N
     dataset.MRAcquisitionType = "2D" if is_thick else "3D"
     for name, value in timing_tags(series.shows, series.scanner).items():
         setattr(dataset, name, value)
-    if series.habit.agent is not None:
-        dataset.ContrastBolusAgent = series.habit.agent
+    if series.header.agent is not None:
+        dataset.ContrastBolusAgent = series.header.agent
 
 
 def _enhanced(

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from voxlate.io.dicom.write import uid_from_digest
-from voxlate.simulation.files.header_variants import Habit
+from voxlate.simulation.files.header_variants import HeaderVariant
 from voxlate.simulation.physics.scanners import Scanner
 from voxlate.volume import Volume
 
@@ -19,7 +19,7 @@ class SimulatedSeries:
         subject, session, number: which.
         shows: what it truly shows.
         volume: its voxels.
-        habit: what its header says.
+        header: what its DICOM header says.
         scanner: who made it.
         body_part: `HEAD` or `LSPINE`.
     """
@@ -29,7 +29,7 @@ class SimulatedSeries:
     number: int
     shows: str
     volume: Volume
-    habit: Habit
+    header: HeaderVariant
     scanner: Scanner
     body_part: str
 
