@@ -7,14 +7,11 @@ from phantoms import ball
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.steps.intensity import (
     SCALES,
-    HistogramStandard,
     Scaled,
     by_percentiles,
     by_range_hu,
     by_white_matter,
     by_z_score,
-    from_imagenet,
-    to_imagenet,
 )
 
 SHAPE = (16, 17, 18)
@@ -76,46 +73,13 @@ def test_a_brighter_scan_gets_its_numbers_back_brighter():
     assert Scaled(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
 
 
-def test_imagenet_channels_are_those_of_the_networks_and_are_undone():
-    import torch
-
-    from voxlate.models.features.imagenet import standardise
-
-    data = np.random.default_rng(0).random((5, 6), dtype=np.float32)
-    channels = to_imagenet(data)
-    assert np.allclose(channels, standardise(torch.from_numpy(data)[None, None])[0].numpy(), atol=1e-6)
-    assert np.allclose(from_imagenet(channels), data, atol=1e-6)
-    with pytest.raises(UsageError, match="CHANNELS"):
-        from_imagenet(channels[:2])
-
-
-def test_scans_of_one_head_with_other_contrast_get_one_histogram():
-    first = image()
-    second = (np.sign(first) * np.abs(first) ** 1.4 * 3).astype(np.float32)
-    standard = HistogramStandard.fit([(first, MASK), (second, MASK)])
-    one, other = standard.apply(first, MASK), standard.apply(second, MASK)
-    apart = np.abs(first / first[MASK].max() - second / second[MASK].max())[MASK].mean()
-    assert np.abs(one - other)[MASK].mean() < 0.02 * apart
-    assert np.allclose(standard.invert(one, first, MASK), first, atol=1e-2)
-
-
-def test_the_standard_keeps_the_order_of_values():
-    data = image()
-    standard = HistogramStandard.fit([(image(seed), MASK) for seed in range(3)])
-    order = np.argsort(data[MASK], kind="stable")
-    assert (np.diff(standard.apply(data, MASK)[MASK][order]) >= -1e-6).all()
-
-
 @pytest.mark.parametrize("name", sorted(SCALES))
 def test_a_constant_image_has_no_scale(name):
     with pytest.raises(InputRefused, match="CONSTANT"):
         SCALES[name](np.full(SHAPE, 5, np.float32), MASK)
 
 
-def test_a_standard_needs_scans_and_rising_percentiles():
-    with pytest.raises(UsageError, match="COHORT"):
-        HistogramStandard.fit([])
-    with pytest.raises(UsageError, match="PERCENTILES"):
-        HistogramStandard.fit([(image(), MASK)], percentiles=(50, 10))
+@pytest.mark.parametrize("name", ["percentile", "white_matter_peak", "z_score"])
+def test_an_empty_mask_has_no_scale(name):
     with pytest.raises(InputRefused, match="EMPTY_MASK"):
-        HistogramStandard.fit([(image(), np.zeros(SHAPE, bool))])
+        SCALES[name](image(), np.zeros(SHAPE, bool))

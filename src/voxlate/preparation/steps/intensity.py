@@ -1,25 +1,19 @@
 """Numbers of a scan brought to a scale that a network can take, and back; each fitted on one scan alone.
 
-`Scaled` is a straight line, so that going there and back is exact up to rounding. `HistogramStandard` bends: it is
-fitted on a cohort and brings the landmarks of each scan to the same values (Nyúl et al., IEEE TMI 2000;19:143).
+`Scaled` is a straight line, so that going there and back is exact up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.reference_level import reference_level
 from voxlate.volume import Array, Mask
-
-Floats = NDArray[np.float64]
-
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -114,84 +108,6 @@ SCALES: Mapping[str, Callable[[Array, Mask], Scaled]] = {
     "z_score": by_z_score,
 }
 """Scales by name that are fitted on a scan inside its mask."""
-
-
-def to_imagenet(data: Array) -> Array:
-    """Returns three channels in units of their deviation over ImageNet, (3, ...), from values 0 to 1."""
-    shape = (3, *([1] * data.ndim))
-    mean, deviation = (np.reshape(np.array(v, np.float32), shape) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return np.asarray((data[None] - mean) / deviation, dtype=np.float32)
-
-
-def from_imagenet(channels: Array) -> Array:
-    """Returns the mean of the three channels on the scale 0 to 1; the inverse of `to_imagenet`.
-
-    Raises:
-        UsageError: `CHANNELS` when there are not three.
-    """
-    if len(channels) != 3:
-        raise UsageError("CHANNELS", f"{len(channels)} channels are not red, green and blue")
-    shape = (3, *([1] * (channels.ndim - 1)))
-    mean, deviation = (np.reshape(np.array(v, np.float32), shape) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return np.asarray((channels * deviation + mean).mean(axis=0), dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class HistogramStandard:
-    """The scale of a cohort: percentiles inside the mask go to the same values in each scan.
-
-    Attributes:
-        percentiles: rising, from above 0 to below 100.
-        landmarks: what each goes to, rising.
-    """
-
-    percentiles: tuple[float, ...]
-    landmarks: tuple[float, ...]
-
-    @classmethod
-    def fit(
-        cls,
-        cohort: Sequence[tuple[Array, Mask]],
-        *,
-        percentiles: Sequence[float] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99),
-    ) -> HistogramStandard:
-        """Returns the standard of a cohort: its mean landmarks, after each scan runs from 0 to 1 at the outer two.
-
-        Raises:
-            UsageError: `COHORT` without a scan, `PERCENTILES` when they do not rise.
-            InputRefused: `EMPTY_MASK`, `CONSTANT`.
-        """
-        if not cohort:
-            raise UsageError("COHORT", "a standard needs at least one scan")
-        if len(percentiles) < 2 or list(percentiles) != sorted(set(percentiles)):
-            raise UsageError("PERCENTILES", f"percentiles must rise, these are {list(percentiles)}")
-        marks = [_landmarks(data, mask, percentiles) for data, mask in cohort]
-        mean = np.mean([(mark - mark[0]) / (mark[-1] - mark[0]) for mark in marks], axis=0)
-        return cls(tuple(map(float, percentiles)), tuple(float(m) for m in np.maximum.accumulate(mean)))
-
-    def apply(self, data: Array, mask: Mask) -> Array:
-        """Returns a scan on the scale of the cohort; lines go on at their slope beyond the outer landmarks."""
-        return _bent(data, _landmarks(data, mask, self.percentiles), np.array(self.landmarks))
-
-    def invert(self, data: Array, like: Array, mask: Mask) -> Array:
-        """Returns data of the cohort's scale on that of the scan `like`."""
-        return _bent(data, np.array(self.landmarks), _landmarks(like, mask, self.percentiles))
-
-
-def _landmarks(data: Array, mask: Mask, percentiles: Sequence[float]) -> Floats:
-    marks = np.percentile(_inside(data, mask).astype(np.float64), percentiles)
-    if marks[-1] <= marks[0]:
-        raise InputRefused("CONSTANT", f"the image has the one value {marks[0]:g} inside its mask")
-    return np.asarray(marks)
-
-
-def _bent(data: Array, given: Floats, wanted: Floats) -> Array:
-    keep = np.concatenate([[True], np.diff(given) > 0])
-    given, wanted = given[keep], wanted[keep]
-    middle = np.interp(data, given, wanted)
-    below = wanted[0] + (data - given[0]) * (wanted[1] - wanted[0]) / (given[1] - given[0])
-    above = wanted[-1] + (data - given[-1]) * (wanted[-1] - wanted[-2]) / (given[-1] - given[-2])
-    return np.asarray(np.where(data < given[0], below, np.where(data > given[-1], above, middle)), dtype=np.float32)
 
 
 def _inside(data: Array, mask: Mask) -> Array:
