@@ -1,7 +1,7 @@
 import numpy as np
 import torch
-from prepare.heads import rigid
 
+from preparation.heads import rigid
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.grid import OnGrid, centred, coarser, resized
 from voxlate.preparation.steps.resample import resample

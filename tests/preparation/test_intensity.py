@@ -7,7 +7,7 @@ from phantoms import ball
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.steps.intensity import (
     SCALES,
-    Scaled,
+    LinearNormalisation,
     by_percentiles,
     by_range_hu,
     by_white_matter,
@@ -70,7 +70,7 @@ def test_a_window_of_hounsfield_units_cuts_off_what_lies_outside():
 
 
 def test_a_brighter_scan_gets_its_numbers_back_brighter():
-    assert Scaled(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
+    assert LinearNormalisation(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
 
 
 @pytest.mark.parametrize("name", sorted(SCALES))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from phantoms import ball
-from prepare.heads import simulated
 
+from preparation.heads import simulated
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.masks.brain_mask import BRAIN_MASKS, find_brain, union
 from voxlate.preparation.masks.checks import check_mask, require_plausible

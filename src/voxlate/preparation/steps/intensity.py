@@ -1,6 +1,6 @@
 """Numbers of a scan brought to a scale that a network can take, and back; each fitted on one scan alone.
 
-`Scaled` is a straight line, so that going there and back is exact up to rounding.
+`LinearNormalisation` is a straight line, so that going there and back is exact up to rounding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voxlate.volume import Array, Mask
 
 
 @dataclass(frozen=True)
-class Scaled:
+class LinearNormalisation:
     """(value - offset) / scale.
 
     Attributes:
@@ -42,12 +42,12 @@ class Scaled:
         )
 
 
-def by_median(data: Array, mask: Mask) -> Scaled:
+def by_median(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale whose 1 is the median inside the mask: what contrast agent hardly moves; the default."""
-    return Scaled(reference_level(data, mask))
+    return LinearNormalisation(reference_level(data, mask))
 
 
-def by_range(data: Array, mask: Mask) -> Scaled:
+def by_range(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale from the least value, 0, to the largest, 1, of the whole image, as Bottani et al. published.
 
     One bright vessel decides the scale of everything else, which is why it is not the default.
@@ -56,19 +56,19 @@ def by_range(data: Array, mask: Mask) -> Scaled:
     return _between(float(data.min()), float(data.max()))
 
 
-def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> Scaled:
+def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> LinearNormalisation:
     """Returns the scale from one percentile inside the mask, 0, to another, 1; nothing is cut off."""
     low, high = np.percentile(_inside(data, mask), percentiles)
     return _between(float(low), float(high))
 
 
-def by_z_score(data: Array, mask: Mask) -> Scaled:
+def by_z_score(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale on which the mask has mean 0 and standard deviation 1."""
     inside = _inside(data, mask).astype(np.float64)
     return _with_scale(float(inside.std()), float(inside.mean()))
 
 
-def by_white_matter(data: Array, mask: Mask) -> Scaled:
+def by_white_matter(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale whose 1 is the peak of white matter in a T1-weighted scan.
 
     The peak is the highest one of the smoothed histogram above the median; without one (a scan of grey matter
@@ -86,10 +86,10 @@ def by_white_matter(data: Array, mask: Mask) -> Scaled:
     level = float(centres[peaks[smooth[peaks].argmax()]]) if peaks.size else float(np.median(inside[inside > middle]))
     if level <= 0:
         raise InputRefused("REFERENCE_LEVEL", f"the white matter peak is at {level:g}, it must be above 0")
-    return Scaled(level)
+    return LinearNormalisation(level)
 
 
-def by_range_hu(low_hu: float, high_hu: float) -> Scaled:
+def by_range_hu(low_hu: float, high_hu: float) -> LinearNormalisation:
     """Returns the scale of a CT window: `low_hu` is 0, `high_hu` is 1, what lies outside is cut off.
 
     Raises:
@@ -97,10 +97,10 @@ def by_range_hu(low_hu: float, high_hu: float) -> Scaled:
     """
     if not high_hu > low_hu:
         raise UsageError("RANGE_HU", f"a window from {low_hu:g} to {high_hu:g} HU has no width")
-    return Scaled(high_hu - low_hu, low_hu, (low_hu, high_hu))
+    return LinearNormalisation(high_hu - low_hu, low_hu, (low_hu, high_hu))
 
 
-SCALES: Mapping[str, Callable[[Array, Mask], Scaled]] = {
+SCALES: Mapping[str, Callable[[Array, Mask], LinearNormalisation]] = {
     "median_in_mask": by_median,
     "min_max": by_range,
     "percentile": by_percentiles,
@@ -117,11 +117,11 @@ def _inside(data: Array, mask: Mask) -> Array:
     return inside
 
 
-def _between(low: float, high: float) -> Scaled:
+def _between(low: float, high: float) -> LinearNormalisation:
     return _with_scale(high - low, low)
 
 
-def _with_scale(scale: float, offset: float) -> Scaled:
+def _with_scale(scale: float, offset: float) -> LinearNormalisation:
     if not scale > 0:
         raise InputRefused("CONSTANT", f"the image has the one value {offset:g}")
-    return Scaled(scale, offset)
+    return LinearNormalisation(scale, offset)
