@@ -141,9 +141,9 @@ def test_an_agent_is_told_by_the_name_or_by_the_sidecar(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{\n "a": 1,\n}', r"no JSON at line 3, column 1"),
+        (b'{\n "a": 1,\n}', r"not JSON at line 3, column 1"),
         ('{"a": 1}'.encode("utf-16"), r"not UTF-8 at byte 0"),
-        (b'\xef\xbb\xbf{"a": 1}', r"no JSON at line 1, column 1"),
+        (b'\xef\xbb\xbf{"a": 1}', r"not JSON at line 1, column 1"),
         (b"[1]", r"must be an object"),
     ],
 )

@@ -266,7 +266,7 @@ def test_a_volume_is_chosen_out_of_a_series_of_several(tmp_path):
         assert read_scan(tmp_path / "in", series=text).dicom.label == "TemporalPositionIndex=2"
     with pytest.raises(InputRefused, match="SEVERAL_VOLUMES"):
         read_scan(tmp_path / "in", series="3:3")
-    with pytest.raises(UsageError, match="SERIES 'two' is no number"):
+    with pytest.raises(UsageError, match="SERIES 'two' is not the number"):
         read_scan(tmp_path / "in", series="3:two")
 
 

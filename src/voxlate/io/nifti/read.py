@@ -1,7 +1,7 @@
-"""Scans in NIfTI files: what is read is whole, finite and at one place in the patient, or it is refused.
+"""Reads NIfTI files strictly: a file that is truncated, damaged, not finite or of unclear position is refused.
 
-Read are `.nii` and `.nii.gz`, NIfTI-1 and NIfTI-2, either byte order, ten real types. A warning goes to the
-logger `voxlate`; its message begins with a code, which the record also carries as its attribute `code`.
+Supported are `.nii` and `.nii.gz`, NIfTI-1 and NIfTI-2, both byte orders and ten real voxel types. Warnings go to the
+logger `voxlate`; see `voxlate.io.log.warn`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from voxlate.io.nifti.stream import ScanBytes, opened
 from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
 
 MAX_BYTES = 4 << 30
-"""The most bytes the voxels of one file may take, as stored or as float32."""
+"""Limit for the voxels of one file, as stored or as float32: 4 GiB, a volume of 1024 x 1024 x 1024 voxels."""
 
-_SLAB_SLICES = 16  # sixteen float32 along the last axis fill one cache line of the result,
-_SLAB_VOXELS = 1 << 16  # and a slab of thin slices is worth a call
-_SKIP_BYTES = 1 << 20
+# Voxels are read in slabs of slices, so that no second copy of the volume is needed. The result is C-contiguous and the
+# file is in Fortran order: 16 float32 along the last axis fill one cache line of 64 bytes. For small slices a slab has
+# at least 65,536 voxels, so that the time goes into reading and not into calls. Chosen by hand; not tuned.
+_SLAB_SLICES = 16
+_SLAB_VOXELS = 1 << 16
+_SKIP_BYTES = 1 << 20  # bounds memory while bytes are skipped
 
 
 def read_volume(
@@ -34,18 +37,22 @@ def read_volume(
     nan_to: float | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Volume:
-    """Reads one scan, its voxels in the order of the file.
+    """Reads one scan; its array axes stay in the order of the file.
 
-    Values are the stored ones times slope plus intercept, computed in 64 bits and kept as float32 (whole numbers
-    are exact up to 2**24). The data are C-contiguous. A gzip stream is always read to its end.
+    Value = stored value x slope + intercept, computed in 64 bits and kept as float32 (integers are exact up to
+    2**24). The data are C-contiguous. A gzip stream is always read to its end, so that its checksum is verified.
 
     Args:
-        path: a `.nii` or `.nii.gz`; whether it is gzipped is told by its bytes (warning `EXTENSION`).
-        shows: what the scan shows, for `Volume.shows`.
-        assume_ras: take the array axes for right, anterior, superior when the file has no orientation
+        path: a `.nii` or `.nii.gz` file; its first bytes decide whether it is gzipped (warning `EXTENSION` when its
+            name says otherwise).
+        shows: contrast of the scan, for `Volume.shows`.
+        assume_ras: if the file has no orientation, assume that the array axes point right, anterior and superior
             (warning `ASSUMED_RAS`).
-        nan_to: replaces NaN and infinite values, with their number in a warning `NON_FINITE`.
+        nan_to: replaces NaN and infinite values (warning `NON_FINITE` with their number).
         max_bytes: see `MAX_BYTES`.
+
+    Returns:
+        The volume: data (i, j, k), float32; affine (4, 4), voxel index to RAS+ millimetres.
 
     Raises:
         NoInput: `NO_INPUT`.
@@ -53,7 +60,7 @@ def read_volume(
             `DATATYPE`, `DIMENSIONS`, `TOO_LARGE`, `AFFINE`, `SHEAR`, `QFORM_SFORM`, `NO_ORIENTATION`,
             `SCALING`, `NON_FINITE`.
         TemporaryFailure: `IO`, `MEMORY`.
-        UsageError: `NAN_TO` when that value is itself not finite.
+        UsageError: `NAN_TO` when `nan_to` itself is not finite.
     """
     if nan_to is not None and not np.isfinite(nan_to):
         raise UsageError("NAN_TO", f"missing values cannot be replaced by {nan_to}; give a finite number")
@@ -66,15 +73,19 @@ def read_volume(
             f"{path.name}: {missing} voxels are NaN or infinite as float32; repair them and write it again",
         )
     if missing:
-        warn("NON_FINITE", f"{path.name}: {missing} voxels were NaN or infinite and are {nan_to} now")
+        warn("NON_FINITE", f"{path.name}: {missing} voxels were NaN or infinite and were replaced by {nan_to}")
     return Volume(data, header.affine, shows, header.dtype.name)
 
 
 def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
-    """Reads where the voxels are from the header alone; proves nothing about the voxels.
+    """Reads shape and affine (voxel index to RAS+ millimetres) from the header; the voxels are not checked.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        assume_ras: see `read_volume`.
 
     Raises:
-        NoInput, InputRefused, TemporaryFailure: as `read_volume`, as far as the header shows it.
+        NoInput, InputRefused, TemporaryFailure: what `read_volume` raises for a faulty header.
     """
     with opened(path, is_glance=True) as source:
         header = _read_header(source, assume_ras=assume_ras, max_bytes=MAX_BYTES)
@@ -82,21 +93,25 @@ def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
 
 
 def says_synthetic(path: Path) -> bool:
-    """Tells whether the header of a file says that its image is synthetic, as `write_volume` writes it.
+    """Returns whether the header marks the image as synthetic, as `write_volume` does.
 
     Raises:
-        NoInput, InputRefused, TemporaryFailure: as `read_volume`, as far as the header shows it.
+        NoInput, InputRefused, TemporaryFailure: what `read_volume` raises for a faulty header.
     """
     with opened(path, is_glance=True) as source:
         return _read_header(source, assume_ras=True, max_bytes=MAX_BYTES).is_synthetic
 
 
 def read_mask(path: Path, *, like: Volume | None = None) -> Mask:
-    """Reads a mask: true where the value is above 0.5, shape (i, j, k).
+    """Reads a mask, shape (i, j, k): true where the value is above 0.5.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        like: the image of the mask; its grid must match.
 
     Raises:
-        InputRefused: `EMPTY_MASK` when nothing is, `GRID_MISMATCH` when its grid is not that of `like`, or as
-            `read_volume`.
+        InputRefused: `EMPTY_MASK` when no voxel is true, `GRID_MISMATCH` when its grid differs from that of `like`, or
+            what `read_volume` refuses.
         NoInput, TemporaryFailure: as `read_volume`.
     """
     volume = read_volume(path, shows="mask")
@@ -105,7 +120,7 @@ def read_mask(path: Path, *, like: Volume | None = None) -> Mask:
     mask: Mask = volume.data > 0.5
     if not mask.any():
         raise InputRefused(
-            "EMPTY_MASK", f"{path.name} marks no voxel: no value is above 0.5, the largest is {volume.data.max():g}"
+            "EMPTY_MASK", f"{path.name} is empty: no value is above 0.5, the largest is {volume.data.max():g}"
         )
     return mask
 
@@ -120,18 +135,18 @@ def _read_header(source: ScanBytes, *, assume_ras: bool, max_bytes: int) -> Nift
 
 
 def read_voxels(source: ScanBytes, header: NiftiHeader, *, nan_to: float | None) -> tuple[Array, int]:
-    """Reads all voxels and the file to its end.
+    """Reads all voxels, and the file to its end.
 
     Args:
-        source: the bytes behind the header.
-        header: what the file says of itself.
-        nan_to: replaces values that are not finite as float32; None leaves them.
+        source: the bytes after the header.
+        header: the parsed header.
+        nan_to: replaces values that are not finite as float32; None keeps them.
 
     Returns:
-        The values, float32, C-contiguous, and how many of them were not finite.
+        The values, (i, j, k), float32, C-contiguous; and the number of values that were not finite.
 
     Raises:
-        InputRefused: `TRUNCATED` or `GZIP_TRUNCATED` when bytes are missing, `GZIP_CRC` when they changed,
+        InputRefused: `TRUNCATED` or `GZIP_TRUNCATED` when bytes are missing, `GZIP_CRC` when a checksum is wrong,
             `DIMENSIONS` when a whole slice or more follows the last voxel.
     """
     _require_possible(source, header)
@@ -153,10 +168,11 @@ def read_voxels(source: ScanBytes, header: NiftiHeader, *, nan_to: float | None)
 
 def _require_possible(source: ScanBytes, header: NiftiHeader) -> None:
     stated = header.offset + header.data_bytes
-    if stated > source.most_bytes:  # known before a byte is allocated, and so before a bomb is inflated
+    if stated > source.most_bytes:  # checked before memory is allocated or a decompression bomb is inflated
         code = "GZIP_TRUNCATED" if source.is_gzip else "TRUNCATED"
         raise InputRefused(
-            code, f"{source.name} states {stated} bytes and can hold {source.most_bytes} at most; copy it again"
+            code,
+            f"{source.name}: the header states {stated} bytes, at most {source.most_bytes} are there; copy it again",
         )
 
 
@@ -170,7 +186,7 @@ def _fill(source: ScanBytes, voxels: NDArray[Any], header: NiftiHeader) -> None:
     if read < voxels.nbytes:
         raise InputRefused(
             "TRUNCATED",
-            f"{source.name} ends before its last voxel: {header.data_bytes} bytes are stated; copy it again",
+            f"{source.name} ends before its last voxel; its header states {header.data_bytes} bytes; copy it again",
         )
 
 
@@ -197,6 +213,6 @@ def _require_end(source: ScanBytes, header: NiftiHeader) -> None:
         if behind >= slice_bytes:
             raise InputRefused(
                 "DIMENSIONS",
-                f"{source.name} goes on for a slice or more behind the last voxel of the "
-                f"{' x '.join(map(str, header.shape))} its header states; the header is wrong",
+                f"{source.name} holds at least one slice more than the {' x '.join(map(str, header.shape))} voxels "
+                "in its header; the header is wrong",
             )

@@ -1,4 +1,4 @@
-"""The bytes of one NIfTI file in order, the same way whether it is gzipped or not."""
+"""Opens NIfTI files and reads their bytes, gzipped or not, with every gzip checksum verified."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from voxlate.io.log import warn
 
 GZIP_MAGIC = b"\x1f\x8b"
 DEFLATE_MAX_RATIO = 1032
-"""Deflate spends at least two bits on 258 bytes, so no stream grows by more (zlib's technical details)."""
+"""Deflate needs at least two bits for 258 bytes, so that no stream expands by more (zlib's technical details)."""
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 18  # of compressed bytes read at a time; chosen by hand; not tuned
 _GZIP_ONLY = 31  # zlib's window bits for a gzip header and trailer
+# Failures of a disk, a network mount or memory, after which a second try can succeed.
 _TEMPORARY_ERRNOS = {errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT}
 
 
 def nifti_suffix(path: Path) -> str:
-    """Returns `.nii` or `.nii.gz`, whichever the name ends in, in either case of letters; else nothing."""
+    """Returns the suffix of a name, `.nii` or `.nii.gz` in lower case, or an empty string; upper case is accepted."""
     name = path.name.lower()
     return next((suffix for suffix in (".nii", ".nii.gz") if name.endswith(suffix)), "")
 
 
 def nifti_stem(path: Path) -> str:
-    """Returns the name without `.nii` or `.nii.gz`; another name as it is."""
+    """Returns the name without `.nii` or `.nii.gz`; a name with another suffix is returned unchanged."""
     return next((path.name.removesuffix(end) for end in (".nii.gz", ".nii") if path.name.endswith(end)), path.name)
 
 
 def sidecar_path(path: Path) -> Path:
-    """Returns the place of the JSON beside a NIfTI file, or beside a folder of DICOM."""
+    """Returns the path of the JSON sidecar of a NIfTI file, or of a DICOM folder."""
     return path.with_name(nifti_stem(path) + ".json")
 
 
 class GzipReader:
-    """The decompressed bytes of a gzip file of one or more members.
+    """Decompresses a gzip file of one or more members, and verifies the length and checksum of each.
 
-    Never inflates more than it is asked for. A reader that stops early has proved nothing: only when
-    `readinto` returns 0 are all lengths and checksums known to be right. Zeros after the last member
-    are padding.
+    It never inflates more bytes than requested. All checksums are verified only once `readinto` has returned 0.
+    Zeros after the last member are padding.
 
     Raises:
-        InputRefused: `GZIP_TRUNCATED` when the file ends inside a member, `GZIP_CRC` when its bytes changed.
+        InputRefused: `GZIP_TRUNCATED` when the file ends inside a member, `GZIP_CRC` when its bytes are damaged.
     """
 
     def __init__(self, compressed: BinaryIO, *, name: str) -> None:
@@ -58,7 +58,7 @@ class GzipReader:
         self._at_end = False
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Writes up to `len(buffer)` bytes into it and returns how many; 0 only at the proved end."""
+        """Fills up to `len(buffer)` bytes and returns their number; 0 only at the end, with all checksums verified."""
         while not self._at_end:
             inflated = self._inflate(len(buffer))
             if self._member.eof:
@@ -89,12 +89,12 @@ class GzipReader:
 
 
 class ScanBytes:
-    """The bytes of a scan, gunzipped where the file's first two bytes say so.
+    """The bytes of a scan, decompressed if the file begins with the gzip magic number.
 
     Attributes:
-        name: the file's name, for messages.
-        is_gzip: whether the file is gzipped, whatever it is called.
-        most_bytes: no more bytes than this can come out of the file.
+        name: file name, for messages.
+        is_gzip: whether the content is gzipped, whatever the name says.
+        most_bytes: upper limit of the decompressed size.
     """
 
     def __init__(self, file: FileIO, *, name: str, size_bytes: int) -> None:
@@ -105,7 +105,7 @@ class ScanBytes:
         self._stream = GzipReader(file, name=name) if self.is_gzip else file
 
     def fill(self, buffer: memoryview) -> int:
-        """Reads into `buffer` until it is full or the file ends; returns the bytes read."""
+        """Reads into `buffer` until it is full or the file ends; returns the number of bytes read."""
         filled = 0
         while filled < len(buffer) and (count := self._stream.readinto(buffer[filled:])):
             filled += count
@@ -119,40 +119,42 @@ class ScanBytes:
 
 @contextmanager
 def opened(path: Path, *, is_glance: bool = False) -> Iterator[ScanBytes]:
-    """Opens a `.nii` or `.nii.gz` for reading, and words what the system says while the block reads.
+    """Opens a `.nii` or `.nii.gz` file; system errors inside the block become errors of voxlate.
 
-    Warns `EXTENSION` when the name promises gzip and the file is none, or the reverse, unless it is only a glance.
+    Args:
+        path: the file.
+        is_glance: only the header is read; do not warn `EXTENSION` when name and content disagree about gzip.
 
     Raises:
-        NoInput: `NO_INPUT` when the file is not there.
+        NoInput: `NO_INPUT` when the file does not exist.
         InputRefused: `FORMAT` (another suffix), `UNREADABLE` (a folder, a pipe, no permission), `EMPTY`.
         TemporaryFailure: `IO` (the disk or the network failed), `MEMORY`.
     """
     suffix = nifti_suffix(path)
     if not suffix:
         raise InputRefused("FORMAT", f"{path.name} is neither .nii nor .nii.gz; convert it, for example with dcm2niix")
-    with _wording(path.name):
+    with _translated_errors(path.name):
         size_bytes = _require_readable(path)
         with path.open("rb", buffering=0) as file:
             source = ScanBytes(file, name=path.name, size_bytes=size_bytes)
             if source.is_gzip != (suffix == ".nii.gz") and not is_glance:
                 truth = "gzipped" if source.is_gzip else "not gzipped"
-                warn("EXTENSION", f"a scan is {truth}, against its name; it is read as it is")
+                warn("EXTENSION", f"a scan is {truth}, although its name says otherwise; it is read by its content")
             yield source
 
 
 def _require_readable(path: Path) -> int:
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise InputRefused("UNREADABLE", f"{path.name} is {what}; name one scan")
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would block until somebody writes
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise InputRefused("UNREADABLE", f"{path.name} is {what}; give the path of one scan")
     if status.st_size == 0:
-        raise InputRefused("EMPTY", f"{path.name} holds no byte; copy it again")
+        raise InputRefused("EMPTY", f"{path.name} is empty (0 bytes); copy it again")
     return status.st_size
 
 
 @contextmanager
-def _wording(name: str) -> Iterator[None]:
+def _translated_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
@@ -163,4 +165,4 @@ def _wording(name: str) -> Iterator[None]:
             raise TemporaryFailure("IO", f"{name}: {reason}; run it again") from error
         raise InputRefused("UNREADABLE", f"{name} cannot be read: {reason}") from error
     except MemoryError as error:
-        raise TemporaryFailure("MEMORY", f"{name} does not fit into memory; run fewer at a time") from error
+        raise TemporaryFailure("MEMORY", f"{name} does not fit into memory; run fewer scans at a time") from error
