@@ -343,4 +343,4 @@ def test_text_that_is_utf_8_under_another_label_is_told(tmp_path, caplog):
         dataset[tag] = RawDataElement(tag, "PN", len(raw), raw, 0, False, True)
         dataset.save_as(path)
     derived(tmp_path / "in")
-    assert "CHARACTER_SET PatientName is not written in the character set that the source names" in caplog.text
+    assert "CHARACTER_SET PatientName is not in the character set that the source states" in caplog.text

@@ -1,7 +1,7 @@
 """What every DICOM image that voxlate writes has in common: identity, place in the patient, and 16-bit pixels.
 
 The series of a synthetic volume (`io.dicom.derived`) and of a simulated scan (`simulation.files.dicom`) are both made
-with these functions. Angles and positions follow DICOM PS3.3, C.7.6.2.
+with these functions. Positions and directions follow DICOM PS3.3, C.7.6.2.
 """
 
 from __future__ import annotations
