@@ -29,7 +29,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from voxlate.archive import index, read_table
 from voxlate.jobs.processes import each
-from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
 from voxlate.simulation.rng import generator
 
@@ -49,7 +49,7 @@ def write_headers(folder: Path, start: int, count: int) -> int:
 def header(number: int) -> Dataset:
     rng = generator(9, number, "index")
     shown, scanner = str(rng.choice(SHOWN)), scanner_named(str(rng.choice(list(SCANNERS))))
-    habit = draw_habit(shown, scanner, "generic", rng)
+    variant = draw_header_variant(shown, scanner, "generic", rng)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -59,7 +59,7 @@ def header(number: int) -> Dataset:
     dataset.PatientID, dataset.PatientName = f"SIM{number // 9}", f"SIMULATED^{number // 9}"
     dataset.StudyDate, dataset.AcquisitionTime = f"20{number % 24:02d}0{1 + number % 9}15", f"1{number % 3}0000"
     dataset.Modality, dataset.Manufacturer = "CT" if shown == "CT" else "MR", VENDORS[scanner.name]
-    dataset.SeriesDescription, dataset.ImageType = habit.description, ["ORIGINAL", "PRIMARY", "M"]
+    dataset.SeriesDescription, dataset.ImageType = variant.description, ["ORIGINAL", "PRIMARY", "M"]
     dataset.Rows = dataset.Columns = 256
     dataset.PixelSpacing, dataset.SliceThickness, dataset.SeriesNumber = [1, 1], 1, number % 3 + 1
     for name, value in timing_tags(shown, scanner).items():

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
-from voxlate.simulation.files.header_variants import VENDORS, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
 from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body
@@ -156,7 +156,7 @@ def _header(name: str, scanner: Scanner, has_agent: bool, is_other: bool, rng: n
     """Returns a header that describes a T1w; the timing tags of another contrast are sometimes the true ones."""
     writer = _named_scanner(scanner)
     stated = "T1ce" if has_agent else "T1w"
-    variant = draw_habit(stated, writer, "gadobutrol", rng)
+    variant = draw_header_variant(stated, writer, "gadobutrol", rng)
     has_true_timing = is_other and name not in ("T1w", "T1ce") and rng.random() < _CORRECT_TIMING
     timing = timing_tags(name if has_true_timing and name != "CT" else stated, replace(writer, t1w=scanner.t1w))
     header = {

@@ -9,7 +9,7 @@ from dicom_series import write_series
 from voxlate.archive.classify import COLUMNS, classify
 from voxlate.archive.series_type import RULES, series_type_of
 from voxlate.cli import voxlate
-from voxlate.simulation.files.header_variants import OTHERS, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import OTHERS, draw_header_variant, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS
 from voxlate.simulation.rng import generator
 
@@ -22,8 +22,8 @@ def simulated(shown, name, number=0):
         key: "\\".join(map(str, v)) if isinstance(v, list) else str(v)
         for key, v in timing_tags(shown, SCANNERS[name]).items()
     }
-    habit = draw_habit(shown, SCANNERS[name], "generic", generator(0, number, shown))
-    return tags | {"SeriesDescription": habit.description, "Modality": "CT" if shown == "CT" else "MR"}
+    variant = draw_header_variant(shown, SCANNERS[name], "generic", generator(0, number, shown))
+    return tags | {"SeriesDescription": variant.description, "Modality": "CT" if shown == "CT" else "MR"}
 
 
 @pytest.mark.parametrize("name", SCANNERS)

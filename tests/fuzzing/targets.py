@@ -141,7 +141,7 @@ def ledger(content: bytes) -> str:
 def sidecar(content: bytes) -> str:
     from phantoms import head
 
-    from voxlate.inference.bids_app import is_enhanced, require_sound
+    from voxlate.io.bids import is_contrast_enhanced, require_valid_scan
     from voxlate.io.nifti import write_volume
     from voxlate.io.scans import read_scan
 
@@ -149,7 +149,7 @@ def sidecar(content: bytes) -> str:
     if not path.exists():
         write_volume(path, head(0, shape=(14, 15, 13)))
     (FOLDER / "sub-1_T1w.json").write_bytes(content)
-    refused_or_done(lambda: (require_sound(path), is_enhanced(path)))
+    refused_or_done(lambda: (require_valid_scan(path), is_contrast_enhanced(path)))
     return refused_or_done(lambda: read_scan(path))
 
 

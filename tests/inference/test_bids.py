@@ -14,9 +14,10 @@ from phantoms import head
 from voxlate.bundle.recipe import parse_recipe
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
-from voxlate.inference.bids_app import derivative_path, is_enhanced, manifest_of, require_sound
+from voxlate.inference.bids_app import derivative_path, manifest_of
 from voxlate.inference.many import items_in_list, items_of_subject
 from voxlate.inference.verify import differences, status_of
+from voxlate.io.bids import is_contrast_enhanced, require_valid_scan
 from voxlate.io.nifti import read_volume, write_volume
 
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
@@ -130,27 +131,27 @@ def test_a_contrast_that_bids_does_not_name_is_refused():
 
 def test_an_agent_is_told_by_the_name_or_by_the_sidecar(tmp_path):
     plain, named = tmp_path / "sub-1_T1w.nii.gz", tmp_path / "sub-1_ce-gadolinium_T1w.nii.gz"
-    assert (is_enhanced(plain), is_enhanced(named)) == (False, True)
+    assert (is_contrast_enhanced(plain), is_contrast_enhanced(named)) == (False, True)
     (tmp_path / "sub-1_T1w.json").write_text('{"ContrastBolusIngredient": "GADOLINIUM"}')
-    assert is_enhanced(plain)
+    assert is_contrast_enhanced(plain)
     (tmp_path / "sub-1_T1w.json").write_text('{"ContrastBolusIngredient": "NONE"}')
-    assert not is_enhanced(plain)
+    assert not is_contrast_enhanced(plain)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{\n "a": 1,\n}', r"no JSON at line 3, column 1"),
+        (b'{\n "a": 1,\n}', r"not JSON at line 3, column 1"),
         ('{"a": 1}'.encode("utf-16"), r"not UTF-8 at byte 0"),
-        (b'\xef\xbb\xbf{"a": 1}', r"no JSON at line 1, column 1"),
-        (b"[1]", r"holds no object"),
+        (b'\xef\xbb\xbf{"a": 1}', r"not JSON at line 1, column 1"),
+        (b"[1]", r"must be an object"),
     ],
 )
 def test_a_broken_sidecar_is_refused_with_its_place_and_the_others_go_on(data, identity, tmp_path, content, reason):
     broken = data / "sub-01/anat/sub-01_ce-gadolinium_run-1_T1w.json"
     broken.write_bytes(content)
     with pytest.raises(InputRefused, match=rf"BIDS .*{reason}"):
-        require_sound(broken.with_suffix(".nii.gz"))
+        require_valid_scan(broken.with_suffix(".nii.gz"))
     run(data, tmp_path / "out", "participant", "-m", identity, "--n-procs", "0", "--gate", "off")
     status = status_of(tmp_path / "out")
     assert (status.done, status.refused, status.codes) == (1, 1, {"BIDS": 1})
@@ -165,8 +166,8 @@ def test_two_scans_of_one_name_are_refused(data):
 
 
 def test_an_entity_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(InputRefused, match=r"BIDS .*twice"):
-        require_sound(tmp_path / "sub-01_run-1_run-2_T1w.nii.gz")
+    with pytest.raises(InputRefused, match=r"BIDS .*repeated"):
+        require_valid_scan(tmp_path / "sub-01_run-1_run-2_T1w.nii.gz")
 
 
 def test_masks_are_found_in_a_derivative(data, tmp_path):

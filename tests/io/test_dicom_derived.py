@@ -266,7 +266,7 @@ def test_a_volume_is_chosen_out_of_a_series_of_several(tmp_path):
         assert read_scan(tmp_path / "in", series=text).dicom.label == "TemporalPositionIndex=2"
     with pytest.raises(InputRefused, match="SEVERAL_VOLUMES"):
         read_scan(tmp_path / "in", series="3:3")
-    with pytest.raises(UsageError, match="SERIES 'two' is no number"):
+    with pytest.raises(UsageError, match="SERIES 'two' is not the number"):
         read_scan(tmp_path / "in", series="3:two")
 
 
@@ -343,4 +343,4 @@ def test_text_that_is_utf_8_under_another_label_is_told(tmp_path, caplog):
         dataset[tag] = RawDataElement(tag, "PN", len(raw), raw, 0, False, True)
         dataset.save_as(path)
     derived(tmp_path / "in")
-    assert "CHARACTER_SET PatientName is not written in the character set that the source names" in caplog.text
+    assert "CHARACTER_SET PatientName is not in the character set that the source states" in caplog.text

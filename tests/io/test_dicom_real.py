@@ -31,7 +31,7 @@ def only_series(folder):
 def test_a_series_of_several_volumes_is_told_apart(folder):
     shape, count = VOLUMES[folder]
     series = only_series(folder)
-    with pytest.raises(InputRefused, match=f"SEVERAL_VOLUMES a series of {count} volumes"):
+    with pytest.raises(InputRefused, match=f"SEVERAL_VOLUMES the series holds {count} volumes"):
         read_series(series)
     volumes = [read_series(series, volume=number + 1).volume for number in range(count)]
     assert all(volume.data.shape == shape for volume in volumes)

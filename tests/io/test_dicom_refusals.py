@@ -319,7 +319,7 @@ def test_members_of_a_zip_that_share_their_bytes_are_refused(tmp_path):
     struct.pack_into("<I", content, place + 42, first.header_offset)
     struct.pack_into("<II", content, place + 20, first.compress_size, first.file_size)
     path.write_bytes(content)
-    with pytest.raises(VoxlateError, match=r"ARCHIVE .*share their bytes"), dicom_files(path):
+    with pytest.raises(VoxlateError, match=r"ARCHIVE .*members overlap"), dicom_files(path):
         pass
 
 

@@ -29,7 +29,7 @@ def test_no_more_is_read_than_is_stated(tmp_path):
     [
         (b"[" * 100_000, "nested too deeply"),
         ("{}".encode("utf-16"), "not UTF-8 at byte 0"),
-        (b'{"a": 1,}', "no JSON at line 1, column 9"),
+        (b'{"a": 1,}', "not JSON at line 1, column 9"),
     ],
 )
 def test_what_is_no_json_is_told_with_its_place(tmp_path, content, reason):

@@ -74,7 +74,7 @@ def test_a_scan_that_does_not_fit_into_memory_is_a_temporary_failure(scans, monk
     def fail(*_args: object, **_options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("voxlate.io.nifti.read_voxels", fail)
+    monkeypatch.setattr("voxlate.io.nifti.read.read_voxels", fail)
     assert refusal(scans.save(), TemporaryFailure)[0] == "MEMORY"
 
 
@@ -171,7 +171,7 @@ def test_what_follows_a_gzip_member_and_is_none_is_refused(scans):
         pytest.param({"dim": [2, 5, 120, 1, 1, 1, 1, 1]}, "DIMENSIONS", "5 x 120,", id="2-D"),
         pytest.param({"dim": [4, 5, 6, 10, 2, 1, 1, 1]}, "DIMENSIONS", "5 x 6 x 10 x 2", id="4-D"),
         pytest.param({"dim": [5, 5, 6, 10, 1, 2, 1, 1]}, "DIMENSIONS", "split", id="5-D"),
-        pytest.param({"dim": [3, 5, 6, 10, 1, 1, 1, 1]}, "DIMENSIONS", "goes on", id="fewer slices than stored"),
+        pytest.param({"dim": [3, 5, 6, 10, 1, 1, 1, 1]}, "DIMENSIONS", "one slice more", id="fewer slices than stored"),
         pytest.param({"dim": [3, 5, 6, 21, 1, 1, 1, 1]}, "TRUNCATED", "copy it again", id="more slices than stored"),
         pytest.param({"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]}, "TOO_LARGE", "GB", id="32767 cubed"),
         pytest.param({"scl_slope": NAN}, "SCALING", "nan", id="slope NaN"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from voxlate.errors import UsageError
-from voxlate.preparation.adc import FITS, fitted_adc, trace_image
+from voxlate.preparation.adc import FITS, fitted_adc
 
 B = (0, 500, 1000)
 TRUTH = np.linspace(0.3, 3.2, 40)
@@ -45,16 +45,6 @@ def test_what_does_not_rise_above_the_noise_gets_no_value():
     assert fitted_adc([np.zeros(2)] * 3, B) == pytest.approx([0, 0])
 
 
-def test_the_trace_does_not_depend_on_how_the_head_lies():
-    diffusivities = np.diag([1.7, 0.4, 0.3])
-    turn, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))
-    results = []
-    for tensor in (diffusivities, turn @ diffusivities @ turn.T):
-        along = [trace_image([np.array([500 * np.exp(-b * 1e-3 * tensor[i, i])]) for i in range(3)]) for b in B]
-        results.append(float(fitted_adc(along, B)[0]))
-    assert results == pytest.approx([0.8, 0.8])
-
-
 @pytest.mark.parametrize(
     ("call", "code"),
     [
@@ -64,7 +54,6 @@ def test_the_trace_does_not_depend_on_how_the_head_lies():
         (lambda: fitted_adc([np.ones(3)] * 2, (500, 1000), fit="mean"), "ADC_FIT"),
         (lambda: fitted_adc([np.ones(3)] * 2, (0, 1000), fit="best"), "ADC_FIT"),
         (lambda: fitted_adc([np.ones(3)] * 2, (0, 1000), noise_sd=-1), "NOISE"),
-        (lambda: trace_image([np.ones(3)] * 2), "DIRECTIONS"),
     ],
 )
 def test_measurements_that_give_no_adc_are_refused(call, code):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from prepare.heads import simulated
 
+from preparation.heads import simulated
 from voxlate.errors import InputRefused
 from voxlate.preparation.steps.bias import fit_bias
 

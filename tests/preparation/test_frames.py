@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from prepare.heads import simulated
 from pydantic import ValidationError
 from scipy import ndimage
 
+from preparation.heads import simulated
 from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.preparation.registration.t1_linear import CROP, T1Linear
 from voxlate.preparation.registration.templates import mni_template

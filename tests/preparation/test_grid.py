@@ -1,11 +1,9 @@
 import numpy as np
-import pytest
 import torch
-from prepare.heads import rigid
 
-from voxlate.errors import UsageError
+from preparation.heads import rigid
 from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.steps.grid import OnGrid, centred, coarser, from_slabs, resized, slabs, with_spacing
+from voxlate.preparation.steps.grid import OnGrid, centred, coarser, resized
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Volume
 
@@ -35,7 +33,8 @@ def test_a_linear_image_is_interpolated_exactly(oblique):
 
 def test_labels_survive_the_way_to_a_finer_grid_and_back(oblique):
     labels = oblique.with_data(np.random.default_rng(0).integers(0, 5, oblique.data.shape))
-    grid = with_spacing(oblique.grid, tuple(mm / 3 for mm in oblique.spacing_mm))
+    shape = oblique.grid.shape
+    grid = resized(oblique.grid, (3 * shape[0], 3 * shape[1], 3 * shape[2]))
     step = OnGrid(oblique.grid, grid, Transform.identity(), interpolation="nearest")
     assert np.array_equal(step.invert(step.apply(labels)).data, labels.data)
 
@@ -78,18 +77,3 @@ def test_cutting_and_padding_keep_each_voxel_at_its_place(oblique):
 
 def test_the_same_grid_returns_the_same_values(oblique):
     assert np.array_equal(resample(oblique, oblique.grid).data, oblique.data)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("thickness", [1, 3, 5])
-def test_slabs_put_together_are_the_volume(scan, axis, thickness):
-    parts = slabs(scan.data, axis=axis, thickness=thickness)
-    assert parts.shape[1] == thickness
-    assert np.allclose(from_slabs(parts, axis=axis), scan.data, atol=1e-4)
-
-
-def test_slabs_and_spacings_that_are_not_possible_are_refused(scan):
-    with pytest.raises(UsageError, match="SLAB"):
-        slabs(scan.data, axis=0, thickness=22)
-    with pytest.raises(UsageError, match="SPACING"):
-        with_spacing(scan.grid, (1.0, 0.0, 1.0))

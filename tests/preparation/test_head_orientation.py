@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from prepare.heads import simulated
 
+from preparation.heads import simulated
 from voxlate.errors import InputRefused
 from voxlate.preparation.registration.registration import register
 from voxlate.preparation.steps import head_orientation

@@ -7,8 +7,7 @@ from phantoms import ball
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.steps.intensity import (
     SCALES,
-    HistogramStandard,
-    Scaled,
+    LinearNormalisation,
     by_percentiles,
     by_range_hu,
     by_white_matter,
@@ -71,24 +70,7 @@ def test_a_window_of_hounsfield_units_cuts_off_what_lies_outside():
 
 
 def test_a_brighter_scan_gets_its_numbers_back_brighter():
-    assert Scaled(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
-
-
-def test_scans_of_one_head_with_other_contrast_get_one_histogram():
-    first = image()
-    second = (np.sign(first) * np.abs(first) ** 1.4 * 3).astype(np.float32)
-    standard = HistogramStandard.fit([(first, MASK), (second, MASK)])
-    one, other = standard.apply(first, MASK), standard.apply(second, MASK)
-    apart = np.abs(first / first[MASK].max() - second / second[MASK].max())[MASK].mean()
-    assert np.abs(one - other)[MASK].mean() < 0.02 * apart
-    assert np.allclose(standard.invert(one, first, MASK), first, atol=1e-2)
-
-
-def test_the_standard_keeps_the_order_of_values():
-    data = image()
-    standard = HistogramStandard.fit([(image(seed), MASK) for seed in range(3)])
-    order = np.argsort(data[MASK], kind="stable")
-    assert (np.diff(standard.apply(data, MASK)[MASK][order]) >= -1e-6).all()
+    assert LinearNormalisation(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
 
 
 @pytest.mark.parametrize("name", sorted(SCALES))
@@ -97,10 +79,7 @@ def test_a_constant_image_has_no_scale(name):
         SCALES[name](np.full(SHAPE, 5, np.float32), MASK)
 
 
-def test_a_standard_needs_scans_and_rising_percentiles():
-    with pytest.raises(UsageError, match="COHORT"):
-        HistogramStandard.fit([])
-    with pytest.raises(UsageError, match="PERCENTILES"):
-        HistogramStandard.fit([(image(), MASK)], percentiles=(50, 10))
+@pytest.mark.parametrize("name", ["percentile", "white_matter_peak", "z_score"])
+def test_an_empty_mask_has_no_scale(name):
     with pytest.raises(InputRefused, match="EMPTY_MASK"):
-        HistogramStandard.fit([(image(), np.zeros(SHAPE, bool))])
+        SCALES[name](image(), np.zeros(SHAPE, bool))

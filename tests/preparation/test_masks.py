@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from phantoms import ball
-from prepare.heads import simulated
 
+from preparation.heads import simulated
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.masks.brain_mask import BRAIN_MASKS, find_brain, union
 from voxlate.preparation.masks.checks import check_mask, require_plausible
-from voxlate.preparation.masks.ct_mask import head_mask_ct, metal_cm3, require_hounsfield
+from voxlate.preparation.masks.ct_mask import metal_cm3, require_hounsfield
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Volume
 
@@ -58,15 +58,6 @@ def test_a_hole_in_the_skull_does_not_open_the_brain():
     assert drilled.any()
     data[drilled] = 40
     assert dice(find_brain(image.with_data(data), "ct"), truth) > 0.95
-
-
-def test_the_head_leaves_the_table_behind():
-    image, truth = with_truth("CT")
-    data = image.data.copy()
-    data[:, :2, :] = 400
-    head = head_mask_ct(image.with_data(data))
-    assert not head[:, :2].any()
-    assert head[truth].all()
 
 
 def test_metal_is_measured_in_cubic_centimetres():

@@ -5,8 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 from phantoms import ball, head
-from prepare.heads import moved, points_mm, rigid, simulated
 
+from preparation.heads import moved, points_mm, rigid, simulated
 from voxlate.errors import InputRefused
 from voxlate.preparation.registration import greedy
 from voxlate.preparation.registration.alignment import alignment_score, normalised_mutual_information, require_aligned

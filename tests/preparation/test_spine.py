@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from prepare.heads import rigid
 
+from preparation.heads import rigid
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.spine import Plane, disc_image, disc_plane, disc_slice, lumbar_crop, paired_slice, slice_plane

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from prepare.heads import rigid
 
+from preparation.heads import rigid
 from voxlate.errors import InputRefused
 from voxlate.preparation.registration.transform import Transform
 

@@ -11,9 +11,8 @@ from voxlate.cases import read_cases
 from voxlate.cli.simulate import simulate
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import read_volume
+from voxlate.io.nifti import read_volume, write_volumes
 from voxlate.simulation import Options
-from voxlate.simulation.files.bids import write_series
 from voxlate.simulation.files.dataset import Plan, is_finished, manifest_path, write_dataset
 from voxlate.simulation.files.dataset_files import mean_oracle, split_of
 from voxlate.volume import Volume
@@ -123,7 +122,7 @@ def test_the_oracle_of_a_data_set_is_the_mean_of_its_cases():
 def test_a_series_of_volumes_comes_back_with_its_grid(tmp_path):
     affine = np.diag([1, 2, 3, 1.0])
     volumes = [Volume(np.full((3, 4, 5), value), affine) for value in (1, 500)]
-    write_series(tmp_path / "dwi.nii.gz", volumes)
+    write_volumes(tmp_path / "dwi.nii.gz", volumes)
     image = nibabel.load(tmp_path / "dwi.nii.gz")
     assert image.shape == (3, 4, 5, 2)
     assert np.array_equal(image.affine, affine)

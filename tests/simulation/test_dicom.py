@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxlate.simulation.files.header_variants import TAG_SHARES, draw_habit, timing_tags
+from voxlate.simulation.files.header_variants import TAG_SHARES, draw_header_variant, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
 
 pydicom = pytest.importorskip("pydicom")
@@ -60,16 +60,20 @@ def test_what_each_series_truly_shows_is_kept(folder):
 
 
 def test_headers_tell_the_truth_hide_it_or_contradict_it_as_often_as_asked():
-    habits = [draw_habit("T1ce", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(800)]
-    shares = [np.mean([habit.tags == tags for habit in habits]) for tags in ("true", "absent", "contradictory")]
+    headers = [
+        draw_header_variant("T1ce", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(800)
+    ]
+    shares = [np.mean([header.tags == tags for header in headers]) for tags in ("true", "absent", "contradictory")]
     assert shares == pytest.approx(TAG_SHARES, abs=0.05)
-    assert all(habit.agent == "GADOVIST" for habit in habits if habit.tags == "true")
-    assert all(habit.agent is None for habit in habits if habit.tags == "absent")
-    before = [draw_habit("T1w", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(200)]
-    assert any(habit.agent == "GADOVIST" and habit.tags == "contradictory" for habit in before)
+    assert all(header.agent == "GADOVIST" for header in headers if header.tags == "true")
+    assert all(header.agent is None for header in headers if header.tags == "absent")
+    before = [
+        draw_header_variant("T1w", SCANNERS["A"], "gadobutrol", np.random.default_rng(seed)) for seed in range(200)
+    ]
+    assert any(header.agent == "GADOVIST" and header.tags == "contradictory" for header in before)
     assert any(
-        habit.is_enhanced
-        for habit in (draw_habit("T1w", SCANNERS["C"], "generic", np.random.default_rng(s)) for s in range(9))
+        header.is_enhanced
+        for header in (draw_header_variant("T1w", SCANNERS["C"], "generic", np.random.default_rng(s)) for s in range(9))
     )
 
 
@@ -81,11 +85,12 @@ def test_vendors_differ_in_what_they_call_the_repetition_time():
 def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
     from dataclasses import replace
 
-    from voxlate.simulation.files.dicom import Series, _instances
-    from voxlate.simulation.files.header_variants import Habit
+    from voxlate.simulation.files.dicom import _instances
+    from voxlate.simulation.files.dicom_series import SimulatedSeries
+    from voxlate.simulation.files.header_variants import HeaderVariant
 
-    habit = Habit("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
-    one = Series("sub-0001", 0, 1, "T2w", spine.images["T2w"], habit, scanner_named("C"), "LSPINE")
+    header = HeaderVariant("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
+    one = SimulatedSeries("sub-0001", 0, 1, "T2w", spine.images["T2w"], header, scanner_named("C"), "LSPINE")
     ((name, dataset),) = _instances(replace(one))
     dataset.save_as(tmp_path / name, enforce_file_format=True)
     read = pydicom.dcmread(tmp_path / name)
@@ -98,10 +103,13 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
 @pytest.mark.parametrize("is_enhanced", [False, True])
 @pytest.mark.parametrize("shows", ["T1w", "ADC"])
 def test_a_validator_finds_no_error_in_classic_and_enhanced_files(is_enhanced, shows, spine, tmp_path):
-    from voxlate.simulation.files.dicom import Series, _instances
+    from voxlate.simulation.files.dicom import _instances
+    from voxlate.simulation.files.dicom_series import SimulatedSeries
 
-    habit = replace(draw_habit(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced)
-    series = Series("sub-0001", 0, 1, shows, spine.images["T2w"], habit, SCANNERS["A"], "HEAD")
+    header = replace(
+        draw_header_variant(shows, SCANNERS["A"], "gadobutrol", np.random.default_rng(1)), is_enhanced=is_enhanced
+    )
+    series = SimulatedSeries("sub-0001", 0, 1, shows, spine.images["T2w"], header, SCANNERS["A"], "HEAD")
     name, dataset = next(_instances(series))
     dataset.save_as(tmp_path / name, enforce_file_format=True)
     done = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True, check=False)

@@ -24,7 +24,7 @@ from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.records import READ, FileRecord, SeriesRecord
 from voxlate.archive.store import IndexStore
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 if TYPE_CHECKING:
     from dicomweb_client.web import DICOMwebClient

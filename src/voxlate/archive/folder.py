@@ -12,7 +12,7 @@ from pathlib import Path
 from voxlate.archive.headers import Chunk, chunks_of, read_chunk
 from voxlate.archive.store import IndexStore
 from voxlate.errors import NoInput
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.jobs.processes import each
 
 Files = Callable[[], Iterator[Path]]

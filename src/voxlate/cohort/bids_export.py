@@ -10,34 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.archive import indexed_series
 from voxlate.archive.pseudonyms import session_name, subject_name
 from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
+from voxlate.io import bids
 from voxlate.io.atomic import sha256, write_json, write_text
 from voxlate.io.documents import read_json
-from voxlate.io.nifti import write_volume
-from voxlate.io.nifti.source import sidecar_path
+from voxlate.io.nifti import sidecar_path, write_volume
 from voxlate.volume import Volume
 
-PLACES = {
-    "T1w": ("anat", "T1w"),
-    "T1ce": ("anat", "ce-gadolinium_T1w"),
-    "T2w": ("anat", "T2w"),
-    "FLAIR": ("anat", "FLAIR"),
-    "PDw": ("anat", "PDw"),
-    "T2*w": ("anat", "T2starw"),
-    "angiography": ("anat", "angio"),
-    "CT": ("ct", "ct"),
-}
-"""Folder and ending of what a scan shows."""
-
-BIDS_VERSION = "1.10.0"
 IGNORED = ("**/ct", "cases*.tsv", "split.json", "cohort.json", "exclusions.tsv", "flow.*")
-_SECONDS = {"repetition_ms": "RepetitionTime", "echo_ms": "EchoTime", "inversion_ms": "InversionTime"}
-_PLAIN = {"manufacturer": "Manufacturer", "model": "ManufacturersModelName", "field_tesla": "MagneticFieldStrength",
-          "flip_deg": "FlipAngle", "acquisition": "MRAcquisitionType", "modality": "Modality"}  # fmt: skip
 _COLUMNS = {
     "age": {"Description": "age at the first scan; 89 stands for 89 and above", "Units": "years"},
     "sex": {"Description": "as the archive says", "Levels": {"M": "male", "F": "female", "O": "other"}},
@@ -60,8 +43,7 @@ class Wanted:
     def path(self) -> Path:
         """Returns where it lies in the data set."""
         subject, session = subject_name(self.scan["patient"]), session_name(self.scan["study"])
-        folder, ending = PLACES[self.shows]
-        return Path(subject) / session / folder / f"{subject}_{session}_{ending}.nii.gz"
+        return bids.image_path(subject, session, self.shows)
 
 
 def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
@@ -86,44 +68,44 @@ def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
 def sidecar(wanted: Wanted, digest: str) -> dict[str, Any]:
     """Returns the BIDS metadata of a scan, times in seconds; only what is known."""
     scan = wanted.scan
-    columns: Mapping[str, Any] = scan
-    told: dict[str, Any] = {bids: columns[name] for name, bids in _PLAIN.items() if columns.get(name)}
-    told |= {bids: columns[name] / 1000 for name, bids in _SECONDS.items() if columns.get(name)}
-    if scan["modality"] == "MR":
-        agent = {"yes": "GADOLINIUM", "no": "NONE"}.get(scan["agent"])
-        told |= {"ContrastBolusIngredient": agent} if agent else {}
+    fields = bids.acquisition_fields(scan)
+    if scan["modality"] == "MR" and scan["agent"] in ("yes", "no"):
+        fields |= bids.contrast_agent_field(scan["agent"] == "yes")
     quality: dict[str, object] = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
     quality |= {"PassProbability": scan["pass_probability"]}
     known = {name: value for name, value in quality.items() if value is not None}
     stamp = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or "", "Sha256": digest}
-    return told | {"Voxlate": {**stamp, "Quality": known}}
+    return fields | {"Voxlate": {**stamp, "Quality": known}}
 
 
 def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
     """Writes what belongs to the data set as a whole: description, participants, dates of the scans."""
-    description = {
-        "Name": name,
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "raw",
-        "GeneratedBy": [{"Name": "voxlate cohort", "Version": __version__}],
-    }
-    write_json(root / "dataset_description.json", description)
+    bids.write_description(
+        root,
+        Name=name,
+        BIDSVersion=bids.BIDS_VERSION,
+        DatasetType="raw",
+        GeneratedBy=bids.generated_by("voxlate cohort"),
+    )
     write_text(root / "README", _README)
-    write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
+    bids.write_ignored(root, IGNORED)
     people: dict[str, Mapping[str, Any]] = {}
     for each in sorted(scans, key=lambda one: one.scan["day"] or ""):
         people.setdefault(subject_name(each.scan["patient"]), each.scan)
-    rows = [[name, _cell(scan.get("age_years")), _cell(scan.get("sex"))] for name, scan in sorted(people.items())]
-    write_text(root / "participants.tsv", _table(["participant_id", "age", "sex"], rows))
-    write_json(root / "participants.json", _COLUMNS)
-    sessions: dict[Path, list[list[str]]] = {}
+    rows = [
+        {"participant_id": name, "age": _age(scan.get("age_years")), "sex": scan.get("sex") or None}
+        for name, scan in sorted(people.items())
+    ]
+    bids.write_participants(root, rows, _COLUMNS)
+    sessions: dict[Path, list[tuple[str, str]]] = {}
     for each in scans:
         session = each.path.parents[1]
         day = f"{each.scan['day']}T00:00:00" if each.scan["day"] else "n/a"
-        sessions.setdefault(session, []).append([each.path.relative_to(session).as_posix(), day])
+        sessions.setdefault(session, []).append((each.path.relative_to(session).as_posix(), day))
     for session, files in sessions.items():
-        table = _table(["filename", "acq_time"], sorted(files))
-        write_text(root / session / f"{session.parts[0]}_{session.parts[1]}_scans.tsv", table)
+        rows = [{"filename": file, "acq_time": day} for file, day in sorted(files)]
+        path = root / session / f"{session.parts[0]}_{session.parts[1]}_scans.tsv"
+        write_text(path, bids.table(rows, ["filename", "acq_time"]))
 
 
 def prune(root: Path, wanted: Sequence[Wanted]) -> None:
@@ -187,9 +169,6 @@ def _sidecar_at(path: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("\t".join(line) for line in [names, *rows]) + "\n"
-
-
-def _cell(value: Any) -> str:
-    return "n/a" if value is None or value == "" else f"{value:g}" if isinstance(value, float) else str(value)
+def _age(years: Any) -> str | None:
+    """Returns an age as text without a trailing `.0`, or None."""
+    return None if years is None or years == "" else f"{years:g}" if isinstance(years, float) else str(years)

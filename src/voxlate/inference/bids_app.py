@@ -15,26 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.manifest import COLUMNS, OUTPUT, Manifest, require_output_name
-from voxlate.io.atomic import write_json, write_text
-from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
-from voxlate.io.nifti.source import nifti_stem, sidecar_path, warn
+from voxlate.io import bids
+from voxlate.io.atomic import write_text
+from voxlate.io.bids import DESCRIPTION_FILE, is_contrast_enhanced, raw_uri, suffix_of
+from voxlate.io.documents import read_json
+from voxlate.io.log import warn
+from voxlate.io.nifti import nifti_stem
 
-SUFFIXES = {"T1": "T1w", "T1w": "T1w", "T1nce": "T1w", "T1ce": "T1w", "T2": "T2w", "T2w": "T2w", "FLAIR": "FLAIR"}
-SUFFIXES |= {"PD": "PDw", "PDw": "PDw", "CT": "ct", "ADC": "ADC"}
-"""The suffix of the BIDS files that show what a recipe calls so."""
-
-OWN_FILES = ("dataset_description.json", "README.md")
-VERSION = "1.10.0"
+OWN_FILES = (DESCRIPTION_FILE, "README.md")
 _README = """# Synthetic images
 
 Every image here is synthetic: a network made it, and it is not for diagnosis. `ledger.tsv` tells how each scan ended;
 `voxlate verify` compares the files.
 """
-_NAME = re.compile(r"^sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*_[A-Za-z0-9]+\.nii(\.gz)?$")
 
 
 def manifest_of(
@@ -61,7 +57,7 @@ def manifest_of(
         InputRefused: `NAME_TWICE` when two answers would have one name.
         UsageError: `BIDS_CONTRAST` for a contrast that BIDS has no name for.
     """
-    if not (root / "dataset_description.json").is_file():
+    if not (root / DESCRIPTION_FILE).is_file():
         raise NoInput("NO_INPUT", f"{root.name}: no dataset_description.json there; name the root of a BIDS data set")
     for label in subjects:
         if not (root / f"sub-{label}").is_dir():
@@ -123,75 +119,41 @@ def sidecar_of(source: str, more: Mapping[str, str]) -> dict[str, Any]:
         source: path of the scan below its data set.
         more: paths of additional sources.
     """
-    uris = [f"bids:raw:{path}" for path in (source, *more.values())]
+    uris = [raw_uri(path) for path in (source, *more.values())]
     return {"Sources": uris, "SpatialReference": uris[0]}
-
-
-def require_sound(path: Path) -> None:
-    """Refuses a scan whose name or sidecar is not BIDS.
-
-    Raises:
-        InputRefused: `BIDS`, for JSON with its line and column.
-    """
-    entities = [part.split("-")[0] for part in path.name.split("_")[:-1]]
-    if not _NAME.fullmatch(path.name) or len(set(entities)) < len(entities):
-        raise InputRefused("BIDS", f"{path.name} is no name of BIDS: an entity stands twice or is none")
-    sidecar = sidecar_path(path)
-    try:
-        content = parse_json(read_bounded(sidecar).decode("utf-8"))  # BIDS has no byte order mark
-    except FileNotFoundError:
-        return
-    except UnicodeDecodeError as error:
-        raise InputRefused("BIDS", f"{sidecar.name}: not UTF-8 at byte {error.start}; save it as such") from error
-    except (Unsound, OSError) as error:
-        raise InputRefused("BIDS", f"{sidecar.name}: {error}") from error
-    if not isinstance(content, dict):
-        raise InputRefused("BIDS", f"{sidecar.name}: holds no object")
 
 
 def write_description(out: Path, root: Path, model: str) -> None:
     """Writes what makes a folder a BIDS derivative."""
     try:
-        name = read_json(root / "dataset_description.json")["Name"]
+        name = read_json(root / DESCRIPTION_FILE)["Name"]
     except (OSError, ValueError, KeyError, TypeError):
         name = "a BIDS data set"
-    write_json(
-        out / "dataset_description.json",
-        {
-            "Name": f"Synthetic images of {name}",
-            "BIDSVersion": VERSION,
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": "voxlate", "Version": __version__, "Description": f"Synthesis by {model}"}],
-            "DatasetLinks": {"raw": Path(os.path.relpath(root, out)).as_posix()},
-        },
+    bids.write_description(
+        out,
+        Name=f"Synthetic images of {name}",
+        BIDSVersion=bids.BIDS_VERSION,
+        DatasetType="derivative",
+        GeneratedBy=bids.generated_by("voxlate", f"Synthesis by {model}"),
+        DatasetLinks={"raw": Path(os.path.relpath(root, out)).as_posix()},
     )
     write_text(out / "README.md", _README)
-    write_text(out / ".bidsignore", "batch.json\nledger.tsv\nnames.txt\n")
+    bids.write_ignored(out, ("batch.json", "ledger.tsv", "names.txt"))
 
 
 def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
     suffix = _suffix(shown)
     found = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
     if suffix == "T1w":
-        found = [path for path in found if is_enhanced(path) == (shown == "T1ce")]
+        found = [path for path in found if is_contrast_enhanced(path) == (shown == "T1ce")]
     return [path for path in found if path.name.endswith((".nii", ".nii.gz"))]
 
 
-def is_enhanced(path: Path) -> bool:
-    """Tells whether name or sidecar of a scan name a gadolinium agent."""
-    if re.search(r"_ce-[A-Za-z0-9]+_", path.name):
-        return True
-    sidecar = sidecar_path(path)
-    try:
-        return str(read_json(sidecar)["ContrastBolusIngredient"]).upper() == "GADOLINIUM"
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _suffix(shown: str) -> str:
-    if shown not in SUFFIXES:
+    suffix = suffix_of(shown)
+    if suffix is None:
         raise UsageError("BIDS_CONTRAST", f"BIDS has no suffix that we know for {shown}; use voxlate batch")
-    return SUFFIXES[shown]
+    return suffix
 
 
 def _is_wanted(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> bool:

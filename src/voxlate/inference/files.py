@@ -14,14 +14,14 @@ from voxlate import __version__
 from voxlate.bundle.bundle import Bundle
 from voxlate.cases import MORE
 from voxlate.errors import InputRefused, UsageError
-from voxlate.inference.bids_app import require_sound, sidecar_of
+from voxlate.inference.bids_app import sidecar_of
 from voxlate.inference.calibration import Calibration
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder
-from voxlate.io.nifti import read_grid, read_volume, write_volume
-from voxlate.io.nifti.source import nifti_suffix, sidecar_path
+from voxlate.io.bids import require_valid_scan
+from voxlate.io.nifti import nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 
 _T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
@@ -57,7 +57,7 @@ def translate_file(
         _require_free([output, spread])
     chosen = options or Options()
     if files.output is not None:
-        require_sound(files.source)
+        require_valid_scan(files.source)
     if nifti_suffix(files.source):  # the DICOM reader has limits of its own
         require_memory(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
     scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxlate.errors import printable
-from voxlate.io.nifti.source import sidecar_path
+from voxlate.io.nifti import sidecar_path
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from voxlate.inference.manifest import require_output_name
 from voxlate.inference.translate import Options
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import Unsound, read_text
-from voxlate.io.nifti.source import nifti_stem
+from voxlate.io.nifti import nifti_stem
 
 log = logging.getLogger("voxlate")
 

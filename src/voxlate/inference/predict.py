@@ -17,7 +17,7 @@ from voxlate.errors import TemporaryFailure
 from voxlate.inference.memory import LADDER, WindowPlan, plan_windows
 from voxlate.inference.runtime import runner_of
 from voxlate.inference.runtime.runners import Runner
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.volume import Array, Shape
 from voxlate.windows import translate_windows
 

@@ -20,7 +20,7 @@ from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
 from voxlate.training.data import prepare_more

@@ -1,1 +1,1 @@
-"""Reading and writing: the only place where the world's file formats meet ours."""
+"""Reads and writes files: NIfTI, DICOM, BIDS, JSON and YAML. No other package handles file formats."""

@@ -1,4 +1,7 @@
-"""A file is there whole or not at all: written under a temporary name beside its place, flushed, renamed."""
+"""Writes files atomically: under a temporary name in the same folder, flushed to disk, then renamed.
+
+A reader sees the old file or the whole new one, never a part.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ from typing import Any
 
 from voxlate.errors import UsageError, writing
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20  # bounds memory while hashing; chosen by hand; not tuned
 _PARTIAL = ".partial-"
-_ORPHAN_SECONDS = 24 * 3600
+_ORPHAN_SECONDS = 24 * 3600  # longer than writing any file takes; chosen by hand
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path in the same folder that becomes `path` when the block ends without an error.
+    """Yields a temporary path in the same folder; it is renamed to `path` when the block ends without an error.
 
-    The temporary name keeps the suffixes of `path`, as libraries choose a format by them. Folders are
-    made as needed. On any error the temporary file is removed and `path` is left as it was.
+    The temporary name keeps the suffixes of `path`, because libraries choose a format by them. Missing folders are
+    created. On an error the temporary file is removed and `path` stays as it was.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
@@ -51,10 +54,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `path` that takes its place when the block ends without an error.
+    """Yields a temporary folder beside `path`; it is renamed to `path` when the block ends without an error.
 
     Raises:
-        UsageError: `FOLDER_OCCUPIED` when something is there already.
+        UsageError: `FOLDER_OCCUPIED` when `path` is a file or a folder that is not empty.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -74,15 +77,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def is_partial(path: Path) -> bool:
-    """Tells whether a name is that of work in progress, which is nobody's result."""
+    """Returns whether a file is a temporary one of `replacing` or `replacing_folder`, and so not a result."""
     return path.name.startswith(_PARTIAL)
 
 
 def remove_orphans(folder: Path) -> None:
-    """Removes what killed processes left half written in a folder; what a living one writes stays.
+    """Removes the temporary files that killed processes left in a folder.
 
-    The name of a temporary file tells which process on which machine writes it. Of another machine, only what is older
-    than a day goes, as whether its process lives cannot be seen from here.
+    The name of a temporary file holds its process and its machine. Files of running processes stay. Files of another
+    machine are removed after a day, because this machine cannot see whether their process still runs.
     """
     for path in folder.glob(f"{_PARTIAL}*") if folder.is_dir() else []:
         if not _is_orphan(path):
@@ -100,7 +103,7 @@ def _prefix() -> str:
 
 @cache
 def _machine() -> str:
-    """Returns eight hexadecimal digits that tell this machine from others that see the same disk."""
+    """Returns eight hexadecimal digits that identify this machine among those that share a disk."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
@@ -150,7 +153,7 @@ def sha256(path: Path) -> str:
 
 
 def flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Waits until a file, or the entries of a folder, are written to disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""Small documents (JSON, YAML, lists) read within bounds: a regular file, of at most 8 MiB, that is what it says.
+"""Reads small documents (JSON, YAML, lists) safely: only regular files of at most 8 MiB.
 
-A pipe would wait for its writer, a device has no end, and text nested a hundred thousand deep ends the interpreter.
-Whatever is wrong with a document is an `Unsound`, a `ValueError`; that it is not there is a `FileNotFoundError`.
+A pipe would block until somebody writes, a device never ends, and text that is nested too deeply would crash the
+interpreter. An unusable document raises `Unsound` (a `ValueError`), a missing one `FileNotFoundError`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 MAX_TEXT_BYTES = 8 << 20
-"""Of one document. The largest that voxlate writes, an evaluation of 1,000 cases, has some 4 MiB."""
+"""Limit for one document. The largest that voxlate writes, an evaluation of 1,000 cases, has about 4 MiB."""
 
 MAX_TABLE_BYTES = 1 << 30
-"""Of a table with one row a case, which is read row by row or grows with what was asked for: a million rows fit."""
+"""Limit for a table with one row per case; a million rows of up to 1 KiB fit."""
 
 
 class Unsound(ValueError):
@@ -29,14 +29,14 @@ def read_bounded(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     """Returns the bytes of a regular file.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: the file does not exist.
         OSError: it cannot be read.
-        Unsound: it is a folder, a pipe or a device, or has more than `max_bytes`.
+        Unsound: it is a folder, a pipe or a device, or larger than `max_bytes`.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Unsound("no regular file")
+            raise Unsound("not a regular file")
         content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise Unsound(f"more than {max_bytes >> 20} MiB")
@@ -44,10 +44,10 @@ def read_bounded(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """Returns UTF-8 text, without a byte order mark.
+    """Returns UTF-8 text without its byte order mark.
 
     Raises:
-        OSError, Unsound: see `read_bounded`; `Unsound` also when it is not UTF-8.
+        OSError, Unsound: see `read_bounded`; `Unsound` also for text that is not UTF-8.
     """
     try:
         return read_bounded(path, max_bytes=max_bytes).decode("utf-8-sig")
@@ -56,20 +56,20 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
-    """Returns what a JSON file holds.
+    """Returns the content of a JSON file.
 
     Raises:
-        OSError, Unsound: see `read_text`; `Unsound` also for what is no JSON, with line and column.
+        OSError, Unsound: see `read_text`; `Unsound` also for invalid JSON, with line and column.
     """
     return parse_json(read_text(path, max_bytes=max_bytes))
 
 
 def parse_json(text: str) -> Any:
-    """Returns what JSON text holds; raises `Unsound`."""
+    """Returns the content of JSON text; raises `Unsound` when it is not valid."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Unsound(f"no JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise Unsound(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise Unsound("nested too deeply") from error
 
@@ -80,7 +80,7 @@ def canonical_json(content: object) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Returns what YAML text holds, of plain types alone; raises `Unsound`."""
+    """Returns the content of YAML text, plain types only; raises `Unsound` when it is not valid."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

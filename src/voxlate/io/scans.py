@@ -1,4 +1,4 @@
-"""A scan of any format that is read: NIfTI, a DICOM file, a folder of DICOM, or a zip of it."""
+"""Reads a scan from a NIfTI file, a DICOM file, a folder of DICOM files, or a zip archive of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import Unsound, read_json
-from voxlate.io.nifti import read_volume, says_synthetic
-from voxlate.io.nifti.source import nifti_suffix, sidecar_path
+from voxlate.io.nifti import nifti_suffix, read_volume, says_synthetic, sidecar_path
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scan:
-    """A volume and where it came from.
+    """A volume and its origin.
 
     Attributes:
-        volume: its voxels.
-        sha256: of the file, or of the files of the series.
-        dicom: the series, if it was one.
-        numbers: of all series that lay there.
+        volume: the voxels.
+        sha256: hash of the file, or of the files of the series.
+        dicom: the DICOM series; None for NIfTI.
+        numbers: numbers of all series at that path; empty for NIfTI.
     """
 
     volume: Volume
@@ -35,49 +34,52 @@ class Scan:
 
 
 def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarked: bool = False) -> Scan:
-    """Returns the scan at `path`.
+    """Reads a scan.
 
     Args:
-        path: a NIfTI file, a DICOM file, a folder or a zip.
-        shows: what it shows, for `Volume.shows`.
-        series: number or identifier of the series, where there are several; `:2` behind it, or alone, for the second
-            volume of a series that holds several.
-        unmarked: read DICOM files without their preamble and mark too.
+        path: a NIfTI file, a DICOM file, a folder or a zip archive.
+        shows: contrast of the scan, for `Volume.shows`.
+        series: number or UID of the series, if there are several. `4:2` is the second volume of series 4, `:2` the
+            second volume of the only series.
+        unmarked: also read DICOM files without the preamble and the `DICM` mark.
 
     Raises:
         NoInput: `NO_INPUT`.
         InputRefused: what `read_volume` or `read_series` refuses; `SEVERAL_SERIES`; `ALREADY_SYNTHETIC`; `SIDECAR`
-            for a JSON beside it that is broken.
-        UsageError: `SERIES` when there is none of that number or identifier, or the scan is no DICOM.
+            for a broken JSON sidecar.
+        UsageError: `SERIES` when no series has that number or UID, or when the scan is not DICOM.
     """
     if nifti_suffix(path):
         if series is not None:
-            raise UsageError("SERIES", f"{path.name} is no DICOM and has no series")
+            raise UsageError("SERIES", f"{path.name} is not DICOM and has no series; leave out --series")
         _require_not_synthetic(path)
         return Scan(read_volume(path, shows=shows), sha256(path) if path.is_file() else "")
     from voxlate.io.dicom import dicom_files, find_series, read_series
 
     with dicom_files(path) as files:
-        found = find_series(files, force=unmarked)
-        if not found:
-            raise NoInput("NO_INPUT", f"{path.name}: no DICOM file there")
+        series_found = find_series(files, force=unmarked)
+        if not series_found:
+            raise NoInput("NO_INPUT", f"{path.name}: no DICOM file found")
         name, _, volume = (series or "").partition(":")
         if volume and not (volume.isascii() and volume.isdigit()):
-            raise UsageError("SERIES", f"{volume!r} is no number of a volume; write 4:2 for the second of series 4")
+            raise UsageError(
+                "SERIES", f"{volume!r} is not the number of a volume; write 4:2 for the second volume of series 4"
+            )
         scan = read_series(
-            _chosen(found, name, path), shows=shows, volume=int(volume) if volume else None, force=unmarked
+            _chosen(series_found, name, path), shows=shows, volume=int(volume) if volume else None, force=unmarked
         )
-    return Scan(scan.volume, scan.sha256, scan, tuple(each.number for each in found))
+    return Scan(scan.volume, scan.sha256, scan, tuple(each.number for each in series_found))
 
 
 def _require_not_synthetic(path: Path) -> None:
-    """Refuses a NIfTI file whose header or sidecar says that it is synthetic; either is enough.
+    """Refuses a NIfTI file that its header or its sidecar marks as synthetic.
 
-    A sidecar that is there and cannot be read might say so: it is refused too (`SIDECAR`).
+    An unreadable sidecar is refused too (`SIDECAR`), because it might hold that mark.
     """
     if path.is_file() and says_synthetic(path):
         raise InputRefused(
-            "ALREADY_SYNTHETIC", f"the header of {path.name} says that the scan is synthetic; it is never translated"
+            "ALREADY_SYNTHETIC",
+            f"the header of {path.name} marks the scan as synthetic; synthetic scans are not translated",
         )
     sidecar = sidecar_path(path)
     try:
@@ -85,32 +87,33 @@ def _require_not_synthetic(path: Path) -> None:
     except FileNotFoundError:
         return
     except (Unsound, OSError) as error:
-        raise InputRefused("SIDECAR", f"{sidecar.name}, beside the scan: {error}; mend it or take it away") from error
+        raise InputRefused(
+            "SIDECAR", f"{sidecar.name}, the sidecar of the scan: {error}; repair or remove it"
+        ) from error
     if _says_synthetic(content, sidecar.name):
         raise InputRefused(
-            "ALREADY_SYNTHETIC", f"{sidecar.name} says that the scan is synthetic; it is never translated"
+            "ALREADY_SYNTHETIC", f"{sidecar.name} marks the scan as synthetic; synthetic scans are not translated"
         )
 
 
 def _says_synthetic(content: Any, name: str) -> bool:
-    """Returns what a sidecar says; one that speaks of it in another form than ours is broken, not silent."""
-    told = content.get("Synthetic", {}) if isinstance(content, dict) else None
-    if not isinstance(told, dict) or not isinstance(told.get("IsSynthetic", False), bool):
-        raise InputRefused("SIDECAR", f"{name}: `Synthetic.IsSynthetic` is neither true nor false; mend it")
-    return bool(told.get("IsSynthetic", False))
+    """Returns whether a sidecar marks its image as synthetic; a mark of the wrong type is an error."""
+    mark = content.get("Synthetic", {}) if isinstance(content, dict) else None
+    if not isinstance(mark, dict) or not isinstance(mark.get("IsSynthetic", False), bool):
+        raise InputRefused("SIDECAR", f"{name}: `Synthetic.IsSynthetic` must be true or false; repair it")
+    return bool(mark.get("IsSynthetic", False))
 
 
-def _chosen(found: list[DicomSeries], series: str, path: Path) -> DicomSeries:
+def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeries:
     if not series:
-        if len(found) == 1:
-            return found[0]
-        numbers = ", ".join(f"{each.number} ({len(each.files)} files)" for each in found[:12])
+        if len(candidates) == 1:
+            return candidates[0]
+        numbers = ", ".join(f"{each.number} ({len(each.files)} files)" for each in candidates[:12])
         raise InputRefused(
-            "SEVERAL_SERIES", f"{path.name} holds {len(found)} series, numbers {numbers}; choose one with --series N"
+            "SEVERAL_SERIES",
+            f"{path.name} holds {len(candidates)} series, numbers {numbers}; choose one with --series N",
         )
-    matching = [each for each in found if series in (each.uid, str(each.number))]
+    matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:
-        raise UsageError(
-            "SERIES", f"{path.name}: {len(matching)} of {len(found)} series have this number or identifier"
-        )
+        raise UsageError("SERIES", f"{path.name}: {len(matching)} of {len(candidates)} series have this number or UID")
     return matching[0]

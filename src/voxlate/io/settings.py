@@ -1,4 +1,4 @@
-"""Settings that people write: YAML validated by a pydantic model, every fault told in one line with its place."""
+"""Reads settings that people write: YAML, validated by a pydantic model; each error is one line with its position."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def read_settings(path: Path, *, code: str, what: str) -> str:
     """Returns the text of a settings file.
 
     Args:
-        path: of the file.
-        code: of the error when it cannot be read.
-        what: it is, for the message when it is not there.
+        path: the file.
+        code: error code when the file cannot be read.
+        what: kind of file, for the message when it does not exist.
 
     Raises:
-        NoInput: there is no such file.
-        UsageError: `code`, when it is no regular file, too large or not UTF-8.
+        NoInput: the file does not exist.
+        UsageError: `code`, when it is not a regular file, too large or not UTF-8.
     """
     if not path.exists():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such {what}")
+        raise NoInput("NO_INPUT", f"{path.name}: this {what} does not exist")
     try:
         return read_text(path)
     except (Unsound, OSError) as error:
@@ -34,10 +34,15 @@ def read_settings(path: Path, *, code: str, what: str) -> str:
 
 
 def parse_settings(text: str, *, code: str, name: str) -> Any:
-    """Returns what YAML text holds; `name` is how errors call the file.
+    """Returns the content of YAML text.
+
+    Args:
+        text: the YAML.
+        code: error code when the text is not valid.
+        name: name of the file in error messages.
 
     Raises:
-        UsageError: `code`, with the place.
+        UsageError: `code`, with line and column.
     """
     try:
         return parse_yaml(text)
@@ -46,10 +51,17 @@ def parse_settings(text: str, *, code: str, name: str) -> Any:
 
 
 def validated(content: Any, model: type[Model], *, code: str, name: str, whole: str) -> Model:
-    """Returns content as a model; `whole` is what the place of the whole is called.
+    """Returns content as a validated model.
+
+    Args:
+        content: as `parse_settings` returns it.
+        model: the pydantic model.
+        code: error code when the content is not valid.
+        name: name of the file in error messages.
+        whole: how messages call the top level of the file.
 
     Raises:
-        UsageError: `code`, with the place of each fault, and the nearest key beside one that there is not.
+        UsageError: `code`, with the position of each error; for an unknown key also the most similar valid key.
     """
     try:
         return model.model_validate(content)

@@ -57,23 +57,6 @@ def fitted_adc(
     return np.asarray(np.where(known, -_slope(logarithms, b, weights), 0.0))
 
 
-def trace_image(directions: Sequence[ArrayLike]) -> Floats:
-    """Returns the geometric mean of images at one b value along three orthogonal directions (or many, evenly spread).
-
-    Its logarithm falls with the mean of the diffusivities, so that the fit gives the trace divided by three, which
-    does not depend on how the head lies. Zero where one image is not above zero.
-
-    Raises:
-        UsageError: `DIRECTIONS` for fewer than three, or images of different shapes.
-    """
-    signals = [np.asarray(image, dtype=np.float64) for image in directions]
-    if len(signals) < 3 or len({signal.shape for signal in signals}) != 1:
-        raise UsageError("DIRECTIONS", f"{len(signals)} images do not give a trace; three of one shape are needed")
-    known = np.minimum.reduce(signals) > 0
-    mean = np.mean([np.log(np.where(known, signal, 1.0)) for signal in signals], axis=0)
-    return np.where(known, np.exp(mean), 0.0)
-
-
 def _check(images: Sequence[Any], b_values: Sequence[float], fit: str, noise_sd: float) -> None:
     if any(not np.isfinite(b) or b < 0 for b in b_values):
         raise UsageError("B_VALUE_NEGATIVE", f"b = {list(b_values)} s/mm² must not be negative")

@@ -17,7 +17,7 @@ from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.bias import Bias, fit_bias
 from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.head_orientation import require_upright
-from voxlate.preparation.steps.intensity import SCALES, Scaled, by_range_hu
+from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_range_hu
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
 
@@ -63,7 +63,7 @@ class PreparationSettings(BaseModel):
         return self
 
 
-class Place(Protocol):
+class SpatialStep(Protocol):
     """A step that moves voxels: it takes volumes on one grid to another, and back."""
 
     @property
@@ -83,16 +83,16 @@ class Preparation:
 
     Attributes:
         settings: what was asked for.
-        places: the steps that move voxels, in order.
+        spatial_steps: the steps that move voxels, in order.
         mask: the brain on the last grid.
         intensity: the scale of the source.
         bias: bias field of the source on its own grid, or None.
     """
 
     settings: PreparationSettings
-    places: tuple[Place, ...]
+    spatial_steps: tuple[SpatialStep, ...]
     mask: Mask
-    intensity: Scaled
+    intensity: LinearNormalisation
     bias: Bias | None
 
     @property
@@ -107,8 +107,8 @@ class Preparation:
 
     def locate(self, volume: Volume) -> Volume:
         """Returns `volume`, which lies on the source's grid, where a network sees it, values as they are."""
-        for place in self.places:
-            volume = place.apply(volume)
+        for step in self.spatial_steps:
+            volume = step.apply(volume)
         return volume
 
     def apply(self, volume: Volume) -> Volume:
@@ -116,13 +116,13 @@ class Preparation:
         clean = volume if self.bias is None else self.bias.apply(volume)
         return self._shown(self.locate(clean), self.intensity)
 
-    def apply_to_target(self, target: Volume) -> tuple[Volume, Scaled]:
+    def apply_to_target(self, target: Volume) -> tuple[Volume, LinearNormalisation]:
         """Returns a target on its own scale, and that scale. For training and evaluation only."""
-        return self._scaled(target, self.settings.target_reference or self.settings.reference)
+        return self._normalised(target, self.settings.target_reference or self.settings.reference)
 
     def apply_to_more(self, volume: Volume) -> Volume:
         """Returns an additional source, which lies on the grid of the first, on a scale of its own."""
-        shown, _ = self._scaled(volume, self.settings.reference)
+        shown, _ = self._normalised(volume, self.settings.reference)
         return shown
 
     def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
@@ -134,11 +134,11 @@ class Preparation:
             level: what one relative unit is in the units wanted.
             offset: where the zero of those units lies, in relative units.
         """
-        back = Scaled(level, offset * level).invert(data)
+        back = LinearNormalisation(level, offset * level).invert(data)
         shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
         return like.with_data(self._native(shown).data)
 
-    def _scaled(self, volume: Volume, reference: str) -> tuple[Volume, Scaled]:
+    def _normalised(self, volume: Volume, reference: str) -> tuple[Volume, LinearNormalisation]:
         """Returns a scan on the grid of the source where a network sees it, on a scale fitted to it, and that scale."""
         native = self._native(self.mask.astype(np.float32)).data > 0.5
         if self.settings.bias:
@@ -148,15 +148,15 @@ class Preparation:
         scale = SCALES[reference](whole.data, within & (whole.data != 0))
         return self._shown(located, scale), scale
 
-    def _shown(self, located: Volume, scale: Scaled) -> Volume:
+    def _shown(self, located: Volume, scale: LinearNormalisation) -> Volume:
         scaled = scale.apply(located.data)
         return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
 
     def _native(self, data: Array) -> Volume:
         """Returns data of the last grid on that of the scan."""
-        volume = Volume(data, self.places[-1].grid.affine)
-        for place in reversed(self.places):
-            volume = place.invert(volume)
+        volume = Volume(data, self.spatial_steps[-1].grid.affine)
+        for step in reversed(self.spatial_steps):
+            volume = step.invert(volume)
         return volume
 
 
@@ -177,14 +177,14 @@ def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSe
     inside = _brain(source, mask, settings)
     bias = fit_bias(source, inside & (source.data > 0)) if settings.bias else None
     clean = source if bias is None else bias.apply(source)
-    places = _places(clean, inside, settings)
+    steps = _spatial_steps(clean, inside, settings)
     located, brain = clean, clean.with_data(inside)
-    for place in places:
-        located, brain = place.apply(located), place.apply(brain)
+    for step in steps:
+        located, brain = step.apply(located), step.apply(brain)
     seen = np.ascontiguousarray(brain.data > 0.5)
     is_whole = settings.frame == "t1_linear"
     scale = _scale(clean.data if is_whole else located.data, inside if is_whole else seen, settings)
-    return Preparation(settings, places, seen, scale, bias)
+    return Preparation(settings, steps, seen, scale, bias)
 
 
 def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
@@ -198,7 +198,7 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
     return found
 
 
-def _places(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[Place, ...]:
+def _spatial_steps(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[SpatialStep, ...]:
     if settings.frame == "t1_linear":
         return (T1Linear(source.grid, _on_template(source, inside)),)
     orientation = ToRas(source.grid)
@@ -216,7 +216,7 @@ def _on_template(source: Volume, inside: Mask) -> Transform:
     return found.transform
 
 
-def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> Scaled:
+def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> LinearNormalisation:
     if settings.range_hu is not None:
         return by_range_hu(*settings.range_hu)
     return SCALES[settings.reference](data, inside)

@@ -12,7 +12,7 @@ from typing import cast
 from voxlate.archive.pseudonyms import session_name, subject_name
 from voxlate.archive.rows import GradeItem, IndexRow
 from voxlate.errors import InputRefused, NoInput, printable
-from voxlate.io.nifti.source import nifti_suffix
+from voxlate.io.nifti import nifti_suffix
 from voxlate.volume import Volume
 
 _NO_SCAN = re.compile(

@@ -29,8 +29,7 @@ import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import canonical_json, read_json
-from voxlate.io.nifti import read_volume, write_volume
-from voxlate.io.nifti.source import nifti_stem
+from voxlate.io.nifti import nifti_stem, read_volume, write_volume
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
 from voxlate.readers.encoding import encode_pair, voxel_type

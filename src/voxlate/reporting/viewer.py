@@ -7,19 +7,18 @@ and `fetch` from `file://`. The images are copies in relative units, cropped to 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.results import Evaluated, EvaluatedCase
 from voxlate.io.atomic import write_text
+from voxlate.io.nifti import gzipped_nifti
 from voxlate.reporting.case_selection import choose, leading_view, ranked
 from voxlate.reporting.figures.panels import relative_images
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice
@@ -101,9 +100,7 @@ def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:
     affine[:3, 3] += affine[:3, :3] @ start
     limit = np.iinfo(np.int16).max
     stored = np.rint(np.clip(np.nan_to_num(image.data[box]) / STEP, -limit, limit)).astype(np.int16)
-    file = nibabel.Nifti1Image(stored, affine)
-    file.header.set_slope_inter(STEP, 0)
-    return gzip.compress(file.to_bytes(), compresslevel=6, mtime=0)
+    return gzipped_nifti(stored, affine, slope=STEP)
 
 
 def _worst_position_mm(images: dict[str, Volume], mask: Mask) -> list[float]:

@@ -21,7 +21,7 @@ from voxlate.evaluation.baselines import PROBABILITIES
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import Preparation, PreparationSettings, fit_preparation
-from voxlate.preparation.steps.intensity import Scaled
+from voxlate.preparation.steps.intensity import LinearNormalisation
 from voxlate.training.augment import Line, Pair, augment, contrast_line, difference
 from voxlate.volume import Array, Mask, Volume, require_same_grid
 
@@ -157,7 +157,7 @@ def prepare_more(
     return prepared
 
 
-def _levels(source: Scaled, target: Scaled, target_inside: Array) -> dict[str, Any]:
+def _levels(source: LinearNormalisation, target: LinearNormalisation, target_inside: Array) -> dict[str, Any]:
     """Returns levels, offset and median by the names of `PreparedCase`; `target_inside` is in its own units."""
     return {
         "source_level": source.scale,

@@ -1,4 +1,4 @@
-"""Scans in DICOM: strict to read, a whole volume at a known place in the patient or a refusal."""
+"""Reads DICOM series strictly (a whole volume with a known position, or a refusal); writes derived series."""
 
 from voxlate.io.dicom.files import dicom_files
 from voxlate.io.dicom.scan import DicomScan, read_series

@@ -1,4 +1,4 @@
-"""A process that decodes compressed pixels with native libraries, so that a hostile file takes down no more than it."""
+"""Worker process that decodes compressed pixels with native libraries; a crash ends this process only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from voxlate.errors import InputRefused, TemporaryFailure
 from voxlate.io.dicom.parse import read_dataset
 from voxlate.io.dicom.pixels import decode
 
-_ROOM_BYTES = 2 << 30
+_ROOM_BYTES = 2 << 30  # for the interpreter and its libraries; chosen by hand
 
 
 def main() -> int:
-    """Decodes what standard input asks for; returns 0, or a status of `voxlate.errors` after a line that says why."""
+    """Decodes the files named on standard input; returns an exit status of `voxlate.errors` and prints the reason."""
     request = json.load(sys.stdin)
-    limit = 4 * int(request["bytes"]) + _ROOM_BYTES
+    limit = 4 * int(request["bytes"]) + _ROOM_BYTES  # decoders hold several copies of the pixels at once
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         for source, output in request["jobs"]:
@@ -31,7 +31,7 @@ def main() -> int:
         sys.stdout.write(f"{error.message}\n")
         return InputRefused.exit_status
     except MemoryError:
-        sys.stdout.write("a picture asks for more memory than its header says\n")
+        sys.stdout.write("an image needs more memory than its header states\n")
         return InputRefused.exit_status
     except OSError:
         return TemporaryFailure.exit_status

@@ -1,6 +1,7 @@
-"""A synthetic volume as a series of MR slices that says what it is and what it was made from (PS3.3, A.4 and C.7.6).
+"""Makes a DICOM series from a synthetic volume: MR slices that are marked as synthetic and name their source.
 
-What is not on a list of ours is never copied: no private element, no overlay, no contrast agent, no free text.
+Only elements on the lists below are copied: no private element, no overlay, no contrast agent, no free text.
+Format: DICOM PS3.3, A.4 and C.7.6.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.config import RAISE
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import Plane
 from voxlate.io.dicom.scan import DicomScan
-from voxlate.io.nifti.source import warn
+from voxlate.io.dicom.write import MR_IMAGE, set_identity, set_pixels, slice_plane, uid_from_digest
+from voxlate.io.log import warn
 from voxlate.io.site_key import site_key
 from voxlate.volume import Volume, require_same_grid
 
-SERIES_OFFSET = 9000
-_LARGEST_NUMBER = 2**31 - 1_000_000  # an integer string holds 2^31 - 1; the rest is room for numbers that are taken
-_MR = UID("1.2.840.10008.5.1.4.1.1.4")
+SERIES_OFFSET = 9000  # added to the series number of the source, far above the numbers of scanners; chosen by hand
+_LARGEST_NUMBER = 2**31 - 1_000_000  # an integer string holds 2^31 - 1; the rest leaves room for taken numbers
 _IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize")
 _STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
-_PLACE = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
+_FRAME = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
 _PRIVACY = ("PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _EMPTY_ALLOWED = {*_PATIENT[:4], *_STUDY[1:], "PositionReferenceIndicator"}
@@ -42,19 +43,21 @@ _ACQUISITION = (
     *("EchoTrainLength", "InversionTime", "FlipAngle", "MagneticFieldStrength", "ImagingFrequency"),
     *("NumberOfAverages", "PixelBandwidth", "ImagedNucleus", "EchoNumbers"),
 )
-_MOST, _LEAST_OF_BRIGHTEST = 65535, 255
+_LARGEST_STORED = 65535  # of 16 bits
+_LEAST_OF_BRIGHTEST = 255  # a dimmer image is scaled, so that rounding keeps at least 8 bits of detail
+_SCALED_LARGEST = 4095.0  # largest stored value after scaling: 12 bits, as scanners write
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """What was done.
+    """How a synthetic volume was made.
 
     Attributes:
-        source, target: what the input shows and what the output is meant to show.
-        model, model_sha256, config_sha256, software: who did it.
-        keeps_acquisition: whether the acquisition of the source describes the output too, as for T1 to T1; otherwise
-            the sequence is called `RM` (research) and no time is invented.
-        is_brain_only: nothing but the brain is in the output, so no face can be recognised.
+        source, target: contrast of the input and intended contrast of the output.
+        model, model_sha256, config_sha256, software: model and program that made it.
+        keeps_acquisition: the acquisition parameters of the source also describe the output, as for T1 to T1; otherwise
+            the sequence is `RM` (research mode) and no timing is written.
+        is_brain_only: the output holds only the brain, so that no face can be recognised.
         has_synthetic_tag: write SyntheticData (0008,001C), which archives from before 2019 may not know.
     """
 
@@ -71,12 +74,12 @@ class Derivation:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Whole numbers of a volume.
+    """The 16-bit integers of a volume.
 
     Attributes:
         stored: (columns, rows, slices).
-        scale: value = scale times stored number; 1 unless the values would not fit.
-        window: centre and width.
+        scale: value = scale x stored value; 1 unless the values need scaling.
+        window: display window, centre and width, in stored values.
     """
 
     stored: NDArray[np.uint16]
@@ -92,29 +95,29 @@ def derived_series(
     others: Mapping[str, DicomScan] | None = None,
     taken_numbers: Sequence[int] = (),
 ) -> list[Dataset]:
-    """Returns the slices of a synthetic volume; the same input gives the same bytes.
+    """Returns the slices of a synthetic volume as DICOM data sets; equal input gives equal bytes.
 
-    Identifiers come from a hash of those of the source and of the model, of the voxels, and of a secret of the site in
-    the variable `VOXLATE_UID_SALT`: other voxels, as of another runtime or mask, are another image.
+    UIDs are hashes of the UIDs of the source, the model, the voxels, and the secret key of the site (environment
+    variable `VOXLATE_UID_SALT`). Other voxels, for example from another runtime or mask, therefore get other UIDs.
 
     Args:
-        volume: on the grid of the scan.
-        scan: what it was made from.
-        derivation: how.
-        others: additional sources, which are referenced too.
-        taken_numbers: series numbers of the study, none of which is used.
+        volume: the synthetic volume, on the grid of the scan.
+        scan: its source.
+        derivation: how it was made.
+        others: additional sources, on the same grid; they are referenced too.
+        taken_numbers: series numbers of the study that must not be reused.
 
     Raises:
         InputRefused: `GRID_MISMATCH`; `NON_FINITE`.
     """
     require_same_grid(volume, scan.volume, names=("the synthetic volume", "its source"))
     pixels = whole_numbers(volume)
-    name = _Names(derivation, scan, hashlib.sha256(pixels.stored.tobytes()).hexdigest())
-    series_uid = name.uid("series")
+    uids = _UidSource(derivation, scan, hashlib.sha256(pixels.stored.tobytes()).hexdigest())
+    series_uid = uids.uid("series")
     common = _common(scan, derivation, pixels, taken_numbers)
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
         if not common.get(keyword):
-            setattr(common, keyword, name.uid(keyword))
+            setattr(common, keyword, uids.uid(keyword))
     inputs = [scan, *(others or {}).values()]
     for other in inputs[1:]:
         require_same_grid(other.volume, scan.volume, names=("an additional source", "the source"))
@@ -124,46 +127,51 @@ def derived_series(
         dataset = Dataset()
         dataset.update(common)
         dataset.SeriesInstanceUID = series_uid
-        _identify(dataset, name.uid(f"slice {k}"))
+        set_identity(dataset, MR_IMAGE, uids.uid(f"slice {k}"))
+        dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
         dataset.InstanceNumber = k + 1
-        _place(dataset, volume, k)
+        _set_plane(dataset, volume, k)
         dataset.SliceThickness = _decimal(plane.thickness_mm or volume.spacing_mm[2])
         _refer(dataset, [each.planes[k] for each in named], named)
-        dataset.PixelData = np.ascontiguousarray(pixels.stored[:, :, k].T).astype("<u2").tobytes()
+        set_pixels(dataset, pixels.stored[:, :, k].T)
         slices.append(dataset)
     return slices
 
 
 def whole_numbers(volume: Volume) -> Pixels:
-    """Returns a volume as numbers of 16 bits; values that would not fit or would lose their detail are scaled.
+    """Returns a volume as unsigned 16-bit integers; values that do not fit or would lose detail are scaled.
 
     Raises:
         InputRefused: `NON_FINITE`.
     """
     data = volume.data
     if not np.isfinite(data).all():
-        raise InputRefused("NON_FINITE", "the synthetic volume is not finite; nothing is written")
+        raise InputRefused("NON_FINITE", "the synthetic volume holds NaN or infinite values; nothing is written")
     shown = data[data > 0]
     if shown.size == 0:
         return Pixels(np.zeros(data.shape, np.uint16), 1.0, (0.0, 1.0))
     brightest = float(np.percentile(shown, 99.9))
-    scale = 1.0 if brightest >= _LEAST_OF_BRIGHTEST and float(data.max()) <= _MOST else float(data.max()) / 4095.0
-    stored = np.clip(np.rint(data.astype(np.float64) / scale), 0, _MOST).astype(np.uint16)
+    scale = (
+        1.0
+        if brightest >= _LEAST_OF_BRIGHTEST and float(data.max()) <= _LARGEST_STORED
+        else float(data.max()) / _SCALED_LARGEST
+    )
+    stored = np.clip(np.rint(data.astype(np.float64) / scale), 0, _LARGEST_STORED).astype(np.uint16)
     low, high = (float(value) for value in np.percentile(stored[data > 0], [1, 99]))
     return Pixels(stored, scale, ((low + high) / 2, max(1.0, high - low)))
 
 
 def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequence[int]) -> Dataset:
-    """Returns what all slices share."""
+    """Returns the elements that all slices share."""
     source, dataset = scan.header, Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in (*_PATIENT, *_STUDY, *_PLACE, *_PRIVACY, *_LOSSY):
+    for keyword in (*_PATIENT, *_STUDY, *_FRAME, *_PRIVACY, *_LOSSY):
         _copy(source, dataset, keyword)
     if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
-        dataset.Laterality = ""  # it might be one of a pair, for all that the source tells
+        dataset.Laterality = ""  # required if the body part, which may be one of a pair, is unknown
     if "PatientPosition" not in dataset:
         dataset.PatientPosition = "HFS"
-    dataset.SOPClassUID, dataset.Modality = _MR, "MR"
+    dataset.Modality = "MR"
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
     dataset.ContentQualification, dataset.BurnedInAnnotation = "RESEARCH", "NO"
     if derivation.has_synthetic_tag:
@@ -173,36 +181,36 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
     dataset.SeriesDescription = f"SYNTH {derivation.target[:20]} from {derivation.source[:8]} - NOT FOR DIAGNOSIS"
     _sign(dataset, scan, derivation, pixels)
     _acquire(source, dataset, derivation)
-    _describe_pixels(dataset, scan, pixels)
+    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
     return dataset
 
 
 def _copy(source: Dataset, dataset: Dataset, keyword: str) -> None:
-    """Copies an element of the list, its text decoded; what is empty stays only where the standard lets it."""
+    """Copies one element with its text decoded; an empty element only where the standard allows it."""
     value = _value(source, keyword)
     is_copied = False
     if value is not None and value != "":
         text = str(value) if keyword in _NAMES else value
         if isinstance(text, str) and ("�" in text or "\\x" in text or _is_mislabelled(text)):
-            warn("CHARACTER_SET", f"{keyword} is not written in the character set that the source names")
+            warn("CHARACTER_SET", f"{keyword} is not in the character set that the source states")
         is_copied = _set(dataset, keyword, text)
     if not is_copied and keyword in _EMPTY_ALLOWED:
         setattr(dataset, keyword, "")
 
 
 def _value(source: Dataset, keyword: str) -> Any:
-    """Returns an element of a header from outside; None, with a warning, when it does not decode."""
+    """Returns an element of the source header; None, with a warning, if it cannot be decoded."""
     try:
         return source.get(keyword)
-    except Exception:  # pydicom answers damage with whatever error it meets
-        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is damaged; it is left out")
+    except Exception:  # pydicom raises many kinds of errors for damaged elements
+        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is damaged and is left out")
         return None
 
 
 def _set(dataset: Dataset, keyword: str, value: Any) -> bool:
-    """Sets an element if it can be written; else leaves it out, names it in a warning, and returns False.
+    """Sets an element and returns True; an element that cannot be written is left out with a warning.
 
-    Reading accepts what writing does not: a weight that is no number, an identifier with letters, a number too long.
+    Reading accepts what writing does not: a weight that is not a number, a UID with letters, a number that is too long.
     """
     try:
         setattr(dataset, keyword, value)
@@ -215,13 +223,13 @@ def _set(dataset: Dataset, keyword: str, value: Any) -> bool:
     except Exception:  # as above
         if keyword in dataset:
             del dataset[keyword]
-        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is not valid DICOM; it is left out")
+        warn("ELEMENT_LEFT_OUT", f"{keyword} of the source is not valid DICOM and is left out")
         return False
     return True
 
 
 def _is_mislabelled(text: str) -> bool:
-    """Tells whether text decoded as Latin-1 was UTF-8: its bytes are valid UTF-8 of more than one byte a letter."""
+    """Returns whether text that was decoded as Latin-1 is UTF-8: its bytes are valid multi-byte UTF-8."""
     try:
         raw = text.encode("latin-1")
         return not raw.isascii() and bool(raw.decode("utf-8"))
@@ -230,7 +238,7 @@ def _is_mislabelled(text: str) -> bool:
 
 
 def _whole(source: Dataset, keyword: str) -> int:
-    """Returns a whole number of a header; 0 when it is absent or none."""
+    """Returns an integer of a header; 0 if it is absent or not a number."""
     try:
         return int(_value(source, keyword) or 0)
     except (TypeError, ValueError, OverflowError):
@@ -238,13 +246,13 @@ def _whole(source: Dataset, keyword: str) -> int:
 
 
 def _sign(dataset: Dataset, scan: DicomScan, derivation: Derivation, pixels: Pixels) -> None:
-    """Says who made the image out of what."""
+    """Writes which model and scanner made the image, and how."""
     dataset.Manufacturer, dataset.ManufacturerModelName = "voxlate", derivation.model[:64]
     dataset.SoftwareVersions, dataset.DeviceSerialNumber = derivation.software[:64], derivation.model_sha256[:16]
-    told = f"; stored numbers are values divided by {pixels.scale:.6g}" if pixels.scale != 1 else ""
+    scaling = f"; stored numbers are values divided by {pixels.scale:.6g}" if pixels.scale != 1 else ""
     dataset.DerivationDescription = (
         f"{derivation.source} to {derivation.target} by a neural network, {derivation.model}, weights "
-        f"{derivation.model_sha256[:16]}, voxlate {derivation.software}. Synthetic: not for diagnosis{told}"
+        f"{derivation.model_sha256[:16]}, voxlate {derivation.software}. Synthetic: not for diagnosis{scaling}"
     )[:1024]
     scanner = Dataset()
     for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
@@ -272,36 +280,26 @@ def _acquire(source: Dataset, dataset: Dataset, derivation: Derivation) -> None:
                 _set(dataset, keyword, value)
 
 
-def _describe_pixels(dataset: Dataset, scan: DicomScan, pixels: Pixels) -> None:
-    columns, rows, _ = scan.volume.data.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = rows, columns
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
-    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
-
-
-def _place(dataset: Dataset, volume: Volume, k: int) -> None:
-    """Writes where a slice lies, out of the affine of the volume (RAS+ to LPS)."""
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
-    columns, rows = affine[:3, 0], affine[:3, 1]
-    lengths = float(np.linalg.norm(columns)), float(np.linalg.norm(rows))
-    dataset.ImagePositionPatient = [_decimal(value) for value in affine[:3, 3] + k * affine[:3, 2]]
-    dataset.ImageOrientationPatient = [_decimal(value) for value in [*columns / lengths[0], *rows / lengths[1]]]
-    dataset.PixelSpacing = [_decimal(lengths[1]), _decimal(lengths[0])]
-    dataset.SpacingBetweenSlices = _decimal(float(np.linalg.norm(affine[:3, 2])))
+def _set_plane(dataset: Dataset, volume: Volume, k: int) -> None:
+    """Writes the position and orientation of a slice, from the affine of the volume."""
+    plane = slice_plane(volume.affine, k)
+    dataset.ImagePositionPatient = [_decimal(value) for value in plane.position_mm]
+    dataset.ImageOrientationPatient = [_decimal(value) for value in plane.orientation]
+    dataset.PixelSpacing = [_decimal(value) for value in plane.pixel_spacing_mm]
+    dataset.SpacingBetweenSlices = _decimal(plane.spacing_mm)
 
 
 def _is_named(scan: DicomScan) -> bool:
-    """Tells whether the pictures of an input have valid identifiers; those that have not are not referenced."""
+    """Returns whether the slices of an input have valid UIDs; others cannot be referenced."""
     names = [str(_value(scan.header, key) or "") for key in ("SOPClassUID", "SeriesInstanceUID")]
     is_valid = all(UID(name).is_valid for name in [*names, *(plane.uid for plane in scan.planes)])
     if not is_valid:
-        warn("ELEMENT_LEFT_OUT", "an identifier of the source is no valid UID; its pictures are not referenced")
+        warn("ELEMENT_LEFT_OUT", "a UID of the source is not valid; its slices are not referenced")
     return is_valid
 
 
 def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan]) -> None:
-    """Names the picture of each input that lies where this slice does."""
+    """References the slice of each input at the position of this slice."""
     images, series = [], []
     for plane, scan in zip(planes, inputs, strict=True):
         image = Dataset()
@@ -320,24 +318,16 @@ def _refer(dataset: Dataset, planes: Sequence[Plane], inputs: Sequence[DicomScan
         dataset.SourceImageSequence, dataset.ReferencedSeriesSequence = images, series
 
 
-def _identify(dataset: Dataset, uid: str) -> None:
-    dataset.SOPInstanceUID = uid
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = _MR, UID(uid)
-    dataset.file_meta.ImplementationClassUID = _IMPLEMENTATION
-
-
 @dataclass(frozen=True)
-class _Names:
-    """Gives identifiers to what is made of a scan; `pixels_sha256` is of the stored numbers."""
+class _UidSource:
+    """Makes the UIDs of a derived series; `pixels_sha256` is the hash of the stored values."""
 
     derivation: Derivation
     scan: DicomScan
     pixels_sha256: str
 
     def uid(self, part: str) -> str:
-        """Returns 2.25 and 128 bits of a hash: the same for the same input, another for any other."""
+        """Returns the UID of a part: equal input gives an equal UID."""
         words = (
             site_key(),
             str(_value(self.scan.header, "SeriesInstanceUID") or ""),
@@ -349,7 +339,7 @@ class _Names:
             self.pixels_sha256,
             part,
         )
-        return f"2.25.{int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:16], 'big')}"
+        return uid_from_digest(hashlib.sha256(repr(words).encode()).digest())
 
 
 def _free_number(source: Dataset, taken: Sequence[int]) -> int:
@@ -366,7 +356,7 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _decimal(value: float) -> str:
-    """Returns a number in the 16 characters of a decimal string."""
+    """Returns a number as a DICOM decimal string of at most 16 characters, with as many digits as fit."""
     for digits in range(12, 0, -1):
         text = f"{value:.{digits}g}"
         if len(text) <= 16:

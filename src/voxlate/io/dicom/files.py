@@ -1,4 +1,4 @@
-"""The files below a folder or in an archive, found without following anything that leads out of it."""
+"""Finds the files below a folder or in a zip archive, without following links or names that lead outside."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from voxlate.errors import InputRefused, NoInput, writing
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-"""What bears such a name is meant to be DICOM; if it cannot be read, something is missing."""
+"""A file with one of these suffixes is meant to be DICOM; if it cannot be read, part of the input is missing."""
 
+# Limits against decompression bombs: far above any real study, and small enough for a disk. Chosen by hand.
 MAX_MEMBERS = 100_000
 MAX_ARCHIVE_BYTES = 16 << 30
 MAX_ARCHIVE_RATIO = 200
@@ -25,15 +26,15 @@ _CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def dicom_files(path: Path) -> Iterator[list[Path]]:
-    """Yields the regular files at or below `path`, or those of a zip, unpacked for as long as the block runs.
+    """Yields the regular files at or below `path`; a zip archive is unpacked while the block runs.
 
-    Links that lead out of the folder, pipes and devices are left alone (warning `UNREADABLE`). Files of an archive get
-    names of ours, so that none can be written elsewhere.
+    Links that lead out of the folder, pipes and devices are ignored (warning `UNREADABLE`). Unpacked files get new
+    names, so that no archive can write outside the temporary folder.
 
     Raises:
-        NoInput: `NO_INPUT` when there is nothing.
-        InputRefused: `ARCHIVE` for a zip that is damaged, encrypted, too large, of too many members, or has one whose
-            name leads out of it.
+        NoInput: `NO_INPUT` when there is no file.
+        InputRefused: `ARCHIVE` for a zip that is damaged, encrypted or too large, has too many members, or has a
+            member whose name leads outside.
         TemporaryFailure, CannotWrite: a zip cannot be unpacked.
     """
     if not path.exists():
@@ -46,29 +47,29 @@ def dicom_files(path: Path) -> Iterator[list[Path]]:
         return
     files = sorted(walk(path, path.resolve())) if path.is_dir() else [path]
     if not files:
-        raise NoInput("NO_INPUT", f"{path.name}: no file there")
+        raise NoInput("NO_INPUT", f"{path.name}: no file found")
     yield files
 
 
 def begins_as_zip(path: Path) -> bool:
-    """Tells whether a file begins as a zip does; one that was cut has lost the table at its end."""
+    """Returns whether a file begins like a zip archive; a truncated archive has lost the table at its end."""
     with path.open("rb") as stream:
         return stream.read(4) == b"PK\x03\x04"
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:
-    """Yields the regular files below a folder in the order of their names, without leaving `root`."""
+    """Yields the regular files below `folder`, sorted by name; links that lead out of `root` are ignored."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        warn("UNREADABLE", f"a folder is left out: {error.strerror}")
+        warn("UNREADABLE", f"a folder cannot be read and is ignored: {error.strerror}")
         return
     for entry in entries:
         path = Path(entry.path)
         if entry.is_symlink():
             target = _inside(path, root)
             if target is None or not target.is_file():
-                warn("UNREADABLE", "a link to a folder, to nothing or out of the input is left out")
+                warn("UNREADABLE", "a link to a folder, to nothing or out of the input is ignored")
                 continue
             yield path
         elif entry.is_dir(follow_symlinks=False):
@@ -76,13 +77,13 @@ def walk(folder: Path, root: Path) -> Iterator[Path]:
         elif entry.is_file(follow_symlinks=False):
             yield path
         else:
-            warn("UNREADABLE", "a pipe, a socket or a device is left out")
+            warn("UNREADABLE", "a pipe, a socket or a device is ignored")
 
 
 def _inside(link: Path, root: Path) -> Path | None:
     try:
         target = link.resolve(strict=True)
-    except (OSError, RuntimeError):  # it leads to itself or to nothing
+    except (OSError, RuntimeError):  # a circular or broken link
         return None
     return target if target.is_relative_to(root) else None
 
@@ -93,20 +94,20 @@ def _unpacked(archive: Path, folder: Path) -> list[Path]:
             members = [member for member in opened.infolist() if not member.is_dir()]
             _require_harmless(members, archive)
             parents = {parent: k for k, parent in enumerate(sorted({_parent(member) for member in members}))}
-            places = []
+            paths = []
             for number, member in enumerate(members):
                 suffix = PurePosixPath(member.filename).suffix.lower()
-                place = (
+                path = (
                     folder / f"{parents[_parent(member)]:05d}" / f"{number:06d}{suffix if suffix in SUFFIXES else ''}"
                 )
-                place.parent.mkdir(exist_ok=True)
-                _unpack(opened, member, place)
-                places.append(place)
+                path.parent.mkdir(exist_ok=True)
+                _unpack(opened, member, path)
+                paths.append(path)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         raise InputRefused("ARCHIVE", f"{archive.name} cannot be unpacked: {error}") from error
-    if not places:
-        raise NoInput("NO_INPUT", f"{archive.name}: no file in it")
-    return sorted(places)
+    if not paths:
+        raise NoInput("NO_INPUT", f"{archive.name}: the archive is empty")
+    return sorted(paths)
 
 
 def _parent(member: zipfile.ZipInfo) -> str:
@@ -117,31 +118,31 @@ def _require_harmless(members: list[zipfile.ZipInfo], archive: Path) -> None:
     fault = ""
     stored, size = archive.stat().st_size, sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS:
-        fault = f"{len(members):,} members, {MAX_MEMBERS:,} are allowed"
+        fault = f"it has {len(members):,} members, the limit is {MAX_MEMBERS:,}"
     elif size > MAX_ARCHIVE_BYTES or size > MAX_ARCHIVE_RATIO * max(stored, 4096):
-        fault = f"{size:,} bytes out of {stored:,}"
+        fault = f"its {stored:,} bytes unpack to {size:,}"
     elif _overlap(members):
-        fault = "members that share their bytes"
+        fault = "its members overlap"
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))
         if not name.parts:
-            fault = "a member without a name"
+            fault = "a member has no name"
         elif name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            fault = "a member whose name leads out of it"
+            fault = "the name of a member leads outside"
         elif stat.S_ISLNK(member.external_attr >> 16):
-            fault = "a member that is a link"
+            fault = "a member is a link"
     if fault:
         raise InputRefused("ARCHIVE", f"{archive.name} is not unpacked: {fault}")
 
 
 def _overlap(members: list[zipfile.ZipInfo]) -> bool:
-    """Tells whether members share bytes of the archive, by which a small one unpacks to a large one."""
+    """Returns whether members share bytes of the archive, a trick by which a small archive unpacks to a large one."""
     ends = sorted((member.header_offset, member.header_offset + member.compress_size) for member in members)
     return any(start < end for (_, end), (start, _) in pairwise(ends))
 
 
-def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:
-    """Writes one member; zipfile itself never gives more than its stated size, and checks its sum."""
-    with opened.open(member) as source, place.open("wb") as target:
+def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    """Writes one member; zipfile itself never reads more than the stated size, and verifies the checksum."""
+    with opened.open(member) as source, path.open("wb") as target:
         while chunk := source.read(_CHUNK_BYTES):
             target.write(chunk)

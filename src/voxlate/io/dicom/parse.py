@@ -1,4 +1,4 @@
-"""One file as a pydicom data set, or the code of what is wrong with it."""
+"""Reads one file as a pydicom data set, or refuses it with a code that says what is wrong."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from voxlate.errors import InputRefused, TemporaryFailure, VoxlateError
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 
-MAX_FILE_BYTES = 4 << 30
+MAX_FILE_BYTES = 4 << 30  # far above any series; limits what a hostile file can cost; chosen by hand
 UID = re.compile(r"[0-9.]{1,64}")
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
-_PROGRAMS = (b"MZ", b"\x7fELF", b"#!")
+_PROGRAMS = (b"MZ", b"\x7fELF", b"#!")  # first bytes of Windows programs, Linux programs and scripts
 _DEFLATE_MAX_RATIO = 200
-"""Inflated bytes to deflated ones. Images deflate to a half or a third, an empty one to a hundredth."""
+"""Largest ratio of inflated to deflated size. Images deflate to a half or a third, an empty one to a hundredth."""
 
 _DEFLATE_FREE_BYTES = 64 << 20
-"""Up to here any ratio is let pass: so little cannot hurt."""
+"""Up to this size (64 MiB) any ratio is accepted, because so little memory does no harm."""
 
-_DEFLATE_MAX_BYTES = 512 << 20
+_DEFLATE_MAX_BYTES = 512 << 20  # no ratio allows more than this; chosen by hand
 
 
 class NotDicom(Exception):
-    """The file does not begin as DICOM does."""
+    """The file lacks the `DICM` mark with which a DICOM file begins."""
 
 
-def told(file: Path | str) -> str:
-    """Returns how a message calls a file of a series: by its place in its folder, as names of files name patients.
+def file_label(file: Path | str) -> str:
+    """Returns the label of a file in messages: its position in its folder, because file names can name patients.
 
-    Text stays as it is.
+    Text is returned unchanged.
     """
     if isinstance(file, str):
         return file
@@ -54,31 +54,31 @@ def told(file: Path | str) -> str:
 
 @contextmanager
 def refusing_damage(name: Path | str) -> Iterator[None]:
-    """Refuses, as `UNREADABLE`, whatever pydicom raises while elements of a damaged header are looked at."""
+    """Turns any error that pydicom raises for a damaged header into `InputRefused` with the code `UNREADABLE`."""
     try:
         yield
     except VoxlateError:
         raise
     except RecursionError as error:
-        raise InputRefused("NESTING", f"{told(name)}: sequences in sequences without end") from error
+        raise InputRefused("NESTING", f"{file_label(name)}: its sequences are nested too deeply") from error
     except MemoryError as error:
-        raise TemporaryFailure("MEMORY", f"{told(name)} does not fit into memory") from error
+        raise TemporaryFailure("MEMORY", f"{file_label(name)} does not fit into memory") from error
     except Exception as error:
         raise InputRefused(
-            "UNREADABLE", f"{told(name)} is damaged ({type(error).__name__}); export it again"
+            "UNREADABLE", f"{file_label(name)} is damaged ({type(error).__name__}); export it again"
         ) from error
 
 
 def read_dataset(path: Path, *, with_pixels: bool = True, force: bool = False) -> Dataset:
-    """Returns what a DICOM file holds; elements are converted when they are asked for.
+    """Reads a DICOM file; elements are converted on access.
 
     Args:
         path: the file.
-        with_pixels: read also the pixels, which are left as they are stored.
-        force: read also a file without the 128 bytes and the mark that begin a DICOM file.
+        with_pixels: also read the pixels, as they are stored.
+        force: also read a file without the 128-byte preamble and the `DICM` mark.
 
     Raises:
-        NotDicom: it has no such mark.
+        NotDicom: the file has no `DICM` mark.
         InputRefused: `EMPTY`, `UNREADABLE`, `TOO_LARGE`, `NESTING`, `LENGTH_INVALID`, `PIXEL_TRUNCATED`.
         TemporaryFailure: `MEMORY`.
     """
@@ -88,7 +88,7 @@ def read_dataset(path: Path, *, with_pixels: bool = True, force: bool = False) -
     if start[128:132] != b"DICM" and not force:
         raise NotDicom
     if start[128:132] == b"DICM" and start.startswith(_PROGRAMS):
-        warn("PREAMBLE", f"{told(path)} begins like a program; its first 128 bytes are never copied")
+        warn("PREAMBLE", f"{file_label(path)} begins like an executable program; its first 128 bytes are never copied")
     dataset = _parsed(path, with_pixels=with_pixels, force=force)
     with refusing_damage(path):
         _require_whole(dataset, path, size)
@@ -99,35 +99,39 @@ def _require_readable(path: Path) -> int:
     try:
         status = path.stat()
         size = status.st_size
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
-            raise InputRefused("UNREADABLE", f"{told(path)} is no regular file; name a DICOM file, folder or zip")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would block until somebody writes
+            raise InputRefused(
+                "UNREADABLE", f"{file_label(path)} is not a regular file; give a DICOM file, folder or zip"
+            )
         with path.open("rb"):
             pass
     except OSError as error:
-        raise InputRefused("UNREADABLE", f"{told(path)} cannot be read: {error.strerror}") from error
+        raise InputRefused("UNREADABLE", f"{file_label(path)} cannot be read: {error.strerror}") from error
     if size == 0:
-        raise InputRefused("EMPTY", f"{told(path)} holds no byte; export it again")
+        raise InputRefused("EMPTY", f"{file_label(path)} is empty (0 bytes); export it again")
     if size > MAX_FILE_BYTES:
-        raise InputRefused("TOO_LARGE", f"{told(path)} has {size:,} bytes; {MAX_FILE_BYTES:,} are read at most")
+        raise InputRefused("TOO_LARGE", f"{file_label(path)} has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     return size
 
 
 def _parsed(path: Path, *, with_pixels: bool, force: bool) -> Dataset:
     try:
         with refusing_damage(path):
-            settings.reading_validation_mode = IGNORE  # for good: its warnings would tell values of the header
+            settings.reading_validation_mode = IGNORE  # never reset: its warnings would print values of the header
             return dcmread(_inflated(path) or path, stop_before_pixels=not with_pixels, force=force)
     except InputRefused as error:
         if isinstance(error.__cause__, InvalidDicomError):
             raise NotDicom from error
         if error.code != "UNREADABLE" or not with_pixels:
             raise
-        _parsed(path, with_pixels=False, force=force)  # raises when the header is at fault
-        raise InputRefused("PIXEL_TRUNCATED", f"{told(path)} ends within its pixels; export it again") from error
+        _parsed(path, with_pixels=False, force=force)  # raises if the header is damaged
+        raise InputRefused(
+            "PIXEL_TRUNCATED", f"{file_label(path)} ends inside its pixel data; export it again"
+        ) from error
 
 
 def _inflated(path: Path) -> BytesIO | None:
-    """Returns a deflated file as one that is not, no larger than is allowed; None for any other."""
+    """Returns the inflated copy of a file with deflated transfer syntax, within the limits; None for any other file."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_file_meta_info
     from pydicom.filewriter import write_file_meta_info
@@ -145,7 +149,7 @@ def _inflated(path: Path) -> BytesIO | None:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     content = inflater.decompress(deflated, limit)
     if not inflater.eof:
-        raise InputRefused("TOO_LARGE", f"{told(path)} inflates to more than {limit:,} bytes, or is cut")
+        raise InputRefused("TOO_LARGE", f"{file_label(path)} inflates to more than {limit:,} bytes, or is truncated")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
@@ -156,7 +160,7 @@ def _inflated(path: Path) -> BytesIO | None:
 
 
 def _require_whole(dataset: Dataset, name: Path, size: int) -> None:
-    """Refuses values that are shorter than the file says; pydicom takes what is there."""
+    """Refuses elements that are shorter than their stated length; pydicom accepts them silently."""
     for tag in dataset.keys():  # noqa: SIM118 (iterating over a data set converts every element)
         element = dataset.get_item(tag)
         if not isinstance(element, RawDataElement) or element.length == _UNDEFINED or element.value is None:
@@ -164,9 +168,12 @@ def _require_whole(dataset: Dataset, name: Path, size: int) -> None:
         if len(element.value) < element.length:
             if int(tag) == _PIXEL_DATA and element.length <= _expected_bytes(dataset) + 1:
                 missing = element.length - len(element.value)
-                raise InputRefused("PIXEL_TRUNCATED", f"{told(name)}: {missing:,} bytes of its pixels are missing")
+                raise InputRefused(
+                    "PIXEL_TRUNCATED", f"{file_label(name)}: {missing:,} bytes of its pixel data are missing"
+                )
             raise InputRefused(
-                "LENGTH_INVALID", f"{told(name)}: an element of {element.length:,} bytes in a file of {size:,}"
+                "LENGTH_INVALID",
+                f"{file_label(name)}: an element states {element.length:,} bytes in a file of {size:,}",
             )
 
 

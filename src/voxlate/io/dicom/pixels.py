@@ -1,4 +1,4 @@
-"""The stored numbers of a file; compressed ones are decoded in a process of their own, which may die."""
+"""Reads the stored values of a file; compressed pixels are decoded in a separate process, which may crash."""
 
 from __future__ import annotations
 
@@ -17,74 +17,84 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from voxlate.errors import InputRefused, TemporaryFailure
-from voxlate.io.dicom.parse import told
+from voxlate.io.dicom.parse import file_label
 
 Stored = NDArray[Any]
-MAX_PIXEL_BYTES = 4 << 30
-DECODER_SECONDS = 600.0
+MAX_PIXEL_BYTES = 4 << 30  # as `io.nifti.MAX_BYTES`
+DECODER_SECONDS = 600.0  # a decoder that takes longer hangs; chosen by hand; not tuned
 
 
 def require_pixels(dataset: Dataset, name: Path | str) -> int:
-    """Returns the bytes that the pixels of a file take once decoded; told by its header alone.
+    """Returns the size of the decoded pixels in bytes, from the header alone.
+
+    Args:
+        dataset: the file, read with its pixels.
+        name: path or label of the file, for messages.
 
     Raises:
         InputRefused: `NOT_AN_IMAGE`, `DATATYPE`, `TOO_LARGE`, `PIXEL_TRUNCATED`.
     """
     if "PixelData" not in dataset:
-        raise InputRefused("NOT_AN_IMAGE", f"{told(name)} holds no pixels of whole numbers")
+        raise InputRefused("NOT_AN_IMAGE", f"{file_label(name)} holds no integer pixel data")
     bits = dataset.get("BitsAllocated")
     if bits not in (8, 16, 32):
-        raise InputRefused("DATATYPE", f"{told(name)}: pixels of {bits} bits; 8, 16 and 32 are read")
+        raise InputRefused("DATATYPE", f"{file_label(name)}: pixels have {bits} bits; 8, 16 and 32 are supported")
     frames = int(dataset.get("NumberOfFrames") or 1)
     expected = frames * int(dataset.Rows) * int(dataset.Columns) * int(bits) // 8
     if expected > MAX_PIXEL_BYTES:
         raise InputRefused(
-            "TOO_LARGE", f"{told(name)}: {expected:,} bytes of pixels; {MAX_PIXEL_BYTES:,} are read at most"
+            "TOO_LARGE", f"{file_label(name)}: {expected:,} bytes of pixels; the limit is {MAX_PIXEL_BYTES:,}"
         )
     stored = len(dataset.get_item("PixelData").value)
     if not is_compressed(dataset) and stored < expected:
         raise InputRefused(
-            "PIXEL_TRUNCATED", f"{told(name)}: {stored:,} of {expected:,} bytes of pixels; export it again"
+            "PIXEL_TRUNCATED", f"{file_label(name)} holds {stored:,} of {expected:,} bytes of pixels; export it again"
         )
     return expected
 
 
 def is_compressed(dataset: Dataset) -> bool:
-    """Tells whether the pixels are encapsulated.
+    """Returns whether the pixels are compressed (encapsulated).
 
     Raises:
-        InputRefused: `SYNTAX_UNSUPPORTED` when the file does not say how it is written.
+        InputRefused: `SYNTAX_UNSUPPORTED` when the transfer syntax is missing or unknown.
     """
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if syntax is None:
         if dataset.is_implicit_VR and dataset.is_little_endian:
-            return False  # a file without its beginning, read because it was asked for
-        raise InputRefused("SYNTAX_UNSUPPORTED", "a file does not say how its pixels are written")
+            return False  # a file without preamble, read with `force`
+        raise InputRefused("SYNTAX_UNSUPPORTED", "a file has no transfer syntax, so its pixels cannot be decoded")
     uid = UID(syntax)
     if not uid.is_transfer_syntax or uid.is_private:
-        raise InputRefused("SYNTAX_UNSUPPORTED", f"pixels written as {uid} cannot be read")
+        raise InputRefused("SYNTAX_UNSUPPORTED", f"the transfer syntax {uid} is not supported")
     return bool(uid.is_compressed and uid.is_encapsulated)
 
 
 def decode(dataset: Dataset, name: Path | str) -> Stored:
-    """Returns the stored numbers of all frames, (frames, rows, columns), with bits beyond those stored removed.
+    """Returns the stored values of all frames, (frames, rows, columns), without unused bits.
+
+    Args:
+        dataset: the file, read with its pixels.
+        name: path or label of the file, for messages.
 
     Raises:
-        InputRefused: `SYNTAX_UNSUPPORTED` when no decoder takes them.
+        InputRefused: `SYNTAX_UNSUPPORTED` when they cannot be decoded.
     """
     try:
         if not hasattr(dataset, "file_meta") or dataset.file_meta.get("TransferSyntaxUID") is None:
             dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2")
         numbers = dataset.pixel_array
-    except Exception as error:  # decoders answer damage with whatever error they meet
+    except Exception as error:  # decoders raise many kinds of errors for damaged pixels
         kind = dataset.file_meta.TransferSyntaxUID.name
-        reason = "they do not decode" if _has_decoder(dataset) else "no decoder is installed (voxlate[dicom])"
-        raise InputRefused("SYNTAX_UNSUPPORTED", f"{told(name)}: pixels said to be {kind}: {reason}") from error
+        reason = (
+            "decoding failed" if _has_decoder(dataset) else "no decoder is installed; run: pip install 'voxlate[dicom]'"
+        )
+        raise InputRefused("SYNTAX_UNSUPPORTED", f"{file_label(name)}: pixels in {kind}: {reason}") from error
     return np.asarray(numbers.reshape(-1, int(dataset.Rows), int(dataset.Columns)))
 
 
 def _has_decoder(dataset: Dataset) -> bool:
-    """Tells whether there is a program for the way in which pixels are written, whatever it made of these."""
+    """Returns whether a decoder for the transfer syntax is installed."""
     from pydicom.pixels.decoders.base import get_decoder
 
     try:
@@ -95,11 +105,16 @@ def _has_decoder(dataset: Dataset) -> bool:
 
 @contextmanager
 def decoded_elsewhere(paths: Sequence[Path], expected_bytes: int, *, force: bool) -> Iterator[list[Path]]:
-    """Yields files of the decoded numbers of each compressed file, made by a process whose memory is limited.
+    """Decodes compressed files in a separate process with limited memory; yields one `.npy` file for each.
+
+    Args:
+        paths: the compressed files.
+        expected_bytes: size of all decoded pixels; limits the memory of the process.
+        force: see `voxlate.io.dicom.parse.read_dataset`.
 
     Raises:
-        InputRefused: `SYNTAX_UNSUPPORTED` when a decoder fails or dies.
-        TemporaryFailure: `IO` when there is no room for them.
+        InputRefused: `SYNTAX_UNSUPPORTED` when the decoder fails or crashes.
+        TemporaryFailure: `IO` when the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
         outputs = [Path(folder) / f"{k}.npy" for k in range(len(paths))]
@@ -115,9 +130,11 @@ def _run_decoder(request: dict[str, Any], name: Path) -> None:
             command, input=json.dumps(request), capture_output=True, text=True, timeout=DECODER_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise InputRefused("SYNTAX_UNSUPPORTED", f"{told(name)}: decoding took over {DECODER_SECONDS:g} s") from error
+        raise InputRefused(
+            "SYNTAX_UNSUPPORTED", f"{file_label(name)}: decoding took more than {DECODER_SECONDS:g} s"
+        ) from error
     if ended.returncode == TemporaryFailure.exit_status:
-        raise TemporaryFailure("IO", "decoded pixels could not be written; make room and run it again")
+        raise TemporaryFailure("IO", "decoded pixels could not be written; free disk space and run it again")
     if ended.returncode != 0:
-        reason = ended.stdout.strip().splitlines()[-1:] or [f"{told(name)}: the decoder died of its pixels"]
+        reason = ended.stdout.strip().splitlines()[-1:] or [f"{file_label(name)}: the decoder crashed"]
         raise InputRefused("SYNTAX_UNSUPPORTED", reason[0])

@@ -1,4 +1,7 @@
-"""Where each picture of a file lies in the patient, and how its stored numbers become values."""
+"""Reads the position, orientation and rescaling of each frame of a DICOM file.
+
+Coordinates are DICOM's own: patient left, posterior, superior (LPS), in millimetres.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
-from voxlate.io.dicom.parse import refusing_damage, told
+from voxlate.io.dicom.parse import file_label, refusing_damage
 
-_UNIT_TOLERANCE = 1e-3
+_UNIT_TOLERANCE = 1e-3  # of lengths and of the cosine between rows and columns; rounded headers pass; chosen by hand
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
@@ -44,23 +47,23 @@ SEPARATORS = (
     "TriggerTime",
     "DimensionIndexValues",
 )
-"""What may tell apart pictures of one place, in the order in which it is tried."""
+"""Attributes that can distinguish frames at the same position, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One picture of a series.
+    """One frame of a series.
 
     Attributes:
-        path, frame: where it is stored; frames count from 0.
-        uid: SOP instance of its file.
-        position_mm: centre of its first pixel, in the patient's left, posterior, superior directions (LPS).
-        orientation: direction along a row, then down a column, six direction cosines in LPS.
-        spacing_mm: between rows, then between columns.
-        thickness_mm: of the slice; 0 where it is not told.
+        path, frame: file, and number of the frame in it, from 0.
+        uid: SOP instance UID of the file.
+        position_mm: (3,), centre of the first pixel, LPS.
+        orientation: (6,), direction along a row, then down a column, as direction cosines in LPS.
+        spacing_mm: (2,), between rows, then between columns.
+        thickness_mm: slice thickness; 0 if it is not given.
         shape: rows, columns.
-        slope, intercept: value = slope times stored number plus intercept.
-        facts: of `SEPARATORS`, as text.
+        slope, intercept: value = slope x stored value + intercept.
+        facts: values of `SEPARATORS`, as text.
     """
 
     path: Path
@@ -77,7 +80,7 @@ class Plane:
 
 
 def planes_of(dataset: Dataset, path: Path) -> list[Plane]:
-    """Returns the pictures of a file that was read without its pixels, or with them.
+    """Returns the frames of a data set; its pixels are not needed.
 
     Raises:
         InputRefused: `NOT_AN_IMAGE`, `COLOUR`, `MOSAIC`, `GEOMETRY_ABSENT`, `GEOMETRY_INVALID`, `SPACING_INVALID`,
@@ -89,14 +92,17 @@ def planes_of(dataset: Dataset, path: Path) -> list[Plane]:
 
 def _planes(dataset: Dataset, path: Path) -> list[Plane]:
     if not isinstance(dataset.get("Rows"), int) or not isinstance(dataset.get("Columns"), int):
-        raise InputRefused("NOT_AN_IMAGE", f"{told(path)} holds no picture; it may be a report or a presentation")
+        raise InputRefused(
+            "NOT_AN_IMAGE", f"{file_label(path)} holds no image; it may be a report or a presentation state"
+        )
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise InputRefused(
-            "COLOUR", f"{told(path)} is in colour; a screenshot or an overlay has no values to translate"
+            "COLOUR", f"{file_label(path)} is a colour image, such as a screenshot; its values cannot be translated"
         )
     if "MOSAIC" in _text(dataset.get("ImageType")).split("\\"):
         raise InputRefused(
-            "MOSAIC", f"{told(path)} packs many slices into one picture; export it as enhanced or as slices"
+            "MOSAIC",
+            f"{file_label(path)} packs many slices into one mosaic image; export it as enhanced DICOM or as slices",
         )
     frames = _frames(dataset, path)
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
@@ -105,7 +111,7 @@ def _planes(dataset: Dataset, path: Path) -> list[Plane]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Looks an attribute up in the groups of a frame, in those of all frames, and in the file."""
+    """Looks up an attribute: first in the frame's functional groups, then in the shared ones, then in the file."""
 
     dataset: Dataset
     shared: Dataset | None
@@ -124,13 +130,16 @@ class _Source:
             found = self.get(keyword)
             if found is None or found == "":
                 if default is None:
-                    raise InputRefused("GEOMETRY_ABSENT", f"{told(self.path)} has no {keyword}; nothing is guessed")
+                    raise InputRefused(
+                        "GEOMETRY_ABSENT",
+                        f"{file_label(self.path)} has no {keyword}, and the position is never guessed; export it again",
+                    )
                 return tuple(default)
             values = [float(value) for value in ([found] if isinstance(found, int | float | str) else found)]
         except (TypeError, ValueError) as error:
-            raise InputRefused("GEOMETRY_INVALID", f"{told(self.path)}: {keyword} is not a number") from error
+            raise InputRefused("GEOMETRY_INVALID", f"{file_label(self.path)}: {keyword} is not a number") from error
         if len(values) != count or not all(math.isfinite(value) for value in values):
-            raise InputRefused("GEOMETRY_INVALID", f"{told(self.path)}: {keyword} needs {count} finite numbers")
+            raise InputRefused("GEOMETRY_INVALID", f"{file_label(self.path)}: {keyword} needs {count} finite numbers")
         return tuple(values)
 
 
@@ -139,10 +148,12 @@ def _frames(dataset: Dataset, path: Path) -> list[Dataset | None]:
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None:
         if count > 1:
-            raise InputRefused("GEOMETRY_ABSENT", f"{told(path)} has {count} frames and no place for each")
+            raise InputRefused("GEOMETRY_ABSENT", f"{file_label(path)} has {count} frames without their positions")
         return [None]
     if len(groups) != count:
-        raise InputRefused("GEOMETRY_INVALID", f"{told(path)} has {count} frames, and groups for {len(groups)}")
+        raise InputRefused(
+            "GEOMETRY_INVALID", f"{file_label(path)} has {count} frames, but functional groups for {len(groups)}"
+        )
     return list(groups)
 
 
@@ -152,11 +163,16 @@ def _plane(source: _Source, path: Path, frame: int) -> Plane:
     _require_directions(orientation, source.path)
     spacing = source.numbers("PixelSpacing", 2)
     if min(spacing) <= 0:
-        raise InputRefused("SPACING_INVALID", f"{told(source.path)}: pixels of {spacing[0]:g} x {spacing[1]:g} mm")
+        raise InputRefused(
+            "SPACING_INVALID",
+            f"{file_label(source.path)}: its pixel spacing is {spacing[0]:g} x {spacing[1]:g} mm; it must be above 0",
+        )
     slope = source.numbers("RescaleSlope", 1, default=[1.0])[0]
     intercept = source.numbers("RescaleIntercept", 1, default=[0.0])[0]
     if slope == 0:
-        raise InputRefused("SCALING", f"{told(source.path)}: a slope of 0 leaves no image")
+        raise InputRefused(
+            "SCALING", f"{file_label(source.path)}: its rescale slope is 0, so all values would be equal"
+        )
     dataset = source.dataset
     facts = {keyword: _text(source.get(keyword)) for keyword in SEPARATORS}
     facts["DimensionIndexValues"] = _other_dimensions(source)
@@ -180,11 +196,11 @@ def _require_directions(orientation: Sequence[float], path: Path) -> None:
     lengths = [math.hypot(*row), math.hypot(*column)]
     across = sum(a * b for a, b in zip(row, column, strict=True))
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(across)) > _UNIT_TOLERANCE:
-        raise InputRefused("GEOMETRY_INVALID", f"{told(path)}: its rows and columns are not at right angles")
+        raise InputRefused("GEOMETRY_INVALID", f"{file_label(path)}: its rows and columns are not at right angles")
 
 
 def _other_dimensions(source: _Source) -> str:
-    """Returns the dimension indices of a frame without those that say where it lies."""
+    """Returns the dimension indices of a frame, without those that describe its position."""
     values = source.get("DimensionIndexValues")
     if values is None:
         return ""
@@ -192,8 +208,9 @@ def _other_dimensions(source: _Source) -> str:
     meanings = [
         int(item.get("DimensionIndexPointer") or 0) for item in source.dataset.get("DimensionIndexSequence") or []
     ]
-    places = {0x00209057, 0x00200032, 0x00209056, 0x00201041}
-    kept = [str(index) for index, meaning in zip(indices, meanings, strict=False) if meaning not in places]
+    # InStackPositionNumber, ImagePositionPatient, StackID and SliceLocation describe the position.
+    positions = {0x00209057, 0x00200032, 0x00209056, 0x00201041}
+    kept = [str(index) for index, meaning in zip(indices, meanings, strict=False) if meaning not in positions]
     return "\\".join(kept)
 
 

@@ -1,4 +1,4 @@
-"""One series as one volume, with all that a derived series must know of it."""
+"""Reads one series as one volume, with the header fields that a derived series needs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
-from voxlate.io.dicom.parse import read_dataset, refusing_damage, told
+from voxlate.io.dicom.parse import file_label, read_dataset, refusing_damage
 from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
 from voxlate.io.dicom.planes import Plane, planes_of
 from voxlate.io.dicom.series import DicomSeries
 from voxlate.io.dicom.stacking import LEAST_SLICES, Stack, affine_of, stacks_of
+from voxlate.io.log import warn
 from voxlate.io.nifti import MAX_BYTES
-from voxlate.io.nifti.source import warn
 from voxlate.volume import Affine, Array, Volume
 
 log = logging.getLogger("voxlate")
@@ -28,14 +28,14 @@ log = logging.getLogger("voxlate")
 
 @dataclass(frozen=True)
 class DicomScan:
-    """A volume out of DICOM.
+    """A volume read from DICOM.
 
     Attributes:
-        volume: (columns, rows, slices), the slices along the normal of their plane.
-        planes: of each slice, where it is stored.
-        header: of the file of the first slice, without pixels.
-        label: what tells it from other volumes of its series; empty when it is the only one.
-        sha256: of the files of the series, in whatever order they lie.
+        volume: (columns, rows, slices), slices sorted along their normal; affine to RAS+ millimetres.
+        planes: file and position of each slice.
+        header: header of the first slice, without pixels.
+        label: attributes that distinguish it from the other volumes of its series; empty if it is the only one.
+        sha256: hash of the files of the series; independent of their order.
     """
 
     volume: Volume
@@ -46,16 +46,16 @@ class DicomScan:
 
 
 def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = None, force: bool = False) -> DicomScan:
-    """Returns the volume of a series, in stored numbers times slope plus intercept, as float32.
+    """Reads the volume of a series; value = stored value x slope + intercept, as float32.
 
     Args:
         series: see `voxlate.io.dicom.series.find_series`.
-        shows: what it shows, for `Volume.shows`.
-        volume: which, from 1, when the series holds several.
-        force: read also files without the mark of DICOM.
+        shows: contrast of the scan, for `Volume.shows`.
+        volume: number of the volume, from 1, if the series holds several.
+        force: see `voxlate.io.dicom.parse.read_dataset`.
 
     Raises:
-        InputRefused: the fault of the series; `DUPLICATE_CONFLICT`; `SEVERAL_VOLUMES`; `SLICE_MISSING`; `CONSTANT`;
+        InputRefused: `DicomSeries.fault`; `DUPLICATE_CONFLICT`; `SEVERAL_VOLUMES`; `SLICE_MISSING`; `CONSTANT`;
             what `planes_of`, `stacks_of`, `affine_of` and `require_pixels` refuse.
         TemporaryFailure: `MEMORY`, `IO`.
     """
@@ -69,10 +69,12 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
         stack = _chosen(stacks_of([p for path, file in files.items() for p in planes_of(file.header, path)]), volume)
         name = f"series of {len(files)} files"
         affine = affine_of(stack, name)
-    _tell_damage(series)
+    _report_damage(series)
     shape = stack.planes[0].shape
     if shape[0] * shape[1] * len(stack.planes) * 4 > MAX_BYTES:
-        raise InputRefused("TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels do not fit")
+        raise InputRefused(
+            "TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels exceed the limit of {MAX_BYTES >> 30} GiB"
+        )
     data = _voxels(stack, {path: file.header for path, file in files.items()}, expected, force=force)
     if data.min() == data.max():
         raise InputRefused("CONSTANT", f"{name}: every voxel is {data.flat[0]:g}")
@@ -83,7 +85,7 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
 
 @dataclass(frozen=True)
 class _File:
-    """A header without its pixels, the bytes that these take once decoded, and the hash of the file."""
+    """A header without its pixels, the size of the decoded pixels, and the hash of the file."""
 
     header: Dataset
     pixel_bytes: int
@@ -91,7 +93,7 @@ class _File:
 
 
 def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
-    """Returns what is in each file, without those that are there twice, byte for byte."""
+    """Returns the header of each file, without exact duplicates."""
     kept: dict[str, tuple[Path, bytes]] = {}
     found = {}
     dropped = 0
@@ -102,19 +104,20 @@ def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
         if uid in kept:
             if kept[uid][1] != digest:
                 raise InputRefused(
-                    "DUPLICATE_CONFLICT", f"{told(path)} and {told(kept[uid][0])} claim to be one picture"
+                    "DUPLICATE_CONFLICT",
+                    f"{file_label(path)} and {file_label(kept[uid][0])} have the same UID but different content",
                 )
             dropped += 1
             continue
         kept[uid] = (path, digest)
         found[path] = _File(header, size, digest)
     if dropped:
-        warn("DUPLICATE_DROPPED", f"{dropped} files are there twice, byte for byte")
+        warn("DUPLICATE_DROPPED", f"{dropped} files are exact duplicates and are ignored")
     return found
 
 
 def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:
-    """Returns a header, the bytes of its decoded pixels, and what names the picture."""
+    """Returns a header, the size of its decoded pixels in bytes, and its SOP instance UID (or path)."""
     dataset = read_dataset(path, force=force)
     is_grey = dataset.get("Rows") is not None and int(dataset.get("SamplesPerPixel") or 1) == 1
     size = require_pixels(dataset, path) if is_grey else 0
@@ -132,13 +135,15 @@ def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
         code = "ORIENTATION_MIXED" if len(codes) > 1 else "SEVERAL_VOLUMES"
         if max(len(stack.planes) for stack in stacks) < LEAST_SLICES:
             code = "TOO_FEW_SLICES"
-        raise InputRefused(code, f"a series of {len(stacks)} volumes ({labels}); say which, as in --series 4:2")
+        raise InputRefused(
+            code, f"the series holds {len(stacks)} volumes ({labels}); choose one, for example --series 4:2"
+        )
     return stacks[volume - 1]
 
 
 @contextmanager
 def _naming_damage(series: DicomSeries) -> Iterator[None]:
-    """Says of a gap which unreadable file may be what is missing."""
+    """Adds to the error of a missing slice which unreadable file may hold it."""
     try:
         yield
     except InputRefused as error:
@@ -147,15 +152,20 @@ def _naming_damage(series: DicomSeries) -> Iterator[None]:
         first = series.damaged[0]
         if first.code not in ("EMPTY", "UNREADABLE"):
             raise first from error
-        raise InputRefused("SLICE_MISSING", f"{error.message}; perhaps {first.message}") from error
+        raise InputRefused(
+            "SLICE_MISSING", f"{error.message}; it may be in an unreadable file: {first.message}"
+        ) from error
 
 
-def _tell_damage(series: DicomSeries) -> None:
+def _report_damage(series: DicomSeries) -> None:
     if not series.damaged:
         return
     first = series.damaged[0]
     if not series.is_alone:
-        warn("DAMAGED_BESIDE", f"{len(series.damaged)} files beside several series cannot be read: {first.message}")
+        warn(
+            "DAMAGED_BESIDE",
+            f"{len(series.damaged)} files in folders of several series cannot be read: {first.message}",
+        )
     elif first.code in ("EMPTY", "UNREADABLE"):
         raise InputRefused("SLICE_MISSING", f"a slice may be missing at an end of the series: {first.message}")
     else:
@@ -165,8 +175,8 @@ def _tell_damage(series: DicomSeries) -> None:
 def _voxels(stack: Stack, headers: Mapping[Path, Dataset], expected_bytes: int, *, force: bool) -> Array:
     rows, columns = stack.planes[0].shape
     data = np.empty((columns, rows, len(stack.planes)), np.float32)
-    places = sorted(enumerate(stack.planes), key=lambda item: item[1].path)
-    groups = {path: list(group) for path, group in groupby(places, key=lambda item: item[1].path)}
+    slices = sorted(enumerate(stack.planes), key=lambda item: item[1].path)
+    groups = {path: list(group) for path, group in groupby(slices, key=lambda item: item[1].path)}
     used = {path: headers[path] for path in groups}
     for path, stored in _numbers(used, expected_bytes, force=force):
         with refusing_damage(path):
@@ -176,7 +186,7 @@ def _voxels(stack: Stack, headers: Mapping[Path, Dataset], expected_bytes: int, 
 
 
 def _numbers(headers: Mapping[Path, Dataset], expected_bytes: int, *, force: bool) -> Iterator[tuple[Path, Stored]]:
-    """Yields the stored numbers of each file."""
+    """Yields the stored values of each file, (frames, rows, columns)."""
     compressed = {path: header for path, header in headers.items() if is_compressed(header)}
     for path in headers:
         if path not in compressed:
@@ -188,7 +198,7 @@ def _numbers(headers: Mapping[Path, Dataset], expected_bytes: int, *, force: boo
 
 
 def _values(stored: Stored, plane: Plane, header: Dataset) -> Affine:
-    """Returns values (rows, columns) in 64 bits; MONOCHROME1, whose least number is white, is turned round."""
+    """Returns values (rows, columns) in 64 bits; MONOCHROME1, in which 0 is white, is inverted."""
     numbers = stored.astype(np.float64)
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         bits = int(header.get("BitsStored") or header.BitsAllocated)

@@ -1,4 +1,4 @@
-"""Which files below a folder are one series; told by identifiers, never by names or descriptions."""
+"""Groups files into series by their UIDs, never by file names or descriptions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.files import SUFFIXES
-from voxlate.io.dicom.parse import UID, NotDicom, read_dataset, refusing_damage, told
-from voxlate.io.nifti.source import warn
+from voxlate.io.dicom.parse import UID, NotDicom, file_label, read_dataset, refusing_damage
+from voxlate.io.log import warn
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
@@ -22,12 +22,12 @@ class DicomSeries:
     """The files of one series.
 
     Attributes:
-        uid: SeriesInstanceUID; empty when the files name none.
+        uid: SeriesInstanceUID; empty if the files have none.
         files: in the order of their paths.
-        damaged: what is wrong with files beside them that belong to nobody knows which series.
-        is_alone: no other series lies in the same folders.
-        fault: why the series cannot be read, if its identifiers already show it.
-        first: the header of its first file, without pixels.
+        damaged: errors of unreadable files in the same folders, whose series is unknown.
+        is_alone: whether the folders hold no other series.
+        fault: why the series cannot be read, if its identifiers already show it; else None.
+        first: header of its first file, without pixels.
     """
 
     uid: str
@@ -39,7 +39,7 @@ class DicomSeries:
 
     @property
     def number(self) -> int:
-        """Returns the number of the series in its study, or 0."""
+        """Returns the series number, or 0 if it has none."""
         try:
             return int(self.first.get("SeriesNumber") or 0)
         except (TypeError, ValueError, NotImplementedError):
@@ -47,16 +47,20 @@ class DicomSeries:
 
 
 def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeries]:
-    """Returns the series that the files belong to, by their first file.
+    """Returns the series of a set of files, in the order of their first files.
 
-    What is no DICOM is left out with a warning `NON_DICOM_IGNORED`.
+    Other files are ignored with a warning `NON_DICOM_IGNORED`.
+
+    Args:
+        files: paths to read.
+        force: see `read_dataset`.
 
     Raises:
-        InputRefused: what is wrong with the first damaged file when there is no other.
+        InputRefused: the error of the first damaged file, if no file can be read.
     """
     found: dict[str, list[tuple[Path, Dataset]]] = {}
     damaged: list[tuple[Path, InputRefused]] = []
-    strangers = 0
+    not_dicom = 0
     for path in files:
         try:
             header = read_dataset(path, with_pixels=False, force=force)
@@ -65,16 +69,23 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
                 found.setdefault(uid, []).append((path, header))
         except NotDicom:
             if path.suffix.lower() in SUFFIXES:
-                damaged.append((path, InputRefused("UNREADABLE", f"{told(path)} is no DICOM file against its name")))
+                damaged.append(
+                    (
+                        path,
+                        InputRefused(
+                            "UNREADABLE", f"{file_label(path)} is not a DICOM file, although its name says so"
+                        ),
+                    )
+                )
             else:
-                strangers += 1
+                not_dicom += 1
         except InputRefused as error:
             if path.suffix.lower() in SUFFIXES or error.code not in ("EMPTY", "UNREADABLE"):
                 damaged.append((path, error))
             else:
-                strangers += 1
-    if strangers:
-        warn("NON_DICOM_IGNORED", f"{strangers} files that are no DICOM are left out")
+                not_dicom += 1
+    if not_dicom:
+        warn("NON_DICOM_IGNORED", f"{not_dicom} files are not DICOM and are ignored")
     if not found and damaged:
         raise damaged[0][1]
     return [_series(uid, members, found, damaged) for uid, members in found.items()]
@@ -96,14 +107,14 @@ def _series(
 
 
 def _identity(header: Dataset, name: Path) -> tuple[str, bool]:
-    """Returns the identifier of the series, and whether the file is a DICOMDIR, which is never followed."""
+    """Returns the series UID, and whether the file is a DICOMDIR (an index of files, which is never followed)."""
     with refusing_damage(name):
         value = header.get("SeriesInstanceUID")
         return ("" if value is None else str(value)), is_directory_file(header)
 
 
 def is_directory_file(header: Dataset) -> bool:
-    """Tells whether a file is a DICOMDIR, which is never followed."""
+    """Returns whether a file is a DICOMDIR, an index of files, which is never followed."""
     return _DIRECTORY in (header.get("SOPClassUID"), header.file_meta.get("MediaStorageSOPClassUID"))
 
 
@@ -117,29 +128,33 @@ def _fault_of(uid: str, headers: list[Dataset]) -> InputRefused | None:
 
 def _fault(uid: str, headers: list[Dataset]) -> InputRefused | None:
     if not uid:
-        return InputRefused("UID_MISSING", f"{len(headers)} files name no series; nothing tells what belongs together")
+        return InputRefused(
+            "UID_MISSING", f"{len(headers)} files have no SeriesInstanceUID, so they cannot be grouped into series"
+        )
     if not UID.fullmatch(uid):
-        return InputRefused("UID_INVALID", "a series is named by something other than digits and dots")
+        return InputRefused("UID_INVALID", "the SeriesInstanceUID holds something other than digits and dots")
     patients = {(identity_value(header, "PatientID"), identity_value(header, "PatientName")) for header in headers}
     if len(patients) > 1:
-        return InputRefused("PATIENT_MIXED", f"one series of {len(patients)} patients; the archive must be mended")
+        return InputRefused("PATIENT_MIXED", f"one series holds {len(patients)} patients; correct it in the archive")
     frames = {identity_value(header, "FrameOfReferenceUID") for header in headers}
     if len(frames) > 1:
-        return InputRefused("FRAME_MIXED", f"one series in {len(frames)} frames of reference")
+        return InputRefused("FRAME_MIXED", f"one series has {len(frames)} frames of reference")
     if any(is_synthetic(header) for header in headers):
-        return InputRefused("ALREADY_SYNTHETIC", "the series says that it is synthetic; it is never translated again")
+        return InputRefused(
+            "ALREADY_SYNTHETIC", "the series is marked as synthetic; synthetic scans are not translated"
+        )
     return None
 
 
 def is_synthetic(header: Dataset) -> bool:
-    """Tells whether a header says that the image is synthetic (SyntheticData, or ImageType as voxlate writes it)."""
+    """Returns whether a header marks its image as synthetic (SyntheticData, or ImageType as voxlate writes it)."""
     kinds = header.get("ImageType") or []
     kinds = kinds.split("\\") if isinstance(kinds, str) else [str(kind) for kind in kinds]
     return "SYNTHETIC" in kinds or str(header.get("SyntheticData") or "").upper() == "YES"
 
 
 def identity_value(header: Dataset, keyword: str) -> str:
-    """Returns the bytes of an element as they stand, so that a wrong character set is no matter."""
+    """Returns the raw bytes of an element as text, so that a wrong character set does not matter; empty if absent."""
     if keyword not in header:
         return ""
     value: Any = header.get_item(keyword).value

@@ -1,4 +1,7 @@
-"""Pictures ordered into volumes: which belong together, in which order, and how far apart they are."""
+"""Sorts the slices of a series into volumes and computes the affine of each volume.
+
+Positions are along the slice normal, in millimetres. Values are not read here.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,44 @@ import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.planes import SEPARATORS, Plane
-from voxlate.io.nifti.source import warn
+from voxlate.io.log import warn
 from voxlate.volume import Affine
 
 LEAST_SLICES = 4
+"""Fewer slices are a localizer, not a volume; chosen by hand."""
+
 SAME_DIRECTION = 2e-3
-SAME_PLACE_MM = 1e-2
-JITTER_TOLD, JITTER_REFUSED = 0.01, 0.05
-"""Of the distance between slices: told from here, refused from there."""
+"""Largest difference between the direction cosines of slices with one orientation (0.1 degrees); chosen by hand."""
+
+SAME_POSITION_MM = 1e-2
+"""Slices closer than this are at the same position; headers round positions more finely; chosen by hand."""
+
+JITTER_WARNED, JITTER_REFUSED = 0.01, 0.05
+"""Deviation of a slice from equal spacing, as a fraction of the slice distance: the first warns, the second refuses.
+
+Chosen by hand.
+"""
 
 SHEAR_REFUSED = 0.01
+"""Largest sideways shift from slice to slice, as a fraction of the slice distance: a gantry tilt of 0.6 degrees."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The pictures of one volume in order along the normal of their plane, and what tells them from others."""
+    """The slices of one volume, sorted along their normal, and the attributes that distinguish it from the others."""
 
     planes: tuple[Plane, ...]
     label: str
 
 
 def stacks_of(planes: Sequence[Plane]) -> list[Stack]:
-    """Returns the volumes of a series: one, unless directions differ or places repeat.
+    """Returns the volumes of a series: one, unless orientations differ or positions repeat.
 
-    Pictures of different directions are volumes of their own. Where several lie at one place, the first fact of
-    `SEPARATORS` that tells them apart does.
+    Slices of different orientation are separate volumes. Where several slices share a position, the first attribute of
+    `SEPARATORS` that distinguishes them splits the series.
 
     Raises:
-        InputRefused: `POSITIONS_REPEAT` when none does.
+        InputRefused: `POSITIONS_REPEAT` when no attribute distinguishes them.
     """
     stacks = []
     for aligned in _by_direction(planes):
@@ -48,9 +61,13 @@ def stacks_of(planes: Sequence[Plane]) -> list[Stack]:
 
 
 def affine_of(stack: Stack, name: str) -> Affine:
-    """Returns the affine of a volume whose axes are columns, rows and slices, to RAS+ millimetres.
+    """Returns the affine, (4, 4): index (column, row, slice) to RAS+ millimetres.
 
-    The distance between slices is the slope of a line through all of them.
+    The distance between slices is the slope of a line that is fitted through all positions.
+
+    Args:
+        stack: the slices of one volume.
+        name: of the series, for messages.
 
     Raises:
         InputRefused: `MATRIX_VARIES`, `SPACING_VARIES`, `TOO_FEW_SLICES`, `SLICE_MISSING`, `SHEAR`.
@@ -58,25 +75,25 @@ def affine_of(stack: Stack, name: str) -> Affine:
     planes = stack.planes
     _require_one_matrix(planes, name)
     if len(planes) < LEAST_SLICES:
-        raise InputRefused("TOO_FEW_SLICES", f"{name}: {len(planes)} slices are no volume; it may be a localizer")
-    places = np.array([plane.position_mm for plane in planes])
+        raise InputRefused(
+            "TOO_FEW_SLICES", f"{name}: {len(planes)} slices are too few for a volume; it may be a localizer"
+        )
+    positions = np.array([plane.position_mm for plane in planes])
     normal = _normal(planes[0])
-    along = places @ normal
+    along = positions @ normal
     _require_regular(along, name)
     steps = np.arange(len(planes)) - (len(planes) - 1) / 2
-    step = steps @ (places - places.mean(axis=0)) / (steps @ steps)
+    step = steps @ (positions - positions.mean(axis=0)) / (steps @ steps)
     lateral = float(np.linalg.norm(step - (step @ normal) * normal) / np.linalg.norm(step))
     if lateral > SHEAR_REFUSED:
         degrees = np.degrees(np.arcsin(min(1.0, lateral)))
-        raise InputRefused(
-            "SHEAR", f"{name}: slices shifted against each other, a gantry tilted by {degrees:.1f} degrees"
-        )
+        raise InputRefused("SHEAR", f"{name}: the slices are sheared, as with a gantry tilted by {degrees:.1f} degrees")
     rows_mm, columns_mm = planes[0].spacing_mm
     affine = np.eye(4)
     affine[:3, 0] = np.array(planes[0].orientation[:3]) * columns_mm
     affine[:3, 1] = np.array(planes[0].orientation[3:]) * rows_mm
     affine[:3, 2] = step
-    affine[:3, 3] = places.mean(axis=0) + steps[0] * step
+    affine[:3, 3] = positions.mean(axis=0) + steps[0] * step
     return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
 
 
@@ -93,7 +110,7 @@ def _by_direction(planes: Sequence[Plane]) -> list[list[Plane]]:
 
 
 def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[Plane], tuple[str, ...]]]:
-    """Returns groups in which no place is taken twice, each with what tells it from the others."""
+    """Returns groups without repeated positions, each with the attributes that distinguish it."""
     if not _repeats(planes):
         return [(planes, facts)]
     for keyword in SEPARATORS:
@@ -103,12 +120,14 @@ def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[
         groups = [[plane for plane in planes if plane.facts[keyword] == value] for value in values]
         if _separates(groups, planes):
             named = zip(groups, _shown(keyword, values), strict=True)
-            return [found for group, value in named for found in _apart(group, (*facts, f"{keyword}={value}"))]
-    raise InputRefused("POSITIONS_REPEAT", f"{len(planes)} slices, several at one place, and nothing tells them apart")
+            return [part for group, value in named for part in _apart(group, (*facts, f"{keyword}={value}"))]
+    raise InputRefused(
+        "POSITIONS_REPEAT", f"several of {len(planes)} slices share a position, and no attribute distinguishes them"
+    )
 
 
 def _shown(keyword: str, values: list[str]) -> list[str]:
-    """Returns numbers as they are, and for text and times of day, which may tell of a patient, which of them it is."""
+    """Returns labels: numbers unchanged; text and times of day, which may identify a patient, as `#1`, `#2`, ..."""
     is_harmless = keyword != "AcquisitionTime"
     return [
         value if is_harmless and _as_number(value)[0] < float("inf") else f"#{k}" for k, value in enumerate(values, 1)
@@ -116,20 +135,20 @@ def _shown(keyword: str, values: list[str]) -> list[str]:
 
 
 def _separates(groups: list[list[Plane]], planes: list[Plane]) -> bool:
-    """Tells whether no group has a place that another lacks: a true dimension runs over the whole volume."""
-    everywhere = _places(planes)
-    return all(_places(group) == everywhere for group in groups)
+    """Returns whether all groups have the same positions, as those of a true dimension do."""
+    positions = _positions(planes)
+    return all(_positions(group) == positions for group in groups)
 
 
-def _places(planes: list[Plane]) -> set[int]:
+def _positions(planes: list[Plane]) -> set[int]:
     normal = _normal(planes[0])
-    return {round(float(np.dot(plane.position_mm, normal)) / SAME_PLACE_MM) for plane in planes}
+    return {round(float(np.dot(plane.position_mm, normal)) / SAME_POSITION_MM) for plane in planes}
 
 
 def _repeats(planes: list[Plane]) -> bool:
     normal = _normal(planes[0])
     along = np.sort([float(np.dot(plane.position_mm, normal)) for plane in planes])
-    return bool(len(along) > 1 and np.diff(along).min() < SAME_PLACE_MM)
+    return bool(len(along) > 1 and np.diff(along).min() < SAME_POSITION_MM)
 
 
 def _ordered(planes: list[Plane]) -> list[Plane]:
@@ -145,13 +164,14 @@ def _normal(plane: Plane) -> Affine:
 def _require_one_matrix(planes: Sequence[Plane], name: str) -> None:
     shapes = sorted({plane.shape for plane in planes})
     if len(shapes) > 1:
-        raise InputRefused("MATRIX_VARIES", f"{name}: pictures of {shapes[0]} and of {shapes[-1]} rows and columns")
+        raise InputRefused("MATRIX_VARIES", f"{name}: slices of {shapes[0]} and of {shapes[-1]} rows and columns")
     spacings = np.array([plane.spacing_mm for plane in planes])
-    if np.ptp(spacings, axis=0).max() > 1e-3 * spacings.min():
-        raise InputRefused("SPACING_VARIES", f"{name}: pixels of {spacings.min():g} to {spacings.max():g} mm")
+    if np.ptp(spacings, axis=0).max() > 1e-3 * spacings.min():  # above the rounding of headers; chosen by hand
+        raise InputRefused("SPACING_VARIES", f"{name}: pixel spacings from {spacings.min():g} to {spacings.max():g} mm")
 
 
 def _require_regular(along: Affine, name: str) -> None:
+    # Missing slices: at most a quarter of the gaps, and each wide gap a multiple of the usual one. Chosen by hand.
     gaps = np.diff(along)
     usual = float(np.median(gaps))
     wide = gaps > 1.5 * usual
@@ -165,9 +185,12 @@ def _require_regular(along: Affine, name: str) -> None:
     slope, start = np.polyfit(steps, along, 1)
     jitter = float(np.abs(along - (start + slope * steps)).max() / slope)
     if jitter > JITTER_REFUSED:
-        raise InputRefused("SPACING_VARIES", f"{name}: gaps of {gaps.min():.3g} to {gaps.max():.3g} mm between slices")
-    if jitter > JITTER_TOLD:
-        warn("SPACING_JITTER", f"{name}: slices lie up to {100 * jitter:.1f} % of their distance from their place")
+        raise InputRefused("SPACING_VARIES", f"{name}: slice distances from {gaps.min():.3g} to {gaps.max():.3g} mm")
+    if jitter > JITTER_WARNED:
+        warn(
+            "SPACING_JITTER",
+            f"{name}: slices deviate from equal spacing by up to {100 * jitter:.1f} % of their distance",
+        )
 
 
 def _plane_name(plane: Plane) -> str:

@@ -52,19 +52,6 @@ def metal_cm3(volume: Volume) -> float:
     return _cm3(volume.data > METAL_HU, volume)
 
 
-def head_mask_ct(volume: Volume) -> Mask:
-    """Returns head and neck without table, headrest and air outside; cavities inside belong to the head.
-
-    Raises:
-        InputRefused: `NOT_HOUNSFIELD`, `EMPTY_MASK`.
-    """
-    require_hounsfield(volume)
-    small = _working(volume)
-    tissue = ndimage.binary_opening(small.data > AIR_HU, _ball(3.0, small))
-    head = ndimage.binary_fill_holes(_closed(_largest(tissue), 4.0, small))
-    return _back(head, small, volume)
-
-
 def brain_mask_ct(volume: Volume) -> Mask:
     """Returns what the skull encloses: brain, its fluid and its membranes, above the foramen magnum.
 

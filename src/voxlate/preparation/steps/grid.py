@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.errors import UsageError
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.resample import Interpolation, resample
-from voxlate.volume import Array, Grid, Shape, Volume
+from voxlate.volume import Grid, Shape, Volume
 
 Floats = NDArray[np.float64]
 
@@ -22,17 +21,6 @@ def coarser(grid: Grid, spacing_mm: float) -> Grid:
     """
     factors = np.array([spacing_mm / mm if spacing_mm / mm > 1.2 else 1.0 for mm in grid.spacing_mm])
     return grid if (factors == 1).all() else _scaled(grid, factors)
-
-
-def with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
-    """Returns a grid over the same field of view with voxels of `spacing_mm`; the outer faces stay within a voxel.
-
-    Raises:
-        UsageError: `SPACING` when a size is not above zero.
-    """
-    if min(spacing_mm) <= 0:
-        raise UsageError("SPACING", f"voxels of {spacing_mm} mm are not possible")
-    return _scaled(grid, np.array(spacing_mm) / np.array(grid.spacing_mm))
 
 
 def resized(grid: Grid, shape: Shape) -> Grid:
@@ -81,31 +69,6 @@ class OnGrid:
         """Returns `volume`, which lies on `grid`, on `stored`; zero where `grid` does not reach."""
         back: Interpolation = "nearest" if self.interpolation == "nearest" else "linear"
         return resample(volume, self.stored, self.transform.inverse, interpolation=back)
-
-
-def slabs(data: Array, *, axis: int, thickness: int) -> Array:
-    """Returns every run of `thickness` neighbouring slices, (n - thickness + 1, thickness, height, width).
-
-    Raises:
-        UsageError: `SLAB` when the volume has fewer slices.
-    """
-    turned = np.moveaxis(data, axis, 0)
-    if not 1 <= thickness <= len(turned):
-        raise UsageError("SLAB", f"slabs of {thickness} slices cannot be cut from {len(turned)}")
-    windows = np.lib.stride_tricks.sliding_window_view(turned, thickness, axis=0)
-    return np.moveaxis(windows, -1, 1)
-
-
-def from_slabs(parts: Array, *, axis: int) -> Array:
-    """Returns the volume whose slabs are `parts`; where slabs overlap, their mean, so that no seam is left."""
-    count, thickness = parts.shape[:2]
-    total = np.zeros((count + thickness - 1, *parts.shape[2:]), dtype=np.float64)
-    weight = np.zeros(count + thickness - 1)
-    for place in range(thickness):
-        total[place : place + count] += parts[:, place]
-        weight[place : place + count] += 1
-    mean = total / weight.reshape(-1, *([1] * (total.ndim - 1)))
-    return np.ascontiguousarray(np.moveaxis(mean, 0, axis), dtype=np.float32)
 
 
 def _scaled(grid: Grid, factors: Floats) -> Grid:

@@ -1,27 +1,23 @@
 """Numbers of a scan brought to a scale that a network can take, and back; each fitted on one scan alone.
 
-`Scaled` is a straight line, so that going there and back is exact up to rounding. `HistogramStandard` bends: it is
-fitted on a cohort and brings the landmarks of each scan to the same values (Nyúl et al., IEEE TMI 2000;19:143).
+`LinearNormalisation` is a straight line, so that going there and back is exact up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.reference_level import reference_level
 from voxlate.volume import Array, Mask
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Scaled:
+class LinearNormalisation:
     """(value - offset) / scale.
 
     Attributes:
@@ -46,12 +42,12 @@ class Scaled:
         )
 
 
-def by_median(data: Array, mask: Mask) -> Scaled:
+def by_median(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale whose 1 is the median inside the mask: what contrast agent hardly moves; the default."""
-    return Scaled(reference_level(data, mask))
+    return LinearNormalisation(reference_level(data, mask))
 
 
-def by_range(data: Array, mask: Mask) -> Scaled:
+def by_range(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale from the least value, 0, to the largest, 1, of the whole image, as Bottani et al. published.
 
     One bright vessel decides the scale of everything else, which is why it is not the default.
@@ -60,19 +56,19 @@ def by_range(data: Array, mask: Mask) -> Scaled:
     return _between(float(data.min()), float(data.max()))
 
 
-def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> Scaled:
+def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> LinearNormalisation:
     """Returns the scale from one percentile inside the mask, 0, to another, 1; nothing is cut off."""
     low, high = np.percentile(_inside(data, mask), percentiles)
     return _between(float(low), float(high))
 
 
-def by_z_score(data: Array, mask: Mask) -> Scaled:
+def by_z_score(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale on which the mask has mean 0 and standard deviation 1."""
     inside = _inside(data, mask).astype(np.float64)
     return _with_scale(float(inside.std()), float(inside.mean()))
 
 
-def by_white_matter(data: Array, mask: Mask) -> Scaled:
+def by_white_matter(data: Array, mask: Mask) -> LinearNormalisation:
     """Returns the scale whose 1 is the peak of white matter in a T1-weighted scan.
 
     The peak is the highest one of the smoothed histogram above the median; without one (a scan of grey matter
@@ -90,10 +86,10 @@ def by_white_matter(data: Array, mask: Mask) -> Scaled:
     level = float(centres[peaks[smooth[peaks].argmax()]]) if peaks.size else float(np.median(inside[inside > middle]))
     if level <= 0:
         raise InputRefused("REFERENCE_LEVEL", f"the white matter peak is at {level:g}, it must be above 0")
-    return Scaled(level)
+    return LinearNormalisation(level)
 
 
-def by_range_hu(low_hu: float, high_hu: float) -> Scaled:
+def by_range_hu(low_hu: float, high_hu: float) -> LinearNormalisation:
     """Returns the scale of a CT window: `low_hu` is 0, `high_hu` is 1, what lies outside is cut off.
 
     Raises:
@@ -101,10 +97,10 @@ def by_range_hu(low_hu: float, high_hu: float) -> Scaled:
     """
     if not high_hu > low_hu:
         raise UsageError("RANGE_HU", f"a window from {low_hu:g} to {high_hu:g} HU has no width")
-    return Scaled(high_hu - low_hu, low_hu, (low_hu, high_hu))
+    return LinearNormalisation(high_hu - low_hu, low_hu, (low_hu, high_hu))
 
 
-SCALES: Mapping[str, Callable[[Array, Mask], Scaled]] = {
+SCALES: Mapping[str, Callable[[Array, Mask], LinearNormalisation]] = {
     "median_in_mask": by_median,
     "min_max": by_range,
     "percentile": by_percentiles,
@@ -114,64 +110,6 @@ SCALES: Mapping[str, Callable[[Array, Mask], Scaled]] = {
 """Scales by name that are fitted on a scan inside its mask."""
 
 
-@dataclass(frozen=True)
-class HistogramStandard:
-    """The scale of a cohort: percentiles inside the mask go to the same values in each scan.
-
-    Attributes:
-        percentiles: rising, from above 0 to below 100.
-        landmarks: what each goes to, rising.
-    """
-
-    percentiles: tuple[float, ...]
-    landmarks: tuple[float, ...]
-
-    @classmethod
-    def fit(
-        cls,
-        cohort: Sequence[tuple[Array, Mask]],
-        *,
-        percentiles: Sequence[float] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99),
-    ) -> HistogramStandard:
-        """Returns the standard of a cohort: its mean landmarks, after each scan runs from 0 to 1 at the outer two.
-
-        Raises:
-            UsageError: `COHORT` without a scan, `PERCENTILES` when they do not rise.
-            InputRefused: `EMPTY_MASK`, `CONSTANT`.
-        """
-        if not cohort:
-            raise UsageError("COHORT", "a standard needs at least one scan")
-        if len(percentiles) < 2 or list(percentiles) != sorted(set(percentiles)):
-            raise UsageError("PERCENTILES", f"percentiles must rise, these are {list(percentiles)}")
-        marks = [_landmarks(data, mask, percentiles) for data, mask in cohort]
-        mean = np.mean([(mark - mark[0]) / (mark[-1] - mark[0]) for mark in marks], axis=0)
-        return cls(tuple(map(float, percentiles)), tuple(float(m) for m in np.maximum.accumulate(mean)))
-
-    def apply(self, data: Array, mask: Mask) -> Array:
-        """Returns a scan on the scale of the cohort; lines go on at their slope beyond the outer landmarks."""
-        return _bent(data, _landmarks(data, mask, self.percentiles), np.array(self.landmarks))
-
-    def invert(self, data: Array, like: Array, mask: Mask) -> Array:
-        """Returns data of the cohort's scale on that of the scan `like`."""
-        return _bent(data, np.array(self.landmarks), _landmarks(like, mask, self.percentiles))
-
-
-def _landmarks(data: Array, mask: Mask, percentiles: Sequence[float]) -> Floats:
-    marks = np.percentile(_inside(data, mask).astype(np.float64), percentiles)
-    if marks[-1] <= marks[0]:
-        raise InputRefused("CONSTANT", f"the image has the one value {marks[0]:g} inside its mask")
-    return np.asarray(marks)
-
-
-def _bent(data: Array, given: Floats, wanted: Floats) -> Array:
-    keep = np.concatenate([[True], np.diff(given) > 0])
-    given, wanted = given[keep], wanted[keep]
-    middle = np.interp(data, given, wanted)
-    below = wanted[0] + (data - given[0]) * (wanted[1] - wanted[0]) / (given[1] - given[0])
-    above = wanted[-1] + (data - given[-1]) * (wanted[-1] - wanted[-2]) / (given[-1] - given[-2])
-    return np.asarray(np.where(data < given[0], below, np.where(data > given[-1], above, middle)), dtype=np.float32)
-
-
 def _inside(data: Array, mask: Mask) -> Array:
     inside = data[mask]
     if inside.size == 0:
@@ -179,11 +117,11 @@ def _inside(data: Array, mask: Mask) -> Array:
     return inside
 
 
-def _between(low: float, high: float) -> Scaled:
+def _between(low: float, high: float) -> LinearNormalisation:
     return _with_scale(high - low, low)
 
 
-def _with_scale(scale: float, offset: float) -> Scaled:
+def _with_scale(scale: float, offset: float) -> LinearNormalisation:
     if not scale > 0:
         raise InputRefused("CONSTANT", f"the image has the one value {offset:g}")
-    return Scaled(scale, offset)
+    return LinearNormalisation(scale, offset)

@@ -9,7 +9,7 @@ import voxlate
 from voxlate.evaluation.results import EVALUATION, SCORES, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
-from voxlate.io.nifti.source import sidecar_path
+from voxlate.io.nifti import sidecar_path
 from voxlate.web import labels
 from voxlate.web.html import Html
 from voxlate.web.tables import facts_table

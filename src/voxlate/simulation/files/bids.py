@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
 
-from voxlate.io.atomic import replacing, write_json, write_text
-from voxlate.io.nifti import write_volume
+from voxlate.io import bids
+from voxlate.io.atomic import write_json, write_text
+from voxlate.io.nifti import sidecar_path, write_volume, write_volumes
 from voxlate.simulation.physics.scan import B_VALUES_S_MM2
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.physics.sequences import Flair, GradientEcho, Mprage, SpinEcho
 from voxlate.simulation.subject import Subject
-from voxlate.volume import Volume
 
-VERSION = "1.10.0"
 TRUTH = Path("derivatives") / "truth"
 IGNORED = ("**/ct", "cases.tsv")
 IGNORED_TRUTH = ("manifest.json", "simulation.json", "oracle.json", "*_factors.json", "*_lesions.tsv", "*_dicom.json")
 """What the BIDS of today has no name for, in the raw data and in the truth."""
-_PLACES = {
-    "T1w": ("anat", "T1w"),
-    "T1ce": ("anat", "ce-gadolinium_T1w"),
-    "T2w": ("anat", "T2w"),
-    "FLAIR": ("anat", "FLAIR"),
-    "CT": ("ct", "ct"),
-}
 _PROBSEG = {"csf": "CSF", "gm": "GM", "wm": "WM", "vessel": "VESSEL", "lesion": "LESION", "oedema": "OEDEMA"}
 _PROBSEG |= {"bone": "BONE", "soft": "SOFT", "disc": "DISC"}
 
@@ -42,9 +31,8 @@ def session_name(session: int) -> str:
 def image_path(subject: str, session: int, shown: str) -> Path:
     """Returns where an image lies below the data set: `T1w`, `T1ce`, `T2w`, `FLAIR`, `CT`, `DWI` or `ADC`."""
     visit = session_name(session)
-    folder, suffix = _PLACES.get(shown, ("dwi", "dwi" if shown == "DWI" else shown))
     root = TRUTH if shown == "ADC" else Path()
-    return root / subject / visit / folder / f"{subject}_{visit}_{suffix}.nii.gz"
+    return root / bids.image_path(subject, visit, shown)
 
 
 def truth_path(subject: str, session: int, ending: str) -> Path:
@@ -70,8 +58,8 @@ def _write_images(root: Path, subject: Subject, session: int, scanner: Scanner) 
             continue
         path = image_path(subject.name, session, shown)
         write_volume(root / path, volume)
-        write_json(_sidecar(root / path), sidecar(shown, scanner, subject))
-        written += [path, _sidecar(path)]
+        write_json(sidecar_path(root / path), sidecar(shown, scanner, subject))
+        written += [path, sidecar_path(path)]
     if "b0" in subject.images:
         written += _write_diffusion(root, subject, session, scanner)
     return written
@@ -79,29 +67,15 @@ def _write_images(root: Path, subject: Subject, session: int, scanner: Scanner) 
 
 def _write_diffusion(root: Path, subject: Subject, session: int, scanner: Scanner) -> list[Path]:
     path = image_path(subject.name, session, "DWI")
-    write_series(root / path, [subject.images[f"b{b}"] for b in B_VALUES_S_MM2])
+    write_volumes(root / path, [subject.images[f"b{b}"] for b in B_VALUES_S_MM2])
     stem = path.name.removesuffix(".nii.gz")
     bval, bvec = path.with_name(f"{stem}.bval"), path.with_name(f"{stem}.bvec")
     write_text(root / bval, " ".join(str(b) for b in B_VALUES_S_MM2) + "\n")
     # trace-weighted images have no direction; the first axis stands for all
     directions = [["0" if b == 0 or axis else "1" for b in B_VALUES_S_MM2] for axis in range(3)]
     write_text(root / bvec, "\n".join(" ".join(row) for row in directions) + "\n")
-    write_json(_sidecar(root / path), sidecar("DWI", scanner, subject))
-    return [path, bval, bvec, _sidecar(path)]
-
-
-def write_series(path: Path, volumes: Sequence[Volume]) -> None:
-    """Writes volumes of one grid as a 4-D NIfTI of 16-bit integers; the bytes depend on the volumes alone."""
-    data = np.stack([np.rint(volume.data) for volume in volumes], axis=3).astype("<i2")
-    header = Nifti1Header()
-    header.set_data_dtype(np.int16)
-    image = Nifti1Image(data, volumes[0].affine, header)
-    image.set_sform(volumes[0].affine, code=1)
-    image.set_qform(volumes[0].affine, code=1)
-    image.header.set_xyzt_units("mm", "sec")
-    packed = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
-    with replacing(path) as partial:
-        partial.write_bytes(packed)
+    write_json(sidecar_path(root / path), sidecar("DWI", scanner, subject))
+    return [path, bval, bvec, sidecar_path(path)]
 
 
 def sidecar(shown: str, scanner: Scanner, subject: Subject) -> dict[str, Any]:
@@ -123,14 +97,13 @@ def sidecar(shown: str, scanner: Scanner, subject: Subject) -> dict[str, Any]:
 
 
 def _dwi_source(subject: Subject) -> str:
-    return "bids:raw:" + image_path(subject.name, int(subject.truth.factors["session"]), "DWI").as_posix()
+    return bids.raw_uri(image_path(subject.name, int(subject.truth.factors["session"]), "DWI"))
 
 
 def _contrast(shown: str, subject: Subject) -> dict[str, Any]:
     if shown != "T1ce":
         return {}
-    dose = float(subject.truth.factors["dose_mmol_kg"])
-    return {"ContrastBolusIngredient": "GADOLINIUM" if dose > 0 else "NONE"}
+    return bids.contrast_agent_field(float(subject.truth.factors["dose_mmol_kg"]) > 0)
 
 
 def _timing(timing: Mprage | GradientEcho | SpinEcho | Flair) -> dict[str, Any]:
@@ -164,23 +137,6 @@ def _write_truth(root: Path, subject: Subject, session: int) -> list[Path]:
         ("desc-lesion_dseg.nii.gz", truth.lesion_mask),
     ):
         write_volume(place(ending), volume, dtype="uint8")
-    write_text(place("lesions.tsv"), table(truth.lesions, ["lesion", "kind", "diameter_mm"]))
+    write_text(place("lesions.tsv"), bids.table(truth.lesions, ["lesion", "kind", "diameter_mm"]))
     write_json(place("factors.json"), truth.factors)
     return written
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Returns rows as tab-separated text: the given columns first, `n/a` where a row lacks one."""
-    names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    lines = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
-    return "\n".join("\t".join(line) for line in lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "n/a"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")

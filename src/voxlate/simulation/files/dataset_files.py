@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from voxlate import __version__
+from voxlate.io import bids
 from voxlate.io.atomic import write_json, write_text
 from voxlate.simulation.files.bids import (
     IGNORED,
     IGNORED_TRUTH,
     TRUTH,
-    VERSION,
     image_path,
     session_name,
-    table,
     truth_path,
 )
 from voxlate.simulation.truth import LABELS
@@ -46,35 +44,38 @@ Computed tomography lies in folders ct, which BIDS does not define yet.
 
 def write_head(root: Path, task: str, settings: dict[str, Any], settings_file: Path) -> None:
     """Writes what is known before any subject is made; the settings last, as they claim the folder."""
-    generated = [{"Name": "voxlate simulate", "Version": __version__}]
-    common = {"BIDSVersion": VERSION, "License": "CC0", "GeneratedBy": generated}
+    common = {
+        "BIDSVersion": bids.BIDS_VERSION,
+        "License": "CC0",
+        "GeneratedBy": bids.generated_by("voxlate simulate"),
+    }
     name = f"Simulated scans for the task {task}"
     write_json(root / settings_file, settings)
-    write_json(
-        root / "dataset_description.json", {"Name": name, "DatasetType": "raw", "Authors": ["voxlate"], **common}
-    )
+    bids.write_description(root, Name=name, DatasetType="raw", Authors=["voxlate"], **common)
     write_text(root / "README", _README)
-    write_text(root / ".bidsignore", "\n".join(IGNORED) + "\n")
-    write_text(root / TRUTH / ".bidsignore", "\n".join(IGNORED_TRUTH) + "\n")
-    derivative = {"Name": f"{name}: the truth", "DatasetType": "derivative", "DatasetLinks": {"raw": "../.."}, **common}
-    write_json(root / TRUTH / "dataset_description.json", derivative)
+    bids.write_ignored(root, IGNORED)
+    bids.write_ignored(root / TRUTH, IGNORED_TRUTH)
+    links = {"raw": "../.."}
+    bids.write_description(
+        root / TRUTH, Name=f"{name}: the truth", DatasetType="derivative", DatasetLinks=links, **common
+    )
     rows = [{"index": number, "name": label} for label, number in LABELS.items()]
-    write_text(root / TRUTH / "dseg.tsv", table(rows, ["index", "name"]))
+    write_text(root / TRUTH / "dseg.tsv", bids.table(rows, ["index", "name"]))
 
 
 def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) -> None:
     """Writes what takes all subjects: participants, pairs with their splits, and the mean error of the oracle."""
     factors = [[_factors(root, subject, session) for session in range(sessions)] for subject in subjects]
     people = [{"participant_id": name, "age": _age(visits[0])} for name, visits in zip(subjects, factors, strict=True)]
-    write_text(root / "participants.tsv", table(people, ["participant_id"]))
-    write_json(root / "participants.json", {"age": {"Description": "simulated age", "Units": "years"}})
+    bids.write_participants(root, people, {"age": {"Description": "simulated age", "Units": "years"}})
     pairs = [
         row
         for number, name in enumerate(subjects)
         for session in range(sessions)
         for row in _pair(root, task, name, session, split_of(number, len(subjects)))
     ]
-    write_text(root / "cases.tsv", table(pairs, ["case", "patient", "split", "source", "target", "mask", "labels"]))
+    columns = ["case", "patient", "split", "source", "target", "mask", "labels"]
+    write_text(root / "cases.tsv", bids.table(pairs, columns))
     write_json(root / TRUTH / "oracle.json", mean_oracle([visit["oracle"] for visits in factors for visit in visits]))
 
 

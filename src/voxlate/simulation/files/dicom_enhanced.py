@@ -7,12 +7,11 @@ filled with its neutral terms, and times with the first second of the year 2000.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset
 
-    from voxlate.simulation.files.dicom import Series
+from voxlate.simulation.files.dicom_series import SimulatedSeries
 
 _DATE, _TIME = "20000101", "000000"
 _REGIONS = {"HEAD": ("69536005", "Head"), "LSPINE": ("122496007", "Lumbar spine")}
@@ -25,7 +24,9 @@ _PIXELS = {
 }
 
 
-def complete(dataset: Dataset, series: Series, positions: Sequence[list[float]], shared: dict[str, Any]) -> None:
+def complete(
+    dataset: Dataset, series: SimulatedSeries, positions: Sequence[list[float]], shared: dict[str, Any]
+) -> None:
     """Adds all modules that the multi-frame image needs beside its pixels.
 
     Args:
@@ -90,7 +91,7 @@ def _describe_pulses(dataset: Dataset) -> None:
     dataset.CoverageOfKSpace, dataset.NumberOfKSpaceTrajectories = "FULL", 1
 
 
-def _shared_groups(dataset: Dataset, series: Series, first: str, shared: dict[str, Any]) -> Dataset:
+def _shared_groups(dataset: Dataset, series: SimulatedSeries, first: str, shared: dict[str, Any]) -> Dataset:
     code, meaning = _REGIONS[series.body_part]
     region = _item(CodeValue=code, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
     spacing, thickness = shared["spacing"], shared["thickness"]
@@ -179,8 +180,6 @@ def _frame_content(k: int) -> Dataset:
 
 
 def _item(**elements: Any) -> Dataset:
-    from pydicom.dataset import Dataset
-
     made = Dataset()
     for name, value in elements.items():
         setattr(made, name, value)

@@ -57,7 +57,7 @@ _WRITES_SPACING_AS_TR = {"GE MEDICAL SYSTEMS", "Philips"}
 
 
 @dataclass(frozen=True)
-class Habit:
+class HeaderVariant:
     """What the header of one series says.
 
     Attributes:
@@ -76,7 +76,7 @@ class Habit:
     intercept: float
 
 
-def draw_habit(shown: str, scanner: Scanner, agent: str, rng: np.random.Generator) -> Habit:
+def draw_header_variant(shown: str, scanner: Scanner, agent: str, rng: np.random.Generator) -> HeaderVariant:
     """Returns how a series is described; only T1-weighted images can contradict themselves."""
     tags = str(rng.choice(TAGS, p=TAG_SHARES))
     is_philips = "Philips" in VENDORS[scanner.name]
@@ -84,15 +84,15 @@ def draw_habit(shown: str, scanner: Scanner, agent: str, rng: np.random.Generato
     enhanced = bool(rng.random() < 0.5) and scanner.name in "CD" and shown != "CT"
     after = shown == "T1ce"
     if shown not in ("T1w", "T1ce"):
-        return Habit(str(rng.choice(OTHERS[shown])), None, "absent", enhanced, slope, 0.0)
+        return HeaderVariant(str(rng.choice(OTHERS[shown])), None, "absent", enhanced, slope, 0.0)
     description, other = str(rng.choice(AFTER if after else BEFORE)), str(rng.choice(CONTRADICTORY))
     word, no_word = _AGENT_WORDS[agent], str(rng.choice(_NONE_WORDS))
     if tags == "contradictory":
         # copied protocols: the tag says the opposite, and at times the text says both
         description = other if rng.random() < 0.4 else description
-        return Habit(description, no_word if after else word, tags, enhanced, slope, 0.0)
+        return HeaderVariant(description, no_word if after else word, tags, enhanced, slope, 0.0)
     stated = None if tags == "absent" else (word if after else no_word)
-    return Habit(description, stated, tags, enhanced, slope, 0.0)
+    return HeaderVariant(description, stated, tags, enhanced, slope, 0.0)
 
 
 def timing_tags(shown: str, scanner: Scanner) -> dict[str, object]:

@@ -1,0 +1,40 @@
+"""One simulated image that is to be written as a DICOM series."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from voxlate.io.dicom.write import uid_from_digest
+from voxlate.simulation.files.header_variants import HeaderVariant
+from voxlate.simulation.physics.scanners import Scanner
+from voxlate.volume import Volume
+
+
+@dataclass(frozen=True)
+class SimulatedSeries:
+    """One series to be written.
+
+    Attributes:
+        subject, session, number: which.
+        shows: what it truly shows.
+        volume: its voxels.
+        header: what its DICOM header says.
+        scanner: who made it.
+        body_part: `HEAD` or `LSPINE`.
+    """
+
+    subject: str
+    session: int
+    number: int
+    shows: str
+    volume: Volume
+    header: HeaderVariant
+    scanner: Scanner
+    body_part: str
+
+    def uid(self, *words: object) -> str:
+        """Returns the identifier of a part of this series: 2.25 and a hash of its name and voxels."""
+        digest = hashlib.sha256(self.volume.data.tobytes())
+        digest.update(repr((self.subject, self.session, self.number, words)).encode())
+        return uid_from_digest(digest.digest())
