@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from prepare.heads import moved, points_mm, rigid, simulated
 
+from preparation.heads import moved, points_mm, rigid, simulated
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.cli.prepare import prepare
 from voxlate.errors import InputRefused, UsageError

@@ -20,6 +20,7 @@ from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.ensemble import join_bundles
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable, writing
+from voxlate.inference.executors import Executor
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.ledger import DONE, FAILED, PENDING, REFUSED, RETRY, RUNS, Ledger, Standing, is_whole, standings
@@ -33,11 +34,7 @@ from voxlate.io.tables import inert_cell
 log = logging.getLogger("voxlate")
 
 WORK, SETTINGS, NAMES, TABLE = ".work", "batch.json", "names.txt", "ledger.tsv"
-Translate = Callable[[Item, Path], dict[str, Any]]
-"""Of a case and the folder of the batch; the line of the ledger that ends the case."""
-
-Engine = Callable[[Iterator[Item], Path], Iterator[tuple[str, dict[str, Any]]]]
-"""Runs cases and yields the name of each with the line that ends it; see `voxlate.inference.executors`."""
+Engine = Executor[Item]
 
 
 @dataclass(frozen=True)

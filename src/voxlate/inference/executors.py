@@ -11,27 +11,39 @@ import importlib
 import multiprocessing
 import os
 import resource
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Generic, Protocol, TypeVar
 
 from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
-from voxlate.inference.batch import Translate
-from voxlate.inference.item import Item
 from voxlate.inference.ledger import FAILED
 
+
+class Named(Protocol):
+    """A case: anything with a name that is unique in its run."""
+
+    @property
+    def name(self) -> str:
+        """Returns the name of the case."""
+
+
+T = TypeVar("T", bound=Named)
 Ended = tuple[str, dict[str, Any]]
+Work = Callable[[T, Path], dict[str, Any]]
+"""Processes one case; takes the case and the folder of the run, returns the ledger line that ends the case."""
+
+Executor = Callable[[Iterator[T], Path], Iterator[Ended]]
+"""Processes cases; yields the name of each with the ledger line that ends it."""
 
 TRIES = 2
 _CONTEXT = multiprocessing.get_context("spawn")
-_work: list[tuple[Translate, Any]] = []
+_work: list[tuple[Work[Any], Any]] = []
 """In a process for cases: the work, and the place where the time is written at which a case was begun."""
 
 
@@ -50,21 +62,21 @@ class Limits:
     threads: int = 1
 
 
-def in_this_process(work: Translate, items: Iterator[Item], out: Path) -> Iterator[Ended]:
+def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[Ended]:
     """Works on one case after the other; nothing guards the run against a case that kills it."""
     for item in items:
         yield item.name, work(item, out)
 
 
-def in_processes(work: Translate, items: Iterator[Item], out: Path, *, workers: int, limits: Limits) -> Iterator[Ended]:
+def in_processes(work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits) -> Iterator[Ended]:
     """Works on as many cases at a time as there are workers, each in a process of its own that lives for many cases.
 
     Raises:
         CannotWrite, TemporaryFailure: what `work` raises; the cases under way are worked on again in the next run.
     """
-    crew = [_Worker(work, out, limits) for _ in range(workers)]
+    crew: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
     try:
-        busy: dict[Future[dict[str, Any]], _Worker] = {}
+        busy: dict[Future[dict[str, Any]], _Worker[T]] = {}
         free = list(crew)
         while True:
             while free and (item := next(items, None)) is not None:
@@ -85,7 +97,7 @@ def in_processes(work: Translate, items: Iterator[Item], out: Path, *, workers: 
             worker.close()
 
 
-def on_dask(work: Translate, items: Iterator[Item], out: Path, *, address: str) -> Iterator[Ended]:
+def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[Ended]:
     """Works on the workers of a Dask scheduler, which must see the same files; a few cases ahead of them.
 
     Raises:
@@ -119,18 +131,20 @@ def on_dask(work: Translate, items: Iterator[Item], out: Path, *, address: str) 
             yield under_way.pop(future), ended
 
 
-class _Worker:
+class _Worker(Generic[T]):
     """One process, made anew when it died."""
 
-    def __init__(self, work: Translate, out: Path, limits: Limits) -> None:
+    item: T
+
+    def __init__(self, work: Work[T], out: Path, limits: Limits) -> None:
         self.work, self.out, self.limits = work, out, limits
         self.began = _CONTEXT.Value("d", 0.0)
         self.pool = self._new_pool()
-        self.item, self.tries = Item("", Path()), 0
+        self.tries = 0
 
-    def start(self, item: Item) -> Future[dict[str, Any]]:
+    def start(self, item: T) -> Future[dict[str, Any]]:
         """Begins with a case, or once more with the same."""
-        self.tries = self.tries + 1 if item.name == self.item.name else 1
+        self.tries = self.tries + 1 if self.tries and item.name == self.item.name else 1
         self.item = item
         return self.pool.submit(_within, item, self.out, self.limits.seconds)
 
@@ -162,14 +176,25 @@ class _Worker:
         )
 
 
-def _begin(work: Translate, limits: Limits, began: Any, parent: int) -> None:
+def _begin(work: Work[Any], limits: Limits, began: Any, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    torch.set_num_threads(limits.threads)
+    _limit_threads(limits.threads)
     silence_warnings()
     if limits.gib is not None:
         size = int(limits.gib * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
     _work.append((work, began))
+
+
+def _limit_threads(threads: int) -> None:
+    """Limits the threads of PyTorch where the work needs it.
+
+    This module does not import PyTorch, so that work without a network starts fast. Where `work` needs PyTorch, it is
+    loaded by now: unpickling `work` in the new process imported its modules.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
 
 
 def _end_with(parent: int) -> None:
@@ -179,7 +204,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _within(item: Item, out: Path, seconds: float | None) -> dict[str, Any]:
+def _within(item: Any, out: Path, seconds: float | None) -> dict[str, Any]:
     """Works on a case; a watchdog ends the process when its time is over, whatever library it is in."""
     work, began = _work[0]
     began.value = time.monotonic()
@@ -187,12 +212,13 @@ def _within(item: Item, out: Path, seconds: float | None) -> dict[str, Any]:
         if seconds is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
-            return work(item, out)
+            line: dict[str, Any] = work(item, out)
+            return line
         finally:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _call(work: Translate, item: Item, out: Path) -> dict[str, Any]:
+def _call(work: Work[T], item: T, out: Path) -> dict[str, Any]:
     return work(item, out)
 
 
