@@ -130,7 +130,7 @@ def manifest(content: bytes) -> str:
 
 
 def ledger(content: bytes) -> str:
-    from voxlate.inference.ledger import standings
+    from voxlate.jobs.ledger import standings
 
     folder = FOLDER / "ledger" / ".runs"
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,13 @@ from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import Translation, run_batch, write_table
-from voxlate.inference.executors import Limits, in_processes, in_this_process, on_dask
-from voxlate.inference.ledger import Ledger, standings
 from voxlate.inference.manifest import parse_shard, read_manifest, shard_of
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io import atomic
 from voxlate.io.nifti import write_volume
+from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
+from voxlate.jobs.ledger import Ledger, standings
 
 COUNT = 6
 

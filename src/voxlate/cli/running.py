@@ -88,7 +88,7 @@ def run_table(
 
 def _engine(work: Translation, how: Running) -> Engine:
     from voxlate.errors import UsageError
-    from voxlate.inference.executors import Limits, in_processes, in_this_process, on_dask
+    from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
         raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")

@@ -20,16 +20,16 @@ from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.ensemble import join_bundles
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable, writing
-from voxlate.inference.executors import Executor
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
-from voxlate.inference.ledger import DONE, FAILED, PENDING, REFUSED, RETRY, RUNS, Ledger, Standing, is_whole, standings
 from voxlate.inference.manifest import Manifest, shard_of
 from voxlate.inference.translate import Options
 from voxlate.io.atomic import flush, remove_orphans, sha256, write_json, write_text
 from voxlate.io.documents import read_json
-from voxlate.io.locking import lock
 from voxlate.io.tables import inert_cell
+from voxlate.jobs.executors import Executor
+from voxlate.jobs.ledger import DONE, FAILED, PENDING, REFUSED, RETRY, RUNS, Ledger, Standing, is_whole, standings
+from voxlate.jobs.locking import lock
 
 log = logging.getLogger("voxlate")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, TemporaryFailure
 from voxlate.inference import bids_app
 from voxlate.inference.batch import NAMES, SETTINGS, TABLE, read_names
-from voxlate.inference.ledger import DONE, FAILED, PENDING, REFUSED, Standing, standings
 from voxlate.io.atomic import sha256
+from voxlate.jobs.ledger import DONE, FAILED, PENDING, REFUSED, Standing, standings
 
 OWN_FILES = {SETTINGS, NAMES, TABLE, *bids_app.OWN_FILES}
 

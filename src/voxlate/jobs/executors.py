@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
-from voxlate.inference.ledger import FAILED
+from voxlate.jobs.ledger import FAILED
 
 
 class Named(Protocol):
