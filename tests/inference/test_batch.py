@@ -17,14 +17,17 @@ from faulty import Faulty
 from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
-from voxlate.inference.batch import Translation, run_batch, write_table
-from voxlate.inference.manifest import parse_shard, read_manifest, shard_of
+from voxlate.inference.batch import Translation
+from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io import atomic
 from voxlate.io.nifti import write_volume
+from voxlate.jobs.batch import run_batch, write_table
 from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
-from voxlate.jobs.ledger import Ledger, standings
+from voxlate.jobs.ledger import Ledger, read_ledger
+from voxlate.jobs.shards import parse_shard, shard_of
+from voxlate.jobs.states import CaseOutcome, State
 
 COUNT = 6
 
@@ -64,7 +67,9 @@ def named(tmp_path, *names):
 
 def test_every_case_comes_to_an_end_and_the_counts_add_up(scans, engine, tmp_path):
     seen = []
-    run_batch(read_manifest(scans), tmp_path / "out", {"model": "m"}, engine, watch=seen.append)
+    run_batch(
+        read_manifest(scans), tmp_path / "out", {"model": "m"}, engine, watch=lambda outcome: seen.append(outcome.state)
+    )
     status = status_of(tmp_path / "out")
     assert (status.cases, status.done, status.refused, status.failed, status.pending) == (6, 5, 1, 0, 0)
     assert sum(status.codes.values()) == 1
@@ -82,14 +87,14 @@ def test_a_second_run_does_nothing_and_a_broken_file_is_made_again(scans, engine
     manifest, out = read_manifest(scans), tmp_path / "out"
     run_batch(manifest, out, {}, engine)
     before, seen = tree(out), []
-    run_batch(manifest, out, {}, engine, watch=seen.append)
+    run_batch(manifest, out, {}, engine, watch=lambda outcome: seen.append(outcome.state))
     assert (seen, tree(out)) == ([], before)
     (out / "case1.nii.gz").write_bytes(before["case1.nii.gz"][:100])
     (out / "case2.json").unlink()
     (out / "stray.nii.gz").write_bytes(b"")
     assert [line.split(":")[0] for line in differences(out)] == ["case1.nii.gz", "case2.json", "stray.nii.gz"]
     (out / "stray.nii.gz").unlink()
-    run_batch(manifest, out, {}, engine, watch=seen.append)
+    run_batch(manifest, out, {}, engine, watch=lambda outcome: seen.append(outcome.state))
     assert seen == ["done", "done"]
     assert tree(out) == before
 
@@ -108,7 +113,7 @@ def test_a_file_that_no_line_of_the_ledger_speaks_of_is_not_taken_for_done(scans
 def interrupt_after(count):
     left = [count]
 
-    def watch(state):
+    def watch(outcome):
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
@@ -159,14 +164,14 @@ def test_a_process_that_dies_fails_its_case_and_not_the_run(tmp_path):
     status = status_of(tmp_path / "out")
     assert (status.done, status.failed, status.pending) == (5, 3, 0)
     assert status.codes == {"KILLED": 1, "MEMORY": 1, "TIME": 1}
-    assert standings(tmp_path / "out")["once"].state == "done"
+    assert read_ledger(tmp_path / "out")["once"].state == "done"
 
 
 def test_what_failed_is_tried_again_only_when_asked(tmp_path):
     manifest, out = named(tmp_path, "a", "b"), tmp_path / "out"
 
     def failing(items, folder):
-        return ((item.name, {"event": "failed", "code": "KILLED", "message": ""}) for item in items)
+        return (CaseOutcome(item.name, State.FAILED, "KILLED") for item in items)
 
     run_batch(manifest, out, {}, failing)
     run_batch(manifest, out, {}, partial(in_this_process, Faulty()))
@@ -246,7 +251,7 @@ def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
     nonsense = b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n'
     damaged = nonsense + b'{"case": "d", "event": "done", "files": "x"}\n'
     (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
-    found = standings(tmp_path)
+    found = read_ledger(tmp_path)
     assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
 
 
@@ -293,7 +298,7 @@ def test_a_clock_that_was_set_back_changes_no_book(tmp_path):
     second.add("a", "refused", code="NO_INPUT", message="gone")
     second.close()
     os.utime(first.path, (4e9, 4e9))
-    assert (standings(tmp_path)["a"].state, standings(tmp_path)["a"].code) == ("refused", "NO_INPUT")
+    assert (read_ledger(tmp_path)["a"].state, read_ledger(tmp_path)["a"].code) == ("refused", "NO_INPUT")
 
 
 def test_cells_of_the_ledger_start_no_formula(tmp_path):

@@ -12,8 +12,10 @@ import click
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.inference.batch import Engine, Translation
+    from voxlate.inference.batch import Translation
+    from voxlate.inference.item import Item
     from voxlate.inference.manifest import Manifest
+    from voxlate.jobs.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -57,27 +59,28 @@ def run_table(
     import torch
 
     from voxlate.errors import ITEMS_REFUSED_STATUS
-    from voxlate.inference.batch import Translation, read_models, run_batch, settled
-    from voxlate.inference.manifest import parse_shard
+    from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
+    from voxlate.jobs.batch import batch_setting, run_batch
+    from voxlate.jobs.shards import parse_shard
 
     part = parse_shard(how.shard)
     bundle, where = read_models(models), choose_device(how.device)
     torch.set_num_threads(how.threads)  # so that the trial of a runtime is one of what the workers will do
     chosen = how.runtime
     if chosen == "auto":
-        chosen = settled(out, "runtime") or choose_runtime(bundle, where)
+        chosen = batch_setting(out, "runtime") or choose_runtime(bundle, where)
     every = Options(where, runtime=chosen, memory_gib=how.gib, **options)
     work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, every, as_dicom)
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}
     settings |= {"device": where.type, "dicom": as_dicom, "runtime": chosen, "gib": how.gib or 0}
-    engine = _engine(work, how)
+    executor = _executor(work, how)
     with progress_bar(off=how.no_progress) as bar:
         task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
-        run_batch(table, out, settings, engine, shard=part, retry=how.retry, watch=lambda _: bar.advance(task))
+        run_batch(table, out, settings, executor, shard=part, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
     counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
     click.echo(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
@@ -86,7 +89,7 @@ def run_table(
     return status.exit_status
 
 
-def _engine(work: Translation, how: Running) -> Engine:
+def _executor(work: Translation, how: Running) -> Executor[Item]:
     from voxlate.errors import UsageError
     from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxlate.cases import MORE, require_case_name
-from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.item import Item
 from voxlate.io.atomic import sha256
+from voxlate.jobs.shards import shard_of
 
 COLUMNS = ("case", "source", "mask", "series")
 OUTPUT = "output"
@@ -140,20 +140,3 @@ def _free_name(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "-"
     return name
-
-
-def shard_of(name: str, count: int) -> int:
-    """Returns the shard, from 1 to `count`, of a case."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count + 1
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Returns k and N of `k/N`.
-
-    Raises:
-        UsageError: `SHARD`.
-    """
-    left, sign, right = text.partition("/")
-    if not sign or not text.isascii() or not left.isdigit() or not right.isdigit() or not 1 <= int(left) <= int(right):
-        raise UsageError("SHARD", f"{text!r} is no shard; write 3/16 for the third of sixteen")
-    return int(left), int(right)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
-from voxlate.jobs.ledger import FAILED
+from voxlate.jobs.states import FAILED, CaseOutcome
 
 
 class Named(Protocol):
@@ -34,12 +34,11 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
-Ended = tuple[str, dict[str, Any]]
-Work = Callable[[T, Path], dict[str, Any]]
-"""Processes one case; takes the case and the folder of the run, returns the ledger line that ends the case."""
+Work = Callable[[T, Path], CaseOutcome]
+"""Processes one case; takes the case and the folder of the run, returns how the case ended."""
 
-Executor = Callable[[Iterator[T], Path], Iterator[Ended]]
-"""Processes cases; yields the name of each with the ledger line that ends it."""
+Executor = Callable[[Iterator[T], Path], Iterator[CaseOutcome]]
+"""Processes cases and yields how each ended, in the order in which they end."""
 
 TRIES = 2
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -62,13 +61,15 @@ class Limits:
     threads: int = 1
 
 
-def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[Ended]:
+def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[CaseOutcome]:
     """Works on one case after the other; nothing guards the run against a case that kills it."""
     for item in items:
-        yield item.name, work(item, out)
+        yield work(item, out)
 
 
-def in_processes(work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits) -> Iterator[Ended]:
+def in_processes(
+    work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits
+) -> Iterator[CaseOutcome]:
     """Works on as many cases at a time as there are workers, each in a process of its own that lives for many cases.
 
     Raises:
@@ -76,7 +77,7 @@ def in_processes(work: Work[T], items: Iterator[T], out: Path, *, workers: int, 
     """
     crew: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
     try:
-        busy: dict[Future[dict[str, Any]], _Worker[T]] = {}
+        busy: dict[Future[CaseOutcome], _Worker[T]] = {}
         free = list(crew)
         while True:
             while free and (item := next(items, None)) is not None:
@@ -86,18 +87,18 @@ def in_processes(work: Work[T], items: Iterator[T], out: Path, *, workers: int, 
                 return
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 worker = busy.pop(future)
-                line = worker.end(future)
-                if line is None:
+                outcome = worker.end(future)
+                if outcome is None:
                     busy[worker.start(worker.item)] = worker
                 else:
                     free.append(worker)
-                    yield worker.item.name, line
+                    yield outcome
     finally:
         for worker in crew:
             worker.close()
 
 
-def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[Ended]:
+def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[CaseOutcome]:
     """Works on the workers of a Dask scheduler, which must see the same files; a few cases ahead of them.
 
     Raises:
@@ -125,10 +126,11 @@ def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> It
                 return
             try:
                 future = next(running)
-                ended = _of_dask(future, distributed)
+                outcome = _of_dask(future, under_way[future], distributed)
             except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
                 raise TemporaryFailure("SCHEDULER", f"the scheduler at {address} was lost; run it again") from error
-            yield under_way.pop(future), ended
+            del under_way[future]
+            yield outcome
 
 
 class _Worker(Generic[T]):
@@ -142,13 +144,13 @@ class _Worker(Generic[T]):
         self.pool = self._new_pool()
         self.tries = 0
 
-    def start(self, item: T) -> Future[dict[str, Any]]:
+    def start(self, item: T) -> Future[CaseOutcome]:
         """Begins with a case, or once more with the same."""
         self.tries = self.tries + 1 if self.tries and item.name == self.item.name else 1
         self.item = item
         return self.pool.submit(_within, item, self.out, self.limits.seconds)
 
-    def end(self, future: Future[dict[str, Any]]) -> dict[str, Any] | None:
+    def end(self, future: Future[CaseOutcome]) -> CaseOutcome | None:
         """Returns the line that ends the case, or None when it is to be tried again."""
         try:
             return future.result()
@@ -159,12 +161,10 @@ class _Worker(Generic[T]):
             return None
         spent = time.monotonic() - self.began.value
         if self.limits.seconds is not None and spent >= self.limits.seconds:
-            return {
-                "event": FAILED,
-                "code": "TIME",
-                "message": f"took longer than {self.limits.seconds:g} s, {TRIES} times",
-            }
-        return {"event": FAILED, "code": "KILLED", "message": f"its process died {TRIES} times; perhaps out of memory"}
+            message = f"took longer than {self.limits.seconds:g} s, {TRIES} times"
+            return CaseOutcome(self.item.name, FAILED, "TIME", message)
+        message = f"its process died {TRIES} times; perhaps out of memory"
+        return CaseOutcome(self.item.name, FAILED, "KILLED", message)
 
     def close(self) -> None:
         """Ends the process."""
@@ -204,7 +204,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _within(item: Any, out: Path, seconds: float | None) -> dict[str, Any]:
+def _within(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
     """Works on a case; a watchdog ends the process when its time is over, whatever library it is in."""
     work, began = _work[0]
     began.value = time.monotonic()
@@ -212,19 +212,19 @@ def _within(item: Any, out: Path, seconds: float | None) -> dict[str, Any]:
         if seconds is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
-            line: dict[str, Any] = work(item, out)
-            return line
+            outcome: CaseOutcome = work(item, out)
+            return outcome
         finally:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _call(work: Work[T], item: T, out: Path) -> dict[str, Any]:
+def _call(work: Work[T], item: T, out: Path) -> CaseOutcome:
     return work(item, out)
 
 
-def _of_dask(future: Any, distributed: Any) -> dict[str, Any]:
+def _of_dask(future: Any, name: str, distributed: Any) -> CaseOutcome:
     try:
-        line: dict[str, Any] = future.result()
+        outcome: CaseOutcome = future.result()
     except distributed.KilledWorker:
-        return {"event": FAILED, "code": "KILLED", "message": "the workers that took it died; perhaps out of memory"}
-    return line
+        return CaseOutcome(name, FAILED, "KILLED", "the workers that took it died; perhaps out of memory")
+    return outcome

@@ -1,9 +1,9 @@
-"""What happened to each case of a batch: lines that are only ever added, read back into one standing per case.
+"""The ledger of a run of many cases: JSON lines that are only ever appended, read back into one outcome per case.
 
-Each run appends to a file of its own below `.runs/`, one line at a time and flushed to the disk. Its name begins with
-its number, one more than the highest there, so that the order of runs does not hang on a clock. A line that a dying
-machine left torn is ignored. A case is done when a line says so together with the hashes of its files, and those files
-have these hashes: that a file exists means nothing.
+Each run appends to a file of its own below `.runs/`, one line at a time, each flushed to the disk. The name of the file
+begins with a number, one more than the highest that exists, so that the order of the runs does not depend on a clock.
+A line that was cut off, because the machine died, is ignored. A case is done when a line says so and its files have the
+hashes in that line; a file alone proves nothing.
 """
 
 from __future__ import annotations
@@ -12,84 +12,91 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voxlate.errors import writing
 from voxlate.io.atomic import sha256
+from voxlate.jobs.states import DONE, FAILED, REFUSED, CaseOutcome, State
 
 RUNS = ".runs"
+"""Folder of the lines below the folder of the run, one file for each process that ran."""
+
 RETRY = "retry"
-PENDING, DONE, REFUSED, FAILED = "pending", "done", "refused", "failed"
-ENDS = (DONE, REFUSED, FAILED)
-
-
-@dataclass
-class Standing:
-    """Where a case stands.
-
-    Attributes:
-        state: `pending`, `done`, `refused` or `failed`.
-        code, message: why it is not done.
-        files: hashes of its files, by name, when it is done.
-        flag: what is to be looked at although it is done.
-    """
-
-    state: str = PENDING
-    code: str = ""
-    message: str = ""
-    files: dict[str, str] = field(default_factory=dict)
-    flag: str = ""
-
-    def take(self, line: Mapping[str, Any]) -> None:
-        """Takes a line of the ledger into account; what is done stays done until it is to be done again."""
-        event = line["event"]
-        if event == RETRY:
-            self.state, self.code, self.message, self.files = PENDING, "", "", {}
-        elif event == DONE or (event in ENDS and self.state != DONE):
-            self.state, self.files = event, line.get("files", {})
-            self.code, self.message, self.flag = (str(line.get(key, "")) for key in ("code", "message", "flag"))
+"""Event after which a case is pending again; all other events are states that end a case."""
 
 
 class Ledger:
-    """The lines of one run.
+    """Appends the lines of one run.
 
     Args:
-        out: the folder of the batch.
+        out: folder of the run.
+        runs: name of the folder of the ledger below `out`.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
 
-    def __init__(self, out: Path) -> None:
-        folder = out / RUNS
-        with writing(RUNS):
+    def __init__(self, out: Path, runs: str = RUNS) -> None:
+        folder = out / runs
+        with writing(runs):
             folder.mkdir(parents=True, exist_ok=True)
             number = 1 + max((_number(path) for path in folder.glob("*.jsonl")), default=0)
             self.path = folder / f"{number:08d}-{uuid.uuid4().hex}.jsonl"
             self.handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def add(self, case: str, event: str, **more: Any) -> None:
-        """Adds a line and waits until it is on the disk."""
+        """Appends a line and waits until it is on the disk."""
         text = json.dumps({"case": case, "event": event} | more, ensure_ascii=False) + "\n"
         with writing(self.path.name):
             os.write(self.handle, text.encode("utf-8", "backslashreplace"))
             os.fsync(self.handle)
+
+    def end(self, outcome: CaseOutcome, **more: Any) -> None:
+        """Appends the line that ends a case; `more` is added to it."""
+        if outcome.state == DONE:
+            line = {"files": dict(outcome.files), "flag": outcome.flag}
+        else:
+            line = {"code": outcome.code, "message": outcome.message}
+        self.add(outcome.case, outcome.state, **line, **more)
 
     def close(self) -> None:
         """Closes the file."""
         os.close(self.handle)
 
 
-def standings(out: Path) -> dict[str, Standing]:
-    """Returns the standing of every case that any run of a batch has a line about.
+def read_ledger(out: Path, runs: str = RUNS) -> dict[str, CaseOutcome]:
+    """Returns the outcome of every case that a run has a line about, by the name of the case.
 
-    Runs are read in the order of their numbers; runs of two shards may share one, but no case. Runs without a number,
-    from before there were any, come first, in the order of their times.
+    Runs are read in the order of their numbers. Runs of two shards may have the same number, as they have no case in
+    common. Files without a number, from versions that gave none, come first, in the order of their times.
+
+    Args:
+        out: folder of the run.
+        runs: name of the folder of the ledger below `out`.
     """
-    found: dict[str, Standing] = {}
-    for path in sorted((out / RUNS).glob("*.jsonl"), key=_order):
-        for line in _lines(path):
-            found.setdefault(line["case"], Standing()).take(line)
-    return found
+    outcomes: dict[str, CaseOutcome] = {}
+    for line in read_lines(out, runs):
+        case = line["case"]
+        outcomes[case] = _after(outcomes.get(case) or CaseOutcome(case), line)
+    return outcomes
+
+
+def read_lines(out: Path, runs: str = RUNS) -> Iterator[dict[str, Any]]:
+    """Yields the lines of all runs in the order in which they count; see `read_ledger`."""
+    for path in sorted((out / runs).glob("*.jsonl"), key=_order):
+        yield from _lines(path)
+
+
+def _after(outcome: CaseOutcome, line: Mapping[str, Any]) -> CaseOutcome:
+    """Returns the outcome of a case after one more line; a case that is done stays done until it is to be retried."""
+    event = line["event"]
+    if event == RETRY:
+        return CaseOutcome(outcome.case, flag=outcome.flag)
+    if event == DONE or (event in (REFUSED, FAILED) and outcome.state != DONE):
+        code, message, flag = (str(line.get(key, "")) for key in ("code", "message", "flag"))
+        return CaseOutcome(outcome.case, State(event), code, message, line.get("files", {}), flag)
+    return outcome
 
 
 def _number(path: Path) -> int:
@@ -102,10 +109,10 @@ def _order(path: Path) -> tuple[int, int, str]:
     return number, 0 if number else path.stat().st_mtime_ns, path.name
 
 
-def is_whole(out: Path, standing: Standing) -> bool:
-    """Tells whether the files of a case that is done are there with the hashes of its line."""
-    return bool(standing.files) and all(
-        (out / name).is_file() and sha256(out / name) == expected for name, expected in standing.files.items()
+def is_whole(out: Path, outcome: CaseOutcome) -> bool:
+    """Returns whether the files of a case that is done exist with the hashes of its line."""
+    return bool(outcome.files) and all(
+        (out / name).is_file() and sha256(out / name) == expected for name, expected in outcome.files.items()
     )
 
 
@@ -116,5 +123,5 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             hashes = line.get("files", {})
             if all(isinstance(text, str) for text in (line["case"], line["event"], *hashes.values())):
                 yield line
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # no line that a run of ours wrote
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not a line that a run wrote whole
             continue
