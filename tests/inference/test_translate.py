@@ -11,8 +11,8 @@ from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.files import translate_file
+from voxlate.inference.inputs import exit_status, items_in_folder, summary, translate_many
 from voxlate.inference.item import Item
-from voxlate.inference.many import exit_status, items_in_folder, summary, translate_many
 from voxlate.inference.translate import Options, choose_device, translate_volume
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import read_volume, says_synthetic, write_volume

@@ -95,8 +95,8 @@ def translate(
     from voxlate.bundle.ensemble import join_bundles
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.files import translate_file
+    from voxlate.inference.inputs import exit_status, translate_many
     from voxlate.inference.item import Item
-    from voxlate.inference.many import exit_status, translate_many
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
 
@@ -144,8 +144,8 @@ def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) 
     """Returns what to translate into a folder, or None for a single scan."""
     from voxlate.cases import read_cases
     from voxlate.errors import NoInput
+    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_subject
     from voxlate.inference.item import Item
-    from voxlate.inference.many import holds_nifti, items_in_folder, items_in_list, items_of_subject
 
     if cases is not None:
         rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]
