@@ -30,7 +30,7 @@ from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.cases import read_cases
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
-from voxlate.inference.inputs import translate_many
+from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
 from voxlate.io.atomic import write_json
 from voxlate.simulation.files.dataset import Plan, write_dataset

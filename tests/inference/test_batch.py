@@ -17,7 +17,8 @@ from faulty import Faulty
 from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
-from voxlate.inference.batch import Translation
+from voxlate.inference.batch import Translation, translate_many
+from voxlate.inference.files import translate_file
 from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
@@ -457,3 +458,47 @@ def test_another_number_of_shards_and_a_case_that_would_write_over_our_files_are
     for name in ("batch", "Run"):
         (message,) = named(tmp_path, name).faults.values()
         assert "is the name of a file of ours" in message
+
+
+def listed(scans):
+    return [item for item in read_manifest(scans).items() if item.name != "case4"]
+
+
+def test_translating_many_scans_goes_on_where_it_was_stopped(scans, bundle, tmp_path, monkeypatch):
+    items, out = listed(scans), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        translate_many(bundle, items, out, watch=interrupt_after(2))
+    assert not (out / "run.json").exists()
+    translated = []
+
+    def counting(bundle, item, *arguments, **options):
+        translated.append(item.name)
+        return translate_file(bundle, item, *arguments, **options)
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", counting)
+    seen = []
+    outcomes = translate_many(bundle, items, out, watch=seen.append)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 5
+    assert seen == outcomes
+    assert translated == [item.name for item in items[2:]]
+    translate_many(bundle, items, tmp_path / "whole")
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_only_what_the_same_translation_wrote_is_taken_for_done(scans, bundle, tmp_path):
+    items, out = listed(scans)[:1], tmp_path / "out"
+    image = out / "case0.nii.gz"
+
+    def run(**options):
+        (outcome,) = translate_many(bundle, items, out, **options)
+        return outcome.code or outcome.state
+
+    assert (run(), run()) == ("done", "done")
+    kept = image.read_bytes()
+    assert run(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    image.write_bytes(kept[:-9])
+    assert run() == "OUTPUT_EXISTS"
+    assert run(overwrite=True) == "done"
+    assert image.read_bytes() == kept
+    write_volume(scans.parent / "s0.nii.gz", head(9, shape=(14, 15, 13)))
+    assert run() == "OUTPUT_EXISTS"

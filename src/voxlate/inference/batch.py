@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.ensemble import join_bundles
-from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, VoxlateError
+from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, VoxlateError, printable
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
+from voxlate.inference.manifest import require_output_name
 from voxlate.inference.translate import Options
-from voxlate.jobs.batch import WORK, move_into_place
-from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.io.atomic import write_json
+from voxlate.io.nifti.source import sidecar_path
+from voxlate.jobs.batch import WORK, move_into_place, record
+from voxlate.jobs.ledger import Ledger, is_whole, read_ledger
+from voxlate.jobs.results import hash_files, hash_tree
+from voxlate.jobs.states import DONE, FAILED, CaseOutcome, count_states, outcome_of_error
+
+RUN, LEDGER = "run.json", ".translate"
 
 
 @dataclass(frozen=True)
@@ -68,21 +79,123 @@ class Translation:
         return CaseOutcome(item.name, DONE, files=move_into_place(work_folder, out), flag=synthesis.flag)
 
 
-def end_case(item: Item, work: Callable[[], CaseOutcome]) -> CaseOutcome:
+def translate_many(
+    bundle: Bundle,
+    items: Iterable[Item],
+    folder: Path,
+    *,
+    options: Options | None = None,
+    watch: Callable[[CaseOutcome], None] | None = None,
+    overwrite: bool = False,
+) -> list[CaseOutcome]:
+    """Translates scans in this process into `folder/<name>.nii.gz` and writes `folder/run.json` last.
+
+    A scan that an earlier run translated with the same bundle and options is not translated again, so that a run that
+    was stopped can be continued. `folder/.translate` holds the ledger that shows it. A folder may hold other files and
+    the outputs of several runs.
+
+    Args:
+        bundle: a trained model.
+        items: the scans; their names differ.
+        folder: folder of the outputs, made if it is missing.
+        options: see `Options`.
+        watch: called with the outcome of each scan.
+        overwrite: translate every scan again and replace outputs that exist; without it, a scan whose output exists
+            and was not made by an earlier run of the same translation is refused (`OUTPUT_EXISTS`).
+
+    Returns:
+        The outcome of each scan, in their order.
+
+    Raises:
+        TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
+    """
+    chosen = options or Options()
+    earlier = {} if overwrite else read_ledger(folder, LEDGER)
+    ledger = Ledger(folder, LEDGER)
+    outcomes = []
+    try:
+        for item in items:
+            one = item.with_sources(bundle.recipe.more_sources)
+            inputs = _hash_of_inputs(bundle, one, chosen)
+            outcome = earlier.get(printable(item.name))
+            if outcome is None or not inputs or outcome.inputs != inputs or not is_whole(folder, outcome):
+                work = partial(_translate_into, bundle, one, folder, chosen, inputs, overwrite=overwrite)
+                outcome = end_case(one, work, disk_ends_run=False)
+                record(outcome, ledger, watch)
+            elif watch is not None:
+                watch(outcome)
+            outcomes.append(outcome)
+    finally:
+        ledger.close()
+    write_json(folder / RUN, summary(outcomes))
+    return outcomes
+
+
+def summary(outcomes: Sequence[CaseOutcome]) -> dict[str, Any]:
+    """Returns the content of `run.json`: the counts, which add up to the items, and every item that is not done."""
+    counts = count_states(outcome.state for outcome in outcomes)
+    not_done = [
+        {"name": outcome.case, "state": outcome.state, "code": outcome.code, "message": outcome.message}
+        for outcome in outcomes
+        if outcome.state != DONE
+    ]
+    return {
+        "items": counts.cases,
+        "done": counts.done,
+        "refused": counts.refused,
+        "failed": counts.failed,
+        "not_done": not_done,
+    }
+
+
+def _translate_into(
+    bundle: Bundle, item: Item, folder: Path, options: Options, inputs: str, *, overwrite: bool
+) -> CaseOutcome:
+    require_output_name(item.name)
+    name = f"{item.name}.nii.gz"
+    synthesis = translate_file(bundle, item, folder / name, options=options, overwrite=overwrite)
+    files = hash_files(folder, (name, sidecar_path(Path(name)).name))
+    return CaseOutcome(item.name, DONE, files=files, flag=synthesis.flag, inputs=inputs)
+
+
+def _hash_of_inputs(bundle: Bundle, item: Item, options: Options) -> str:
+    """Returns a hash of all that the output of a scan depends on; empty when one of its files cannot be read."""
+    paths = {"source": item.source, "mask": item.mask, **item.more}
+    try:
+        files = {role: hash_tree(path) for role, path in paths.items() if path is not None}
+    except OSError:
+        return ""
+    described = {entry.name: _described(getattr(options, entry.name)) for entry in fields(options)}
+    content = {"voxlate": __version__, "files": files, "series": item.series, "options": described}
+    content |= {"model": bundle.weights_sha256, "recipe": bundle.recipe_sha256}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _described(value: object) -> object:
+    """Returns the value of an option as JSON can hold it."""
+    if isinstance(value, Bundle):
+        return [value.weights_sha256, value.recipe_sha256]
+    if isinstance(value, Mapping):
+        return {str(key): _described(each) for key, each in value.items()}
+    return repr(value)
+
+
+def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool = True) -> CaseOutcome:
     """Does the work on a case and turns an error that is the fault of the case into its outcome.
 
     Args:
         item: the case; the names of its files do not appear in the outcome.
         work: returns the outcome of the case.
+        disk_ends_run: raise an error of the disk instead of returning it as the outcome of the case. A scan that is
+            too large for the memory (`MEMORY`) is always the fault of its case.
 
     Raises:
-        CannotWrite, TemporaryFailure: the disk is at fault, not the case. A scan that is too large for the memory
-            (`MEMORY`) is the fault of its case.
+        CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`.
     """
     try:
         return work()
     except VoxlateError as error:
-        if isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
+        if disk_ends_run and isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
             raise
         return outcome_of_error(item.name, error, item.without_names(error.message))
     except Exception as error:

@@ -52,13 +52,12 @@ class Ledger:
             os.write(self.handle, text.encode("utf-8", "backslashreplace"))
             os.fsync(self.handle)
 
-    def end(self, outcome: CaseOutcome, **more: Any) -> None:
-        """Appends the line that ends a case; `more` is added to it."""
+    def end(self, outcome: CaseOutcome) -> None:
+        """Appends the line that ends a case."""
+        line: dict[str, Any] = {"code": outcome.code, "message": outcome.message}
         if outcome.state == DONE:
             line = {"files": dict(outcome.files), "flag": outcome.flag}
-        else:
-            line = {"code": outcome.code, "message": outcome.message}
-        self.add(outcome.case, outcome.state, **line, **more)
+        self.add(outcome.case, outcome.state, **line, **({"inputs": outcome.inputs} if outcome.inputs else {}))
 
     def close(self) -> None:
         """Closes the file."""
@@ -94,8 +93,8 @@ def _after(outcome: CaseOutcome, line: Mapping[str, Any]) -> CaseOutcome:
     if event == RETRY:
         return CaseOutcome(outcome.case, flag=outcome.flag)
     if event == DONE or (event in (REFUSED, FAILED) and outcome.state != DONE):
-        code, message, flag = (str(line.get(key, "")) for key in ("code", "message", "flag"))
-        return CaseOutcome(outcome.case, State(event), code, message, line.get("files", {}), flag)
+        code, message, flag, inputs = (str(line.get(key, "")) for key in ("code", "message", "flag", "inputs"))
+        return CaseOutcome(outcome.case, State(event), code, message, line.get("files", {}), flag, inputs)
     return outcome
 
 

@@ -6,6 +6,7 @@ since; hashes decide both. Whether a file exists, and its time, prove neither.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +54,23 @@ def are_unchanged(root: Path, hashes: Mapping[str, str]) -> bool:
 def hash_inputs(paths: Mapping[str, Path]) -> dict[str, str]:
     """Returns the SHA-256 of the files that exist, by the role of each."""
     return {role: sha256(path) for role, path in paths.items() if path.is_file()}
+
+
+def hash_tree(path: Path) -> str:
+    """Returns a hash of a file, or of the names and contents of all files in a folder.
+
+    Anything else (a missing path, a pipe, a device) has an empty hash and is not read.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        return ""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path).as_posix()}:{sha256(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def resume(work: Callable[[T], R], items: Iterable[T], finished: Callable[[T], R | None], *, jobs: int) -> Iterator[R]:

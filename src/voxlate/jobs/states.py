@@ -43,6 +43,7 @@ class CaseOutcome:
         code, message: why it is not done; empty when it is.
         files: SHA-256 of each output file, by its path below the folder of the run, when the case is done.
         flag: code of a reason to look at the result although the case is done.
+        inputs: hash of the inputs and settings of the case; empty where all cases of a run share their settings.
     """
 
     case: str
@@ -51,6 +52,7 @@ class CaseOutcome:
     message: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     flag: str = ""
+    inputs: str = ""
 
     @property
     def text(self) -> str:
