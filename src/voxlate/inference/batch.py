@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -90,9 +91,9 @@ def translate_many(
 ) -> list[CaseOutcome]:
     """Translates scans in this process into `folder/<name>.nii.gz` and writes `folder/run.json` last.
 
-    A scan that an earlier run translated with the same bundle and options is not translated again, so that a run that
-    was stopped can be continued. `folder/.translate` holds the ledger that shows it. A folder may hold other files and
-    the outputs of several runs.
+    A run that was stopped can be continued: a scan that it translated from the same files with the same bundle and
+    options is not translated again. The ledger in `folder/.translate` shows which scans these are; it is removed when a
+    run ends. A folder may hold other files and the outputs of several runs.
 
     Args:
         bundle: a trained model.
@@ -101,7 +102,7 @@ def translate_many(
         options: see `Options`.
         watch: called with the outcome of each scan.
         overwrite: translate every scan again and replace outputs that exist; without it, a scan whose output exists
-            and was not made by an earlier run of the same translation is refused (`OUTPUT_EXISTS`).
+            is refused (`OUTPUT_EXISTS`), unless the run that is continued made it.
 
     Returns:
         The outcome of each scan, in their order.
@@ -111,6 +112,7 @@ def translate_many(
     """
     chosen = options or Options()
     earlier = {} if overwrite else read_ledger(folder, LEDGER)
+    old_ledgers = list((folder / LEDGER).glob("*.jsonl"))
     ledger = Ledger(folder, LEDGER)
     outcomes = []
     try:
@@ -128,6 +130,10 @@ def translate_many(
     finally:
         ledger.close()
     write_json(folder / RUN, summary(outcomes))
+    for path in (*old_ledgers, ledger.path):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # another run into this folder has its ledger there
+        (folder / LEDGER).rmdir()
     return outcomes
 
 
