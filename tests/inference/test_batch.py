@@ -262,7 +262,7 @@ def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
         ("case\tfile\na\tb\n", "column source"),
         ("case\tsource\na\n", "line 2: 1 fields"),
         ("case\tsource\na\t\n", "line 2: no source"),
-        ("case\tsource\na\tx\nb\ty\na\tz\n", "line 4: a case that stands twice"),
+        ("case\tsource\na\tx\nb\ty\na\tz\n", "line 4: a case that occurs twice"),
         ('case\tsource\na\t"x\ny"\n', "line 2: a field with a line break"),
         ("case\tsource\tsource\na\tx\ty\n", "twice"),
     ],
@@ -457,7 +457,7 @@ def test_another_number_of_shards_and_a_case_that_would_write_over_our_files_are
         run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
     for name in ("batch", "Run"):
         (message,) = named(tmp_path, name).faults.values()
-        assert "is the name of a file of ours" in message
+        assert "is reserved for a file of the whole run" in message
 
 
 def listed(scans):
@@ -485,20 +485,29 @@ def test_translating_many_scans_goes_on_where_it_was_stopped(scans, bundle, tmp_
     assert tree(out) == tree(tmp_path / "whole")
 
 
-def test_only_what_the_same_translation_wrote_is_taken_for_done(scans, bundle, tmp_path):
+def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bundle, tmp_path):
     items, out = listed(scans)[:1], tmp_path / "out"
     image = out / "case0.nii.gz"
 
-    def run(**options):
+    def stopped(**options):
+        with pytest.raises(KeyboardInterrupt):
+            translate_many(bundle, items, out, watch=interrupt_after(1), **options)
+
+    def ended(**options):
         (outcome,) = translate_many(bundle, items, out, **options)
         return outcome.code or outcome.state
 
-    assert (run(), run()) == ("done", "done")
+    stopped()
     kept = image.read_bytes()
-    assert run(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    assert ended() == "done"
+    assert not (out / ".translate").exists()
+    assert ended() == "OUTPUT_EXISTS"  # that run ended, and nothing is replaced without being asked
+    stopped(overwrite=True)
+    assert ended(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    stopped(overwrite=True)
     image.write_bytes(kept[:-9])
-    assert run() == "OUTPUT_EXISTS"
-    assert run(overwrite=True) == "done"
-    assert image.read_bytes() == kept
+    assert ended() == "OUTPUT_EXISTS"
+    stopped(overwrite=True)
     write_volume(scans.parent / "s0.nii.gz", head(9, shape=(14, 15, 13)))
-    assert run() == "OUTPUT_EXISTS"
+    assert ended() == "OUTPUT_EXISTS"
+    assert image.read_bytes() == kept

@@ -143,7 +143,7 @@ def test_an_agent_is_told_by_the_name_or_by_the_sidecar(tmp_path):
         (b'{\n "a": 1,\n}', r"no JSON at line 3, column 1"),
         ('{"a": 1}'.encode("utf-16"), r"not UTF-8 at byte 0"),
         (b'\xef\xbb\xbf{"a": 1}', r"no JSON at line 1, column 1"),
-        (b"[1]", r"holds no object"),
+        (b"[1]", r"does not hold a JSON object"),
     ],
 )
 def test_a_broken_sidecar_is_refused_with_its_place_and_the_others_go_on(data, identity, tmp_path, content, reason):

@@ -13,7 +13,7 @@ from voxlate.archive.headers import Bite, bites_of, read_bite
 from voxlate.archive.store import Store
 from voxlate.errors import NoInput
 from voxlate.io.nifti.source import warn
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 
 Files = Callable[[], Iterator[Path]]
 
@@ -59,7 +59,7 @@ def _rounds(store: Store, root: Path, jobs: int, files: Files) -> Iterator[Progr
         changed = _Changes()
         met = 0
         waiting = _to_read(store, root, files, number, changed)
-        for bite, facts, series in each(partial(read_bite, str(root)), waiting, jobs=jobs):
+        for bite, facts, series in parallel_map(partial(read_bite, str(root)), waiting, jobs=jobs):
             store.add(bite.folder, facts, series, number)
             read += len(facts)
             yield Progress(changed.met, read)

@@ -26,7 +26,7 @@ from voxlate.evaluation.table import Row, ScoreTable
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.tables import inert_cell
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.states import Counts
 
 SCORES, EVALUATION, CASES = "scores.tsv", "evaluation.json", "cases"
@@ -94,7 +94,7 @@ def evaluate_cases(
     files = [CaseFiles.find(case, synthetic) for case in cases]
     by_case: dict[str, CaseResult] = {}
     work = partial(evaluate_case, settings=settings, match=match, folder=output / CASES)
-    for result in each(work, files, jobs=max(jobs, 1)):
+    for result in parallel_map(work, files, jobs=max(jobs, 1)):
         by_case[result.case] = result.without_scores()
         if watch is not None:
             watch(result)

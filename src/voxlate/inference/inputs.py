@@ -49,21 +49,25 @@ def items_in_list(path: Path) -> list[Item]:
     try:
         lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except FileNotFoundError as error:
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such list") from error
+        raise NoInput("NO_INPUT", f"{path.name}: this list does not exist") from error
     except (Unsound, OSError) as error:
         raise InputRefused("LIST", f"{path.name}: {error}") from error
     paths = [path.parent / line for line in lines]
     items = [Item(nifti_stem(scan).removesuffix(".zip"), scan) for scan in paths]
     if not items:
-        raise NoInput("NO_INPUT", f"{path.name} names no scan")
+        raise NoInput("NO_INPUT", f"{path.name}: the list is empty")
     return _require_distinct(items, path, "name cases in a manifest, for voxlate batch")
 
 
 def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
     """Returns the scans of a BIDS subject that a model takes, or None when the folder is not a BIDS subject.
 
+    Args:
+        folder: folder `sub-*` of a BIDS data set.
+        recipe: recipe of the model.
+
     Raises:
-        NoInput: no scan of it fits.
+        NoInput: the subject has no scan of the contrast that the model takes.
     """
     if not folder.name.startswith("sub-") or not (folder.parent / "dataset_description.json").is_file():
         return None

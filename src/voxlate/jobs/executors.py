@@ -1,7 +1,7 @@
-"""Where the cases of a batch are worked on: here, in processes of their own, or on a Dask cluster.
+"""Executors: process the cases of a run in this process, in worker processes, or on a Dask cluster.
 
-A process that dies (out of memory, a fault in a library, over its time) fails its case and never the run: the case is
-tried once more in a new process and then set aside as `KILLED` or `TIME`.
+A worker process that dies (out of memory, a crash in a library, over its time limit) fails its case, not the run. The
+case is tried once more in a new process; if that dies too, the case fails with the code `KILLED` or `TIME`.
 """
 
 from __future__ import annotations
@@ -40,20 +40,29 @@ Work = Callable[[T, Path], CaseOutcome]
 Executor = Callable[[Iterator[T], Path], Iterator[CaseOutcome]]
 """Processes cases and yields how each ended, in the order in which they end."""
 
+_CONNECT_TIMEOUT = "10s"
+"""How long to wait for a Dask scheduler; a scheduler in one network answers within milliseconds. Chosen by hand."""
+
 TRIES = 2
+"""Number of tries of a case that kills its process. A second one, as the cause may lie outside the case, for example in
+the memory that other programs use; chosen by hand."""
+
+_PARENT_CHECK_S = 0.2
+"""Time in seconds between two checks that the parent process lives, so that workers end within a second of it."""
+
 _CONTEXT = multiprocessing.get_context("spawn")
 _work: list[tuple[Work[Any], Any]] = []
-"""In a process for cases: the work, and the place where the time is written at which a case was begun."""
+"""In a worker process: the work, and the shared value that holds the time at which the case began."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one case may take.
+    """The limits of a worker process.
 
     Attributes:
-        seconds: of the clock; None for no limit.
-        gib: of memory that the process holds for itself; None for no limit.
-        threads: of the processor.
+        seconds: time limit of one case in seconds; None for no limit.
+        gib: limit of the memory of the process (`RLIMIT_DATA`) in GiB; None for no limit.
+        threads: number of threads of PyTorch.
     """
 
     seconds: float | None = None
@@ -62,7 +71,13 @@ class Limits:
 
 
 def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[CaseOutcome]:
-    """Works on one case after the other; nothing guards the run against a case that kills it."""
+    """Processes one case after the other in this process; a case that crashes it ends the run.
+
+    Args:
+        work: processes one case.
+        items: the cases.
+        out: folder of the run.
+    """
     for item in items:
         yield work(item, out)
 
@@ -70,15 +85,22 @@ def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[Ca
 def in_processes(
     work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits
 ) -> Iterator[CaseOutcome]:
-    """Works on as many cases at a time as there are workers, each in a process of its own that lives for many cases.
+    """Processes cases in worker processes, one case at a time in each; a worker lives for many cases.
+
+    Args:
+        work: processes one case; it must be picklable.
+        items: the cases.
+        out: folder of the run.
+        workers: number of worker processes.
+        limits: limits of each worker process.
 
     Raises:
-        CannotWrite, TemporaryFailure: what `work` raises; the cases under way are worked on again in the next run.
+        CannotWrite, TemporaryFailure: what `work` raises; the next run repeats the cases that were in progress.
     """
-    crew: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
+    all_workers: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
     try:
         busy: dict[Future[CaseOutcome], _Worker[T]] = {}
-        free = list(crew)
+        free = list(all_workers)
         while True:
             while free and (item := next(items, None)) is not None:
                 worker = free.pop()
@@ -94,47 +116,57 @@ def in_processes(
                     free.append(worker)
                     yield outcome
     finally:
-        for worker in crew:
+        for worker in all_workers:
             worker.close()
 
 
 def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[CaseOutcome]:
-    """Works on the workers of a Dask scheduler, which must see the same files; a few cases ahead of them.
+    """Processes cases on the workers of a Dask scheduler, which must see the same file system.
+
+    At most two cases per thread of the workers are submitted ahead, so that a million cases need little memory.
+
+    Args:
+        work: processes one case; it must be picklable.
+        items: the cases.
+        out: folder of the run.
+        address: address of the scheduler.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`; `SCHEDULER` when nobody answers at the address.
-        TemporaryFailure: `SCHEDULER` when it is lost on the way.
+        UsageError: `MISSING_LIBRARY`; `SCHEDULER` when no scheduler answers at the address.
+        TemporaryFailure: `SCHEDULER` when the connection is lost during the run.
     """
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
         raise UsageError("MISSING_LIBRARY", "a Dask scheduler needs: pip install 'voxlate[cluster]'") from error
     try:
-        client = distributed.Client(address, timeout="10s", set_as_default=False)
+        client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
     except OSError as error:
         raise UsageError("SCHEDULER", f"no Dask scheduler answers at {address}") from error
     with client:
         running = distributed.as_completed(loop=client.loop)
-        under_way: dict[Any, str] = {}  # Dask forgets a future that nobody holds
+        submitted: dict[Any, str] = {}  # Dask cancels a future that has no reference
         while True:
-            ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may come later
-            while len(under_way) < ahead and (item := next(items, None)) is not None:
-                future = client.submit(_call, work, item, out, pure=False)
-                under_way[future] = item.name
+            ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may join later
+            while len(submitted) < ahead and (item := next(items, None)) is not None:
+                future = client.submit(_process_on_dask, work, item, out, pure=False)
+                submitted[future] = item.name
                 running.add(future)
-            if not under_way:
+            if not submitted:
                 return
             try:
                 future = next(running)
-                outcome = _of_dask(future, under_way[future], distributed)
+                outcome = _outcome_of_future(future, submitted[future], distributed)
             except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
-                raise TemporaryFailure("SCHEDULER", f"the scheduler at {address} was lost; run it again") from error
-            del under_way[future]
+                raise TemporaryFailure(
+                    "SCHEDULER", f"the connection to the scheduler at {address} was lost; run it again"
+                ) from error
+            del submitted[future]
             yield outcome
 
 
 class _Worker(Generic[T]):
-    """One process, made anew when it died."""
+    """One worker process; a new one is started when it dies."""
 
     item: T
 
@@ -145,13 +177,13 @@ class _Worker(Generic[T]):
         self.tries = 0
 
     def start(self, item: T) -> Future[CaseOutcome]:
-        """Begins with a case, or once more with the same."""
+        """Starts a case, or tries the same case once more."""
         self.tries = self.tries + 1 if self.tries and item.name == self.item.name else 1
         self.item = item
-        return self.pool.submit(_within, item, self.out, self.limits.seconds)
+        return self.pool.submit(_process_case, item, self.out, self.limits.seconds)
 
     def end(self, future: Future[CaseOutcome]) -> CaseOutcome | None:
-        """Returns the line that ends the case, or None when it is to be tried again."""
+        """Returns the outcome of the case, or None when it is to be tried again."""
         try:
             return future.result()
         except BrokenProcessPool:
@@ -159,11 +191,11 @@ class _Worker(Generic[T]):
             self.pool = self._new_pool()
         if self.tries < TRIES:
             return None
-        spent = time.monotonic() - self.began.value
-        if self.limits.seconds is not None and spent >= self.limits.seconds:
-            message = f"took longer than {self.limits.seconds:g} s, {TRIES} times"
+        elapsed_s = time.monotonic() - self.began.value
+        if self.limits.seconds is not None and elapsed_s >= self.limits.seconds:
+            message = f"took longer than {self.limits.seconds:g} s in each of {TRIES} tries"
             return CaseOutcome(self.item.name, FAILED, "TIME", message)
-        message = f"its process died {TRIES} times; perhaps out of memory"
+        message = f"the process died in each of {TRIES} tries, perhaps out of memory"
         return CaseOutcome(self.item.name, FAILED, "KILLED", message)
 
     def close(self) -> None:
@@ -172,12 +204,12 @@ class _Worker(Generic[T]):
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            1, mp_context=_CONTEXT, initializer=_begin, initargs=(self.work, self.limits, self.began, os.getpid())
+            1, mp_context=_CONTEXT, initializer=_initialise, initargs=(self.work, self.limits, self.began, os.getpid())
         )
 
 
-def _begin(work: Work[Any], limits: Limits, began: Any, parent: int) -> None:
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def _initialise(work: Work[Any], limits: Limits, began: Any, parent: int) -> None:
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     _limit_threads(limits.threads)
     silence_warnings()
     if limits.gib is not None:
@@ -197,20 +229,20 @@ def _limit_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process when the one that made it was killed, be it before this one was ready to notice."""
+def _exit_with_parent(parent: int) -> None:
+    """Ends this process when its parent dies, even if the parent died before this function started."""
     while os.getppid() == parent:
-        time.sleep(0.2)
+        time.sleep(_PARENT_CHECK_S)
     os._exit(1)
 
 
-def _within(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
-    """Works on a case; a watchdog ends the process when its time is over, whatever library it is in."""
+def _process_case(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
+    """Processes a case; a watchdog ends the process at the time limit, even inside a library."""
     work, began = _work[0]
     began.value = time.monotonic()
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("w") as devnull:
         if seconds is not None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+            faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
         try:
             outcome: CaseOutcome = work(item, out)
             return outcome
@@ -218,13 +250,13 @@ def _within(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _call(work: Work[T], item: T, out: Path) -> CaseOutcome:
+def _process_on_dask(work: Work[T], item: T, out: Path) -> CaseOutcome:
     return work(item, out)
 
 
-def _of_dask(future: Any, name: str, distributed: Any) -> CaseOutcome:
+def _outcome_of_future(future: Any, name: str, distributed: Any) -> CaseOutcome:
     try:
         outcome: CaseOutcome = future.result()
     except distributed.KilledWorker:
-        return CaseOutcome(name, FAILED, "KILLED", "the workers that took it died; perhaps out of memory")
+        return CaseOutcome(name, FAILED, "KILLED", "the workers that tried it died, perhaps out of memory")
     return outcome

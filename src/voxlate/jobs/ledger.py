@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.errors import writing
-from voxlate.io.atomic import sha256
+from voxlate.jobs.results import are_unchanged
 from voxlate.jobs.states import DONE, FAILED, REFUSED, CaseOutcome, State
 
 RUNS = ".runs"
@@ -110,9 +110,7 @@ def _order(path: Path) -> tuple[int, int, str]:
 
 def is_whole(out: Path, outcome: CaseOutcome) -> bool:
     """Returns whether the files of a case that is done exist with the hashes of its line."""
-    return bool(outcome.files) and all(
-        (out / name).is_file() and sha256(out / name) == expected for name, expected in outcome.files.items()
-    )
+    return bool(outcome.files) and are_unchanged(out, outcome.files)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A lock that the system lets go of however the process that holds it ends."""
+"""File locks that the system releases however the process that holds them ends."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def lock(path: Path, *, wait: bool = False, mode: int = 0o666) -> int:
-    """Returns a handle that holds the lock of a file until it is closed.
+    """Returns a file descriptor that holds the lock of a file until it is closed.
 
     Args:
-        path: of the file, made when it is not there.
-        wait: until whoever holds it lets go.
-        mode: of a file that is made.
+        path: the file; it is created when it does not exist.
+        wait: wait until another process releases the lock.
+        mode: permissions of a new file.
 
     Raises:
-        BlockingIOError: another process holds it, and there is no waiting.
-        OSError: the file cannot be made.
+        BlockingIOError: another process holds the lock, and `wait` is false.
+        OSError: the file cannot be created.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, mode)
     try:

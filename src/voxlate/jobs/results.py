@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,4 +93,4 @@ def resume(work: Callable[[T], R], items: Iterable[T], finished: Callable[[T], R
             remaining.append(item)
         else:
             yield result
-    yield from each(work, remaining, jobs=jobs)
+    yield from parallel_map(work, remaining, jobs=jobs)

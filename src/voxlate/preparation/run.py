@@ -21,7 +21,7 @@ from voxlate import __version__
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
@@ -73,7 +73,7 @@ def prepare_cohort(
     RunFolder(out, SETTINGS).claim(settings.model_dump(mode="json"))
     for folder in (path for path in out.iterdir() if path.is_dir()):
         remove_orphans(folder)
-    yield from each(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
+    yield from parallel_map(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
 def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None = None) -> dict[str, Any]:

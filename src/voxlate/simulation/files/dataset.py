@@ -16,6 +16,7 @@ from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
+from voxlate.jobs.processes import require_jobs
 from voxlate.jobs.results import are_unchanged, hash_files, resume
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.simulation.files.bids import TRUTH, write_session
@@ -87,8 +88,7 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`, `JOBS`.
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
-    if jobs < 1:
-        raise UsageError("JOBS", f"{jobs} processes cannot work; give --jobs 1 or more")
+    require_jobs(jobs)
     folder = RunFolder(root, SETTINGS_FILE)
     folder.require_own()
     if folder.is_claimed:
