@@ -24,10 +24,9 @@ from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io import atomic
 from voxlate.io.nifti import write_volume
-from voxlate.jobs.batch import run_batch, write_table
+from voxlate.jobs.batch import run_batch
 from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
-from voxlate.jobs.ledger import Ledger, read_ledger
-from voxlate.jobs.shards import parse_shard, shard_of
+from voxlate.jobs.ledger import read_ledger
 from voxlate.jobs.states import CaseOutcome, State
 
 COUNT = 6
@@ -243,19 +242,6 @@ def test_a_parquet_manifest_is_called_one_and_a_path_with_a_nul_refuses_its_case
     assert (found.names(), list(found.faults)) == (["line-2", "b"], ["line-2"])
 
 
-def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("a", "done", files={"a.txt": "0"})
-    ledger.close()
-    with ledger.path.open("ab") as stream:
-        stream.write(b'{"case": "b", "event": "do')
-    nonsense = b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n'
-    damaged = nonsense + b'{"case": "d", "event": "done", "files": "x"}\n'
-    (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
-    found = read_ledger(tmp_path)
-    assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -288,29 +274,6 @@ def test_a_name_that_cannot_name_a_file_is_one_refused_case_and_the_books_balanc
         assert (status.cases, status.done, status.refused, status.pending) == (COUNT, COUNT - 2, 2, 0)
         assert status.codes["CASE_NAME"] == 1
         assert list(differences(out)) == []
-
-
-def test_a_clock_that_was_set_back_changes_no_book(tmp_path):
-    first = Ledger(tmp_path)
-    first.add("a", "done", files={"a.txt": "0"})
-    first.close()
-    second = Ledger(tmp_path)
-    second.add("a", "retry")
-    second.add("a", "refused", code="NO_INPUT", message="gone")
-    second.close()
-    os.utime(first.path, (4e9, 4e9))
-    assert (read_ledger(tmp_path)["a"].state, read_ledger(tmp_path)["a"].code) == ("refused", "NO_INPUT")
-
-
-def test_cells_of_the_ledger_start_no_formula(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("=cmd()", "done", files={"=cmd().txt": "0"})
-    ledger.close()
-    (tmp_path / "names.txt").write_text("=cmd()\n+1\n")
-    write_table(tmp_path)
-    rows = [line.split("\t") for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
-    assert [row[0] for row in rows[1:]] == ["'=cmd()", "'+1"]
-    assert rows[1][4].startswith("'=cmd")
 
 
 def test_what_a_killed_run_left_half_written_is_removed_by_the_next(scans, engine, tmp_path):
@@ -354,14 +317,6 @@ def test_bytes_that_are_no_text_no_row_and_no_file_are_refused(tmp_path):
 def test_a_formula_in_a_manifest_is_nothing_but_a_name(tmp_path):
     (tmp_path / "m.tsv").write_text("case\tsource\n=cmd()\t=SUM(A1)\n")
     assert [item.source.name for item in read_manifest(tmp_path / "m.tsv").items()] == ["=SUM(A1)"]
-
-
-def test_a_shard_is_written_as_part_of_how_many():
-    assert parse_shard("3/16") == (3, 16)
-    for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/3"):
-        with pytest.raises(UsageError, match="SHARD"):
-            parse_shard(text)
-    assert {shard_of(f"case{n}", 4) for n in range(100)} == {1, 2, 3, 4}
 
 
 def killed_again_and_again(scans, identity, out, moments):

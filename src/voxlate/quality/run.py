@@ -54,7 +54,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     write_table(out, items)
 
 
-def may_pass(state: str) -> bool:
+def is_temporary(state: str) -> bool:
     """Returns whether a state may be temporary, so that the unchanged scan is worth grading again."""
     return state.startswith("FAILED") or state.partition(":")[2] in _MAY_PASS
 
@@ -165,7 +165,7 @@ def _decided(item: Item, kind: str, agent: float) -> dict[str, Any]:
 def _final_state(out: Path, stamp: str, item: Item) -> str | None:
     """Returns the state of a scan that is not to be graded again, or None."""
     content = _content(out, item, stamp=[stamp, item.stamp])
-    return None if content is None or may_pass(content["state"]) else str(content["state"])
+    return None if content is None or is_temporary(content["state"]) else str(content["state"])
 
 
 def _content(out: Path, item: Item, **expected: Any) -> dict[str, Any] | None:
