@@ -19,6 +19,7 @@ from phantoms import head
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import Translation, translate_many
 from voxlate.inference.files import translate_file
+from voxlate.inference.item import Item
 from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
@@ -466,3 +467,11 @@ def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bund
     write_volume(scans.parent / "s0.nii.gz", head(9, shape=(14, 15, 13)))
     assert ended() == "OUTPUT_EXISTS"
     assert image.read_bytes() == kept
+
+
+def test_a_name_that_no_file_can_have_is_one_refused_scan_of_many(scans, bundle, tmp_path):
+    items = [Item("bad\udcff/", scans.parent / "s0.nii.gz"), *listed(scans)[:1]]
+    outcomes = translate_many(bundle, items, tmp_path / "out")
+    assert [(outcome.case, outcome.state) for outcome in outcomes] == [("bad\\xff/", "refused"), ("case0", "done")]
+    (refused,) = json.loads((tmp_path / "out" / "run.json").read_text())["not_done"]
+    assert (refused["name"], refused["code"]) == ("bad\\xff/", "CASE_NAME")

@@ -1,4 +1,9 @@
-"""Translates many scans: the work on one case, which `voxlate.jobs.batch` repeats until each case has ended."""
+"""Translates many scans, each in a way that can be repeated.
+
+`Translation` is the work on one case of a batch (`voxlate.jobs.batch`), in any number of processes. `translate_many`
+translates a list of scans in this process, for `voxlate translate`. Both write a ledger, so that a run that was stopped
+can be continued.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +28,7 @@ from voxlate.inference.manifest import require_output_name
 from voxlate.inference.translate import Options
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti.source import sidecar_path
-from voxlate.jobs.batch import WORK, move_into_place, record
+from voxlate.jobs.batch import WORK, move_into_place, record_outcome
 from voxlate.jobs.ledger import Ledger, is_whole, read_ledger
 from voxlate.jobs.results import hash_files, hash_tree
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, count_states, outcome_of_error
@@ -101,8 +106,8 @@ def translate_many(
         folder: folder of the outputs, made if it is missing.
         options: see `Options`.
         watch: called with the outcome of each scan.
-        overwrite: translate every scan again and replace outputs that exist; without it, a scan whose output exists
-            is refused (`OUTPUT_EXISTS`), unless the run that is continued made it.
+        overwrite: replace outputs that exist; without it, a scan whose output exists is refused (`OUTPUT_EXISTS`),
+            unless the run that is continued made it.
 
     Returns:
         The outcome of each scan, in their order.
@@ -111,19 +116,20 @@ def translate_many(
         TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
     """
     chosen = options or Options()
-    earlier = {} if overwrite else read_ledger(folder, LEDGER)
+    earlier = read_ledger(folder, LEDGER)
     old_ledgers = list((folder / LEDGER).glob("*.jsonl"))
     ledger = Ledger(folder, LEDGER)
     outcomes = []
     try:
         for item in items:
-            one = item.with_sources(bundle.recipe.more_sources)
-            inputs = _hash_of_inputs(bundle, one, chosen)
-            outcome = earlier.get(printable(item.name))
+            scan = item.with_sources(bundle.recipe.more_sources)
+            inputs = _hash_of_inputs(bundle, scan, chosen)
+            name = printable(item.name)
+            outcome = earlier.get(name)
             if outcome is None or not inputs or outcome.inputs != inputs or not is_whole(folder, outcome):
-                work = partial(_translate_into, bundle, one, folder, chosen, inputs, overwrite=overwrite)
-                outcome = end_case(one, work, disk_ends_run=False)
-                record(outcome, ledger, watch)
+                work = partial(_translate_into, bundle, scan, folder, chosen, inputs, overwrite=overwrite)
+                outcome = replace(end_case(scan, work, disk_ends_run=False), case=name)
+                record_outcome(outcome, ledger, watch)
             elif watch is not None:
                 watch(outcome)
             outcomes.append(outcome)
@@ -152,6 +158,36 @@ def summary(outcomes: Sequence[CaseOutcome]) -> dict[str, Any]:
         "failed": counts.failed,
         "not_done": not_done,
     }
+
+
+def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool = True) -> CaseOutcome:
+    """Does the work on a case and turns an error that is the fault of the case into its outcome.
+
+    Args:
+        item: the case; the names of its files do not appear in the outcome.
+        work: returns the outcome of the case.
+        disk_ends_run: raise an error of the disk instead of returning it as the outcome of the case. A scan that is
+            too large for the memory (`MEMORY`) is always the fault of its case.
+
+    Raises:
+        CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`.
+    """
+    try:
+        return work()
+    except VoxlateError as error:
+        if disk_ends_run and isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
+            raise
+        return outcome_of_error(item.name, error, printable(item.without_names(error.message)))
+    except Exception as error:
+        if isinstance(error, MemoryError) or "allocate" in str(error):
+            return CaseOutcome(item.name, FAILED, "MEMORY", "it does not fit into the memory it may take")
+        return CaseOutcome(item.name, FAILED, "UNEXPECTED", type(error).__name__)
+
+
+@cache
+def read_models(models: tuple[Path, ...]) -> Bundle:
+    """Returns the bundle in a folder, or the ensemble of several; each process reads it once."""
+    return join_bundles([read_bundle(model) for model in models])
 
 
 def _translate_into(
@@ -184,33 +220,3 @@ def _described(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _described(each) for key, each in value.items()}
     return repr(value)
-
-
-def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool = True) -> CaseOutcome:
-    """Does the work on a case and turns an error that is the fault of the case into its outcome.
-
-    Args:
-        item: the case; the names of its files do not appear in the outcome.
-        work: returns the outcome of the case.
-        disk_ends_run: raise an error of the disk instead of returning it as the outcome of the case. A scan that is
-            too large for the memory (`MEMORY`) is always the fault of its case.
-
-    Raises:
-        CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`.
-    """
-    try:
-        return work()
-    except VoxlateError as error:
-        if disk_ends_run and isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
-            raise
-        return outcome_of_error(item.name, error, item.without_names(error.message))
-    except Exception as error:
-        if isinstance(error, MemoryError) or "allocate" in str(error):
-            return CaseOutcome(item.name, FAILED, "MEMORY", "it does not fit into the memory it may take")
-        return CaseOutcome(item.name, FAILED, "UNEXPECTED", type(error).__name__)
-
-
-@cache
-def read_models(models: tuple[Path, ...]) -> Bundle:
-    """Returns the bundle in a folder, or the ensemble of several; each process reads it once."""
-    return join_bundles([read_bundle(model) for model in models])

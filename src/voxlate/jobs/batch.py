@@ -120,10 +120,10 @@ def run_cases(
         TemporaryFailure, CannotWrite: what the work or the ledger raises.
     """
     for outcome in executor(cases, out):
-        record(outcome, ledger, watch)
+        record_outcome(outcome, ledger, watch)
 
 
-def record(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = None) -> None:
+def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = None) -> None:
     """Writes how a case ended to the ledger, then to the log, then calls `watch`."""
     ledger.end(outcome)
     if outcome.state != DONE:
@@ -253,7 +253,7 @@ def _refuse_faults(
     """Refuses the cases whose names cannot name a file."""
     for name, message in table.faults.items():
         if shard_of(name, shard[1]) == shard[0] and name not in outcomes:
-            record(CaseOutcome(name, REFUSED, "CASE_NAME", message), ledger, watch)
+            record_outcome(CaseOutcome(name, REFUSED, "CASE_NAME", message), ledger, watch)
 
 
 def _remaining(
