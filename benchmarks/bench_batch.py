@@ -24,13 +24,14 @@ from machine import write_result
 
 from voxlate.bundle.bundle import read_bundle, write_bundle
 from voxlate.bundle.recipe import parse_recipe
-from voxlate.inference.batch import Translation, run_batch
-from voxlate.inference.executors import Limits, in_processes
+from voxlate.inference.batch import Translation
 from voxlate.inference.files import translate_file
 from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import status_of
 from voxlate.io.nifti import write_volume
+from voxlate.jobs.batch import run_batch
+from voxlate.jobs.executors import Limits, in_processes
 from voxlate.models import build
 from voxlate.simulation import simulate_subject
 from voxlate.volume import Volume

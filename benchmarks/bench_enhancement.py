@@ -25,8 +25,8 @@ from voxlate.evaluation.baselines import blur
 from voxlate.evaluation.enhancement import PROTOCOL, AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
+from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
-from voxlate.inference.many import translate_many
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.training.loop import train

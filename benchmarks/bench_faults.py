@@ -29,12 +29,13 @@ from machine import write_result
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.errors import VoxlateError
-from voxlate.inference.batch import Translation, read_models, run_batch
-from voxlate.inference.executors import in_this_process
+from voxlate.inference.batch import Translation, read_models
 from voxlate.inference.files import translate_file
 from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
+from voxlate.jobs.batch import run_batch
+from voxlate.jobs.executors import in_this_process
 
 KILLS, COMMAND_KILLS, WORKER_KILLS = 180, 20, 20
 DISK = r"""

@@ -28,7 +28,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from voxlate.archive import index, read_table
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
 from voxlate.simulation.rng import generator
@@ -106,7 +106,7 @@ def main() -> None:
     os.environ["VOXLATE_UID_SALT"] = "benchmark"
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "archive"
-        for _ in each(partial(one, source, total=total), range(0, total, A_FOLDER), jobs=2):
+        for _ in parallel_map(partial(one, source, total=total), range(0, total, A_FOLDER), jobs=2):
             pass
         files = sorted(source.rglob("*.dcm"))[:: max(total // SAMPLE, 1)]
         start = time.perf_counter()

@@ -19,8 +19,8 @@ from voxlate.bundle.recipe import read_recipe
 from voxlate.cases import read_cases
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
+from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
-from voxlate.inference.many import translate_many
 from voxlate.reporting.page import write_report
 from voxlate.training.loop import train
 

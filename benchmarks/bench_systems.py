@@ -30,8 +30,8 @@ from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.cases import read_cases
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
+from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
-from voxlate.inference.many import translate_many
 from voxlate.io.atomic import write_json
 from voxlate.simulation.files.dataset import Plan, write_dataset
 from voxlate.training.loop import train, train_cases

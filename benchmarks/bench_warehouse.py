@@ -28,7 +28,7 @@ from simulated_warehouse import visit
 from voxlate.archive.contrast_agent import agent_status_of
 from voxlate.archive.series_type import series_type_of
 from voxlate.io.nifti import read_volume
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import grade
 from voxlate.reporting.figures.coverage_plot import draw_coverage
@@ -215,7 +215,7 @@ def main() -> None:
     result: dict[str, Any] = {"images_a_visit": IMAGES, "header_odds": HEADER_ODDS}
     figures = {}
     for scanner, count in (("D", chosen.patients), ("F", chosen.patients // 3)):
-        rows = [row for part in each(partial(rows_of, scanner), range(count), jobs=2) for row in part]
+        rows = [row for part in parallel_map(partial(rows_of, scanner), range(count), jobs=2) for row in part]
         rows.sort(key=lambda row: (row["patient"], row["p_proper"]))
         result[f"scanner_{scanner}"] = measured(rows)
         if scanner == "D":

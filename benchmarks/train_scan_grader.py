@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.io.atomic import replacing, sha256
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 from voxlate.models.scan_grader import CONTRASTS, GRADED, HEADS, WEIGHTS, ScanGrader
 from voxlate.quality.classifier import NUMBERS, classifier_input
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
@@ -87,7 +87,7 @@ def write_visit(folder: Path, patient: int) -> int:
 def make(folder: Path, patients: list[int]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    for count, _ in enumerate(each(partial(write_visit, folder), patients, jobs=2), start=1):
+    for count, _ in enumerate(parallel_map(partial(write_visit, folder), patients, jobs=2), start=1):
         if count % 25 == 0:
             print(f"{count} visits after {time.monotonic() - start:.0f} s", flush=True)
 

@@ -6,15 +6,15 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from voxlate.io.atomic import sha256
+from voxlate.jobs.states import CaseOutcome, State
 
 
 class Faulty:
     """Writes a small file for each case, unless its name says otherwise."""
 
-    def __call__(self, item, out: Path) -> dict[str, Any]:
+    def __call__(self, item, out: Path) -> CaseOutcome:
         if item.name.startswith("dies"):
             os.kill(os.getpid(), signal.SIGKILL)
         if item.name.startswith("once"):
@@ -27,9 +27,9 @@ class Faulty:
         if item.name.startswith("huge"):
             try:
                 held = bytearray(2 << 30)
-                return {"event": "failed", "code": "NOT_LIMITED", "message": str(len(held))}
+                return CaseOutcome(item.name, State.FAILED, "NOT_LIMITED", str(len(held)))
             except MemoryError:
-                return {"event": "failed", "code": "MEMORY", "message": "limited"}
+                return CaseOutcome(item.name, State.FAILED, "MEMORY", "limited")
         path = out / f"{item.name}.txt"
         path.write_text(item.name)
-        return {"event": "done", "files": {path.name: sha256(path)}}
+        return CaseOutcome(item.name, State.DONE, files={path.name: sha256(path)})

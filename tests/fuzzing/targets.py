@@ -130,12 +130,12 @@ def manifest(content: bytes) -> str:
 
 
 def ledger(content: bytes) -> str:
-    from voxlate.inference.ledger import standings
+    from voxlate.jobs.ledger import read_ledger
 
     folder = FOLDER / "ledger" / ".runs"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "x.jsonl").write_bytes(content)
-    return refused_or_done(lambda: standings(folder.parent))
+    return refused_or_done(lambda: read_ledger(folder.parent))
 
 
 def sidecar(content: bytes) -> str:

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "cohort": FILES_AND_JOBS | {"archive"},
     "simulation": GROUND | {"io", "jobs", "preparation"},
     "evaluation": FILES_AND_JOBS | {"preparation"},
-    "reporting": GROUND | {"io", "web", "preparation", "evaluation"},
+    "reporting": GROUND | {"io", "jobs", "web", "preparation", "evaluation"},
     "quality": FILES_AND_JOBS | {"archive", "preparation", "models", "web"},
     "readers": GROUND | {"io", "web", "preparation", "evaluation"},
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},

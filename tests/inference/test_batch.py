@@ -17,14 +17,18 @@ from faulty import Faulty
 from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
-from voxlate.inference.batch import Translation, run_batch, write_table
-from voxlate.inference.executors import Limits, in_processes, in_this_process, on_dask
-from voxlate.inference.ledger import Ledger, standings
-from voxlate.inference.manifest import parse_shard, read_manifest, shard_of
+from voxlate.inference.batch import Translation, translate_many
+from voxlate.inference.files import translate_file
+from voxlate.inference.item import Item
+from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io import atomic
 from voxlate.io.nifti import write_volume
+from voxlate.jobs.batch import run_batch
+from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
+from voxlate.jobs.ledger import read_ledger
+from voxlate.jobs.states import CaseOutcome, State
 
 COUNT = 6
 
@@ -64,7 +68,9 @@ def named(tmp_path, *names):
 
 def test_every_case_comes_to_an_end_and_the_counts_add_up(scans, engine, tmp_path):
     seen = []
-    run_batch(read_manifest(scans), tmp_path / "out", {"model": "m"}, engine, watch=seen.append)
+    run_batch(
+        read_manifest(scans), tmp_path / "out", {"model": "m"}, engine, watch=lambda outcome: seen.append(outcome.state)
+    )
     status = status_of(tmp_path / "out")
     assert (status.cases, status.done, status.refused, status.failed, status.pending) == (6, 5, 1, 0, 0)
     assert sum(status.codes.values()) == 1
@@ -82,14 +88,14 @@ def test_a_second_run_does_nothing_and_a_broken_file_is_made_again(scans, engine
     manifest, out = read_manifest(scans), tmp_path / "out"
     run_batch(manifest, out, {}, engine)
     before, seen = tree(out), []
-    run_batch(manifest, out, {}, engine, watch=seen.append)
+    run_batch(manifest, out, {}, engine, watch=lambda outcome: seen.append(outcome.state))
     assert (seen, tree(out)) == ([], before)
     (out / "case1.nii.gz").write_bytes(before["case1.nii.gz"][:100])
     (out / "case2.json").unlink()
     (out / "stray.nii.gz").write_bytes(b"")
     assert [line.split(":")[0] for line in differences(out)] == ["case1.nii.gz", "case2.json", "stray.nii.gz"]
     (out / "stray.nii.gz").unlink()
-    run_batch(manifest, out, {}, engine, watch=seen.append)
+    run_batch(manifest, out, {}, engine, watch=lambda outcome: seen.append(outcome.state))
     assert seen == ["done", "done"]
     assert tree(out) == before
 
@@ -108,7 +114,7 @@ def test_a_file_that_no_line_of_the_ledger_speaks_of_is_not_taken_for_done(scans
 def interrupt_after(count):
     left = [count]
 
-    def watch(state):
+    def watch(outcome):
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
@@ -159,14 +165,14 @@ def test_a_process_that_dies_fails_its_case_and_not_the_run(tmp_path):
     status = status_of(tmp_path / "out")
     assert (status.done, status.failed, status.pending) == (5, 3, 0)
     assert status.codes == {"KILLED": 1, "MEMORY": 1, "TIME": 1}
-    assert standings(tmp_path / "out")["once"].state == "done"
+    assert read_ledger(tmp_path / "out")["once"].state == "done"
 
 
 def test_what_failed_is_tried_again_only_when_asked(tmp_path):
     manifest, out = named(tmp_path, "a", "b"), tmp_path / "out"
 
     def failing(items, folder):
-        return ((item.name, {"event": "failed", "code": "KILLED", "message": ""}) for item in items)
+        return (CaseOutcome(item.name, State.FAILED, "KILLED") for item in items)
 
     run_batch(manifest, out, {}, failing)
     run_batch(manifest, out, {}, partial(in_this_process, Faulty()))
@@ -237,26 +243,13 @@ def test_a_parquet_manifest_is_called_one_and_a_path_with_a_nul_refuses_its_case
     assert (found.names(), list(found.faults)) == (["line-2", "b"], ["line-2"])
 
 
-def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("a", "done", files={"a.txt": "0"})
-    ledger.close()
-    with ledger.path.open("ab") as stream:
-        stream.write(b'{"case": "b", "event": "do')
-    nonsense = b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n'
-    damaged = nonsense + b'{"case": "d", "event": "done", "files": "x"}\n'
-    (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
-    found = standings(tmp_path)
-    assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("case\tfile\na\tb\n", "column source"),
         ("case\tsource\na\n", "line 2: 1 fields"),
         ("case\tsource\na\t\n", "line 2: no source"),
-        ("case\tsource\na\tx\nb\ty\na\tz\n", "line 4: a case that stands twice"),
+        ("case\tsource\na\tx\nb\ty\na\tz\n", "line 4: a case that occurs twice"),
         ('case\tsource\na\t"x\ny"\n', "line 2: a field with a line break"),
         ("case\tsource\tsource\na\tx\ty\n", "twice"),
     ],
@@ -282,29 +275,6 @@ def test_a_name_that_cannot_name_a_file_is_one_refused_case_and_the_books_balanc
         assert (status.cases, status.done, status.refused, status.pending) == (COUNT, COUNT - 2, 2, 0)
         assert status.codes["CASE_NAME"] == 1
         assert list(differences(out)) == []
-
-
-def test_a_clock_that_was_set_back_changes_no_book(tmp_path):
-    first = Ledger(tmp_path)
-    first.add("a", "done", files={"a.txt": "0"})
-    first.close()
-    second = Ledger(tmp_path)
-    second.add("a", "retry")
-    second.add("a", "refused", code="NO_INPUT", message="gone")
-    second.close()
-    os.utime(first.path, (4e9, 4e9))
-    assert (standings(tmp_path)["a"].state, standings(tmp_path)["a"].code) == ("refused", "NO_INPUT")
-
-
-def test_cells_of_the_ledger_start_no_formula(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.add("=cmd()", "done", files={"=cmd().txt": "0"})
-    ledger.close()
-    (tmp_path / "names.txt").write_text("=cmd()\n+1\n")
-    write_table(tmp_path)
-    rows = [line.split("\t") for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
-    assert [row[0] for row in rows[1:]] == ["'=cmd()", "'+1"]
-    assert rows[1][4].startswith("'=cmd")
 
 
 def test_what_a_killed_run_left_half_written_is_removed_by_the_next(scans, engine, tmp_path):
@@ -348,14 +318,6 @@ def test_bytes_that_are_no_text_no_row_and_no_file_are_refused(tmp_path):
 def test_a_formula_in_a_manifest_is_nothing_but_a_name(tmp_path):
     (tmp_path / "m.tsv").write_text("case\tsource\n=cmd()\t=SUM(A1)\n")
     assert [item.source.name for item in read_manifest(tmp_path / "m.tsv").items()] == ["=SUM(A1)"]
-
-
-def test_a_shard_is_written_as_part_of_how_many():
-    assert parse_shard("3/16") == (3, 16)
-    for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/3"):
-        with pytest.raises(UsageError, match="SHARD"):
-            parse_shard(text)
-    assert {shard_of(f"case{n}", 4) for n in range(100)} == {1, 2, 3, 4}
 
 
 def killed_again_and_again(scans, identity, out, moments):
@@ -451,4 +413,65 @@ def test_another_number_of_shards_and_a_case_that_would_write_over_our_files_are
         run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
     for name in ("batch", "Run"):
         (message,) = named(tmp_path, name).faults.values()
-        assert "is the name of a file of ours" in message
+        assert "is reserved for a file of the whole run" in message
+
+
+def listed(scans):
+    return [item for item in read_manifest(scans).items() if item.name != "case4"]
+
+
+def test_translating_many_scans_goes_on_where_it_was_stopped(scans, bundle, tmp_path, monkeypatch):
+    items, out = listed(scans), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        translate_many(bundle, items, out, watch=interrupt_after(2))
+    assert not (out / "run.json").exists()
+    translated = []
+
+    def counting(bundle, item, *arguments, **options):
+        translated.append(item.name)
+        return translate_file(bundle, item, *arguments, **options)
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", counting)
+    seen = []
+    outcomes = translate_many(bundle, items, out, watch=seen.append)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 5
+    assert seen == outcomes
+    assert translated == [item.name for item in items[2:]]
+    translate_many(bundle, items, tmp_path / "whole")
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bundle, tmp_path):
+    items, out = listed(scans)[:1], tmp_path / "out"
+    image = out / "case0.nii.gz"
+
+    def stopped(**options):
+        with pytest.raises(KeyboardInterrupt):
+            translate_many(bundle, items, out, watch=interrupt_after(1), **options)
+
+    def ended(**options):
+        (outcome,) = translate_many(bundle, items, out, **options)
+        return outcome.code or outcome.state
+
+    stopped()
+    kept = image.read_bytes()
+    assert ended() == "done"
+    assert not (out / ".translate").exists()
+    assert ended() == "OUTPUT_EXISTS"  # that run ended, and nothing is replaced without being asked
+    stopped(overwrite=True)
+    assert ended(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    stopped(overwrite=True)
+    image.write_bytes(kept[:-9])
+    assert ended() == "OUTPUT_EXISTS"
+    stopped(overwrite=True)
+    write_volume(scans.parent / "s0.nii.gz", head(9, shape=(14, 15, 13)))
+    assert ended() == "OUTPUT_EXISTS"
+    assert image.read_bytes() == kept
+
+
+def test_a_name_that_no_file_can_have_is_one_refused_scan_of_many(scans, bundle, tmp_path):
+    items = [Item("bad\udcff/", scans.parent / "s0.nii.gz"), *listed(scans)[:1]]
+    outcomes = translate_many(bundle, items, tmp_path / "out")
+    assert [(outcome.case, outcome.state) for outcome in outcomes] == [("bad\\xff/", "refused"), ("case0", "done")]
+    (refused,) = json.loads((tmp_path / "out" / "run.json").read_text())["not_done"]
+    assert (refused["name"], refused["code"]) == ("bad\\xff/", "CASE_NAME")

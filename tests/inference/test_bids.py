@@ -15,7 +15,7 @@ from voxlate.bundle.recipe import parse_recipe
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.bids_app import derivative_path, manifest_of
-from voxlate.inference.many import items_in_list, items_of_subject
+from voxlate.inference.inputs import items_in_list, items_of_subject
 from voxlate.inference.verify import differences, status_of
 from voxlate.io.bids import is_contrast_enhanced, require_valid_scan
 from voxlate.io.nifti import read_volume, write_volume

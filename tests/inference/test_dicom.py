@@ -12,8 +12,7 @@ from phantoms import head
 from pydicom import dcmread
 
 from voxlate.errors import InputRefused, UsageError
-from voxlate.inference.batch import Translation, run_batch
-from voxlate.inference.executors import in_this_process
+from voxlate.inference.batch import Translation
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.manifest import read_manifest
@@ -21,6 +20,8 @@ from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.io.scans import read_scan
+from voxlate.jobs.batch import run_batch
+from voxlate.jobs.executors import in_this_process
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from phantoms import head
 from voxlate.bundle.ensemble import join_bundles
 from voxlate.bundle.out_of_distribution import describe, fit_known
 from voxlate.errors import InputRefused
-from voxlate.inference.batch import write_table
 from voxlate.inference.files import provenance
-from voxlate.inference.ledger import Ledger
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti import write_volume
 from voxlate.io.scans import read_scan
+from voxlate.jobs.batch import write_table
+from voxlate.jobs.ledger import Ledger
 from voxlate.preparation import fit_preparation
 
 

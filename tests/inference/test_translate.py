@@ -10,12 +10,14 @@ import torch
 from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.inference.batch import summary, translate_many
 from voxlate.inference.files import translate_file
+from voxlate.inference.inputs import items_in_folder
 from voxlate.inference.item import Item
-from voxlate.inference.many import exit_status, items_in_folder, summary, translate_many
 from voxlate.inference.translate import Options, choose_device, translate_volume
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import read_volume, says_synthetic, write_volume
+from voxlate.jobs.states import count_states
 from voxlate.reference_level import reference_level
 from voxlate.volume import Volume
 
@@ -206,9 +208,9 @@ def test_in_is_done_plus_refused_plus_failed_and_the_others_go_on(bundle, scan, 
     assert (counts["items"], counts["done"], counts["refused"], counts["failed"]) == (3, 2, 1, 0)
     assert counts["not_done"][0]["code"].startswith("GZIP")
     assert counts == summary(outcomes)
-    assert exit_status(outcomes) == 8
-    assert exit_status([o for o in outcomes if o.state == "refused"]) == 65
-    assert exit_status([o for o in outcomes if o.state == "done"]) == 0
+    assert count_states(o.state for o in outcomes).exit_status == 8
+    assert count_states(o.state for o in outcomes if o.state == "refused").exit_status == 65
+    assert count_states(o.state for o in outcomes if o.state == "done").exit_status == 0
     assert not (tmp_path / "out" / "bad.nii.gz").exists()
 
 

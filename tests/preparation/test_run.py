@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_read_fails_its_case_and_a_damaged_folder_is_refus
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "sha256", broken)
+        patched.setattr("voxlate.jobs.results.sha256", broken)
         (record,) = prepare_cohort(cases(files)[:1], tmp_path / "out", SETTINGS)
     assert (record["state"], record["code"]) == ("failed", "UNREADABLE")
     (tmp_path / "out" / "settings.json").write_text("{")

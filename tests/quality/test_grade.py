@@ -20,7 +20,7 @@ from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
 from voxlate.quality.preview import preview
 from voxlate.quality.rules import Finding
-from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
+from voxlate.quality.run import grade_all, is_temporary, read_grades, write_table
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
 
@@ -207,9 +207,9 @@ def test_what_a_kill_left_behind_disturbs_nobody(folder):
 
 def test_a_file_that_comes_back_is_graded_though_its_stamp_is_the_same(folder):
     state = json.loads(next(path for path in _graded(folder) if "broken" in path.read_text()).read_text())["state"]
-    assert not may_pass(state)
-    assert may_pass("REFUSED:NO_INPUT")
-    assert may_pass("FAILED:ARCHIVE")
+    assert not is_temporary(state)
+    assert is_temporary("REFUSED:NO_INPUT")
+    assert is_temporary("FAILED:ARCHIVE")
 
 
 def _graded(folder):

@@ -13,7 +13,7 @@ from voxlate.archive.headers import Chunk, chunks_of, read_chunk
 from voxlate.archive.store import IndexStore
 from voxlate.errors import NoInput
 from voxlate.io.log import warn
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 
 Files = Callable[[], Iterator[Path]]
 
@@ -74,7 +74,7 @@ def _rounds(store: IndexStore, root: Path, jobs: int, files: Files) -> Iterator[
         changed = _Changes()
         met = 0
         chunks = _changed_chunks(store, root, files, number, changed)
-        for chunk, records, series in each(partial(read_chunk, str(root)), chunks, jobs=jobs):
+        for chunk, records, series in parallel_map(partial(read_chunk, str(root)), chunks, jobs=jobs):
             store.add(chunk.folder, records, series, number)
             read += len(records)
             yield Progress(changed.met, read)

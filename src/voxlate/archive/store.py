@@ -17,8 +17,8 @@ from typing import Any
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.records import FileRecord, SeriesRecord, StoredSeries
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
-from voxlate.io.locking import lock
 from voxlate.io.site_key import site_key
+from voxlate.jobs.locking import lock
 
 STORE = "index.sqlite"
 LOCK = "index.lock"

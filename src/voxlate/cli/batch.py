@@ -72,14 +72,14 @@ def batch(
 ) -> int:
     """Translate all scans of a manifest; resumes after interruptions.
 
-    MANIFEST is a tab-separated table with the columns `case` and `source` (NIfTI, or DICOM as folder, file or zip), and
-    `mask`, `series` and `more:CONTRAST` where there are any. Run it again after a failure of the machine: what is done
-    and whole is left alone.
+    MANIFEST is a tab-separated table with the columns `case` and `source` (NIfTI, or DICOM as folder, file or zip) and,
+    where needed, `mask`, `series` and `more:CONTRAST`. After an interruption, run the same command again: cases that
+    are done and whose files are unchanged are not repeated.
     """
-    from voxlate.cli.running import Running, run_table
+    from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = Running(shard, workers, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, workers, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
     options = {
         "any_spacing": any_spacing,
         "zero_fill": zero_fill,

@@ -1,4 +1,4 @@
-"""`voxlate bids`, which is also `voxlate BIDS OUT participant`."""
+"""`voxlate bids`, also called as `voxlate BIDS OUT participant`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from voxlate.cli.options import (
 @click.option("--participant-label", "subjects", multiple=True, metavar="LABEL", help="Only these, without sub-.")
 @click.option("--session-label", "sessions", multiple=True, metavar="LABEL", help="Only these, without ses-.")
 @click.option("--masks", type=PATH, help="Root of a derivative with ..._desc-brain_mask.nii.gz.")
-@click.option("--keep-ce", is_flag=True, help="Keep the entity ce of a source in the name of its answer.")
+@click.option("--keep-ce", is_flag=True, help="Keep the entity ce of a source in the name of its output.")
 @click.option("--n-procs", "workers", default=1, show_default=True, type=click.IntRange(0), help="Processes.")
 @threads
 @shard
@@ -72,10 +72,10 @@ def bids(
 ) -> int:
     """Translate a BIDS data set into a BIDS derivative (BIDS-App).
 
-    The same as `voxlate BIDS OUT participant`. OUT is also the folder of a batch: run it again after a failure, look at
-    it with `voxlate status` and `voxlate verify`.
+    The same as `voxlate BIDS OUT participant`. OUT is also the folder of a batch: after an interruption, run the same
+    command again; `voxlate status` and `voxlate verify` read it.
     """
-    from voxlate.cli.running import Running, run_table
+    from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.batch import read_models
     from voxlate.inference.bids_app import manifest_of, write_description
 
@@ -88,7 +88,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = Running(shard, workers, threads, None, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, workers, threads, None, seconds, gib, retry, device, runtime, no_progress)
     options = {"any_spacing": any_spacing, "zero_fill": zero_fill, "brain_mask": brain_mask, "gate": gate}
     status = run_table(table, out, models, how, options)
     write_description(out, bids, bundle.name)

@@ -1,4 +1,4 @@
-"""What `voxlate batch` and `voxlate bids` share: many cases by one bundle, to the end of each."""
+"""Runs a batch for `voxlate batch` and `voxlate bids`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import click
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.inference.batch import Engine, Translation
+    from voxlate.inference.batch import Translation
+    from voxlate.inference.item import Item
     from voxlate.inference.manifest import Manifest
+    from voxlate.jobs.executors import Executor
 
 
 @dataclass(frozen=True)
-class Running:
-    """How the work is spread; see the options of `voxlate batch`."""
+class RunOptions:
+    """How a batch is run; see the options of `voxlate batch`."""
 
     shard: str
     workers: int
@@ -36,59 +38,60 @@ def run_table(
     table: Manifest,
     out: Path,
     models: tuple[Path, ...],
-    how: Running,
+    how: RunOptions,
     options: dict[str, Any],
     *,
     as_dicom: bool = False,
 ) -> int:
-    """Runs a shard of a table and returns the exit status, after saying what came of it.
+    """Runs a shard of a batch, prints its counts and returns the exit status.
 
     Args:
-        table: of cases.
-        out: the folder of the batch.
-        models: bundles.
-        how: see `Running`.
-        options: of `voxlate.inference.translate.Options`, but for device, runtime and memory.
-        as_dicom: write a series for each case.
+        table: the cases.
+        out: folder of the batch.
+        models: folders of bundles.
+        how: see `RunOptions`.
+        options: of `voxlate.inference.translate.Options`, without device, runtime and memory.
+        as_dicom: write a DICOM series for each case.
 
     Raises:
-        VoxlateError: what `run_batch` raises; `LIMITS` where nobody would keep to them.
+        VoxlateError: what `run_batch` raises; `LIMITS` when the executor cannot enforce limits.
     """
     import torch
 
     from voxlate.errors import ITEMS_REFUSED_STATUS
-    from voxlate.inference.batch import Translation, read_models, run_batch, settled
-    from voxlate.inference.manifest import parse_shard
+    from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
+    from voxlate.jobs.batch import batch_setting, run_batch
+    from voxlate.jobs.shards import parse_shard
 
-    part = parse_shard(how.shard)
-    bundle, where = read_models(models), choose_device(how.device)
-    torch.set_num_threads(how.threads)  # so that the trial of a runtime is one of what the workers will do
-    chosen = how.runtime
-    if chosen == "auto":
-        chosen = settled(out, "runtime") or choose_runtime(bundle, where)
-    every = Options(device=where, runtime=chosen, memory_gib=how.gib, **options)
-    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, every, as_dicom)
+    shard = parse_shard(how.shard)
+    bundle, chosen_device = read_models(models), choose_device(how.device)
+    torch.set_num_threads(how.threads)  # the runtime is chosen by a trial with as many threads as the workers use
+    runtime = how.runtime
+    if runtime == "auto":
+        runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
+    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, **options)
+    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, case_options, as_dicom)
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}
-    settings |= {"device": where.type, "dicom": as_dicom, "runtime": chosen, "gib": how.gib or 0}
-    engine = _engine(work, how)
+    settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
+    executor = _executor(work, how)
     with progress_bar(off=how.no_progress) as bar:
-        task = bar.add_task("translating", total=sum(1 for _ in table.items(part)))
-        run_batch(table, out, settings, engine, shard=part, retry=how.retry, watch=lambda _: bar.advance(task))
+        task = bar.add_task("translating", total=sum(1 for _ in table.items(shard)))
+        run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
     counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
     click.echo(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
-    if part[1] > 1 and status.pending:  # other shards may still be at work
+    if shard[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status
 
 
-def _engine(work: Translation, how: Running) -> Engine:
+def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     from voxlate.errors import UsageError
-    from voxlate.inference.executors import Limits, in_processes, in_this_process, on_dask
+    from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
         raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")

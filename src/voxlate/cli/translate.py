@@ -99,12 +99,13 @@ def translate(
     """
     from voxlate.bundle.bundle import read_bundle
     from voxlate.bundle.ensemble import join_bundles
+    from voxlate.inference.batch import translate_many
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.files import translate_file
     from voxlate.inference.item import Item
-    from voxlate.inference.many import exit_status, translate_many
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
+    from voxlate.jobs.states import count_states
 
     if (source is None) == (cases is None):
         raise click.UsageError("give either --input or --cases")
@@ -141,17 +142,17 @@ def translate(
         outcomes = translate_many(
             bundle, items or [], output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
         )
-    done = sum(outcome.state == "done" for outcome in outcomes)
-    click.echo(f"{done} of {len(outcomes)} translated into {output}; states: {output / 'run.json'}")
-    return exit_status(outcomes)
+    counts = count_states(outcome.state for outcome in outcomes)
+    click.echo(f"{counts.done} of {counts.cases} translated into {output}; states: {output / 'run.json'}")
+    return counts.exit_status
 
 
 def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
     from voxlate.cases import read_cases
     from voxlate.errors import NoInput
+    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_subject
     from voxlate.inference.item import Item
-    from voxlate.inference.many import holds_nifti, items_in_folder, items_in_list, items_of_subject
 
     if cases is not None:
         rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]

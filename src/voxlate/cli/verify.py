@@ -14,14 +14,14 @@ from voxlate.cli.options import PATH
 def verify(out: Path) -> int:
     """Verify the output files of a batch against their hashes.
 
-    The exit status is 0 when every file is what the ledger says, 8 otherwise.
+    The exit status is 0 when every file has the hash in the ledger, 8 otherwise.
     """
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.verify import differences, status_of
 
-    found = list(differences(out))
-    for line in found:
+    lines = list(differences(out))
+    for line in lines:
         click.echo(line)
     done = status_of(out).done
-    click.echo(f"{done} cases are done; {len(found) or 'no'} difference{'' if len(found) == 1 else 's'}")
-    return ITEMS_REFUSED_STATUS if found else 0
+    click.echo(f"{done} cases are done; {len(lines) or 'no'} difference{'' if len(lines) == 1 else 's'}")
+    return ITEMS_REFUSED_STATUS if lines else 0

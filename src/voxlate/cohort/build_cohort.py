@@ -1,4 +1,7 @@
-"""A cohort written: pairs, splits, reasons, counts, and the data set itself."""
+"""Writes a selected cohort: the images as a BIDS data set, and tables of its cases, splits, exclusions and counts.
+
+A run that was stopped can be continued: images that are complete are not written again, and tables are written last.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,20 @@ from voxlate.cohort.select import FlowStep, Pair, Selection
 from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_splits, group_of
 from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.atomic import write_json, write_text
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
 
 CASES, EXCLUSIONS, COHORT = "cases.tsv", "exclusions.tsv", "cohort.json"
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a cohort has come to: the selection, how many pairs each split holds, and what could not be written."""
+    """A cohort that was written.
+
+    Attributes:
+        selection: the pairs that were written.
+        splits: number of pairs by the name of the split or test set.
+        unreadable: state and code of each series that could not be read.
+    """
 
     selection: Selection
     splits: dict[str, int]
@@ -32,37 +41,37 @@ class Written:
 def write_cohort(
     selection: Selection, rules: Rules, index: Path, out: Path, *, jobs: int = 1, extend: bool = False
 ) -> Iterator[str | Written]:
-    """Writes a cohort as BIDS and yields each series as it is written, at the end what it has come to.
+    """Writes a cohort as BIDS and yields each series as it is written, at the end a `Written`.
 
     Args:
         selection: see `select`.
-        rules: by which.
-        index: folder of the index that knows the files.
-        out: folder of the data set; an earlier run's is taken up again.
-        jobs: processes.
-        extend: draw splits for patients that the split file does not know.
+        rules: the rules of the selection.
+        index: folder of the archive index.
+        out: folder of the data set, new or of an earlier run.
+        jobs: number of processes.
+        extend: assign splits to patients that are not in the split file.
 
     Raises:
-        NoInput: `NO_PAIRS` when nothing is left; the exclusions are written all the same.
+        NoInput: `NO_PAIRS` when no pair is left; the exclusions are written nevertheless.
         InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
         UsageError: `SPLIT_FROZEN`, `COLUMN`.
-        TemporaryFailure: `SERIES` when a series failed for a reason that may pass; no table is written then.
+        TemporaryFailure: `SERIES` when a series failed for a reason that may be temporary; no table is written then.
         CannotWrite: see `voxlate.errors.writing`.
     """
     if not selection.pairs:
         write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
-        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} says why")
+        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} has the reasons")
     splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
     chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))
     faults: dict[str, str] = {}
-    for series, fault in each(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
+    for series, fault in parallel_map(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
         faults |= {series: fault} if fault else {}
         yield series
     failed = [fault for fault in faults.values() if fault.startswith("FAILED")]
     if failed:
         raise TemporaryFailure(
-            "SERIES", f"{len(failed)} series failed for now ({failed[0]}); what was written stays, run it again"
+            "SERIES", f"{len(failed)} series failed ({failed[0]}); what was written is kept, run the same command again"
         )
     kept = without_unreadable(chosen, faults)
     counts = _write_tables(out, kept, rules, splits)

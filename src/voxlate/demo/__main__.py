@@ -73,8 +73,8 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
     from voxlate.bundle.bundle import read_bundle
     from voxlate.evaluation.run import evaluate_cases
     from voxlate.evaluation.settings import Settings
+    from voxlate.inference.batch import translate_many
     from voxlate.inference.item import Item
-    from voxlate.inference.many import translate_many
     from voxlate.reporting.page import write_report
     from voxlate.training.loop import train
 

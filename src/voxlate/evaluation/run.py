@@ -1,6 +1,6 @@
-"""Many cases at constant memory: one result file per case, then the tables.
+"""Evaluates many cases in constant memory: one result file per case, then the tables.
 
-in = evaluated + refused + missing, always.
+cases = evaluated + refused + missing. A run that was stopped can be continued.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.cases import Case
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput
-from voxlate.evaluation.baselines import HistogramMatch, read_histogram_match
+from voxlate.errors import NoInput
+from voxlate.evaluation.baselines import read_histogram_match
 from voxlate.evaluation.card import write_measured_card
 from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
@@ -28,20 +28,21 @@ from voxlate.evaluation.table import ScoreTable
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.tables import inert_cell
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
+from voxlate.jobs.states import Counts
 
 CASES = "cases"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
-        n_evaluated: cases with figures.
-        n_missing: cases of which a file is not there.
-        n_refused: cases of which a file is unfit.
-        evaluation: content of `evaluation.json`.
+        n_evaluated: number of cases with scores.
+        n_missing: number of cases with a missing file.
+        n_refused: number of cases with a file that cannot be evaluated.
+        content: content of `evaluation.json`.
     """
 
     n_evaluated: int
@@ -57,9 +58,10 @@ class Outcome:
     @property
     def exit_status(self) -> int:
         """Returns 0 when every case was evaluated, 8 when some were, 65 when all were refused, 66 if all missing."""
-        if self.n_evaluated:
-            return 0 if self.n_missing + self.n_refused == 0 else ITEMS_REFUSED_STATUS
-        return InputRefused.exit_status if self.n_refused else NoInput.exit_status
+        not_evaluated = self.n_missing + self.n_refused
+        if self.n_missing and not self.n_evaluated and not self.n_refused:
+            return NoInput.exit_status
+        return Counts(self.n_evaluated + not_evaluated, self.n_evaluated, not_evaluated, 0, 0).exit_status
 
 
 def evaluate_cases(
@@ -74,36 +76,36 @@ def evaluate_cases(
 ) -> Outcome:
     """Evaluates every case and writes `scores.tsv`, `evaluation.json` and `cases/<case>.json` into `output`.
 
-    With a bundle also its card with what was measured, `card.md`.
-
-    Results of cases that were evaluated before from the same inputs and with the same options are taken over.
+    With a bundle, its model card with the measured scores is written as well (`card.md`). Results that an earlier run
+    computed from the same inputs with the same options are used again.
 
     Args:
         cases: the rows to evaluate, see `voxlate.cases`.
         synthetic: folder with `<case>.nii.gz` and `<case>.json`.
-        output: folder, made when it is not there.
+        output: folder of the results, made if it is missing.
         settings: see `Settings`.
         bundle: model bundle, for the histogram match and the loss curves.
-        jobs: processes; each holds one case at a time.
+        jobs: number of processes; each holds one case at a time.
         watch: called with each result as it comes.
 
     Raises:
-        NoInput: no case was given, or none of them stands in the table of factors.
+        NoInput: no case was given, or none of them is in the table of factors.
         InputRefused: `FACTORS`, see `voxlate.evaluation.subgroups.read_factors`.
         ModelInvalid: `BASELINES`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
     if not cases:
-        raise NoInput("NO_INPUT", "there is no case to evaluate; check the split")
+        raise NoInput("NO_INPUT", "no case to evaluate; check the split")
     factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
     match = None if bundle is None else read_histogram_match(bundle)
     files = [CaseFiles.find(case, synthetic) for case in cases]
-    found: dict[str, CaseResult] = {}
-    for result in _results(files, settings, match, output / CASES, jobs=jobs):
-        found[result.case] = result.without_scores()
+    by_case: dict[str, CaseResult] = {}
+    work = partial(evaluate_case, settings=settings, match=match, folder=output / CASES)
+    for result in parallel_map(work, files, jobs=max(jobs, 1)):
+        by_case[result.case] = result.without_scores()
         if watch is not None:
             watch(result)
-    results = [found[case.case] for case in cases]
+    results = [by_case[case.case] for case in cases]
     volumes = with_differences(_records(results, "volumes"))
     table = _write_scores(output, results, volumes, settings.protocols[0])
     collected = CollectedResults(table, _records(results, "lesions"), volumes, factors)
@@ -115,15 +117,13 @@ def evaluate_cases(
     return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], evaluation)
 
 
-def _results(
-    files: Sequence[CaseFiles], settings: Settings, match: HistogramMatch | None, folder: Path, *, jobs: int
-) -> Iterator[CaseResult]:
-    work = partial(evaluate_case, settings=settings, match=match, folder=folder)
-    yield from each(work, files, jobs=max(jobs, 1))
-
-
 def _records(results: Sequence[CaseResult], name: str) -> list[Any]:
-    """Returns the records of all evaluated cases, each with its case and patient."""
+    """Returns the records of all evaluated cases, each with its case and patient.
+
+    Args:
+        results: results of all cases.
+        name: key of the records in a result, `lesions` or `volumes`.
+    """
     return [
         {"case": result.case, "patient": result.patient, **record}
         for result in results
@@ -135,7 +135,7 @@ def _records(results: Sequence[CaseResult], name: str) -> list[Any]:
 def _write_scores(
     output: Path, results: Sequence[CaseResult], volumes: Sequence[VolumeRow], primary_protocol: str
 ) -> ScoreTable:
-    """Writes `scores.tsv` case by case and returns its figures."""
+    """Writes `scores.tsv` case by case and returns its scores."""
     table = ScoreTable(primary_protocol)
     with replacing(output / SCORES) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
@@ -153,5 +153,5 @@ def _rows(results: Sequence[CaseResult], volumes: Sequence[VolumeRow], folder: P
     for record in volumes:
         protocol = tissue_protocol(record["segmenter"]).name
         for metric, value, unit in tissue_scores(record):
-            place = (record["case"], record["patient"], record["method"], record["tissue"])
-            yield ScoreRow(*place, metric, value, unit, protocol, AS_WRITTEN)
+            subject = (record["case"], record["patient"], record["method"], record["tissue"])
+            yield ScoreRow(*subject, metric, value, unit, protocol, AS_WRITTEN)

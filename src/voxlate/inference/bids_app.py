@@ -1,8 +1,8 @@
-"""A BIDS data set in, a valid BIDS derivative out: which scans a model takes, and what its answers are called.
+"""Reads a BIDS data set and names a valid BIDS derivative: which scans a model takes, and the names of its outputs.
 
-Names follow BIDS 1.10: a derivative keeps the entities of its source and gets a `desc` that no raw file has. `ce` names
-an agent that an image shows: an answer from which it was removed and a virtual contrast have none, and a query for
-images with an agent must not find them.
+Names follow BIDS 1.10. An output keeps the entities of its source and gets the entity `desc`, which raw files do not
+have. The entity `ce` says that a contrast agent was given. Outputs do not have it, whether the agent was removed or
+predicted: a query for images with an agent must not find them.
 """
 
 from __future__ import annotations
@@ -42,33 +42,33 @@ def manifest_of(
     masks: Path | None = None,
     keep_ce: bool = False,
 ) -> Manifest:
-    """Returns the scans of a BIDS data set that a model takes, one case each.
+    """Returns a manifest of the scans of a BIDS data set that a model takes, one case for each.
 
     Args:
-        root: of the data set.
-        recipe: of the model.
-        subjects: labels without `sub-`; all where there are none.
-        sessions: labels without `ses-`; all where there are none.
-        masks: root of a derivative with `..._desc-brain_mask.nii.gz` beside the names of the scans.
-        keep_ce: leave the entity `ce` of a source in the name of its answer.
+        root: root of the data set.
+        recipe: recipe of the model.
+        subjects: labels without `sub-`; all subjects when empty.
+        sessions: labels without `ses-`; all sessions when empty.
+        masks: root of a derivative with a `..._desc-brain_mask.nii.gz` for each scan.
+        keep_ce: keep the entity `ce` of a source in the name of its output.
 
     Raises:
-        NoInput: it is no such data set, or no scan fits; `NO_INPUT` for a subject that is not there.
-        InputRefused: `NAME_TWICE` when two answers would have one name.
-        UsageError: `BIDS_CONTRAST` for a contrast that BIDS has no name for.
+        NoInput: `NO_INPUT` when `root` is not a BIDS data set, a subject does not exist, or no scan fits.
+        InputRefused: `NAME_TWICE` when two outputs would have one name.
+        UsageError: `BIDS_CONTRAST` for a contrast without a BIDS suffix.
     """
     if not (root / DESCRIPTION_FILE).is_file():
         raise NoInput("NO_INPUT", f"{root.name}: no dataset_description.json there; name the root of a BIDS data set")
     for label in subjects:
         if not (root / f"sub-{label}").is_dir():
             raise NoInput("NO_INPUT", f"{root.name}: no sub-{label} there")
-    found = [path for path in _scans(root, recipe.source) if _is_wanted(path, subjects, sessions)]
-    if not found:
+    scans = [path for path in _scans(root, recipe.source) if _is_selected(path, subjects, sessions)]
+    if not scans:
         raise NoInput("NO_INPUT", f"{root.name}: no scan there shows {recipe.source}")
     columns = (*COLUMNS, OUTPUT, *(f"more:{name}" for name in recipe.more_sources))
     rows: list[tuple[str, ...]] = []
     faults: dict[str, str] = {}
-    for number, path in enumerate(found, start=1):
+    for number, path in enumerate(scans, start=1):
         relative = path.relative_to(root)
         output = derivative_path(relative, recipe, keep_ce=keep_ce).as_posix()
         mask = "" if masks is None else _mask_of(masks, relative, root)
@@ -90,12 +90,12 @@ def manifest_of(
 
 
 def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:
-    """Returns the name of an answer below the derivative.
+    """Returns the path of an output below the derivative.
 
     Args:
-        relative: the source below its data set.
-        recipe: of the model.
-        keep_ce: leave `ce` in.
+        relative: path of the source below its data set.
+        recipe: recipe of the model.
+        keep_ce: keep the entity `ce`.
 
     Raises:
         UsageError: `BIDS_CONTRAST`.
@@ -107,24 +107,30 @@ def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) ->
     suffix = _suffix(recipe.target)
     if recipe.source == "CT":
         entities.append("space-CT")
-    described = {"T1ce": "synthce", "T1nce": "synthnce"}.get(recipe.target, "synthetic")
+    description = {"T1ce": "synthce", "T1nce": "synthnce"}.get(recipe.target, "synthetic")
     folder = "anat" if recipe.target != "ADC" else "dwi"
-    return relative.parents[1] / folder / "_".join([*entities, f"desc-{described}", suffix + ".nii.gz"])
+    return relative.parents[1] / folder / "_".join([*entities, f"desc-{description}", suffix + ".nii.gz"])
 
 
 def sidecar_of(source: str, more: Mapping[str, str]) -> dict[str, Any]:
-    """Returns what the sidecar of a derivative says of where it comes from, as BIDS URIs.
+    """Returns the fields of the sidecar of an output that name its sources, as BIDS URIs.
 
     Args:
         source: path of the scan below its data set.
-        more: paths of additional sources.
+        more: paths of the additional sources below the data set, by contrast.
     """
     uris = [raw_uri(path) for path in (source, *more.values())]
     return {"Sources": uris, "SpatialReference": uris[0]}
 
 
 def write_description(out: Path, root: Path, model: str) -> None:
-    """Writes what makes a folder a BIDS derivative."""
+    """Writes the files that make a folder a BIDS derivative.
+
+    Args:
+        out: folder of the outputs.
+        root: root of the data set of the sources.
+        model: name of the model.
+    """
     try:
         name = read_json(root / DESCRIPTION_FILE)["Name"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -156,13 +162,13 @@ def _suffix(shown: str) -> str:
     return suffix
 
 
-def _is_wanted(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> bool:
+def _is_selected(path: Path, subjects: Sequence[str], sessions: Sequence[str]) -> bool:
     parts = dict(part.split("-", 1) for part in path.name.split("_")[:-1] if "-" in part)
     return (not subjects or parts.get("sub") in subjects) and (not sessions or parts.get("ses") in sessions)
 
 
 def _mask_of(masks: Path, relative: Path, root: Path) -> str:
-    """Returns the mask of a scan, relative to the data set as all paths of a manifest are, or nothing."""
+    """Returns the path of the mask of a scan relative to the data set, or an empty text when it has none."""
     stem = nifti_stem(relative)
     entities = stem.rpartition("_")[0]
     for named in (stem, entities, re.sub(r"_ce-[A-Za-z0-9]+", "", entities)):
@@ -173,8 +179,8 @@ def _mask_of(masks: Path, relative: Path, root: Path) -> str:
 
 
 def _partner(root: Path, path: Path, shown: str) -> str:
-    """Returns the one scan of that contrast in the session of another, or nothing."""
+    """Returns the scan of a contrast in the session of another scan; an empty text unless there is exactly one."""
     found = _scans(path.parents[1], shown, within="*")
     if len(found) > 1:
-        warn("BIDS_SEVERAL", f"{len(found)} scans of one session show {shown}; none is taken")
+        warn("BIDS_SEVERAL", f"{len(found)} scans of one session show {shown}; none is used")
     return found[0].relative_to(root).as_posix() if len(found) == 1 else ""

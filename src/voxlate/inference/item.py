@@ -1,4 +1,4 @@
-"""One scan to translate and all that goes with it."""
+"""One scan to translate, with its mask and additional sources."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from voxlate.io.nifti import sidecar_path
 
 @dataclass(frozen=True)
 class Item:
-    """Where a scan is.
+    """The files of a scan.
 
     Attributes:
-        name: of the case; outputs of many cases are called after it.
+        name: name of the case; in a run of many cases the output is named after it.
         source: the scan, NIfTI or DICOM.
-        mask: its brain mask in NIfTI, if there is one.
+        mask: brain mask in NIfTI, or None.
         more: additional sources by contrast.
-        series: number or identifier of the series, where the source holds several.
-        output: where the answer goes in a BIDS derivative; otherwise it is called after the case.
-        places: the source and additional sources below their BIDS data set, by column.
+        series: number or identifier of the DICOM series, where the source holds several.
+        output: path of the output below a BIDS derivative; None to name it after the case.
+        places: paths of the source and the additional sources below their BIDS data set, by column.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Item:
     places: Mapping[str, str] = field(default_factory=dict)
 
     def paths(self) -> list[Path | None]:
-        """Returns all of them."""
+        """Returns the paths of the source, the mask and the additional sources."""
         return [self.source, self.mask, *self.more.values()]
 
     def without_names(self, message: str) -> str:
-        """Returns a message in which its files are called by what they are for, as their names may name a patient."""
+        """Returns a message with the role of each file in place of its name, which may contain a patient's name."""
         roles = {"the source": self.source, "the mask": self.mask, **self.more}
         for role, path in roles.items():
             if path is not None:
@@ -47,6 +47,10 @@ class Item:
         return message
 
     def with_sources(self, names: tuple[str, ...]) -> Item:
-        """Returns the item with those of its additional sources that a model takes."""
+        """Returns the item with only the additional sources that a model takes.
+
+        Args:
+            names: contrasts that the model takes.
+        """
         kept = {name: path for name, path in self.more.items() if name in names}
         return replace(self, more=kept)

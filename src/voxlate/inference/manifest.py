@@ -1,36 +1,36 @@
-"""The list of scans that a batch translates: strict to read, cheap to hold, split into shards by name."""
+"""The manifest of a batch: a tab-separated table with one scan per row, checked when it is read."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxlate.cases import MORE, require_case_name
-from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.item import Item
 from voxlate.io.atomic import sha256
+from voxlate.jobs.shards import shard_of
 
 COLUMNS = ("case", "source", "mask", "series")
 OUTPUT = "output"
-"""The place of an answer below the folder of the batch; made by `inference.bids_app`, never read from a table."""
+"""Column with the path of the output below the folder of the batch; `inference.bids_app` makes it, no file has it."""
 
 RESERVED = {"batch", "ledger", "names", "run"}
-"""A case of such a name would write over a file that tells of all of them."""
+"""Names that a case must not have: its output would overwrite a file of the whole batch, such as `batch.json`."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of text, so that a million of them fit.
+    """The rows of a manifest, kept as text, so that a million rows need little memory.
 
     Attributes:
-        folder: what paths are relative to.
-        columns: `case`, `source`, `mask`, `series` and those of additional sources.
-        rows: one for each case, empty where a file is missing.
-        sha256: of the file.
-        faults: of cases that are refused before they are looked at, why; such a case is called after its line.
+        folder: folder that paths are relative to.
+        columns: `case`, `source`, `mask`, `series` and the columns of additional sources.
+        rows: one for each case; a field is empty where the case has no such file.
+        sha256: hash of the table.
+        faults: why a case is refused before it is read, by name; such a case is named after its line.
     """
 
     folder: Path
@@ -44,7 +44,11 @@ class Manifest:
         return [row[0] for row in self.rows]
 
     def items(self, shard: tuple[int, int] = (1, 1)) -> Iterator[Item]:
-        """Yields the scans of one shard; which shard a case belongs to hangs on its name alone."""
+        """Yields the scans of one shard.
+
+        Args:
+            shard: number of the shard, from 1, and number of shards.
+        """
         number, count = shard
         for row in self.rows:
             if shard_of(row[0], count) == number:
@@ -60,18 +64,21 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Returns the rows of a tab-separated table with `case` and `source`; other columns are left alone.
+    """Returns the rows of a tab-separated table with the columns `case` and `source`; unknown columns are ignored.
+
+    A case whose name cannot be the name of a file does not stop the others: it is renamed after its line, for example
+    `line-7`, and listed in `Manifest.faults`.
+
+    Args:
+        path: path of the table.
 
     Raises:
-        NoInput: there is no such table, or it has no row.
-        InputRefused: `MANIFEST` with the line: not UTF-8, a column missing, a ragged row, a line break in a field, no
-            source, a case that stands twice.
-
-    A case whose name cannot name a file is no reason to leave the others undone: it is called `line-7` after its line
-    and stands in `Manifest.faults`.
+        NoInput: the table does not exist or has no row.
+        InputRefused: `MANIFEST` with the line: not UTF-8, a missing column, a ragged row, a line break in a field, no
+            source, a case that occurs twice.
     """
     if not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: there is no such manifest")
+        raise NoInput("NO_INPUT", f"{path.name}: this manifest does not exist")
     try:
         with path.open("rb") as stream:
             if stream.read(4) == b"PAR1":
@@ -79,24 +86,24 @@ def read_manifest(path: Path) -> Manifest:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter="\t", strict=True)
             heading = next(reader, [])
-            wanted = [*COLUMNS, *(name for name in heading if name.startswith(MORE))]
+            columns = [*COLUMNS, *(name for name in heading if name.startswith(MORE))]
             absent = [name for name in ("case", "source") if name not in heading]
             if absent or len(set(heading)) < len(heading):
                 raise InputRefused("MANIFEST", f"{path.name}: column {', '.join(absent) or 'names'} missing or twice")
-            places = [heading.index(name) if name in heading else None for name in wanted]
+            positions = [heading.index(name) if name in heading else None for name in columns]
             faults: dict[str, str] = {}
-            rows = list(_rows(reader, path.name, len(heading), places, faults))
+            rows = list(_rows(reader, path.name, len(heading), positions, faults))
     except UnicodeDecodeError as error:
         raise InputRefused("MANIFEST", f"{path.name}: not UTF-8 at byte {error.start}") from error
     except csv.Error as error:
         raise InputRefused("MANIFEST", f"{path.name}: {error}") from error
     if not rows:
         raise NoInput("NO_INPUT", f"{path.name}: the manifest has no row")
-    return Manifest(path.parent, tuple(wanted), rows, sha256(path), faults)
+    return Manifest(path.parent, tuple(columns), rows, sha256(path), faults)
 
 
 def _rows(
-    reader: Iterator[list[str]], name: str, width: int, places: Sequence[int | None], faults: dict[str, str]
+    reader: Iterator[list[str]], name: str, width: int, positions: Sequence[int | None], faults: dict[str, str]
 ) -> Iterator[tuple[str, ...]]:
     seen: set[str] = set()
     for line, fields in enumerate(reader, start=2):
@@ -105,55 +112,38 @@ def _rows(
             fault = f"{len(fields)} fields, the heading has {width}"
         elif any("\n" in text or "\r" in text for text in fields):
             fault = "a field with a line break"
-        row = tuple("" if place is None or fault else fields[place] for place in places)
+        row = tuple("" if position is None or fault else fields[position] for position in positions)
         if not fault and not row[1]:
             fault = "no source"
         if not fault and row[0] in seen:
-            fault = "a case that stands twice"
+            fault = "a case that occurs twice"
         if fault:
             raise InputRefused("MANIFEST", f"{name}: line {line}: {fault}")
         seen.add(row[0])
         try:
             if any("\0" in text for text in row[1:]):
-                raise InputRefused("CASE_NAME", "a path with a NUL names no file")
+                raise InputRefused("CASE_NAME", "a path contains a NUL character")
             require_output_name(row[0])
         except InputRefused as error:
-            own = _free_name(f"line-{line}", seen)
-            faults[own] = error.message
-            row = (own, *row[1:])
-            seen.add(own)
+            name_of_line = _free_name(f"line-{line}", seen)
+            faults[name_of_line] = error.message
+            row = (name_of_line, *row[1:])
+            seen.add(name_of_line)
         yield row
 
 
 def require_output_name(name: str) -> None:
-    """Refuses a name that cannot name an answer in a folder of many.
+    """Refuses a name that cannot be the name of an output in a folder of many.
 
     Raises:
         InputRefused: `CASE_NAME`.
     """
     require_case_name(name)
     if name.casefold() in RESERVED:
-        raise InputRefused("CASE_NAME", f"{name!r} is the name of a file of ours; call the case otherwise")
+        raise InputRefused("CASE_NAME", f"{name!r} is reserved for a file of the whole run; give the case another name")
 
 
 def _free_name(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "-"
     return name
-
-
-def shard_of(name: str, count: int) -> int:
-    """Returns the shard, from 1 to `count`, of a case."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count + 1
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Returns k and N of `k/N`.
-
-    Raises:
-        UsageError: `SHARD`.
-    """
-    left, sign, right = text.partition("/")
-    if not sign or not text.isascii() or not left.isdigit() or not right.isdigit() or not 1 <= int(left) <= int(right):
-        raise UsageError("SHARD", f"{text!r} is no shard; write 3/16 for the third of sixteen")
-    return int(left), int(right)

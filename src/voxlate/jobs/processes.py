@@ -1,7 +1,4 @@
-"""Work spread over processes at constant memory; a process that dies is told, never waited for.
-
-Also how work that is asked to stop ends at a good place.
-"""
+"""Maps a function over items in several processes with bounded memory, and stops work cleanly at a signal."""
 
 from __future__ import annotations
 
@@ -24,12 +21,13 @@ R = TypeVar("R")
 
 
 class StopRequest:
-    """Notes SIGINT and SIGTERM while a block runs, so that the work in it ends at a good place.
+    """Catches SIGINT and SIGTERM while a block runs, so that its work can stop at a safe point.
 
-    A second signal is not waited for. Outside the main thread, where Python lets no handler be set, nothing is noted.
+    A second signal takes its usual effect at once. Outside the main thread, where Python allows no signal handler, no
+    signal is caught.
 
     Attributes:
-        signal: the number of the signal; 0 before any.
+        signal: number of the signal that came; 0 when none has come.
     """
 
     def __init__(self) -> None:
@@ -46,7 +44,7 @@ class StopRequest:
         self._restore()
 
     def obey(self) -> None:
-        """Ends the process as the signal would have, once the work is at a good place.
+        """Ends the process as the signal would have; call it at a safe point of the work.
 
         Raises:
             KeyboardInterrupt: after SIGINT.
@@ -66,22 +64,26 @@ class StopRequest:
         self._before = {}
 
 
-def each(work: Callable[[T], R], items: Iterable[T], *, jobs: int) -> Iterator[R]:
-    """Yields what `work` returns for each item as soon as it is there; with one job, in this process and in order.
+def parallel_map(work: Callable[[T], R], items: Iterable[T], *, jobs: int) -> Iterator[R]:
+    """Yields the result of `work` for each item, in the order in which they end.
 
-    No more than two items per process are under way, so an endless iterable is fine. Each process has one thread.
+    With one job, the work is done in this process and in order. With several, each process uses one thread, and at most
+    two items per process are taken ahead, so that `items` may be endless.
 
     Args:
-        work: a function that can be pickled, or a partial of one.
-        items: what it is called with.
-        jobs: processes.
+        work: function of one item; it must be picklable.
+        items: the items.
+        jobs: number of processes.
+
+    Example:
+        >>> list(parallel_map(abs, [-1, 2], jobs=1))
+        [1, 2]
 
     Raises:
         UsageError: `JOBS` when `jobs` is below 1.
         TemporaryFailure: `KILLED` when a process died.
     """
-    if jobs < 1:
-        raise UsageError("JOBS", f"{jobs} processes cannot work; give --jobs 1 or more")
+    require_jobs(jobs)
     if jobs == 1:
         yield from map(work, items)
         return
@@ -91,6 +93,16 @@ def each(work: Callable[[T], R], items: Iterable[T], *, jobs: int) -> Iterator[R
         raise TemporaryFailure(
             "KILLED", "a process was killed, perhaps out of memory; run it again with fewer jobs"
         ) from error
+
+
+def require_jobs(jobs: int) -> None:
+    """Refuses a number of processes below 1.
+
+    Raises:
+        UsageError: `JOBS`.
+    """
+    if jobs < 1:
+        raise UsageError("JOBS", f"{jobs} processes cannot work; give --jobs 1 or more")
 
 
 def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator[R]:
@@ -106,7 +118,7 @@ def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator
 
 
 def _use_one_thread() -> None:
-    """Tells the numerical libraries, which a new process has not loaded yet, that the processes are the parallelism."""
+    """Limits numerical libraries to one thread; a new process has not loaded them yet, so that variables suffice."""
     silence_warnings()
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"

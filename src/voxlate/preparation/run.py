@@ -1,9 +1,11 @@
-"""A cohort prepared case by case: cached, parallel, restartable; in = done + refused + failed, always.
+"""Prepares the pairs of a cohort, case by case, in several processes; a run that was stopped can be continued.
 
-OUT/settings.json                                                     how; a folder is prepared in one way
-OUT/<case>/source.nii.gz, target.nii.gz, mask.nii.gz, labels.nii.gz   one grid, that of the source
-OUT/<case>/picture.png                                                the steps, to look at
-OUT/<case>/preparation.json                                           every figure, the hashes; written last
+OUT/settings.json                                                     settings; a folder has one set of them
+OUT/<case>/source.nii.gz, target.nii.gz, mask.nii.gz, labels.nii.gz   on one grid, that of the source
+OUT/<case>/picture.png                                                the steps of the preparation
+OUT/<case>/preparation.json                                           measures and hashes; written last
+
+cases = done + refused + failed.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from typing import Any
 
 from voxlate import __version__
 from voxlate.errors import UsageError, VoxlateError
-from voxlate.io.atomic import is_partial, remove_orphans, sha256, write_json
-from voxlate.io.documents import read_json
+from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
-from voxlate.jobs.processes import each
+from voxlate.jobs.processes import parallel_map
+from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
+from voxlate.jobs.run_folder import RunFolder
+from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
 from voxlate.volume import Volume
 
 RECORD, PICTURE, SETTINGS = "preparation.json", "picture.png", "settings.json"
-DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 Draw = Callable[[PreparedPair, Path], None]
 """Writes the picture of a pair to a path; a function that can be pickled."""
@@ -42,7 +45,7 @@ class PairFiles:
     labels: Path | None = None
 
     def named(self) -> dict[str, Path]:
-        """Returns role to path for the files that there should be."""
+        """Returns the path of each file by its role; a file that is not given is left out."""
         files = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
         return {role: path for role, path in files.items() if path is not None}
 
@@ -50,97 +53,89 @@ class PairFiles:
 def prepare_cohort(
     cases: Sequence[PairFiles], out: Path, settings: PairSettings, *, jobs: int = 1, draw: Draw | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Prepares every case and yields its record: `case`, `state` and, unless done, `code` and `message`.
+    """Prepares every case and yields its record: `case`, `state` and, unless it is done, `code` and `message`.
 
-    A case that was done before from the same files with the same settings is taken over as it stands. What was
-    refused or failed is tried again.
+    A case that an earlier run prepared from the same files with the same settings is not prepared again. Cases that
+    were refused or failed are tried again.
+
+    Args:
+        cases: the files of each case.
+        out: folder of the run, see the docstring of the module.
+        settings: how all cases are prepared.
+        jobs: number of processes.
+        draw: writes the picture of each case; none is written without it.
 
     Raises:
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
-    _claim(out, settings)
-    yield from each(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
+    remove_orphans(out)
+    RunFolder(out, SETTINGS).claim(settings.model_dump(mode="json"))
+    for folder in (path for path in out.iterdir() if path.is_dir()):
+        remove_orphans(folder)
+    yield from parallel_map(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
 def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None = None) -> dict[str, Any]:
-    """Prepares one case into `out/<case>` and returns its record; a fault of the input is a record, not an error."""
+    """Prepares one case into `out/<case>` and returns its record; an error of the input becomes a record.
+
+    Args:
+        files: the files of the case.
+        out: folder of the run.
+        settings: see `PairSettings`.
+        draw: writes the picture of the case.
+
+    Raises:
+        UsageError: the settings are wrong or a library is missing.
+        TemporaryFailure, CannotWrite: the output cannot be written.
+    """
     folder = out / files.name
     try:
         fingerprint = _fingerprint(files, settings)
-        known = done_record(folder, fingerprint)
-        if known is not None:
-            return known
+        earlier = done_record(folder, fingerprint)
+        if earlier is not None:
+            return earlier
         (folder / RECORD).unlink(missing_ok=True)
         pair, inputs = _prepared(files, settings)
         record: dict[str, Any] = {"case": files.name, "state": DONE, "fingerprint": fingerprint, "voxlate": __version__}
         record |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
         record["files"] = _write(pair, folder, draw)
         write_json(folder / RECORD, record)
+        return record
     except UsageError:
         raise  # the settings or a missing library, not the case
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        record = {"case": files.name, "state": FAILED, "code": "UNREADABLE", "message": f"a file: {reason}"}
+        outcome = CaseOutcome(files.name, FAILED, "UNREADABLE", f"a file: {reason}")
     except VoxlateError as error:
         if error.state == "FAILED" and error.exit_status != VoxlateError.exit_status:
             raise  # the disk, not the case
-        state = REFUSED if error.state == "REFUSED" else FAILED
-        record = {"case": files.name, "state": state, "code": error.code, "message": error.message}
-    return record
-
-
-def _claim(out: Path, settings: PairSettings) -> None:
-    """Refuses a folder that holds something else, before anything is written.
-
-    In a folder of ours, what a killed run left half written goes.
-    """
-    wanted = settings.model_dump(mode="json")
-    marker = out / SETTINGS
-    remove_orphans(out)
-    if marker.is_file():
-        if _read(marker) != wanted:
-            raise UsageError(
-                "SETTINGS_DIFFER", f"{out.name} was prepared in another way; use those settings or another folder"
-            )
-        for folder in (place for place in out.iterdir() if place.is_dir()):
-            remove_orphans(folder)
-        return
-    if out.is_file() or (out.is_dir() and any(not is_partial(path) for path in out.iterdir())):
-        raise UsageError(
-            "FOLDER_OCCUPIED", f"{out.name} holds something that voxlate did not prepare; name a new folder"
-        )
-    write_json(marker, wanted)
-
-
-def _read(path: Path) -> Any:
-    """Returns the content of a JSON file; None when it is not JSON."""
-    try:
-        return read_json(path)
-    except ValueError:
-        return None
+        outcome = outcome_of_error(files.name, error)
+    return {"case": outcome.case, "state": outcome.state, "code": outcome.code, "message": outcome.message}
 
 
 def done_record(folder: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Returns the record of a case that was done from the same files and settings and is still whole, or None."""
-    path = folder / RECORD
-    if not path.is_file():
-        return None
+    """Returns the record of a case that an earlier run prepared, or None.
+
+    Args:
+        folder: folder of the case.
+        fingerprint: of the files, the settings and the version; the record must hold the same.
+
+    Returns:
+        The record if the case is done and the hashes of its files are those in the record.
+    """
+    record = read_result(folder / RECORD, state=DONE, fingerprint=fingerprint)
     try:
-        record: dict[str, Any] = read_json(path)
-        is_same = record["state"] == DONE and record["fingerprint"] == fingerprint
-        is_whole = all(
-            (folder / name).is_file() and sha256(folder / name) == value for name, value in record["files"].items()
-        )
-    except (ValueError, KeyError, AttributeError, TypeError):
+        return record if record is not None and are_unchanged(folder, record["files"]) else None
+    except (KeyError, AttributeError, TypeError):  # damaged
         return None
-    return record if is_same and is_whole else None
 
 
 def _fingerprint(files: PairFiles, settings: PairSettings) -> str:
-    """Returns a hash of the bytes that go in, of the settings and of the version that prepares."""
+    """Returns a hash of the contents of the input files, of the settings and of the version of voxlate."""
+    hashes = hash_inputs(files.named())
     parts = [__version__, settings.model_dump_json()]
-    parts += [f"{role}:{sha256(path) if path.is_file() else 'absent'}" for role, path in files.named().items()]
+    parts += [f"{role}:{hashes.get(role, 'absent')}" for role in files.named()]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
@@ -173,4 +168,4 @@ def _write(pair: PreparedPair, folder: Path, draw: Draw | None) -> dict[str, str
     if draw is not None:
         names.append(PICTURE)
         draw(pair, folder / PICTURE)
-    return {name: sha256(folder / name) for name in names}
+    return hash_files(folder, names)

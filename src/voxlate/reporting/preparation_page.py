@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from voxlate import __version__
 from voxlate.io.atomic import write_text
-from voxlate.preparation.run import DONE, PICTURE
+from voxlate.jobs.states import DONE
+from voxlate.preparation.run import PICTURE
 from voxlate.web import labels
 from voxlate.web.document import Section, document, header
 from voxlate.web.html import tag

@@ -1,4 +1,4 @@
-"""One case from its files to its results on disk: computed once, reused while nothing it read has changed."""
+"""Evaluates one case and keeps its result on disk, to be used again while inputs and settings stay the same."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluation.results import ScoreRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol
-from voxlate.io.atomic import sha256, write_json
+from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
+from voxlate.jobs.results import hash_inputs, read_result
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
+"""The words for done and refused in the files of an evaluation; see `voxlate.jobs.states`."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What became of a case.
+    """The result of a case.
 
     Attributes:
-        state: `evaluated`, `missing` (a file is not there) or `refused` (a file is unfit).
-        content: plain values, as in the file; what it holds depends on the state.
+        case: name of the case.
+        patient: pseudonym of the patient.
+        state: `evaluated`, `missing` (a file does not exist) or `refused` (a file cannot be evaluated).
+        content: content of the result file; its keys depend on the state.
     """
 
     case: str
@@ -48,11 +52,11 @@ class CaseResult:
     content: Mapping[str, Any]
 
     def without_scores(self) -> CaseResult:
-        """Returns the result without its figures, which stay on disk."""
+        """Returns the result without its scores, which stay on disk."""
         return replace(self, content={key: value for key, value in self.content.items() if key != "scores"})
 
     def rows(self) -> list[ScoreRow]:
-        """Returns its lines of `scores.tsv`."""
+        """Returns the rows of the case in `scores.tsv`."""
         return [
             ScoreRow(self.case, self.patient, method, region, metric, float(value), unit, protocol, intensity)
             for method, protocol, region, metric, value, unit, intensity in self.content.get("scores", ())
@@ -60,12 +64,18 @@ class CaseResult:
 
 
 def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | None, folder: Path) -> CaseResult:
-    """Returns the results of a case, from `folder` if they were computed from these very inputs before.
+    """Returns the result of a case, from `folder` if an earlier run computed it from the same inputs.
 
-    A case whose files are missing or unfit has a result that says so; nothing is raised for it.
+    A case whose files are missing or unfit has a result with the reason; no error is raised for it.
+
+    Args:
+        files: the files of the case.
+        settings: see `Settings`.
+        match: histogram match of the bundle, or None.
+        folder: folder of the result files.
 
     Raises:
-        TemporaryFailure, CannotWrite: when the result cannot be written, or memory or a disk fails.
+        TemporaryFailure, CannotWrite: the result cannot be written, or memory or a disk fails.
     """
     case = files.case
     absent = files.absent(needs_sidecar=settings.is_relative)
@@ -74,9 +84,9 @@ def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | 
         return CaseResult(case.case, case.patient, MISSING, {"reason": reason})
     path = folder / f"{case.case}.json"
     key = _key(files, settings, match)
-    known = _read(path, key)
-    if known is not None:
-        return CaseResult(case.case, case.patient, known["state"], known)
+    earlier = read_result(path, key=key)
+    if earlier is not None:
+        return CaseResult(case.case, case.patient, earlier["state"], earlier)
     state, content = _compute(files, settings, match)
     content = {"key": key, "state": state, **content}
     write_json(path, content)
@@ -84,7 +94,12 @@ def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | 
 
 
 def read_rows(result: CaseResult, folder: Path) -> list[ScoreRow]:
-    """Returns the lines of `scores.tsv` of an evaluated case, from its file."""
+    """Returns the rows of an evaluated case in `scores.tsv`, from its result file.
+
+    Args:
+        result: result of the case; its scores may be missing.
+        folder: folder of the result files.
+    """
     content = read_json(folder / f"{result.case}.json")
     return replace(result, content=content).rows()
 
@@ -112,35 +127,37 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),
         "left_out": [*_left_out(scores), *_unsegmented(tissues)],
-        "lesions": [_nothing_infinite(record) for record in lesions],
-        "volumes": [_nothing_infinite(record) for record in tissues.rows],
+        "lesions": [_without_infinity(record) for record in lesions],
+        "volumes": [_without_infinity(record) for record in tissues.rows],
     }
 
 
 def _rmse(scores: Sequence[MethodScore]) -> dict[str, float]:
     """Returns the RMSE of the synthetic image in the mask as written, in % of L, where the default protocol ran."""
-    place = ("synthetic", "voxlate", "mask", "rmse", AS_WRITTEN)
+    wanted = ("synthetic", "voxlate", "mask", "rmse", AS_WRITTEN)
     for entry in scores:
         score = entry.score
-        if (entry.method, entry.protocol, score.region, score.metric, score.intensity) == place:
+        if (entry.method, entry.protocol, score.region, score.metric, score.intensity) == wanted:
             return {"rmse_percent": score.value}
     return {}
 
 
 def _left_out(scores: Sequence[MethodScore]) -> list[dict[str, str]]:
-    """Returns each figure that this case does not allow, once per region and reason, with the methods concerned."""
-    found: dict[tuple[str, str, str, str], list[str]] = {}
+    """Returns each metric that cannot be computed for this case, once per region and reason, with its methods."""
+    methods_of: dict[tuple[str, str, str, str], list[str]] = {}
     for entry in scores:
         score = entry.score
         if score.left_out:
-            methods = found.setdefault((entry.protocol, score.region, score.metric, score.left_out), [])
+            methods = methods_of.setdefault((entry.protocol, score.region, score.metric, score.left_out), [])
             methods.extend([entry.method] if entry.method not in methods else [])
     keys = ("protocol", "region", "metric", "reason")
-    return [dict(zip(keys, place, strict=True)) | {"methods": ", ".join(m)} for place, m in found.items()]
+    return [
+        dict(zip(keys, values, strict=True)) | {"methods": ", ".join(methods)} for values, methods in methods_of.items()
+    ]
 
 
 def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
-    """Returns each image that could not be segmented, in the form of `_left_out`."""
+    """Returns each image that could not be segmented, as rows like those of `_left_out`."""
     return [
         {
             "protocol": tissue_protocol(entry.segmenter).name,
@@ -153,33 +170,26 @@ def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
     ]
 
 
-def _nothing_infinite(record: Mapping[str, Any]) -> dict[str, Any]:
+def _without_infinity(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the record with None in place of NaN and infinity, which JSON does not have."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
 def _plain(entry: MethodScore) -> list[Any]:
-    """Returns a score as JSON can hold it: infinity and NaN as words that `float` reads back."""
+    """Returns a score as JSON can hold it: infinity and NaN as texts that `float` reads."""
     score = entry.score
     value = score.value if math.isfinite(score.value) else repr(score.value)
     return [entry.method, entry.protocol, score.region, score.metric, value, score.unit, score.intensity]
 
 
 def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> str:
-    """Returns a hash of all that the results depend on: inputs, options, baselines and version."""
+    """Returns a hash of all that the result depends on: inputs, options, baselines and version."""
     content = {
         "version": __version__,
         "definitions": [PROTOCOLS[name].definition for name in settings.protocols]
         + [enhancement_protocol().model_dump()],
         "settings": settings.to_json(),
         "baselines": None if match is None else histogram_match_to_json(match),
-        "inputs": {role: sha256(path) for role, path in files.inputs.items() if path.is_file()},
+        "inputs": hash_inputs(files.inputs),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _read(path: Path, key: str) -> dict[str, Any] | None:
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and content.get("key") == key else None

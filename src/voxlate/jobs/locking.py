@@ -1,4 +1,4 @@
-"""A file lock that the operating system releases when the process ends, however it ends."""
+"""File locks that the system releases however the process that holds them ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def lock(path: Path, *, wait: bool = False, mode: int = 0o666) -> int:
-    """Locks a file and returns its handle; closing the handle releases the lock.
+    """Returns a file descriptor that holds the lock of a file until it is closed.
 
     Args:
-        path: the lock file; it is created if it does not exist.
+        path: the file; it is created when it does not exist.
         wait: wait until another process releases the lock.
-        mode: permissions of a new lock file.
+        mode: permissions of a new file.
 
     Raises:
         BlockingIOError: another process holds the lock, and `wait` is false.

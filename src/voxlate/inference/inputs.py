@@ -1,0 +1,85 @@
+"""The scans to translate in a folder, in a list of paths, or of a BIDS subject."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from voxlate.bundle.recipe import Recipe
+from voxlate.errors import InputRefused, NoInput
+from voxlate.inference.bids_app import manifest_of
+from voxlate.inference.item import Item
+from voxlate.io.documents import Unsound, read_text
+from voxlate.io.nifti import nifti_stem
+
+
+def holds_nifti(path: Path) -> bool:
+    """Returns whether `path` is a folder that is empty or has NIfTI files in it."""
+    if not path.is_dir():
+        return False
+    names = [entry.name for entry in path.iterdir()]
+    return not names or any(name.endswith((".nii", ".nii.gz")) for name in names)
+
+
+def items_in_folder(folder: Path) -> list[Item]:
+    """Returns the NIfTI files directly in `folder`, by name.
+
+    Raises:
+        NoInput: the folder has no such file.
+        InputRefused: `NAME_TWICE` when two files would give one output.
+    """
+    items = [
+        Item(nifti_stem(path), path)
+        for path in sorted(folder.iterdir())
+        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
+    ]
+    if not items:
+        raise NoInput("NO_INPUT", f"{folder.name}: no .nii or .nii.gz file there")
+    return _require_distinct(items, folder, "keep one of .nii and .nii.gz")
+
+
+def items_in_list(path: Path) -> list[Item]:
+    """Returns the scans of a text file with one path in each line, relative to its folder.
+
+    Raises:
+        NoInput: the file is missing or empty.
+        InputRefused: `LIST` when it is not UTF-8, not a regular file or too large; `NAME_TWICE`.
+    """
+    try:
+        lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    except FileNotFoundError as error:
+        raise NoInput("NO_INPUT", f"{path.name}: this list does not exist") from error
+    except (Unsound, OSError) as error:
+        raise InputRefused("LIST", f"{path.name}: {error}") from error
+    paths = [path.parent / line for line in lines]
+    items = [Item(nifti_stem(scan).removesuffix(".zip"), scan) for scan in paths]
+    if not items:
+        raise NoInput("NO_INPUT", f"{path.name}: the list is empty")
+    return _require_distinct(items, path, "name cases in a manifest, for voxlate batch")
+
+
+def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
+    """Returns the scans of a BIDS subject that a model takes, or None when the folder is not a BIDS subject.
+
+    Args:
+        folder: folder `sub-*` of a BIDS data set.
+        recipe: recipe of the model.
+
+    Raises:
+        NoInput: the subject has no scan of the contrast that the model takes.
+    """
+    if not folder.name.startswith("sub-") or not (folder.parent / "dataset_description.json").is_file():
+        return None
+    manifest = manifest_of(folder.parent, recipe, subjects=[folder.name.removeprefix("sub-")])
+    return [
+        replace(item, name=nifti_stem(item.source)) if item.name in manifest.faults else item
+        for item in manifest.items()
+    ]
+
+
+def _require_distinct(items: list[Item], origin: Path, advice: str) -> list[Item]:
+    name, count = Counter(item.name for item in items).most_common(1)[0]
+    if count > 1:
+        raise InputRefused("NAME_TWICE", f"{origin.name}: {count} scans called {name} would give one output; {advice}")
+    return items

@@ -1,0 +1,262 @@
+"""Executors: process the cases of a run in this process, in worker processes, or on a Dask cluster.
+
+A worker process that dies (out of memory, a crash in a library, over its time limit) fails its case, not the run. The
+case is tried once more in a new process; if that dies too, the case fails with the code `KILLED` or `TIME`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import multiprocessing
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
+from voxlate.jobs.states import FAILED, CaseOutcome
+
+
+class Named(Protocol):
+    """A case: anything with a name that is unique in its run."""
+
+    @property
+    def name(self) -> str:
+        """Returns the name of the case."""
+
+
+T = TypeVar("T", bound=Named)
+Work = Callable[[T, Path], CaseOutcome]
+"""Processes one case; takes the case and the folder of the run, returns how the case ended."""
+
+Executor = Callable[[Iterator[T], Path], Iterator[CaseOutcome]]
+"""Processes cases and yields how each ended, in the order in which they end."""
+
+_CONNECT_TIMEOUT = "10s"
+"""How long to wait for a Dask scheduler; a scheduler in one network answers within milliseconds. Chosen by hand."""
+
+TRIES = 2
+"""Number of tries of a case that kills its process. A second one, as the cause may lie outside the case, for example in
+the memory that other programs use; chosen by hand."""
+
+_PARENT_CHECK_S = 0.2
+"""Time in seconds between two checks that the parent process lives, so that workers end within a second of it."""
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_work: list[tuple[Work[Any], Any]] = []
+"""In a worker process: the work, and the shared value that holds the time at which the case began."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a worker process.
+
+    Attributes:
+        seconds: time limit of one case in seconds; None for no limit.
+        gib: limit of the memory of the process (`RLIMIT_DATA`) in GiB; None for no limit.
+        threads: number of threads of PyTorch.
+    """
+
+    seconds: float | None = None
+    gib: float | None = None
+    threads: int = 1
+
+
+def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[CaseOutcome]:
+    """Processes one case after the other in this process; a case that crashes it ends the run.
+
+    Args:
+        work: processes one case.
+        items: the cases.
+        out: folder of the run.
+    """
+    for item in items:
+        yield work(item, out)
+
+
+def in_processes(
+    work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits
+) -> Iterator[CaseOutcome]:
+    """Processes cases in worker processes, one case at a time in each; a worker lives for many cases.
+
+    Args:
+        work: processes one case; it must be picklable.
+        items: the cases.
+        out: folder of the run.
+        workers: number of worker processes.
+        limits: limits of each worker process.
+
+    Raises:
+        CannotWrite, TemporaryFailure: what `work` raises; the next run repeats the cases that were in progress.
+    """
+    all_workers: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
+    try:
+        busy: dict[Future[CaseOutcome], _Worker[T]] = {}
+        free = list(all_workers)
+        while True:
+            while free and (item := next(items, None)) is not None:
+                worker = free.pop()
+                busy[worker.start(item)] = worker
+            if not busy:
+                return
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                worker = busy.pop(future)
+                outcome = worker.end(future)
+                if outcome is None:
+                    busy[worker.start(worker.item)] = worker
+                else:
+                    free.append(worker)
+                    yield outcome
+    finally:
+        for worker in all_workers:
+            worker.close()
+
+
+def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[CaseOutcome]:
+    """Processes cases on the workers of a Dask scheduler, which must see the same file system.
+
+    At most two cases per thread of the workers are submitted ahead, so that a million cases need little memory.
+
+    Args:
+        work: processes one case; it must be picklable.
+        items: the cases.
+        out: folder of the run.
+        address: address of the scheduler.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`; `SCHEDULER` when no scheduler answers at the address.
+        TemporaryFailure: `SCHEDULER` when the connection is lost during the run.
+    """
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("MISSING_LIBRARY", "a Dask scheduler needs: pip install 'voxlate[cluster]'") from error
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+    except OSError as error:
+        raise UsageError("SCHEDULER", f"no Dask scheduler answers at {address}") from error
+    with client:
+        running = distributed.as_completed(loop=client.loop)
+        submitted: dict[Any, str] = {}  # Dask cancels a future that has no reference
+        while True:
+            ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may join later
+            while len(submitted) < ahead and (item := next(items, None)) is not None:
+                future = client.submit(_process_on_dask, work, item, out, pure=False)
+                submitted[future] = item.name
+                running.add(future)
+            if not submitted:
+                return
+            try:
+                future = next(running)
+                outcome = _outcome_of_future(future, submitted[future], distributed)
+            except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+                raise TemporaryFailure(
+                    "SCHEDULER", f"the connection to the scheduler at {address} was lost; run it again"
+                ) from error
+            del submitted[future]
+            yield outcome
+
+
+class _Worker(Generic[T]):
+    """One worker process; a new one is started when it dies."""
+
+    item: T
+
+    def __init__(self, work: Work[T], out: Path, limits: Limits) -> None:
+        self.work, self.out, self.limits = work, out, limits
+        self.began = _CONTEXT.Value("d", 0.0)
+        self.pool = self._new_pool()
+        self.tries = 0
+
+    def start(self, item: T) -> Future[CaseOutcome]:
+        """Starts a case, or tries the same case once more."""
+        self.tries = self.tries + 1 if self.tries and item.name == self.item.name else 1
+        self.item = item
+        return self.pool.submit(_process_case, item, self.out, self.limits.seconds)
+
+    def end(self, future: Future[CaseOutcome]) -> CaseOutcome | None:
+        """Returns the outcome of the case, or None when it is to be tried again."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self.pool.shutdown(wait=False)
+            self.pool = self._new_pool()
+        if self.tries < TRIES:
+            return None
+        elapsed_s = time.monotonic() - self.began.value
+        if self.limits.seconds is not None and elapsed_s >= self.limits.seconds:
+            message = f"took longer than {self.limits.seconds:g} s in each of {TRIES} tries"
+            return CaseOutcome(self.item.name, FAILED, "TIME", message)
+        message = f"the process died in each of {TRIES} tries, perhaps out of memory"
+        return CaseOutcome(self.item.name, FAILED, "KILLED", message)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1, mp_context=_CONTEXT, initializer=_initialise, initargs=(self.work, self.limits, self.began, os.getpid())
+        )
+
+
+def _initialise(work: Work[Any], limits: Limits, began: Any, parent: int) -> None:
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    _limit_threads(limits.threads)
+    silence_warnings()
+    if limits.gib is not None:
+        size = int(limits.gib * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    _work.append((work, began))
+
+
+def _limit_threads(threads: int) -> None:
+    """Limits the threads of PyTorch where the work needs it.
+
+    This module does not import PyTorch, so that work without a network starts fast. Where `work` needs PyTorch, it is
+    loaded by now: unpickling `work` in the new process imported its modules.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _exit_with_parent(parent: int) -> None:
+    """Ends this process when its parent dies, even if the parent died before this function started."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _process_case(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
+    """Processes a case; a watchdog ends the process at the time limit, even inside a library."""
+    work, began = _work[0]
+    began.value = time.monotonic()
+    with Path(os.devnull).open("w") as devnull:
+        if seconds is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
+        try:
+            outcome: CaseOutcome = work(item, out)
+            return outcome
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _process_on_dask(work: Work[T], item: T, out: Path) -> CaseOutcome:
+    return work(item, out)
+
+
+def _outcome_of_future(future: Any, name: str, distributed: Any) -> CaseOutcome:
+    try:
+        outcome: CaseOutcome = future.result()
+    except distributed.KilledWorker:
+        return CaseOutcome(name, FAILED, "KILLED", "the workers that tried it died, perhaps out of memory")
+    return outcome

@@ -1,0 +1,42 @@
+"""The ledger survives torn lines, wrong clocks and hostile names."""
+
+import os
+
+from voxlate.jobs.batch import write_table
+from voxlate.jobs.ledger import Ledger, read_ledger
+
+
+def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("a", "done", files={"a.txt": "0"})
+    ledger.close()
+    with ledger.path.open("ab") as stream:
+        stream.write(b'{"case": "b", "event": "do')
+    nonsense = b'[]\n{"case": 1}\n\xff\n{"case": "c", "event": "refused"}\n'
+    damaged = nonsense + b'{"case": "d", "event": "done", "files": "x"}\n'
+    (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
+    found = read_ledger(tmp_path)
+    assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
+
+
+def test_a_clock_that_was_set_back_changes_no_book(tmp_path):
+    first = Ledger(tmp_path)
+    first.add("a", "done", files={"a.txt": "0"})
+    first.close()
+    second = Ledger(tmp_path)
+    second.add("a", "retry")
+    second.add("a", "refused", code="NO_INPUT", message="gone")
+    second.close()
+    os.utime(first.path, (4e9, 4e9))
+    assert (read_ledger(tmp_path)["a"].state, read_ledger(tmp_path)["a"].code) == ("refused", "NO_INPUT")
+
+
+def test_cells_of_the_ledger_start_no_formula(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add("=cmd()", "done", files={"=cmd().txt": "0"})
+    ledger.close()
+    (tmp_path / "names.txt").write_text("=cmd()\n+1\n")
+    write_table(tmp_path)
+    rows = [line.split("\t") for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
+    assert [row[0] for row in rows[1:]] == ["'=cmd()", "'+1"]
+    assert rows[1][4].startswith("'=cmd")
