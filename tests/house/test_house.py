@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,15 @@ MAY_IMPORT = {
     "readers": GROUND | {"io", "web", "preparation", "evaluation", "reporting"},
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
     "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
-    "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "training"},
+    "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "evaluation"},
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"cli"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
 MAY_IMPORT["__main__"] = {"cli"}
+TRAINING_ONLY = ("voxlate.training", "voxlate.evaluation", "voxlate.losses")
+MODULES_OF_INFERENCE = 82
+"""Modules that `voxlate.inference.translate` loads today; it loaded 92 while it imported training."""
+
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 
 
@@ -75,6 +80,16 @@ def test_imports_go_one_way(file):
 def test_rooms_that_work_without_a_network_do_not_load_torch(name):
     for file in sorted((PACKAGE / name).rglob("*.py")):
         assert "torch" not in {module.split(".")[0] for module in imports(ast.parse(file.read_text()))}, file.name
+
+
+def test_translating_one_scan_loads_nothing_of_training_evaluation_or_losses():
+    code = (
+        "import sys, voxlate.inference.translate; print(*(name for name in sys.modules if name.startswith('voxlate')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert not [name for name in modules if name.startswith(TRAINING_ONLY)]
+    assert len(modules) <= MODULES_OF_INFERENCE, f"translating one scan loads {len(modules)} modules of ours"
 
 
 @pytest.mark.parametrize("file", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda file: file.name)

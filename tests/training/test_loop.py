@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from voxlate.bundle.bundle import read_bundle, read_weights
+from voxlate.bundle.prepared_case import prepare_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.training.data import cut_window, draw_batch, prepare_case
+from voxlate.training.data import cut_window, draw_batch
 from voxlate.training.loop import train
 
 

@@ -24,10 +24,10 @@ from voxlate.errors import InputRefused, ModelInvalid
 from voxlate.evaluation.similarity import psnr
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.io.documents import read_json
+from voxlate.reference_level import PROBABILITIES
 from voxlate.volume import Array, Mask
 
 BASELINES_FILE = "baselines.json"
-PROBABILITIES = tuple(float(p) for p in np.linspace(0.0, 1.0, 257))
 
 MATCHED_DB = 0.1
 """A blurred target whose PSNR is farther from the synthetic image's is not called matched."""

@@ -11,6 +11,7 @@ import torch
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.out_of_distribution import Distance, describe
+from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_answers
 from voxlate.inference.memory import network_room
@@ -19,7 +20,6 @@ from voxlate.inference.runtime import TORCH
 from voxlate.io.nifti.source import warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
-from voxlate.training.data import prepare_more
 from voxlate.volume import Array, Mask, Shape, Volume
 
 SPACING_TOLERANCE = 1.25

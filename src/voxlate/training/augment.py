@@ -13,15 +13,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.random import Generator
 
+from voxlate.bundle.contrast import Line, contrast_difference
 from voxlate.bundle.settings import AugmentationSettings
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array
 
 _LEAST_ENHANCEMENT = 0.15
 """Brightening below this, in relative units, is taken for a difference of contrast, not for enhancement."""
-
-_STEEPEST = 3.0
-
-Line = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Pair:
     Attributes:
         source, target: (i, j, k), float32.
         weight: how much each voxel counts in the loss; zero where one of the images shows no brain.
-        line: slope and intercept that bring the source to the target's contrast; see `contrast_line`.
+        line: slope and intercept that bring the source to the target's contrast; see
+            `voxlate.bundle.contrast.contrast_line`.
         more: (n, i, j, k), additional sources, each zero where it is missing.
     """
 
@@ -40,6 +38,10 @@ class Pair:
     weight: Array
     line: Line
     more: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), dtype=np.float32))
+
+    def difference(self) -> Array:
+        """Returns source minus target where the loss counts, after the source was brought to the target's contrast."""
+        return contrast_difference(self.source, self.target, self.weight > 0, self.line)
 
 
 def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pair:
@@ -99,25 +101,7 @@ def smooth_field(shape: tuple[int, ...], strength: float, random: Generator) -> 
     return np.exp(exponent)
 
 
-def contrast_line(source: Array, target: Array, mask: Mask) -> Line:
-    """Returns slope and intercept of the line through the 25th and the 75th percentiles of both images in `mask`.
-
-    Vessels and lesions, the few voxels that contrast agent changes, hardly move these percentiles, so the line
-    holds what differs between two sequences and leaves out what differs between two patients' lesions.
-    """
-    low_s, high_s = np.percentile(source[mask], (25, 75))
-    low_t, high_t = np.percentile(target[mask], (25, 75))
-    slope = min(float(high_t - low_t) / max(float(high_s - low_s), 1e-3), _STEEPEST)
-    return slope, float(low_t) - slope * float(low_s)
-
-
-def difference(pair: Pair) -> Array:
-    """Returns source minus target where the loss counts, after the source was brought to the target's contrast."""
-    slope, intercept = pair.line
-    return np.where(pair.weight > 0, slope * pair.source + intercept - pair.target, 0).astype(np.float32)
-
-
 def enhancement(pair: Pair) -> Array:
     """Returns by how much the source is brighter than the target's contrast allows, in relative units, or zero."""
-    excess = difference(pair)
+    excess = pair.difference()
     return np.where(excess > _LEAST_ENHANCEMENT, excess, 0).astype(np.float32)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxlate.bundle.prepared_case import PreparedCase, prepare_alone, prepare_case
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
 from voxlate.errors import UsageError
 from voxlate.preparation import PreparationSettings
-from voxlate.training.data import PreparedCase, prepare_alone, prepare_case
 from voxlate.training.duplicates import require_separate_splits
 
 

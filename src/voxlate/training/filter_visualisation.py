@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.models.drunet import FACTOR, DRUNet
 from voxlate.models.features.imagenet import standardise
 from voxlate.models.slicewise import Slicewise
-from voxlate.training.data import PreparedCase
-from voxlate.training.validation import all_sources
 
 MAPS = 81
 """As many of the deepest tensor's channels as the paper shows."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
-from voxlate.evaluation.similarity import psnr, ssim
-from voxlate.training.data import PreparedCase
 from voxlate.volume import Array
 from voxlate.windows import translate_windows
 
@@ -42,31 +40,6 @@ def judge(
         errors.append(float(np.abs(synthetic - case.target)[case.mask].mean()))
         sample = sample if index else _side_by_side(case, synthetic)
     return Judgement(float(np.mean(errors)), sample)
-
-
-def all_sources(case: PreparedCase) -> Tensor:
-    """Returns the sources of a case, (1 + additional, D, H, W)."""
-    return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
-
-
-def similarities(
-    network: Callable[[Tensor], Tensor], cases: Sequence[PreparedCase], inference: InferenceSettings
-) -> NDArray[np.float64]:
-    """Returns PSNR and SSIM of each case in its mask, (n, 2); the range is the target's 99.5th percentile there.
-
-    Args:
-        network: maps (1, C, d, h, w) to (1, 1, d, h, w), in whatever it runs.
-        cases: prepared pairs.
-        inference: windows.
-    """
-    found = []
-    for case in cases:
-        sources = all_sources(case)[None]
-        answer = translate_windows(network, sources, window=inference.window, overlap=inference.overlap)
-        made, target = answer[0, 0].numpy() * case.mask, np.asarray(case.target) * case.mask
-        high = float(np.percentile(target[case.mask], 99.5))
-        found.append([measure(made, target, data_range=high, mask=case.mask) for measure in (psnr, ssim)])
-    return np.array(found)
 
 
 def _side_by_side(case: PreparedCase, synthetic: Array) -> Array:
