@@ -8,8 +8,8 @@ from torch import nn
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.losses.l1 import l1
 from voxlate.training.data import Batch
-from voxlate.training.networks import Players
 from voxlate.training.objective import objectives_of
+from voxlate.training.state import Players
 from voxlate.training.steps import Trainer
 
 RATE = 0.1

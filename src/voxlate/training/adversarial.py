@@ -13,7 +13,7 @@ from voxlate.bundle.settings import AdversarialSettings, Patches
 from voxlate.errors import UsageError
 from voxlate.losses import ADVERSARIAL
 from voxlate.losses.adversarial import Labels, discriminator_objective, generator_objective
-from voxlate.training.networks import frozen, unwrapped
+from voxlate.training.state import frozen, unwrapped
 from voxlate.windows import window_starts
 
 Seed = tuple[int, ...]

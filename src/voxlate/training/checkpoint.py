@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.errors import ModelInvalid
-from voxlate.training.networks import Players
+from voxlate.training.state import Players
 
 
 @dataclass

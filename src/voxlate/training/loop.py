@@ -28,9 +28,9 @@ from voxlate.training.checkpoint import Progress, load_checkpoint, save_checkpoi
 from voxlate.training.cohort import TrainingCohort, prepare_training
 from voxlate.training.data import Batch, draw_batch, passes
 from voxlate.training.filter_visualisation import network_pictures
-from voxlate.training.networks import Players, new_players
 from voxlate.training.objective import objectives_of
 from voxlate.training.schedule import Position, learning_rate, position
+from voxlate.training.state import Players, new_players
 from voxlate.training.steps import Trainer
 from voxlate.training.trackers import Tracker, trackers_of
 from voxlate.training.validation import judge, level_mapping, quantile_functions

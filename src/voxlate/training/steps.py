@@ -17,9 +17,9 @@ from voxlate.errors import InputRefused
 from voxlate.losses.cycle import cycle_consistency, identity_keeping
 from voxlate.training.adversarial import Judging, mixed
 from voxlate.training.data import Batch
-from voxlate.training.networks import Players
 from voxlate.training.objective import Objective
 from voxlate.training.schedule import Position, learning_rate, position
+from voxlate.training.state import Players
 
 Losses = dict[str, float]
 """`loss` is what the step made smaller; `adversarial` and `discriminator` where there is one."""
