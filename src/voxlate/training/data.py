@@ -1,9 +1,10 @@
-"""Windows drawn from prepared cases."""
+"""Windows drawn from prepared cases: random, repeatable from the seed and the step, and drawn one step ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,17 @@ from voxlate.bundle.prepared_case import PreparedCase
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import TrainingSettings
 from voxlate.training.augment import Pair, augment
+from voxlate.training.cohort import TrainingCohort
 from voxlate.volume import Array
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of one pass, and the cases they are from.
+    """Windows in relative units, and the cases they are from.
 
     Attributes:
         source: (B, 1 + additional sources, D, H, W).
-        target, weight: (B, 1, D, H, W).
+        target, weight: (B, 1, D, H, W); the weight of a voxel in the loss is 0 where the loss does not count.
         cases: (B,) names.
     """
 
@@ -39,25 +41,74 @@ class Batch:
         return Batch(self.source.to(device), self.target.to(device), self.weight.to(device), self.cases)
 
 
+@dataclass(frozen=True)
+class StepBatches:
+    """The micro-batches of one optimiser step.
+
+    Attributes:
+        sources: pairs, or for a cycle windows of which the sources are used.
+        targets: for a cycle, as many windows of other cases, of which the targets are used; otherwise empty.
+    """
+
+    sources: list[Batch]
+    targets: list[Batch] = field(default_factory=list)
+
+
+class Prefetcher:
+    """Draws the windows of the next step in a thread while the networks work on those of this one.
+
+    Args:
+        cohort: the prepared cases.
+        recipe: the resolved recipe.
+        rank: of the process; each process has windows of its own.
+    """
+
+    def __init__(self, cohort: TrainingCohort, recipe: Recipe, rank: int) -> None:
+        self.cohort, self.recipe, self.rank = cohort, recipe, rank
+        self.pool = ThreadPoolExecutor(max_workers=1)
+        self.pending: dict[int, Future[StepBatches]] = {}
+
+    def __enter__(self) -> Prefetcher:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def get(self, step: int) -> StepBatches:
+        """Returns the micro-batches of the step after `step` steps, and begins to draw those of the one after it."""
+        current = self.pending.pop(step, None) or self.pool.submit(self._draw, step)
+        self.pending = {step + 1: self.pool.submit(self._draw, step + 1)} if step + 1 < self.recipe.steps else {}
+        return current.result()
+
+    def _draw(self, step: int) -> StepBatches:
+        size = self.recipe.training.batch
+        sources = micro_batches(draw_batch(self.cohort.train, self.recipe, step, rank=self.rank), size)
+        if self.recipe.cycle is None:
+            return StepBatches(sources)
+        cases = self.cohort.targets or self.cohort.train
+        targets = draw_batch(cases, self.recipe, step, rank=self.rank, stream=1)
+        return StepBatches(sources, micro_batches(targets, size))
+
+
 def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank: int = 0, stream: int = 0) -> Batch:
     """Returns the windows of one step; the same recipe, step, rank and stream give the same windows.
 
     Each window has random numbers of its own, so that two processes with two windows each see what one process with
-    four would see, and nothing is carried from one step to the next, so that a run can resume anywhere.
+    four would see. Nothing is carried from one step to the next, so that a run can resume anywhere.
 
     Args:
         cases: what to draw from.
-        recipe: `training.batch` windows for each of `training.accumulate` passes.
+        recipe: `training.batch` windows for each of `training.accumulate` micro-batches.
         step: optimiser steps done before.
         rank: of the process.
-        stream: another number gives windows that have nothing to do with these, for training without pairs.
+        stream: another number gives unrelated windows, for training without pairs.
     """
-    settings, chosen, pairs = recipe.training, [], []
+    settings, names, pairs = recipe.training, [], []
     count = settings.batch * settings.accumulate
     for index in range(count):
         random = np.random.default_rng([settings.seed, step, rank * count + index, *([stream] if stream else [])])
         case = cases[int(random.integers(len(cases)))]
-        chosen.append(case.name)
+        names.append(case.name)
         pairs.append(augment(cut_window(case, settings, random), recipe.augmentation, random))
 
     def stack(of: Callable[[Pair], Array]) -> Tensor:
@@ -67,22 +118,27 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
         stack(lambda pair: np.concatenate([pair.source[None], pair.more]) if len(pair.more) else pair.source[None]),
         stack(lambda pair: pair.target[None]),
         stack(lambda pair: pair.weight[None]),
-        tuple(chosen),
+        tuple(names),
     )
 
 
-def passes(batch: Batch, size: int) -> list[Batch]:
-    """Returns the windows of a step in parts of `size`, one for each pass."""
-    spans = [slice(start, start + size) for start in range(0, len(batch.cases), size)]
-    return [Batch(batch.source[at], batch.target[at], batch.weight[at], batch.cases[at]) for at in spans]
+def micro_batches(batch: Batch, size: int) -> list[Batch]:
+    """Returns the windows of a step in parts of `size` windows, whose gradients are accumulated."""
+    parts = [slice(start, start + size) for start in range(0, len(batch.cases), size)]
+    return [Batch(batch.source[part], batch.target[part], batch.weight[part], batch.cases[part]) for part in parts]
 
 
 def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random.Generator) -> Pair:
-    """Returns a window around a voxel of the brain, moved inside the volume; zeros fill what the volume lacks.
+    """Returns a window around a random voxel of the mask, moved inside the volume and padded with zeros.
 
-    A share of the windows is centred on a voxel that has changed, and such voxels weigh more, as do lesions; see
-    `TrainingSettings.changed_share`, `changed_weight` and `lesion_weight`. With `region: all` every voxel of the scan
-    has a weight.
+    A share of the windows is centred on a changed voxel. Changed voxels and lesions have larger weights in the loss;
+    see `TrainingSettings.changed_share`, `changed_weight` and `lesion_weight`. With `region: all` every voxel of the
+    scan has a weight.
+
+    Args:
+        case: a prepared case.
+        settings: `window` is in voxels along each axis of the RAS+ grid.
+        random: where the window lies.
     """
     window, shape = settings.window, case.mask.shape
     centre = _random_voxel(case, settings.changed_share, random)
@@ -94,16 +150,20 @@ def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random
         return np.pad(image[box], pads).astype(np.float32)
 
     inside = cut(case.mask) if settings.region == "brain" else cut(np.broadcast_to(np.True_, shape))
-    flat = Pair(cut(case.source), cut(case.target), inside, case.line)
-    weight = np.where(np.abs(flat.difference()) > CHANGED, np.float32(settings.changed_weight), inside) * (inside > 0)
+    plain = Pair(cut(case.source), cut(case.target), inside, case.line)
+    weight = np.where(np.abs(plain.difference()) > CHANGED, np.float32(settings.changed_weight), inside) * (inside > 0)
     if settings.lesion_weight > 1 and case.lesions is not None:
         weight = np.where((cut(case.lesions) > 0) & (inside > 0), np.float32(settings.lesion_weight), weight)
     more = [cut(image) for image in case.more]
-    return replace(flat, weight=weight, more=np.stack(more) if more else flat.more)
+    return replace(plain, weight=weight, more=np.stack(more) if more else plain.more)
 
 
 def _random_voxel(case: PreparedCase, changed_share: float, random: np.random.Generator) -> tuple[int, ...]:
-    """Returns a voxel of the mask by trying voxels of its box: quick, and needs no list of a million voxels."""
+    """Returns a random voxel of the mask, or of the changed voxels with probability `changed_share`.
+
+    Voxels of the whole grid are tried until one lies in the mask. The grid is cropped to the brain, so that this takes
+    a few trials, and it needs no list of a million voxels.
+    """
     if random.random() < changed_share and case.changed.size:
         index = int(case.changed[int(random.integers(case.changed.size))])
         return tuple(int(n) for n in np.unravel_index(index, case.mask.shape))

@@ -18,7 +18,7 @@ MAPS = 81
 """As many of the deepest tensor's channels as the paper shows."""
 
 
-def network_pictures(network: nn.Module, case: PreparedCase) -> dict[str, Any] | None:
+def filter_visualisation(network: nn.Module, case: PreparedCase) -> dict[str, Any] | None:
     """Returns the first filters of a DRUNet and what its deepest layer sees in a slice; None for other networks.
 
     `filters` are (count, 7, 7), the mean over channels; `maps` are (up to 81, h, w), of a case's middle axial slice.

@@ -17,7 +17,8 @@ from voxlate.cases import Case
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.atomic import write_text
 from voxlate.io.documents import read_json
-from voxlate.training.loop import CHECKPOINT, Machine, Watcher, train_cases
+from voxlate.training.checkpoint import CHECKPOINT
+from voxlate.training.loop import Machine, Watcher, train_cases
 
 TABLE = "folds.tsv"
 

@@ -1,4 +1,8 @@
-"""The networks that a recipe trains, and their optimisers."""
+"""The state of each kind of training: its networks and their optimisers.
+
+A cycle holds all that an adversarial training does, and that all that a supervised training does, so each state
+extends the one before it. The names in `networks` and `optimisers` are those of the checkpoint file and do not change.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,74 +18,143 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import Optimizer
 
-from voxlate.bundle.networks import discriminator_of, generator_of
+from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
+from voxlate.bundle.networks import discriminator_of, generator_of, load_encoder
 from voxlate.bundle.recipe import Recipe
+from voxlate.bundle.settings import AdversarialSettings, CycleSettings
+from voxlate.errors import ModelInvalid
 
 
 @dataclass
-class Players:
-    """Networks on their devices, wrapped by Lightning Fabric, and one optimiser for each side.
+class SupervisedState:
+    """A generator that is trained against real targets.
+
+    Networks are set up by Lightning Fabric and lie on its device.
 
     Attributes:
-        generator: from source to target; what is shipped.
-        optimiser: of the generator, and of the one that leads back.
-        discriminator: of targets, or None.
-        judge_optimiser: of the discriminators, or None.
-        back: the generator from target to source of a cycle, or None.
-        back_discriminator: of sources, or None.
+        generator: maps sources, (B, C, D, H, W), to targets, (B, 1, D, H, W); the network that the bundle gets.
+        optimiser: updates the generator; in a cycle, both generators.
     """
 
     generator: nn.Module
     optimiser: Optimizer
-    discriminator: nn.Module | None = None
-    judge_optimiser: Optimizer | None = None
-    back: nn.Module | None = None
-    back_discriminator: nn.Module | None = None
 
     def networks(self) -> dict[str, nn.Module]:
-        """Returns the networks there are, by name."""
-        found = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "back": self.back,
-            "back_discriminator": self.back_discriminator,
-        }
-        return {name: network for name, network in found.items() if network is not None}
+        """Returns the networks by their names in a checkpoint."""
+        return {"generator": self.generator}
 
     def optimisers(self) -> dict[str, Optimizer]:
-        """Returns the optimisers there are, by name."""
-        found = {"generator": self.optimiser, "discriminator": self.judge_optimiser}
-        return {name: optimiser for name, optimiser in found.items() if optimiser is not None}
+        """Returns the optimisers by their names in a checkpoint."""
+        return {"generator": self.optimiser}
 
 
-def new_players(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> Players:
-    """Returns the players of a recipe.
+@dataclass
+class AdversarialState(SupervisedState):
+    """A generator that is also trained against a discriminator.
+
+    Attributes:
+        settings: of the recipe.
+        discriminator: maps an image, or an image joined with its source, to logits.
+        discriminator_optimiser: updates the discriminator; in a cycle, both discriminators.
+    """
+
+    settings: AdversarialSettings
+    discriminator: nn.Module
+    discriminator_optimiser: Optimizer
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the networks by their names in a checkpoint."""
+        return super().networks() | {"discriminator": self.discriminator}
+
+    def optimisers(self) -> dict[str, Optimizer]:
+        """Returns the optimisers by their names in a checkpoint."""
+        return super().optimisers() | {"discriminator": self.discriminator_optimiser}
+
+
+@dataclass
+class CycleState(AdversarialState):
+    """Two generators and two discriminators that are trained without pairs (Zhu et al., ICCV 2017).
+
+    Attributes:
+        cycle: of the recipe.
+        inverse_generator: maps targets, (B, 1, D, H, W), to sources, the same shape.
+        inverse_discriminator: maps a source, real or synthetic, to logits.
+    """
+
+    cycle: CycleSettings
+    inverse_generator: nn.Module
+    inverse_discriminator: nn.Module
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the networks by their names in a checkpoint."""
+        inverse = {"back": self.inverse_generator, "back_discriminator": self.inverse_discriminator}
+        return super().networks() | inverse
+
+
+def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> SupervisedState:
+    """Returns the state that a recipe asks for, on the device of `fabric`.
 
     Args:
         recipe: the resolved recipe.
         generator: new, or with the weights of another run.
         fabric: already launched.
     """
-    has_judge, has_cycle = recipe.adversarial is not None, recipe.cycle is not None
-    judge = discriminator_of(recipe) if has_judge else None
-    back = generator_of(recipe) if has_cycle else None
-    back_judge = discriminator_of(recipe) if has_cycle else None
-    forth = fabric.setup_module(generator)
-    judge, back, back_judge = (None if x is None else fabric.setup_module(x) for x in (judge, back, back_judge))
-    optimiser: Any = fabric.setup_optimizers(_optimiser(recipe, forth, back))
-    judges: Any = fabric.setup_optimizers(_optimiser(recipe, judge, back_judge)) if has_judge else None
-    return Players(forth, optimiser, judge, judges, back, back_judge)
+    if recipe.adversarial is None:
+        generator = fabric.setup_module(generator)
+        return SupervisedState(generator, _new_optimiser(fabric, recipe, generator))
+    # A seed gives the same weights only while the networks are built in this order.
+    discriminator = discriminator_of(recipe)
+    if recipe.cycle is None:
+        generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
+        optimisers = _new_optimiser(fabric, recipe, generator), _new_optimiser(fabric, recipe, discriminator)
+        return AdversarialState(generator, optimisers[0], recipe.adversarial, discriminator, optimisers[1])
+    built = (generator, discriminator, generator_of(recipe), discriminator_of(recipe))
+    generator, discriminator, inverse, inverse_discriminator = (fabric.setup_module(network) for network in built)
+    return CycleState(
+        generator,
+        _new_optimiser(fabric, recipe, generator, inverse),
+        recipe.adversarial,
+        discriminator,
+        _new_optimiser(fabric, recipe, discriminator, inverse_discriminator),
+        recipe.cycle,
+        inverse,
+        inverse_discriminator,
+    )
+
+
+def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) -> nn.Module:
+    """Returns the generator that training starts with, on the CPU.
+
+    Args:
+        recipe: the resolved recipe.
+        folder: the data folder, which `model.encoder` is relative to.
+        start_from: a bundle whose weights are taken; None for new weights.
+
+    Raises:
+        ModelInvalid: `MODEL_WEIGHTS` when the bundle holds another network; what `verify_bundle` raises.
+        NoInput: the file of the encoder is missing.
+    """
+    network = generator_of(recipe)
+    if recipe.model.encoder is not None:
+        load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
+    if start_from is not None:
+        verify_bundle(start_from)
+        try:
+            network.load_state_dict(read_weights(start_from / WEIGHTS))
+        except RuntimeError as error:
+            raise ModelInvalid("MODEL_WEIGHTS", f"{start_from.name} is a bundle of another network") from error
+    return network
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Returns a network without what Fabric put around it."""
+    """Returns the network inside the wrapper that Fabric puts around it."""
     inner: nn.Module = getattr(network, "module", network)
     return inner
 
 
 @contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Keeps gradients away from the weights of networks that are only asked."""
+    """Computes no gradients for the weights of some networks while the block runs."""
     for network in networks:
         network.requires_grad_(False)
     try:
@@ -90,11 +164,16 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
             network.requires_grad_(True)
 
 
-def _optimiser(recipe: Recipe, *networks: nn.Module | None) -> Optimizer:
+def _new_optimiser(fabric: Fabric, recipe: Recipe, *networks: nn.Module) -> Optimizer:
+    """Returns one optimiser for the weights of all `networks`, set up by Fabric."""
     settings = recipe.training
-    weights = chain.from_iterable(network.parameters() for network in networks if network is not None)
+    weights = chain.from_iterable(network.parameters() for network in networks)
     if settings.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=settings.learning_rate, betas=settings.betas)
-    return torch.optim.AdamW(
-        weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-    )
+        optimiser: Optimizer = torch.optim.Adam(weights, lr=settings.learning_rate, betas=settings.betas)
+    else:
+        optimiser = torch.optim.AdamW(
+            weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+    wrapped: Any = fabric.setup_optimizers(optimiser)
+    result: Optimizer = wrapped
+    return result
