@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from voxlate import __version__
 from voxlate.bundle.networks import generator_of
-from voxlate.bundle.out_of_distribution import Known, known_from_json
+from voxlate.bundle.out_of_distribution import TrainingStatistics, training_statistics_from_json
 from voxlate.bundle.recipe import Recipe, read_recipe, recipe_text
 from voxlate.errors import ModelInvalid, NoInput, UsageError, VoxlateError
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
@@ -73,7 +73,7 @@ class Bundle:
         weights_sha256, recipe_sha256: from the manifest.
         spacing_mm: least and largest voxel spacing seen in training.
         parts: bundles that were joined to this one.
-        known: what its training scans look like, or None in a bundle from before that was kept.
+        training_statistics: what the training scans look like; None in an old bundle without `known.json`.
         runtimes: files of the network for other runtimes that may be used, by name; see `voxlate.inference.runtime`.
     """
 
@@ -85,7 +85,7 @@ class Bundle:
     recipe_sha256: str
     spacing_mm: tuple[float, float]
     parts: tuple[Bundle, ...] = ()
-    known: Known | None = None
+    training_statistics: TrainingStatistics | None = None
     runtimes: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -148,7 +148,7 @@ def read_bundle(folder: Path) -> Bundle:
         hashes[WEIGHTS],
         hashes["recipe.yaml"],
         spacing_mm=(low, high),
-        known=_known(folder, hashes),
+        training_statistics=_training_statistics(folder, hashes),
         runtimes=_runtimes(folder, hashes),
     )
 
@@ -226,11 +226,11 @@ def _sound(folder: Path, name: str) -> Iterator[None]:
         raise ModelInvalid("MODEL_DOCUMENT", f"{folder.name}/{name}: {reason}; copy the bundle again") from error
 
 
-def _known(folder: Path, hashes: dict[str, str]) -> Known | None:
+def _training_statistics(folder: Path, hashes: dict[str, str]) -> TrainingStatistics | None:
     if "known.json" not in hashes:
         return None
     with _sound(folder, "known.json"):
-        return known_from_json(read_json(folder / "known.json"))
+        return training_statistics_from_json(read_json(folder / "known.json"))
 
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from voxlate.bundle.bundle import Bundle
-from voxlate.bundle.out_of_distribution import Distance, describe
+from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_answers
@@ -52,7 +52,7 @@ class Synthesis:
     imputed: Mapping[str, str] = field(default_factory=dict)
     answers: int = 1
     spread: Volume | None = None
-    distance: Distance | None = None
+    distance: OutOfDistributionScore | None = None
     window: Shape | None = None
 
     @property
@@ -182,16 +182,17 @@ def translate_volume(
     )
 
 
-def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
+def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
     """Returns the distance to the training scans; of several bundles, to those of the one that knows it best."""
-    known = [part.known for part in bundle.parts or (bundle,) if part.known is not None]
-    if not known:
+    parts = bundle.parts or (bundle,)
+    statistics = [part.training_statistics for part in parts if part.training_statistics is not None]
+    if not statistics:
         return None
     description = describe(image, mask)
-    return min((each.distance(description) for each in known), key=lambda distance: distance.score)
+    return min((each.score(description) for each in statistics), key=lambda distance: distance.score)
 
 
-def _pass_gate(distance: Distance, *, refuse: bool) -> None:
+def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
     text = distance.reason
     if distance.verdict == "unknown" and refuse:
         raise InputRefused("INPUT_UNKNOWN", f"{text}; is it the contrast and the organ of the model? else --gate flag")

@@ -11,7 +11,7 @@ import numpy as np
 
 from voxlate.bundle.bundle import read_weights, write_bundle
 from voxlate.bundle.networks import generator_of
-from voxlate.bundle.out_of_distribution import fit_known, intensities_of
+from voxlate.bundle.out_of_distribution import fit_training_statistics, intensity_quantiles
 from voxlate.bundle.prepared_case import PreparedCase
 from voxlate.bundle.recipe import Recipe, recipe_text
 from voxlate.cases import Case, write_cases
@@ -37,12 +37,12 @@ def write_results(run: Path, recipe: Recipe, cases: Sequence[Case], cohort: Trai
     """
     weights = read_weights(latest_best_weights(run, len(recipe.plan)))
     mapping, history = level_mapping(cohort.train, cohort.targets), _history(recipe, progress)
-    targets = [intensities_of(case.target[case.mask]) for case in cohort.targets or cohort.train]
+    targets = [intensity_quantiles(case.target[case.mask]) for case in cohort.targets or cohort.train]
     documents = {
         "mapping": mapping,
         "baselines": quantile_functions(cohort.train, cohort.targets),
         "history": history,
-        "known": fit_known([case.description for case in cohort.train], targets).to_json(),
+        "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
     }
     network = generator_of(recipe)
     network.load_state_dict(weights)
