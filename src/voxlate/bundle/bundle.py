@@ -125,20 +125,24 @@ def write_weights(path: Path, weights: dict[str, Tensor], *, metadata: dict[str,
         save_file(tensors, partial, metadata=metadata)
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_bundle(folder: Path, *, trust_code: bool = False) -> Bundle:
     """Reads and verifies a bundle.
 
-    Hashes tell that a bundle is as it was written, not who wrote it: a bundle from a stranger is data, read within
-    bounds and never run, but what it answers is the stranger's.
+    Hashes show that a bundle is as it was written, not who wrote it. A bundle is data: it is read within limits and
+    none of its content is run.
+
+    Args:
+        folder: of the bundle.
+        trust_code: import the module of a network outside voxlate, which runs its code.
 
     Raises:
-        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_DOCUMENT` (a JSON that is
-            none or holds what cannot be), `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than
-            the network's), `MODEL_NAN`.
+        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_CODE` (the network is
+            outside voxlate and its code is not trusted), `MODEL_DOCUMENT` (not a JSON file, or impossible values),
+            `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than the network's), `MODEL_NAN`.
     """
     hashes = verify_bundle(folder)
     recipe = _recipe(folder)
-    network = _network(folder, recipe)
+    network = _network(folder, recipe, trust_code=trust_code)
     mapping, (low, high) = _mapping(folder)
     return Bundle(
         recipe.name,
@@ -167,7 +171,7 @@ def _recipe(folder: Path) -> Recipe:
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: {error.message}; copy the bundle again") from error
 
 
-def _network(folder: Path, recipe: Recipe) -> nn.Module:
+def _network(folder: Path, recipe: Recipe, *, trust_code: bool) -> nn.Module:
     """Returns the network with its weights.
 
     It is built without memory first and compared with the head of the weights: a recipe of 1 kB can ask for a network
@@ -175,12 +179,15 @@ def _network(folder: Path, recipe: Recipe) -> nn.Module:
     """
     try:
         with torch.device("meta"):
-            expected = {name: tuple(tensor.shape) for name, tensor in generator_of(recipe).state_dict().items()}
+            empty = generator_of(recipe, trust_code=trust_code)
+        expected = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
+    except ModelInvalid:
+        raise  # MODEL_CODE
     except (*_BUILDING, VoxlateError) as error:
         reason = error.message if isinstance(error, VoxlateError) else type(error).__name__
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: no network can be built by its recipe: {reason}") from error
     _require_shapes(tensor_shapes(folder / WEIGHTS), expected, folder.name)
-    network = generator_of(recipe)
+    network = generator_of(recipe, trust_code=trust_code)
     network.load_state_dict(read_weights(folder / WEIGHTS))
     return network.eval()
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH
+from voxlate.cli.options import PATH, trust_code
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
+@trust_code
 @click.option("--root", type=PATH, help="Where the cases of the recipe are, in place of the recipe's own folder.")
 @click.option("--no-int8", is_flag=True, help="Leave 8 bits out; no case is needed then.")
 def accelerate(bundle: Path, root: Path | None, no_int8: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.options import PATH, no_progress, trust_code
 from voxlate.cli.progress import progress_bar
 
 
@@ -20,6 +20,7 @@ from voxlate.cli.progress import progress_bar
 @click.option("--mirror", is_flag=True, help="Spread over the mirrored scan as well; alone, with one bundle.")
 @click.option("--split", default="validation", show_default=True, help="Rows of the table that are fitted.")
 @click.option("--test", "unseen", default="test", show_default=True, help="Rows that it is tried on, if there are any.")
+@trust_code
 @no_progress
 def calibrate(
     cases: Path, out: Path, models: tuple[Path, ...], mirror: bool, split: str, unseen: str, no_progress: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ class _Amount(click.FloatRange):
 
 PATH = _Path(path_type=Path)
 
+
+def _trust_code(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Trusts the code of bundles in this process and its workers, to the end of the command."""
+    if value:
+        from voxlate.bundle.custom_code import TRUST_VARIABLE
+
+        os.environ[TRUST_VARIABLE] = "1"
+        ctx.call_on_close(lambda: os.environ.pop(TRUST_VARIABLE, None))
+
+
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto: the first graphics processor."
 )
@@ -69,9 +80,23 @@ no_synthetic_tag = click.option(
     is_flag=True,
     help="Leave SyntheticData (0008,001C) out of DICOM, for archives that refuse it.",
 )
-models = click.option(
+trust_code = click.option(
+    "--trust-code",
+    is_flag=True,
+    expose_value=False,
+    callback=_trust_code,
+    help="Import the Python module of a network outside voxlate that a bundle names; only if you trust that module.",
+)
+_models = click.option(
     "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; of several, the mean."
 )
+
+
+def models(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the bundles that translate, and whether their code is trusted."""
+    return _models(trust_code(command))
+
+
 zero_fill = click.option("--zero-fill", is_flag=True, help="Do without a missing source even if training never did.")
 any_spacing = click.option(
     "--any-spacing", is_flag=True, help="Translate also voxels of a size never seen in training."

@@ -44,7 +44,7 @@ def write_results(run: Path, recipe: Recipe, cases: Sequence[Case], cohort: Trai
         "history": history,
         "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
     }
-    network = generator_of(recipe)
+    network = generator_of(recipe, trust_code=True)
     network.load_state_dict(weights)
     pictures = filter_visualisation(network, (cohort.validation or cohort.train)[0])
     documents |= {} if pictures is None else {"pictures": pictures}

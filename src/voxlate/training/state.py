@@ -19,10 +19,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
+from voxlate.bundle.custom_code import is_custom
 from voxlate.bundle.networks import discriminator_of, generator_of, load_encoder
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
-from voxlate.errors import ModelInvalid
+from voxlate.errors import ModelInvalid, UsageError
 
 
 @dataclass
@@ -103,13 +104,15 @@ def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> Supervise
         generator = fabric.setup_module(generator)
         return SupervisedState(generator, _new_optimiser(fabric, recipe, generator))
     # A seed gives the same weights only while the networks are built in this order.
-    discriminator = discriminator_of(recipe)
+    discriminator = discriminator_of(recipe, trust_code=True)
     if recipe.cycle is None:
         generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
         optimisers = _new_optimiser(fabric, recipe, generator), _new_optimiser(fabric, recipe, discriminator)
         return AdversarialState(generator, optimisers[0], recipe.adversarial, discriminator, optimisers[1])
-    built = (generator, discriminator, generator_of(recipe), discriminator_of(recipe))
-    generator, discriminator, inverse, inverse_discriminator = (fabric.setup_module(network) for network in built)
+    inverse = generator_of(recipe, trust_code=True)
+    inverse_discriminator = discriminator_of(recipe, trust_code=True)
+    generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
+    inverse, inverse_discriminator = fabric.setup_module(inverse), fabric.setup_module(inverse_discriminator)
     return CycleState(
         generator,
         _new_optimiser(fabric, recipe, generator, inverse),
@@ -133,8 +136,11 @@ def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) 
     Raises:
         ModelInvalid: `MODEL_WEIGHTS` when the bundle holds another network; what `verify_bundle` raises.
         NoInput: the file of the encoder is missing.
+        UsageError: `MODEL_UNKNOWN`, `MODEL_ARGUMENT`, `CUSTOM_CODE`.
     """
-    network = generator_of(recipe)
+    network = generator_of(recipe, trust_code=True)  # the user names the recipe
+    if is_custom(recipe.model.name):
+        _require_output(network, recipe)
     if recipe.model.encoder is not None:
         load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
     if start_from is not None:
@@ -144,6 +150,23 @@ def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) 
         except RuntimeError as error:
             raise ModelInvalid("MODEL_WEIGHTS", f"{start_from.name} is a bundle of another network") from error
     return network
+
+
+def _require_output(network: nn.Module, recipe: Recipe) -> None:
+    """Refuses a network outside voxlate that does not map a window of zeros to one channel of the same size."""
+    window = recipe.training.window
+    shape = (1, 1 + len(recipe.more_sources), *window)
+    network.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            output = network(torch.zeros(shape))
+    except Exception as error:  # whatever a network of the user raises
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} fails on zeros of shape {shape}: {reason}") from error
+    network.train()
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if found != (1, 1, *window):
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} maps {shape} to {found}, not to {(1, 1, *window)}")
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

@@ -144,7 +144,7 @@ class Validator:
         """Returns the error on the validation cases, or None without such cases."""
         has_cases = bool(self.cohort.validation)
         cases = self.cohort.validation or self.cohort.train[:1]
-        network = generator_of(self.recipe)
+        network = generator_of(self.recipe, trust_code=True)
         network.load_state_dict({name: tensor.cpu() for name, tensor in ema.items()})
         device = self.fabric.device
         result = validate(network.to(device), cases, self.recipe.inference, device)
