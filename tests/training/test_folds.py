@@ -45,7 +45,7 @@ def test_each_case_is_tested_once_and_never_trained_on_in_that_fold():
 
 @pytest.mark.parametrize("count", [1, 6])
 def test_more_folds_than_patients_or_a_single_one_are_refused(count):
-    with pytest.raises(UsageError, match=r"FOLDS .*5 training patients; name 2 to 5"):
+    with pytest.raises(UsageError, match=r"FOLDS .*5 training patients; pass 2 to 5 folds"):
         fold_of(cases(), count, seed=0)
 
 

@@ -192,12 +192,12 @@ def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
     turned = recipe.augmentation.model_copy(update={"quarter_turns": True})
     wrong = [
         ({"stages": (Stage(steps=1),)}, {}, "leave out `training.steps`"),
-        ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "there is no `adversarial`"),
+        ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "has no `adversarial`"),
         ({"stages": of_judge, "adversarial": judge}, {"steps": None}, "no stage trains"),
         (cycle, {}, "needs `adversarial`"),
-        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no voxel has a counterpart"),
-        ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "there must be a `cycle`"),
-        ({"more_sources": ("T1ce",)}, {}, "a name of its own"),
+        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no pairs to compute a `loss`"),
+        ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "needs a `cycle`"),
+        ({"more_sources": ("T1ce",)}, {}, "two sources have the same name"),
         (
             {"augmentation": turned},
             {"window": (8, 9, 8)},

@@ -31,21 +31,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A pair in relative units on the RAS+ grid, cropped to the brain; arrays are mapped from files.
+    """A pair in relative units on the RAS+ grid, cropped to the brain; arrays are memory-mapped files.
 
     Attributes:
-        name: the case.
-        source, target: (i, j, k), float32.
-        more: additional sources, the same shape, zero where one is missing.
-        mask: where both images show brain; the loss counts there.
-        lesions: voxels that are labelled as lesions, or None.
+        name: of the case.
+        source, target: (i, j, k), float32, relative units.
+        more: additional sources, each (i, j, k); a missing one is zero.
+        mask: (i, j, k), where both images show brain; the loss counts there.
+        lesions: (i, j, k), voxels labelled as lesions; None without labels.
         changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
-        line: slope and intercept from the source's contrast to the target's.
-        source_level, target_level: what one relative unit is in each image's own units.
-        target_offset, target_median: the target's zero and its median in the mask, over what one relative unit is.
-        quantiles: quantile functions of source and target in the mask, as they came, over their medians.
-        spacing_mm: of the scan, which decides what is known at inference.
-        description: of the source; see `voxlate.bundle.out_of_distribution`.
+        line: slope and intercept from the contrast of the source to that of the target.
+        source_level, target_level: one relative unit in the units of each image.
+        target_offset: the zero of the target's units, in relative units.
+        target_median: median of the target in the mask, in relative units.
+        quantiles: quantile functions of source and target in the mask, (257,) each, over their medians; the images are
+            those on the grid of the network before intensities are normalised.
+        spacing_mm: of the source scan; inference refuses voxels of very different sizes.
+        description: of the source, for out-of-distribution detection.
     """
 
     name: str
@@ -68,10 +70,17 @@ class PreparedCase:
 def prepare_case(
     case: Case, folder: Path, settings: PreparationSettings, more_sources: Sequence[str] = ()
 ) -> PreparedCase:
-    """Prepares one pair, writes its arrays below `folder`, and returns them mapped into memory.
+    """Prepares one pair and writes its arrays.
+
+    Args:
+        case: source, target, and optional mask, labels and additional sources.
+        folder: gets a folder with the arrays, named after the case.
+        settings: of the recipe.
+        more_sources: names of the additional sources, in the order in which the network takes them.
 
     Raises:
-        VoxlateError: what reading and preparation raise, the case's name put before the message.
+        InputRefused: `EMPTY_MASK` when source and target share no voxel of the mask.
+        VoxlateError: what reading and preparation raise; the message begins with the name of the case.
     """
     try:
         source, target = read_volume(case.source), read_volume(case.target)
@@ -86,7 +95,9 @@ def prepare_case(
         raise type(error)(error.code, f"{case.case}: {error.message}") from error
     common = preparation.mask & (covered.data != 0)
     if not common.any():
-        raise InputRefused("EMPTY_MASK", f"{case.case}: source and target share no voxel of brain")
+        raise InputRefused(
+            "EMPTY_MASK", f"{case.case}: source and target share no voxel of the brain mask; look at their registration"
+        )
     levels = _levels(preparation.intensity, scale, covered.data[common])
     quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
     images = [preparation.apply(source).data, prepared_target.data, *more]
@@ -95,10 +106,17 @@ def prepare_case(
     return _stored(case.case, folder / case.case, images, common, lesions, facts)
 
 
-def prepare_alone(
+def prepare_unpaired(
     name: str, path: Path, folder: Path, settings: PreparationSettings, mask: Path | None = None
 ) -> PreparedCase:
-    """Prepares a scan that has no partner; it is both source and target of what is returned.
+    """Prepares a scan for training without pairs; it becomes both source and target of the result.
+
+    Args:
+        name: of the case.
+        path: the scan.
+        folder: gets a folder with the arrays, named after the case.
+        settings: of the recipe.
+        mask: the file of its brain mask; None for a skull-stripped scan or a method of the recipe.
 
     Raises:
         VoxlateError: as `prepare_case`.
@@ -120,7 +138,13 @@ def prepare_alone(
 def prepare_more(
     preparation: Preparation, source: Volume, volumes: Mapping[str, Volume], names: Sequence[str]
 ) -> list[Array]:
-    """Returns the additional sources as the network takes them, each on a scale of its own, zero where one is missing.
+    """Returns the additional sources as the network takes them, each (i, j, k) with its own intensity scale.
+
+    Args:
+        preparation: fitted on the source.
+        source: the scan, whose grid the additional sources must have.
+        volumes: the additional sources at hand, by name.
+        names: of all additional sources, in order; one that is not in `volumes` is zero.
 
     Raises:
         InputRefused: `GRID_MISMATCH` when one is not on the grid of the source.
@@ -136,7 +160,13 @@ def prepare_more(
 
 
 def _levels(source: Scaled, target: Scaled, target_inside: Array) -> dict[str, Any]:
-    """Returns levels, offset and median by the names of `PreparedCase`; `target_inside` is in its own units."""
+    """Returns levels, offset and median by the names of `PreparedCase`.
+
+    Args:
+        source: from the units of the source to relative units.
+        target: the same of the target.
+        target_inside: (n,), the target in the mask, in its own units.
+    """
     return {
         "source_level": source.scale,
         "target_level": target.scale,
@@ -146,10 +176,10 @@ def _levels(source: Scaled, target: Scaled, target_inside: Array) -> dict[str, A
 
 
 def _quantiles(inside: Array) -> Floats:
-    """Returns the quantile function of values over their median, which is the unit that evaluation compares in."""
+    """Returns the quantile function, (257,), of values (n,) over their median, the unit that evaluation compares in."""
     median = float(np.median(inside))
-    found: Floats = np.quantile(inside.astype(np.float64) / (median if median > 0 else 1.0), PROBABILITIES)
-    return found
+    quantiles: Floats = np.quantile(inside.astype(np.float64) / (median if median > 0 else 1.0), PROBABILITIES)
+    return quantiles
 
 
 def _mask_of(case: Case) -> Volume | None:
@@ -164,6 +194,7 @@ def _lesions(preparation: Preparation, source: Volume, path: Path) -> Mask:
 
 
 _NOT_WRITTEN = ("quantiles", "description")
+"""Attributes that `prepared.json` leaves out: long lists that can be computed from the arrays."""
 
 
 def _stored(
@@ -174,10 +205,19 @@ def _stored(
     lesions: Mask | None,
     facts: Mapping[str, Any],
 ) -> PreparedCase:
-    """Writes the arrays of a case and returns them mapped into memory: source, target, additional sources."""
+    """Writes the arrays of a case and returns them memory-mapped.
+
+    Args:
+        name: of the case.
+        folder: of the case.
+        images: source, target and additional sources, (i, j, k) each.
+        mask: (i, j, k).
+        lesions: (i, j, k), or None.
+        facts: the other attributes of `PreparedCase` by name.
+    """
     source, target, *more = images
     line = contrast_line(source, target, mask)
-    apart = contrast_difference(source, target, mask, line)
+    difference = contrast_difference(source, target, mask, line)
     write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key not in _NOT_WRITTEN})
     return PreparedCase(
         name,
@@ -186,19 +226,19 @@ def _stored(
         tuple(_on_disk(folder / f"more_{index}.npy", image) for index, image in enumerate(more)),
         _on_disk(folder / "mask.npy", mask),
         None if lesions is None else _on_disk(folder / "lesions.npy", lesions),
-        _on_disk(folder / "changed.npy", np.flatnonzero(np.abs(apart) > CHANGED)),
+        _on_disk(folder / "changed.npy", np.flatnonzero(np.abs(difference) > CHANGED)),
         line,
         **facts,
     )
 
 
 def all_sources(case: PreparedCase) -> Tensor:
-    """Returns the sources of a case, (1 + additional, D, H, W)."""
+    """Returns source and additional sources of a case, (1 + additional, D, H, W), relative units."""
     return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
 
 
 def _on_disk(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Writes an array and returns it mapped into memory."""
+    """Writes an array and returns it memory-mapped."""
     with replacing(path) as partial, partial.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
     mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -20,11 +20,11 @@ log = logging.getLogger("voxlate")
 @click.command()
 @click.argument("recipe", type=PATH)
 @click.option("-o", "--output", "run", type=PATH, required=True, help="Folder of the run.")
-@click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder of the run.")
-@click.option("--variant", help="A variant that the recipe names.")
-@click.option("--folds", type=click.IntRange(2), help="Cross-validate by patient in so many folds.")
-@click.option("--from", "start_from", type=PATH, help="A bundle whose weights to start with.")
+@click.option("--data", "root", type=PATH, help="Folder of the data; replaces that of the recipe.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder of the run.")
+@click.option("--variant", help="A variant in the recipe.")
+@click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
+@click.option("--from", "start_from", type=PATH, help="A bundle whose weights the training starts with.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
 @no_progress
@@ -42,8 +42,11 @@ def train(
 ) -> None:
     """Train a network by a recipe.
 
-    RECIPE is a YAML file; the folders under recipes/ hold examples. The run's folder gets the bundle, the loss
+    RECIPE is a YAML file; the folders under recipes/ hold examples. The folder of the run gets the bundle, the loss
     curves, the resolved recipe and the table of cases.
+
+    A recipe may name a network or a loss of yours as MODULE:NAME, such as mypackage.networks:MyNet. Its module is
+    imported, also from the working directory: train only recipes whose code you trust.
     """
     from voxlate.bundle.recipe import read_recipe
     from voxlate.training.folds import train_folds
@@ -51,7 +54,7 @@ def train(
     from voxlate.training.loop import train as run_training
 
     if folds is not None and start_from is not None:
-        raise click.UsageError("--from would give every fold weights that may know its test cases")
+        raise click.UsageError("--from could start a fold with weights that were trained on its test cases")
     plan = read_recipe(recipe, variant=variant)
     machine = Machine(accelerator, devices)
     with progress_bar(off=no_progress) as bar:

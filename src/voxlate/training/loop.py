@@ -22,7 +22,7 @@ from voxlate.training.data import Prefetcher
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.results import write_results
-from voxlate.training.schedule import Position, position
+from voxlate.training.schedule import StagePosition, stage_position
 from voxlate.training.state import SupervisedState, new_generator, new_state
 from voxlate.training.steps import Losses, Step, take_step
 from voxlate.training.trackers import Tracker, trackers_of
@@ -155,18 +155,18 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
     recipe, state, settings = run.recipe, run.state, run.recipe.training
     with StopRequest() as request, Prefetcher(run.cohort, recipe, run.fabric.global_rank) as prefetcher:
         while progress.step < recipe.steps:
-            place = position(recipe, progress.step)
-            trains_generator = place.stage.trains != "discriminator"
-            if place.is_first:
-                _begin_stage(run, place, progress)
+            current = stage_position(recipe, progress.step)
+            trains_generator = current.stage.trains != "discriminator"
+            if current.is_first:
+                _begin_stage(run, current, progress)
 
             batches = prefetcher.get(progress.step)
-            losses = take_step(state, batches, Step(run.fabric, recipe, progress.step), run.objectives[place.index])
+            losses = take_step(state, batches, Step(run.fabric, recipe, progress.step), run.objectives[current.index])
             progress.step += 1
             if trains_generator:
-                update_ema(run.ema, state.generator, decay=ema_decay(settings.average, place.done + 1))
+                update_ema(run.ema, state.generator, decay=ema_decay(settings.average, current.done + 1))
 
-            is_validated = progress.step % settings.validate_every == 0 or place.is_last
+            is_validated = progress.step % settings.validate_every == 0 or current.is_last
             is_logged = progress.step % LOG_EVERY == 0 or progress.step == 1
             if is_validated or is_logged:
                 losses = mean_over_processes(run.fabric, losses)
@@ -177,9 +177,9 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
 
             if is_validated and trains_generator:
                 is_at_end = run.validator.ends_stage(run.ema, progress, losses["loss"])
-                if is_at_end and not place.is_last:
-                    progress.stopped.append({"stage": place.index, "step": progress.step})
-                    progress.step += place.stage.steps - place.done - 1
+                if is_at_end and not current.is_last:
+                    progress.stopped.append({"stage": current.index, "step": progress.step})
+                    progress.step += current.stage.steps - current.done - 1
             run.checkpointer.save_if_due(progress, request, is_validated=is_validated, steps=recipe.steps)
 
 
@@ -215,13 +215,13 @@ def _set_up(
     return Run(run, recipe, fabric, cohort, state, ema, objectives, validator, checkpointer, trackers)
 
 
-def _begin_stage(run: Run, place: Position, progress: Progress) -> None:
+def _begin_stage(run: Run, current: StagePosition, progress: Progress) -> None:
     """Loads the best weights so far if the stage asks for them, and starts the search for the best weights anew."""
-    if place.stage.from_best and place.index:
-        run.state.generator.load_state_dict(read_weights(latest_best_weights(run.folder, place.index)))
+    if current.stage.from_best and current.index:
+        run.state.generator.load_state_dict(read_weights(latest_best_weights(run.folder, current.index)))
         for name, tensor in run.state.generator.state_dict().items():
             run.ema[name].copy_(tensor)
-    if place.stage.trains != "discriminator":
+    if current.stage.trains != "discriminator":
         progress.best, progress.stale = None, 0
 
 

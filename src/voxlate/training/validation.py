@@ -19,7 +19,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.training.checkpoint import Progress
 from voxlate.training.cohort import TrainingCohort
-from voxlate.training.schedule import position
+from voxlate.training.schedule import stage_position
 from voxlate.training.trackers import Tracker
 from voxlate.volume import Array
 from voxlate.windows import translate_windows
@@ -137,7 +137,7 @@ class Validator:
         if is_better:
             progress.best = value
             if self.fabric.is_global_zero:
-                write_weights(best_weights(self.run, position(self.recipe, progress.step - 1).index), ema)
+                write_weights(best_weights(self.run, stage_position(self.recipe, progress.step - 1).index), ema)
         return settings.patience is not None and progress.stale >= settings.patience
 
     def _error(self, ema: EmaWeights, step: int) -> float | None:

@@ -1,4 +1,4 @@
-"""How near the answers of a network in some runtime are to real targets; loaded by `voxlate accelerate` alone."""
+"""PSNR and SSIM of a network in some runtime against real targets; only `voxlate accelerate` loads this module."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from voxlate.windows import translate_windows
 def similarities(
     network: Callable[[Tensor], Tensor], cases: Sequence[PreparedCase], inference: InferenceSettings
 ) -> NDArray[np.float64]:
-    """Returns PSNR and SSIM of each case in its mask, (n, 2); the range is the target's 99.5th percentile there.
+    """Returns PSNR in dB and SSIM of each case in its mask, (n, 2).
+
+    The data range is the 99.5th percentile of the target in the mask.
 
     Args:
-        network: maps (1, C, d, h, w) to (1, 1, d, h, w), in whatever it runs.
+        network: maps (1, C, d, h, w) to (1, 1, d, h, w), in any runtime.
         cases: prepared pairs.
-        inference: windows.
+        inference: size and overlap of windows.
     """
-    found = []
+    values = []
     for case in cases:
         sources = all_sources(case)[None]
-        answer = translate_windows(network, sources, window=inference.window, overlap=inference.overlap)
-        made, target = answer[0, 0].numpy() * case.mask, np.asarray(case.target) * case.mask
+        synthetic = translate_windows(network, sources, window=inference.window, overlap=inference.overlap)
+        made, target = synthetic[0, 0].numpy() * case.mask, np.asarray(case.target) * case.mask
         high = float(np.percentile(target[case.mask], 99.5))
-        found.append([measure(made, target, data_range=high, mask=case.mask) for measure in (psnr, ssim)])
-    return np.array(found)
+        values.append([measure(made, target, data_range=high, mask=case.mask) for measure in (psnr, ssim)])
+    return np.array(values)

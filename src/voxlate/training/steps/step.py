@@ -16,7 +16,7 @@ from voxlate.bundle.settings import Stage
 from voxlate.errors import InputRefused
 from voxlate.training.adversarial import Seed, combined_seed
 from voxlate.training.data import Batch
-from voxlate.training.schedule import learning_rate, position
+from voxlate.training.schedule import learning_rate, stage_position
 from voxlate.training.state import SupervisedState
 
 Losses = dict[str, float]
@@ -40,7 +40,7 @@ class Step:
     @property
     def stage(self) -> Stage:
         """Returns the stage of the recipe that the step belongs to."""
-        return position(self.recipe, self.done).stage
+        return stage_position(self.recipe, self.done).stage
 
     def seed(self, micro_batch: int) -> Seed:
         """Returns the seed of what is drawn for one micro-batch, such as soft labels."""
