@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 from machine import development_data, write_result
 
-from voxlate.bundle.out_of_distribution import Known, describe, fit_known
+from voxlate.bundle.out_of_distribution import TrainingStatistics, describe, fit_training_statistics
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.volume import Volume
@@ -38,12 +38,12 @@ def opposite(turn: str) -> str:
     return turn.translate(str.maketrans("SA", "IP"))
 
 
-def real_groups(folder: Path) -> tuple[Known, dict[str, list[dict[str, Any]]]]:
+def real_groups(folder: Path) -> tuple[TrainingStatistics, dict[str, list[dict[str, Any]]]]:
     """Returns what the gate knows after the training scans, and the descriptions of all groups."""
     subjects = sorted(path.name for path in folder.iterdir() if path.is_dir())
     scans = {name: read_volume(folder / name / "t1ce.nii.gz") for name in subjects}
     targets = [described(read_volume(folder / name / "t1.nii.gz"))["intensities"] for name in TRAINING]
-    known = fit_known([described(scans[name]) for name in TRAINING], targets)
+    known = fit_training_statistics([described(scans[name]) for name in TRAINING], targets)
     groups = {"T1ce of other patients": [described(scans[name]) for name in subjects if name not in TRAINING]}
     for contrast in ("t1", "t2", "flair"):
         paths = [folder / name / f"{contrast}.nii.gz" for name in subjects]
@@ -60,7 +60,7 @@ def main() -> None:
     known, groups = real_groups(pairs)
     rows = []
     for name, several in groups.items():
-        found = [known.distance(each) for each in several]
+        found = [known.score(each) for each in several]
         counts = {
             verdict: sum(each.verdict == verdict for each in found) for verdict in ("known", "unusual", "unknown")
         }

@@ -83,9 +83,9 @@ def quality(bundle_path: Path, root: Path | None) -> dict[str, object]:
     import torch
 
     from voxlate.bundle.bundle import read_bundle
+    from voxlate.bundle.prepared_case import prepare_case
     from voxlate.inference.runtime import runner_of
-    from voxlate.training.data import prepare_case
-    from voxlate.training.validation import similarities
+    from voxlate.inference.runtime.similarity import similarities
 
     bundle = read_bundle(bundle_path)
     recipe = bundle.recipe

@@ -72,7 +72,8 @@ def score(bundle: Bundle, scan: Volume, mask: Volume | None) -> float:
     except InputRefused:
         return float("inf")
     description = describe(preparation.apply(scan).data, preparation.mask)
-    return min(part.known.distance(description).score for part in bundle.parts or (bundle,) if part.known)
+    statistics = [part.training_statistics for part in bundle.parts or (bundle,)]
+    return min(each.score(description).score for each in statistics if each is not None)
 
 
 def error_of(bundle: Bundle, case: Case) -> float:
@@ -143,7 +144,7 @@ def real_curve(pairs: Path) -> dict[str, Any]:
 
     known, groups = real_groups(pairs)
     rows = {
-        name: [(known.distance(each).score, name != "T1ce of other patients") for each in several]
+        name: [(known.score(each).score, name != "T1ce of other patients") for each in several]
         for name, several in groups.items()
     }
     return curve_of(rows)

@@ -13,6 +13,9 @@ from voxlate.volume import Array, Mask
 
 REFERENCE_LEVEL_DEFINITION = "median inside the brain mask"
 
+PROBABILITIES = tuple(float(p) for p in np.linspace(0.0, 1.0, 257))
+"""Where quantile functions of relative units are sampled; the bundle fits them and the evaluation applies them."""
+
 
 def reference_level(data: Array, mask: Mask) -> float:
     """Returns the median of `data` inside `mask`, in the image's own units.

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from voxlate.bundle.out_of_distribution import (
-    FLAGGED_AT_MOST,
-    LEAST_SCANS,
-    Known,
+    MIN_SCANS,
+    TARGET_SCORE_LIMIT,
+    TrainingStatistics,
     describe,
-    fit_known,
-    fit_target,
-    known_from_json,
+    fit_target_detector,
+    fit_training_statistics,
+    training_statistics_from_json,
 )
 
 SHAPE = (30, 36, 28)
@@ -33,15 +33,15 @@ def head(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def known() -> Known:
-    return fit_known([describe(*head(number)) for number in range(8)])
+def statistics() -> TrainingStatistics:
+    return fit_training_statistics([describe(*head(number)) for number in range(8)])
 
 
 @pytest.mark.parametrize("number", range(20, 26))
-def test_a_scan_of_the_same_kind_is_known_whatever_its_gain(known, number):
+def test_a_scan_of_the_same_kind_is_known_whatever_its_gain(statistics, number):
     image, mask = head(number)
-    distance = known.distance(describe(image * 40, mask))
-    assert distance.verdict == "known", distance
+    score = statistics.score(describe(image * 40, mask))
+    assert score.verdict == "known", score
 
 
 def test_scans_whose_scale_leaves_the_median_near_zero_are_described_as_steadily():
@@ -50,43 +50,43 @@ def test_scans_whose_scale_leaves_the_median_near_zero_are_described_as_steadily
         near_zero = 0.02 * np.random.default_rng(number).normal()
         return describe(sign * (image - np.median(image[mask])) / image[mask].std() + near_zero, mask)
 
-    known = fit_known([centred(number) for number in range(8)])
-    assert max(known.distance(centred(number)).score for number in range(20, 30)) < 2.5  # over the median: 13
-    assert known.distance(centred(31, sign=-1)).by["intensities"] > 1.5
+    statistics = fit_training_statistics([centred(number) for number in range(8)])
+    assert max(statistics.score(centred(number)).score for number in range(20, 30)) < 2.5  # over the median: 13
+    assert statistics.score(centred(31, sign=-1)).by["intensities"] > 1.5
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(known, axis):
+def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(statistics, axis):
     image, mask = head(30)
-    distance = known.distance(describe(np.flip(image, axis), np.flip(mask, axis)))
-    assert distance.verdict == "unknown"
-    assert distance.by["shape"] > 1.5
-    assert "shape" in replace(distance, by={"shape": 2.0, "pattern": 1.0}).reason
-    assert "what the model makes" in replace(distance, by={"shape": 0.2, "target": 1.1}).reason
+    score = statistics.score(describe(np.flip(image, axis), np.flip(mask, axis)))
+    assert score.verdict == "unknown"
+    assert score.by["shape"] > 1.5
+    assert "shape" in replace(score, by={"shape": 2.0, "pattern": 1.0}).reason
+    assert "that the model makes" in replace(score, by={"shape": 0.2, "target": 1.1}).reason
 
 
-def test_another_contrast_is_unknown(known):
+def test_another_contrast_is_unknown(statistics):
     image, mask = head(31)
     turned = image.max() - image
-    assert known.distance(describe(turned, mask)).verdict == "unknown"
+    assert statistics.score(describe(turned, mask)).verdict == "unknown"
 
 
-def test_an_image_of_noise_is_not_known(known):
+def test_an_image_of_noise_is_not_known(statistics):
     _, mask = head(32)
     noise = np.random.default_rng(0).uniform(0, 1, SHAPE).astype(np.float32)
-    assert known.distance(describe(noise, mask)).verdict != "known"
+    assert statistics.score(describe(noise, mask)).verdict != "known"
 
 
 def test_few_training_scans_never_refuse():
-    few = fit_known([describe(*head(number)) for number in range(LEAST_SCANS - 1)])
+    few = fit_training_statistics([describe(*head(number)) for number in range(MIN_SCANS - 1)])
     image, mask = head(33)
-    assert few.distance(describe(np.flip(image, 2), np.flip(mask, 2))).verdict == "unusual"
+    assert few.score(describe(np.flip(image, 2), np.flip(mask, 2))).verdict == "unusual"
 
 
-def test_what_is_known_survives_its_file(known):
-    again = known_from_json(json.loads(json.dumps(known.to_json())))
+def test_the_training_statistics_survive_their_file(statistics):
+    again = training_statistics_from_json(json.loads(json.dumps(statistics.to_json())))
     description = describe(*head(34))
-    assert again.distance(description).score == pytest.approx(known.distance(description).score, rel=0.01)
+    assert again.score(description).score == pytest.approx(statistics.score(description).score, rel=0.01)
 
 
 def test_the_description_does_not_hang_on_the_size_of_the_voxels():
@@ -102,39 +102,43 @@ def intensities(low, high, n=8, seed=0):
     return [np.append(np.linspace(0.4, 1.3, 10), top) for top in tops]
 
 
-def test_what_looks_like_a_target_is_told_by_the_quantile_that_parts_them():
-    line = fit_target(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
-    assert line.quantile == 10
+def test_what_looks_like_a_target_is_detected_by_the_quantile_that_separates_them():
+    detector = fit_target_detector(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
+    assert detector.quantile == 10
     rest = np.linspace(0.4, 1.3, 10)
     for top, is_near in ((1.2, True), (1.5, True), (2.1, False), (6.0, False)):
-        assert (line.nearness(np.append(rest, top)) > 1) == is_near
-    assert line.nearness(np.append(rest, 60.0)) == 0
+        assert (detector.score(np.append(rest, top)) > 1) == is_near
+    assert detector.score(np.append(rest, 60.0)) == 0
 
 
 def test_it_works_as_well_where_targets_are_the_brighter_ones():
-    line = fit_target(intensities(1.3, 1.6), intensities(2.0, 4.0, seed=1))
+    detector = fit_target_detector(intensities(1.3, 1.6), intensities(2.0, 4.0, seed=1))
     rest = np.linspace(0.4, 1.3, 10)
-    assert line.nearness(np.append(rest, 3.0)) > 1 > line.nearness(np.append(rest, 1.4))
+    assert detector.score(np.append(rest, 3.0)) > 1 > detector.score(np.append(rest, 1.4))
 
 
-def test_one_bright_head_among_the_targets_does_not_hide_what_parts_them():
-    plain = fit_target(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
-    bloody = fit_target(intensities(2.0, 4.0), [*intensities(1.3, 1.6, seed=1)[:-1], *intensities(3.5, 3.5, 1)])
+def test_one_bright_head_among_the_targets_does_not_hide_what_separates_them():
+    plain = fit_target_detector(intensities(2.0, 4.0), intensities(1.3, 1.6, seed=1))
+    bloody = fit_target_detector(
+        intensities(2.0, 4.0), [*intensities(1.3, 1.6, seed=1)[:-1], *intensities(3.5, 3.5, 1)]
+    )
     assert bloody.threshold == pytest.approx(plain.threshold, abs=0.15)
 
 
-def test_nothing_is_told_where_nothing_parts_them_or_too_few_were_seen():
-    assert fit_target(intensities(1.3, 2.0), intensities(1.3, 2.0, seed=1)) is None
-    few = LEAST_SCANS - 1
-    assert fit_target(intensities(2.0, 4.0, few), intensities(1.3, 1.6, few)) is None
+def test_no_target_is_detected_where_nothing_separates_them_or_too_few_were_seen():
+    assert fit_target_detector(intensities(1.3, 2.0), intensities(1.3, 2.0, seed=1)) is None
+    few = MIN_SCANS - 1
+    assert fit_target_detector(intensities(2.0, 4.0, few), intensities(1.3, 1.6, few)) is None
 
 
 def test_what_looks_like_a_target_is_flagged_and_never_refused_and_outlives_json():
     sources = [describe(*head(number)) for number in range(8)]
     targets = [np.append(each["intensities"][:-1], 0.2 * each["intensities"][-1]) for each in sources]
-    known = known_from_json(json.loads(json.dumps(fit_known(sources, targets).to_json())))
+    statistics = training_statistics_from_json(
+        json.loads(json.dumps(fit_training_statistics(sources, targets).to_json()))
+    )
     strange = {**sources[0], "intensities": np.append(sources[0]["intensities"][:-1], targets[0][-1])}
-    by = known.distance(strange).by
-    assert known.target == fit_known(sources, targets).target
-    assert by["target"] == FLAGGED_AT_MOST
-    assert known.distance(sources[1]).by["target"] < 1
+    by = statistics.score(strange).by
+    assert statistics.target == fit_training_statistics(sources, targets).target
+    assert by["target"] == TARGET_SCORE_LIMIT
+    assert statistics.score(sources[1]).by["target"] < 1

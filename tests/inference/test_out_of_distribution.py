@@ -7,7 +7,7 @@ import pytest
 from phantoms import head
 
 from voxlate.bundle.ensemble import join_bundles
-from voxlate.bundle.out_of_distribution import describe, fit_known
+from voxlate.bundle.out_of_distribution import describe, fit_training_statistics
 from voxlate.errors import InputRefused
 from voxlate.inference.files import provenance
 from voxlate.inference.translate import Options, translate_volume
@@ -26,7 +26,10 @@ def described(scan, bundle):
 
 @pytest.fixture
 def knowing(bundle):
-    return replace(bundle, known=fit_known([described(head(k, shape=(19, 21, 18)), bundle) for k in range(6)]))
+    return replace(
+        bundle,
+        training_statistics=fit_training_statistics([described(head(k, shape=(19, 21, 18)), bundle) for k in range(6)]),
+    )
 
 
 @pytest.fixture
@@ -64,7 +67,9 @@ def test_a_scan_of_the_same_kind_passes_and_the_sidecar_says_so(knowing):
 
 
 def test_an_ensemble_asks_the_member_that_knows_it_best(knowing, bundle, strange):
-    joined = join_bundles([knowing, replace(knowing, known=fit_known([described(strange, bundle)] * 6))])
+    joined = join_bundles(
+        [knowing, replace(knowing, training_statistics=fit_training_statistics([described(strange, bundle)] * 6))]
+    )
     assert translate_volume(joined, strange).distance.verdict == "known"
 
 

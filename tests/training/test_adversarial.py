@@ -4,21 +4,27 @@ from lightning_fabric import Fabric
 
 from voxlate.bundle.settings import AdversarialSettings, Patches
 from voxlate.errors import UsageError
-from voxlate.training.adversarial import Judging, corners, labels_of, shown
+from voxlate.training.adversarial import (
+    discriminator_input,
+    discriminator_loss,
+    draw_labels,
+    generator_loss,
+    patch_corners,
+)
 
 CUBE = (128, 128, 128)
 
 
 def seen(patches: Patches, size=CUBE) -> torch.Tensor:
     covered = torch.zeros(size, dtype=torch.int32)
-    for i, j, k in corners(size, patches):
+    for i, j, k in patch_corners(size, patches):
         covered[i : i + patches.size[0], j : j + patches.size[1], k : k + patches.size[2]] += 1
     return covered
 
 
 def test_the_published_patches_leave_out_fourteen_voxels_along_each_axis():
     covered = seen(Patches(stride=(50, 50, 50)))
-    assert len(corners(CUBE, Patches(stride=(50, 50, 50)))) == 8
+    assert len(patch_corners(CUBE, Patches(stride=(50, 50, 50)))) == 8
     assert covered[:114, :114, :114].min() == 1
     assert not covered[114:].any()
     assert (covered > 0).float().mean().item() == pytest.approx(0.706, abs=1e-3)
@@ -31,16 +37,16 @@ def test_patches_cover_the_window_by_default_and_tile_it_where_they_can():
 
 def test_a_window_smaller_than_a_patch_is_refused():
     with pytest.raises(UsageError, match=r"PATCHES .*\(64, 60, 64\)"):
-        corners((64, 60, 64), Patches())
+        patch_corners((64, 60, 64), Patches())
 
 
 def test_the_patches_of_an_item_stay_together_and_hold_image_and_source():
     image, source = torch.rand(2, 1, 6, 6, 6), torch.rand(2, 1, 6, 6, 6)
-    parts, count = shown(image, source, AdversarialSettings(patches=Patches(size=(3, 3, 3))))
+    parts, count = discriminator_input(image, source, AdversarialSettings(patches=Patches(size=(3, 3, 3))))
     assert (parts.shape, count) == ((16, 2, 3, 3, 3), 8)
     assert torch.equal(parts[0, 0], image[0, 0, :3, :3, :3])
     assert torch.equal(parts[15, 1], source[1, 0, 3:, 3:, 3:])
-    alone, _ = shown(image, source, AdversarialSettings(conditional=False))
+    alone, _ = discriminator_input(image, source, AdversarialSettings(conditional=False))
     assert torch.equal(alone, image)
 
 
@@ -50,35 +56,36 @@ def test_the_patches_of_an_item_stay_together_and_hold_image_and_source():
 )
 def test_labels_lie_where_they_should_and_hang_on_the_seed_alone(kind, real, synthetic):
     settings = AdversarialSettings(labels=kind)
-    labels = labels_of(settings, 500, (3, 7, 0, 0))
+    labels = draw_labels(settings, 500, (3, 7, 0, 0))
     for drawn, (low, high) in ((labels.real, real), (labels.synthetic, synthetic)):
         assert low <= drawn.min() <= drawn.max() <= high
-    assert torch.equal(labels.real, labels_of(settings, 500, (3, 7, 0, 0)).real)
+    assert torch.equal(labels.real, draw_labels(settings, 500, (3, 7, 0, 0)).real)
     if kind != "standard":
-        assert not torch.equal(labels.real, labels_of(settings, 500, (3, 8, 0, 0)).real)
+        assert not torch.equal(labels.real, draw_labels(settings, 500, (3, 8, 0, 0)).real)
 
 
-def test_a_discriminator_learns_from_real_and_synthetic_and_an_opinion_teaches_it_nothing():
-    judge = torch.nn.Conv3d(2, 1, 1)
-    judging = Judging(Fabric(accelerator="cpu", devices=1), AdversarialSettings())
+def test_a_discriminator_learns_from_real_and_synthetic_images_and_nothing_from_the_loss_of_the_generator():
+    discriminator, settings = torch.nn.Conv3d(2, 1, 1), AdversarialSettings()
+    fabric = Fabric(accelerator="cpu", devices=1)
     synthetic = torch.rand(1, 1, 2, 2, 2, requires_grad=True)
     real, source = torch.rand(1, 1, 2, 2, 2), torch.rand(1, 1, 2, 2, 2)
-    judging.teach(judge, synthetic, real, source, (0,)).backward()
-    assert judge.weight.grad is not None
+    discriminator_loss(discriminator, synthetic, real, source, settings, (0,)).backward()
+    assert discriminator.weight.grad is not None
     assert synthetic.grad is None
-    judge.zero_grad(set_to_none=True)
-    judging.opinion(judge, synthetic, source, (0,)).backward()
-    assert judge.weight.grad is None
+    discriminator.zero_grad(set_to_none=True)
+    generator_loss(discriminator, synthetic, source, settings, (0,), fabric=fabric).backward()
+    assert discriminator.weight.grad is None
     assert synthetic.grad.abs().sum() > 0
-    assert all(weight.requires_grad for weight in judge.parameters())
+    assert all(weight.requires_grad for weight in discriminator.parameters())
 
 
 def test_the_objectives_are_those_of_least_squares_by_hand():
-    judge = torch.nn.Conv3d(2, 1, 1)
-    torch.nn.init.zeros_(judge.weight)
-    torch.nn.init.constant_(judge.bias, 0.25)
-    judging = Judging(Fabric(accelerator="cpu", devices=1), AdversarialSettings())
+    discriminator, settings = torch.nn.Conv3d(2, 1, 1), AdversarialSettings()
+    torch.nn.init.zeros_(discriminator.weight)
+    torch.nn.init.constant_(discriminator.bias, 0.25)
     image = torch.zeros(1, 1, 2, 2, 2)
-    taught = judging.teach(judge, image, image, image, (0,)).item()
-    assert taught == pytest.approx(0.5 * (0.75**2 + 0.25**2))
-    assert judging.opinion(judge, image, image, (0,)).item() == pytest.approx(0.75**2)
+    loss = discriminator_loss(discriminator, image, image, image, settings, (0,)).item()
+    assert loss == pytest.approx(0.5 * (0.75**2 + 0.25**2))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    loss = generator_loss(discriminator, image, image, settings, (0,), fabric=fabric).item()
+    assert loss == pytest.approx(0.75**2)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from phantoms import head
 
+from voxlate.bundle.contrast import contrast_line
 from voxlate.bundle.settings import AugmentationSettings
-from voxlate.training.augment import Pair, augment, contrast_line, difference, enhancement, power, smooth_field
+from voxlate.training.augment import Pair, augment, enhancement, power, smooth_field
 
 NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
 SHAPE = (14, 17, 15)
@@ -69,7 +70,7 @@ def test_enhancement_is_what_the_source_adds_to_the_target_of_the_same_contrast(
 def test_a_line_of_contrast_is_not_taken_for_a_change():
     target = pair().target
     after = paired(0.7 * target + 0.3, target)
-    assert np.allclose(difference(after), 0, atol=1e-5)
+    assert np.allclose(after.difference(), 0, atol=1e-5)
     assert after.line == pytest.approx((1 / 0.7, -0.3 / 0.7), rel=1e-4)
 
 
@@ -77,14 +78,14 @@ def test_a_darker_source_differs_but_does_not_enhance():
     target = pair().target
     darker = target.copy()
     darker[7, 7, 7] -= 1
-    assert difference(paired(darker, target))[7, 7, 7] == pytest.approx(-1, abs=0.1)
+    assert paired(darker, target).difference()[7, 7, 7] == pytest.approx(-1, abs=0.1)
     assert not enhancement(paired(darker, target)).any()
 
 
 def test_where_the_loss_does_not_count_nothing_differs():
     before = pair()
     blind = Pair(before.source, before.target, np.zeros_like(before.weight), before.line)
-    assert not difference(blind).any()
+    assert not blind.difference().any()
 
 
 def test_a_graft_gives_the_target_with_enhancement_and_unenhanced_gives_the_target():

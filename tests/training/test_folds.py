@@ -45,7 +45,7 @@ def test_each_case_is_tested_once_and_never_trained_on_in_that_fold():
 
 @pytest.mark.parametrize("count", [1, 6])
 def test_more_folds_than_patients_or_a_single_one_are_refused(count):
-    with pytest.raises(UsageError, match=r"FOLDS .*5 training patients; name 2 to 5"):
+    with pytest.raises(UsageError, match=r"FOLDS .*5 training patients; pass 2 to 5 folds"):
         fold_of(cases(), count, seed=0)
 
 
@@ -75,10 +75,10 @@ def test_every_fold_begins_with_the_same_fresh_weights_and_ends_with_its_own(rec
 
 
 def test_a_network_that_is_carried_from_fold_to_fold_is_found_out(recipe, four, tmp_path, monkeypatch):
-    from voxlate.training import loop
+    from voxlate.bundle.networks import generator_of
 
-    carried = loop.generator_of(recipe)
-    monkeypatch.setattr(loop, "_new_generator", lambda *_: carried)
+    carried = generator_of(recipe)
+    monkeypatch.setattr("voxlate.training.loop.new_generator", lambda *_: carried)
     with pytest.raises(ModelInvalid, match="WEIGHTS_CARRIED fold 1"):
         list(train_folds(short(recipe), tmp_path / "run", 2, root=four))
 

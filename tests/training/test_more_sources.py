@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from voxlate.bundle.bundle import read_bundle
+from voxlate.bundle.prepared_case import prepare_case
 from voxlate.bundle.settings import AugmentationSettings
 from voxlate.cases import read_cases, write_cases
 from voxlate.errors import InputRefused, UsageError
@@ -15,7 +16,7 @@ from voxlate.inference.item import Item
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.training.augment import Pair, augment
-from voxlate.training.data import draw_batch, prepare_case
+from voxlate.training.data import draw_batch
 from voxlate.training.loop import train
 
 PLAIN = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)

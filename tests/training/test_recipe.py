@@ -81,10 +81,10 @@ def test_a_variant_changes_what_it_names_and_replaces_losses_and_arguments_as_a_
     assert parse_recipe(text, name="x", variant="other_loss").loss == {"mse": 1.0}
 
 
-def test_a_variant_that_there_is_not_is_refused_with_those_there_are():
-    with pytest.raises(UsageError, match="VARIANT x has no variant 'A'; there are: other_loss, wide"):
+def test_an_unknown_variant_is_refused_with_the_existing_names():
+    with pytest.raises(UsageError, match="VARIANT x has no variant 'A'; it has: other_loss, wide"):
         parse_recipe(TEXT + VARIANTS, name="x", variant="A")
-    with pytest.raises(UsageError, match="there are: none"):
+    with pytest.raises(UsageError, match="it has: none"):
         parse_recipe(TEXT, name="x", variant="A")
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import AdversarialSettings, Stage, TrainingSettings
-from voxlate.training.schedule import learning_rate, position, share_of_peak
+from voxlate.training.schedule import learning_rate, share_of_peak, stage_position
 
 
 def staged(recipe: Recipe, *stages: Stage, **settings) -> Recipe:
@@ -32,14 +32,14 @@ def test_a_constant_rate_stays_after_its_warm_up():
 def test_each_step_belongs_to_one_stage_and_stages_have_rates_of_their_own(recipe):
     first, second = Stage(steps=3, schedule="constant"), Stage(steps=2, trains="both", learning_rate=0.5)
     plan = staged(recipe, first, second, learning_rate=2.0)
-    places = [position(plan, done) for done in range(plan.steps)]
-    assert [(place.index, place.done) for place in places] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
-    assert [place.is_first for place in places] == [True, False, False, True, False]
-    assert [place.is_last for place in places] == [False, False, True, False, True]
+    positions = [stage_position(plan, done) for done in range(plan.steps)]
+    assert [(each.index, each.done) for each in positions] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [each.is_first for each in positions] == [True, False, False, True, False]
+    assert [each.is_last for each in positions] == [False, False, True, False, True]
     assert [learning_rate(plan, done) for done in range(4)] == [2.0, 2.0, 2.0, 0.5]
     assert learning_rate(plan, 4) < 0.5
     with pytest.raises(IndexError):
-        position(plan, 5)
+        stage_position(plan, 5)
 
 
 def test_a_recipe_without_stages_is_one_that_trains_all_there_is(recipe):

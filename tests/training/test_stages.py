@@ -11,7 +11,7 @@ from voxlate.bundle.settings import AdversarialSettings, CycleSettings, Inferenc
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.inference.translate import translate_volume
 from voxlate.io.nifti import read_volume
-from voxlate.training import loop
+from voxlate.training import validation
 from voxlate.training.loop import train
 
 JUDGE = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
@@ -94,8 +94,8 @@ def test_a_stage_begins_with_the_best_weights_and_what_is_best_counts_anew(recip
         found = real(network, cases, inference, device)
         return type(found)(next(errors), found.sample)
 
-    real = loop.judge
-    monkeypatch.setattr(loop, "judge", judged)
+    real = validation.validate
+    monkeypatch.setattr(validation, "validate", judged)
     entered = []
     stages = (Stage(steps=2), Stage(steps=2, trains="both", from_best=True, learning_rate=1e-12))
     plan = with_judge(recipe, *stages, validate_every=1, average=0.0, optimiser="adam")
@@ -137,12 +137,12 @@ def test_a_stage_that_gets_no_better_ends_early_and_the_next_one_begins(recipe, 
 @pytest.mark.parametrize(("keep", "errors", "kept"), [("best", [0.2, 0.9], 1), ("last", [0.2, 0.9], 2)])
 def test_the_weights_that_a_recipe_asks_for_are_shipped(recipe, cohort, tmp_path, monkeypatch, keep, errors, kept):
     found = iter(errors)
-    real = loop.judge
+    real = validation.validate
 
     def judged(network, cases, inference, device):
         return type(real(network, cases, inference, device))(next(found), torch.zeros(1, 1).numpy())
 
-    monkeypatch.setattr(loop, "judge", judged)
+    monkeypatch.setattr(validation, "validate", judged)
     settings = {"steps": 2, "validate_every": 1, "keep": keep, "schedule": "constant", "average": 0.0}
     train(changed(recipe, settings), tmp_path / "run", root=cohort)
     monkeypatch.undo()
@@ -192,12 +192,12 @@ def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
     turned = recipe.augmentation.model_copy(update={"quarter_turns": True})
     wrong = [
         ({"stages": (Stage(steps=1),)}, {}, "leave out `training.steps`"),
-        ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "there is no `adversarial`"),
+        ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "has no `adversarial`"),
         ({"stages": of_judge, "adversarial": judge}, {"steps": None}, "no stage trains"),
         (cycle, {}, "needs `adversarial`"),
-        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no voxel has a counterpart"),
-        ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "there must be a `cycle`"),
-        ({"more_sources": ("T1ce",)}, {}, "a name of its own"),
+        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no pairs to compute a `loss`"),
+        ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "needs a `cycle`"),
+        ({"more_sources": ("T1ce",)}, {}, "two sources have the same name"),
         (
             {"augmentation": turned},
             {"window": (8, 9, 8)},
@@ -217,10 +217,10 @@ def test_a_window_too_small_for_the_patches_is_refused(recipe, cohort, tmp_path)
 
 
 def test_a_discriminator_s_loss_that_is_not_a_number_stops_the_run_too(recipe, cohort, tmp_path, monkeypatch):
-    def broken(self, judge, synthetic, real, source, seed):
-        return judge(torch.cat([real, source], dim=1)).sum() * float("inf")
+    def broken(discriminator, synthetic, real, source, settings, seed):
+        return discriminator(torch.cat([real, source], dim=1)).sum() * float("inf")
 
-    monkeypatch.setattr("voxlate.training.adversarial.Judging.teach", broken)
+    monkeypatch.setattr("voxlate.training.steps.adversarial.discriminator_loss", broken)
     with pytest.raises(Exception, match=r"LOSS_NOT_FINITE .* at step 0 on case[01]"):
         train(with_judge(recipe), tmp_path / "run", root=cohort)
 

@@ -13,7 +13,7 @@ from tiny import RECIPE
 
 from voxlate.bundle.bundle import read_weights
 from voxlate.bundle.recipe import read_recipe
-from voxlate.training import loop
+from voxlate.training import checkpoint
 from voxlate.training.loop import train
 
 
@@ -51,7 +51,7 @@ def test_a_checkpoint_is_written_by_the_clock_too(recipe, cohort, tmp_path, monk
         if progress.step == 3:
             raise Killed
 
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(Killed):
         train(recipe, tmp_path / "run", root=cohort, watch=watch)
     assert (tmp_path / "run" / "checkpoint.safetensors").is_file()

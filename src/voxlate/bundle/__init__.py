@@ -1,1 +1,1 @@
-"""All that inference needs: recipe, network, weights, preparation settings, training statistics."""
+"""All that inference needs of a trained model: recipe, network, weights, prepared cases, training statistics."""

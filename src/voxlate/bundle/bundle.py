@@ -1,15 +1,15 @@
-"""A bundle is a folder that holds all that inference needs, with the hash of each file.
+"""Reads and writes bundles: folders that hold all that inference needs, with the hash of each file.
 
-weights.safetensors   the network
+weights.safetensors   the weights of the network
 recipe.yaml           the resolved recipe: network, preparation, inference
-mapping.json          from relative units to the target's units
+mapping.json          from relative units to the units of the target
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
-known.json            what the training scans look like, so that a scan unlike them is told
-runtimes.json         what else may run the network, with what was measured; see `voxlate accelerate`
-pictures.json         filters and feature maps, of networks that have them
-card.md               what it is for, what it was trained on, what was measured
-manifest.json         SHA-256 of every other file; written last, checked at load
+known.json            statistics of the training scans, for out-of-distribution detection
+runtimes.json         other runtimes that may run the network, with measurements; see `voxlate accelerate`
+pictures.json         filters and feature maps of a DRUNet
+card.md               the model card: intended use, training data, measurements
+manifest.json         SHA-256 of every other file; written last, checked when the bundle is read
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from voxlate import __version__
 from voxlate.bundle.networks import generator_of
-from voxlate.bundle.out_of_distribution import Known, known_from_json
+from voxlate.bundle.out_of_distribution import TrainingStatistics, training_statistics_from_json
 from voxlate.bundle.recipe import Recipe, read_recipe, recipe_text
 from voxlate.errors import ModelInvalid, NoInput, UsageError, VoxlateError
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
@@ -40,18 +40,19 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 RUNTIMES_FILE = "runtimes.json"
 FORMAT = 1
+"""Of the manifest; another one is refused."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """From relative units of the target to numbers like those of the source.
+    """The mapping from relative units of the target to units like those of the source.
 
     Attributes:
         gain: reference level of a target over that of its source, the geometric mean over the training pairs.
-        log_sd: standard deviation of the logarithm of that ratio; large when scanners choose gains at will.
-        n: training pairs.
-        offset: where the zero of a target's units lies, in relative units; mean over the training pairs.
-        median: the median of a target's brain over what one relative unit is; 1 for the default scale.
+        log_sd: standard deviation of the logarithm of that ratio; large when scanners choose gains freely.
+        n: number of training pairs.
+        offset: the zero of a target's units, in relative units; mean over the training pairs.
+        median: median of a target in the brain mask, in relative units; 1 for the default scale.
     """
 
     gain: float
@@ -68,13 +69,13 @@ class Bundle:
     Attributes:
         name: of the recipe.
         recipe: the resolved recipe.
-        mapping: to the target's units.
-        network: in evaluation mode, on the CPU.
+        mapping: to the units of the target.
+        network: maps (B, C, D, H, W) to (B, 1, D, H, W) in relative units; in evaluation mode, on the CPU.
         weights_sha256, recipe_sha256: from the manifest.
         spacing_mm: least and largest voxel spacing seen in training.
-        parts: bundles that were joined to this one.
-        known: what its training scans look like, or None in a bundle from before that was kept.
-        runtimes: files of the network for other runtimes that may be used, by name; see `voxlate.inference.runtime`.
+        parts: the members of an ensemble; empty for a single bundle.
+        training_statistics: what the training scans look like; None in an old bundle without `known.json`.
+        runtimes: files of the network for other runtimes, by name of the runtime; see `voxlate.inference.runtime`.
     """
 
     name: str
@@ -85,12 +86,12 @@ class Bundle:
     recipe_sha256: str
     spacing_mm: tuple[float, float]
     parts: tuple[Bundle, ...] = ()
-    known: Known | None = None
+    training_statistics: TrainingStatistics | None = None
     runtimes: dict[str, Path] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Returns the hashes of the weights of the bundles that were joined."""
+        """Returns the hashes of the weights of the members of an ensemble."""
         return tuple(part.weights_sha256 for part in self.parts)
 
 
@@ -100,9 +101,9 @@ def write_bundle(
     """Writes a bundle, the manifest last.
 
     Args:
-        folder: where; files of an older bundle there are replaced.
+        folder: of the bundle; files of an older bundle are replaced.
         recipe: the resolved recipe.
-        weights: state of the network.
+        weights: of the network, by name.
         documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `known` and
             `pictures`.
         card: the model card in Markdown.
@@ -119,26 +120,30 @@ def write_bundle(
 
 
 def write_weights(path: Path, weights: dict[str, Tensor], *, metadata: dict[str, str] | None = None) -> None:
-    """Writes tensors as safetensors, atomically."""
+    """Writes tensors by name to a safetensors file, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with replacing(path) as partial:
         save_file(tensors, partial, metadata=metadata)
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_bundle(folder: Path, *, trust_code: bool = False) -> Bundle:
     """Reads and verifies a bundle.
 
-    Hashes tell that a bundle is as it was written, not who wrote it: a bundle from a stranger is data, read within
-    bounds and never run, but what it answers is the stranger's.
+    Hashes show that a bundle is as it was written, not who wrote it. A bundle is data: it is read within limits and
+    none of its content is run.
+
+    Args:
+        folder: of the bundle.
+        trust_code: import the module of a network outside voxlate, which runs its code.
 
     Raises:
-        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_DOCUMENT` (a JSON that is
-            none or holds what cannot be), `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than
-            the network's), `MODEL_NAN`.
+        ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_CODE` (the network is
+            outside voxlate and its code is not trusted), `MODEL_DOCUMENT` (not a JSON file, or impossible values),
+            `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than the network's), `MODEL_NAN`.
     """
     hashes = verify_bundle(folder)
     recipe = _recipe(folder)
-    network = _network(folder, recipe)
+    network = _network(folder, recipe, trust_code=trust_code)
     mapping, (low, high) = _mapping(folder)
     return Bundle(
         recipe.name,
@@ -148,16 +153,16 @@ def read_bundle(folder: Path) -> Bundle:
         hashes[WEIGHTS],
         hashes["recipe.yaml"],
         spacing_mm=(low, high),
-        known=_known(folder, hashes),
+        training_statistics=_training_statistics(folder, hashes),
         runtimes=_runtimes(folder, hashes),
     )
 
 
-_BUILDING = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, MemoryError, AttributeError)
-"""What building a network out of impossible arguments may raise; of a recipe from outside none is a defect of ours."""
+_BUILD_ERRORS = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, MemoryError, AttributeError)
+"""Errors of networks that are built from impossible arguments; a bundle from outside can hold any arguments."""
 
-_UNSOUND = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError)
-"""What reading a document of another form than ours may raise."""
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError)
+"""Errors of reading a document whose structure is not the expected one."""
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -167,37 +172,41 @@ def _recipe(folder: Path) -> Recipe:
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: {error.message}; copy the bundle again") from error
 
 
-def _network(folder: Path, recipe: Recipe) -> nn.Module:
+def _network(folder: Path, recipe: Recipe, *, trust_code: bool) -> nn.Module:
     """Returns the network with its weights.
 
-    It is built without memory first and compared with the head of the weights: a recipe of 1 kB can ask for a network
-    of any size.
+    It is first built on the device `meta`, without memory, and compared with the header of the weights, since a recipe
+    of 1 kB can ask for a network of any size.
     """
     try:
         with torch.device("meta"):
-            expected = {name: tuple(tensor.shape) for name, tensor in generator_of(recipe).state_dict().items()}
-    except (*_BUILDING, VoxlateError) as error:
+            empty = generator_of(recipe, trust_code=trust_code)
+        expected = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
+    except ModelInvalid:
+        raise  # MODEL_CODE
+    except (*_BUILD_ERRORS, VoxlateError) as error:
         reason = error.message if isinstance(error, VoxlateError) else type(error).__name__
-        raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: no network can be built by its recipe: {reason}") from error
+        raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: its recipe gives no network: {reason}") from error
     _require_shapes(tensor_shapes(folder / WEIGHTS), expected, folder.name)
-    network = generator_of(recipe)
+    network = generator_of(recipe, trust_code=trust_code)
     network.load_state_dict(read_weights(folder / WEIGHTS))
     return network.eval()
 
 
-def _require_shapes(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], name: str) -> None:
-    wrong = [key for key in expected if found.get(key) != expected[key]]
-    wrong += [key for key in found if key not in expected]
+def _require_shapes(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], name: str) -> None:
+    wrong = [key for key in expected if stored.get(key) != expected[key]]
+    wrong += [key for key in stored if key not in expected]
     if wrong:
-        shapes = f"{found.get(wrong[0], 'not there')}, the recipe's {expected.get(wrong[0], 'not there')}"
+        shape, right = stored.get(wrong[0], "missing"), expected.get(wrong[0], "missing")
         raise ModelInvalid(
             "MODEL_WEIGHTS",
-            f"{name}: {len(wrong)} tensors do not fit the recipe; {wrong[0][:80]} is {shapes}; copy the bundle again",
+            f"{name}: {len(wrong)} tensors do not fit the recipe; {wrong[0][:80]} is {shape} in the file, {right} in "
+            "the recipe; copy the bundle again",
         )
 
 
 def _mapping(folder: Path) -> tuple[Mapping, tuple[float, float]]:
-    with _sound(folder, "mapping.json"):
+    with _readable(folder, "mapping.json"):
         content = read_json(folder / "mapping.json")
         mapping = Mapping(
             float(content["gain"]),
@@ -210,56 +219,56 @@ def _mapping(folder: Path) -> tuple[Mapping, tuple[float, float]]:
         positive = {"gain": mapping.gain, "median": mapping.median, "spacing_mm": min(low, high)}
         for key, value in positive.items():
             if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{key} is {value:g}, and must be above 0")
+                raise ValueError(f"{key} is {value:g} and must be above 0")
         if not all(math.isfinite(value) for value in (mapping.log_sd, mapping.offset, high)) or mapping.log_sd < 0:
-            raise ValueError("log_sd, offset and spacing_mm must be finite, log_sd not below 0")
+            raise ValueError("log_sd, offset and spacing_mm must be finite, and log_sd not below 0")
         return mapping, (low, high)
 
 
 @contextmanager
-def _sound(folder: Path, name: str) -> Iterator[None]:
-    """Refuses a bundle whose document is of another form than ours."""
+def _readable(folder: Path, name: str) -> Iterator[None]:
+    """Refuses a bundle if the block cannot read one of its documents."""
     try:
         yield
-    except _UNSOUND as error:
+    except _MALFORMED as error:
         reason = str(error) if isinstance(error, ValueError) else type(error).__name__
         raise ModelInvalid("MODEL_DOCUMENT", f"{folder.name}/{name}: {reason}; copy the bundle again") from error
 
 
-def _known(folder: Path, hashes: dict[str, str]) -> Known | None:
+def _training_statistics(folder: Path, hashes: dict[str, str]) -> TrainingStatistics | None:
     if "known.json" not in hashes:
         return None
-    with _sound(folder, "known.json"):
-        return known_from_json(read_json(folder / "known.json"))
+    with _readable(folder, "known.json"):
+        return training_statistics_from_json(read_json(folder / "known.json"))
 
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:
-    """Returns the files of the runtimes that passed, all of which the manifest must know."""
+    """Returns the files of the runtimes that passed their test; the manifest must list all of them."""
     if RUNTIMES_FILE not in hashes:
         return {}
-    with _sound(folder, RUNTIMES_FILE):
+    with _readable(folder, RUNTIMES_FILE):
         content = read_json(folder / RUNTIMES_FILE)
         passed = {name: list(each["files"]) for name, each in content["runtimes"].items() if each["passed"]}
         lacking = [file for files in passed.values() for file in files if file not in hashes]
         if not all(passed.values()):
-            raise ValueError("a runtime without a file")
+            raise ValueError("a runtime has no file")
         weights_sha256 = content["weights_sha256"]
     if lacking or weights_sha256 != hashes[WEIGHTS]:
         raise ModelInvalid(
-            "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES_FILE} does not belong to these weights; make it again"
+            "MODEL_MANIFEST", f"{folder.name}: {RUNTIMES_FILE} belongs to other weights; run `voxlate accelerate` again"
         )
     return {name: folder / files[0] for name, files in passed.items()}
 
 
 def add_to_bundle(folder: Path, files: list[str]) -> None:
-    """Adds files that were written into a bundle to its manifest."""
+    """Adds files in the folder of a bundle to its manifest."""
     manifest = read_json(folder / MANIFEST)
     manifest["files"] |= {name: sha256(folder / name) for name in files}
     write_json(folder / MANIFEST, manifest)
 
 
 def remove_from_bundle(folder: Path, files: list[str]) -> None:
-    """Takes files out of the manifest of a bundle and then away, so that it is whole whenever this is interrupted."""
+    """Removes files from a bundle: first from its manifest, so that the bundle is valid if this is interrupted."""
     manifest = read_json(folder / MANIFEST)
     manifest["files"] = {name: value for name, value in manifest["files"].items() if name not in files}
     write_json(folder / MANIFEST, manifest)
@@ -275,25 +284,25 @@ def verify_bundle(folder: Path) -> dict[str, str]:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise ModelInvalid("MODEL_MISSING", f"{folder.name}: no {MANIFEST} there; name the folder of a trained bundle")
+        raise ModelInvalid("MODEL_MISSING", f"{folder.name}: it has no {MANIFEST}; give the folder of a trained bundle")
     try:
         manifest = read_json(path)
         hashes: dict[str, str] = dict(manifest["files"])
         required = {WEIGHTS, "recipe.yaml", "mapping.json"} - set(hashes)
         if not all(isinstance(value, str) for value in hashes.values()):
-            raise TypeError("a hash is no text")
-    except _UNSOUND as error:
+            raise TypeError("a hash is not text")
+    except _MALFORMED as error:
         raise ModelInvalid(
             "MODEL_MANIFEST", f"{folder.name}: {MANIFEST} cannot be read; copy the bundle again"
         ) from error
     if manifest.get("format") != FORMAT or required or any(not _is_file_name(name) for name in hashes):
         raise ModelInvalid("MODEL_MANIFEST", f"{folder.name}: {MANIFEST} is not of format {FORMAT} or lacks a file")
     for name, expected in hashes.items():
-        found = sha256(folder / name) if (folder / name).is_file() else "nothing"
-        if found != expected:
+        actual = sha256(folder / name) if (folder / name).is_file() else "nothing"
+        if actual != expected:
             raise ModelInvalid(
                 "MODEL_HASH",
-                f"{folder.name}/{name}: expected {expected[:12]}…, found {found[:12]}…; copy the bundle again",
+                f"{folder.name}/{name}: expected {expected[:12]}…, found {actual[:12]}…; copy the bundle again",
             )
     return hashes
 
@@ -303,7 +312,7 @@ def _is_file_name(name: str) -> bool:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Returns the tensors of a safetensors file, refusing what that format lets pass.
+    """Returns the tensors of a safetensors file by name, checked more strictly than the format demands.
 
     Raises:
         ModelInvalid: `MODEL_WEIGHTS` (not safetensors, a key twice) or `MODEL_NAN`.
@@ -312,7 +321,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
-        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: {error}") from error
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a valid safetensors file: {error}") from error
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelInvalid("MODEL_NAN", f"{path.name}: {name} holds values that are not finite")
@@ -320,30 +329,30 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 MAX_HEADER_BYTES = MAX_TEXT_BYTES
-"""Of the head of a safetensors file; the largest network here has 700 tensors and a head of 70 kB."""
+"""Largest header of a safetensors file; the largest network here has 700 tensors and a header of 70 kB."""
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of all tensors by their names, from the head of a safetensors file alone.
+    """Returns the shapes of all tensors by name, from the header of a safetensors file alone.
 
     Raises:
-        ModelInvalid: `MODEL_WEIGHTS` when it has no such head, one of more than `MAX_HEADER_BYTES`, or a key twice.
+        ModelInvalid: `MODEL_WEIGHTS` when the header is malformed, has more than `MAX_HEADER_BYTES`, or a key twice.
     """
     try:
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
             if size > MAX_HEADER_BYTES:
-                raise ValueError(f"a head of {size:,} bytes; {MAX_HEADER_BYTES:,} are read at most")
+                raise ValueError(f"the header has {size:,} bytes; {MAX_HEADER_BYTES:,} are read at most")
             header = json.loads(stream.read(size), object_pairs_hook=_unique)
-        return {name: tuple(told["shape"]) for name, told in header.items() if name != "__metadata__"}
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
     except RecursionError as error:
-        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: nested too deeply") from error
-    except _UNSOUND as error:
-        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a sound safetensors file: {error}") from error
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a valid safetensors file: nested too deeply") from error
+    except _MALFORMED as error:
+        raise ModelInvalid("MODEL_WEIGHTS", f"{path.name}: not a valid safetensors file: {error}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} stands twice")
+    repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError(f"the key {repeated[0]} is there twice")
     return dict(pairs)

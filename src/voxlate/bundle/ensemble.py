@@ -1,4 +1,4 @@
-"""Several bundles that answer as one, as the folds of a cross-validation."""
+"""Ensembles: several bundles whose mean is the result, such as the folds of a cross-validation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from voxlate.errors import UsageError
 
 
 class Mean(nn.Module):
-    """Answers with the mean of what its members answer."""
+    """The mean of the outputs of several networks."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, D, H, W) as each member does."""
+        """Maps (B, C, D, H, W) to the mean of the members' outputs, (B, 1, D, H, W)."""
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
 
 
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
-    """Returns a bundle whose answer is the mean of those of `bundles`; one bundle is returned as it is.
+    """Returns an ensemble of bundles; a single bundle is returned unchanged.
 
-    Gains are averaged by their logarithms. Networks may differ; what goes in and comes out may not.
+    The gain is the geometric mean of the members' gains. The range of voxel spacings holds those of all members.
+
+    Args:
+        bundles: at least one. Networks may differ; sources, target, preparation and windows may not.
 
     Raises:
         UsageError: `ENSEMBLE` when sources, target, preparation or windows differ.
@@ -40,7 +43,7 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     for other in bundles[1:]:
         for part in ("source", "more_sources", "target", "preparation", "inference"):
             if getattr(other.recipe, part) != getattr(first.recipe, part):
-                raise UsageError("ENSEMBLE", f"{first.name} and {other.name} differ in {part} and cannot be joined")
+                raise UsageError("ENSEMBLE", f"{first.name} and {other.name} differ in {part} and form no ensemble")
     mappings = [bundle.mapping for bundle in bundles]
     mean = Mapping(
         gain=float(np.exp(np.mean([np.log(mapping.gain) for mapping in mappings]))),

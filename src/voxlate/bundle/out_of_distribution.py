@@ -1,18 +1,28 @@
-"""What a model was trained on, in numbers that a new scan is compared with before it is translated.
+"""Out-of-distribution detection: how far a scan is from the scans that a model was trained on.
 
-A scan is described by the distribution of its intensities, by the shape of what is shown, and by which parts of it are
-bright and dark, all relative to the median of its absolute values. Each number of the first two is compared with its
-mean and spread over the training scans; with few scans the spread leans on a usual one, and the distance is the root
-mean square. The pattern of bright and dark is compared by its correlation with the mean pattern, which no gain and no
-lesion moves much. How far a scan is away is the largest of the three, each over what leaving every training scan out in
-turn shows to be normal.
+A scan is described in three ways, all relative to the median of its absolute values in the mask, so that its gain does
+not matter:
 
-A scan may also look as a target does: T1 without contrast agent where the model takes it away. That is told by the one
-quantile of the intensities that parts sources and targets best, where any does, and flagged, never refused: some heads
-enhance hardly at all.
+- `intensities`: quantiles of the intensities;
+- `shape`: the share of each cell of a coarse grid over the bounding box that lies in the mask;
+- `pattern`: the mean intensity of each cell of a finer grid.
 
-Nothing here knows what a brain, a contrast or a gadolinium agent is: a scan of another contrast, another organ, or one
-that lies upside down is far away because it looks different from what the model has seen.
+The distance of the first two is the root mean square of z = (value - mean) / spread over their numbers, with mean and
+spread from the training scans; with few scans the spread is drawn towards a prior one. The distance of the pattern is
+1 - r, with r the correlation with the mean pattern, which no gain and no lesion changes much. Each distance is divided
+by that of the farthest training scan when it is left out. The out-of-distribution score is the largest of the three:
+1 is as far as the farthest training scan.
+
+A scan may also look like a target: T1 without contrast agent, for a model that removes contrast agent. The one quantile
+of the intensities that separates sources from targets best detects this, if any does. Such a scan is flagged and never
+refused, as some heads hardly enhance.
+
+Nothing here models a brain, a contrast or a contrast agent: a scan of another contrast or organ, or one that is upside
+down, has a high score because it looks different from the training scans.
+
+The thresholds were chosen by hand while looking at the scans of `benchmarks/bench_gate.py` (9 real patients, 6 of them
+in training) and `benchmarks/bench_uncertainty.py` (simulated heads), so that the rates in `docs/dicom.md` are
+optimistic. They were not tuned on separate scans.
 """
 
 from __future__ import annotations
@@ -28,48 +38,89 @@ from numpy.typing import NDArray
 from voxlate.volume import Array, Mask
 
 Numbers = NDArray[np.float64]
+Description = Mapping[str, Numbers]
+"""`intensities` (11,), `shape` (150,) and `pattern` (3332,) of one scan; see `describe`."""
+
 Verdict = Literal["known", "unusual", "unknown"]
+"""In distribution, flagged, refused; these words are in the sidecars."""
 
 QUANTILES = (0.02, 0.05, 0.1, 0.25, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
-CELLS, FINE_CELLS = (5, 6, 5), (14, 17, 14)
-USUAL_SPREAD = {"intensities": 0.12, "shape": 0.12}
-USUAL_UNLIKENESS = 0.15
-USUAL_WEIGHT = 6.0
-"""Training scans that the usual spread counts as."""
+"""Dense at the bright end, where contrast agent shows; without the median, which is always near 1. Chosen by hand."""
 
-UNUSUAL_FROM, UNKNOWN_FROM = 1.0, 1.5
-"""Of the farthest training scan that was left out: from here a scan is flagged, from there it is refused."""
+SHAPE_GRID, PATTERN_GRID = (5, 6, 5), (14, 17, 14)
+"""Cells over the bounding box of the mask, along right, anterior and superior.
 
-FLAGGED_AT_MOST = 1.4
-"""What looks like a target is flagged and not refused."""
+On a brain of 150 x 180 x 150 mm they are cubes of 30 mm and of about 10.6 mm. Chosen by hand; not tuned.
+"""
 
-LEAST_SCANS = 5
-"""Nothing is refused on the word of fewer training scans."""
+PRIOR_SPREAD = {"intensities": 0.12, "shape": 0.12}
+"""Standard deviation of a number of the description before any scan is seen. Chosen by hand; not tuned."""
 
-LEAST_NORMAL, MOST_NORMAL = 1.0, 2.0
-"""The farthest training scan counts as normal, but no nearer than the one and no farther than so many medians."""
+PRIOR_PATTERN_DISTANCE = 0.15
+"""1 - r of the pattern is divided by this, to be on the scale of the other distances. Chosen by hand; not tuned."""
 
-LEAST_APART = 1.2
-"""Medians of a quantile of sources and targets, over the root of the sum of their variances, from which it is used."""
+PRIOR_WEIGHT = 6.0
+"""Training scans that `PRIOR_SPREAD` counts as.
 
-LEAST_LOG_SPREAD, LEAST_QUANTILE = 0.03, 0.05
-BODY = 0.95
+With six training scans, as in `benchmarks/bench_gate.py`, prior and scans count about the same. Chosen by hand; not
+tuned.
+"""
 
-WORDS = {
+FLAG_ABOVE, REFUSE_FROM = 1.0, 1.5
+"""Scores: above the first a scan is flagged, from the second on it is refused.
+
+1 is the farthest training scan. With 1.5 every head that is turned or upside down is refused, and no T1ce of another
+patient is: these score 1.12 at most (`benchmarks/results/gate.json`). Chosen by hand on those scans.
+"""
+
+TARGET_SCORE_LIMIT = 1.4
+"""Largest score for looking like a target: between `FLAG_ABOVE` and `REFUSE_FROM`, so that it refuses no scan."""
+
+MIN_SCANS = 5
+"""With fewer training scans nothing is refused and no target is detected. Chosen by hand; not tuned."""
+
+MIN_NORMAL_DISTANCE, MAX_NORMAL_OVER_MEDIAN = 1.0, 2.0
+"""Limits of the distance that counts as normal, which is that of the farthest training scan when it is left out.
+
+It is at least 1, one standard deviation, so that nearly equal training scans do not make every other scan unusual. It
+is at most twice the median over the training scans, so that one odd training scan does not let everything pass. Chosen
+by hand; not tuned.
+"""
+
+MIN_SEPARATION = 1.2
+"""A quantile detects targets from here: |median of sources - median of targets| / root of the sum of their variances.
+
+Of two normal distributions of equal spread that far apart 20 % lie on the wrong side of the middle. Chosen by hand; not
+tuned.
+"""
+
+MIN_LOG_SPREAD = 0.03
+"""Added in quadrature to the spread of the logarithm of a quantile, against spreads of 0; chosen by hand, 3 %."""
+
+MIN_QUANTILE = 0.05
+"""Lower limit of a quantile before its logarithm is taken; scales that subtract a mean give negative quantiles."""
+
+REFERENCE_QUANTILE = 0.95
+"""Below it lies tissue, above it little but vessels and enhancing lesions; a bright quantile is also taken over it."""
+
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation, 1 / 0.6745."""
+
+NAMES = {
     "intensities": "the distribution of its intensities",
-    "shape": "the shape of what it shows",
-    "pattern": "which parts are bright and dark",
+    "shape": "the shape of its mask",
+    "pattern": "its pattern of bright and dark parts",
 }
 
 
 @dataclass(frozen=True)
-class Distance:
-    """How far a scan is from what a model knows.
+class OutOfDistributionScore:
+    """How far a scan is from the training scans of a model; the fields are the keys of the `Gate` object in a sidecar.
 
     Attributes:
-        score: 1 is as far as the farthest training scan from all others.
-        verdict: `known`, `unusual` or `unknown`.
-        by: the score of each of the three descriptions.
+        score: the largest of `by`; 1 is as far as the farthest training scan.
+        verdict: `known` (in distribution), `unusual` (flagged) or `unknown` (refused).
+        by: the score of each description, and `target` where targets can be detected.
     """
 
     score: float
@@ -78,23 +129,22 @@ class Distance:
 
     @property
     def reason(self) -> str:
-        """Returns in words what is most unlike the training scans."""
+        """Returns in words which description is farthest from the training scans."""
         worst = max(self.by, key=lambda name: self.by[name])
         if worst == "target":
-            return "it looks as what the model makes does, not as what it takes"
-        times = f"{self.score:.1f} times as far from the training scans as these are from each other"
-        return f"{WORDS[worst]} is {times}"
+            return "it looks like an image that the model makes, not like one that it takes"
+        return f"{NAMES[worst]} is {self.score:.1f} times as far from the training scans as these are from each other"
 
 
 @dataclass(frozen=True)
-class TargetLine:
-    """What parts sources from targets: one quantile, by its logarithm.
+class TargetDetector:
+    """One quantile of the intensities that separates sources from targets, by its logarithm.
 
     Attributes:
         quantile: index in `QUANTILES`.
-        is_relative: whether it is taken over the quantile `BODY`, where little but vessels and lesions lies above.
-        source: its median over the sources.
-        threshold: where both are equally likely, between the medians.
+        is_relative: whether the quantile is divided by the quantile `REFERENCE_QUANTILE`.
+        source: its median over the sources, a logarithm.
+        threshold: where a source and a target are equally likely, between their medians, a logarithm.
     """
 
     quantile: int
@@ -102,49 +152,54 @@ class TargetLine:
     source: float
     threshold: float
 
-    def nearness(self, intensities: Numbers) -> float:
-        """Returns 0 for what is as the usual source or farther from targets, 1 at the threshold, more beyond it."""
+    def score(self, intensities: Numbers) -> float:
+        """Returns 0 for the median source or a scan farther from targets, 1 at the threshold, more beyond it.
+
+        Args:
+            intensities: (11,), see `intensity_quantiles`.
+        """
         column = self.quantile + self.is_relative * len(QUANTILES)
         value = float(_target_features(intensities[None])[0, column])
         return max(0.0, (self.source - value) / (self.source - self.threshold))
 
 
 @dataclass(frozen=True)
-class Known:
-    """Mean and spread of each description over the training scans.
+class TrainingStatistics:
+    """Mean and spread of each description over the training scans; the content of `known.json`.
 
     Attributes:
-        mean: by the names in `WORDS`.
-        spread: of the first two.
-        normal: the distance, by the same names, of the farthest training scan when it is left out.
+        mean: by the names in `NAMES`; NaN where at most half of the scans have a value.
+        spread: standard deviations of `intensities` and `shape`.
+        normal: the distance that scores 1, by the same names.
         n: training scans.
-        target: what parts them from targets, or None when nothing does or there are too few.
+        target: detects targets; None when no quantile separates them or there are too few scans.
     """
 
     mean: Mapping[str, Numbers]
     spread: Mapping[str, Numbers]
     normal: Mapping[str, float]
     n: int
-    target: TargetLine | None = None
+    target: TargetDetector | None = None
 
-    def distance(self, description: Mapping[str, Numbers]) -> Distance:
-        """Returns how far a scan is away."""
-        by = {name: self._far(description, name) / self.normal[name] for name in WORDS}
+    def score(self, description: Description) -> OutOfDistributionScore:
+        """Returns the out-of-distribution score of a scan."""
+        by = {name: self.distance(description, name) / self.normal[name] for name in NAMES}
         if self.target is not None:
-            by["target"] = min(self.target.nearness(description["intensities"]), FLAGGED_AT_MOST)
+            by["target"] = min(self.target.score(description["intensities"]), TARGET_SCORE_LIMIT)
         score = max(by.values())
-        is_unknown = score >= UNKNOWN_FROM and self.n >= LEAST_SCANS
-        verdict: Verdict = "unknown" if is_unknown else "unusual" if score > UNUSUAL_FROM else "known"
-        return Distance(score, verdict, by)
+        is_refused = score >= REFUSE_FROM and self.n >= MIN_SCANS
+        verdict: Verdict = "unknown" if is_refused else "unusual" if score > FLAG_ABOVE else "known"
+        return OutOfDistributionScore(score, verdict, by)
 
-    def _far(self, description: Mapping[str, Numbers], name: str) -> float:
+    def distance(self, description: Description, name: str) -> float:
+        """Returns the distance of one description from its mean; infinite for a pattern that hardly overlaps."""
         if name == "pattern":
-            return _unlikeness(description[name], self.mean[name]) / USUAL_UNLIKENESS
+            return _pattern_distance(description[name], self.mean[name]) / PRIOR_PATTERN_DISTANCE
         z = (description[name] - self.mean[name]) / self.spread[name]
         return float(np.sqrt(np.mean(z**2)))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain values, rounded; what is not known is null."""
+        """Returns plain values, rounded to four decimals; NaN is null."""
         tables = {"mean": self.mean, "spread": self.spread}
         content: dict[str, Any] = {
             key: {name: [None if np.isnan(v) else round(float(v), 4) for v in each] for name, each in table.items()}
@@ -154,107 +209,120 @@ class Known:
         return content | {"normal": dict(self.normal), "n": self.n, "target": target}
 
 
-def known_from_json(content: Mapping[str, Any]) -> Known:
-    """Returns what `Known.to_json` gave."""
+def training_statistics_from_json(content: Mapping[str, Any]) -> TrainingStatistics:
+    """Returns the statistics that `TrainingStatistics.to_json` made plain."""
     mean, spread = (
         {name: np.array([np.nan if v is None else v for v in each]) for name, each in content[key].items()}
         for key in ("mean", "spread")
     )
     target = content.get("target")
-    line = None if target is None else TargetLine(**target)
-    return Known(mean, spread, dict(content["normal"]), int(content["n"]), line)
+    detector = None if target is None else TargetDetector(**target)
+    return TrainingStatistics(mean, spread, dict(content["normal"]), int(content["n"]), detector)
 
 
 def describe(image: Array, mask: Mask) -> dict[str, Numbers]:
     """Returns the description of a prepared scan.
 
     Args:
-        image: (i, j, k), right, anterior, superior, in whatever units.
+        image: (i, j, k), axes right, anterior, superior, in any units.
         mask: the same shape; not empty.
 
     Returns:
-        `intensities`: quantiles in the mask over the median absolute value; `shape`: the share of each cell of a coarse
-        grid over the box of the mask that is in it; `pattern`: the mean of each cell over that median, NaN where little
-        of it is in.
+        `intensities`, (11,): quantiles in the mask over the median absolute value. `shape`, (150,): the share of each
+        cell of `SHAPE_GRID` that lies in the mask. `pattern`, (3332,): the mean of each cell of `PATTERN_GRID` over the
+        median absolute value, NaN where at most half of the cell lies in the mask.
     """
     values = image[mask]
     unit = float(np.median(np.abs(values))) or 1.0  # the median would be near zero for a scale that subtracts it
-    box = tuple(slice(int(np.flatnonzero(line).min()), int(np.flatnonzero(line).max()) + 1) for line in _lines(mask))
+    extent = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    box = tuple(slice(int(inside.min()), int(inside.max()) + 1) for inside in extent)
     inside, shown = mask[box].astype(np.float64), np.where(mask[box], image[box], 0).astype(np.float64)
-    share, mean = _cells(inside, FINE_CELLS), _cells(shown, FINE_CELLS)
+    share, mean = _cell_means(inside, PATTERN_GRID), _cell_means(shown, PATTERN_GRID)
     with np.errstate(invalid="ignore", divide="ignore"):
         pattern = np.where(share > 0.5, mean / share / unit, np.nan)
     return {
-        "intensities": intensities_of(values),
-        "shape": _cells(inside, CELLS).ravel(),
+        "intensities": intensity_quantiles(values),
+        "shape": _cell_means(inside, SHAPE_GRID).ravel(),
         "pattern": pattern.ravel(),
     }
 
 
-def intensities_of(values: Array) -> Numbers:
-    """Returns the quantiles of the values in a mask, (n,), over their median absolute value."""
+def intensity_quantiles(values: Array) -> Numbers:
+    """Returns the quantiles (11,) of the values (n,) in a mask over their median absolute value."""
     return np.asarray(np.quantile(values, QUANTILES) / (float(np.median(np.abs(values))) or 1.0))
 
 
-def fit_target(sources: Sequence[Numbers], targets: Sequence[Numbers]) -> TargetLine | None:
-    """Returns what parts sources from targets, both as `intensities_of` gives them, or None.
+def fit_target_detector(sources: Sequence[Numbers], targets: Sequence[Numbers]) -> TargetDetector | None:
+    """Returns the quantile that separates sources from targets best, or None when no quantile does.
 
-    Medians and median deviations are used: single heads with blood in them are bright without an agent.
+    Medians and median absolute deviations are used, since a single head with blood in it is bright without contrast
+    agent. The threshold is where the densities of two normal distributions cross.
+
+    Args:
+        sources: `intensity_quantiles` of each training source.
+        targets: the same of each training target.
     """
-    if min(len(sources), len(targets)) < LEAST_SCANS:
+    if min(len(sources), len(targets)) < MIN_SCANS:
         return None
     features = [_target_features(np.array(rows)) for rows in (sources, targets)]
     medians = [np.median(rows, axis=0) for rows in features]
     spreads = [
-        np.hypot(1.4826 * np.median(np.abs(rows - median), axis=0), LEAST_LOG_SPREAD)
+        np.hypot(MAD_TO_SD * np.median(np.abs(rows - median), axis=0), MIN_LOG_SPREAD)
         for rows, median in zip(features, medians, strict=True)
     ]
-    apart = np.abs(medians[0] - medians[1]) / np.hypot(*spreads)
-    k = int(apart.argmax())
-    if apart[k] < LEAST_APART:
+    separation = np.abs(medians[0] - medians[1]) / np.hypot(*spreads)
+    k = int(separation.argmax())
+    if separation[k] < MIN_SEPARATION:
         return None
     source, target = float(medians[0][k]), float(medians[1][k])
-    places = np.linspace(target, source, 1001)
-    of_source, of_target = (
-        -0.5 * ((places - median[k]) / spread[k]) ** 2 - np.log(spread[k])
+    values = np.linspace(target, source, 1001)  # steps of a thousandth of the difference find the crossing well enough
+    source_density, target_density = (
+        -0.5 * ((values - median[k]) / spread[k]) ** 2 - np.log(spread[k])
         for median, spread in zip(medians, spreads, strict=True)
     )
-    crossing = int(np.argmax(of_source >= of_target))
+    crossing = int(np.argmax(source_density >= target_density))
     is_relative, quantile = divmod(k, len(QUANTILES))
-    return TargetLine(quantile, bool(is_relative), source, float(places[min(max(crossing, 1), 999)]))
+    # Never an end of the range: at the median of the sources the score would divide by zero.
+    return TargetDetector(quantile, bool(is_relative), source, float(values[min(max(crossing, 1), 999)]))
 
 
 def _target_features(intensities: Numbers) -> Numbers:
-    """Returns the logarithms of quantiles, (n, q), and of the same over the quantile `BODY`, (n, 2 q) together."""
-    logs = np.log(np.maximum(intensities, LEAST_QUANTILE))
-    return np.concatenate([logs, logs - logs[:, [QUANTILES.index(BODY)]]], axis=1)
+    """Returns the logarithms of quantiles and of the same over `REFERENCE_QUANTILE`: (n, 11) to (n, 22)."""
+    logs = np.log(np.maximum(intensities, MIN_QUANTILE))
+    return np.concatenate([logs, logs - logs[:, [QUANTILES.index(REFERENCE_QUANTILE)]]], axis=1)
 
 
-def fit_known(descriptions: Sequence[Mapping[str, Numbers]], targets: Sequence[Numbers] = ()) -> Known:
-    """Returns what is known after seeing some scans, at least one.
+def fit_training_statistics(descriptions: Sequence[Description], targets: Sequence[Numbers] = ()) -> TrainingStatistics:
+    """Returns the statistics of some training scans.
 
     Args:
-        descriptions: of the sources.
-        targets: `intensities_of` their targets, where there are any.
+        descriptions: of the sources, at least one.
+        targets: `intensity_quantiles` of the targets, where there are any.
     """
     mean, spread = _moments(descriptions)
-    normal = dict.fromkeys(WORDS, 2 * LEAST_NORMAL)
+    # With one or two scans too few remain when one is left out.
+    normal = dict.fromkeys(NAMES, 2 * MIN_NORMAL_DISTANCE)
     if len(descriptions) > 2:
         left_out = [
-            {name: Known(*_moments(_without(descriptions, k)), normal, 0)._far(each, name) for name in WORDS}
-            for k, each in enumerate(descriptions)
+            {name: TrainingStatistics(*_moments(others), normal, 0).distance(each, name) for name in NAMES}
+            for each, others in zip(descriptions, _leave_one_out(descriptions), strict=True)
         ]
-        normal = {name: _normal([far[name] for far in left_out]) for name in WORDS}
-    line = fit_target([each["intensities"] for each in descriptions], targets)
-    return Known(mean, spread, normal, len(descriptions), line)
+        normal = {name: _normal_distance([distances[name] for distances in left_out]) for name in NAMES}
+    detector = fit_target_detector([each["intensities"] for each in descriptions], targets)
+    return TrainingStatistics(mean, spread, normal, len(descriptions), detector)
 
 
-def _normal(far: Sequence[float]) -> float:
-    return max(LEAST_NORMAL, min(max(far), MOST_NORMAL * float(np.median(far))))
+def _normal_distance(distances: Sequence[float]) -> float:
+    """Returns the largest of the left-out distances within `MIN_NORMAL_DISTANCE` and `MAX_NORMAL_OVER_MEDIAN`."""
+    return max(MIN_NORMAL_DISTANCE, min(max(distances), MAX_NORMAL_OVER_MEDIAN * float(np.median(distances))))
 
 
-def _unlikeness(pattern: Numbers, mean: Numbers) -> float:
-    """Returns one less the correlation of two patterns where both are known; infinite where they hardly overlap."""
+def _pattern_distance(pattern: Numbers, mean: Numbers) -> float:
+    """Returns 1 - r of two patterns over the cells that both have.
+
+    Infinite when these are fewer than three, which always correlate, or than a quarter of the cells of the mean pattern
+    (chosen by hand): such a scan shows another part of the body.
+    """
     both = np.isfinite(pattern) & np.isfinite(mean)
     if both.sum() < 0.25 * np.isfinite(mean).sum() or both.sum() < 3:
         return float("inf")
@@ -264,39 +332,38 @@ def _unlikeness(pattern: Numbers, mean: Numbers) -> float:
     return 1.0 - float(np.corrcoef(first, second)[0, 1])
 
 
-def _without(descriptions: Sequence[Mapping[str, Numbers]], k: int) -> list[Mapping[str, Numbers]]:
-    return [each for index, each in enumerate(descriptions) if index != k]
+def _leave_one_out(descriptions: Sequence[Description]) -> list[list[Description]]:
+    """Returns for each description the list of all others."""
+    return [[*descriptions[:k], *descriptions[k + 1 :]] for k in range(len(descriptions))]
 
 
-def _moments(descriptions: Sequence[Mapping[str, Numbers]]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+def _moments(descriptions: Sequence[Description]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+    """Returns mean and spread by name; the variance is a weighted mean of the scans' variance and the prior one."""
     mean, spread = {}, {}
-    for name in WORDS:
+    for name in NAMES:
         rows = np.array([each[name] for each in descriptions])
         seen = np.isfinite(rows).sum(axis=0)
         sums = np.where(np.isfinite(rows), rows, 0).sum(axis=0)
         mean[name] = np.where(seen * 2 > len(rows), sums / np.maximum(seen, 1), np.nan)
-        if name in USUAL_SPREAD:
-            squares = ((rows - mean[name]) ** 2).sum(axis=0) + USUAL_WEIGHT * USUAL_SPREAD[name] ** 2
-            spread[name] = np.sqrt(squares / (len(rows) - 1 + USUAL_WEIGHT))
+        if name in PRIOR_SPREAD:
+            squares = ((rows - mean[name]) ** 2).sum(axis=0) + PRIOR_WEIGHT * PRIOR_SPREAD[name] ** 2
+            spread[name] = np.sqrt(squares / (len(rows) - 1 + PRIOR_WEIGHT))
     return mean, spread
 
 
-def _lines(mask: Mask) -> list[NDArray[np.bool_]]:
-    return [np.asarray(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-
-
-def _cells(array: Numbers, counts: tuple[int, ...]) -> Numbers:
-    """Returns the means over a grid, whatever the size."""
-    for axis, count in enumerate(counts):
+def _cell_means(array: Numbers, grid: tuple[int, ...]) -> Numbers:
+    """Returns the mean of each cell of a grid over a volume, (i, j, k) to `grid`; cells may cut voxels."""
+    for axis, count in enumerate(grid):
         edges = np.linspace(0, array.shape[axis], count + 1)
         sums = np.concatenate([np.zeros_like(np.take(array, [0], axis)), np.cumsum(array, axis=axis)], axis=axis)
-        at = [_between(sums, edge, axis) for edge in edges]
+        at = [_interpolated(sums, edge, axis) for edge in edges]
         array = np.stack([(after - before) / edges[1] for before, after in pairwise(at)], axis=axis)
     return array
 
 
-def _between(sums: Numbers, place: float, axis: int) -> Numbers:
-    low = int(np.floor(place))
-    part = place - low
+def _interpolated(sums: Numbers, position: float, axis: int) -> Numbers:
+    """Returns the slice of `sums` at a position along an axis, interpolated between the two nearest."""
+    low = int(np.floor(position))
+    part = position - low
     first = np.take(sums, low, axis)
     return np.asarray(first if part == 0 else (1 - part) * first + part * np.take(sums, low + 1, axis))

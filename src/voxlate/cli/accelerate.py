@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH
+from voxlate.cli.options import PATH, trust_code
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
+@trust_code
 @click.option("--root", type=PATH, help="Data folder, in place of the recipe's.")
 @click.option("--no-int8", is_flag=True, help="Skip the 8-bit runtime; no cases are needed then.")
 def accelerate(bundle: Path, root: Path | None, no_int8: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.options import PATH, no_progress, trust_code
 from voxlate.cli.progress import progress_bar
 
 
@@ -18,6 +18,7 @@ from voxlate.cli.progress import progress_bar
     "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; give several."
 )
 @click.option("--tta-flip", "mirror", is_flag=True, help="Also predict from the mirrored scan (needed for one bundle).")
+@trust_code
 @click.option("--split", default="validation", show_default=True, help="Rows of the table to fit on.")
 @click.option("--test", "unseen", default="test", show_default=True, help="Rows to test the calibration on.")
 @no_progress

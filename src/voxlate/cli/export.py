@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH
+from voxlate.cli.options import PATH, trust_code
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.argument("output", type=PATH)
+@trust_code
 def export(bundle: Path, output: Path) -> int:
     """Export the network of a bundle to ONNX.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ class _Amount(click.FloatRange):
 
 PATH = _Path(path_type=Path)
 
+
+def _trust_code(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Trusts the code of bundles in this process and its workers, to the end of the command."""
+    if value:
+        from voxlate.bundle.custom_code import TRUST_VARIABLE
+
+        os.environ[TRUST_VARIABLE] = "1"
+        ctx.call_on_close(lambda: os.environ.pop(TRUST_VARIABLE, None))
+
+
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … or auto (the first GPU if there is one)."
 )
@@ -70,7 +81,14 @@ no_synthetic_tag = click.option(
     is_flag=True,
     help="Omit SyntheticData (0008,001C) from DICOM, for archives that reject it.",
 )
-models = click.option(
+trust_code = click.option(
+    "--trust-code",
+    is_flag=True,
+    expose_value=False,
+    callback=_trust_code,
+    help="Import the Python module of a custom network that a bundle names; only for modules that you trust.",
+)
+_models = click.option(
     "-m",
     "--model",
     "models",
@@ -79,6 +97,13 @@ models = click.option(
     multiple=True,
     help="Folder of a trained bundle; several are averaged as an ensemble.",
 )
+
+
+def models(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the bundles that translate, and whether their code is trusted."""
+    return _models(trust_code(command))
+
+
 zero_fill = click.option(
     "--zero-fill", is_flag=True, help="Replace a missing source by zeros even if training never did."
 )

@@ -44,6 +44,9 @@ def train(
 
     RECIPE is a YAML file; there are examples under recipes/. The folder of the run receives the bundle, the loss
     curves, the resolved recipe and the table of cases.
+
+    A recipe may name a network or a loss of yours as MODULE:NAME, such as mypackage.networks:MyNet. Its module is
+    imported, also from the working directory: train only recipes whose code you trust.
     """
     from voxlate.bundle.recipe import read_recipe
     from voxlate.training.folds import train_folds

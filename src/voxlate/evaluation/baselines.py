@@ -24,11 +24,10 @@ from voxlate.errors import ModelInvalid
 from voxlate.evaluation.similarity import psnr
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.io.documents import read_json
+from voxlate.reference_level import PROBABILITIES
 from voxlate.volume import Array, Mask
 
 BASELINES_FILE = "baselines.json"
-PROBABILITIES = tuple(float(p) for p in np.linspace(0.0, 1.0, 257))
-"""Of the quantiles: 256 steps, as many as the grey levels of an 8-bit image. Chosen by hand, not tuned."""
 
 MATCHED_DB = 0.1
 """Largest difference in PSNR for which the blurred target is called matched; the figures are printed to 0.1 dB."""

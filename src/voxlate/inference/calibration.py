@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.prepared_case import all_sources, prepare_case
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.documents import read_json
-from voxlate.training.data import prepare_case
-from voxlate.training.validation import all_sources
 from voxlate.volume import Array
 
 Numbers = NDArray[np.float64]

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from voxlate.bundle.bundle import Bundle
-from voxlate.bundle.out_of_distribution import Distance, describe
+from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
+from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.memory import activation_budget
@@ -23,7 +24,6 @@ from voxlate.inference.runtime import TORCH
 from voxlate.io.log import warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
-from voxlate.training.data import prepare_more
 from voxlate.volume import Array, Mask, Shape, Volume
 
 SPACING_TOLERANCE = 1.25
@@ -58,7 +58,7 @@ class Synthesis:
     imputed: Mapping[str, str] = field(default_factory=dict)
     predictions: int = 1
     spread: Volume | None = None
-    distance: Distance | None = None
+    distance: OutOfDistributionScore | None = None
     window: Shape | None = None
 
     @property
@@ -192,16 +192,17 @@ def translate_volume(
     )
 
 
-def _distance(bundle: Bundle, image: Array, mask: Mask) -> Distance | None:
+def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
     """Returns the out-of-distribution score; for an ensemble, the lowest of its members."""
-    known = [part.known for part in bundle.parts or (bundle,) if part.known is not None]
-    if not known:
+    parts = bundle.parts or (bundle,)
+    statistics = [part.training_statistics for part in parts if part.training_statistics is not None]
+    if not statistics:
         return None
     description = describe(image, mask)
-    return min((each.distance(description) for each in known), key=lambda distance: distance.score)
+    return min((each.score(description) for each in statistics), key=lambda distance: distance.score)
 
 
-def _pass_gate(distance: Distance, *, refuse: bool) -> None:
+def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
     text = distance.reason
     if distance.verdict == "unknown" and refuse:
         raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --gate flag")

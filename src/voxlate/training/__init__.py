@@ -1,1 +1,1 @@
-"""Training: a recipe and a table of cases in, a bundle out."""
+"""Training: makes a bundle from a recipe and a table of cases."""

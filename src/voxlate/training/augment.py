@@ -1,9 +1,9 @@
-"""Variations of a pair of windows that leave its meaning as it is.
+"""Augmentation of a pair of windows.
 
-What is wrong with small cohorts of real pairs is contrast: two scans of a session may come from two kinds of
-sequence, and the target's contrast cannot be read off the source. Changing the contrast of both images
-together teaches the network to keep what it cannot know; grafting the enhancement onto the target itself shows
-it pairs that differ in enhancement alone.
+In small cohorts of real pairs the two scans of a session may come from two kinds of sequence, so that the contrast of
+the target cannot be predicted from the source. Changing the contrast of both images together teaches the network to
+keep the contrast of the source. Adding the enhancement of the source to the target itself makes pairs that differ in
+enhancement alone.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.random import Generator
 
+from voxlate.bundle.contrast import Line, contrast_difference
 from voxlate.bundle.settings import AugmentationSettings
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array
 
 _LEAST_ENHANCEMENT = 0.15
-"""Brightening below this, in relative units, is taken for a difference of contrast, not for enhancement."""
-
-_STEEPEST = 3.0
-
-Line = tuple[float, float]
+"""A source brighter by less than this, in relative units, differs in contrast and does not enhance; chosen by hand."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +27,10 @@ class Pair:
 
     Attributes:
         source, target: (i, j, k), float32.
-        weight: how much each voxel counts in the loss; zero where one of the images shows no brain.
-        line: slope and intercept that bring the source to the target's contrast; see `contrast_line`.
-        more: (n, i, j, k), additional sources, each zero where it is missing.
+        weight: (i, j, k), of each voxel in the loss; zero where one of the images shows no brain.
+        line: slope and intercept that bring the source to the target's contrast; see
+            `voxlate.bundle.contrast.contrast_line`.
+        more: (n, i, j, k), additional sources; a missing one is zero.
     """
 
     source: Array
@@ -41,9 +39,21 @@ class Pair:
     line: Line
     more: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), dtype=np.float32))
 
+    def difference(self) -> Array:
+        """Returns source minus target, (i, j, k), at the contrast of the target; zero where the weight is zero."""
+        return contrast_difference(self.source, self.target, self.weight > 0, self.line)
+
 
 def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pair:
-    """Returns a varied copy of `pair`; air stays exactly zero."""
+    """Returns a varied copy of a pair; voxels of zero, which are air, stay zero.
+
+    The order of the random numbers is part of what a seed gives.
+
+    Args:
+        pair: not changed.
+        settings: how much is varied.
+        random: a generator of its own for each window.
+    """
     source, target = pair.source, pair.target
     kind = random.random()
     if kind < settings.unenhanced:
@@ -70,14 +80,14 @@ def _turn(image: Array, turns: int, is_mirrored: bool) -> Array:
 
 
 def _seen(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
-    """Returns a source in a bias field, with a gain and noise of its own."""
+    """Returns a source (i, j, k) times a bias field and a random gain, with noise; voxels of zero stay zero."""
     noise = random.uniform(0, settings.noise) * random.standard_normal(image.shape, dtype=np.float32)
     gained = image * bias * np.exp(random.normal(0, settings.gain))
     return np.where(image != 0, gained + noise, 0).astype(np.float32)
 
 
 def _vary_alone(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
-    """Returns an additional source varied, or nothing of it."""
+    """Returns an additional source (i, j, k) varied on its own, or zeros with probability `drop_source`."""
     if random.random() < settings.drop_source:
         return np.zeros_like(image)
     exponent = np.exp(random.uniform(-1, 1) * np.log1p(settings.contrast))
@@ -85,13 +95,19 @@ def _vary_alone(image: Array, bias: Array, settings: AugmentationSettings, rando
 
 
 def power(image: Array, exponent: float) -> Array:
-    """Returns sign(v) |v|^exponent for each voxel: the reference level 1 stays 1, contrast about it changes."""
+    """Returns sign(v) |v|^exponent for each voxel v: the reference level 1 stays 1, the contrast around it changes."""
     result: Array = np.sign(image) * np.abs(image) ** np.float32(exponent)
     return result
 
 
 def smooth_field(shape: tuple[int, ...], strength: float, random: Generator) -> Array:
-    """Returns exp of a plane through 0 at the window's centre whose slope along each axis is up to `strength`."""
+    """Returns a bias field exp(g), with g a plane that is 0 at the centre of the window.
+
+    Args:
+        shape: of the window.
+        strength: largest difference of g across the window along each axis.
+        random: draws the slopes.
+    """
     exponent = np.zeros(shape, dtype=np.float32)
     for axis, size in enumerate(shape):
         ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32) * np.float32(random.uniform(-strength, strength))
@@ -99,25 +115,7 @@ def smooth_field(shape: tuple[int, ...], strength: float, random: Generator) -> 
     return np.exp(exponent)
 
 
-def contrast_line(source: Array, target: Array, mask: Mask) -> Line:
-    """Returns slope and intercept of the line through the 25th and the 75th percentiles of both images in `mask`.
-
-    Vessels and lesions, the few voxels that contrast agent changes, hardly move these percentiles, so the line
-    holds what differs between two sequences and leaves out what differs between two patients' lesions.
-    """
-    low_s, high_s = np.percentile(source[mask], (25, 75))
-    low_t, high_t = np.percentile(target[mask], (25, 75))
-    slope = min(float(high_t - low_t) / max(float(high_s - low_s), 1e-3), _STEEPEST)
-    return slope, float(low_t) - slope * float(low_s)
-
-
-def difference(pair: Pair) -> Array:
-    """Returns source minus target where the loss counts, after the source was brought to the target's contrast."""
-    slope, intercept = pair.line
-    return np.where(pair.weight > 0, slope * pair.source + intercept - pair.target, 0).astype(np.float32)
-
-
 def enhancement(pair: Pair) -> Array:
-    """Returns by how much the source is brighter than the target's contrast allows, in relative units, or zero."""
-    excess = difference(pair)
+    """Returns by how much the source is brighter than its contrast explains, (i, j, k), in relative units, or zero."""
+    excess = pair.difference()
     return np.where(excess > _LEAST_ENHANCEMENT, excess, 0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The model card: what a bundle is for, what it saw, what was measured, and what it must not be used for."""
+"""Writes the model card: intended use, training data, what was measured, and limits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from voxlate import __version__
+from voxlate.bundle.custom_code import is_custom
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.preparation import PreparationSettings
@@ -16,7 +17,7 @@ from voxlate.training.checkpoint import Progress
 
 
 def relative_unit(settings: PreparationSettings) -> str:
-    """Returns what one relative unit is, in words."""
+    """Returns the definition of one relative unit in words."""
     if settings.range_hu is None and settings.reference == "median_in_mask":
         return REFERENCE_LEVEL_DEFINITION
     name = settings.reference if settings.range_hu is None else f"window of {settings.range_hu} HU"
@@ -31,14 +32,14 @@ def card(
     progress: Progress,
     mapping: Mapping[str, Any],
 ) -> str:
-    """Returns the card as Markdown.
+    """Returns the model card of a bundle as Markdown.
 
     Args:
         recipe: the resolved recipe.
-        weights: state of the network.
-        names: cases per split.
+        weights: of the network, by name.
+        names: of the cases, by split.
         progress: of the finished run.
-        mapping: as in `mapping.json`.
+        mapping: the content of `mapping.json`.
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
@@ -64,9 +65,16 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 - A scanner's gain is arbitrary: the absolute level of the output is a guess from {mapping["n"]} training pairs.
 - Contrast that the training cases do not hold (another sequence, field strength, age, disease) is out of range.
 - A lesion that is bright before contrast agent may be changed, and a faint one lost. Look at the source.
-
+{_custom_network(recipe)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
+
+
+def _custom_network(recipe: Recipe) -> str:
+    """Returns a line about a network outside voxlate, or nothing."""
+    if not is_custom(recipe.model.name):
+        return ""
+    return f"- The network `{recipe.model.name}` is code outside voxlate, not part of this bundle (`--trust-code`).\n"
 
 
 def _steps(recipe: Recipe, progress: Progress) -> str:
@@ -87,7 +95,7 @@ def _loss(recipe: Recipe) -> str:
 
 
 def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:
-    """Returns which weights were kept and what is known of them."""
+    """Returns which weights were kept, and their error."""
     if recipe.training.keep == "training_loss" and progress.best is not None:
         return f"those of the least loss of a training batch, {progress.best:.4f}; this says nothing of unseen cases"
     if not progress.validation:

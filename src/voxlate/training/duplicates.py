@@ -1,4 +1,4 @@
-"""One image must not be in two splits, under whatever names: a network would be tested on what it was trained on."""
+"""Finds images that are in two splits under different names, where a network would be tested on its training data."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from voxlate.preparation.content import content_hash, outline_hash
 
 
 def require_separate_splits(cases: Sequence[Case]) -> None:
-    """Refuses cases of which a source or a target is the same image in two splits.
+    """Refuses cases that share a source or a target between two splits.
 
-    A copy under another name, scale or orientation is found (`preparation.content`); an image that was resampled is
-    not. Cases of one split may share images. Files that are not there are left to whoever needs them.
+    Copies under another name, scale or orientation are found (`voxlate.preparation.content`), resampled copies are not.
+    Cases of one split may share images. Missing files are skipped here; reading them later raises its own error.
+
+    Images are first compared by a cheap hash of their outline, and fully only if these agree.
 
     Raises:
-        InputRefused: `IMAGE_IN_TWO_SPLITS`; what reading refuses.
+        InputRefused: `IMAGE_IN_TWO_SPLITS`; what reading a file refuses.
     """
     if len({case.split for case in cases}) < 2:
         return
     for role in ("source", "target"):
-        alike: dict[str, list[tuple[Case, Path]]] = defaultdict(list)
+        groups: dict[str, list[tuple[Case, Path]]] = defaultdict(list)
         for case in cases:
             path = case.source if role == "source" else case.target
             if path.is_file():
-                alike[outline_hash(read_volume(path))].append((case, path))
-        for group in alike.values():
+                groups[outline_hash(read_volume(path))].append((case, path))
+        for group in groups.values():
             if len({case.split for case, _ in group}) > 1:
                 _require_different(group, role)
 

@@ -1,4 +1,4 @@
-"""What the encoder of a DRUNet looks for and sees, as Li et al. 2022 show it (their Fig. 9), for the report."""
+"""Filters and feature maps of the encoder of a DRUNet, as in Li et al. 2022, Fig. 9, for the report."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.models.drunet import FACTOR, DRUNet
 from voxlate.models.features.imagenet import standardise
 from voxlate.models.slicewise import Slicewise
-from voxlate.training.data import PreparedCase
-from voxlate.training.validation import all_sources
 
 MAPS = 81
-"""As many of the deepest tensor's channels as the paper shows."""
+"""Channels of the deepest feature map that are kept: as many as Fig. 9 of the paper shows."""
 
 
-def network_pictures(network: nn.Module, case: PreparedCase) -> dict[str, Any] | None:
-    """Returns the first filters of a DRUNet and what its deepest layer sees in a slice; None for other networks.
+def filter_visualisation(network: nn.Module, case: PreparedCase) -> dict[str, Any] | None:
+    """Returns the first filters of a DRUNet and its deepest feature maps; None for other networks.
 
-    `filters` are (count, 7, 7), the mean over channels; `maps` are (up to 81, h, w), of a case's middle axial slice.
+    Args:
+        network: a DRUNet, alone or applied slice by slice, on the CPU; it is set to evaluation mode.
+        case: the feature maps are those of its middle slice.
+
+    Returns:
+        `filters`, (count, 7, 7), the mean over input channels; `maps`, (up to 81, h, w); `channels`, the number of all
+        maps; `case`, the name. The content of `pictures.json`.
     """
     inner = network.network if isinstance(network, Slicewise) else network
     if not isinstance(inner, DRUNet):
@@ -33,11 +38,11 @@ def network_pictures(network: nn.Module, case: PreparedCase) -> dict[str, Any] |
     image = F.pad(image, (0, -image.shape[-1] % FACTOR, 0, -image.shape[-2] % FACTOR))
     inner.eval()
     with torch.no_grad():
-        seen = inner.encoder(standardise(image) if inner.design.imagenet_input else image)[-1][0, :MAPS]
+        deepest = inner.encoder(standardise(image) if inner.design.imagenet_input else image)[-1][0, :MAPS]
     return {
         "case": case.name,
         "filters": _rounded(inner.encoder.conv1.weight.detach().mean(dim=1)),
-        "maps": _rounded(seen),
+        "maps": _rounded(deepest),
         "channels": int(inner.encoder.widths[-1]),
     }
 

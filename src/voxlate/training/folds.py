@@ -1,7 +1,7 @@
-"""Cross-validation by patient: each fold a run of its own that begins with fresh weights.
+"""Cross-validation by patient: each fold is a run of its own that begins with new weights.
 
-The published code of Bottani et al. hands the network of one fold on to the next, so that each is tested on cases that
-it was trained on. Here the hash of the weights that a fold begins with is kept and compared.
+The published code of Bottani et al. passes the network of one fold on to the next, so that it is tested on cases that
+it was trained on. Here the hash of the weights that each fold begins with is recorded and compared.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from voxlate.cases import Case
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.atomic import write_text
 from voxlate.io.documents import read_json
-from voxlate.training.loop import CHECKPOINT, Machine, Watcher, train_cases
+from voxlate.training.checkpoint import CHECKPOINT
+from voxlate.training.loop import Machine, Watcher, train_cases
 
 TABLE = "folds.tsv"
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold that was trained.
+    """One trained fold.
 
     Attributes:
         index: from 0.
         bundle: its folder.
-        held_out: names of its test cases; they stand as `test` in the fold's `cases.tsv`.
+        held_out: names of its test cases, which have the split `test` in the `cases.tsv` of the fold.
     """
 
     index: int
@@ -38,9 +39,15 @@ class Fold:
 
 
 def fold_of(cases: Sequence[Case], count: int, seed: int) -> dict[str, int]:
-    """Returns the fold of each training case; a patient is in one fold, and folds differ by one patient at most.
+    """Returns the fold of each training case by its name.
 
-    The order of the table does not matter, and other seeds give other folds.
+    All cases of a patient are in one fold, and the sizes of folds differ by one patient at most. The folds depend on
+    the patients and the seed, not on the order of the table.
+
+    Args:
+        cases: of all splits.
+        count: number of folds.
+        seed: of the recipe.
 
     Raises:
         UsageError: `FOLDS` when there are fewer than two folds or fewer patients than folds.
@@ -48,16 +55,24 @@ def fold_of(cases: Sequence[Case], count: int, seed: int) -> dict[str, int]:
     training = [case for case in cases if case.split == "train"]
     patients = {case.patient for case in training}
     if not 2 <= count <= len(patients):
-        raise UsageError("FOLDS", f"{count} folds of {len(patients)} training patients; name 2 to {len(patients)}")
-    dealt = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest())
-    place = {patient: index % count for index, patient in enumerate(dealt)}
-    return {case.case: place[case.patient] for case in training}
+        raise UsageError(
+            "FOLDS", f"{count} folds of {len(patients)} training patients; pass 2 to {len(patients)} folds"
+        )
+    shuffled = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest())
+    fold = {patient: index % count for index, patient in enumerate(shuffled)}
+    return {case.case: fold[case.patient] for case in training}
 
 
 def fold_cases(cases: Sequence[Case], folds: dict[str, int], index: int) -> list[Case]:
-    """Returns the cases of one fold: its own are tested, other training cases train, validation cases validate.
+    """Returns the cases of one fold.
 
-    Cases whose split is `test` are left out: they are for the end.
+    Its own cases get the split `test`, all other training cases `train`. Validation cases stay. Cases whose split is
+    `test` are left out: they are reserved for the final test.
+
+    Args:
+        cases: of all splits.
+        folds: the fold of each training case, see `fold_of`.
+        index: of the fold, from 0.
     """
     mine = []
     for case in cases:
@@ -78,7 +93,16 @@ def train_folds(
     machine: Machine | None = None,
     watch: Watcher | None = None,
 ) -> Iterator[Fold]:
-    """Trains folds one after the other below `run` and yields each; finished ones are kept when the run is resumed.
+    """Trains folds one after the other below `run` and yields each; a resumed run keeps the finished ones.
+
+    Args:
+        recipe: the resolved recipe.
+        run: gets `folds.tsv` and a folder `fold-<index>` for each fold.
+        count: number of folds.
+        root: replaces the data folder of the recipe.
+        resume: go on with the folds in `run`.
+        machine: accelerator and devices.
+        watch: called after each step of each fold.
 
     Raises:
         UsageError: `RUN_EXISTS`, `FOLDS`, `FOLDS_CHANGED` when `run` holds other folds; what `train` raises.
@@ -101,10 +125,10 @@ def train_folds(
 
 
 def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
-    """Writes the table of folds, or sees that it is the same."""
+    """Writes the table of folds, or checks that an existing one is the same."""
     text = "case\tfold\n" + "".join(f"{case}\t{fold}\n" for case, fold in sorted(folds.items()))
     path = run / TABLE
-    is_partner = os.environ.get("LOCAL_RANK", "0") != "0"  # a process that the first one started after it had claimed
+    is_partner = os.environ.get("LOCAL_RANK", "0") != "0"  # started by the first process after it wrote the table
     if (run / CHECKPOINT).exists() or (path.exists() and not resume and not is_partner):
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if path.exists() and path.read_text(encoding="utf-8") != text:

@@ -1,4 +1,4 @@
-"""The loss of a recipe: the tables of `voxlate.losses` joined into one function."""
+"""The loss of a recipe: a weighted sum of the losses that it names, as one function."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from voxlate.bundle.custom_code import import_custom, is_custom
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import FeatureSettings, LocalSettings
 from voxlate.errors import UsageError
@@ -19,36 +20,46 @@ from voxlate.models.features.vgg import DEFAULT_LAYERS as VGG_LAYERS
 from voxlate.models.features.vgg import VGGFeatures, offline_vgg16
 
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Of synthetic, target, weight, (B, 1, D, H, W) each, and source (B, C, D, H, W); a scalar."""
+"""Maps synthetic, target, weight, (B, 1, D, H, W) each, and source, (B, C, D, H, W), to a scalar."""
+
+SHARED_FEATURES = frozenset({"contextual", "perceptual"})
+"""Losses that compare features of one frozen network, which is built once for both."""
 
 
 def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
-    """Returns the loss of each stage; a feature network is built once and shared.
+    """Returns the loss of each stage; a feature network is built once and shared by all stages.
+
+    Args:
+        recipe: the resolved recipe. A loss outside voxlate is imported, which runs the code of its module.
+        root: the data folder, which weights of a feature network are relative to.
 
     Raises:
-        UsageError: `LOSS_UNKNOWN`, with the names there are.
-        NoInput, ModelInvalid: the weights of the feature network are missing or not those named.
+        UsageError: `LOSS_UNKNOWN`, with the existing names; `CUSTOM_CODE`.
+        NoInput, ModelInvalid: the weights of the feature network are missing or have another hash.
     """
     weights = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
-    known = sorted({*LOSSES, *FEATURE_LOSSES, "local"})
+    names = sorted({*LOSSES, *FEATURE_LOSSES, "local"})
+    custom = sorted({name for each in weights for name in each if is_custom(name)})
     for name in sorted({name for each in weights for name in each}):
-        if name not in known:
-            raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(known)}")
+        if name not in names and name not in custom:
+            raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(names)}")
+    losses = dict(LOSSES) | {name: _custom_loss(name) for name in custom}
     used = {name for each in weights for name, weight in each.items() if weight > 0}
-    simple = dict(LOSSES)
-    if used & OF_FEATURES:
-        simple |= feature_losses(recipe.features, root)
+    if used & SHARED_FEATURES:
+        losses |= feature_losses(recipe.features, root)
     if "segmentation" in used:
         slices = recipe.features.slice_count
-        simple["segmentation"] = FEATURE_LOSSES["segmentation"](_on_device(head_segmenter()), slice_count=slices)
-    return [_weighted_sum(each, simple, recipe.local) for each in weights]
-
-
-OF_FEATURES = frozenset({"contextual", "perceptual"})
+        losses["segmentation"] = FEATURE_LOSSES["segmentation"](_on_device(head_segmenter()), slice_count=slices)
+    return [_weighted_sum(each, losses, recipe.local) for each in weights]
 
 
 def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
-    """Returns the losses that compare what a frozen network sees, by name."""
+    """Returns the losses that compare features of a frozen network, by name.
+
+    Args:
+        settings: of the recipe.
+        root: the data folder, which `settings.weights` is relative to.
+    """
     network, slices = _on_device(_feature_network(settings, root)), settings.slice_count
     return {
         "contextual": FEATURE_LOSSES["contextual"](
@@ -60,6 +71,20 @@ def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
         ),
         "perceptual": FEATURE_LOSSES["perceptual"](network, slice_count=slices),
     }
+
+
+def _custom_loss(name: str) -> Loss:
+    """Returns a loss outside voxlate that is refused when it returns anything but a scalar."""
+    function = import_custom(name)
+
+    def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        value = function(synthetic, target, mask)
+        if not isinstance(value, Tensor) or value.ndim > 0:
+            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UsageError("CUSTOM_CODE", f"the loss {name} returns {found}, not a tensor of shape ()")
+        return value
+
+    return loss
 
 
 def _feature_network(settings: FeatureSettings, root: Path) -> nn.Module:
@@ -74,13 +99,14 @@ def _feature_network(settings: FeatureSettings, root: Path) -> nn.Module:
 
 
 def _on_device(network: nn.Module) -> Callable[[Tensor], Any]:
-    """Returns a function that asks a network where its images are."""
+    """Returns a function that moves a network to the device of its input before it is applied."""
     return lambda images: network.to(images.device)(images)
 
 
-def _weighted_sum(weights: Mapping[str, float], simple: Mapping[str, Loss], settings: LocalSettings) -> Objective:
-    chosen = [(simple[name], weight) for name, weight in weights.items() if weight > 0 and name in simple]
-    of_region = weights.get("local", 0.0)
+def _weighted_sum(weights: Mapping[str, float], losses: Mapping[str, Loss], settings: LocalSettings) -> Objective:
+    """Returns the sum of weight x loss; losses of weight 0 are not computed, and the loss `local` comes last."""
+    chosen = [(losses[name], weight) for name, weight in weights.items() if weight > 0 and name in losses]
+    local_weight = weights.get("local", 0.0)
     enhancement = Enhancement(
         low=settings.low,
         high=float("inf") if settings.high is None else settings.high,
@@ -88,13 +114,13 @@ def _weighted_sum(weights: Mapping[str, float], simple: Mapping[str, Loss], sett
         largest_slice_voxels=settings.largest_slice_voxels,
     )
 
-    def loss(synthetic: Tensor, target: Tensor, weight: Tensor, source: Tensor) -> Tensor:
+    def objective(synthetic: Tensor, target: Tensor, weight: Tensor, source: Tensor) -> Tensor:
         total = synthetic.new_zeros(())
         for function, factor in chosen:
             total = total + factor * function(synthetic, target, weight)
-        if of_region > 0:
+        if local_weight > 0:
             region = enhancement.region(source[:, :1], target)
-            total = total + of_region * local(synthetic, target, weight, region=region, normalise=settings.normalise)
+            total = total + local_weight * local(synthetic, target, weight, region=region, normalise=settings.normalise)
         return total
 
-    return loss
+    return objective

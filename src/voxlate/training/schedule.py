@@ -1,4 +1,4 @@
-"""Which stage of a recipe a step belongs to, and how large the step is."""
+"""The stage of a recipe that a step belongs to, and the learning rate of the step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from voxlate.bundle.settings import Stage, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Position:
+class StagePosition:
     """A step within its stage.
 
     Attributes:
         stage: of the recipe.
-        index: of the stage.
-        done: steps of the stage done before.
+        index: of the stage, from 0.
+        done: steps of the stage done before this one.
     """
 
     stage: Stage
@@ -25,38 +25,51 @@ class Position:
 
     @property
     def is_first(self) -> bool:
-        """Tells whether a stage begins with this step."""
+        """Returns whether this is the first step of its stage."""
         return self.done == 0
 
     @property
     def is_last(self) -> bool:
-        """Tells whether a stage ends with this step."""
+        """Returns whether this is the last step of its stage."""
         return self.done + 1 == self.stage.steps
 
 
-def position(recipe: Recipe, done: int) -> Position:
-    """Returns where the step after `done` steps is.
+def stage_position(recipe: Recipe, done: int) -> StagePosition:
+    """Returns the stage of the step after `done` steps, and the position in it.
 
     Raises:
         IndexError: all steps are done.
     """
     for index, stage in enumerate(recipe.plan):
         if done < stage.steps:
-            return Position(stage, index, done)
+            return StagePosition(stage, index, done)
         done -= stage.steps
     raise IndexError("all steps are done")
 
 
 def learning_rate(recipe: Recipe, done: int) -> float:
-    """Returns the generator's rate of the step after `done` steps; each stage has a warm-up and an end of its own."""
-    place = position(recipe, done)
-    settings = recipe.training
-    peak = place.stage.learning_rate or settings.learning_rate
-    return peak * share_of_peak(settings, place.stage.schedule or settings.schedule, place.done, place.stage.steps)
+    """Returns the learning rate of the generator in the step after `done` steps.
+
+    Each stage has a schedule of its own, with warm-up and decay.
+    """
+    current = stage_position(recipe, done)
+    settings, stage = recipe.training, current.stage
+    peak = stage.learning_rate or settings.learning_rate
+    return peak * share_of_peak(settings, stage.schedule or settings.schedule, current.done, stage.steps)
 
 
 def share_of_peak(settings: TrainingSettings, schedule: str, done: int, steps: int) -> float:
-    """Returns the share of the largest rate after `done` of `steps` steps; see `TrainingSettings.schedule`."""
+    """Returns the learning rate over its peak after `done` of `steps` steps.
+
+    With t = (done - warmup) / (steps - warmup), `cosine` is 0.01 + 0.99 (1 + cos(pi t)) / 2; `linear_tail` is
+    min(1, 2 (steps - done) / steps).
+
+    Args:
+        settings: `warmup` is the number of steps over which the rate rises linearly.
+        schedule: `cosine`, `constant` or `linear_tail`; see `TrainingSettings.schedule`.
+        done: steps of the stage done before.
+        steps: of the stage.
+    """
     if done < settings.warmup:
         return (done + 1) / settings.warmup
     if schedule == "constant":

@@ -1,6 +1,6 @@
-"""Programs that follow a run besides the files: TensorBoard and MLflow, when a recipe asks for them.
+"""Trackers get the losses and samples of a run: files in its folder, and TensorBoard and MLflow if the recipe asks.
 
-Both write into the run's folder and send nothing anywhere, unless `MLFLOW_TRACKING_URI` names a server.
+All write into the folder of the run. Nothing is sent over a network unless `MLFLOW_TRACKING_URI` names a server.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from voxlate.volume import Array
 
 
 class Tracker(Protocol):
-    """What a program that follows a run must take."""
+    """Gets the losses and samples of a run."""
 
     def losses(self, step: int, losses: Mapping[str, float]) -> None:
-        """Takes the losses after `step` steps."""
+        """Records the losses after `step` steps."""
 
     def sample(self, step: int, picture: Array) -> None:
-        """Takes a picture, (rows, columns), from 0 black to 1 white."""
+        """Records a picture, (rows, columns), from 0 (black) to 1 (white)."""
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is not yet written."""
 
 
 class SampleFiles:
@@ -110,14 +110,14 @@ class MLflow:
 
 
 def trackers_of(recipe: Recipe, run: Path) -> list[Tracker]:
-    """Returns what follows the run.
+    """Returns the trackers that a recipe asks for; the first writes samples as files.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
     """
-    made: list[Tracker] = [SampleFiles(run)]
+    trackers: list[Tracker] = [SampleFiles(run)]
     if "tensorboard" in recipe.trackers:
-        made.append(TensorBoard(run, recipe))
+        trackers.append(TensorBoard(run, recipe))
     if "mlflow" in recipe.trackers:
-        made.append(MLflow(run, recipe))
-    return made
+        trackers.append(MLflow(run, recipe))
+    return trackers

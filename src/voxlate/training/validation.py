@@ -1,91 +1,99 @@
-"""What a training run measures on its own cases: validation error, the mapping, the quantile functions."""
+"""Validation during training: the EMA weights, their error on whole volumes, and which weights are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from voxlate.bundle.bundle import write_weights
+from voxlate.bundle.networks import generator_of
+from voxlate.bundle.prepared_case import PreparedCase, all_sources
+from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
-from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
-from voxlate.evaluation.similarity import psnr, ssim
-from voxlate.training.data import PreparedCase
+from voxlate.training.checkpoint import Progress
+from voxlate.training.cohort import TrainingCohort
+from voxlate.training.schedule import stage_position
+from voxlate.training.trackers import Tracker
 from voxlate.volume import Array
 from voxlate.windows import translate_windows
 
+log = logging.getLogger("voxlate")
+
+EmaWeights = dict[str, Tensor]
+"""An exponential moving average (EMA) of the weights of the generator, by name."""
+
+
+def ema_of(network: nn.Module) -> EmaWeights:
+    """Returns EMA weights that start as the weights of a network."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def update_ema(ema: EmaWeights, network: nn.Module, *, decay: float) -> None:
+    """Moves the EMA weights towards the weights of a network: new = decay x old + (1 - decay) x weight."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            ema[name].lerp_(tensor.detach(), 1 - decay)
+        else:
+            ema[name].copy_(tensor)
+
+
+def ema_decay(largest: float, step: int) -> float:
+    """Returns the decay after `step` steps, min(largest, (1 + step) / (10 + step)).
+
+    The average follows closely at first, so that it forgets the random start. The ramp is that of TensorFlow's
+    `ExponentialMovingAverage(num_updates)`.
+    """
+    return min(largest, (1 + step) / (10 + step))
+
 
 @dataclass(frozen=True)
-class Judgement:
-    """How a network does on some cases.
+class ValidationResult:
+    """The error of a network on some cases.
 
     Attributes:
-        error: mean over cases of the mean absolute error in the brain, in relative units.
-        sample: (rows, columns), from 0 to 1, an axial slice of the first case: source, synthetic and target.
+        error: mean over cases of the mean absolute error in the mask, in relative units.
+        sample: (rows, columns), from 0 to 1: an axial slice of source, synthetic and target of the first case.
     """
 
     error: float
     sample: Array
 
 
-def judge(
+def validate(
     network: nn.Module, cases: Sequence[PreparedCase], inference: InferenceSettings, device: torch.device
-) -> Judgement:
-    """Returns the judgement of a network on whole volumes."""
+) -> ValidationResult:
+    """Translates whole volumes and compares them with their targets.
+
+    Args:
+        network: maps (1, C, D, H, W) to (1, 1, D, H, W).
+        cases: prepared pairs, at least one.
+        inference: the window, as at inference.
+        device: where the network is.
+    """
     errors, sample = [], np.zeros((1, 1), dtype=np.float32)
     for index, case in enumerate(cases):
         synthetic = whole_volume(network, all_sources(case)[None].to(device), inference)[0, 0].float().cpu().numpy()
         errors.append(float(np.abs(synthetic - case.target)[case.mask].mean()))
         sample = sample if index else _side_by_side(case, synthetic)
-    return Judgement(float(np.mean(errors)), sample)
-
-
-def all_sources(case: PreparedCase) -> Tensor:
-    """Returns the sources of a case, (1 + additional, D, H, W)."""
-    return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
-
-
-def similarities(
-    network: Callable[[Tensor], Tensor], cases: Sequence[PreparedCase], inference: InferenceSettings
-) -> NDArray[np.float64]:
-    """Returns PSNR and SSIM of each case in its mask, (n, 2); the range is the target's 99.5th percentile there.
-
-    Args:
-        network: maps (1, C, d, h, w) to (1, 1, d, h, w), in whatever it runs.
-        cases: prepared pairs.
-        inference: windows.
-    """
-    found = []
-    for case in cases:
-        sources = all_sources(case)[None]
-        answer = translate_windows(network, sources, window=inference.window, overlap=inference.overlap)
-        made, target = answer[0, 0].numpy() * case.mask, np.asarray(case.target) * case.mask
-        high = float(np.percentile(target[case.mask], 99.5))
-        found.append([measure(made, target, data_range=high, mask=case.mask) for measure in (psnr, ssim)])
-    return np.array(found)
-
-
-def _side_by_side(case: PreparedCase, synthetic: Array) -> Array:
-    """Returns a picture from 0 to 1; synthetic and target share their window, which is the target's."""
-    middle = int(np.median(np.flatnonzero(case.mask.any(axis=(0, 1)))))
-    inside = case.mask[:, :, middle]
-    source, made, target = (np.rot90(image[:, :, middle] * inside) for image in (case.source, synthetic, case.target))
-    panels = [_in_window(source, source), _in_window(made, target), _in_window(target, target)]
-    return np.concatenate(panels, axis=1)
-
-
-def _in_window(image: Array, of: Array) -> Array:
-    low, high = min(0.0, float(of.min())), float(np.percentile(of, 99.5))
-    return np.asarray(np.clip((image - low) / max(high - low, 1e-6), 0, 1), dtype=np.float32)
+    return ValidationResult(float(np.mean(errors)), sample)
 
 
 @torch.no_grad()
 def whole_volume(network: nn.Module, source: Tensor, inference: InferenceSettings) -> Tensor:
-    """Returns the network's answer in evaluation mode for (1, C, D, H, W), its mode restored afterwards."""
+    """Returns the synthetic volume of a network in evaluation mode; its mode is restored afterwards.
+
+    Args:
+        network: maps (1, C, d, h, w) to (1, 1, d, h, w).
+        source: (1, C, D, H, W), relative units.
+        inference: the window.
+    """
     was_training = network.training
     network.eval()
     try:
@@ -94,30 +102,89 @@ def whole_volume(network: nn.Module, source: Tensor, inference: InferenceSetting
         network.train(was_training)
 
 
-def level_mapping(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:
-    """Returns how reference levels of targets relate to those of their sources, and the spacings seen.
+class Validator:
+    """Validates the EMA weights, keeps them if they are the best so far, and decides about early stopping.
 
     Args:
-        cases: of the training; pairs, or sources alone when there are `targets`.
-        targets: targets that are no partners of theirs; each is then compared with the mean source.
+        recipe: the resolved recipe.
+        run: folder of the run; the best weights of each stage are kept in `best-<stage>.safetensors`.
+        cohort: its validation cases are used; without any, the first training case gives a sample and no error.
+        fabric: already launched; only its first process validates.
+        trackers: get the sample and the error.
     """
-    others = cases if targets is None else targets
-    sources = np.log([case.source_level for case in cases])
-    levels = np.log([case.target_level for case in others])
-    ratios = levels - (sources if targets is None else sources.mean())
-    spacings = [spacing for case in cases for spacing in case.spacing_mm]
-    return {
-        "gain": float(np.exp(ratios.mean())),
-        "log_sd": float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0,
-        "offset": float(np.mean([case.target_offset for case in others])),
-        "median": float(np.mean([case.target_median for case in others])),
-        "n": len(others),
-        "spacing_mm": [min(spacings), max(spacings)],
-    }
+
+    def __init__(
+        self, recipe: Recipe, run: Path, cohort: TrainingCohort, fabric: Fabric, trackers: Sequence[Tracker]
+    ) -> None:
+        self.recipe, self.run, self.cohort = recipe, run, cohort
+        self.fabric, self.trackers = fabric, trackers
+
+    def ends_stage(self, ema: EmaWeights, progress: Progress, training_loss: float) -> bool:
+        """Validates the EMA weights and returns whether the patience of the recipe is used up.
+
+        Args:
+            ema: what is validated and kept.
+            progress: gets the error, and whether the weights are the best so far.
+            training_loss: of the last step; it chooses the weights with `keep: training_loss`.
+        """
+        settings = self.recipe.training
+        error = self.fabric.broadcast(self._error(ema, progress.step) if self.fabric.is_global_zero else None)
+        if error is not None:
+            progress.validation.append({"step": progress.step, "loss": error})
+        value = {"best": error, "last": None, "training_loss": training_loss}[settings.keep]
+        is_better = value is None or progress.best is None or value < progress.best
+        progress.stale = 0 if is_better else progress.stale + 1
+        if is_better:
+            progress.best = value
+            if self.fabric.is_global_zero:
+                write_weights(best_weights(self.run, stage_position(self.recipe, progress.step - 1).index), ema)
+        return settings.patience is not None and progress.stale >= settings.patience
+
+    def _error(self, ema: EmaWeights, step: int) -> float | None:
+        """Returns the error on the validation cases, or None without such cases."""
+        has_cases = bool(self.cohort.validation)
+        cases = self.cohort.validation or self.cohort.train[:1]
+        network = generator_of(self.recipe, trust_code=True)
+        network.load_state_dict({name: tensor.cpu() for name, tensor in ema.items()})
+        device = self.fabric.device
+        result = validate(network.to(device), cases, self.recipe.inference, device)
+        for tracker in self.trackers:
+            tracker.sample(step, result.sample)
+        if not has_cases:
+            return None
+        log.info("step %d: error on %d validation cases %.4f", step, len(cases), result.error)
+        for tracker in self.trackers:
+            tracker.losses(step, {"validation": result.error})
+        return result.error
 
 
-def quantile_functions(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:
-    """Returns what the histogram-matched baseline needs of the training cases, in the units of evaluation."""
-    sources = np.mean([case.quantiles[0] for case in cases], axis=0)
-    found = np.mean([case.quantiles[1] for case in (cases if targets is None else targets)], axis=0)
-    return histogram_match_to_json(HistogramMatch(sources, found, len(cases)))
+def best_weights(run: Path, stage: int) -> Path:
+    """Returns the file of the best weights of a stage."""
+    return run / f"best-{stage}.safetensors"
+
+
+def latest_best_weights(run: Path, before: int) -> Path:
+    """Returns the file of the best weights of the last stage before stage number `before` that kept any."""
+    paths = (best_weights(run, stage) for stage in range(before - 1, -1, -1))
+    return next(path for path in paths if path.exists())
+
+
+def _side_by_side(case: PreparedCase, synthetic: Array) -> Array:
+    """Returns the middle axial slice of source, synthetic and target, (rows, columns), from 0 to 1.
+
+    Synthetic and target are shown with the intensity window of the target, so that their brightness can be compared.
+    """
+    middle = int(np.median(np.flatnonzero(case.mask.any(axis=(0, 1)))))
+    inside = case.mask[:, :, middle]
+    source, made, target = (np.rot90(image[:, :, middle] * inside) for image in (case.source, synthetic, case.target))
+    panels = [_in_window(source, source), _in_window(made, target), _in_window(target, target)]
+    return np.concatenate(panels, axis=1)
+
+
+def _in_window(image: Array, reference: Array) -> Array:
+    """Returns an image from 0 to 1 by the intensity window of `reference`: its least value to its 99.5th percentile.
+
+    The percentile keeps a few bright voxels, such as vessels, from making the rest dark; 99.5 was chosen by hand.
+    """
+    low, high = min(0.0, float(reference.min())), float(np.percentile(reference, 99.5))
+    return np.asarray(np.clip((image - low) / max(high - low, 1e-6), 0, 1), dtype=np.float32)

@@ -27,12 +27,12 @@ import torch
 from torch import Tensor
 
 from voxlate.bundle.bundle import RUNTIMES_FILE, Bundle, add_to_bundle, read_bundle, remove_from_bundle
+from voxlate.bundle.prepared_case import PreparedCase, all_sources, prepare_case
 from voxlate.errors import NoInput, UsageError
 from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, load_openvino, save_model
 from voxlate.inference.runtime.runners import INT8, OPENVINO, TORCH, runner_of
+from voxlate.inference.runtime.similarity import similarities
 from voxlate.io.atomic import write_json
-from voxlate.training.data import PreparedCase, prepare_case
-from voxlate.training.validation import all_sources, similarities
 
 MAX_PSNR_LOSS_DB, MAX_SSIM_LOSS = 0.1, 0.002
 """Largest loss of the 8-bit network in PSNR (dB) and SSIM. Chosen by hand; not tuned."""

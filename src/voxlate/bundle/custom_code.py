@@ -1,0 +1,67 @@
+"""Networks and losses outside voxlate, which a recipe names as `MODULE:NAME`, such as `mypackage.networks:MyNet`.
+
+Importing a module runs its code. Training does so for the recipe that the user names. A bundle is data: the network
+that it names is imported only if the user trusts its code (`--trust-code`, `read_bundle(folder, trust_code=True)`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from voxlate.errors import UsageError
+
+TRUST_VARIABLE = "VOXLATE_TRUST_CODE"
+"""With the value 1 the code of bundles is trusted; `--trust-code` sets it for the worker processes of its command."""
+
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def is_custom(name: str) -> bool:
+    """Returns whether a name of a recipe stands for code outside voxlate."""
+    return ":" in name
+
+
+def is_trusted(trust_code: bool) -> bool:
+    """Returns whether the code that a bundle names may be imported, by argument or by `TRUST_VARIABLE`."""
+    return trust_code or os.environ.get(TRUST_VARIABLE) == "1"
+
+
+def import_custom(name: str) -> Callable[..., Any]:
+    """Imports a module and returns a class or function of it.
+
+    The working directory is searched too, after all other folders of `sys.path`, so that no file there takes the place
+    of an installed package.
+
+    Args:
+        name: `MODULE:NAME`, the module with dots.
+
+    Raises:
+        UsageError: `CUSTOM_CODE` when the name is malformed, the module cannot be imported, or the attribute is missing
+            or cannot be called.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError("CUSTOM_CODE", f"{name!r} is not MODULE:NAME, such as mypackage.networks:MyNet")
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the module raises is the fault of the recipe or of the module
+        raise UsageError(
+            "CUSTOM_CODE",
+            f"the module {module_name} cannot be imported: {type(error).__name__}: {error}; run the command in the "
+            "folder that holds it, or install it",
+        ) from error
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        state = "has no" if found is None else "has something that cannot be called as"
+        raise UsageError("CUSTOM_CODE", f"the module {module_name} {state} {attribute}; correct the name in the recipe")
+    called: Callable[..., Any] = found
+    return called

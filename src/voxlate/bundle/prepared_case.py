@@ -1,0 +1,245 @@
+"""A pair of scans prepared for a network, its arrays on disk and mapped into memory.
+
+Training, validation, calibration and acceleration share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxlate.bundle.contrast import CHANGED, Line, contrast_difference, contrast_line
+from voxlate.bundle.out_of_distribution import describe
+from voxlate.cases import Case
+from voxlate.errors import InputRefused, VoxlateError
+from voxlate.io.atomic import replacing, write_json
+from voxlate.io.nifti import read_volume
+from voxlate.preparation import Preparation, PreparationSettings, fit_preparation
+from voxlate.preparation.steps.intensity import LinearNormalisation
+from voxlate.reference_level import PROBABILITIES
+from voxlate.volume import Array, Mask, Volume, require_same_grid
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A pair in relative units on the RAS+ grid, cropped to the brain; arrays are memory-mapped files.
+
+    Attributes:
+        name: of the case.
+        source, target: (i, j, k), float32, relative units.
+        more: additional sources, each (i, j, k); a missing one is zero.
+        mask: (i, j, k), where both images show brain; the loss counts there.
+        lesions: (i, j, k), voxels labelled as lesions; None without labels.
+        changed: (n,), flat indices of the voxels of `mask` that differ by more than contrast explains.
+        line: slope and intercept from the contrast of the source to that of the target.
+        source_level, target_level: one relative unit in the units of each image.
+        target_offset: the zero of the target's units, in relative units.
+        target_median: median of the target in the mask, in relative units.
+        quantiles: quantile functions of source and target in the mask, (257,) each, over their medians; the images are
+            those on the grid of the network before intensities are normalised.
+        spacing_mm: of the source scan; inference refuses voxels of very different sizes.
+        description: of the source, for out-of-distribution detection.
+    """
+
+    name: str
+    source: Array
+    target: Array
+    more: tuple[Array, ...]
+    mask: Mask
+    lesions: Mask | None
+    changed: NDArray[np.int64]
+    line: Line
+    source_level: float
+    target_level: float
+    target_offset: float
+    target_median: float
+    quantiles: tuple[Floats, Floats]
+    spacing_mm: tuple[float, float, float]
+    description: Mapping[str, Floats]
+
+
+def prepare_case(
+    case: Case, folder: Path, settings: PreparationSettings, more_sources: Sequence[str] = ()
+) -> PreparedCase:
+    """Prepares one pair and writes its arrays.
+
+    Args:
+        case: source, target, and optional mask, labels and additional sources.
+        folder: gets a folder with the arrays, named after the case.
+        settings: of the recipe.
+        more_sources: names of the additional sources, in the order in which the network takes them.
+
+    Raises:
+        InputRefused: `EMPTY_MASK` when source and target share no voxel of the mask.
+        VoxlateError: what reading and preparation raise; the message begins with the name of the case.
+    """
+    try:
+        source, target = read_volume(case.source), read_volume(case.target)
+        require_same_grid(source, target, names=("source", "target"))
+        preparation = fit_preparation(source, _mask_of(case), settings)
+        prepared_target, scale = preparation.apply_to_target(target)
+        covered = preparation.locate(target)
+        others = {name: read_volume(path) for name, path in case.more.items() if name in more_sources}
+        more = prepare_more(preparation, source, others, more_sources)
+        lesions = None if case.labels is None else _lesions(preparation, source, case.labels)
+    except VoxlateError as error:
+        raise type(error)(error.code, f"{case.case}: {error.message}") from error
+    common = preparation.mask & (covered.data != 0)
+    if not common.any():
+        raise InputRefused(
+            "EMPTY_MASK", f"{case.case}: source and target share no voxel of the brain mask; look at their registration"
+        )
+    levels = _levels(preparation.intensity, scale, covered.data[common])
+    quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
+    images = [preparation.apply(source).data, prepared_target.data, *more]
+    facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
+    facts |= {"description": describe(images[0], preparation.mask)}
+    return _stored(case.case, folder / case.case, images, common, lesions, facts)
+
+
+def prepare_unpaired(
+    name: str, path: Path, folder: Path, settings: PreparationSettings, mask: Path | None = None
+) -> PreparedCase:
+    """Prepares a scan for training without pairs; it becomes both source and target of the result.
+
+    Args:
+        name: of the case.
+        path: the scan.
+        folder: gets a folder with the arrays, named after the case.
+        settings: of the recipe.
+        mask: the file of its brain mask; None for a skull-stripped scan or a method of the recipe.
+
+    Raises:
+        VoxlateError: as `prepare_case`.
+    """
+    try:
+        scan = read_volume(path)
+        preparation = fit_preparation(scan, None if mask is None else read_volume(mask), settings)
+        data = preparation.apply(scan).data
+    except VoxlateError as error:
+        raise type(error)(error.code, f"{name}: {error.message}") from error
+    inside = preparation.locate(scan).data[preparation.mask]
+    levels = _levels(preparation.intensity, preparation.intensity, inside)
+    quantiles = (_quantiles(inside), _quantiles(inside))
+    facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
+    facts |= {"description": describe(data, preparation.mask)}
+    return _stored(name, folder / name, [data, data], preparation.mask, None, facts)
+
+
+def prepare_more(
+    preparation: Preparation, source: Volume, volumes: Mapping[str, Volume], names: Sequence[str]
+) -> list[Array]:
+    """Returns the additional sources as the network takes them, each (i, j, k) with its own intensity scale.
+
+    Args:
+        preparation: fitted on the source.
+        source: the scan, whose grid the additional sources must have.
+        volumes: the additional sources at hand, by name.
+        names: of all additional sources, in order; one that is not in `volumes` is zero.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH` when one is not on the grid of the source.
+    """
+    prepared = []
+    for name in names:
+        if name in volumes:
+            require_same_grid(source, volumes[name], names=("source", name))
+            prepared.append(preparation.apply_to_more(volumes[name]).data)
+        else:
+            prepared.append(np.zeros(preparation.mask.shape, dtype=np.float32))
+    return prepared
+
+
+def _levels(source: LinearNormalisation, target: LinearNormalisation, target_inside: Array) -> dict[str, Any]:
+    """Returns levels, offset and median by the names of `PreparedCase`.
+
+    Args:
+        source: from the units of the source to relative units.
+        target: the same of the target.
+        target_inside: (n,), the target in the mask, in its own units.
+    """
+    return {
+        "source_level": source.scale,
+        "target_level": target.scale,
+        "target_offset": target.offset / target.scale,
+        "target_median": float(np.median(target_inside)) / target.scale,
+    }
+
+
+def _quantiles(inside: Array) -> Floats:
+    """Returns the quantile function, (257,), of values (n,) over their median, the unit that evaluation compares in."""
+    median = float(np.median(inside))
+    quantiles: Floats = np.quantile(inside.astype(np.float64) / (median if median > 0 else 1.0), PROBABILITIES)
+    return quantiles
+
+
+def _mask_of(case: Case) -> Volume | None:
+    return None if case.mask is None else read_volume(case.mask)
+
+
+def _lesions(preparation: Preparation, source: Volume, path: Path) -> Mask:
+    labels = read_volume(path)
+    require_same_grid(source, labels, names=("source", "labels"))
+    inside: Mask = preparation.locate(labels.with_data((labels.data > 0).astype(np.float32))).data > 0.5
+    return inside
+
+
+_NOT_WRITTEN = ("quantiles", "description")
+"""Attributes that `prepared.json` leaves out: long lists that can be computed from the arrays."""
+
+
+def _stored(
+    name: str,
+    folder: Path,
+    images: Sequence[Array],
+    mask: Mask,
+    lesions: Mask | None,
+    facts: Mapping[str, Any],
+) -> PreparedCase:
+    """Writes the arrays of a case and returns them memory-mapped.
+
+    Args:
+        name: of the case.
+        folder: of the case.
+        images: source, target and additional sources, (i, j, k) each.
+        mask: (i, j, k).
+        lesions: (i, j, k), or None.
+        facts: the other attributes of `PreparedCase` by name.
+    """
+    source, target, *more = images
+    line = contrast_line(source, target, mask)
+    difference = contrast_difference(source, target, mask, line)
+    write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key not in _NOT_WRITTEN})
+    return PreparedCase(
+        name,
+        _on_disk(folder / "source.npy", source),
+        _on_disk(folder / "target.npy", target),
+        tuple(_on_disk(folder / f"more_{index}.npy", image) for index, image in enumerate(more)),
+        _on_disk(folder / "mask.npy", mask),
+        None if lesions is None else _on_disk(folder / "lesions.npy", lesions),
+        _on_disk(folder / "changed.npy", np.flatnonzero(np.abs(difference) > CHANGED)),
+        line,
+        **facts,
+    )
+
+
+def all_sources(case: PreparedCase) -> Tensor:
+    """Returns source and additional sources of a case, (1 + additional, D, H, W), relative units."""
+    return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
+
+
+def _on_disk(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Writes an array and returns it memory-mapped."""
+    with replacing(path) as partial, partial.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped

@@ -1,0 +1,106 @@
+"""What a finished run writes: the bundle with what inference needs of the training cases, and the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxlate.bundle.bundle import read_weights, write_bundle
+from voxlate.bundle.networks import generator_of
+from voxlate.bundle.out_of_distribution import fit_training_statistics, intensity_quantiles
+from voxlate.bundle.prepared_case import PreparedCase
+from voxlate.bundle.recipe import Recipe, recipe_text
+from voxlate.cases import Case, write_cases
+from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
+from voxlate.io.atomic import write_json, write_text
+from voxlate.training.card import card
+from voxlate.training.checkpoint import Progress
+from voxlate.training.cohort import TrainingCohort
+from voxlate.training.filter_visualisation import filter_visualisation
+from voxlate.training.schedule import learning_rate
+from voxlate.training.validation import latest_best_weights
+
+
+def write_results(run: Path, recipe: Recipe, cases: Sequence[Case], cohort: TrainingCohort, progress: Progress) -> None:
+    """Writes the bundle, `cases.tsv`, `recipe.yaml` and `history.json` of a finished run.
+
+    Args:
+        run: its folder, with the best weights of each stage.
+        recipe: the resolved recipe.
+        cases: all cases of the run, those of the test split too.
+        cohort: the prepared cases of training and validation.
+        progress: of the finished run.
+    """
+    weights = read_weights(latest_best_weights(run, len(recipe.plan)))
+    mapping, history = level_mapping(cohort.train, cohort.targets), _history(recipe, progress)
+    targets = [intensity_quantiles(case.target[case.mask]) for case in cohort.targets or cohort.train]
+    documents = {
+        "mapping": mapping,
+        "baselines": quantile_functions(cohort.train, cohort.targets),
+        "history": history,
+        "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
+    }
+    network = generator_of(recipe, trust_code=True)
+    network.load_state_dict(weights)
+    pictures = filter_visualisation(network, (cohort.validation or cohort.train)[0])
+    documents |= {} if pictures is None else {"pictures": pictures}
+    splits = ("train", "validation", "test")
+    names = {split: [case.case for case in cases if case.split == split] for split in splits}
+    text = card(recipe, weights, names=names, progress=progress, mapping=mapping)
+    write_bundle(run / "bundle", recipe, weights, documents=documents, card=text)
+    write_cases(run / "cases.tsv", list(cases))
+    write_text(run / "recipe.yaml", recipe_text(recipe))
+    write_json(run / "history.json", history)
+
+
+def level_mapping(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:
+    """Returns the content of `mapping.json`: how reference levels of targets relate to those of their sources.
+
+    The gain is the geometric mean of the ratios target level / source level, since a gain multiplies.
+
+    Args:
+        cases: of the training; pairs, or sources alone when `targets` are given.
+        targets: of training without pairs; each is compared with the mean source.
+
+    Returns:
+        gain, `log_sd` (standard deviation of the logarithm of the ratios), `offset` and `median` of targets in relative
+        units, number `n` of targets, and least and largest voxel spacing in mm.
+    """
+    others = cases if targets is None else targets
+    sources = np.log([case.source_level for case in cases])
+    levels = np.log([case.target_level for case in others])
+    ratios = levels - (sources if targets is None else sources.mean())
+    spacings = [spacing for case in cases for spacing in case.spacing_mm]
+    return {
+        "gain": float(np.exp(ratios.mean())),
+        "log_sd": float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0,
+        "offset": float(np.mean([case.target_offset for case in others])),
+        "median": float(np.mean([case.target_median for case in others])),
+        "n": len(others),
+        "spacing_mm": [min(spacings), max(spacings)],
+    }
+
+
+def quantile_functions(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:
+    """Returns the content of `baselines.json`: mean quantile functions, which the histogram-matched baseline needs.
+
+    Args:
+        cases: of the training; pairs, or sources alone when `targets` are given.
+        targets: of training without pairs.
+    """
+    source = np.mean([case.quantiles[0] for case in cases], axis=0)
+    target = np.mean([case.quantiles[1] for case in (cases if targets is None else targets)], axis=0)
+    return histogram_match_to_json(HistogramMatch(source, target, len(cases)))
+
+
+def _history(recipe: Recipe, progress: Progress) -> dict[str, Any]:
+    """Returns the content of `history.json`: losses, validation errors, early stops, learning rates."""
+    history: dict[str, Any] = {key: asdict(progress)[key] for key in ("training", "validation", "stopped")}
+    history["learning_rate"] = [
+        {"step": point["step"], "value": learning_rate(recipe, int(point["step"]) - 1)} for point in progress.training
+    ]
+    return history

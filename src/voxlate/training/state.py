@@ -1,0 +1,202 @@
+"""The state of each kind of training: its networks and their optimisers.
+
+A cycle holds all that an adversarial training does, and that all that a supervised training does, so each state
+extends the one before it. The names in `networks` and `optimisers` are those of the checkpoint file and do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import Optimizer
+
+from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
+from voxlate.bundle.custom_code import is_custom
+from voxlate.bundle.networks import discriminator_of, generator_of, load_encoder
+from voxlate.bundle.recipe import Recipe
+from voxlate.bundle.settings import AdversarialSettings, CycleSettings
+from voxlate.errors import ModelInvalid, UsageError
+
+
+@dataclass
+class SupervisedState:
+    """A generator that is trained against real targets.
+
+    Networks are set up by Lightning Fabric and lie on its device.
+
+    Attributes:
+        generator: maps sources, (B, C, D, H, W), to targets, (B, 1, D, H, W); the network that the bundle gets.
+        optimiser: updates the generator; in a cycle, both generators.
+    """
+
+    generator: nn.Module
+    optimiser: Optimizer
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the networks by their names in a checkpoint."""
+        return {"generator": self.generator}
+
+    def optimisers(self) -> dict[str, Optimizer]:
+        """Returns the optimisers by their names in a checkpoint."""
+        return {"generator": self.optimiser}
+
+
+@dataclass
+class AdversarialState(SupervisedState):
+    """A generator that is also trained against a discriminator.
+
+    Attributes:
+        settings: of the recipe.
+        discriminator: maps an image, or an image joined with its source, to logits.
+        discriminator_optimiser: updates the discriminator; in a cycle, both discriminators.
+    """
+
+    settings: AdversarialSettings
+    discriminator: nn.Module
+    discriminator_optimiser: Optimizer
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the networks by their names in a checkpoint."""
+        return super().networks() | {"discriminator": self.discriminator}
+
+    def optimisers(self) -> dict[str, Optimizer]:
+        """Returns the optimisers by their names in a checkpoint."""
+        return super().optimisers() | {"discriminator": self.discriminator_optimiser}
+
+
+@dataclass
+class CycleState(AdversarialState):
+    """Two generators and two discriminators that are trained without pairs (Zhu et al., ICCV 2017).
+
+    Attributes:
+        cycle: of the recipe.
+        inverse_generator: maps targets, (B, 1, D, H, W), to sources, the same shape.
+        inverse_discriminator: maps a source, real or synthetic, to logits.
+    """
+
+    cycle: CycleSettings
+    inverse_generator: nn.Module
+    inverse_discriminator: nn.Module
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Returns the networks by their names in a checkpoint."""
+        inverse = {"back": self.inverse_generator, "back_discriminator": self.inverse_discriminator}
+        return super().networks() | inverse
+
+
+def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> SupervisedState:
+    """Returns the state that a recipe asks for, on the device of `fabric`.
+
+    Args:
+        recipe: the resolved recipe.
+        generator: new, or with the weights of another run.
+        fabric: already launched.
+    """
+    if recipe.adversarial is None:
+        generator = fabric.setup_module(generator)
+        return SupervisedState(generator, _new_optimiser(fabric, recipe, generator))
+    # A seed gives the same weights only while the networks are built in this order.
+    discriminator = discriminator_of(recipe, trust_code=True)
+    if recipe.cycle is None:
+        generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
+        optimisers = _new_optimiser(fabric, recipe, generator), _new_optimiser(fabric, recipe, discriminator)
+        return AdversarialState(generator, optimisers[0], recipe.adversarial, discriminator, optimisers[1])
+    inverse = generator_of(recipe, trust_code=True)
+    inverse_discriminator = discriminator_of(recipe, trust_code=True)
+    generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
+    inverse, inverse_discriminator = fabric.setup_module(inverse), fabric.setup_module(inverse_discriminator)
+    return CycleState(
+        generator,
+        _new_optimiser(fabric, recipe, generator, inverse),
+        recipe.adversarial,
+        discriminator,
+        _new_optimiser(fabric, recipe, discriminator, inverse_discriminator),
+        recipe.cycle,
+        inverse,
+        inverse_discriminator,
+    )
+
+
+def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) -> nn.Module:
+    """Returns the generator that training starts with, on the CPU.
+
+    Args:
+        recipe: the resolved recipe.
+        folder: the data folder, which `model.encoder` is relative to.
+        start_from: a bundle whose weights are taken; None for new weights.
+
+    Raises:
+        ModelInvalid: `MODEL_WEIGHTS` when the bundle holds another network; what `verify_bundle` raises.
+        NoInput: the file of the encoder is missing.
+        UsageError: `MODEL_UNKNOWN`, `MODEL_ARGUMENT`, `CUSTOM_CODE`.
+    """
+    network = generator_of(recipe, trust_code=True)  # the user names the recipe
+    if is_custom(recipe.model.name):
+        _require_output(network, recipe)
+    if recipe.model.encoder is not None:
+        load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
+    if start_from is not None:
+        verify_bundle(start_from)
+        try:
+            network.load_state_dict(read_weights(start_from / WEIGHTS))
+        except RuntimeError as error:
+            raise ModelInvalid("MODEL_WEIGHTS", f"{start_from.name} is a bundle of another network") from error
+    return network
+
+
+def _require_output(network: nn.Module, recipe: Recipe) -> None:
+    """Refuses a network outside voxlate that does not map a window of zeros to one channel of the same size."""
+    window = recipe.training.window
+    shape = (1, 1 + len(recipe.more_sources), *window)
+    network.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            output = network(torch.zeros(shape))
+    except Exception as error:  # whatever a network of the user raises
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} fails on zeros of shape {shape}: {reason}") from error
+    network.train()
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if found != (1, 1, *window):
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} maps {shape} to {found}, not to {(1, 1, *window)}")
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Returns the network inside the wrapper that Fabric puts around it."""
+    inner: nn.Module = getattr(network, "module", network)
+    return inner
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Computes no gradients for the weights of some networks while the block runs."""
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
+
+
+def _new_optimiser(fabric: Fabric, recipe: Recipe, *networks: nn.Module) -> Optimizer:
+    """Returns one optimiser for the weights of all `networks`, set up by Fabric."""
+    settings = recipe.training
+    weights = chain.from_iterable(network.parameters() for network in networks)
+    if settings.optimiser == "adam":
+        optimiser: Optimizer = torch.optim.Adam(weights, lr=settings.learning_rate, betas=settings.betas)
+    else:
+        optimiser = torch.optim.AdamW(
+            weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+    wrapped: Any = fabric.setup_optimizers(optimiser)
+    result: Optimizer = wrapped
+    return result
