@@ -125,7 +125,7 @@ def _entries(store: Store, reader: str | None = None) -> list[dict[str, Any]]:
     return [json.loads(each.body) for each in store.log() if each.kind == KIND and reader in (None, each.reader)]
 
 
-def _file_name(known: GradeRecord) -> str:
+def _file_name(known: Mapping[str, Any]) -> str:
     from voxlate.quality.items import Item
 
     return Item(**known["item"]).file_name + ".json"
