@@ -11,6 +11,7 @@ import zipfile
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +21,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
 from voxlate.archive import IndexStore, index, indexed_series, read_table, series_files
+from voxlate.archive.rows import IndexRow
 from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.dicom import find_series, read_series
@@ -62,6 +64,14 @@ def test_every_series_has_a_row_with_what_it_shows(tmp_path):
     assert sorted(row["minute"] for row in rows) == [0, 0, 1]
     told = json.loads((tmp_path / "out" / "index.json").read_text())
     assert told == {"files": 12, "read": 12, "no_dicom": 0, "refused": {}, "pending_series": 0, "series": 3}
+
+
+def test_the_columns_of_the_table_are_the_fields_of_a_row_in_order_and_of_their_types(tmp_path):
+    run(archive(tmp_path / "in", series=1), tmp_path / "out")
+    (row,) = read_table(tmp_path / "out")
+    assert list(row) == list(IndexRow.__annotations__)
+    for name, hint in get_type_hints(IndexRow).items():
+        assert isinstance(row[name], hint), name
 
 
 def test_the_table_is_the_same_with_several_processes_and_after_a_second_run(tmp_path):

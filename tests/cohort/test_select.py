@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from voxlate.archive.rows import IndexRow
 from voxlate.cohort.build_cohort import without_assigned_low
 from voxlate.cohort.rules import Condition, Rules, Splits, read_rules
 from voxlate.cohort.select import select
-from voxlate.cohort.series_rows import join_grades
+from voxlate.cohort.series_rows import SeriesRow, join_grades
 from voxlate.cohort.splits import assign_splits, assignment_of, frozen_splits
 from voxlate.errors import InputRefused, NoInput, UsageError
 
@@ -260,6 +261,13 @@ def test_the_nearest_pair_is_made_first_whatever_the_names():
     grades = [grade("s1"), grade("s2"), grade("t", agent="no")]
     found = select(join_grades(rows, grades), rules(pair={"within": 5}))
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("s2", "t")]
+
+
+def test_a_joined_row_has_every_column_of_its_type_and_no_other():
+    index_row = dict.fromkeys(IndexRow.__annotations__) | row("p", "e", "a")
+    graded, ungraded = join_grades([index_row, index_row | {"series": "b"}], [grade("a")])
+    assert set(graded) == set(ungraded) == set(SeriesRow.__annotations__)
+    assert (graded["graded_by"], ungraded["graded_by"]) == ("voxlate", None)
 
 
 def test_grades_of_other_files_do_not_count():

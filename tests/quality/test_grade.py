@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 from simulated_warehouse import varied_scanner, visit
 
+from voxlate.archive.rows import GradeRow
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
@@ -19,8 +20,13 @@ from voxlate.quality.classifier import INPUT_SHAPE
 from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
 from voxlate.quality.preview import preview
+<<<<<<< .merge_file_5VZQad
 from voxlate.quality.rules import Finding
 from voxlate.quality.run import grade_all, is_temporary, read_grades, write_table
+=======
+from voxlate.quality.rules import RULES, Finding
+from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
+>>>>>>> .merge_file_qDnjvF
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
 
@@ -190,6 +196,14 @@ def test_what_is_graded_is_not_graded_again_unless_it_changed(folder, monkeypatc
     run(folder)
     changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
     assert {path.stem for path in changed} == {Item("sub-2/ses-a/anat/sub-2_ses-a_T1w.nii.gz", "", "").file_name}
+
+
+def test_a_row_has_the_columns_of_its_type_and_the_value_of_each_rule(folder):
+    run(folder)
+    rows = [record["row"] for record in read_grades(folder / "out") if "row" in record]
+    assert len(rows) == 2
+    for row in rows:
+        assert set(row) == set(GradeRow.__annotations__) | {rule.code.lower() for rule in RULES}
 
 
 def test_several_processes_write_the_same_table(folder):

@@ -199,7 +199,7 @@ def test_a_body_with_a_large_content_length_or_compression_is_refused_with_413(b
     assert answer.status_code == 413
 
 
-def test_a_body_larger_than_its_content_length_is_refused_with_413(browser):
+def test_a_chunked_body_that_is_too_large_is_refused_with_413(browser):
     parts = (b" " * 40_000 for _ in range(4))
     assert browser.http.post("/api/answers", headers=browser.headers, content=parts).status_code == 413
 

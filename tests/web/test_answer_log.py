@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
+from voxlate.io.documents import canonical_json
 from voxlate.web import sql
 from voxlate.web.answer_log import AnswerLog, verify_chain
 from voxlate.web.sql import SqliteDatabase, open_database
@@ -180,3 +181,10 @@ def test_only_the_owner_can_read_the_file(tmp_path):
     sqlite(tmp_path)
     assert (tmp_path / "answers.sqlite").stat().st_mode & 0o077 == 0
     assert sqlite3.connect(tmp_path / "answers.sqlite").execute("SELECT count(*) FROM log").fetchone() == (1,)
+
+
+def test_hashed_json_does_not_depend_on_the_order_of_keys_and_holds_no_nan():
+    assert canonical_json({"b": [1, "ä"], "a": None}) == canonical_json({"a": None, "b": [1, "ä"]})
+    assert canonical_json({"b": [1, "ä"], "a": None}) == '{"a":null,"b":[1,"ä"]}'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json([float("nan")])

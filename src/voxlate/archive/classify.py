@@ -66,7 +66,7 @@ class ClassifiedSeries:
     fault: str
 
     def row(self) -> tuple[str, ...]:
-        """Returns the values of `COLUMNS`; of header texts only the matched words, which name nobody."""
+        """Returns the values of `COLUMNS`; of header texts only the matched words, which cannot name a person."""
         first = (self.study, self.series, str(self.number), str(self.files), self.modality, self.manufacturer)
         kind = (self.kind.kind, self.kind.rule, "yes" if self.kind.is_by_text else "no")
         enhanced = "yes" if self.agent.may_be_enhanced else "no"

@@ -53,7 +53,7 @@ RETRY_MS = 200
 """Unit of the exponential wait between tries, in ms; chosen by hand."""
 
 _TRIES = 3
-_FAILURES_IN_A_ROW = 5  # one damaged series is no reason to stop, a server that is down is; chosen by hand
+_FAILURES_IN_A_ROW = 5  # a single failure may be one damaged series, so many are a server that is down; chosen by hand
 
 # UIDs have at most 64 characters (DICOM PS3.5, 9.1); what does not match must not become part of a URL.
 _UID = re.compile(r"[0-9.]{1,64}")

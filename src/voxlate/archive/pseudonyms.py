@@ -1,6 +1,6 @@
 """Pseudonyms of patients, studies and series, and dates shifted by a number of days for each patient.
 
-Both depend on the secret key of the site: without it, nobody can compute the pseudonym of a known identifier.
+Both depend on the secret key of the site; without the key, the pseudonym of a known identifier cannot be computed.
 """
 
 from __future__ import annotations

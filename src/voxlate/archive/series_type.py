@@ -3,7 +3,7 @@
 The first rule that fits decides. Rules on sequence timing precede rules on the description: a technologist may type
 any description, but the scanner writes the timing. Times are in milliseconds, flip angles in degrees.
 
-Reasons for the limits of `RULES`, all chosen by hand from textbook sequence timing and not tuned on data:
+Reasons for the limits of `RULES`, which were chosen by hand from the usual timing of sequences:
 
 - An inversion time above 1500 ms nulls fluid (FLAIR); 500 to 1200 ms is the inversion of MPRAGE and of T1 FLAIR.
 - An echo time of at most 10 ms for gradient echoes and 30 ms for spin echoes leaves little T2 weighting; at least 12 ms
@@ -70,7 +70,7 @@ class HasValue:
 
 @dataclass(frozen=True)
 class InRange:
-    """The first value of an element is a number from `least` to `most`; with `or_missing`, or it is no number."""
+    """The first value of an element is a number from `least` to `most`; with `or_missing`, a missing one fits too."""
 
     keyword: str
     least: float = -math.inf

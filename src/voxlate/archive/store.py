@@ -60,7 +60,7 @@ class IndexStore:
         key: secret for pseudonyms.
 
     Raises:
-        UsageError: `INDEX` when there is no store to read, `KEY` when it was made with another key, `SETTINGS_DIFFER`
+        UsageError: `INDEX` when the store does not exist, `KEY` when it was made with another key, `SETTINGS_DIFFER`
             when it is the index of another source.
         TemporaryFailure: `LOCKED` when another run writes.
     """
@@ -308,7 +308,7 @@ class IndexStore:
         return self._count("SELECT id FROM folders WHERE path = ?", _stored(path))
 
     def _setting(self, name: str, value: str) -> str:
-        """Returns the stored value of a name; stores `value` when there is none."""
+        """Returns the stored value of a name, and stores `value` first when the name has none."""
         with self.transaction():
             self._connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         return str(self._rows("SELECT value FROM meta WHERE name = ?", name)[0][0])

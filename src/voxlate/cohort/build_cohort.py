@@ -130,10 +130,10 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
     """Writes the table of all cases and one for each test set; returns how many pairs each part holds."""
     parts: dict[str, list[Case]] = {}
     for pair in selection.pairs:
-        place = assignment_of(pair, rules.splits, splits)
+        assignment = assignment_of(pair, rules.splits, splits)
         source, target = (out / wanted.path for wanted in _wanted([pair], rules))
-        case = Case(pair.name, subject_name(pair.patient), place.split, source, target)
-        parts.setdefault(place.test_set or place.split, []).append(case)
+        case = Case(pair.name, subject_name(pair.patient), assignment.split, source, target)
+        parts.setdefault(assignment.test_set or assignment.split, []).append(case)
     write_cases(out / CASES, sorted((case for part in parts.values() for case in part), key=lambda case: case.case))
     for name in (TEST_GOOD, TEST_LOW):
         if name in parts:

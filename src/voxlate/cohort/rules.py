@@ -21,7 +21,7 @@ class _Strict(BaseModel):
 class Condition(_Strict):
     """One test of one column; exactly one of the tests must be given.
 
-    A missing value fits `missing` only, so that unknown values exclude nobody unless a rule says so.
+    A missing value fits `missing` only, so that a scan is not excluded for an unknown value unless a rule says so.
 
     Attributes:
         column: see `SeriesRow`.
@@ -59,10 +59,13 @@ class Condition(_Strict):
             row: values by column: a `SeriesRow`, or the columns of a `Pair`.
 
         Raises:
-            UsageError: `COLUMN` when there is no such column, or when a number is compared with text.
+            UsageError: `COLUMN` when the column does not exist, or when a number is compared with text.
         """
         if self.column not in row:
-            raise UsageError("COLUMN", f"a rule names the column {self.column}; there are {', '.join(sorted(row))}")
+            raise UsageError(
+                "COLUMN",
+                f"a rule names the column {self.column}, which does not exist; columns are {', '.join(sorted(row))}",
+            )
         value = row[self.column]
         if self.missing is not None:
             return (value is None) == self.missing

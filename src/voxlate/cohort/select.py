@@ -195,7 +195,7 @@ def _listed(step: Step) -> set[str]:
 
 
 def _images_of_several_patients(scans: Sequence[SeriesRow]) -> set[str]:
-    """Returns the hashes of images that are filed under more than one patient, whatever the rules drop."""
+    """Returns the hashes of images that are filed under more than one patient, whether or not the rules drop them."""
     patients: dict[str, set[str]] = defaultdict(set)
     for scan in scans:
         if scan["content"]:

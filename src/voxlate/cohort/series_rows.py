@@ -82,11 +82,14 @@ def column(series: SeriesRow, name: str, purpose: str) -> object:
         purpose: the part of the rules that names it, for the message.
 
     Raises:
-        UsageError: `COLUMN` when there is no such column.
+        UsageError: `COLUMN` when the column does not exist.
     """
     columns: Mapping[str, object] = series
     if name not in columns:
-        raise UsageError("COLUMN", f"{purpose}: there is no column {name}; there are {', '.join(sorted(columns))}")
+        raise UsageError(
+            "COLUMN",
+            f"{purpose} names the column {name}, which does not exist; columns are {', '.join(sorted(columns))}",
+        )
     return columns[name]
 
 

@@ -91,7 +91,7 @@ def assign_splits(pairs: Sequence[Pair], settings: Splits, previous: Mapping[str
 
 
 def _groups_that_share_patients(groups: Mapping[str, Sequence[Pair]]) -> list[set[str]]:
-    """Returns sets of groups that share patients, so that nobody is on both sides of a split (union-find)."""
+    """Returns sets of groups that share patients, so that each patient is in one split (union-find)."""
     parent = {name: name for name in groups}
 
     def root(name: str) -> str:

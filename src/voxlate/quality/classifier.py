@@ -24,7 +24,7 @@ NUMBERS = ("noise_percent", "sharpness", "ghosting", "entropy_focus", "air_level
 
 _MARGIN_ABOVE_HEAD = 4  # voxels of air above the head; chosen by hand
 _MAX_INTENSITY = 3.0  # in units of bright tissue, against spikes; chosen by hand
-_LEAST_LOGARITHM = 0.05  # keeps the logarithm finite when noise is 0; chosen by hand
+_LOG_FLOOR = 0.05  # keeps the logarithm finite when noise is 0; chosen by hand
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def numbers_of(measures: Measures) -> Array:
     """Returns the values of `NUMBERS`, a float32 array (10,); noise, spacing and slices as logarithms, NaN as 0."""
     values = np.nan_to_num(np.array([measures[name] for name in NUMBERS], dtype=np.float32))
     for name in ("noise_percent", "slice_spacing_mm", "slices"):
-        values[NUMBERS.index(name)] = np.log(np.maximum(values[NUMBERS.index(name)], _LEAST_LOGARITHM))
+        values[NUMBERS.index(name)] = np.log(np.maximum(values[NUMBERS.index(name)], _LOG_FLOOR))
     return values
 
 

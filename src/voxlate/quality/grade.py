@@ -53,7 +53,7 @@ class Grading:
         proper: probability of a T1w of a whole head.
         agent: probability of a contrast agent, given that the scan is a T1w.
         grades: probabilities of the grades 0, 1 and 2 of contrast, motion and noise, given a proper T1w.
-        is_ct: whether the scan is in Hounsfield units; its contrast is then CT whatever the network answers.
+        is_ct: whether the scan is in Hounsfield units; its contrast is then CT, not the answer of the network.
     """
 
     findings: tuple[Finding, ...]
@@ -96,7 +96,7 @@ class Grading:
     def tier(self) -> str:
         """Returns the likeliest tier of a proper T1w, `improper` for another scan, `unknown` when neither is likely.
 
-        A scan that failed a quality rule is `low`, whatever the network answers.
+        A scan that failed a quality rule is `low`; the network cannot overrule this.
         """
         if self.proper < 1 - SURE or self.kind not in ("T1w", "unknown"):
             return "improper"

@@ -1,4 +1,4 @@
-"""Finds the head in a scan by brightness alone, whatever the image contrast."""
+"""Finds the head in a scan by brightness alone, for any image contrast."""
 
 from __future__ import annotations
 

@@ -3,6 +3,20 @@
 Lengths are in mm, volumes in ml, shares from 0 to 1, noise in per cent of bright tissue. A measure that a scan does not
 allow is NaN, such as ghosting when the air around a skull-stripped brain is constant.
 
+Every scan has the same keys:
+
+- `slices`, `slice_spacing_mm`, `in_plane_mm`, `anisotropy`, `field_of_view_mm`, `handedness`: geometry of the grid.
+- `clipped`: share of voxels above the lowest value that have the highest value.
+- `constant_air`: share of voxels that are 0, or that have the lowest value.
+- `levels`: number of different values. `spike`: range of values over that of all but the highest 0.1 per cent.
+- `hounsfield`: share of voxels from -1100 to -900.
+- `head_ml`, `head_width_mm`, `head_length_mm`, `head_height_mm`: size of the head.
+- `truncated`: largest share of the head's box that touches a border of the image other than the lower one.
+- `face_missing`, `carved`: signs of defacing.
+- `air_level`, `ghosting`: intensity in the air, in units of bright tissue. `entropy_focus`: see the function.
+- `noise_percent`, `sharpness`, `least_sharpness`, `slice_jump`: texture within slices.
+- `shading`, `contrast`: evenness of bright tissue, and spread of the values of the brain over their median.
+
 Constants without another source were set by hand together with the limits of `voxlate.quality.rules`.
 """
 
@@ -120,7 +134,7 @@ def _face_missing(head: Head) -> float:
 def _carved(head: Head) -> float:
     """Returns the share of constant air in front of the lower face minus the share around the upper head, at least 0.
 
-    Defacing replaces noise by one value; air that is constant everywhere is no sign of it.
+    Defacing replaces noise by one value; air that is constant everywhere is not a sign of it.
     """
     data, (i, j, k) = head.coarse.data, head.box()
     constant = data == data.min()

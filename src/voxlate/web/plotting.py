@@ -24,6 +24,8 @@ COLOURS = {
     "synthetic": "#0b7285",
 }
 OTHER_COLOUR = "#444c56"
+SERIES_COLOURS = ("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3")
+"""Colours of other curves, such as those of sets of cases, in this order."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

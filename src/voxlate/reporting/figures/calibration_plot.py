@@ -8,8 +8,6 @@ from typing import Any
 
 from voxlate.web import plotting
 
-_COLOURS = ("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3")
-
 
 def draw_calibration(path: Path, reliability: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes a figure with two plots, PNG or SVG by its suffix.
@@ -21,7 +19,7 @@ def draw_calibration(path: Path, reliability: Mapping[str, Mapping[str, Any]]) -
     """
     figure, (left, right) = plotting.plots(2)
     top = 0.0
-    for colour, (name, curve) in zip(_COLOURS, reliability.items(), strict=False):
+    for colour, (name, curve) in zip(plotting.SERIES_COLOURS, reliability.items(), strict=False):
         left.plot(curve["expected"], curve["observed"], "o-", color=colour, markersize=3.5, label=name)
         top = max(top, *curve["expected"], *curve["observed"])
         removed = [100 * share for share in curve["removed"]]

@@ -8,7 +8,6 @@ from typing import Any
 
 from voxlate.web import plotting
 
-_COLOURS = ("#0b7285", "#b7791f")
 _LIMITS = {1.0: "o", 1.5: "s"}
 """Markers at the out-of-distribution scores from which a scan is unusual (1.0) and refused (1.5)."""
 
@@ -34,7 +33,7 @@ def draw_coverage(
         highest: upper end of the risk axis, in per cent.
     """
     figure, axes = plotting.plot(4.6, 3.4)
-    for colour, (name, curve) in zip(_COLOURS, curves.items(), strict=False):
+    for colour, (name, curve) in zip(plotting.SERIES_COLOURS, curves.items(), strict=False):
         shares = [100 * share for share in curve["coverage"]]
         risks = [100 * risk for risk in curve["risk"]]
         axes.step(shares, risks, where="post", color=colour, label=f"{name}, {len(shares)} scores")

@@ -102,21 +102,20 @@ def build_label_head(
     ventricles = _sum(frame.shape, fractions, [i for i in fractions if _is_ventricle(source, i)])
     tissue_map = PartialVolumeMap(frame.shape)
     for index in list(fractions):
-        _put(
-            tissue_map, frame, factors, source, (index, fractions.pop(index)), soft_rng
-        )  # popped: they take 30 MiB each
+        # Popped so that its memory, some 30 MiB at 1 mm, is freed once it is painted.
+        _paint_group(tissue_map, frame, factors, source, (index, fractions.pop(index)), soft_rng)
     tissue_map.parts.append(Part("air", tissue_map.whole, tissue_map.free.copy()))
     tissue_map.free[:] = 0
     _paint_vessels(tissue_map, frame, factors, vessel_rng)
     return PaintedAnatomy(tissue_map, frame, inside, ventricles)
 
 
-def _put(
+def _paint_group(
     tissue_map: PartialVolumeMap,
     frame: Frame,
     factors: LabelHeadFactors,
     source: LabelMap,
-    held: tuple[int, Array],
+    group: tuple[int, Array],
     rng: np.random.Generator,
 ) -> None:
     """Fills the voxels of one group with its tissues.
@@ -126,10 +125,10 @@ def _put(
         frame: coordinates of its voxels.
         factors: factors of the head, which hold the shares of the tissues.
         source: label map.
-        held: index of the group, and the fraction of each voxel that it fills, of the volume's shape.
+        group: index of the group, and the fraction of each voxel that it fills, of the volume's shape.
         rng: generator of fat and muscle.
     """
-    index, fraction = held
+    index, fraction = group
     i, j, k = ndimage.find_objects((fraction > 0).view(np.int8))[0]
     box: Box = (i, j, k)
     amount = fraction[box]
@@ -139,9 +138,9 @@ def _put(
     elif index in (BONE, DURA):
         shares = {"bone" if index == BONE else "dura": np.float32(1)}
     else:
-        name, group = list(source.table.groups.items())[index - FIRST_ROW]
-        names = list(group.tissues)
-        values = list(group.tissues.values())
+        name, row = list(source.table.groups.items())[index - FIRST_ROW]
+        names = list(row.tissues)
+        values = list(row.tissues.values())
         moved = factors.shares[name] - values[0]
         values[0] += moved
         if len(values) > 1:

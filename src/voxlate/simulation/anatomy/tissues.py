@@ -4,7 +4,7 @@ Values are given at 3 T. At another field T1 follows T1 ∝ B0^exponent (Rooney 
 brain; Bottomley et al., Med Phys 1984;11:425 for muscle and fat), and the static part of T2* shortens in proportion
 to the field: 1/T2* = 1/T2 + 1/T2', 1/T2' ∝ B0. Where a value at 1.5 T is published it is used instead. "prior" marks a
 plausible value chosen for this project. Absolute contrast is not claimed: published T1 of white matter at 3 T spans
-0.6 to 1.1 s, most of it because of magnetisation transfer (Assländer, arXiv 2409.05318). Every simulated scanner
+0.6 to 1.1 s, up to 62 % of it because of magnetisation transfer (Assländer, arXiv 2409.05318). Every simulated scanner
 therefore has its own factor on T1.
 """
 

@@ -12,7 +12,7 @@ from voxlate.simulation.lesions.lesions import LESION_KINDS, Lesion, require_fit
 from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array
 
-# Amplitude of the irregular outline over the radius, by kind (0.12 for others); chosen by eye, not tuned.
+# Amplitude of the irregular outline over the radius, by kind (0.12 for others); chosen by hand, not tuned.
 _IRREGULAR = {"glioma": 0.22, "metastasis": 0.10, "meningioma": 0.06, "infarct": 0.15, "haemorrhage": 0.18}
 
 

@@ -37,6 +37,7 @@ _MAX_TRIES = 200  # positions that are tried before a lesion is dropped; chosen 
 NON_ENHANCING_UPTAKE = 0.008
 """Largest uptake of a lesion that does not enhance: 0.005 mM at 0.646 mM in plasma. Prior."""
 _T1_SPREAD = 0.08  # relative standard deviation of T1 between lesions of one kind; prior
+_HU_SPREAD = 3.0  # standard deviation of the CT number between lesions of one kind; prior
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,9 @@ def draw_lesion(
     """
     traits = LESION_KINDS[kind]
     diameter = float(rng.uniform(*traits.diameter_mm))
-    if kind == "metastasis":
+    if kind == "metastasis":  # log-normal with a median of 6 mm: many are smaller than 5 mm
         diameter = float(np.clip(6 * np.exp(0.55 * rng.standard_normal()), *traits.diameter_mm))
+    # A lesion of at most 8 mm has no core, which would be smaller than a few voxels.
     core_share = float(rng.uniform(*traits.core)) if diameter > 8 else 0.0
     bright = bool(rng.random() < traits.bright[0])
     has_core = traits.core[1] > 0 and diameter > 8
@@ -190,7 +192,7 @@ def draw_lesion(
     leakiness = draw_leakiness(factors[1], factors[2], correlation, rng)
     median = tissues[traits.tissue].uptake if tissues[traits.tissue].uptake > 0.05 else tissues["rim"].uptake
     uptake = leakiness.uptake(median) if enhances else min(base.uptake, NON_ENHANCING_UPTAKE)
-    solid = _varied(base, factors, uptake, float(rng.normal(0, 3)))
+    solid = _varied(base, factors, uptake, float(rng.normal(0, _HU_SPREAD)))
     core = _varied(tissues[filling], [1.0, 1.0, 1.0], tissues[filling].uptake, 0.0)
     oedema = float(rng.uniform(*traits.oedema_mm))
     return Lesion(
@@ -200,6 +202,7 @@ def draw_lesion(
 
 def depth_needed_mm(lesion: Lesion) -> float:
     """Returns the smallest depth of a lesion's centre below the hull of the brain, in mm, at which the lesion fits."""
+    # Half a diameter inside the brain; lesions that grow from its surface may lie closer. Chosen by hand; not tuned.
     return {"dura": 0.15, "surface": 0.1}.get(LESION_KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
 
 

@@ -1,7 +1,7 @@
 """Image quality in the grades of Bottani et al. 2024: contrast, motion and noise, each 0 (good), 1 or 2 (bad).
 
 The worst grade gives the tier: 0 is good, 1 is medium, 2 is low. The ranges below make images that look like their
-grade; they were chosen by eye and are not tuned.
+grade; they are priors chosen for this project.
 """
 
 from __future__ import annotations

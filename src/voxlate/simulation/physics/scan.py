@@ -26,7 +26,7 @@ from voxlate.volume import Volume
 B_VALUES_S_MM2 = (0, 500, 1000)
 HIGHEST_ADC = 6.0  # 0.001 mm²/s; twice that of free water, so that a larger value is noise
 _LOCALISER_MM = 10.0  # thickness of a localiser's slices and of the gaps between them
-_CUT_MM = 90.0  # an image that shows half a head lacks its upper half: the head is some 190 mm high
+_CUT_MM = 90.0  # an image that shows half a head lacks this much of the upper end of a grid 192 mm high
 _EPI_SHIFT_MM = (1.0, 6.0)  # range of the largest shift of an echo-planar image near air; prior
 _CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "DWI": "b0"}
 
@@ -78,23 +78,25 @@ def scan(
     for name in images:
         is_reference = name == images[0] or (plan.is_same_acquisition and name == "T1ce")
         if name == "CT":
-            settings[name] = chosen = draw_ct_settings(plan.stream("settings", name), is_reference=is_reference)
-            data = acquire_ct(render_ct(body), chosen, frame.spacing_mm, plan.stream("noise", name))
+            ct_settings = draw_ct_settings(plan.stream("settings", name), is_reference=is_reference)
+            settings[name] = ct_settings
+            data = acquire_ct(render_ct(body), ct_settings, frame.spacing_mm, plan.stream("noise", name))
             volumes[name] = Volume(data, frame.affine, name, "int16")
             continue
         grades = draw_grades(plan.quality_mix, plan.stream("grades", name))
         if name not in ("T1w", "T1ce"):
             grades = replace(grades, improper="")
-        drawn = draw_mr_settings(
+        mr_settings = draw_mr_settings(
             grades, plan.scanner.field_tesla, plan.stream("settings", name), is_reference=is_reference
         )
-        settings[name] = drawn
-        volumes |= (_diffusion if name == "DWI" else _magnetic)(plan, name, drawn, frame, body)
+        settings[name] = mr_settings
+        acquire_image = _diffusion_series if name == "DWI" else _mr_image
+        volumes |= acquire_image(plan, name, mr_settings, frame, body)
     return volumes, settings
 
 
-def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
-    """Returns one MR image by its name: rendered, acquired, and cut to thick slices or half a head if it should be."""
+def _mr_image(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+    """Returns one MR image by its name, with thick slices or half a head where scanner or grades ask for them."""
     improper = settings.grades.improper
     contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
@@ -115,7 +117,7 @@ def _magnetic(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
     return {name: crop_field_of_view(volume, 2, 0.0, _CUT_MM) if improper == "cut" else volume}
 
 
-def _diffusion(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
+def _diffusion_series(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
     """Returns a diffusion series by name: an image for each b-value, and the ADC in 0.001 mm²/s fitted to them."""
     reference = reference_signal(body, plan.scanner, "b0")
     shift_mm = susceptibility_shift(frame.points, float(plan.stream("shift", name).uniform(*_EPI_SHIFT_MM)))

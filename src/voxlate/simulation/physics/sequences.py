@@ -138,7 +138,8 @@ def mprage(tissue: Relaxation, timing: Mprage, flip_scale: ArrayLike = 1.0) -> F
     plateau = (1 - per_readout) / (1 - decay)
     before, after = np.exp(-timing.before_ms / t1), np.exp(-timing.after_ms / t1)
     train = decay**timing.readouts
-    # the fixed point is linear in M: M = 1 - after + after (plateau (1 - train) + train (1 - before - eff M before))
+    # The equation of the fixed point is linear in M:
+    # M = 1 - after + after (plateau (1 - train) + train (1 - before - eff M before))
     fixed = 1 - after + after * (plateau * (1 - train) + train * (1 - before))
     fixed = fixed / (1 + after * train * timing.efficiency * before)
     start = 1 - before - timing.efficiency * fixed * before
