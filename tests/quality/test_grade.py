@@ -20,13 +20,8 @@ from voxlate.quality.classifier import INPUT_SHAPE
 from voxlate.quality.grade import Grading, grade, require_scan
 from voxlate.quality.items import Item, items_of
 from voxlate.quality.preview import preview
-<<<<<<< .merge_file_5VZQad
-from voxlate.quality.rules import Finding
-from voxlate.quality.run import grade_all, is_temporary, read_grades, write_table
-=======
 from voxlate.quality.rules import RULES, Finding
-from voxlate.quality.run import grade_all, may_pass, read_grades, write_table
->>>>>>> .merge_file_qDnjvF
+from voxlate.quality.run import grade_all, is_temporary, read_grades, write_table
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
 
