@@ -13,6 +13,8 @@ from voxlate.preparation.steps.intensity import (
     by_range_hu,
     by_white_matter,
     by_z_score,
+    from_imagenet,
+    to_imagenet,
 )
 
 SHAPE = (16, 17, 18)
@@ -72,6 +74,19 @@ def test_a_window_of_hounsfield_units_cuts_off_what_lies_outside():
 
 def test_a_brighter_scan_gets_its_numbers_back_brighter():
     assert Scaled(50, 10).invert(np.float32([0, 1]), gain=2.0).tolist() == [20, 120]
+
+
+def test_imagenet_channels_are_those_of_the_networks_and_are_undone():
+    import torch
+
+    from voxlate.models.features.imagenet import standardise
+
+    data = np.random.default_rng(0).random((5, 6), dtype=np.float32)
+    channels = to_imagenet(data)
+    assert np.allclose(channels, standardise(torch.from_numpy(data)[None, None])[0].numpy(), atol=1e-6)
+    assert np.allclose(from_imagenet(channels), data, atol=1e-6)
+    with pytest.raises(UsageError, match="CHANNELS"):
+        from_imagenet(channels[:2])
 
 
 def test_scans_of_one_head_with_other_contrast_get_one_histogram():

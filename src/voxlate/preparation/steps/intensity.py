@@ -19,6 +19,8 @@ from voxlate.volume import Array, Mask
 
 Floats = NDArray[np.float64]
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True)
 class Scaled:
@@ -112,6 +114,26 @@ SCALES: Mapping[str, Callable[[Array, Mask], Scaled]] = {
     "z_score": by_z_score,
 }
 """Scales by name that are fitted on a scan inside its mask."""
+
+
+def to_imagenet(data: Array) -> Array:
+    """Returns three channels in units of their deviation over ImageNet, (3, ...), from values 0 to 1."""
+    shape = (3, *([1] * data.ndim))
+    mean, deviation = (np.reshape(np.array(v, np.float32), shape) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return np.asarray((data[None] - mean) / deviation, dtype=np.float32)
+
+
+def from_imagenet(channels: Array) -> Array:
+    """Returns the mean of the three channels on the scale 0 to 1; the inverse of `to_imagenet`.
+
+    Raises:
+        UsageError: `CHANNELS` when there are not three.
+    """
+    if len(channels) != 3:
+        raise UsageError("CHANNELS", f"{len(channels)} channels are not red, green and blue")
+    shape = (3, *([1] * (channels.ndim - 1)))
+    mean, deviation = (np.reshape(np.array(v, np.float32), shape) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return np.asarray((channels * deviation + mean).mean(axis=0), dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def draw_coverage(
 
     Args:
         path: where.
-        curves: fields of `Coverage` in `benchmarks/risk_coverage.py`, by the name of the scans they are of.
+        curves: fields of `voxlate.inference.coverage.Coverage`, by the name of the scans they are of.
         limits: thresholds to be marked, with their markers.
         title: says what the markers are.
         highest: end of the axis of errors, in per cent.
