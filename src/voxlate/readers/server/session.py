@@ -66,7 +66,7 @@ class ReadingSession:
             "opens_at": open_at,
             "trial": self._shown(now),
             "next": self._shown(trials[done + 1]) if now and self._may_prefetch(trials, done) else None,
-            "previous": self._shown(before) | {"given": _given(answers, before)} if before else None,
+            "previous": self._shown(before) | {"given": _latest_answer(answers, before)} if before else None,
             "draft": self._draft(reader, now),
         }
 
@@ -191,6 +191,7 @@ class ReadingSession:
         return {"kept": earlier.seq, "revision": earlier.revision, "again": True}
 
     def _lost_race(self, reader: str, sent: Submission, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Handles an answer for which another request stored its revision in the meantime, perhaps the same answer."""
         for earlier in self._log.answers(reader):
             if earlier.submission == sent.submission:
                 return self._same_answer(earlier, sent, body)
@@ -241,10 +242,11 @@ class ReadingSession:
 
 
 def _done(answers: Sequence[Answer]) -> int:
+    """Returns the number of answered trials."""
     return len({answer.trial for answer in answers})
 
 
-def _given(answers: Sequence[Answer], trial: Trial) -> Mapping[str, Any]:
+def _latest_answer(answers: Sequence[Answer], trial: Trial) -> Mapping[str, Any]:
     return next(answer.body for answer in latest_revisions(answers) if answer.trial == trial.id)
 
 

@@ -129,14 +129,14 @@ def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, dat
         unit: unit of the display window.
     """
     read: list[Pictures | Html] = []
-    for each in chosen:
+    for selected in chosen:
         try:
-            images, mask = relative_images(folder, each.case)
+            images, mask = relative_images(folder, selected.case)
         except VoxlateError as error:
-            reason = f"{each.title} case {each.case.case}: its images could not be shown ({error.code})."
+            reason = f"{selected.title} case {selected.case.case}: its images could not be shown ({error.code})."
             read.append(tag("p", reason, class_="note"))
             continue
-        read.append(Pictures(each, *cut_planes(images, mask)))
+        read.append(Pictures(selected, *cut_planes(images, mask)))
     limit = colours.round_up(max((p.large_difference for p in read if isinstance(p, Pictures)), default=0.0))
     parts = [
         _figure(p, limit=limit, direction=direction, data_kind=data_kind, unit=unit) if isinstance(p, Pictures) else p
