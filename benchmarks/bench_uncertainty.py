@@ -19,6 +19,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from coverage_plot import draw_coverage
 from machine import development_data, write_result
 from risk_coverage import coverage_curve
 from simulated_ensemble import UNSEEN, bundles, dataset, heads
@@ -32,7 +33,6 @@ from voxlate.inference.calibration import fit_calibration, member_hashes, reliab
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import fit_preparation
 from voxlate.reporting.figures.calibration_plot import draw_calibration
-from voxlate.reporting.figures.coverage_plot import draw_coverage
 from voxlate.simulation.files.dataset import Plan, write_dataset
 from voxlate.volume import Volume
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from coverage_plot import draw_coverage
 from machine import write_result
 from simulated_warehouse import visit
 
@@ -31,7 +32,6 @@ from voxlate.io.nifti import read_volume
 from voxlate.jobs.processes import parallel_map
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import grade
-from voxlate.reporting.figures.coverage_plot import draw_coverage
 from voxlate.simulation.physics.scanners import scanner_named
 
 SEED = 909

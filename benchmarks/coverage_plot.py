@@ -26,11 +26,11 @@ def draw_coverage(
     """Writes a figure, PNG or SVG by its suffix.
 
     Args:
-        path: where.
-        curves: fields of `voxlate.inference.coverage.Coverage`, by the name of the scans they are of.
-        limits: thresholds to be marked, with their markers.
-        title: says what the markers are.
-        highest: end of the axis of errors, in per cent.
+        path: the file.
+        curves: fields of `Coverage` in `risk_coverage.py`, by the name of a set of scans.
+        limits: thresholds to mark, with their markers.
+        title: explains the markers.
+        highest: upper end of the risk axis, in per cent.
     """
     figure, axes = plotting.plot(4.6, 3.4)
     for colour, (name, curve) in zip(plotting.SERIES_COLOURS, curves.items(), strict=False):
