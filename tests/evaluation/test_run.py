@@ -10,6 +10,7 @@ from small_study import write_bundle, write_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
+from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.results import Evaluation, read_evaluation
 from voxlate.evaluation.run import evaluate_cases
@@ -77,6 +78,11 @@ def test_loss_curves_that_cannot_be_read_are_refused(study, bundle):
         (bundle / "history.json").write_text(text)
         with pytest.raises(InputRefused, match=r"BUNDLE_FILE.*train the bundle again"):
             run((study[0], study[1][:1]), bundle=bundle, **QUICK)
+
+
+def test_every_score_has_the_unit_that_the_table_of_metrics_states(done):
+    units = {(row["metric"], row["unit"]) for row in scores(done[0])}
+    assert units == {(metric, METRICS[metric].unit) for metric, _ in units}
 
 
 def test_every_path_leads_from_the_output_to_the_file(done):

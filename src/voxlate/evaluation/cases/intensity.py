@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
 
+MAD_TO_SD = 1.4826
+"""Standard deviation of normal values over their median absolute deviation."""
+
 RANGE_PERCENTILE = 99.5
 """Instead of the maximum, which single bright voxels set."""
 
