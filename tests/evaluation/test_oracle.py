@@ -24,7 +24,7 @@ def test_over_cases_mean_squares_are_compared():
 
 
 @pytest.mark.parametrize(("least", "said"), [(0.5, "Against the oracle"), (50.0, "the model has seen these targets")])
-def test_the_report_compares_the_model_with_the_lowest_possible_error(tmp_path, least, said):
+def test_the_report_says_how_the_model_stands_to_the_least_error(tmp_path, least, said):
     case = write_case(tmp_path, "sub-0001_ses-01", seed=0)
     truth = tmp_path / "truth" / "sub-0001"
     truth.mkdir(parents=True)
