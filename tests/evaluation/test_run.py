@@ -10,6 +10,7 @@ from small_study import write_bundle, write_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
+from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.results import Evaluation, read_evaluation
 from voxlate.evaluation.run import evaluate_cases
@@ -79,6 +80,11 @@ def test_loss_curves_that_cannot_be_read_are_refused(study, bundle):
             run((study[0], study[1][:1]), bundle=bundle, **QUICK)
 
 
+def test_every_score_has_the_unit_that_the_table_of_metrics_states(done):
+    units = {(row["metric"], row["unit"]) for row in scores(done[0])}
+    assert units == {(metric, METRICS[metric].unit) for metric, _ in units}
+
+
 def test_every_path_leads_from_the_output_to_the_file(done):
     folder, outcome = done
     for case in outcome.content["cases"]:
@@ -103,7 +109,7 @@ def test_the_blurred_target_has_the_psnr_of_the_synthetic_image_and_less_sharpne
     assert mean_of(outcome.content, method="blurred_target", metric="sharpness_ratio") < 1
 
 
-def test_the_blur_and_what_is_left_of_its_gap_stand_in_the_table(done):
+def test_the_table_contains_the_sigma_of_the_blur_and_its_psnr_gap(done):
     _, outcome = done
     sigma, gap = (mean_of(outcome.content, method="blurred_target", metric=m) for m in ("blur_sigma", "psnr_gap"))
     blurred, made = (mean_of(outcome.content, method=m, metric="psnr") for m in ("blurred_target", "synthetic"))
@@ -172,7 +178,7 @@ def test_a_gain_of_the_source_scan_changes_no_figure(study, bundle):
     assert [row["mean"] for row in after] == pytest.approx([row["mean"] for row in before], rel=1e-4, abs=1e-4)
 
 
-def test_a_gain_of_the_synthetic_scan_is_not_forgiven_as_written_but_by_the_linear_fit(study):
+def test_a_gain_of_the_synthetic_image_is_an_error_as_written_and_none_after_the_linear_fit(study):
     folder, cases = study
     before = run((folder, cases[:1])).content
     for case in cases[:1]:
@@ -324,7 +330,7 @@ def test_two_processes_write_the_same_as_one(study, bundle):
     assert (folder / "out" / "scores.tsv").read_bytes() == alone
 
 
-def test_without_a_bundle_the_histogram_match_is_absent_and_said_to_be(study):
+def test_without_a_bundle_the_histogram_match_is_absent_and_the_definition_states_it(study):
     content = run((study[0], study[1][:1]), **QUICK).content
     assert "histogram_match" not in content["methods"]
     assert "no histogram match" in content["protocols"][0]["definition"]
@@ -368,7 +374,7 @@ def test_no_case_and_unknown_options_are_refused(study):
         Settings(unit="HU")
 
 
-def test_segmented_tissues_stand_in_the_tables_with_their_floor_of_noise(study):
+def test_the_tables_contain_segmented_tissues_and_their_noise_floor(study):
     content = run(study, is_segmented=True, **QUICK).content
     names = [protocol["name"] for protocol in content["protocols"]]
     assert names == ["lee2020", "enhancement", "tissues_mixture", "tissues_clusters"]
@@ -379,7 +385,7 @@ def test_segmented_tissues_stand_in_the_tables_with_their_floor_of_noise(study):
     assert read_evaluation(study[0] / "out").evaluation.volumes
 
 
-def test_lesions_are_told_by_case_and_the_worst_are_named(done):
+def test_lesions_are_listed_by_case_and_the_worst_cases_by_rank(done):
     lesions = done[1].content["lesions"]
     kinds = {record["kind"] for record in lesions}
     assert {"structures", "candidate", "enhancement", "lesion", "by_size", "worst_case"} <= kinds

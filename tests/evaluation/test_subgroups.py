@@ -38,7 +38,7 @@ def test_a_column_that_may_name_a_person_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "text", ["age\n5\n", "case\tage\ncase-0\n", "case\tage\ncase-0\t4\ncase-0\t5\n", "", "case\tage\n"]
 )
-def test_a_table_that_is_none_is_refused(tmp_path, text):
+def test_a_table_without_a_key_column_or_rows_is_refused(tmp_path, text):
     with pytest.raises(InputRefused, match="FACTORS"):
         read_factors(table(tmp_path, text), CASES)
 

@@ -99,10 +99,10 @@ def evaluate(
         outcome = evaluate_cases(
             rows, synthetic, output, settings=settings, bundle=bundle, jobs=jobs, watch=lambda _: bar.advance(task)
         )
-    for entry in outcome.content["missing"]:
-        click.echo(f"missing {entry['case']}: {entry['reason']}", err=True)
-    for entry in outcome.content["refused"]:
-        click.echo(f"REFUSED:{entry['code']} {entry['case']}: {entry['message']}", err=True)
+    for missing in outcome.evaluation.missing:
+        click.echo(f"missing {missing.case}: {missing.reason}", err=True)
+    for refused in outcome.evaluation.refused:
+        click.echo(f"REFUSED:{refused.code} {refused.case}: {refused.message}", err=True)
     for finding in findings(outcome.evaluation):
         click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"

@@ -17,7 +17,9 @@ UNMEASURED = (
     "**What happens inside lesions was not measured when this bundle was trained.** `voxlate evaluate` with "
     "`--bundle` writes this card again with what it measures, lesions first."
 )
-"""First paragraph of the card of a new bundle; an evaluation replaces it with what it measured."""
+"""First paragraph of the card of a new bundle; an evaluation replaces it with measured results.
+
+The text must not change, because it is searched for in the cards of existing bundles."""
 
 _TITLES = {
     "source": "untouched source",

@@ -35,7 +35,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.evaluation.baselines import blur
-from voxlate.evaluation.cases.intensity import line_through
+from voxlate.evaluation.cases.intensity import MAD_TO_SD, line_through
 from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
@@ -76,8 +76,6 @@ round; after six rounds the line does not change."""
 
 LEAST_PER_MILLE = 0.05
 """Of the mask: if fewer voxels enhance, a ratio of means is noise, and the case has no scores."""
-
-_ROBUST = 1.4826  # the standard deviation of normal values over their median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ class EnhancementMeasure:
         difference = direction.sign * (gain * self._source + offset - self._target)
         values = difference[self._inside]
         centre = float(np.median(values))
-        spread = _ROBUST * float(np.median(np.abs(values - centre)))
+        spread = MAD_TO_SD * float(np.median(np.abs(values - centre)))
         least = max(LEAST_DEVIATIONS * spread, LEAST_SHARE_OF_MEDIAN * float(np.median(self._target[self._inside])))
         deep = ndimage.distance_transform_edt(np.pad(self._inside, 1), sampling=self._spacing)[1:-1, 1:-1, 1:-1]
         voxels, opposite = (
@@ -247,7 +245,7 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
         gain, offset = line_through(x[chosen], y[chosen])
         distance = y - gain * x - offset
         centre = np.median(distance)
-        spread = _ROBUST * float(np.median(np.abs(distance - centre)))
+        spread = MAD_TO_SD * float(np.median(np.abs(distance - centre)))
         if spread == 0:  # more than half of the voxels lie on the line
             break
         chosen = np.abs(distance - centre) <= TRIMMED_AT * spread

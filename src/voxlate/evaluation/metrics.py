@@ -2,7 +2,7 @@
 
 A metric of two images is one function of `voxlate.evaluation.similarity` and one entry of `IMAGE_METRICS`; the contract
 tests then run on it. Metrics of tissues, of enhancement and of protocols are computed elsewhere; `METRICS` describes
-them beside the others, so that tables and reports take labels and directions from one place.
+them beside the others, so that tables and reports use the same labels and directions.
 """
 
 from __future__ import annotations

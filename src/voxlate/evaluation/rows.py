@@ -196,5 +196,10 @@ def of_kind(rows: Sequence[AnyLesionRow], kind: Literal["structures"]) -> list[S
 @overload
 def of_kind(rows: Sequence[AnyLesionRow], kind: Literal["enhancement"]) -> list[EnhancementRow]: ...
 def of_kind(rows: Sequence[AnyLesionRow], kind: str) -> Sequence[AnyLesionRow]:
-    """Returns the rows of one kind, in order."""
+    """Returns the rows of one kind, in order.
+
+    Args:
+        rows: rows under `lesions`.
+        kind: `lesion`, `structures` or `enhancement`.
+    """
     return [row for row in rows if row.get("kind") == kind]

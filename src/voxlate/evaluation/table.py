@@ -29,6 +29,8 @@ OPPONENTS = ("source", "histogram_match")
 method to compare with; a constant needs no test."""
 
 ALPHA = 0.05
+"""The usual significance level."""
+
 PRIMARY_REGION = "mask"
 PRIMARY_METRICS = ("mae", "psnr", "ssim")
 
@@ -89,6 +91,10 @@ def is_leading(region: str, metric: str) -> bool:
 
     These few form families of their own: adjusted together with dozens of other tests, small studies could not show
     any difference.
+
+    Args:
+        region: where the score was measured.
+        metric: name of the metric.
     """
     return region == PRIMARY_REGION and metric in PRIMARY_METRICS
 

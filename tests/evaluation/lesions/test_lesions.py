@@ -106,11 +106,11 @@ def test_the_sentences_say_where_the_image_is_worse_than_its_source():
     assert "1 of 1 cases: 2 of them, 0.5 cm³" in said[4].text
 
 
-def test_without_labels_it_is_said_that_nothing_is_known_of_lesions():
+def test_without_labels_a_sentence_states_that_lesions_were_not_evaluated():
     assert lesion_sentences({}, [], unit="%")[0].text == UNLABELLED
 
 
-def test_no_share_is_told_where_nothing_changed():
+def test_no_share_is_computed_where_source_and_target_are_equal():
     assert enhancement(images(source=1.0), BIG, normal())["share_reached"] is None
 
 
@@ -194,7 +194,7 @@ def test_what_was_in_the_source_and_stayed_is_left_over_not_invented():
     assert candidates[0]["share_reached"] == pytest.approx(0.0, abs=0.1)
 
 
-def test_specks_below_27_cubic_millimetres_are_not_structures():
+def test_parts_below_27_cubic_millimetres_are_not_structures():
     shown = images(source=1.0, where=blob((20, 20, 20), 0.5), synthetic=9.0)
     assert find(shown)[0]["false_structures_count"] == 0
 

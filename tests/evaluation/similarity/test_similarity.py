@@ -85,7 +85,7 @@ def test_a_constant_error_has_its_closed_forms():
     assert sim.psnr(image, target, data_range=1.0) == pytest.approx(20.0)
 
 
-def test_psnr_reaches_its_bound_just_when_all_errors_are_equal():
+def test_psnr_reaches_its_bound_exactly_when_all_errors_are_equal():
     even = sim.mae(TARGET + 0.1, TARGET)
     assert sim.highest_psnr(even, 1.0) == pytest.approx(sim.psnr(TARGET + 0.1, TARGET, data_range=1.0), abs=1e-3)
     uneven = TARGET + NOISE
@@ -211,7 +211,7 @@ def test_nmi_of_independent_noise_is_near_one():
     assert sim.nmi(textured(8), textured(9), bins=8) == pytest.approx(1.0, abs=0.01)
 
 
-def test_local_correlation_ignores_gain_and_offset_and_sees_inversion():
+def test_local_correlation_ignores_gain_and_offset_and_is_negative_for_an_inverted_image():
     assert sim.local_correlation(3 * TARGET + 7, TARGET, mask=MASK) == pytest.approx(1.0, abs=1e-4)
     assert sim.local_correlation(-TARGET, TARGET, mask=MASK) == pytest.approx(-1.0, abs=1e-4)
 

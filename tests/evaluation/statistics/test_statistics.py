@@ -88,7 +88,7 @@ def test_tost_equals_pingouin_and_statsmodels():
 
 
 @pytest.mark.parametrize("margin", [0.8, 1.4, 1.6, 3.0])
-def test_equivalence_is_shown_just_when_the_90_percent_interval_lies_within_the_margin(margin):
+def test_equivalence_is_shown_exactly_when_the_90_percent_interval_lies_within_the_margin(margin):
     result = st.tost(FIRST, SECOND, margin=margin)
     assert result.is_shown == (-margin < result.low and result.high < margin)
 

@@ -74,7 +74,7 @@ def test_what_a_program_answers_is_brought_to_the_labels_of_all(installed, name)
 
 
 @pytest.mark.parametrize("name", sorted(EXTERNAL))
-def test_a_program_that_is_not_there_is_said_so(name, monkeypatch):
+def test_a_program_that_is_not_installed_is_named(name, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv(SPM_VARIABLE, raising=False)
     with pytest.raises(UsageError, match="MISSING_TOOL"):

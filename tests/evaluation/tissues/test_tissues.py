@@ -56,7 +56,7 @@ def test_tissues_of_a_plain_head_are_found(name):
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)
-def test_vessels_do_not_eat_white_matter(name):
+def test_vessels_are_not_labelled_as_white_matter(name):
     """The known failure of three classes on a contrast-enhanced scan: the brightest class is vessels alone."""
     labels, _, found = scores(name, enhancement=1.2)
     assert found["WM"] > 0.90
@@ -71,7 +71,7 @@ def test_a_gain_changes_no_label(name):
     assert (plain != scaled)[mask].mean() < 1e-3
 
 
-def test_the_mixture_sees_through_a_smooth_field():
+def test_the_mixture_corrects_a_smooth_bias_field():
     found = scores("mixture", field=0.25)[2]
     assert found["WM"] > 0.93
     assert found["GM"] > 0.80
@@ -160,7 +160,7 @@ def test_differences_use_the_mean_tiv_of_all_targets(study):
     assert row["avd_cm3"] == abs(row["vd_cm3"])
 
 
-def test_agreement_is_told_over_patients_and_not_below_three(study):
+def test_agreement_is_computed_over_patients_and_not_below_three(study):
     (row,) = [
         r
         for r in volume_agreement(study)
@@ -192,7 +192,7 @@ def test_hd95_of_a_shifted_plane_is_the_shift_in_millimetres():
     assert np.isnan(hd95(first, cube(0, 0), spacing_mm=UNIT))
 
 
-def test_hd95_is_the_larger_directed_one_and_forgives_a_twentieth():
+def test_hd95_is_the_larger_directed_distance_and_ignores_five_percent_of_the_surface():
     body = cube(2, 18)
     stray = body.copy()
     stray[0, 0, 0] = True

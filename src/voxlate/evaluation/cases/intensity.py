@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
 
+MAD_TO_SD = 1.4826
+"""Standard deviation of normal values over their median absolute deviation."""
+
 RANGE_PERCENTILE = 99.5
 """Instead of the maximum, which single bright voxels set."""
 
@@ -53,7 +56,12 @@ def linear_fit(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
 
 
 def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns gain and offset of the least squares line y = gain · x + offset of two vectors; gain 0 for constant x."""
+    """Returns gain and offset of the least squares line y = gain · x + offset of two vectors; gain 0 for constant x.
+
+    Args:
+        x: (n,), not empty.
+        y: (n,).
+    """
     centred = x - x.mean()
     variance = float(centred @ centred)
     gain = float(centred @ (y - y.mean())) / variance if variance > 0 else 0.0
@@ -61,7 +69,13 @@ def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
 
 
 def fitted(image: Array, target: Array, mask: Mask) -> Array:
-    """Returns the image (i, j, k) after its least squares fit to the target in the mask, in the target's unit."""
+    """Returns the image after its least squares fit to the target in the mask, in the target's unit.
+
+    Args:
+        image: (i, j, k).
+        target: (i, j, k).
+        mask: (i, j, k), fitted voxels.
+    """
     gain, offset = linear_fit(image, target, mask)
     return np.asarray(gain * image + offset, dtype=np.float32)
 

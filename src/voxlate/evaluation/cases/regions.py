@@ -43,6 +43,12 @@ def lesion_regions(
 
 
 def within(mask: Mask, distance_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Returns the voxels whose centre is at most `distance_mm` from that of a voxel of the mask; both (i, j, k)."""
+    """Returns the voxels (i, j, k) whose centre is at most `distance_mm` from the centre of a voxel of the mask.
+
+    Args:
+        mask: (i, j, k).
+        distance_mm: largest distance.
+        spacing_mm: of the grid, along the three axes.
+    """
     near: Mask = ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= distance_mm
     return near

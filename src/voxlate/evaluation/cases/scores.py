@@ -52,7 +52,12 @@ class Compared:
 
 
 def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
-    """Returns the synthetic image and the images that it is compared with; `match` is None without a bundle."""
+    """Returns the synthetic image and the images that it is compared with.
+
+    Args:
+        case: the images.
+        match: histogram match of the bundle; None without a bundle, the baselines of the bundle are then left out.
+    """
     images = {"source": case.source}
     if match is not None:
         images["histogram_match"] = match.apply(case.source)
@@ -112,7 +117,13 @@ def lesion_records(case: LoadedCase, settings: Settings) -> list[CaseLesionRow]:
 
 
 def tissue_results(case: LoadedCase, images: dict[str, Array], settings: Settings) -> TissueResults:
-    """Returns tissue volumes and overlaps of all images, see `voxlate.evaluation.tissues`; none without `--segment`."""
+    """Returns tissue volumes and overlaps of all images, see `voxlate.evaluation.tissues`; none without `--segment`.
+
+    Args:
+        case: target, mask and spacing.
+        images: method to image (i, j, k), in the unit of comparison.
+        settings: options of the run.
+    """
     if not settings.is_segmented:
         return TissueResults([], [])
     target = Volume(case.target, case.affine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from voxlate.errors import InputRefused
+from voxlate.evaluation.cases.intensity import MAD_TO_SD
 from voxlate.volume import Array, Mask
 
 WHITE_MATTER_PERCENTILES = (60.0, 90.0)
@@ -12,8 +13,6 @@ WHITE_MATTER_PERCENTILES = (60.0, 90.0)
 
 _LEAST_VOXELS = 100
 """The mean of 100 voxels has a tenth of the noise of one."""
-
-_MAD_TO_SD = 1.4826  # standard deviation of normal values over their median absolute deviation
 
 
 def white_matter_like(source: Array, target: Array, normal: Mask) -> Mask:
@@ -69,4 +68,4 @@ def noise_sd(image: Array, mask: Mask) -> float:
             "EMPTY_MASK",
             "the mask holds no block of 2 x 2 x 2 voxels, so the noise cannot be measured; give the mask of this scan",
         )
-    return _MAD_TO_SD * float(np.median(np.abs(chosen)))
+    return MAD_TO_SD * float(np.median(np.abs(chosen)))

@@ -18,7 +18,7 @@ from voxlate.evaluation.table import patients_of
 Means = Mapping[tuple[str, str], float | None]
 """(region, method) to the mean MAE over patients, intensities as written."""
 
-UNLABELLED = "No lesion was labelled, so nothing is known of lesions: figures of the brain cannot show them."
+UNLABELLED = "No lesion was labelled, so lesions were not evaluated; scores of the whole brain do not show them."
 
 _MOST_DISTURBANCE = 200.0
 """In % of the error of the untouched source outside enhancement. Some disturbance is inevitable (110 % with a plain
@@ -61,7 +61,7 @@ def lesion_sentences(means: Means, lesions: Sequence[AnyLesionRow], *, unit: str
         lesions: rows of `Evaluation.lesions`.
         unit: of the means.
     """
-    sentences = [sentence for region, place in _REGIONS.items() for sentence in _error(means, region, place, unit)]
+    sentences = [sentence for region, where in _REGIONS.items() for sentence in _error(means, region, where, unit)]
     sentences += [*_enhancement(lesions), *_kept(lesions)]
     return [*(sentences or [Sentence(UNLABELLED)]), *_structures(lesions)]
 
@@ -88,10 +88,10 @@ def enhancement_sentences(summary: Sequence[SummaryRow]) -> list[Sentence]:
     if disturbance is not None and disturbance.mean is not None:
         text += f" Elsewhere the error is {disturbance.mean:.0f} % of the untouched source's."
     sentences = [Sentence(text, abs(residual.mean) > 100 or _is_disturbed(disturbance))]
-    for region, place in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
+    for region, where in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
         row = rows.get((region, RESIDUAL, "synthetic"))
         if row is not None and row.mean is not None:
-            text = f"Residual enhancement {place}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)})."
+            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)})."
             sentences.append(Sentence(text, abs(row.mean) > 100))
     return sentences
 
@@ -105,7 +105,7 @@ def _interval(row: SummaryRow) -> str:
     return "" if row.low is None else f" [{row.low:.0f}, {row.high:.0f}]"
 
 
-def _error(means: Means, region: str, place: str, unit: str) -> list[Sentence]:
+def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
     """Returns a sentence on the MAE of the synthetic image and of the untouched source in a region, if both exist."""
     synthetic, source = means.get((region, "synthetic")), means.get((region, "source"))
     if synthetic is None or source is None:
@@ -114,7 +114,7 @@ def _error(means: Means, region: str, place: str, unit: str) -> list[Sentence]:
     verdict = "worse than doing nothing" if is_worse else "better than doing nothing"
     matched = means.get((region, "histogram_match"))
     versus = "" if matched is None else f", histogram match {matched:.1f}"
-    text = f"{place} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."
+    text = f"{where} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."
     return [Sentence(text, is_worse)]
 
 
@@ -130,7 +130,7 @@ def _enhancement(lesions: Sequence[AnyLesionRow]) -> list[Sentence]:
     return [
         Sentence(
             f"Of the change from source to target in lesions that enhance, {100 * share:.0f} % was made in the median "
-            f"patient (0 % the untouched source, 100 % the target; {len(shares)} of whom it can be told).",
+            f"patient (0 % the untouched source, 100 % the target; measured in {patients_of(len(shares))}).",
             share < 0,
         )
     ]

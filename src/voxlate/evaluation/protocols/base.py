@@ -142,7 +142,13 @@ def require_possible(mean_absolute_error: float, psnr: float, data_range: float)
 
 
 def to_unit_range(image: Array, low: float, high: float) -> Array:
-    """Returns (image − low) / (high − low), of the image's shape; 0 everywhere when low equals high."""
+    """Returns (image − low) / (high − low); 0 everywhere when low equals high.
+
+    Args:
+        image: of any shape.
+        low: value that becomes 0.
+        high: value that becomes 1.
+    """
     if high == low:
         return np.zeros_like(image)
     return np.asarray((image - np.float32(low)) / np.float32(high - low), dtype=np.float32)

@@ -57,9 +57,13 @@ def global_ssim(image: Array, target: Array, *, c1: float, c2: float, is_sample_
 
 
 def resize(image: Array, shape: Shape) -> Array:
-    """Returns the image (i, j, k) resized to `shape` over the same extent, trilinear, without smoothing before.
+    """Returns the image resized to another shape over the same extent, trilinear, without smoothing before.
 
     It follows `torch.nn.functional.interpolate(mode="trilinear", align_corners=False)`.
+
+    Args:
+        image: (i, j, k).
+        shape: of the result.
     """
     for axis, size in enumerate(shape):
         old = image.shape[axis]

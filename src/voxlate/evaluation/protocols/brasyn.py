@@ -11,7 +11,7 @@ from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, t
 from voxlate.evaluation.similarity import ssim_map
 from voxlate.volume import Array, Mask
 
-_PERCENTILES = (0.5, 99.5)
+_PERCENTILES = (0.5, 99.5)  # of the definition of the challenge
 
 
 def _score(pair: Pair) -> Iterator[Score]:

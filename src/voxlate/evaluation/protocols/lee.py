@@ -15,7 +15,7 @@ from voxlate.evaluation.protocols.base import Pair, Protocol, Score
 from voxlate.evaluation.similarity import mae, psnr
 from voxlate.volume import Array
 
-GREATEST_LEVEL = 255
+GREATEST_LEVEL = 255  # of 8-bit images, as in the paper
 SLIP_DB = float(20 * np.log10(GREATEST_LEVEL))
 """Difference between the printed PSNRs and the true ones."""
 
@@ -29,7 +29,12 @@ def _score(pair: Pair) -> Iterator[Score]:
 
 
 def grey_levels(image: Array, data_range: float) -> Array:
-    """Returns the image, of any shape, rounded to 256 levels from 0 (at 0) to 255 (at the data range), and clipped."""
+    """Returns the image rounded to 256 grey levels and clipped.
+
+    Args:
+        image: of any shape.
+        data_range: value that becomes level 255; 0 becomes level 0.
+    """
     scaled = np.clip(image / data_range, 0, 1) * GREATEST_LEVEL
     return np.asarray(np.rint(scaled), dtype=np.float32)
 

@@ -13,7 +13,7 @@ from voxlate.evaluation.protocols.lee import GREATEST_LEVEL, grey_levels
 from voxlate.evaluation.similarity import psnr, rmse, ssim, tenengrad
 from voxlate.volume import Array
 
-AXIAL = 2
+AXIAL = 2  # axis of the slices, RAS+
 
 
 def _score(pair: Pair) -> Iterator[Score]:

@@ -14,6 +14,8 @@ from voxlate.volume import Array, Mask
 
 RANGE_2023_HU = (-1024.0, 3000.0)
 RANGE_2025_HU = (-1024.0, 3071.0)
+"""Ranges of HU to which the scoring code of each challenge clips."""
+
 LEAST_SIDE = 97
 """SynthRAD 2025 pads smaller images to this many voxels by repeating their edge, so that five scales fit."""
 

@@ -19,25 +19,61 @@ from voxlate.volume import Mask
 
 
 def mae(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the mean absolute error in the images' unit."""
+    """Returns the mean absolute error in the images' unit.
+
+    Args:
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        mask: of the same shape, compared voxels; None for all.
+
+    Raises:
+        InputRefused: see the module.
+    """
     first, second = in_mask(image, target, mask)
     return float(np.abs(first - second).mean())
 
 
 def bias(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the mean signed error in the images' unit; positive when the image is brighter than the target."""
+    """Returns the mean signed error in the images' unit; positive when the image is brighter than the target.
+
+    Args:
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        mask: of the same shape, compared voxels; None for all.
+
+    Raises:
+        InputRefused: see the module.
+    """
     first, second = in_mask(image, target, mask)
     return float((first - second).mean())
 
 
 def mse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the mean squared error in the square of the images' unit."""
+    """Returns the mean squared error in the square of the images' unit.
+
+    Args:
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        mask: of the same shape, compared voxels; None for all.
+
+    Raises:
+        InputRefused: see the module.
+    """
     first, second = in_mask(image, target, mask)
     return float(np.square(first - second).mean())
 
 
 def rmse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
-    """Returns the root mean squared error in the images' unit."""
+    """Returns the root mean squared error in the images' unit.
+
+    Args:
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        mask: of the same shape, compared voxels; None for all.
+
+    Raises:
+        InputRefused: see the module.
+    """
     return float(np.sqrt(mse(image, target, mask=mask)))
 
 
@@ -45,10 +81,10 @@ def psnr(image: Image, target: Image, *, data_range: float, mask: Mask | None = 
     """Returns the peak signal-to-noise ratio in decibel; infinite for equal images.
 
     Args:
-        image: the compared image.
-        target: of the same shape.
-        data_range: L, above 0.
-        mask: compared voxels; None for all.
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        data_range: L, in the same unit, above 0.
+        mask: of the same shape, compared voxels; None for all.
 
     Raises:
         UsageError: `DATA_RANGE`.
@@ -63,6 +99,14 @@ def smape(image: Image, target: Image, *, mask: Mask | None = None) -> float:
     """Returns the symmetric mean absolute percentage error, 0 to 200 %: the mean of 2|a−b| / (|a|+|b|).
 
     A voxel that is 0 in both images has an error of 0.
+
+    Args:
+        image: (i, j) or (i, j, k), the compared image.
+        target: of the same shape and unit.
+        mask: of the same shape, compared voxels; None for all.
+
+    Raises:
+        InputRefused: see the module.
     """
     first, second = in_mask(image, target, mask)
     scale = np.abs(first) + np.abs(second)

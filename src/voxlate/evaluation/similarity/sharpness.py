@@ -41,9 +41,9 @@ def tenengrad(image: Image, *, threshold: float = 0.0, mask: Mask | None = None)
     ratio to the target's value is meaningful.
 
     Args:
-        image: the image.
+        image: (i, j) or (i, j, k).
         threshold: of |G|, in intensity per voxel.
-        mask: measured voxels; None for all.
+        mask: of the same shape, measured voxels; None for all.
 
     Raises:
         InputRefused: as `mae`.

@@ -24,8 +24,7 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.evaluation.similarity.arrays import Image, box_of, require_comparable, require_range
 from voxlate.volume import Mask
 
-SIGMA = 1.5
-GAUSSIAN_RADIUS = 5
+SIGMA, GAUSSIAN_RADIUS = 1.5, 5
 """Wang 2004: a Gaussian of sigma 1.5 in a window of 11."""
 
 UNIFORM_RADIUS = 3
@@ -60,7 +59,7 @@ class Window:
         return tuple(axis for axis in range(ndim) if axis != skipped)
 
     def mean(self, array: Image) -> Image:
-        """Returns the weighted mean around each voxel, in the array's own type."""
+        """Returns the weighted mean around each voxel, an array of the same shape and type."""
         axes = self.axes(array.ndim)
         if self.shape == "gaussian":
             return np.asarray(ndimage.gaussian_filter(array, SIGMA, radius=self.radius, axes=axes))

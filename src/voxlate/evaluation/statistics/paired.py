@@ -40,6 +40,10 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
 
     For a constant difference the standard error is 0, and statistic and p are NaN.
 
+    Args:
+        first: (patients,), values of the first method.
+        second: (patients,), values of the second method, same order and unit.
+
     Raises:
         InputRefused: as `differences`.
     """
@@ -53,6 +57,10 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
 
 def wilcoxon(first: ArrayLike, second: ArrayLike) -> TestResult:
     """Returns Wilcoxon's signed-rank test (zero differences dropped; exact without ties up to 50 patients).
+
+    Args:
+        first: (patients,), values of the first method.
+        second: (patients,), values of the second method, same order and unit.
 
     Raises:
         InputRefused: as `differences`.
@@ -69,6 +77,11 @@ def sign_flip(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> TestResu
 
     It uses all 2^n sign patterns up to 14 patients; beyond, 10,000 patterns are drawn and the observed one is counted
     among them, so that p is never 0. The smallest possible p is 2 / 2^n, which is 0.25 for 3 patients.
+
+    Args:
+        first: (patients,), values of the first method.
+        second: (patients,), values of the second method, same order and unit.
+        seed: of the drawn patterns.
 
     Raises:
         InputRefused: as `differences`.
@@ -97,6 +110,10 @@ def cohen_dz(first: ArrayLike, second: ArrayLike) -> float:
     """Returns the effect size of a paired design: mean of the differences / their standard deviation.
 
     Zero for equal samples, infinite for a constant difference.
+
+    Args:
+        first: (patients,), values of the first method.
+        second: (patients,), values of the second method, same order and unit.
 
     Raises:
         InputRefused: as `differences`.

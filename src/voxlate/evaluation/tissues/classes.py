@@ -54,7 +54,11 @@ class Brain:
 
     @classmethod
     def cut(cls, image: Array, mask: Mask) -> Brain:
-        """Returns the part of an image (i, j, k) around a mask (i, j, k).
+        """Returns the part of an image around a mask.
+
+        Args:
+            image: (i, j, k).
+            mask: (i, j, k), the brain.
 
         Raises:
             InputRefused: `TOO_SMALL` below 1,000 voxels in the mask, `CONSTANT` when all have the same value.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from voxlate.evaluation.cases.intensity import MAD_TO_SD
 from voxlate.evaluation.tissues.classes import BRIGHT, Brain, Labels, Values, neighbour_mean, start_means
 from voxlate.volume import Array, Mask
 
@@ -20,8 +21,6 @@ ROUNDS = 30
 
 _BRIGHT_DEVIATIONS = 4.0
 """Robust standard deviations above the median from which voxels are bright. Chosen by hand, not tuned."""
-
-_MAD_TO_SD = 1.4826  # standard deviation of normal values over their median absolute deviation
 
 
 def segment_by_clusters(image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> Labels:
@@ -41,7 +40,7 @@ def segment_by_clusters(image: Array, mask: Mask, *, spacing_mm: tuple[float, fl
     brain = Brain.cut(image, mask)
     inside = brain.values[brain.inside].astype(np.float64)
     upper = np.median(inside)
-    upper += _BRIGHT_DEVIATIONS * _MAD_TO_SD * np.median(np.abs(inside - upper))
+    upper += _BRIGHT_DEVIATIONS * MAD_TO_SD * np.median(np.abs(inside - upper))
     ordinary = (brain.inside & (brain.values <= upper)).astype(np.float32)
     around = neighbour_mean(brain.values * ordinary) / np.maximum(neighbour_mean(ordinary), 1e-6)
     is_ordinary = ordinary > 0

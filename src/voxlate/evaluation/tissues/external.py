@@ -128,7 +128,11 @@ def synthseg(affine: Affine) -> External:
 
 
 def spm(affine: Affine) -> External:
-    """Returns SPM's unified segmentation; a voxel gets the most probable of GM, WM, CSF and the rest (0)."""
+    """Returns SPM's unified segmentation; a voxel gets the most probable of GM, WM, CSF and the rest (0).
+
+    Raises:
+        UsageError: `MISSING_TOOL` when `VOXLATE_SPM` is not set.
+    """
     text = os.environ.get(SPM_VARIABLE, "")
     if not text:
         raise UsageError("MISSING_TOOL", f"segmenter spm needs {SPM_VARIABLE}; set it to the command of SPM standalone")

@@ -42,6 +42,7 @@ def smooth_factor(
         spacing_mm: of the whole image, along the three axes.
     """
     steps = coarse_steps(spacing_mm)
+    # A factor beyond 2 is another tissue, not a coil profile; below a tenth of the weight there is nothing to estimate.
     ratio = np.clip(coarse / np.maximum(expected, 1e-6), 0.5, 2.0)
     sigma = [SIGMA_MM / (spacing * (step.step or 1)) for spacing, step in zip(spacing_mm, steps, strict=True)]
     total = ndimage.gaussian_filter(weight * ratio, sigma, mode="constant")

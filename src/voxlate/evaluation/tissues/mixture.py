@@ -21,9 +21,10 @@ BINS = 512
 """Of the histogram; a bin is far narrower than the noise of a scan."""
 
 FIELD_ROUNDS = 4
-NEIGHBOUR_WEIGHT = 3.5
-NEIGHBOUR_ROUNDS = 5
-"""Alternations of mixture and field; weight and iterations of the Potts model. Chosen by hand, not tuned."""
+"""Alternations of mixture and field. Chosen by hand, not tuned."""
+
+NEIGHBOUR_WEIGHT, NEIGHBOUR_ROUNDS = 3.5, 5
+"""Weight and mean-field iterations of the Potts model. Chosen by hand, not tuned."""
 
 _STEPS = 60
 """Iterations of expectation maximisation. Chosen by hand, not tuned."""

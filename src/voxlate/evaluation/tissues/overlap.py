@@ -1,4 +1,10 @@
-"""Overlap of two segmentations and distance of their surfaces."""
+"""Do two segmentations mark the same voxels?
+
+Both functions take two masks of shape (i, j, k) on one grid. With A and B the sets of their voxels:
+
+    Dice = 2 |A ∩ B| / (|A| + |B|), 0 to 1
+    HD95 = the larger 95th percentile of the distances, in mm, from the surface of one mask to that of the other
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,12 @@ from voxlate.volume import Mask
 
 
 def dice(first: Mask, second: Mask) -> float:
-    """Returns 2 |A ∩ B| / (|A| + |B|), 0 to 1, of two masks of one shape; NaN when both are empty."""
+    """Returns the Dice coefficient, 0 to 1; NaN when both masks are empty.
+
+    Args:
+        first: (i, j, k).
+        second: (i, j, k), on the same grid.
+    """
     total = int(first.sum()) + int(second.sum())
     return 2 * int((first & second).sum()) / total if total else float("nan")
 

@@ -30,8 +30,7 @@ so the values of the image must be able to overrule the maps."""
 BRIGHT_SHARE = 0.03
 """Prior of the bright class. Chosen by hand, not tuned."""
 
-ROUNDS = 25
-FIELD_ROUNDS = 3
+ROUNDS, FIELD_ROUNDS = 25, 3
 """Iterations of expectation maximisation; alternations of Gaussians and field. Chosen by hand, not tuned."""
 
 SAMPLED = 200_000
@@ -105,7 +104,12 @@ class Gaussians:
     greatest: float
 
     def weigh(self, values: Array, maps: Array) -> Array:
-        """Returns prior times density (4, ...) of CSF, GM, WM and bright at values (...) with maps (3, ...)."""
+        """Returns prior times density of CSF, GM, WM and bright, shape (4, ...).
+
+        Args:
+            values: (...), of any shape.
+            maps: (3, ...), prior probabilities of CSF, GM and WM at these values.
+        """
         shape = (-1, *[1] * values.ndim)
         means, sds = self.means.reshape(shape), self.sds.reshape(shape)
         density = np.exp(-0.5 * ((values - means) / sds) ** 2) / (sds * np.sqrt(2 * np.pi))

@@ -133,7 +133,11 @@ def measure_tissues(
 
 
 def with_signal(image: Array, mask: Mask) -> Mask:
-    """Returns the voxels of the mask (i, j, k) where the image (i, j, k) is not 0.
+    """Returns the voxels of the mask where the image is not 0.
+
+    Args:
+        image: (i, j, k).
+        mask: (i, j, k), the brain.
 
     Raises:
         InputRefused: `ZEROS_IN_MASK` when more than `MOST_ZEROS` of the mask is 0.
@@ -166,12 +170,25 @@ def _by_tissue(
 
 
 def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
-    """Returns the volume of a tissue in labels (i, j, k): the number of its voxels times the volume of a voxel."""
+    """Returns the volume of a tissue, the number of its voxels times the volume of a voxel.
+
+    Args:
+        labels: (i, j, k), a segmentation.
+        tissue: name from `TISSUES`.
+        spacing_mm: of the grid, along the three axes.
+    """
     return int((labels == TISSUES[tissue]).sum()) * float(np.prod(spacing_mm)) / 1000
 
 
 def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, mean_tiv_cm3: float) -> float:
-    """Returns VD in cm³; its absolute value is AVD."""
+    """Returns VD in cm³; its absolute value is AVD.
+
+    Args:
+        target_cm3: volume of the tissue in the target.
+        other_cm3: volume of the tissue in the other image.
+        tiv_cm3: TIV of the target.
+        mean_tiv_cm3: mean TIV of the targets of all cases.
+    """
     return (target_cm3 - other_cm3) / tiv_cm3 * mean_tiv_cm3
 
 
