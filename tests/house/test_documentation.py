@@ -78,3 +78,15 @@ def test_every_table_of_a_document_is_what_the_results_say():
         [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_map_of_the_code_names_every_folder_and_nothing_else():
+    package = ROOT / "src" / "voxlate"
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listed = set(re.findall(r"^\| `([a-z_/]+/)`", text, flags=re.MULTILINE))
+    folders = {f"{path.parent.relative_to(package)}/" for path in package.rglob("*/__init__.py")}
+    assert listed == folders
+    places = re.findall(r"^\| [^`|]+ \| (`.+`) \|$", text, flags=re.MULTILINE)
+    named = [name for place in places for name in re.findall(r"`([^`]+)`", place)]
+    assert len(named) >= 20
+    assert not [name for name in named if not (package / name).exists()]
