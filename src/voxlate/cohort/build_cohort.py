@@ -77,7 +77,7 @@ def write_cohort(
     counts = _write_tables(out, kept, rules, splits)
     write_frame(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
-    write_json(out / COHORT, _told(kept, rules, counts))
+    write_json(out / COHORT, _summary(kept, rules, counts))
     prune(out, _wanted(kept.pairs, rules))
     yield Written(kept, counts, faults)
 
@@ -117,7 +117,7 @@ def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
     return [Wanted(scan, shows) for pair in sides for scan, shows in pair]
 
 
-def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
+def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
     written = rules.model_dump(mode="json", by_alias=True, exclude_none=True)
     for step, content in zip(rules.steps, written["steps"], strict=True):
         if step.listed is not None:
@@ -130,10 +130,10 @@ def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[st
     """Writes the table of all cases and one for each test set; returns how many pairs each part holds."""
     parts: dict[str, list[Case]] = {}
     for pair in selection.pairs:
-        place = assigned(pair, rules.splits, splits)
+        assignment = assigned(pair, rules.splits, splits)
         source, target = (out / wanted.path for wanted in _wanted([pair], rules))
-        case = Case(pair.name, subject_name(pair.patient), place.split, source, target)
-        parts.setdefault(place.test_set or place.split, []).append(case)
+        case = Case(pair.name, subject_name(pair.patient), assignment.split, source, target)
+        parts.setdefault(assignment.test_set or assignment.split, []).append(case)
     write_cases(out / CASES, sorted((case for part in parts.values() for case in part), key=lambda case: case.case))
     for name in (TEST_GOOD, TEST_LOW):
         if name in parts:
