@@ -77,7 +77,7 @@ def write_cohort(
     counts = _write_tables(out, kept, rules, splits)
     write_frame(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
-    write_json(out / COHORT, _told(kept, rules, counts))
+    write_json(out / COHORT, _summary(kept, rules, counts))
     prune(out, _wanted(kept.pairs, rules))
     yield Written(kept, counts, faults)
 
@@ -117,7 +117,7 @@ def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
     return [Wanted(scan, shows) for pair in sides for scan, shows in pair]
 
 
-def _told(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
+def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
     written = rules.model_dump(mode="json", by_alias=True, exclude_none=True)
     for step, content in zip(rules.steps, written["steps"], strict=True):
         if step.listed is not None:

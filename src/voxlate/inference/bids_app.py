@@ -149,10 +149,10 @@ def write_description(out: Path, root: Path, model: str) -> None:
 
 def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
     suffix = _suffix(shown)
-    found = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
+    paths = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
     if suffix == "T1w":
-        found = [path for path in found if is_contrast_enhanced(path) == (shown == "T1ce")]
-    return [path for path in found if path.name.endswith((".nii", ".nii.gz"))]
+        paths = [path for path in paths if is_contrast_enhanced(path) == (shown == "T1ce")]
+    return [path for path in paths if path.name.endswith((".nii", ".nii.gz"))]
 
 
 def _suffix(shown: str) -> str:
@@ -180,7 +180,7 @@ def _mask_of(masks: Path, relative: Path, root: Path) -> str:
 
 def _partner(root: Path, path: Path, shown: str) -> str:
     """Returns the scan of a contrast in the session of another scan; an empty text unless there is exactly one."""
-    found = _scans(path.parents[1], shown, within="*")
-    if len(found) > 1:
-        warn("BIDS_SEVERAL", f"{len(found)} scans of one session show {shown}; none is used")
-    return found[0].relative_to(root).as_posix() if len(found) == 1 else ""
+    scans = _scans(path.parents[1], shown, within="*")
+    if len(scans) > 1:
+        warn("BIDS_SEVERAL", f"{len(scans)} scans of one session show {shown}; none is used")
+    return scans[0].relative_to(root).as_posix() if len(scans) == 1 else ""

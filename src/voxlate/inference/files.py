@@ -71,7 +71,7 @@ def translate_file(
     synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
     content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
     if files.output is not None:
-        content |= sidecar_of(files.places["source"], {name: files.places[MORE + name] for name in files.more})
+        content |= sidecar_of(files.bids_paths["source"], {name: files.bids_paths[MORE + name] for name in files.more})
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
         _write_spread(spread, synthesis, content, chosen.calibration, model_label=_model_label(bundle))

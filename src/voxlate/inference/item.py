@@ -21,7 +21,7 @@ class Item:
         more: additional sources by contrast.
         series: number or identifier of the DICOM series, where the source holds several.
         output: path of the output below a BIDS derivative; None to name it after the case.
-        places: paths of the source and the additional sources below their BIDS data set, by column.
+        bids_paths: paths of the source and the additional sources below their BIDS data set, by column.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Item:
     more: Mapping[str, Path] = field(default_factory=dict)
     series: str | None = None
     output: str | None = None
-    places: Mapping[str, str] = field(default_factory=dict)
+    bids_paths: Mapping[str, str] = field(default_factory=dict)
 
     def paths(self) -> list[Path | None]:
         """Returns the paths of the source, the mask and the additional sources."""
