@@ -1,4 +1,4 @@
-"""What a series shows, by its header."""
+"""The series type by header: each rule, their order, and the contrast-agent timeline of a study."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def simulated(shown, name, number=0):
         ("CT", "CT"),
     ],
 )
-def test_series_of_simulated_scanners_are_told_apart(shown, kind, name):
+def test_series_of_simulated_scanners_have_their_series_type(shown, kind, name):
     for number in range(12):
         header = simulated(shown, name, number)
         assert series_type_of(header).kind == kind, header
@@ -78,11 +78,11 @@ def test_series_of_simulated_scanners_are_told_apart(shown, kind, name):
         ({"InversionTime": "", "ScanningSequence": "EP", "EchoTime": "30"}, "echo planar"),
     ],
 )
-def test_each_rule_decides_its_own(change, kind):
+def test_each_rule_decides_on_its_series_type(change, kind):
     assert series_type_of(MPRAGE | change).kind == kind
 
 
-def test_words_decide_where_no_timing_does_and_say_so():
+def test_text_decides_where_timing_does_not_and_is_marked():
     found = series_type_of({"SeriesDescription": "t1_mprage_sag"})
     assert (found.kind, found.is_by_text) == ("T1w", True)
     assert series_type_of({"SeriesDescription": "3D FLAIR"}).kind == "FLAIR"
@@ -91,7 +91,7 @@ def test_words_decide_where_no_timing_does_and_say_so():
     assert all(series_type_of({"SeriesDescription": text, "Modality": "CT"}).kind == "CT" for text in OTHERS["CT"])
 
 
-def test_timing_outranks_words():
+def test_timing_precedes_text():
     assert series_type_of(MPRAGE | {"SeriesDescription": "T2 axial"}).kind == "T1w"
 
 
@@ -111,7 +111,7 @@ def after(dataset, k):
     dataset.AcquisitionTime, dataset.SeriesNumber = "102000", 4
 
 
-def test_the_series_of_a_study_are_told_with_their_timeline_and_without_names(tmp_path):
+def test_the_series_of_a_study_are_classified_with_their_timeline_and_without_names(tmp_path):
     for name, change in (("a", with_agent), ("b", before), ("c", after)):
         write_series(tmp_path / "in" / name, change)
     found = {each.number: each for each in classify(tmp_path / "in")}
@@ -125,20 +125,20 @@ def test_the_series_of_a_study_are_told_with_their_timeline_and_without_names(tm
     assert not any(word in table + result.output for word in ("DOE", "JANE", "1.2.3", "P1", "TEST^ONE"))
 
 
-def test_the_salt_of_a_site_changes_the_names(tmp_path, monkeypatch):
+def test_the_key_of_a_site_changes_the_pseudonyms(tmp_path, monkeypatch):
     write_series(tmp_path / "in")
     first = classify(tmp_path / "in")[0]
     monkeypatch.setenv("VOXLATE_UID_SALT", "secret")
     assert classify(tmp_path / "in")[0].series != first.series
 
 
-def test_every_rule_has_words_for_the_documentation():
+def test_every_rule_is_in_the_documentation():
     text = (Path(__file__).resolve().parents[2] / "docs" / "cohort.md").read_text()
     assert all(f"| {rule.kind} | {rule.words} |" in text for rule in RULES)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the development data are not there")
-def test_real_series_are_told_as_their_protocols_are():
+def test_real_series_are_classified_as_their_protocols_name_them():
     found = sorted((each.manufacturer.split()[0].upper(), each.kind.kind) for each in classify(DATA))
     assert found.count(("GE", "fMRI")) == 4
     assert found.count(("SIEMENS", "perfusion")) == 2

@@ -1,4 +1,4 @@
-"""With or without an agent: never on the wrong side."""
+"""The contrast-agent status by header: a wrong answer is worse than `unknown`."""
 
 import pytest
 
@@ -53,12 +53,12 @@ UNKNOWN += ["fosse posterieure", "phase contrast", "Sag T1 MPRAGE"]
     [(state, text) for state, texts in zip(("yes", "no", "conflict", "unknown"), (YES, NO, BOTH, UNKNOWN), strict=True)
      for text in texts],
 )  # fmt: skip
-def test_a_description_says_what_it_says(state, text):
+def test_a_description_has_its_state(state, text):
     assert state_of(text_evidence(text)) == state, text_evidence(text)
 
 
 @pytest.mark.parametrize(("texts", "wrong"), [(BEFORE, "yes"), (AFTER, "no")])
-def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
+def test_no_description_of_the_simulator_is_classified_wrongly(texts, wrong):
     assert wrong not in [state_of(text_evidence(text)) for text in texts]
     assert all(state_of(text_evidence(text)) == "conflict" for text in CONTRADICTORY)
 
@@ -78,11 +78,11 @@ def test_no_description_of_the_simulator_falls_on_the_wrong_side(texts, wrong):
         ({}, "unknown"),
     ],
 )
-def test_tags_and_words_come_together_and_contradictions_are_kept(tags, state):
+def test_tags_and_text_are_combined_and_contradictions_are_conflicts(tags, state):
     assert agent_status_of(tags).state == state
 
 
-def test_evidence_holds_words_of_ours_and_never_the_text():
+def test_evidence_holds_listed_words_and_never_the_whole_text():
     found = agent_status_of(
         {"SeriesDescription": "T1 DUPONT Marie 1950 sans gado", "ContrastBolusAgent": "GADOVIST M. Dupont"}
     )
@@ -90,7 +90,7 @@ def test_evidence_holds_words_of_ours_and_never_the_text():
     assert found.state == "conflict"
 
 
-def test_what_comes_after_a_sure_series_may_be_enhanced_though_nothing_says_so():
+def test_an_unknown_series_after_an_enhanced_one_may_be_enhanced():
     sure, silent, denied = (
         agent_status_of({"ContrastBolusAgent": "GD"}),
         AgentStatus("unknown", ()),

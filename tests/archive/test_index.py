@@ -1,4 +1,4 @@
-"""An index tells what lies in an archive, however it was interrupted, and names nobody."""
+"""An index lists the series of an archive, survives interruptions, and names no patient."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def run(source, out, jobs=1):
     return (out / "series.parquet").read_bytes()
 
 
-def test_every_series_has_a_row_with_what_it_shows(tmp_path):
+def test_every_series_has_a_row_with_its_series_type(tmp_path):
     run(archive(tmp_path / "in"), tmp_path / "out")
     rows = read_table(tmp_path / "out")
     assert len(rows) == 3
@@ -80,7 +80,7 @@ def test_the_table_is_the_same_with_several_processes_and_after_a_second_run(tmp
     assert run(tmp_path / "in", tmp_path / "two", jobs=2) == one == run(tmp_path / "in", tmp_path / "one")
 
 
-def test_what_changed_vanished_or_came_is_as_if_it_had_always_been_so(tmp_path):
+def test_an_update_after_changed_removed_and_new_files_equals_a_new_index(tmp_path):
     source = archive(tmp_path / "in", series=4)
     run(source, tmp_path / "out")
     (source / "s1" / "IM0002.dcm").unlink()
@@ -97,7 +97,7 @@ def test_what_changed_vanished_or_came_is_as_if_it_had_always_been_so(tmp_path):
     assert {row["fault"] for row in rows} == {"", "STUDY_MIXED"}
 
 
-def test_a_series_whose_files_lie_in_several_folders_is_one(tmp_path):
+def test_files_of_one_series_in_several_folders_are_one_series(tmp_path):
     paths = write_series(tmp_path / "in" / "a")
     (tmp_path / "in" / "b").mkdir()
     paths[3].rename(tmp_path / "in" / "b" / "IM.dcm")
@@ -105,7 +105,7 @@ def test_a_series_whose_files_lie_in_several_folders_is_one(tmp_path):
     assert [row["files"] for row in read_table(tmp_path / "out")] == [8]
 
 
-def test_the_header_of_a_series_is_that_of_its_first_file_whenever_that_came(tmp_path):
+def test_the_header_of_a_series_is_that_of_its_first_file_also_when_it_was_added_later(tmp_path):
     paths = write_series(tmp_path / "in" / "m", lambda dataset, k: setattr(dataset, "SeriesDescription", "T1 +C"))
     run(tmp_path / "in", tmp_path / "out")
     assert read_table(tmp_path / "out")[0]["agent"] == "yes"
@@ -118,7 +118,7 @@ def test_the_header_of_a_series_is_that_of_its_first_file_whenever_that_came(tmp
     assert updated == run(tmp_path / "in", tmp_path / "fresh")
 
 
-def test_faults_and_damaged_files_are_told_and_the_others_go_on(tmp_path):
+def test_faults_and_damaged_files_are_reported_and_the_others_are_read(tmp_path):
     source = archive(tmp_path / "in")
     (source / "note.txt").write_text("hello")
     (source / "s0" / "empty.dcm").write_bytes(b"")
@@ -152,7 +152,7 @@ def test_nothing_that_names_a_patient_leaves_the_store(tmp_path):
     assert (tmp_path / "out" / "index.sqlite").stat().st_mode & 0o077 == 0
 
 
-def test_dates_move_by_the_same_days_for_one_patient(tmp_path):
+def test_dates_of_a_patient_are_shifted_by_the_same_days(tmp_path):
     run(archive(tmp_path / "in", series=4), tmp_path / "out")
     days = {}
     for row in read_table(tmp_path / "out"):
@@ -172,7 +172,7 @@ def test_another_key_or_another_source_is_refused(tmp_path, monkeypatch):
         run(tmp_path / "in", tmp_path / "out")
 
 
-def test_without_a_key_the_index_draws_one_and_keeps_it(tmp_path, monkeypatch):
+def test_without_a_key_the_index_draws_one_and_stores_it(tmp_path, monkeypatch):
     monkeypatch.delenv("VOXLATE_UID_SALT")
     archive(tmp_path / "in")
     assert run(tmp_path / "in", tmp_path / "one") == run(tmp_path / "in", tmp_path / "one")
@@ -206,12 +206,12 @@ def test_the_files_of_a_row_are_found_again(tmp_path):
         pass
 
 
-def test_no_source_is_told(tmp_path):
+def test_a_missing_source_is_refused(tmp_path):
     with pytest.raises(NoInput, match="NO_INPUT"):
         run(tmp_path / "none", tmp_path / "out")
 
 
-def test_a_damaged_store_or_table_is_told(tmp_path):
+def test_a_damaged_store_or_table_is_refused(tmp_path):
     run(archive(tmp_path / "in"), tmp_path / "out")
     (tmp_path / "out" / "series.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(UsageError, match="INDEX"):
@@ -223,7 +223,7 @@ def test_a_damaged_store_or_table_is_told(tmp_path):
         run(tmp_path / "in", tmp_path / "out")
 
 
-def test_a_run_killed_at_any_moment_is_taken_up_again(tmp_path):
+def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
     """Killed each time as soon as the store holds more than before; the end is that of a run never disturbed."""
     archive(tmp_path / "in", series=40, slices=3)
     whole = run(tmp_path / "in", tmp_path / "whole")
@@ -254,7 +254,7 @@ def files_kept(out):
         return 0
 
 
-def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_path):
+def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_stored(tmp_path):
     archive(tmp_path / "in", series=60, slices=2)
     small = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); "
     small += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]; "
@@ -268,7 +268,7 @@ def test_a_disk_that_fills_ends_with_75_and_loses_only_what_was_not_kept(tmp_pat
     assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
 
 
-def test_two_runs_at_once_are_one_too_many(tmp_path):
+def test_a_second_run_at_the_same_time_is_refused(tmp_path):
     run(archive(tmp_path / "in"), tmp_path / "out")
     other = IndexStore(tmp_path / "out", source=str((tmp_path / "in").resolve()))
     with pytest.raises(TemporaryFailure, match="LOCKED"):
@@ -299,7 +299,7 @@ def test_two_runs_at_once_are_one_too_many(tmp_path):
         ({"SeriesDescription": "T1 Nativel Anna"}, "evidence", ""),
     ],
 )
-def test_odd_values_cost_a_value_and_never_the_run(tmp_path, change, column, value):
+def test_an_odd_value_is_left_out_and_never_ends_the_run(tmp_path, change, column, value):
     def set_all(dataset, k):
         for name, each in change.items():
             dataset[name] = DataElement(name, dictionary_VR(name), each, validation_mode=0)
@@ -321,7 +321,7 @@ def test_sites_scanners_and_unknown_models_have_pseudonyms(tmp_path):
     assert "Mercy" not in str(row)
 
 
-def test_a_file_whose_name_is_no_utf_8_is_indexed_like_any_other(tmp_path):
+def test_a_file_whose_name_is_not_utf_8_is_indexed_like_any_other(tmp_path):
     write_series(tmp_path / "in")
     (tmp_path / "in" / "IM0003.dcm").rename(os.fsdecode(os.fsencode(tmp_path / "in") + b"/M\xfcller.dcm"))
     first = run(tmp_path / "in", tmp_path / "out")
@@ -330,7 +330,7 @@ def test_a_file_whose_name_is_no_utf_8_is_indexed_like_any_other(tmp_path):
         assert sum(path.is_file() for path in files) == 8
 
 
-def test_what_could_not_be_reached_is_told_and_read_again_by_the_next_run(tmp_path, monkeypatch):
+def test_an_inaccessible_file_is_reported_and_read_again_by_the_next_run(tmp_path, monkeypatch):
     archive(tmp_path / "in")
     from voxlate.io.dicom import parse
 
@@ -349,7 +349,7 @@ def test_what_could_not_be_reached_is_told_and_read_again_by_the_next_run(tmp_pa
     assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
 
 
-def test_a_patient_number_with_two_birth_dates_is_no_one_patient(tmp_path):
+def test_a_patient_number_with_two_birth_dates_is_a_fault(tmp_path):
     def born(number):
         def change(dataset, k):
             dataset.PatientID, dataset.PatientBirthDate = "ANON", f"19{50 + number}0101"
@@ -363,7 +363,7 @@ def test_a_patient_number_with_two_birth_dates_is_no_one_patient(tmp_path):
     assert [row["fault"] for row in read_table(tmp_path / "out")] == ["PATIENT_ID_SHARED"] * 2
 
 
-def test_a_series_whose_files_are_others_than_were_indexed_is_refused(tmp_path):
+def test_a_series_whose_files_changed_since_the_index_is_refused(tmp_path):
     archive(tmp_path / "in")
     run(tmp_path / "in", tmp_path / "out")
     rows = read_table(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""An archive behind DICOMweb, as it should be and as it may be: slow, wrong, silent, sending elsewhere."""
+"""An archive behind DICOMweb, with the faults of real servers: slow, wrong or missing answers and redirections."""
 
 import json
 import socket
@@ -38,11 +38,11 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        place = urlsplit(self.path)
+        url = urlsplit(self.path)
         self.server.asked.append(self.path)
-        fault = next((what for part, what in self.server.fault.items() if part in place.path), None)
+        fault = next((what for part, what in self.server.fault.items() if part in url.path), None)
         if fault is None:
-            found = self.found(PurePosixPath(place.path).parts[2:], parse_qs(place.query))
+            found = self.found(PurePosixPath(url.path).parts[2:], parse_qs(url.query))
             return self.say(200, json.dumps(found).encode())
         if fault == "slow":
             time.sleep(1.5)
@@ -79,9 +79,9 @@ class Answers(BaseHTTPRequestHandler):
 
     def found(self, parts, query):
         chosen = self.server.instances
-        for place, keyword in ((1, "StudyInstanceUID"), (3, "SeriesInstanceUID"), (5, "SOPInstanceUID")):
-            if len(parts) > place:
-                chosen = [each for each in chosen if each[keyword].value == parts[place]]
+        for position, keyword in ((1, "StudyInstanceUID"), (3, "SeriesInstanceUID"), (5, "SOPInstanceUID")):
+            if len(parts) > position:
+                chosen = [each for each in chosen if each[keyword].value == parts[position]]
         if parts[-1] == "metadata":
             return [json.loads(each.to_json(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "x"))
                     for each in chosen]  # fmt: skip
@@ -118,7 +118,7 @@ def run(server, out):
     return (out / "series.parquet").read_bytes()
 
 
-def test_a_server_is_listed_page_by_page_and_asked_once(served, tmp_path, monkeypatch):
+def test_a_server_is_read_page_by_page_and_each_series_once(served, tmp_path, monkeypatch):
     monkeypatch.setattr("voxlate.archive.dicomweb.PAGE", 1)
     first = run(served, tmp_path / "out")
     rows = read_table(tmp_path / "out")
@@ -129,7 +129,7 @@ def test_a_server_is_listed_page_by_page_and_asked_once(served, tmp_path, monkey
     assert not any("metadata" in path or "instances" in path for path in served.asked)
 
 
-def test_what_a_server_gains_and_loses_is_followed(served, tmp_path):
+def test_series_added_to_or_removed_from_a_server_are_updated(served, tmp_path):
     run(served, tmp_path / "out")
     served.instances = [each for each in served.instances if each.SeriesInstanceUID != "1.2.3.0"][:-1]
     assert run(served, tmp_path / "out") == run(served, tmp_path / "fresh")
@@ -154,7 +154,7 @@ def test_what_a_server_gains_and_loses_is_followed(served, tmp_path):
         "elsewhere",
     ],
 )
-def test_a_series_that_is_answered_wrongly_is_left_for_the_next_run(served, tmp_path, fault, caplog):
+def test_a_series_with_a_wrong_answer_is_left_for_the_next_run(served, tmp_path, fault, caplog):
     whole = run(served, tmp_path / "whole")
     served.fault = {"/1.2.3.2/": fault}
     run(served, tmp_path / "out")
@@ -165,7 +165,7 @@ def test_a_series_that_is_answered_wrongly_is_left_for_the_next_run(served, tmp_
     assert run(served, tmp_path / "out") == whole
 
 
-def test_an_archive_that_says_it_is_empty_is_not_believed(served, tmp_path, caplog):
+def test_series_are_kept_when_an_archive_answers_that_it_is_empty(served, tmp_path, caplog):
     whole = run(served, tmp_path / "out")
     held, served.instances = served.instances, []
     assert run(served, tmp_path / "out") == whole
@@ -176,7 +176,7 @@ def test_an_archive_that_says_it_is_empty_is_not_believed(served, tmp_path, capl
     assert "ARCHIVE" in caplog.text
 
 
-def test_one_study_that_fails_for_good_does_not_keep_another_that_was_erased(served, tmp_path):
+def test_a_study_that_always_fails_does_not_keep_another_that_was_erased(served, tmp_path):
     run(served, tmp_path / "out")
     served.instances = [each for each in served.instances if each.StudyInstanceUID != "1.2.0"]
     served.fault = {"/studies/1.2.1/series": (500, b"")}
@@ -184,10 +184,10 @@ def test_one_study_that_fails_for_good_does_not_keep_another_that_was_erased(ser
     assert len(read_table(tmp_path / "out")) == 2
 
 
-def test_what_is_no_identifier_is_counted_as_refused(served, tmp_path):
-    stranger = slice_header(0, voxels()[:, :, 0].T)
-    stranger.StudyInstanceUID, stranger.SeriesInstanceUID, stranger.SOPInstanceUID = "1.2.1", "../evil", "1.1"
-    served.instances.append(stranger)
+def test_an_invalid_identifier_is_counted_as_refused(served, tmp_path):
+    invalid = slice_header(0, voxels()[:, :, 0].T)
+    invalid.StudyInstanceUID, invalid.SeriesInstanceUID, invalid.SOPInstanceUID = "1.2.1", "../evil", "1.1"
+    served.instances.append(invalid)
     run(served, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "index.json").read_text())["refused"] == {"UID_INVALID": 1}
 
@@ -199,7 +199,7 @@ def test_an_answer_without_a_length_ends_at_the_limit(served, monkeypatch):
         DicomWebServer(served.address).instances("1.2.0", "1.2.3.0")
 
 
-def test_nothing_that_names_a_study_or_a_person_is_said(served, tmp_path):
+def test_the_output_names_no_study_and_no_person(served, tmp_path):
     for each in served.instances:
         each.PatientBirthDate = "1956-12-24"
     command = [sys.executable, "-m", "voxlate", "index", served.address, tmp_path / "out"]
@@ -215,7 +215,7 @@ def test_a_known_series_is_not_forgotten_when_the_server_fails(served, tmp_path)
     assert run(served, tmp_path / "out") == whole
 
 
-def test_a_server_that_is_silent_for_too_long_is_given_up(served, tmp_path):
+def test_a_server_that_does_not_answer_in_time_ends_the_run(served, tmp_path):
     store = IndexStore(tmp_path, source=served.address)
     served.fault = {"studies": "slow"}
     with pytest.raises(TemporaryFailure, match="ARCHIVE"):
@@ -223,7 +223,7 @@ def test_a_server_that_is_silent_for_too_long_is_given_up(served, tmp_path):
     store.close()
 
 
-def test_a_server_that_is_not_there_is_a_failure_that_may_pass(tmp_path):
+def test_an_unreachable_server_is_a_temporary_failure(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/dicom-web"
@@ -231,7 +231,7 @@ def test_a_server_that_is_not_there_is_a_failure_that_may_pass(tmp_path):
         list(index(address, tmp_path))
 
 
-def test_failures_in_a_row_end_the_run_and_what_was_read_stays(served, tmp_path):
+def test_failures_in_a_row_end_the_run_and_read_series_stay(served, tmp_path):
     served.instances = [*served.instances]
     for number in range(10):
         dataset = slice_header(0, voxels()[:, :, 0].T)
@@ -262,7 +262,7 @@ def test_a_header_of_another_series_is_refused(served, monkeypatch):
         archive.header("1.2.0", "1.2.3.0", "1.2.3.0.0")
 
 
-def test_a_token_is_shown_to_the_archive_alone(served, monkeypatch):
+def test_a_token_is_sent_to_the_archive_only(served, monkeypatch):
     monkeypatch.setenv("VOXLATE_ARCHIVE_TOKEN", "tok")
     archive = DicomWebServer(served.address)
     assert archive._client._session.headers["Authorization"] == "Bearer tok"

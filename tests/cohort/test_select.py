@@ -1,4 +1,4 @@
-"""Every series ends in a pair or in a reason, and splits are honest and settled."""
+"""Every series ends in a pair or has a reason why not; splits do not share patients and do not change."""
 
 import json
 from collections import Counter
@@ -67,7 +67,7 @@ def test_every_series_is_in_a_pair_or_has_a_reason():
     assert 2 * len(found.pairs) + len(reasons) == len(rows) == found.scans
 
 
-def test_the_boxes_of_the_chart_add_up():
+def test_the_counts_of_the_flow_chart_add_up():
     rows, grades = warehouse(10)
     rows += [row("p000", "e000", f"x{k}", kind="T2w") for k in range(7)]
     found = select(join_grades(rows, grades), read_rules(BOTTANI))
@@ -80,7 +80,7 @@ def test_the_boxes_of_the_chart_add_up():
     assert pairs[-1].before - pairs[-1].dropped == len(found.pairs)
 
 
-def test_a_low_target_is_left_out_and_a_low_source_is_tested_on():
+def test_a_low_target_is_excluded_and_a_low_source_goes_to_the_test():
     rows, grades = warehouse()
     grades[1]["row"]["tier"] = "low"  # the target of the first patient
     found = select(join_grades(rows, grades), read_rules(BOTTANI))
@@ -94,14 +94,14 @@ def test_a_low_target_is_left_out_and_a_low_source_is_tested_on():
     assert sets["Test_good"] == round(0.1 * 32)
 
 
-def test_the_better_then_the_likelier_scan_of_a_session_is_taken():
+def test_the_scan_of_a_session_with_the_best_tier_then_the_highest_probability_is_taken():
     rows = [row("p", "e", name) for name in ("a", "b", "c", "d")]
     grades = [grade("a", tier="medium"), grade("b", pass_probability=0.7), grade("c"), grade("d", agent="no")]
     found = select(join_grades(rows, grades), rules())
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("c", "d")]
 
 
-def test_pairs_may_lie_some_days_apart_but_only_if_that_is_asked_for():
+def test_pairs_may_be_days_apart_only_when_the_rules_allow_it():
     rows = [row("p", "e1", "a"), row("p", "e2", "b", day="2010-01-13"), row("p", "e3", "c", day="2010-01-11")]
     grades = [grade("a"), grade("b", agent="no"), grade("c", agent="no")]
     assert not select(join_grades(rows, grades), rules()).pairs
@@ -110,7 +110,7 @@ def test_pairs_may_lie_some_days_apart_but_only_if_that_is_asked_for():
     assert not select(join_grades(rows, grades), rules(pair={"within": 0})).pairs
 
 
-def test_the_same_picture_twice_counts_once_and_not_at_all_under_two_patients():
+def test_a_duplicate_image_counts_once_and_not_at_all_under_two_patients():
     rows = [row("p", "e", "a"), row("p", "e", "copy"), row("p", "e", "n"), row("q", "f", "x"), row("r", "g", "y")]
     grades = [grade("a"), grade("copy"), grade("n", agent="no"), grade("x"), grade("y")]
     grades[1]["content"], grades[4]["content"] = "a", "x"
@@ -124,7 +124,7 @@ def test_the_same_picture_twice_counts_once_and_not_at_all_under_two_patients():
     assert set(kept.values()) == {"no partner, or a better scan of the session was taken"}
 
 
-def test_a_person_s_word_outranks_the_grades():
+def test_the_grade_of_a_person_overrides_the_software():
     rows, grades = warehouse(2)
     persons = {"s000yes": {"tier": "improper"}, "s001yes": {"agent": "no"}}
     scans = join_grades(rows, grades, persons)
@@ -132,7 +132,7 @@ def test_a_person_s_word_outranks_the_grades():
     assert not select(scans, read_rules(BOTTANI)).pairs
 
 
-def test_a_list_made_by_a_person_leaves_out_pairs(tmp_path):
+def test_a_list_made_by_a_person_excludes_pairs(tmp_path):
     rows, grades = warehouse(3)
     (tmp_path / "large.tsv").write_text("item\treason\nsub-p001_ses-e001\tlarge\n")
     (tmp_path / "rules.yaml").write_text(
@@ -159,7 +159,7 @@ def test_a_list_made_by_a_person_leaves_out_pairs(tmp_path):
         ({"missing": True}, False),
     ],
 )
-def test_a_condition_says_what_it_says_and_what_is_missing_fits_missing_alone(condition, fits):
+def test_each_condition_compares_and_a_missing_value_fits_missing_only(condition, fits):
     test = Condition.model_validate({"column": "x"} | condition)
     assert test.fits({"x": 3}) is fits
     assert test.fits({"x": None}) is (condition == {"missing": True})
@@ -181,7 +181,7 @@ def test_wrong_rules_are_refused_with_their_place(tmp_path, text, told):
         read_rules(tmp_path / "rules.yaml")
 
 
-def test_a_column_that_there_is_not_and_an_empty_index_are_told():
+def test_an_unknown_column_and_an_empty_index_are_refused():
     rows, grades = warehouse(2)
     with pytest.raises(UsageError, match="COLUMN"):
         select(join_grades(rows, grades), rules(steps=[{"reason": "x", "drop": [{"column": "nothing", "is": 1}]}]))
@@ -205,7 +205,7 @@ def test_no_patient_is_in_two_splits_and_strata_get_their_shares():
     assert tests == {"GE": 20, "SIEMENS": 20}
 
 
-def test_the_split_is_settled_and_its_file_guarded(tmp_path):
+def test_a_split_does_not_change_and_its_file_is_protected_by_a_hash(tmp_path):
     rows, grades = warehouse(40)
     settings = Splits(low=False)
     pairs = select(join_grades(rows, grades), rules()).pairs
@@ -240,7 +240,7 @@ def test_a_whole_scanner_can_be_held_out():
     }
 
 
-def test_of_two_copies_the_one_whose_session_gives_a_pair_is_kept():
+def test_the_copy_whose_session_gives_a_pair_is_kept():
     rows = [row("p", "e1", "a"), row("p", "e2", "z"), row("p", "e2", "n")]
     grades = [grade("a"), grade("z"), grade("n", agent="no")]
     grades[1]["content"] = "a"
@@ -248,14 +248,14 @@ def test_of_two_copies_the_one_whose_session_gives_a_pair_is_kept():
     assert [(pair.source["series"], pair.target["series"]) for pair in found.pairs] == [("z", "n")]
 
 
-def test_a_copy_under_another_patient_counts_even_when_it_is_left_out_for_another_reason():
+def test_a_copy_under_another_patient_counts_even_when_it_is_excluded_for_another_reason():
     rows = [row("p", "e", "a"), row("p", "e", "n"), row("q", "f", "x", fault="FRAME_MIXED")]
     grades = [grade("a"), grade("n", agent="no"), grade("x")]
     grades[2]["content"] = "a"
     assert not select(join_grades(rows, grades), rules()).pairs
 
 
-def test_the_nearest_pair_is_made_first_whatever_the_names():
+def test_the_pair_nearest_in_time_is_made_first():
     rows = [row("p", "e1", "s1", day="2010-01-01"), row("p", "e2", "s2", day="2010-01-04"), row("p", "e2", "t")]
     rows[2]["day"] = "2010-01-04"
     grades = [grade("s1"), grade("s2"), grade("t", agent="no")]
@@ -270,7 +270,7 @@ def test_a_joined_row_has_every_column_of_its_type_and_no_other():
     assert (graded["graded_by"], ungraded["graded_by"]) == ("voxlate", None)
 
 
-def test_grades_of_other_files_do_not_count():
+def test_grades_of_other_files_are_ignored():
     rows = [row("p", "e", "a", files=12)]
     grades = [grade("a")]
     grades[0]["item"]["stamp"] = "11-5000 T1w"
@@ -279,7 +279,7 @@ def test_grades_of_other_files_do_not_count():
     assert (scan["state"], scan["tier"], scan["agent"]) == ("STALE", None, "unknown")
 
 
-def test_yes_and_no_mean_the_words_though_yaml_takes_them_for_truth_values(tmp_path):
+def test_yes_and_no_match_text_though_yaml_reads_them_as_booleans(tmp_path):
     text = BOTTANI.read_text().replace('is: "yes"', "is: yes").replace('is: "no"', "is: no")
     (tmp_path / "rules.yaml").write_text(text)
     rows, grades = warehouse(4)
@@ -296,19 +296,19 @@ def test_yes_and_no_mean_the_words_though_yaml_takes_them_for_truth_values(tmp_p
         ("name: T1ce", "name: 2020-13-45 #", "not YAML"),
     ],
 )
-def test_rules_that_cannot_be_followed_are_refused_before_anything_is_written(tmp_path, before, after, told):
+def test_inconsistent_rules_are_refused_before_anything_is_written(tmp_path, before, after, told):
     assert before in BOTTANI.read_text()
     (tmp_path / "rules.yaml").write_text(BOTTANI.read_text().replace(before, after, 1))
     with pytest.raises(UsageError, match=told):
         read_rules(tmp_path / "rules.yaml")
 
 
-def test_numbers_are_not_asked_of_words():
+def test_a_numeric_condition_on_text_is_refused():
     with pytest.raises(UsageError, match="COLUMN"):
         Condition(column="x", below=3).fits({"x": "T1w"})
 
 
-def test_a_patient_on_two_scanners_joins_them_on_one_side_of_the_split():
+def test_two_scanners_that_share_a_patient_are_in_one_split():
     rows, grades = warehouse(30)
     for n, each in enumerate(rows):
         each["model"] = f"M{n // 2 % 6}"
@@ -323,7 +323,7 @@ def test_a_patient_on_two_scanners_joins_them_on_one_side_of_the_split():
         assign_splits(pairs, settings, {"M0": "train", "M1": "test"})
 
 
-def test_a_split_file_that_is_gone_beside_its_cases_is_not_drawn_again(tmp_path):
+def test_a_missing_split_file_beside_its_cases_is_not_drawn_again(tmp_path):
     rows, grades = warehouse(10)
     pairs = select(join_grades(rows, grades), rules()).pairs
     (tmp_path / "cases.tsv").write_text("case\n")
@@ -334,7 +334,7 @@ def test_a_split_file_that_is_gone_beside_its_cases_is_not_drawn_again(tmp_path)
         frozen_splits(tmp_path, pairs, Splits(low=False), extend=False)
 
 
-def test_a_pair_that_turns_low_after_its_patient_was_settled_in_training_is_left_out():
+def test_a_pair_that_becomes_low_after_its_patient_was_assigned_to_training_is_excluded():
     rows, grades = warehouse(10)
     for each in grades:
         each["row"]["tier"] = "good"

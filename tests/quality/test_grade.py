@@ -1,4 +1,4 @@
-"""Layer A and layer B together, and many scans graded however often that is interrupted."""
+"""Quality rules and network together, and runs over many scans that survive interruptions."""
 
 import json
 import math
@@ -49,32 +49,32 @@ def test_the_tier_follows_the_likeliest_grades_but_never_overrules_a_failed_rule
         ("segovia_T1", ""), ("masked_T1", ""),
     ],
 )  # fmt: skip
-def test_a_mask_or_a_label_map_is_told_by_its_name(tmp_path, name, fault):
+def test_a_mask_or_a_label_map_is_recognised_by_its_name(tmp_path, name, fault):
     (tmp_path / f"{name}.nii.gz").write_bytes(b"x")
     (item,) = items_of(tmp_path, ())
     assert item.fault == fault
 
 
-def test_a_mask_or_a_label_map_is_told_by_its_few_levels():
+def test_a_mask_or_a_label_map_is_recognised_by_its_few_levels():
     data = np.arange(27.0).reshape(3, 3, 3) % 4
     with pytest.raises(InputRefused, match="NO_SCAN"):
         require_scan(Volume(data, np.eye(4), "T1w"))
     require_scan(Volume(data + 0.5, np.eye(4), "T1w"))
 
 
-def test_what_is_surely_no_t1w_is_improper_and_what_is_not_sure_unknown():
+def test_a_scan_that_is_not_a_t1w_is_improper_and_an_uncertain_one_unknown():
     assert made(proper=0.02).tier == "improper"
     assert made(kinds=(0.02, 0.98)).tier == "improper"
     assert made(proper=0.5).tier == "unknown"
     assert made(proper=0.5, verdict="fail").tier == "low"
 
 
-def test_pixels_answer_only_when_they_are_sure():
+def test_the_pixels_decide_only_above_the_least_probability():
     assert [made(agent=p).agent_state for p in (0.03, 0.2, 0.8, 0.95)] == ["no", "unknown", "unknown", "yes"]
     assert made(agent=0.99, kinds=(0.1, 0.9)).agent_state == "unknown"
 
 
-def test_a_skull_stripped_brain_that_does_not_enhance_says_nothing():
+def test_a_skull_stripped_brain_without_enhancement_is_no_evidence():
     noted = Finding("SKULL_STRIPPED", 0.8, float("nan"), 0.45, "note")
     for agent, state in ((0.01, "unknown"), (0.5, "unknown"), (0.97, "yes")):
         grading = made(agent=agent)
@@ -83,13 +83,13 @@ def test_a_skull_stripped_brain_that_does_not_enhance_says_nothing():
         assert stripped.agent_evidence >= 0.5
 
 
-def test_a_row_holds_a_probability_of_passing_between_none_and_one():
+def test_the_pass_probability_is_that_of_a_proper_scan_of_good_or_medium_tier():
     row = made(proper=0.8, grades=((0.5, 0.2, 0.3), (1, 0, 0), (1, 0, 0))).row()
     assert row["pass_probability"] == pytest.approx(0.8 * 0.7)
     assert row["good_probability"] + row["medium_probability"] + row["low_probability"] == pytest.approx(1)
 
 
-def test_the_network_answers_each_head_and_one_image_does_not_touch_another():
+def test_the_network_has_logits_for_each_head_and_images_of_a_batch_are_independent():
     network = scan_grader()
     images, numbers = torch.rand(3, 1, *INPUT_SHAPE), torch.rand(3, 10)
     together = network(images, numbers)
@@ -99,7 +99,7 @@ def test_the_network_answers_each_head_and_one_image_does_not_touch_another():
         assert torch.allclose(values[0], together[name][1], atol=1e-4)
 
 
-def test_temperatures_change_how_sure_it_is_but_no_answer():
+def test_temperatures_scale_the_logits_and_change_no_answer():
     torch.manual_seed(0)
     network = ScanGrader().eval()
     image, numbers = torch.rand(1, 1, *INPUT_SHAPE), torch.rand(1, 10)
@@ -108,14 +108,14 @@ def test_temperatures_change_how_sure_it_is_but_no_answer():
     assert torch.allclose(network(image, numbers)["agent"], before / 2)
 
 
-def test_weights_that_were_changed_are_refused(monkeypatch):
+def test_changed_weights_are_refused(monkeypatch):
     monkeypatch.setattr(module, "SHA256", "0" * 64)
     with pytest.raises(ModelInvalid, match="WEIGHTS_CHANGED"):
         scan_grader()
 
 
 @pytest.mark.slow
-def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_told():
+def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_classified():
     found = [
         (filed, grade(filed.volume))
         for patient in range(3)
@@ -130,7 +130,7 @@ def test_simulated_scans_of_an_unseen_scanner_and_unseen_patients_are_told():
 
 
 @pytest.mark.slow
-def test_a_visit_is_the_same_for_the_same_numbers_and_holds_what_it_says():
+def test_a_visit_is_the_same_for_the_same_seed_and_its_labels_are_consistent():
     first, second = (list(visit(5, 3, scanner=varied_scanner(3), images=3)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.volume.data, other.volume.data)
@@ -138,7 +138,7 @@ def test_a_visit_is_the_same_for_the_same_numbers_and_holds_what_it_says():
         assert one.is_proper is (one.shows == "T1w" and not one.grades.improper)
 
 
-def test_a_picture_shows_the_head_in_six_slices():
+def test_a_preview_shows_the_head_in_six_slices():
     filed = next(visit(4711, 0, scanner=scanner_named("A"), images=1))
     picture = preview(filed.volume)
     assert picture.shape == (400, 600)
@@ -179,7 +179,7 @@ def test_every_scan_has_a_row_a_json_and_a_picture_or_its_code(folder):
     assert len(list((folder / "out" / "items").glob("*.png"))) == 2
 
 
-def test_what_is_graded_is_not_graded_again_unless_it_changed(folder, monkeypatch):
+def test_a_graded_scan_is_graded_again_only_when_it_changed(folder, monkeypatch):
     run(folder)
     table = (folder / "out" / "grades.tsv").read_bytes()
     before = {path: path.stat().st_mtime_ns for path in (folder / "out" / "items").iterdir()}
@@ -207,14 +207,14 @@ def test_several_processes_write_the_same_table(folder):
     assert (folder / "out" / "grades.tsv").read_bytes() == (folder / "other" / "grades.tsv").read_bytes()
 
 
-def test_what_a_kill_left_behind_disturbs_nobody(folder):
+def test_files_left_by_a_killed_run_are_ignored(folder):
     run(folder)
     (folder / "out" / "items" / ".partial-abc.json").write_text("{")
     (folder / "out" / "items" / "of-another-run.json").write_text("{}")
     assert len(read_grades(folder / "out")) == 3
 
 
-def test_a_file_that_comes_back_is_graded_though_its_stamp_is_the_same(folder):
+def test_a_missing_file_that_is_there_again_is_graded_though_its_stamp_is_the_same(folder):
     state = json.loads(next(path for path in _graded(folder) if "broken" in path.read_text()).read_text())["state"]
     assert not is_temporary(state)
     assert is_temporary("REFUSED:NO_INPUT")
@@ -226,7 +226,7 @@ def _graded(folder):
     return (folder / "out" / "items").glob("*.json")
 
 
-def test_what_was_not_reached_is_pending_in_the_table(folder):
+def test_a_scan_without_a_grading_is_pending_in_the_table(folder):
     run(folder)
     items = items_of(folder / "in", ())
     (folder / "out" / "items" / f"{items[0].file_name}.json").unlink()
@@ -234,7 +234,7 @@ def test_what_was_not_reached_is_pending_in_the_table(folder):
     assert "PENDING" in (folder / "out" / "grades.tsv").read_text()
 
 
-def test_a_json_has_a_word_for_what_cannot_be_measured(folder):
+def test_an_unmeasured_value_is_null_in_json(folder):
     path = folder / "in" / "sub-1" / "ses-a/anat/sub-1_ses-a_T1w.nii.gz"
     volume = read_volume(path)
     write_volume(path, volume.with_data(np.where(volume.data > 60, volume.data, 0)))
@@ -245,7 +245,7 @@ def test_a_json_has_a_word_for_what_cannot_be_measured(folder):
             assert finding["value"] is None or math.isfinite(finding["value"])
 
 
-def test_nothing_to_grade_and_no_grades_are_told(tmp_path):
+def test_a_folder_without_scans_and_one_without_grades_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(NoInput, match="NO_INPUT"):
         list(grade_all(tmp_path / "empty", tmp_path / "out"))
@@ -261,7 +261,7 @@ def test_the_command_counts_and_ends_with_8_when_some_were_refused(folder):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
-def test_real_pairs_before_and_after_an_agent_are_told_apart():
+def test_real_pairs_before_and_after_a_contrast_agent_are_distinguished():
     for folder in sorted((DATA / "pairs").iterdir())[:3]:
         before, after = (grade(read_volume(folder / f"{name}.nii.gz")) for name in ("t1", "t1ce"))
         assert (before.kind, after.kind) in (("T1w", "T1w"), ("unknown", "T1w")), folder.name

@@ -1,4 +1,4 @@
-"""Layer A: numbers with laws, limits with verdicts."""
+"""Measures obey laws, rules have verdicts, and header and pixels are combined."""
 
 import math
 
@@ -68,7 +68,7 @@ def _turned(volume):
     return volume.affine @ flip @ swap
 
 
-def test_noise_is_told_by_its_deviation_whatever_the_image():
+def test_the_noise_is_estimated_in_any_image():
     rng = np.random.default_rng(1)
     slope = np.add.outer(np.arange(80) * 3.0, np.arange(90) * 2.0)[..., None] + np.zeros(20)
     where = np.ones(slope.shape, bool)
@@ -77,7 +77,7 @@ def test_noise_is_told_by_its_deviation_whatever_the_image():
     assert [verdicts(head(noise))["NOISE"] for noise in (8, 45, 90)] == ["pass", "warn", "fail"]
 
 
-def test_a_blurred_image_is_less_sharp_and_a_noisy_one_no_sharper():
+def test_a_blurred_image_is_less_sharp_and_a_noisy_one_not_sharper():
     rng = np.random.default_rng(2)
     image = 100.0 * (ndimage.gaussian_filter(rng.normal(size=(90, 90, 12)), (3, 3, 0)) > 0)
     where = np.ones(image.shape, bool)
@@ -88,7 +88,7 @@ def test_a_blurred_image_is_less_sharp_and_a_noisy_one_no_sharper():
     assert sharpness(image + rng.normal(0, 10, image.shape), where) == pytest.approx(values[0], abs=0.03)
 
 
-def test_the_entropy_focus_is_none_for_one_voxel_and_whole_for_a_plain():
+def test_the_entropy_focus_is_0_for_one_voxel_and_1_for_a_constant_image():
     one = np.zeros((9, 8, 7), np.float32)
     one[4, 4, 4] = 5
     assert entropy_focus(one) == 0
@@ -96,7 +96,7 @@ def test_the_entropy_focus_is_none_for_one_voxel_and_whole_for_a_plain():
     assert math.isnan(entropy_focus(np.zeros((4, 4, 4), np.float32)))
 
 
-def test_otsu_parts_two_levels_between_them():
+def test_otsu_finds_a_threshold_between_two_levels():
     values = np.concatenate([np.full(500, 10.0), np.full(300, 90.0)])
     assert 10 < otsu(values, 100.0) < 90
 
@@ -130,7 +130,7 @@ def test_each_fault_is_found_by_its_rule():
     assert told(np.where((y > 55) & (z < -5), 0, data))["DEFACED"] == "note"
 
 
-def test_what_cannot_be_measured_has_no_verdict_and_fails_nothing():
+def test_an_unmeasured_value_has_no_verdict_and_does_not_fail():
     x, y, z = places()
     brain = (x / 60) ** 2 + (y / 76) ** 2 + (z / 55) ** 2 < 1
     found = apply_rules(measure(Volume(np.where(brain, head().data, 0).astype(np.float32), AFFINE)))
@@ -157,7 +157,7 @@ def test_the_probabilities_of_tiers_add_up_and_are_those_of_all_combinations():
     assert told == pytest.approx(slow)
 
 
-def test_an_answer_that_is_not_sure_is_none():
+def test_an_answer_below_the_least_probability_is_unknown():
     assert answer({"a": 0.95, "b": 0.05}) == "a"
     assert answer({"a": 0.85, "b": 0.15}) == "unknown"
 
@@ -187,7 +187,7 @@ def test_header_and_pixels_decide_together(header, pixels, state, by):
     assert mirrored.probability == pytest.approx(1 - decision.probability)
 
 
-def test_pixels_fill_what_the_header_does_not_know_and_never_silently_change_what_it_does():
+def test_the_pixels_complete_an_unknown_header_and_a_contradiction_is_a_conflict():
     assert decide_kind("T1w", "unknown") == "T1w" == decide_kind("unknown", "T1w")
     assert decide_kind("T1w", "T2w") == "conflict"
     assert decide_kind("PDw", "T2w") == "PDw"  # the heads know no PDw
@@ -211,7 +211,7 @@ def _reordered(volume):
     return volume.affine @ flip @ np.eye(4)[[2, 1, 0, 3]]
 
 
-def test_what_the_heads_see_does_not_hang_on_scale_grid_or_orientation():
+def test_the_input_of_the_network_does_not_depend_on_scale_grid_or_orientation():
     volume = head()
     first = classifier_input(volume)
     assert first.image.shape == INPUT_SHAPE
@@ -226,7 +226,7 @@ def test_what_the_heads_see_does_not_hang_on_scale_grid_or_orientation():
     assert top[-1] == pytest.approx(INPUT_SHAPE[2] - 5, abs=2)
 
 
-def test_a_ct_is_not_judged_by_what_means_nothing_in_hounsfield_units():
+def test_rules_of_mr_do_not_apply_to_a_ct():
     volume = head()
     ct = Volume(np.where(find_head(volume).mask, 30 + volume.data / 50, -1000).astype(np.float32), AFFINE)
     found = {each.code: each.verdict for each in apply_rules(measure(ct))}
@@ -246,7 +246,7 @@ def test_a_ct_is_not_judged_by_what_means_nothing_in_hounsfield_units():
         (np.random.default_rng(0).normal(size=(9, 8, 7)) * 3e37, "RANGE"),
     ],
 )
-def test_odd_volumes_are_measured_or_refused_and_never_a_traceback(data, code):
+def test_odd_volumes_are_measured_or_refused_without_a_traceback(data, code):
     volume = Volume(data.astype(np.float32), np.eye(4))
     if code:
         with pytest.raises(InputRefused, match=code):

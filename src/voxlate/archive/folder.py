@@ -18,8 +18,8 @@ from voxlate.jobs.processes import parallel_map
 Files = Callable[[], Iterator[Path]]
 
 CHUNK_FILES = 200
-"""Files of one chunk: about a tenth of a second of reading at 2000 headers a second, which is what a kill loses at most
-for each process; chosen by hand, not tuned."""
+"""Files of one chunk; chosen by hand, not tuned. A kill loses the chunks under way, about 0.2 s of reading each at the
+1000 headers a second that `benchmarks/bench_index.py` measured for one process."""
 
 # After this many rounds that each find a change, the run ends with a warning: the archive is being written to.
 # Chosen by hand.

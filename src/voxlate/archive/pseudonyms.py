@@ -51,7 +51,12 @@ def shifted_date(key: str, patient: str, dicom_date: str) -> str:
 
 
 def subject_name(patient: str) -> str:
-    """Returns the BIDS subject of a patient: `sub-` and the first 12 digits of the pseudonym."""
+    """Returns the BIDS subject of a patient: `sub-` and the first 12 digits of the pseudonym.
+
+    Example:
+        >>> subject_name("0123456789abcdef")
+        'sub-0123456789ab'
+    """
     return f"sub-{patient[:12]}"
 
 

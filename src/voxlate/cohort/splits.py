@@ -191,5 +191,9 @@ def _is_turn(number: int, share: float) -> bool:
     """Returns whether the item at this position is chosen when a share of an order is chosen at equal intervals.
 
     The first is half an interval from the start.
+
+    Example:
+        >>> [number for number in range(20) if _is_turn(number, 0.25)]
+        [1, 5, 9, 13, 17]
     """
     return floor((number + 1) * share + 0.5) > floor(number * share + 0.5)
