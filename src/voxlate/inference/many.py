@@ -18,7 +18,7 @@ from voxlate.inference.item import Item
 from voxlate.inference.manifest import require_output_name
 from voxlate.inference.translate import Options
 from voxlate.io.atomic import write_json
-from voxlate.io.documents import Unsound, read_text
+from voxlate.io.documents import InvalidDocument, read_text
 from voxlate.io.nifti import nifti_stem
 
 log = logging.getLogger("voxlate")
@@ -70,7 +70,7 @@ def items_in_list(path: Path) -> list[Item]:
         lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except FileNotFoundError as error:
         raise NoInput("NO_INPUT", f"{path.name}: there is no such list") from error
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused("LIST", f"{path.name}: {error}") from error
     places = [path.parent / line for line in lines]
     items = [Item(nifti_stem(place).removesuffix(".zip"), place) for place in places]

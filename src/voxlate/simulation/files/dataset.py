@@ -19,7 +19,7 @@ from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import read_json
 from voxlate.jobs.processes import each
 from voxlate.simulation.files.bids import TRUTH, write_session
-from voxlate.simulation.files.dataset_files import write_head, write_tail
+from voxlate.simulation.files.dataset_files import write_description_files, write_summary_files
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.physics.sequences import require_not_negative
 from voxlate.simulation.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
@@ -88,12 +88,12 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
     if jobs < 1:
         raise UsageError("JOBS", f"{jobs} processes cannot work; give --jobs 1 or more")
     check_folder(root, plan)
-    write_head(root, plan.task, plan.identity(), SETTINGS_FILE)
+    write_description_files(root, plan.task, plan.identity(), SETTINGS_FILE)
     finished = [number for number in range(plan.subjects) if is_finished(root, subject_name(number))]
     yield from (subject_name(number) for number in finished)
     todo = [number for number in range(plan.subjects) if number not in set(finished)]
     yield from each(partial(write_subject, root, plan), todo, jobs=jobs)
-    write_tail(root, plan.task, plan.sessions, [subject_name(number) for number in range(plan.subjects)])
+    write_summary_files(root, plan.task, plan.sessions, [subject_name(number) for number in range(plan.subjects)])
 
 
 def check_folder(root: Path, plan: Plan) -> None:
