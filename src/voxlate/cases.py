@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_text
-from voxlate.io.documents import MAX_TABLE_BYTES, Unsound, read_text
+from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
 MORE = "more:"
@@ -82,7 +82,7 @@ def read_cases(path: Path) -> list[Case]:
         raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
     try:
         text = read_text(path, max_bytes=MAX_TABLE_BYTES)
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused("CASES", f"{path.name}: {error}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     try:

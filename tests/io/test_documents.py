@@ -6,21 +6,21 @@ import pytest
 
 from voxlate.bundle.recipe import read_recipe
 from voxlate.errors import UsageError
-from voxlate.io.documents import MAX_TEXT_BYTES, Unsound, parse_yaml, read_bounded, read_json, read_text
+from voxlate.io.documents import MAX_TEXT_BYTES, InvalidDocument, parse_yaml, read_bounded, read_json, read_text
 
 
 def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     for name in ("pipe", "zero", "."):
-        with pytest.raises((Unsound, IsADirectoryError)):
+        with pytest.raises((InvalidDocument, IsADirectoryError)):
             read_bounded(tmp_path / name)
 
 
 def test_no_more_is_read_than_is_stated(tmp_path):
     with (tmp_path / "large.json").open("wb") as stream:
         stream.truncate(MAX_TEXT_BYTES + 1)
-    with pytest.raises(Unsound, match="more than 8 MiB"):
+    with pytest.raises(InvalidDocument, match="more than 8 MiB"):
         read_json(tmp_path / "large.json")
 
 
@@ -34,7 +34,7 @@ def test_no_more_is_read_than_is_stated(tmp_path):
 )
 def test_what_is_no_json_is_told_with_its_place(tmp_path, content, reason):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(Unsound, match=reason):
+    with pytest.raises(InvalidDocument, match=reason):
         read_json(tmp_path / "x.json")
 
 
@@ -47,7 +47,7 @@ def test_a_byte_order_mark_is_no_matter(tmp_path):
     "text", ["[" * 20_000, "a: 2020-13-45", "!!timestamp x", "!!python/object:os.system {}", "a: [", "&a [*a"]
 )
 def test_what_is_no_plain_yaml_is_one_fault_and_never_another(text):
-    with pytest.raises(Unsound):
+    with pytest.raises(InvalidDocument):
         parse_yaml(text)
 
 

@@ -98,7 +98,7 @@ def test_a_target_comes_back_by_its_own_scale_whatever_that_of_the_source(target
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ValidationError, match="no width"):
         PreparationSettings(range_hu=(100, 100))
-    with pytest.raises(ValidationError, match="no brain mask is called"):
+    with pytest.raises(ValidationError, match="is not a brain mask"):
         PreparationSettings(brain_mask="deepbet+guess")
     with pytest.raises(ValidationError, match="T1-weighted"):
         PreparationSettings(range_hu=(0, 100), frame="t1_linear")

@@ -115,5 +115,5 @@ def test_a_brain_that_is_cut_or_in_pieces_is_doubtful():
     assert any("cuts the brain" in reason for reason in report.reasons)
     torn = mask.copy()
     torn[:, :, mask.shape[2] // 2 - 1 : mask.shape[2] // 2 + 1] = False
-    assert any("largest piece" in reason for reason in check_mask(torn, volume).reasons)
+    assert any("largest connected component" in reason for reason in check_mask(torn, volume).reasons)
     assert check_mask(np.zeros_like(mask), volume).verdict == "bad"

@@ -1,6 +1,6 @@
-"""A cohort as a BIDS data set: voxels in NIfTI with a header made anew, what is known of each in its sidecar.
+"""Writes a cohort as a BIDS data set: NIfTI images with new headers, and sidecars.
 
-Names are pseudonyms and dates are moved; of the DICOM headers nothing is copied but numbers and codes.
+Names are pseudonyms and dates are shifted. From DICOM headers only numbers and codes are copied, never free text.
 """
 
 from __future__ import annotations
@@ -33,53 +33,71 @@ cases.tsv lists the pairs, exclusions.tsv why every other series is not among th
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One file of the data set: which series, and as what."""
+class CohortImage:
+    """One image of the data set.
+
+    Attributes:
+        scan: row of the series in the archive index.
+        shows: its contrast, a key of `io.bids.IMAGES`.
+    """
 
     scan: SeriesRow
     shows: str
 
     @property
     def path(self) -> Path:
-        """Returns where it lies in the data set."""
+        """Returns its path below the data set."""
         subject, session = subject_name(self.scan["patient"]), session_name(self.scan["study"])
         return bids.image_path(subject, session, self.shows)
 
 
-def export(index: Path, root: Path, wanted: Wanted) -> tuple[str, str]:
-    """Writes one scan with its sidecar, the sidecar last; returns the series and what is wrong with it, or nothing.
+def export(index: Path, root: Path, image: CohortImage) -> tuple[str, str]:
+    """Writes one image, and its sidecar last.
 
-    An image that is there already, of the same files, stays as it is; its sidecar is always what is known now.
+    An existing image of the same DICOM files is kept; its sidecar is updated.
+
+    Args:
+        index: folder of the archive index.
+        root: folder of the data set.
+        image: what to write.
+
+    Returns:
+        The series, and the state and code of the error, or an empty string.
     """
-    series, path = str(wanted.scan["series"]), root / wanted.path
-    if not _is_there(path, wanted.scan):
+    series, path = str(image.scan["series"]), root / image.path
+    if not _is_current(path, image.scan):
         try:
-            volume = _voxels(index, series, wanted.shows)
+            volume = _voxels(index, series, image.shows)
         except (InputRefused, NoInput, TemporaryFailure) as error:
             return series, f"{error.state}:{error.code}"
-        sidecar_path(path).unlink(missing_ok=True)  # it is of the image that was there
+        sidecar_path(path).unlink(missing_ok=True)  # it describes the image that is replaced
         write_volume(path, volume)
-    told = sidecar(wanted, sha256(path))
-    if _sidecar_at(path) != told:
-        write_json(sidecar_path(path), told)
+    content = sidecar(image, sha256(path))
+    if _sidecar_at(path) != content:
+        write_json(sidecar_path(path), content)
     return series, ""
 
 
-def sidecar(wanted: Wanted, digest: str) -> dict[str, Any]:
-    """Returns the BIDS metadata of a scan, times in seconds; only what is known."""
-    scan = wanted.scan
+def sidecar(image: CohortImage, digest: str) -> dict[str, Any]:
+    """Returns the BIDS sidecar of an image: known values only, times in seconds.
+
+    Args:
+        image: the image.
+        digest: SHA-256 of the image file.
+    """
+    scan = image.scan
     fields = bids.acquisition_fields(scan)
     if scan["modality"] == "MR" and scan["agent"] in ("yes", "no"):
         fields |= bids.contrast_agent_field(scan["agent"] == "yes")
     quality: dict[str, object] = {"Tier": scan["tier"], "GradedBy": scan["graded_by"], "AgentBy": scan["agent_by"]}
     quality |= {"PassProbability": scan["pass_probability"]}
-    known = {name: value for name, value in quality.items() if value is not None}
-    stamp = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or "", "Sha256": digest}
-    return fields | {"Voxlate": {**stamp, "Quality": known}}
+    graded = {name: value for name, value in quality.items() if value is not None}
+    origin = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or "", "Sha256": digest}
+    return fields | {"Voxlate": {**origin, "Quality": graded}}
 
 
-def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
-    """Writes what belongs to the data set as a whole: description, participants, dates of the scans."""
+def write_dataset_files(root: Path, name: str, images: Sequence[CohortImage]) -> None:
+    """Writes the files that describe the whole data set: description, participants, dates of the scans."""
     bids.write_description(
         root,
         Name=name,
@@ -90,7 +108,7 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
     write_text(root / "README", _README)
     bids.write_ignored(root, IGNORED)
     people: dict[str, Mapping[str, Any]] = {}
-    for each in sorted(scans, key=lambda one: one.scan["day"] or ""):
+    for each in sorted(images, key=lambda one: one.scan["day"] or ""):
         people.setdefault(subject_name(each.scan["patient"]), each.scan)
     rows = [
         {"participant_id": name, "age": _age(scan.get("age_years")), "sex": scan.get("sex") or None}
@@ -98,7 +116,7 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
     ]
     bids.write_participants(root, rows, _COLUMNS)
     sessions: dict[Path, list[tuple[str, str]]] = {}
-    for each in scans:
+    for each in images:
         session = each.path.parents[1]
         day = f"{each.scan['day']}T00:00:00" if each.scan["day"] else "n/a"
         sessions.setdefault(session, []).append((each.path.relative_to(session).as_posix(), day))
@@ -108,14 +126,14 @@ def write_frame(root: Path, name: str, scans: Sequence[Wanted]) -> None:
         write_text(path, bids.table(rows, ["filename", "acq_time"]))
 
 
-def prune(root: Path, wanted: Sequence[Wanted]) -> None:
-    """Removes images of ours, each with its sidecar, that an earlier selection wrote and this one does not want."""
-    kept = {root / each.path for each in wanted}
+def remove_unselected(root: Path, images: Sequence[CohortImage]) -> None:
+    """Removes images and sidecars that an earlier selection wrote and this one does not hold; other files stay."""
+    kept = {root / each.path for each in images}
     for path in root.glob("sub-*/ses-*/*/sub-*.nii.gz"):
         if path not in kept and _is_ours(path):
             path.unlink()
             sidecar_path(path).unlink()
-    for path in root.glob("sub-*/ses-*/*/.partial-*"):  # what a kill left
+    for path in root.glob("sub-*/ses-*/*/.partial-*"):  # temporary files of a killed run
         path.unlink()
     for folder in sorted(root.glob("sub-*/**/"), reverse=True):
         if not any(folder.glob("**/*.nii.gz")):
@@ -125,35 +143,37 @@ def prune(root: Path, wanted: Sequence[Wanted]) -> None:
                 folder.rmdir()
 
 
-def require_distinct(wanted: Sequence[Wanted]) -> None:
-    """Refuses two series that would be one file, or two patients that would share a name.
+def require_distinct(images: Sequence[CohortImage]) -> None:
+    """Refuses two series with one file name, or two patients with one pseudonym.
 
     Raises:
         InputRefused: `NAMES_COLLIDE`.
     """
     owners: dict[str, str] = {}
     files: dict[Path, str] = {}
-    for each in wanted:
+    for each in images:
         patient = owners.setdefault(subject_name(each.scan["patient"]), each.scan["patient"])
         series = files.setdefault(each.path, each.scan["series"])
         if patient != each.scan["patient"] or series != each.scan["series"]:
-            raise InputRefused(
-                "NAMES_COLLIDE", f"two scans would be called {each.path.name}; use another key of the site"
-            )
+            raise InputRefused("NAMES_COLLIDE", f"two scans would get the name {each.path.name}; use another site key")
 
 
 def _voxels(index: Path, series: str, shows: str) -> Volume:
     from voxlate.io.dicom import read_series
 
-    with indexed_series(index, series) as found:
-        return read_series(found, shows=shows).volume
+    with indexed_series(index, series) as files:
+        return read_series(files, shows=shows).volume
 
 
-def _is_there(path: Path, scan: SeriesRow) -> bool:
-    """Tells whether the image is the one of these files, whole."""
-    told = _sidecar_at(path).get("Voxlate", {})
-    now = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or ""}
-    return {name: told.get(name) for name in now} == now and path.is_file() and sha256(path) == told.get("Sha256")
+def _is_current(path: Path, scan: SeriesRow) -> bool:
+    """Returns whether the image exists, is complete and comes from the same DICOM files."""
+    written = _sidecar_at(path).get("Voxlate", {})
+    current = {"Series": scan["series"], "Files": scan["stamp"], "Content": scan["content"] or ""}
+    return (
+        {name: written.get(name) for name in current} == current
+        and path.is_file()
+        and sha256(path) == written.get("Sha256")
+    )
 
 
 def _is_ours(path: Path) -> bool:
@@ -161,12 +181,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def _sidecar_at(path: Path) -> dict[str, Any]:
-    """Returns the sidecar of an image, or nothing when there is none that can be read."""
+    """Returns the sidecar of an image; empty if it is missing or unreadable."""
     try:
-        told = read_json(sidecar_path(path))
+        content = read_json(sidecar_path(path))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _age(years: Any) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voxlate.archive.pseudonyms import subject_name
 from voxlate.cases import Case, write_cases
-from voxlate.cohort.bids_export import Wanted, export, prune, require_distinct, write_frame
+from voxlate.cohort.bids_export import CohortImage, export, remove_unselected, require_distinct, write_dataset_files
 from voxlate.cohort.rules import Rules
 from voxlate.cohort.select import FlowStep, Pair, Selection
 from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_splits, group_of
@@ -75,10 +75,10 @@ def write_cohort(
         )
     kept = without_unreadable(chosen, faults)
     counts = _write_tables(out, kept, rules, splits)
-    write_frame(out, rules.name, _wanted(kept.pairs, rules))
+    write_dataset_files(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
     write_json(out / COHORT, _summary(kept, rules, counts))
-    prune(out, _wanted(kept.pairs, rules))
+    remove_unselected(out, _wanted(kept.pairs, rules))
     yield Written(kept, counts, faults)
 
 
@@ -112,9 +112,9 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: di
     return replace(selection, pairs=kept, flow_steps=(*selection.flow_steps, step), exclusions=exclusions)
 
 
-def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[Wanted]:
+def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
     sides = [((pair.source, rules.source.shows), (pair.target, rules.target.shows)) for pair in pairs]
-    return [Wanted(scan, shows) for pair in sides for scan, shows in pair]
+    return [CohortImage(scan, shows) for pair in sides for scan, shows in pair]
 
 
 def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:

@@ -19,7 +19,7 @@ import numpy as np
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.simulated_subgroups import simulated_groups
-from voxlate.io.documents import MAX_TABLE_BYTES, Unsound, read_json, read_text
+from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_json, read_text
 
 MOST_GROUPS = 12
 """A column with more different texts does not form groups and may hold names. Chosen by hand."""
@@ -108,7 +108,7 @@ def _read_table(path: Path) -> Factors:
     try:
         text = read_text(path, max_bytes=MAX_TABLE_BYTES)
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused("FACTORS", f"{path.name}: {error}") from error
     except csv.Error as error:
         raise InputRefused("FACTORS", f"{path.name}: {error}") from error

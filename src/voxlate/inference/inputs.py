@@ -10,7 +10,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.bids_app import manifest_of
 from voxlate.inference.item import Item
-from voxlate.io.documents import Unsound, read_text
+from voxlate.io.documents import InvalidDocument, read_text
 from voxlate.io.nifti import nifti_stem
 
 
@@ -50,7 +50,7 @@ def items_in_list(path: Path) -> list[Item]:
         lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except FileNotFoundError as error:
         raise NoInput("NO_INPUT", f"{path.name}: this list does not exist") from error
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused("LIST", f"{path.name}: {error}") from error
     paths = [path.parent / line for line in lines]
     items = [Item(nifti_stem(scan).removesuffix(".zip"), scan) for scan in paths]

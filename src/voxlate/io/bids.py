@@ -14,7 +14,7 @@ from typing import Any
 from voxlate import __version__
 from voxlate.errors import InputRefused
 from voxlate.io.atomic import write_json, write_text
-from voxlate.io.documents import Unsound, parse_json, read_bounded, read_json
+from voxlate.io.documents import InvalidDocument, parse_json, read_bounded, read_json
 from voxlate.io.nifti import sidecar_path
 
 BIDS_VERSION = "1.10.0"
@@ -96,7 +96,7 @@ def require_valid_scan(path: Path) -> None:
         return
     except UnicodeDecodeError as error:
         raise InputRefused("BIDS", f"{sidecar.name}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused("BIDS", f"{sidecar.name}: {error}") from error
     if not isinstance(content, dict):
         raise InputRefused("BIDS", f"{sidecar.name}: the JSON must be an object")

@@ -1,7 +1,7 @@
 """Reads small documents (JSON, YAML, lists) safely: only regular files of at most 8 MiB.
 
 A pipe would block until somebody writes, a device never ends, and text that is nested too deeply would crash the
-interpreter. An unusable document raises `Unsound` (a `ValueError`), a missing one `FileNotFoundError`.
+interpreter. An unusable document raises `InvalidDocument` (a `ValueError`), a missing one `FileNotFoundError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_TABLE_BYTES = 1 << 30
 """Limit for a table with one row per case; a million rows of up to 1 KiB fit."""
 
 
-class Unsound(ValueError):
+class InvalidDocument(ValueError):
     """A document cannot be used; the message says why and does not name the file."""
 
 
@@ -31,15 +31,15 @@ def read_bounded(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     Raises:
         FileNotFoundError: the file does not exist.
         OSError: it cannot be read.
-        Unsound: it is a folder, a pipe or a device, or larger than `max_bytes`.
+        InvalidDocument: it is a folder, a pipe or a device, or larger than `max_bytes`.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Unsound("not a regular file")
+            raise InvalidDocument("not a regular file")
         content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
-        raise Unsound(f"more than {max_bytes >> 20} MiB")
+        raise InvalidDocument(f"more than {max_bytes >> 20} MiB")
     return content
 
 
@@ -47,31 +47,31 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Returns UTF-8 text without its byte order mark.
 
     Raises:
-        OSError, Unsound: see `read_bounded`; `Unsound` also for text that is not UTF-8.
+        OSError, InvalidDocument: see `read_bounded`; `InvalidDocument` also for text that is not UTF-8.
     """
     try:
         return read_bounded(path, max_bytes=max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unsound(f"not UTF-8 at byte {error.start}") from error
+        raise InvalidDocument(f"not UTF-8 at byte {error.start}") from error
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
     """Returns the content of a JSON file.
 
     Raises:
-        OSError, Unsound: see `read_text`; `Unsound` also for invalid JSON, with line and column.
+        OSError, InvalidDocument: see `read_text`; `InvalidDocument` also for invalid JSON, with line and column.
     """
     return parse_json(read_text(path, max_bytes=max_bytes))
 
 
 def parse_json(text: str) -> Any:
-    """Returns the content of JSON text; raises `Unsound` when it is not valid."""
+    """Returns the content of JSON text; raises `InvalidDocument` when it is not valid."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Unsound(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise InvalidDocument(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
-        raise Unsound("nested too deeply") from error
+        raise InvalidDocument("nested too deeply") from error
 
 
 def canonical_json(content: object) -> str:
@@ -80,17 +80,17 @@ def canonical_json(content: object) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Returns the content of YAML text, plain types only; raises `Unsound` when it is not valid."""
+    """Returns the content of YAML text, plain types only; raises `InvalidDocument` when it is not valid."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise Unsound(f"not YAML: {' '.join(str(error).split())}") from error
+        raise InvalidDocument(f"not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
-        raise Unsound("nested too deeply") from error
+        raise InvalidDocument("nested too deeply") from error
     except (
         ValueError,
         AttributeError,
         TypeError,
         OverflowError,
     ) as error:  # a date of month 13, a tag on the wrong type
-        raise Unsound(f"not YAML: {error}") from error
+        raise InvalidDocument(f"not YAML: {error}") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
-from voxlate.io.documents import Unsound, read_json
+from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.nifti import nifti_suffix, read_volume, says_synthetic, sidecar_path
 from voxlate.volume import Volume
 
@@ -86,7 +86,7 @@ def _require_not_synthetic(path: Path) -> None:
         content = read_json(sidecar)
     except FileNotFoundError:
         return
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise InputRefused(
             "SIDECAR", f"{sidecar.name}, the sidecar of the scan: {error}; repair or remove it"
         ) from error

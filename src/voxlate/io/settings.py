@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from voxlate.errors import NoInput, UsageError, faults_told, keys_of
-from voxlate.io.documents import Unsound, parse_yaml, read_text
+from voxlate.io.documents import InvalidDocument, parse_yaml, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,7 +29,7 @@ def read_settings(path: Path, *, code: str, what: str) -> str:
         raise NoInput("NO_INPUT", f"{path.name}: this {what} does not exist")
     try:
         return read_text(path)
-    except (Unsound, OSError) as error:
+    except (InvalidDocument, OSError) as error:
         raise UsageError(code, f"{path.name}: {error}") from error
 
 
@@ -46,7 +46,7 @@ def parse_settings(text: str, *, code: str, name: str) -> Any:
     """
     try:
         return parse_yaml(text)
-    except Unsound as error:
+    except InvalidDocument as error:
         raise UsageError(code, f"{name}: {error}") from error
 
 

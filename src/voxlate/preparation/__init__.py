@@ -1,4 +1,4 @@
-"""Preparation of one case at a time, each step with its inverse; the same code at training and at inference."""
+"""Preprocessing of one case at a time; each step has an inverse. Training and inference use the same code."""
 
 from voxlate.preparation.preprocessing import Preparation, PreparationSettings, fit_preparation
 

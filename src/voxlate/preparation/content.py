@@ -1,4 +1,4 @@
-"""Whether two scans hold the same picture, under whatever names, scale and orientation they were filed."""
+"""Hashes of the image content of a scan, which are equal for copies with other names, rescaling or axis order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from voxlate.volume import Volume
 
 
 def outline_hash(volume: Volume) -> str:
-    """Returns a hash of where the picture is brighter than its mean: quick, and the same for copies (see below).
+    """Returns a hash of the mask of voxels above the mean: fast, and equal for copies.
 
-    Two pictures of one outline may still differ; `content_hash` tells.
+    Different images can have the same outline hash; compare `content_hash` then.
+
+    Args:
+        volume: any orientation, (i, j, k).
     """
     turned = ToRas(volume.grid).apply(volume).data
     bright = np.packbits(turned > turned.mean(dtype=np.float64))
@@ -21,10 +24,13 @@ def outline_hash(volume: Volume) -> str:
 
 
 def content_hash(volume: Volume) -> str:
-    """Returns a hash of the picture: of the rank of each voxel's value, the shape and the size of the voxels.
+    """Returns a hash of the rank of each voxel's value, the shape and the voxel size (rounded to 0.01 mm).
 
-    A copy with other identifiers, another slope and intercept or the axes in another order has the same hash; an image
-    that was resampled, cut or compressed with losses has not.
+    A copy with other identifiers, another slope and intercept, or another axis order has the same hash. An image that
+    was resampled, cropped or compressed lossily has another one.
+
+    Args:
+        volume: any orientation, (i, j, k).
     """
     turned = ToRas(volume.grid).apply(volume)
     ranks = np.unique(turned.data, return_inverse=True)[1].astype("<u4")

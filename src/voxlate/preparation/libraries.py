@@ -1,4 +1,4 @@
-"""Libraries that only preparation needs; they come with the extra `prepare`."""
+"""Imports optional libraries, such as those of the extra `prepare`, when they are first needed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from voxlate.errors import UsageError
 
 
 def library(module: str, *, extra: str = "prepare") -> ModuleType:
-    """Returns an imported module that comes with an extra.
+    """Imports and returns a module of an optional dependency.
+
+    Args:
+        module: dotted name.
+        extra: the extra of voxlate that installs it.
 
     Raises:
-        UsageError: `MISSING_LIBRARY` when it is not installed, with the command that installs it.
+        UsageError: `MISSING_LIBRARY` when it is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""From a scan as it comes to what a network takes, and back; fitted on the source alone."""
+"""Preprocesses a scan for a network and maps the network's output back; fitted on the source scan alone."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_pea
 
 
 class PreparationSettings(BaseModel):
-    """What a bundle says about preparation.
+    """Preprocessing settings of a recipe and a bundle.
 
     Attributes:
-        brain_mask: how the brain is found where no mask is given; see `preparation.masks.brain_mask.BRAIN_MASKS`. The
-            default is for skull-stripped scans.
-        bias: take the bias field out of source and target by N4, each by its own.
-        frame: `native` keeps the voxels of the scan and cuts out the brain; `t1_linear` is that of Bottani et al.,
+        brain_mask: method for a scan without a given mask; see `preparation.masks.brain_mask.BRAIN_MASKS`. The default
+            is for skull-stripped scans.
+        bias: correct the bias field of source and target with N4, each on its own.
+        frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
             with the skull and 128³ voxels.
-        margin_mm: what is kept around the brain in the native frame.
-        reference: the scale of the numbers; see `voxlate.preparation.steps.intensity.SCALES`.
-        target_reference: the scale of the target's, if it is another.
-        range_hu: window of a CT source in Hounsfield units; goes before `reference`.
+        margin_mm: margin around the brain in the native frame.
+        reference: intensity normalisation; see `voxlate.preparation.steps.intensity.SCALES`.
+        target_reference: intensity normalisation of the target, if it differs.
+        range_hu: window of a CT source in Hounsfield units; replaces `reference`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,7 +54,7 @@ class PreparationSettings(BaseModel):
         if self.range_hu is not None and self.range_hu[0] >= self.range_hu[1]:
             raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
         if self.range_hu is not None and self.frame == "t1_linear":
-            raise ValueError("the frame `t1_linear` is one for T1-weighted scans; leave out `frame` or `range_hu`")
+            raise ValueError("the frame `t1_linear` is for T1-weighted scans only; leave out `frame` or `range_hu`")
         fault = fault_of_method(self.brain_mask)
         if fault is not None:
             raise ValueError(fault)
@@ -64,28 +64,28 @@ class PreparationSettings(BaseModel):
 
 
 class SpatialStep(Protocol):
-    """A step that moves voxels: it takes volumes on one grid to another, and back."""
+    """A step that changes the grid: it takes volumes from one grid to another, and back."""
 
     @property
     def grid(self) -> Grid:
-        """Returns the grid of what `apply` gives."""
+        """Returns the grid of the result of `apply`."""
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns `volume` on `grid`."""
+        """Returns a volume of the original grid on `grid`."""
 
     def invert(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on `grid`, where it came from."""
+        """Returns a volume on `grid` on the original grid."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The steps of one case, each with its inverse.
+    """The preprocessing of one case; every step has an inverse.
 
     Attributes:
-        settings: what was asked for.
-        spatial_steps: the steps that move voxels, in order.
-        mask: the brain on the last grid.
-        intensity: the scale of the source.
+        settings: the settings it was fitted with.
+        spatial_steps: the steps that change the grid, in order.
+        mask: brain mask, (i, j, k), on the last grid, which the network sees.
+        intensity: intensity normalisation of the source.
         bias: bias field of the source on its own grid, or None.
     """
 
@@ -97,49 +97,49 @@ class Preparation:
 
     @property
     def level(self) -> float:
-        """Returns what one relative unit is in the units of the source."""
+        """Returns the value of 1 relative unit in the units of the source."""
         return self.intensity.scale
 
     @property
     def is_whole(self) -> bool:
-        """Tells whether the network sees what lies outside the brain too."""
+        """Returns whether the network also sees voxels outside the brain."""
         return self.settings.frame == "t1_linear"
 
     def locate(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on the source's grid, where a network sees it, values as they are."""
+        """Returns a volume on the grid of the source resampled to the grid of the network, not normalised."""
         for step in self.spatial_steps:
             volume = step.apply(volume)
         return volume
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns the source, or what lies on its grid, as a network takes it; outside a brain cut out it is zero."""
+        """Preprocesses the source, or a volume on its grid; in the native frame, voxels outside the brain are zero."""
         clean = volume if self.bias is None else self.bias.apply(volume)
         return self._shown(self.locate(clean), self.intensity)
 
     def apply_to_target(self, target: Volume) -> tuple[Volume, LinearNormalisation]:
-        """Returns a target on its own scale, and that scale. For training and evaluation only."""
+        """Preprocesses a target with its own normalisation; returns both. For training and evaluation only."""
         return self._normalised(target, self.settings.target_reference or self.settings.reference)
 
     def apply_to_more(self, volume: Volume) -> Volume:
-        """Returns an additional source, which lies on the grid of the first, on a scale of its own."""
+        """Preprocesses an additional source, on the grid of the first, with its own normalisation."""
         shown, _ = self._normalised(volume, self.settings.reference)
         return shown
 
     def invert(self, data: Array, like: Volume, *, level: float, offset: float = 0.0) -> Volume:
-        """Returns an answer of a network on the grid of the scan that came in: (data + offset) x level.
+        """Returns the output of a network on the grid of the source: (data + offset) x level.
 
         Args:
-            data: relative units, shape of `mask`.
-            like: the scan that `apply` was given; its grid and stored type are taken.
-            level: what one relative unit is in the units wanted.
-            offset: where the zero of those units lies, in relative units.
+            data: output of the network in relative units, in the shape of `mask`.
+            like: the source scan; the result has its grid and stored type.
+            level: value of 1 relative unit in the units of the result.
+            offset: zero of those units, in relative units.
         """
         back = LinearNormalisation(level, offset * level).invert(data)
         shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
         return like.with_data(self._native(shown).data)
 
     def _normalised(self, volume: Volume, reference: str) -> tuple[Volume, LinearNormalisation]:
-        """Returns a scan on the grid of the source where a network sees it, on a scale fitted to it, and that scale."""
+        """Preprocesses a scan on the grid of the source with its own normalisation; returns both."""
         native = self._native(self.mask.astype(np.float32)).data > 0.5
         if self.settings.bias:
             volume = fit_bias(volume, native & (volume.data > 0)).apply(volume)
@@ -153,7 +153,7 @@ class Preparation:
         return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
 
     def _native(self, data: Array) -> Volume:
-        """Returns data of the last grid on that of the scan."""
+        """Returns data, (i, j, k) on the last grid, on the grid of the source."""
         volume = Volume(data, self.spatial_steps[-1].grid.affine)
         for step in reversed(self.spatial_steps):
             volume = step.invert(volume)
@@ -161,16 +161,16 @@ class Preparation:
 
 
 def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Preparation:
-    """Returns the preparation of one case.
+    """Fits the preprocessing of one case.
 
     Args:
-        source: the scan to translate.
-        mask: its brain mask on the same grid, above 0.5 inside; None to find it as `settings.brain_mask` says.
+        source: the scan to translate, (i, j, k).
+        mask: its brain mask on the same grid, above 0.5 inside; None to find it by `settings.brain_mask`.
         settings: see `PreparationSettings`.
 
     Raises:
         InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
-            mask's method refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
+            method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
             `ORIENTATION`.
         UsageError: `MISSING_LIBRARY`.
     """

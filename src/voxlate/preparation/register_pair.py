@@ -1,4 +1,4 @@
-"""One pair as it comes to one pair on one grid: the brain found on the source, the target brought to it."""
+"""Registers a pair of scans: finds the brain of the source and resamples the target to the grid of the source."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from voxlate.preparation.steps.head_orientation import mirrored_fits_better, req
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Mask, Volume, require_same_grid
 
-_MUCH_METAL_CM3 = 0.3
+_MUCH_METAL_CM3 = 0.3  # above this, metal is reported; chosen by hand
 _NEVER_MIRRORED = 0.5
-"""No mirrored partner was seen to reach this edge agreement, so that looking for one is left out."""
+"""No mirrored partner was seen to reach this edge agreement, so above it the search for one is skipped."""
 
 
 class PairSettings(BaseModel):
-    """How a pair is prepared.
+    """Settings of the registration of a pair.
 
     Attributes:
-        source_mask: method that finds the brain on the source; see `preparation.masks.brain_mask.BRAIN_MASKS`. A mask
-            that is given goes before it.
-        target_mask: the same for the target. It only serves registration and its score; the mask of the pair
-            is that of the source, as at inference there is no target.
-        is_registered: bring the target to the source by a rigid transform; otherwise both must share a grid.
-        to_template: also find the affine transform to the template: a second opinion on position and orientation.
-        doubtful: what to do with a pair whose mask or registration is doubtful.
+        source_mask: method for the brain mask of the source; see `preparation.masks.brain_mask.BRAIN_MASKS`. It is not
+            used if a mask is given.
+        target_mask: method for the brain mask of the target. It is used for registration and its score only; the mask
+            of the pair is that of the source, because there is no target at inference.
+        is_registered: register the target to the source with a rigid transform; otherwise both must share a grid.
+        to_template: also register the source to the template, as a second check of position and orientation.
+        doubtful: keep or refuse a pair whose mask or registration is doubtful.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -55,18 +55,18 @@ class PreparedPair:
     """A pair on the grid of the source.
 
     Attributes:
-        source: as it came.
-        target: interpolated onto the grid of the source, its values otherwise as they came.
-        unmoved: the target on the grid of the source if its header alone were believed; to look at.
-        mask: brain of the source, (i, j, k).
+        source: the source, unchanged.
+        target: the target resampled to the grid of the source; values are not normalised.
+        unmoved: the target resampled by its header alone, without registration; for the picture.
+        mask: brain mask of the source, (i, j, k).
         labels: lesion labels on the grid of the source, or None.
-        transform: millimetres of the source to those of the target.
-        score: how good that transform is.
-        warnings: what else speaks against the pair.
-        template: transform from the source to the template and its score, or None.
-        mask_report: volume and position of the mask.
-        target_mask: brain of the target on its own grid.
-        seconds: how long each step took.
+        transform: RAS+ millimetres of the source to those of the target.
+        score: score of that transform.
+        warnings: other reasons to check the pair.
+        template: transform from the template to the source, and its score, or None.
+        mask_report: measurements of the mask.
+        target_mask: brain mask of the target on its own grid.
+        seconds: duration of each step.
     """
 
     source: Volume
@@ -84,22 +84,22 @@ class PreparedPair:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Returns why a person should look at this pair, in words; empty when nothing speaks against it."""
-        found = [*self.mask_report.reasons, *self.score.reasons, *self.warnings]
+        """Returns the reasons why a person should check this pair; empty if there are none."""
+        reasons = [*self.mask_report.reasons, *self.score.reasons, *self.warnings]
         if self.template is not None:
-            found += [f"template: {reason}" for reason in self.template[1].reasons]
-        return tuple(found)
+            reasons += [f"template: {reason}" for reason in self.template[1].reasons]
+        return tuple(reasons)
 
 
 class Stopwatch:
-    """Seconds per named step."""
+    """Measures the duration of named steps, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
-        """Takes the time of a block."""
+        """Measures the duration of a block."""
         start = time.perf_counter()
         yield
         self.seconds[step] = round(time.perf_counter() - start, 2)
@@ -113,18 +113,18 @@ def prepare_pair(
     mask: Mask | None = None,
     labels: Volume | None = None,
 ) -> PreparedPair:
-    """Returns a pair on one grid, with what speaks for and against it.
+    """Registers a pair of scans, and checks masks, registration and orientation.
 
     Args:
-        source: the scan to translate, in any orientation, with or without skull.
-        target: the scan of the other contrast, of the same patient.
+        source: the scan to translate, (i, j, k), in any orientation, with or without skull.
+        target: the scan of the other contrast, of the same patient, on its own grid.
         settings: see `PairSettings`.
-        mask: brain on the grid of the source; None to find it.
+        mask: brain mask on the grid of the source, (i, j, k); None to find it.
         labels: lesion labels on the grid of the target, or None.
 
     Raises:
-        InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header that names axes wrongly),
-            `GRID_MISMATCH`, what the masks refuse, or `DOUBTFUL`.
+        InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header with wrong axes),
+            `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, or what the mask methods refuse.
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
@@ -163,24 +163,26 @@ def prepare_pair(
         watch.seconds,
     )
     if pair.doubts and settings.doubtful == "refuse":
-        raise InputRefused("DOUBTFUL", f"{'; '.join(pair.doubts)}; look at the pair, or keep what is doubtful")
+        raise InputRefused(
+            "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
+        )
     return pair
 
 
 def _aligned(
     source: Volume, target: Volume, brain: Mask, target_brain: Mask, settings: PairSettings
 ) -> tuple[Transform, AlignmentScore]:
-    """Returns the transform from source to target and its score, refusing what is bad with the reason for it."""
+    """Returns the transform from source to target and its score; refuses a bad one, with its cause if known."""
     if settings.is_registered:
-        found = register(source, target, degrees=6, fixed_mask=brain, moving_mask=target_brain)
-        _explain(source, target, brain, target_brain, found)
+        result = register(source, target, degrees=6, fixed_mask=brain, moving_mask=target_brain)
+        _explain(source, target, brain, target_brain, result)
     else:
         require_same_grid(source, target, names=("source", "target"))
-        still = Transform.identity()
-        score = alignment_score(source, target, still, fixed_mask=brain, moving_mask=target_brain)
-        found = Registration(still, score)
-    require_aligned(found.score)
-    return found.transform, found.score
+        identity = Transform.identity()
+        score = alignment_score(source, target, identity, fixed_mask=brain, moving_mask=target_brain)
+        result = Registration(identity, score)
+    require_aligned(result.score)
+    return result.transform, result.score
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
@@ -191,17 +193,17 @@ def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore
 
 
 def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, found: Registration) -> None:
-    """Refuses a pair that does not fit because a header names the axes of a scan wrongly, and says which.
+    """Refuses a pair that does not fit because one header names the axes wrongly, and says which scan it is.
 
-    A head is nearly its own mirror image: with thick slices a mirrored partner was seen to agree by 0.31.
+    A head is nearly its own mirror image: with thick slices, a mirrored partner reached an edge agreement of 0.31.
     """
     if found.score.edge_agreement >= _NEVER_MIRRORED:
         return
     if mirrored_fits_better(source, target, found, fixed_mask=brain, moving_mask=target_brain):
         raise InputRefused(
             "MIRRORED",
-            "source and target fit when left and right of one are exchanged; one header is wrong: compare them with "
-            "the images as the scanner showed them",
+            "source and target fit if left and right of one are exchanged, so one header is wrong; compare both "
+            "with the images on the scanner",
         )
     if found.score.verdict == "good":
         return
@@ -210,30 +212,30 @@ def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, fo
 
 
 def _require_kind(name: str, volume: Volume, method: str) -> None:
-    """Refuses a CT for which a method for magnetic resonance is asked; the other way is refused by the method."""
+    """Refuses a CT if the mask method is for MR; an MR scan with a method for CT is refused by the method itself."""
     if looks_like_ct(volume) and not method.startswith("ct") and method != "nonzero":
-        raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; find its brain with `ct`")
+        raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; use the brain mask `ct`")
 
 
 def _warnings(source: Volume, target: Volume) -> Iterator[str]:
-    """Yields what a person should know of the two scans beside mask and registration."""
+    """Yields warnings about the two scans that do not concern masks or registration."""
     for name, volume in (("source", source), ("target", target)):
         if float(volume.data.min()) < -900 and float(volume.data.max()) > METAL_HU:
             metal = metal_cm3(volume)
             if metal > _MUCH_METAL_CM3:
-                yield f"the {name} holds {metal:.1f} cm³ of metal, which streaks"
+                yield f"the {name} holds {metal:.1f} cm³ of metal, which causes streaks"
 
 
 def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transform) -> Volume:
     require_same_grid(labels, target, names=("labels", "target"))
     moved = resample(labels, source.grid, transform, interpolation="nearest")
     if np.any(labels.data) and not np.any(moved.data):
-        raise InputRefused("LABELS_LOST", "no label lies inside the field of view of the source")
+        raise InputRefused("LABELS_LOST", "no lesion label is inside the field of view of the source; check the labels")
     return moved
 
 
 def figures(pair: PreparedPair) -> dict[str, Any]:
-    """Returns every figure of a prepared pair as plain JSON."""
+    """Returns all measurements of a prepared pair as JSON values."""
     points = _points_mm(pair)
     still = Transform.identity()
     content: dict[str, Any] = {
@@ -253,6 +255,6 @@ def figures(pair: PreparedPair) -> dict[str, Any]:
 
 
 def _points_mm(pair: PreparedPair) -> Affine:
-    """Returns voxel centres of the brain, about a thousand of them, in millimetres."""
+    """Returns the centres of about 1,000 brain voxels, (n, 3), in RAS+ millimetres."""
     index = np.argwhere(pair.mask)
     return pair.source.grid.to_mm(index[:: max(1, len(index) // 1000)])

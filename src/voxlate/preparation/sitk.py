@@ -1,4 +1,4 @@
-"""Volumes as SimpleITK images and back; only the direction of two axes differs."""
+"""Converts volumes to SimpleITK images and back: RAS+ to LPS coordinates, and (i, j, k) to (k, j, i) arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def to_image(volume: Volume) -> Any:
-    """Returns a float32 `SimpleITK.Image` of the same voxels at the same place.
+    """Returns a float32 `SimpleITK.Image` with the same voxels at the same position in the patient.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
@@ -28,5 +28,5 @@ def to_image(volume: Volume) -> Any:
 
 
 def from_image(image: Any, like: Volume) -> Volume:
-    """Returns the voxels of an image that was made from `like`, on the very grid of `like`."""
+    """Returns the voxels of a `SimpleITK.Image` that was made from `like`, with the affine of `like`."""
     return like.with_data(library("SimpleITK").GetArrayFromImage(image).T)

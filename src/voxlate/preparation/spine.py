@@ -1,8 +1,9 @@
-"""Lumbar slices through discs: which plane, which slice, how much of it, and which slice of the other scan matches.
+"""Selects lumbar slices through intervertebral discs: the plane, the slice, its crop, and the slice of the other scan.
 
 Lee et al. 2020 took T2 slices "parallel to the endplate through the middle of the disc", excluded pairs whose axes
-differed, and cut both images to the same box about the thecal sac. Two neurosurgeons chose; here a mask of the disc
-does (from any segmentation tool, or drawn), so that the choice can be repeated.
+differed, and cropped both images to the same box around the thecal sac. There two neurosurgeons chose the slices; here
+a mask of the disc does (from a segmentation tool, or drawn), so that the choice is repeatable. All points are RAS+
+millimetres.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Grid, Mask, Volume
 
 MAX_ANGLE_DEG = 10.0
-"""A slice that is tilted more against the disc is not parallel to its endplates."""
+"""Largest tilt of a slice against the disc at which it still counts as parallel to the endplates; chosen by hand."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane in the patient.
+    """A plane in patient coordinates.
 
     Attributes:
-        centre_mm: (3,), RAS+.
+        centre_mm: (3,), a point of the plane, RAS+.
         normal: (3,), length 1, pointing up (its third component is not negative).
     """
 
@@ -33,66 +34,77 @@ class Plane:
     normal: Affine
 
     def angle_deg(self, other: Plane) -> float:
-        """Returns the angle between two planes, 0 to 90."""
+        """Returns the angle between two planes, 0 to 90 degrees."""
         return float(np.degrees(np.arccos(np.clip(abs(self.normal @ other.normal), 0, 1))))
 
     def height_mm(self, point_mm: Affine) -> float:
-        """Returns how far a point lies above the plane."""
+        """Returns the distance of a point, (3,), above the plane."""
         return float((point_mm - self.centre_mm) @ self.normal)
 
     def moved(self, transform: Transform) -> Plane:
-        """Returns the plane where a rigid `transform` takes it."""
+        """Returns the plane after a rigid transform."""
         normal = transform.matrix[:3, :3] @ self.normal
         return _plane(transform.apply(self.centre_mm[None])[0], normal)
 
 
 def disc_plane(volume: Volume, disc: Mask) -> Plane:
-    """Returns the middle plane of a disc: through its centre, across its thinnest direction.
+    """Returns the middle plane of a disc: through its centre, perpendicular to its thinnest direction.
 
     Args:
-        volume: gives the place of the voxels.
-        disc: (i, j, k), the voxels of one intervertebral disc.
+        volume: the scan; only its affine is used.
+        disc: (i, j, k), mask of one intervertebral disc.
 
     Raises:
-        InputRefused: `EMPTY_MASK`, or `DISC_SHAPE` when the mask is no flat body (thinnest direction above 70 %
-            of the next).
+        InputRefused: `EMPTY_MASK` for fewer than 20 voxels; `DISC_SHAPE` when the mask is not flat (its thinnest
+            direction measures more than 70 % of the next one). Both limits are chosen by hand.
     """
     index = np.argwhere(disc)
     if len(index) < 20:
-        raise InputRefused("EMPTY_MASK", f"a disc of {len(index)} voxels has no plane; give the mask of a disc")
+        raise InputRefused(
+            "EMPTY_MASK", f"a disc of {len(index)} voxels is too small to fit a plane; give the mask of a disc"
+        )
     points = volume.grid.to_mm(index)
     centre = points.mean(axis=0)
     sizes, axes = np.linalg.eigh(np.cov((points - centre).T))
     thin, next_ = np.sqrt(np.maximum(sizes[:2], 0))
     if thin > 0.7 * next_:
-        raise InputRefused("DISC_SHAPE", f"the mask measures {thin:.1f} by {next_:.1f} mm (SD): that is no disc")
+        raise InputRefused(
+            "DISC_SHAPE",
+            f"the mask measures {thin:.1f} by {next_:.1f} mm (SD) and is not flat; give the mask of one disc",
+        )
     return _plane(centre, axes[:, 0])
 
 
 def slice_plane(grid: Grid, index: int) -> Plane:
-    """Returns the plane of the slice `index` along the third array axis."""
+    """Returns the plane of slice `index` along the third array axis."""
     middle = [(grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, index]
     normal = np.cross(grid.affine[:3, 0], grid.affine[:3, 1])
     return _plane(grid.to_mm(middle), normal / np.linalg.norm(normal))
 
 
 def disc_slice(volume: Volume, plane: Plane) -> int:
-    """Returns the acquired slice (third axis) that passes nearest to the middle of a disc.
+    """Returns the index of the acquired slice (third axis) nearest to the middle of a disc.
+
+    Args:
+        volume: the scan, (i, j, k).
+        plane: see `disc_plane`.
 
     Raises:
-        InputRefused: `SLICE_TILTED` when slices are tilted by more than 10 degrees against the disc, `SLICE_ABSENT`
-            when the disc lies outside.
+        InputRefused: `SLICE_TILTED` when the slices are tilted by more than `MAX_ANGLE_DEG` against the disc,
+            `SLICE_ABSENT` when the disc is outside the scan.
     """
     first = slice_plane(volume.grid, 0)
     angle = first.angle_deg(plane)
     if angle > MAX_ANGLE_DEG:
         raise InputRefused(
-            "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; cut one with disc_image"
+            "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; use disc_image to reslice"
         )
-    place = np.linalg.inv(volume.affine) @ np.array([*plane.centre_mm, 1.0])
-    index = round(float(place[2]))
+    centre = np.linalg.inv(volume.affine) @ np.array([*plane.centre_mm, 1.0])
+    index = round(float(centre[2]))
     if not 0 <= index < volume.data.shape[2]:
-        raise InputRefused("SLICE_ABSENT", f"the middle of the disc would be slice {index} of {volume.data.shape[2]}")
+        raise InputRefused(
+            "SLICE_ABSENT", f"the middle of the disc is at slice {index}, outside the {volume.data.shape[2]} slices"
+        )
     return index
 
 
@@ -100,10 +112,10 @@ def disc_image(volume: Volume, plane: Plane, *, size_mm: float = 180.0, spacing_
     """Returns one slice through a disc, parallel to its endplates: (n, n, 1), axes right and anterior.
 
     Args:
-        volume: CT or MR.
+        volume: CT or MR, (i, j, k).
         plane: see `disc_plane`.
-        size_mm: edge of the square.
-        spacing_mm: of its pixels.
+        size_mm: edge length of the square; the default is chosen by hand.
+        spacing_mm: pixel size.
     """
     right = np.array([1.0, 0, 0]) - plane.normal[0] * plane.normal
     right /= np.linalg.norm(right)
@@ -116,25 +128,26 @@ def disc_image(volume: Volume, plane: Plane, *, size_mm: float = 180.0, spacing_
 
 
 def lumbar_crop(image: Volume, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[slice, slice]:
-    """Returns the box of Lee et al. in a slice whose axes run right and anterior.
+    """Returns the crop of Lee et al. as slices of the first two axes, right and anterior.
 
-    From the most ventral point of the vertebral body to as far dorsal of the centre of the thecal sac as that point is
-    ventral of it; the same length to both sides.
+    The box is a square around the centre of the thecal sac; its front edge is the most ventral point of the vertebral
+    body.
 
     Args:
-        image: as `disc_image` gives it.
+        image: as `disc_image` returns it.
         ventral_mm: (3,), the most ventral point of the vertebral body.
         sac_mm: (3,), the centre of the thecal sac.
 
     Raises:
-        InputRefused: `LANDMARKS` when the sac is not dorsal of the body, `SLICE_CUT` when the box leaves the image.
+        InputRefused: `LANDMARKS` when the sac is less than 10 mm dorsal of that point, `SLICE_CUT` when the box
+            exceeds the image.
     """
     inverse = np.linalg.inv(image.affine)
     ventral, sac = ((inverse @ np.array([*point, 1.0]))[:2] for point in (ventral_mm, sac_mm))
     reach_mm = float(ventral[1] - sac[1]) * image.spacing_mm[1]
     if reach_mm < 10:
         raise InputRefused(
-            "LANDMARKS", f"the sac lies {reach_mm:.0f} mm dorsal of the ventral edge; are they exchanged?"
+            "LANDMARKS", f"the sac is {reach_mm:.0f} mm dorsal of the ventral edge; are the landmarks exchanged?"
         )
     box = []
     for axis in range(2):
@@ -142,7 +155,8 @@ def lumbar_crop(image: Volume, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[s
         start, stop = round(float(sac[axis] - reach)), round(float(sac[axis] + reach)) + 1
         if start < 0 or stop > image.data.shape[axis]:
             raise InputRefused(
-                "SLICE_CUT", f"the box {start} to {stop} leaves the image of {image.data.shape[axis]} pixels"
+                "SLICE_CUT",
+                f"the box from pixel {start} to {stop} exceeds the image of {image.data.shape[axis]} pixels",
             )
         box.append(slice(start, stop))
     return box[0], box[1]
@@ -152,26 +166,27 @@ def paired_slice(source: Grid, index: int, target: Grid, transform: Transform, *
     """Returns the slice of `target` that shows the same section as slice `index` of `source`.
 
     Args:
-        source: its slices lie along the third axis.
-        index: of the source.
-        target: its slices lie along the third axis.
-        transform: millimetres of the source to those of the target, rigid.
-        max_angle_deg: pairs whose axes differ by more are excluded, as published.
+        source: grid of the source; slices along the third axis.
+        index: slice of the source.
+        target: grid of the target; slices along the third axis.
+        transform: rigid, from millimetres of the source to those of the target.
+        max_angle_deg: pairs whose slice axes differ by more are refused, as Lee et al. excluded pairs whose axes
+            differed.
 
     Raises:
         UsageError: `SLICE_ABSENT` when the source has no such slice.
         InputRefused: `SLICE_TILTED`, or `SLICE_ABSENT` when the target has no slice there.
     """
     if not 0 <= index < source.shape[2]:
-        raise UsageError("SLICE_ABSENT", f"there is no slice {index} of {source.shape[2]}")
-    wanted = slice_plane(source, index).moved(transform)
-    angle = slice_plane(target, 0).angle_deg(wanted)
+        raise UsageError("SLICE_ABSENT", f"slice {index} does not exist; the source has {source.shape[2]}")
+    section = slice_plane(source, index).moved(transform)
+    angle = slice_plane(target, 0).angle_deg(section)
     if angle > max_angle_deg:
-        raise InputRefused("SLICE_TILTED", f"the axes of the two scans differ by {angle:.1f} degrees")
-    middle = np.linalg.inv(target.affine) @ np.array([*wanted.centre_mm, 1.0])
+        raise InputRefused("SLICE_TILTED", f"the slice axes of the two scans differ by {angle:.1f} degrees")
+    middle = np.linalg.inv(target.affine) @ np.array([*section.centre_mm, 1.0])
     nearest = round(float(middle[2]))
     if not 0 <= nearest < target.shape[2]:
-        raise InputRefused("SLICE_ABSENT", "the other scan has no slice at this place")
+        raise InputRefused("SLICE_ABSENT", "the target has no slice at this position")
     return nearest
 
 

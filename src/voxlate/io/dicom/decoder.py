@@ -19,7 +19,7 @@ _ROOM_BYTES = 2 << 30  # for the interpreter and its libraries; chosen by hand
 def main() -> int:
     """Decodes the files named on standard input; returns an exit status of `voxlate.errors` and prints the reason."""
     request = json.load(sys.stdin)
-    limit = 4 * int(request["bytes"]) + _ROOM_BYTES  # decoders hold several copies of the pixels at once
+    limit = 4 * int(request["bytes"]) + _ROOM_BYTES  # four copies of the pixels; chosen by hand
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         for source, output in request["jobs"]:

@@ -22,7 +22,7 @@ SAME_DIRECTION = 2e-3
 """Largest difference between the direction cosines of slices with one orientation (0.1 degrees); chosen by hand."""
 
 SAME_POSITION_MM = 1e-2
-"""Slices closer than this are at the same position; headers round positions more finely; chosen by hand."""
+"""Slices closer than this are at the same position; chosen by hand."""
 
 JITTER_WARNED, JITTER_REFUSED = 0.01, 0.05
 """Deviation of a slice from equal spacing, as a fraction of the slice distance: the first warns, the second refuses.

@@ -1,1 +1,1 @@
-"""Brain masks: found, checked and cleaned."""
+"""Brain masks: finding and checking them."""

@@ -1,4 +1,7 @@
-"""Where the brain is, from one scan alone; never from its partner."""
+"""Finds the brain mask of one scan, without its partner.
+
+Masks are boolean arrays, (i, j, k), on the grid of the scan.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +20,25 @@ from voxlate.preparation.masks.ct_mask import brain_mask_ct, watershed_mask_ct
 from voxlate.volume import Array, Mask, Volume
 
 _BACKGROUND_SHARE = 0.05
-"""A scan in which fewer voxels than this share are exactly zero still has its skull and its air."""
+"""A scan with a smaller fraction of voxels that are exactly zero still has its skull and air; chosen by hand."""
 
 
 def nonzero_mask(data: Array) -> Mask:
-    """Returns the largest connected region of voxels that are not zero, with its holes filled.
+    """Returns the largest connected component of non-zero voxels, with its holes filled; for skull-stripped scans.
 
-    Meant for skull-stripped scans. Ventricles that a stripping tool set to zero belong to the brain.
+    Holes are filled because ventricles that a skull-stripping tool set to zero belong to the brain.
 
     Raises:
-        InputRefused: `EMPTY_MASK` (all zero) or `NOT_SKULL_STRIPPED` (hardly a voxel is zero).
+        InputRefused: `EMPTY_MASK` (all voxels are zero) or `NOT_SKULL_STRIPPED` (fewer than 5 % are zero).
     """
     nonzero = data != 0
     if not nonzero.any():
-        raise InputRefused("EMPTY_MASK", "every voxel is zero; there is no brain to find")
+        raise InputRefused("EMPTY_MASK", "every voxel is zero, so no brain can be found")
     zero_share = 1 - float(nonzero.mean())
     if zero_share < _BACKGROUND_SHARE:
         raise InputRefused(
             "NOT_SKULL_STRIPPED",
-            f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or let one be found: "
+            f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or find one with "
             "--brain-mask deepbet (needs pip install 'voxlate[prepare]')",
         )
     filled: Mask = ndimage.binary_fill_holes(largest_piece(nonzero))
@@ -43,7 +46,7 @@ def nonzero_mask(data: Array) -> Mask:
 
 
 def deepbet_mask(volume: Volume) -> Mask:
-    """Returns the brain that deepbet finds (Fisch et al., 2024): T1-weighted scans, also after contrast agent.
+    """Returns the brain mask of deepbet (Fisch et al., 2024), for T1-weighted scans, also with contrast agent.
 
     Raises:
         InputRefused: `BRAIN_NOT_FOUND`.
@@ -52,12 +55,12 @@ def deepbet_mask(volume: Volume) -> Mask:
     try:
         _, mask, _ = _deepbet().run(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", "deepbet finds no brain in this scan; is it one of a head?") from error
+        raise InputRefused("BRAIN_NOT_FOUND", "deepbet finds no brain in this scan; does it show a head?") from error
     return _found(np.asarray(mask.dataobj) > 0, "deepbet")
 
 
 def robex_mask(volume: Volume) -> Mask:
-    """Returns the brain that ROBEX finds (Iglesias et al., IEEE TMI 2011;30:1617): a shape model, no network.
+    """Returns the brain mask of ROBEX (Iglesias et al., IEEE TMI 2011;30:1617), a shape model without a network.
 
     Raises:
         InputRefused: `BRAIN_NOT_FOUND`.
@@ -78,14 +81,14 @@ BRAIN_MASKS: Mapping[str, Callable[[Volume], Mask]] = {
     "nonzero": lambda volume: nonzero_mask(volume.data),
     "robex": robex_mask,
 }
-"""Methods by name; several joined by `+` give the union of their masks."""
+"""Methods by name, as recipes call them."""
 
 
 def find_brain(volume: Volume, method: str) -> Mask:
-    """Returns the brain of one scan.
+    """Returns the brain mask of one scan.
 
     Args:
-        volume: in any orientation.
+        volume: (i, j, k), in any orientation.
         method: a name in `BRAIN_MASKS`, or several joined by `+` for their union.
 
     Raises:
@@ -97,7 +100,7 @@ def find_brain(volume: Volume, method: str) -> Mask:
 
 
 def require_method(method: str) -> None:
-    """Refuses a name that is no method, nor methods joined by `+`.
+    """Refuses a name that is neither a method nor several methods joined by `+`.
 
     Raises:
         UsageError: `BRAIN_MASK`.
@@ -108,19 +111,19 @@ def require_method(method: str) -> None:
 
 
 def fault_of_method(method: str) -> str | None:
-    """Returns what is wrong with the name of a method, in words, or None."""
+    """Returns the error message for the name of a method, or None if it is valid."""
     unknown = [name for name in method.split("+") if name not in BRAIN_MASKS]
-    return f"no brain mask is called {unknown[0]!r}; there are {', '.join(sorted(BRAIN_MASKS))}" if unknown else None
+    return f"{unknown[0]!r} is not a brain mask; choose from {', '.join(sorted(BRAIN_MASKS))}" if unknown else None
 
 
 def union(*masks: Mask) -> Mask:
-    """Returns where any of the masks is true, as Bottani et al. join those of a pair.
+    """Returns the union of masks of one shape, as Bottani et al. combine those of a pair.
 
     Raises:
         InputRefused: `GRID_MISMATCH` when their shapes differ.
     """
     if len({mask.shape for mask in masks}) != 1:
-        raise InputRefused("GRID_MISMATCH", f"masks of shapes {[mask.shape for mask in masks]} cannot be joined")
+        raise InputRefused("GRID_MISMATCH", f"masks of shapes {[mask.shape for mask in masks]} cannot be combined")
     joined: Mask = np.logical_or.reduce(masks)
     return joined
 

@@ -1,7 +1,7 @@
-"""Whether a mask can be that of a brain: its volume, its extent, its pieces, its contact with the border.
+"""Checks whether a mask is plausible for a brain: its volume, extent, connected components and contact with the border.
 
-Volumes of the adult brain with its fluid lie between about 1.0 and 1.9 litres (mean 1.45, standard deviation 0.13);
-children and severe atrophy lie below, which is doubtful, not wrong.
+The adult brain with its fluid has about 1.0 to 1.9 litres (mean 1.45, standard deviation 0.13); children and severe
+atrophy are below, so a smaller volume is doubtful but not wrong.
 """
 
 from __future__ import annotations
@@ -16,21 +16,26 @@ from voxlate.errors import InputRefused
 from voxlate.volume import Mask, Volume
 
 USUAL_CM3, POSSIBLE_CM3 = (950.0, 1950.0), (350.0, 2600.0)
+"""A volume outside the first range is doubtful, outside the second bad; the second is chosen by hand."""
+
 _CUT_CM2 = 15.0
-"""More area of the brain than this on one face of the field of view means that the brain is cut."""
+"""A larger area of the mask on one face of the field of view means that the brain is cut; chosen by hand."""
+
+_USUAL_EXTENT_MM = (60, 230)  # of a brain along each axis; chosen by hand
+_LEAST_LARGEST_SHARE = 0.9  # of the largest component; chosen by hand
 
 
 @dataclass(frozen=True)
 class MaskReport:
-    """What is known of a mask.
+    """Measurements of a brain mask and a verdict.
 
     Attributes:
-        volume_cm3: of the mask.
-        largest_share: of its largest connected piece.
-        extent_mm: along right, anterior, superior.
-        cut_cm2: area of the mask on the faces of the field of view, the largest of six.
+        volume_cm3: volume of the mask.
+        largest_share: fraction of its largest connected component.
+        extent_mm: extent along right, anterior, superior.
+        cut_cm2: area of the mask on a face of the field of view, the largest of the six.
         verdict: `good`, `doubtful` or `bad`.
-        reasons: what speaks against it.
+        reasons: why the verdict is not `good`.
     """
 
     volume_cm3: float
@@ -47,7 +52,7 @@ class MaskReport:
 
 
 def check_mask(mask: Mask, volume: Volume) -> MaskReport:
-    """Returns what speaks for and against a brain mask on the grid of `volume`."""
+    """Measures a brain mask, (i, j, k), on the grid of `volume` and returns a verdict with reasons."""
     if not mask.any():
         return MaskReport(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, "bad", ("the mask is empty",))
     volume_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
@@ -59,9 +64,9 @@ def check_mask(mask: Mask, volume: Volume) -> MaskReport:
         bad.append(f"the brain has {volume_cm3:.0f} cm³; {POSSIBLE_CM3[0]:.0f} to {POSSIBLE_CM3[1]:.0f} are possible")
     elif not USUAL_CM3[0] <= volume_cm3 <= USUAL_CM3[1]:
         doubtful.append(f"the brain has {volume_cm3:.0f} cm³; {USUAL_CM3[0]:.0f} to {USUAL_CM3[1]:.0f} are usual")
-    if largest < 0.9:
-        doubtful.append(f"the largest piece of the mask has only {largest:.0%} of it")
-    if min(extent) < 60 or max(extent) > 230:
+    if largest < _LEAST_LARGEST_SHARE:
+        doubtful.append(f"the largest connected component is only {largest:.0%} of the mask")
+    if min(extent) < _USUAL_EXTENT_MM[0] or max(extent) > _USUAL_EXTENT_MM[1]:
         doubtful.append("the brain measures " + " x ".join(f"{mm:.0f}" for mm in extent) + " mm")
     if cut > _CUT_CM2:
         doubtful.append(f"the field of view cuts the brain over {cut:.0f} cm²")
@@ -70,14 +75,14 @@ def check_mask(mask: Mask, volume: Volume) -> MaskReport:
 
 
 def require_plausible(report: MaskReport) -> None:
-    """Refuses a mask that cannot be that of a brain.
+    """Refuses a mask that is not plausible for a brain.
 
     Raises:
-        InputRefused: `MASK_IMPLAUSIBLE`, with the figures.
+        InputRefused: `MASK_IMPLAUSIBLE`, with the measurements.
     """
     if report.verdict == "bad":
         raise InputRefused(
-            "MASK_IMPLAUSIBLE", f"{'; '.join(report.reasons)}; is this a head? give a brain mask if it is"
+            "MASK_IMPLAUSIBLE", f"{'; '.join(report.reasons)}; if the scan shows a head, give a brain mask"
         )
 
 

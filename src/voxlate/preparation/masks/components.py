@@ -1,4 +1,4 @@
-"""Connected pieces of a mask."""
+"""Connected components of a mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voxlate.volume import Mask
 
 
 def largest_piece(mask: Mask) -> Mask:
-    """Returns the largest connected piece of a mask; the mask itself when it has no more than one."""
+    """Returns the largest connected component of a mask, (i, j, k), or the mask itself if it has at most one."""
     labels, count = ndimage.label(mask)
     if count <= 1:
         return mask

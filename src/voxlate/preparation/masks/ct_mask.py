@@ -1,4 +1,4 @@
-"""Head and brain in computed tomography, where the skull is what everything else is told by.
+"""Finds the brain in computed tomography (CT) by the skull that encloses it.
 
 All thresholds are in Hounsfield units (HU): air -1000, water 0, brain 20 to 45, dense bone above 300.
 """
@@ -16,47 +16,51 @@ from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Mask, Volume
 
+# AIR_HU lies between air (-1000) and water (0), BONE_HU below dense bone; only metal reaches METAL_HU. Chosen by hand.
 AIR_HU, AIR_OUTSIDE_HU, BONE_HU, METAL_HU = -300.0, -1000.0, 250.0, 2800.0
-BRAIN_HU = (-15.0, 110.0)
-_WORKING_MM = 1.5
+BRAIN_HU = (-15.0, 110.0)  # wider than brain (20 to 45), for noise; chosen by hand
+_WORKING_MM = 1.5  # voxel size of the morphology; chosen by hand
 _SEALS_MM, _GROWTH = (4.0, 8.0, 12.0, 16.0), 1.03
+"""Radii by which bone is closed, in turn, until the enclosed volume grows by less than 3 %; chosen by hand."""
+
 _RIM_MM = 2.0
-"""Smoothing hides the brain next to bone by about this much; it is given back."""
+"""Width of brain next to bone that smoothing hides; it is added again at the end."""
 
 _NECK_MM = 11.0
-"""A passage narrower than twice this is no brain: the spinal canal, the orbit's opening."""
+"""A passage narrower than twice this does not belong to the brain: the spinal canal, the opening of the orbit."""
 
 
 def require_hounsfield(volume: Volume) -> None:
     """Refuses a scan that is not in Hounsfield units.
 
     Raises:
-        InputRefused: `NOT_HOUNSFIELD` when it has no air or no tissue about 0 HU.
+        InputRefused: `NOT_HOUNSFIELD` when less than 1 % of the voxels are air or less than 2 % are near 0 HU; both
+            limits are chosen by hand.
     """
     air, tissue = float((volume.data < -500).mean()), float((np.abs(volume.data) < 150).mean())
     if air < 0.01 or tissue < 0.02:
         raise InputRefused(
             "NOT_HOUNSFIELD",
             f"{air:.1%} of the voxels are below -500 and {tissue:.1%} within 150 of 0: this is not a CT in Hounsfield "
-            "units with air about the head",
+            "units with air around the head",
         )
 
 
 def looks_like_ct(volume: Volume) -> bool:
-    """Tells whether more than a twentieth of a scan is air in Hounsfield units."""
+    """Returns whether more than 5 % of the voxels are below -500, as air around the head in CT; chosen by hand."""
     return float((volume.data < -500).mean()) > 0.05
 
 
 def metal_cm3(volume: Volume) -> float:
-    """Returns the volume above 2800 HU, which only metal reaches; its streaks spoil masks and registration."""
+    """Returns the volume above 2800 HU, which is metal; its streaks impair masks and registration."""
     return _cm3(volume.data > METAL_HU, volume)
 
 
 def brain_mask_ct(volume: Volume) -> Mask:
-    """Returns what the skull encloses: brain, its fluid and its membranes, above the foramen magnum.
+    """Returns the brain mask, (i, j, k): what the skull encloses above the foramen magnum, with fluid and membranes.
 
-    Bone is closed over its sutures and foramina; the soft tissue that can then not be reached from outside without
-    passing a gap narrower than 22 mm is kept.
+    Bone is closed morphologically over sutures and foramina. The mask is the soft tissue that cannot be reached from
+    outside without passing a gap narrower than 22 mm.
 
     Raises:
         InputRefused: `NOT_HOUNSFIELD`, `EMPTY_MASK`, `BRAIN_NOT_FOUND`.
@@ -71,9 +75,9 @@ def brain_mask_ct(volume: Volume) -> Mask:
 
 
 def watershed_mask_ct(volume: Volume) -> Mask:
-    """Returns the brain as a watershed on the gradient gives it, flooded from its depth and from the bone and the air.
+    """Returns the brain mask, (i, j, k), of a watershed on the gradient, with markers deep inside, in bone and in air.
 
-    The method that Li et al. name, without its settings; the markers here are ours.
+    Li et al. name this method without its settings; the markers are chosen by hand.
 
     Raises:
         InputRefused: `NOT_HOUNSFIELD`, `EMPTY_MASK`, `BRAIN_NOT_FOUND`.
@@ -97,23 +101,24 @@ def watershed_mask_ct(volume: Volume) -> Mask:
 
 
 def _inside_skull(small: Volume) -> Mask:
-    """Returns what bone encloses, its narrow passages taken away; gaps are closed further while that adds 3 %.
+    """Returns the space that bone encloses, without narrow passages.
 
-    After a craniotomy a gap of some centimetres can be left in the bone.
+    Bone is closed over larger and larger gaps while the space grows by at least 3 %, because a craniotomy can leave a
+    gap of some centimetres.
     """
-    found = [_enclosed(small, seal_mm=_SEALS_MM[0])]
+    spaces = [_enclosed(small, seal_mm=_SEALS_MM[0])]
     for seal_mm in _SEALS_MM[1:]:
-        found.append(_enclosed(small, seal_mm=seal_mm))
-        if found[-1].any() and found[-1].sum() < _GROWTH * found[-2].sum():
+        spaces.append(_enclosed(small, seal_mm=seal_mm))
+        if spaces[-1].any() and spaces[-1].sum() < _GROWTH * spaces[-2].sum():
             break
-    largest = max(found, key=np.count_nonzero)
+    largest = max(spaces, key=np.count_nonzero)
     if not largest.any():
-        raise InputRefused("BRAIN_NOT_FOUND", "no space of 22 mm is enclosed by bone; is this the CT of a head?")
+        raise InputRefused("BRAIN_NOT_FOUND", "bone encloses no space of 22 mm; does this CT show a head?")
     return largest
 
 
 def _enclosed(small: Volume, *, seal_mm: float) -> Mask:
-    """Returns the largest space that bone, closed over gaps of twice `seal_mm`, encloses in slices along any axis."""
+    """Returns the largest space that bone encloses in slices along any axis, after closing gaps of 2 x `seal_mm`."""
     bone = small.data > BONE_HU
     sealed = _closed(bone, seal_mm, small)
     soft = ndimage.gaussian_filter(small.data, [1.0 / mm for mm in small.spacing_mm])
@@ -131,8 +136,8 @@ def _filled_in_slices(wall: Mask) -> Mask:
     filled = wall.copy()
     for axis in range(3):
         for index in range(wall.shape[axis]):
-            place = tuple(slice(None) if other != axis else index for other in range(3))
-            filled[place] |= ndimage.binary_fill_holes(wall[place])
+            index_of_slice = tuple(slice(None) if other != axis else index for other in range(3))
+            filled[index_of_slice] |= ndimage.binary_fill_holes(wall[index_of_slice])
     return filled
 
 
@@ -141,7 +146,7 @@ def _cm3(mask: Mask, volume: Volume) -> float:
 
 
 def _filled(brain: Mask, small: Volume) -> Mask:
-    """Returns the mask with its holes and its dents narrower than 24 mm filled, but not with bone."""
+    """Returns the mask with holes, and dents narrower than 24 mm, filled, except where there is bone."""
     return ndimage.binary_fill_holes(brain | (_closed(brain, 12.0, small) & (small.data < BONE_HU)))
 
 
@@ -150,15 +155,15 @@ def _working(volume: Volume) -> Volume:
 
 
 def _back(mask: Mask, small: Volume, volume: Volume) -> Mask:
-    """Returns a mask of the working grid on the grid of the scan, its border smooth."""
+    """Returns a mask on the working grid resampled to the grid of the scan, with a smooth border."""
     found: Mask = resample(small.with_data(mask), volume.grid).data > 0.5
     if not found.any():
-        raise InputRefused("EMPTY_MASK", "nothing of a head was found in this CT")
+        raise InputRefused("EMPTY_MASK", "no head was found in this CT")
     return found
 
 
 def _closed(mask: Mask, radius_mm: float, volume: Volume) -> Mask:
-    """Returns a closing by a ball, through distances, and as if the field of view went on outside."""
+    """Returns the morphological closing by a ball, computed with distances, on an extended field of view."""
     pads = [(int(np.ceil(radius_mm / mm)) + 1,) * 2 for mm in volume.spacing_mm]
     wide = np.pad(mask, pads)
     grown = ndimage.distance_transform_edt(~wide, sampling=volume.spacing_mm) <= radius_mm
@@ -176,5 +181,5 @@ def _ball(radius_mm: float, volume: Volume) -> Mask:
 
 def _largest(mask: Mask) -> Mask:
     if not mask.any():
-        raise InputRefused("EMPTY_MASK", "nothing of a head was found in this CT")
+        raise InputRefused("EMPTY_MASK", "no head was found in this CT")
     return largest_piece(mask)

@@ -1,7 +1,7 @@
-"""Greedy in a process of its own: compiled code can crash, and that must not end a run.
+"""Runs Greedy in a separate process, because its compiled code can crash and must not end the whole run.
 
-The process is started at the first call and kept; it takes a line of JSON per problem, with the arrays in files beside
-it, and answers with a line. When it dies or does not answer in time, the call says so and the next one starts another.
+The process starts with the first call and stays. It reads one line of JSON per registration, with the arrays in files,
+and answers with one line. If it crashes or does not answer in time, the call fails and the next call starts a new one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from voxlate.preparation.libraries import library
 from voxlate.preparation.registration.transform import Transform
 from voxlate.volume import Mask, Volume
 
-TIME_LIMIT_S = 300.0
+TIME_LIMIT_S = 300.0  # a registration takes seconds (docs/preparation.md), so a longer one hangs; chosen by hand
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is registered: two scans on cubic voxels, where to look on the fixed one, and the degrees of freedom."""
+    """A registration problem: two scans on cubic voxels, the mask of the metric on `fixed`, and degrees of freedom."""
 
     fixed: Volume
     reach: Mask
@@ -38,21 +38,21 @@ class Problem:
 
 
 class GreedyFailed(Exception):
-    """Greedy gave no transform: it crashed, took too long or said no."""
+    """Greedy returned no transform: it crashed, took too long or reported an error."""
 
 
 class _Worker:
-    """The process, and how to talk to it."""
+    """The process of Greedy and its pipes."""
 
     def __init__(self) -> None:
         library("picsl_greedy")
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, question: dict[str, str]) -> dict[str, object]:
-        """Returns the answer to one question.
+        """Sends one request and returns the answer.
 
         Raises:
-            GreedyFailed: the process died, or did not answer within five minutes.
+            GreedyFailed: the process crashed, or did not answer within `TIME_LIMIT_S`.
         """
         questions, answers = self._pipes()
         try:
@@ -75,12 +75,12 @@ class _Worker:
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    with suppress(OSError):  # what a dead process did not read cannot be flushed
+                    with suppress(OSError):  # flushing to a dead process fails
                         stream.close()
             self._process = None
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Returns where questions go and answers come from; starts the process when there is none."""
+        """Returns the pipes to and from the process; starts it if it does not run."""
         if self._process is None or self._process.poll() is not None:
             self.stop()
             command = [sys.executable, "-m", "voxlate.preparation.registration.greedy_worker"]
@@ -100,18 +100,18 @@ def _worker() -> _Worker:
 
 
 def run_greedy(problem: Problem, start: Transform, schedule: str) -> Transform:
-    """Returns the transform that Greedy finds from `start`, which is put into the header of the moving scan.
+    """Returns the transform that Greedy finds; the metric is normalised mutual information.
+
+    One thread and a fixed seed make the result repeatable; without them, two runs on one pair differed by 0.04 mm.
 
     Args:
-        problem: what is registered; the metric is mutual information.
-        start: where the search begins.
+        problem: the scans.
+        start: initial transform; it is applied to the header of the moving scan.
         schedule: iterations per level, coarse to fine, joined by `x`.
 
     Raises:
-        GreedyFailed: there is no transform.
+        GreedyFailed: Greedy returned no transform.
         UsageError: `MISSING_LIBRARY`.
-
-    One thread and a seed make the result the same at each call; without, one pair was seen 0.04 mm apart.
     """
     started = start.inverse.carry(problem.moving)
     options = f"-V 0 -seed 1 -threads 1 -a -dof {problem.degrees} -m NMI -ia-identity -n {schedule}"
@@ -129,5 +129,5 @@ def run_greedy(problem: Problem, start: Transform, schedule: str) -> Transform:
         raise GreedyFailed(str(answer.get("error", "no transform")))
     matrix = np.array(answer["matrix"], dtype=np.float64)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-3:
-        raise GreedyFailed("the transform that was found is singular")
+        raise GreedyFailed("the transform is singular")
     return Transform(matrix).then(start)

@@ -1,4 +1,4 @@
-"""The process that runs Greedy; see `voxlate.preparation.registration.greedy`. Started as a module, never imported."""
+"""Worker process that runs Greedy for `voxlate.preparation.registration.greedy`; it is started as a module."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ def _answer(question: dict[str, str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answers every line of the standard input until it ends."""
+    """Answers each line of standard input until it ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # compiled code writes there as it likes
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), 1
+    )  # compiled code prints to standard output, which would corrupt the answers
     for line in sys.stdin:
         answers.write(json.dumps(_answer(json.loads(line))) + "\n")
         answers.flush()

@@ -1,8 +1,8 @@
-"""The rigid or affine transform between two scans of a head, found with Greedy and judged by `alignment`.
+"""Finds the rigid or affine transform between two scans of a head with Greedy, and scores it with `alignment`.
 
-The search starts from the headers and from the centres of the two brains, whichever leads to the better place: headers
-of one session are usually close, those of two sessions often are not, and identical headers prove nothing (a
-real pair with equal headers lay 8.5 mm apart).
+The search starts from the headers and from the centres of the two brains, and keeps the better result. Headers of one
+session usually agree, those of two sessions often do not, and equal headers prove nothing: one real pair with equal
+headers was misaligned by 8.5 mm.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from voxlate.volume import Affine, Grid, Mask, Volume
 Degrees = Literal[6, 12]
 
 _REACH_MM = 8.0
-"""What is kept around the brain: enough to see its border, too little for the jaw to matter."""
+"""Margin around the brain: it holds the border of the brain but little of the jaw; chosen by hand."""
 
 _RIM_MM = 25.0
-"""Zeros around the moving scan, so that a start that is far off still has all of the fixed brain to compare."""
+"""Zeros around the moving scan, so that a start far from the optimum still covers the fixed brain; chosen by hand."""
 
 _WORKING_MM = 1.0
-"""Finer scans are registered at this voxel size in the end; the search goes on at twice it."""
+"""Finest voxel size of the registration; the search works at twice this size."""
 
-_COARSE_MM = 4.0
+_COARSE_MM = 4.0  # voxel size at which starts are compared; chosen by hand
 _COARSE, _SCHEDULE, _CAREFUL = "80x0x0", "80x40x15", "20x15"
-"""Iterations at a quarter, a half and all of the working resolution; the last starts at a half.
+"""Iterations per level, at 1/4, 1/2 and 1 of the working resolution; the last schedule starts at 1/2. Chosen by hand.
 
-Greedy crashes when the first level has none.
+Greedy crashes if the first level has no iterations.
 """
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A transform and how good it is."""
+    """A transform and its score."""
 
     transform: Transform
     score: AlignmentScore
@@ -60,16 +60,19 @@ def register(
     to_average: bool = False,
     working_mm: float = _WORKING_MM,
 ) -> Registration:
-    """Returns the transform that brings `moving` onto `fixed`, and its score.
+    """Registers `moving` to `fixed`; returns the transform and its score.
 
     Args:
-        fixed: the scan that stays.
-        moving: the scan that is moved; any contrast, any orientation.
-        degrees: 6 for a rigid transform (one patient), 12 for an affine one (to a template).
-        fixed_mask: the brain on `fixed`; what lies beyond 8 mm of it is not looked at.
-        moving_mask: the brain on `moving`.
-        to_average: `fixed` is an average of many heads, whose edges need not be those of `moving`.
-        working_mm: least voxel size to work at; larger is quicker and less exact.
+        fixed: the fixed scan, (i, j, k).
+        moving: the moving scan, of any contrast and orientation, on its own grid.
+        degrees: degrees of freedom: 6 for a rigid transform (one patient), 12 for an affine one (to a template).
+        fixed_mask: brain on the grid of `fixed`; voxels farther than 8 mm from it are ignored.
+        moving_mask: brain on the grid of `moving`.
+        to_average: `fixed` is an average of many heads, so a lower edge agreement is expected.
+        working_mm: finest voxel size; larger is faster and less accurate.
+
+    Returns:
+        The transform takes RAS+ millimetres of `fixed` to those of `moving`.
 
     Raises:
         InputRefused: `EMPTY_MASK`.
@@ -86,49 +89,49 @@ def register(
 
 
 def _search(problem: Problem, starts: Sequence[Transform]) -> Transform:
-    """Returns the best of what the optimiser finds, and never a worse place than it started from."""
+    """Returns the best transform that the optimiser finds, never a worse one than its start."""
     agreement = _agreement(problem, _COARSE_MM)
     if len(starts) > 1:
         starts = [*starts, *(_improved(problem, start, _COARSE) for start in starts)]
     start = max(starts, key=agreement)
-    found = _improved(problem, start, _SCHEDULE)
-    if found is not start and agreement(found) >= agreement(start):
-        return found
+    improved = _improved(problem, start, _SCHEDULE)
+    if improved is not start and agreement(improved) >= agreement(start):
+        return improved
     return max([start, _improved(problem, start, _CAREFUL)], key=agreement)
 
 
 def _refined(problem: Problem, start: Transform) -> Transform:
-    """Returns a transform found at the finer size, unless both scans then tell less of each other at that size.
+    """Returns the transform refined at the fine voxel size, or the start if its mutual information there is higher.
 
-    Judged at 4 mm the start would look better: coarse voxels were seen to be half a millimetre off.
+    The comparison is at the fine size, because at 4 mm the optimum was up to half a millimetre off.
     """
-    found = _improved(problem, start, _CAREFUL)
+    refined = _improved(problem, start, _CAREFUL)
     finest = _agreement(problem, 0.0)
-    return found if finest(found) >= finest(start) else start
+    return refined if finest(refined) >= finest(start) else start
 
 
 def centre_mm(volume: Volume, mask: Mask) -> Affine:
     """Returns the centre of a mask in RAS+ millimetres."""
     if not mask.any():
-        raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+        raise InputRefused("EMPTY_MASK", "the mask is empty; give the mask of this scan")
     return volume.grid.to_mm([float(middle) for middle in ndimage.center_of_mass(mask)])
 
 
 def _starts(fixed: Volume, moving: Volume, fixed_mask: Mask, moving_mask: Mask) -> list[Transform]:
     shift = np.eye(4)
     shift[:3, 3] = centre_mm(moving, moving_mask) - centre_mm(fixed, fixed_mask)
-    still = Transform.identity()
+    identity = Transform.identity()
     apart_mm = float(np.linalg.norm(shift[:3, 3]))
-    if apart_mm < 2:
-        return [still]
-    return [still, Transform(shift)] if apart_mm < 60 else [Transform(shift)]
+    if apart_mm < 2:  # this limit and the 60 mm below are chosen by hand
+        return [identity]
+    return [identity, Transform(shift)] if apart_mm < 60 else [Transform(shift)]
 
 
 def _problem(fixed: tuple[Volume, Mask], moving: tuple[Volume, Mask], spacing_mm: float, degrees: Degrees) -> Problem:
-    """Returns both scans on cubic voxels about their brains, zeros where there is none.
+    """Returns both scans on cubic voxels around their brains, padded with zeros.
 
-    Cubic voxels and a rim of zeros keep the optimiser stable: with slices of 5 mm, or with a border that samples can
-    leave, it was seen to wander off to where hardly anything overlaps.
+    Cubic voxels and zero padding keep the optimiser stable: with 5 mm slices, or with samples outside the image, it
+    drifted to transforms with hardly any overlap.
     """
     spacing_mm = max(spacing_mm, min(fixed[0].spacing_mm))
     grid = _cubic_about(*fixed, rim_mm=_REACH_MM + spacing_mm, spacing_mm=spacing_mm)
@@ -139,10 +142,10 @@ def _problem(fixed: tuple[Volume, Mask], moving: tuple[Volume, Mask], spacing_mm
 
 
 def _cubic_about(volume: Volume, mask: Mask, *, rim_mm: float, spacing_mm: float) -> Grid:
-    """Returns a grid of nearly cubic voxels along the axes of a scan that holds a mask and a rim around it.
+    """Returns a grid of nearly cubic voxels, along the axes of a scan, that covers a mask and a rim around it.
 
-    It starts at a voxel, and axes whose spacing is within a quarter of the one wanted keep theirs: interpolating at
-    the final size was seen to move the answer by half a millimetre.
+    The first voxel is one of the scan, and axes whose spacing is within a quarter of `spacing_mm` keep their spacing:
+    interpolation at the final size moved the result by half a millimetre.
     """
     crop = Crop.around(mask, volume.grid, margin_mm=0)
     starts, factors, shape = [], [], []
@@ -159,7 +162,7 @@ def _cubic_about(volume: Volume, mask: Mask, *, rim_mm: float, spacing_mm: float
 
 
 def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
-    """Returns what the optimiser finds from `start`; `start` itself when it gives nothing."""
+    """Returns the transform that the optimiser finds from `start`; `start` itself if the optimiser fails."""
     try:
         return run_greedy(problem, start, schedule)
     except GreedyFailed:
@@ -167,7 +170,7 @@ def _improved(problem: Problem, start: Transform, schedule: str) -> Transform:
 
 
 def _agreement(problem: Problem, spacing_mm: float) -> Callable[[Transform], float]:
-    """Returns what tells the mutual information of a transform, at voxels no finer than `spacing_mm`."""
+    """Returns a function: transform to normalised mutual information, at voxels no finer than `spacing_mm`."""
     grid = coarser(problem.fixed.grid, spacing_mm)
     inside = resample(problem.fixed.with_data(problem.reach), grid, interpolation="nearest").data > 0.5
     fixed = resample(problem.fixed, grid).data[inside]

@@ -1,7 +1,7 @@
-"""The average brain that scans are brought to, and how well a scan fits it.
+"""Registers scans to the MNI152 template.
 
-The template is MNI152NLin2009aSym at 1 mm, brain only, as nilearn ships it. Bottani et al. used MNI152NLin2009cSym,
-which no installable package carries; both are symmetric averages of the same 152 people in the same space, from two
+The template is MNI152NLin2009aSym at 1 mm, brain only, as shipped with nilearn. Bottani et al. used MNI152NLin2009cSym,
+which no installable package contains; both are symmetric averages of the same 152 people in the same space, from two
 versions of one pipeline.
 """
 
@@ -24,9 +24,9 @@ class Template:
     """An average brain.
 
     Attributes:
-        name: as BIDS names its space.
-        volume: T1-weighted, brain only, 1 mm, values 0 to 1.
-        mask: its brain, (i, j, k).
+        name: name of its space in BIDS.
+        volume: T1-weighted, (i, j, k), brain only, 1 mm, values 0 to 1.
+        mask: brain mask, (i, j, k).
     """
 
     name: str
@@ -36,7 +36,7 @@ class Template:
 
 @lru_cache(maxsize=1)
 def mni_template() -> Template:
-    """Returns the template; read once in a process.
+    """Returns the template; it is read once per process.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
@@ -48,9 +48,9 @@ def mni_template() -> Template:
 
 @lru_cache(maxsize=1)
 def mni_tissues() -> dict[str, Volume]:
-    """Returns the probabilities of CSF, GM and WM in the template, 0 to 1, on its grid; read once in a process.
+    """Returns the tissue probabilities of the template (CSF, GM and WM), 0 to 1, on its grid; read once per process.
 
-    Grey and white matter are nilearn's maps; CSF is what they leave of the brain.
+    GM and WM are nilearn's maps; CSF is the rest of the brain mask.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
@@ -63,13 +63,14 @@ def mni_tissues() -> dict[str, Volume]:
 
 
 def to_template(volume: Volume, mask: Mask) -> Registration:
-    """Returns the affine transform that brings the brain of a scan onto the template.
-
-    The transform takes points of the template to points of `volume`; its inverse brings the template to the scan.
+    """Registers the brain of a scan to the template with an affine transform.
 
     Args:
-        volume: a scan of a head, any contrast.
-        mask: its brain; everything else is hidden, as the template has no skull.
+        volume: a scan of a head, (i, j, k), any contrast.
+        mask: its brain mask, (i, j, k); everything else is set to zero, because the template has no skull.
+
+    Returns:
+        The transform takes millimetres of the template to those of `volume`.
     """
     template = mni_template()
     brain = volume.with_data(np.where(mask, volume.data, 0))

@@ -1,4 +1,4 @@
-"""An affine map between the millimetres of two scans."""
+"""Affine transforms between the coordinates of two scans, in RAS+ millimetres."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from voxlate.volume import Affine, Volume
 
 @dataclass(frozen=True)
 class Transform:
-    """Takes a point of the fixed scan to the point of the moving scan that shows the same tissue.
+    """Maps a point of the fixed scan to the point of the moving scan that shows the same tissue.
 
-    This is the direction in which images are resampled. All points are RAS+ millimetres.
+    This is the direction that resampling needs. All points are RAS+ millimetres.
 
     Attributes:
         matrix: (4, 4), float64, read-only; its last row is 0, 0, 0, 1.
@@ -27,20 +27,26 @@ class Transform:
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], [0, 0, 0, 1]):
-            raise InputRefused("TRANSFORM", "a transform must be 4 x 4, finite, and end with the row 0 0 0 1")
+            raise InputRefused("TRANSFORM", "a transform must be a finite 4 x 4 matrix with the last row 0 0 0 1")
         if abs(np.linalg.det(matrix[:3, :3])) < 1e-6:
-            raise InputRefused("TRANSFORM", "the transform is singular: it cannot be inverted")
+            raise InputRefused("TRANSFORM", "the transform is singular and cannot be inverted")
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 
     @classmethod
     def identity(cls) -> Transform:
-        """Returns the map that moves nothing."""
+        """Returns the identity transform."""
         return cls(np.eye(4))
 
     @classmethod
     def rigid(cls, axis: ArrayLike, degrees: float, shift_mm: ArrayLike) -> Transform:
-        """Returns a turn by `degrees` about an axis through the origin, followed by a shift."""
+        """Returns a rotation about an axis through the origin, followed by a translation.
+
+        Args:
+            axis: (3,), direction of the axis, of any length.
+            degrees: angle of the rotation.
+            shift_mm: (3,), translation.
+        """
         direction = np.asarray(axis, dtype=np.float64)
         matrix = np.eye(4)
         turn = np.deg2rad(degrees) * direction / np.linalg.norm(direction)
@@ -50,27 +56,27 @@ class Transform:
 
     @property
     def inverse(self) -> Transform:
-        """Returns the map from the moving to the fixed scan."""
+        """Returns the transform from the moving to the fixed scan."""
         return Transform(np.asarray(np.linalg.inv(self.matrix), dtype=np.float64))
 
     @property
     def is_identity(self) -> bool:
-        """Tells whether nothing moves, not by a nanometre."""
+        """Returns whether the matrix equals the identity exactly."""
         return bool(np.array_equal(self.matrix, np.eye(4)))
 
     def then(self, following: Transform) -> Transform:
-        """Returns the map that does this one first and `following` after it."""
+        """Returns the composition: this transform first, then `following`."""
         return Transform(following.matrix @ self.matrix)
 
     def apply(self, points_mm: ArrayLike) -> Affine:
-        """Returns the (n, 3) points moved."""
+        """Returns the transformed points, (n, 3)."""
         points = np.asarray(points_mm, dtype=np.float64)
         return np.asarray(points @ self.matrix[:3, :3].T + self.matrix[:3, 3])
 
     def carry(self, volume: Volume) -> Volume:
-        """Returns the scan of a head that has moved: what was at a point is where the map sends it."""
+        """Returns the volume with a moved affine: the voxel at point p is now at the transform of p; no resampling."""
         return Volume(volume.data, self.matrix @ volume.affine, volume.shows, volume.stored_dtype)
 
     def distance_mm(self, other: Transform, points_mm: ArrayLike) -> Affine:
-        """Returns how far apart the two maps send each of the (n, 3) points."""
+        """Returns the distance, (n,), between the images of each point, (n, 3), under two transforms."""
         return np.asarray(np.linalg.norm(self.apply(points_mm) - other.apply(points_mm), axis=1))

@@ -1,1 +1,1 @@
-"""Single preparation steps, each with its inverse."""
+"""Preprocessing steps, each with its inverse."""

@@ -1,7 +1,7 @@
-"""The bias field: the slow drift of brightness across a scan that the coils cause, found by N4.
+"""Estimates and corrects the bias field, the slow change of brightness across a scan that the coils cause, with N4.
 
-N4 is that of SimpleITK (Tustison et al., IEEE TMI 2010;29:1310) at a reduced size, with the convergence threshold of
-ANTs; SimpleITK's own stops too early and leaves most of a strong field.
+N4 (Tustison et al., IEEE TMI 2010;29:1310) is that of SimpleITK, at reduced resolution and with the convergence
+threshold of ANTs; SimpleITK's own default stops too early and leaves most of a strong field.
 """
 
 from __future__ import annotations
@@ -17,44 +17,49 @@ from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Array, Mask, Volume
 
-_WORKING_MM = 4.0
-_ITERATIONS = (30, 30, 30)
-_THRESHOLD = 1e-5
+_WORKING_MM = 4.0  # far finer than the control points; chosen by hand
+_ITERATIONS = (30, 30, 30)  # upper limit for each of the three levels; chosen by hand; not tuned
+_THRESHOLD = 1e-5  # that of ANTs; see above
 
 
 @dataclass(frozen=True)
 class Bias:
-    """Divides by a field that is positive everywhere and has the geometric mean 1 inside the mask it was fitted in."""
+    """A bias field: positive, with geometric mean 1 inside the mask in which it was fitted.
+
+    Attributes:
+        values: (i, j, k), factor by which the coils brighten each voxel.
+    """
 
     values: Array = field(repr=False)
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns `volume` without the field."""
+        """Returns the volume divided by the bias field."""
         return volume.with_data(volume.data / self.values)
 
     def invert(self, volume: Volume) -> Volume:
-        """Returns `volume` with the field put back."""
+        """Returns the volume multiplied by the bias field."""
         return volume.with_data(volume.data * self.values)
 
 
 def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
-    """Returns the bias field of one scan.
+    """Estimates the bias field of one scan.
 
     Args:
-        volume: values above zero inside `mask`, at least mostly.
-        mask: where there is tissue: the brain or, better for the whole image, the head.
-        control_mm: distance of the control points at the coarsest of three levels; it halves at each. Clinica's
-            `t1-linear` takes 600 (`bspline_fitting_distance`), a nearly straight field.
+        volume: (i, j, k); most values inside `mask` are above zero.
+        mask: (i, j, k), voxels of tissue: the brain or, better for the whole image, the head.
+        control_mm: distance of the control points at the coarsest of three levels; it halves at each level. Clinica's
+            `t1-linear` uses 600 (`bspline_fitting_distance`), which gives a nearly linear field.
 
     Raises:
-        InputRefused: `EMPTY_MASK` when hardly a voxel of the mask is above zero, `BIAS_FIELD` when N4 fails.
+        InputRefused: `EMPTY_MASK` when fewer than 100 voxels of 4 mm inside the mask are above zero, `BIAS_FIELD`
+            when N4 fails.
         UsageError: `MISSING_LIBRARY`.
     """
     grid = coarser(volume.grid, _WORKING_MM)
     small = resample(volume, grid)
     inside = (resample(volume.with_data(mask), grid, interpolation="nearest").data > 0.5) & (small.data > 0)
     if inside.sum() < 100:
-        raise InputRefused("EMPTY_MASK", f"{int(inside.sum())} voxels above zero do not show a bias field")
+        raise InputRefused("EMPTY_MASK", f"{int(inside.sum())} voxels above zero are too few to fit a bias field")
     itk = library("SimpleITK")
     filter_ = itk.N4BiasFieldCorrectionImageFilter()
     filter_.SetMaximumNumberOfIterations(_ITERATIONS)
@@ -64,12 +69,12 @@ def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
         filter_.Execute(to_image(small), itk.Cast(to_image(small.with_data(inside)), itk.sitkUInt8))
         log_field = filter_.GetLogBiasFieldAsImage(to_image(small))
     except RuntimeError as error:
-        raise InputRefused("BIAS_FIELD", "N4 fails on this scan; look at its intensities") from error
+        raise InputRefused("BIAS_FIELD", "N4 failed on this scan; check its intensities") from error
     log_values = from_image(log_field, small)
     mean = float(log_values.data[inside].mean())
     whole = resample(log_values, volume.grid, outside=mean).data
     if not np.isfinite(whole).all():
-        raise InputRefused("BIAS_FIELD", "the bias field is not finite; look at the intensities of the scan")
+        raise InputRefused("BIAS_FIELD", "the bias field is not finite; check the intensities of the scan")
     return Bias(np.exp(whole - np.float32(mean)))
 
 

@@ -1,4 +1,4 @@
-"""The box around the brain; what was cut away comes back as zero."""
+"""Crops scans to a box around the brain; the inverse fills the rest with zeros."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from voxlate.volume import Grid, Mask, Shape, Volume
 
 @dataclass(frozen=True)
 class Crop:
-    """Keeps the voxels from `start` up to, not including, `stop` of scans on `outer`."""
+    """A crop of scans on the grid `outer`.
+
+    Attributes:
+        outer: grid of the whole scan.
+        start, stop: first voxel of the box along each axis, and the first one after it.
+    """
 
     outer: Grid
     start: Shape
@@ -20,13 +25,18 @@ class Crop:
 
     @classmethod
     def around(cls, mask: Mask, outer: Grid, *, margin_mm: float) -> Crop:
-        """Returns the smallest box that holds `mask` and `margin_mm` around it, cut off at the border.
+        """Returns the smallest box that contains a mask and a margin, limited to the field of view.
+
+        Args:
+            mask: (i, j, k), on `outer`.
+            outer: grid of the scan.
+            margin_mm: width of the margin.
 
         Raises:
             InputRefused: `EMPTY_MASK`.
         """
         if not mask.any():
-            raise InputRefused("EMPTY_MASK", "the mask has no voxel; give the mask of this scan")
+            raise InputRefused("EMPTY_MASK", "the mask is empty; give the mask of this scan")
         start, stop = [], []
         for axis, spacing in enumerate(outer.spacing_mm):
             others = tuple(other for other in range(3) if other != axis)
@@ -38,7 +48,7 @@ class Crop:
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
-        """Returns the index that cuts the box out of an array on `outer`."""
+        """Returns the box as slices of an array on `outer`."""
         return (
             slice(self.start[0], self.stop[0]),
             slice(self.start[1], self.stop[1]),
@@ -47,17 +57,17 @@ class Crop:
 
     @property
     def grid(self) -> Grid:
-        """Returns the grid of what `apply` gives."""
+        """Returns the grid of the box."""
         shape = [stop - start for start, stop in zip(self.start, self.stop, strict=True)]
         return self.outer.part(self.start, (shape[0], shape[1], shape[2]))
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns the part of `volume`, which lies on `outer`, inside the box."""
+        """Returns the part of a volume on `outer` inside the box."""
         data = np.ascontiguousarray(volume.data[self.box])
         return Volume(data, self.grid.affine, volume.shows, volume.stored_dtype)
 
     def invert(self, volume: Volume) -> Volume:
-        """Returns `volume` in its place on `outer`, zero elsewhere."""
+        """Returns a volume on the grid of the box at its position in `outer`, zero elsewhere."""
         data = np.zeros(self.outer.shape, dtype=np.float32)
         data[self.box] = volume.data
         return Volume(data, self.outer.affine, volume.shows, volume.stored_dtype)

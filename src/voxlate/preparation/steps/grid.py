@@ -1,4 +1,4 @@
-"""Grids over the same field of view with other voxels, and arrays brought to a fixed size; each undone exactly."""
+"""Makes grids with other voxel sizes over the same field of view, and resamples scans to a grid and back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Floats = NDArray[np.float64]
 
 
 def coarser(grid: Grid, spacing_mm: float) -> Grid:
-    """Returns a grid over the same field of view with no voxel finer than `spacing_mm`; `grid` itself if none is.
+    """Returns a grid over the same field of view with voxels of at least `spacing_mm`; `grid` itself if it fits.
 
-    Axes that are less than a fifth finer stay as they are.
+    Axes whose spacing is less than a fifth below `spacing_mm` stay unchanged; that fifth is chosen by hand.
     """
     factors = np.array([spacing_mm / mm if spacing_mm / mm > 1.2 else 1.0 for mm in grid.spacing_mm])
     return grid if (factors == 1).all() else _scaled(grid, factors)
@@ -26,30 +26,30 @@ def coarser(grid: Grid, spacing_mm: float) -> Grid:
 def resized(grid: Grid, shape: Shape) -> Grid:
     """Returns a grid of `shape` voxels over exactly the same field of view, outer face to outer face.
 
-    This is where `torch.nn.functional.interpolate` with `align_corners=False` puts its voxels.
+    `torch.nn.functional.interpolate` with `align_corners=False` places its voxels in the same way.
     """
     factors = np.array(grid.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
     return _placed(grid, factors, shape)
 
 
 def centred(grid: Grid, shape: Shape) -> Grid:
-    """Returns a grid of `shape` voxels of the same size about the same centre, cut or padded on both sides alike.
+    """Returns a grid of `shape` voxels with the same voxel size and centre, cropped or padded on both sides.
 
-    Where one voxel is left over, it goes to the far side.
+    An odd voxel is cropped or added at the far side.
     """
-    start = [int(np.trunc((n - wanted) / 2)) for n, wanted in zip(grid.shape, shape, strict=True)]
+    start = [int(np.trunc((n - size) / 2)) for n, size in zip(grid.shape, shape, strict=True)]
     return grid.part(start, shape)
 
 
 @dataclass(frozen=True)
 class OnGrid:
-    """A step that brings scans on `stored` to `grid`, and back.
+    """A step that resamples scans from the grid `stored` to `grid`, and back.
 
     Attributes:
-        stored: where scans come from.
-        grid: where they go to.
-        transform: millimetres of `grid` to those of `stored`.
-        interpolation: for the way there; the way back is `linear` for images, and `nearest` when this is.
+        stored: grid of the scans.
+        grid: grid of the result.
+        transform: RAS+ millimetres of `grid` to those of `stored`.
+        interpolation: used by `apply`; `invert` uses `nearest` if this is `nearest`, else `linear`.
         is_smoothed: see `resample`.
     """
 
@@ -60,13 +60,13 @@ class OnGrid:
     is_smoothed: bool = True
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on `stored`, on `grid`."""
+        """Returns a volume on `stored` resampled to `grid`."""
         return resample(
             volume, self.grid, self.transform, interpolation=self.interpolation, is_smoothed=self.is_smoothed
         )
 
     def invert(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on `grid`, on `stored`; zero where `grid` does not reach."""
+        """Returns a volume on `grid` resampled to `stored`; zero outside the field of view of `grid`."""
         back: Interpolation = "nearest" if self.interpolation == "nearest" else "linear"
         return resample(volume, self.stored, self.transform.inverse, interpolation=back)
 
@@ -77,7 +77,7 @@ def _scaled(grid: Grid, factors: Floats) -> Grid:
 
 
 def _placed(grid: Grid, factors: Floats, shape: Shape) -> Grid:
-    """Returns voxels `factors` times as large about the centre of `grid`."""
+    """Returns a grid with voxels `factors` times as large and the same centre as `grid`."""
     affine = grid.affine.copy()
     affine[:3, :3] = affine[:3, :3] * factors
     middle = grid.affine @ np.array([*((np.array(grid.shape) - 1) / 2), 1.0])

@@ -1,7 +1,7 @@
-"""Whether a head lies the way its header says: upside down, back to front, lying on its side, or mirrored.
+"""Detects heads whose orientation contradicts their header: upside down, back to front, on the side, or mirrored.
 
-Turns are told by the template: of the 24 ways in which a header can name the axes, the true one fits best. The
-template is symmetric, so that one scan alone cannot show that left and right are exchanged; its partner can.
+Rotations are detected with the template: of the 24 ways in which a header can name the axes, the true one fits best.
+The template is symmetric, so a mirrored scan can only be detected by comparison with its partner.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Mask, Volume
 
-_WORKING_MM = 3.0
-_CLEARLY = 0.08
-"""Edge agreement that another way must have more than the header's to be believed."""
+_WORKING_MM = 3.0  # 24 registrations at this voxel size take about ten seconds
+_LEAST_GAIN = 0.08
+"""By how much the edge agreement of another orientation must exceed that of the header; chosen by hand."""
 
 _AXES = "RAS"
 
 
 def better_orientation(volume: Volume, mask: Mask) -> str | None:
-    """Returns how the head truly lies when the header is wrong, in words, and None when the header fits best.
+    """Returns the true orientation in words if the header is wrong, else None.
 
-    Takes some ten seconds: meant for scans that do not fit the template.
+    Takes about ten seconds, so it is meant for scans that do not fit the template.
+
+    Args:
+        volume: a scan of a head, (i, j, k).
+        mask: its brain mask, (i, j, k).
     """
     grid = coarser(volume.grid, _WORKING_MM)
     small = resample(volume.with_data(np.where(mask, volume.data, 0)), grid)
@@ -39,34 +43,47 @@ def better_orientation(volume: Volume, mask: Mask) -> str | None:
     scores = [fit.score.edge_agreement for _, fit in fits]
     best_turn, best = fits[int(np.argmax(scores))]
     true = _nearest_turn(best.transform.inverse.matrix[:3, :3] @ best_turn)
-    if max(scores) <= scores[0] + _CLEARLY or np.array_equal(true, np.eye(3)):
+    if max(scores) <= scores[0] + _LEAST_GAIN or np.array_equal(true, np.eye(3)):
         return None
     return _in_words(true)
 
 
 def require_upright(name: str, volume: Volume, mask: Mask) -> None:
-    """Refuses a head that lies otherwise than its header says.
+    """Refuses a head whose orientation contradicts its header.
+
+    Args:
+        name: of the scan, for the message.
+        volume: a scan of a head, (i, j, k).
+        mask: its brain mask, (i, j, k).
 
     Raises:
-        InputRefused: `ORIENTATION`, with how it lies; `name` is how the message calls the scan.
+        InputRefused: `ORIENTATION`, with the true orientation.
     """
     better = better_orientation(volume, mask)
     if better is not None:
-        raise InputRefused("ORIENTATION", f"the head on the {name} lies otherwise than its header says: {better}")
+        raise InputRefused("ORIENTATION", f"the orientation of the head in the {name} contradicts its header: {better}")
 
 
 def mirrored_fits_better(
     fixed: Volume, moving: Volume, stated: Registration, *, fixed_mask: Mask, moving_mask: Mask
 ) -> bool:
-    """Tells whether a scan fits its partner clearly better when left and right are exchanged."""
+    """Returns whether a scan fits its partner clearly better after exchanging left and right.
+
+    Args:
+        fixed: one scan, (i, j, k).
+        moving: its partner, on its own grid.
+        stated: registration of the two scans as their headers say.
+        fixed_mask: brain on the grid of `fixed`.
+        moving_mask: brain on the grid of `moving`.
+    """
     mirror = np.diag([-1.0, 1.0, 1.0])
     turned = _turned(moving, mirror, centre_mm(moving, moving_mask))
-    found = register(fixed, turned, fixed_mask=fixed_mask, moving_mask=moving_mask, working_mm=_WORKING_MM / 2)
-    return found.score.edge_agreement > stated.score.edge_agreement + _CLEARLY
+    mirrored = register(fixed, turned, fixed_mask=fixed_mask, moving_mask=moving_mask, working_mm=_WORKING_MM / 2)
+    return mirrored.score.edge_agreement > stated.score.edge_agreement + _LEAST_GAIN
 
 
 def proper_turns() -> list[Affine]:
-    """Returns the 24 rotations that take axes to axes, as (3, 3) matrices; the one that moves nothing comes first."""
+    """Returns the 24 rotations that map axes to axes, as (3, 3) matrices; the identity comes first."""
     turns = []
     for order, signs in product(permutations(range(3)), product((1.0, -1.0), repeat=3)):
         turn = np.zeros((3, 3))
@@ -98,7 +115,7 @@ def _small_template() -> Template:
 
 
 def _turned(volume: Volume, turn: Affine, about_mm: Affine) -> Volume:
-    """Returns the voxels at the places that they take when the head is turned about a point."""
+    """Returns the volume rotated (or mirrored) about a point: a new affine, the same voxels."""
     move = np.eye(4)
     move[:3, :3] = turn
     move[:3, 3] = about_mm - turn @ about_mm
@@ -106,12 +123,12 @@ def _turned(volume: Volume, turn: Affine, about_mm: Affine) -> Volume:
 
 
 def _nearest_turn(linear: Affine) -> Affine:
-    """Returns the one of the 24 turns that a linear map is nearest to."""
+    """Returns the one of the 24 rotations that is nearest to a linear map."""
     return max(proper_turns(), key=lambda turn: float((turn * linear).sum()))
 
 
 def _in_words(turn: Affine) -> str:
-    """Returns which way the true axes point, as the header calls directions."""
+    """Describes a rotation: for each true direction the one that the header states."""
     opposite = {"R": "L", "A": "P", "S": "I"}
     named = []
     for axis, name in enumerate(_AXES):

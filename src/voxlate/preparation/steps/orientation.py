@@ -1,4 +1,4 @@
-"""Axes in the order right, anterior, superior: a permutation and flips, undone exactly."""
+"""Reorders array axes to right, anterior, superior (RAS+) by permutation and flips; the inverse is exact."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from voxlate.volume import Grid, Volume
 
 @dataclass(frozen=True)
 class ToRas:
-    """Reorders the voxels of scans on `stored` so that the axes point nearest to right, anterior, superior.
+    """Reorders the voxels of scans so that the array axes are nearest to right, anterior, superior.
 
     Values are moved, never interpolated.
+
+    Attributes:
+        stored: grid of the scans.
     """
 
     stored: Grid
 
     @property
     def grid(self) -> Grid:
-        """Returns the grid of what `apply` gives."""
+        """Returns the grid of the result of `apply`."""
         orientation = io_orientation(self.stored.affine)
         shape = [0, 0, 0]
         for axis, (target_axis, _) in enumerate(orientation):
@@ -29,12 +32,12 @@ class ToRas:
         return Grid((shape[0], shape[1], shape[2]), self.stored.affine @ inv_ornt_aff(orientation, self.stored.shape))
 
     def apply(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on `stored`, in the new order."""
+        """Returns a volume on `stored` in RAS+ order."""
         data = apply_orientation(volume.data, io_orientation(self.stored.affine))
         return Volume(np.ascontiguousarray(data), self.grid.affine, volume.shows, volume.stored_dtype)
 
     def invert(self, volume: Volume) -> Volume:
-        """Returns `volume`, which lies on `grid`, in the stored order."""
+        """Returns a volume on `grid` in the stored order."""
         orientation = io_orientation(self.stored.affine)
         back = np.empty_like(orientation)
         for axis, (target_axis, flip) in enumerate(orientation):

@@ -1,4 +1,4 @@
-"""Values of a volume at the voxels of another grid."""
+"""Resamples a volume to the voxels of another grid."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from voxlate.volume import Affine, Array, Grid, Mask, Shape, Volume
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 _ORDER: dict[Interpolation, Literal[0, 1, 3]] = {"nearest": 0, "linear": 1, "cubic": 3}
-_ROUNDING = 1e-3
+_ROUNDING = 1e-3  # in voxels; absorbs rounding of the affine at the faces of the field of view
 _SIGMA_PER_RATIO = 1 / (2 * np.sqrt(2 * np.log(2)))
-"""A Gaussian whose full width at half maximum is one voxel of the coarser grid has this standard deviation."""
+"""Standard deviation of a Gaussian whose full width at half maximum is 1."""
 
 
 def resample(
@@ -26,20 +26,19 @@ def resample(
     outside: float = 0.0,
     is_smoothed: bool = True,
 ) -> Volume:
-    """Returns `volume` at the voxels of `grid`.
+    """Resamples `volume` to the voxels of `grid`.
 
-    Where the new voxels are larger than the old along an axis, the image is smoothed first, with a Gaussian whose
-    width completes the old voxel to the new one (square root of the difference of the squared sizes), so that
-    fine texture does not alias. Labels (`nearest`) are never smoothed. On the same grid without a
-    transform the values come back untouched.
+    Along axes where the new voxels are larger than the old ones, the image is first smoothed against aliasing. The
+    full width at half maximum of the Gaussian is the square root of the difference of the squared voxel sizes. Labels
+    (`nearest`) are never smoothed. On the same grid without a transform the values are unchanged.
 
     Args:
-        volume: the moving scan.
-        grid: of the fixed scan.
-        transform: millimetres of the fixed scan to those of `volume`; nothing moves by default.
+        volume: the moving scan, (i, j, k).
+        grid: grid of the fixed scan.
+        transform: RAS+ millimetres of the fixed scan to those of `volume`; default: identity.
         interpolation: `nearest` for labels and masks, `linear`, or `cubic` (B-spline; may overshoot).
-        outside: the value where `volume` has no voxel.
-        is_smoothed: whether larger voxels are prepared for by smoothing; published pipelines did not.
+        outside: value outside the field of view of `volume`.
+        is_smoothed: smooth before resampling to larger voxels; published pipelines did not.
     """
     move = transform or Transform.identity()
     if move.is_identity and volume.grid.matches(grid, tolerance_mm=1e-6):
@@ -63,9 +62,9 @@ def resample(
 
 
 def _beyond(inner: Shape, outer: Shape, to_index: Affine) -> Mask | None:
-    """Returns which voxels of `outer` lie outside the outer faces of `inner`, or None when none does.
+    """Returns the mask of voxels of `outer` outside the faces of `inner`, or None if there are none.
 
-    A voxel reaches half its size beyond its centre; what lies there has its value.
+    A voxel extends half its size around its centre, and has one value there.
     """
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in outer], indexing="ij"), axis=-1).reshape(-1, 3)
     reached = corners @ to_index[:3, :3].T + to_index[:3, 3]
@@ -75,15 +74,15 @@ def _beyond(inner: Shape, outer: Shape, to_index: Affine) -> Mask | None:
     beyond = np.zeros(outer, dtype=np.bool_)
     axes = np.ogrid[: outer[0], : outer[1], : outer[2]]
     for axis in range(3):
-        place = sum(np.float32(to_index[axis, other]) * axes[other] for other in range(3)) + np.float32(
+        position = sum(np.float32(to_index[axis, other]) * axes[other] for other in range(3)) + np.float32(
             to_index[axis, 3]
         )
-        beyond |= (place < -0.5 - _ROUNDING) | (place > last[axis])
+        beyond |= (position < -0.5 - _ROUNDING) | (position > last[axis])
     return beyond
 
 
 def _without_fine_texture(volume: Volume, grid: Grid, move: Transform) -> Array:
-    """Returns the data smoothed along those axes in which `grid` is coarser."""
+    """Returns the data smoothed along the axes where the Gaussian is wider than half an old voxel."""
     new_axes = move.matrix[:3, :3] @ grid.affine[:3, :3]
     old_axes = volume.affine[:3, :3] / np.array(volume.spacing_mm)
     reach_mm = np.abs(old_axes.T @ new_axes).max(axis=1)

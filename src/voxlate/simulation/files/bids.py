@@ -1,4 +1,4 @@
-"""One subject's session as BIDS files: raw images with their sidecars, and the truth as a derivative."""
+"""Writes one session of a simulated subject as BIDS: raw images with sidecars, and the ground truth as a derivative."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from voxlate.simulation.subject import Subject
 
 TRUTH = Path("derivatives") / "truth"
 IGNORED = ("**/ct", "cases.tsv")
+"""Files of the raw data set that BIDS does not define."""
+
 IGNORED_TRUTH = ("manifest.json", "simulation.json", "oracle.json", "*_factors.json", "*_lesions.tsv", "*_dicom.json")
-"""What the BIDS of today has no name for, in the raw data and in the truth."""
+"""Files of the ground truth that BIDS does not define."""
 _PROBSEG = {"csf": "CSF", "gm": "GM", "wm": "WM", "vessel": "VESSEL", "lesion": "LESION", "oedema": "OEDEMA"}
 _PROBSEG |= {"bone": "BONE", "soft": "SOFT", "disc": "DISC"}
 
@@ -29,20 +31,26 @@ def session_name(session: int) -> str:
 
 
 def image_path(subject: str, session: int, shown: str) -> Path:
-    """Returns where an image lies below the data set: `T1w`, `T1ce`, `T2w`, `FLAIR`, `CT`, `DWI` or `ADC`."""
+    """Returns the path of an image below the data set.
+
+    Args:
+        subject: with its prefix, `sub-0001`.
+        session: number from 0.
+        shown: `T1w`, `T1ce`, `T2w`, `FLAIR`, `CT`, `DWI` or `ADC`; the ADC map is part of the ground truth.
+    """
     visit = session_name(session)
     root = TRUTH if shown == "ADC" else Path()
     return root / bids.image_path(subject, visit, shown)
 
 
 def truth_path(subject: str, session: int, ending: str) -> Path:
-    """Returns where a file of the truth lies below the data set."""
+    """Returns the path of a ground-truth file below the data set; `ending` is the last part of its name."""
     visit = session_name(session)
     return TRUTH / subject / visit / "anat" / f"{subject}_{visit}_{ending}"
 
 
 def write_session(root: Path, subject: Subject, session: int) -> list[Path]:
-    """Writes the images and the truth of one session; returns the files, relative to the data set.
+    """Writes the images and the ground truth of one session; returns the paths below the data set.
 
     Raises:
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
@@ -71,7 +79,7 @@ def _write_diffusion(root: Path, subject: Subject, session: int, scanner: Scanne
     stem = path.name.removesuffix(".nii.gz")
     bval, bvec = path.with_name(f"{stem}.bval"), path.with_name(f"{stem}.bvec")
     write_text(root / bval, " ".join(str(b) for b in B_VALUES_S_MM2) + "\n")
-    # trace-weighted images have no direction; the first axis stands for all
+    # BIDS requires a direction, and trace-weighted images have none: write the first axis.
     directions = [["0" if b == 0 or axis else "1" for b in B_VALUES_S_MM2] for axis in range(3)]
     write_text(root / bvec, "\n".join(" ".join(row) for row in directions) + "\n")
     write_json(sidecar_path(root / path), sidecar("DWI", scanner, subject))
@@ -79,7 +87,13 @@ def _write_diffusion(root: Path, subject: Subject, session: int, scanner: Scanne
 
 
 def sidecar(shown: str, scanner: Scanner, subject: Subject) -> dict[str, Any]:
-    """Returns the BIDS metadata of an image, times in seconds."""
+    """Returns the BIDS sidecar of an image, times in seconds.
+
+    Args:
+        shown: contrast, as for `image_path`.
+        scanner: the simulated scanner.
+        subject: the simulated subject.
+    """
     common: dict[str, Any] = {"Manufacturer": "voxlate", "SimulatedData": True}
     if shown == "CT":
         return {**common, "Modality": "CT", "ManufacturersModelName": "Simulated CT"}
@@ -122,21 +136,23 @@ def _timing(timing: Mprage | GradientEcho | SpinEcho | Flair) -> dict[str, Any]:
 def _write_truth(root: Path, subject: Subject, session: int) -> list[Path]:
     truth, written = subject.truth, []
 
-    def place(ending: str) -> Path:
+    def path_of(ending: str) -> Path:
         written.append(truth_path(subject.name, session, ending))
         return root / written[-1]
 
     for group, label in _PROBSEG.items():
         fraction = truth.fractions[group]
         if fraction.data.any():
-            # steps of 1/250: below what 8 bits tell, and a file a tenth of the size
-            write_volume(place(f"label-{label}_probseg.nii.gz"), fraction.with_data(np.rint(fraction.data * 250) / 250))
+            # Rounded to steps of 1/250, about 8 bits: the file is a tenth of the size.
+            write_volume(
+                path_of(f"label-{label}_probseg.nii.gz"), fraction.with_data(np.rint(fraction.data * 250) / 250)
+            )
     for ending, volume in (
         ("dseg.nii.gz", truth.labels),
         ("desc-brain_mask.nii.gz", truth.brain_mask),
         ("desc-lesion_dseg.nii.gz", truth.lesion_mask),
     ):
-        write_volume(place(ending), volume, dtype="uint8")
-    write_text(place("lesions.tsv"), bids.table(truth.lesions, ["lesion", "kind", "diameter_mm"]))
-    write_json(place("factors.json"), truth.factors)
+        write_volume(path_of(ending), volume, dtype="uint8")
+    write_text(path_of("lesions.tsv"), bids.table(truth.lesions, ["lesion", "kind", "diameter_mm"]))
+    write_json(path_of("factors.json"), truth.factors)
     return written

@@ -21,7 +21,7 @@ from voxlate.jobs.results import are_unchanged, hash_files, resume
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.files.bids import TRUTH, write_session
-from voxlate.simulation.files.dataset_files import write_head, write_tail
+from voxlate.simulation.files.dataset_files import write_description_files, write_summary_files
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
 
@@ -93,11 +93,11 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
     folder.require_own()
     if folder.is_claimed:
         folder.require_same(plan.identity())
-    write_head(root, plan.task, plan.identity(), SETTINGS_FILE)
+    write_description_files(root, plan.task, plan.identity(), SETTINGS_FILE)
     yield from resume(
         partial(write_subject, root, plan), range(plan.subjects), partial(_finished_name, root), jobs=jobs
     )
-    write_tail(root, plan.task, plan.sessions, [subject_name(number) for number in range(plan.subjects)])
+    write_summary_files(root, plan.task, plan.sessions, [subject_name(number) for number in range(plan.subjects)])
 
 
 def write_subject(root: Path, plan: Plan, number: int) -> str:

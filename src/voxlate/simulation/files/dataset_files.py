@@ -1,4 +1,4 @@
-"""What a simulated data set says about itself: descriptions, participants, pairs to train on, the oracle's error."""
+"""Writes the files that describe a simulated data set: description, participants, table of cases, oracle error."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PAIRS = {
     "ct_to_mr": ("CT", "T1w"),
     "spine": ("CT", "T2w"),
 }
-"""Source and target of each task's table of pairs."""
+"""Source and target contrast of each task."""
 
 MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC")}
-"""Additional sources of a task."""
+"""Contrasts of the additional sources of a task."""
 
 _README = """Simulated data. Nothing here was measured on a person.
 
@@ -42,8 +42,15 @@ Computed tomography lies in folders ct, which BIDS does not define yet.
 """
 
 
-def write_head(root: Path, task: str, settings: dict[str, Any], settings_file: Path) -> None:
-    """Writes what is known before any subject is made; the settings last, as they claim the folder."""
+def write_description_files(root: Path, task: str, settings: dict[str, Any], settings_file: Path) -> None:
+    """Writes the files that do not depend on the subjects.
+
+    Args:
+        root: folder of the data set.
+        task: a key of `PAIRS`.
+        settings: settings of the simulation.
+        settings_file: path of the settings below `root`.
+    """
     common = {
         "BIDSVersion": bids.BIDS_VERSION,
         "License": "CC0",
@@ -63,8 +70,15 @@ def write_head(root: Path, task: str, settings: dict[str, Any], settings_file: P
     write_text(root / TRUTH / "dseg.tsv", bids.table(rows, ["index", "name"]))
 
 
-def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) -> None:
-    """Writes what takes all subjects: participants, pairs with their splits, and the mean error of the oracle."""
+def write_summary_files(root: Path, task: str, sessions: int, subjects: Sequence[str]) -> None:
+    """Writes the files that need all subjects: participants, cases with their splits, and the mean oracle error.
+
+    Args:
+        root: folder of the data set.
+        task: a key of `PAIRS`.
+        sessions: number of sessions of each subject.
+        subjects: names, in order.
+    """
     factors = [[_factors(root, subject, session) for session in range(sessions)] for subject in subjects]
     people = [{"participant_id": name, "age": _age(visits[0])} for name, visits in zip(subjects, factors, strict=True)]
     bids.write_participants(root, people, {"age": {"Description": "simulated age", "Units": "years"}})
@@ -80,42 +94,47 @@ def write_tail(root: Path, task: str, sessions: int, subjects: Sequence[str]) ->
 
 
 def _age(factors: Mapping[str, Any]) -> float | None:
-    """Returns the age of a head made of formulas; a spine or a head from a label map has none."""
+    """Returns the age in years of a formula head; None for a spine or a head from a label map."""
     age = factors.get("head", {}).get("age_years")
     return None if age is None else round(age, 1)
 
 
 def split_of(number: int, count: int) -> str:
-    """Returns `train`, `validation` or `test` for a subject: the last fifth is for tests."""
+    """Returns the split of a subject: the last fifth is `test`, the tenth before it `validation`, the rest `train`.
+
+    Args:
+        number: of the subject, from 0.
+        count: of all subjects.
+    """
     if number >= count - max(count // 5, 1):
         return "test"
     return "validation" if number >= count - max(count // 5, 1) - max(count // 10, 1) else "train"
 
 
 def mean_oracle(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the oracle's errors averaged over cases; no model can do better on average."""
+    """Returns the oracle's errors averaged over cases, a lower bound for the mean error of any model."""
     result: dict[str, Any] = {"cases": len(errors)}
     for target in errors[0]:
         regions = ("all", "uncertain")
         result[target] = {"unit": errors[0][target]["unit"]}
         for region in regions:
-            found = [error[target][region] for error in errors if region in error[target]]
-            if found:
-                result[target][region] = {name: float(np.mean([each[name] for each in found])) for name in found[0]} | {
-                    "cases": len(found)
-                }
+            regional = [error[target][region] for error in errors if region in error[target]]
+            if regional:
+                result[target][region] = {
+                    name: float(np.mean([each[name] for each in regional])) for name in regional[0]
+                } | {"cases": len(regional)}
     return result
 
 
 def _factors(root: Path, subject: str, session: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
+    factors: dict[str, Any] = json.loads(
         (root / truth_path(subject, session, "factors.json")).read_text(encoding="utf-8")
     )
-    return found
+    return factors
 
 
 def _pair(root: Path, task: str, subject: str, session: int, split: str) -> list[dict[str, Any]]:
-    """Returns the row of a session, or none when its source or its target is missing."""
+    """Returns the row of a session in the table of cases; empty if its source or target is missing."""
     source, target = (image_path(subject, session, shown) for shown in PAIRS[task])
     if not ((root / source).is_file() and (root / target).is_file()):
         return []

@@ -1,7 +1,6 @@
-"""A subject's images as DICOM series, with headers as messy as real ones.
+"""Writes the images of a simulated subject as DICOM series, with headers as inconsistent as real ones.
 
-UIDs come from a hash of what they name, so that the same subject gives the same bytes. Every header says that the
-patient is simulated.
+UIDs are hashes, so that the same subject gives the same bytes. Every header says that the patient is simulated.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ from voxlate.simulation.subject import Subject
 from voxlate.volume import Affine, Volume
 
 FOLDER = Path("sourcedata") / "dicom"
-_ADC_SCALE = 1000.0  # ADC maps are stored in 10⁻⁶ mm²/s
-_CT_INTERCEPT = -1024.0
+_ADC_SCALE = 1000.0  # from 10⁻³ mm²/s to the 10⁻⁶ mm²/s in which scanners store ADC maps
+_CT_INTERCEPT = -1024.0  # as CT scanners write it: air (-1000 HU) stays above 0
 
 
 def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
-    """Writes each image of a session as one series; returns the files, relative to the data set.
+    """Writes each image of a session as one series; returns the paths below the data set.
 
-    A JSON beside the truth says what each series truly shows and how its header lies.
+    A JSON file beside the ground truth lists the true contrast of each series and the variant of its header.
 
     Raises:
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
@@ -73,7 +72,7 @@ def _save(root: Path, path: Path, dataset: Dataset) -> Path:
 
 
 def _instances(series: SimulatedSeries) -> Iterator[tuple[str, Dataset]]:
-    """Yields the files of a series: columns run to the patient's left, rows to the back, slices upwards."""
+    """Yields name and content of each file of a series: columns point left, rows posterior, slices superior."""
     stored, slope, intercept = _stored(series)
     affine = _flipped(series.volume)
     if series.header.is_enhanced:
@@ -93,7 +92,7 @@ def _instances(series: SimulatedSeries) -> Iterator[tuple[str, Dataset]]:
 
 
 def _stored(series: SimulatedSeries) -> tuple[NDArray[np.uint16], float, float]:
-    """Returns the stored numbers (columns, rows, slices), their slope and intercept."""
+    """Returns the stored values (columns, rows, slices), their slope and intercept."""
     slope, intercept = series.header.slope, _CT_INTERCEPT if series.shows == "CT" else series.header.intercept
     values = series.volume.data[::-1, ::-1].astype(np.float64) * (_ADC_SCALE if series.shows == "ADC" else 1.0)
     return np.clip(np.rint((values - intercept) / slope), 0, 65535).astype("<u2"), slope, intercept
@@ -153,7 +152,14 @@ def _acquisition(dataset: Dataset, series: SimulatedSeries, *, is_ct: bool) -> N
 def _enhanced(
     series: SimulatedSeries, stored: NDArray[np.uint16], affine: Affine, scale: tuple[float, float]
 ) -> Dataset:
-    """Returns one multi-frame file, its geometry in functional groups."""
+    """Returns one multi-frame file, with its geometry in functional groups.
+
+    Args:
+        series: the series.
+        stored: (columns, rows, slices).
+        affine: (4, 4), index to RAS+ millimetres.
+        scale: slope and intercept.
+    """
     dataset = _header(series, ENHANCED_MR_IMAGE, 0)
     set_pixels(dataset, stored.transpose(2, 1, 0))
     planes = [slice_plane(affine, k) for k in range(stored.shape[2])]

@@ -1,7 +1,7 @@
-"""The functional groups of an enhanced multi-frame MR image (PS3.3, A.36.2), for the simulator's DICOM.
+"""Adds the modules and functional groups of an enhanced multi-frame MR image (DICOM PS3.3, A.36.2).
 
-A simulated scan has no coils, no duration and no moment of acquisition: what the standard demands all the same is
-filled with its neutral terms, and times with the first second of the year 2000.
+A simulated scan has no coils, no duration and no acquisition time. Where the standard requires them, neutral values are
+written; times are the first second of the year 2000.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PIXELS = {
 def complete(
     dataset: Dataset, series: SimulatedSeries, positions: Sequence[list[float]], shared: dict[str, Any]
 ) -> None:
-    """Adds all modules that the multi-frame image needs beside its pixels.
+    """Adds all modules that a multi-frame image needs besides its header and pixels.
 
     Args:
-        dataset: with the header and the pixels of all frames.
-        series: what it shows.
-        positions: of the first voxel of each frame.
-        shared: `orientation`, `spacing`, `thickness`, `slope` and `intercept` of every frame.
+        dataset: the image with its header and the pixels of all frames.
+        series: the series.
+        positions: (3,) for each frame, centre of its first pixel, LPS millimetres.
+        shared: `orientation`, `spacing`, `thickness`, `slope` and `intercept` of all frames.
     """
     first = "DERIVED" if series.shows == "ADC" else "ORIGINAL"
     organisation = series.uid("dimensions")
@@ -78,7 +78,7 @@ def _describe_image(dataset: Dataset, first: str) -> None:
 
 
 def _describe_pulses(dataset: Dataset) -> None:
-    """Adds the module of the pulse sequence, which only an original image has."""
+    """Adds the pulse sequence module, which only an original image has."""
     is_gradient = "GR" in dataset.get("ScanningSequence", "")
     dataset.PulseSequenceName, dataset.EchoPulseSequence = "simulated", "GRADIENT" if is_gradient else "SPIN"
     if not is_gradient:

@@ -1,4 +1,4 @@
-"""One simulated image that is to be written as a DICOM series."""
+"""A simulated image to be written as a DICOM series."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from voxlate.volume import Volume
 
 @dataclass(frozen=True)
 class SimulatedSeries:
-    """One series to be written.
+    """A series to be written.
 
     Attributes:
-        subject, session, number: which.
-        shows: what it truly shows.
-        volume: its voxels.
-        header: what its DICOM header says.
-        scanner: who made it.
+        subject, session, number: name of the subject, session from 0, series number.
+        shows: true contrast of the image, whatever the header says.
+        volume: (i, j, k), its voxels.
+        header: variant of its header.
+        scanner: the simulated scanner.
         body_part: `HEAD` or `LSPINE`.
     """
 
@@ -34,7 +34,7 @@ class SimulatedSeries:
     body_part: str
 
     def uid(self, *words: object) -> str:
-        """Returns the identifier of a part of this series: 2.25 and a hash of its name and voxels."""
+        """Returns the UID of a part of this series, a hash of its name and voxels."""
         digest = hashlib.sha256(self.volume.data.tobytes())
         digest.update(repr((self.subject, self.session, self.number, words)).encode())
         return uid_from_digest(digest.digest())

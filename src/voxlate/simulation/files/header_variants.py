@@ -1,4 +1,4 @@
-"""How vendors and sites describe what they scanned: in their own words, in many languages, not always truly."""
+"""Draws the DICOM header of a series as vendors and sites write it: in many languages, sometimes missing or wrong."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ OTHERS = {
 }
 TAGS = ("true", "absent", "contradictory")
 TAG_SHARES = (0.55, 0.30, 0.15)
+"""How often agent and description are true, absent or contradictory; chosen by hand."""
+
 _NONE_WORDS = ("NONE", "no", "NO CONTRAST", "")
 _AGENT_WORDS = {"gadobutrol": "GADOVIST", "gadoteridol": "PROHANCE", "gadoterate": "DOTAREM", "generic": "Gd"}
 VENDORS = {
@@ -58,14 +60,14 @@ _WRITES_SPACING_AS_TR = {"GE MEDICAL SYSTEMS", "Philips"}
 
 @dataclass(frozen=True)
 class HeaderVariant:
-    """What the header of one series says.
+    """The varying content of the header of one series.
 
     Attributes:
-        description: free text.
-        agent: what stands in ContrastBolusAgent, or none when the tag is absent.
-        tags: `true`, `absent` or `contradictory`: how agent and description relate to what was done.
+        description: series description.
+        agent: value of ContrastBolusAgent; None if the tag is absent.
+        tags: `true`, `absent` or `contradictory`: whether agent and description agree with the truth.
         is_enhanced: one multi-frame file instead of one file per slice.
-        slope, intercept: of the stored numbers.
+        slope, intercept: value = slope x stored value + intercept.
     """
 
     description: str
@@ -77,7 +79,14 @@ class HeaderVariant:
 
 
 def draw_header_variant(shown: str, scanner: Scanner, agent: str, rng: np.random.Generator) -> HeaderVariant:
-    """Returns how a series is described; only T1-weighted images can contradict themselves."""
+    """Draws the header of a series; only those of T1-weighted images can be contradictory.
+
+    Args:
+        shown: true contrast of the image.
+        scanner: the simulated scanner; its vendor decides slope and file format.
+        agent: contrast agent that was given, or `generic`.
+        rng: random numbers.
+    """
     tags = str(rng.choice(TAGS, p=TAG_SHARES))
     is_philips = "Philips" in VENDORS[scanner.name]
     slope = float(np.round(rng.uniform(0.6, 2.4), 6)) if is_philips and shown != "CT" else 1.0
@@ -88,7 +97,7 @@ def draw_header_variant(shown: str, scanner: Scanner, agent: str, rng: np.random
     description, other = str(rng.choice(AFTER if after else BEFORE)), str(rng.choice(CONTRADICTORY))
     word, no_word = _AGENT_WORDS[agent], str(rng.choice(_NONE_WORDS))
     if tags == "contradictory":
-        # copied protocols: the tag says the opposite, and at times the text says both
+        # As after copying a protocol: the tag says the opposite, and the description sometimes says both.
         description = other if rng.random() < 0.4 else description
         return HeaderVariant(description, no_word if after else word, tags, enhanced, slope, 0.0)
     stated = None if tags == "absent" else (word if after else no_word)
@@ -96,13 +105,17 @@ def draw_header_variant(shown: str, scanner: Scanner, agent: str, rng: np.random
 
 
 def timing_tags(shown: str, scanner: Scanner) -> dict[str, object]:
-    """Returns the acquisition tags of a magnetic series as its vendor writes them, times in milliseconds.
+    """Returns the acquisition tags of an MR series as its vendor writes them, times in milliseconds.
 
-    Siemens writes the time between inversions as TR, others the time between echoes.
+    For an MPRAGE, Siemens writes the time between inversions as RepetitionTime, others the time between echoes.
+
+    Args:
+        shown: true contrast of the image.
+        scanner: the simulated scanner.
     """
-    known: dict[str, SpinEcho | Flair] = {"T2w": scanner.t2w, "FLAIR": scanner.flair}
+    timings: dict[str, SpinEcho | Flair] = {"T2w": scanner.t2w, "FLAIR": scanner.flair}
     timing: Mprage | GradientEcho | SpinEcho | Flair
-    timing = known.get(shown, scanner.t1w if shown in ("T1w", "T1ce") else scanner.diffusion)
+    timing = timings.get(shown, scanner.t1w if shown in ("T1w", "T1ce") else scanner.diffusion)
     tags: dict[str, object] = {"RepetitionTime": timing.repetition_ms, "EchoTime": timing.echo_ms, "EchoTrainLength": 1}
     tags |= {"ScanningSequence": "SE", "SequenceVariant": "SK", "FlipAngle": 90.0, "ScanOptions": "PFP"}
     if isinstance(timing, Mprage):
