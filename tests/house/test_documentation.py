@@ -71,6 +71,11 @@ def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
         done = subprocess.run([script, *line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert (tmp_path / "report.html").exists()
+    (program,) = blocks(ROOT / "README.md", "python")
+    (tmp_path / "synthetic.nii.gz").unlink(missing_ok=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_volume(tmp_path / "synthetic.nii.gz").grid.matches(scan.grid)
 
 
 def test_every_table_of_a_document_is_what_the_results_say():
