@@ -36,7 +36,9 @@ def test_a_head_that_lies_as_stated_is_left_alone_and_one_upside_down_is_told():
 def test_a_head_that_lies_otherwise_is_refused_by_name_and_one_that_does_not_passes(monkeypatch):
     volume, mask = head()
     monkeypatch.setattr(head_orientation, "better_orientation", lambda *_: "S where the header says I")
-    with pytest.raises(InputRefused, match=r"ORIENTATION the orientation of the head in the target .* S where the header says I"):
+    with pytest.raises(
+        InputRefused, match=r"ORIENTATION the orientation of the head in the target .* S where the header says I"
+    ):
         head_orientation.require_upright("target", volume, mask)
     monkeypatch.setattr(head_orientation, "better_orientation", lambda *_: None)
     head_orientation.require_upright("target", volume, mask)

@@ -127,15 +127,15 @@ class _Source:
 
     def numbers(self, keyword: str, count: int, default: Sequence[float] | None = None) -> tuple[float, ...]:
         try:
-            found = self.get(keyword)
-            if found is None or found == "":
+            value = self.get(keyword)
+            if value is None or value == "":
                 if default is None:
                     raise InputRefused(
                         "GEOMETRY_ABSENT",
                         f"{file_label(self.path)} has no {keyword}, and the position is never guessed; export it again",
                     )
                 return tuple(default)
-            values = [float(value) for value in ([found] if isinstance(found, int | float | str) else found)]
+            values = [float(value) for value in ([value] if isinstance(value, int | float | str) else value)]
         except (TypeError, ValueError) as error:
             raise InputRefused("GEOMETRY_INVALID", f"{file_label(self.path)}: {keyword} is not a number") from error
         if len(values) != count or not all(math.isfinite(value) for value in values):

@@ -165,21 +165,21 @@ def _gradient(volume: Volume) -> Affine:
 def _verdict(
     edges: float, overlap: float | None, coverage: float, expected: tuple[float, float]
 ) -> tuple[Verdict, tuple[str, ...]]:
-    found: list[tuple[Verdict, str]] = []
+    problems: list[tuple[Verdict, str]] = []
     good_edges, bad_edges = expected
     if edges < good_edges:
         verdict: Verdict = "bad" if edges < bad_edges else "doubtful"
-        found.append(
+        problems.append(
             (verdict, f"the edge agreement inside the brain is {edges:.2f}; at least {good_edges:.2f} is expected")
         )
     if overlap is not None and overlap < GOOD_OVERLAP:
         verdict = "bad" if overlap < BAD_OVERLAP else "doubtful"
-        found.append(
+        problems.append(
             (verdict, f"the brain masks overlap with a Dice of {overlap:.2f}; at least {GOOD_OVERLAP:.2f} is expected")
         )
     if coverage < 0.9:  # this limit and the next are chosen by hand
         verdict = "bad" if coverage < 0.5 else "doubtful"
-        found.append((verdict, f"the other scan covers only {coverage:.0%} of the brain"))
-    verdicts = {verdict for verdict, _ in found}
+        problems.append((verdict, f"the other scan covers only {coverage:.0%} of the brain"))
+    verdicts = {verdict for verdict, _ in problems}
     worst: Verdict = "bad" if "bad" in verdicts else "doubtful" if verdicts else "good"
-    return worst, tuple(reason for _, reason in found)
+    return worst, tuple(reason for _, reason in problems)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 def coarser(grid: Grid, spacing_mm: float) -> Grid:
     """Returns a grid over the same field of view with voxels of at least `spacing_mm`; `grid` itself if it fits.
 
-    Axes whose spacing is less than a fifth below `spacing_mm` stay unchanged; that fifth is chosen by hand.
+    An axis stays unchanged unless `spacing_mm` exceeds its spacing by more than a fifth, a limit chosen by hand.
     """
     factors = np.array([spacing_mm / mm if spacing_mm / mm > 1.2 else 1.0 for mm in grid.spacing_mm])
     return grid if (factors == 1).all() else _scaled(grid, factors)
