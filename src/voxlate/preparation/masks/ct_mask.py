@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.libraries import library
-from voxlate.preparation.masks.components import largest_piece
+from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.sitk import to_image
 from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
@@ -182,4 +182,4 @@ def _ball(radius_mm: float, volume: Volume) -> Mask:
 def _largest(mask: Mask) -> Mask:
     if not mask.any():
         raise InputRefused("EMPTY_MASK", "no head was found in this CT")
-    return largest_piece(mask)
+    return largest_component(mask)
