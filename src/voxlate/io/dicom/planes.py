@@ -119,6 +119,7 @@ class _Source:
     path: Path
 
     def get(self, keyword: str) -> Any:
+        """Returns an attribute, or None."""
         for groups in (self.frame, self.shared):
             inner = None if groups is None else _first(groups.get(_GROUPS.get(keyword, "")))
             if inner is not None and inner.get(keyword) is not None:
@@ -126,6 +127,11 @@ class _Source:
         return self.dataset.get(keyword)
 
     def numbers(self, keyword: str, count: int, default: Sequence[float] | None = None) -> tuple[float, ...]:
+        """Returns `count` finite numbers of an attribute, or the default if the attribute is absent.
+
+        Raises:
+            InputRefused: `GEOMETRY_ABSENT` without attribute and default, `GEOMETRY_INVALID` for other values.
+        """
         try:
             value = self.get(keyword)
             if value is None or value == "":

@@ -58,7 +58,13 @@ def uid_from_digest(digest: bytes) -> str:
 
 
 def set_identity(dataset: Dataset, sop_class: UID, uid: str) -> None:
-    """Sets class and instance UID in the data set and in its file meta information; explicit VR, little endian."""
+    """Sets SOP class and instance UID, and new file meta information with explicit VR, little endian.
+
+    Args:
+        dataset: the image.
+        sop_class: for example `MR_IMAGE`.
+        uid: SOP instance UID.
+    """
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class

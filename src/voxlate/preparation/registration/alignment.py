@@ -125,7 +125,13 @@ def require_aligned(score: AlignmentScore) -> None:
 
 
 def edge_agreement(fixed: Volume, moved: Volume, mask: Mask) -> float:
-    """Returns the edge agreement of two volumes on one grid, deep inside `mask`, (i, j, k); see the module."""
+    """Returns the edge agreement of two volumes, deep inside a mask; see the module.
+
+    Args:
+        fixed: the fixed scan, (i, j, k).
+        moved: the moving scan, resampled to the grid of `fixed`.
+        mask: (i, j, k), on the same grid.
+    """
     depth = ndimage.distance_transform_edt(mask, sampling=fixed.spacing_mm)
     deep = depth > _DEPTH_MM
     deep = deep if deep.sum() > 100 else mask
@@ -139,9 +145,16 @@ def edge_agreement(fixed: Volume, moved: Volume, mask: Mask) -> float:
 
 
 def normalised_mutual_information(first: Array, second: Array) -> float:
-    """Returns (H(first) + H(second)) / H(both), the normalised mutual information of two arrays of equal length.
+    """Returns the normalised mutual information, (H(first) + H(second)) / H(both).
 
-    Each has 64 bins between its 1st and 99th percentile. Returns 1 if either is constant.
+    Each histogram has 64 bins between the 1st and the 99th percentile.
+
+    Args:
+        first: (n,), values of one scan.
+        second: (n,), values of the other scan at the same voxels.
+
+    Returns:
+        1 for unrelated values, up to 2; also 1 if either is constant.
     """
     indices = []
     for values in (first, second):
