@@ -16,7 +16,7 @@ from voxlate.inference.inputs import items_in_folder
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options, choose_device, translate_volume
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import read_volume, says_synthetic, write_volume
+from voxlate.io.nifti import is_marked_synthetic, read_volume, write_volume
 from voxlate.jobs.states import count_states
 from voxlate.reference_level import reference_level
 from voxlate.volume import Volume
@@ -160,8 +160,8 @@ def test_the_header_of_a_synthetic_image_says_so_for_people_and_programs(bundle,
     header = nib.load(tmp_path / "x.nii.gz").header
     assert bytes(header["intent_name"]).rstrip(b"\0") == b"SYNTHETIC"
     assert bytes(header["descrip"]).startswith(b"SYNTHETIC, not for diagnosis; tiny ")
-    assert says_synthetic(tmp_path / "x.nii.gz")
-    assert not says_synthetic(tmp_path / "s.nii.gz")
+    assert is_marked_synthetic(tmp_path / "x.nii.gz")
+    assert not is_marked_synthetic(tmp_path / "s.nii.gz")
 
 
 @pytest.mark.parametrize("place", ["input", "sidecar", "mask"])

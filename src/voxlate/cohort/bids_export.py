@@ -97,7 +97,13 @@ def sidecar(image: CohortImage, digest: str) -> dict[str, Any]:
 
 
 def write_dataset_files(root: Path, name: str, images: Sequence[CohortImage]) -> None:
-    """Writes the files that describe the whole data set: description, participants, dates of the scans."""
+    """Writes the files that describe the whole data set: description, participants, dates of the scans.
+
+    Args:
+        root: folder of the data set.
+        name: name of the cohort.
+        images: all images of the cohort.
+    """
     bids.write_description(
         root,
         Name=name,

@@ -1,6 +1,6 @@
 """The Brain Imaging Data Structure (BIDS): file names, sidecars, and the files that describe a data set.
 
-The one place for BIDS names: the simulator, the cohort export and `voxlate bids` all take them from here.
+The simulator, the cohort export and `voxlate bids` all use these names.
 Specification: https://bids-specification.readthedocs.io (version `BIDS_VERSION`).
 """
 
@@ -31,7 +31,7 @@ IMAGES: Mapping[str, tuple[str, str]] = {
     "DWI": ("dwi", "dwi"),
     "ADC": ("dwi", "ADC"),
 }
-"""Folder and name ending of an image, by its contrast. BIDS 1.10 defines no folder for CT; `ct` is ours."""
+"""Folder and name ending of an image, by its contrast. BIDS 1.10 has none for CT; `ct` is an addition of voxlate."""
 
 CONTRAST_ALIASES: Mapping[str, str] = {"T1": "T1w", "T1nce": "T1w", "T2": "T2w", "PD": "PDw"}
 """Other names that recipes use for a contrast in `IMAGES`."""

@@ -22,7 +22,7 @@ MAX_TABLE_BYTES = 1 << 30
 
 
 class InvalidDocument(ValueError):
-    """A document cannot be used; the message says why and does not name the file."""
+    """A document cannot be used; the message gives the reason without the file name."""
 
 
 def read_bounded(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:

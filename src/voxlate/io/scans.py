@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import InvalidDocument, read_json
-from voxlate.io.nifti import nifti_suffix, read_volume, says_synthetic, sidecar_path
+from voxlate.io.nifti import is_marked_synthetic, nifti_suffix, read_volume, sidecar_path
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _require_not_synthetic(path: Path) -> None:
 
     An unreadable sidecar is refused too (`SIDECAR`), because it might hold that mark.
     """
-    if path.is_file() and says_synthetic(path):
+    if path.is_file() and is_marked_synthetic(path):
         raise InputRefused(
             "ALREADY_SYNTHETIC",
             f"the header of {path.name} marks the scan as synthetic; synthetic scans are not translated",
@@ -90,13 +90,13 @@ def _require_not_synthetic(path: Path) -> None:
         raise InputRefused(
             "SIDECAR", f"{sidecar.name}, the sidecar of the scan: {error}; repair or remove it"
         ) from error
-    if _says_synthetic(content, sidecar.name):
+    if _marks_synthetic(content, sidecar.name):
         raise InputRefused(
             "ALREADY_SYNTHETIC", f"{sidecar.name} marks the scan as synthetic; synthetic scans are not translated"
         )
 
 
-def _says_synthetic(content: Any, name: str) -> bool:
+def _marks_synthetic(content: Any, name: str) -> bool:
     """Returns whether a sidecar marks its image as synthetic; a mark of the wrong type is an error."""
     mark = content.get("Synthetic", {}) if isinstance(content, dict) else None
     if not isinstance(mark, dict) or not isinstance(mark.get("IsSynthetic", False), bool):

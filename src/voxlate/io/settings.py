@@ -66,5 +66,5 @@ def validated(content: Any, model: type[Model], *, code: str, name: str, whole: 
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        told = faults_told(error.errors(), whole=whole, known=keys_of(model))
-        raise UsageError(code, f"{name}: {told}") from error
+        message = faults_told(error.errors(), whole=whole, known=keys_of(model))
+        raise UsageError(code, f"{name}: {message}") from error

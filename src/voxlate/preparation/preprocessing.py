@@ -192,10 +192,10 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
         require_same_grid(source, mask, names=("source", "mask"))
         given: Mask = mask.data > 0.5
         return given
-    found = find_brain(source, settings.brain_mask)
+    inside = find_brain(source, settings.brain_mask)
     if settings.brain_mask != "nonzero":
-        require_plausible(check_mask(found, source))
-    return found
+        require_plausible(check_mask(inside, source))
+    return inside
 
 
 def _spatial_steps(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[SpatialStep, ...]:
@@ -207,13 +207,13 @@ def _spatial_steps(source: Volume, inside: Mask, settings: PreparationSettings) 
 
 
 def _on_template(source: Volume, inside: Mask) -> Transform:
-    found = to_template(source, inside)
-    if found.score.verdict == "bad":
-        reasons = "; ".join(found.score.reasons)
+    registration = to_template(source, inside)
+    if registration.score.verdict == "bad":
+        reasons = "; ".join(registration.score.reasons)
         raise InputRefused("NOT_ON_TEMPLATE", f"the scan does not fit the template: {reasons}")
-    if found.score.verdict == "doubtful":
+    if registration.score.verdict == "doubtful":
         require_upright("source", source, inside)
-    return found.transform
+    return registration.transform
 
 
 def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> LinearNormalisation:

@@ -186,26 +186,26 @@ def _aligned(
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
-    found = to_template(source, brain)
-    if found.score.verdict != "good":
+    result = to_template(source, brain)
+    if result.score.verdict != "good":
         require_upright("source", source, brain)
-    return found.transform, found.score
+    return result.transform, result.score
 
 
-def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, found: Registration) -> None:
+def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, result: Registration) -> None:
     """Refuses a pair that does not fit because one header names the axes wrongly, and says which scan it is.
 
     A head is nearly its own mirror image: with thick slices, a mirrored partner reached an edge agreement of 0.31.
     """
-    if found.score.edge_agreement >= _NEVER_MIRRORED:
+    if result.score.edge_agreement >= _NEVER_MIRRORED:
         return
-    if mirrored_fits_better(source, target, found, fixed_mask=brain, moving_mask=target_brain):
+    if mirrored_fits_better(source, target, result, fixed_mask=brain, moving_mask=target_brain):
         raise InputRefused(
             "MIRRORED",
             "source and target fit if left and right of one are exchanged, so one header is wrong; compare both "
             "with the images on the scanner",
         )
-    if found.score.verdict == "good":
+    if result.score.verdict == "good":
         return
     for name, volume, mask in (("source", source, brain), ("target", target, target_brain)):
         require_upright(name, volume, mask)

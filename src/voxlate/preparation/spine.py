@@ -76,7 +76,7 @@ def disc_plane(volume: Volume, disc: Mask) -> Plane:
 
 
 def slice_plane(grid: Grid, index: int) -> Plane:
-    """Returns the plane of slice `index` along the third array axis."""
+    """Returns the plane of slice `index`, counted from 0, along the third array axis of `grid`."""
     middle = [(grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2, index]
     normal = np.cross(grid.affine[:3, 0], grid.affine[:3, 1])
     return _plane(grid.to_mm(middle), normal / np.linalg.norm(normal))

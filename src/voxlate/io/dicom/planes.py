@@ -119,6 +119,7 @@ class _Source:
     path: Path
 
     def get(self, keyword: str) -> Any:
+        """Returns an attribute, or None."""
         for groups in (self.frame, self.shared):
             inner = None if groups is None else _first(groups.get(_GROUPS.get(keyword, "")))
             if inner is not None and inner.get(keyword) is not None:
@@ -126,16 +127,21 @@ class _Source:
         return self.dataset.get(keyword)
 
     def numbers(self, keyword: str, count: int, default: Sequence[float] | None = None) -> tuple[float, ...]:
+        """Returns `count` finite numbers of an attribute, or the default if the attribute is absent.
+
+        Raises:
+            InputRefused: `GEOMETRY_ABSENT` without attribute and default, `GEOMETRY_INVALID` for other values.
+        """
         try:
-            found = self.get(keyword)
-            if found is None or found == "":
+            value = self.get(keyword)
+            if value is None or value == "":
                 if default is None:
                     raise InputRefused(
                         "GEOMETRY_ABSENT",
                         f"{file_label(self.path)} has no {keyword}, and the position is never guessed; export it again",
                     )
                 return tuple(default)
-            values = [float(value) for value in ([found] if isinstance(found, int | float | str) else found)]
+            values = [float(value) for value in ([value] if isinstance(value, int | float | str) else value)]
         except (TypeError, ValueError) as error:
             raise InputRefused("GEOMETRY_INVALID", f"{file_label(self.path)}: {keyword} is not a number") from error
         if len(values) != count or not all(math.isfinite(value) for value in values):

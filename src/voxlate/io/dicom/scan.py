@@ -95,7 +95,7 @@ class _File:
 def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
     """Returns the header of each file, without exact duplicates."""
     kept: dict[str, tuple[Path, bytes]] = {}
-    found = {}
+    unique = {}
     dropped = 0
     for path in files:
         with refusing_damage(path):
@@ -110,10 +110,10 @@ def _read_files(files: Sequence[Path], *, force: bool) -> dict[Path, _File]:
             dropped += 1
             continue
         kept[uid] = (path, digest)
-        found[path] = _File(header, size, digest)
+        unique[path] = _File(header, size, digest)
     if dropped:
         warn("DUPLICATE_DROPPED", f"{dropped} files are exact duplicates and are ignored")
-    return found
+    return unique
 
 
 def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:

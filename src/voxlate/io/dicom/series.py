@@ -58,7 +58,7 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
     Raises:
         InputRefused: the error of the first damaged file, if no file can be read.
     """
-    found: dict[str, list[tuple[Path, Dataset]]] = {}
+    by_uid: dict[str, list[tuple[Path, Dataset]]] = {}
     damaged: list[tuple[Path, InputRefused]] = []
     not_dicom = 0
     for path in files:
@@ -66,7 +66,7 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
             header = read_dataset(path, with_pixels=False, force=force)
             uid, is_directory = _identity(header, path)
             if not is_directory:
-                found.setdefault(uid, []).append((path, header))
+                by_uid.setdefault(uid, []).append((path, header))
         except NotDicom:
             if path.suffix.lower() in SUFFIXES:
                 damaged.append(
@@ -86,19 +86,19 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
                 not_dicom += 1
     if not_dicom:
         warn("NON_DICOM_IGNORED", f"{not_dicom} files are not DICOM and are ignored")
-    if not found and damaged:
+    if not by_uid and damaged:
         raise damaged[0][1]
-    return [_series(uid, members, found, damaged) for uid, members in found.items()]
+    return [_series(uid, members, by_uid, damaged) for uid, members in by_uid.items()]
 
 
 def _series(
     uid: str,
     members: list[tuple[Path, Dataset]],
-    found: dict[str, list[tuple[Path, Dataset]]],
+    by_uid: dict[str, list[tuple[Path, Dataset]]],
     damaged: list[tuple[Path, InputRefused]],
 ) -> DicomSeries:
     folders = {path.parent for path, _ in members}
-    others = {path.parent for other, rest in found.items() if other != uid for path, _ in rest}
+    others = {path.parent for other, rest in by_uid.items() if other != uid for path, _ in rest}
     beside = tuple(error for path, error in damaged if path.parent in folders)
     headers = [header for _, header in members]
     return DicomSeries(

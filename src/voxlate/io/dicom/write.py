@@ -1,4 +1,4 @@
-"""What every DICOM image that voxlate writes has in common: identity, place in the patient, and 16-bit pixels.
+"""Writes the parts that all DICOM images of voxlate share: identity, position in the patient, and 16-bit pixels.
 
 The series of a synthetic volume (`io.dicom.derived`) and of a simulated scan (`simulation.files.dicom`) are both made
 with these functions. Positions and directions follow DICOM PS3.3, C.7.6.2.
@@ -22,7 +22,7 @@ ENHANCED_MR_IMAGE = UID("1.2.840.10008.5.1.4.1.1.4.1")
 
 @dataclass(frozen=True)
 class SlicePlane:
-    """Where one slice lies, in the patient's left, posterior, superior millimetres (LPS).
+    """Position and orientation of one slice, in millimetres left, posterior, superior (LPS).
 
     Attributes:
         position_mm: (3,), centre of the first pixel.
@@ -58,7 +58,13 @@ def uid_from_digest(digest: bytes) -> str:
 
 
 def set_identity(dataset: Dataset, sop_class: UID, uid: str) -> None:
-    """Sets class and instance UID in the data set and in its file meta information; explicit VR, little endian."""
+    """Sets SOP class and instance UID, and new file meta information with explicit VR, little endian.
+
+    Args:
+        dataset: the image.
+        sop_class: for example `MR_IMAGE`.
+        uid: SOP instance UID.
+    """
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class

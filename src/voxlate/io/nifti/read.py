@@ -92,7 +92,7 @@ def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
     return Grid(header.shape, header.affine)
 
 
-def says_synthetic(path: Path) -> bool:
+def is_marked_synthetic(path: Path) -> bool:
     """Returns whether the header marks the image as synthetic, as `write_volume` does.
 
     Raises:

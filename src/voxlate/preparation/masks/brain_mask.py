@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.libraries import library
-from voxlate.preparation.masks.components import largest_piece
+from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.masks.ct_mask import brain_mask_ct, watershed_mask_ct
 from voxlate.volume import Array, Mask, Volume
 
@@ -41,7 +41,7 @@ def nonzero_mask(data: Array) -> Mask:
             f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or find one with "
             "--brain-mask deepbet (needs pip install 'voxlate[prepare]')",
         )
-    filled: Mask = ndimage.binary_fill_holes(largest_piece(nonzero))
+    filled: Mask = ndimage.binary_fill_holes(largest_component(nonzero))
     return filled
 
 

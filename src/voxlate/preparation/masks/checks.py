@@ -52,7 +52,12 @@ class MaskReport:
 
 
 def check_mask(mask: Mask, volume: Volume) -> MaskReport:
-    """Measures a brain mask, (i, j, k), on the grid of `volume` and returns a verdict with reasons."""
+    """Measures a brain mask and returns a verdict with reasons.
+
+    Args:
+        mask: (i, j, k), on the grid of `volume`.
+        volume: the scan; only its affine is used.
+    """
     if not mask.any():
         return MaskReport(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, "bad", ("the mask is empty",))
     volume_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000

@@ -8,7 +8,7 @@ from scipy import ndimage
 from voxlate.volume import Mask
 
 
-def largest_piece(mask: Mask) -> Mask:
+def largest_component(mask: Mask) -> Mask:
     """Returns the largest connected component of a mask, (i, j, k), or the mask itself if it has at most one."""
     labels, count = ndimage.label(mask)
     if count <= 1:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.libraries import library
-from voxlate.preparation.masks.components import largest_piece
+from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.sitk import to_image
 from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
@@ -96,8 +96,8 @@ def watershed_mask_ct(volume: Volume) -> Mask:
     flooded = itk.MorphologicalWatershedFromMarkers(
         edges, itk.Cast(to_image(small.with_data(markers)), itk.sitkUInt8), markWatershedLine=False
     )
-    found = itk.GetArrayFromImage(flooded).T == 1
-    return _back(_filled(_largest(found), small), small, volume)
+    brain = itk.GetArrayFromImage(flooded).T == 1
+    return _back(_filled(_largest(brain), small), small, volume)
 
 
 def _inside_skull(small: Volume) -> Mask:
@@ -156,10 +156,10 @@ def _working(volume: Volume) -> Volume:
 
 def _back(mask: Mask, small: Volume, volume: Volume) -> Mask:
     """Returns a mask on the working grid resampled to the grid of the scan, with a smooth border."""
-    found: Mask = resample(small.with_data(mask), volume.grid).data > 0.5
-    if not found.any():
+    resampled: Mask = resample(small.with_data(mask), volume.grid).data > 0.5
+    if not resampled.any():
         raise InputRefused("EMPTY_MASK", "no head was found in this CT")
-    return found
+    return resampled
 
 
 def _closed(mask: Mask, radius_mm: float, volume: Volume) -> Mask:
@@ -182,4 +182,4 @@ def _ball(radius_mm: float, volume: Volume) -> Mask:
 def _largest(mask: Mask) -> Mask:
     if not mask.any():
         raise InputRefused("EMPTY_MASK", "no head was found in this CT")
-    return largest_piece(mask)
+    return largest_component(mask)

@@ -125,7 +125,13 @@ def require_aligned(score: AlignmentScore) -> None:
 
 
 def edge_agreement(fixed: Volume, moved: Volume, mask: Mask) -> float:
-    """Returns the edge agreement of two volumes on one grid, deep inside `mask`, (i, j, k); see the module."""
+    """Returns the edge agreement of two volumes, deep inside a mask; see the module.
+
+    Args:
+        fixed: the fixed scan, (i, j, k).
+        moved: the moving scan, resampled to the grid of `fixed`.
+        mask: (i, j, k), on the same grid.
+    """
     depth = ndimage.distance_transform_edt(mask, sampling=fixed.spacing_mm)
     deep = depth > _DEPTH_MM
     deep = deep if deep.sum() > 100 else mask
@@ -139,9 +145,16 @@ def edge_agreement(fixed: Volume, moved: Volume, mask: Mask) -> float:
 
 
 def normalised_mutual_information(first: Array, second: Array) -> float:
-    """Returns (H(first) + H(second)) / H(both), the normalised mutual information of two arrays of equal length.
+    """Returns the normalised mutual information, (H(first) + H(second)) / H(both).
 
-    Each has 64 bins between its 1st and 99th percentile. Returns 1 if either is constant.
+    Each histogram has 64 bins between the 1st and the 99th percentile.
+
+    Args:
+        first: (n,), values of one scan.
+        second: (n,), values of the other scan at the same voxels.
+
+    Returns:
+        1 for unrelated values, up to 2; also 1 if either is constant.
     """
     indices = []
     for values in (first, second):
@@ -165,21 +178,21 @@ def _gradient(volume: Volume) -> Affine:
 def _verdict(
     edges: float, overlap: float | None, coverage: float, expected: tuple[float, float]
 ) -> tuple[Verdict, tuple[str, ...]]:
-    found: list[tuple[Verdict, str]] = []
+    problems: list[tuple[Verdict, str]] = []
     good_edges, bad_edges = expected
     if edges < good_edges:
         verdict: Verdict = "bad" if edges < bad_edges else "doubtful"
-        found.append(
+        problems.append(
             (verdict, f"the edge agreement inside the brain is {edges:.2f}; at least {good_edges:.2f} is expected")
         )
     if overlap is not None and overlap < GOOD_OVERLAP:
         verdict = "bad" if overlap < BAD_OVERLAP else "doubtful"
-        found.append(
+        problems.append(
             (verdict, f"the brain masks overlap with a Dice of {overlap:.2f}; at least {GOOD_OVERLAP:.2f} is expected")
         )
     if coverage < 0.9:  # this limit and the next are chosen by hand
         verdict = "bad" if coverage < 0.5 else "doubtful"
-        found.append((verdict, f"the other scan covers only {coverage:.0%} of the brain"))
-    verdicts = {verdict for verdict, _ in found}
+        problems.append((verdict, f"the other scan covers only {coverage:.0%} of the brain"))
+    verdicts = {verdict for verdict, _ in problems}
     worst: Verdict = "bad" if "bad" in verdicts else "doubtful" if verdicts else "good"
-    return worst, tuple(reason for _, reason in found)
+    return worst, tuple(reason for _, reason in problems)

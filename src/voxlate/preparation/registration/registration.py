@@ -111,7 +111,15 @@ def _refined(problem: Problem, start: Transform) -> Transform:
 
 
 def centre_mm(volume: Volume, mask: Mask) -> Affine:
-    """Returns the centre of a mask in RAS+ millimetres."""
+    """Returns the centre of a mask, (3,), in RAS+ millimetres.
+
+    Args:
+        volume: the scan; only its affine is used.
+        mask: (i, j, k), on the grid of the scan.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`.
+    """
     if not mask.any():
         raise InputRefused("EMPTY_MASK", "the mask is empty; give the mask of this scan")
     return volume.grid.to_mm([float(middle) for middle in ndimage.center_of_mass(mask)])

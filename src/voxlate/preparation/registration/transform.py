@@ -78,5 +78,10 @@ class Transform:
         return Volume(volume.data, self.matrix @ volume.affine, volume.shows, volume.stored_dtype)
 
     def distance_mm(self, other: Transform, points_mm: ArrayLike) -> Affine:
-        """Returns the distance, (n,), between the images of each point, (n, 3), under two transforms."""
+        """Returns the distance in millimetres, (n,), between the images of each point under two transforms.
+
+        Args:
+            other: the other transform.
+            points_mm: (n, 3), points of the fixed scan.
+        """
         return np.asarray(np.linalg.norm(self.apply(points_mm) - other.apply(points_mm), axis=1))

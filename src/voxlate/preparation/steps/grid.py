@@ -17,7 +17,11 @@ Floats = NDArray[np.float64]
 def coarser(grid: Grid, spacing_mm: float) -> Grid:
     """Returns a grid over the same field of view with voxels of at least `spacing_mm`; `grid` itself if it fits.
 
-    Axes whose spacing is less than a fifth below `spacing_mm` stay unchanged; that fifth is chosen by hand.
+    An axis stays unchanged unless `spacing_mm` exceeds its spacing by more than a fifth, a limit chosen by hand.
+
+    Args:
+        grid: the grid of a scan.
+        spacing_mm: smallest voxel size of the result.
     """
     factors = np.array([spacing_mm / mm if spacing_mm / mm > 1.2 else 1.0 for mm in grid.spacing_mm])
     return grid if (factors == 1).all() else _scaled(grid, factors)
@@ -27,6 +31,10 @@ def resized(grid: Grid, shape: Shape) -> Grid:
     """Returns a grid of `shape` voxels over exactly the same field of view, outer face to outer face.
 
     `torch.nn.functional.interpolate` with `align_corners=False` places its voxels in the same way.
+
+    Args:
+        grid: the grid of a scan.
+        shape: number of voxels along each axis.
     """
     factors = np.array(grid.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
     return _placed(grid, factors, shape)
@@ -36,6 +44,10 @@ def centred(grid: Grid, shape: Shape) -> Grid:
     """Returns a grid of `shape` voxels with the same voxel size and centre, cropped or padded on both sides.
 
     An odd voxel is cropped or added at the far side.
+
+    Args:
+        grid: the grid of a scan.
+        shape: number of voxels along each axis.
     """
     start = [int(np.trunc((n - size) / 2)) for n, size in zip(grid.shape, shape, strict=True)]
     return grid.part(start, shape)

@@ -48,7 +48,15 @@ class LinearNormalisation:
 
 
 def by_median(data: Array, mask: Mask) -> LinearNormalisation:
-    """Divides by the median inside the mask, which contrast agent hardly changes; the default."""
+    """Divides by the median inside the mask, which contrast agent hardly changes; the default.
+
+    Args:
+        data: (i, j, k), a scan in its own units.
+        mask: (i, j, k), voxels of tissue.
+
+    Raises:
+        InputRefused: what `voxlate.reference_level.reference_level` refuses.
+    """
     return LinearNormalisation(reference_level(data, mask))
 
 
@@ -56,19 +64,43 @@ def by_range(data: Array, mask: Mask) -> LinearNormalisation:
     """Maps the smallest value of the whole image to 0 and the largest to 1, as Bottani et al. published.
 
     One bright vessel changes the scale of all other voxels, so this is not the default.
+
+    Args:
+        data: (i, j, k), a scan in its own units.
+        mask: not used.
+
+    Raises:
+        InputRefused: `CONSTANT`.
     """
     del mask
     return _between(float(data.min()), float(data.max()))
 
 
 def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> LinearNormalisation:
-    """Maps two percentiles inside the mask to 0 and 1; values outside are not clipped."""
+    """Maps two percentiles inside the mask to 0 and 1; values outside are not clipped.
+
+    Args:
+        data: (i, j, k), a scan in its own units.
+        mask: (i, j, k), voxels of tissue.
+        percentiles: the lower and the upper one, 0 to 100.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, `CONSTANT`.
+    """
     low, high = np.percentile(_inside(data, mask), percentiles)
     return _between(float(low), float(high))
 
 
 def by_z_score(data: Array, mask: Mask) -> LinearNormalisation:
-    """Maps the voxels inside the mask to mean 0 and standard deviation 1."""
+    """Maps the voxels inside the mask to mean 0 and standard deviation 1.
+
+    Args:
+        data: (i, j, k), a scan in its own units.
+        mask: (i, j, k), voxels of tissue.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, `CONSTANT`.
+    """
     inside = _inside(data, mask).astype(np.float64)
     return _with_scale(float(inside.std()), float(inside.mean()))
 
@@ -78,6 +110,13 @@ def by_white_matter(data: Array, mask: Mask) -> LinearNormalisation:
 
     The peak is the highest maximum of the smoothed histogram above the median. Without one (grey matter only, other
     contrasts) it is the median of the upper half. Percentiles, 256 bins and a smoothing of 4 bins are chosen by hand.
+
+    Args:
+        data: (i, j, k), a scan in its own units.
+        mask: (i, j, k), voxels of tissue.
+
+    Raises:
+        InputRefused: `EMPTY_MASK`, `CONSTANT`, or `REFERENCE_LEVEL` when the peak is not above 0.
     """
     inside = _inside(data, mask)
     low, middle, high = np.percentile(inside, [0.5, 50, 99.5])

@@ -52,6 +52,11 @@ def truth_path(subject: str, session: int, ending: str) -> Path:
 def write_session(root: Path, subject: Subject, session: int) -> list[Path]:
     """Writes the images and the ground truth of one session; returns the paths below the data set.
 
+    Args:
+        root: folder of the data set.
+        subject: the simulated subject.
+        session: number from 0.
+
     Raises:
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """

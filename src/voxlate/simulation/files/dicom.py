@@ -45,6 +45,11 @@ def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
 
     A JSON file beside the ground truth lists the true contrast of each series and the variant of its header.
 
+    Args:
+        root: folder of the data set.
+        subject: the simulated subject.
+        session: number from 0.
+
     Raises:
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
