@@ -36,7 +36,7 @@ def test_two_processes_with_half_the_windows_each_learn_what_one_process_learns(
     assert json.loads((tmp_path / "two" / "history.json").read_text())["validation"]
 
 
-JUDGED = """
+ADVERSARIAL = """
 adversarial:
   discriminator: {name: patch_discriminator, arguments: {width: 4}}
   weight: 0.1
@@ -45,7 +45,7 @@ adversarial:
 
 @pytest.mark.slow
 def test_two_processes_teach_generator_and_discriminator_what_one_process_teaches(cohort, tmp_path):
-    text = RECIPE.replace("[16, 16, 16]", "[28, 28, 28]").replace("steps: 12", "steps: 4") + JUDGED
+    text = RECIPE.replace("[16, 16, 16]", "[28, 28, 28]").replace("steps: 12", "steps: 4") + ADVERSARIAL
     (tmp_path / "one.yaml").write_text(text)
     (tmp_path / "two.yaml").write_text(text.replace("batch: 2", "batch: 1"))
     train_on(cohort, tmp_path)
@@ -53,7 +53,7 @@ def test_two_processes_teach_generator_and_discriminator_what_one_process_teache
     losses = [json.loads((tmp_path / name / "history.json").read_text())["training"][0] for name in ("one", "two")]
     assert set(losses[0]) == {"step", "loss", "adversarial", "discriminator"}
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    for player in ("network.generator.", "network.discriminator."):
-        names = [name for name in one if name.startswith(player)]
+    for network in ("network.generator.", "network.discriminator."):
+        names = [name for name in one if name.startswith(network)]
         assert names
         assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in names)

@@ -44,5 +44,5 @@ def test_each_step_belongs_to_one_stage_and_stages_have_rates_of_their_own(recip
 
 def test_a_recipe_without_stages_is_one_that_trains_all_there_is(recipe):
     assert [(stage.steps, stage.trains) for stage in recipe.plan] == [(12, "generator")]
-    with_judge = recipe.model_copy(update={"adversarial": AdversarialSettings()})
-    assert with_judge.plan[0].trains == "both"
+    with_discriminator = recipe.model_copy(update={"adversarial": AdversarialSettings()})
+    assert with_discriminator.plan[0].trains == "both"

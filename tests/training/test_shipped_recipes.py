@@ -64,15 +64,15 @@ def shrunk(recipe: Recipe) -> Recipe:
     else:
         change["training"] = change["training"].model_copy(update={"steps": 2})
     if recipe.adversarial is not None:
-        judge = recipe.adversarial.discriminator
-        judge = judge.model_copy(update={"arguments": judge.arguments | {"width": 2}})
-        patches = recipe.adversarial.patches
-        if judge.arguments.get("form") == "seven_layers":
-            judge = judge.model_copy(update={"arguments": judge.arguments | {"form": "patchgan_70"}})
+        discriminator, patches = recipe.adversarial.discriminator, recipe.adversarial.patches
+        arguments = discriminator.arguments | {"width": 2}
+        if arguments.get("form") == "seven_layers":
+            arguments["form"] = "patchgan_70"
         if patches is not None:
             stride = None if patches.stride is None else (20, 20, 20)
             patches = patches.model_copy(update={"size": (25, 25, 25), "stride": stride})
-        change["adversarial"] = recipe.adversarial.model_copy(update={"discriminator": judge, "patches": patches})
+        small_parts = {"discriminator": discriminator.model_copy(update={"arguments": arguments}), "patches": patches}
+        change["adversarial"] = recipe.adversarial.model_copy(update=small_parts)
     return recipe.model_copy(update=change)
 
 

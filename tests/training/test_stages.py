@@ -1,4 +1,4 @@
-"""Runs of several stages: who learns when, what is kept, what a stop and a resume change."""
+"""Runs of several stages: which networks learn when, what is kept, what a stop and a resume change."""
 
 import json
 
@@ -14,7 +14,7 @@ from voxlate.io.nifti import read_volume
 from voxlate.training import validation
 from voxlate.training.loop import train
 
-JUDGE = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
+DISCRIMINATOR = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
 
 
 class Killed(Exception):
@@ -27,16 +27,16 @@ def changed(recipe, training=None, **change):
     return parse_recipe(recipe_text(varied), name="changed")
 
 
-def with_judge(recipe, *stages, labels="one_sided", **training):
-    adversarial = AdversarialSettings(discriminator=JUDGE, labels=labels, weight=0.1)
+def with_discriminator(recipe, *stages, labels="one_sided", **training):
+    adversarial = AdversarialSettings(discriminator=DISCRIMINATOR, labels=labels, weight=0.1)
     size = {"window": (24, 24, 24), "batch": 1, "warmup": 0, "validate_every": 2}
     steps = {"steps": None} if stages else {"steps": 4}
     return changed(recipe, size | steps | training, adversarial=adversarial, stages=stages)
 
 
-def checkpoint(run, player):
+def checkpoint(run, network):
     tensors = read_weights(run / "checkpoint.safetensors")
-    return {name: x for name, x in tensors.items() if name.startswith(f"network.{player}.")}
+    return {name: x for name, x in tensors.items() if name.startswith(f"network.{network}.")}
 
 
 def same(first, second):
@@ -56,7 +56,7 @@ def test_only_those_learn_whose_stage_it_is(recipe, cohort, tmp_path):
     def watch(progress, loss):
         kept[progress.step] = {name: checkpoint(tmp_path / "run", name) for name in ("generator", "discriminator")}
 
-    plan = with_judge(recipe, *THREE, validate_every=1)
+    plan = with_discriminator(recipe, *THREE, validate_every=1)
     train(plan, tmp_path / "run", root=cohort, watch=lambda p, v: watch(p, v) if p.step > 1 else None)
     end = {name: checkpoint(tmp_path / "run", name) for name in ("generator", "discriminator")}
     # A checkpoint is written after the watcher was called, so at step n it holds step n - 1.
@@ -69,7 +69,7 @@ def test_only_those_learn_whose_stage_it_is(recipe, cohort, tmp_path):
 
 
 def test_a_run_against_a_discriminator_that_was_stopped_ends_as_one_that_was_not(recipe, cohort, tmp_path):
-    plan = with_judge(recipe, *THREE)
+    plan = with_discriminator(recipe, *THREE)
     train(plan, tmp_path / "whole", root=cohort)
     for stop in (3, 5, 7):
 
@@ -81,8 +81,8 @@ def test_a_run_against_a_discriminator_that_was_stopped_ends_as_one_that_was_not
         with pytest.raises(Killed):
             train(plan, run, root=cohort, watch=watch)
         train(plan, run, root=cohort, resume=True)
-        for player in ("generator", "discriminator"):
-            assert same(checkpoint(run, player), checkpoint(tmp_path / "whole", player))
+        for network in ("generator", "discriminator"):
+            assert same(checkpoint(run, network), checkpoint(tmp_path / "whole", network))
         histories = [json.loads((place / "history.json").read_text()) for place in (run, tmp_path / "whole")]
         assert histories[0] == histories[1]
 
@@ -90,15 +90,15 @@ def test_a_run_against_a_discriminator_that_was_stopped_ends_as_one_that_was_not
 def test_a_stage_begins_with_the_best_weights_and_what_is_best_counts_anew(recipe, cohort, tmp_path, monkeypatch):
     errors = iter([0.5, 0.9, 0.8, 0.7])
 
-    def judged(network, cases, inference, device):
+    def validated(network, cases, inference, device):
         found = real(network, cases, inference, device)
         return type(found)(next(errors), found.sample)
 
     real = validation.validate
-    monkeypatch.setattr(validation, "validate", judged)
+    monkeypatch.setattr(validation, "validate", validated)
     entered = []
     stages = (Stage(steps=2), Stage(steps=2, trains="both", from_best=True, learning_rate=1e-12))
-    plan = with_judge(recipe, *stages, validate_every=1, average=0.0, optimiser="adam")
+    plan = with_discriminator(recipe, *stages, validate_every=1, average=0.0, optimiser="adam")
 
     def watch(progress, loss):
         entered.append((progress.step, progress.best))
@@ -139,10 +139,10 @@ def test_the_weights_that_a_recipe_asks_for_are_shipped(recipe, cohort, tmp_path
     found = iter(errors)
     real = validation.validate
 
-    def judged(network, cases, inference, device):
+    def validated(network, cases, inference, device):
         return type(real(network, cases, inference, device))(next(found), torch.zeros(1, 1).numpy())
 
-    monkeypatch.setattr(validation, "validate", judged)
+    monkeypatch.setattr(validation, "validate", validated)
     settings = {"steps": 2, "validate_every": 1, "keep": keep, "schedule": "constant", "average": 0.0}
     train(changed(recipe, settings), tmp_path / "run", root=cohort)
     monkeypatch.undo()
@@ -163,14 +163,14 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
     rows[1][4], rows[2][4] = rows[2][4], rows[1][4]
     (cohort / "cases.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
     base = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False}), "loss": {}})
-    adversarial = AdversarialSettings(discriminator=JUDGE, conditional=False, weight=0.1)
+    adversarial = AdversarialSettings(discriminator=DISCRIMINATOR, conditional=False, weight=0.1)
     settings = {"window": (24, 24, 24), "batch": 1, "steps": 6, "keep": "last"}
     plan = changed(base, settings, adversarial=adversarial, cycle=CycleSettings(weight=1, identity=1))
     bundle = read_bundle(train(plan, tmp_path / "run", root=cohort))
-    players = {
+    networks = {
         name.split(".")[1] for name in read_weights(tmp_path / "run" / "checkpoint.safetensors") if "net" in name
     }
-    assert players == {"generator", "discriminator", "back", "back_discriminator"}
+    assert networks == {"generator", "discriminator", "back", "back_discriminator"}
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert set(history["training"][0]) == {"step", "loss", "adversarial", "discriminator"}
     prepared = tmp_path / "run" / "prepared"
@@ -187,15 +187,15 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
 
 def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
     cycle = {"cycle": CycleSettings(), "loss": {}}
-    judge = AdversarialSettings(conditional=False)
-    of_judge = (Stage(steps=1, trains="discriminator"),)
+    discriminator = AdversarialSettings(conditional=False)
+    of_discriminator = (Stage(steps=1, trains="discriminator"),)
     turned = recipe.augmentation.model_copy(update={"quarter_turns": True})
     wrong = [
         ({"stages": (Stage(steps=1),)}, {}, "leave out `training.steps`"),
         ({"stages": (Stage(steps=1, trains="both"),)}, {"steps": None}, "has no `adversarial`"),
-        ({"stages": of_judge, "adversarial": judge}, {"steps": None}, "no stage trains"),
+        ({"stages": of_discriminator, "adversarial": discriminator}, {"steps": None}, "no stage trains"),
         (cycle, {}, "needs `adversarial`"),
-        (cycle | {"adversarial": judge, "loss": {"l1": 1.0}}, {}, "no pairs to compute a `loss`"),
+        (cycle | {"adversarial": discriminator, "loss": {"l1": 1.0}}, {}, "no pairs to compute a `loss`"),
         ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "needs a `cycle`"),
         ({"more_sources": ("T1ce",)}, {}, "two sources have the same name"),
         (
@@ -210,7 +210,7 @@ def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
 
 
 def test_a_window_too_small_for_the_patches_is_refused(recipe, cohort, tmp_path):
-    plan = with_judge(recipe)
+    plan = with_discriminator(recipe)
     plan = plan.model_copy(update={"adversarial": plan.adversarial.model_copy(update={"patches": Patches()})})
     with pytest.raises(UsageError, match="PATCHES"):
         train(plan, tmp_path / "run", root=cohort)
@@ -222,15 +222,15 @@ def test_a_discriminator_s_loss_that_is_not_a_number_stops_the_run_too(recipe, c
 
     monkeypatch.setattr("voxlate.training.steps.adversarial.discriminator_loss", broken)
     with pytest.raises(Exception, match=r"LOSS_NOT_FINITE .* at step 0 on case[01]"):
-        train(with_judge(recipe), tmp_path / "run", root=cohort)
+        train(with_discriminator(recipe), tmp_path / "run", root=cohort)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed"])
-def test_mixed_precision_trains_all_players_to_nearly_the_same_losses(recipe, cohort, tmp_path, precision):
+def test_mixed_precision_trains_all_networks_to_nearly_the_same_losses(recipe, cohort, tmp_path, precision):
     losses = []
     for chosen in ("32-true", precision):
-        plan = with_judge(recipe, *THREE, precision=chosen, window=(28, 28, 28))
-        volume_patch = JUDGE.model_copy(update={"arguments": {"width": 4}})
+        plan = with_discriminator(recipe, *THREE, precision=chosen, window=(28, 28, 28))
+        volume_patch = DISCRIMINATOR.model_copy(update={"arguments": {"width": 4}})
         plan = changed(plan, adversarial=plan.adversarial.model_copy(update={"discriminator": volume_patch}))
         train(plan, tmp_path / chosen, root=cohort)
         losses.append(json.loads((tmp_path / chosen / "history.json").read_text())["training"][0]["loss"])

@@ -60,7 +60,7 @@ def test_a_checkpoint_is_written_by_the_clock_too(recipe, cohort, tmp_path, monk
 def test_a_run_says_what_it_is_about_and_that_there_is_nothing_to_resume(recipe, cohort, tmp_path, caplog):
     caplog.set_level(logging.INFO, "voxlate")
     train(recipe, tmp_path / "run", root=cohort, resume=True)
-    assert "there is no checkpoint in run to resume; the run begins at step 0" in caplog.text
+    assert "run has no checkpoint to resume; the run begins at step 0" in caplog.text
     assert re.search(
         r"training on 2 cases, validating on 1; translator of [\d,]+ parameters on cpu, \d+ threads", caplog.text
     )

@@ -182,8 +182,8 @@ def _network(folder: Path, recipe: Recipe, *, trust_code: bool) -> nn.Module:
         with torch.device("meta"):
             empty = generator_of(recipe, trust_code=trust_code)
         expected = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
-    except ModelInvalid:
-        raise  # MODEL_CODE
+    except ModelInvalid as error:  # MODEL_CODE
+        raise ModelInvalid(error.code, f"{folder.name}: {error.message}") from error
     except (*_BUILD_ERRORS, VoxlateError) as error:
         reason = error.message if isinstance(error, VoxlateError) else type(error).__name__
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: its recipe gives no network: {reason}") from error

@@ -48,9 +48,9 @@ def import_custom(name: str) -> Callable[..., Any]:
     if not _NAME.fullmatch(name):
         raise UsageError("CUSTOM_CODE", f"{name!r} is not MODULE:NAME, such as mypackage.networks:MyNet")
     module_name, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    folder = str(Path.cwd())
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever the module raises is the fault of the recipe or of the module
@@ -59,9 +59,10 @@ def import_custom(name: str) -> Callable[..., Any]:
             f"the module {module_name} cannot be imported: {type(error).__name__}: {error}; run the command in the "
             "folder that holds it, or install it",
         ) from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        state = "has no" if found is None else "has something that cannot be called as"
-        raise UsageError("CUSTOM_CODE", f"the module {module_name} {state} {attribute}; correct the name in the recipe")
-    called: Callable[..., Any] = found
-    return called
+    value = getattr(module, attribute, None)
+    if value is None:
+        raise UsageError("CUSTOM_CODE", f"the module {module_name} has no {attribute}; correct the name in the recipe")
+    if not callable(value):
+        raise UsageError("CUSTOM_CODE", f"{name} is of type {type(value).__name__}, not a class or a function")
+    result: Callable[..., Any] = value
+    return result

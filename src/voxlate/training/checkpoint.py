@@ -99,7 +99,7 @@ class Checkpointer:
         if is_validated or is_stopped or is_old:
             self.save(progress)
         if is_stopped and progress.step < steps:
-            log.info("stopped after step %d of %d; the same command with --resume goes on there", progress.step, steps)
+            log.info("stopped after step %d of %d; the same command with --resume goes on", progress.step, steps)
             request.obey()
 
     def save(self, progress: Progress) -> None:

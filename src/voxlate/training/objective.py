@@ -80,8 +80,8 @@ def _custom_loss(name: str) -> Loss:
     def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         value = function(synthetic, target, mask)
         if not isinstance(value, Tensor) or value.ndim > 0:
-            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise UsageError("CUSTOM_CODE", f"the loss {name} returns {found}, not a tensor of shape ()")
+            actual = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UsageError("CUSTOM_CODE", f"the loss {name} returns {actual}, not a tensor of shape ()")
         return value
 
     return loss

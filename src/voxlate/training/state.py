@@ -164,9 +164,10 @@ def _require_output(network: nn.Module, recipe: Recipe) -> None:
         reason = f"{type(error).__name__}: {error}"
         raise UsageError("CUSTOM_CODE", f"{recipe.model.name} fails on zeros of shape {shape}: {reason}") from error
     network.train()
-    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if found != (1, 1, *window):
-        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} maps {shape} to {found}, not to {(1, 1, *window)}")
+    expected = (1, 1, *window)
+    actual = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if actual != expected:
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} maps {shape} to {actual}, not to {expected}")
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

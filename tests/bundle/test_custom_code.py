@@ -97,7 +97,7 @@ def test_a_network_and_a_loss_of_the_user_train_from_the_command_line_and_transl
     assert losses[0] > 0
     (place / f"{name}.imported").unlink()
 
-    with pytest.raises(ModelInvalid, match=rf"MODEL_CODE .*MyNet of the Python module {name}, .*--trust-code"):
+    with pytest.raises(ModelInvalid, match=rf"MODEL_CODE bundle: .*MyNet of the Python module {name}, .*--trust-code"):
         read_bundle(place / "run" / "bundle")
     scan = read_cases(place / "data" / "cases.tsv")[3].source
     translate = ("translate", "-i", scan, "-o", "out.nii.gz", "-m", "run/bundle", "--device", "cpu")
@@ -132,7 +132,7 @@ def test_networks_of_a_recipe_are_not_imported_unless_its_code_is_trusted(folder
     ("network", "message"),
     [
         ("Missing", "CUSTOM_CODE .* has no Missing"),
-        ("NUMBER", "CUSTOM_CODE .* cannot be called as NUMBER"),
+        ("NUMBER", "CUSTOM_CODE .*NUMBER is of type int, not a class or a function"),
         ("not_a_network", r"CUSTOM_CODE .*gives a str, not a torch\.nn\.Module"),
         ("Half", r"CUSTOM_CODE .*maps \(1, 1, 16, 16, 16\) to \(1, 1, 16, 16, 8\), not to"),
         ("Broken", "CUSTOM_CODE .*RuntimeError: no such layer"),
