@@ -123,7 +123,9 @@ def in_processes(
 def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> Iterator[CaseOutcome]:
     """Processes cases on the workers of a Dask scheduler, which must see the same file system.
 
-    At most two cases per thread of the workers are submitted ahead, so that a million cases need little memory.
+    At most two cases per thread of the workers are submitted ahead, so that a million cases need little memory. When a
+    worker dies, Dask blames every case that it held. A case that Dask gives up is therefore tried once more at the end,
+    alone; only if its workers die again, the case fails with the code `KILLED`.
 
     Args:
         work: processes one case; it must be picklable.
@@ -145,24 +147,34 @@ def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> It
         raise UsageError("SCHEDULER", f"no Dask scheduler answers at {address}") from error
     with client:
         running = distributed.as_completed(loop=client.loop)
-        submitted: dict[Any, str] = {}  # Dask cancels a future that has no reference
+        submitted: dict[Any, T] = {}  # Dask cancels a future that has no reference
+        suspects: list[T] = []
+        tried_alone: set[str] = set()
+
+        def submit(item: T) -> None:
+            future = client.submit(_process_on_dask, work, item, out, pure=False)
+            submitted[future] = item
+            running.add(future)
+
         while True:
             ahead = 2 * max(1, sum(client.nthreads().values()))  # workers may join later
             while len(submitted) < ahead and (item := next(items, None)) is not None:
-                future = client.submit(_process_on_dask, work, item, out, pure=False)
-                submitted[future] = item.name
-                running.add(future)
+                submit(item)
             if not submitted:
-                return
-            try:
-                future = next(running)
-                outcome = _outcome_of_future(future, submitted[future], distributed)
-            except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
-                raise TemporaryFailure(
-                    "SCHEDULER", f"the connection to the scheduler at {address} was lost; run it again"
-                ) from error
-            del submitted[future]
-            yield outcome
+                if not suspects:
+                    return
+                suspect = suspects.pop()
+                tried_alone.add(suspect.name)
+                submit(suspect)
+            future, outcome = _next_outcome(running, distributed, address)
+            item = submitted.pop(future)
+            if outcome is not None:
+                yield outcome
+            elif item.name in tried_alone:
+                message = "the workers that tried it died, perhaps out of memory"
+                yield CaseOutcome(item.name, FAILED, "KILLED", message)
+            else:
+                suspects.append(item)
 
 
 class _Worker(Generic[T]):
@@ -254,9 +266,18 @@ def _process_on_dask(work: Work[T], item: T, out: Path) -> CaseOutcome:
     return work(item, out)
 
 
-def _outcome_of_future(future: Any, name: str, distributed: Any) -> CaseOutcome:
+def _next_outcome(running: Iterator[Any], distributed: Any, address: str) -> tuple[Any, CaseOutcome | None]:
+    """Returns the next future that ends, with the outcome of its case; None when its workers died.
+
+    Raises:
+        TemporaryFailure: `SCHEDULER` when the connection is lost.
+    """
     try:
-        outcome: CaseOutcome = future.result()
+        future = next(running)
+        return future, future.result()
     except distributed.KilledWorker:
-        return CaseOutcome(name, FAILED, "KILLED", "the workers that tried it died, perhaps out of memory")
-    return outcome
+        return future, None
+    except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+        raise TemporaryFailure(
+            "SCHEDULER", f"the connection to the scheduler at {address} was lost; run it again"
+        ) from error
