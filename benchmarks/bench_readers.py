@@ -37,8 +37,8 @@ from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ra
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package
 from voxlate.volume import Volume
-from voxlate.web.answer_log import AnswerLog, verify_chain
-from voxlate.web.sql import SqliteDatabase
+from voxlate.web.server.answer_log import AnswerLog, verify_chain
+from voxlate.web.server.sql import SqliteDatabase
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "readers.json"

@@ -227,7 +227,9 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
     """Killed each time as soon as the store holds more than before; the end is that of a run never disturbed."""
     archive(tmp_path / "in", series=40, slices=3)
     whole = run(tmp_path / "in", tmp_path / "whole")
-    slow = "import runpy, sys, time, voxlate.archive.folder as f; read = f.read_chunk; sys.argv = sys.argv[1:]\n"
+    slow = (
+        "import runpy, sys, time, voxlate.archive.indexing.folder as f; read = f.read_chunk; sys.argv = sys.argv[1:]\n"
+    )
     slow += "def slowly(root, bite):\n    time.sleep(0.05)\n    return read(root, bite)\n"
     slow += "f.read_chunk = slowly\nrunpy.run_module('voxlate', run_name='__main__')"
     command = [sys.executable, "-c", slow, "voxlate", "index", tmp_path / "in", tmp_path / "out", "--jobs", "1"]

@@ -14,7 +14,7 @@ import pytest
 from dicom_series import slice_header, voxels
 
 from voxlate.archive import DicomWebServer, IndexStore, index, read_table
-from voxlate.archive.dicomweb import index_server
+from voxlate.archive.indexing.dicomweb import index_server
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError
 
 SERIES = 4
@@ -100,7 +100,7 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def served(monkeypatch):
     monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")
-    monkeypatch.setattr("voxlate.archive.dicomweb.RETRY_MS", 1)
+    monkeypatch.setattr("voxlate.archive.indexing.dicomweb.RETRY_MS", 1)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.instances, server.fault, server.asked = list(instances()), {}, []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -119,7 +119,7 @@ def run(server, out):
 
 
 def test_a_server_is_read_page_by_page_and_each_series_once(served, tmp_path, monkeypatch):
-    monkeypatch.setattr("voxlate.archive.dicomweb.PAGE", 1)
+    monkeypatch.setattr("voxlate.archive.indexing.dicomweb.PAGE", 1)
     first = run(served, tmp_path / "out")
     rows = read_table(tmp_path / "out")
     assert [row["files"] for row in rows] == [3] * SERIES
@@ -193,7 +193,7 @@ def test_an_invalid_identifier_is_counted_as_refused(served, tmp_path):
 
 
 def test_an_answer_without_a_length_ends_at_the_limit(served, monkeypatch):
-    monkeypatch.setattr("voxlate.archive.dicomweb.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("voxlate.archive.indexing.dicomweb.MAX_ANSWER_BYTES", 1000)
     served.fault = {"/instances": "endless"}
     with pytest.raises(InputRefused, match="more than 1,000 bytes"):
         DicomWebServer(served.address).instances("1.2.0", "1.2.3.0")

@@ -7,7 +7,7 @@ from scipy import ndimage
 from voxlate.evaluation.baselines import blur
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve, trimmed_line
 from voxlate.evaluation.lesions.sentences import enhancement_sentences
-from voxlate.evaluation.results import SummaryRow
+from voxlate.evaluation.schema.results import SummaryRow
 from voxlate.simulation import Options, simulate_subject
 
 SPACING = (1.0, 1.0, 1.0)

@@ -12,8 +12,8 @@ from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
 from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
-from voxlate.evaluation.results import Evaluation, read_evaluation
 from voxlate.evaluation.run import evaluate_cases
+from voxlate.evaluation.schema.results import Evaluation, read_evaluation
 from voxlate.evaluation.settings import Settings
 from voxlate.io.atomic import json_text
 from voxlate.io.nifti import read_volume, write_volume

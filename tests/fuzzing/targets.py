@@ -88,7 +88,7 @@ def dicom(content: bytes) -> str:
 
 
 def index(content: bytes) -> str:
-    from voxlate.archive.headers import Chunk, read_chunk
+    from voxlate.archive.indexing.headers import Chunk, read_chunk
 
     (FOLDER / "bite.dcm").write_bytes(content)
     return refused_or_done(lambda: read_chunk(str(FOLDER), Chunk("", ("bite.dcm",))))
@@ -202,8 +202,8 @@ def study_store(content: bytes) -> str:
 
 
 def answers(content: bytes) -> str:
-    from voxlate.web.answer_log import AnswerLog
-    from voxlate.web.sql import open_database
+    from voxlate.web.server.answer_log import AnswerLog
+    from voxlate.web.server.sql import open_database
 
     folder = FOLDER / "answers"
     folder.mkdir(exist_ok=True)
@@ -214,8 +214,8 @@ def answers(content: bytes) -> str:
 
 
 def seed_answers() -> bytes:
-    from voxlate.web.answer_log import AnswerLog
-    from voxlate.web.sql import SqliteDatabase
+    from voxlate.web.server.answer_log import AnswerLog
+    from voxlate.web.server.sql import SqliteDatabase
 
     path = FOLDER / "seed.sqlite"
     path.unlink(missing_ok=True)

@@ -8,10 +8,10 @@ from starlette.testclient import TestClient
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.quality.items import Item
-from voxlate.quality.regrade_server import create_regrade_app, serve_regrading
-from voxlate.quality.regrading import RegradingSession, open_log, read_regrades
-from voxlate.web.auth import Authenticator, issue_link
-from voxlate.web.serve import Address
+from voxlate.quality.review.regrade_server import create_regrade_app, serve_regrading
+from voxlate.quality.review.regrading import RegradingSession, open_log, read_regrades
+from voxlate.web.server.auth import Authenticator, issue_link
+from voxlate.web.server.serve import Address
 
 ORIGIN = "http://127.0.0.1:8766"
 PNG = b"\x89PNG picture of "
@@ -133,8 +133,8 @@ def test_a_folder_without_grades_and_an_address_of_the_network_are_refused(tmp_p
 
 def test_the_log_of_a_reader_study_is_refused(served):
     _, _, folder = served
-    from voxlate.web.answer_log import AnswerLog
-    from voxlate.web.sql import SqliteDatabase
+    from voxlate.web.server.answer_log import AnswerLog
+    from voxlate.web.server.sql import SqliteDatabase
 
     (folder / "other").mkdir()
     AnswerLog(SqliteDatabase(folder / "other" / "answers.sqlite"), "another study").close()

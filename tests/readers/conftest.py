@@ -15,9 +15,9 @@ from voxlate.io.nifti import write_volume
 from voxlate.readers.package import Package, create_package, load_package
 from voxlate.readers.server.app import create_app
 from voxlate.volume import Volume
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.auth import issue_link
-from voxlate.web.sql import SqliteDatabase
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.auth import issue_link
+from voxlate.web.server.sql import SqliteDatabase
 
 ORIGIN = "http://127.0.0.1:8765"
 SHAPE = (16, 18, 14)

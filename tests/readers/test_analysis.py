@@ -29,8 +29,8 @@ from voxlate.readers.analysis.mrmc import (
 )
 from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.package import load_package
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.sql import SqliteDatabase
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.sql import SqliteDatabase
 
 from .conftest import Browser, fill
 

@@ -3,7 +3,7 @@ from click.testing import CliRunner
 
 from voxlate.cli.readers import readers
 from voxlate.errors import NoInput, UsageError
-from voxlate.web.answer_log import verify_chain
+from voxlate.web.server.answer_log import verify_chain
 
 
 def run(*arguments):

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 from voxlate.errors import UsageError
 from voxlate.readers.server import session
 from voxlate.readers.server.app import create_app
-from voxlate.web import connections
-from voxlate.web.answer_log import verify_chain
-from voxlate.web.auth import COOKIE, issue_link
-from voxlate.web.serve import Address, require_safe, run_app
+from voxlate.web.server import connections
+from voxlate.web.server.answer_log import verify_chain
+from voxlate.web.server.auth import COOKIE, issue_link
+from voxlate.web.server.serve import Address, require_safe, run_app
 
 from .conftest import ORIGIN, Browser, fill
 
@@ -53,7 +53,7 @@ def test_an_expired_session_is_refused_with_401(browser, monkeypatch):
         def now(cls, tz=None):
             return super().now(tz) + timedelta(days=31)
 
-    monkeypatch.setattr("voxlate.web.answer_log.datetime", Later)
+    monkeypatch.setattr("voxlate.web.server.answer_log.datetime", Later)
     assert browser.http.get("/api/state").status_code == 401
 
 

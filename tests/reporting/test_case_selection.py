@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxlate.evaluation.results import read_evaluation
+from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.case_selection import choose, leading_view
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from voxlate.evaluation.results import NetworkPictures
+from voxlate.evaluation.schema.results import NetworkPictures
 from voxlate.reporting.sections.network_pictures import GAP_PX, mosaic, sheets
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from voxlate.cli.report import report
-from voxlate.evaluation.results import read_evaluation
+from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.page import page, write_report
 from voxlate.web.html import tag
 

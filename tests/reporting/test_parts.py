@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from voxlate.evaluation.results import History, read_evaluation
+from voxlate.evaluation.schema.results import History, read_evaluation
 from voxlate.reporting.case_selection import leading_view
 from voxlate.reporting.figures import volume_plots
 from voxlate.reporting.figures.quality_plots import loss_curves, patient_means

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.results import read_evaluation
+from voxlate.evaluation.schema.results import read_evaluation
 
 
 def test_a_folder_without_an_evaluation_is_refused(tmp_path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxlate.evaluation.results import read_evaluation
+from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.case_selection import leading_view
 from voxlate.reporting.sections.verdicts import compare_with, verdict_line
 

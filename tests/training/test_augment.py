@@ -4,7 +4,7 @@ from phantoms import head
 
 from voxlate.bundle.contrast import contrast_line
 from voxlate.bundle.settings import AugmentationSettings
-from voxlate.training.augment import Pair, augment, enhancement, power, smooth_field
+from voxlate.training.data.augment import Pair, augment, enhancement, power, smooth_field
 
 NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
 SHAPE = (14, 17, 15)

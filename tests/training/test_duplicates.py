@@ -8,7 +8,7 @@ import pytest
 from voxlate.cases import read_cases, write_cases
 from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.training.duplicates import require_separate_splits
+from voxlate.training.data.duplicates import require_separate_splits
 from voxlate.training.loop import train
 from voxlate.volume import Volume
 

@@ -8,7 +8,7 @@ from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.prepared_case import prepare_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.training.data import cut_window, draw_batch
+from voxlate.training.data.windows import cut_window, draw_batch
 from voxlate.training.loop import train
 
 
@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_the_case_and_keeps_the_c
             batch.source[0, 0, 8, 8, 8] = float("nan")
         return batch
 
-    monkeypatch.setattr("voxlate.training.data.draw_batch", poisoned)
+    monkeypatch.setattr("voxlate.training.data.windows.draw_batch", poisoned)
     with pytest.raises(InputRefused, match=r"LOSS_NOT_FINITE .* at step 6 on case[01]"):
         train(recipe, tmp_path / "run", root=cohort)
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()

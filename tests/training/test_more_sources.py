@@ -15,8 +15,8 @@ from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.training.augment import Pair, augment
-from voxlate.training.data import draw_batch
+from voxlate.training.data.augment import Pair, augment
+from voxlate.training.data.windows import draw_batch
 from voxlate.training.loop import train
 
 PLAIN = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)

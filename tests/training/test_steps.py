@@ -7,7 +7,7 @@ from torch import nn
 
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.losses.l1 import l1
-from voxlate.training.data import Batch, StepBatches
+from voxlate.training.data.windows import Batch, StepBatches
 from voxlate.training.objective import objectives_of
 from voxlate.training.state import AdversarialState, CycleState, SupervisedState
 from voxlate.training.steps import Step, take_step

@@ -14,9 +14,9 @@ import pytest
 
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.io.documents import canonical_json
-from voxlate.web import sql
-from voxlate.web.answer_log import AnswerLog, verify_chain
-from voxlate.web.sql import SqliteDatabase, open_database
+from voxlate.web.server import sql
+from voxlate.web.server.answer_log import AnswerLog, verify_chain
+from voxlate.web.server.sql import SqliteDatabase, open_database
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 BODY = {"answer": {"kind": "forced_choice", "side": "left"}}
@@ -143,8 +143,8 @@ def test_the_hash_chain_shows_where_a_row_was_changed_dropped_or_inserted(tmp_pa
 def test_an_acknowledged_answer_survives_a_killed_server(tmp_path):
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from voxlate.web.sql import SqliteDatabase\n"
-        "from voxlate.web.answer_log import AnswerLog\n"
+        "from voxlate.web.server.sql import SqliteDatabase\n"
+        "from voxlate.web.server.answer_log import AnswerLog\n"
         "store = AnswerLog(SqliteDatabase(Path(sys.argv[1]) / 'answers.sqlite'), 'protocol')\n"
         "for at in range(1000):\n"
         "    store.add_answer('anna', f't{at}', f's-{at}', {'answer': {}}, revision=0)\n"

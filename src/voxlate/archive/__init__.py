@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from voxlate.archive.dicomweb import DicomWebServer, index_server, is_url
-from voxlate.archive.folder import Progress, index_folder
-from voxlate.archive.reading import indexed_series, read_stamps, series_files
-from voxlate.archive.records import NOT_DICOM, READ
-from voxlate.archive.store import IndexStore
-from voxlate.archive.table import TABLE, read_table, write_table
+from voxlate.archive.indexing.dicomweb import DicomWebServer, index_server, is_url
+from voxlate.archive.indexing.folder import Progress, index_folder
+from voxlate.archive.indexing.reading import indexed_series, read_stamps, series_files
+from voxlate.archive.indexing.records import NOT_DICOM, READ
+from voxlate.archive.indexing.store import IndexStore
+from voxlate.archive.indexing.table import TABLE, read_table, write_table
 
 SUMMARY = "index.json"
 

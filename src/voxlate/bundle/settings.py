@@ -90,7 +90,7 @@ class ModelSettings(Frozen):
 
 
 class AugmentationSettings(Frozen):
-    """Augmentation of windows; random numbers are drawn for each window. See `voxlate.training.augment`.
+    """Augmentation of windows; random numbers are drawn for each window. See `voxlate.training.data.augment`.
 
     The defaults were chosen by hand and not tuned.
 

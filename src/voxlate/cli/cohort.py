@@ -32,7 +32,7 @@ def cohort(
     from voxlate.cohort.rules import read_rules
     from voxlate.cohort.select import select
     from voxlate.cohort.series_rows import join_grades
-    from voxlate.quality.regrading import read_regrades
+    from voxlate.quality.review.regrading import read_regrades
     from voxlate.quality.run import read_grades
     from voxlate.reporting.figures.flow_chart import draw_flow
     from voxlate.threads import free_cores

@@ -11,7 +11,7 @@ from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from voxlate.evaluation.results import DataKind
+    from voxlate.evaluation.schema.results import DataKind
 
 
 @click.command()

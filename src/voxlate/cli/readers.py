@@ -69,7 +69,7 @@ def serve(
     Sessions survive a restart of the server.
     """
     from voxlate.readers.server.serve import serve as run
-    from voxlate.web.serve import Address
+    from voxlate.web.server.serve import Address
 
     address = Address(
         host=host,
@@ -91,8 +91,8 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     """Print a new personal link for one READER, also while the study is served."""
     from voxlate.readers.package import load_package
     from voxlate.readers.server.serve import links
-    from voxlate.web.answer_log import AnswerLog
-    from voxlate.web.sql import open_database
+    from voxlate.web.server.answer_log import AnswerLog
+    from voxlate.web.server.sql import open_database
 
     package = load_package(folder, is_verified=False)
     store = AnswerLog(open_database(folder, database), package.protocol_hash)

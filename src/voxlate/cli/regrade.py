@@ -28,10 +28,10 @@ def regrade(grades: Path, reader: str, port: int) -> None:
     GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
     of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
     """
-    from voxlate.web.serve import Address, server_not_installed
+    from voxlate.web.server.serve import Address, server_not_installed
 
     try:
-        from voxlate.quality.regrade_server import serve_regrading
+        from voxlate.quality.review.regrade_server import serve_regrading
     except ImportError as error:
         raise server_not_installed() from error
 

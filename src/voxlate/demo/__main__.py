@@ -104,7 +104,7 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
 
 def _say_what_matters(folder: Path, seconds: float) -> None:
     from voxlate.evaluation.card import findings
-    from voxlate.evaluation.results import Evaluation
+    from voxlate.evaluation.schema.results import Evaluation
 
     content = read_json(folder / "evaluation" / "evaluation.json")
     rows = [

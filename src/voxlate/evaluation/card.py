@@ -7,8 +7,8 @@ from pathlib import Path
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
 from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.results import Evaluation
-from voxlate.evaluation.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
+from voxlate.evaluation.schema.results import Evaluation
+from voxlate.evaluation.schema.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
 from voxlate.io.atomic import write_text
 
 CARD = "card.md"

@@ -39,7 +39,7 @@ from voxlate.evaluation.cases.intensity import MAD_TO_SD, line_through
 from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
-from voxlate.evaluation.results import ProtocolDefinition
+from voxlate.evaluation.schema.results import ProtocolDefinition
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.cases import Case
-from voxlate.evaluation.results import Oracle
+from voxlate.evaluation.schema.results import Oracle
 from voxlate.io.documents import read_json
 
 

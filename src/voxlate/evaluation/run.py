@@ -18,13 +18,13 @@ from voxlate.evaluation.baselines import read_histogram_match
 from voxlate.evaluation.card import write_measured_card
 from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
-from voxlate.evaluation.evaluation_json import CollectedResults, build_evaluation
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.results import EVALUATION, SCORES, Evaluation, ScoreRow
-from voxlate.evaluation.rows import VolumeRow
+from voxlate.evaluation.schema.evaluation_json import CollectedResults, build_evaluation
+from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluation, ScoreRow
+from voxlate.evaluation.schema.rows import VolumeRow
+from voxlate.evaluation.schema.table import ScoreTable
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
-from voxlate.evaluation.table import ScoreTable
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
 from voxlate.io.tables import inert_cell

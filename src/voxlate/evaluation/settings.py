@@ -8,7 +8,7 @@ from typing import Any
 
 from voxlate.errors import UsageError
 from voxlate.evaluation.protocols import PROTOCOLS
-from voxlate.evaluation.results import RELATIVE, DataKind
+from voxlate.evaluation.schema.results import RELATIVE, DataKind
 from voxlate.evaluation.similarity.arrays import require_range
 from voxlate.evaluation.tissues import MORE_SEGMENTERS
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxlate.readers.study import Design, ForcedChoice, Marks, Quality, RealOrSynthetic, Similarity
 from voxlate.volume import Shape
-from voxlate.web.http_errors import HttpRefusal
+from voxlate.web.server.http_errors import HttpRefusal
 
 _KEY = r"^[A-Za-z0-9_-]{8,64}$"
 Key = Annotated[str, Field(pattern=_KEY)]

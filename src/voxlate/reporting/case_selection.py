@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated, EvaluatedCase, ScoreRow
+from voxlate.evaluation.schema.results import Evaluated, EvaluatedCase, ScoreRow
 
 _USUAL_METRICS = ("mae", "psnr", "ssim", "ms_ssim", "sharpness_ratio", "gradient_error")
 """Metrics that plots and tables show first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated, Evaluation, read_evaluation
+from voxlate.evaluation.schema.results import Evaluated, Evaluation, read_evaluation
 from voxlate.io.atomic import write_text
 from voxlate.reporting.case_selection import View, choose, leading_view
 from voxlate.reporting.figures import panels, quality_plots, volume_plots
@@ -41,7 +41,7 @@ def write_report(folder: Path, output: Path, *, title: str | None = None, viewer
         One line for each case that is missing in the viewer.
 
     Raises:
-        NoInput, InputRefused: see `voxlate.evaluation.results.read_evaluation`.
+        NoInput, InputRefused: see `voxlate.evaluation.schema.results.read_evaluation`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     evaluated = read_evaluation(folder)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated, Evaluation, SummaryRow
+from voxlate.evaluation.schema.results import Evaluated, Evaluation, SummaryRow
 from voxlate.reporting.case_selection import View, ranked
 from voxlate.reporting.sections.verdicts import compare_with, verdict_line
 from voxlate.web import labels

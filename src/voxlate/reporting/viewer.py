@@ -16,7 +16,7 @@ import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated, EvaluatedCase
+from voxlate.evaluation.schema.results import Evaluated, EvaluatedCase
 from voxlate.io.atomic import write_text
 from voxlate.io.nifti import gzipped_nifti
 from voxlate.reporting.case_selection import choose, leading_view, ranked

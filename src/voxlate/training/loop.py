@@ -17,15 +17,15 @@ from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.jobs.processes import StopRequest
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
-from voxlate.training.cohort import TrainingCohort, prepare_training
-from voxlate.training.data import Prefetcher
+from voxlate.training.data.cohort import TrainingCohort, prepare_training
+from voxlate.training.data.windows import Prefetcher
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.objective import Objective, objectives_of
-from voxlate.training.results import write_results
+from voxlate.training.outputs.results import write_results
+from voxlate.training.outputs.trackers import Tracker, trackers_of
 from voxlate.training.schedule import StagePosition, stage_position
 from voxlate.training.state import SupervisedState, new_generator, new_state
 from voxlate.training.steps import Losses, Step, take_step
-from voxlate.training.trackers import Tracker, trackers_of
 from voxlate.training.validation import EmaWeights, Validator, ema_decay, ema_of, latest_best_weights, update_ema
 
 log = logging.getLogger("voxlate")

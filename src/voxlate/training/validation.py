@@ -18,9 +18,9 @@ from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.training.checkpoint import Progress
-from voxlate.training.cohort import TrainingCohort
+from voxlate.training.data.cohort import TrainingCohort
+from voxlate.training.outputs.trackers import Tracker
 from voxlate.training.schedule import stage_position
-from voxlate.training.trackers import Tracker
 from voxlate.volume import Array
 from voxlate.windows import translate_windows
 

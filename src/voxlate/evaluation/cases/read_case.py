@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.cases.intensity import range_of
-from voxlate.evaluation.results import Levels
+from voxlate.evaluation.schema.results import Levels
 from voxlate.evaluation.settings import Settings
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume

@@ -24,7 +24,7 @@ from voxlate.evaluation.cases.scores import (
 )
 from voxlate.evaluation.enhancement import enhancement_protocol
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
-from voxlate.evaluation.results import ScoreRow
+from voxlate.evaluation.schema.results import ScoreRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import write_json

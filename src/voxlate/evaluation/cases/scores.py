@@ -14,7 +14,7 @@ from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.lesions import describe_lesions
 from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score
-from voxlate.evaluation.rows import CaseLesionRow
+from voxlate.evaluation.schema.rows import CaseLesionRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume

@@ -7,7 +7,7 @@ import numpy as np
 from voxlate.errors import InputRefused
 from voxlate.evaluation.lesions.differences import find_structures
 from voxlate.evaluation.lesions.labelled import enhancement, measure_lesions
-from voxlate.evaluation.rows import CaseLesionRow, EnhancementRow
+from voxlate.evaluation.schema.rows import CaseLesionRow, EnhancementRow
 from voxlate.volume import Array, Mask
 
 

@@ -19,7 +19,7 @@ from voxlate.evaluation.baselines import blur
 from voxlate.evaluation.cases.intensity import robustly_fitted
 from voxlate.evaluation.lesions.components import Component, components
 from voxlate.evaluation.lesions.reference import noise_sd
-from voxlate.evaluation.rows import CandidateRow, StructuresRow
+from voxlate.evaluation.schema.rows import CandidateRow, StructuresRow
 from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.volume import Array, Mask
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from voxlate.evaluation.lesions.components import Component, components
 from voxlate.evaluation.lesions.reference import white_matter_like
-from voxlate.evaluation.rows import Indices, LesionRow
+from voxlate.evaluation.schema.rows import Indices, LesionRow
 from voxlate.volume import Array, Mask
 
 LEAST_CHANGE = 0.05

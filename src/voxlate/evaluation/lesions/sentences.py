@@ -11,9 +11,9 @@ import numpy as np
 from voxlate.evaluation.enhancement import DISTURBANCE, HALF, RESIDUAL
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.results import SummaryRow
-from voxlate.evaluation.rows import AnyLesionRow, of_kind
-from voxlate.evaluation.table import patients_of
+from voxlate.evaluation.schema.results import SummaryRow
+from voxlate.evaluation.schema.rows import AnyLesionRow, of_kind
+from voxlate.evaluation.schema.table import patients_of
 
 Means = Mapping[tuple[str, str], float | None]
 """(region, method) to the mean MAE over patients, intensities as written."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from voxlate.evaluation.rows import CaseLesionRow, LesionRow, LesionSizeRow, WorstCaseRow, of_kind
+from voxlate.evaluation.schema.rows import CaseLesionRow, LesionRow, LesionSizeRow, WorstCaseRow, of_kind
 
 WORST = 5
 """Cases in the list of worst cases for each criterion: as many as a reader looks at; chosen by hand."""

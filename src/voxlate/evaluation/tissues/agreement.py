@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.rows import Agreement, AgreementRow, VolumeRow
+from voxlate.evaluation.schema.rows import Agreement, AgreementRow, VolumeRow
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, by_patient, concordance, icc, tost
 from voxlate.evaluation.statistics.samples import Values
 

@@ -19,8 +19,8 @@ import numpy as np
 from voxlate.errors import InputRefused
 from voxlate.evaluation.lesions.reference import noise_sd
 from voxlate.evaluation.metrics import METRICS
-from voxlate.evaluation.results import ProtocolDefinition
-from voxlate.evaluation.rows import TissueRow, VolumeRow
+from voxlate.evaluation.schema.results import ProtocolDefinition
+from voxlate.evaluation.schema.rows import TissueRow, VolumeRow
 from voxlate.evaluation.tissues.classes import TISSUES, Labels
 from voxlate.evaluation.tissues.clusters import segment_by_clusters
 from voxlate.evaluation.tissues.external import EXTERNAL

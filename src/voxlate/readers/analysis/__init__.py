@@ -18,8 +18,8 @@ from voxlate.readers.analysis.page import report
 from voxlate.readers.analysis.records import Record, join, lesions
 from voxlate.readers.package import Package, load_package
 from voxlate.readers.study import Design, Marks, Quality, RealOrSynthetic, Similarity
-from voxlate.web.answer_log import AnswerLog, verify_chain
-from voxlate.web.sql import open_database
+from voxlate.web.server.answer_log import AnswerLog, verify_chain
+from voxlate.web.server.sql import open_database
 
 ANALYSIS, REPORT = "analysis.json", "report.html"
 

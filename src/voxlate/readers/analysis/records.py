@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxlate.io.documents import read_json
 from voxlate.readers.package import TRUTH, Package
-from voxlate.web.answer_log import Answer, latest_revisions
+from voxlate.web.server.answer_log import Answer, latest_revisions
 
 Values = NDArray[np.float64]
 

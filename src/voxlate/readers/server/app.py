@@ -10,10 +10,10 @@ from fastapi import Cookie, Depends, FastAPI, Response
 from voxlate.readers.answers import Draft, Submission
 from voxlate.readers.package import Package
 from voxlate.readers.server.session import ReadingSession
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
-from voxlate.web.auth import COOKIE, Authenticator, csrf_token
-from voxlate.web.security import App, SecurityMiddleware
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
+from voxlate.web.server.auth import COOKIE, Authenticator, csrf_token
+from voxlate.web.server.security import App, SecurityMiddleware
 
 PAGE_FILES: PageFiles = {
     "": ("voxlate.readers.server", "page/index.html", HTML),

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from voxlate.readers.package import Package, check_leaks, load_package
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.auth import issue_link
-from voxlate.web.serve import Address, require_safe, run_app, server_not_installed
-from voxlate.web.sql import open_database
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.auth import issue_link
+from voxlate.web.server.serve import Address, require_safe, run_app, server_not_installed
+from voxlate.web.server.sql import open_database
 
 
 def open_study(folder: Path, database_url: str | None = None) -> tuple[Package, AnswerLog]:

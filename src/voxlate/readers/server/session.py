@@ -18,8 +18,8 @@ from voxlate.io.nifti import read_grid
 from voxlate.readers.answers import Draft, Submission, require_fit
 from voxlate.readers.package import Package, Trial
 from voxlate.readers.study import Design
-from voxlate.web.answer_log import SERVER, Answer, AnswerLog, digest_of, latest_revisions
-from voxlate.web.http_errors import HttpRefusal
+from voxlate.web.server.answer_log import SERVER, Answer, AnswerLog, digest_of, latest_revisions
+from voxlate.web.server.http_errors import HttpRefusal
 
 _CLOCK_JUMP_S = 2.0
 """Smallest change of the system clock that is logged. Chosen by hand; not tuned."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Direction, EvaluatedCase
+from voxlate.evaluation.schema.results import Direction, EvaluatedCase
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from voxlate.evaluation.metrics import Metric, metric_of
-from voxlate.evaluation.results import Evaluated, History, Loss
+from voxlate.evaluation.schema.results import Evaluated, History, Loss
 from voxlate.reporting.case_selection import View, usual_first
 from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag

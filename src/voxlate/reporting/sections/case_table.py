@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated
+from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View, ranked, usual_first
 from voxlate.reporting.figures.quality_plots import leading_metrics
 from voxlate.web import labels

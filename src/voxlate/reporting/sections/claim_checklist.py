@@ -7,7 +7,7 @@ The items are in our own words and in the order of the publication: Tejani et al
 from __future__ import annotations
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Evaluated
+from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.web import labels
 from voxlate.web.document import note

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.evaluation.results import NetworkPictures
+from voxlate.evaluation.schema.results import NetworkPictures
 from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 from voxlate.web.png import data_uri

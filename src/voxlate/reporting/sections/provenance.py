@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import voxlate
-from voxlate.evaluation.results import EVALUATION, SCORES, Evaluated
+from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
+from voxlate.evaluation.schema.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag

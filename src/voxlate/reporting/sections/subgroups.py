@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 from scipy import stats
 
-from voxlate.evaluation.results import Evaluated
+from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.web import labels
 from voxlate.web.document import note

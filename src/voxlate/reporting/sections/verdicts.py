@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.results import Comparison, Evaluated
+from voxlate.evaluation.schema.results import Comparison, Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL

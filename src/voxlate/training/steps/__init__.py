@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxlate.training.data import StepBatches
+from voxlate.training.data.windows import StepBatches
 from voxlate.training.objective import Objective
 from voxlate.training.state import AdversarialState, CycleState, SupervisedState
 from voxlate.training.steps.adversarial import adversarial_step

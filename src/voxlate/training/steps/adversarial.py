@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from voxlate.training.adversarial import discriminator_loss, generator_loss
-from voxlate.training.data import Batch
+from voxlate.training.data.windows import Batch
 from voxlate.training.objective import Objective
 from voxlate.training.state import AdversarialState
 from voxlate.training.steps.step import Losses, Step, mean_losses

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from voxlate.losses.cycle import cycle_consistency, identity_keeping
 from voxlate.training.adversarial import discriminator_loss, generator_loss
-from voxlate.training.data import Batch
+from voxlate.training.data.windows import Batch
 from voxlate.training.state import CycleState
 from voxlate.training.steps.step import Losses, Step, mean_losses
 

@@ -15,7 +15,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import Stage
 from voxlate.errors import InputRefused
 from voxlate.training.adversarial import Seed, combined_seed
-from voxlate.training.data import Batch
+from voxlate.training.data.windows import Batch
 from voxlate.training.schedule import learning_rate, stage_position
 from voxlate.training.state import SupervisedState
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voxlate.training.data import Batch
+from voxlate.training.data.windows import Batch
 from voxlate.training.objective import Objective
 from voxlate.training.state import SupervisedState
 from voxlate.training.steps.step import Losses, Step, mean_losses

@@ -20,7 +20,7 @@ from voxlate.evaluation.enhancement import AgentDirection, enhancement_protocol
 from voxlate.evaluation.lesions import summarize_lesions
 from voxlate.evaluation.oracle import compare_with_oracle, oracle_errors
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
-from voxlate.evaluation.results import (
+from voxlate.evaluation.schema.results import (
     Direction,
     EvaluatedCase,
     Evaluation,
@@ -35,10 +35,10 @@ from voxlate.evaluation.results import (
     ProtocolDefinition,
     Refused,
 )
-from voxlate.evaluation.rows import CaseLesionRow, VolumeRow
+from voxlate.evaluation.schema.rows import CaseLesionRow, VolumeRow
+from voxlate.evaluation.schema.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import Factors
-from voxlate.evaluation.table import PRIMARY_METRICS, PRIMARY_REGION, ScoreTable
 from voxlate.evaluation.tissues import SEGMENTERS, tissue_protocol, volume_agreement
 from voxlate.io.documents import read_json
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from voxlate.archive import allowlists
 from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
+from voxlate.archive.indexing.records import StoredSeries
+from voxlate.archive.indexing.store import IndexStore
 from voxlate.archive.pseudonyms import shifted_date
-from voxlate.archive.records import StoredSeries
 from voxlate.archive.rows import IndexRow
 from voxlate.archive.series_type import Header, number, series_type_of
-from voxlate.archive.store import IndexStore
 from voxlate.errors import UsageError
 from voxlate.io.atomic import replacing
 

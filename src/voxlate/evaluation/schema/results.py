@@ -1,7 +1,7 @@
 """Schema of an evaluation folder: `evaluation.json` and the rows of `scores.tsv`, for writing and for reading.
 
 `voxlate.evaluation.run` writes both files from these classes; reports and cards read them back. The order of the fields
-is the order of the keys and columns on disk. Rows of lesions and volumes are described in `voxlate.evaluation.rows`.
+is the order of the keys and columns on disk. Rows of lesions and volumes are described in `rows.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.rows import AnyLesionRow, AnyVolumeRow
+from voxlate.evaluation.schema.rows import AnyLesionRow, AnyVolumeRow
 from voxlate.io.documents import MAX_TABLE_BYTES, read_json
 
 EVALUATION, SCORES = "evaluation.json", "scores.tsv"
@@ -161,7 +161,7 @@ class Comparison(_Record):
         interval: how the interval was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
         p_adjusted: `p_permutation` after Holm's adjustment over the `comparisons` of its family.
         family: `primary` (the one family of the run: MAE, PSNR and SSIM in the mask, by the first protocol, as
-            written) or `exploratory` (all others; see `voxlate.evaluation.table.ScoreTable.compare`).
+            written) or `exploratory` (all others; see `voxlate.evaluation.schema.table.ScoreTable.compare`).
         effect_size: mean difference divided by the standard deviation of the differences (Cohen's d_z).
         note: why no test was run, or a remark on the test; empty otherwise.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxlate.errors import UsageError
-from voxlate.web.security import App
+from voxlate.web.server.security import App
 
 DEFAULT_PORT = 8765
 """Chosen by hand among the ports that no common service uses."""
@@ -106,7 +106,7 @@ def run_app(app: App, address: Address, *, is_quiet: bool = True) -> None:
     try:
         import uvicorn
 
-        from voxlate.web.connections import TimeLimitedProtocol
+        from voxlate.web.server.connections import TimeLimitedProtocol
     except ImportError as error:
         raise server_not_installed() from error
     uvicorn.run(

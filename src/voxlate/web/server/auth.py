@@ -14,8 +14,8 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 
 from voxlate.errors import UsageError
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.http_errors import HttpRefusal
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.http_errors import HttpRefusal
 
 COOKIE = "voxlate_reader"
 LINK, SESSION = "link", "session"

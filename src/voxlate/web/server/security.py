@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from voxlate.web.auth import COOKIE, is_csrf_token
+from voxlate.web.server.auth import COOKIE, is_csrf_token
 
 MAX_BODY_BYTES = 64 << 10
 """The largest request is a draft of 8,000 characters, which has at most 32 kB in UTF-8."""

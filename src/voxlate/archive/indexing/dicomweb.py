@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from voxlate.archive.folder import Progress
-from voxlate.archive.headers import series_record
+from voxlate.archive.indexing.folder import Progress
+from voxlate.archive.indexing.headers import series_record
+from voxlate.archive.indexing.records import READ, FileRecord, SeriesRecord
+from voxlate.archive.indexing.store import IndexStore
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.records import READ, FileRecord, SeriesRecord
-from voxlate.archive.store import IndexStore
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
 from voxlate.io.log import warn
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from voxlate.errors import TemporaryFailure, VoxlateError
-from voxlate.web.auth import COOKIE, SESSION_DAYS, Authenticator, csrf_token
-from voxlate.web.http_errors import HttpRefusal
-from voxlate.web.security import SESSION_PATH
+from voxlate.web.server.auth import COOKIE, SESSION_DAYS, Authenticator, csrf_token
+from voxlate.web.server.http_errors import HttpRefusal
+from voxlate.web.server.security import SESSION_PATH
 
 HTML, CSS, JAVASCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
 

@@ -17,10 +17,10 @@ from voxlate.bundle.recipe import Recipe, recipe_text
 from voxlate.cases import Case, write_cases
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
 from voxlate.io.atomic import write_json, write_text
-from voxlate.training.card import card
 from voxlate.training.checkpoint import Progress
-from voxlate.training.cohort import TrainingCohort
-from voxlate.training.filter_visualisation import filter_visualisation
+from voxlate.training.data.cohort import TrainingCohort
+from voxlate.training.outputs.card import card
+from voxlate.training.outputs.filter_visualisation import filter_visualisation
 from voxlate.training.schedule import learning_rate
 from voxlate.training.validation import latest_best_weights
 

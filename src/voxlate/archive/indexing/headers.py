@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.classify import element_text, header_of
-from voxlate.archive.records import NOT_DICOM, READ, FileRecord, SeriesRecord
+from voxlate.archive.indexing.records import NOT_DICOM, READ, FileRecord, SeriesRecord
 from voxlate.errors import InputRefused, TemporaryFailure
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.archive.dicomweb import DicomWebServer, fetched_files, is_url
+from voxlate.archive.indexing.dicomweb import DicomWebServer, fetched_files, is_url
+from voxlate.archive.indexing.store import IndexStore
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.store import IndexStore
 from voxlate.errors import InputRefused, NoInput
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
 from voxlate.errors import UsageError
 from voxlate.preparation import PreparationSettings
-from voxlate.training.duplicates import require_separate_splits
+from voxlate.training.data.duplicates import require_separate_splits
 
 
 @dataclass(frozen=True)

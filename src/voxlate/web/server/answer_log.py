@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from voxlate.errors import InputRefused
 from voxlate.io.documents import canonical_json
-from voxlate.web.sql import Database, Statements, damaged_record
+from voxlate.web.server.sql import Database, Statements, damaged_record
 
 GENESIS = "0" * 64
 """What the first row has in place of the hash of a row before."""

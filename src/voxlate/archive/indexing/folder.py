@@ -9,8 +9,8 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from voxlate.archive.headers import Chunk, chunks_of, read_chunk
-from voxlate.archive.store import IndexStore
+from voxlate.archive.indexing.headers import Chunk, chunks_of, read_chunk
+from voxlate.archive.indexing.store import IndexStore
 from voxlate.errors import NoInput
 from voxlate.io.log import warn
 from voxlate.jobs.processes import parallel_map

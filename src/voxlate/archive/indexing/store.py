@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from voxlate.archive.indexing.records import FileRecord, SeriesRecord, StoredSeries
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.archive.records import FileRecord, SeriesRecord, StoredSeries
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
 from voxlate.io.site_key import site_key
 from voxlate.jobs.locking import lock

@@ -16,8 +16,8 @@ from voxlate.bundle.contrast import CHANGED
 from voxlate.bundle.prepared_case import PreparedCase
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import TrainingSettings
-from voxlate.training.augment import Pair, augment
-from voxlate.training.cohort import TrainingCohort
+from voxlate.training.data.augment import Pair, augment
+from voxlate.training.data.cohort import TrainingCohort
 from voxlate.volume import Array
 
 

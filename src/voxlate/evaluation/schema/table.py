@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.results import Comparison, ScoreRow, SummaryRow
+from voxlate.evaluation.schema.results import Comparison, ScoreRow, SummaryRow
 from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
     cohen_dz,

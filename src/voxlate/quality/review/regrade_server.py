@@ -8,19 +8,19 @@ from typing import Any
 
 from fastapi import Depends, Request, Response
 
-from voxlate.quality.regrading import Grade, RegradingSession, open_log
+from voxlate.quality.review.regrading import Grade, RegradingSession, open_log
 from voxlate.quality.run import read_grades
-from voxlate.web.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
-from voxlate.web.auth import Authenticator, csrf_token, issue_link
-from voxlate.web.security import App, SecurityMiddleware
-from voxlate.web.serve import Address, require_safe, run_app
+from voxlate.web.server.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
+from voxlate.web.server.auth import Authenticator, csrf_token, issue_link
+from voxlate.web.server.security import App, SecurityMiddleware
+from voxlate.web.server.serve import Address, require_safe, run_app
 
 REGRADE_COOKIE = "voxlate_regrader"
 _PAGE_FILES: PageFiles = {
-    "": ("voxlate.quality", "regrade_page/regrade.html", HTML),
+    "": ("voxlate.quality.review", "page/regrade.html", HTML),
     "page.css": ("voxlate.web", "assets/app.css", CSS),
-    "regrade.css": ("voxlate.quality", "regrade_page/regrade.css", CSS),
-    "regrade.js": ("voxlate.quality", "regrade_page/regrade.js", JAVASCRIPT),
+    "regrade.css": ("voxlate.quality.review", "page/regrade.css", CSS),
+    "regrade.js": ("voxlate.quality.review", "page/regrade.js", JAVASCRIPT),
     "api.js": ("voxlate.web", "assets/api.js", JAVASCRIPT),
 }
 

@@ -13,9 +13,9 @@ from voxlate.archive.rows import GradeRecord, PersonGrade
 from voxlate.quality.items import Item
 from voxlate.quality.run import ITEMS, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
-from voxlate.web.answer_log import AnswerLog
-from voxlate.web.http_errors import HttpRefusal
-from voxlate.web.sql import open_database
+from voxlate.web.server.answer_log import AnswerLog
+from voxlate.web.server.http_errors import HttpRefusal
+from voxlate.web.server.sql import open_database
 
 RECORD = "answers.sqlite"
 KIND = "regrade"

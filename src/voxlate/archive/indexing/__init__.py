@@ -1,0 +1,1 @@
+"""The index of an archive: reading of headers, storage, and the table of series."""

@@ -1,0 +1,1 @@
+"""The schema of `evaluation.json` and `scores.tsv`: typed rows, tables, reading and writing."""

@@ -1,0 +1,1 @@
+"""Review of quality grades in the browser."""

@@ -1,0 +1,1 @@
+"""What a training run writes besides checkpoints: results, model card, pictures of filters, trackers."""

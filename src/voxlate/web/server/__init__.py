@@ -1,0 +1,1 @@
+"""Local web servers: application, sign-in, security, database, answer log."""
