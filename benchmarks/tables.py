@@ -1,9 +1,9 @@
-"""Rebuilds the tables in the documents from the results, so that no figure is written by hand.
+"""Rebuilds the tables in the documents from the benchmark results, so that no number is typed by hand.
 
     python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table:NAME -->` and `<!-- end -->`. With --check nothing is written, and a document
-that differs from the results ends with status 1.
+A table lies between `<!-- table:NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit status is 1
+if a document differs from the results.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def training() -> str:
     seconds = {name: content[name]["training_seconds"] for name in ("t1ce_to_t1", "t1_to_t1ce")}
     spent = [f"{name} {found / 60:.0f} min" for name, found in seconds.items() if found is not None]
     if not spent:
-        return f"The bundles were trained by an earlier run, whose time is not known ({machine(content)})."
+        return f"An earlier run trained the bundles; its duration is not known ({machine(content)})."
     return f"Training took {' and '.join(spent)} on {machine(content)} while other jobs ran."
 
 
@@ -91,9 +91,10 @@ def edge_agreement() -> str:
     content = result("prepare")["edge_agreement"]
     same, different = content["one_head"], content["two_heads"]
     return (
-        f"On real skull-stripped scans ({same['n']} pairs of one head, T1ce with T1, T2 or FLAIR) it was never below "
-        f"{same['min']:.2f}; after the best registration of two different heads ({different['n']} pairs) never above "
-        f"{different['max']:.2f}. Few scans: the thresholds are a start, and the page shows every value."
+        f"On real skull-stripped scans ({same['n']} pairs of one head, T1ce with T1, T2 or FLAIR) edge agreement was "
+        f"never below {same['min']:.2f}; after the best registration of two different heads ({different['n']} pairs) "
+        f"it was never above {different['max']:.2f}. These are few scans, so the thresholds are provisional; the page "
+        "shows every value."
     )
 
 
@@ -117,14 +118,14 @@ def prepare() -> str:
     ):
         peer = f"{real[f'ants_{key}']:.3g} {unit}" if f"ants_{key}" in real else "not run"
         lines.append(f"| {title} | {real[key]:.3g} {unit} | {peer} |")
-    lines += ["", "| brain mask, simulated 1 mm heads | Dice, mean | least |", "|---|---|---|"]
+    lines += ["", "| brain mask, simulated 1 mm heads | Dice, mean | lowest |", "|---|---|---|"]
     for name, row in made["mask_dice"].items():
         lines.append(f"| {name} | {row['mean']:.3f} | {row['min']:.3f} |")
     given = real["mask_dice_given"]
-    lines.append(f"| deepbet T1ce, against the mask that came with a real scan of 5.5 mm slices | {given:.3f} | |")
+    lines.append(f"| deepbet T1ce, against the mask supplied with a real scan of 5.5 mm slices | {given:.3f} | |")
     peak = real["affine_peak_gib"]
-    memory = f"{peak['here']:.1f} GiB here and {peak['greedy']:.1f} GiB in Greedy's process"
-    lines += ["", f"Mask and affine transform of that scan take {memory}."]
+    memory = f"{peak['here']:.1f} GiB in the main process and {peak['greedy']:.1f} GiB in the process of Greedy"
+    lines += ["", f"The mask and the affine transform of this scan need {memory}."]
     lines += ["", "| whole real pair | seconds | moved | edge agreement |", "|---|---|---|---|"]
     for name, row in real["pairs"].items():
         lines.append(f"| {name} | {row['seconds']:.0f} | {row['moved_mm']:.1f} mm | {row['edge_agreement']:.2f} |")
@@ -138,7 +139,7 @@ def systems() -> str:
     for task in dict.fromkeys(row["task"] for row in content["systems"]):
         rows = [row for row in content["systems"] if row["task"] == task]
         head = f"| {task}, mean over {rows[0]['test_cases']} test cases, in the brain | MAE, % | PSNR, dB | SSIM |"
-        lines += [head + " MAE after the best line, % | steps |", "|---|---|---|---|---|---|"]
+        lines += [head + " MAE after the best linear fit, % | steps |", "|---|---|---|---|---|---|"]
         own = next(row for row in rows if row["system"] == "voxlate")
         for baseline in ("source", "histogram_match"):
             lines.append(_system_line(TITLES[baseline], own["mean"], baseline, ""))
@@ -155,8 +156,8 @@ def systems() -> str:
         lines.append("")
     command = f"`python benchmarks/bench_systems.py --minutes {minutes:g}`, {machine(content)}"
     lines.append(
-        f"Each had {minutes:g} minutes of one core for its steps and a reduced width; both, and what else was changed, "
-        f"stand in `benchmarks/results/systems.json`. {command}, other jobs running: minutes are of the processor."
+        f"Each system had {minutes:g} minutes of CPU time on one core for training, and a reduced width; "
+        f"`benchmarks/results/systems.json` lists these and all other changes. {command}, other jobs running."
     )
     return "\n".join(lines)
 
@@ -191,7 +192,7 @@ def head_segmenter() -> str:
     for contrast, row in content["dice"].items():
         lines.append(f"| {contrast} | {' | '.join(f'{row[name]:.2f}' for name in classes)} |")
     minutes = content["processor_seconds"] / 60
-    made = f"{content['heads']} heads, {content['steps']:,} steps, {minutes:.0f} minutes of one core"
+    made = f"Training: {content['heads']} heads, {content['steps']:,} steps, {minutes:.0f} minutes on one core"
     return "\n".join([*lines, "", f"{made} ({machine(content)})."])
 
 
@@ -205,9 +206,10 @@ def batch() -> str:
             f"| {name} | {row['cases_per_second']:.1f} | {row['ms_per_case_and_worker']:.0f} | {row['peak_mib']} MiB |"
         )
     quarter, own = content["a_quarter_of_the_cases"]["peak_mib"], content["overhead_ms_per_case"]
-    added = f"{own:.0f} ms a case are the batch's own" if own > 0 else "the batch adds less than the machine drifts by"
+    added = f"{own:.0f} ms per case" if own > 0 else "below the variation between runs"
     text = (
-        f"The same translation and writing in a row takes {content['ms_in_a_row']:.0f} ms: {added}. "
+        f"Translating and writing the same volumes in a loop takes {content['ms_in_a_row']:.0f} ms per case; the "
+        f"overhead of the batch is {added}. "
         f"After a quarter of the cases the largest process had {quarter} MiB. A manifest of "
         f"{content['rows_planned']:,} rows is read, checked and split in {content['planning_seconds']:.1f} s. "
         f"`python benchmarks/bench_batch.py`, {machine(content)}."
@@ -236,13 +238,13 @@ def tissues() -> str:
 def metrics() -> str:
     content = result("metrics")
     size = " x ".join(map(str, content["shape"]))
-    lines = [f"| SSIM of one pair, {size} voxels | value | off by | seconds |", "|---|---|---|---|"]
+    lines = [f"| SSIM of one pair, {size} voxels | value | difference | seconds |", "|---|---|---|---|"]
     for name, row in content["ssim"].items():
         lines.append(f"| {name} | {row['ssim']:.4f} | {row['difference']:.1e} | {row['seconds']:.2f} |")
     text = (
-        "Off by: from scikit-image in double precision, over the whole image without its border of 5 voxels or over "
-        f"the mask, which holds {100 * content['mask_share']:.0f} % of it. Other libraries pad or take other windows: "
-        f"their values are another quantity. `python benchmarks/bench_metrics.py`, {machine(content)}."
+        "Difference: to scikit-image in double precision, over the whole image without its border of 5 voxels, or over "
+        f"the mask, which covers {100 * content['mask_share']:.0f} % of it. Other libraries pad the image or use other "
+        f"windows, so their values are another quantity. `python benchmarks/bench_metrics.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", text])
 
@@ -252,9 +254,9 @@ def evaluation() -> str:
     memory, size = content["own_memory_mib"], " x ".join(map(str, content["shape"]))
     return (
         f"{content['cases']:,} small cases ({size} voxels) by {content['processes']} processes: "
-        f"{content['cases_per_second']:.1f} cases per second; the leading process had "
-        f"{memory['after_a_tenth']:.0f} MiB after a tenth and {memory['at_the_end']:.0f} MiB at the end, "
-        f"the largest other {content['largest_child_mib']:.0f} MiB; a second run, which finds everything done, takes "
+        f"{content['cases_per_second']:.1f} cases per second. The main process used "
+        f"{memory['after_a_tenth']:.0f} MiB after a tenth of the cases and {memory['at_the_end']:.0f} MiB at the end, "
+        f"the largest worker {content['largest_child_mib']:.0f} MiB. A second run, which reuses all results, takes "
         f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, "
         "other jobs running)."
     )
@@ -272,18 +274,19 @@ def runtime() -> str:
         lines.append(f"| {row['engine']} | {figures} |")
     box = " x ".join(map(str, content["shapes"]["box"]))
     note = (
-        f"`monai` is its SlidingWindowInferer, `windows` ours with the same windows of {content['window'][0]}³ that "
-        f"overlap by {content['overlap']:.0%}, both over the whole volume; `box` is what `voxlate translate` does: the "
-        f"box of the brain, {box}, at once. Differences are from torch on the same windows; MONAI's is of blending. "
+        f"`monai` is the SlidingWindowInferer of MONAI and `windows` that of voxlate, with the same windows of "
+        f"{content['window'][0]}³ that overlap by {content['overlap']:.0%}, both over the whole volume. `box` is what "
+        f"`voxlate translate` does: the bounding box of the brain, {box}, in one piece. Differences are to torch on "
+        "the same windows; that of MONAI comes from its blending. "
         f"{_eight_bits(content)} Rounds: {content['rounds']}. `python benchmarks/bench_runtime.py`, {machine(content)}."
     )
     lines += ["", note]
     counted = content["operations"]
     limit = (
-        f"The convolutions of its {counted['windows']} windows are {counted['gmac'] / 1000:.2f} T multiplications and "
-        f"additions. At the rate at which this processor works on one convolution of 64 channels "
-        f"({counted['gmac_per_second_float32']:.0f} G a second in 32 bits, {counted['gmac_per_second_int8']:.0f} in 8) "
-        f"they take at least {counted['least_seconds_float32']:.1f} s and {counted['least_seconds_int8']:.1f} s."
+        f"The convolutions of the {counted['windows']} windows need {counted['gmac'] / 1000:.2f} T multiply-adds. At "
+        f"the rate of this processor for one convolution of 64 channels ({counted['gmac_per_second_float32']:.0f} G "
+        f"per second in 32 bits, {counted['gmac_per_second_int8']:.0f} G in 8 bits) they take at least "
+        f"{counted['least_seconds_float32']:.1f} s and {counted['least_seconds_int8']:.1f} s."
     )
     return "\n".join([*lines, "", limit])
 
@@ -292,17 +295,17 @@ def _eight_bits(content: dict[str, Any]) -> str:
     judged, lost = content["accelerated"]["int8"], content["test_cases"]["lost"].get("int8")
     if lost is None:
         return (
-            f"8 bits were refused for this network: the worst of {judged['cases']} judging cases loses "
+            f"8 bits were rejected for this network: the worst of {judged['cases']} validation cases loses "
             f"{judged['ssim_lost']:.4f} SSIM and {judged['psnr_lost_db']:.3f} dB with {judged['kept']} convolutions at "
-            f"either end in 32 bits."
+            f"either end kept in 32 bits."
         )
     cases = content["test_cases"]["cases"]
-    return f"On {cases} test cases 8 bits lose {lost['psnr_db']:.3f} dB and {lost['ssim']:.4f} SSIM."
+    return f"On {cases} test cases the 8-bit network loses {lost['psnr_db']:.3f} dB and {lost['ssim']:.4f} SSIM."
 
 
 def gate() -> str:
     content = result("gate")
-    lines = ["| real scans | n | known | flagged | refused |", "|---|---|---|---|---|"]
+    lines = ["| real scans | n | in distribution | flagged | refused |", "|---|---|---|---|---|"]
     lines += [
         f"| {row['scans']} | {row['n']} | {row['known']} | {row['unusual']} | {row['unknown']} |"
         for row in content["rows"]
@@ -315,14 +318,16 @@ def gate() -> str:
 def uncertainty() -> str:
     content = result("uncertainty")
     fitted = content["calibration"]
-    lines = ["| simulated heads | n | error within 1 expected | within 2 | calibration error | within 1 before |"]
+    lines = [
+        "| simulated heads | n | within 1 expected error | within 2 | calibration error | within 1, uncalibrated |"
+    ]
     lines.append("|---|---|---|---|---|---|")
     for name, row in content["spread"].items():
         shares = f"{row['within_one']:.0%} | {row['within_two']:.0%} | {row['calibration_error']:.2f}"
         lines.append(f"| {name} | {row['cases']} | {shares} | {row['uncalibrated']['within_one']:.0%} |")
     note = (
         f"{content['networks']} networks; expected error² = {fitted['floor']:.3f}² + ({fitted['factor']:.1f} x "
-        f"spread^{fitted['power']:.2f})², fitted on {fitted['cases']} other heads; normal errors would be "
+        f"SD^{fitted['power']:.2f})², fitted on {fitted['cases']} other heads. Normally distributed errors would give "
         f"68 % and 95 %. "
         f"`python benchmarks/bench_uncertainty.py`, {machine(content)}."
     )
@@ -331,28 +336,28 @@ def uncertainty() -> str:
 
 def coverage() -> str:
     content = result("uncertainty")["gate"]
-    lines = ["| | n | wrong kind or error | known | flagged | refused |", "|---|---|---|---|---|---|"]
+    lines = ["| | n | wrong type or error | in distribution | flagged | refused |", "|---|---|---|---|---|---|"]
     for kind, each in content.items():
         for row in each["rows"]:
             counts = " | ".join(str(row[key]) for key in ("n", "wrong", "known", "flagged", "refused"))
             lines.append(f"| {kind}: {row['scans']} | {counts} |")
     areas = [
-        f"{kind} {each['curve']['area']:.3f} (least possible {each['curve']['least_area']:.3f})"
+        f"{kind} {each['curve']['area']:.3f} (lowest possible {each['curve']['least_area']:.3f})"
         for kind, each in content.items()
     ]
-    return "\n".join([*lines, "", f"Area under risk and coverage: {', '.join(areas)}."])
+    return "\n".join([*lines, "", f"Area under the risk-coverage curve: {', '.join(areas)}."])
 
 
 def faults() -> str:
     content = result("faults")
     same = "the same bytes" if content["same_bytes_after_kills"] else "OTHER BYTES"
     disk = "the same bytes" if content["same_bytes_after_full_disk"] else "OTHER BYTES"
-    told = ", ".join(f"{state} {status}" for state, status in content["disk_exit_statuses"].items())
+    statuses = ", ".join(f"{state} {status}" for state, status in content["disk_exit_statuses"].items())
     return (
-        f"{content['cases']} cases; {content['kills_of_runs']} + {content['kills_of_commands']} SIGKILLs of the run, "
-        f"{content['kills_of_workers']} of single workers, {content['second_runners_refused']} second runners refused, "
-        f"{content['files_spoiled']} files truncated or planted: {same} as a run that was left alone. A disk that is "
-        f"full, then read-only, then large enough (exit statuses: {told}): {disk}. "
+        f"{content['cases']} cases with {content['kills_of_runs']} + {content['kills_of_commands']} SIGKILLs of the "
+        f"run, {content['kills_of_workers']} of single workers, {content['second_runners_refused']} refused second "
+        f"runs, and {content['files_spoiled']} truncated or foreign files: {same} as an uninterrupted run. A disk that "
+        f"is first full, then read-only, then large enough (exit statuses: {statuses}): {disk}. "
         f"`python benchmarks/bench_faults.py`, {machine(content)}."
     )
 
@@ -363,9 +368,9 @@ def memory() -> str:
         f"`{row['recipe']}` {row['planned_mib']:.0f} and {row['measured_mib']:.0f} MiB" for row in content["networks"]
     )
     return (
-        f"Volumes: {content['copies_planned']} are planned, {content['copies_measured']:.1f} measured. Networks, "
-        f"a window of {content['window']}³, planned and measured: {networks}. `python benchmarks/bench_memory.py`, "
-        f"{machine(content)}."
+        f"Copies of the volume: {content['copies_planned']} planned, {content['copies_measured']:.1f} measured. Memory "
+        f"of the networks for a window of {content['window']}³, planned and measured: {networks}. `python "
+        f"benchmarks/bench_memory.py`, {machine(content)}."
     )
 
 
@@ -374,13 +379,12 @@ def index() -> str:
     memory = content["resident_mib"]
     same = "the same bytes" if content["same_bytes_after_kill"] else "OTHER BYTES"
     return (
-        f"{content['series']:,} simulated series of one file each: {content['series_per_s']:.0f} series a second with "
-        f"two processes, {content['ratio_to_pydicom_alone']:.2f} of what pydicom alone, which checks and keeps "
-        "nothing, reads in one; "
-        f"{content['series_per_s_when_nothing_changed']:,.0f} a second when nothing has changed. Memory "
-        f"{memory['quarter']} MiB after a quarter, {memory['all_read']} MiB when all are read, "
-        f"{memory['table_written']} MiB with pyarrow at the end. Killed after a third and taken "
-        f"up again: {same}. Store {content['store_mib']:.0f} MiB, table {content['table_mib']:.1f} MiB "
+        f"{content['series']:,} simulated series of one file each: {content['series_per_s']:,.0f} series per second "
+        f"with two processes, {content['ratio_to_pydicom_alone']:.2f} times the rate of pydicom alone in one process, "
+        f"which checks and stores nothing; {content['series_per_s_when_nothing_changed']:,.0f} per second if nothing "
+        f"has changed. Memory: {memory['quarter']} MiB after a quarter, {memory['all_read']} MiB after reading all "
+        f"files, {memory['table_written']} MiB with pyarrow at the end. A run that was killed after a third and "
+        f"continued gave {same}. Store {content['store_mib']:.0f} MiB, table {content['table_mib']:.1f} MiB "
         f"({machine(content)}; `benchmarks/bench_index.py`)."
     )
 
@@ -397,8 +401,11 @@ def accuracy(row: dict[str, Any] | None) -> str:
 
 def warehouse() -> str:
     content = result("warehouse")
-    heads = ("simulated, balanced accuracy (95 % interval)", "Bottani et al.", "header rules", "pixels", "both")
-    lines = [f"| {' | '.join(heads)} | told (answered) | pixels, 90 % sure: answered, wrong |", "|---" * 7 + "|"]
+    heads = ("simulated, balanced accuracy (95 % interval)", "Bottani et al.", "header rules", "voxels", "both")
+    lines = [
+        f"| {' | '.join(heads)} | final answer (answered) | voxels, 90 % sure: answered, wrong |",
+        "|---" * 7 + "|",
+    ]
     for scanner in ("D", "F"):
         found = content[f"scanner_{scanner}"]
         for name, title in ASKED.items():
@@ -412,14 +419,18 @@ def warehouse() -> str:
             images = found[name]["pixels"]["images"]
             lines.append(f"| scanner {scanner}, {title}, {images} images | {TARGET[name]:.2f} | {' | '.join(cells)} |")
     kinds = content["scanner_D"]["kinds"]
-    told = ", ".join(f"by {by} {100 * row['right']:.0f} % ({100 * row['not_told']:.0f} %)" for by, row in kinds.items())
-    lines.append(f"\nThe contrast of scanner D's images is told rightly (not told): {told}.")
+    evidence = {"pixels": "voxels"}
+    rates = ", ".join(
+        f"by {evidence.get(by, by)} {100 * row['right']:.0f} % ({100 * row['not_told']:.0f} %)"
+        for by, row in kinds.items()
+    )
+    lines.append(f"\nContrast of the images of scanner D, correct (unknown): {rates}.")
     shares = {name: 100 * share for name, share in content["scanner_D"]["shares"].items()}
     lines.append(
-        f"\nOf scanner D {shares['not_t1w']:.0f} % were no T1w, {shares['after_agent']:.0f} % of the others after "
-        f"gadolinium, {shares['low']:.0f} % low; {shares['header_conflict_or_unknown']:.0f} % of the headers "
-        "contradicted themselves or said nothing of the agent. Neither scanner and none of the patients was seen in "
-        "training "
+        f"\nOf the images of scanner D, {shares['not_t1w']:.0f} % are not T1w, {shares['after_agent']:.0f} % of the "
+        f"others are after gadolinium, and {shares['low']:.0f} % are of low quality. "
+        f"{shares['header_conflict_or_unknown']:.0f} % of the headers are contradictory or do not mention a contrast "
+        "agent. Neither these scanners nor these patients were used for training "
         f"({machine(content)}; `benchmarks/bench_warehouse.py`)."
     )
     return "\n".join(lines)
@@ -428,14 +439,15 @@ def warehouse() -> str:
 def warehouse_real() -> str:
     content = result("warehouse")
     total = content["real"]
-    lines = ["| scan | shows | told | agent | told, p(agent) | layer A |", "|---" * 6 + "|"]
+    lines = ["| scan | contrast | predicted | agent | predicted, probability | layer A |", "|---" * 6 + "|"]
     for row in content["real_scans"]:
         agent = f"{row['told_agent']}, {row['agent_probability']:.2f}" if row["shows"] == "T1w" else ""
         layer = "; ".join(filter(None, (row["verdict"], row["failed"], row["noted"])))
         lines.append(f"| {row['scan']} | {row['shows']} | {row['told']} | {row['agent']} | {agent} | {layer} |")
     lines.append(
-        f"\nThe contrast of {total['contrast_right']} of {total['scans']} is right, {total['contrast_unknown']} "
-        f"unknown; the agent of {total['agent_right']} of {total['t1w']} T1w right, {total['agent_unknown']} unknown."
+        f"\nThe contrast is correct for {total['contrast_right']} of {total['scans']} scans and unknown for "
+        f"{total['contrast_unknown']}; the contrast agent is correct for {total['agent_right']} of {total['t1w']} T1w "
+        f"and unknown for {total['agent_unknown']}."
     )
     return "\n".join(lines)
 
@@ -443,7 +455,7 @@ def warehouse_real() -> str:
 def quality_rules() -> str:
     from voxlate.quality.rules import RULES, VERSION
 
-    lines = ["| code | value | warns | fails, or is noted |", "|---" * 4 + "|"]
+    lines = ["| code | value | warning | failure or note |", "|---" * 4 + "|"]
     for rule in RULES:
         sign = "below" if rule.is_least else "above"
         cells = [f"{sign} {limit:g}" if isfinite(limit) else "" for limit in (rule.warn, rule.fail)]
@@ -486,18 +498,18 @@ def agent() -> str:
         lines.append(f"| {title}, the {len(content['model']['cases'])} test pairs | {' | '.join(cells)} |")
     shares = [pair["share_of_mask_percent"] for pair in pairs]
     reverse = [pair["reverse_share_percent"] for pair in pairs]
-    told = (
-        f"{min(shares):.2f} to {max(shares):.1f} % of the mask enhance; where T1ce is darker the rule finds "
-        f"{median(reverse):.0f} % as many voxels in the median pair, {max(reverse):.0f} % at most. "
+    note = (
+        f"Of the mask, {min(shares):.2f} to {max(shares):.1f} % enhance. Where T1ce is darker, the rule finds "
+        f"{median(reverse):.0f} % as many voxels in the median pair and {max(reverse):.0f} % at most. "
         f"`python benchmarks/bench_enhancement.py`, {machine(content)}."
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", note])
 
 
 def readers() -> str:
     content = result("readers")
     lines = [
-        "| readers | cases | true AUC | 95 % interval covers | called different | shown within ± 0.1 of guessing |"
+        "| readers | cases | true AUC | coverage of 95 % interval | declared different | equivalence declared (± 0.1) |"
     ]
     lines.append("|---" * 6 + "|")
     for row in content["statistics"]["rows"]:
@@ -505,15 +517,15 @@ def readers() -> str:
         lines.append(f"| {row['readers']} | {row['cases']} | {row['true_auc']:.2f} | {' | '.join(shares)} |")
     load, leaks = content["load"], content["leaks"]
     found = sum(leaks["planted_found"].values())
-    told = (
-        f"1,000 simulated studies each (Roe and Metz). {load['readers']} readers at once, the server killed "
+    note = (
+        f"1,000 simulated studies each (Roe and Metz). {load['readers']} simultaneous readers, the server killed "
         f"{load['kills']} times: {load['answers_kept']:,} of {load['answers_acknowledged']:,} acknowledged answers "
-        f"kept, {load['lost']} lost, {load['doubled']} doubled. {found} of {len(leaks['planted_found'])} planted leaks "
-        f"found, {leaks['false_alarms']} false alarms in {leaks['trials_without_leak']} studies without one. "
+        f"kept, {load['lost']} lost, {load['doubled']} duplicated. {found} of {len(leaks['planted_found'])} planted "
+        f"leaks found, {leaks['false_alarms']} false alarms in {leaks['trials_without_leak']} studies without one. "
         f"`python benchmarks/bench_readers.py --parts load,leaks,statistics`, commits "
         f"{', '.join(dict.fromkeys(content[part]['commit'] for part in ('statistics', 'load', 'leaks')))}."
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", note])
 
 
 def simulate() -> str:
@@ -528,14 +540,14 @@ def simulate() -> str:
                and "grey_to_white_clusters" in row]
         for kind in ("simulated", "real")
     }  # fmt: skip
-    told = (
+    note = (
         f"Memory over {stream['subjects']:,} subjects in a row: {stream['peak_gib_after_a_quarter']:.2f} GiB after a "
         f"quarter, {stream['peak_gib_at_the_end']:.2f} GiB at the end (`{stream['command']}`). Grey over white matter "
         f"in T1w: simulated {min(ratios['simulated']):.2f} to {max(ratios['simulated']):.2f}, real "
-        f"{min(ratios['real']):.2f} to {max(ratios['real']):.2f}: simulated tissues are too far apart. "
+        f"{min(ratios['real']):.2f} to {max(ratios['real']):.2f}; the simulated tissues differ too much. "
         f"`python benchmarks/bench_simulate.py`, {machine(content)}."
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", note])
 
 
 TABLES: dict[str, Callable[[], str]] = {
