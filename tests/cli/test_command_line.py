@@ -56,7 +56,7 @@ def test_every_verb_explains_itself_with_the_line_that_the_list_shows(verb):
         (["translate", "-i", "x", "-o", "y", "-m", "z", "--device", "abacus"], 2, "DEVICE"),
         (["translate", "-i", "x", "-o", "y", "-m", "z", "--device", "meta"], 2, "DEVICE"),
         (["translate", "-i", "x" * 5000, "-o", "y", "-m", "z"], 2, "too long for a file"),
-        (["translate", "-i", "x", "-o", "y", "-m", "z", "--gib", "nan"], 2, "--gib"),
+        (["translate", "-i", "x", "-o", "y", "-m", "z", "--memory-gib", "nan"], 2, "--memory-gib"),
         (["fly"], 2, "no such verb 'fly'"),
         (["trainn"], 2, "did you mean train?"),
     ],
@@ -112,3 +112,13 @@ def test_train_and_translate_work_from_the_command_line(tmp_path):
     assert (twice.returncode, twice.stderr.count("OUTPUT_EXISTS")) == (65, 2)
     partly = run(*many, "--overwrite")
     assert partly.returncode == 8
+
+
+def test_an_old_spelling_of_an_option_still_works_and_answers_with_the_new_one(tmp_path):
+    for old, new in cli.RENAMED.items():
+        value = [] if old in ("--mirror", "--unmarked") else ["1"]
+        result = CliRunner().invoke(cli.voxlate, ["translate", "-i", "x", "-o", "y", "-m", "z", old, *value])
+        assert f"{old} is now {new}" in result.output
+        assert "No such option" not in result.output
+    assert cli._renamed("--gate=off") == "--ood=off"
+    assert cli._renamed("--other") == "--other"

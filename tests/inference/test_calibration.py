@@ -97,15 +97,15 @@ def run(*arguments):
 
 def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     out = tmp_path / "calibrated"
-    run("calibrate", table, out, "-m", identity, "--mirror", "--no-progress")
+    run("calibrate", table, out, "-m", identity, "--tta-flip", "--no-progress")
     content = json.loads((out / "calibration.json").read_text())
     assert list(content["by_split"]) == ["validation, 2 cases", "test, 1 cases"]
     assert content["calibration"]["floor"] == pytest.approx(0.1, abs=0.03)  # the noise, as the answers do not differ
     assert (out / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (out / "calibration.svg").read_bytes()
     scan = table.parent / "0_source.nii.gz"
-    common = ("-m", identity, "--gate", "off", "--spread", tmp_path / "s.nii.gz")
-    options = ("--mirror", "--calibration", out / "calibration.json")
+    common = ("-m", identity, "--ood", "off", "--uncertainty", tmp_path / "s.nii.gz")
+    options = ("--tta-flip", "--calibration", out / "calibration.json")
     run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", *common, *options)
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["Description"].startswith("Expected error, calibrated on 2 cases")
@@ -113,7 +113,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     level = told["Synthetic"]["ReferenceLevel"]
     spread = read_volume(tmp_path / "s.nii.gz").data
     assert np.median(spread[spread > 0]) == pytest.approx(content["calibration"]["floor"] * level, rel=0.2)
-    with pytest.raises(UsageError, match=r"CALIBRATION .*--mirror"):
+    with pytest.raises(UsageError, match=r"CALIBRATION .*--tta-flip"):
         run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
 
 

@@ -40,7 +40,7 @@ def strange():
 
 
 def test_a_strange_scan_is_refused_flagged_or_let_through(knowing, strange, caplog):
-    with pytest.raises(InputRefused, match=r"INPUT_UNKNOWN .* times as far .* --gate flag"):
+    with pytest.raises(InputRefused, match=r"INPUT_UNKNOWN .* times as far .* --ood flag"):
         translate_volume(knowing, strange)
     flagged = translate_volume(knowing, strange, options=Options(gate="flag"))
     assert (flagged.distance.verdict, flagged.flag) == ("unknown", "INPUT_UNUSUAL")

@@ -94,7 +94,7 @@ def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
-        raise UsageError("LIMITS", "--seconds and --gib are for --workers; a Dask worker has limits of its own")
+        raise UsageError("LIMITS", "--seconds and --memory-gib are for --workers; a Dask worker has limits of its own")
     if how.scheduler is not None:
         return partial(on_dask, work, address=how.scheduler)
     if how.workers == 0:

@@ -117,7 +117,7 @@ def sample_errors(
         VoxlateError: what preprocessing raises.
     """
     if not bundle.parts and not mirror:
-        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --mirror")
+        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
     if not cases:
         raise NoInput("NO_INPUT", "there are no cases to calibrate on; check the table and its splits")
     recipe = bundle.recipe
@@ -235,7 +235,7 @@ def require_same_members(calibration: Calibration, bundle: Bundle, *, mirror: bo
     """
     if calibration.members != member_hashes(bundle) or calibration.mirror != mirror:
         raise UsageError(
-            "CALIBRATION", "the calibration was fitted on other bundles, or with another --mirror; fit it again"
+            "CALIBRATION", "the calibration was fitted on other bundles, or with another --tta-flip; fit it again"
         )
 
 

@@ -123,7 +123,7 @@ def _write_spread(
     if not nifti_suffix(path):
         raise UsageError("OUTPUT_NAME", f"{path.name}: a spread must end in .nii or .nii.gz")
     if synthesis.spread is None:
-        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --mirror")
+        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
     text = f"Standard deviation of {synthesis.predictions} answers of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"

@@ -102,7 +102,7 @@ def require_memory(shape: Shape, gib: float | None = None, *, name: str) -> None
         size = " x ".join(str(n) for n in shape)
         raise TemporaryFailure(
             "MEMORY",
-            f"{name}: {size} voxels take {need / 2**30:.1f} GiB, {budget / 2**30:.1f} may be used; allow more (--gib)",
+            f"{name}: {size} voxels take {need / 2**30:.1f} GiB, {budget / 2**30:.1f} may be used; allow more (--memory-gib)",
         )
 
 
@@ -144,7 +144,7 @@ def plan_windows(
     raise TemporaryFailure(
         "MEMORY",
         f"a window of {LADDER[-1]}³ voxels takes {need / 2**30:.1f} GiB, "
-        f"{max(0, memory_bytes) / 2**30:.1f} may be used; allow more (--gib)",
+        f"{max(0, memory_bytes) / 2**30:.1f} may be used; allow more (--memory-gib)",
     )
 
 

@@ -205,7 +205,7 @@ def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScor
 def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
     text = distance.reason
     if distance.verdict == "unknown" and refuse:
-        raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --gate flag")
+        raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --ood flag")
     if distance.verdict != "known":
         warn("INPUT_UNUSUAL", text)
 
