@@ -54,7 +54,9 @@ def train(
     from voxlate.training.loop import train as run_training
 
     if folds is not None and start_from is not None:
-        raise click.UsageError("--from cannot be used with --folds: its weights may have seen test cases")
+        raise click.UsageError(
+            "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
+        )
     plan = read_recipe(recipe, variant=variant)
     machine = Machine(accelerator, devices)
     with progress_bar(off=no_progress) as bar:

@@ -102,7 +102,8 @@ def require_memory(shape: Shape, gib: float | None = None, *, name: str) -> None
         size = " x ".join(str(n) for n in shape)
         raise TemporaryFailure(
             "MEMORY",
-            f"{name}: {size} voxels take {need / 2**30:.1f} GiB, {budget / 2**30:.1f} may be used; allow more (--memory-gib)",
+            f"{name}: {size} voxels take {need / 2**30:.1f} GiB, {budget / 2**30:.1f} may be used; "
+            "allow more (--memory-gib)",
         )
 
 
