@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from scipy import stats
 
 from voxlate.errors import InputRefused, NoInput
@@ -27,7 +28,6 @@ from voxlate.readers.analysis.mrmc import (
     reader_mean,
     within_margin,
 )
-from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from voxlate.readers.package import load_package
 from voxlate.web.answer_log import AnswerLog
 from voxlate.web.sql import SqliteDatabase
