@@ -15,7 +15,6 @@ from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.readers.analysis import analyse_study
 from voxlate.readers.analysis.agreement import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.auc import auc_influences
-from voxlate.readers.analysis.effects import case_scores
 from voxlate.readers.analysis.exports import cell, csv_text
 from voxlate.readers.analysis.mrmc import (
     NO_VARIANCE,
@@ -28,6 +27,7 @@ from voxlate.readers.analysis.mrmc import (
     reader_mean,
     within_margin,
 )
+from voxlate.readers.analysis.rank_comparison import case_scores
 from voxlate.readers.package import load_package
 from voxlate.web.answer_log import AnswerLog
 from voxlate.web.sql import SqliteDatabase

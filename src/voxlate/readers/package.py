@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import ndimage
@@ -41,6 +41,35 @@ IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key
 TRUTH, LEAKS, MANIFEST = "truth.json", "leaks.json", "manifest.json"
 
 VERSIONS: tuple[Version, Version] = ("real", "synthetic")
+
+
+class Lesion(TypedDict):
+    """One lesion as in `truth.json`: its voxels as indices (i, j, k) into the displayed image, and their spacing."""
+
+    spacing_mm: list[float]
+    voxels: list[list[int]]
+
+
+class ImageKey(TypedDict):
+    """What an image file shows."""
+
+    case: str
+    version: Version
+
+
+class TrialKey(TypedDict):
+    """What a trial shows; `shown` lists the versions from left to right."""
+
+    case: str
+    shown: list[Version]
+    is_repeat: bool
+
+
+class Key(TypedDict):
+    """Content of `key.json`: images by their id and trials by theirs."""
+
+    images: dict[str, ImageKey]
+    trials: dict[str, TrialKey]
 
 
 @dataclass(frozen=True)
@@ -68,7 +97,7 @@ class Package:
     study: Study
     trials: Mapping[str, tuple[Trial, ...]]
     protocol_hash: str
-    key: Mapping[str, Any]
+    key: Key
 
     def image_path(self, image: str) -> Path:
         """Returns where an image is."""
@@ -189,7 +218,7 @@ def _volume(root: Path, folder: str, case: str) -> Volume:
 
 def _encode_case(
     images: Images, root: Path, folder: Path, *, case: str, ids: Mapping[tuple[str, Version], str]
-) -> list[dict[str, Any]]:
+) -> list[Lesion]:
     """Writes both versions; returns the lesions."""
     real = _volume(root, images.real, case)
     mask = _volume(root, images.mask, case) if images.mask else None
@@ -204,7 +233,7 @@ def _encode_case(
     return _lesions(ToRas(lesions.grid).apply(lesions))
 
 
-def _lesions(volume: Volume) -> list[dict[str, Any]]:
+def _lesions(volume: Volume) -> list[Lesion]:
     """Returns the voxels of each lesion; touching corners belong together."""
     labelled, count = ndimage.label(volume.data > 0.5, structure=np.ones((3, 3, 3)))
     found = ndimage.find_objects(labelled)
@@ -221,12 +250,12 @@ def _freeze(
     study: Study,
     allocation: Mapping[str, Sequence[Item]],
     ids: Mapping[tuple[str, Version], str],
-    truth: Mapping[str, Any],
+    truth: Mapping[str, Sequence[Lesion]],
     folder: Path,
 ) -> None:
     secret = secrets.token_bytes(32)
     entries: dict[str, list[dict[str, Any]]] = {reader: [] for reader in allocation}
-    key: dict[str, Any] = {
+    key: Key = {
         "images": {image: {"case": case, "version": version} for (case, version), image in ids.items()},
         "trials": {},
     }
