@@ -103,7 +103,8 @@ def require_no_leak(leaks: Sequence[Leak]) -> None:
         raise InputRefused(
             "LEAK",
             f"real and synthetic files differ in {', '.join(features)}, so a reader could tell them apart without "
-            "seeing the images; set images.mask if the backgrounds differ, or lower images.levels if the numbers of values do",
+            "seeing the images; set images.mask if the backgrounds differ, or lower images.levels if the numbers of "
+            "values differ",
         )
 
 
