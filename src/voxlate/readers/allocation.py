@@ -91,7 +91,7 @@ def _for_reader(study: Study, cases: Sequence[str], number: int) -> list[Item]:
         for block in blocks:
             for reading in block:
                 if reading.session == session:
-                    _place(reading, order, last_seen, gap=study.washout.trials, generator=generator)
+                    _draw_pass(reading, order, last_seen, gap=study.washout.trials, generator=generator)
     return order
 
 
@@ -126,7 +126,7 @@ def _first_versions(study: Study, design: Design, cases: Sequence[str], number: 
     return {cases[at]: starts[position % 2] for position, at in enumerate(shuffled)}
 
 
-def _place(
+def _draw_pass(
     reading: _Pass, order: list[Item], last_seen: dict[str, int], *, gap: int, generator: np.random.Generator
 ) -> None:
     """Appends the trials of a pass to `order` in a random order that keeps the distance `gap`.

@@ -150,10 +150,10 @@ def _export(package: Package, records: Sequence[Record], output: Path) -> None:
 def _summary(analysis: Analysis, output: Path) -> list[str]:
     answered = sum(reader.answered for reader in analysis.readers)
     record, interim = analysis.record, analysis.interim
-    state = "whole" if record.first_broken_row is None else f"BROKEN at row {record.first_broken_row}"
+    state = "intact" if record.first_broken_row is None else f"BROKEN at row {record.first_broken_row}"
     unfinished = [f"interim: {interim.answered} of {interim.of} answered"] if interim else []
     return [
         *unfinished,
         f"{answered} answers of {len(analysis.readers)} readers; report in {output / REPORT}",
-        f"record of {record.rows} rows is {state}; last hash {record.last_hash}",
+        f"hash chain of {record.rows} rows is {state}; last hash {record.last_hash}",
     ]
