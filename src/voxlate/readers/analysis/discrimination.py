@@ -21,7 +21,7 @@ from voxlate.readers.analysis.results import (
     ShareEstimate,
     SideChoices,
 )
-from voxlate.readers.analysis.scoring import chose_synthetic, is_correct
+from voxlate.readers.analysis.scoring import chose_left, chose_synthetic, confidence, is_correct
 from voxlate.readers.study import ForcedChoice, RealOrSynthetic
 
 CHANCE = 0.5
@@ -39,7 +39,7 @@ def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha:
         design: as frozen in the study.
         alpha: of the equivalence test.
     """
-    confidences = [float(record.answer["confidence"]) for record in records]
+    confidences = [float(confidence(record)) for record in records]
     real, synthetic = table(records, confidences, version="real"), table(records, confidences, version="synthetic")
     readers, _ = names(records)
     aucs, influences = auc_influences(real, synthetic)
@@ -69,7 +69,7 @@ def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float)
     readers, _ = names(records)
     correct_table = table(records, correct)
     means, influences = mean_influences(correct_table)
-    left = sum(record.answer["side"] == "left" for record in records)
+    left = sum(chose_left(record) for record in records)
     return ForcedChoiceResult(
         accuracy=_accuracy(records, correct),
         mean_accuracy=_against_chance(readers, means, influences, margin=design.margin, alpha=alpha),

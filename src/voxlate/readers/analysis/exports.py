@@ -9,6 +9,7 @@ from typing import Any
 
 from voxlate.io.tables import inert_cell
 from voxlate.readers.analysis.records import Record, names
+from voxlate.readers.analysis.scoring import Mark, confidence, marked
 from voxlate.readers.study import Study
 
 COLUMNS = (
@@ -100,7 +101,7 @@ def imrmc(records: Sequence[Record], title: str) -> str:
     lines += [f"N0: {len(cases)}", f"N1: {len(cases)}", f"NR: {len(readers)}", "NM: 1", "", "BEGIN DATA:"]
     lines += [f"-1,{number[image]},0,{int(image[1] == 'synthetic')}" for image in images]
     lines += [
-        f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{r.answer['confidence']}"
+        f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{confidence(r)}"
         for r in records
         if not r.is_repeat
     ]
@@ -110,7 +111,7 @@ def imrmc(records: Sequence[Record], title: str) -> str:
 def mrmcaov(records: Sequence[Record]) -> str:
     """Returns confidences as CSV for MRMCaov, `mrmc(empirical_auc(truth, rating), treatment, reader, case, data)`."""
     rows = [
-        (r.reader, "synthesis", f"{r.case}/{r.version}", int(r.version == "synthetic"), r.answer["confidence"])
+        (r.reader, "synthesis", f"{r.case}/{r.version}", int(r.version == "synthetic"), confidence(r))
         for r in records
         if not r.is_repeat
     ]
@@ -138,9 +139,9 @@ def _items(record: Record) -> list[tuple[str, Any]]:
             return [(name, "not assessable" if score is None else score) for name, score in answer["scores"].items()]
         case "quality":
             return list(answer["grades"].items())
-    marks = [(f"mark {at}", _mark(mark)) for at, mark in enumerate(answer["marks"], start=1)]
+    marks = [(f"mark {at}", _mark(mark)) for at, mark in enumerate(marked(record), start=1)]
     return marks or [("no lesion", 1)]
 
 
-def _mark(mark: dict[str, Any]) -> str:
+def _mark(mark: Mark) -> str:
     return f"{' '.join(str(at) for at in mark['voxel'])} confidence {mark['confidence']}"

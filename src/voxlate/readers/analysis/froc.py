@@ -11,6 +11,7 @@ from voxlate.evaluation.statistics import clopper_pearson, mcnemar
 from voxlate.readers.analysis.mrmc import not_below, reader_mean
 from voxlate.readers.analysis.records import Record, Values, names
 from voxlate.readers.analysis.results import CountInterval, MarginComparison, MarkCounts, MarksResult, ReaderMarks
+from voxlate.readers.analysis.scoring import marked
 from voxlate.readers.package import Lesion
 from voxlate.readers.study import Marks
 
@@ -56,7 +57,7 @@ def detect(record: Record, design: Marks, lesions: Lesions) -> Detection:
     """Returns which lesions of the case were marked. A mark counts for the nearest lesion within the tolerance."""
     own = lesions[record.case]
     hits, false_marks = [False] * len(own), 0
-    for mark in record.answer["marks"]:
+    for mark in marked(record):
         distances = [_distance_mm(mark["voxel"], lesion) for lesion in own]
         nearest = int(np.argmin(distances)) if distances else -1
         if nearest >= 0 and distances[nearest] <= design.tolerance_mm:

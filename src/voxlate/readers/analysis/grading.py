@@ -21,6 +21,7 @@ from voxlate.readers.analysis.results import (
     SimilarityResult,
     StructureResult,
 )
+from voxlate.readers.analysis.scoring import grade, percent
 from voxlate.readers.study import Quality, Similarity
 
 PERCENT = (0.0, 100.0)
@@ -50,7 +51,7 @@ def quality(records: Sequence[Record], design: Quality, alpha: float) -> Quality
 
 
 def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: float) -> StructureResult:
-    answers = [_percent(record.answer["scores"][name]) for record in records]
+    answers = [percent(record, name) for record in records]
     scores = table(records, answers)
     case_means = np.array([column[np.isfinite(column)].mean() for column in scores.T if np.isfinite(column).any()])
     return StructureResult(
@@ -83,10 +84,6 @@ def _pooled(scores: Values, margin: float, alpha: float) -> MarginComparison:
     return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
 
 
-def _percent(score: int | None) -> float:
-    return float("nan") if score is None else float(score)
-
-
 def _reader_score(reader: str, scores: Values) -> ReaderScore:
     given = scores[np.isfinite(scores)]
     return ReaderScore(reader=reader, n=given.size, mean=_mean(scores), sd=_sd(given))
@@ -111,7 +108,7 @@ def _icc(scores: Values) -> CaseAgreement | None:
 
 
 def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -> QualityItemResult:
-    grades = [float(record.answer["grades"][item]) for record in records]
+    grades = [grade(record, item) for record in records]
     real, synthetic = table(records, grades, version="real"), table(records, grades, version="synthetic")
     mean = reader_mean(*mean_influences(synthetic - real))
     test = not_below(mean, reference=-design.margin, alpha=alpha)
