@@ -44,6 +44,11 @@ def fleiss_kappa(ratings: ArrayLike) -> Kappa:
 
     Args:
         ratings: (readers, images) categories, NaN where not read; images not read by all readers are left out.
+
+    Example:
+        >>> kappa = fleiss_kappa([[0, 1, 1, 0], [0, 1, 0, 0]])
+        >>> round(kappa.value, 2), kappa.observed
+        (0.47, 0.75)
     """
     table = np.asarray(ratings, dtype=np.float64)
     table = table[:, np.isfinite(table).all(axis=0)]
@@ -65,6 +70,10 @@ def weighted_kappa(first: ArrayLike, second: ArrayLike, *, levels: int) -> Kappa
         first: (images,) grades from 1 to `levels`, NaN where not read.
         second: (images,) grades of the same images.
         levels: of the scale.
+
+    Example:
+        >>> round(weighted_kappa([1, 2, 3, 4], [1, 2, 4, 4], levels=5).value, 3)
+        0.917
     """
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     both = np.isfinite(one) & np.isfinite(two)

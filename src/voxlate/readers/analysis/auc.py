@@ -18,6 +18,12 @@ def auc_influences(real: Values, synthetic: Values) -> tuple[Values, Values]:
     Args:
         real: (readers, cases) ratings of real images, NaN where not read.
         synthetic: (readers, cases) ratings of the synthetic images of the same cases.
+
+    Example:
+        >>> import numpy as np
+        >>> aucs, influences = auc_influences(np.array([[1.0, 2.0, 2.0]]), np.array([[2.0, 5.0, 6.0]]))
+        >>> aucs.round(2).tolist(), influences.round(2).tolist()
+        ([0.89], [[-0.04, 0.02, 0.02]])
     """
     has_real, has_synthetic = np.isfinite(real), np.isfinite(synthetic)
     wins = _wins(real, synthetic)

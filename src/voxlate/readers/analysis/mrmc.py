@@ -75,6 +75,12 @@ def reader_mean(
             the case. The sums of their products over cases estimate the covariances of the figures.
         confidence: of the interval.
         bounds: least and largest possible value of the figure, 0 and 1 for an AUC; the interval is cut at them.
+
+    Example:
+        >>> import numpy as np
+        >>> mean = reader_mean(*mean_influences(np.array([[1.0, 2.0, 4.0], [2.0, 3.0, 4.0]])))
+        >>> round(mean.mean, 2), round(mean.low, 2), round(mean.high, 2)
+        (2.67, 1.07, 4.26)
     """
     values, effects = np.asarray(figures, dtype=np.float64), np.asarray(influences, dtype=np.float64)
     is_defined = np.isfinite(values)
