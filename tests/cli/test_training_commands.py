@@ -58,8 +58,8 @@ def test_what_would_be_ambiguous_or_unfair_is_refused(place):
     scan = read_cases(place / "data" / "cases.tsv")[0].source
     recipe, data = place / "tiny.yaml", place / "data"
     folds = run("train", recipe, "-o", place / "f", "--data", data, "--folds", 2, "--from", bundle)
-    assert (folds.exit_code, "trained on its test cases" in folds.output) == (2, True)
+    assert (folds.exit_code, "weights trained on its test cases" in folds.output) == (2, True)
     wrong = run("translate", "-i", scan, "-o", place / "x.nii.gz", "-m", bundle, "--with", "T2w")
     assert (wrong.exit_code, "not CONTRAST=PATH" in wrong.output) == (2, True)
     many = run("translate", "-i", data, "-o", place / "out", "-m", bundle, "--with", f"T2w={scan}")
-    assert (many.exit_code, "go with one scan" in many.output) == (2, True)
+    assert (many.exit_code, "are for a single scan" in many.output) == (2, True)

@@ -1,4 +1,4 @@
-"""A small study of phantoms, frozen once; each test gets its own record and its own browser."""
+"""A small study of phantoms, frozen once; each test gets its own answer log and its own browser."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def store(package):
 
 
 class Browser:
-    """What the page does, without the page."""
+    """Sends the requests of the page of a reader, without a browser."""
 
     def __init__(self, package: Package, store: AnswerLog, reader: str) -> None:
         self.package, self.store, self.reader = package, store, reader
@@ -107,7 +107,7 @@ class Browser:
         return self.http.get("/api/state").json()
 
     def answer(self, **changes):
-        """Sends an answer to the present case; `changes` replace parts of it."""
+        """Sends an answer to the open case; `changes` replace parts of it."""
         return self.post("answers", self.filled(self.state()["trial"], **changes))
 
     def filled(self, shown: dict, **changes) -> dict:

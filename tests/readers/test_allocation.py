@@ -40,16 +40,16 @@ def test_the_same_seed_gives_the_same_order_and_another_seed_another():
 )
 def test_two_showings_of_a_case_are_never_nearer_than_the_washout(seed, cases, gap, repeats, sessions):
     gap, repeats = min(gap, cases), min(repeats, cases)
-    wanted = study(
+    protocol = study(
         seed=("seed: 3", f"seed: {seed}"),
         repeats=("repeats: 2", f"repeats: {repeats}"),
         gap=("trials: 4", f"trials: {gap}, sessions: {sessions}"),
     )
-    for items in allocate(wanted, CASES[:1] * 0 + [f"c{at}" for at in range(cases)]).values():
-        places = {}
+    for items in allocate(protocol, [f"c{at}" for at in range(cases)]).values():
+        last = {}
         for at, item in enumerate(items):
-            assert at - places.get(item.case, at - gap) >= gap
-            places[item.case] = at
+            assert at - last.get(item.case, at - gap) >= gap
+            last[item.case] = at
         assert len(of(items, "turing")) == 2 * cases + repeats
 
 
@@ -77,8 +77,8 @@ def test_blocks_rotate_between_readers():
 
 
 def test_with_two_sessions_the_versions_of_a_case_are_in_different_ones():
-    wanted = study(gap=("trials: 4", "trials: 4, sessions: 2, days: 28"))
-    for items in allocate(wanted, CASES).values():
+    protocol = study(gap=("trials: 4", "trials: 4, sessions: 2, days: 28"))
+    for items in allocate(protocol, CASES).values():
         sessions = {(item.case, item.shown): item.session for item in of(items, "turing") if not item.is_repeat}
         assert all(sessions[case, ("real",)] != sessions[case, ("synthetic",)] for case in CASES)
         assert all(a.session <= b.session for a, b in pairwise(items))

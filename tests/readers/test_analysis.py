@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from scipy import stats
 
 from voxlate.errors import InputRefused, NoInput
@@ -14,7 +15,6 @@ from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.readers.analysis import analyse_study
 from voxlate.readers.analysis.agreement import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.auc import auc_influences
-from voxlate.readers.analysis.effects import case_scores
 from voxlate.readers.analysis.exports import cell, csv_text
 from voxlate.readers.analysis.mrmc import (
     NO_VARIANCE,
@@ -27,7 +27,7 @@ from voxlate.readers.analysis.mrmc import (
     reader_mean,
     within_margin,
 )
-from voxlate.readers.analysis.roe_metz import Skill, separation_for, simulate_ratings, true_auc
+from voxlate.readers.analysis.rank_comparison import case_scores
 from voxlate.readers.package import load_package
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.sql import SqliteDatabase
@@ -42,7 +42,7 @@ def ratings(seed=0, readers=4, cases=12, auc=0.7):
     return data[0], data[1]
 
 
-def test_the_auc_is_the_mann_whitney_statistic_and_the_influences_sum_to_nothing():
+def test_the_auc_is_the_mann_whitney_statistic_and_the_influences_sum_to_0():
     real, synthetic = ratings()
     aucs, influences = auc_influences(real, synthetic)
     for at in range(4):
@@ -100,7 +100,7 @@ def test_a_single_case_gives_no_interval_and_no_test():
     assert np.isnan([found.low, found.high, found.standard_error, differs(found, reference=0.2)]).all()
 
 
-def test_an_auc_without_answers_of_both_classes_is_undefined_and_no_part_of_the_mean():
+def test_an_auc_without_answers_of_both_classes_is_undefined_and_left_out_of_the_mean():
     real, synthetic = ratings(readers=2)
     synthetic[1] = np.nan
     aucs, influences = auc_influences(real, synthetic)
@@ -252,7 +252,7 @@ def test_numbers_are_not_taken_for_formulas():
 def result(frozen, tmp_path_factory):
     """Returns the folder of an analysis of three readers.
 
-    The first knows everything, the second takes each for the reverse, the third gives one answer to all.
+    The first is always right, the second always wrong, the third gives the same answer to every image.
     """
     root = tmp_path_factory.mktemp("answered")
     package = load_package(Path(shutil.copytree(frozen, root / "study")))
@@ -334,7 +334,9 @@ def test_the_ranks_of_a_metric_and_of_the_readers_are_compared_case_by_case(foun
 
 
 @pytest.mark.parametrize("answered", range(1, 5))
-def test_an_unfinished_study_says_so_and_claims_nothing_that_it_cannot_know(folder, package, store, tmp_path, answered):
+def test_an_unfinished_study_is_marked_interim_and_its_report_claims_nothing_undefined(
+    folder, package, store, tmp_path, answered
+):
     browser = Browser(package, store, "anna").enter()
     for _ in range(answered):
         trial = browser.state()["trial"]
@@ -362,7 +364,7 @@ def test_a_finished_study_is_not_called_unfinished(found, result):
     assert "Interim" not in (result / "report.html").read_text()
 
 
-def test_a_study_without_answers_is_no_input(folder, store, tmp_path):
+def test_a_study_without_answers_is_refused(folder, store, tmp_path):
     with pytest.raises(NoInput, match="no answers yet"):
         analyse_study(folder, tmp_path / "out")
 

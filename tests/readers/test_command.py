@@ -29,6 +29,6 @@ def test_other_addresses_are_refused_before_anything_is_opened(folder):
         run("serve", folder, "--host", "192.168.0.7")
 
 
-def test_a_folder_without_a_study_is_no_input(tmp_path):
+def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(NoInput, match="holds no finished study"):
         run("analyse", tmp_path, "-o", tmp_path / "out")

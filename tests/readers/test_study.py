@@ -16,17 +16,17 @@ def test_text_that_is_not_yaml_is_refused_in_one_line():
         parse_study("a: [", name="study.yaml")
 
 
-def test_a_missing_study_file_is_no_input(tmp_path):
+def test_a_missing_study_file_is_refused(tmp_path):
     with pytest.raises(NoInput, match=r"nothing\.yaml"):
         read_study(tmp_path / "nothing.yaml")
 
 
-def test_readers_and_designs_have_names_of_their_own():
+def test_two_readers_or_designs_with_one_name_are_refused():
     with pytest.raises(UsageError, match="names must differ"):
         parse_study(STUDY.replace("id: ben", "id: anna"), name="study.yaml")
 
 
-def test_marks_need_to_know_where_the_lesions_are():
+def test_the_design_marks_needs_a_folder_of_lesions():
     with pytest.raises(UsageError, match=r"needs images\.lesions"):
         parse_study(STUDY.replace("lesions: lesions, ", ""), name="study.yaml")
 

@@ -1,1 +1,1 @@
-"""Reader studies: real and synthetic volumes, read blinded in a browser, and what the answers show."""
+"""Blinded reader studies of real and synthetic volumes: creation, server and analysis."""

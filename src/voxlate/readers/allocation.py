@@ -1,11 +1,11 @@
-"""Who sees what, in which order: drawn from the seed, balanced, and frozen before the first answer.
+"""Allocates trials to readers: which case and version, in which order, balanced and determined by the seed.
 
-Each design is read in passes; a pass holds each case once. Designs of one image have two passes, one version of
-each case in the first and the other in the second, so that
+Each design is read in passes; a pass holds each case once. Designs with one image per trial have two passes: one
+version of each case in the first, the other version in the second. The allocation guarantees:
 
-- in every pass half of a reader's cases are real (to one case);
-- of two neighbouring readers each sees the version first that the other sees second;
-- two showings of one case are at least `washout.trials` trials apart, over all designs.
+- in every pass half of a reader's cases are real (within one case);
+- of two neighbouring readers, one first reads the version of a case that the other reads second;
+- two trials with the same case are at least `washout.trials` trials apart, over all designs.
 
 Repeats form a last pass over some of the cases.
 """
@@ -28,10 +28,14 @@ OTHER: dict[Version, Version] = {"real": "synthetic", "synthetic": "real"}
 
 
 class Item(NamedTuple):
-    """One showing of a case.
+    """One trial.
 
     Attributes:
-        shown: the versions from left to right; one for designs of one image.
+        design: name of the design.
+        case: its name.
+        shown: versions from left to right; one for designs with one image per trial.
+        session: 0 or 1.
+        is_repeat: whether the reader has read the same image before.
     """
 
     design: str
@@ -42,7 +46,7 @@ class Item(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """Showings of which `taken` are read, each case at most once."""
+    """Trials with distinct cases, of which `taken` are drawn."""
 
     items: list[Item]
     taken: int
@@ -50,11 +54,15 @@ class _Pass(NamedTuple):
 
 
 def allocate(study: Study, cases: Sequence[str]) -> dict[str, list[Item]]:
-    """Returns each reader's showings in order.
+    """Returns each reader's trials in order, by the reader's id.
+
+    Args:
+        study: the protocol.
+        cases: names of all cases.
 
     Raises:
-        UsageError: `WASHOUT` when the versions cannot be so far apart, `REPEATS` when more are asked for than
-            there are.
+        UsageError: `WASHOUT` when there are fewer cases than `washout.trials`, `REPEATS` when a design repeats more
+            trials than there are cases.
     """
     _require_possible(study, cases)
     return {reader.id: _for_reader(study, cases, number) for number, reader in enumerate(study.readers)}
@@ -64,11 +72,14 @@ def _require_possible(study: Study, cases: Sequence[str]) -> None:
     if study.washout.trials > len(cases):
         raise UsageError(
             "WASHOUT",
-            f"{study.washout.trials} trials between versions of a case need as many cases; there are {len(cases)}",
+            f"{study.washout.trials} trials between versions of a case need as many cases; there are {len(cases)}. "
+            "Add cases or lower washout.trials",
         )
     for design in study.designs:
         if design.repeats > len(cases):
-            raise UsageError("REPEATS", f"design {design.name}: {design.repeats} repeats of {len(cases)} cases")
+            raise UsageError(
+                "REPEATS", f"design {design.name}: {design.repeats} repeats of {len(cases)} cases; lower repeats"
+            )
 
 
 def _for_reader(study: Study, cases: Sequence[str], number: int) -> list[Item]:
@@ -80,7 +91,7 @@ def _for_reader(study: Study, cases: Sequence[str], number: int) -> list[Item]:
         for block in blocks:
             for reading in block:
                 if reading.session == session:
-                    _place(reading, order, last_seen, gap=study.washout.trials, generator=generator)
+                    _draw_pass(reading, order, last_seen, gap=study.washout.trials, generator=generator)
     return order
 
 
@@ -105,20 +116,30 @@ def _passes(study: Study, design: Design, cases: Sequence[str], number: int) -> 
 
 
 def _first_versions(study: Study, design: Design, cases: Sequence[str], number: int) -> dict[str, Version]:
-    """Returns which version comes first (or left): half of the cases each, reversed for every second reader."""
+    """Returns which version of each case comes first (or stands on the left).
+
+    It is the real version for half of the cases; readers 0 and 1, 2 and 3, ... have opposite versions.
+    """
     pair = number // 2
     shuffled = _generator(study.seed, "versions", design.name, str(pair)).permutation(len(cases))
     starts: tuple[Version, Version] = ("real", "synthetic") if number % 2 == 0 else ("synthetic", "real")
-    return {cases[at]: starts[place % 2] for place, at in enumerate(shuffled)}
+    return {cases[at]: starts[position % 2] for position, at in enumerate(shuffled)}
 
 
-def _place(
+def _draw_pass(
     reading: _Pass, order: list[Item], last_seen: dict[str, int], *, gap: int, generator: np.random.Generator
 ) -> None:
-    """Appends the showings of a pass in a random order that keeps `gap`.
+    """Appends the trials of a pass to `order` in a random order that keeps the distance `gap`.
 
-    Some case is always far enough back: of n cases at most gap − 1 were shown in the last gap − 1 trials, and
-    each trial frees one more. Repeats take in turn what was real and what was synthetic, where there is a choice.
+    A case is always free, because at most gap − 1 of the n ≥ gap cases occur in the last gap − 1 trials. Repeats
+    alternate between real and synthetic images where both are free.
+
+    Args:
+        reading: the pass.
+        order: trials so far; is extended.
+        last_seen: position of the last trial of each case; is updated.
+        gap: least difference of the positions of two trials with the same case.
+        generator: draws the order.
     """
     waiting = list(reading.items)
     shown: Counter[Version] = Counter()

@@ -1,4 +1,7 @@
-"""What a browser may send, and whether an answer fits its design; anything else is refused, nothing is guessed."""
+"""The messages that a browser may send, and the check that an answer fits its design; everything else is refused.
+
+The limits of lengths keep a message below the 64 KiB that the server reads; they were chosen by hand.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from voxlate.web.server.http_errors import HttpRefusal
 _KEY = r"^[A-Za-z0-9_-]{8,64}$"
 Key = Annotated[str, Field(pattern=_KEY)]
 MAX_MARKS = 100
+"""Most marks in one answer; many more lesions than a reader marks by hand."""
 
 
 class _Message(BaseModel):
@@ -20,21 +24,21 @@ class _Message(BaseModel):
 
 
 class ConfidenceAnswer(_Message):
-    """From 1, certainly real, to the design's levels, certainly synthetic."""
+    """A confidence from 1 (certainly real) to the number of levels of the design (certainly synthetic)."""
 
     kind: Literal["real_or_synthetic"]
     confidence: int
 
 
 class ChoiceAnswer(_Message):
-    """The side that is taken for synthetic."""
+    """The side of the image that the reader calls synthetic."""
 
     kind: Literal["forced_choice"]
     side: Literal["left", "right"]
 
 
 class SimilarityAnswer(_Message):
-    """Percent for each structure; None where it cannot be assessed."""
+    """Similarity in percent for each structure; `None` for a structure that is not assessable."""
 
     kind: Literal["similarity"]
     scores: dict[str, Annotated[int, Field(ge=0, le=100)] | None]
@@ -48,14 +52,14 @@ class QualityAnswer(_Message):
 
 
 class Mark(_Message):
-    """A place in display voxels and how sure the reader is."""
+    """A marked lesion: voxel index (i, j, k) in the displayed image, and a confidence from 1 to `levels`."""
 
     voxel: Annotated[list[int], Field(min_length=3, max_length=3)]
     confidence: int
 
 
 class MarksAnswer(_Message):
-    """All lesions seen; none is an answer too."""
+    """All lesions seen; an empty list means that no lesion was seen."""
 
     kind: Literal["marks"]
     marks: Annotated[list[Mark], Field(max_length=MAX_MARKS)]
@@ -67,30 +71,37 @@ Given = Annotated[
 
 
 class Timing(_Message):
-    """Seconds by the browser's monotonic clock; kept as sent, never a reason to refuse."""
+    """Seconds that the case was in view and that its page was hidden, by the monotonic clock of the browser.
+
+    They are stored as sent; only `viewed_s` is checked, against `minimum_view_s` of the study.
+    """
 
     viewed_s: float | None = None
     hidden_s: float | None = None
 
 
 class Submission(_Message):
-    """An answer on its way.
+    """A submitted answer.
 
     Attributes:
-        submission: drawn once per answer by the page; the same again is the same answer.
-        page: of the window it comes from.
+        submission: random id of the answer; when it is sent twice, it is stored once.
+        page: id of the browser window.
+        trial: id of the trial.
+        answer: its kind must be that of the design.
+        comment: free text.
+        timing: of the trial.
     """
 
     submission: Key
     page: Key
     trial: Key
     answer: Given
-    comment: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""  # PostgreSQL keeps no NUL
+    comment: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""  # PostgreSQL cannot store NUL
     timing: Timing = Timing()
 
 
 class Draft(_Message):
-    """An unfinished answer, kept so that a refresh loses nothing; its form is the page's own."""
+    """An unfinished answer, stored so that reloading the page does not lose it; only the page reads its content."""
 
     page: Key
     trial: Key
@@ -98,7 +109,12 @@ class Draft(_Message):
 
 
 def require_fit(answer: Given, design: Design, shape: Shape) -> None:
-    """Refuses an answer that its design does not ask for.
+    """Refuses an answer that does not fit its design.
+
+    Args:
+        answer: as sent.
+        design: of the trial.
+        shape: of the image, in voxels.
 
     Raises:
         HttpRefusal: 422 `ANSWER`.
@@ -109,6 +125,7 @@ def require_fit(answer: Given, design: Design, shape: Shape) -> None:
 
 
 def _problem(answer: Given, design: Design, shape: Shape) -> str:
+    """Returns why the answer does not fit; empty when it fits."""
     problem = ""
     match answer, design:
         case ConfidenceAnswer(), RealOrSynthetic():

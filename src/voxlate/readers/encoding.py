@@ -1,10 +1,10 @@
-"""Both versions of a case, written so that only what they show can tell them apart.
+"""Encodes both versions of a case so that only the image content differs.
 
-Same grid, axes, voxel type, header, size and range of values. What each loses:
+Both get the same grid, axes, voxel type, header, file size and range of values. The encoding
 
-- steps of whole numbers (a scanner stores integers, a network does not) are filled by noise of one step;
-- values beyond two percentiles are clipped, so that minimum and maximum are equal;
-- the place in the scanner: the affine keeps spacing and orientation only.
+- adds noise of one step to integer steps, because a scanner stores integers and a network does not;
+- clips values beyond two percentiles, so that minimum and maximum are equal;
+- keeps only spacing and orientation of the affine, not the position in the scanner.
 """
 
 from __future__ import annotations
@@ -20,20 +20,28 @@ from voxlate.readers.study import Images
 from voxlate.volume import Affine, Array, Mask, Shape, Volume, require_same_grid
 
 _NOISE_SEED = 20200101
+"""Fixed, so that encoding an image again gives the same voxels. Chosen by hand."""
 
 
 class Pair(NamedTuple):
-    """The two versions of a case, to be shown."""
+    """The two encoded versions of a case."""
 
     real: Volume
     synthetic: Volume
 
 
 def encode_pair(real: Volume, synthetic: Volume, *, case: str, mask: Volume | None, settings: Images) -> Pair:
-    """Returns both versions in RAS+ order with whole values from 0 to `settings.levels` − 1.
+    """Returns both versions in RAS+ order with integer values from 0 to `settings.levels` − 1.
+
+    Args:
+        real: the real image.
+        synthetic: the synthetic image, on the same grid.
+        case: name of the case, for error messages.
+        mask: on the same grid; voxels at or below 0.5 are set to 0. `None` keeps all voxels.
+        settings: intensity scaling.
 
     Raises:
-        InputRefused: `GRID_MISMATCH`, `CONSTANT`, `EMPTY_MASK`.
+        InputRefused: `GRID_MISMATCH`; `CONSTANT` when an image or its percentiles do not vary; `EMPTY_MASK`.
     """
     require_same_grid(real, synthetic, names=(f"{case}: the real image", "the synthetic one"))
     inside = _inside(real, mask, case)
@@ -51,14 +59,14 @@ def encode_pair(real: Volume, synthetic: Volume, *, case: str, mask: Volume | No
 
 
 def display_affine(shape: Shape, spacing_mm: tuple[float, float, float]) -> Affine:
-    """Returns an affine with this spacing, axes along RAS+, 0 mm in the middle of the volume."""
+    """Returns an affine to mm with this spacing, axes along RAS+, and the origin in the middle of the volume."""
     affine = np.diag([*spacing_mm, 1.0])
     affine[:3, 3] = -np.array(spacing_mm) * (np.array(shape) - 1) / 2
     return affine
 
 
 def voxel_type(levels: int) -> str:
-    """Returns the stored type that holds so many levels."""
+    """Returns the NIfTI voxel type for this number of grey levels (at most 4096)."""
     return "uint8" if levels <= 256 else "int16"
 
 
@@ -78,12 +86,15 @@ def _inside(like: Volume, mask: Volume | None, case: str) -> Mask:
 
 
 def _filled(data: Array, inside: Mask, name: str) -> tuple[Array, NDArray[np.float32]]:
-    """Returns the data with their steps filled, and the values above the lowest, inside the mask."""
+    """Returns the data with noise of one step added, and the (n,) values inside the mask above the lowest one.
+
+    The step is the smallest difference of two values. The lowest value is the background; it gets no noise.
+    """
     lowest = data[inside].min()
     above = inside & (data > lowest)
     values = data[above]
     if values.size == 0:
-        raise InputRefused("CONSTANT", f"{name} is constant, {lowest:g} everywhere; there is nothing to read")
+        raise InputRefused("CONSTANT", f"{name} is constant, {lowest:g} everywhere; check the file")
     steps = np.diff(np.unique(values))
     step = float(steps.min()) if steps.size else 0.0
     noise = np.random.default_rng(_NOISE_SEED).random(values.size, dtype=np.float32) - np.float32(0.5)
@@ -95,6 +106,6 @@ def _filled(data: Array, inside: Mask, name: str) -> tuple[Array, NDArray[np.flo
 
 def _levels(data: Array, inside: Mask, *, low: float, high: float, levels: int, name: str) -> Array:
     if not high > low:
-        raise InputRefused("CONSTANT", f"{name}: the percentiles of an image are both {low:g}; widen them")
+        raise InputRefused("CONSTANT", f"{name}: both percentiles of an image are {low:g}; widen images.percentiles")
     scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1) * (levels - 1)
     return np.where(inside, np.rint(scaled), 0).astype(np.float32)

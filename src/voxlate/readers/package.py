@@ -1,12 +1,12 @@
-"""The folder of a study: what readers get, what the analysis knows, and the hash that freezes both.
+"""Creates and loads the folder of a reader study.
 
-- `study.json`: everything that was fixed beforehand
-- `images/<id>.nii`: re-encoded, under names drawn at random
+- `study.json`: the protocol
+- `images/<id>.nii`: re-encoded images under random names
 - `allocation.json`: each reader's trials in order; ids only
-- `key.json`: which id is which; the server never sends anything from it
-- `truth.json`: lesions in display voxels (design `marks`)
-- `leaks.json`: what the leak test found
-- `manifest.json`: hashes; written last
+- `key.json`: case and version of each image and trial; the server never sends anything from it
+- `truth.json`: lesions in voxels of the displayed images (design `marks`)
+- `leaks.json`: result of the leak test
+- `manifest.json`: hashes of images and protocol; written last
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import ndimage
@@ -43,12 +43,45 @@ TRUTH, LEAKS, MANIFEST = "truth.json", "leaks.json", "manifest.json"
 VERSIONS: tuple[Version, Version] = ("real", "synthetic")
 
 
+class Lesion(TypedDict):
+    """One lesion as in `truth.json`: its voxels as indices (i, j, k) into the displayed image, and their spacing."""
+
+    spacing_mm: list[float]
+    voxels: list[list[int]]
+
+
+class ImageKey(TypedDict):
+    """What an image file shows."""
+
+    case: str
+    version: Version
+
+
+class TrialKey(TypedDict):
+    """What a trial shows; `shown` lists the versions from left to right."""
+
+    case: str
+    shown: list[Version]
+    is_repeat: bool
+
+
+class Key(TypedDict):
+    """Content of `key.json`: images by their id and trials by theirs."""
+
+    images: dict[str, ImageKey]
+    trials: dict[str, TrialKey]
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One showing as the server knows it.
+    """One trial, without its case and versions.
 
     Attributes:
-        id: drawn at random; the only name that leaves the server.
+        id: random; the only name that the server sends.
+        reader: pseudonym.
+        position: trials of the reader before this one.
+        design: name of the design.
+        session: 0 or 1.
         images: ids from left to right.
     """
 
@@ -62,31 +95,47 @@ class Trial:
 
 @dataclass(frozen=True)
 class Package:
-    """A study folder, read and checked."""
+    """A study folder, read and checked.
+
+    Attributes:
+        folder: where the study is.
+        study: the protocol.
+        trials: of each reader, in order.
+        protocol_hash: SHA-256 of protocol, allocation, images and key.
+        key: case and version of each image and trial.
+    """
 
     folder: Path
     study: Study
     trials: Mapping[str, tuple[Trial, ...]]
     protocol_hash: str
-    key: Mapping[str, Any]
+    key: Key
 
     def image_path(self, image: str) -> Path:
-        """Returns where an image is."""
+        """Returns the path of an image."""
         return self.folder / IMAGES / f"{image}.nii"
 
 
 def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], None] = lambda _: None) -> list[Leak]:
-    """Makes the folder of a study; `watch` is told each case done.
+    """Creates the folder of a study; on an error no folder is left behind.
+
+    Args:
+        study_path: the YAML file; the folders of images are relative to it.
+        folder: new or empty.
+        watch: is called with the name of each encoded case, for a progress bar.
+
+    Returns:
+        The result of the leak test, one entry per feature.
 
     Raises:
         UsageError: `STUDY`, `WASHOUT`, `REPEATS`; `EXISTS` when the folder is not empty.
         NoInput: `NO_INPUT` when a folder or a version of a case is missing.
-        InputRefused: `GRID_MISMATCH`, `LEAK`, or as `read_volume` and `encode_pair`.
+        InputRefused: `GRID_MISMATCH`, `LEAK`; see also `read_volume` and `encode_pair`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     study = read_study(study_path)
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError("EXISTS", f"{folder.name} is not empty; a frozen study is never changed, give another folder")
+        raise UsageError("EXISTS", f"{folder.name} is not empty; a frozen study cannot be changed, name a new folder")
     cases = _cases(study, study_path.parent)
     allocation = allocate(study, cases)
     with _whole_folder(folder) as partial:
@@ -104,7 +153,7 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
 
 @contextmanager
 def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Gives a folder beside `folder` that takes its place when the block ends without an error."""
+    """Yields a temporary folder beside `folder`; it is renamed to `folder` when the block ends without an error."""
     with writing(folder.name):
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
@@ -117,16 +166,20 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def load_package(folder: Path, *, is_verified: bool = True) -> Package:
-    """Returns a study folder; `is_verified` also hashes every image.
+    """Returns a study folder after a check of its hashes.
+
+    Args:
+        folder: the study.
+        is_verified: whether to hash every image again; otherwise the hashes of the manifest are used.
 
     Raises:
-        NoInput: `NO_INPUT` when there is no study.
-        InputRefused: `PROTOCOL_CHANGED` when anything differs from what was frozen.
+        NoInput: `NO_INPUT` when the folder holds no study.
+        InputRefused: `PROTOCOL_CHANGED` when a file is damaged or differs from the frozen one.
     """
     if not (folder / MANIFEST).is_file():
         raise NoInput("NO_INPUT", f"{folder.name} holds no finished study; run voxlate readers create")
     changed = InputRefused(
-        "PROTOCOL_CHANGED", f"{folder.name} is not as it was frozen; restore it, or create another study"
+        "PROTOCOL_CHANGED", f"{folder.name} was changed after it was frozen; restore its files, or create another study"
     )
     try:
         manifest, allocation, key = (read_json(folder / name) for name in (MANIFEST, ALLOCATION, KEY))
@@ -134,8 +187,8 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
         hashes = manifest["images"]
         if is_verified:
             hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
-        found = _protocol_hash(study, allocation, hashes, key)
-        is_as_frozen = found == manifest["protocol_sha256"]
+        protocol_hash = _protocol_hash(study, allocation, hashes, key)
+        is_unchanged = protocol_hash == manifest["protocol_sha256"]
         trials = {
             reader: tuple(
                 Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]))
@@ -143,15 +196,15 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
             )
             for reader, entries in allocation.items()
         }
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # damaged, whichever way
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # a damaged file raises any of these
         raise changed from error
-    if not is_as_frozen:
+    if not is_unchanged:
         raise changed
-    return Package(folder, study, trials, found, key)
+    return Package(folder, study, trials, protocol_hash, key)
 
 
 def check_leaks(package: Package) -> list[Leak]:
-    """Returns the leak test of the files as they are now.
+    """Repeats the leak test on the images of a study and returns its result.
 
     Raises:
         InputRefused: `LEAK`.
@@ -171,11 +224,10 @@ def _loader(folder: Path) -> Callable[[str], bytes]:
 def _cases(study: Study, root: Path) -> list[str]:
     folder = root / study.images.real
     if not folder.is_dir():
-        raise NoInput("NO_INPUT", f"images.real: there is no folder {folder.name}")
-    found = sorted({nifti_stem(path) for path in folder.glob("*.nii*")})
-    cases = list(study.cases) or found
+        raise NoInput("NO_INPUT", f"images.real: the folder {folder.name} does not exist; correct the study file")
+    cases = list(study.cases) or sorted({nifti_stem(path) for path in folder.glob("*.nii*")})
     if not cases:
-        raise NoInput("NO_INPUT", f"images.real: {folder.name} holds no .nii or .nii.gz")
+        raise NoInput("NO_INPUT", f"images.real: {folder.name} holds no .nii or .nii.gz; correct the study file")
     return cases
 
 
@@ -189,12 +241,12 @@ def _volume(root: Path, folder: str, case: str) -> Volume:
 
 def _encode_case(
     images: Images, root: Path, folder: Path, *, case: str, ids: Mapping[tuple[str, Version], str]
-) -> list[dict[str, Any]]:
-    """Writes both versions; returns the lesions."""
+) -> list[Lesion]:
+    """Writes both versions of a case; returns its lesions."""
     real = _volume(root, images.real, case)
     mask = _volume(root, images.mask, case) if images.mask else None
     pair = encode_pair(real, _volume(root, images.synthetic, case), case=case, mask=mask, settings=images)
-    # In the order of the random names: the order of writing would tell versions apart by date and place on the disk.
+    # In the order of the random names: a fixed order of versions would show in the dates of the files.
     for version, image in sorted(zip(VERSIONS, pair, strict=True), key=lambda shown: ids[case, shown[0]]):
         write_volume(folder / IMAGES / f"{ids[case, version]}.nii", image, dtype=voxel_type(images.levels))
     if images.lesions is None:
@@ -204,16 +256,16 @@ def _encode_case(
     return _lesions(ToRas(lesions.grid).apply(lesions))
 
 
-def _lesions(volume: Volume) -> list[dict[str, Any]]:
-    """Returns the voxels of each lesion; touching corners belong together."""
+def _lesions(volume: Volume) -> list[Lesion]:
+    """Returns the lesions of a mask, its 26-connected components."""
     labelled, count = ndimage.label(volume.data > 0.5, structure=np.ones((3, 3, 3)))
-    found = ndimage.find_objects(labelled)
+    bounding_boxes = ndimage.find_objects(labelled)
     return [
         {
             "spacing_mm": list(volume.spacing_mm),
             "voxels": (np.argwhere(labelled[box] == number + 1) + [side.start for side in box]).tolist(),
         }
-        for number, box in zip(range(count), found, strict=True)
+        for number, box in zip(range(count), bounding_boxes, strict=True)
     ]
 
 
@@ -221,12 +273,17 @@ def _freeze(
     study: Study,
     allocation: Mapping[str, Sequence[Item]],
     ids: Mapping[tuple[str, Version], str],
-    truth: Mapping[str, Any],
+    truth: Mapping[str, Sequence[Lesion]],
     folder: Path,
 ) -> None:
+    """Writes all files of a study except the images and the leak test; the manifest last.
+
+    The ids of trials are keyed hashes. Without the secret, which is not stored, they reveal neither reader nor
+    position.
+    """
     secret = secrets.token_bytes(32)
     entries: dict[str, list[dict[str, Any]]] = {reader: [] for reader in allocation}
-    key: dict[str, Any] = {
+    key: Key = {
         "images": {image: {"case": case, "version": version} for (case, version), image in ids.items()},
         "trials": {},
     }

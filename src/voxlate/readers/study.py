@@ -1,6 +1,7 @@
-"""A reader study is a YAML file read into a frozen, typed model; an unknown key is an error.
+"""The protocol of a reader study, read from a YAML file into a frozen, typed model; an unknown key is an error.
 
-All that the analysis will claim is fixed here, before the first answer: designs, scales, margins, washout.
+The protocol fixes before the first answer everything that the analysis depends on: designs, scales, margins and
+washout. The limits of lengths and counts only catch mistakes; they were chosen by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LEE_STRUCTURES = (
     "bone",
     "overall",
 )
-"""The nine features of Lee 2020, reader study 2."""
+"""The nine structures of Lee 2020, reader study 2."""
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -37,12 +38,12 @@ class _Frozen(BaseModel):
 
 
 class _Design(_Frozen):
-    """What every design has.
+    """Settings of every design.
 
     Attributes:
-        name: of the block, unique in the study.
-        question: shown above the answer; a default of the page when empty.
-        repeats: trials shown a second time to each reader, for agreement with oneself.
+        name: unique in the study.
+        question: shown above the answer; the page has a default for an empty one.
+        repeats: trials that each reader reads a second time, to measure agreement within the reader.
     """
 
     name: Name
@@ -51,11 +52,11 @@ class _Design(_Frozen):
 
 
 class RealOrSynthetic(_Design):
-    """One image at a time; confidence from `certainly real` (1) to `certainly synthetic` (`levels`).
+    """One image per trial; the answer is a confidence from 1 (certainly real) to `levels` (certainly synthetic).
 
     Attributes:
-        levels: an even number forces a decision; the middle of an odd one is `undecided`.
-        margin: equivalence is |AUC − 0.5| below it.
+        levels: an even number forces a decision; the middle of an odd number is `undecided`.
+        margin: readers are equivalent to guessing if |AUC − 0.5| is below it. The default 0.1 is chosen by hand.
     """
 
     kind: Literal["real_or_synthetic"] = "real_or_synthetic"
@@ -64,10 +65,11 @@ class RealOrSynthetic(_Design):
 
 
 class ForcedChoice(_Design):
-    """Both images of a case side by side: which one is synthetic?
+    """Both images of a case side by side; the answer is the side of the synthetic image.
 
     Attributes:
-        margin: equivalence is |share correct − 0.5| below it.
+        margin: readers are equivalent to guessing if |share correct − 0.5| is below it. The default 0.1 is chosen by
+            hand.
     """
 
     kind: Literal["forced_choice"] = "forced_choice"
@@ -75,12 +77,13 @@ class ForcedChoice(_Design):
 
 
 class Similarity(_Design):
-    """Both images side by side: how similar is each structure, in percent, or not assessable.
+    """Both images of a case side by side; the answer is a similarity in percent, or not assessable, per structure.
 
     Attributes:
-        structures: their names; Lee's nine by default.
-        anchors: what 0 and 100 mean, shown at the ends of the scale.
-        margin: the mean similarity counts as enough when shown to be above 100 − margin.
+        structures: their names; the nine of Lee 2020 by default.
+        anchors: meaning of 0 and of 100, shown at the ends of the scale.
+        margin: the mean similarity is sufficient if it is shown to be above 100 − margin. With the default the bound
+            is 80 %, about the overall mean in Lee 2020 (80.2 %).
     """
 
     kind: Literal["similarity"] = "similarity"
@@ -90,12 +93,13 @@ class Similarity(_Design):
 
 
 class Quality(_Design):
-    """One image at a time: a grade for each item, 1 the worst and `levels` the best.
+    """One image per trial; the answer is a grade per item, from 1 (worst) to `levels` (best).
 
     Attributes:
-        items: what is graded.
+        items: names of what is graded, such as sharpness.
         levels: of the scale.
-        margin: synthetic images are non-inferior when shown to lose less than this.
+        margin: synthetic images are non-inferior if they are shown to lose less than this many grades. The default
+            0.25 is meant for five levels and chosen by hand.
     """
 
     kind: Literal["quality"] = "quality"
@@ -105,12 +109,14 @@ class Quality(_Design):
 
 
 class Marks(_Design):
-    """One image at a time: mark each lesion with a confidence, or state that there is none.
+    """One image per trial; the answer is a mark with a confidence on each lesion, or no mark at all.
 
     Attributes:
-        tolerance_mm: a mark this near to a lesion's voxels finds it.
+        tolerance_mm: a mark within this distance of a voxel of a lesion finds the lesion. The default 5 mm is chosen
+            by hand.
         levels: of the confidence of a mark.
-        margin: synthetic images are non-inferior when shown to lose less of the lesion sensitivity.
+        margin: synthetic images are non-inferior if they are shown to lose less lesion sensitivity (a share) than
+            this. The default of 5 percentage points is chosen by hand.
     """
 
     kind: Literal["marks"] = "marks"
@@ -121,6 +127,7 @@ class Marks(_Design):
 
 Design = Annotated[RealOrSynthetic | ForcedChoice | Similarity | Quality | Marks, Field(discriminator="kind")]
 PAIRED_KINDS = frozenset({"forced_choice", "similarity"})
+"""Designs that show both versions of a case side by side."""
 
 
 class Images(_Frozen):
@@ -128,12 +135,14 @@ class Images(_Frozen):
 
     Attributes:
         real, synthetic: the two versions of each case.
-        mask: outside it both versions become 0; needed where only one of them has an empty background.
-        lesions: label or mask volumes; the truth of the design `marks`.
-        intensity: `each` stretches every image by the same rule on itself (relative images); `shared` gives
-            both versions of a case one scale (CT, ADC).
-        percentiles: of the voxels above the lowest value (inside the mask) that become the ends of the scale.
-        levels: grey levels; 4096 for CT, where narrow windows are needed.
+        mask: folder of masks; outside the mask both versions are set to 0. Needed if only one version has an empty
+            background.
+        lesions: folder of label or mask volumes; the ground truth of the design `marks`.
+        intensity: `each` scales every image by its own percentiles (MRI in arbitrary units); `shared` gives both
+            versions of a case one scale (CT, ADC).
+        percentiles: of the voxels above the lowest value (inside the mask); these become the ends of the scale. The
+            default clips 0.5 % at each end; chosen by hand.
+        levels: grey levels, 256 (8 bit) by default; use 4096 for CT, where readers need narrow windows.
     """
 
     real: str
@@ -148,7 +157,7 @@ class Images(_Frozen):
     def _ordered(self) -> Images:
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
-            raise ValueError("percentiles must rise within 0 to 100")
+            raise ValueError(f"percentiles must rise and lie within 0 to 100, not {low:g} and {high:g}")
         return self
 
 
@@ -156,9 +165,9 @@ class Reader(_Frozen):
     """A reader under a pseudonym.
 
     Attributes:
-        id: never a name; it stands in the exports.
+        id: pseudonym; it appears in the exports.
         group: for example `senior radiologist`.
-        experience_years: for the table.
+        experience_years: professional experience.
     """
 
     id: Name
@@ -167,12 +176,12 @@ class Reader(_Frozen):
 
 
 class Washout(_Frozen):
-    """How far the versions of a case are apart.
+    """Distance between two trials with the same case, so that readers do not recognise it.
 
     Attributes:
-        trials: least number of trials between two showings of one case, plus one.
+        trials: least difference of the positions of two trials with the same case. The default 5 is chosen by hand.
         sessions: with 2, the second version of each case is read in a second session.
-        days: least time between both sessions.
+        days: least time between the last answer of the first session and the second session.
     """
 
     trials: int = Field(default=5, ge=1)
@@ -181,7 +190,7 @@ class Washout(_Frozen):
 
 
 class Preset(_Frozen):
-    """A display window in shares of the full scale, chosen by keys 1 to 5."""
+    """A display window for the keys 1 to 5; `low` and `high` are shares of the full grey scale."""
 
     name: Title
     low: float = Field(ge=-1, le=2)
@@ -190,7 +199,7 @@ class Preset(_Frozen):
     @model_validator(mode="after")
     def _ordered(self) -> Preset:
         if self.low >= self.high:
-            raise ValueError("low must be below high")
+            raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
         return self
 
 
@@ -201,16 +210,17 @@ DEFAULT_PRESETS = (
     Preset(name="dark", low=0, high=0.4),
     Preset(name="narrow", low=0.35, high=0.65),
 )
+"""Windows of the keys 1 to 5. Chosen by hand; not tuned."""
 
 
 class Display(_Frozen):
-    """How images are first shown; equal for both versions.
+    """Initial display, the same for both versions.
 
     Attributes:
-        planes: three planes, or the one named.
+        planes: all three planes, or only the one named.
         presets: windows for the keys 1 to 5.
         language: of the page.
-        minimum_view_s: an answer is taken only after this time.
+        minimum_view_s: least viewing time before the server accepts an answer.
     """
 
     planes: Literal["three", "axial", "coronal", "sagittal"] = "three"
@@ -223,9 +233,17 @@ class Study(_Frozen):
     """One reader study.
 
     Attributes:
-        seed: of every order; the same seed gives the same allocation.
-        cases: names; all of `images.real` when empty.
-        block_order: `rotate` starts each reader with another design.
+        name: short, for file names and exports.
+        title: shown to readers and in the report.
+        seed: of the allocation; the same seed gives the same allocation.
+        data_kind: printed with every result.
+        images: folders and encoding of the images.
+        cases: their names; all cases of `images.real` when empty.
+        readers: at least one.
+        designs: each reader reads all of them.
+        block_order: `rotate` starts each reader with another design, `fixed` keeps the order of `designs`.
+        washout: distance between two trials with the same case.
+        display: of the page.
         answers: `locked` at once, or `changeable` until the next case is answered; each change is a new row.
         alpha: of the tests against a margin.
     """
@@ -263,7 +281,7 @@ class Study(_Frozen):
         return next(design for design in self.designs if design.name == name)
 
     def content_hash(self) -> str:
-        """Returns the SHA-256 of everything that is fixed."""
+        """Returns the SHA-256 of the protocol."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
 
 
@@ -271,13 +289,21 @@ def read_study(path: Path) -> Study:
     """Returns the study in a YAML file.
 
     Raises:
-        NoInput: there is no such file.
-        UsageError: `STUDY`, with the place of each fault.
+        NoInput: the file does not exist.
+        UsageError: `STUDY`; the message names the key of each fault.
     """
     return parse_study(read_settings(path, code="STUDY", what="study file"), name=path.name)
 
 
 def parse_study(text: str, *, name: str) -> Study:
-    """Returns the study in `text`, YAML or JSON; `name` is how errors call it."""
+    """Returns the study in YAML or JSON text.
+
+    Args:
+        text: content of a study file.
+        name: of the file, for error messages.
+
+    Raises:
+        UsageError: `STUDY`; the message names the key of each fault.
+    """
     content = parse_settings(text, code="STUDY", name=name)
     return validated(content, Study, code="STUDY", name=name, whole="study")

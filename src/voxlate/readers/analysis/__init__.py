@@ -1,23 +1,33 @@
-"""From the answers of a study to `analysis.json`, the exports and `report.html`."""
+"""Analyses the answers of a reader study: writes `analysis.json`, `report.html` and tables for other programs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import voxlate
 from voxlate.errors import NoInput
 from voxlate.io.atomic import write_json, write_text
-from voxlate.readers.analysis import designs, exports
-from voxlate.readers.analysis.effects import case_scores, discordance, order_effects
+from voxlate.readers.analysis import exports
+from voxlate.readers.analysis.discrimination import forced_choice, real_or_synthetic
 from voxlate.readers.analysis.froc import marks
-from voxlate.readers.analysis.json_values import finite
+from voxlate.readers.analysis.grading import quality, similarity
+from voxlate.readers.analysis.json_values import to_json
+from voxlate.readers.analysis.order_effects import order_effects
 from voxlate.readers.analysis.page import report
+from voxlate.readers.analysis.rank_comparison import case_scores, compare_ranks
 from voxlate.readers.analysis.records import Record, join, lesions
+from voxlate.readers.analysis.results import (
+    Analysis,
+    DesignAnalysis,
+    DesignResult,
+    LogState,
+    Progress,
+    ReaderProgress,
+)
 from voxlate.readers.package import Package, load_package
-from voxlate.readers.study import Design, Marks, Quality, RealOrSynthetic, Similarity
+from voxlate.readers.study import Design, Marks, Quality, Reader, RealOrSynthetic, Similarity
 from voxlate.web.server.answer_log import AnswerLog, verify_chain
 from voxlate.web.server.sql import open_database
 
@@ -32,98 +42,99 @@ def analyse_study(
     scores: Path | None = None,
     metric: str = "mae",
 ) -> list[str]:
-    """Writes everything that the answers of a study show; returns what was found in a few lines.
+    """Analyses all answers of a study, writes the results and returns a summary of a few lines.
 
     Args:
         folder: the study.
-        output: receives `analysis.json`, `report.html`, `answers.csv`, and per design of confidences
+        output: receives `analysis.json`, `report.html`, `answers.csv`, and for each design `real_or_synthetic`
             `<design>.imrmc`, `<design>_codebook.csv` and `<design>_mrmcaov.csv`.
-        database_url: PostgreSQL, when the answers are there.
+        database_url: PostgreSQL address of the answers; `answers.sqlite` in the study when `None`.
         scores: a table of a metric per case, to compare its ranks with those of the readers.
-        metric: the column or metric of that table; lower is better.
+        metric: name of the metric in that table; lower is better.
 
     Raises:
-        NoInput: `NO_INPUT` when there is no study or no answer.
+        NoInput: `NO_INPUT` when there is no study, no answer or no table of scores.
         InputRefused: `PROTOCOL_CHANGED`, `TABLE`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     package = load_package(folder)
-    store = AnswerLog(open_database(folder, database_url), package.protocol_hash)
+    log = AnswerLog(open_database(folder, database_url), package.protocol_hash)
     try:
-        answers, log = store.answers(), store.log()
+        answers, rows = log.answers(), log.log()
     finally:
-        store.close()
+        log.close()
     records = join(package, answers)
     if not records:
         raise NoInput("NO_INPUT", f"{folder.name} has no answers yet")
-    ranked = case_scores(scores, metric) if scores else {}
-    found = _analysis(package, records, ranked, metric)
-    broken = verify_chain(log)
-    found["record"] = {"rows": len(log), "last_hash": log[-1].hash, "first_broken_row": broken}
-    found = finite(found)
-    write_json(output / ANALYSIS, found)
+    metric_scores = case_scores(scores, metric) if scores else {}
+    log_state = LogState(rows=len(rows), last_hash=rows[-1].hash, first_broken_row=verify_chain(rows))
+    analysis = _analyse(package, records, metric_scores, metric=metric, log_state=log_state)
+    write_json(output / ANALYSIS, to_json(analysis))
     _export(package, records, output)
-    write_text(output / REPORT, report(found, package.study))
-    return _lines(found, output)
+    write_text(output / REPORT, report(analysis, package.study))
+    return _summary(analysis, output)
 
 
-def _analysis(package: Package, records: Sequence[Record], ranked: Mapping[str, float], metric: str) -> dict[str, Any]:
+def _analyse(
+    package: Package, records: Sequence[Record], scores: Mapping[str, float], *, metric: str, log_state: LogState
+) -> Analysis:
     study = package.study
     by_design = {}
-    readers = [_reader(package, records, reader.id) for reader in study.readers]
     for design in study.designs:
         own = [record for record in records if record.design == design.name]
         if own:
-            entry = _one(own, design, package)
-            entry["order_effects"] = order_effects(own, design)
-            entry["discordance"] = discordance(own, design, ranked) if ranked else None
-            by_design[design.name] = entry
-    return {
-        "voxlate_version": voxlate.__version__,
-        "study": study.name,
-        "title": study.title,
-        "data_kind": study.data_kind,
-        "protocol_sha256": package.protocol_hash,
-        "alpha": study.alpha,
-        "interim": _interim(readers),
-        "metric": metric if ranked else None,
-        "readers": readers,
-        "designs": by_design,
-        "comments": [asdict(record) for record in records if record.comment],
-    }
+            by_design[design.name] = DesignAnalysis(
+                result=_analyse_design(own, design, package),
+                order_effects=order_effects(own, design),
+                discordance=compare_ranks(own, design, scores) if scores else None,
+            )
+    readers = [_reader_progress(package, records, reader) for reader in study.readers]
+    return Analysis(
+        voxlate_version=voxlate.__version__,
+        study=study.name,
+        title=study.title,
+        data_kind=study.data_kind,
+        protocol_sha256=package.protocol_hash,
+        alpha=study.alpha,
+        interim=_interim(readers),
+        metric=metric if scores else None,
+        readers=readers,
+        designs=by_design,
+        comments=[record for record in records if record.comment],
+        record=log_state,
+    )
 
 
-def _one(records: Sequence[Record], design: Design, package: Package) -> dict[str, Any]:
+def _analyse_design(records: Sequence[Record], design: Design, package: Package) -> DesignResult:
     alpha = package.study.alpha
     match design:
         case RealOrSynthetic():
-            return designs.real_or_synthetic(records, design, alpha)
+            return real_or_synthetic(records, design, alpha)
         case Similarity():
-            return designs.similarity(records, design, alpha)
+            return similarity(records, design, alpha)
         case Quality():
-            return designs.quality(records, design, alpha)
+            return quality(records, design, alpha)
         case Marks():
             return marks(records, design, lesions(package), alpha)
-    return designs.forced_choice(records, design, alpha)
+    return forced_choice(records, design, alpha)
 
 
-def _reader(package: Package, records: Sequence[Record], reader: str) -> dict[str, Any]:
-    own = [record for record in records if record.reader == reader]
-    described = next(entry for entry in package.study.readers if entry.id == reader)
-    return {
-        "reader": reader,
-        "group": described.group,
-        "experience_years": described.experience_years,
-        "answered": len(own),
-        "of": len(package.trials[reader]),
-        "viewed_s": sum(record.viewed_s for record in own if record.viewed_s == record.viewed_s),
-    }
+def _reader_progress(package: Package, records: Sequence[Record], reader: Reader) -> ReaderProgress:
+    own = [record for record in records if record.reader == reader.id]
+    return ReaderProgress(
+        reader=reader.id,
+        group=reader.group,
+        experience_years=reader.experience_years,
+        answered=len(own),
+        of=len(package.trials[reader.id]),
+        viewed_s=sum(record.viewed_s for record in own if not math.isnan(record.viewed_s)),
+    )
 
 
-def _interim(readers: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
-    """Returns how much of an unfinished study was answered; None of a finished one."""
-    answered, planned = (sum(int(reader[key]) for reader in readers) for key in ("answered", "of"))
-    return {"answered": answered, "of": planned} if answered < planned else None
+def _interim(readers: Sequence[ReaderProgress]) -> Progress | None:
+    """Returns how many answers of an unfinished study were given; `None` for a finished one."""
+    answered, planned = sum(reader.answered for reader in readers), sum(reader.of for reader in readers)
+    return Progress(answered=answered, of=planned) if answered < planned else None
 
 
 def _export(package: Package, records: Sequence[Record], output: Path) -> None:
@@ -136,14 +147,13 @@ def _export(package: Package, records: Sequence[Record], output: Path) -> None:
             write_text(output / f"{design.name}_mrmcaov.csv", exports.mrmcaov(own))
 
 
-def _lines(found: Mapping[str, Any], output: Path) -> list[str]:
-    answered = sum(reader["answered"] for reader in found["readers"])
-    record = found["record"]
-    state = "whole" if record["first_broken_row"] is None else f"BROKEN at row {record['first_broken_row']}"
-    interim = found["interim"]
-    unfinished = [f"interim: {interim['answered']} of {interim['of']} answered"] if interim else []
+def _summary(analysis: Analysis, output: Path) -> list[str]:
+    answered = sum(reader.answered for reader in analysis.readers)
+    record, interim = analysis.record, analysis.interim
+    state = "intact" if record.first_broken_row is None else f"BROKEN at row {record.first_broken_row}"
+    unfinished = [f"interim: {interim.answered} of {interim.of} answered"] if interim else []
     return [
         *unfinished,
-        f"{answered} answers of {len(found['readers'])} readers; report in {output / REPORT}",
-        f"record of {record['rows']} rows is {state}; last hash {record['last_hash']}",
+        f"{answered} answers of {len(analysis.readers)} readers; report in {output / REPORT}",
+        f"hash chain of {record.rows} rows is {state}; last hash {record.last_hash}",
     ]

@@ -1,60 +1,94 @@
-"""What a design's test allows to say, and what it does not; a p value above 0.05 is never called equality."""
+"""Sentences about the result of a test against a margin.
+
+A p value above 0.05 is never called equality: equivalence and non-inferiority have tests of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from typing import Protocol
 
+from voxlate.readers.analysis.mrmc import ReaderMean
+from voxlate.readers.analysis.results import ChanceComparison, MarginComparison
 from voxlate.web.labels import MISSING, number, p_value
 
-Found = Mapping[str, Any]
+SIGNIFICANT = 0.05
+"""Level of the tests against chance; the level of tests against a margin is `alpha` of the study."""
 
 
-def indistinguishable(found: Found, what: str) -> str:
-    """Returns the verdict on an AUC or a share correct against chance, 0.5."""
-    margin = found["margin"]
-    if found["note"]:
-        return _without_inference(found, what, 2)
-    said = f"{what} {number(found['mean'], 2)} (95 % interval {interval(found)}). "
-    if found["test"]["is_shown"]:
-        return said + f"Readers were shown to be within ± {margin:g} of guessing, the margin fixed beforehand."
-    if found["p_different"] < 0.05 and found["mean"] > 0.5:
-        return said + f"Readers could tell synthetic from real (p {p_value(found['p_different'])})."
-    if found["p_different"] < 0.05:
-        return said + f"Readers took synthetic for real more often than not (p {p_value(found['p_different'])})."
-    return said + (
-        f"Neither a difference from guessing nor equality within ± {margin:g} was shown: more readers or cases are "
-        "needed. This is no evidence that the images cannot be told apart."
+class HasInterval(Protocol):
+    """A result with an interval; its ends are `None` or NaN when it is not defined."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+
+
+def indistinguishable(result: ChanceComparison, quantity: str) -> str:
+    """Returns the conclusion on an AUC or a share of correct answers compared with chance (0.5).
+
+    Args:
+        result: mean over readers.
+        quantity: its name at the start of the sentence.
+    """
+    mean = result.mean
+    if mean.note:
+        return _without_inference(mean, quantity, 2)
+    value = f"{quantity} {number(mean.mean, 2)} (95 % interval {interval(mean)}). "
+    if result.test.is_shown:
+        return value + f"Readers were shown to be within ± {result.margin:g} of guessing, the margin fixed beforehand."
+    if result.p_different < SIGNIFICANT and mean.mean > 0.5:
+        return value + f"Readers could tell synthetic from real (p {p_value(result.p_different)})."
+    if result.p_different < SIGNIFICANT:
+        return value + f"Readers took synthetic for real more often than not (p {p_value(result.p_different)})."
+    return value + (
+        f"Neither a difference from guessing nor equality within ± {result.margin:g} was shown: more readers or cases "
+        "are needed. This is no evidence that the images cannot be told apart."
     )
 
 
-def not_inferior(found: Found, what: str) -> str:
-    """Returns the verdict on a difference synthetic − real against its margin."""
-    if found["note"]:
-        return _without_inference(found, f"{what}: synthetic − real", 2)
-    said = f"{what}: synthetic − real {number(found['mean'], 2)} (95 % interval {interval(found)}). "
-    if found["test"]["is_shown"]:
-        return said + f"Synthetic images were shown to lose less than the margin of {found['margin']:g}."
-    return said + f"It was not shown that synthetic images lose less than the margin of {found['margin']:g}."
+def not_inferior(result: MarginComparison, quantity: str) -> str:
+    """Returns the conclusion on a difference synthetic − real against its margin.
+
+    Args:
+        result: mean over readers of the difference.
+        quantity: its name at the start of the sentence.
+    """
+    mean = result.mean
+    if mean.note:
+        return _without_inference(mean, f"{quantity}: synthetic − real", 2)
+    value = f"{quantity}: synthetic − real {number(mean.mean, 2)} (95 % interval {interval(mean)}). "
+    if result.test.is_shown:
+        return value + f"Synthetic images were shown to lose less than the margin of {result.margin:g}."
+    return value + f"It was not shown that synthetic images lose less than the margin of {result.margin:g}."
 
 
-def similar_enough(found: Found, what: str) -> str:
-    """Returns the verdict on a mean similarity against 100 − margin."""
-    bound = 100 - found["margin"]
-    if found["note"]:
-        return _without_inference(found, f"{what}: mean similarity (%)", 1)
-    said = f"{what}: mean similarity {number(found['mean'], 1)} % (95 % interval {interval(found, 1)}). "
-    return said + (f"Shown to be above {bound:g} %." if found["test"]["is_shown"] else f"Not shown above {bound:g} %.")
+def similar_enough(result: MarginComparison, structure: str) -> str:
+    """Returns the conclusion on a mean similarity (%) against 100 − margin.
+
+    Args:
+        result: mean over readers.
+        structure: its name at the start of the sentence.
+    """
+    mean, bound = result.mean, 100 - result.margin
+    if mean.note:
+        return _without_inference(mean, f"{structure}: mean similarity (%)", 1)
+    value = f"{structure}: mean similarity {number(mean.mean, 1)} % (95 % interval {interval(mean, 1)}). "
+    return value + (f"Shown to be above {bound:g} %." if result.test.is_shown else f"Not shown above {bound:g} %.")
 
 
-def interval(found: Found, decimals: int = 2) -> str:
-    """Returns an interval in words; a dash where there is none."""
-    if found["low"] is None:
+def interval(result: HasInterval, decimals: int = 2) -> str:
+    """Returns an interval as text; a dash when it is not defined."""
+    if result.low is None or not math.isfinite(result.low):
         return MISSING
-    return f"{number(found['low'], decimals)} to {number(found['high'], decimals)}"
+    return f"{number(result.low, decimals)} to {number(result.high, decimals)}"
 
 
-def _without_inference(found: Found, what: str, decimals: int) -> str:
-    """Returns the figure, if there is one, and why nothing follows from it."""
-    value = "" if found["mean"] is None else f" {number(found['mean'], decimals)}"
-    return f"{what}{value}: {found['note']}."
+def _without_inference(mean: ReaderMean, quantity: str, decimals: int) -> str:
+    """Returns the mean, if it is defined, and the reason why it has no interval and no test."""
+    value = "" if math.isnan(mean.mean) else f" {number(mean.mean, decimals)}"
+    return f"{quantity}{value}: {mean.note}."

@@ -1,4 +1,4 @@
-"""Tables for other programs: long CSV, iMRMC (FDA) and MRMCaov (R)."""
+"""Tables of answers for other programs: long CSV, iMRMC (FDA) and MRMCaov (R)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from voxlate.io.tables import inert_cell
 from voxlate.readers.analysis.records import Record, names
+from voxlate.readers.analysis.scoring import Mark, confidence, marked
 from voxlate.readers.study import Study
 
 COLUMNS = (
@@ -34,12 +35,12 @@ COLUMNS = (
 
 
 def cell(value: Any) -> Any:
-    """Returns text that no spreadsheet takes for a formula, and numbers as they are."""
+    """Returns text that a spreadsheet does not evaluate as a formula; numbers are unchanged."""
     return inert_cell(value) if isinstance(value, str) else value
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Returns CSV with every text made harmless."""
+    """Returns CSV in which no text is a formula; see `cell`."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
@@ -48,7 +49,13 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def long_table(records: Sequence[Record], study: Study, protocol_hash: str) -> str:
-    """Returns one line per answered item."""
+    """Returns CSV with one line per answered item.
+
+    Args:
+        records: of all designs.
+        study: for group and experience of the readers.
+        protocol_hash: written in every line.
+    """
     readers = {reader.id: reader for reader in study.readers}
     rows = []
     for record in records:
@@ -81,7 +88,12 @@ def long_table(records: Sequence[Record], study: Study, protocol_hash: str) -> s
 
 
 def imrmc(records: Sequence[Record], title: str) -> str:
-    """Returns confidences in the iMRMC format: truth 1 is synthetic; case and reader numbers as in `codebook`."""
+    """Returns confidences in the format of iMRMC; truth 1 means synthetic.
+
+    Args:
+        records: of one design `real_or_synthetic`; repeats are left out.
+        title: first line of the file.
+    """
     readers, cases = names(records)
     images = [(case, version) for version in ("real", "synthetic") for case in cases]
     number = {image: at for at, image in enumerate(images, start=1)}
@@ -89,7 +101,7 @@ def imrmc(records: Sequence[Record], title: str) -> str:
     lines += [f"N0: {len(cases)}", f"N1: {len(cases)}", f"NR: {len(readers)}", "NM: 1", "", "BEGIN DATA:"]
     lines += [f"-1,{number[image]},0,{int(image[1] == 'synthetic')}" for image in images]
     lines += [
-        f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{r.answer['confidence']}"
+        f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{confidence(r)}"
         for r in records
         if not r.is_repeat
     ]
@@ -97,9 +109,9 @@ def imrmc(records: Sequence[Record], title: str) -> str:
 
 
 def mrmcaov(records: Sequence[Record]) -> str:
-    """Returns confidences for R: `mrmc(empirical_auc(truth, rating), treatment, reader, case, data)`."""
+    """Returns confidences as CSV for MRMCaov, `mrmc(empirical_auc(truth, rating), treatment, reader, case, data)`."""
     rows = [
-        (r.reader, "synthesis", f"{r.case}/{r.version}", int(r.version == "synthetic"), r.answer["confidence"])
+        (r.reader, "synthesis", f"{r.case}/{r.version}", int(r.version == "synthetic"), confidence(r))
         for r in records
         if not r.is_repeat
     ]
@@ -107,7 +119,7 @@ def mrmcaov(records: Sequence[Record]) -> str:
 
 
 def codebook(records: Sequence[Record]) -> str:
-    """Returns which numbers stand for which readers and images in the iMRMC file."""
+    """Returns CSV with the names of the numbered readers and images of the iMRMC file."""
     readers, cases = names(records)
     rows: list[tuple[str, int, str, str]] = [("reader", at, reader, "") for at, reader in enumerate(readers, start=1)]
     images = [(case, version) for version in ("real", "synthetic") for case in cases]
@@ -116,6 +128,7 @@ def codebook(records: Sequence[Record]) -> str:
 
 
 def _items(record: Record) -> list[tuple[str, Any]]:
+    """Returns name and value of each answered item."""
     answer = record.answer
     match answer["kind"]:
         case "real_or_synthetic":
@@ -126,9 +139,9 @@ def _items(record: Record) -> list[tuple[str, Any]]:
             return [(name, "not assessable" if score is None else score) for name, score in answer["scores"].items()]
         case "quality":
             return list(answer["grades"].items())
-    marks = [(f"mark {at}", _mark(mark)) for at, mark in enumerate(answer["marks"], start=1)]
+    marks = [(f"mark {at}", _mark(mark)) for at, mark in enumerate(marked(record), start=1)]
     return marks or [("no lesion", 1)]
 
 
-def _mark(mark: dict[str, Any]) -> str:
+def _mark(mark: Mark) -> str:
     return f"{' '.join(str(at) for at in mark['voxel'])} confidence {mark['confidence']}"

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from voxlate.readers.analysis.results import ChanceComparison
 from voxlate.web.html import Html
 from voxlate.web.labels import count
 from voxlate.web.plotting import COLOURS, MUTED, framed, inline_svg, plot
+
+
+class ReaderInterval(NamedTuple):
+    """A reader's AUC or share of correct answers with its 95 % interval; NaN where undefined."""
+
+    reader: str
+    value: float
+    low: float
+    high: float
 
 
 def roc_plot(curves: Mapping[str, Sequence[Sequence[float]]], *, name: str) -> Html:
@@ -39,31 +50,30 @@ def roc_plot(curves: Mapping[str, Sequence[Sequence[float]]], *, name: str) -> H
     return framed(inline_svg(figure, name=name, alt=alt), caption="ROC curve of each reader. Dotted: guessing.")
 
 
-def reader_plot(rows: Sequence[Mapping[str, Any]], mean: Mapping[str, Any], key: str, *, name: str) -> Html:
+def reader_plot(rows: Sequence[ReaderInterval], result: ChanceComparison, quantity: str, *, name: str) -> Html:
     """Returns a plot of each reader's result, of their mean, and of the equivalence margin around guessing.
 
     A result without an interval is a point; an undefined result leaves its line empty.
 
     Args:
-        rows: one per reader, with `reader`, `low`, `high` and the value under `key`.
-        mean: with `mean`, `low`, `high` and `margin`.
-        key: `auc` or `share`.
+        rows: one per reader.
+        result: their mean, compared with chance.
+        quantity: label of the axis.
         name: id of the plot, unique in the document.
     """
     figure, axes = plot()
-    axes.axvspan(0.5 - mean["margin"], 0.5 + mean["margin"], color=MUTED, alpha=0.15, linewidth=0)
+    axes.axvspan(0.5 - result.margin, 0.5 + result.margin, color=MUTED, alpha=0.15, linewidth=0)
     axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
-    entries = [*[(row["reader"], row[key], row["low"], row["high"]) for row in rows]]
-    entries.append(("mean", mean["mean"], mean["low"], mean["high"]))
+    mean = result.mean
+    entries = [*rows, ReaderInterval("mean", mean.mean, mean.low, mean.high)]
     for at, (_, value, low, high) in enumerate(reversed(entries)):
         colour = COLOURS["synthetic"] if at == 0 else MUTED
-        if low is not None:
+        if math.isfinite(low):
             axes.plot([low, high], [at, at], color=colour, linewidth=2 if at == 0 else 1)
-        if value is not None:
+        if math.isfinite(value):
             axes.plot([value], [at], "o", color=colour, markersize=4)
-    axes.set_yticks(range(len(entries)), [entry[0] for entry in reversed(entries)])
+    axes.set_yticks(range(len(entries)), [entry.reader for entry in reversed(entries)])
     axes.set_xlim(0, 1)
-    quantity = "AUC" if key == "auc" else "Share of correct answers"
     axes.set_xlabel(quantity)
     alt = f"{quantity} of {count(len(rows), 'reader')} and their mean with 95 % intervals; the table gives them."
     caption = "95 % intervals. Grey: the margin around guessing, which was fixed before the study."

@@ -1,105 +1,128 @@
-"""Lesions found and false marks, on real and on synthetic images of the same cases."""
+"""Analyses marked lesions, the design `marks`: sensitivity and false marks on both versions of the same cases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from voxlate.evaluation.statistics import clopper_pearson, mcnemar
 from voxlate.readers.analysis.mrmc import not_below, reader_mean
 from voxlate.readers.analysis.records import Record, Values, names
+from voxlate.readers.analysis.results import CountInterval, MarginComparison, MarkCounts, MarksResult, ReaderMarks
+from voxlate.readers.analysis.scoring import marked
+from voxlate.readers.package import Lesion
 from voxlate.readers.study import Marks
 
-Found = dict[str, Any]
-Lesions = Mapping[str, Sequence[Mapping[str, Any]]]
+Lesions = Mapping[str, Sequence[Lesion]]
 
 
-def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: float) -> Found:
-    """Returns lesion sensitivity and false marks per image, by version, and the test of their difference."""
+class Detection(NamedTuple):
+    """Result of one reading: for each lesion of the case whether it was marked, and the number of false marks."""
+
+    hits: list[bool]
+    false_marks: int
+
+
+Detections = Mapping[tuple[str, str], Detection]
+"""First readings of one version, by reader and case."""
+
+
+def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: float) -> MarksResult:
+    """Returns lesion sensitivity and false marks per image of both versions, and tests their difference.
+
+    Args:
+        records: answers to this design.
+        design: as frozen in the study.
+        lesions: of each case.
+        alpha: of the test of non-inferiority.
+    """
     readers, cases = names(records)
-    counted = [case for case in cases if lesions[case]]
-    hits = {version: _hits(records, design, lesions, version) for version in ("real", "synthetic")}
-    false = {version: _false_marks(records, design, lesions, version) for version in ("real", "synthetic")}
-    rows = [_reader_row(reader, hits, false) for reader in readers]
-    found: Found = {"kind": design.kind, "readers": rows, "lesions": sum(len(lesions[case]) for case in counted)}
-    if counted:
-        mean = reader_mean(*_sensitivity_difference(hits, readers, counted), bounds=(-1.0, 1.0))
+    cases_with_lesions = [case for case in cases if lesions[case]]
+    real, synthetic = (_detections(records, design, lesions, version) for version in ("real", "synthetic"))
+    comparison = None
+    if cases_with_lesions:
+        mean = reader_mean(*_sensitivity_difference(real, synthetic, readers, cases_with_lesions), bounds=(-1.0, 1.0))
         test = not_below(mean, reference=-design.margin, alpha=alpha)
-        found["difference"] = asdict(mean) | {"margin": design.margin, "test": asdict(test)}
-    return found
+        comparison = MarginComparison(mean=mean, margin=design.margin, test=test)
+    return MarksResult(
+        readers=[_reader_marks(reader, real, synthetic) for reader in readers],
+        lesions=sum(len(lesions[case]) for case in cases_with_lesions),
+        difference=comparison,
+    )
 
 
-def found_lesions(record: Record, design: Marks, lesions: Lesions) -> tuple[list[bool], int]:
-    """Returns which lesions of a case were marked, and how many marks were near none."""
+def detect(record: Record, design: Marks, lesions: Lesions) -> Detection:
+    """Returns which lesions of the case were marked. A mark counts for the nearest lesion within the tolerance."""
     own = lesions[record.case]
-    found, false = [False] * len(own), 0
-    for mark in record.answer["marks"]:
+    hits, false_marks = [False] * len(own), 0
+    for mark in marked(record):
         distances = [_distance_mm(mark["voxel"], lesion) for lesion in own]
         nearest = int(np.argmin(distances)) if distances else -1
         if nearest >= 0 and distances[nearest] <= design.tolerance_mm:
-            found[nearest] = True
+            hits[nearest] = True
         else:
-            false += 1
-    return found, false
+            false_marks += 1
+    return Detection(hits, false_marks)
 
 
-def _distance_mm(voxel: Sequence[int], lesion: Mapping[str, Any]) -> float:
-    apart = (np.array(lesion["voxels"]) - np.array(voxel)) * np.array(lesion["spacing_mm"])
-    return float(np.linalg.norm(apart, axis=1).min())
+def _distance_mm(voxel: Sequence[int], lesion: Lesion) -> float:
+    offsets_mm = (np.array(lesion["voxels"]) - np.array(voxel)) * np.array(lesion["spacing_mm"])
+    return float(np.linalg.norm(offsets_mm, axis=1).min())
 
 
-def _hits(
-    records: Sequence[Record], design: Marks, lesions: Lesions, version: str
-) -> dict[tuple[str, str], list[bool]]:
+def _detections(records: Sequence[Record], design: Marks, lesions: Lesions, version: str) -> Detections:
     return {
-        (record.reader, record.case): found_lesions(record, design, lesions)[0]
+        (record.reader, record.case): detect(record, design, lesions)
         for record in records
         if record.version == version and not record.is_repeat
     }
 
 
-def _false_marks(
-    records: Sequence[Record], design: Marks, lesions: Lesions, version: str
-) -> dict[tuple[str, str], int]:
-    return {
-        (record.reader, record.case): found_lesions(record, design, lesions)[1]
-        for record in records
-        if record.version == version and not record.is_repeat
-    }
+def _reader_marks(reader: str, real: Detections, synthetic: Detections) -> ReaderMarks:
+    both = [reading for reading in real if reading in synthetic and reading[0] == reader]
+    pairs = [pair for reading in both for pair in zip(real[reading].hits, synthetic[reading].hits, strict=True)]
+    only_real = sum(in_real and not in_synthetic for in_real, in_synthetic in pairs)
+    only_synthetic = sum(in_synthetic and not in_real for in_real, in_synthetic in pairs)
+    return ReaderMarks(
+        reader=reader,
+        real=_counts(detection for (name, _), detection in real.items() if name == reader),
+        synthetic=_counts(detection for (name, _), detection in synthetic.items() if name == reader),
+        mcnemar_p=mcnemar(only_real, only_synthetic),
+    )
 
 
-def _reader_row(reader: str, hits: Mapping[str, Any], false: Mapping[str, Any]) -> Found:
-    row: Found = {"reader": reader}
-    for version in ("real", "synthetic"):
-        own = [hit for (who, _), found in hits[version].items() if who == reader for hit in found]
-        marks_ = [count for (who, _), count in false[version].items() if who == reader]
-        row[version] = {
-            "found": sum(own),
-            "of": len(own),
-            "false_per_image": float(np.mean(marks_)) if marks_ else None,
-        }
-        if own:
-            row[version]["low"], row[version]["high"] = clopper_pearson(sum(own), len(own))
-    both = [place for place in hits["real"] if place in hits["synthetic"] and place[0] == reader]
-    pairs = [pair for place in both for pair in zip(hits["real"][place], hits["synthetic"][place], strict=True)]
-    row["mcnemar_p"] = mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
-    return row
+def _counts(detections: Iterable[Detection]) -> MarkCounts:
+    detections = list(detections)
+    hits = [hit for detection in detections for hit in detection.hits]
+    false_marks = [detection.false_marks for detection in detections]
+    interval = None
+    if hits:
+        low, high = clopper_pearson(sum(hits), len(hits))
+        interval = CountInterval(low=low, high=high)
+    return MarkCounts(
+        found=sum(hits),
+        of=len(hits),
+        false_per_image=float(np.mean(false_marks)) if false_marks else None,
+        interval=interval,
+    )
 
 
 def _sensitivity_difference(
-    hits: Mapping[str, Any], readers: Sequence[str], cases: Sequence[str]
+    real: Detections, synthetic: Detections, readers: Sequence[str], cases: Sequence[str]
 ) -> tuple[Values, Values]:
-    """Returns per reader sensitivity(synthetic) − sensitivity(real), a ratio over cases, and its influences."""
+    """Returns (readers,) differences sensitivity(synthetic) − sensitivity(real) and (readers, cases) influences.
+
+    The sensitivity is a ratio: lesions found in all cases divided by lesions in all cases.
+    """
     change = np.full((len(readers), len(cases)), np.nan)
     size = np.zeros_like(change)
     for i, reader in enumerate(readers):
         for j, case in enumerate(cases):
-            pair = [hits[version].get((reader, case)) for version in ("real", "synthetic")]
-            if None not in pair:
-                change[i, j], size[i, j] = sum(pair[1]) - sum(pair[0]), len(pair[0])
+            in_real, in_synthetic = real.get((reader, case)), synthetic.get((reader, case))
+            if in_real is not None and in_synthetic is not None:
+                change[i, j], size[i, j] = sum(in_synthetic.hits) - sum(in_real.hits), len(in_real.hits)
     total = size.sum(axis=1, keepdims=True)
     change_sum = np.nansum(change, axis=1, keepdims=True)
     ratio = np.divide(change_sum, total, out=np.full(total.shape, np.nan), where=total > 0)

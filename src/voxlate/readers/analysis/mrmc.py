@@ -1,14 +1,14 @@
-"""Several readers, the same cases: what would other readers of other cases find?
+"""Multi-reader multi-case (MRMC) inference: the mean of a figure of merit over readers, its interval and tests.
 
-The form is Obuchowski and Rockette 1995 with the degrees of freedom of Hillis 2007, for one modality or for the
-difference of two: figures of merit per reader, their covariances through the shared cases, and the spread between
-readers,
+The mean generalises to other readers and other cases. The method is that of Obuchowski and Rockette 1995 with the
+degrees of freedom of Hillis 2007, for one modality or for the difference of two. From r readers' figures of merit,
+their mean square between readers MS(reader), and the mean covariance Cov2 of two readers through the shared cases,
 
     variance of the mean = (MS(reader) + r max(Cov2, 0)) / r,
     degrees of freedom   = (r - 1) ((MS(reader) + r max(Cov2, 0)) / MS(reader))².
 
-Covariances come from the influence of each case on each reader's figure, with the case as the cluster: for the
-AUC that is Obuchowski 1997, where the real and the synthetic image of one case are not independent.
+The covariances are estimated from the influence of each case on each reader's figure. The case is the cluster, because
+the real and the synthetic image of one case are not independent; for the AUC this is Obuchowski 1997.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class ReaderMean:
     """A figure of merit averaged over readers.
 
     Attributes:
-        form: which inference was made; stands beside the interval wherever it is printed.
-        mean: over the readers whose figure is defined; NaN when there is none.
-        standard_error: NaN where nothing can be inferred, as `freedom`, `low` and `high`.
-        low, high: interval of 95 % (of `confidence`), within the bounds of the figure.
+        form: method of inference; reports print it beside the interval.
+        mean: over the readers whose figure is defined; NaN when none is.
+        standard_error: of the mean. NaN when nothing can be inferred, as are `freedom`, `low` and `high`.
+        freedom: degrees of freedom; infinite when the readers' figures are equal.
+        low, high: ends of the interval, within the bounds of the figure.
         per_reader: each reader's figure; NaN where undefined.
-        undefined: readers (by place) whose figure is undefined; they take no part in the mean.
+        undefined: indices of the readers whose figure is undefined; they are not part of the mean.
         note: why there is no interval; empty when there is one.
     """
 
@@ -63,25 +64,31 @@ def reader_mean(
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> ReaderMean:
-    """Returns the mean figure of merit of readers (r) with its interval.
+    """Returns the mean figure of merit over readers with its interval.
 
-    Readers without a figure (NaN) are left out and listed. With one case, or where figures and influences do not
-    vary at all, the mean stands without an interval: a standard error of 0 would make any difference significant.
+    Readers with an undefined figure are left out and listed. With one case, or if figures and influences do not vary
+    at all, the mean has no interval: a standard error of 0 would make any difference significant.
 
     Args:
-        figures: one per reader; NaN where undefined.
-        influences: (r, cases), how much each case moved each reader's figure; their sums of products over cases
-            estimate the covariances of the figures. 0 where a reader did not read the case.
+        figures: (readers,) figures of merit, NaN where undefined.
+        influences: (readers, cases) influence of each case on each reader's figure, 0 where a reader did not read
+            the case. The sums of their products over cases estimate the covariances of the figures.
         confidence: of the interval.
-        bounds: least and largest possible value; the interval is cut at them (0 and 1 for an AUC).
+        bounds: least and largest possible value of the figure, 0 and 1 for an AUC; the interval is cut at them.
+
+    Example:
+        >>> import numpy as np
+        >>> mean = reader_mean(*mean_influences(np.array([[1.0, 2.0, 4.0], [2.0, 3.0, 4.0]])))
+        >>> round(mean.mean, 2), round(mean.low, 2), round(mean.high, 2)
+        (2.67, 1.07, 4.26)
     """
-    values, moved = np.asarray(figures, dtype=np.float64), np.asarray(influences, dtype=np.float64)
+    values, effects = np.asarray(figures, dtype=np.float64), np.asarray(influences, dtype=np.float64)
     is_defined = np.isfinite(values)
     undefined = tuple(int(at) for at in np.flatnonzero(~is_defined))
     per_reader = tuple(float(value) for value in values)
     form = ONE_READER if is_defined.sum() == 1 else MANY_READERS
     mean = float(values[is_defined].mean()) if is_defined.any() else math.nan
-    note, variance, freedom = _inference(values[is_defined], moved[is_defined])
+    note, variance, freedom = _inference(values[is_defined], effects[is_defined])
     error = math.sqrt(variance)
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     low, high = max(mean - half, bounds[0]), min(mean + half, bounds[1])
@@ -90,32 +97,48 @@ def reader_mean(
     return ReaderMean(form, mean, error, freedom, low, high, per_reader, undefined, note)
 
 
-def within_margin(found: ReaderMean, *, reference: float, margin: float, alpha: float) -> MarginResult:
-    """Returns two one-sided tests on a reader mean: does it differ from `reference` by less than `margin`?"""
-    distance = found.mean - reference
-    p = float(np.max([upper_tail(distance + margin, found), upper_tail(margin - distance, found)]))
-    half = float(stats.t.ppf(1 - alpha, found.freedom)) * found.standard_error
+def within_margin(result: ReaderMean, *, reference: float, margin: float, alpha: float) -> MarginResult:
+    """Tests equivalence by two one-sided tests (TOST): the mean differs from `reference` by less than `margin`.
+
+    Args:
+        result: mean over readers.
+        reference: such as 0.5 for an AUC.
+        margin: above 0, in units of the figure.
+        alpha: of each test; the interval has coverage 1 − 2 alpha.
+    """
+    distance = result.mean - reference
+    p = float(np.max([upper_tail(distance + margin, result), upper_tail(margin - distance, result)]))
+    half = float(stats.t.ppf(1 - alpha, result.freedom)) * result.standard_error
     return MarginResult(distance, distance - half, distance + half, p, p < alpha)
 
 
-def not_below(found: ReaderMean, *, reference: float, alpha: float) -> MarginResult:
-    """Returns a one-sided test on a reader mean: is it above `reference`?"""
-    distance = found.mean - reference
-    p = upper_tail(distance, found)
-    half = float(stats.t.ppf(1 - alpha, found.freedom)) * found.standard_error
+def not_below(result: ReaderMean, *, reference: float, alpha: float) -> MarginResult:
+    """Tests by a one-sided test that the mean is above `reference`.
+
+    Args:
+        result: mean over readers.
+        reference: in units of the figure, such as −margin for a difference.
+        alpha: of the test; the interval has coverage 1 − alpha and no upper end.
+    """
+    distance = result.mean - reference
+    p = upper_tail(distance, result)
+    half = float(stats.t.ppf(1 - alpha, result.freedom)) * result.standard_error
     return MarginResult(distance, distance - half, math.inf, p, p < alpha)
 
 
-def differs(found: ReaderMean, *, reference: float) -> float:
-    """Returns the two-sided p that a reader mean is not `reference`; NaN where nothing can be inferred."""
-    p = 2 * upper_tail(abs(found.mean - reference), found)
+def differs(result: ReaderMean, *, reference: float) -> float:
+    """Returns the two-sided p of a difference of the mean from `reference`; NaN when nothing can be inferred."""
+    p = 2 * upper_tail(abs(result.mean - reference), result)
     return p if math.isnan(p) else min(1.0, p)
 
 
 def mean_influences(values: Values) -> tuple[Values, Values]:
-    """Returns each reader's mean over cases and the influences; (r, cases) with NaN where nothing was read.
+    """Returns each reader's mean over cases, (readers,), and the influences of the cases on it, (readers, cases).
 
-    A reader who read nothing has no mean: NaN.
+    The mean of a reader without a value is NaN.
+
+    Args:
+        values: (readers, cases), NaN where a reader did not read the case.
     """
     present = np.isfinite(values)
     counts = present.sum(axis=1, keepdims=True)
@@ -124,26 +147,26 @@ def mean_influences(values: Values) -> tuple[Values, Values]:
     return means[:, 0], np.where(present, values - means, 0) / np.maximum(counts, 1)
 
 
-def upper_tail(distance: float, found: ReaderMean) -> float:
-    """Returns the probability of a t as large as `distance` in standard errors; NaN where nothing can be inferred."""
-    if found.note:
+def upper_tail(distance: float, result: ReaderMean) -> float:
+    """Returns the one-sided p of `distance`, in units of the figure; NaN when nothing can be inferred."""
+    if result.note:
         return math.nan
-    return float(stats.t.sf(distance / found.standard_error, found.freedom))
+    return float(stats.t.sf(distance / result.standard_error, result.freedom))
 
 
-def _inference(values: Values, moved: Values) -> tuple[str, float, float]:
-    """Returns why nothing can be inferred (empty if something can), the variance of the mean, degrees of freedom."""
-    readers, cases = moved.shape
+def _inference(values: Values, influences: Values) -> tuple[str, float, float]:
+    """Returns the note (empty when something can be inferred), the variance of the mean, and its degrees of freedom."""
+    readers, cases = influences.shape
     if readers == 0:
         return UNDEFINED, math.nan, math.nan
     if cases < 2:
         return ONE_CASE, math.nan, math.nan
-    covariance = moved @ moved.T * cases / (cases - 1)
+    covariance = influences @ influences.T * cases / (cases - 1)
     if readers == 1:
         variance, freedom = float(covariance[0, 0]), float(cases - 1)
     else:
         variance, freedom = _obuchowski_rockette(values, covariance)
-    # Rounding leaves a variance of some 1e-34 where all influences are equal.
+    # Rounding leaves a variance of about 1e-34 when all influences are equal.
     if variance <= 1e-24 * max(1.0, float(np.square(values).max())):
         return NO_VARIANCE, math.nan, math.nan
     return "", variance, freedom
@@ -155,6 +178,6 @@ def _obuchowski_rockette(values: Values, covariance: Values) -> tuple[float, flo
     shared = float(covariance[~np.eye(readers, dtype=bool)].mean())
     total = between + readers * max(shared, 0.0)
     if between == 0:
-        # Readers agree exactly: what is left is the variance through cases, known about as well as of many cases.
+        # MS(reader) is 0 and the formula undefined. Only the variance through cases is left; normal theory is used.
         return total / readers, math.inf
     return total / readers, (readers - 1) * (total / between) ** 2

@@ -1,4 +1,4 @@
-"""Answers joined with the key: only here, after the reading, is it known what was real."""
+"""Joins the answers with the key of the study, which says whether an image was real or synthetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.io.documents import read_json
-from voxlate.readers.package import TRUTH, Package
+from voxlate.readers.package import TRUTH, Lesion, Package
 from voxlate.web.server.answer_log import Answer, latest_revisions
 
 Values = NDArray[np.float64]
@@ -21,10 +21,19 @@ class Record:
     """One answer and what was shown.
 
     Attributes:
-        shown: versions from left to right.
-        position: trials the reader had answered before.
-        is_second: whether the reader had seen another version of the case in this design.
-        viewed_s: time the case was looked at; NaN when unknown.
+        reader: pseudonym.
+        case: its name.
+        design: name of the design.
+        shown: versions (`real`, `synthetic`) from left to right.
+        position: trials of the reader before this one.
+        session: 0 or 1.
+        is_repeat: whether the reader had read the same image before, to measure agreement within the reader.
+        is_second: whether the reader had read the case in this design before.
+        answer: as the page sent it; its form depends on the design, see `voxlate.readers.answers`.
+        comment: free text of the reader.
+        viewed_s: seconds that the case was viewed; NaN when unknown.
+        revision: 0 for the first answer to the trial; each change adds 1.
+        time_utc: when the answer was stored.
     """
 
     reader: str
@@ -43,32 +52,31 @@ class Record:
 
     @property
     def version(self) -> str:
-        """Returns the version of a design of one image."""
+        """Returns the version shown, for a design with one image per trial."""
         return self.shown[0]
 
 
 def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
-    """Returns the last revision of each answer with its truth, readers and trials in their order."""
-    trials = {trial.id: trial for own in package.trials.values() for trial in own}
-    found = {answer.trial: answer for answer in latest_revisions(answers)}
-    seen: set[tuple[str, str, str]] = set()
+    """Returns the last revision of each answer with what was shown, in the order of readers and trials."""
+    by_trial = {answer.trial: answer for answer in latest_revisions(answers)}
+    read: set[tuple[str, str, str]] = set()
     records = []
     for own in package.trials.values():
         for trial in own:
-            if trial.id not in found:
+            if trial.id not in by_trial:
                 continue
-            answer, key = found[trial.id], package.key["trials"][trial.id]
-            place = (trial.reader, trial.design, key["case"])
+            answer, key = by_trial[trial.id], package.key["trials"][trial.id]
+            reading = (trial.reader, trial.design, key["case"])
             records.append(
                 Record(
                     reader=trial.reader,
                     case=key["case"],
                     design=trial.design,
                     shown=tuple(key["shown"]),
-                    position=trials[trial.id].position,
+                    position=trial.position,
                     session=trial.session,
                     is_repeat=key["is_repeat"],
-                    is_second=place in seen,
+                    is_second=reading in read,
                     answer=answer.body["answer"],
                     comment=answer.body["comment"],
                     viewed_s=_number(answer.body["timing"]["viewed_s"]),
@@ -76,29 +84,29 @@ def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
                     time_utc=answer.time_utc,
                 )
             )
-            seen.add(place)
+            read.add(reading)
     return records
 
 
-def lesions(package: Package) -> dict[str, list[dict[str, Any]]]:
-    """Returns the lesions of each case in display voxels."""
-    found: dict[str, list[dict[str, Any]]] = read_json(package.folder / TRUTH)
-    return found
+def lesions(package: Package) -> dict[str, list[Lesion]]:
+    """Returns the lesions of each case."""
+    by_case: dict[str, list[Lesion]] = read_json(package.folder / TRUTH)
+    return by_case
 
 
-def table(records: Sequence[Record], value: Mapping[int, float], *, version: str | None = None) -> Values:
-    """Returns (readers, cases) of the first readings; NaN where there is none.
+def table(records: Sequence[Record], values: Sequence[float], *, version: str | None = None) -> Values:
+    """Returns the values of first readings as (readers, cases); NaN where a reader did not read a case.
 
     Args:
         records: of one design.
-        value: by place in `records`.
-        version: only showings of it; all when `None`.
+        values: one per record.
+        version: `real` or `synthetic` for readings of this version only; both when `None`.
     """
     readers, cases = names(records)
     out = np.full((len(readers), len(cases)), np.nan)
-    for at, record in enumerate(records):
-        if not record.is_repeat and at in value and version in (None, record.version):
-            out[readers.index(record.reader), cases.index(record.case)] = value[at]
+    for record, value in zip(records, values, strict=True):
+        if not record.is_repeat and version in (None, record.version):
+            out[readers.index(record.reader), cases.index(record.case)] = value
     return out
 
 

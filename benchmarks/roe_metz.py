@@ -1,11 +1,11 @@
-"""Readers whose skill is known, to test the analysis with; what comes of them is no reader study.
+"""Simulates ratings of readers with a known AUC, to test the analysis of reader studies.
 
-The latent model is that of Roe and Metz 1997 for one modality. The impression of a reader of a case's version is
+The latent model is that of Roe and Metz 1997 for one modality. The impression that a reader has of an image is
 
-    skill [synthetic] + reader's bias for the version + case + case's version + reader's view of it + noise,
+    separation (synthetic images only) + bias of the reader for the version + case + version of the case + view,
 
-all normal. `case` is common to both versions and to all readers: a hard patient looks odd either way. A rating is
-the impression cut into equally likely grades.
+where all terms but the first are normal. `case` is common to both versions and to all readers. A rating is the
+impression cut into equally likely grades.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from voxlate.readers.analysis.records import Values
-
 
 @dataclass(frozen=True)
 class Skill:
     """Standard deviations of the latent model.
 
     Attributes:
-        separation: mean impression of synthetic minus that of real images; 0 for readers who cannot tell.
-        reader: of readers' biases for a version.
-        case: common to both versions of a case.
-        version: of a case's version, common to all readers.
-        view: of a reader's own view of an image.
+        separation: mean impression of synthetic images minus that of real images; 0 for readers who guess.
+        reader: of the bias of a reader for a version.
+        case: of the term common to both versions of a case.
+        version: of the term of one version of a case, common to all readers.
+        view: of the term of one reader and one image.
+
+    The defaults were chosen by hand; they are not estimates from a study.
     """
 
     separation: float = 0.0
@@ -41,7 +41,16 @@ class Skill:
 def simulate_ratings(
     generator: np.random.Generator, skill: Skill, *, studies: int, readers: int, cases: int, levels: int
 ) -> NDArray[np.float64]:
-    """Returns (studies, 2, readers, cases): ratings 1 to `levels` of real (first) and synthetic images."""
+    """Returns (studies, 2, readers, cases) ratings from 1 to `levels` of real (index 0) and synthetic images.
+
+    Args:
+        generator: draws the impressions.
+        skill: of the readers.
+        studies: number of simulated studies.
+        readers: per study.
+        cases: per study.
+        levels: of the rating scale.
+    """
     normal = generator.standard_normal
     impression = skill.reader * normal((studies, 2, readers, 1))
     impression = impression + skill.case * normal((studies, 1, 1, cases))
@@ -54,9 +63,9 @@ def simulate_ratings(
 
 
 def true_auc(skill: Skill, *, levels: int) -> float:
-    """Returns the AUC of the mean over all readers and cases, for ratings in `levels` grades.
+    """Returns the expected AUC over all readers and cases, for ratings in `levels` grades.
 
-    Real and synthetic image of the comparison belong to different cases, as all but one in n do.
+    The compared real and synthetic image belong to different cases, as they do in all but one of n comparisons.
     """
     spread = np.sqrt(skill.reader**2 + skill.case**2 + skill.version**2 + skill.view**2)
     cuts = skill.separation / 2 + spread * stats.norm.ppf(np.arange(0, levels + 1) / levels)
@@ -67,17 +76,6 @@ def true_auc(skill: Skill, *, levels: int) -> float:
 
 
 def separation_for(auc: float, skill: Skill) -> float:
-    """Returns the separation at which ungraded impressions have this AUC."""
+    """Returns the separation at which the impressions, before they are graded, have this AUC."""
     spread = np.sqrt(skill.reader**2 + skill.case**2 + skill.version**2 + skill.view**2)
     return float(np.sqrt(2) * spread * stats.norm.ppf(auc))
-
-
-def simulate_scores(
-    generator: np.random.Generator, *, studies: int, readers: int, cases: int, reader_sd: float, case_sd: float
-) -> Values:
-    """Returns (studies, readers, cases) of scores with mean 0 and noise of 1, for means and agreement."""
-    return np.asarray(
-        reader_sd * generator.standard_normal((studies, readers, 1))
-        + case_sd * generator.standard_normal((studies, 1, cases))
-        + generator.standard_normal((studies, readers, cases))
-    )

@@ -1,0 +1,122 @@
+"""Analyses scores that readers gave: the designs `similarity` and `quality`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from voxlate.errors import InputRefused
+from voxlate.evaluation.statistics import icc
+from voxlate.readers.analysis.agreement import mean_pairwise, within_reader
+from voxlate.readers.analysis.mrmc import mean_influences, not_below, reader_mean
+from voxlate.readers.analysis.records import Record, Values, names, table
+from voxlate.readers.analysis.results import (
+    CaseAgreement,
+    MarginComparison,
+    QualityItemResult,
+    QualityResult,
+    ReaderScore,
+    ScoreSummary,
+    SimilarityResult,
+    StructureResult,
+)
+from voxlate.readers.analysis.scoring import grade, percent
+from voxlate.readers.study import Quality, Similarity
+
+PERCENT = (0.0, 100.0)
+"""Bounds of a similarity."""
+
+
+def similarity(records: Sequence[Record], design: Similarity, alpha: float) -> SimilarityResult:
+    """Returns the figures of Lee 2020, Table 3, for each structure, and also agreement, intervals and a test.
+
+    Args:
+        records: answers to this design.
+        design: as frozen in the study.
+        alpha: of the test that the mean is above 100 − margin.
+    """
+    return SimilarityResult(structures=[_structure(records, name, design, alpha) for name in design.structures])
+
+
+def quality(records: Sequence[Record], design: Quality, alpha: float) -> QualityResult:
+    """Returns for each item the mean grades of both versions, and whether the synthetic ones are non-inferior.
+
+    Args:
+        records: answers to this design.
+        design: as frozen in the study.
+        alpha: of the test of non-inferiority.
+    """
+    return QualityResult(items=[_item(records, item, design, alpha) for item in design.items])
+
+
+def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: float) -> StructureResult:
+    answers = [percent(record, name) for record in records]
+    scores = table(records, answers)
+    case_means = np.array([column[np.isfinite(column)].mean() for column in scores.T if np.isfinite(column).any()])
+    return StructureResult(
+        structure=name,
+        n=int(np.isfinite(scores).sum()),
+        not_assessable=int(np.isnan(answers).sum()),
+        summary=_summary(names(records)[0], scores, case_means) if case_means.size else None,
+        pooled=_pooled(scores, design.margin, alpha) if case_means.size > 1 else None,
+    )
+
+
+def _summary(readers: Sequence[str], scores: Values, case_means: Values) -> ScoreSummary:
+    """Returns the summary of (readers, cases) scores, of which at least one is finite."""
+    given = scores[np.isfinite(scores)]
+    return ScoreSummary(
+        mean=float(given.mean()),
+        sd=_sd(given),
+        least=float(given.min()),
+        most=float(given.max()),
+        case_mean_least=float(case_means.min()),
+        case_mean_most=float(case_means.max()),
+        readers=[_reader_score(reader, own) for reader, own in zip(readers, scores, strict=True)],
+        icc=_icc(scores),
+    )
+
+
+def _pooled(scores: Values, margin: float, alpha: float) -> MarginComparison:
+    """Returns the mean over the readers with a score, tested against 100 − margin."""
+    mean = reader_mean(*mean_influences(scores[np.isfinite(scores).any(axis=1)]), bounds=PERCENT)
+    return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
+
+
+def _reader_score(reader: str, scores: Values) -> ReaderScore:
+    given = scores[np.isfinite(scores)]
+    return ReaderScore(reader=reader, n=given.size, mean=_mean(scores), sd=_sd(given))
+
+
+def _mean(values: Values) -> float | None:
+    given = values[np.isfinite(values)]
+    return float(given.mean()) if given.size else None
+
+
+def _sd(values: Values) -> float | None:
+    return float(values.std(ddof=1)) if values.size > 1 else None
+
+
+def _icc(scores: Values) -> CaseAgreement | None:
+    """Returns ICC(2,1) over the cases that every reader assessed; `None` when it is not defined."""
+    complete = scores[:, np.isfinite(scores).all(axis=0)].T
+    try:
+        return CaseAgreement(icc=icc(complete)[0], n=len(complete))
+    except InputRefused:
+        return None
+
+
+def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -> QualityItemResult:
+    grades = [grade(record, item) for record in records]
+    real, synthetic = table(records, grades, version="real"), table(records, grades, version="synthetic")
+    mean = reader_mean(*mean_influences(synthetic - real))
+    test = not_below(mean, reference=-design.margin, alpha=alpha)
+    return QualityItemResult(
+        item=item,
+        real=_mean(real),
+        synthetic=_mean(synthetic),
+        difference=MarginComparison(mean=mean, margin=design.margin, test=test),
+        weighted=mean_pairwise(np.concatenate([real, synthetic], axis=1), levels=design.levels),
+        within_reader=within_reader(records, grades, levels=design.levels),
+    )

@@ -1,0 +1,143 @@
+"""Compares how an image metric and the readers rank the cases (Lee 2020)."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from voxlate.errors import InputRefused, NoInput
+from voxlate.readers.analysis.records import Record, Values
+from voxlate.readers.analysis.scoring import chose_synthetic, decided_synthetic, score
+from voxlate.readers.study import Design, ForcedChoice, Quality, RealOrSynthetic, Similarity
+
+_LEAST_CASES = 4
+"""With fewer cases no rank correlation is given. Chosen by hand; not tuned."""
+
+_BOOTSTRAPS = 2000
+"""Bootstrap samples: some 50 of them lie beyond each end of the 95 % interval."""
+
+_SEED = 2020
+"""Of the bootstrap, so that the same answers give the same interval. Chosen by hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedCase:
+    """One case: the metric, the readers' score of its synthetic image, and both ranks (1 looks best)."""
+
+    case: str
+    metric: float
+    readers: float
+    metric_rank: float
+    reader_rank: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankComparison:
+    """Ranks of the cases by a metric and by the readers.
+
+    Attributes:
+        n: cases.
+        spearman: rank correlation; `None` when one of both does not vary.
+        low, high: 95 % bootstrap interval over cases; `None` when it is not defined.
+        cases: the largest difference of ranks first.
+    """
+
+    n: int
+    spearman: float | None
+    low: float | None
+    high: float | None
+    cases: Sequence[RankedCase]
+
+
+def case_scores(path: Path, metric: str) -> dict[str, float]:
+    """Returns one value of a metric per case, that of the synthetic image.
+
+    Args:
+        path: `scores.tsv` (columns case, method, metric, value), or a table with the columns case and `metric`.
+            Tabs separate the columns of `.tsv`, commas those of any other file.
+        metric: name of the metric.
+
+    Raises:
+        NoInput: `NO_INPUT` when the file does not exist.
+        InputRefused: `TABLE` when the table has neither form or no value of this metric.
+    """
+    if not path.is_file():
+        raise NoInput("NO_INPUT", f"{path.name} does not exist; name the table of scores with --scores")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    scores: dict[str, float] = {}
+    for row in rows:
+        is_long = row.get("metric") == metric and row.get("method", "synthetic") == "synthetic"
+        value = row.get("value") if is_long else row.get(metric)
+        if value and row.get("case") and row["case"] not in scores:
+            scores[row["case"]] = float(value)
+    if not scores:
+        raise InputRefused("TABLE", f"{path.name} has no {metric} of synthetic images; name another with --metric")
+    return scores
+
+
+def compare_ranks(records: Sequence[Record], design: Design, scores: Mapping[str, float]) -> RankComparison | None:
+    """Returns the ranks of the cases by a metric and by the readers; `None` with fewer than four cases.
+
+    Readers rank a case by how often its synthetic image was taken for real, by its mean similarity or by its mean
+    grade. The case that looks best has rank 1 in both rankings. In Lee 2020 the image with the best MAE was never
+    mistaken for real.
+
+    Args:
+        records: of one design; repeats are left out.
+        design: of these records.
+        scores: metric of each case; lower is better.
+    """
+    by_case: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        value = _looks_real(record, design)
+        if value is not None and np.isfinite(value) and not record.is_repeat:
+            by_case[record.case].append(value)
+    cases = sorted(case for case in by_case if case in scores)
+    if len(cases) < _LEAST_CASES:
+        return None
+    read = np.array([np.mean(by_case[case]) for case in cases])
+    metric = np.array([scores[case] for case in cases])
+    ranks = stats.rankdata(metric), stats.rankdata(-read)
+    low, high = _interval(metric, -read)
+    rows = [
+        RankedCase(case=case, metric=float(m), readers=float(s), metric_rank=float(a), reader_rank=float(b))
+        for case, m, s, a, b in zip(cases, metric, read, *ranks, strict=True)
+    ]
+    rows.sort(key=lambda row: -abs(row.metric_rank - row.reader_rank))
+    return RankComparison(n=len(cases), spearman=_spearman(metric, -read), low=low, high=high, cases=rows)
+
+
+def _looks_real(record: Record, design: Design) -> float | None:
+    """Returns how good the synthetic image looked, higher is better; `None` for an answer about something else."""
+    if isinstance(design, ForcedChoice):
+        return 1 - chose_synthetic(record)
+    if isinstance(design, RealOrSynthetic):
+        return 1 - decided_synthetic(record, design.levels) if record.version == "synthetic" else None
+    if isinstance(design, Similarity):
+        return score(record, design)
+    return score(record, design) if isinstance(design, Quality) and record.version == "synthetic" else None
+
+
+def _spearman(first: Values, second: Values) -> float | None:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(stats.spearmanr(first, second).statistic)
+
+
+def _interval(first: Values, second: Values) -> tuple[float | None, float | None]:
+    """Returns the 95 % percentile bootstrap interval of the rank correlation of two (cases,) arrays."""
+    generator = np.random.default_rng(_SEED)
+    draws = generator.integers(len(first), size=(_BOOTSTRAPS, len(first)))
+    x, y = stats.rankdata(first[draws], axis=1), stats.rankdata(second[draws], axis=1)
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+    is_defined = scale > 0
+    values = (x * y).sum(axis=1)[is_defined] / scale[is_defined]
+    return (float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5))) if values.size else (None, None)
