@@ -32,8 +32,8 @@ from scipy import ndimage
 
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti import write_volume
-from voxlate.readers.analysis.auc import auc_influences
-from voxlate.readers.analysis.mrmc import differs, reader_mean, within_margin
+from voxlate.readers.analysis.statistics.auc import auc_influences
+from voxlate.readers.analysis.statistics.mrmc import differs, reader_mean, within_margin
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package
 from voxlate.volume import Volume

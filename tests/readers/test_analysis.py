@@ -13,10 +13,10 @@ from scipy import stats
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.readers.analysis import analyse_study
-from voxlate.readers.analysis.agreement import fleiss_kappa, weighted_kappa
-from voxlate.readers.analysis.auc import auc_influences
-from voxlate.readers.analysis.exports import cell, csv_text
-from voxlate.readers.analysis.mrmc import (
+from voxlate.readers.analysis.output.exports import cell, csv_text
+from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, weighted_kappa
+from voxlate.readers.analysis.statistics.auc import auc_influences
+from voxlate.readers.analysis.statistics.mrmc import (
     NO_VARIANCE,
     ONE_CASE,
     ONE_READER,
@@ -27,7 +27,7 @@ from voxlate.readers.analysis.mrmc import (
     reader_mean,
     within_margin,
 )
-from voxlate.readers.analysis.rank_comparison import case_scores
+from voxlate.readers.analysis.statistics.rank_comparison import case_scores
 from voxlate.readers.package import load_package
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.sql import SqliteDatabase

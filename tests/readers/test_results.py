@@ -3,9 +3,9 @@
 import numpy as np
 
 from voxlate.evaluation.statistics import MarginResult
-from voxlate.readers.analysis.json_values import to_json
-from voxlate.readers.analysis.mrmc import reader_mean
+from voxlate.readers.analysis.output.json_values import to_json
 from voxlate.readers.analysis.results import Accuracy, ChanceComparison, MarksResult, ShareEstimate
+from voxlate.readers.analysis.statistics.mrmc import reader_mean
 
 
 def test_numbers_that_are_not_finite_become_null_and_numpy_numbers_plain():

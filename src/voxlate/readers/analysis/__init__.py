@@ -9,14 +9,12 @@ from pathlib import Path
 import voxlate
 from voxlate.errors import NoInput
 from voxlate.io.atomic import write_json, write_text
-from voxlate.readers.analysis import exports
 from voxlate.readers.analysis.discrimination import forced_choice, real_or_synthetic
 from voxlate.readers.analysis.froc import marks
 from voxlate.readers.analysis.grading import quality, similarity
-from voxlate.readers.analysis.json_values import to_json
-from voxlate.readers.analysis.order_effects import order_effects
-from voxlate.readers.analysis.page import report
-from voxlate.readers.analysis.rank_comparison import case_scores, compare_ranks
+from voxlate.readers.analysis.output import exports
+from voxlate.readers.analysis.output.json_values import to_json
+from voxlate.readers.analysis.output.page import report
 from voxlate.readers.analysis.records import Record, join, lesions
 from voxlate.readers.analysis.results import (
     Analysis,
@@ -26,6 +24,8 @@ from voxlate.readers.analysis.results import (
     Progress,
     ReaderProgress,
 )
+from voxlate.readers.analysis.statistics.order_effects import order_effects
+from voxlate.readers.analysis.statistics.rank_comparison import case_scores, compare_ranks
 from voxlate.readers.package import Package, load_package
 from voxlate.readers.study import Design, Marks, Quality, Reader, RealOrSynthetic, Similarity
 from voxlate.web.server.answer_log import AnswerLog, verify_chain

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from voxlate.readers.analysis.mrmc import ReaderMean
 from voxlate.readers.analysis.results import ChanceComparison, MarginComparison
+from voxlate.readers.analysis.statistics.mrmc import ReaderMean
 from voxlate.web.labels import MISSING, number, p_value
 
 SIGNIFICANT = 0.05

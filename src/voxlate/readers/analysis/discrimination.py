@@ -8,9 +8,6 @@ import numpy as np
 from scipy import stats
 
 from voxlate.evaluation.statistics import clopper_pearson
-from voxlate.readers.analysis.agreement import fleiss_kappa, mean_pairwise, within_reader
-from voxlate.readers.analysis.auc import auc_influences, roc_points
-from voxlate.readers.analysis.mrmc import differs, mean_influences, reader_mean, within_margin
 from voxlate.readers.analysis.records import Record, Values, names, table
 from voxlate.readers.analysis.results import (
     Accuracy,
@@ -22,6 +19,9 @@ from voxlate.readers.analysis.results import (
     SideChoices,
 )
 from voxlate.readers.analysis.scoring import chose_left, chose_synthetic, confidence, is_correct
+from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, mean_pairwise, within_reader
+from voxlate.readers.analysis.statistics.auc import auc_influences, roc_points
+from voxlate.readers.analysis.statistics.mrmc import differs, mean_influences, reader_mean, within_margin
 from voxlate.readers.study import ForcedChoice, RealOrSynthetic
 
 CHANCE = 0.5

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from voxlate.evaluation.statistics import clopper_pearson, mcnemar
-from voxlate.readers.analysis.mrmc import not_below, reader_mean
 from voxlate.readers.analysis.records import Record, Values, names
 from voxlate.readers.analysis.results import CountInterval, MarginComparison, MarkCounts, MarksResult, ReaderMarks
 from voxlate.readers.analysis.scoring import marked
+from voxlate.readers.analysis.statistics.mrmc import not_below, reader_mean
 from voxlate.readers.package import Lesion
 from voxlate.readers.study import Marks
 

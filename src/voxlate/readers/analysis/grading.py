@@ -8,8 +8,6 @@ import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics import icc
-from voxlate.readers.analysis.agreement import mean_pairwise, within_reader
-from voxlate.readers.analysis.mrmc import mean_influences, not_below, reader_mean
 from voxlate.readers.analysis.records import Record, Values, names, table
 from voxlate.readers.analysis.results import (
     CaseAgreement,
@@ -22,6 +20,8 @@ from voxlate.readers.analysis.results import (
     StructureResult,
 )
 from voxlate.readers.analysis.scoring import grade, percent
+from voxlate.readers.analysis.statistics.agreement import mean_pairwise, within_reader
+from voxlate.readers.analysis.statistics.mrmc import mean_influences, not_below, reader_mean
 from voxlate.readers.study import Quality, Similarity
 
 PERCENT = (0.0, 100.0)

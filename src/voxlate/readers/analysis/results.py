@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voxlate.evaluation.statistics import IntraclassCorrelation, MarginResult
-from voxlate.readers.analysis.agreement import Kappa, ReaderKappa
-from voxlate.readers.analysis.json_values import INLINE, OMITTED
-from voxlate.readers.analysis.mrmc import ReaderMean
-from voxlate.readers.analysis.order_effects import OrderEffect
-from voxlate.readers.analysis.rank_comparison import RankComparison
+from voxlate.readers.analysis.output.json_values import INLINE, OMITTED
 from voxlate.readers.analysis.records import Record
+from voxlate.readers.analysis.statistics.agreement import Kappa, ReaderKappa
+from voxlate.readers.analysis.statistics.mrmc import ReaderMean
+from voxlate.readers.analysis.statistics.order_effects import OrderEffect
+from voxlate.readers.analysis.statistics.rank_comparison import RankComparison
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.readers.analysis.agreement import Kappa, ReaderKappa
 from voxlate.readers.analysis.conclusions import indistinguishable, interval, not_inferior, similar_enough
-from voxlate.readers.analysis.figures import ReaderInterval, reader_plot, roc_plot
-from voxlate.readers.analysis.mrmc import ReaderMean
-from voxlate.readers.analysis.order_effects import OrderEffect
-from voxlate.readers.analysis.rank_comparison import RankComparison
+from voxlate.readers.analysis.output.figures import ReaderInterval, reader_plot, roc_plot
 from voxlate.readers.analysis.results import (
     Accuracy,
     Analysis,
@@ -24,6 +20,10 @@ from voxlate.readers.analysis.results import (
     SimilarityResult,
     StructureResult,
 )
+from voxlate.readers.analysis.statistics.agreement import Kappa, ReaderKappa
+from voxlate.readers.analysis.statistics.mrmc import ReaderMean
+from voxlate.readers.analysis.statistics.order_effects import OrderEffect
+from voxlate.readers.analysis.statistics.rank_comparison import RankComparison
 from voxlate.readers.study import Study
 from voxlate.web import labels
 from voxlate.web.document import WARNING, Section, document, header, note, warning_banner

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxlate.readers.analysis.json_values import INLINE
+from voxlate.readers.analysis.output.json_values import INLINE
 from voxlate.readers.analysis.records import Record, Values, names
 
 

@@ -1,0 +1,1 @@
+"""What the analysis writes: `analysis.json`, exports for other software, the report."""

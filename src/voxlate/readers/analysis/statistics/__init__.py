@@ -1,0 +1,1 @@
+"""Statistics of reader studies: ROC and MRMC, agreement, order effects, rank comparison."""
