@@ -127,7 +127,7 @@ def test_faults_and_damaged_files_are_reported_and_the_others_are_read(tmp_path)
     mixed.save_as(source / "s1" / "other.dcm", enforce_file_format=True)
     result = CliRunner().invoke(voxlate, ["index", str(source), str(tmp_path / "out")], standalone_mode=False)
     assert result.return_value == 8
-    assert "1 no DICOM; refused: 1 EMPTY" in result.output
+    assert "1 not DICOM; refused: 1 EMPTY" in result.output
     assert sorted(row["fault"] for row in read_table(tmp_path / "out")) == ["", "", "PATIENT_MIXED"]
 
 

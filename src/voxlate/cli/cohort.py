@@ -38,8 +38,8 @@ def cohort(
     from voxlate.threads import free_cores
 
     chosen = read_rules(rules)
-    told, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
-    selection = select(join_grades(read_table(index), told, persons, read_stamps(index)), chosen)
+    grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
+    selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("writing", total=2 * len(selection.pairs))

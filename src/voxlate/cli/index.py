@@ -32,8 +32,9 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
         task = bar.add_task("reading", total=None)
         for progress in bring_up_to_date(source, out, jobs=jobs or free_cores()):
             bar.update(task, completed=progress.met)
-    told = read_json(out / SUMMARY)
-    refused = ", ".join(f"{count} {code}" for code, count in told["refused"].items()) or "none"
-    click.echo(f"{told['files']} files: {told['read']} of series, {told['no_dicom']} no DICOM; refused: {refused}")
-    click.echo(f"{told['series']} series, {told['pending_series']} left for another run; {out / TABLE}")
-    return ITEMS_REFUSED_STATUS if told["refused"] or told["pending_series"] else 0
+    summary = read_json(out / SUMMARY)
+    refused = ", ".join(f"{count} {code}" for code, count in summary["refused"].items()) or "none"
+    read, other = summary["read"], summary["no_dicom"]
+    click.echo(f"{summary['files']} files: {read} DICOM, {other} not DICOM; refused: {refused}")
+    click.echo(f"{summary['series']} series, {summary['pending_series']} pending; {out / TABLE}")
+    return ITEMS_REFUSED_STATUS if summary["refused"] or summary["pending_series"] else 0

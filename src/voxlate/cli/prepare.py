@@ -89,8 +89,8 @@ def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
     if done:
         write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
     counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{told} of {len(rows)}; look at {out / 'index.html'}")
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{summary} of {len(rows)} cases; see {out / 'index.html'}")
     if len(done) == len(rows):
         return 0
     return ITEMS_REFUSED_STATUS if done else InputRefused.exit_status
