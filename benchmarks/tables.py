@@ -506,6 +506,45 @@ def agent() -> str:
     return "\n".join([*lines, "", note])
 
 
+def simulated_training() -> str:
+    """Returns residual enhancement and image quality of a model trained on simulated heads alone, on real pairs."""
+    content = result("simulated_training")
+    columns = {
+        "residual enhancement": ("enhanced", "residual_enhancement", 0, " %"),
+        "less than half removed": ("enhanced", "less_than_half_removed", 0, " %"),
+        "disturbance": ("mask", "disturbance", 0, " %"),
+        "MAE, % of range": ("mask", "mae", 2, ""),
+        "PSNR, dB": ("mask", "psnr", 2, ""),
+        "SSIM": ("mask", "ssim", 3, ""),
+    }
+    rows = {(row["region"], row["metric"], row["method"]): row for row in [*content["enhancement"], *content["brain"]]}
+    count = len(content["cases"])
+    lines = [f"| {count} real pairs | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    methods = {
+        "source": "untouched source",
+        "histogram_match": "histogram match (to the simulated targets)",
+        "curve": "best intensity curve of each scan (oracle)",
+        "blurred_target": "blurred target",
+        "synthetic": "**voxlate, trained on simulated heads alone**",
+    }
+    for method, title in methods.items():
+        cells = []
+        for region, metric, digits, unit in columns.values():
+            row = rows.get((region, metric, method))
+            if row is None:
+                cells.append("100 %" if method == "source" and unit else "")
+                continue
+            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if unit and row["low"] is not None else ""
+            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    note = (
+        f"Means over the pairs with 95 % intervals in brackets; {content['heads']} simulated heads from "
+        f"{content['maps']} label maps, {content['steps']:,} steps. `python benchmarks/bench_simulated_training.py`, "
+        f"{machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def readers() -> str:
     content = result("readers")
     lines = [
@@ -580,6 +619,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "t1ce_to_t1_enhancement": lambda: enhancement("t1ce_to_t1"),
     "t1_to_t1ce_enhancement": lambda: enhancement("t1_to_t1ce"),
     "edge_agreement": edge_agreement,
+    "simulated_training": simulated_training,
     "prepare": prepare,
     "training": training,
     "speed": speed,

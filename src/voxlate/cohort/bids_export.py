@@ -16,8 +16,9 @@ from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io import bids
 from voxlate.io.atomic import sha256, write_json, write_text
-from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path, write_volume
+from voxlate.jobs.results import read_object
+from voxlate.jobs.states import DONE, CaseOutcome, outcome_of_error
 from voxlate.volume import Volume
 
 IGNORED = ("**/ct", "cases*.tsv", "split.json", "cohort.json", "exclusions.tsv", "flow.*")
@@ -51,7 +52,7 @@ class CohortImage:
         return bids.image_path(subject, session, self.shows)
 
 
-def export(index: Path, root: Path, image: CohortImage) -> tuple[str, str]:
+def export(index: Path, root: Path, image: CohortImage) -> CaseOutcome:
     """Writes one image, and its sidecar last.
 
     An existing image of the same DICOM files is kept; its sidecar is updated.
@@ -62,20 +63,20 @@ def export(index: Path, root: Path, image: CohortImage) -> tuple[str, str]:
         image: what to write.
 
     Returns:
-        The series, and the state and code of the error, or an empty string.
+        The outcome of the series: done, refused or failed.
     """
     series, path = str(image.scan["series"]), root / image.path
     if not _is_current(path, image.scan):
         try:
             volume = _voxels(index, series, image.shows)
         except (InputRefused, NoInput, TemporaryFailure) as error:
-            return series, f"{error.state}:{error.code}"
+            return outcome_of_error(series, error)
         sidecar_path(path).unlink(missing_ok=True)  # it describes the image that is replaced
         write_volume(path, volume)
     content = sidecar(image, sha256(path))
     if _sidecar_at(path) != content:
         write_json(sidecar_path(path), content)
-    return series, ""
+    return CaseOutcome(series, DONE)
 
 
 def sidecar(image: CohortImage, digest: str) -> dict[str, Any]:
@@ -188,11 +189,7 @@ def _is_ours(path: Path) -> bool:
 
 def _sidecar_at(path: Path) -> dict[str, Any]:
     """Returns the sidecar of an image; empty if it is missing or unreadable."""
-    try:
-        content = read_json(sidecar_path(path))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_object(sidecar_path(path)) or {}
 
 
 def _age(years: Any) -> str | None:

@@ -19,6 +19,7 @@ from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_spl
 from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.atomic import write_json, write_text
 from voxlate.jobs.processes import parallel_map
+from voxlate.jobs.states import DONE, FAILED
 
 CASES, EXCLUSIONS, COHORT = "cases.tsv", "exclusions.tsv", "cohort.json"
 
@@ -64,15 +65,16 @@ def write_cohort(
     splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
     chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))
-    faults: dict[str, str] = {}
-    for series, fault in parallel_map(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
-        faults |= {series: fault} if fault else {}
-        yield series
-    failed = [fault for fault in faults.values() if fault.startswith("FAILED")]
+    outcomes = []
+    for outcome in parallel_map(partial(export, index, out), _wanted(chosen.pairs, rules), jobs=jobs):
+        outcomes.append(outcome)
+        yield outcome.case
+    failed = [outcome.text for outcome in outcomes if outcome.state == FAILED]
     if failed:
         raise TemporaryFailure(
             "SERIES", f"{len(failed)} series failed ({failed[0]}); what was written is kept, run the same command again"
         )
+    faults = {outcome.case: outcome.text for outcome in outcomes if outcome.state != DONE}
     kept = without_unreadable(chosen, faults)
     counts = _write_tables(out, kept, rules, splits)
     write_dataset_files(out, rules.name, _wanted(kept.pairs, rules))
