@@ -55,3 +55,8 @@ def test_a_message_is_one_line_whatever_a_name_holds(text, shown):
 def test_a_mistyped_key_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match=r"training.learning_rte: unknown key; did you mean learning_rate\?"):
         parse_recipe(RECIPE.replace("learning_rate", "learning_rte"), name="r.yaml")
+
+
+def test_a_key_in_the_wrong_place_is_not_answered_with_itself():
+    with pytest.raises(UsageError, match=r"model.batch: unknown key(?!; did you mean batch\?)"):
+        parse_recipe(RECIPE.replace("model: {name", "model: {batch: 2, name"), name="r.yaml")

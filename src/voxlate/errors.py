@@ -136,7 +136,8 @@ def _fault_told(fault: Any, whole: str, known: list[str]) -> str:
     place = ".".join(str(part) for part in fault["loc"]) or whole
     if fault.get("type") != "extra_forbidden":
         return f"{place}: {fault['msg']}"
-    return f"{place}: unknown key{nearest(str(fault['loc'][-1]), known)}"
+    key = str(fault["loc"][-1])  # it may be a valid key of another part of the document
+    return f"{place}: unknown key{nearest(key, [name for name in known if name != key])}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
