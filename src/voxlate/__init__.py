@@ -23,7 +23,7 @@ A typical run, from files to a report:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from voxlate.version import __version__
 
 if TYPE_CHECKING:
     from voxlate.bundle.bundle import Bundle

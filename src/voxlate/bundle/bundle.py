@@ -28,13 +28,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from voxlate import __version__
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.out_of_distribution import TrainingStatistics, training_statistics_from_json
 from voxlate.bundle.recipe import Recipe, read_recipe, recipe_text
 from voxlate.errors import ModelInvalid, NoInput, UsageError, VoxlateError
 from voxlate.io.atomic import replacing, sha256, write_json, write_text
 from voxlate.io.documents import MAX_TEXT_BYTES, read_json
+from voxlate.version import __version__
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from voxlate import __version__
 from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, silence_warnings
+from voxlate.version import __version__
 
 VERBS = {
     "simulate": "Simulate patients and write them as BIDS, with ground truth.",

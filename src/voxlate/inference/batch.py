@@ -18,7 +18,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.ensemble import join_bundles
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, VoxlateError, printable
@@ -32,6 +31,7 @@ from voxlate.jobs.batch import WORK, move_into_place, record_outcome
 from voxlate.jobs.ledger import Ledger, is_whole, read_ledger
 from voxlate.jobs.results import hash_files, hash_tree
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, count_states, outcome_of_error
+from voxlate.version import __version__
 
 RUN, LEDGER = "run.json", ".translate"
 

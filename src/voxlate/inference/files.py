@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.bundle.bundle import Bundle
 from voxlate.cases import MORE
 from voxlate.errors import InputRefused, UsageError
@@ -23,6 +22,7 @@ from voxlate.io.atomic import json_text, replacing, replacing_folder
 from voxlate.io.bids import require_valid_scan
 from voxlate.io.nifti import nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
+from voxlate.version import __version__
 
 _T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
 """Contrasts whose acquisition parameters the synthetic series keeps, as source and target differ by the agent only."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.errors import InputRefused
 from voxlate.io.atomic import write_json, write_text
 from voxlate.io.documents import InvalidDocument, parse_json, read_bounded, read_json
 from voxlate.io.nifti import sidecar_path
+from voxlate.version import __version__
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION_FILE = "dataset_description.json"

@@ -20,7 +20,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from voxlate import __version__
 from voxlate.errors import TemporaryFailure, printable, writing
 from voxlate.io.atomic import flush, remove_orphans, sha256, write_text
 from voxlate.io.tables import inert_cell
@@ -30,6 +29,7 @@ from voxlate.jobs.locking import lock
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.shards import shard_of
 from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, CaseOutcome, Counts, count_states
+from voxlate.version import __version__
 
 log = logging.getLogger("voxlate")
 

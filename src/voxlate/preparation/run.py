@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
@@ -26,6 +25,7 @@ from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_re
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
+from voxlate.version import __version__
 from voxlate.volume import Volume
 
 RECORD, PICTURE, SETTINGS = "preparation.json", "picture.png", "settings.json"

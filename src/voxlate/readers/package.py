@@ -25,7 +25,6 @@ from typing import Any, TypedDict
 import numpy as np
 from scipy import ndimage
 
-import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import canonical_json, read_json
@@ -35,6 +34,7 @@ from voxlate.readers.allocation import Item, Version, allocate
 from voxlate.readers.encoding import encode_pair, voxel_type
 from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak
 from voxlate.readers.study import Images, Study, read_study
+from voxlate.version import __version__
 from voxlate.volume import Volume, require_same_grid
 
 IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
@@ -300,7 +300,7 @@ def _freeze(
     (folder / KEY).chmod(0o600)
     write_json(folder / TRUTH, truth)
     content = {
-        "voxlate_version": voxlate.__version__,
+        "voxlate_version": __version__,
         "study_sha256": study.content_hash(),
         "protocol_sha256": _protocol_hash(study, entries, hashes, key),
         "images": hashes,

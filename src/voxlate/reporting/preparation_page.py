@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from voxlate import __version__
 from voxlate.io.atomic import write_text
 from voxlate.jobs.states import DONE
 from voxlate.preparation.run import PICTURE
+from voxlate.version import __version__
 from voxlate.web import labels
 from voxlate.web.document import Section, document, header
 from voxlate.web.html import tag

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
 from voxlate.evaluation.cases.read_case import CaseFiles, load_case
@@ -30,6 +29,7 @@ from voxlate.evaluation.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
 from voxlate.jobs.results import hash_inputs, read_result
+from voxlate.version import __version__
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
 """The words for done and refused in the files of an evaluation; see `voxlate.jobs.states`."""

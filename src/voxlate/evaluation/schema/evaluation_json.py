@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from voxlate import __version__
 from voxlate.errors import InputRefused
 from voxlate.evaluation.baselines import MATCHED_DB, HistogramMatch
 from voxlate.evaluation.cases.read_case import CaseFiles
@@ -41,6 +40,7 @@ from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import Factors
 from voxlate.evaluation.tissues import SEGMENTERS, tissue_protocol, volume_agreement
 from voxlate.io.documents import read_json
+from voxlate.version import __version__
 
 _BLURRED = (
     "blurred target: sigma of at most 16 mm at which its PSNR in the mask, with all values in the unit of comparison, "

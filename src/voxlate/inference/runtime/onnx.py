@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from voxlate import __version__
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, load_openvino, save_model, size_multiple
 from voxlate.io.atomic import replacing, sha256, write_json
+from voxlate.version import __version__
 
 
 def export_network(folder: Path, output: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from voxlate import __version__
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import VoxlateError
 from voxlate.inference.runtime.runners import RUNTIMES, TORCH, runner_of
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
+from voxlate.version import __version__
 
 TRIAL_SIZE = 64
 """Side in voxels of the window of the trial. Chosen by hand; not tuned."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import voxlate
 from voxlate.errors import NoInput
 from voxlate.io.atomic import write_json, write_text
 from voxlate.readers.analysis.discrimination import forced_choice, real_or_synthetic
@@ -28,6 +27,7 @@ from voxlate.readers.analysis.statistics.order_effects import order_effects
 from voxlate.readers.analysis.statistics.rank_comparison import case_scores, compare_ranks
 from voxlate.readers.package import Package, load_package
 from voxlate.readers.study import Design, Marks, Quality, Reader, RealOrSynthetic, Similarity
+from voxlate.version import __version__
 from voxlate.web.server.answer_log import AnswerLog, verify_chain
 from voxlate.web.server.sql import open_database
 
@@ -90,7 +90,7 @@ def _analyse(
             )
     readers = [_reader_progress(package, records, reader) for reader in study.readers]
     return Analysis(
-        voxlate_version=voxlate.__version__,
+        voxlate_version=__version__,
         study=study.name,
         title=study.title,
         data_kind=study.data_kind,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import voxlate
 from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path
+from voxlate.version import __version__
 from voxlate.web import labels
 from voxlate.web.html import Html
 from voxlate.web.tables import facts_table
@@ -30,7 +30,7 @@ _SIDECAR_KEYS = (
 def versions_and_hashes(evaluated: Evaluated) -> Html:
     """Returns a table of versions and hashes; if a value differs between cases, it gives the number of values."""
     rows = [
-        ("Report written by", f"voxlate {voxlate.__version__}"),
+        ("Report written by", f"voxlate {__version__}"),
         ("Evaluated by", f"voxlate {evaluated.evaluation.voxlate_version}"),
         *[(f"SHA-256 of {name}", sha256(evaluated.folder / name)) for name in (EVALUATION, SCORES)],
         *_from_sidecars(evaluated),

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxlate import __version__
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
@@ -24,6 +23,7 @@ from voxlate.simulation.files.bids import TRUTH, write_session
 from voxlate.simulation.files.dataset_files import write_description_files, write_summary_files
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
+from voxlate.version import __version__
 
 SETTINGS_FILE = TRUTH / "simulation.json"
 

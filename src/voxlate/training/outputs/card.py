@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from voxlate import __version__
 from voxlate.bundle.custom_code import is_custom
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.training.checkpoint import Progress
+from voxlate.version import __version__
 
 
 def relative_unit(settings: PreparationSettings) -> str:
