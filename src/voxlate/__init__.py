@@ -15,7 +15,7 @@ A typical run, from files to a report:
 
     recipe = voxlate.read_recipe(Path("recipes/t1ce_to_t1.yaml"))
     voxlate.train(recipe, Path("runs/mine"))
-    bundle = voxlate.load_bundle(Path("runs/mine/bundle"))
+    bundle = voxlate.load_bundle("runs/mine/bundle")      # or a pretrained model: "t1ce-to-t1"
     result = voxlate.translate(bundle, voxlate.read(Path("t1ce.nii.gz")))
     voxlate.write(Path("synthetic.nii.gz"), result.volume)
 """
@@ -27,7 +27,7 @@ from voxlate.version import __version__
 
 if TYPE_CHECKING:
     from voxlate.bundle.bundle import Bundle
-    from voxlate.bundle.bundle import read_bundle as load_bundle
+    from voxlate.bundle.pretrained import load_bundle
     from voxlate.bundle.recipe import Recipe, read_recipe
     from voxlate.cases import Case, read_cases, write_cases
     from voxlate.errors import VoxlateError
@@ -48,7 +48,7 @@ _PUBLIC = {
     "Volume": "volume:Volume",
     "VoxlateError": "errors:VoxlateError",
     "evaluate": "evaluation.run:evaluate_cases",
-    "load_bundle": "bundle.bundle:read_bundle",
+    "load_bundle": "bundle.pretrained:load_bundle",
     "prepare": "preparation.register_pair:prepare_pair",
     "read": "io.nifti:read_volume",
     "read_cases": "cases:read_cases",

@@ -32,8 +32,8 @@ def calibrate(
     """
     import numpy as np
 
-    from voxlate.bundle.bundle import read_bundle
     from voxlate.bundle.ensemble import join_bundles
+    from voxlate.bundle.pretrained import load_bundle
     from voxlate.cases import read_cases
     from voxlate.errors import NoInput
     from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
@@ -41,7 +41,7 @@ def calibrate(
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
     rows = read_cases(cases)
-    bundle = join_bundles([read_bundle(model) for model in models])
+    bundle = join_bundles([load_bundle(model) for model in models])
     parts = {name: [row for row in rows if row.split == name] for name in dict.fromkeys((split, unseen))}
     if not parts[split]:
         raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")

@@ -95,7 +95,7 @@ _models = click.option(
     type=PATH,
     required=True,
     multiple=True,
-    help="Folder of a trained bundle; several are averaged as an ensemble.",
+    help="Name of a pretrained model (see voxlate models) or folder of a bundle; several are averaged.",
 )
 
 

@@ -58,6 +58,7 @@ def run_table(
     """
     import torch
 
+    from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.runtime import choose_runtime
@@ -73,7 +74,9 @@ def run_table(
     if runtime == "auto":
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
     case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, **options)
-    work = Translation(tuple(model.absolute() for model in models), bundle.weights_sha256, case_options, as_dicom)
+    work = Translation(
+        tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
+    )
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}
     settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}

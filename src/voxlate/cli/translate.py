@@ -91,14 +91,14 @@ def translate(
     unmarked: bool,
     no_progress: bool,
 ) -> int:
-    """Translate scans with a trained bundle.
+    """Translate scans with a pretrained or trained model.
 
     The synthetic scan has the grid and orientation of its source, and intensities on a similar scale. A JSON file
     beside it states that it is synthetic and how it was made. With DICOM input and a new folder as --output, the result
     is a new series of the same study.
     """
-    from voxlate.bundle.bundle import read_bundle
     from voxlate.bundle.ensemble import join_bundles
+    from voxlate.bundle.pretrained import load_bundle
     from voxlate.inference.batch import translate_many
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.files import translate_file
@@ -110,8 +110,8 @@ def translate(
     if (source is None) == (cases is None):
         raise click.UsageError("give either --input or --cases")
     where = choose_device(device)
-    named = {name: read_bundle(path) for name, path in _pairs(helpers).items()}
-    bundle = join_bundles([read_bundle(model) for model in models])
+    named = {name: load_bundle(path) for name, path in _pairs(helpers).items()}
+    bundle = join_bundles([load_bundle(model) for model in models])
     items = _items(source, cases, split, bundle.recipe)
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(

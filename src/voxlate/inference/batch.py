@@ -18,8 +18,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from voxlate.bundle.bundle import Bundle, read_bundle
+from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.ensemble import join_bundles
+from voxlate.bundle.pretrained import load_bundle
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, VoxlateError, printable
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
@@ -186,8 +187,8 @@ def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool
 
 @cache
 def read_models(models: tuple[Path, ...]) -> Bundle:
-    """Returns the bundle in a folder, or the ensemble of several; each process reads it once."""
-    return join_bundles([read_bundle(model) for model in models])
+    """Returns the bundle of a folder or a name, or the ensemble of several; each process reads it once."""
+    return join_bundles([load_bundle(model) for model in models])
 
 
 def _translate_into(
