@@ -2,13 +2,14 @@
 
 import re
 
+from voxlate.cohort.select import FlowStep
 from voxlate.reporting.figures.flow_chart import draw_flow
 
 BOXES = [
-    {"reason": "nobody", "unit": "scan", "before": 1000, "dropped": 0},
-    {"reason": "too few slices", "unit": "scan", "before": 1000, "dropped": 300},
-    {"reason": "no partner", "unit": "scan", "before": 700, "dropped": 500},
-    {"reason": "large lesions", "unit": "pair", "before": 100, "dropped": 1},
+    FlowStep("nobody", "scan", 1000, 0),
+    FlowStep("too few slices", "scan", 1000, 300),
+    FlowStep("no partner", "scan", 700, 500),
+    FlowStep("large lesions", "pair", 100, 1),
 ]
 
 

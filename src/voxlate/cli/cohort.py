@@ -48,9 +48,8 @@ def cohort(
             written = step if isinstance(step, Written) else written
     if written is None:
         return 1
-    boxes = [vars(box) for box in written.selection.flow_steps]
     for suffix in ("svg", "png"):
-        draw_flow(out / f"flow.{suffix}", written.selection.scans, boxes, written.splits)
+        draw_flow(out / f"flow.{suffix}", written.selection.scans, written.selection.flow_steps, written.splits)
     parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
     click.echo(f"{written.selection.scans} series, {len(written.selection.pairs)} pairs: {parts}; {out / CASES}")
     for series, fault in written.unreadable.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused
 
 if TYPE_CHECKING:
     from voxlate.cases import Case
+    from voxlate.preparation.records import PreparationRecord
 
 
 @click.command()
@@ -75,7 +76,7 @@ def prepare(
     return _tell(rows, records, out)
 
 
-def _tell(rows: list[Case], records: list[dict[str, Any]], out: Path) -> int:
+def _tell(rows: list[Case], records: list[PreparationRecord], out: Path) -> int:
     """Writes the table of prepared cases, prints how each case ended, and returns the exit status."""
     from voxlate.cases import prepared_in, write_cases
 

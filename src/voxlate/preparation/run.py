@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import remove_orphans, write_json
@@ -24,6 +24,7 @@ from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
 from voxlate.version import __version__
 from voxlate.volume import Volume
@@ -52,7 +53,7 @@ class PairFiles:
 
 def prepare_cohort(
     cases: Sequence[PairFiles], out: Path, settings: PairSettings, *, jobs: int = 1, draw: Draw | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[PreparationRecord]:
     """Prepares every case and yields its record: `case`, `state` and, unless it is done, `code` and `message`.
 
     A case that an earlier run prepared from the same files with the same settings is not prepared again. Cases that
@@ -76,7 +77,9 @@ def prepare_cohort(
     yield from parallel_map(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
-def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None = None) -> dict[str, Any]:
+def prepare_files(
+    files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None = None
+) -> PreparationRecord:
     """Prepares one case into `out/<case>` and returns its record; an error of the input becomes a record.
 
     Args:
@@ -97,11 +100,16 @@ def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: 
             return earlier
         (folder / RECORD).unlink(missing_ok=True)
         pair, inputs = _prepared(files, settings)
-        record: dict[str, Any] = {"case": files.name, "state": DONE, "fingerprint": fingerprint, "voxlate": __version__}
-        record |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
-        record["files"] = _write(pair, folder, draw)
-        write_json(folder / RECORD, record)
-        return record
+        content: dict[str, Any] = {
+            "case": files.name,
+            "state": DONE,
+            "fingerprint": fingerprint,
+            "voxlate": __version__,
+        }
+        content |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
+        content["files"] = _write(pair, folder, draw)
+        write_json(folder / RECORD, content)
+        return cast("PreparationRecord", content)
     except UsageError:
         raise  # the settings or a missing library, not the case
     except OSError as error:
@@ -114,7 +122,7 @@ def prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: 
     return {"case": outcome.case, "state": outcome.state, "code": outcome.code, "message": outcome.message}
 
 
-def done_record(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+def done_record(folder: Path, fingerprint: str) -> PreparationRecord | None:
     """Returns the record of a case that an earlier run prepared, or None.
 
     Args:
@@ -126,7 +134,8 @@ def done_record(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """
     record = read_result(folder / RECORD, state=DONE, fingerprint=fingerprint)
     try:
-        return record if record is not None and are_unchanged(folder, record["files"]) else None
+        is_current = record is not None and are_unchanged(folder, record["files"])
+        return cast("PreparationRecord", record) if is_current else None
     except (KeyError, AttributeError, TypeError):  # damaged
         return None
 

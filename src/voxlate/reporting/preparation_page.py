@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from voxlate.io.atomic import write_text
 from voxlate.jobs.states import DONE
+from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.run import PICTURE
 from voxlate.version import __version__
 from voxlate.web import labels
@@ -39,7 +40,7 @@ LEGEND = (
 )
 
 
-def write_page(records: Sequence[dict[str, Any]], out: Path) -> None:
+def write_page(records: Sequence[PreparationRecord], out: Path) -> None:
     """Writes `index.html`.
 
     Args:
@@ -59,12 +60,12 @@ def write_page(records: Sequence[dict[str, Any]], out: Path) -> None:
     write_text(out / INDEX, document("Prepared pairs · voxlate", top, [cases], images="'self'", is_wide=True))
 
 
-def _sort_key(record: dict[str, Any]) -> tuple[int, float, str]:
+def _sort_key(record: PreparationRecord) -> tuple[int, float, str]:
     """Returns the order of the cases: by verdict, the worst first, then by edge agreement, the lowest first."""
     return _ORDER[_verdict(record)], _edge_agreement(record), record["case"]
 
 
-def _verdict(record: dict[str, Any]) -> str:
+def _verdict(record: PreparationRecord) -> str:
     """Returns the state of a case without a result, else the worst verdict on registration, mask and doubts."""
     if record["state"] != DONE:
         return str(record["state"])
@@ -73,11 +74,11 @@ def _verdict(record: dict[str, Any]) -> str:
     return str(min(verdicts, key=lambda verdict: _ORDER[verdict]))
 
 
-def _edge_agreement(record: dict[str, Any]) -> float:
+def _edge_agreement(record: PreparationRecord) -> float:
     return float(record["registration"]["score"]["edge_agreement"]) if record["state"] == DONE else math.inf
 
 
-def _row(rank: int, record: dict[str, Any]) -> Sequence[Any]:
+def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     name, verdict = record["case"], _verdict(record)
     grade = Cell(tag("span", verdict, class_=f"grade {verdict}"), sort_value=str(_ORDER[verdict]))
     if record["state"] != DONE:

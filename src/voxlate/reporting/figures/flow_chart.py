@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -22,17 +22,36 @@ _MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
 _MAIN_FILL, _SIDE_FILL, _END_FILL = "#e8f3f6", "#f5f1e8", "#e9eef5"
 
 
-def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits: Mapping[str, int]) -> None:
+class FlowStep(Protocol):
+    """One step of a selection, as `voxlate.cohort.select` records it."""
+
+    @property
+    def reason(self) -> str:
+        """Returns why scans or pairs were dropped."""
+
+    @property
+    def unit(self) -> str:
+        """Returns `scan` or `pair`."""
+
+    @property
+    def before(self) -> int:
+        """Returns how many entered the step."""
+
+    @property
+    def dropped(self) -> int:
+        """Returns how many it dropped."""
+
+
+def draw_flow(path: Path, scans: int, steps: Sequence[FlowStep], splits: Mapping[str, int]) -> None:
     """Writes the chart, PNG or SVG by its suffix.
 
     Args:
         path: the file.
         scans: number of series at the start.
-        boxes: steps with `reason`, `unit` (`scan` or `pair`), `before` and `dropped`; the chart shows those that drop
-            something.
+        steps: steps of the selection; the chart shows those that drop something.
         splits: number of pairs in each split, in order.
     """
-    rows = _rows(scans, boxes)
+    rows = _rows(scans, steps)
     height = (len(rows) + 1.3) * _ROW_IN
     with rc_context({"font.size": 9, "svg.fonttype": "none", "font.family": ["sans-serif"]}):
         figure = Figure(figsize=(8.6, height))
@@ -54,17 +73,17 @@ def draw_flow(path: Path, scans: int, boxes: Sequence[Mapping[str, Any]], splits
     plotting.save(figure, path)
 
 
-def _rows(scans: int, boxes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _rows(scans: int, steps: Sequence[FlowStep]) -> list[tuple[str, str]]:
     """Returns the text of each box in the main column, and of the box beside the arrow to the next one."""
     rows: list[tuple[str, str]] = []
     text = f"{scans:,} series in the index"
-    for number, box in enumerate(boxes):
-        left = box["before"] - box["dropped"]
-        later = boxes[number + 1] if number + 1 < len(boxes) else None
-        is_pairing = box["unit"] == "scan" and (later is None or later["unit"] == "pair")
-        if box["dropped"] or is_pairing:
-            rows.append((text, f"{box['reason']}\n{_counted(box['dropped'], box['unit'])}"))
-            text = _counted(left // 2, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, box["unit"])
+    for number, step in enumerate(steps):
+        left = step.before - step.dropped
+        later = steps[number + 1] if number + 1 < len(steps) else None
+        is_pairing = step.unit == "scan" and (later is None or later.unit == "pair")
+        if step.dropped or is_pairing:
+            rows.append((text, f"{step.reason}\n{_counted(step.dropped, step.unit)}"))
+            text = _counted(left // 2, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, step.unit)
     return [*rows, (text, "")]
 
 

@@ -1,0 +1,74 @@
+"""Rows of a prepared cohort: what `prepare` records about each case, on disk and for its page."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class ScoreRecord(TypedDict):
+    """Quality of a registration; keys beyond these are figures of single measures.
+
+    Attributes:
+        verdict: `good`, `doubtful` or `bad`.
+        edge_agreement: share of edges that coincide, from 0 to 1.
+        nmi: normalised mutual information.
+    """
+
+    verdict: str
+    edge_agreement: float
+    nmi: float
+
+
+class RegistrationRecord(TypedDict):
+    """Registration of the target to the source.
+
+    Attributes:
+        matrix: (4, 4), as nested lists; see `voxlate.preparation.registration.transform`.
+        moved_mm: mean displacement of the brain.
+        score: quality.
+    """
+
+    matrix: list[list[float]]
+    moved_mm: float
+    score: ScoreRecord
+
+
+class MaskRecord(TypedDict):
+    """The brain mask.
+
+    Attributes:
+        verdict: `good`, `doubtful` or `bad`.
+        volume_cm3: volume of the brain.
+    """
+
+    verdict: str
+    volume_cm3: float
+
+
+class PreparationRecord(TypedDict):
+    """One case of a prepared cohort.
+
+    Attributes:
+        case: name of the case.
+        state: `done`, `refused` or `failed`.
+        code, message: of the error, unless the case is done.
+        registration, mask, doubts: measurements, if the case is done.
+        seconds: time of each step, if the case is done.
+        template: registration to the template, where one was asked for.
+        fingerprint, voxlate, settings, inputs, files: origin of the case and hashes of its files, if it is done.
+    """
+
+    case: str
+    state: str
+    code: NotRequired[str]
+    message: NotRequired[str]
+    registration: NotRequired[RegistrationRecord]
+    mask: NotRequired[MaskRecord]
+    doubts: NotRequired[list[str]]
+    seconds: NotRequired[dict[str, float]]
+    template: NotRequired[dict[str, Any]]
+    fingerprint: NotRequired[str]
+    voxlate: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+    inputs: NotRequired[dict[str, Any]]
+    files: NotRequired[dict[str, str]]
