@@ -10,6 +10,6 @@ MODULES = ("agreement", "auc", "mrmc")
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings_run(name):
-    done = doctest.testmod(import_module(f"voxlate.readers.analysis.{name}"))
+    done = doctest.testmod(import_module(f"voxlate.readers.analysis.statistics.{name}"))
     assert done.attempted > 0
     assert done.failed == 0
