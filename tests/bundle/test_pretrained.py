@@ -9,6 +9,7 @@ from phantoms import DATA, head
 from safetensors import safe_open
 
 import voxlate
+from voxlate.bundle.out_of_distribution import describe
 from voxlate.bundle.pretrained import (
     MODELS_VARIABLE,
     find_bundle,
@@ -21,6 +22,7 @@ from voxlate.cli import voxlate as command
 from voxlate.errors import ModelInvalid
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 
 MOST_BYTES = 12 << 20
@@ -90,3 +92,18 @@ def test_the_contrast_agent_is_mostly_removed_from_a_real_scan(name):
         for image in (made.data, source.data)
     )
     assert error < untouched
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the development data are not there")
+def test_the_model_takes_a_real_scan_after_contrast_agent_and_refuses_t2():
+    folder, bundle = DATA / "pairs" / "MS_ljubljana_07", load_bundle("t1ce-to-t1")
+    scores = {}
+    for contrast in ("t1ce", "t1", "t2"):
+        scan = read_volume(folder / f"{contrast}.nii.gz")
+        preparation = fit_preparation(scan, None, bundle.recipe.preparation)
+        scores[contrast] = bundle.training_statistics.score(describe(preparation.apply(scan).data, preparation.mask))
+    assert {contrast: score.verdict for contrast, score in scores.items()} == {
+        "t1ce": "known",
+        "t1": "unusual",
+        "t2": "unknown",
+    }
