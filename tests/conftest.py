@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from phantoms import head
+from tiny import RECIPE, write_cohort
 
+from voxlate.bundle.recipe import Recipe, parse_recipe
 from voxlate.volume import Volume
 
 
@@ -23,3 +27,17 @@ def oblique() -> Volume:
     affine[:3, :3] = turn @ np.diag([-1.1, -0.9, 1.2])
     affine[:3, 3] = (11, -7, 3)
     return head(1, affine=affine)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """Returns the recipe of the tiny cohort."""
+    return parse_recipe(RECIPE, name="tiny.yaml")
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    """Returns the folder of a tiny cohort: two pairs to train on, one for validation, one to test on."""
+    folder = tmp_path / "data"
+    write_cohort(folder, ["train", "train", "validation", "test"])
+    return folder

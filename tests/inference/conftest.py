@@ -6,18 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import RECIPE
 
 from voxlate.bundle.bundle import Bundle, read_bundle, write_bundle
-from voxlate.bundle.recipe import Recipe, parse_recipe
+from voxlate.bundle.recipe import Recipe
 from voxlate.models import build
 
 GAIN = 2.5
-
-
-@pytest.fixture
-def recipe() -> Recipe:
-    return parse_recipe(RECIPE, name="tiny.yaml")
 
 
 @pytest.fixture
