@@ -140,13 +140,18 @@ def test_a_synthetic_image_without_any_contrast_is_a_bad_case_and_not_an_error(s
     path = folder / "synthetic" / f"{cases[0].case}.nii.gz"
     write_volume(path, read_volume(path).with_data(np.full(read_volume(path).data.shape, value, np.float32)))
     protocols = tuple(name for name, protocol in PROTOCOLS.items() if protocol.unit is None)
+    level = json.loads((folder / "synthetic" / f"{cases[0].case}.json").read_text())["Synthetic"]["ReferenceLevel"]
     outcome = run((folder, cases[:1]), bundle=bundle, protocols=protocols, is_segmented=True)
     assert outcome.n_evaluated == 1
     assert mean_of(outcome.content, method="synthetic", metric="mae") > 10
     assert mean_of(outcome.content, method="synthetic", metric="sharpness_ratio") == 0
     left = {entry["protocol"] for entry in outcome.content["left_out"] if "synthetic" in entry["methods"]}
     needing_skull = {name for name, protocol in PROTOCOLS.items() if protocol.needs_skull}  # these scans have none
-    assert left == {"tissues_mixture", "tissues_clusters", *needing_skull}
+    assert left == {"tissues_mixture", "tissues_clusters", *needing_skull, protocols[0]}
+    assert (
+        f"the one value {value / level:g} in the mask: the network has collapsed"
+        in outcome.content["left_out"][0]["reason"]
+    )
     write_report(folder / "out", folder / "report.html")
     assert "Worst" in (folder / "report.html").read_text() or "Only" in (folder / "report.html").read_text()
 
