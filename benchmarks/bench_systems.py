@@ -146,7 +146,7 @@ def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 def resolved(system: System) -> Recipe:
     """Returns the recipe with its changes and its data."""
-    recipe = read_recipe(ROOT / "recipes" / system.recipe, variant=system.variant)
+    recipe = read_recipe(ROOT / "recipes" / system.recipe, variants=(system.variant,) if system.variant else ())
     content = merge(recipe.model_dump(), system.change)
     if "real" in system.task:
         source, target = ("t1ce", "t1") if system.task.startswith("T1ce") else ("t1", "t1ce")
