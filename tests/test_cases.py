@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     assert read[0].labels is None
     assert read[1].mask is None
     assert read[1].labels.resolve() == (tmp_path / "l.nii").resolve()
+
+
+def test_the_test_set_of_a_case_is_a_column_only_where_one_has_it(tmp_path):
+    plain, good = case("a", "test"), replace(case("b", "test"), set="Test_good")
+    write_cases(tmp_path / "one.tsv", [plain])
+    write_cases(tmp_path / "two.tsv", [plain, good])
+    assert "set" not in (tmp_path / "one.tsv").read_text()
+    assert [c.set for c in read_cases(tmp_path / "two.tsv")] == ["", "Test_good"]
+    with pytest.raises(InputRefused, match="SET b: the name of its set"):
+        replace(good, set="two\tcells")
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_column(tmp_path):

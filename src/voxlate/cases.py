@@ -17,10 +17,16 @@ COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
 MORE = "more:"
 """Prefix of a column with an additional source, followed by its contrast: `more:T2`. Empty fields mean missing."""
 
+SET = "set"
+"""Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
+
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
 _LONGEST_NAME_BYTES = 200
 """File systems allow 255 bytes; the rest is needed for suffixes such as `.nii.gz` and for temporary names."""
+
+_LONGEST_SET = 64
+"""Letters of the name of a set; it heads a block of a table. Chosen by hand."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Case:
         mask: brain mask on the source's grid, or None for skull-stripped scans.
         labels: lesion labels on the target's grid, or None.
         more: additional sources on the source's grid, by contrast; missing ones are left out.
+        set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
     """
 
     case: str
@@ -46,11 +53,16 @@ class Case:
     mask: Path | None = None
     labels: Path | None = None
     more: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    set: str = ""
 
     def __post_init__(self) -> None:
         require_case_name(self.case)
         if self.split not in SPLITS:
             raise InputRefused("SPLIT", f"{self.case}: split is {self.split!r}, not one of {', '.join(SPLITS)}")
+        if not self.set.isprintable() or len(self.set) > _LONGEST_SET:
+            raise InputRefused(
+                "SET", f"{self.case}: the name of its set is not a name; use at most {_LONGEST_SET} letters and digits"
+            )
 
 
 def require_case_name(name: str) -> None:
@@ -123,11 +135,12 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
     """Writes a table that `read_cases` reads back, paths relative to its folder."""
     cases = list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
-    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts)])]
+    has_sets = any(case.set for case in cases)
+    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *([SET] if has_sets else [])])]
     for case in cases:
         files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
         relative = ["" if file is None else Path(os.path.relpath(file, path.parent)).as_posix() for file in files]
-        lines.append("\t".join([case.case, case.patient, case.split, *relative]))
+        lines.append("\t".join([case.case, case.patient, case.split, *relative, *([case.set] if has_sets else [])]))
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -202,4 +215,5 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
     split = row.get("split") or "test"
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
-    return Case(name, row.get("patient") or name, split, source, target, file("mask"), file("labels"), more)
+    patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
+    return Case(name, patient, split, source, target, file("mask"), file("labels"), more, name_of_set)
