@@ -48,9 +48,7 @@ def publish(experiment: Experiment, folder: Path, size: Size, outcomes: Mapping[
     return folder / PAGE
 
 
-def system_states(
-    experiment: Experiment, steps: list[Step], outcomes: Mapping[str, StepOutcome]
-) -> dict[str, str]:
+def system_states(experiment: Experiment, steps: list[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:
     """Returns why a system has no images, or that some cases are missing; systems that are done are left out."""
     states: dict[str, str] = {}
     for name in experiment.systems:
@@ -109,10 +107,11 @@ def as_tsv(table: MadeTable) -> str:
     for block in table.blocks:
         for row in block.rows:
             for head, cell in zip(table.heads, row.cells, strict=True):
-                numbers = ("" if value is None else repr(value) for value in (cell.mean, cell.sd, cell.p, cell.p_adjusted))
+                numbers = (
+                    "" if value is None else repr(value) for value in (cell.mean, cell.sd, cell.p, cell.p_adjusted)
+                )
                 mean, sd, p, p_adjusted = numbers
                 writer.writerow(
-                    (block.evaluation, block.set, row.method, row.label, head, cell.n, mean, sd, p, p_adjusted)
-                    + (cell.printed, row.state)
+                    (block.evaluation, block.set, row.method, row.label, head, cell.n, mean, sd, p, p_adjusted, cell.printed, row.state)
                 )
     return stream.getvalue()

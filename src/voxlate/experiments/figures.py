@@ -1,0 +1,178 @@
+"""Figures of an experiment: collects what each kind shows and hands it to `voxlate.reporting.figures`.
+
+A figure that cannot be drawn, for example because a system failed, is left out with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxlate.cases import Case, read_cases
+from voxlate.errors import NoInput, VoxlateError
+from voxlate.experiments.plan import EVALUATIONS, SYSTEMS, Size, build_plan
+from voxlate.experiments.settings import Column, Experiment, Figure
+from voxlate.experiments.tables import SCORES, Values, label_of, read_values
+from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
+from voxlate.reporting.figures.drawing import Drawing, save
+
+
+@dataclass(frozen=True)
+class MadeFigure:
+    """A figure of an experiment.
+
+    Attributes:
+        key: of `Experiment.figures`.
+        png: the picture; None when it could not be drawn.
+        caption: states n, the kind of data and the unit.
+        fault: why it was not drawn.
+    """
+
+    key: str
+    title: str
+    png: Path | None
+    caption: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a figure is drawn from.
+
+    Attributes:
+        experiment: of the figure.
+        folder: of the experiment.
+        size: how large it was run.
+        key: of the figure.
+    """
+
+    experiment: Experiment
+    folder: Path
+    size: Size
+    key: str
+
+    @property
+    def figure(self) -> Figure:
+        """Returns the settings of the figure."""
+        return self.experiment.figures[self.key]
+
+    @property
+    def evaluation(self) -> str:
+        """Returns the evaluation that the figure shows."""
+        return self.figure.evaluation or next(iter(self.experiment.evaluations))
+
+    @property
+    def systems(self) -> list[str]:
+        """Returns the systems that the figure shows."""
+        return list(self.figure.systems) or self.experiment.systems_of(self.evaluation)
+
+    @property
+    def data_kind(self) -> str:
+        """Returns the kind of data, as captions state it."""
+        return self.experiment.data_kind if self.size.data is None else "unknown"
+
+    def label(self, method: str) -> str:
+        """Returns how the figure names a system or a baseline."""
+        return label_of(self.experiment, method)
+
+    def values(self, column: Column | None = None) -> Values:
+        """Returns the scores of a column by set and method.
+
+        Raises:
+            NoInput: `NO_INPUT` when the evaluation is not there.
+        """
+        column = column or self.figure.column
+        scores = self.folder / EVALUATIONS / self.evaluation / SCORES
+        if column is None or not scores.is_file():
+            raise NoInput("NO_INPUT", f"the evaluation {self.evaluation} is not done")
+        return read_values(scores, column)
+
+    def cases(self) -> list[Case]:
+        """Returns the test cases of the evaluation.
+
+        Raises:
+            NoInput: `NO_INPUT` when the table is not there.
+        """
+        steps = build_plan(self.experiment, self.folder, self.size)
+        step = next(step for step in steps if step.name == f"evaluate-{self.evaluation}")
+        return [case for case in read_cases(Path(step.argv[1])) if case.split == "test"]
+
+    def synthetic(self, system: str, case: str) -> Path | None:
+        """Returns the synthetic image of a case, or None when there is none; folds are searched one after the other."""
+        folder = self.folder / SYSTEMS / system / "synthetic"
+        found = [folder / f"{case}.nii.gz", *sorted(folder.glob(f"fold-*/{case}.nii.gz"))]
+        return next((path for path in found if path.is_file()), None)
+
+    def runs(self) -> dict[str, Path]:
+        """Returns the folder of the training of each system that was trained."""
+        owners = {name: self.experiment.bundle_owner(name) for name in self.systems if name in self.experiment.systems}
+        folders = {self.label(name): self.folder / SYSTEMS / owner / "run" for name, owner in owners.items()}
+        return {label: folder for label, folder in folders.items() if folder.is_dir()}
+
+
+def make_figures(experiment: Experiment, folder: Path, size: Size, out: Path) -> list[MadeFigure]:
+    """Draws the figures of an experiment as PNG and SVG files.
+
+    Args:
+        experiment: of the figures.
+        folder: of the experiment.
+        size: how large it was run.
+        out: folder of the files.
+    """
+    made = []
+    for key, figure in experiment.figures.items():
+        try:
+            if figure.kind not in KINDS:
+                continue
+            drawing = KINDS[figure.kind](Context(experiment, folder, size, key))
+            png, _, _ = save(drawing, out / key)
+            made.append(MadeFigure(key, figure.title, png, drawing.caption))
+        except VoxlateError as error:
+            made.append(MadeFigure(key, figure.title, None, fault=f"{error.code}: {error.message}"))
+    return made
+
+
+def _of_systems(context: Context, values: Values) -> dict[str, dict[str, float]]:
+    """Returns value by patient of each shown system, by its label; all test sets are joined."""
+    found: dict[str, dict[str, float]] = {}
+    for method in context.systems:
+        joined = {
+            patient: value for place, rows in values.items() if place[1] == method for patient, value in rows.items()
+        }
+        if joined:
+            found[context.label(method)] = joined
+    return found
+
+
+def _bars(context: Context) -> Drawing:
+    column = _column(context)
+    units = {column.head: ""}
+    return draw_bars_by_system(
+        {column.head: _of_systems(context, context.values())}, units=units, data_kind=context.data_kind
+    )
+
+
+def _case_bars(context: Context) -> Drawing:
+    systems = _of_systems(context, context.values())
+    return draw_bars_by_case(systems, metric=_column(context).head, unit="", data_kind=context.data_kind)
+
+
+def _curve(context: Context) -> Drawing:
+    values, column = context.values(), _column(context)
+    sweep = {}
+    for system, at in context.figure.values.items():
+        rows = [rows for place, rows in values.items() if place[1] == system]
+        if rows:
+            sweep[at] = {patient: value for row in rows for patient, value in row.items()}
+    return draw_sweep({column.head: sweep}, parameter=context.figure.axis, units={}, data_kind=context.data_kind)
+
+
+def _column(context: Context) -> Column:
+    if context.figure.column is None:
+        raise NoInput("NO_INPUT", f"the figure {context.key} names no column")
+    return context.figure.column
+
+
+KINDS: dict[str, Callable[[Context], Drawing]] = {"bars": _bars, "case_bars": _case_bars, "curve": _curve}
+"""Kinds of figures, by the names of `Figure.kind`."""
