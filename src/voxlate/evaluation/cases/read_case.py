@@ -38,6 +38,8 @@ class LoadedCase:
         affine: (4, 4), from voxels to RAS+ millimetres.
         spacing_mm: distance between voxels along the axes.
         task: source and target contrast from the sidecar (`T1ce to T1nce`); empty when it states none.
+        share_of_range: the answer of a network whose unit is the whole range of a scan, 0 its minimum and 1 its
+            maximum, as the sidecar states; None for other units.
     """
 
     source: Array
@@ -51,6 +53,7 @@ class LoadedCase:
     affine: Affine
     spacing_mm: tuple[float, float, float]
     task: str
+    share_of_range: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
         affine=target.affine,
         spacing_mm=target.spacing_mm,
         task=str(sidecar.get("Task", "")),
+        share_of_range=_share_of_range(synthetic, sidecar),
     )
 
 
@@ -195,6 +199,24 @@ def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, objec
         target=reference_level(target.data, mask & (target.data != 0)),
         synthetic=float(stated),
     )
+
+
+def _share_of_range(synthetic: Volume, sidecar: dict[str, object]) -> Array | None:
+    """Returns the answer of the network in its own unit, value / Level − Offset; None unless that is a whole range."""
+    unit = sidecar.get("IntensityUnit")
+    if not isinstance(unit, dict) or unit.get("Reference") != "min_max":
+        return None
+    level, offset = (_number(unit.get(key)) for key in ("Level", "Offset"))
+    if not 0 < level < np.inf or not np.isfinite(offset):
+        raise InputRefused(
+            "SIDECAR", "the sidecar states an IntensityUnit without a Level above 0 and an Offset; translate it again"
+        )
+    return np.asarray(synthetic.data / np.float32(level) - np.float32(offset), dtype=np.float32)
+
+
+def _number(value: object) -> float:
+    """Returns a number of a sidecar; NaN for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
 
 
 def _scaled(volume: Volume, level: float) -> Array:
