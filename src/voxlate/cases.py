@@ -229,4 +229,6 @@ def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
     patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
-    return Case(name, patient, split, source or ABSENT, target or ABSENT, file("mask"), file("labels"), more, name_of_set)
+    return Case(
+        name, patient, split, source or ABSENT, target or ABSENT, file("mask"), file("labels"), more, name_of_set
+    )
