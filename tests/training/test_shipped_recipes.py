@@ -99,11 +99,10 @@ def cohort(tmp_path_factory):
         more = {name: files[name] for name in ("T2w", "ADC")}
         rest = (files["target"], files["mask"], files["labels"])
         cases.append(Case(f"case{number}", f"p{number}", split, files["source"], *rest, more))
-        of_ct.append(Case(f"case{number}", f"p{number}", split, files["ct"], *rest))
+        of_ct.append(Case(f"case{number}", f"p{number}", split, files["ct"], *rest, {"T2w": files["T2w"]}))
     for name in ("mr", "ct"):
         (folder / name).mkdir()
-    for name in ("cases", "cases_t2", "cases_adc"):
-        write_cases(folder / "mr" / f"{name}.tsv", cases)
+    write_cases(folder / "mr" / "cases.tsv", cases)
     write_cases(folder / "ct" / "cases.tsv", of_ct)
     return folder
 
@@ -138,7 +137,7 @@ def test_a_shipped_recipe_trains_and_translates(path, variant, cohort, tmp_path,
     recipe = shrunk(read_recipe(path, variants=variant))
     data = cohort / ("ct" if recipe.source == "CT" else "mr")
     bundle = read_bundle(train(recipe, tmp_path / "run", root=data))
-    case = recipe.data.resolve(data)[0]
+    case = recipe.cases(data)[0]
     more = {name: read_volume(file) for name, file in case.more.items() if name in recipe.more_sources}
     found = translate_volume(
         bundle, read_volume(case.source), read_volume(case.mask), more=more, options=Options(any_spacing=True)

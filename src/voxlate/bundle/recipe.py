@@ -25,7 +25,9 @@ from voxlate.bundle.settings import (
     Stage,
     TrainingSettings,
 )
+from voxlate.bundle.targets import with_target
 from voxlate.bundle.variants import override, vary
+from voxlate.cases import Case
 from voxlate.io.documents import parse_yaml, read_text
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation import PreparationSettings
@@ -106,6 +108,17 @@ class Recipe(Frozen):
         if self.more_sources:
             raise ValueError("a `cycle` takes one source, without `more_sources`")
         return self
+
+    def cases(self, root: Path | None = None) -> list[Case]:
+        """Returns the cases with their target; see `voxlate.bundle.targets`.
+
+        Args:
+            root: replaces the data folder of the recipe.
+
+        Raises:
+            NoInput, InputRefused: what reading the table raises; `NO_TARGET`, `TARGET_CONTRAST`.
+        """
+        return with_target(self.data.resolve(root), self.target, self.data.target_column, sources=self.more_sources)
 
     @property
     def from_what(self) -> str:

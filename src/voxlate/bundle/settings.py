@@ -27,8 +27,11 @@ class DataSettings(Frozen):
         root: folder that paths are relative to; itself relative to the working directory.
         source, target, mask, labels: patterns with `{case}`.
         more: patterns of the additional sources, by the names in `Recipe.more_sources`.
+        target_column: column of the table that holds the target: `target`, or a further one such as `more:T2w`. By
+            default `more:` with the recipe's target where a case has it, otherwise `target`.
         paired: whether source and target of a training case show the same head on the same grid. Without pairs (see
-            `Recipe.cycle`) the two columns are independent lists; validation and test cases are still pairs.
+            `Recipe.cycle`) the two columns are independent lists, and a row may hold one of the two alone; validation
+            and test cases are still pairs.
         train, validation, test: names of cases.
     """
 
@@ -39,6 +42,7 @@ class DataSettings(Frozen):
     mask: str | None = None
     labels: str | None = None
     more: dict[str, str] = Field(default_factory=dict)
+    target_column: str | None = Field(default=None, pattern=r"^(target|more:.+)$")
     paired: bool = True
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -51,10 +55,10 @@ class DataSettings(Frozen):
         return self
 
     def resolve(self, root: Path | None = None) -> list[Case]:
-        """Returns the cases; `root` replaces the recipe's own."""
+        """Returns the rows of the table or the cases of the patterns; `root` replaces the recipe's own."""
         folder = Path(self.root) if root is None else root
         if self.cases is not None:
-            return read_cases(folder / self.cases)
+            return read_cases(folder / self.cases, paired=self.paired)
         pattern = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return check_cases(cases_from_pattern(folder, pattern, splits, more=self.more))
