@@ -44,7 +44,7 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file; there are examples under recipes/. The folder of the run receives the bundle, the loss
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate (t1ce_to_t1). The folder of the run receives the bundle, the loss
     curves, the resolved recipe and the table of cases.
 
     Variants of the recipe can be combined, and single settings replaced, such as
@@ -55,6 +55,7 @@ def train(
     """
     from voxlate.bundle.recipe import read_recipe
     from voxlate.bundle.variants import parse_overrides
+    from voxlate.shipped import find_shipped
     from voxlate.training.folds import train_folds
     from voxlate.training.loop import Machine
     from voxlate.training.loop import train as run_training
@@ -63,7 +64,9 @@ def train(
         raise click.UsageError(
             "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
         )
-    plan = read_recipe(recipe, variants=variants, overrides=parse_overrides(overrides))
+    plan = read_recipe(
+        find_shipped("recipes", recipe, what="recipe"), variants=variants, overrides=parse_overrides(overrides)
+    )
     machine = Machine(accelerator, devices)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)

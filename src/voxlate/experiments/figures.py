@@ -11,11 +11,21 @@ from pathlib import Path
 
 from voxlate.cases import Case, read_cases
 from voxlate.errors import NoInput, VoxlateError
+from voxlate.evaluation.tissues import TISSUES, tissue_protocol
 from voxlate.experiments.plan import EVALUATIONS, SYSTEMS, Size, build_plan
 from voxlate.experiments.settings import Column, Experiment, Figure
 from voxlate.experiments.tables import SCORES, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
+from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
 from voxlate.reporting.figures.drawing import Drawing, save
+from voxlate.reporting.figures.montage import draw_montage
+from voxlate.reporting.figures.montage_layout import Layout
+from voxlate.reporting.figures.montage_rows import Column as MontageColumn
+from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
+from voxlate.reporting.figures.training_curves import draw_training_curves
+
+_DEFAULT_TISSUES = tissue_protocol("mixture").name
+"""Protocol of the volumes that a figure shows unless it names another one: the segmenter that needs no other program."""
 
 
 @dataclass(frozen=True)
@@ -174,5 +184,79 @@ def _column(context: Context) -> Column:
     return context.figure.column
 
 
-KINDS: dict[str, Callable[[Context], Drawing]] = {"bars": _bars, "case_bars": _case_bars, "curve": _curve}
+def _boxes(context: Context) -> Drawing:
+    return draw_boxes(
+        {_column(context).head: _by_set(context, context.values())}, units={}, data_kind=context.data_kind
+    )
+
+
+def _volumes(context: Context) -> Drawing:
+    """Draws the volume differences of the tissues, real minus synthetic, by set and system."""
+    protocol = _DEFAULT_TISSUES if context.figure.column is None else context.figure.column.protocol
+    metrics = {}
+    for tissue in TISSUES:
+        column = Column(metric="vd", head=tissue, protocol=protocol, region=tissue)
+        by_set = _by_set(context, context.values(column))
+        if by_set:
+            metrics[tissue] = by_set
+    return draw_boxes(
+        metrics,
+        units=dict.fromkeys(metrics, "cm³"),
+        data_kind=context.data_kind,
+        note=VOLUME_DIFFERENCE,
+        has_zero=True,
+    )
+
+
+def _losses(context: Context) -> Drawing:
+    return draw_training_curves(context.runs(), is_normalised=True, data_kind=context.data_kind)
+
+
+def _montage(context: Context) -> Drawing:
+    """Draws the first cases of each set with all systems, at the same slices."""
+    columns = [
+        MontageColumn("source", "source"),
+        MontageColumn("target", "target"),
+        *(MontageColumn(context.label(name)) for name in context.systems),
+    ]
+    rows = [with_reference_levels(_row_of(context, case), columns) for case in _first_of_each_set(context)]
+    layout = Layout(
+        planes=context.figure.planes,
+        difference="absolute" if context.figure.is_difference_shown else "none",
+        blocks=context.figure.blocks,
+    )
+    return draw_montage(rows, columns, data_kind=context.data_kind, unit="relative units", layout=layout)
+
+
+def _row_of(context: Context, case: Case) -> Row:
+    images = {context.label(name): context.synthetic(name, case.case) for name in context.systems}
+    found = {name: path for name, path in images.items() if path is not None}
+    return Row(case.case, {"source": case.source, "target": case.target, **found}, mask=case.mask, labels=case.labels)
+
+
+def _first_of_each_set(context: Context) -> list[Case]:
+    cases = context.cases()
+    sets = dict.fromkeys(case.set for case in cases)
+    return [case for name in sets for case in [c for c in cases if c.set == name][: context.figure.patients]]
+
+
+def _by_set(context: Context, values: Values) -> dict[str, dict[str, dict[str, float]]]:
+    """Returns value by patient, by system, by set."""
+    sets = dict.fromkeys(place[0] for place in values)
+    found = {
+        name: {context.label(key): values[name, key] for key in context.systems if values.get((name, key))}
+        for name in sets
+    }
+    return {name or "test": systems for name, systems in found.items() if systems}
+
+
+KINDS: dict[str, Callable[[Context], Drawing]] = {
+    "bars": _bars,
+    "boxes": _boxes,
+    "case_bars": _case_bars,
+    "curve": _curve,
+    "losses": _losses,
+    "montage": _montage,
+    "volumes": _volumes,
+}
 """Kinds of figures, by the names of `Figure.kind`."""

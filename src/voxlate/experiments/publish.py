@@ -112,6 +112,19 @@ def as_tsv(table: MadeTable) -> str:
                 )
                 mean, sd, p, p_adjusted = numbers
                 writer.writerow(
-                    (block.evaluation, block.set, row.method, row.label, head, cell.n, mean, sd, p, p_adjusted, cell.printed, row.state)
+                    (
+                        block.evaluation,
+                        block.set,
+                        row.method,
+                        row.label,
+                        head,
+                        cell.n,
+                        mean,
+                        sd,
+                        p,
+                        p_adjusted,
+                        cell.printed,
+                        row.state,
+                    )
                 )
     return stream.getvalue()

@@ -206,7 +206,7 @@ def _with_tests(table: Table, blocks: Sequence[Block], folder: Path) -> tuple[li
                     p = paired_t([other[key] for key in shared], [base[key] for key in shared]).p
                     if math.isfinite(p):
                         p_of[b, r, c] = p
-    adjust = {"none": np.asarray, "bonferroni": bonferroni, "holm": holm}[table.correction]
+    adjust = {"bonferroni": bonferroni, "holm": holm}.get(table.correction, np.array)
     adjusted = dict(zip(p_of, np.asarray(adjust(list(p_of.values())), dtype=float).tolist(), strict=True))
     tested = [
         Block(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_like
 from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import LoadedCase
