@@ -24,8 +24,9 @@ def cohort(
 ) -> int:
     """Select pairs from an index by rules, split them by patient, and write them as BIDS.
 
-    RULES is a YAML file, or the name of one that comes with voxlate (bottani2024). INDEX a folder written by voxlate index. OUT becomes a BIDS data set with cases.tsv for
-    voxlate prepare, the reason for each exclusion, and a flow chart. A split never changes silently.
+    RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
+    voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a
+    flow chart. A split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort

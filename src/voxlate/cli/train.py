@@ -44,8 +44,8 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file, or the name of a recipe that comes with voxlate (t1ce_to_t1). The folder of the run receives the bundle, the loss
-    curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. The folder of the run
+    receives the bundle, the loss curves, the resolved recipe and the table of cases.
 
     Variants of the recipe can be combined, and single settings replaced, such as
     --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
