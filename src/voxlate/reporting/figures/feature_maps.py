@@ -86,14 +86,18 @@ def draw_feature_maps(sheets: Mapping[str, ArrayLike], *, case: str, data_kind: 
 
 
 def sheets_of(pictures: NetworkPictures) -> dict[str, NDArray[np.float64]]:
-    """Returns the tiles (n, rows, columns) of a network by title, without those that the file lacks."""
+    """Returns the tiles (n, rows, columns) of a network by title, turned as `slices` does, without those it lacks.
+
+    Networks see slices as (x, y), from right to left and from back to front in pictures; filters are turned alike.
+    """
     named = {
         "First filters": pictures.filters,
         "Deepest feature maps": pictures.maps,
         "Penultimate feature maps": pictures.penultimate,
         "Output": pictures.output,
     }
-    return {title: np.array(tiles, dtype=np.float64) for title, tiles in named.items() if tiles}
+    arrays = {title: np.array(tiles, dtype=np.float64) for title, tiles in named.items() if tiles}
+    return {title: array[:, ::-1, ::-1].transpose(0, 2, 1) for title, array in arrays.items()}
 
 
 def read_pictures(path: Path) -> NetworkPictures:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.evaluation.schema.results import NetworkPictures
-from voxlate.reporting.figures.feature_maps import mosaic
+from voxlate.reporting.figures.feature_maps import mosaic, sheets_of
 from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 from voxlate.web.png import data_uri
@@ -16,7 +16,8 @@ def sheets(pictures: NetworkPictures | None) -> Html | None:
     """Returns the sheets; None when the evaluation holds no pictures of a network."""
     if pictures is None or not pictures.filters or not pictures.maps:
         return None
-    filters, maps = np.array(pictures.filters), np.array(pictures.maps)
+    tiles = sheets_of(pictures)
+    filters, maps = tiles["First filters"], tiles["Deepest feature maps"]
     first = (
         f"{labels.count(len(filters), 'filter')} of the first layer, {filters.shape[1]} x {filters.shape[2]} pixels, "
         "each from its lowest value (black) to its highest (white)."
@@ -27,11 +28,9 @@ def sheets(pictures: NetworkPictures | None) -> Html | None:
         "(white). A grey tile has one value only."
     )
     drawn = [_sheet(filters, "First filters", first), _sheet(maps, "Deepest feature maps", second)]
-    for name, more in (("Penultimate feature maps", pictures.penultimate), ("Output maps", pictures.output)):
-        if more:
-            tiles = np.array(more)
-            size = f"{tiles.shape[1]} x {tiles.shape[2]} pixels"
-            drawn.append(_sheet(tiles, name, f"{labels.count(len(tiles), 'map')} of the same slice, at most {size}."))
+    for name in list(tiles)[2:]:
+        size = f"{tiles[name].shape[1]} x {tiles[name].shape[2]} pixels"
+        drawn.append(_sheet(tiles[name], name, f"{labels.count(len(tiles[name]), 'map')} of the same slice, {size}."))
     return tag("div", *drawn, class_="plots")
 
 
