@@ -87,6 +87,21 @@ def grid(count: int, *, columns: int, width_in: float = 3.5, height_in: float = 
         return figure, [figure.add_subplot(rows, columns, k + 1) for k in range(count)]
 
 
+def beside(count: int, width_in: float, height_in: float) -> tuple[Figure, Axes, list[Axes]]:
+    """Returns an empty figure with a place for a picture on the left and plots below each other on the right.
+
+    Args:
+        count: number of plots.
+        width_in: width of the figure, in inches.
+        height_in: its height, in inches.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        FigureCanvasSVG(figure)
+        places = figure.add_gridspec(count, 2)
+        return figure, figure.add_subplot(places[:, 0]), [figure.add_subplot(places[k, 1]) for k in range(count)]
+
+
 def blank(width_in: float, height_in: float) -> Figure:
     """Returns an empty figure without plots, for pictures whose places the caller computes."""
     figure = Figure(figsize=(width_in, height_in))

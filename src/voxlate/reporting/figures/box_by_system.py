@@ -24,6 +24,7 @@ from voxlate.reporting.figures.drawing import (
     facts,
     require_finite,
     require_values,
+    units_stated,
 )
 from voxlate.reporting.figures.quality_plots import draw_box, link_patients
 from voxlate.web import labels, plotting
@@ -70,17 +71,15 @@ def draw_boxes(
         spoken.append(f"{metric}: {medians}")
     handles = [Patch(facecolor=colour + "55", edgecolor=colour) for colour in colours.values()]
     names = [labels.method(name) for name in systems]
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=min(len(names), 4), frameon=False, fontsize=SMALL_PT
-    )
-    counts = "; ".join(f"{name}: {labels.count(n, 'patient')}" for name, n in _counts(metrics).items())
+    ncols = min(len(names), 4)
+    figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False, fontsize=SMALL_PT)
+    patients = _patients(metrics)
+    n = len(set().union(*patients.values()))
+    counts = "; ".join(f"{name}: {labels.count(len(each), 'patient')}" for name, each in patients.items())
     text = f"Boxes: quartiles and median; dots and lines: patients. {counts}."
-    parts = [text, note, facts(_all(metrics), "patient", data_kind=data_kind), _units(units)]
-    return Drawing(
-        figure,
-        " ".join(part for part in parts if part),
-        f"Box plots, n = {_all(metrics)}. Medians. {'. '.join(spoken)}.",
-    )
+    parts = [text, note, facts(n, "patient", data_kind=data_kind), units_stated(units)]
+    caption = " ".join(part for part in parts if part)
+    return Drawing(figure, caption, f"Box plots, n = {n}. Medians. {'. '.join(spoken)}.")
 
 
 def _draw_sets(axes: Axes, metric: str, sets: Sets, colours: Mapping[str, str]) -> str:

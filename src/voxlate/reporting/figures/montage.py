@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from voxlate.errors import NoInput
 from voxlate.reporting.figures.drawing import SMALL_PT, TITLE_PT, Drawing, axis_label
-from voxlate.reporting.figures.montage_cells import Band, draw_cell, draw_sides
+from voxlate.reporting.figures.montage_cells import Band, draw_cell, draw_sides_of
 from voxlate.reporting.figures.montage_cuts import Line, cut_row
 from voxlate.reporting.figures.montage_layout import (
     BAR_IN,
@@ -125,7 +125,7 @@ def _height(group: Sequence[Sequence[Band]], index: int, cell_in: float, layout:
 
 def _titles(figure: Figure, columns: Sequence[Column], left: float, cell_in: float, top: float, data_kind: str) -> None:
     width, height = figure.get_size_inches()
-    kinds = {"source": "source", "target": "real target" if data_kind == "real" else "target", "synthetic": "synthetic"}
+    subtitles = {"target": "real target" if data_kind == "real" else "target", "step": ""}
     for index, column in enumerate(columns):
         x = (left + index * (cell_in + GAP_IN) + cell_in / 2) / width
         name = labels.method(column.name) if column.name in labels.METHODS else column.name
@@ -144,7 +144,7 @@ def _titles(figure: Figure, columns: Sequence[Column], left: float, cell_in: flo
         figure.text(
             x,
             (top + 0.04) / height,
-            kinds[column.role],
+            subtitles.get(column.role, column.role),
             ha="center",
             va="bottom",
             fontsize=SMALL_PT,
@@ -181,7 +181,7 @@ def _draw_band(
         axes.set_axis_off()
         draw_cell(axes, band, column, layout, limit)
         if first and band.kind == "image":
-            draw_sides(axes, line)
+            draw_sides_of(axes, line.plane)
             first = False
 
 

@@ -14,6 +14,7 @@ from voxlate.reporting.figures.drawing import SMALL_PT
 from voxlate.reporting.figures.montage_cuts import Line
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column
+from voxlate.reporting.figures.slices import Plane
 from voxlate.volume import Array
 from voxlate.web import colours, plotting
 
@@ -83,10 +84,10 @@ def contour(axes: Axes, picture: Array, colour: str) -> None:
         axes.contour(picture, levels=[0.5], colors=[colour], linewidths=0.8)
 
 
-def draw_sides(axes: Axes, line: Line) -> None:
+def draw_sides_of(axes: Axes, plane: Plane) -> None:
     """Writes the letters of the directions at the sides of a picture."""
     edge = [withStroke(linewidth=1.5, foreground="black")]  # the letters may lie on a bright skull
     style: dict[str, Any] = {"fontsize": SMALL_PT, "color": "white", "va": "center", "path_effects": edge}
     style["transform"] = axes.transAxes
-    axes.text(0.02, 0.5, line.plane.left, ha="left", **style)
-    axes.text(0.98, 0.5, line.plane.right, ha="right", **style)
+    axes.text(0.02, 0.5, plane.left, ha="left", **style)
+    axes.text(0.98, 0.5, plane.right, ha="right", **style)

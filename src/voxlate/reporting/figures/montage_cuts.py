@@ -98,7 +98,7 @@ def load_row(row: Row, columns: Sequence[Column]) -> Loaded:
 def _image(row: Row, column: Column, reference: Volume) -> Volume | str:
     image = row.images.get(column.name)
     if image is None:
-        return "no image"
+        return row.reasons.get(column.name, "no image")
     try:
         volume = on_grid(image, reference)
     except VoxlateError as error:
@@ -115,7 +115,7 @@ def _windows(
     windows = {}
     for column in columns:
         image = images[column.name]
-        is_own = column.role == "source" and isinstance(image, Volume)
+        is_own = column.role in {"source", "step"} and isinstance(image, Volume)
         own = shown_range(image.data, mask) if is_own and isinstance(image, Volume) else common
         windows[column.name] = column.window or own
     return windows

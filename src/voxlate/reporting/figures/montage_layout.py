@@ -84,6 +84,8 @@ def caption_of(rows: Sequence[Row], columns: Sequence[Column], layout: Layout, d
             "if that is lower) to 1.1 times its 99.5th percentile in the mask; each source has the window of its own "
             "percentiles."
         )
+    else:
+        parts.append("An image without a fixed window is shown from 0 to 1.1 times its 99.5th percentile in the mask.")
     fixed = [
         f"{c.name} {labels.number(c.window[0], 3)} to {labels.number(c.window[1], 3)}" for c in columns if c.window
     ]

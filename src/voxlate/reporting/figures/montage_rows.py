@@ -16,7 +16,7 @@ from voxlate.reference_level import reference_level
 from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid, on_grid
 from voxlate.reporting.figures.slices import PLANES
 
-Role = Literal["source", "target", "synthetic"]
+Role = Literal["source", "target", "synthetic", "step"]
 Window = tuple[float, float]
 
 PLANE_OF = {plane.name: plane for plane in PLANES}
@@ -28,9 +28,9 @@ class Column:
 
     Attributes:
         name: key of the images of a row, and the title.
-        role: real input, real target, or the image that a system made.
+        role: real input, real target, the image that a system made, or a step of a preparation.
         window: lowest and highest value shown, such as (-200, 300) HU. By default that of the target for target and
-            synthetic images, and the image's own for sources.
+            synthetic images, and the image's own for sources and steps.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Row:
         levels: divisor by name of the column, see `with_reference_levels`; 1 where none is given.
         at_mm: RAS+ coordinate of the slice along the normal, by name of the plane. By default each plane passes through
             the slice with most labels, else with most of the mask.
+        reasons: why an image is missing, by name of the column, such as `diverged`.
     """
 
     case: str
@@ -58,6 +59,7 @@ class Row:
     labels: Image | None = None
     levels: Mapping[str, float] = field(default_factory=dict, hash=False)
     at_mm: Mapping[str, float] = field(default_factory=dict, hash=False)
+    reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def target_of(columns: Sequence[Column]) -> str:
