@@ -107,7 +107,7 @@ def read_rows(result: CaseResult, folder: Path) -> list[ScoreRow]:
 def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> tuple[str, dict[str, Any]]:
     try:
         case = load_case(files, settings)
-        compared = images_of(case, match)
+        compared = images_of(case, match, has_baselines=settings.baselines.of(files.case.case))
         scores = list(score_images(case, compared, settings))
         lesions = lesion_records(case, settings)
         tissues = tissue_results(case, compared.images, settings)
@@ -191,5 +191,6 @@ def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> 
         "settings": settings.to_json(),
         "baselines": None if match is None else histogram_match_to_json(match),
         "inputs": hash_inputs(files.inputs),
+        **({} if settings.baselines.of(files.case.case) else {"has_baselines": False}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

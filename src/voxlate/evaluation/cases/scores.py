@@ -45,20 +45,23 @@ class Compared:
 
     Attributes:
         images: method to image (i, j, k), in the order of `METHODS`.
-        blurred: the blurred target with its sigma.
+        blurred: the blurred target with its sigma; None without baselines.
     """
 
     images: dict[str, Array]
-    blurred: BlurredTarget
+    blurred: BlurredTarget | None
 
 
-def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
+def images_of(case: LoadedCase, match: HistogramMatch | None, *, has_baselines: bool = True) -> Compared:
     """Returns the synthetic image and the images that it is compared with.
 
     Args:
         case: the images.
         match: histogram match of the bundle; None without a bundle, the baselines of the bundle are then left out.
+        has_baselines: whether there is more than the synthetic image.
     """
+    if not has_baselines:
+        return Compared({"synthetic": case.synthetic}, None)
     images = {"source": case.source}
     if match is not None:
         images["histogram_match"] = match.apply(case.source)
@@ -93,6 +96,8 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
             shown = _of_whole_range(pair, case) if PROTOCOLS[name].needs_skull and method == "synthetic" else pair
             for score in PROTOCOLS[name].measure(shown):
                 yield MethodScore(method, name, score)
+    if compared.blurred is None:
+        return
     for score in (  # last, because tables list metrics in the order of their first score
         Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
         Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
@@ -115,9 +120,11 @@ def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str,
     measure = EnhancementMeasure(
         case.source, case.target, case.mask, spacing_mm=case.spacing_mm, direction=direction, regions=regions
     )
-    if measure.is_measurable:
-        yield MethodScore("source", ENHANCEMENT, measure.reverse_share())
-    images = {**compared.images, CURVE: best_curve(case.source, case.target, case.mask)}
+    images = dict(compared.images)
+    if compared.blurred is not None:
+        if measure.is_measurable:
+            yield MethodScore("source", ENHANCEMENT, measure.reverse_share())
+        images[CURVE] = best_curve(case.source, case.target, case.mask)
     for method, image in images.items():
         for score in measure.scores(image):
             yield MethodScore(method, ENHANCEMENT, score)
