@@ -25,7 +25,7 @@ from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
 from voxlate.reporting.figures.training_curves import draw_training_curves
 
 _DEFAULT_TISSUES = tissue_protocol("mixture").name
-"""Protocol of the volumes that a figure shows unless it names another one: the segmenter that needs no other program."""
+"""Protocol of the volumes that a figure shows unless it names another one; it needs no other program."""
 
 
 @dataclass(frozen=True)

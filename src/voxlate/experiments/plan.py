@@ -3,7 +3,7 @@
     data-1 … data-n -> prepare-NAME -> train-SYSTEM -> translate-SYSTEM -> evaluate-NAME -> readers-1 …
 
 A step is a command line that anyone can run by hand. Tables of cases that the steps need and no verb writes (another
-target, a source that is missing) are written by `voxlate.experiments.run` before the step.
+target, test sets) are written by `voxlate.experiments.run` before the step.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class CaseTable:
         path: where it is written.
         origin: the table that it is made from.
         target: additional contrast that becomes the target; empty to keep the target.
-        without: additional sources that are left out.
+        sets: test sets that the test patients are assigned to in turn, where the table names none.
     """
 
     path: Path
     origin: Path
     target: str = ""
-    without: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,11 @@ class _Planner:
     def preparation_steps(self) -> list[Step]:
         """Returns the steps that prepare the cases; only those that a system uses."""
         used = {self.experiment.preparation_of(name) for name in self.experiment.systems}
+        sets = self.experiment.data.sets if self.size.data is None else ()
+        cases = self.folder / CASES if sets else self.cases
+        table = CaseTable(cases, self.cases, sets=sets) if sets else None
         return [
-            Step(f"prepare-{name}", self.filled(line, cases=self.cases, out=out), self.after_data(), out)
+            Step(f"prepare-{name}", self.filled(line, cases=cases, out=out), self.after_data(), out, table=table)
             for name, line in self.experiment.preparations.items()
             if name in used and line and not self.size.is_prepared
             for out in [self.folder / PREPARED / name]
@@ -194,20 +197,17 @@ class _Planner:
     def _translation(self, name: str, system: System, fold: int | None) -> Step:
         suffix = "" if fold is None else f"-fold-{fold}"
         out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}"
-        table = None
         if fold is not None:
             cases = self.folder / SYSTEMS / name / "run" / f"fold-{fold}" / CASES
-        elif system.without:
-            cases = self.folder / SYSTEMS / name / CASES
-            table = CaseTable(cases, self.cases_of(name), without=system.without)
         else:
             cases = self.cases_of(name)
         argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
+        argv += [word for contrast in system.without for word in ("--without", contrast)]
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
-        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name, table=table)
+        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name)
 
     def _evaluated_cases(self, name: str, evaluation: Evaluation, system: str) -> CaseTable | None:
         if not evaluation.target:

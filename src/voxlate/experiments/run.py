@@ -132,7 +132,7 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
     for step in steps:
         words = [word.replace(str(folder), "") for word in step.argv]
         table = step.table
-        made = [] if table is None else [table.target, *table.without]
+        made = [] if table is None else [table.target, *table.sets]
         content: dict[str, Any] = {"argv": words, "table": made, "needs": [prints[name] for name in step.needs]}
         if step.argv[0] == "train":
             content["recipe"] = sha256(Path(step.argv[1]))
@@ -142,7 +142,7 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
 
 
 def write_table(table: CaseTable) -> None:
-    """Writes a table of cases with another target, or without some sources.
+    """Writes a table of cases with another target, or with test sets.
 
     Raises:
         InputRefused: `TARGET_MISSING` when no case has the contrast that is the target.
@@ -155,10 +155,11 @@ def write_table(table: CaseTable) -> None:
                 "TARGET_MISSING",
                 f"no case has {table.target}; add the column more:{table.target} to {table.origin.name}",
             )
-    kept = [
-        replace(case, more={key: path for key, path in case.more.items() if key not in table.without}) for case in cases
-    ]
-    write_cases(table.path, kept)
+    if table.sets and not any(case.set for case in cases):
+        patients = list(dict.fromkeys(case.patient for case in cases if case.split == "test"))
+        set_of = {patient: table.sets[index % len(table.sets)] for index, patient in enumerate(patients)}
+        cases = [replace(case, set=set_of.get(case.patient, "")) for case in cases]
+    write_cases(table.path, cases)
 
 
 @dataclass

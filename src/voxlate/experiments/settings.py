@@ -61,10 +61,12 @@ class Data(Frozen):
         steps: command lines of voxlate, one after the other. `{data}` is their folder, `{patients}` and `{size}` come
             from the scale. With data of the user's they do not run.
         cases: table of cases that the last step writes, below `{data}`; data of the user's have it as `cases.tsv`.
+        sets: names of test sets that the simulated test patients are assigned to in turn.
     """
 
     steps: tuple[str, ...]
     cases: str = "cases.tsv"
+    sets: tuple[str, ...] = ()
 
 
 class System(Frozen):
@@ -78,7 +80,7 @@ class System(Frozen):
         scales: further overrides by scale, for example a narrower network.
         preparation: key of `Experiment.preparations`; the first one without it.
         weights_of: a system whose bundle it uses, in place of a recipe.
-        without: sources that are left out when it is applied.
+        without: sources that are set to zero when it is applied.
         impute: source to the system that synthesises it.
         folds: number of folds of a cross-validation by patient.
         options: further options of `voxlate translate`.

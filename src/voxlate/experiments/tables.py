@@ -120,7 +120,7 @@ def make_table(experiment: Experiment, key: str, folder: Path, states: Mapping[s
 
 
 def read_values(scores: Path, column: Column) -> Values:
-    """Returns the mean of a metric over the cases of each patient, by set and method; values that are not finite are out.
+    """Returns the mean of a metric over the cases of each patient, by set and method; only finite values count.
 
     Args:
         scores: `scores.tsv` of an evaluation.
