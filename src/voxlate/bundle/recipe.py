@@ -22,6 +22,7 @@ from voxlate.bundle.settings import (
     InferenceSettings,
     LocalSettings,
     ModelSettings,
+    SsimSettings,
     Stage,
     TrainingSettings,
 )
@@ -46,7 +47,8 @@ class Recipe(Frozen):
         model: the generator.
         loss: weights by name: keys of `voxlate.losses`, or `MODULE:NAME` for a loss outside voxlate, a function of
             (synthetic, target, mask), (B, 1, D, H, W) each, that returns a scalar.
-        local, features: settings of the losses `local`, `contextual` and `perceptual`.
+        local, ssim, features: settings of the losses `local`, of those made of structural similarity, and of those that
+            compare features of a frozen network.
         adversarial: a discriminator and its loss; None for supervised training.
         cycle: training without pairs; None for training with pairs.
         augmentation, training, inference: see their classes.
@@ -64,6 +66,7 @@ class Recipe(Frozen):
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
     local: LocalSettings = LocalSettings()
+    ssim: SsimSettings = SsimSettings()
     features: FeatureSettings = FeatureSettings()
     adversarial: AdversarialSettings | None = None
     cycle: CycleSettings | None = None

@@ -221,6 +221,10 @@ class AdversarialSettings(Frozen):
         weight: of the adversarial loss of the generator, beside its other losses.
         conditional: whether the discriminator also gets the source.
         patches: see `Patches`; None gives it the whole window.
+        features: weight of the mean absolute difference of a real and a synthetic image in the activations of the
+            discriminator, a loss of the generator (feature matching; the perceptual loss of MedGAN, Armanious et al.
+            2020).
+        every: update the discriminator in one of so many steps; MedGAN updates the generator three times as often.
         learning_rate: peak learning rate of the discriminator; by default that of the generator.
     """
 
@@ -230,6 +234,8 @@ class AdversarialSettings(Frozen):
     weight: float = Field(default=0.01, gt=0)
     conditional: bool = True
     patches: Patches | None = None
+    features: float = Field(default=0.0, ge=0)
+    every: int = Field(default=1, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
 
 
@@ -279,6 +285,17 @@ class FeatureSettings(Frozen):
         if self.weights is None and self.network == "vgg19":
             raise ValueError("no package holds weights of vgg19; name a file and its hash")
         return self
+
+
+class SsimSettings(Frozen):
+    """The losses that are made of structural similarity.
+
+    Attributes:
+        data_range: L of the constants (0.01 L)^2 and (0.03 L)^2, in relative units. 1.5 suits images whose median is 1;
+            1 is the range of images scaled to [0, 1].
+    """
+
+    data_range: float = Field(default=1.5, gt=0)
 
 
 class LocalSettings(Frozen):
