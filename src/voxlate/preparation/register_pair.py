@@ -149,39 +149,24 @@ def prepare_pair(
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
-    if mask is None:
-        require_kind("source", source, settings.source_mask)
-    require_kind("target", target, settings.target_mask)
-    with watch("mask of the source"):
-        brain = find_brain(source, settings.source_mask) if mask is None else mask
-        report = check_mask(brain, source)
-        require_plausible(report)
-    with watch("mask of the target"):
-        target_brain = find_brain(target, settings.target_mask)
-        require_plausible(check_mask(target_brain, target))
+    is_aligned = not settings.is_registered
+    with watch("masks"):
+        brain, report, target_brain = _brains(source, target, mask, settings)
     with watch("registration"):
         found = align_scan(
-            source,
-            target,
-            (brain, target_brain),
-            name="target",
-            degrees=settings.degrees,
-            is_aligned=not settings.is_registered,
+            source, target, (brain, target_brain), name="target", degrees=settings.degrees, is_aligned=is_aligned
         )
     with watch("further sources"):
-        further = register_further(
-            source, brain, more or {}, method=settings.more_mask, is_aligned=not settings.is_registered
-        )
+        further = register_further(source, brain, more or {}, method=settings.more_mask, is_aligned=is_aligned)
     with watch("resampling"):
         air = AIR_OUTSIDE_HU if looks_like_ct(target) else 0.0
         shown = denoised(target) if settings.is_denoised else target
         moved = resample(shown, source.grid, found.transform, outside=air)
         unmoved = resample(target, source.grid, outside=air)
         moved_labels = None if labels is None else _labels_on(source, labels, target, found.transform)
-        other_brain = resample(target.with_data(target_brain), source.grid, found.transform, interpolation="nearest")
+        moved_brain = resample(target.with_data(target_brain), source.grid, found.transform, interpolation="nearest")
     with watch("template"):
         template = _on_template(source, brain) if settings.to_template else None
-    warnings = tuple(_warnings(source, target))
     pair = PreparedPair(
         source,
         moved,
@@ -190,10 +175,10 @@ def prepare_pair(
         moved_labels,
         found.transform,
         found.score,
-        warnings,
+        tuple(_warnings(source, target)),
         template,
         report,
-        other_brain.data > 0.5,
+        moved_brain.data > 0.5,
         further,
         watch.seconds,
     )
@@ -204,6 +189,19 @@ def prepare_pair(
             "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
         )
     return pair
+
+
+def _brains(source: Volume, target: Volume, mask: Mask | None, settings: PairSettings) -> tuple[Mask, MaskReport, Mask]:
+    """Returns the brain of the source, its report, and the brain of the target, each on the grid of its scan."""
+    if mask is None:
+        require_kind("source", source, settings.source_mask)
+    require_kind("target", target, settings.target_mask)
+    brain = find_brain(source, settings.source_mask) if mask is None else mask
+    report = check_mask(brain, source)
+    require_plausible(report)
+    target_brain = find_brain(target, settings.target_mask)
+    require_plausible(check_mask(target_brain, target))
+    return brain, report, target_brain
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
