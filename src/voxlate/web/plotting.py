@@ -24,7 +24,10 @@ COLOURS = {
     "synthetic": "#0b7285",
 }
 OTHER_COLOUR = "#444c56"
-SERIES_COLOURS = ("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3", "#b7791f", "#0b7285", "#a0522d", "#c2417c", "#54616f")
+SERIES_COLOURS = (
+    *("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3", "#b7791f", "#0b7285"),
+    *("#a0522d", "#c2417c", "#54616f", "#8a8f1f", "#2aa3c7", "#e39a1f"),
+)
 """Colours of other series, such as sets of cases or systems, in this order."""
 
 _STYLE: dict[Any, Any] = {
