@@ -62,7 +62,7 @@ class ScoreTable:
         if np.isfinite(row.value):
             patients.setdefault(row.patient, []).append(row.value)
 
-    def keys(self) -> list[MetricKey]:
+    def measured(self) -> list[MetricKey]:
         """Returns what was measured, in the order of first appearance."""
         return list(self._values)
 
