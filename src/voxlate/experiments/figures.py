@@ -110,8 +110,8 @@ class Context:
 
     def synthetic(self, system: str, case: str) -> Path | None:
         """Returns the synthetic image of a case, or None when there is none; folds are searched one after the other."""
-        folder = self.folder / SYSTEMS / system / "synthetic"
-        found = [folder / f"{case}.nii.gz", *sorted(folder.glob(f"fold-*/{case}.nii.gz"))]
+        folder = self.folder / SYSTEMS / system
+        found = [folder / "synthetic" / f"{case}.nii.gz", *sorted(folder.glob(f"run/fold-*/synthetic/{case}.nii.gz"))]
         return next((path for path in found if path.is_file()), None)
 
     def runs(self) -> dict[str, Path]:

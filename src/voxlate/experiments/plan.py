@@ -168,8 +168,8 @@ class _Planner:
             argv += ["--synthetic", f"{key}={self.synthetic(key)}"]
             if self.experiment.systems[key].folds is None:
                 argv += ["--bundle", f"{key}={self.bundle(key)}"]
-        if any(self.experiment.systems[key].folds for key in systems):
-            argv.append("--folds")
+        if self.experiment.systems[systems[0]].folds:
+            argv += ["--folds", "--split", "train"]  # the folds are of the training patients
         if self.size.data is None:
             argv += ["--data-kind", self.experiment.data_kind]
         ends = tuple(step.name for key in systems for step in self.system_steps(key) if step.argv[0] == "translate")
@@ -196,11 +196,8 @@ class _Planner:
 
     def _translation(self, name: str, system: System, fold: int | None) -> Step:
         suffix = "" if fold is None else f"-fold-{fold}"
-        out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}"
-        if fold is not None:
-            cases = self.folder / SYSTEMS / name / "run" / f"fold-{fold}" / CASES
-        else:
-            cases = self.cases_of(name)
+        out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}" / "synthetic"
+        cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
         argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
         argv += [word for contrast in system.without for word in ("--without", contrast)]
@@ -221,8 +218,9 @@ class _Planner:
         return self.folder / PREPARED / name / CASES if is_prepared else self.cases
 
     def synthetic(self, system: str) -> Path:
-        """Returns the folder of the synthetic images of a system."""
-        return self.folder / SYSTEMS / system / "synthetic"
+        """Returns the folder of the synthetic images of a system; of a cross-validation, the folder of its folds."""
+        is_folded = self.experiment.systems[system].folds is not None
+        return self.folder / SYSTEMS / system / ("run" if is_folded else "synthetic")
 
     def bundle(self, system: str, fold: int | None = None) -> Path:
         """Returns the bundle that a system uses."""

@@ -251,6 +251,8 @@ class Experiment(Frozen):
         for key, evaluation in self.evaluations.items():
             for name in evaluation.systems:
                 _require(name, self.systems, f"evaluations.{key}.systems")
+            if len({self.systems[name].folds for name in self.systems_of(key)}) > 1:
+                raise ValueError(f"evaluations.{key}: systems with and without folds are not tested on the same cases")
         for key, table in self.tables.items():
             for name in table.evaluations:
                 _require(name, self.evaluations, f"tables.{key}.evaluations")

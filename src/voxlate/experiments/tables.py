@@ -134,7 +134,7 @@ def read_values(scores: Path, column: Column) -> Values:
                 continue
             value = float(row["value"]) if row["value"] not in ("", "n/a") else math.nan
             if math.isfinite(value):
-                found[row.get("set") or "", row["method"]][row["patient"]].append(value * column.factor)
+                found[row["set"], row["system"]][row["patient"]].append(value * column.factor)
     return {
         place: {patient: float(np.mean(values)) for patient, values in patients.items()}
         for place, patients in found.items()
