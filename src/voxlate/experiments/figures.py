@@ -18,10 +18,14 @@ from voxlate.experiments.tables import SCORES, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
 from voxlate.reporting.figures.drawing import Drawing, save
+from voxlate.reporting.figures.feature_maps import draw_feature_maps, read_pictures, sheets_of
+from voxlate.reporting.figures.line_profile import draw_line_profile
 from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column as MontageColumn
 from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
+from voxlate.reporting.figures.preparation_steps import draw_masks
+from voxlate.reporting.figures.probability_maps import draw_probability_maps
 from voxlate.reporting.figures.training_curves import draw_training_curves
 
 _DEFAULT_TISSUES = tissue_protocol("mixture").name
@@ -114,6 +118,13 @@ class Context:
         found = [folder / "synthetic" / f"{case}.nii.gz", *sorted(folder.glob(f"run/fold-*/synthetic/{case}.nii.gz"))]
         return next((path for path in found if path.is_file()), None)
 
+    def target_of(self, system: str) -> str:
+        """Returns the contrast that a system is evaluated against: `target` unless its evaluation names another."""
+        for name, evaluation in self.experiment.evaluations.items():
+            if system in self.experiment.systems_of(name):
+                return evaluation.target or "target"
+        return "target"
+
     def runs(self) -> dict[str, Path]:
         """Returns the folder of the training of each system that was trained."""
         owners = {name: self.experiment.bundle_owner(name) for name in self.systems if name in self.experiment.systems}
@@ -133,8 +144,6 @@ def make_figures(experiment: Experiment, folder: Path, size: Size, out: Path) ->
     made = []
     for key, figure in experiment.figures.items():
         try:
-            if figure.kind not in KINDS:
-                continue
             drawing = KINDS[figure.kind](Context(experiment, folder, size, key))
             png, _, _ = save(drawing, out / key)
             made.append(MadeFigure(key, figure.title, png, drawing.caption))
@@ -214,11 +223,7 @@ def _losses(context: Context) -> Drawing:
 
 def _montage(context: Context) -> Drawing:
     """Draws the first cases of each set with all systems, at the same slices."""
-    columns = [
-        MontageColumn("source", "source"),
-        MontageColumn("target", "target"),
-        *(MontageColumn(context.label(name)) for name in context.systems),
-    ]
+    columns = _columns_of(context)
     rows = [with_reference_levels(_row_of(context, case), columns) for case in _first_of_each_set(context)]
     layout = Layout(
         planes=context.figure.planes,
@@ -240,6 +245,53 @@ def _first_of_each_set(context: Context) -> list[Case]:
     return [case for name in sets for case in [c for c in cases if c.set == name][: context.figure.patients]]
 
 
+def _probabilities(context: Context) -> Drawing:
+    """Draws the probability of grey matter in the real and synthetic images of the first cases."""
+    columns = _columns_of(context)
+    rows = [_row_of(context, case) for case in _first_of_each_set(context)]
+    return draw_probability_maps(rows, columns, tissue="GM", data_kind=context.data_kind)
+
+
+def _profile(context: Context) -> Drawing:
+    """Draws intensities along a line through the source and, for each target, the real and the synthetic image."""
+    case = _first_of_each_set(context)[0]
+    if case.mask is None:
+        raise NoInput("NO_INPUT", f"{case.case} has no mask; prepare it first")
+    contrasts: dict[str, dict[str, Path]] = {"source": {"source": case.source}}
+    for system in context.systems:
+        name = context.target_of(system)
+        target = case.more[name] if name in case.more else case.target
+        shown = contrasts.setdefault(name, {f"real {name}": target})
+        synthetic = context.synthetic(system, case.case)
+        if synthetic is not None:
+            shown[f"synthetic {name}"] = synthetic
+    return draw_line_profile(contrasts, mask=case.mask, data_kind=context.data_kind)
+
+
+def _masks(context: Context) -> Drawing:
+    """Draws the source, its mask and the masked source of the first cases."""
+    cases = [case for case in _first_of_each_set(context) if case.mask is not None]
+    return draw_masks(
+        {case.case: {"source": case.source} for case in cases},
+        {case.case: case.mask for case in cases if case.mask is not None},
+        data_kind=context.data_kind,
+        unit="as stored",
+    )
+
+
+def _features(context: Context) -> Drawing:
+    """Draws filters and feature maps of the first system."""
+    for run in context.runs().values():
+        pictures = read_pictures(run / "bundle")
+        return draw_feature_maps(sheets_of(pictures), case=pictures.case, data_kind=context.data_kind)
+    raise NoInput("NO_INPUT", "none of the shown systems is trained")
+
+
+def _columns_of(context: Context) -> list[MontageColumn]:
+    systems = [MontageColumn(context.label(name)) for name in context.systems if name in context.experiment.systems]
+    return [MontageColumn("source", "source"), MontageColumn("target", "target"), *systems]
+
+
 def _by_set(context: Context, values: Values) -> dict[str, dict[str, dict[str, float]]]:
     """Returns value by patient, by system, by set."""
     sets = dict.fromkeys(place[0] for place in values)
@@ -255,8 +307,12 @@ KINDS: dict[str, Callable[[Context], Drawing]] = {
     "boxes": _boxes,
     "case_bars": _case_bars,
     "curve": _curve,
+    "features": _features,
     "losses": _losses,
+    "masks": _masks,
     "montage": _montage,
+    "probabilities": _probabilities,
+    "profile": _profile,
     "volumes": _volumes,
 }
 """Kinds of figures, by the names of `Figure.kind`."""
