@@ -260,7 +260,7 @@ def _profile(context: Context) -> Drawing:
     contrasts: dict[str, dict[str, Path]] = {"source": {"source": case.source}}
     for system in context.systems:
         name = context.target_of(system)
-        target = case.more[name] if name in case.more else case.target
+        target = case.more.get(name, case.target)
         shown = contrasts.setdefault(name, {f"real {name}": target})
         synthetic = context.synthetic(system, case.case)
         if synthetic is not None:
