@@ -59,7 +59,8 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
         return TrainingCohort([prepare_case(case, folder, settings, more) for case in training], validation)
     sources = [prepare_unpaired(case.case, case.source, folder / "sources", settings, case.mask) for case in training]
     targets = [
-        prepare_unpaired(case.case, case.target, folder / "targets", _target_settings(recipe)) for case in training
+        prepare_unpaired(case.case, case.target, folder / "targets", _target_settings(recipe), case.target_mask)
+        for case in training
     ]
     return TrainingCohort(sources, validation, targets)
 
