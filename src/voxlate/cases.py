@@ -51,7 +51,7 @@ class Case:
         more: additional sources on the source's grid, by contrast; missing ones are left out.
         set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
         target_mask: brain mask of the target on the source's grid, as `voxlate prepare` writes it, or None. Evaluation
-            alone may read it: there is no target at inference.
+            and unpaired training alone may read it: there is no target at inference.
     """
 
     case: str

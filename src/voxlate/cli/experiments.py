@@ -86,7 +86,7 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
     if how.dry_run:
         from voxlate.experiments.estimate import describe
 
-        for line in describe(experiment, steps, out.absolute(), size):
+        for line in describe(steps, out.absolute()):
             click.echo(line)
         return 0
     settings = {
