@@ -22,7 +22,8 @@ log = logging.getLogger("voxlate")
 @click.option("-o", "--output", "run", type=PATH, required=True, help="Folder of the run.")
 @click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the folder of the run.")
-@click.option("--variant", help="Variant of the recipe.")
+@click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be given several times.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace.")
 @click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
 @click.option("--from", "start_from", type=PATH, help="Bundle with initial weights.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
@@ -33,7 +34,8 @@ def train(
     run: Path,
     root: Path | None,
     resume: bool,
-    variant: str | None,
+    variants: tuple[str, ...],
+    overrides: tuple[str, ...],
     folds: int | None,
     start_from: Path | None,
     accelerator: str,
@@ -42,13 +44,18 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file; there are examples under recipes/. The folder of the run receives the bundle, the loss
-    curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. The folder of the run
+    receives the bundle, the loss curves, the resolved recipe and the table of cases.
+
+    Variants of the recipe can be combined, and single settings replaced, such as
+    --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
 
     A recipe may name a network or a loss of yours as MODULE:NAME, such as mypackage.networks:MyNet. Its module is
     imported, also from the working directory: train only recipes whose code you trust.
     """
     from voxlate.bundle.recipe import read_recipe
+    from voxlate.bundle.variants import parse_overrides
+    from voxlate.shipped import find_shipped
     from voxlate.training.folds import train_folds
     from voxlate.training.loop import Machine
     from voxlate.training.loop import train as run_training
@@ -57,7 +64,9 @@ def train(
         raise click.UsageError(
             "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
         )
-    plan = read_recipe(recipe, variant=variant)
+    plan = read_recipe(
+        find_shipped("recipes", recipe, what="recipe"), variants=variants, overrides=parse_overrides(overrides)
+    )
     machine = Machine(accelerator, devices)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)

@@ -28,6 +28,7 @@ COLUMNS = (
     Column("NMI", is_number=True),
     Column("Moved, mm", is_number=True),
     Column("Brain, cm³", is_number=True),
+    Column("Further sources, edges"),
     Column("Reason"),
     Column("Source · target as stored · target registered · template"),
 )
@@ -83,7 +84,7 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     grade = Cell(tag("span", verdict, class_=f"grade {verdict}"), sort_value=str(_ORDER[verdict]))
     if record["state"] != DONE:
         reason = f"{record['code']}: {labels.without_paths(record['message'])}"
-        return rank, name, grade, *[labels.MISSING] * 4, reason, ""
+        return rank, name, grade, *[labels.MISSING] * 5, reason, ""
     score = record["registration"]["score"]
     numbers = [
         (score["edge_agreement"], 2),
@@ -94,4 +95,13 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     cells = [number_cell(value, labels.number(value, decimals)) for value, decimals in numbers]
     address = f"{quote(name)}/{PICTURE}"
     picture = tag("a", tag("img", src=address, alt=f"Steps of {name}", loading="lazy"), href=address)
-    return rank, name, grade, *cells, "; ".join(record["doubts"]), picture
+    return rank, name, grade, *cells, _further(record), "; ".join(record["doubts"]), picture
+
+
+def _further(record: PreparationRecord) -> str:
+    """Returns each further source with the edge agreement of its registration, or that it is missing."""
+    told = [
+        f"{contrast} {labels.number(found['score']['edge_agreement'], 2) if 'score' in found else 'missing'}"
+        for contrast, found in record.get("more", {}).items()
+    ]
+    return ", ".join(told) or labels.MISSING

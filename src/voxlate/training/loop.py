@@ -111,9 +111,7 @@ def train(
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if resume and not (run / CHECKPOINT).exists():
         log.info("%s has no checkpoint to resume; the run begins at step 0", run.name)
-    return train_cases(
-        recipe, recipe.data.resolve(root), run, root=root, start_from=start_from, machine=machine, watch=watch
-    )
+    return train_cases(recipe, recipe.cases(root), run, root=root, start_from=start_from, machine=machine, watch=watch)
 
 
 def train_cases(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_like
+from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import LoadedCase
 from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
@@ -158,11 +159,5 @@ def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:
 
 
 def display_range(case: LoadedCase) -> tuple[float, float]:
-    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison.
-
-    It depends on the target alone: from its 0.5th percentile, or 0 if that is higher, to 1.1 times its 99.5th
-    percentile, so that values somewhat brighter than the target's are not clipped.
-    """
-    inside = case.target[case.mask]
-    low = min(0.0, float(np.percentile(inside, 0.5)))
-    return low, 1.1 * float(np.percentile(inside, 99.5))
+    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison."""
+    return shown_range(case.target, case.mask)
