@@ -12,6 +12,7 @@ from small_study import write_bundle, write_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
+from voxlate.evaluation.cases.read_case import CaseFiles, load_case
 from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.run import evaluate_cases
@@ -195,6 +196,23 @@ def test_the_answer_of_a_min_max_network_is_compared_in_its_own_unit(study, unit
     low = head.min() / (head.max() - head.min())
     expected = 0.2 * share[inside] if unit else np.abs(0.8 * share - low - share)[inside]
     assert found == pytest.approx(100 * expected.mean(), rel=1e-3)
+
+
+def test_the_mask_of_the_target_joins_the_union_of_both_brains_and_changes_no_other_mask(study):
+    folder, (case, *_) = study
+    real = read_volume(case.target)
+    inside = real.data > 0
+    wider = np.zeros_like(inside)
+    wider[1:-1, 1:-1, 1:-1] = True
+    for name, mask in (("mask", inside), ("target_mask", wider)):
+        write_volume(folder / f"{name}.nii.gz", real.with_data(mask.astype(np.float32)))
+    one = replace(case, mask=folder / "mask.nii.gz")
+    both = replace(one, target_mask=folder / "target_mask.nii.gz")
+    settings = Settings()
+    alone, joined = (load_case(CaseFiles.find(each, folder / "synthetic"), settings) for each in (one, both))
+    assert np.array_equal(joined.mask, alone.mask)
+    assert np.array_equal(joined.union_mask, wider)
+    assert np.array_equal(alone.union_mask, inside)
 
 
 def test_one_published_protocol_alone_ranks_the_cases_of_its_report(study):
