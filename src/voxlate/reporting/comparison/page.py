@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxlate.evaluation.comparison.schema import COMPARISON, Compared, SystemsComparison, read_comparison
+from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
+from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.schema.results import SCORES
 from voxlate.io.atomic import sha256, write_text
 from voxlate.reporting.comparison import pictures, tests_and_folds
 from voxlate.reporting.comparison.printed import printed_table
 from voxlate.reporting.comparison.sentences import shown_and_not_shown
-from voxlate.reporting.comparison.view import Results, main_view, other_views
+from voxlate.reporting.comparison.view import TISSUES, Results, TableView, main_view, other_views
 from voxlate.reporting.sections.quality import definition_of
 from voxlate.version import __version__
 from voxlate.web import labels
@@ -59,7 +62,10 @@ def comparison_page(compared: Compared, *, title: str | None = None) -> str:
 def _sections(compared: Compared, results: Results) -> list[Section]:
     comparison = compared.comparison
     main = main_view(comparison)
-    others = [_folded(results, view.title, printed_table(results, view)) for view in other_views(comparison)]
+    views = list(other_views(comparison))
+    agent = [view for view in views if view.protocol == ENHANCEMENT]
+    tissues = [view for view in views if view.protocol.startswith(TISSUES)]
+    others = [view for view in views if view not in (*agent, *tissues)]
     return [
         Section("table", "Results", tag("div", tag("h3", main.title), printed_table(results, main))),
         Section("shown", "What is shown and what is not", shown_and_not_shown(results, main)),
@@ -68,7 +74,9 @@ def _sections(compared: Compared, results: Results) -> list[Section]:
         Section("folds", "Cross-validation", tests_and_folds.folds(comparison)),
         Section("plots", "Patient by patient", pictures.box_plots(compared)),
         Section("slices", "The same slices of all systems", pictures.same_slices(compared)),
-        Section("tables", "Other tables", others),
+        Section("agent", "Contrast agent", [printed_table(results, view) for view in agent]),
+        Section("tissues", "Tissue volumes", _folded(results, tissues)),
+        Section("tables", "Other tables", _folded(results, others)),
         Section("systems", "Systems", _systems(comparison)),
         Section("absent", "Cases without scores", _absent(comparison)),
         Section("definitions", "Definitions", _definitions(comparison)),
@@ -76,8 +84,9 @@ def _sections(compared: Compared, results: Results) -> list[Section]:
     ]
 
 
-def _folded(results: Results, title: str, content: Html) -> Html:
-    return tag("details", tag("summary", title), content)
+def _folded(results: Results, views: Sequence[TableView]) -> list[Html]:
+    """Returns tables that open on a click."""
+    return [tag("details", tag("summary", view.title), printed_table(results, view)) for view in views]
 
 
 def _systems(comparison: SystemsComparison) -> Html:
@@ -110,13 +119,18 @@ def _absent(comparison: SystemsComparison) -> Html | None:
 
 
 def _definitions(comparison: SystemsComparison) -> Html:
-    return tag(
-        "div",
-        [
-            tag("p", tag("b", f"{protocol.name}. "), definition_of(protocol), class_="definition")
-            for protocol in comparison.protocols
-        ],
-    )
+    """Returns the definition of each protocol, and once what all of them share: unit, mask and baselines."""
+    shared: dict[str, list[str]] = {}
+    parts = []
+    for protocol in comparison.protocols:
+        known, text, own = PROTOCOLS.get(protocol.name), protocol.definition, protocol
+        if known is not None and isinstance(text, str) and text.startswith(known.definition):
+            shared.setdefault(text.removeprefix(known.definition).strip(), []).append(protocol.name)
+            own = protocol.model_copy(update={"definition": known.definition})
+        parts.append(tag("p", tag("b", f"{protocol.name}. "), definition_of(own), class_="definition"))
+    for text, names in shared.items():
+        parts.append(tag("p", tag("b", f"{', '.join(names)}. "), labels.without_paths(text), class_="definition"))
+    return tag("div", parts)
 
 
 def _provenance(compared: Compared) -> Html:
