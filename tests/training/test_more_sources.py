@@ -115,7 +115,7 @@ def test_each_source_can_be_shown_as_zeros(rich, two, tmp_path):
     assert without_t1.missing == ("T1ce",)
     assert not np.array_equal(without_t1.volume.data, whole.volume.data)
     assert translate_volume(bundle, scan, options=Options(blank=("T1ce", "T2w"))).missing == ("T1ce", "T2w")
-    with pytest.raises(UsageError, match="SOURCE_UNKNOWN .* not ADC"):
+    with pytest.raises(UsageError, match=r"SOURCE_UNKNOWN .* not ADC"):
         translate_volume(bundle, scan, more=other, options=Options(blank=("ADC",)))
 
 
