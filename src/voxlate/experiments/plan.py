@@ -188,7 +188,7 @@ class _Planner:
         cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
         argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
-        argv += [word for contrast in system.without for word in ("--without", contrast)]
+        argv += [word for contrast in system.blank for word in ("--blank", contrast)]
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)

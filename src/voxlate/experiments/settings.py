@@ -81,7 +81,7 @@ class System(Frozen):
         scales: further overrides by scale, for example a narrower network.
         preparation: key of `Experiment.preparations`; the first one without it.
         weights_of: a system whose bundle it uses, in place of a recipe.
-        without: sources that are set to zero when it is applied.
+        blank: sources that are set to zero when it is applied.
         impute: source to the system that synthesises it.
         folds: number of folds of a cross-validation by patient.
         options: further options of `voxlate translate`.
@@ -94,7 +94,7 @@ class System(Frozen):
     scales: dict[ScaleName, Override] = Field(default_factory=dict)
     preparation: str = ""
     weights_of: str = ""
-    without: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
     impute: dict[str, str] = Field(default_factory=dict)
     folds: int | None = Field(default=None, ge=2)
     options: str = ""
