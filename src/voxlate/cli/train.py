@@ -69,20 +69,14 @@ def train(
         raise click.UsageError(
             "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
         )
-<<<<<<< HEAD
-    plan = read_recipe(
-        find_shipped("recipes", recipe, what="recipe"), variants=variants, overrides=parse_overrides(overrides)
-    )
-    machine = Machine(accelerator, devices)
-=======
-    plan = read_recipe(recipe, variants=variants, overrides=parse_overrides(overrides))
+    path = find_shipped("recipes", recipe, what="recipe")
+    plan = read_recipe(path, variants=variants, overrides=parse_overrides(overrides))
     if estimate:
         _tell_estimate(plan)
         return
     if run is None:
         raise click.UsageError("name the folder of the run with -o")
     machine = Machine(accelerator, devices, memory_gib=gib)
->>>>>>> p-networks
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 
