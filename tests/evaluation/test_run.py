@@ -12,6 +12,7 @@ from small_study import write_bundle, write_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
+from voxlate.evaluation.cases.read_case import CaseFiles, load_case
 from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.run import evaluate_cases
@@ -140,13 +141,18 @@ def test_a_synthetic_image_without_any_contrast_is_a_bad_case_and_not_an_error(s
     path = folder / "synthetic" / f"{cases[0].case}.nii.gz"
     write_volume(path, read_volume(path).with_data(np.full(read_volume(path).data.shape, value, np.float32)))
     protocols = tuple(name for name, protocol in PROTOCOLS.items() if protocol.unit is None)
+    level = json.loads((folder / "synthetic" / f"{cases[0].case}.json").read_text())["Synthetic"]["ReferenceLevel"]
     outcome = run((folder, cases[:1]), bundle=bundle, protocols=protocols, is_segmented=True)
     assert outcome.n_evaluated == 1
     assert mean_of(outcome.content, method="synthetic", metric="mae") > 10
     assert mean_of(outcome.content, method="synthetic", metric="sharpness_ratio") == 0
     left = {entry["protocol"] for entry in outcome.content["left_out"] if "synthetic" in entry["methods"]}
     needing_skull = {name for name, protocol in PROTOCOLS.items() if protocol.needs_skull}  # these scans have none
-    assert left == {"tissues_mixture", "tissues_clusters", *needing_skull}
+    assert left == {"tissues_mixture", "tissues_clusters", *needing_skull, protocols[0]}
+    assert (
+        f"the one value {value / level:g} in the mask: the network has collapsed"
+        in outcome.content["left_out"][0]["reason"]
+    )
     write_report(folder / "out", folder / "report.html")
     assert "Worst" in (folder / "report.html").read_text() or "Only" in (folder / "report.html").read_text()
 
@@ -190,6 +196,23 @@ def test_the_answer_of_a_min_max_network_is_compared_in_its_own_unit(study, unit
     low = head.min() / (head.max() - head.min())
     expected = 0.2 * share[inside] if unit else np.abs(0.8 * share - low - share)[inside]
     assert found == pytest.approx(100 * expected.mean(), rel=1e-3)
+
+
+def test_the_mask_of_the_target_joins_the_union_of_both_brains_and_changes_no_other_mask(study):
+    folder, (case, *_) = study
+    real = read_volume(case.target)
+    inside = real.data > 0
+    wider = np.zeros_like(inside)
+    wider[1:-1, 1:-1, 1:-1] = True
+    for name, mask in (("mask", inside), ("target_mask", wider)):
+        write_volume(folder / f"{name}.nii.gz", real.with_data(mask.astype(np.float32)))
+    one = replace(case, mask=folder / "mask.nii.gz")
+    both = replace(one, target_mask=folder / "target_mask.nii.gz")
+    settings = Settings()
+    alone, joined = (load_case(CaseFiles.find(each, folder / "synthetic"), settings) for each in (one, both))
+    assert np.array_equal(joined.mask, alone.mask)
+    assert np.array_equal(joined.union_mask, wider)
+    assert np.array_equal(alone.union_mask, inside)
 
 
 def test_one_published_protocol_alone_ranks_the_cases_of_its_report(study):

@@ -162,6 +162,15 @@ def test_a_system_without_an_image_is_a_row_that_says_so_and_the_others_go_on(do
     assert {(row.system, row.case) for row in comparison.unscored} == {("empty", case.case) for case in cases}
 
 
+def test_a_collapsed_system_is_scored_and_its_row_says_so(tmp_path):
+    cases = [write_case(tmp_path, f"case_{seed}", seed=seed) for seed in range(2)]
+    write_system(tmp_path, "zero", cases, gain=0.0)
+    comparison = compare_systems(cases, {"zero": tmp_path / "zero"}, tmp_path / "out", settings=SETTINGS).comparison
+    assert comparison.systems[0].state == "evaluated"
+    assert comparison.systems[0].reason.startswith("in 2 of 2 cases the synthetic image has the one value 0")
+    assert values(tmp_path, "zero").min() > values(tmp_path, "source").max()
+
+
 def test_baselines_are_there_for_each_case_that_any_system_has(tmp_path):
     cases = [write_case(tmp_path, f"case_{seed}", seed=seed) for seed in range(2)]
     for name, of in (("one", cases[:1]), ("two", cases)):

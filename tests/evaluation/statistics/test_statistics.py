@@ -26,7 +26,8 @@ def test_the_independent_test_is_scipy_s_and_hides_what_pairing_shows():
     assert (result.statistic, result.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
     people = np.linspace(20, 40, 10)  # patients differ more than methods do
     better = people + 1 + 0.1 * np.sin(people)
-    assert st.paired_t(better, people).p < 1e-6 < 0.5 < st.independent_t(better, people).p
+    assert st.paired_t(better, people).p < 1e-6
+    assert st.independent_t(better, people).p > 0.5
     assert st.independent_t(np.tile(better, 500), np.tile(people, 500)).p < 0.001  # slices taken for people
     assert np.isnan(st.independent_t([1, 1, 1], [2, 2, 2]).p)
     assert st.independent_t([1, 1, 1], [1, 1, 1]).p == 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from voxlate.evaluation.comparison.schema import ComparedSummary, SystemsComparison
 from voxlate.evaluation.comparison.testing import is_leading
+from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
 
@@ -20,12 +21,16 @@ def leading_rows(comparison: SystemsComparison, name: str) -> list[ComparedSumma
 
 
 def result_lines(comparison: SystemsComparison) -> Iterator[str]:
-    """Yields one line per system without scores, and one per set, metric and method."""
+    """Yields one line per system that lacks scores or has collapsed, and one per set and metric of the main protocols.
+
+    Those are the first protocol and, where a contrast agent is removed or added, what is left of its enhancement.
+    """
     for system in comparison.systems:
-        if system.state == "nothing":
-            yield f"{system.name}: no scores; {system.reason}"
+        if system.reason:
+            yield f"{system.name}: {system.reason}"
+    shown = (ENHANCEMENT, comparison.protocols[0].name)
     for name in comparison.sets:
-        rows = leading_rows(comparison, name)
+        rows = [row for row in leading_rows(comparison, name) if row.protocol in shown]
         for place in dict.fromkeys((row.protocol, row.region, row.metric) for row in rows):
             own = [row for row in rows if (row.protocol, row.region, row.metric) == place]
             metric = metric_of(place[2])

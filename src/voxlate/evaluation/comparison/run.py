@@ -16,7 +16,7 @@ from pathlib import Path
 from voxlate.cases import Case
 from voxlate.errors import NoInput
 from voxlate.evaluation.baselines import BASELINES_FILE
-from voxlate.evaluation.cases.result import CaseResult
+from voxlate.evaluation.cases.result import CONTRAST, CaseResult
 from voxlate.evaluation.comparison.collect import BASELINES, EvaluatedSystem, collect_scores
 from voxlate.evaluation.comparison.folds import require_same_folds, with_folds
 from voxlate.evaluation.comparison.schema import (
@@ -173,8 +173,6 @@ def _named(watch: Watch, name: str) -> Callable[[CaseResult], None]:
 
 def _system_row(system: System, outcome: Outcome) -> SystemRow:
     absent = outcome.n_missing + outcome.n_refused
-    reasons = [f"{r.code}: {r.message}" for r in outcome.evaluation.refused]
-    reasons += [missing.reason for missing in outcome.evaluation.missing]
     state: State = "evaluated" if not absent else "partly" if outcome.n_evaluated else "nothing"
     return SystemRow(
         name=system.name,
@@ -183,9 +181,19 @@ def _system_row(system: System, outcome: Outcome) -> SystemRow:
         n_evaluated=outcome.n_evaluated,
         n_missing=outcome.n_missing,
         n_refused=outcome.n_refused,
-        reason=f"{absent} of {absent + outcome.n_evaluated} cases have no scores: {reasons[0]}" if absent else "",
+        reason=_reason(outcome),
         bundles=[sha256(bundle / MANIFEST) for bundle in system.bundles if (bundle / MANIFEST).is_file()],
     )
+
+
+def _reason(outcome: Outcome) -> str:
+    """Returns why cases have no scores, and that images have one value only; empty when neither is so."""
+    one = outcome.evaluation
+    absent = [*(f"{r.code}: {r.message}" for r in one.refused), *(missing.reason for missing in one.missing)]
+    collapsed = [entry.reason for entry in one.left_out if entry.metric == CONTRAST]
+    told = [f"{len(absent)} of {len(absent) + outcome.n_evaluated} cases have no scores: {absent[0]}"] if absent else []
+    told += [f"in {len(collapsed)} of {outcome.n_evaluated} cases {collapsed[0]}"] if collapsed else []
+    return "; ".join(told)
 
 
 def _content(

@@ -47,7 +47,7 @@ class SystemRow(_Record):
 
     Attributes:
         evaluation: path of its ordinary evaluation folder, relative to the comparison folder.
-        reason: why cases have no score, with the number of them; empty otherwise.
+        reason: why cases have no score, or that images have one value only, with their number; empty otherwise.
         bundles: hash of the manifest of each bundle, as the user gave them; empty if none was given.
     """
 

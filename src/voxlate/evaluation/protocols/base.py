@@ -55,7 +55,7 @@ class Pair:
         image: (i, j, k), the compared image: source, baseline or synthetic image.
         target: (i, j, k), the real image.
         mask: (i, j, k), voxels of both source and target, where the images are compared.
-        union_mask: (i, j, k), voxels of source or target; equal to `mask` when a mask was given.
+        union_mask: (i, j, k), voxels of source or target; equal to `mask` when only the mask of the source was given.
         regions: name to voxels (i, j, k) of further regions, such as lesions, each within the mask.
         data_range: L, in the unit of the images.
         is_scan: whether the image is a real scan, which has a range of intensities of its own.
