@@ -3,8 +3,9 @@
     python benchmarks/bench_reproduce.py [NAME ...] [--scale tiny]
 
 Runs `voxlate reproduce NAME` for each paper (all of them without a name) in `runs/reproduce/`, going on with an
-earlier run, and writes the tables and states to `results/reproduce_NAME_SCALE.json`. `python benchmarks/paper_pages.py` then
-writes `docs/papers/`. At the scale `tiny` a paper takes 10 to 20 minutes on two cores.
+earlier run, and writes the tables and states to `results/reproduce_NAME_SCALE.json`. After it,
+`python benchmarks/paper_pages.py` writes `docs/papers/`. At the scale `tiny` a paper takes 10 to 20 minutes on two
+cores.
 """
 
 from __future__ import annotations
