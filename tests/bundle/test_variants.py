@@ -16,6 +16,7 @@ loss: {l1: 1.0, gradient: 1.0}
 training: {batch: 3, window: [32, 32, 16]}
 variants:
   wide: {model: {arguments: {width: 64}}, training: {steps: 7}}
+  small_net: {model: {name: drunet, arguments: {}}}
   narrow: {model: {arguments: {width: 2}}}
   other_network: {model: {name: drunet, arguments: {depth: 34}}}
   squared: {loss: {mse: 1.0}}
@@ -50,6 +51,8 @@ def test_variants_that_agree_give_the_same_in_either_order(pair):
 
 
 def test_variants_of_a_network_and_of_its_arguments_join():
+    assert read("small_net", "wide").model.arguments == {"width": 64}
+    assert read("small_net").model.arguments == {}
     assert read("other_network", "wide").model.arguments == {"depth": 34, "width": 64}
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.errors import InputRefused
-from voxlate.experiments.plan import CaseTable, Step
-from voxlate.experiments.run import fingerprints, run_plan, write_table
+from voxlate.experiments.inputs import CaseTable
+from voxlate.experiments.plan import Step
+from voxlate.experiments.run import fingerprints, run_plan
 from voxlate.jobs.states import DONE, PENDING, REFUSED
 
 
@@ -83,8 +84,8 @@ def test_a_table_gets_another_target_and_sets(tmp_path):
         tmp_path / "cases.tsv",
         [case("p1", "train", T2w=t2), case("p2", "test", T2w=t2), case("p3", "test"), case("p4", "test", T2w=t2)],
     )
-    write_table(CaseTable(tmp_path / "t2.tsv", tmp_path / "cases.tsv", target="T2w", sets=("A", "B")))
+    CaseTable(tmp_path / "t2.tsv", tmp_path / "cases.tsv", target="T2w", sets=("A", "B")).write()
     found = {row.case: (row.target.resolve(), row.set) for row in read_cases(tmp_path / "t2.tsv")}
     assert found == {"p1": (t2, ""), "p2": (t2, "A"), "p4": (t2, "B")}
     with pytest.raises(InputRefused, match="TARGET_MISSING"):
-        write_table(CaseTable(tmp_path / "adc.tsv", tmp_path / "cases.tsv", target="ADC"))
+        CaseTable(tmp_path / "adc.tsv", tmp_path / "cases.tsv", target="ADC").write()

@@ -52,12 +52,12 @@ def test_a_faulty_experiment_is_refused_with_its_key(tmp_path, old, new, told):
 
 def test_a_command_line_may_only_name_known_words(tmp_path):
     experiment = experiment_of(tmp_path, BASE.replace("{size}", "{sizes}"))
-    with pytest.raises(UsageError, match="EXPERIMENT.*sizes"):
+    with pytest.raises(UsageError, match=r"EXPERIMENT.*sizes"):
         build_plan(experiment, tmp_path, Size("tiny"))
 
 
 def test_a_scale_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="SCALE.*published.*tiny"):
+    with pytest.raises(UsageError, match=r"SCALE.*published.*tiny"):
         scale_of(experiment_of(tmp_path, BASE), "published")
 
 

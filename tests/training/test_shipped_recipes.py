@@ -25,15 +25,22 @@ ALL = [(path, variant) for path in PATHS for variant in ((), *((name,) for name 
 PAPERS = [(path, variant) for path, variant in ALL if path.parent != ROOT]
 TINY = {
     "att_unet": {"width": 2},
+    "casnet": {"width": 2, "depth": 4, "blocks": 2},
+    "decnn": {"width": 2},
     "drunet": {"width": 4, "depth": 18},
     "hr_fcn": {"width": 2},
+    "hr_fcn_printed": {"width": 2},
+    "locality_adaptive_unet": {"width": 2, "depth": 4, "window": 32, "cell": 8},
+    "pix2pix_unet": {"width": 2, "depth": 5},
     "res_unet": {"width": 2},
     "resnet_generator": {"width": 4, "blocks": 1},
     "trans_unet": {"width": 8, "depth": 1, "token_grid": 4},
     "translator": {"width": 4, "depth": 2},
     "unet": {"width": 2, "depth": 3},
 }
-CUBE, SLAB, SLICE = (32, 32, 32), (32, 32, 3), (64, 64, 1)
+CUBE, SLICE = (32, 32, 32), (64, 64, 1)
+NUMBERS_ALONE = ("delta_", "lambda_", "inputs_")
+"""Variants of one recipe that differ in a number; the first of each kind is trained by default, the others are slow."""
 
 
 def identify(value):
@@ -41,13 +48,23 @@ def identify(value):
 
 
 every = pytest.mark.parametrize(("path", "variant"), ALL, ids=identify)
-of_papers = pytest.mark.parametrize(("path", "variant"), PAPERS, ids=identify)
+
+
+def weighed(path: Path, variant: tuple[str, ...]):
+    """Returns the parameters of a test, which is slow for a variant that another one stands for."""
+    siblings = [name for name in variants_of(path) if name.startswith(NUMBERS_ALONE)]
+    firsts = {next((name for name in siblings if name.startswith(kind)), "") for kind in NUMBERS_ALONE}
+    is_slow = bool(variant) and variant[0] in siblings and variant[0] not in firsts
+    return pytest.param(path, variant, marks=pytest.mark.slow if is_slow else ())
+
+
+of_papers = pytest.mark.parametrize(("path", "variant"), [weighed(*each) for each in PAPERS], ids=identify)
 
 
 def shrunk(recipe: Recipe) -> Recipe:
     """Returns the recipe at a size that a test can train: its kinds of layers, losses and stages stay."""
     window = recipe.training.window
-    small = SLICE if window[2] == 1 else SLAB if window[2] < 16 else CUBE
+    small = SLICE if window[2] == 1 else (32, 32, window[2]) if window[2] < 16 else CUBE
     if recipe.model.name == "res_unet":
         small = (32, 32, 64)
     arguments = recipe.model.arguments | TINY[recipe.model.name]

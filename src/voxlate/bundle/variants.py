@@ -123,7 +123,7 @@ def _changes(lineage: Sequence[str], variants: Mapping[str, Any]) -> dict[Path, 
 def _leaves(change: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, Any]]:
     for key, value in change.items():
         path = (*above, str(key))
-        if isinstance(value, Mapping) and value and key != "loss":
+        if isinstance(value, Mapping) and key != "loss":  # an empty mapping changes nothing
             yield from _leaves(value, path)
         else:
             yield path, value

@@ -2,8 +2,8 @@
 
     data-1 … data-n -> prepare-NAME -> train-SYSTEM -> translate-SYSTEM -> evaluate-NAME -> readers-1 …
 
-A step is a command line that anyone can run by hand. Tables of cases that the steps need and no verb writes (another
-target, test sets) are written by `voxlate.experiments.run` before the step.
+A step is a command line that anyone can run by hand. Files that it reads and no verb writes are described by
+`voxlate.experiments.inputs` and written before it runs.
 """
 
 from __future__ import annotations
@@ -16,28 +16,12 @@ from typing import Any
 import yaml
 
 from voxlate.errors import UsageError
+from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
 from voxlate.shipped import find_shipped
 
 DATA, PREPARED, SYSTEMS, EVALUATIONS, READERS = "data", "prepared", "systems", "evaluation", "readers"
 CASES = "cases.tsv"
-
-
-@dataclass(frozen=True)
-class CaseTable:
-    """A table of cases that is made from another one before a step runs.
-
-    Attributes:
-        path: where it is written.
-        origin: the table that it is made from.
-        target: additional contrast that becomes the target; empty to keep the target.
-        sets: test sets that the test patients are assigned to in turn, where the table names none.
-    """
-
-    path: Path
-    origin: Path
-    target: str = ""
-    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Step:
         prefers: steps that must have ended before, done or not: an evaluation goes on without a system that failed.
         output: file or folder that the step makes, removed before it runs with other settings.
         system: the system that it belongs to; empty for steps that all systems share.
-        table: a table of cases that it reads.
+        reads: a file that is written before it runs.
     """
 
     name: str
@@ -60,7 +44,7 @@ class Step:
     output: Path
     prefers: tuple[str, ...] = ()
     system: str = ""
-    table: CaseTable | None = None
+    reads: StepInput | None = None
 
     @property
     def command(self) -> str:
@@ -143,7 +127,7 @@ class _Planner:
         cases = self.folder / CASES if sets else self.cases
         table = CaseTable(cases, self.cases, sets=sets) if sets else None
         return [
-            Step(f"prepare-{name}", self.filled(line, cases=cases, out=out), self.after_data(), out, table=table)
+            Step(f"prepare-{name}", self.filled(line, cases=cases, out=out), self.after_data(), out, reads=table)
             for name, line in self.experiment.preparations.items()
             if name in used and line and not self.size.is_prepared
             for out in [self.folder / PREPARED / name]
@@ -173,16 +157,20 @@ class _Planner:
         if self.size.data is None:
             argv += ["--data-kind", self.experiment.data_kind]
         ends = tuple(step.name for key in systems for step in self.system_steps(key) if step.argv[0] == "translate")
-        return Step(f"evaluate-{name}", (*argv, *shlex.split(evaluation.options)), (), out, prefers=ends, table=table)
+        return Step(f"evaluate-{name}", (*argv, *shlex.split(evaluation.options)), (), out, prefers=ends, reads=table)
 
     def reader_steps(self) -> list[Step]:
-        """Returns the reader studies, made from the images of the evaluations."""
-        needs = tuple(f"evaluate-{name}" for name in self.experiment.evaluations)
-        out = self.folder / READERS
-        return [
-            Step(f"readers-{number}", self.filled(line, out=out / str(number)), needs, out / str(number))
-            for number, line in enumerate(self.experiment.readers, start=1)
-        ]
+        """Returns the reader studies, made from the images of a system."""
+        steps = []
+        for name, study in self.experiment.readers.items():
+            folder = self.folder / READERS / name
+            content = {"name": name, "title": study.title, "data_kind": self.experiment.data_kind, **study.study}
+            cases, synthetic = self.cases_of(study.system), self.synthetic(study.system)
+            files = StudyFiles(folder / "images", cases, synthetic, content, study.has_source)
+            argv = ("readers", "create", str(folder / "images" / STUDY), str(folder / "study"), "--no-progress")
+            needs = (f"translate-{study.system}",)
+            steps.append(Step(f"readers-{name}", argv, needs, folder / "study", reads=files))
+        return steps
 
     def _training(self, name: str, system: System) -> Step:
         run = self.folder / SYSTEMS / name / "run"
@@ -200,7 +188,7 @@ class _Planner:
         cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
         argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
-        argv += [word for contrast in system.without for word in ("--without", contrast)]
+        argv += [word for contrast in system.blank for word in ("--blank", contrast)]
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)

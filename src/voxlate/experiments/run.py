@@ -16,13 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxlate.cases import read_cases, write_cases
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
-from voxlate.experiments.plan import CaseTable, Step
+from voxlate.experiments.plan import Step
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import canonical_json
 from voxlate.jobs.locking import lock
@@ -131,35 +130,13 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
     prints: dict[str, str] = {}
     for step in steps:
         words = [word.replace(str(folder), "") for word in step.argv]
-        table = step.table
-        made = [] if table is None else [table.target, *table.sets]
-        content: dict[str, Any] = {"argv": words, "table": made, "needs": [prints[name] for name in step.needs]}
+        reads = None if step.reads is None else step.reads.settings
+        content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
         if step.argv[0] == "train":
             content["recipe"] = sha256(Path(step.argv[1]))
             content["argv"] = ["train", *words[2:]]
         prints[step.name] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return prints
-
-
-def write_table(table: CaseTable) -> None:
-    """Writes a table of cases with another target, or with test sets.
-
-    Raises:
-        InputRefused: `TARGET_MISSING` when no case has the contrast that is the target.
-    """
-    cases = read_cases(table.origin)
-    if table.target:
-        cases = [replace(case, target=case.more[table.target]) for case in cases if table.target in case.more]
-        if not cases:
-            raise InputRefused(
-                "TARGET_MISSING",
-                f"no case has {table.target}; add the column more:{table.target} to {table.origin.name}",
-            )
-    if table.sets and not any(case.set for case in cases):
-        patients = list(dict.fromkeys(case.patient for case in cases if case.split == "test"))
-        set_of = {patient: table.sets[index % len(table.sets)] for index, patient in enumerate(patients)}
-        cases = [replace(case, set=set_of.get(case.patient, "")) for case in cases]
-    write_cases(table.path, cases)
 
 
 @dataclass
@@ -213,9 +190,9 @@ class _Run:
 
     def _execute(self, step: Step) -> tuple[int, str, str]:
         """Returns the exit status of a step, with the code and message of its failure."""
-        if step.table is not None:
+        if step.reads is not None:
             try:
-                write_table(step.table)
+                step.reads.write()
             except (InputRefused, NoInput) as error:
                 return error.exit_status, error.code, error.message
         log = self.folder / LOGS / f"{step.name}.log"

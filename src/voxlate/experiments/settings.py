@@ -6,6 +6,7 @@ results. Everything that a system differs in is written in its recipe, its varia
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ class System(Frozen):
         scales: further overrides by scale, for example a narrower network.
         preparation: key of `Experiment.preparations`; the first one without it.
         weights_of: a system whose bundle it uses, in place of a recipe.
-        without: sources that are set to zero when it is applied.
+        blank: sources that are set to zero when it is applied.
         impute: source to the system that synthesises it.
         folds: number of folds of a cross-validation by patient.
         options: further options of `voxlate translate`.
@@ -93,7 +94,7 @@ class System(Frozen):
     scales: dict[ScaleName, Override] = Field(default_factory=dict)
     preparation: str = ""
     weights_of: str = ""
-    without: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
     impute: dict[str, str] = Field(default_factory=dict)
     folds: int | None = Field(default=None, ge=2)
     options: str = ""
@@ -212,6 +213,21 @@ class Figure(Frozen):
         return self
 
 
+class ReaderStudy(Frozen):
+    """A reader study of the images of one system; people answer it, see `voxlate readers serve`.
+
+    Attributes:
+        system: whose images are read beside the real ones.
+        has_source: whether readers see the source, such as the CT, beside them.
+        study: further keys of the study file (docs/readers.md): readers, designs.
+    """
+
+    title: str
+    system: str
+    has_source: bool = False
+    study: dict[str, Any]
+
+
 class Experiment(Frozen):
     """One experiment; the keys of systems, evaluations, tables and figures name files and folders.
 
@@ -224,7 +240,7 @@ class Experiment(Frozen):
         data: see `Data`.
         preparations: command lines that prepare the cases: `{cases}` is the table, `{out}` the folder. An empty one
             uses the cases as they are.
-        readers: command lines of reader studies, run after the evaluations.
+        readers: reader studies by name.
     """
 
     name: str
@@ -238,31 +254,39 @@ class Experiment(Frozen):
     evaluations: dict[str, Evaluation] = Field(min_length=1)
     tables: dict[str, Table] = Field(default_factory=dict)
     figures: dict[str, Figure] = Field(default_factory=dict)
-    readers: tuple[str, ...] = ()
+    readers: dict[str, ReaderStudy] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Experiment:
+        for name, known, where in self._named():
+            if name and name not in known:
+                raise ValueError(f"{where}: there is no {name!r}; there are {', '.join(known)}")
         for key, system in self.systems.items():
-            _require(system.preparation, self.preparations, f"systems.{key}.preparation")
-            for other in (system.weights_of, *system.impute.values()):
-                _require(other, self.systems, f"systems.{key}")
             if system.weights_of and self.systems[system.weights_of].weights_of:
                 raise ValueError(f"systems.{key}: {system.weights_of} has no weights of its own")
-        for key, evaluation in self.evaluations.items():
-            for name in evaluation.systems:
-                _require(name, self.systems, f"evaluations.{key}.systems")
+        for key in self.evaluations:
             if len({self.systems[name].folds for name in self.systems_of(key)}) > 1:
                 raise ValueError(f"evaluations.{key}: systems with and without folds are not tested on the same cases")
-        for key, table in self.tables.items():
-            for name in table.evaluations:
-                _require(name, self.evaluations, f"tables.{key}.evaluations")
-        for key, figure in self.figures.items():
-            _require(figure.evaluation, self.evaluations, f"figures.{key}.evaluation")
         return self
+
+    def _named(self) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+        """Yields every name that another key must define, what may be named, and where it stands."""
+        for key, system in self.systems.items():
+            yield system.preparation, self.preparations, f"systems.{key}.preparation"
+            for other in (system.weights_of, *system.impute.values()):
+                yield other, self.systems, f"systems.{key}"
+        for key, evaluation in self.evaluations.items():
+            yield from ((name, self.systems, f"evaluations.{key}.systems") for name in evaluation.systems)
+        for key, table in self.tables.items():
+            yield from ((name, self.evaluations, f"tables.{key}.evaluations") for name in table.evaluations)
+        for key, figure in self.figures.items():
+            yield figure.evaluation, self.evaluations, f"figures.{key}.evaluation"
+        for key, study in self.readers.items():
+            yield study.system, self.systems, f"readers.{key}.system"
 
     @model_validator(mode="after")
     def _names_are_safe(self) -> Experiment:
-        for name in (*self.systems, *self.evaluations, *self.tables, *self.figures, *self.preparations):
+        for name in (*self.systems, *self.readers, *self.evaluations, *self.tables, *self.figures, *self.preparations):
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"the key {name!r} names a folder: use letters, digits, '-' and '_'")
         return self
@@ -306,8 +330,3 @@ def scale_of(experiment: Experiment, name: str) -> Scale:
         if key == name:
             return scale
     raise UsageError("SCALE", f"{experiment.name} has no scale {name!r}; it has: {', '.join(experiment.scales)}")
-
-
-def _require(name: str, known: dict[str, Any], where: str) -> None:
-    if name and name not in known:
-        raise ValueError(f"{where}: there is no {name!r}; there are {', '.join(known)}")

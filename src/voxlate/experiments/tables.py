@@ -228,3 +228,21 @@ def _with_tests(table: Table, blocks: Sequence[Block], folder: Path) -> tuple[li
         for b, block in enumerate(blocks)
     ]
     return tested, len(p_of)
+
+
+def table_from_json(content: dict[str, Any]) -> MadeTable:
+    """Returns the table whose `to_json` gave the content."""
+    blocks = tuple(
+        Block(
+            block["evaluation"],
+            block["set"],
+            tuple(
+                Row(row["method"], row["label"], tuple(Cell(**cell) for cell in row["cells"]), row["state"])
+                for row in block["rows"]
+            ),
+        )
+        for block in content["blocks"]
+    )
+    return MadeTable(
+        **{**content, "blocks": blocks, "heads": tuple(content["heads"]), "digits": tuple(content["digits"])}
+    )

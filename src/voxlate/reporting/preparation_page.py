@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from voxlate.io.atomic import write_text
 from voxlate.jobs.states import DONE
-from voxlate.preparation.records import PreparationRecord
+from voxlate.preparation.records import MissingRecord, PreparationRecord, RegistrationRecord
 from voxlate.preparation.run import PICTURE
 from voxlate.version import __version__
 from voxlate.web import labels
@@ -99,9 +99,13 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
 
 
 def _further(record: PreparationRecord) -> str:
-    """Returns each further source with the edge agreement of its registration, or that it is missing."""
-    told = [
-        f"{contrast} {labels.number(found['score']['edge_agreement'], 2) if 'score' in found else 'missing'}"
-        for contrast, found in record.get("more", {}).items()
-    ]
+    """Returns each further source with the edge agreement of its registration, or a dash when it is missing."""
+    told = []
+    for contrast, found in record.get("more", {}).items():
+        told.append(f"{contrast} {labels.number(_agreement_of(found), 2)}")
     return ", ".join(told) or labels.MISSING
+
+
+def _agreement_of(found: RegistrationRecord | MissingRecord) -> float | None:
+    """Returns the edge agreement of a further source; None, printed as a dash, when it is missing."""
+    return cast("RegistrationRecord", found)["score"]["edge_agreement"] if "score" in found else None
