@@ -70,7 +70,9 @@ def shrunk(recipe: Recipe) -> Recipe:
     arguments = recipe.model.arguments | TINY[recipe.model.name]
     change = {
         "model": recipe.model.model_copy(update={"arguments": arguments}),
-        "preparation": recipe.preparation.model_copy(update={"frame": "native", "brain_mask": "nonzero"}),
+        "preparation": recipe.preparation.model_copy(
+            update={"frame": "native", "brain_mask": "nonzero", "bias": False}
+        ),
         "training": recipe.training.model_copy(
             update={"batch": 1, "window": small, "warmup": 0, "validate_every": 100}
         ),
