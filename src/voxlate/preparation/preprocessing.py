@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import fault_of_method, find_brain
+from voxlate.preparation.masks.brain_mask import UNCHECKED, fault_of_method, find_brain
 from voxlate.preparation.masks.checks import check_mask, require_plausible
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
@@ -197,7 +197,7 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
         given: Mask = mask.data > 0.5
         return given
     inside = find_brain(source, settings.brain_mask)
-    if settings.brain_mask != "nonzero":
+    if settings.brain_mask not in UNCHECKED:
         require_plausible(check_mask(inside, source))
     return inside
 
