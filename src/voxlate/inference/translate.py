@@ -157,9 +157,7 @@ def translate_volume(
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
-    _require_sources(bundle, [*(more or {}), *chosen.blank])
-    shown = {name: volume for name, volume in (more or {}).items() if name not in chosen.blank}
-    given, imputed = _impute_sources(bundle, source, mask, shown, chosen)
+    given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     preparation = fit_preparation(source, mask, _preparation_settings(bundle, chosen))
     prepared = preparation.apply(source)
@@ -222,9 +220,11 @@ def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
 
 
 def _impute_sources(
-    bundle: Bundle, source: Volume, mask: Volume | None, given: dict[str, Volume], options: Options
+    bundle: Bundle, source: Volume, mask: Volume | None, more: Mapping[str, Volume], options: Options
 ) -> tuple[dict[str, Volume], dict[str, str]]:
-    """Returns the additional sources including imputed ones, and the weight hashes of the imputers by contrast."""
+    """Returns the additional sources that are not blank, with imputed ones, and the imputers' weight hashes."""
+    _require_sources(bundle, [*more, *options.blank])
+    given = {name: volume for name, volume in more.items() if name not in options.blank}
     imputed = {}
     for name, imputer in options.imputers.items():
         expected = (bundle.recipe.source, name)
