@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import ndimage
 
 from preparation.heads import moved, points_mm, rigid, simulated
 from voxlate.cases import Case, read_cases, write_cases
@@ -10,6 +11,8 @@ from voxlate.cli.prepare import prepare
 from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_mask, read_volume, write_volume
 from voxlate.preparation.further_sources import MissingSource, RegisteredSource, register_further, require_all
+from voxlate.preparation.register_pair import PairSettings, prepare_pair
+from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.run import PairFiles
 from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
@@ -96,3 +99,20 @@ def test_the_command_keeps_a_case_whose_adc_is_missing_and_writes_the_rest(scans
 def test_a_contrast_that_cannot_name_a_file_is_refused(contrast, tmp_path):
     with pytest.raises(InputRefused, match="CONTRAST_NAME"):
         PairFiles("a", tmp_path, tmp_path, more={contrast: tmp_path})
+
+
+def test_an_affine_registration_finds_a_stretch_that_a_rigid_one_cannot(scans):
+    stretch = Transform(np.diag([1.05, 0.97, 1.0, 1.0]))
+    source, target = scans["T1w"], stretch.carry(scans["T1ce"])
+    settings = PairSettings(source_mask="nonzero", target_mask="nonzero", to_template=False)
+    pair = prepare_pair(source, target, settings.model_copy(update={"degrees": 12, "is_denoised": True}))
+    points = points_mm(source, pair.mask)
+    rigid_best = np.abs(points - points.mean(axis=0)) @ [0.05, 0.03, 0.0]
+    assert pair.transform.distance_mm(stretch, points).mean() < 0.25 * rigid_best.mean()
+    plain = resample(target, source.grid, pair.transform)
+    inside = ndimage.binary_erosion(pair.mask, iterations=4)
+    assert laplacian(pair.target.data, inside) < 0.95 * laplacian(plain.data, inside)  # denoised
+
+
+def laplacian(data, inside):
+    return float(np.abs(ndimage.laplace(data)[inside]).mean())
