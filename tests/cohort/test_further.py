@@ -136,12 +136,13 @@ def test_the_table_counts_images_scanners_and_patients_of_every_part():
     pairs = chosen(rows, "chen2022").pairs
     parts = {"train": [pair for pair in pairs if pair.patient == "b"], "Test_good": [pairs[0]]}
     assert pairs[0].patient == "a"
-    header, *table = cohort_table(parts)
+    header, *table = cohort_table(parts, source="T1w", target="T1ce")
     assert header == ["characteristic", "value", "all", "train", "Test_good"]
     cells = {(row[0], row[1]): row[2:] for row in table}
     assert cells["patients", ""] == ["2", "1", "1"]
     assert cells["pairs", ""] == ["3", "2", "1"]
     assert cells["images", ""] == ["12", "8", "4"]
+    assert cells["images by contrast", "T1ce"] == ["3", "2", "1"]
     assert cells["images by field strength", "3 T"] == ["12", "8", "4"]
     assert cells["models by manufacturer", "SIEMENS"] == ["2", "1", "1"]
     assert cells["images by model", "SIEMENS PRISMA"] == ["8", "8", "0"]
@@ -152,6 +153,6 @@ def test_the_table_counts_images_scanners_and_patients_of_every_part():
 def test_an_unknown_field_or_age_is_counted_as_not_stated():
     pair = chosen(session("a", field_tesla=None, age_years=None), "chen2022").pairs[0]
     pair = replace(pair, more={})
-    cells = {(row[0], row[1]): row[2:] for row in cohort_table({"train": [pair]})}
+    cells = {(row[0], row[1]): row[2:] for row in cohort_table({"train": [pair]}, source="T1w", target="T1ce")}
     assert cells["images by field strength", "not stated"] == ["2", "2"]
     assert cells["age in years", "patients with a known age"] == ["0", "0"]

@@ -88,7 +88,8 @@ def test_the_command_keeps_a_case_whose_adc_is_missing_and_writes_the_rest(scans
     masks = [read_mask(path, like=source) for path in (case.mask, case.target_mask)]
     assert masks[0].sum() == pytest.approx(masks[1].sum(), rel=0.05)
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "ADC missing" in page
+    assert "ADC is missing" in page
+    assert "T2w: edges 0." in page
     refused = CliRunner().invoke(
         prepare, [arguments[0], str(tmp_path / "strict"), *arguments[2:], "--refuse-missing"], standalone_mode=False
     )

@@ -28,8 +28,7 @@ COLUMNS = (
     Column("NMI", is_number=True),
     Column("Moved, mm", is_number=True),
     Column("Brain, cm³", is_number=True),
-    Column("Further sources, edges"),
-    Column("Reason"),
+    Column("Reason, further sources"),
     Column("Source · target as stored · target registered · template"),
 )
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
@@ -84,7 +83,7 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     grade = Cell(tag("span", verdict, class_=f"grade {verdict}"), sort_value=str(_ORDER[verdict]))
     if record["state"] != DONE:
         reason = f"{record['code']}: {labels.without_paths(record['message'])}"
-        return rank, name, grade, *[labels.MISSING] * 5, reason, ""
+        return rank, name, grade, *[labels.MISSING] * 4, reason, ""
     score = record["registration"]["score"]
     numbers = [
         (score["edge_agreement"], 2),
@@ -95,13 +94,13 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     cells = [number_cell(value, labels.number(value, decimals)) for value, decimals in numbers]
     address = f"{quote(name)}/{PICTURE}"
     picture = tag("a", tag("img", src=address, alt=f"Steps of {name}", loading="lazy"), href=address)
-    return rank, name, grade, *cells, _further(record), "; ".join(record["doubts"]), picture
+    return rank, name, grade, *cells, "; ".join([*record["doubts"], *_further(record)]), picture
 
 
-def _further(record: PreparationRecord) -> str:
-    """Returns each further source with the edge agreement of its registration, or that it is missing."""
-    told = [
-        f"{contrast} {labels.number(found['score']['edge_agreement'], 2) if 'score' in found else 'missing'}"
+def _further(record: PreparationRecord) -> list[str]:
+    """Returns each further source with the edge agreement of its registration; the doubts name the missing ones."""
+    return [
+        f"{contrast}: edges {labels.number(found['score']['edge_agreement'], 2)}"
         for contrast, found in record.get("more", {}).items()
+        if "score" in found
     ]
-    return ", ".join(told) or labels.MISSING
