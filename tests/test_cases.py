@@ -114,3 +114,22 @@ def test_a_pattern_names_the_files_and_optional_ones_only_when_there(tmp_path):
     assert (second.mask, second.split, second.source) == (None, "test", tmp_path / "b" / "s.nii")
     with pytest.raises(UsageError, match="PATTERN"):
         cases_from_pattern(tmp_path, {"source": "s.nii", "target": "{case}/t.nii"}, {"train": ["a"]})
+
+
+def test_lists_of_unequal_length_are_read_for_training_alone(tmp_path):
+    rows = "case\tsplit\tsource\ttarget\na\ttrain\ts.nii\t\nb\ttrain\t\tt.nii\nc\ttrain\tu.nii\tv.nii\n"
+    (tmp_path / "c.tsv").write_text(rows)
+    read = read_cases(tmp_path / "c.tsv", paired=False)
+    assert [(c.source.name, c.target.name, c.is_pair) for c in read] == [
+        ("s.nii", "", False),
+        ("", "t.nii", False),
+        ("u.nii", "v.nii", True),
+    ]
+    write_cases(tmp_path / "d.tsv", read)
+    assert read_cases(tmp_path / "d.tsv", paired=False) == read
+    with pytest.raises(InputRefused, match=r"'a' lacks a source or a target; .*paired: false"):
+        read_cases(tmp_path / "d.tsv")
+    for bad in ("d\ttest\ts.nii\t\n", "d\ttrain\t\t\n"):
+        (tmp_path / "c.tsv").write_text(rows + bad)
+        with pytest.raises(InputRefused, match="'d' lacks a source or a target"):
+            read_cases(tmp_path / "c.tsv", paired=False)

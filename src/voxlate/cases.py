@@ -23,6 +23,9 @@ MORE = "more:"
 SET = "set"
 """Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
 
+ABSENT = Path()
+"""Stands for the source or the target of a training row that has only the other one; see `read_cases`."""
+
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
 _LONGEST_NAME_BYTES = 200
@@ -40,9 +43,10 @@ class Case:
         case: pseudonym, unique in the table and safe as a file name.
         patient: the unit of splits and statistics.
         split: `train`, `validation` or `test`.
-        source: the scan to translate.
-        target: the real scan of the other contrast.
-        mask: brain mask on the source's grid, or None for skull-stripped scans.
+        source: the scan to translate; `ABSENT` in an unpaired row that holds a target alone.
+        target: the real scan of the other contrast; `ABSENT` in an unpaired row that holds a source alone.
+        mask: brain mask on the source's grid, or None for skull-stripped scans; that of the target in a row without a
+            source.
         labels: lesion labels on the target's grid, or None.
         more: additional sources on the source's grid, by contrast; missing ones are left out.
         set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
@@ -70,6 +74,11 @@ class Case:
                 "SET", f"{self.case}: the name of its set is not a name; use at most {_LONGEST_SET} letters and digits"
             )
 
+    @property
+    def is_pair(self) -> bool:
+        """Returns whether the row holds both a source and a target."""
+        return ABSENT not in {self.source, self.target}
+
 
 def require_case_name(name: str) -> None:
     """Raises an error unless a case name is safe as a file name and in a table.
@@ -86,15 +95,17 @@ def require_case_name(name: str) -> None:
         raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
-def read_cases(path: Path) -> list[Case]:
+def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
     """Reads a table of cases.
 
     Args:
         path: tab-separated, UTF-8; paths in it are relative to its folder.
+        paired: every row needs a source and a target. Otherwise a training row may hold only one of them, so that the
+            lists of sources and of targets may differ in length.
 
     Raises:
         NoInput: the table is missing or has no row.
-        InputRefused: `CASES` for a missing column, a ragged row or text that is not UTF-8; see `check_cases`.
+        InputRefused: `CASES` for a missing column or image, a ragged row or text that is not UTF-8; see `check_cases`.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
@@ -108,7 +119,7 @@ def read_cases(path: Path) -> list[Case]:
         if absent:
             advice = "; its columns are separated by tabs" if len(reader.fieldnames or []) == 1 else ""
             raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing{advice}")
-        cases = [_case_of(row, path) for row in reader]
+        cases = [_case_of(row, path, paired=paired) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
@@ -147,7 +158,7 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
     lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *optional])]
     for case in cases:
         files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
-        relative = ["" if file is None else _relative(file, path.parent) for file in files]
+        relative = ["" if file in {None, ABSENT} else _relative(file, path.parent) for file in files]
         optional = [case.set] * has_sets
         optional += ["" if case.target_mask is None else _relative(case.target_mask, path.parent)] * has_target_mask
         lines.append("\t".join([case.case, case.patient, case.split, *relative, *optional]))
@@ -238,7 +249,7 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: dict[str, str | None], table: Path) -> Case:
+def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
     name = row.get("case") or ""
     if None in row or any(row.get(column) is None for column in ("source", "target")):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
@@ -253,9 +264,11 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
         return table.parent / text if text else None
 
     source, target = file("source"), file("target")
-    if source is None or target is None:
-        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target")
     split = row.get("split") or "test"
+    may_be_single = not paired and split == "train"
+    if (source is None or target is None) and not (may_be_single and (source or target)):
+        advice = "; only training rows of a recipe with `data: {paired: false}` may hold one of the two"
+        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target{advice}")
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
     patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
@@ -263,8 +276,8 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
         name,
         patient,
         split,
-        source,
-        target,
+        source or ABSENT,
+        target or ABSENT,
         file("mask"),
         file("labels"),
         more,

@@ -24,8 +24,9 @@ def cohort(
 ) -> int:
     """Select pairs, and further sources, from an index by rules, split them by patient, and write them as BIDS.
 
-    RULES is a YAML file and INDEX a folder written by voxlate index. OUT becomes a BIDS data set with cases.tsv for
-    voxlate prepare, the reason for each exclusion, and a flow chart. A split never changes silently.
+    RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
+    voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a
+    flow chart. A split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
@@ -36,9 +37,10 @@ def cohort(
     from voxlate.quality.run import read_grades
     from voxlate.reporting.cohort_page import write_cohort_page
     from voxlate.reporting.figures.flow_chart import draw_flow
+    from voxlate.shipped import find_shipped
     from voxlate.threads import free_cores
 
-    chosen = read_rules(rules)
+    chosen = read_rules(find_shipped("cohorts", rules, what="rules of a cohort"))
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None

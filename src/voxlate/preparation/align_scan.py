@@ -5,7 +5,7 @@ from __future__ import annotations
 from voxlate.errors import InputRefused
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.preparation.registration.alignment import alignment_score, require_aligned
-from voxlate.preparation.registration.registration import Degrees, Registration, register
+from voxlate.preparation.registration.registration import Degrees, Registration, refine_affine, register
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.head_orientation import mirrored_fits_better, require_upright
 from voxlate.volume import Mask, Volume, require_same_grid
@@ -43,7 +43,9 @@ def align_scan(
         score = alignment_score(source, other, identity, fixed_mask=masks[0], moving_mask=masks[1])
         result = Registration(identity, score)
     else:
-        result = register(source, other, degrees=degrees, fixed_mask=masks[0], moving_mask=masks[1])
+        result = register(source, other, fixed_mask=masks[0], moving_mask=masks[1])
+        if degrees == 12:
+            result = refine_affine(source, other, result, fixed_mask=masks[0], moving_mask=masks[1])
         _explain(source, other, masks, name, result)
     require_aligned(result.score)
     return result
