@@ -49,6 +49,17 @@ def test_a_pair_takes_its_t2_and_adc_from_its_own_session():
         assert {each["study"] for each in pair.more.values()} == {pair.source["study"]}
 
 
+def test_of_several_further_sources_the_nearest_in_time_is_taken_and_none_beyond_the_limit():
+    rules = read_rules(COHORTS / "chen2022.yaml")
+    near = rules.model_copy(update={"pair": rules.pair.model_copy(update={"within": 9})})
+    pair = [each for each in session("p") if each["kind"] == "T1w"]
+    days = {"2": "2015-06-17", "3": "2015-06-13", "4": "2015-06-25"}
+    later = [scan("p", study, kind, day=day) for study, day in days.items() for kind in ("T2w", "ADC")]
+    (found,) = select(join_grades([*pair, *later], []), near).pairs
+    assert {each["day"] for each in found.more.values()} == {"2015-06-13"}
+    assert not select(join_grades([*pair, *later[4:]], []), near).pairs
+
+
 @pytest.mark.parametrize("absent", ["T2w", "ADC"])
 def test_a_pair_without_a_required_source_is_dropped_with_its_reason_and_kept_where_it_is_optional(absent):
     rows = [each for each in session("p") if each["kind"] != absent]
