@@ -89,7 +89,7 @@ def quality(bundle_path: Path, root: Path | None) -> dict[str, object]:
 
     bundle = read_bundle(bundle_path)
     recipe = bundle.recipe
-    rows = [row for row in recipe.data.resolve(root) if row.split == "test"]
+    rows = [row for row in recipe.cases(root) if row.split == "test"]
     with tempfile.TemporaryDirectory() as place:
         cases = [prepare_case(row, Path(place), recipe.preparation, recipe.more_sources) for row in rows]
         scores = {

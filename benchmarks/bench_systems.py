@@ -146,7 +146,7 @@ def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 def resolved(system: System) -> Recipe:
     """Returns the recipe with its changes and its data."""
-    recipe = read_recipe(ROOT / "recipes" / system.recipe, variant=system.variant)
+    recipe = read_recipe(ROOT / "recipes" / system.recipe, variants=(system.variant,) if system.variant else ())
     content = merge(recipe.model_dump(), system.change)
     if "real" in system.task:
         source, target = ("t1ce", "t1") if system.task.startswith("T1ce") else ("t1", "t1ce")
@@ -184,7 +184,7 @@ def seconds_per_step(recipe: Recipe, folder: Path) -> list[float]:
     trial = with_steps(recipe, [TRIAL_STEPS] * len(recipe.plan))
     trial = trial.model_copy(update={"training": trial.training.model_copy(update={"validate_every": 10**9})})
     marks: list[float] = []
-    case = next(case for case in recipe.data.resolve() if case.split == "train")
+    case = next(case for case in recipe.cases() if case.split == "train")
     train_cases(trial, [case], folder, watch=lambda *_: marks.append(time.process_time()))
     apart = [after - before for before, after in pairwise(marks)]
     return [min(apart[n * TRIAL_STEPS : n * TRIAL_STEPS + TRIAL_STEPS - 1]) for n in range(len(recipe.plan))]

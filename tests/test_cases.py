@@ -1,8 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases, write_cases
+from voxlate.cases import Case, cases_from_pattern, check_cases, prepared_in, read_cases, write_cases
 from voxlate.errors import InputRefused, NoInput, UsageError
 
 
@@ -22,6 +23,36 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     assert read[0].labels is None
     assert read[1].mask is None
     assert read[1].labels.resolve() == (tmp_path / "l.nii").resolve()
+
+
+def test_the_test_set_of_a_case_is_a_column_only_where_one_has_it(tmp_path):
+    plain, good = case("a", "test"), replace(case("b", "test"), set="Test_good")
+    write_cases(tmp_path / "one.tsv", [plain])
+    write_cases(tmp_path / "two.tsv", [plain, good])
+    assert "set" not in (tmp_path / "one.tsv").read_text()
+    assert [c.set for c in read_cases(tmp_path / "two.tsv")] == ["", "Test_good"]
+    with pytest.raises(InputRefused, match="SET b: the name of its set"):
+        replace(good, set="two\tcells")
+
+
+def test_the_mask_of_a_target_is_read_back_and_its_column_stands_only_where_it_is_used(tmp_path):
+    plain = case("a")
+    write_cases(tmp_path / "c.tsv", [plain])
+    assert "target_mask" not in (tmp_path / "c.tsv").read_text()
+    write_cases(tmp_path / "c.tsv", [plain, replace(case("b"), set="A", target_mask=tmp_path / "m.nii")])
+    first, second = read_cases(tmp_path / "c.tsv")
+    assert first.target_mask is None
+    assert (second.set, second.target_mask) == ("A", tmp_path / "m.nii")
+
+
+def test_a_prepared_case_keeps_its_set_and_leaves_out_what_is_missing(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "more_T2w.nii.gz").touch()
+    given = replace(case("a"), set="Test_low", more={"T2w": Path("t2.nii"), "ADC": Path("adc.nii")})
+    prepared = prepared_in(tmp_path, given)
+    assert prepared.set == "Test_low"
+    assert prepared.more == {"T2w": tmp_path / "a" / "more_T2w.nii.gz"}
+    assert prepared.target_mask is None
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_column(tmp_path):
@@ -83,3 +114,22 @@ def test_a_pattern_names_the_files_and_optional_ones_only_when_there(tmp_path):
     assert (second.mask, second.split, second.source) == (None, "test", tmp_path / "b" / "s.nii")
     with pytest.raises(UsageError, match="PATTERN"):
         cases_from_pattern(tmp_path, {"source": "s.nii", "target": "{case}/t.nii"}, {"train": ["a"]})
+
+
+def test_lists_of_unequal_length_are_read_for_training_alone(tmp_path):
+    rows = "case\tsplit\tsource\ttarget\na\ttrain\ts.nii\t\nb\ttrain\t\tt.nii\nc\ttrain\tu.nii\tv.nii\n"
+    (tmp_path / "c.tsv").write_text(rows)
+    read = read_cases(tmp_path / "c.tsv", paired=False)
+    assert [(c.source.name, c.target.name, c.is_pair) for c in read] == [
+        ("s.nii", "", False),
+        ("", "t.nii", False),
+        ("u.nii", "v.nii", True),
+    ]
+    write_cases(tmp_path / "d.tsv", read)
+    assert read_cases(tmp_path / "d.tsv", paired=False) == read
+    with pytest.raises(InputRefused, match=r"'a' lacks a source or a target; .*paired: false"):
+        read_cases(tmp_path / "d.tsv")
+    for bad in ("d\ttest\ts.nii\t\n", "d\ttrain\t\t\n"):
+        (tmp_path / "c.tsv").write_text(rows + bad)
+        with pytest.raises(InputRefused, match="'d' lacks a source or a target"):
+            read_cases(tmp_path / "c.tsv", paired=False)

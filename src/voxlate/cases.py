@@ -14,13 +14,25 @@ from voxlate.io.atomic import write_text
 from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
+TARGET_MASK = "target_mask"
+"""Optional column of a prepared cohort: brain mask of the target on the grid of the source, beside `mask`."""
+
 MORE = "more:"
 """Prefix of a column with an additional source, followed by its contrast: `more:T2`. Empty fields mean missing."""
+
+SET = "set"
+"""Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
+
+ABSENT = Path()
+"""Stands for the source or the target of a training row that has only the other one; see `read_cases`."""
 
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
 _LONGEST_NAME_BYTES = 200
 """File systems allow 255 bytes; the rest is needed for suffixes such as `.nii.gz` and for temporary names."""
+
+_LONGEST_SET = 64
+"""Letters of the name of a set; it heads a block of a table. Chosen by hand."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +43,15 @@ class Case:
         case: pseudonym, unique in the table and safe as a file name.
         patient: the unit of splits and statistics.
         split: `train`, `validation` or `test`.
-        source: the scan to translate.
-        target: the real scan of the other contrast.
-        mask: brain mask on the source's grid, or None for skull-stripped scans.
+        source: the scan to translate; `ABSENT` in an unpaired row that holds a target alone.
+        target: the real scan of the other contrast; `ABSENT` in an unpaired row that holds a source alone.
+        mask: brain mask on the source's grid, or None for skull-stripped scans; that of the target in a row without a
+            source.
         labels: lesion labels on the target's grid, or None.
         more: additional sources on the source's grid, by contrast; missing ones are left out.
+        set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
+        target_mask: brain mask of the target on the source's grid, as `voxlate prepare` writes it, or None. Evaluation
+            and unpaired training alone may read it: there is no target at inference.
     """
 
     case: str
@@ -46,11 +62,22 @@ class Case:
     mask: Path | None = None
     labels: Path | None = None
     more: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    set: str = ""
+    target_mask: Path | None = None
 
     def __post_init__(self) -> None:
         require_case_name(self.case)
         if self.split not in SPLITS:
             raise InputRefused("SPLIT", f"{self.case}: split is {self.split!r}, not one of {', '.join(SPLITS)}")
+        if not self.set.isprintable() or len(self.set) > _LONGEST_SET:
+            raise InputRefused(
+                "SET", f"{self.case}: the name of its set is not a name; use at most {_LONGEST_SET} letters and digits"
+            )
+
+    @property
+    def is_pair(self) -> bool:
+        """Returns whether the row holds both a source and a target."""
+        return ABSENT not in {self.source, self.target}
 
 
 def require_case_name(name: str) -> None:
@@ -68,15 +95,17 @@ def require_case_name(name: str) -> None:
         raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
-def read_cases(path: Path) -> list[Case]:
+def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
     """Reads a table of cases.
 
     Args:
         path: tab-separated, UTF-8; paths in it are relative to its folder.
+        paired: every row needs a source and a target. Otherwise a training row may hold only one of them, so that the
+            lists of sources and of targets may differ in length.
 
     Raises:
         NoInput: the table is missing or has no row.
-        InputRefused: `CASES` for a missing column, a ragged row or text that is not UTF-8; see `check_cases`.
+        InputRefused: `CASES` for a missing column or image, a ragged row or text that is not UTF-8; see `check_cases`.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
@@ -90,7 +119,7 @@ def read_cases(path: Path) -> list[Case]:
         if absent:
             advice = "; its columns are separated by tabs" if len(reader.fieldnames or []) == 1 else ""
             raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing{advice}")
-        cases = [_case_of(row, path) for row in reader]
+        cases = [_case_of(row, path, paired=paired) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
@@ -120,26 +149,64 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
-    """Writes a table that `read_cases` reads back, paths relative to its folder."""
+    """Writes a table that `read_cases` reads back, paths relative to its folder; optional columns only when used."""
     cases = list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
-    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts)])]
+    has_sets = any(case.set for case in cases)
+    has_target_mask = any(case.target_mask for case in cases)
+    optional = [SET] * has_sets + [TARGET_MASK] * has_target_mask
+    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *optional])]
     for case in cases:
         files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
-        relative = ["" if file is None else Path(os.path.relpath(file, path.parent)).as_posix() for file in files]
-        lines.append("\t".join([case.case, case.patient, case.split, *relative]))
+        relative = ["" if file in {None, ABSENT} else _relative(file, path.parent) for file in files]
+        optional = [case.set] * has_sets
+        optional += ["" if case.target_mask is None else _relative(case.target_mask, path.parent)] * has_target_mask
+        lines.append("\t".join([case.case, case.patient, case.split, *relative, *optional]))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return Path(os.path.relpath(file, folder)).as_posix()
 
 
 def prepared_in(folder: Path, case: Case) -> Case:
     """Returns a case with the paths that `voxlate prepare` wrote to `folder`: all images on the grid of the source.
 
-    Paths of additional sources are unchanged: they are already on that grid.
+    An additional source that could not be registered has no file there and is left out: it is missing.
     """
     prepared = folder / case.case
-    source, target, mask = (prepared / f"{role}.nii.gz" for role in ("source", "target", "mask"))
+    source, target, mask, target_mask = (
+        prepared / f"{role}.nii.gz" for role in ("source", "target", "mask", TARGET_MASK)
+    )
     labels = None if case.labels is None else prepared / "labels.nii.gz"
-    return replace(case, source=source, target=target, mask=mask, labels=labels)
+    registered = {contrast: prepared / more_file_name(contrast) for contrast in case.more}
+    more = {contrast: path for contrast, path in registered.items() if path.is_file()}
+    return replace(
+        case,
+        source=source,
+        target=target,
+        mask=mask,
+        labels=labels,
+        more=more,
+        target_mask=target_mask if target_mask.is_file() else None,
+    )
+
+
+def more_file_name(contrast: str) -> str:
+    """Returns the file name of an additional source in the folder of a prepared case.
+
+    Raises:
+        InputRefused: `CONTRAST_NAME` when the contrast cannot be part of a file name.
+
+    Example:
+        >>> more_file_name("T2w")
+        'more_T2w.nii.gz'
+    """
+    if not contrast or set(contrast) & _FORBIDDEN_IN_NAMES or not contrast.isprintable():
+        raise InputRefused(
+            "CONTRAST_NAME", f"{MORE}{contrast} is not a valid column; name the contrast with letters and digits"
+        )
+    return f"more_{contrast}.nii.gz"
 
 
 def cases_from_pattern(
@@ -182,7 +249,7 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: dict[str, str | None], table: Path) -> Case:
+def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
     name = row.get("case") or ""
     if None in row or any(row.get(column) is None for column in ("source", "target")):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
@@ -197,9 +264,23 @@ def _case_of(row: dict[str, str | None], table: Path) -> Case:
         return table.parent / text if text else None
 
     source, target = file("source"), file("target")
-    if source is None or target is None:
-        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target")
     split = row.get("split") or "test"
+    may_be_single = not paired and split == "train"
+    if (source is None or target is None) and not (may_be_single and (source or target)):
+        advice = "; only training rows of a recipe with `data: {paired: false}` may hold one of the two"
+        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target{advice}")
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
-    return Case(name, row.get("patient") or name, split, source, target, file("mask"), file("labels"), more)
+    patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
+    return Case(
+        name,
+        patient,
+        split,
+        source or ABSENT,
+        target or ABSENT,
+        file("mask"),
+        file("labels"),
+        more,
+        set=name_of_set,
+        target_mask=file(TARGET_MASK),
+    )

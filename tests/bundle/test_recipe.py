@@ -56,38 +56,6 @@ def test_a_missing_recipe_is_no_input(tmp_path):
         read_recipe(tmp_path / "none.yaml")
 
 
-VARIANTS = """
-variants:
-  wide: {model: {arguments: {width: 64}}, training: {steps: 7}}
-  other_loss: {loss: {mse: 1.0}}
-"""
-
-
-def test_a_variant_changes_what_it_names_and_replaces_losses_and_arguments_as_a_whole():
-    text = (
-        TEXT
-        + "model: {arguments: {width: 8, depth: 2}}\nloss: {l1: 1.0, gradient: 1.0}\ntraining: {batch: 3}"
-        + VARIANTS
-    )
-    plain = parse_recipe(text, name="x")
-    wide = parse_recipe(text, name="x", variant="wide")
-    assert (plain.name, plain.model.arguments) == ("one", {"width": 8, "depth": 2})
-    assert (wide.name, wide.model.arguments, wide.training.steps, wide.training.batch) == (
-        "one-wide",
-        {"width": 64},
-        7,
-        3,
-    )
-    assert parse_recipe(text, name="x", variant="other_loss").loss == {"mse": 1.0}
-
-
-def test_an_unknown_variant_is_refused_with_the_existing_names():
-    with pytest.raises(UsageError, match="VARIANT x has no variant 'A'; it has: other_loss, wide"):
-        parse_recipe(TEXT + VARIANTS, name="x", variant="A")
-    with pytest.raises(UsageError, match="it has: none"):
-        parse_recipe(TEXT, name="x", variant="A")
-
-
 def test_a_recipe_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "r.yaml").write_bytes(TEXT.encode() + b"# \xff")
     with pytest.raises(UsageError, match=r"RECIPE r\.yaml: not UTF-8 at byte \d+"):

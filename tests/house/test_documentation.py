@@ -50,7 +50,7 @@ def test_the_recipe_in_getting_started_is_one(tmp_path):
 
     text = blocks(ROOT / "docs" / "getting-started.md", "yaml")[0]
     recipe = parse_recipe(f"name: x\nsource: T1ce\ntarget: T1nce\n{text}", name="getting-started.md")
-    assert [case.split for case in recipe.data.resolve(tmp_path)] == ["train"] * 3 + ["validation", "test"]
+    assert [case.split for case in recipe.cases(tmp_path)] == ["train"] * 3 + ["validation", "test"]
 
 
 @pytest.mark.slow

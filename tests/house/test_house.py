@@ -40,6 +40,20 @@ MAY_IMPORT = {
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
     "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
     "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "evaluation"},
+    "shipped": {"errors"},
+    "experiments": FILES_AND_JOBS
+    | {
+        "shipped",
+        "threads",
+        "web",
+        "preparation",
+        "windows",
+        "models",
+        "bundle",
+        "evaluation",
+        "reporting",
+        "training",
+    },
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"cli"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}

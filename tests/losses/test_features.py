@@ -10,6 +10,7 @@ from voxlate.losses import FEATURE_LOSSES
 from voxlate.losses.contextual import contextual, contextual_dissimilarity
 from voxlate.losses.features import feature_pairs, spread_evenly
 from voxlate.losses.perceptual import perceptual, segmentation
+from voxlate.losses.style import content, gram, style
 
 torch.manual_seed(0)
 LAYER = torch.nn.Conv2d(1, 8, 3, padding=1).requires_grad_(False)
@@ -152,3 +153,28 @@ def test_a_coarse_place_is_inside_where_at_least_half_of_what_it_stands_for_is(i
     mask.flatten()[:inside] = 1
     pair = next(feature_pairs(lambda x: [torch.nn.functional.avg_pool2d(x, 2)], mask, mask, mask, slice_count=None))
     assert pair.mask.item() == expected
+
+
+def test_a_gram_matrix_is_that_of_its_formula_inside_the_mask():
+    torch.manual_seed(2)
+    maps, mask = torch.rand(1, 3, 4, 5), torch.zeros(1, 1, 4, 5)
+    mask[..., 1:3, 2:4] = 1
+    inside = maps[0][:, 1:3, 2:4].reshape(3, 4)
+    assert torch.allclose(gram(maps, mask)[0], inside @ inside.T / (3 * 4), atol=1e-6)
+
+
+def test_style_does_not_see_where_features_are_and_content_does():
+    torch.manual_seed(2)
+    image, mask = torch.rand(1, 1, 6, 6, 1), torch.ones(1, 1, 6, 6, 1)
+    turned = image.flip(2)
+    pointwise = torch.nn.Conv2d(1, 4, 1).requires_grad_(False)
+
+    def network(x):
+        return [pointwise(x)]
+
+    assert style(network, slice_count=1)(turned, image, mask).item() == pytest.approx(0, abs=1e-9)
+    expected = (pointwise(turned[..., 0]) - pointwise(image[..., 0])).square().mean().item()
+    assert content(network, slice_count=1)(turned, image, mask).item() == pytest.approx(expected, rel=1e-5)
+    brighter = style(network, slice_count=1)(2 * image, image, mask).item()
+    first, second = (gram(pointwise(x[..., 0]), mask[..., 0])[0] for x in (2 * image, image))
+    assert brighter == pytest.approx(((first - second).square().sum() / (4 * 4**2)).item(), rel=1e-5)

@@ -26,8 +26,15 @@ class Entry:
 ENTRIES = {
     "att_unet": Entry({"width": 4}, (32, 16, 48), (33, 40, 64), r"\(48, 48, 64\)", "bias"),
     "bottani_unet": Entry({"width": 4}, (32, 32, 64), (33, 40, 64), r"\(64, 64, 64\)", "bias"),
+    "casnet": Entry({"width": 4, "depth": 3, "blocks": 2}, (16, 24), (17, 24), r"\(24, 24\)", "bias"),
+    "decnn": Entry({"width": 4}, (9, 14), (7, 11), None, "bias"),
     "drunet": Entry({"width": 4, "depth": 18}, (32, 96), (33, 40), r"\(64, 64\)"),
     "hr_fcn": Entry({"width": 4, "resolutions": 3}, (8, 12, 3), (9, 12, 5), r"\(12, 12, 5\)", "bias"),
+    "hr_fcn_printed": Entry({"width": 4}, (8, 12, 4), (9, 12, 4), r"\(12, 12, 4\)", "bias"),
+    "locality_adaptive_unet": Entry(
+        {"width": 4, "depth": 3, "window": 16, "cell": 4}, (16, 16, 16), (16, 16, 24), r"\(16, 16, 16\)", "bias"
+    ),
+    "pix2pix_unet": Entry({"width": 4, "depth": 3}, (16, 24), (17, 24), r"\(24, 24\)", "bias"),
     "res_unet": Entry({"width": 4}, (32, 32, 64), (33, 40, 64), r"\(64, 64, 64\)", "bias"),
     "resnet_generator": Entry({"width": 4, "blocks": 1}, (12, 20), (13, 20), r"\(16, 20\)", "bias"),
     "trans_unet": Entry(

@@ -4,8 +4,10 @@ import torch
 from voxlate.errors import UsageError
 from voxlate.models import build
 
+FIELDS = {"volume_patch": 39, "patchgan_16": 16, "patchgan_70": 70, "seven_layers": 193}
 
-@pytest.mark.parametrize(("form", "field"), [("volume_patch", 39), ("patchgan_70", 70), ("seven_layers", 193)])
+
+@pytest.mark.parametrize(("form", "field"), FIELDS.items())
 def test_a_logit_sees_so_many_voxels(form, field):
     model = build("patch_discriminator", in_channels=1, width=1, form=form, dimensions=2)
     for parameter in model.parameters():
@@ -18,7 +20,7 @@ def test_a_logit_sees_so_many_voxels(form, field):
     assert seen.max() - seen.min() + 1 == field
 
 
-@pytest.mark.parametrize("form", ["volume_patch", "patchgan_70", "seven_layers"])
+@pytest.mark.parametrize("form", FIELDS)
 def test_the_smallest_size_is_the_smallest(form):
     model = build("patch_discriminator", width=1, form=form, dimensions=2)
     assert model(torch.rand(1, 2, model.smallest, model.smallest)).shape == (1, 1, 1, 1)

@@ -20,6 +20,7 @@ def count(model: torch.nn.Module) -> int:
         ("bottani_unet", {}, 202_095_489),
         ("trans_unet", {"unreached_parts": True}, 32_789_633),
         ("hr_fcn", {"in_channels": 3, **AS_CODED}, 26_197_570),
+        ("pix2pix_unet", {"in_channels": 3, "out_channels": 3, "normalisation": "batch"}, 54_413_955),
         ("resnet_generator", {}, 11_365_633),
         ("resnet_generator", {"in_channels": 3, "out_channels": 3}, 11_378_179),
         ("patch_discriminator", {}, 286_625),

@@ -8,6 +8,7 @@ from voxlate.training.adversarial import (
     discriminator_input,
     discriminator_loss,
     draw_labels,
+    feature_matching,
     generator_loss,
     patch_corners,
 )
@@ -89,3 +90,19 @@ def test_the_objectives_are_those_of_least_squares_by_hand():
     fabric = Fabric(accelerator="cpu", devices=1)
     loss = generator_loss(discriminator, image, image, settings, (0,), fabric=fabric).item()
     assert loss == pytest.approx(0.75**2)
+
+
+def test_feature_matching_is_the_mean_difference_of_activations_and_trains_the_generator_alone():
+    torch.manual_seed(0)
+    discriminator = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 1), torch.nn.LeakyReLU(0.2), torch.nn.Conv3d(3, 1, 1))
+    fabric, settings = Fabric(accelerator="cpu", devices=1), AdversarialSettings(features=2.0)
+    synthetic = torch.rand(1, 1, 2, 2, 2, requires_grad=True)
+    real, source = torch.rand(1, 1, 2, 2, 2), torch.rand(1, 1, 2, 2, 2)
+    found = feature_matching(discriminator, synthetic, real, source, settings, fabric=fabric)
+    first, second = (discriminator[:2](torch.cat([image, source], dim=1)) for image in (synthetic, real))
+    assert found.item() == pytest.approx((first - second).abs().mean().item())
+    found.backward()
+    assert synthetic.grad.abs().sum() > 0
+    assert discriminator[0].weight.grad is None
+    with pytest.raises(UsageError, match="NO_ACTIVATION"):
+        feature_matching(torch.nn.Conv3d(2, 1, 1), synthetic, real, source, settings, fabric=fabric)

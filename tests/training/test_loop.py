@@ -125,9 +125,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_the_case_and_keeps_the_c
 
 def test_windows_depend_on_seed_step_and_rank_alone(recipe, cohort, tmp_path):
     cases = [
-        prepare_case(case, tmp_path / "p", recipe.preparation)
-        for case in recipe.data.resolve(cohort)
-        if case.split == "train"
+        prepare_case(case, tmp_path / "p", recipe.preparation) for case in recipe.cases(cohort) if case.split == "train"
     ]
     first, again = (draw_batch(cases, recipe, 3) for _ in range(2))
     assert torch.equal(first.source, again.source)
@@ -140,7 +138,7 @@ def test_windows_depend_on_seed_step_and_rank_alone(recipe, cohort, tmp_path):
 
 
 def test_a_window_larger_than_the_scan_is_filled_with_zeros(recipe, cohort, tmp_path):
-    case = prepare_case(recipe.data.resolve(cohort)[0], tmp_path / "p", recipe.preparation)
+    case = prepare_case(recipe.cases(cohort)[0], tmp_path / "p", recipe.preparation)
     window = cut_window(case, recipe.training.model_copy(update={"window": (64, 8, 64)}), np.random.default_rng(0))
     assert window.source.shape == (64, 8, 64)
     assert window.weight[case.mask.shape[0] :].sum() == 0
@@ -148,7 +146,7 @@ def test_a_window_larger_than_the_scan_is_filled_with_zeros(recipe, cohort, tmp_
 
 
 def test_a_lesion_weighs_more_and_is_at_the_centre_of_its_share_of_windows(recipe, cohort, tmp_path):
-    row = recipe.data.resolve(cohort)[0]
+    row = recipe.cases(cohort)[0]
     target = read_volume(row.target)
     data = read_volume(row.source).data.copy()
     data[9, 10, 9] += 4000

@@ -102,6 +102,23 @@ def test_a_missing_source_is_refused_unless_training_did_without_or_zeros_are_as
     assert translate_volume(robust, scan).missing == ("T2w",)
 
 
+def test_each_source_can_be_shown_as_zeros(rich, two, tmp_path):
+    bundle = read_bundle(train(two, tmp_path / "run", root=rich))
+    case = read_cases(rich / "cases.tsv")[3]
+    scan, other = read_volume(case.source), {"T2w": read_volume(case.more["T2w"])}
+    whole = translate_volume(bundle, scan, more=other)
+    missing = translate_volume(bundle, scan, options=Options(zero_fill=True))
+    without_t2 = translate_volume(bundle, scan, more=other, options=Options(blank=("T2w",)))
+    assert without_t2.missing == ("T2w",)
+    assert np.array_equal(without_t2.volume.data, missing.volume.data)
+    without_t1 = translate_volume(bundle, scan, more=other, options=Options(blank=("T1ce",)))
+    assert without_t1.missing == ("T1ce",)
+    assert not np.array_equal(without_t1.volume.data, whole.volume.data)
+    assert translate_volume(bundle, scan, options=Options(blank=("T1ce", "T2w"))).missing == ("T1ce", "T2w")
+    with pytest.raises(UsageError, match=r"SOURCE_UNKNOWN .* not ADC"):
+        translate_volume(bundle, scan, more=other, options=Options(blank=("ADC",)))
+
+
 def test_a_helper_makes_a_missing_source_and_the_sidecar_says_so(rich, two, recipe, tmp_path):
     bundle = read_bundle(train(two, tmp_path / "run", root=rich))
     short = recipe.model_copy(update={"target": "T2w", "training": two.training})

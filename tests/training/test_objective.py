@@ -1,11 +1,12 @@
 import pytest
 import torch
 
-from voxlate.bundle.settings import FeatureSettings, LocalSettings, Stage
+from voxlate.bundle.settings import FeatureSettings, LocalSettings, SsimSettings, Stage
 from voxlate.errors import NoInput, UsageError
 from voxlate.losses.contextual import contextual
 from voxlate.losses.gradient import gradient
 from voxlate.losses.l1 import l1
+from voxlate.losses.ssim import ssim_slices
 from voxlate.models.features.vgg import vgg16
 from voxlate.training import objective
 from voxlate.training.objective import objectives_of
@@ -81,3 +82,11 @@ def test_weights_of_features_are_named_with_their_hash_and_must_be_there(recipe,
 def test_a_feature_network_that_no_loss_asks_for_is_not_loaded(recipe, monkeypatch):
     monkeypatch.setattr(objective, "offline_vgg16", lambda *_, **__: pytest.fail("loaded"))
     losses(recipe, loss={"l1": 1.0, "contextual": 0.0})
+
+
+def test_the_range_of_the_images_in_ssim_is_that_of_the_recipe(recipe):
+    synthetic, target, mask, source = images()
+    (found,) = losses(recipe, loss={"ssim_slices": 1.0}, ssim=SsimSettings(data_range=1.0))
+    assert found(synthetic, target, mask, source).item() == ssim_slices(synthetic, target, mask, 1.0).item()
+    (usual,) = losses(recipe, loss={"ssim_slices": 1.0})
+    assert usual(synthetic, target, mask, source).item() == ssim_slices(synthetic, target, mask).item()

@@ -21,33 +21,50 @@ from voxlate.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
 PATHS = sorted(ROOT.rglob("*.yaml"))
-ALL = [(path, variant) for path in PATHS for variant in (None, *variants_of(path))]
+ALL = [(path, variant) for path in PATHS for variant in ((), *((name,) for name in variants_of(path)))]
 PAPERS = [(path, variant) for path, variant in ALL if path.parent != ROOT]
 TINY = {
     "att_unet": {"width": 2},
+    "casnet": {"width": 2, "depth": 4, "blocks": 2},
+    "decnn": {"width": 2},
     "drunet": {"width": 4, "depth": 18},
     "hr_fcn": {"width": 2},
+    "hr_fcn_printed": {"width": 2},
+    "locality_adaptive_unet": {"width": 2, "depth": 4, "window": 32, "cell": 8},
+    "pix2pix_unet": {"width": 2, "depth": 5},
     "res_unet": {"width": 2},
     "resnet_generator": {"width": 4, "blocks": 1},
     "trans_unet": {"width": 8, "depth": 1, "token_grid": 4},
     "translator": {"width": 4, "depth": 2},
     "unet": {"width": 2, "depth": 3},
 }
-CUBE, SLAB, SLICE = (32, 32, 32), (32, 32, 3), (64, 64, 1)
+CUBE, SLICE = (32, 32, 32), (64, 64, 1)
+NUMBERS_ALONE = ("delta_", "lambda_", "inputs_")
+"""Variants of one recipe that differ in a number; the first of each kind is trained by default, the others are slow."""
 
 
 def identify(value):
-    return f"{value.parent.name}-{value.stem}" if isinstance(value, Path) else value or "itself"
+    return f"{value.parent.name}-{value.stem}" if isinstance(value, Path) else "-".join(value) or "itself"
 
 
 every = pytest.mark.parametrize(("path", "variant"), ALL, ids=identify)
-of_papers = pytest.mark.parametrize(("path", "variant"), PAPERS, ids=identify)
+
+
+def weighed(path: Path, variant: tuple[str, ...]):
+    """Returns the parameters of a test, which is slow for a variant that another one stands for."""
+    siblings = [name for name in variants_of(path) if name.startswith(NUMBERS_ALONE)]
+    firsts = {next((name for name in siblings if name.startswith(kind)), "") for kind in NUMBERS_ALONE}
+    is_slow = bool(variant) and variant[0] in siblings and variant[0] not in firsts
+    return pytest.param(path, variant, marks=pytest.mark.slow if is_slow else ())
+
+
+of_papers = pytest.mark.parametrize(("path", "variant"), [weighed(*each) for each in PAPERS], ids=identify)
 
 
 def shrunk(recipe: Recipe) -> Recipe:
     """Returns the recipe at a size that a test can train: its kinds of layers, losses and stages stay."""
     window = recipe.training.window
-    small = SLICE if window[2] == 1 else SLAB if window[2] < 16 else CUBE
+    small = SLICE if window[2] == 1 else (32, 32, window[2]) if window[2] < 16 else CUBE
     if recipe.model.name == "res_unet":
         small = (32, 32, 64)
     arguments = recipe.model.arguments | TINY[recipe.model.name]
@@ -99,18 +116,17 @@ def cohort(tmp_path_factory):
         more = {name: files[name] for name in ("T2w", "ADC")}
         rest = (files["target"], files["mask"], files["labels"])
         cases.append(Case(f"case{number}", f"p{number}", split, files["source"], *rest, more))
-        of_ct.append(Case(f"case{number}", f"p{number}", split, files["ct"], *rest))
+        of_ct.append(Case(f"case{number}", f"p{number}", split, files["ct"], *rest, {"T2w": files["T2w"]}))
     for name in ("mr", "ct"):
         (folder / name).mkdir()
-    for name in ("cases", "cases_t2", "cases_adc"):
-        write_cases(folder / "mr" / f"{name}.tsv", cases)
+    write_cases(folder / "mr" / "cases.tsv", cases)
     write_cases(folder / "ct" / "cases.tsv", of_ct)
     return folder
 
 
 @every
 def test_a_shipped_recipe_is_understood_and_its_networks_can_be_built(path, variant):
-    recipe = read_recipe(path, variant=variant)
+    recipe = read_recipe(path, variants=variant)
     with torch.device("meta"):
         generator_of(recipe)
         if recipe.adversarial is not None:
@@ -125,8 +141,8 @@ def test_the_header_of_a_recipe_gives_its_command_and_where_its_cost_stands(path
 
 
 def test_the_published_networks_are_those_of_the_faithful_recipes():
-    for variant, count in ((None, 103_887_981), ("res_unet", 312_250_369), ("trans_unet", 32_789_633)):
-        recipe = read_recipe(ROOT / "bottani2024" / "faithful.yaml", variant=variant)
+    for variant, count in (((), 103_887_981), (("res_unet",), 312_250_369), (("trans_unet",), 32_789_633)):
+        recipe = read_recipe(ROOT / "bottani2024" / "faithful.yaml", variants=variant)
         with torch.device("meta"):
             assert sum(x.numel() for x in generator_of(recipe).parameters()) == count
 
@@ -135,10 +151,10 @@ def test_the_published_networks_are_those_of_the_faithful_recipes():
 def test_a_shipped_recipe_trains_and_translates(path, variant, cohort, tmp_path, monkeypatch):
     tiny_features = vgg16(("relu1_1", "conv5_3"), width=2)
     monkeypatch.setattr("voxlate.training.objective.offline_vgg16", lambda layers, white: tiny_features)
-    recipe = shrunk(read_recipe(path, variant=variant))
+    recipe = shrunk(read_recipe(path, variants=variant))
     data = cohort / ("ct" if recipe.source == "CT" else "mr")
     bundle = read_bundle(train(recipe, tmp_path / "run", root=data))
-    case = recipe.data.resolve(data)[0]
+    case = recipe.cases(data)[0]
     more = {name: read_volume(file) for name, file in case.more.items() if name in recipe.more_sources}
     found = translate_volume(
         bundle, read_volume(case.source), read_volume(case.mask), more=more, options=Options(any_spacing=True)
@@ -150,7 +166,7 @@ def test_a_shipped_recipe_trains_and_translates(path, variant, cohort, tmp_path,
 
 
 def test_every_generator_has_a_recipe():
-    used = {read_recipe(path, variant=variant).model.name for path, variant in ALL}
+    used = {read_recipe(path, variants=variant).model.name for path, variant in ALL}
     from voxlate.models import GENERATORS
 
     assert set(GENERATORS) - {"bottani_unet"} <= used
@@ -158,7 +174,7 @@ def test_every_generator_has_a_recipe():
 
 
 def test_a_drunet_leaves_its_filters_and_feature_maps_in_the_bundle(cohort, tmp_path, monkeypatch):
-    recipe = shrunk(read_recipe(ROOT / "li2022" / "faithful.yaml", variant="mse"))
+    recipe = shrunk(read_recipe(ROOT / "li2022" / "faithful.yaml", variants=["mse"]))
     bundle = train(recipe, tmp_path / "run", root=cohort / "ct")
     found = json.loads((bundle / "pictures.json").read_text())
     assert np.array(found["filters"]).shape == (4, 7, 7)
@@ -167,5 +183,5 @@ def test_a_drunet_leaves_its_filters_and_feature_maps_in_the_bundle(cohort, tmp_
     assert np.array(found["output"]).shape == (1, 32, 64)
     weight = read_bundle(bundle).network.network.encoder.conv1.weight.mean(dim=1)
     assert np.allclose(found["filters"], weight.detach().numpy(), atol=1e-4)
-    other = read_recipe(ROOT / "li2022" / "default.yaml", variant="translator")
+    other = read_recipe(ROOT / "li2022" / "default.yaml", variants=["translator"])
     assert not (train(shrunk(other), tmp_path / "other", root=cohort / "ct") / "pictures.json").exists()

@@ -162,11 +162,7 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
     rows = [line.split("\t") for line in table]
     rows[1][4], rows[2][4] = rows[2][4], rows[1][4]
     (cohort / "cases.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
-    base = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False}), "loss": {}})
-    adversarial = AdversarialSettings(discriminator=DISCRIMINATOR, conditional=False, weight=0.1)
-    settings = {"window": (24, 24, 24), "batch": 1, "steps": 6, "keep": "last"}
-    plan = changed(base, settings, adversarial=adversarial, cycle=CycleSettings(weight=1, identity=1))
-    bundle = read_bundle(train(plan, tmp_path / "run", root=cohort))
+    bundle = read_bundle(train(without_pairs(recipe, steps=6), tmp_path / "run", root=cohort))
     networks = {
         name.split(".")[1] for name in read_weights(tmp_path / "run" / "checkpoint.safetensors") if "net" in name
     }
@@ -183,6 +179,32 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
     assert bundle.mapping.gain == pytest.approx(ratio**0.5)
     found = translate_volume(bundle, read_volume(cohort / "source_3.nii.gz"))
     assert found.volume.data.any()
+
+
+def without_pairs(recipe, steps=3):
+    base = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False}), "loss": {}})
+    adversarial = AdversarialSettings(discriminator=DISCRIMINATOR, conditional=False, weight=0.1)
+    settings = {"window": (24, 24, 24), "batch": 1, "steps": steps, "keep": "last"}
+    return changed(base, settings, adversarial=adversarial, cycle=CycleSettings(weight=1, identity=1))
+
+
+def test_lists_of_unequal_length_are_trained_without_pairs(recipe, cohort, tmp_path):
+    table = cohort / "cases.tsv"
+    header, first, second, *rest = table.read_text().splitlines()
+    alone = first.split("\t")
+    alone[4] = ""  # a source without a target
+    more = [second.split("\t") for _ in range(2)]
+    for number, row in enumerate(more):
+        row[0], row[1], row[3] = f"target{number}", f"other{number}", ""
+    rows = [header, "\t".join(alone), *("\t".join(row) for row in more), *rest]
+    table.write_text("\n".join(rows) + "\n")
+    train(without_pairs(recipe), tmp_path / "run", root=cohort)
+    prepared = tmp_path / "run" / "prepared"
+    assert sorted(path.name for path in (prepared / "sources").iterdir()) == ["case0"]
+    assert sorted(path.name for path in (prepared / "targets").iterdir()) == ["target0", "target1"]
+    table.write_text("\n".join([header, "\t".join(alone), *rest]) + "\n")
+    with pytest.raises(UsageError, match="NO_TRAINING_CASE no training row has a target"):
+        train(without_pairs(recipe), tmp_path / "other", root=cohort)
 
 
 def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):

@@ -1,12 +1,11 @@
 """Recipes: YAML files, each read into a frozen, typed model of one experiment.
 
-A file may hold `variants`, each with a name and the settings that it changes. `read_recipe(path, variant="A")` merges
-one into the rest, so that the networks and ablations of a paper are in one file.
+A file may hold `variants`, which `read_recipe(path, variants=["A"])` merges into the rest: `voxlate.bundle.variants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +22,13 @@ from voxlate.bundle.settings import (
     InferenceSettings,
     LocalSettings,
     ModelSettings,
+    SsimSettings,
     Stage,
     TrainingSettings,
 )
-from voxlate.errors import UsageError
+from voxlate.bundle.targets import with_target
+from voxlate.bundle.variants import override, vary
+from voxlate.cases import Case
 from voxlate.io.documents import parse_yaml, read_text
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation import PreparationSettings
@@ -45,7 +47,8 @@ class Recipe(Frozen):
         model: the generator.
         loss: weights by name: keys of `voxlate.losses`, or `MODULE:NAME` for a loss outside voxlate, a function of
             (synthetic, target, mask), (B, 1, D, H, W) each, that returns a scalar.
-        local, features: settings of the losses `local`, `contextual` and `perceptual`.
+        local, ssim, features: settings of the losses `local`, of those made of structural similarity, and of those that
+            compare features of a frozen network.
         adversarial: a discriminator and its loss; None for supervised training.
         cycle: training without pairs; None for training with pairs.
         augmentation, training, inference: see their classes.
@@ -63,6 +66,7 @@ class Recipe(Frozen):
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
     local: LocalSettings = LocalSettings()
+    ssim: SsimSettings = SsimSettings()
     features: FeatureSettings = FeatureSettings()
     adversarial: AdversarialSettings | None = None
     cycle: CycleSettings | None = None
@@ -108,6 +112,17 @@ class Recipe(Frozen):
             raise ValueError("a `cycle` takes one source, without `more_sources`")
         return self
 
+    def cases(self, root: Path | None = None) -> list[Case]:
+        """Returns the cases with their target; see `voxlate.bundle.targets`.
+
+        Args:
+            root: replaces the data folder of the recipe.
+
+        Raises:
+            NoInput, InputRefused: what reading the table raises; `NO_TARGET`, `TARGET_CONTRAST`.
+        """
+        return with_target(self.data.resolve(root), self.target, self.data.target_column, sources=self.more_sources)
+
     @property
     def from_what(self) -> str:
         """Returns the sources joined by a plus sign, such as `T1w + T2w`."""
@@ -125,56 +140,40 @@ class Recipe(Frozen):
         return sum(stage.steps for stage in self.plan)
 
 
-def read_recipe(path: Path, *, variant: str | None = None) -> Recipe:
-    """Returns the recipe in a YAML file, or a variant of it.
+def read_recipe(path: Path, *, variants: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Returns the recipe in a YAML file, changed by variants and overrides.
+
+    Args:
+        path: of the file.
+        variants: names of variants in the file, which are merged and added to the name of the recipe.
+        overrides: values by place, such as `{"training.steps": 20}`; set after the variants.
 
     Raises:
         NoInput: there is no such file.
-        UsageError: `RECIPE`, with the key of each fault; `VARIANT`, with the existing names.
+        UsageError: `RECIPE`, with the key of each fault; `VARIANT`, with the existing names; `VARIANT_CONFLICT`;
+            `OVERRIDE`, with the most similar places.
     """
-    return parse_recipe(read_settings(path, code="RECIPE", what="recipe"), name=path.name, variant=variant)
+    text = read_settings(path, code="RECIPE", what="recipe")
+    return parse_recipe(text, name=path.name, variants=variants, overrides=overrides)
 
 
-def parse_recipe(text: str, *, name: str, variant: str | None = None) -> Recipe:
-    """Returns the recipe in `text`, or a variant of it; errors call it `name`."""
+def parse_recipe(
+    text: str, *, name: str, variants: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Returns the recipe in `text`, changed as by `read_recipe`; errors call it `name`."""
     content = parse_settings(text, code="RECIPE", name=name)
     if isinstance(content, dict):
-        content = _vary(content, variant, name)
-    return validated(content, Recipe, code="RECIPE", name=name, whole="recipe")
+        content = vary(content, variants, file=name)
+    recipe = validated(content, Recipe, code="RECIPE", name=name, whole="recipe")
+    if not overrides:
+        return recipe
+    changed = override(recipe.model_dump(mode="json"), overrides, file=name)
+    return validated(changed, Recipe, code="RECIPE", name=name, whole="recipe")
 
 
 def variants_of(path: Path) -> list[str]:
     """Returns the names of the variants in a recipe file that `read_recipe` accepts."""
     return sorted((parse_yaml(read_text(path)) or {}).get("variants") or {})
-
-
-def _vary(content: dict[str, Any], variant: str | None, name: str) -> dict[str, Any]:
-    """Returns the content of a recipe with one variant merged in and added to its name, and without `variants`."""
-    content = dict(content)
-    variants = content.pop("variants", None) or {}
-    if variant is None:
-        return content
-    if not isinstance(variants, dict) or variant not in variants:
-        names = ", ".join(sorted(variants)) or "none"
-        raise UsageError("VARIANT", f"{name} has no variant {variant!r}; it has: {names}")
-    change = variants[variant] or {}
-    if not isinstance(change, dict):
-        raise UsageError("VARIANT", f"{name}: the variant {variant!r} is not a mapping of keys to values")
-    merged = _merge(content, change)
-    return merged | {"name": f"{content.get('name')}-{variant}"}
-
-
-def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` changed by `change`: mappings are merged key by key, other values and `_WHOLE` are replaced."""
-    merged = dict(base)
-    for key, value in change.items():
-        is_part = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in _WHOLE
-        merged[key] = _merge(merged[key], value) if is_part else value
-    return merged
-
-
-_WHOLE = {"loss", "arguments"}
-"""Mappings that a variant replaces as a whole: a merged loss or network would keep parts that it does not name."""
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -27,8 +27,11 @@ class DataSettings(Frozen):
         root: folder that paths are relative to; itself relative to the working directory.
         source, target, mask, labels: patterns with `{case}`.
         more: patterns of the additional sources, by the names in `Recipe.more_sources`.
+        target_column: column of the table that holds the target: `target`, or a further one such as `more:T2w`. By
+            default `more:` with the recipe's target where a case has it, otherwise `target`.
         paired: whether source and target of a training case show the same head on the same grid. Without pairs (see
-            `Recipe.cycle`) the two columns are independent lists; validation and test cases are still pairs.
+            `Recipe.cycle`) the two columns are independent lists, and a row may hold one of the two alone; validation
+            and test cases are still pairs.
         train, validation, test: names of cases.
     """
 
@@ -39,6 +42,7 @@ class DataSettings(Frozen):
     mask: str | None = None
     labels: str | None = None
     more: dict[str, str] = Field(default_factory=dict)
+    target_column: str | None = Field(default=None, pattern=r"^(target|more:.+)$")
     paired: bool = True
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -51,10 +55,10 @@ class DataSettings(Frozen):
         return self
 
     def resolve(self, root: Path | None = None) -> list[Case]:
-        """Returns the cases; `root` replaces the recipe's own."""
+        """Returns the rows of the table or the cases of the patterns; `root` replaces the recipe's own."""
         folder = Path(self.root) if root is None else root
         if self.cases is not None:
-            return read_cases(folder / self.cases)
+            return read_cases(folder / self.cases, paired=self.paired)
         pattern = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return check_cases(cases_from_pattern(folder, pattern, splits, more=self.more))
@@ -217,6 +221,10 @@ class AdversarialSettings(Frozen):
         weight: of the adversarial loss of the generator, beside its other losses.
         conditional: whether the discriminator also gets the source.
         patches: see `Patches`; None gives it the whole window.
+        features: weight of the mean absolute difference of a real and a synthetic image in the activations of the
+            discriminator, a loss of the generator (feature matching; the perceptual loss of MedGAN, Armanious et al.
+            2020).
+        every: update the discriminator in one of so many steps; MedGAN updates the generator three times as often.
         learning_rate: peak learning rate of the discriminator; by default that of the generator.
     """
 
@@ -226,6 +234,8 @@ class AdversarialSettings(Frozen):
     weight: float = Field(default=0.01, gt=0)
     conditional: bool = True
     patches: Patches | None = None
+    features: float = Field(default=0.0, ge=0)
+    every: int = Field(default=1, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
 
 
@@ -275,6 +285,17 @@ class FeatureSettings(Frozen):
         if self.weights is None and self.network == "vgg19":
             raise ValueError("no package holds weights of vgg19; name a file and its hash")
         return self
+
+
+class SsimSettings(Frozen):
+    """The losses that are made of structural similarity.
+
+    Attributes:
+        data_range: L of the constants (0.01 L)^2 and (0.03 L)^2, in relative units. 1.5 suits images whose median is 1;
+            1 is the range of images scaled to [0, 1].
+    """
+
+    data_range: float = Field(default=1.5, gt=0)
 
 
 class LocalSettings(Frozen):

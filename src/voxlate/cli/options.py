@@ -107,6 +107,9 @@ def models(command: Callable[..., Any]) -> Callable[..., Any]:
 zero_fill = click.option(
     "--zero-fill", is_flag=True, help="Replace a missing source by zeros even if training never did."
 )
+blank = click.option(
+    "--blank", multiple=True, metavar="CONTRAST", help="Show the network zeros in place of this source."
+)
 any_spacing = click.option("--any-spacing", is_flag=True, help="Accept voxel sizes that training never had.")
 shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, as in a job array.")
 threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.options import PATH, memory_gib, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from voxlate.bundle.recipe import Recipe
     from voxlate.training.checkpoint import Progress
 
 log = logging.getLogger("voxlate")
@@ -19,36 +20,47 @@ log = logging.getLogger("voxlate")
 
 @click.command()
 @click.argument("recipe", type=PATH)
-@click.option("-o", "--output", "run", type=PATH, required=True, help="Folder of the run.")
+@click.option("-o", "--output", "run", type=PATH, help="Folder of the run.")
 @click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the folder of the run.")
-@click.option("--variant", help="Variant of the recipe.")
+@click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be given several times.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace.")
 @click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
 @click.option("--from", "start_from", type=PATH, help="Bundle with initial weights.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
+@memory_gib
+@click.option("--estimate", is_flag=True, help="Print steps, parameters and memory, and train nothing.")
 @no_progress
 def train(
     recipe: Path,
-    run: Path,
+    run: Path | None,
     root: Path | None,
     resume: bool,
-    variant: str | None,
+    variants: tuple[str, ...],
+    overrides: tuple[str, ...],
     folds: int | None,
     start_from: Path | None,
     accelerator: str,
     devices: int,
+    gib: float | None,
+    estimate: bool,
     no_progress: bool,
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file; there are examples under recipes/. The folder of the run receives the bundle, the loss
-    curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. The folder of the run
+    receives the bundle, the loss curves, the resolved recipe and the table of cases.
+
+    Variants of the recipe can be combined, and single settings replaced, such as
+    --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
 
     A recipe may name a network or a loss of yours as MODULE:NAME, such as mypackage.networks:MyNet. Its module is
     imported, also from the working directory: train only recipes whose code you trust.
     """
     from voxlate.bundle.recipe import read_recipe
+    from voxlate.bundle.variants import parse_overrides
+    from voxlate.shipped import find_shipped
     from voxlate.training.folds import train_folds
     from voxlate.training.loop import Machine
     from voxlate.training.loop import train as run_training
@@ -57,8 +69,14 @@ def train(
         raise click.UsageError(
             "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
         )
-    plan = read_recipe(recipe, variant=variant)
-    machine = Machine(accelerator, devices)
+    path = find_shipped("recipes", recipe, what="recipe")
+    plan = read_recipe(path, variants=variants, overrides=parse_overrides(overrides))
+    if estimate:
+        _tell_estimate(plan)
+        return
+    if run is None:
+        raise click.UsageError("name the folder of the run with -o")
+    machine = Machine(accelerator, devices, memory_gib=gib)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 
@@ -71,3 +89,15 @@ def train(
             return
         bundle = run_training(plan, run, root=root, resume=resume, start_from=start_from, machine=machine, watch=watch)
     click.echo(f"bundle: {bundle}")
+
+
+def _tell_estimate(recipe: Recipe) -> None:
+    """Prints what the training of a recipe needs."""
+    from voxlate.training.memory import estimate_training
+
+    found = estimate_training(recipe)
+    need = "not known" if found.need_bytes is None else f"{found.need_bytes / 2**30:.1f} GiB"
+    networks = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    click.echo(f"{recipe.name}: {found.steps:,} steps in {len(recipe.plan)} stages")
+    click.echo(f"parameters: {networks}")
+    click.echo(f"memory: {need}")

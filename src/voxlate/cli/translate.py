@@ -10,6 +10,7 @@ import click
 from voxlate.cli.options import (
     PATH,
     any_spacing,
+    blank,
     brain_mask,
     device,
     memory_gib,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--uncertainty", "spread", type=PATH, help="Also write the standard deviation of the predictions.")
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
+@blank
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
@@ -79,6 +81,7 @@ def translate(
     spread: Path | None,
     calibration: Path | None,
     zero_fill: bool,
+    blank: tuple[str, ...],
     overwrite: bool,
     mask: Path | None,
     brain_mask: str | None,
@@ -118,6 +121,7 @@ def translate(
         device=where,
         any_spacing=any_spacing,
         zero_fill=zero_fill,
+        blank=blank,
         imputers=named,
         mirror=mirror,
         brain_mask=brain_mask,

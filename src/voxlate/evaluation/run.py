@@ -6,7 +6,7 @@ cases = evaluated + refused + missing. A run that was stopped can be continued.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,7 @@ class Outcome:
 
 def evaluate_cases(
     cases: Sequence[Case],
-    synthetic: Path,
+    synthetic: Path | Mapping[str, Path],
     output: Path,
     *,
     settings: Settings,
@@ -81,7 +81,7 @@ def evaluate_cases(
 
     Args:
         cases: the rows to evaluate, see `voxlate.cases`.
-        synthetic: folder with `<case>.nii.gz` and `<case>.json`.
+        synthetic: folder with `<case>.nii.gz` and `<case>.json`; where cases have different ones, the folder of each.
         output: folder of the results, made if it is missing.
         settings: see `Settings`.
         bundle: model bundle, for the histogram match and the loss curves.
@@ -97,8 +97,9 @@ def evaluate_cases(
     if not cases:
         raise NoInput("NO_INPUT", "no case to evaluate; check the split")
     factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
-    match = None if bundle is None else read_histogram_match(bundle)
-    files = [CaseFiles.find(case, synthetic) for case in cases]
+    fitted_on = settings.baselines.bundle or bundle
+    match = None if fitted_on is None else read_histogram_match(fitted_on)
+    files = [CaseFiles.find(case, synthetic if isinstance(synthetic, Path) else synthetic[case.case]) for case in cases]
     by_case: dict[str, CaseResult] = {}
     work = partial(evaluate_case, settings=settings, match=match, folder=output / CASES)
     for result in parallel_map(work, files, jobs=max(jobs, 1)):

@@ -14,6 +14,23 @@ from voxlate.evaluation.tissues import MORE_SEGMENTERS
 
 
 @dataclass(frozen=True)
+class Baselines:
+    """Which baselines a run scores beside the synthetic images; a comparison of systems scores them once.
+
+    Attributes:
+        cases: names of the cases whose baselines are scored; None for all.
+        bundle: whose training cases the histogram match and the constant were fitted on; None for that of the run.
+    """
+
+    cases: frozenset[str] | None = None
+    bundle: Path | None = None
+
+    def of(self, case: str) -> bool:
+        """Returns whether the baselines of a case are scored."""
+        return self.cases is None or case in self.cases
+
+
+@dataclass(frozen=True)
 class Settings:
     """Options of one run.
 
@@ -29,6 +46,7 @@ class Settings:
         is_segmented: whether tissues are segmented in every image and their volumes compared.
         more_segmenters: names from `voxlate.evaluation.tissues.MORE_SEGMENTERS`, in addition to the two that need
             nothing.
+        baselines: of which cases the baselines are scored.
         factors: table of the subgroups, or the folder of a simulation's truth; see `voxlate.evaluation.subgroups`.
     """
 
@@ -40,6 +58,7 @@ class Settings:
     is_resampled: bool = False
     is_segmented: bool = False
     more_segmenters: tuple[str, ...] = ()
+    baselines: Baselines = Baselines()
     factors: Path | None = None
 
     def __post_init__(self) -> None:
@@ -70,8 +89,11 @@ class Settings:
         return self.unit == RELATIVE
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options that affect the scores of a case as plain values; subgroups do not affect them."""
-        options = {key: value for key, value in asdict(self).items() if key != "factors"}
+        """Returns the options that affect the scores of a case as plain values; subgroups do not affect them.
+
+        The baselines of a case are not among them: see `Baselines.of`.
+        """
+        options = {key: value for key, value in asdict(self).items() if key not in ("factors", "baselines")}
         return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)} | {
             "more_segmenters": list(self.more_segmenters)
         }

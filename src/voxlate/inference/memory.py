@@ -9,16 +9,13 @@ bytes whatever else runs.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 
+from voxlate.bundle.memory import PROGRAM_BYTES, PeakCounter, budget_bytes
 from voxlate.errors import TemporaryFailure, UsageError
 from voxlate.volume import Shape
 
@@ -28,15 +25,11 @@ COPIES = 14
 SHARE = 0.8
 """Share of the budget that is planned with; the rest is a margin. Chosen by hand; not tuned."""
 
-PROGRAM_BYTES = 700 << 20
-"""Memory of Python, torch and the weights before a scan is read. Chosen by hand; not tuned."""
-
 LADDER = (192, 160, 128, 96, 64, 48, 32)
 """Sides in voxels of the windows that are tried, largest first. Chosen by hand; not tuned."""
 
 _PROBE = 32
 """Side in voxels of the window that the activations are counted on: the smallest of `LADDER`."""
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True)
@@ -52,26 +45,6 @@ class WindowPlan:
     window: Shape | None
     network_bytes: int
     is_cut: bool
-
-
-def budget_bytes(device: torch.device, gib: float | None = None) -> int:
-    """Returns the memory that may be used, in bytes.
-
-    Args:
-        device: device of the network.
-        gib: limit set by the user, in GiB; None for the memory of the machine: of the GPU, or, on a CPU, the memory of
-            the machine or of the control group, whichever is less.
-    """
-    if gib is not None:
-        return int(gib * 2**30)
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    meminfo = Path("/proc/meminfo")
-    limits = [int(meminfo.read_text().partition("MemTotal:")[2].split()[0]) << 10] if meminfo.is_file() else [1 << 62]
-    for name in _CGROUPS:
-        text = Path(name).read_text().strip() if Path(name).is_file() else ""
-        limits += [int(text)] if text.isdigit() else []
-    return min(limits)
 
 
 def activation_budget(device: torch.device, shape: Shape, gib: float | None = None) -> int:
@@ -166,58 +139,9 @@ def bytes_per_voxel(network: nn.Module, channels: int) -> float:
         parameter = next(network.parameters(), None)
         device = torch.device("cpu") if parameter is None else parameter.device
         try:
-            with torch.no_grad(), _Peak() as counted:
+            with torch.no_grad(), PeakCounter() as counted:
                 network(torch.zeros(1, channels, _PROBE, _PROBE, _PROBE, device=device))
             _cache[network] = counted.peak / _PROBE**3
         except (UsageError, RuntimeError):  # made for one size only, so that it cannot be cut
             _cache[network] = 0.0
     return _cache[network]
-
-
-class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that are alive, and their peak.
-
-    A convolution also counts copies of its input and output, which its implementation makes.
-    """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Returns False, as nothing here is compiled; otherwise torch loads its compiler, which takes two seconds."""
-        return False
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
-        self.seen: set[int] = set()
-
-    def __torch_dispatch__(
-        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = function(*args, **(kwargs or {}))
-        outputs = output if isinstance(output, tuple | list) else (output,)
-        tensors = [value for value in outputs if _is_tensor(value)]
-        for tensor in tensors:
-            self._count(tensor)
-        extra = _bytes(args[0]) + _bytes(tensors[0]) if "convolution" in str(function) and tensors else 0
-        self.peak = max(self.peak, self.live + extra)
-        return output
-
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key not in self.seen:
-            self.seen.add(key)
-            self.live += storage.nbytes()
-            weakref.finalize(storage, self._gone, key, storage.nbytes())
-
-    def _gone(self, key: int, size: int) -> None:
-        self.seen.discard(key)
-        self.live -= size
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

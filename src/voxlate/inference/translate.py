@@ -6,7 +6,7 @@ uncertainty where there are several predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,7 +41,7 @@ class Synthesis:
             normalisation.
         reference_level: median that the brain of `volume` should have; predicted by the bundle, not measured.
         brain_voxels: number of voxels of that region.
-        missing: additional sources that were missing and set to zero.
+        missing: sources that were missing or blank, and set to zero.
         imputed: for each additional source that was imputed, the hash of the weights of the bundle that made it.
         predictions: number of predictions (ensemble members, flipped scans) that `volume` is the mean of.
         spread: uncertainty: standard deviation of the predictions, or the expected error if there is a calibration; on
@@ -97,6 +97,8 @@ class Options:
         device: device of the network.
         any_spacing: also translate scans with a voxel size outside the range of the training scans.
         zero_fill: set a missing additional source to zero even if none was missing in training (Chen et al. 2023).
+        blank: contrasts that are set to zero although they are given, as Chen et al. tried for each of their sources.
+            The first source still gives grid, brain mask and intensity scale.
         imputers: bundles that predict a missing additional source from the first source, by contrast.
         mirror: test-time augmentation: also predict the scan flipped left to right, and take the mean.
         brain_mask: method that finds the brain if no mask is given, instead of the bundle's; see
@@ -112,6 +114,7 @@ class Options:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     any_spacing: bool = False
     zero_fill: bool = False
+    blank: tuple[str, ...] = ()
     imputers: Mapping[str, Bundle] = field(default_factory=dict)
     mirror: bool = False
     brain_mask: str | None = None
@@ -154,8 +157,10 @@ def translate_volume(
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
-    given, imputed = _impute_sources(bundle, source, mask, dict(more or {}), chosen)
-    missing = _missing_sources(bundle, given, zero_fill=chosen.zero_fill)
+    _require_sources(bundle, [*(more or {}), *chosen.blank])
+    shown = {name: volume for name, volume in (more or {}).items() if name not in chosen.blank}
+    given, imputed = _impute_sources(bundle, source, mask, shown, chosen)
+    missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     settings = bundle.recipe.preparation
     if chosen.brain_mask is not None:
         require_method(chosen.brain_mask)
@@ -165,7 +170,8 @@ def translate_volume(
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
         _pass_gate(distance, refuse=chosen.gate == "refuse")
-    sources = [np.array(prepared.data), *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
+    first = np.array(prepared.data) * np.float32(bundle.recipe.source not in chosen.blank)
+    sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
     memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
     prediction = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
@@ -230,20 +236,27 @@ def _impute_sources(
     return given, imputed
 
 
-def _missing_sources(bundle: Bundle, given: Mapping[str, Volume], *, zero_fill: bool) -> tuple[str, ...]:
-    expected = bundle.recipe.more_sources
-    unknown = sorted(set(given) - set(expected))
+def _require_sources(bundle: Bundle, names: Iterable[str]) -> None:
+    unknown = sorted(set(names) - {bundle.recipe.source, *bundle.recipe.more_sources})
     if unknown:
         raise UsageError(
             "SOURCE_UNKNOWN", f"{bundle.name} takes {bundle.recipe.from_what}, not {unknown[0]}; leave it out"
         )
-    missing = tuple(name for name in expected if name not in given)
+
+
+def _missing_sources(
+    bundle: Bundle, given: Mapping[str, Volume], *, blank: tuple[str, ...], zero_fill: bool
+) -> tuple[str, ...]:
+    """Returns the contrasts that the network sees as zeros."""
+    expected = (bundle.recipe.source, *bundle.recipe.more_sources)
+    absent = tuple(name for name in expected[1:] if name not in given)
+    missing = tuple(name for name in absent if name not in blank)
     if missing and not zero_fill and not bundle.recipe.augmentation.drop_source:
         raise InputRefused(
             "SOURCE_MISSING",
             f"{missing[0]} is missing, and {bundle.name} was never trained without it; give it, or --zero-fill",
         )
-    return missing
+    return tuple(name for name in expected if name in blank or name in absent)
 
 
 def _require_known_spacing(source: Volume, bundle: Bundle) -> None:

@@ -75,6 +75,21 @@ def suffix_of(contrast: str) -> str | None:
     return None if name == "DWI" or name not in IMAGES else IMAGES[name][1].rpartition("_")[2]
 
 
+def contrast_of(path: Path) -> str | None:
+    """Returns the contrast, a key of `IMAGES`, that the name of a scan states by its suffix; None for other names.
+
+    A sidecar that names a gadolinium agent makes a `T1w` a `T1ce`.
+
+    Example:
+        >>> contrast_of(Path("sub-01_ce-gadolinium_T1w.nii.gz")), contrast_of(Path("scan.nii.gz"))
+        ('T1ce', None)
+    """
+    suffix = path.name.partition(".")[0].rpartition("_")[2]
+    if suffix == "T1w":
+        return "T1ce" if is_contrast_enhanced(path) else "T1w"
+    return next((contrast for contrast, (_, ending) in IMAGES.items() if ending == suffix), None)
+
+
 def raw_uri(path: Path | str) -> str:
     """Returns the BIDS URI of a file of the raw data set that a derivative links as `raw`."""
     return f"bids:raw:{path.as_posix() if isinstance(path, Path) else path}"

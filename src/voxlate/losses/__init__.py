@@ -21,29 +21,37 @@ from voxlate.losses.l1 import charbonnier, l1
 from voxlate.losses.mse import mse
 from voxlate.losses.perceptual import perceptual, segmentation
 from voxlate.losses.ssim import ms_ssim, ms_ssim_slices, negative_log_ssim, ssim, ssim_slices
+from voxlate.losses.style import content, style
 
-__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "Loss"]
+__all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "SIMILARITIES", "Loss"]
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Function of synthetic (B, C, D, H, W), target (same shape) and mask (B, 1, D, H, W); returns a scalar."""
 
-LOSSES: dict[str, Loss] = {
-    "bce": bce,
-    "charbonnier": charbonnier,
-    "gradient": gradient,
-    "l1": l1,
+SIMILARITIES: dict[str, Callable[..., Tensor]] = {
     "ms_ssim": ms_ssim,
     "ms_ssim_slices": ms_ssim_slices,
-    "mse": mse,
     "negative_log_ssim": negative_log_ssim,
     "ssim": ssim,
     "ssim_slices": ssim_slices,
 }
+"""Losses that also take `data_range`, the range of the images."""
+
+LOSSES: dict[str, Loss] = {
+    **SIMILARITIES,
+    "bce": bce,
+    "charbonnier": charbonnier,
+    "gradient": gradient,
+    "l1": l1,
+    "mse": mse,
+}
 
 FEATURE_LOSSES: dict[str, Callable[..., Loss]] = {
+    "content": content,
     "contextual": contextual,
     "perceptual": perceptual,
     "segmentation": segmentation,
+    "style": style,
 }
 """Functions of a frozen network and options that return a `Loss`."""
 

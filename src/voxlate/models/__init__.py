@@ -13,11 +13,16 @@ from torch import nn
 from voxlate.errors import UsageError
 from voxlate.models.att_unet import AttUNet
 from voxlate.models.bottani_unet import BottaniUNet
+from voxlate.models.casnet import CasNet
+from voxlate.models.decnn import DECNN
 from voxlate.models.drunet import DRUNet
 from voxlate.models.features.vgg import vgg16, vgg19
 from voxlate.models.gain_offset_unet import GainOffsetUNet
 from voxlate.models.hr_fcn import HRFCN
+from voxlate.models.hr_fcn_printed import HRFCNPrinted
+from voxlate.models.locality_adaptive_unet import LocalityAdaptiveUNet
 from voxlate.models.patch_discriminator import PatchDiscriminator
+from voxlate.models.pix2pix_unet import Pix2PixUNet
 from voxlate.models.res_unet import ResUNet
 from voxlate.models.resnet_generator import ResNetGenerator
 from voxlate.models.trans_unet import TransUNet
@@ -30,8 +35,13 @@ Table = dict[str, Callable[..., nn.Module]]
 GENERATORS: Table = {
     "att_unet": AttUNet,
     "bottani_unet": BottaniUNet,
+    "casnet": CasNet,
+    "decnn": DECNN,
     "drunet": DRUNet,
     "hr_fcn": HRFCN,
+    "hr_fcn_printed": HRFCNPrinted,
+    "locality_adaptive_unet": LocalityAdaptiveUNet,
+    "pix2pix_unet": Pix2PixUNet,
     "res_unet": ResUNet,
     "resnet_generator": ResNetGenerator,
     "trans_unet": TransUNet,

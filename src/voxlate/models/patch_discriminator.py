@@ -7,6 +7,7 @@ Where papers and code differ, and the `form` that chooses:
 
 - `volume_patch`: Bottani et al. Three strided convolutions, one of 4 voxels, and the mean: one logit for each patch.
   The paper prints a logarithmic objective; the code uses least squares on this logit without a sigmoid.
+- `patchgan_16`: pix2pix with a receptive field of 16 x 16 pixels; the discriminator of MedGAN (Armanious et al. 2020).
 - `patchgan_70`: pix2pix, each logit has a receptive field of 70 x 70 pixels. The default for Lee et al. 2020.
 - `seven_layers`: the text of Lee et al., "two convolutions and five strided convolutions"; each logit has a receptive
   field of 193 pixels. The released code of the same group has four strided convolutions and one more.
@@ -22,9 +23,17 @@ from torch import Tensor, nn
 from voxlate.errors import UsageError
 from voxlate.models.parts.layers import Dimensions, Layers, layers_of, require_choice
 
-Form = Literal["volume_patch", "patchgan_70", "seven_layers"]
-WIDTHS: dict[str, list[int]] = {"patchgan_70": [1, 2, 4, 8], "seven_layers": [1, 2, 4, 8, 8, 8]}
-STRIDES: dict[str, list[int]] = {"patchgan_70": [2, 2, 2, 1, 1], "seven_layers": [1, 2, 2, 2, 2, 2, 1]}
+Form = Literal["volume_patch", "patchgan_16", "patchgan_70", "seven_layers"]
+WIDTHS: dict[str, list[int]] = {
+    "patchgan_16": [1, 2],
+    "patchgan_70": [1, 2, 4, 8],
+    "seven_layers": [1, 2, 4, 8, 8, 8],
+}
+STRIDES: dict[str, list[int]] = {
+    "patchgan_16": [2, 1, 1],
+    "patchgan_70": [2, 2, 2, 1, 1],
+    "seven_layers": [1, 2, 2, 2, 2, 2, 1],
+}
 SLOPE = 0.2
 """Slope of the leaky ReLU, as in pix2pix."""
 
@@ -75,7 +84,7 @@ class PatchDiscriminator(nn.Module):
     @property
     def smallest(self) -> int:
         """Returns the smallest size in voxels along each axis that gives a logit."""
-        return {"volume_patch": 25, "patchgan_70": 24, "seven_layers": 65}[self.form]
+        return {"volume_patch": 25, "patchgan_16": 6, "patchgan_70": 24, "seven_layers": 65}[self.form]
 
 
 def _volume_patch(in_channels: int, width: int, layers: Layers) -> list[nn.Module]:

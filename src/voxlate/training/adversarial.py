@@ -76,6 +76,48 @@ def generator_loss(
     return generator_objective(ADVERSARIAL[settings.loss], logits, labels)
 
 
+def feature_matching(
+    discriminator: nn.Module,
+    synthetic: Tensor,
+    real: Tensor,
+    source: Tensor,
+    settings: AdversarialSettings,
+    *,
+    fabric: Fabric,
+) -> Tensor:
+    """Returns the mean over the activations of a discriminator of the mean |a(synthetic) − a(real)|, from 0.
+
+    The activations are the outputs of its (leaky) ReLU layers. No gradient reaches the weights of the discriminator.
+
+    Args:
+        discriminator: as set up by `fabric`.
+        synthetic: images of the generator, (B, 1, D, H, W).
+        real: images, the same shape.
+        source: of both, (B, C, D, H, W).
+        settings: of the recipe.
+        fabric: as in `generator_loss`.
+
+    Raises:
+        UsageError: `NO_ACTIVATION` for a discriminator without such a layer.
+    """
+    network = unwrapped(discriminator)
+    layers = [module for module in network.modules() if isinstance(module, nn.LeakyReLU | nn.ReLU)]
+    if not layers:
+        raise UsageError("NO_ACTIVATION", "`adversarial.features` needs a discriminator with ReLU layers; set it to 0")
+    found: list[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda _layer, _inputs, output: found.append(output)) for layer in layers]
+    try:
+        with frozen(network), fabric.autocast():
+            network(discriminator_input(synthetic, source, settings)[0])
+            with torch.no_grad():
+                network(discriminator_input(real, source, settings)[0])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    pairs = zip(found[: len(layers)], found[len(layers) :], strict=True)
+    return torch.stack([(a.float() - b.float()).abs().mean() for a, b in pairs]).mean()
+
+
 def discriminator_input(image: Tensor, source: Tensor, settings: AdversarialSettings) -> tuple[Tensor, int]:
     """Returns what a discriminator sees of a batch, and the number of patches P of each item.
 

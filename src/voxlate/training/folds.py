@@ -53,6 +53,8 @@ def fold_of(cases: Sequence[Case], count: int, seed: int) -> dict[str, int]:
         UsageError: `FOLDS` when there are fewer than two folds or fewer patients than folds.
     """
     training = [case for case in cases if case.split == "train"]
+    if not all(case.is_pair for case in training):
+        raise UsageError("FOLDS", "a held-out case needs a source and a target; train unpaired rows without folds")
     patients = {case.patient for case in training}
     if not 2 <= count <= len(patients):
         raise UsageError(
@@ -108,7 +110,7 @@ def train_folds(
         UsageError: `RUN_EXISTS`, `FOLDS`, `FOLDS_CHANGED` when `run` holds other folds; what `train` raises.
         ModelInvalid: `WEIGHTS_CARRIED` when two folds did not begin with the same fresh weights.
     """
-    cases = recipe.data.resolve(root)
+    cases = recipe.cases(root)
     folds = fold_of(cases, count, recipe.training.seed)
     _claim(run, folds, resume=resume)
     first = ""

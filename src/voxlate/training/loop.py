@@ -20,6 +20,7 @@ from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fing
 from voxlate.training.data.cohort import TrainingCohort, prepare_training
 from voxlate.training.data.windows import Prefetcher
 from voxlate.training.distributed import mean_over_processes
+from voxlate.training.memory import require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
@@ -45,11 +46,13 @@ class Machine:
         accelerator: `cpu`, `cuda`, or `auto`.
         devices: processes or graphics processors on each machine.
         nodes: machines.
+        memory_gib: memory in GiB that the training may use; None for all of the device.
     """
 
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
+    memory_gib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,15 @@ def train(
     Raises:
         UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; a network, a
             loss or a tracker of the recipe does not exist.
-        InputRefused: a case cannot be used, or `LOSS_NOT_FINITE`.
+        InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
+        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
     if (run / CHECKPOINT).exists() and not resume:
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if resume and not (run / CHECKPOINT).exists():
         log.info("%s has no checkpoint to resume; the run begins at step 0", run.name)
-    return train_cases(
-        recipe, recipe.data.resolve(root), run, root=root, start_from=start_from, machine=machine, watch=watch
-    )
+    return train_cases(recipe, recipe.cases(root), run, root=root, start_from=start_from, machine=machine, watch=watch)
 
 
 def train_cases(
@@ -127,7 +129,9 @@ def train_cases(
     watch: Watcher | None = None,
 ) -> Path:
     """Trains on given cases, as for one fold, and resumes from a checkpoint in `run`; otherwise the same as `train`."""
-    fabric = _launch(recipe, machine or Machine())
+    machine = machine or Machine()
+    fabric = _launch(recipe, machine)
+    require_training_memory(recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib)
     if fabric.is_global_zero:
         for folder in (run, run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from voxlate.bundle.custom_code import import_custom, is_custom
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import FeatureSettings, LocalSettings
 from voxlate.errors import UsageError
-from voxlate.losses import FEATURE_LOSSES, LOSSES, Loss
+from voxlate.losses import FEATURE_LOSSES, LOSSES, SIMILARITIES, Loss
 from voxlate.losses.local import Enhancement, local
 from voxlate.models.features.head_segmenter import DEFAULT_LAYERS as HEAD_LAYERS
 from voxlate.models.features.head_segmenter import HeadFeatures, head_segmenter
@@ -22,8 +23,8 @@ from voxlate.models.features.vgg import VGGFeatures, offline_vgg16
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Maps synthetic, target, weight, (B, 1, D, H, W) each, and source, (B, C, D, H, W), to a scalar."""
 
-SHARED_FEATURES = frozenset({"contextual", "perceptual"})
-"""Losses that compare features of one frozen network, which is built once for both."""
+SHARED_FEATURES = frozenset({"content", "contextual", "perceptual", "style"})
+"""Losses that compare features of one frozen network, which is built once for all of them."""
 
 
 def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
@@ -43,7 +44,8 @@ def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
     for name in sorted({name for each in weights for name in each}):
         if name not in names and name not in custom:
             raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(names)}")
-    losses = dict(LOSSES) | {name: _custom_loss(name) for name in custom}
+    ranged = {name: partial(loss, data_range=recipe.ssim.data_range) for name, loss in SIMILARITIES.items()}
+    losses = LOSSES | ranged | {name: _custom_loss(name) for name in custom}
     used = {name for each in weights for name, weight in each.items() if weight > 0}
     if used & SHARED_FEATURES:
         losses |= feature_losses(recipe.features, root)
@@ -69,7 +71,7 @@ def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
             spatial_weight=settings.spatial_weight,
             slice_count=slices,
         ),
-        "perceptual": FEATURE_LOSSES["perceptual"](network, slice_count=slices),
+        **{name: FEATURE_LOSSES[name](network, slice_count=slices) for name in ("content", "perceptual", "style")},
     }
 
 

@@ -121,7 +121,7 @@ def accelerate(
 def _cases(bundle: Bundle, scratch: Path, root: Path | None) -> tuple[list[PreparedCase], list[PreparedCase], str]:
     """Returns the cases for calibration, those for evaluation, and the name of the latter for `runtimes.json`."""
     recipe = bundle.recipe
-    rows = recipe.data.resolve(root)
+    rows = recipe.cases(root)
     training = [row for row in rows if row.split == "train"][: CALIBRATION_WINDOWS + MAX_VALIDATION_CASES]
     validation, kind = [row for row in rows if row.split == "validation"][:MAX_VALIDATION_CASES], "validation"
     if not validation:

@@ -29,8 +29,8 @@ PAIRS = {
 }
 """Source and target contrast of each task."""
 
-MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC")}
-"""Contrasts of the additional sources of a task."""
+MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC"), "ct_to_mr": ("T2w",)}
+"""Contrasts of the further images of a task: additional sources, or a second target."""
 
 _README = """Simulated data. Nothing here was measured on a person.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxlate.bundle.prepared_case import PreparedCase, prepare_case, prepare_unpaired
 from voxlate.bundle.recipe import Recipe
-from voxlate.cases import Case
+from voxlate.cases import ABSENT, Case
 from voxlate.errors import UsageError
 from voxlate.preparation import PreparationSettings
 from voxlate.training.data.duplicates import require_separate_splits
@@ -57,11 +57,27 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
     validation = [prepare_case(case, folder, settings, more) for case in cases if case.split == "validation"]
     if recipe.data.paired:
         return TrainingCohort([prepare_case(case, folder, settings, more) for case in training], validation)
-    sources = [prepare_unpaired(case.case, case.source, folder / "sources", settings, case.mask) for case in training]
-    targets = [
-        prepare_unpaired(case.case, case.target, folder / "targets", _target_settings(recipe)) for case in training
+    sources = [
+        prepare_unpaired(case.case, case.source, folder / "sources", settings, case.mask)
+        for case in training
+        if case.source != ABSENT
     ]
+    targets = [
+        prepare_unpaired(case.case, case.target, folder / "targets", _target_settings(recipe), _target_mask(case))
+        for case in training
+        if case.target != ABSENT
+    ]
+    if not sources or not targets:
+        missing = "target" if sources else "source"
+        raise UsageError(
+            "NO_TRAINING_CASE", f"no training row has a {missing}; training without pairs needs both lists"
+        )
     return TrainingCohort(sources, validation, targets)
+
+
+def _target_mask(case: Case) -> Path | None:
+    """Returns the brain mask of an unpaired target; in a row without a source, `mask` is that of the target."""
+    return case.mask if case.source == ABSENT else case.target_mask
 
 
 def _target_settings(recipe: Recipe) -> PreparationSettings:

@@ -1,0 +1,56 @@
+"""The memory of a training is known before it begins."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from voxlate.bundle.recipe import read_recipe
+from voxlate.errors import TemporaryFailure
+from voxlate.training.loop import Machine, train
+from voxlate.training.memory import estimate_training, require_training_memory
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+CPU = torch.device("cpu")
+
+
+def faithful(*variants, **overrides):
+    return read_recipe(RECIPES / "bottani2024" / "faithful.yaml", variants=variants, overrides=overrides)
+
+
+def test_the_published_att_unet_needs_more_than_24_gb():
+    estimate = estimate_training(faithful())
+    assert estimate.parameters == {"generator": 103_887_981}
+    assert estimate.need_bytes > 24e9
+    with pytest.raises(
+        TemporaryFailure, match=r"MEMORY .*needs about 2\d\.\d GiB for 2 windows .*24.0 GiB may be used"
+    ):
+        require_training_memory(faithful(), CPU, gib=24)
+    assert require_training_memory(faithful(), CPU, gib=32) == estimate
+
+
+def test_the_memory_of_a_step_grows_with_each_window_by_the_same_number_of_bytes(recipe):
+    def of_batch(count):
+        return estimate_training(
+            recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch": count})})
+        )
+
+    one, two, four = (of_batch(count) for count in (1, 2, 4))
+    assert one.state_bytes == four.state_bytes == 4 * 4 * one.parameters["generator"]
+    each = two.step_bytes - one.step_bytes
+    assert each > 4 * 16**3
+    assert four.step_bytes == one.step_bytes + 3 * each
+
+
+def test_all_networks_of_a_gan_are_counted():
+    estimate = estimate_training(faithful("cgan_trans_unet"))
+    assert estimate.parameters == {"generator": 32_789_633, "discriminator": 286_625}
+    assert estimate.steps == 69_000 + 6_900 + 69_000
+    alone = estimate_training(faithful("trans_unet", **{"training.batch": 1}))
+    assert estimate.step_bytes > alone.step_bytes
+
+
+def test_a_training_that_does_not_fit_is_refused_before_a_case_is_prepared(recipe, cohort, tmp_path):
+    with pytest.raises(TemporaryFailure, match="MEMORY"):
+        train(recipe, tmp_path / "run", root=cohort, machine=Machine(memory_gib=0.1))
+    assert not (tmp_path / "run").exists()
