@@ -122,6 +122,16 @@ def test_relative_units_make_images_of_another_scale_equal(row: Row, tmp_path: P
         with_reference_levels(Row("a", {"T1w": target, "U-Net": tmp_path / "made.nii.gz"}), COLUMNS)
 
 
+def test_a_source_below_0_does_not_stop_relative_units_and_sets_stand_before_cases(row: Row) -> None:
+    target = row.images["T1w"]
+    assert isinstance(target, Volume)
+    air = target.with_data(target.data - 1000)
+    relative = with_reference_levels(Row("a", {**row.images, "CT": air}, mask=row.mask, set="Test_low"), COLUMNS)
+    assert "CT" not in relative.levels
+    drawing = draw_montage([relative], COLUMNS, data_kind="real", unit="relative units")
+    assert any(text.get_text().startswith("Test_low\na\naxial") for text in drawing.figure.texts)
+
+
 def test_a_missing_or_unreadable_synthetic_image_leaves_a_reason_and_a_real_one_is_refused(
     row: Row, tmp_path: Path
 ) -> None:
