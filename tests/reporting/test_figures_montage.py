@@ -174,6 +174,17 @@ def test_blocks_put_cases_side_by_side(row: Row) -> None:
     assert sum(text.get_text() == "real target" for text in three.figure.texts) == 3
 
 
+def test_single_slices_such_as_those_of_spines_are_shown_as_they_are() -> None:
+    values = np.random.default_rng(0).uniform(-500, 500, (20, 24, 1)).astype(np.float32)
+    flat = Volume(values, np.diag([0.5, 0.5, 4.0, 1.0]))
+    row = Row("disc-1", {"CT": flat, "T1w": flat, "U-Net": flat.with_data(values + 3)})
+    (line,), large = cut_row(row, COLUMNS[:3], ("axial",))
+    np.testing.assert_array_equal(line.images["CT"], values[::-1, ::-1, 0].T)
+    assert (large, line.at_mm) == (pytest.approx(3.0, abs=1e-3), 0.0)
+    drawing = draw_montage([row], COLUMNS[:3], data_kind="real", unit="HU", layout=Layout(difference="signed"))
+    assert "n = 1 case" in drawing.caption
+
+
 def test_the_masked_image_has_its_lowest_value_outside_of_the_mask(row: Row) -> None:
     target = row.images["T1w"]
     assert isinstance(target, Volume)

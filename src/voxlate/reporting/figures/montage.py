@@ -180,7 +180,7 @@ def _draw_band(
         figure.text(x, y, _label(band, layout), ha="right", va="center", **style)
     elif band.kind == "image":
         x, y = (left + NARROW_IN) / width, (bottom + tall + 0.03) / height
-        figure.text(x, y, _label(band, layout).replace("\n", " "), va="bottom", **style)
+        figure.text(x, y, _label(band, layout), va="bottom", **style)
     first = True
     for index, column in enumerate(columns):
         if band.kind == "difference" and column.name not in line.differences:
@@ -201,7 +201,9 @@ def _label(band: Band, layout: Layout) -> str:
     if band.kind == "zoom":
         return f"zoom,\n{layout.zoom_mm:g} mm"
     names = [name for name in (line.set, line.case) if name]
-    name = "\n".join(names if layout.blocks > 1 else map(_wrapped, names))
+    if layout.blocks > 1:
+        return f"{' '.join(names)} {line.plane.axis} = {labels.number(line.at_mm, 0)} mm"
+    name = "\n".join(map(_wrapped, names))
     return f"{name}\n{line.plane.name}\n{line.plane.axis} = {labels.number(line.at_mm, 0)} mm"
 
 
