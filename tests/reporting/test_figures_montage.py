@@ -191,6 +191,13 @@ def test_the_masked_image_has_its_lowest_value_outside_of_the_mask(row: Row) -> 
     assert isinstance(row.mask, Volume)
     drawing = draw_masks({"a": {"T1w": target}}, {"a": row.mask}, data_kind="real", unit="arbitrary units")
     assert "n = 1 case. Real data. Unit: arbitrary units." in drawing.caption
+    window = {"T1w": (60.0, 120.0)}
+    narrow = draw_masks({"a": {"T1w": target}}, {"a": row.mask}, data_kind="real", unit="HU", windows=window)
+    assert "Windows: T1w 60 to 120." in narrow.caption
+    shown = narrow.figure.axes[0].images[0].get_array()
+    (line,), _ = cut_row(Row("a", {"T1w": target}, mask=row.mask), COLUMNS[1:2], ("axial",))
+    assert shown is not None
+    np.testing.assert_array_equal(np.asarray(shown) == 255, line.images["T1w"] > 120 - 30 / 255)
     with pytest.raises(NoInput, match="b has no mask"):
         draw_masks({"b": {"T1w": target}}, {}, data_kind="real", unit="")
     steps = draw_steps({"a": {"raw": target, "cropped": target}}, masks={"a": row.mask}, data_kind="real", unit="")

@@ -146,7 +146,7 @@ def draw_bars_by_system(
         spoken.append(f"{axis_label(metric, units.get(metric, ''))}: {best}")
     n = _patients(metrics.values())
     caption = (
-        f"Mean of each system. {_INTERVALS} Axes do not start at 0. "
+        f"Mean of each system. {_INTERVALS} Axes may start above 0. "
         f"{facts(n, 'patient', data_kind=data_kind)} {units_stated(units)}"
     )
     return Drawing(figure, caption.rstrip(), f"Bar plots, n = {n}. Means. {'. '.join(spoken)}.")

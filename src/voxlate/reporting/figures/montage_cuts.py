@@ -94,7 +94,7 @@ def load_row(row: Row, columns: Sequence[Column]) -> Loaded:
     if not mask.any():
         raise InputRefused("EMPTY_MASK", f"{row.case}: the mask is empty; give the mask of this scan")
     labels = None if row.labels is None else mask_on_grid(row.labels, reference)
-    return Loaded(images, reference, mask, labels, _windows(images, columns, mask, shared=reference))
+    return Loaded(images, reference, mask, labels, {**_windows(images, columns, mask, shared=reference), **row.windows})
 
 
 def _image(row: Row, column: Column, reference: Volume) -> Volume | str:

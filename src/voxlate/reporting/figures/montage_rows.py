@@ -51,6 +51,7 @@ class Row:
         at_mm: RAS+ coordinate of the slice along the normal, by name of the plane. By default each plane passes through
             the slice with most labels, else with most of the mask.
         reasons: why an image is missing, by name of the column, such as `diverged`.
+        windows: lowest and highest value shown, by name of the column, in place of the column's own window.
         set: test set of the case, such as `Test_good`; it stands before the name.
     """
 
@@ -61,6 +62,7 @@ class Row:
     levels: Mapping[str, float] = field(default_factory=dict, hash=False)
     at_mm: Mapping[str, float] = field(default_factory=dict, hash=False)
     reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
+    windows: Mapping[str, Window] = field(default_factory=dict, hash=False)
     set: str = ""
 
 
