@@ -49,6 +49,17 @@ def test_a_pair_takes_its_t2_and_adc_from_its_own_session():
         assert {each["study"] for each in pair.more.values()} == {pair.source["study"]}
 
 
+def test_of_several_further_sources_the_nearest_in_time_is_taken_and_none_beyond_the_limit():
+    rules = read_rules(COHORTS / "chen2022.yaml")
+    near = rules.model_copy(update={"pair": rules.pair.model_copy(update={"within": 9})})
+    pair = [each for each in session("p") if each["kind"] == "T1w"]
+    days = {"2": "2015-06-17", "3": "2015-06-13", "4": "2015-06-25"}
+    later = [scan("p", study, kind, day=day) for study, day in days.items() for kind in ("T2w", "ADC")]
+    (found,) = select(join_grades([*pair, *later], []), near).pairs
+    assert {each["day"] for each in found.more.values()} == {"2015-06-13"}
+    assert not select(join_grades([*pair, *later[4:]], []), near).pairs
+
+
 @pytest.mark.parametrize("absent", ["T2w", "ADC"])
 def test_a_pair_without_a_required_source_is_dropped_with_its_reason_and_kept_where_it_is_optional(absent):
     rows = [each for each in session("p") if each["kind"] != absent]
@@ -136,12 +147,13 @@ def test_the_table_counts_images_scanners_and_patients_of_every_part():
     pairs = chosen(rows, "chen2022").pairs
     parts = {"train": [pair for pair in pairs if pair.patient == "b"], "Test_good": [pairs[0]]}
     assert pairs[0].patient == "a"
-    header, *table = cohort_table(parts)
+    header, *table = cohort_table(parts, source="T1w", target="T1ce")
     assert header == ["characteristic", "value", "all", "train", "Test_good"]
     cells = {(row[0], row[1]): row[2:] for row in table}
     assert cells["patients", ""] == ["2", "1", "1"]
     assert cells["pairs", ""] == ["3", "2", "1"]
     assert cells["images", ""] == ["12", "8", "4"]
+    assert cells["images by contrast", "T1ce"] == ["3", "2", "1"]
     assert cells["images by field strength", "3 T"] == ["12", "8", "4"]
     assert cells["models by manufacturer", "SIEMENS"] == ["2", "1", "1"]
     assert cells["images by model", "SIEMENS PRISMA"] == ["8", "8", "0"]
@@ -152,6 +164,6 @@ def test_the_table_counts_images_scanners_and_patients_of_every_part():
 def test_an_unknown_field_or_age_is_counted_as_not_stated():
     pair = chosen(session("a", field_tesla=None, age_years=None), "chen2022").pairs[0]
     pair = replace(pair, more={})
-    cells = {(row[0], row[1]): row[2:] for row in cohort_table({"train": [pair]})}
+    cells = {(row[0], row[1]): row[2:] for row in cohort_table({"train": [pair]}, source="T1w", target="T1ce")}
     assert cells["images by field strength", "not stated"] == ["2", "2"]
     assert cells["age in years", "patients with a known age"] == ["0", "0"]

@@ -82,7 +82,7 @@ def write_cohort(
     kept = without_unreadable(chosen, rules, faults)
     parts = _write_tables(out, kept, rules, splits)
     counts = {name: len(pairs) for name, pairs in parts.items()}
-    rows = cohort_table(parts)
+    rows = cohort_table(parts, source=rules.source.shows, target=rules.target.shows)
     write_text(out / TABLE, "\n".join("\t".join(row) for row in rows) + "\n")
     write_dataset_files(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))

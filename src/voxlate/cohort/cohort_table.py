@@ -17,11 +17,13 @@ TABLE = "cohort_table.tsv"
 NOT_STATED = "not stated"
 
 
-def cohort_table(parts: Mapping[str, Sequence[Pair]]) -> list[list[str]]:
+def cohort_table(parts: Mapping[str, Sequence[Pair]], *, source: str, target: str) -> list[list[str]]:
     """Returns the table with its header row: columns `characteristic`, `value`, `all`, and one for each part.
 
     Args:
         parts: pairs by split or test set, in order.
+        source: contrast of the sources.
+        target: contrast of the targets.
     """
     columns = {"all": [pair for pairs in parts.values() for pair in pairs], **parts}
     images = {name: _images(pairs) for name, pairs in columns.items()}
@@ -30,7 +32,7 @@ def cohort_table(parts: Mapping[str, Sequence[Pair]]) -> list[list[str]]:
         ["patients", "", *(str(len(each)) for each in people.values())],
         ["pairs", "", *(str(len(pairs)) for pairs in columns.values())],
         ["images", "", *(str(len(each)) for each in images.values())],
-        *_counts("images by contrast", {name: _contrasts(each) for name, each in columns.items()}),
+        *_counts("images by contrast", {name: _contrasts(each, source, target) for name, each in columns.items()}),
         *_counts("images by field strength", {name: Counter(map(_field, each)) for name, each in images.items()}),
         *_counts("images by manufacturer", {name: Counter(map(_maker, each)) for name, each in images.items()}),
         *_counts("models by manufacturer", {name: _models_by_maker(each) for name, each in images.items()}),
@@ -78,8 +80,8 @@ def _people(pairs: Sequence[Pair]) -> list[SeriesRow]:
     return list(first.values())
 
 
-def _contrasts(pairs: Sequence[Pair]) -> Counter[str]:
-    sides = [(name, scan) for pair in pairs for name, scan in (("source", pair.source), ("target", pair.target))]
+def _contrasts(pairs: Sequence[Pair], source: str, target: str) -> Counter[str]:
+    sides = [(name, scan) for pair in pairs for name, scan in ((source, pair.source), (target, pair.target))]
     sides += [item for pair in pairs for item in pair.more.items()]
     return Counter(name for name, _ in {(name, scan["series"]): None for name, scan in sides})
 

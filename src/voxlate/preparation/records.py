@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, final
 
 
 class ScoreRecord(TypedDict):
@@ -33,6 +33,7 @@ class RegistrationRecord(TypedDict):
     score: ScoreRecord
 
 
+@final
 class MissingRecord(TypedDict):
     """A further source that could not be read or registered: code and message of the error."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from voxlate.io.atomic import write_text
 from voxlate.jobs.states import DONE
-from voxlate.preparation.records import MissingRecord, PreparationRecord, RegistrationRecord
+from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.run import PICTURE
 from voxlate.version import __version__
 from voxlate.web import labels
@@ -28,8 +28,7 @@ COLUMNS = (
     Column("NMI", is_number=True),
     Column("Moved, mm", is_number=True),
     Column("Brain, cm³", is_number=True),
-    Column("Further sources, edges"),
-    Column("Reason"),
+    Column("Reason, further sources"),
     Column("Source · target as stored · target registered · template"),
 )
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
@@ -84,7 +83,7 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     grade = Cell(tag("span", verdict, class_=f"grade {verdict}"), sort_value=str(_ORDER[verdict]))
     if record["state"] != DONE:
         reason = f"{record['code']}: {labels.without_paths(record['message'])}"
-        return rank, name, grade, *[labels.MISSING] * 5, reason, ""
+        return rank, name, grade, *[labels.MISSING] * 4, reason, ""
     score = record["registration"]["score"]
     numbers = [
         (score["edge_agreement"], 2),
@@ -95,17 +94,13 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     cells = [number_cell(value, labels.number(value, decimals)) for value, decimals in numbers]
     address = f"{quote(name)}/{PICTURE}"
     picture = tag("a", tag("img", src=address, alt=f"Steps of {name}", loading="lazy"), href=address)
-    return rank, name, grade, *cells, _further(record), "; ".join(record["doubts"]), picture
+    return rank, name, grade, *cells, "; ".join([*record["doubts"], *_further(record)]), picture
 
 
-def _further(record: PreparationRecord) -> str:
-    """Returns each further source with the edge agreement of its registration, or a dash when it is missing."""
-    told = []
-    for contrast, found in record.get("more", {}).items():
-        told.append(f"{contrast} {labels.number(_agreement_of(found), 2)}")
-    return ", ".join(told) or labels.MISSING
-
-
-def _agreement_of(found: RegistrationRecord | MissingRecord) -> float | None:
-    """Returns the edge agreement of a further source; None, printed as a dash, when it is missing."""
-    return cast("RegistrationRecord", found)["score"]["edge_agreement"] if "score" in found else None
+def _further(record: PreparationRecord) -> list[str]:
+    """Returns each further source with the edge agreement of its registration; the doubts name the missing ones."""
+    return [
+        f"{contrast}: edges {labels.number(found['score']['edge_agreement'], 2)}"
+        for contrast, found in record.get("more", {}).items()
+        if "score" in found
+    ]
