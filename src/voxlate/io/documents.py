@@ -96,7 +96,7 @@ class _UniqueKeys(yaml.SafeLoader):
 def parse_yaml(text: str) -> Any:
     """Returns the content of YAML text, plain types only; raises `InvalidDocument` when it is not valid."""
     try:
-        return yaml.load(text, _UniqueKeys)  # noqa: S506 - a subclass of the safe loader
+        return _UniqueKeys(text).get_single_data()
     except yaml.YAMLError as error:
         raise InvalidDocument(f"not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
