@@ -406,6 +406,8 @@ def test_volumes_of_an_evaluation_are_measurements_with_the_target() -> None:
         return {**names, **values, "volume_cm3": 5.0, "target_cm3": 6.0}  # type: ignore[typeddict-item]
 
     rows = [row("sub-1_ses-01", "mixture"), row("sub-1_ses-02", "mixture"), row("sub-1_ses-01", "clusters")]
+    names = {"segmenter": "mixture", "method": MADE, "tissue": "GM"}
+    rows.append({"kind": "agreement", **names, "n": 2, "note": ""})  # type: ignore[arg-type, typeddict-item]
     found = from_volume_rows(rows, segmenter="mixture")
     assert {(one.method, one.session): one.value for one in found} == {
         (REAL, "01"): 6.0,

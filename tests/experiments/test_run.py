@@ -9,7 +9,7 @@ from voxlate.errors import InputRefused
 from voxlate.experiments.inputs import CaseTable
 from voxlate.experiments.plan import Step
 from voxlate.experiments.run import fingerprints, run_plan
-from voxlate.jobs.states import DONE, PENDING, REFUSED
+from voxlate.jobs.states import DONE, FAILED, PENDING
 
 
 def step(name, folder, *argv, needs=(), prefers=(), system=""):
@@ -17,9 +17,10 @@ def step(name, folder, *argv, needs=(), prefers=(), system=""):
 
 
 def test_steps_run_once_and_a_failed_system_stops_only_itself(tmp_path):
+    fails = ("translate", "-i", os.devnull, "-m", "nothing", "-o", str(tmp_path / "a"))
     steps = [
         step("data", tmp_path),
-        step("train-a", tmp_path, "train", os.devnull, "-o", str(tmp_path / "a"), needs=("data",), system="a"),
+        step("train-a", tmp_path, *fails, needs=("data",), system="a"),
         step("translate-a", tmp_path, needs=("train-a",), system="a"),
         step("train-b", tmp_path, needs=("data",), system="b"),
         step("evaluate", tmp_path, prefers=("translate-a", "train-b")),
@@ -28,13 +29,13 @@ def test_steps_run_once_and_a_failed_system_stops_only_itself(tmp_path):
     outcomes = run_plan(steps, tmp_path, jobs=2, watch=lambda done, outcome: told.append(done.name))
     states = {name: outcome.state for name, outcome in outcomes.items()}
     assert states == {
-        "data": DONE, "train-a": REFUSED, "translate-a": PENDING, "train-b": DONE, "evaluate": DONE,
+        "data": DONE, "train-a": FAILED, "translate-a": PENDING, "train-b": DONE, "evaluate": DONE,
     }  # fmt: skip
-    assert outcomes["train-a"].code == "RECIPE"
+    assert outcomes["train-a"].code == "MODEL_MISSING"
     assert told[-1] == "evaluate"
     assert "t1ce-to-t1" in (tmp_path / "logs" / "data.log").read_text()
     record = json.loads((tmp_path / "steps" / "train-a.json").read_text())
-    assert record["exit_status"] == 2
+    assert record["exit_status"] == 78
     assert str(tmp_path) not in record["command"]
     again = run_plan(steps, tmp_path)
     assert [name for name, outcome in again.items() if outcome.is_reused] == ["data", "train-b", "evaluate"]

@@ -81,7 +81,7 @@ def test_own_data_need_no_data_steps(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped_files("experiments"))
-@pytest.mark.parametrize("scale", ["tiny", "small", "published"])
+@pytest.mark.parametrize("scale", ["tiny", "small"])
 def test_every_shipped_experiment_plans_recipes_that_can_be_read(tmp_path, name, scale):
     from voxlate.bundle.recipe import read_recipe
     from voxlate.bundle.variants import parse_overrides

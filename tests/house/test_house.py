@@ -60,8 +60,8 @@ MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set(MAY_IMPORT) - {"cli", "demo"}  # lazily: see test_public_names
 TRAINING_ONLY = ("voxlate.training", "voxlate.evaluation", "voxlate.losses")
-MODULES_OF_INFERENCE = 83
-"""Modules that `voxlate.inference.translate` loads; it loaded 92 while it imported training."""
+MODULES_OF_INFERENCE = 91
+"""Modules that `voxlate.inference.translate` loads, each network one; nothing of training is among them."""
 
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 

@@ -38,7 +38,7 @@ def test_the_published_frame_keeps_the_whole_brain_of_the_template():
 @pytest.mark.slow
 def test_a_head_goes_to_the_published_frame_and_comes_back_to_its_own_grid():
     source, mask = case()
-    settings = PreparationSettings(frame="t1_linear", reference="min_max", bias=True)
+    settings = PreparationSettings(frame="t1_linear", reference="min_max", bias=True, bias_control_mm=600)
     preparation = fit_preparation(source, mask, settings)
     prepared = preparation.apply(source)
     assert prepared.data.shape == (128, 128, 128)

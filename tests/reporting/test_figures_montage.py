@@ -122,6 +122,16 @@ def test_relative_units_make_images_of_another_scale_equal(row: Row, tmp_path: P
         with_reference_levels(Row("a", {"T1w": target, "U-Net": tmp_path / "made.nii.gz"}), COLUMNS)
 
 
+def test_a_source_below_0_does_not_stop_relative_units_and_sets_stand_before_cases(row: Row) -> None:
+    target = row.images["T1w"]
+    assert isinstance(target, Volume)
+    air = target.with_data(target.data - 1000)
+    relative = with_reference_levels(Row("a", {**row.images, "CT": air}, mask=row.mask, set="Test_low"), COLUMNS)
+    assert "CT" not in relative.levels
+    drawing = draw_montage([relative], COLUMNS, data_kind="real", unit="relative units")
+    assert any(text.get_text().startswith("Test_low\na\naxial") for text in drawing.figure.texts)
+
+
 def test_a_missing_or_unreadable_synthetic_image_leaves_a_reason_and_a_real_one_is_refused(
     row: Row, tmp_path: Path
 ) -> None:
@@ -164,12 +174,30 @@ def test_blocks_put_cases_side_by_side(row: Row) -> None:
     assert sum(text.get_text() == "real target" for text in three.figure.texts) == 3
 
 
+def test_single_slices_such_as_those_of_spines_are_shown_as_they_are() -> None:
+    values = np.random.default_rng(0).uniform(-500, 500, (20, 24, 1)).astype(np.float32)
+    flat = Volume(values, np.diag([0.5, 0.5, 4.0, 1.0]))
+    row = Row("disc-1", {"CT": flat, "T1w": flat, "U-Net": flat.with_data(values + 3)})
+    (line,), large = cut_row(row, COLUMNS[:3], ("axial",))
+    np.testing.assert_array_equal(line.images["CT"], values[::-1, ::-1, 0].T)
+    assert (large, line.at_mm) == (pytest.approx(3.0, abs=1e-3), 0.0)
+    drawing = draw_montage([row], COLUMNS[:3], data_kind="real", unit="HU", layout=Layout(difference="signed"))
+    assert "n = 1 case" in drawing.caption
+
+
 def test_the_masked_image_has_its_lowest_value_outside_of_the_mask(row: Row) -> None:
     target = row.images["T1w"]
     assert isinstance(target, Volume)
     assert isinstance(row.mask, Volume)
     drawing = draw_masks({"a": {"T1w": target}}, {"a": row.mask}, data_kind="real", unit="arbitrary units")
     assert "n = 1 case. Real data. Unit: arbitrary units." in drawing.caption
+    window = {"T1w": (60.0, 120.0)}
+    narrow = draw_masks({"a": {"T1w": target}}, {"a": row.mask}, data_kind="real", unit="HU", windows=window)
+    assert "Windows: T1w 60 to 120." in narrow.caption
+    shown = narrow.figure.axes[0].images[0].get_array()
+    (line,), _ = cut_row(Row("a", {"T1w": target}, mask=row.mask), COLUMNS[1:2], ("axial",))
+    assert shown is not None
+    np.testing.assert_array_equal(np.asarray(shown) == 255, line.images["T1w"] > 120 - 30 / 255)
     with pytest.raises(NoInput, match="b has no mask"):
         draw_masks({"b": {"T1w": target}}, {}, data_kind="real", unit="")
     steps = draw_steps({"a": {"raw": target, "cropped": target}}, masks={"a": row.mask}, data_kind="real", unit="")

@@ -14,12 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluation.downstream.classification import Classified
+from voxlate.evaluation.downstream.longitudinal import ChangeAgreement
+from voxlate.evaluation.downstream.structures import StructureDifference
 from voxlate.evaluation.schema.results import History, Loss, NetworkPictures
 from voxlate.evaluation.statistics import mean_interval
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep, summarise
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
 from voxlate.reporting.figures.drawing import PAGE_IN, Drawing, colours_of, save
 from voxlate.reporting.figures.feature_maps import draw_feature_maps, read_pictures, sheets_of
+from voxlate.reporting.figures.forest import draw_areas, draw_change_biases, draw_structure_differences
 from voxlate.reporting.figures.line_profile import Segment, draw_line_profile, sample, widest_row
 from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
@@ -108,7 +112,25 @@ def blocks() -> Drawing:
     return draw_montage(rows, columns, data_kind="simulated", unit="HU", layout=Layout(blocks=3))
 
 
-ALL = (cases, systems, sweep, boxes, curves, profile, maps, montage, blocks)
+def many() -> Drawing:
+    image, mask = ball()
+    systems = ("Res-U-Net", "Att-U-Net", "Trans-U-Net", "cGAN Res-U-Net", "cGAN Att-U-Net", "cGAN Trans-U-Net")
+    columns = [Column("source", "source"), Column("T1nce", "target"), *map(Column, systems)]
+    rows = [Row("sub-01", {c.name: image for c in columns}, mask=mask, set=name) for name in ("Test_good", "Test_low")]
+    return draw_montage(rows, columns, data_kind="simulated", unit="HU", layout=Layout(planes=("sagittal", "axial")))
+
+
+def areas() -> Drawing:
+    nan = float("nan")
+    rows = [
+        Classified(train, test, 40, 20, auc, auc - 0.1, auc + 0.05, 0.8, nan, nan, nan, nan)
+        for test, auc in (("target", 0.9), ("cGAN Att-U-Net", 0.85), ("target_again", 0.8), ("blurred_target", 0.7))
+        for train in ("target", "cGAN Att-U-Net", "target + cGAN Att-U-Net")
+    ]
+    return draw_areas(rows, data_kind="simulated")
+
+
+ALL = (areas, many, cases, systems, sweep, boxes, curves, profile, maps, montage, blocks)
 
 
 def drawn_texts(figure: Figure) -> list[Text]:
@@ -166,6 +188,24 @@ def test_means_and_intervals_are_those_of_the_statistics() -> None:
     (curve,) = [line for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
     assert curve.get_ydata().tolist() == [found.mean, found.mean]
     assert drawing.figure.axes[0].get_xscale() == "log"
+
+
+def test_a_forest_shows_percent_of_the_real_mean_and_leaves_out_what_was_not_measured() -> None:
+    rows = [
+        StructureDifference("cGAN", "Thalamus", "cm3", 9, real=8.0, difference=-0.4, low=-0.8, high=0.0, percent=-5.0),
+        StructureDifference("cGAN", "Caudate", "cm3", 1, note="too few"),
+    ]
+    axes = draw_structure_differences(rows, data_kind="real").figure.axes[0]
+    drawn = [np.ravel(line.get_xdata()).tolist() for line in axes.lines]
+    assert [-5.0] in drawn
+    assert [-10.0, 0.0] in drawn
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Thalamus, cGAN"]
+    changes = [ChangeAgreement("cGAN", "GM", unit, 9, real_change=-5, bias=1.0) for unit in ("cm3", "%")]
+    assert "Unit: cm³." in draw_change_biases(changes[:1], data_kind="real").caption
+    with pytest.raises(InputRefused, match="UNITS"):
+        draw_change_biases(changes, data_kind="real")
+    with pytest.raises(NoInput):
+        draw_areas([], data_kind="real")
 
 
 def test_values_that_cannot_be_drawn_are_refused() -> None:

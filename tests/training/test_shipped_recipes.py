@@ -1,6 +1,8 @@
 """Every shipped recipe and each of its variants: understood, and trained for a few steps on a tiny cohort."""
 
+import hashlib
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +10,19 @@ import pytest
 import torch
 import yaml
 from phantoms import head
+from safetensors.torch import save_file
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.networks import discriminator_of, generator_of
 from voxlate.bundle.recipe import Recipe, read_recipe, variants_of
 from voxlate.cases import Case, write_cases
+from voxlate.errors import UsageError
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.models import build
 from voxlate.models.features.vgg import vgg16
 from voxlate.training.loop import train
+from voxlate.training.state import new_generator
 
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
 PATHS = sorted(ROOT.rglob("*.yaml"))
@@ -70,7 +75,9 @@ def shrunk(recipe: Recipe) -> Recipe:
     arguments = recipe.model.arguments | TINY[recipe.model.name]
     change = {
         "model": recipe.model.model_copy(update={"arguments": arguments}),
-        "preparation": recipe.preparation.model_copy(update={"frame": "native", "brain_mask": "nonzero"}),
+        "preparation": recipe.preparation.model_copy(
+            update={"frame": "native", "brain_mask": "nonzero", "bias": False}
+        ),
         "training": recipe.training.model_copy(
             update={"batch": 1, "window": small, "warmup": 0, "validate_every": 100}
         ),
@@ -185,3 +192,52 @@ def test_a_drunet_leaves_its_filters_and_feature_maps_in_the_bundle(cohort, tmp_
     assert np.allclose(found["filters"], weight.detach().numpy(), atol=1e-4)
     other = read_recipe(ROOT / "li2022" / "default.yaml", variants=["translator"])
     assert not (train(shrunk(other), tmp_path / "other", root=cohort / "ct") / "pictures.json").exists()
+
+
+COMBINED = [
+    ("li2022/faithful.yaml", ("t2", "bce", "depth_34"), "li2022-faithful-t2-bce-depth_34"),
+    ("li2022/faithful.yaml", ("unet", "bce", "t2"), "li2022-faithful-unet-bce-t2"),
+    ("bottani2024/default.yaml", ("cgan_att_unet", "perceptual"), "bottani2024-default-cgan_att_unet-perceptual"),
+    ("chen2022/faithful.yaml", ("printed", "D", "inputs_t1"), "chen2022-faithful-printed-D-inputs_t1"),
+    ("chen2022/faithful.yaml", ("joined", "D", "lambda_1_10", "delta_003"), None),
+    ("chen2022/helper.yaml", ("adc", "hr_fcn"), "chen2022-helper-adc-hr_fcn"),
+    ("lee2020/faithful.yaml", ("sibling",), "lee2020-faithful-sibling"),
+]
+
+
+@pytest.mark.parametrize(("path", "variants", "name"), COMBINED)
+def test_the_parts_of_a_paper_s_tables_are_combined(path, variants, name):
+    recipe = read_recipe(ROOT / path, variants=variants)
+    assert recipe.name == (name or recipe.name)
+    with torch.device("meta"):
+        assert generator_of(recipe) is not None
+
+
+@pytest.mark.parametrize("pair", [*combinations(("depth_34", "depth_50", "unet"), 2), ("mse", "bce")])
+def test_two_networks_or_two_losses_at_once_are_refused(pair):
+    with pytest.raises(UsageError, match="VARIANT_CONFLICT"):
+        read_recipe(ROOT / "li2022" / "faithful.yaml", variants=pair)
+
+
+@pytest.mark.parametrize("name", ["A", "B", "C", "D"])
+@pytest.mark.parametrize("base", [(), ("joined",), ("printed",)])
+def test_an_ablation_of_chen_changes_one_thing_of_its_base(name, base):
+    whole, reduced = (read_recipe(ROOT / "chen2022" / "faithful.yaml", variants=v) for v in (base, (*base, name)))
+    arguments, changed = whole.model.arguments, reduced.model.arguments
+    assert {key for key in changed if changed[key] != arguments.get(key)} == {"stems" if name == "A" else "ablation"}
+    same = {"name": "", "model": whole.model}
+    assert reduced.model_copy(update=same) == whole.model_copy(update=same)
+
+
+def test_an_encoder_of_the_user_takes_the_place_that_the_recipe_of_li_names(tmp_path):
+    given = build("drunet", width=2, depth=18, imagenet_input=True).encoder
+    save_file(given.state_dict(), tmp_path / "resnet18.safetensors")
+    sha256 = hashlib.sha256((tmp_path / "resnet18.safetensors").read_bytes()).hexdigest()
+    small = {"model.arguments.width": 2, "model.arguments.depth": 18}
+    place = {"model.encoder": "resnet18.safetensors", "model.encoder_sha256": sha256}
+    path = ROOT / "li2022" / "faithful.yaml"
+    with_weights, without = (read_recipe(path, variants=["mse"], overrides=small | more) for more in (place, {}))
+    loaded = new_generator(with_weights, tmp_path).network.encoder.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in given.state_dict().items())
+    fresh = new_generator(without, tmp_path).network.encoder
+    assert not torch.equal(fresh.conv1.weight, given.conv1.weight)

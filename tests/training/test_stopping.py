@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from tiny import RECIPE
 
 from voxlate.bundle.bundle import read_weights
 from voxlate.bundle.recipe import read_recipe
-from voxlate.training import checkpoint
+from voxlate.errors import InputRefused
+from voxlate.training import checkpoint, validation
 from voxlate.training.loop import train
+from voxlate.training.steps import DIVERGED
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,13 @@ def test_a_run_says_what_it_is_about_and_that_there_is_nothing_to_resume(recipe,
     assert re.search(
         r"training on 2 cases, validating on 1; translator of [\d,]+ parameters on cpu, \d+ threads", caplog.text
     )
+
+
+def test_an_error_on_validation_cases_that_is_not_a_number_ends_the_training(recipe, cohort, tmp_path, monkeypatch):
+    def broken(*_):
+        return validation.ValidationResult(float("nan"), np.zeros((2, 2), dtype=np.float32))
+
+    monkeypatch.setattr(validation, "validate", broken)
+    with pytest.raises(InputRefused, match=r"DIVERGED the error on the validation cases is nan after step 4"):
+        train(recipe, tmp_path / "run", root=cohort)
+    assert {"DIVERGED", "LOSS_NOT_FINITE", "GRADIENT_NOT_FINITE"} == DIVERGED

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ class Baselines:
     Attributes:
         cases: names of the cases whose baselines are scored; None for all.
         bundle: whose training cases the histogram match and the constant were fitted on; None for that of the run.
+        bundles: bundles of single cases in its place; in a cross-validation that of the fold that never saw the case.
     """
 
     cases: frozenset[str] | None = None
     bundle: Path | None = None
+    bundles: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
     def of(self, case: str) -> bool:
         """Returns whether the baselines of a case are scored."""

@@ -15,10 +15,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxlate.bundle.networks import generator_of
-from voxlate.bundle.recipe import Recipe, read_recipe
-from voxlate.bundle.variants import parse_overrides
+from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
-from voxlate.experiments.plan import Step
+from voxlate.experiments.plan import Step, recipe_of
 from voxlate.training.memory import estimate_training
 
 _PASSES = 3
@@ -49,22 +48,6 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
             line += f"\n    {_needs(recipe)}, at least {_told(seconds)}"
         yield line
     yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
-
-
-def recipe_of(step: Step) -> Recipe:
-    """Returns the resolved recipe of a training.
-
-    Args:
-        step: a step whose command is `train`.
-
-    Raises:
-        UsageError, NoInput: see `read_recipe`.
-    """
-    words = list(step.argv)
-    named = {
-        option: [words[k + 1] for k, word in enumerate(words) if word == option] for option in ("--variant", "--set")
-    }
-    return read_recipe(Path(words[1]), variants=named["--variant"], overrides=parse_overrides(named["--set"]))
 
 
 def _needs(recipe: Recipe) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from voxlate.bundle.recipe import Recipe, read_recipe
+from voxlate.bundle.variants import parse_overrides
 from voxlate.errors import UsageError
 from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
@@ -93,6 +95,22 @@ def build_plan(experiment: Experiment, folder: Path, size: Size) -> list[Step]:
 def overrides_of(experiment: Experiment, system: System, scale: ScaleName) -> Override:
     """Returns the overrides of a system's recipe: of the scale, of the system, of the system at this scale."""
     return {**scale_of(experiment, scale).override, **system.override, **system.scales.get(scale, {})}
+
+
+def recipe_of(step: Step) -> Recipe:
+    """Returns the resolved recipe of a training.
+
+    Args:
+        step: a step whose command is `train`.
+
+    Raises:
+        UsageError, NoInput: see `read_recipe`.
+    """
+    words = list(step.argv)
+    named = {
+        option: [words[k + 1] for k, word in enumerate(words) if word == option] for option in ("--variant", "--set")
+    }
+    return read_recipe(Path(words[1]), variants=named["--variant"], overrides=parse_overrides(named["--set"]))
 
 
 class _Planner:

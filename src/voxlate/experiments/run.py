@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxlate.bundle.recipe import recipe_text
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
-from voxlate.experiments.plan import Step
-from voxlate.io.atomic import sha256, write_json
+from voxlate.experiments.plan import Step, recipe_of
+from voxlate.io.atomic import write_json
 from voxlate.io.documents import canonical_json
 from voxlate.jobs.locking import lock
 from voxlate.jobs.results import read_result
@@ -133,8 +134,7 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
         reads = None if step.reads is None else step.reads.settings
         content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
         if step.argv[0] == "train":
-            content["recipe"] = sha256(Path(step.argv[1]))
-            content["argv"] = ["train", *words[2:]]
+            content["argv"] = [*words[2:], recipe_text(recipe_of(step))]  # not the file, whose other parts may change
         prints[step.name] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return prints
 

@@ -22,7 +22,7 @@ from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import warn
-from voxlate.preparation import fit_preparation
+from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
 from voxlate.volume import Array, Mask, Shape, Volume
 
@@ -157,15 +157,9 @@ def translate_volume(
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     if not chosen.any_spacing:
         _require_known_spacing(source, bundle)
-    _require_sources(bundle, [*(more or {}), *chosen.blank])
-    shown = {name: volume for name, volume in (more or {}).items() if name not in chosen.blank}
-    given, imputed = _impute_sources(bundle, source, mask, shown, chosen)
+    given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
-    settings = bundle.recipe.preparation
-    if chosen.brain_mask is not None:
-        require_method(chosen.brain_mask)
-        settings = settings.model_copy(update={"brain_mask": chosen.brain_mask})
-    preparation = fit_preparation(source, mask, settings)
+    preparation = fit_preparation(source, mask, _preparation_settings(bundle, chosen))
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
@@ -198,6 +192,15 @@ def translate_volume(
     )
 
 
+def _preparation_settings(bundle: Bundle, options: Options) -> PreparationSettings:
+    """Returns the preparation of the bundle, with the method of the brain mask that the options name."""
+    settings = bundle.recipe.preparation
+    if options.brain_mask is None:
+        return settings
+    require_method(options.brain_mask)
+    return settings.model_copy(update={"brain_mask": options.brain_mask})
+
+
 def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
     """Returns the out-of-distribution score; for an ensemble, the lowest of its members."""
     parts = bundle.parts or (bundle,)
@@ -217,9 +220,11 @@ def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
 
 
 def _impute_sources(
-    bundle: Bundle, source: Volume, mask: Volume | None, given: dict[str, Volume], options: Options
+    bundle: Bundle, source: Volume, mask: Volume | None, more: Mapping[str, Volume], options: Options
 ) -> tuple[dict[str, Volume], dict[str, str]]:
-    """Returns the additional sources including imputed ones, and the weight hashes of the imputers by contrast."""
+    """Returns the additional sources that are not blank, with imputed ones, and the imputers' weight hashes."""
+    _require_sources(bundle, [*more, *options.blank])
+    given = {name: volume for name, volume in more.items() if name not in options.blank}
     imputed = {}
     for name, imputer in options.imputers.items():
         expected = (bundle.recipe.source, name)

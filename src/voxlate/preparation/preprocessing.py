@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import fault_of_method, find_brain
+from voxlate.preparation.masks.brain_mask import UNCHECKED, fault_of_method, find_brain
 from voxlate.preparation.masks.checks import check_mask, require_plausible
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
@@ -31,6 +31,7 @@ class PreparationSettings(BaseModel):
         brain_mask: method for a scan without a given mask; see `preparation.masks.brain_mask.BRAIN_MASKS`. The default
             is for skull-stripped scans.
         bias: correct the bias field of source and target with N4, each on its own.
+        bias_control_mm: distance of the control points of that field at the coarsest level; see `fit_bias`.
         frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
             with the skull and 128³ voxels.
         margin_mm: margin around the brain in the native frame.
@@ -43,6 +44,7 @@ class PreparationSettings(BaseModel):
 
     brain_mask: str = "nonzero"
     bias: bool = False
+    bias_control_mm: float = Field(default=60.0, gt=0)
     frame: Literal["native", "t1_linear"] = "native"
     margin_mm: float = Field(default=4.0, ge=0)
     reference: ScaleName = "median_in_mask"
@@ -142,7 +144,8 @@ class Preparation:
         """Preprocesses a scan on the grid of the source with its own normalisation; returns both."""
         native = self._native(self.mask.astype(np.float32)).data > 0.5
         if self.settings.bias:
-            volume = fit_bias(volume, native & (volume.data > 0)).apply(volume)
+            tissue = native & (volume.data > 0)
+            volume = fit_bias(volume, tissue, control_mm=self.settings.bias_control_mm).apply(volume)
         located = self.locate(volume)
         whole, within = (volume, native) if self.is_whole else (located, self.mask)
         scale = SCALES[reference](whole.data, within & (whole.data != 0))
@@ -175,7 +178,8 @@ def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSe
         UsageError: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)
-    bias = fit_bias(source, inside & (source.data > 0)) if settings.bias else None
+    tissue = inside & (source.data > 0)
+    bias = fit_bias(source, tissue, control_mm=settings.bias_control_mm) if settings.bias else None
     clean = source if bias is None else bias.apply(source)
     steps = _spatial_steps(clean, inside, settings)
     located, brain = clean, clean.with_data(inside)
@@ -193,7 +197,7 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
         given: Mask = mask.data > 0.5
         return given
     inside = find_brain(source, settings.brain_mask)
-    if settings.brain_mask != "nonzero":
+    if settings.brain_mask not in UNCHECKED:
         require_plausible(check_mask(inside, source))
     return inside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from voxlate.bundle.networks import generator_of
 from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
+from voxlate.errors import InputRefused
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
 from voxlate.training.outputs.trackers import Tracker
@@ -126,9 +128,18 @@ class Validator:
             ema: what is validated and kept.
             progress: gets the error, and whether the weights are the best so far.
             training_loss: of the last step; it chooses the weights with `keep: training_loss`.
+
+        Raises:
+            InputRefused: `DIVERGED` when the error is not finite.
         """
         settings = self.recipe.training
         error = self.fabric.broadcast(self._error(ema, progress.step) if self.fabric.is_global_zero else None)
+        if error is not None and not math.isfinite(error):
+            raise InputRefused(
+                "DIVERGED",
+                f"the error on the validation cases is {error} after step {progress.step}; lower "
+                "training.learning_rate or set training.clip; the last checkpoint is kept",
+            )
         if error is not None:
             progress.validation.append({"step": progress.step, "loss": error})
         value = {"best": error, "last": None, "training_loss": training_loss}[settings.keep]

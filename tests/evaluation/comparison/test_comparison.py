@@ -301,6 +301,20 @@ def test_folds_that_overlap_or_differ_or_are_not_there_are_refused(folds):
         joined(folder, cases)
 
 
+def test_the_histogram_match_of_a_case_is_that_of_the_fold_that_never_saw_it(folds):
+    folder, cases = folds
+    for fold, bright in ((0, 1.0), (1, 2.0)):
+        bundle = write_bundle(folder / "a" / f"fold-{fold}")
+        content = json.loads((bundle / "baselines.json").read_text())
+        content["target_quantiles"] = [bright * value for value in content["target_quantiles"]]
+        (bundle / "baselines.json").write_text(json.dumps(content))
+    joined(folder, cases)
+    constants = values(folder, "constant")
+    assert constants.size == 5
+    twice = values(folder, "constant", fold="1")
+    assert twice.min() > 1.5 * values(folder, "constant", fold="0").max()
+
+
 def test_a_fold_that_is_tested_on_its_training_cases_is_refused(folds):
     folder, cases = folds
     run = folder / "a" / "fold-0"

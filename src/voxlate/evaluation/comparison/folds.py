@@ -63,6 +63,7 @@ def with_folds(system: System, cases: Sequence[Case], *, allows_training_cases: 
         bundles=tuple(bundles.values()),
         folds=folds,
         folders={name: folders.get(index, nowhere) for name, index in folds.items()},
+        case_bundles={name: bundles[index] for name, index in folds.items() if index in bundles},
     )
 
 

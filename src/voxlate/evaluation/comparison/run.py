@@ -149,6 +149,12 @@ def _evaluate(
 ) -> list[Outcome]:
     """Evaluates the systems one after the other; the baselines of a case only while no earlier system has it."""
     bundles = [bundle for system in systems for bundle in system.bundles if (bundle / BASELINES_FILE).is_file()]
+    of_cases = {
+        case: bundle
+        for system in reversed(systems)
+        for case, bundle in system.case_bundles.items()
+        if (bundle / BASELINES_FILE).is_file()
+    }
     scored: set[str] = set()
     outcomes = []
     for system in systems:
@@ -157,7 +163,7 @@ def _evaluate(
             cases,
             system.folders or system.folder,
             output / SYSTEMS / system.name,
-            settings=replace(settings, baselines=Baselines(rest, bundles[0] if bundles else None)),
+            settings=replace(settings, baselines=Baselines(rest, bundles[0] if bundles else None, of_cases)),
             bundle=system.bundles[0] if len(system.bundles) == 1 else None,
             jobs=jobs,
             watch=None if watch is None else _named(watch, system.name),

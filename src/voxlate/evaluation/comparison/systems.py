@@ -33,6 +33,7 @@ class System:
         bundles: bundles that made them; empty if unknown. A cross-validation has one per fold.
         folders: the folder of each case of a cross-validation.
         folds: the fold of each case of a cross-validation, from 0.
+        case_bundles: the bundle of the fold of each case, where it is there.
     """
 
     name: str
@@ -40,6 +41,7 @@ class System:
     bundles: tuple[Path, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict, hash=False)
     folds: Mapping[str, int] = field(default_factory=dict, hash=False)
+    case_bundles: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
 
 def require_names(names: Iterable[str]) -> None:

@@ -14,10 +14,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.schema.rows import VolumeRow
+from voxlate.evaluation.schema.rows import AnyVolumeRow, VolumeRow
 from voxlate.io.atomic import write_text
 from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 from voxlate.io.tables import inert_cell
@@ -54,13 +54,13 @@ class Measurement:
     unit: str = "cm3"
 
 
-def from_volume_rows(rows: Iterable[VolumeRow], *, segmenter: str) -> list[Measurement]:
+def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Measurement]:
     """Returns the tissue volumes of an evaluation as measurements, with those of the target as a method of their own.
 
     The session is the BIDS entity `ses-…` in the name of the case, or else the name of the case.
 
     Args:
-        rows: rows under `volumes` of `evaluation.json` that have a `tissue` and a `volume_cm3`.
+        rows: rows under `volumes` of `evaluation.json`; those of agreement are passed over.
         segmenter: whose volumes are taken; those of several are never mixed.
 
     Raises:
@@ -68,8 +68,9 @@ def from_volume_rows(rows: Iterable[VolumeRow], *, segmenter: str) -> list[Measu
     """
     found: dict[tuple[str, str, str, str], Measurement] = {}
     for row in rows:
-        if row["segmenter"] != segmenter:
+        if row["segmenter"] != segmenter or "volume_cm3" not in row:
             continue
+        row = cast(VolumeRow, row)
         case = row.get("case", "")
         patient, session = row.get("patient", case), session_of(case)
         for method, value in ((TARGET, row["target_cm3"]), (row["method"], row["volume_cm3"])):

@@ -75,13 +75,17 @@ def robex_mask(volume: Volume) -> Mask:
 
 
 BRAIN_MASKS: Mapping[str, Callable[[Volume], Mask]] = {
+    "all": lambda volume: np.ones(volume.data.shape, dtype=bool),
     "ct": brain_mask_ct,
     "ct_watershed": watershed_mask_ct,
     "deepbet": deepbet_mask,
     "nonzero": lambda volume: nonzero_mask(volume.data),
     "robex": robex_mask,
 }
-"""Methods by name, as recipes call them."""
+"""Methods by name, as recipes call them; `all` takes every voxel, for cropped scans that show no head."""
+
+UNCHECKED = frozenset({"all", "nonzero"})
+"""Methods whose mask need not have the size of a brain."""
 
 
 def find_brain(volume: Volume, method: str) -> Mask:

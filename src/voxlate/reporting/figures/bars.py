@@ -24,6 +24,7 @@ from voxlate.reporting.figures.drawing import (
     axis_label,
     colours_of,
     facts,
+    legend_columns,
     require_finite,
     require_values,
     units_stated,
@@ -97,14 +98,16 @@ def draw_bars_by_case(
         values = systems[system]
         mean = summarise(values, system).mean
         at = [cases.index(case) + (index - (len(systems) - 1) / 2) * width for case in values]
-        axes.bar(at, list(values.values()), width, color=colour, label=f"{labels.method(system)}")
+        axes.bar(at, list(values.values()), width, color=colour, label=labels.method(system))
         axes.axhline(mean, color=colour, linewidth=1.0, linestyle="--")
         means.append(f"{labels.method(system)} {labels.number(mean)}")
     slanted = max(len(case) for case in cases) * len(cases) > _LETTERS_ACROSS
     axes.set_xticks(range(len(cases)), cases, rotation=45 if slanted else 0, ha="right" if slanted else "center")
     axes.set_xlim(-0.6, len(cases) - 0.4)
     axes.set_ylabel(axis_label(metric, unit))
-    _legend(axes, len(systems))
+    if len(systems) > 1:
+        ncols = legend_columns(map(labels.method, systems))
+        figure.legend(frameon=False, fontsize=SMALL_PT, ncols=ncols, loc="outside upper center")
     spoken = f"Means: {'; '.join(means)}{f' {unit}' if unit else ''}."
     caption = (
         f"{metric} of every {noun}. Dashed lines are means. {spoken} {facts(len(cases), noun, data_kind=data_kind)}"
@@ -143,7 +146,7 @@ def draw_bars_by_system(
         spoken.append(f"{axis_label(metric, units.get(metric, ''))}: {best}")
     n = _patients(metrics.values())
     caption = (
-        f"Mean of each system. {_INTERVALS} Axes do not start at 0. "
+        f"Mean of each system. {_INTERVALS} Axes may start above 0. "
         f"{facts(n, 'patient', data_kind=data_kind)} {units_stated(units)}"
     )
     return Drawing(figure, caption.rstrip(), f"Bar plots, n = {n}. Means. {'. '.join(spoken)}.")
@@ -232,11 +235,6 @@ def _interval_lines(axes: Axes, at: Sequence[float], summaries: Sequence[Summary
     for x, found in zip(at, summaries, strict=True):
         if np.isfinite(found.low):
             axes.plot([x, x], [found.low, found.high], color=colour, linewidth=1.3, zorder=3)
-
-
-def _legend(axes: Axes, count: int) -> None:
-    if count > 1:
-        axes.legend(frameon=False, fontsize=SMALL_PT, ncols=min(count, 4), loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _colours(count: int) -> list[str]:

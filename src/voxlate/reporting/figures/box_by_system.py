@@ -22,6 +22,7 @@ from voxlate.reporting.figures.drawing import (
     axis_label,
     colours_of,
     facts,
+    legend_columns,
     require_finite,
     require_values,
     units_stated,
@@ -71,7 +72,7 @@ def draw_boxes(
         spoken.append(f"{metric}: {medians}")
     handles = [Patch(facecolor=colour + "55", edgecolor=colour) for colour in colours.values()]
     names = [labels.method(name) for name in systems]
-    ncols = min(len(names), 4)
+    ncols = legend_columns(names)
     figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False, fontsize=SMALL_PT)
     patients = _patients(metrics)
     n = len(set().union(*patients.values()))

@@ -19,6 +19,9 @@ SMALL_PT, TITLE_PT = 8.0, 9.5
 PAGE_IN = 8.0
 """Width of a page in inches; a figure of this width has 1,280 pixels in PNG files."""
 
+_LETTERS_PER_IN, _HANDLE_LETTERS = 15.0, 8
+"""Letters of 8 points in an inch; width of the line and the gaps of an entry of a legend, in letters."""
+
 Patients = Mapping[str, float]
 """Value by patient (or by case, where cases are shown)."""
 
@@ -80,6 +83,13 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
         used = sum(known not in plotting.COLOURS for known in colours)
         colours[name] = plotting.COLOURS.get(name, palette[used % len(palette)])
     return colours
+
+
+def legend_columns(names: Iterable[str], *, width_in: float = PAGE_IN) -> int:
+    """Returns how many entries of a legend in 8 points fit beside each other into a width in inches; at least 1."""
+    listed = list(names)
+    entry = max((len(name) for name in listed), default=0) + _HANDLE_LETTERS
+    return max(1, min(len(listed), int(width_in * _LETTERS_PER_IN / entry)))
 
 
 def axis_label(metric: str, unit: str) -> str:

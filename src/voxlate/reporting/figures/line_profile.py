@@ -13,7 +13,15 @@ from scipy import ndimage
 from voxlate.errors import InputRefused
 from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.reference_level import reference_level
-from voxlate.reporting.figures.drawing import PAGE_IN, SMALL_PT, TITLE_PT, Drawing, facts, require_values
+from voxlate.reporting.figures.drawing import (
+    PAGE_IN,
+    SMALL_PT,
+    TITLE_PT,
+    Drawing,
+    facts,
+    legend_columns,
+    require_values,
+)
 from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid, on_grid
 from voxlate.reporting.figures.montage_cells import draw_sides_of
 from voxlate.reporting.figures.montage_rows import PLANE_OF
@@ -173,7 +181,8 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Values], distance: Values) -> 
             raise InputRefused("LINE", f"the line lies outside of {name}; choose points inside of it, in RAS+ mm")
         colour = plotting.INK if index == 0 else plotting.SERIES_COLOURS[index - 1]
         axes.plot(distance, values, color=colour, linewidth=1.4 if index == 0 else 1.1, label=name)
-    axes.legend(frameon=False, fontsize=SMALL_PT, ncols=3, loc="lower left", bbox_to_anchor=(0, 0.97), borderaxespad=0)
+    ncols = legend_columns(curves, width_in=PAGE_IN / 2)
+    axes.legend(frameon=False, fontsize=SMALL_PT, ncols=ncols, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     axes.set_xlim(0, float(distance[-1]))
 
 

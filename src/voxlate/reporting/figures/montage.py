@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from voxlate.reporting.figures.montage_layout import (
     LABEL_IN,
     NARROW_IN,
     TITLE_IN,
+    TITLE_LINE_IN,
     Layout,
     alt_of,
     caption_of,
@@ -37,6 +39,9 @@ _TALLEST = 2.2
 
 _LABEL_LETTERS = 13
 """Letters of 8 points that fit into `LABEL_IN`."""
+
+_TITLE_LETTERS, _SMALL_LETTERS = 11.0, 14.0
+"""Bold letters of 9.5 and of 8 points that fit into an inch."""
 
 
 def draw_montage(
@@ -100,9 +105,10 @@ def _place(
     groups = [stacks[start : start + layout.blocks] for start in range(0, len(stacks), layout.blocks)]
     heights = [[_height(group, index, cell_in, layout) for index in range(max(map(len, group)))] for group in groups]
     bottom = BAR_IN if has_bar else GAP_IN
-    total = TITLE_IN + sum(sum(height) + GAP_IN * (len(height) + 1) for height in heights) + bottom
+    title = TITLE_IN + TITLE_LINE_IN * (max(_lines_of(column, cell_in) for column in columns) - 1)
+    total = title + sum(sum(height) + GAP_IN * (len(height) + 1) for height in heights) + bottom
     figure = plotting.blank(layout.width_in, total)
-    top = total - TITLE_IN
+    top = total - title
     for block in range(min(layout.blocks, len(stacks))):
         _titles(figure, columns, block * block_in + layout.margin_in, cell_in, top, data_kind)
     for group, group_heights in zip(groups, heights, strict=True):
@@ -124,32 +130,35 @@ def _height(group: Sequence[Sequence[Band]], index: int, cell_in: float, layout:
 
 
 def _titles(figure: Figure, columns: Sequence[Column], left: float, cell_in: float, top: float, data_kind: str) -> None:
+    """Writes the names of the columns, at the top of a block, in lines that fit, with what they are below."""
     width, height = figure.get_size_inches()
-    subtitles = {"target": "real target" if data_kind == "real" else "target", "step": ""}
+    is_small = any(_lines_of(column, cell_in) > 1 for column in columns)
+    size = SMALL_PT if is_small else TITLE_PT
     for index, column in enumerate(columns):
         x = (left + index * (cell_in + GAP_IN) + cell_in / 2) / width
-        name = labels.method(column.name) if column.name in labels.METHODS else column.name
-        room = max(int(cell_in * 12), 4)  # letters of 9.5 points bold in an inch
-        size = TITLE_PT if len(name) <= room else max(SMALL_PT, TITLE_PT * room / len(name))
-        figure.text(
-            x,
-            (top + 0.20) / height,
-            name,
-            ha="center",
-            va="bottom",
-            fontsize=size,
-            fontweight="bold",
-            color=plotting.INK,
-        )
-        figure.text(
-            x,
-            (top + 0.04) / height,
-            subtitles.get(column.role, column.role),
-            ha="center",
-            va="bottom",
-            fontsize=SMALL_PT,
-            color=plotting.MUTED,
-        )
+        name, kind = _title(column, cell_in), _subtitle(column, data_kind)
+        style: dict[str, Any] = {"ha": "center", "va": "bottom"}
+        y = top + (0.20 if kind else 0.04)
+        figure.text(x, y / height, name, fontsize=size, fontweight="bold", color=plotting.INK, linespacing=1.1, **style)
+        figure.text(x, (top + 0.04) / height, kind, fontsize=SMALL_PT, color=plotting.MUTED, **style)
+
+
+def _title(column: Column, cell_in: float) -> str:
+    """Returns the name of a column, in lines of letters that fit into its width."""
+    name = labels.method(column.name) if column.name in labels.METHODS else column.name
+    room = cell_in * _TITLE_LETTERS
+    return name if len(name) <= room else fill(name, max(int(cell_in * _SMALL_LETTERS), 4), break_on_hyphens=False)
+
+
+def _lines_of(column: Column, cell_in: float) -> int:
+    return _title(column, cell_in).count("\n") + 1
+
+
+def _subtitle(column: Column, data_kind: str) -> str:
+    """Returns what a column shows; nothing where its name already says so."""
+    if column.role == "target" and data_kind == "real":
+        return "real target"
+    return "" if column.role in {"step", column.name.lower()} else column.role
 
 
 def _draw_band(
@@ -171,7 +180,7 @@ def _draw_band(
         figure.text(x, y, _label(band, layout), ha="right", va="center", **style)
     elif band.kind == "image":
         x, y = (left + NARROW_IN) / width, (bottom + tall + 0.03) / height
-        figure.text(x, y, _label(band, layout).replace("\n", " "), va="bottom", **style)
+        figure.text(x, y, _label(band, layout), va="bottom", **style)
     first = True
     for index, column in enumerate(columns):
         if band.kind == "difference" and column.name not in line.differences:
@@ -191,7 +200,10 @@ def _label(band: Band, layout: Layout) -> str:
         return "|synthetic −\ntarget|" if layout.difference == "absolute" else "synthetic −\ntarget"
     if band.kind == "zoom":
         return f"zoom,\n{layout.zoom_mm:g} mm"
-    name = line.case if layout.blocks > 1 else _wrapped(line.case)
+    names = [name for name in (line.set, line.case) if name]
+    if layout.blocks > 1:
+        return f"{' '.join(names)} {line.plane.axis} = {labels.number(line.at_mm, 0)} mm"
+    name = "\n".join(map(_wrapped, names))
     return f"{name}\n{line.plane.name}\n{line.plane.axis} = {labels.number(line.at_mm, 0)} mm"
 
 

@@ -22,6 +22,7 @@ class Line:
 
     Attributes:
         case: its name.
+        set: its test set, or empty.
         plane: orientation.
         at_mm: position of the slice.
         images: by column; a text says why an image is missing.
@@ -34,6 +35,7 @@ class Line:
     """
 
     case: str
+    set: str
     plane: Plane
     at_mm: float
     images: Mapping[str, Array | str]
@@ -92,7 +94,7 @@ def load_row(row: Row, columns: Sequence[Column]) -> Loaded:
     if not mask.any():
         raise InputRefused("EMPTY_MASK", f"{row.case}: the mask is empty; give the mask of this scan")
     labels = None if row.labels is None else mask_on_grid(row.labels, reference)
-    return Loaded(images, reference, mask, labels, _windows(images, columns, mask, shared=reference))
+    return Loaded(images, reference, mask, labels, {**_windows(images, columns, mask, shared=reference), **row.windows})
 
 
 def _image(row: Row, column: Column, reference: Volume) -> Volume | str:
@@ -159,6 +161,7 @@ def _line(row: Row, loaded: Loaded, differences: Mapping[str, Array], plane: Pla
     texts = {name: image for name, image in loaded.images.items() if isinstance(image, str)}
     return Line(
         case=row.case,
+        set=row.set,
         plane=plane,
         at_mm=position_mm(reference, plane, index),
         images={**texts, **{name: cut(volume.data, box) for name, volume in volumes.items()}},

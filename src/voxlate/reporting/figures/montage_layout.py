@@ -18,6 +18,9 @@ LABEL_IN, TITLE_IN, BAR_IN, GAP_IN = 1.0, 0.46, 0.68, 0.05
 """Left margin with the names of cases, top margin with the titles, bottom margin with the colour bar, gap between
 pictures, in inches. Chosen by eye for text of 8 points."""
 
+TITLE_LINE_IN = 0.13
+"""Height of each further line of a title of 8 points."""
+
 HEADING_IN, NARROW_IN = 0.18, 0.12
 """With several blocks the name of a case stands above its pictures: height of that line, and the left margin."""
 

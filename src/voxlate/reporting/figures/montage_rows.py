@@ -13,7 +13,7 @@ from voxlate.errors import InputRefused, NoInput
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path
 from voxlate.reference_level import reference_level
-from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid, on_grid
+from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid
 from voxlate.reporting.figures.slices import PLANES
 
 Role = Literal["source", "target", "synthetic", "step"]
@@ -51,6 +51,8 @@ class Row:
         at_mm: RAS+ coordinate of the slice along the normal, by name of the plane. By default each plane passes through
             the slice with most labels, else with most of the mask.
         reasons: why an image is missing, by name of the column, such as `diverged`.
+        windows: lowest and highest value shown, by name of the column, in place of the column's own window.
+        set: test set of the case, such as `Test_good`; it stands before the name.
     """
 
     case: str
@@ -60,6 +62,8 @@ class Row:
     levels: Mapping[str, float] = field(default_factory=dict, hash=False)
     at_mm: Mapping[str, float] = field(default_factory=dict, hash=False)
     reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
+    windows: Mapping[str, Window] = field(default_factory=dict, hash=False)
+    set: str = ""
 
 
 def target_of(columns: Sequence[Column]) -> str:
@@ -80,8 +84,9 @@ def target_of(columns: Sequence[Column]) -> str:
 def with_reference_levels(row: Row, columns: Sequence[Column]) -> Row:
     """Returns a row whose images are shown in relative units, as `evaluate` compares them.
 
-    Each real image is divided by its median in the mask. A synthetic one is divided by the `ReferenceLevel` that its
-    sidecar states, or else, without a sidecar, by the level of the target.
+    The target is divided by its median in the mask. A synthetic image is divided by the `ReferenceLevel` that its
+    sidecar states, or else, without a sidecar, by the level of the target. Sources have windows of their own and
+    stay as they are; a CT may have a median below 0.
 
     Raises:
         InputRefused: as `reference_level`; `SIDECAR` for a sidecar that cannot be read or states no level.
@@ -92,12 +97,7 @@ def with_reference_levels(row: Row, columns: Sequence[Column]) -> Row:
         raise NoInput("NO_INPUT", f"{row.case} has no target; relative units need it")
     reference = in_ras(row.images[target])
     mask = reference.data != 0 if row.mask is None else mask_on_grid(row.mask, reference)
-    levels = {}
-    for column in columns:
-        image = row.images.get(column.name)
-        if image is not None and column.role != "synthetic":
-            data = on_grid(image, reference).data
-            levels[column.name] = reference_level(data, mask & (data != 0))
+    levels = {target: reference_level(reference.data, mask & (reference.data != 0))}
     for column in columns:
         image = row.images.get(column.name)
         if column.role == "synthetic" and image is not None:

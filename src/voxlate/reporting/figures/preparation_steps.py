@@ -12,7 +12,7 @@ import numpy as np
 
 from voxlate.errors import NoInput
 from voxlate.reporting.figures.drawing import Drawing
-from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid, on_grid
+from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid
 from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column, Row, Window
@@ -82,14 +82,17 @@ def draw_masks(
     columns = [Column("input", "step"), Column("mask", "step", (0.0, 1.0)), Column("masked", "step")]
     layout = Layout(planes=planes, has_outline=True)
     drawing = draw_montage(rows, columns, data_kind=data_kind, unit=unit, layout=layout)
-    return replace(drawing, caption=f"Input with its mask (green), mask, and image in the mask. {drawing.caption}")
+    stated = [f"{name} {low:g} to {high:g}" for name, (low, high) in (windows or {}).items()]
+    shown = f" Windows: {'; '.join(stated)}." if stated else ""
+    return replace(
+        drawing, caption=f"Input with its mask (green), mask, and image in the mask.{shown} {drawing.caption}"
+    )
 
 
 def _masked_row(label: str, volume: Image, mask: Image, window: Window | None) -> Row:
     image = in_ras(volume)
     inside = mask_on_grid(mask, image)
-    shown = image if window is None else image.with_data(np.clip(image.data, *window))
-    outside = float(shown.data.min())
-    masked = shown.with_data(np.where(inside, shown.data, outside))
-    mask_volume = on_grid(image.with_data(inside), image, interpolation="nearest")
-    return Row(label, {"input": shown, "mask": mask_volume, "masked": masked}, mask=mask_volume)
+    masked = image.with_data(np.where(inside, image.data, image.data.min()))
+    outline = image.with_data(inside)
+    windows = {} if window is None else {"input": window, "masked": window}
+    return Row(label, {"input": image, "mask": outline, "masked": masked}, mask=outline, windows=windows)

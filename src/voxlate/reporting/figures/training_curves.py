@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from voxlate.errors import InputRefused, NoInput, faults_told
 from voxlate.evaluation.schema.results import History, Loss
 from voxlate.io.documents import read_json
-from voxlate.reporting.figures.drawing import PAGE_IN, SMALL_PT, Drawing, require_values
+from voxlate.reporting.figures.drawing import PAGE_IN, SMALL_PT, Drawing, legend_columns, require_values
 from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 
@@ -125,7 +125,7 @@ def draw_training_curves(
     axes.set_ylabel(f"{which} loss (first point = 1)" if is_normalised else f"{which} loss")
     if is_logarithmic:
         axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=SMALL_PT, ncols=min(len(runs), 4), loc="lower left", bbox_to_anchor=(0, 1))
+    figure.legend(frameon=False, fontsize=SMALL_PT, ncols=legend_columns(runs), loc="outside upper center")
     spoken = f"Last points: {'; '.join(ends)}."
     parts = [
         f"{which.capitalize()} loss of {labels.count(len(runs), 'run')}.",
