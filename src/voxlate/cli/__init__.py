@@ -23,7 +23,7 @@ VERBS = {
     "grade": "Grade the quality of scans, and classify them by their voxels: contrast and contrast agent.",
     "regrade": "Open a local web page to review and correct quality grades.",
     "cohort": "Select pairs from an index by rules, split them by patient, and write them as BIDS.",
-    "prepare": "Register the target of each pair to its source, and extract the brain.",
+    "prepare": "Register the target and the further sources of each pair to its source, and extract the brain.",
     "spine": "Register CT and T2w of lumbar spines, and write one pair of slices for each disc.",
     "adc": "Compute an ADC map from diffusion-weighted images.",
     "train": "Train a network from a recipe.",
