@@ -17,9 +17,10 @@ def step(name, folder, *argv, needs=(), prefers=(), system=""):
 
 
 def test_steps_run_once_and_a_failed_system_stops_only_itself(tmp_path):
+    fails = ("translate", "-i", os.devnull, "-m", "nothing", "-o", str(tmp_path / "a"))
     steps = [
         step("data", tmp_path),
-        step("train-a", tmp_path, "translate", "-i", os.devnull, "-m", "nothing", "-o", str(tmp_path / "a"), needs=("data",), system="a"),
+        step("train-a", tmp_path, *fails, needs=("data",), system="a"),
         step("translate-a", tmp_path, needs=("train-a",), system="a"),
         step("train-b", tmp_path, needs=("data",), system="b"),
         step("evaluate", tmp_path, prefers=("translate-a", "train-b")),

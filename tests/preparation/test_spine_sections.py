@@ -129,6 +129,20 @@ def test_a_slice_that_a_scan_does_not_cover_is_refused_and_too_few_are_too():
         prepare_spine(ct, half, labels, ALIGNED.model_copy(update={"least_discs": 2}))
 
 
+def test_scans_that_do_not_meet_or_do_not_fit_are_refused():
+    ct, t2, labels, _ = subject()
+    far = Transform.rigid([0, 0, 1], 0, [500, 0, 0]).carry(t2)
+    with pytest.raises(InputRefused, match=r"MISREGISTERED .* covers 0% of it"):
+        prepare_spine(ct, far, labels, ALIGNED)
+    turned = Volume(np.random.default_rng(0).permutation(t2.data.ravel()).reshape(t2.data.shape), t2.affine)
+    with pytest.raises(InputRefused, match="MISREGISTERED CT and T2w do not fit"):
+        prepare_spine(ct, turned, labels, ALIGNED)
+    part = t2.grid.part((4, 0, 0), (76, 80, 48))
+    cut = [Volume(volume.data[4:], part.affine) for volume in (t2, labels)]
+    with pytest.raises(InputRefused, match=r"NO_SPINE no voxel of the CT is above 250 HU"):
+        prepare_spine(ct.with_data(np.zeros(ct.data.shape)), *cut, ALIGNED)
+
+
 def test_labels_without_discs_or_neighbouring_vertebrae_are_refused():
     labels = subject()[2]
     with pytest.raises(InputRefused, match=r"NO_DISC_LABELS the label map holds the values 1, 4, 7, 8, 9"):
@@ -160,6 +174,9 @@ def test_the_command_writes_one_case_for_each_disc_and_keeps_patient_split_and_s
     assert source.data.shape == (64, 64, 1)
     assert read_mask(cases[0].mask, like=source).all()
     assert (tmp_path / "out" / "a" / "picture.png").read_bytes()[:4] == b"\x89PNG"
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.index("NO_DISC_LABELS") < page.index("a/picture.png")  # what was refused comes first
+    assert str(tmp_path) not in page
     written = cases[0].target.stat().st_mtime_ns
     run(*given, "--aligned", "--size", 64, "--no-progress")
     assert cases[0].target.stat().st_mtime_ns == written  # not done again

@@ -22,7 +22,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 def cohort(
     rules: Path, index: Path, out: Path, grades: Path | None, extend: bool, jobs: int | None, no_progress: bool
 ) -> int:
-    """Select pairs, and further sources, from an index by rules, split them by patient, and write them as BIDS.
+    """Select pairs from an index by rules, split them by patient, and write them as BIDS.
 
     RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
     voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a

@@ -60,12 +60,14 @@ def spine(
 
     CASES is a table with the columns case, patient, split, source (CT), target (T2w), mask (of the spine, optional) and
     labels (label map on the grid of either scan). OUT gets OUT/cases.tsv with one row for each disc, each slice one
-    image of SIZE x SIZE x 1 voxels, and a picture for each patient. The same command goes on where it was stopped.
+    image of SIZE x SIZE x 1 voxels, and OUT/index.html with a picture for each patient. The same command goes on where
+    it was stopped.
     """
     from voxlate.cases import read_cases
     from voxlate.preparation.spine.run import prepare_spines
     from voxlate.preparation.spine.sections import SpineSettings
     from voxlate.reporting.figures.spine_picture import write_spine_picture
+    from voxlate.reporting.spine_page import write_spine_page
 
     settings = SpineSettings(
         labels=_values(labels_as, discs, vertebrae, canal),
@@ -82,6 +84,7 @@ def spine(
         for record in prepare_spines(files, out, settings, jobs=jobs, draw=write_spine_picture):
             records.append(record)
             bar.advance(task)
+    write_spine_page(records, out)
     return _tell(rows, records, out)
 
 

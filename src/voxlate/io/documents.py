@@ -90,7 +90,8 @@ class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
             if value is not None and value != "<<" and (key.tag, value) in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {value!r} occurs twice", key.start_mark)
             seen.add((key.tag, value))
-        return super().construct_mapping(node, deep=deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
 
 
 def parse_yaml(text: str) -> Any:
