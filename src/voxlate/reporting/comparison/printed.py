@@ -123,7 +123,7 @@ def _note(results: Results, view: TableView) -> str:
         f"Bold: the best mean of a set. {OPEN} no difference from the best could be shown, which does not show that "
         "there is none."
     )
-    parts += _powerless(tests)
+    parts += _powerless(tests) if comparison.test == "permutation" else []
     return " ".join(parts)
 
 
