@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -57,4 +58,4 @@ def first_sentence(path: Path) -> str:
         if not line.startswith("#") or not text:
             break
         lines.append(text)
-    return " ".join(lines).partition(". ")[0].removesuffix(".") + "."
+    return re.split(r"(?<!al)\. ", " ".join(lines))[0].removesuffix(".") + "."  # "et al." ends no sentence
