@@ -27,6 +27,7 @@ VERBS = {
     "spine": "Register CT and T2w of lumbar spines, and write one pair of slices for each disc.",
     "adc": "Compute an ADC map from diffusion-weighted images.",
     "train": "Train a network from a recipe.",
+    "recipes": "List the recipes, print one, or copy one to change it.",
     "models": "List the pretrained models, or print the card of one.",
     "translate": "Translate scans with a pretrained or trained model.",
     "batch": "Translate all scans of a manifest; resumes after interruptions.",

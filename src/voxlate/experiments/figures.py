@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case, read_cases
 from voxlate.errors import NoInput, VoxlateError
 from voxlate.evaluation.tissues import TISSUES, tissue_protocol
-from voxlate.experiments.plan import EVALUATIONS, SYSTEMS, Size, build_plan
+from voxlate.experiments.plan import EVALUATIONS, SYSTEMS, Size, build_plan, recipe_of
 from voxlate.experiments.settings import Column, Experiment, Figure
 from voxlate.experiments.tables import SCORES, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
@@ -117,6 +118,12 @@ class Context:
         folder = self.folder / SYSTEMS / system
         found = [folder / "synthetic" / f"{case}.nii.gz", *sorted(folder.glob(f"run/fold-*/synthetic/{case}.nii.gz"))]
         return next((path for path in found if path.is_file()), None)
+
+    def recipe(self, system: str) -> Recipe:
+        """Returns the recipe of a system."""
+        owner = self.experiment.bundle_owner(system)
+        steps = build_plan(self.experiment, self.folder, self.size)
+        return recipe_of(next(step for step in steps if step.name == f"train-{owner}"))
 
     def target_of(self, system: str) -> str:
         """Returns the contrast that a system is evaluated against: `target` unless its evaluation names another."""
@@ -236,7 +243,8 @@ def _montage(context: Context) -> Drawing:
 def _row_of(context: Context, case: Case) -> Row:
     images = {context.label(name): context.synthetic(name, case.case) for name in context.systems}
     found = {name: path for name, path in images.items() if path is not None}
-    return Row(case.case, {"source": case.source, "target": case.target, **found}, mask=case.mask, labels=case.labels)
+    given = {"source": case.source, "target": case.target, **found}
+    return Row(case.case, given, mask=case.mask, labels=case.labels, set=case.set)
 
 
 def _first_of_each_set(context: Context) -> list[Case]:
@@ -265,7 +273,8 @@ def _profile(context: Context) -> Drawing:
         synthetic = context.synthetic(system, case.case)
         if synthetic is not None:
             shown[f"synthetic {name}"] = synthetic
-    return draw_line_profile(contrasts, mask=case.mask, data_kind=context.data_kind)
+    units = {"source": "HU"} if context.recipe(context.systems[0]).source == "CT" else {}
+    return draw_line_profile(contrasts, mask=case.mask, data_kind=context.data_kind, units=units)
 
 
 def _masks(context: Context) -> Drawing:
