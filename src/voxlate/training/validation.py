@@ -137,8 +137,8 @@ class Validator:
         if error is not None and not math.isfinite(error):
             raise InputRefused(
                 "DIVERGED",
-                f"the error on the validation cases is {error} after step {progress.step}; lower training.learning_rate "
-                "or set training.clip; the last checkpoint is kept",
+                f"the error on the validation cases is {error} after step {progress.step}; lower "
+                "training.learning_rate or set training.clip; the last checkpoint is kept",
             )
         if error is not None:
             progress.validation.append({"step": progress.step, "loss": error})
