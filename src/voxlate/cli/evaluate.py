@@ -93,7 +93,7 @@ def evaluate(
         more_segmenters=more_segmenters,
         factors=factors,
     )
-    rows = [case for case in read_cases(cases) if case.split == split]
+    rows = [case for case in read_cases(cases, paired=False) if case.split == split and case.is_pair]
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows))
         outcome = evaluate_cases(
