@@ -1,6 +1,7 @@
 """Training and translating from the command line, with all that a recipe can ask for."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -63,3 +64,24 @@ def test_what_would_be_ambiguous_or_unfair_is_refused(place):
     assert (wrong.exit_code, "not CONTRAST=PATH" in wrong.output) == (2, True)
     many = run("translate", "-i", data, "-o", place / "out", "-m", bundle, "--with", f"T2w={scan}")
     assert (many.exit_code, "are for a single scan" in many.output) == (2, True)
+
+
+def test_an_estimate_tells_steps_parameters_and_memory_and_trains_nothing(place):
+    done = run("train", place / "tiny.yaml", "--estimate", "--variant", "short", "--set", "training.steps=7")
+    lines = done.output.splitlines()
+    assert lines[0] == "tiny-short: 7 steps in 1 stage"
+    assert lines[1].startswith("parameters: generator ")
+    assert re.fullmatch(r"memory: 0\.\d GiB; \d+\.\d GiB may be used on the \w+", lines[2])
+    assert "name the folder of the run" in run("train", place / "tiny.yaml").output
+
+
+def test_a_table_with_unpaired_training_rows_is_translated(place):
+    trained(place, "run")
+    table = place / "data" / "cases.tsv"
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    rows[1][4], rows[2][3] = "", ""
+    table.write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    bundle = place / "run" / "bundle"
+    done = run("translate", "--cases", table, "-m", bundle, "-o", place / "out", "--any-spacing", "--ood", "off")
+    assert done.exit_code == 0
+    assert {path.name for path in (place / "out").glob("*.nii.gz")} == {"case3.nii.gz"}

@@ -44,8 +44,8 @@ TINY = {
     "unet": {"width": 2, "depth": 3},
 }
 CUBE, SLICE = (32, 32, 32), (64, 64, 1)
-NUMBERS_ALONE = ("delta_", "lambda_", "inputs_")
-"""Variants of one recipe that differ in a number; the first of each kind is trained by default, the others are slow."""
+KINDS = ("delta_", "lambda_", "inputs_", ("A", "B", "C", "D", "concat", "joined"))
+"""Variants of Chen's recipe that differ in little; one of each kind is trained by default, the others are slow."""
 
 
 def identify(value):
@@ -57,9 +57,9 @@ every = pytest.mark.parametrize(("path", "variant"), ALL, ids=identify)
 
 def weighed(path: Path, variant: tuple[str, ...]):
     """Returns the parameters of a test, which is slow for a variant that another one stands for."""
-    siblings = [name for name in variants_of(path) if name.startswith(NUMBERS_ALONE)]
-    firsts = {next((name for name in siblings if name.startswith(kind)), "") for kind in NUMBERS_ALONE}
-    is_slow = bool(variant) and variant[0] in siblings and variant[0] not in firsts
+    names = sorted(variants_of(path), reverse=True)
+    kinds = [[name for name in names if name.startswith(kind)] for kind in KINDS]
+    is_slow = any(variant and variant[0] in kind[1:] for kind in kinds)
     return pytest.param(path, variant, marks=pytest.mark.slow if is_slow else ())
 
 

@@ -181,6 +181,22 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
     assert found.volume.data.any()
 
 
+def test_a_discriminator_learns_in_one_of_so_many_steps(recipe, cohort, tmp_path):
+    plan = with_discriminator(recipe, Stage(steps=4, trains="both"), validate_every=1)
+    plan = plan.model_copy(update={"adversarial": plan.adversarial.model_copy(update={"every": 3})})
+    after = {}
+
+    def watch(progress, loss):  # is called before the checkpoint of its step is written
+        if progress.step > 1:
+            after[progress.step - 1] = checkpoint(tmp_path / "run", "discriminator")
+
+    train(plan, tmp_path / "run", root=cohort, watch=watch)
+    after[4] = checkpoint(tmp_path / "run", "discriminator")
+    assert same(after[1], after[2])
+    assert same(after[1], after[3])
+    assert not same(after[1], after[4])
+
+
 def without_pairs(recipe, steps=3):
     base = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False}), "loss": {}})
     adversarial = AdversarialSettings(discriminator=DISCRIMINATOR, conditional=False, weight=0.1)

@@ -150,7 +150,7 @@ def evaluate(
         more_segmenters=more_segmenters,
         factors=factors,
     )
-    rows = read_cases(cases)
+    rows = [case for case in read_cases(cases, paired=False) if case.is_pair]
     if not are_folds:  # the test cases of folds are those of the training
         rows = [case for case in rows if case.split == split]
     if len(folders) == 1 and not _is_named(folders[0]) and not are_folds:

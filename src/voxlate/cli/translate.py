@@ -153,13 +153,14 @@ def translate(
 
 def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
-    from voxlate.cases import read_cases
+    from voxlate.cases import ABSENT, read_cases
     from voxlate.errors import NoInput
     from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_subject
     from voxlate.inference.item import Item
 
     if cases is not None:
-        rows = [Item(row.case, row.source, row.mask, row.more) for row in read_cases(cases) if row.split == split]
+        table = [row for row in read_cases(cases, paired=False) if row.split == split and row.source != ABSENT]
+        rows = [Item(row.case, row.source, row.mask, row.more) for row in table]
         if not rows:
             raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
         return rows

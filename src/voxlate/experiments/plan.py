@@ -171,7 +171,7 @@ class _Planner:
             if self.experiment.systems[key].folds is None:
                 argv += ["--bundle", f"{key}={self.bundle(key)}"]
         if self.experiment.systems[systems[0]].folds:
-            argv += ["--folds", "--split", "train"]  # the folds are of the training patients
+            argv.append("--folds")  # of the training patients
         if self.size.data is None:
             argv += ["--data-kind", self.experiment.data_kind]
         ends = tuple(step.name for key in systems for step in self.system_steps(key) if step.argv[0] == "translate")
