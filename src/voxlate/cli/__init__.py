@@ -38,6 +38,7 @@ VERBS = {
     "verify": "Verify the output files of a batch against their hashes.",
     "evaluate": "Evaluate synthetic images against real ones.",
     "report": "Write an HTML report from the folder of an evaluation.",
+    "downstream": "Compare conclusions from real and synthetic images: volumes, atrophy, change.",
     "compare": "Train, apply and evaluate the systems of an experiment file, and compare them.",
     "reproduce": "Repeat a published study: its systems, tables and figures.",
     "readers": "Run blinded reader studies and analyse them.",

@@ -37,17 +37,20 @@ class CaseTable:
         origin: the table that it is made from.
         target: additional contrast that becomes the target; empty to keep the target.
         sets: test sets that the test patients are assigned to in turn, where the table names none.
+        is_target_source: the target takes the place of the source, as a control: a network that removes a contrast
+            agent should leave a scan without agent as it is.
     """
 
     path: Path
     origin: Path
     target: str = ""
     sets: tuple[str, ...] = ()
+    is_target_source: bool = False
 
     @property
     def settings(self) -> Any:
-        """Returns target and sets."""
-        return [self.target, *self.sets]
+        """Returns target, sets and whether the target takes the place of the source."""
+        return [self.target, *self.sets, self.is_target_source]
 
     def write(self) -> None:
         """Writes the table.
@@ -65,6 +68,8 @@ class CaseTable:
             patients = list(dict.fromkeys(case.patient for case in cases if case.split == "test"))
             set_of = {patient: self.sets[index % len(self.sets)] for index, patient in enumerate(patients)}
             cases = [replace(case, set=set_of.get(case.patient, "")) for case in cases]
+        if self.is_target_source:
+            cases = [replace(case, source=case.target) for case in cases]
         write_cases(self.path, cases)
 
 

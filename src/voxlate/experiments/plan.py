@@ -204,13 +204,17 @@ class _Planner:
         suffix = "" if fold is None else f"-fold-{fold}"
         out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}" / "synthetic"
         cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
+        table = None
+        if system.input == "target":
+            table = CaseTable(self.folder / SYSTEMS / name / CASES, cases, is_target_source=True)
+            cases = table.path
         argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
         argv += [word for contrast in system.blank for word in ("--blank", contrast)]
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
-        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name)
+        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name, reads=table)
 
     def _evaluated_cases(self, name: str, evaluation: Evaluation, system: str) -> CaseTable | None:
         if not evaluation.target:

@@ -82,6 +82,7 @@ class System(Frozen):
         preparation: key of `Experiment.preparations`; the first one without it.
         weights_of: a system whose bundle it uses, in place of a recipe.
         blank: sources that are set to zero when it is applied.
+        input: the image that it is applied to; `target` for a control, the real target through the network.
         impute: source to the system that synthesises it.
         folds: number of folds of a cross-validation by patient.
         options: further options of `voxlate translate`.
@@ -95,6 +96,7 @@ class System(Frozen):
     preparation: str = ""
     weights_of: str = ""
     blank: tuple[str, ...] = ()
+    input: Literal["source", "target"] = "source"
     impute: dict[str, str] = Field(default_factory=dict)
     folds: int | None = Field(default=None, ge=2)
     options: str = ""

@@ -140,6 +140,11 @@ def test_p_is_adjusted_for_all_tests_of_its_family_and_every_adjustment_is_print
         assert test.p_bonferroni == pytest.approx(min(1, test.m * test.p_t)) == test.p_adjusted
         assert test.p_none <= test.p_holm <= test.p_bonferroni
         assert test.is_significant == (test.p_adjusted < (0.01 if test.metric == "psnr" else 0.05))
+    for family in (against, between):
+        ordered = sorted(family, key=lambda test: test.p_t)
+        steps = [(len(ordered) - rank) * test.p_t for rank, test in enumerate(ordered)]
+        expected = np.minimum(np.maximum.accumulate(steps), 1)  # Holm 1979, written anew
+        assert [test.p_holm for test in ordered] == pytest.approx(expected.tolist())
 
 
 def test_equivalence_within_a_stated_margin_is_shown_where_a_p_above_the_level_would_show_nothing(done):

@@ -39,6 +39,7 @@ def study(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_document_run(study):
     for line in block("sh").splitlines():
         done = CliRunner().invoke(voxlate, line.split()[1:], standalone_mode=False)
