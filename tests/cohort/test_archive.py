@@ -19,7 +19,7 @@ def run(*arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task", "more"),
-    [("chen2022", "virtual_contrast", ["ADC", "T2w"]), ("lee2020", "spine", []), ("li2022_t2", "ct_to_mr", [])],
+    [("chen2022", "virtual_contrast", ["ADC", "T2w"]), ("lee2020", "spine", []), ("li2022", "ct_to_mr", ["T2w"])],
 )
 def test_the_rules_of_a_paper_make_a_cohort_of_a_simulated_archive(tmp_path, monkeypatch, name, task, more):
     monkeypatch.setenv("VOXLATE_UID_SALT", "a secret of the site")

@@ -123,7 +123,8 @@ LI = [scan("p", "1", "CT", field_tesla=None, acquisition=None), scan("p", "2", "
         ("lee2020", [*LEE[:1], LEE[1] | {"day": "2015-06-14"}], {}),
         ("li2022", LI, {"age_years": 61.0}),
         ("li2022", LI, {"acquisition": "2D"}),
-        ("li2022_t2", LI, {"age_years": 17.0}),
+        ("li2022", LI, {"age_years": 17.0}),
+        ("li2022", LI[:2], {}),
     ],
 )
 def test_the_rules_of_each_paper_take_its_scans_and_leave_out_what_it_left_out(name, rows, change):

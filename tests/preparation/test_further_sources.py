@@ -8,10 +8,19 @@ from scipy import ndimage
 from preparation.heads import moved, points_mm, rigid, simulated
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.cli.prepare import prepare
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_mask, read_volume, write_volume
-from voxlate.preparation.further_sources import MissingSource, RegisteredSource, register_further, require_all
+from voxlate.preparation import further_sources
+from voxlate.preparation.further_sources import (
+    FurtherSettings,
+    MissingSource,
+    RegisteredSource,
+    register_further,
+    require_all,
+)
 from voxlate.preparation.register_pair import PairSettings, prepare_pair
+from voxlate.preparation.registration.alignment import alignment_score
+from voxlate.preparation.registration.registration import Registration
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.run import PairFiles
 from voxlate.preparation.steps.grid import coarser
@@ -37,7 +46,7 @@ def scans():
 def test_a_coarser_moved_t2_comes_back_within_half_a_voxel(scans):
     source = scans["T1w"]
     brain = source.data > 0
-    found = register_further(source, brain, {"T2w": scans["T2w"]}, method="nonzero")["T2w"]
+    found = register_further(source, brain, {"T2w": scans["T2w"]}, FurtherSettings("nonzero"))["T2w"]
     assert isinstance(found, RegisteredSource)
     assert found.volume.grid.matches(source.grid)
     assert found.registration.transform.distance_mm(TRUTH, points_mm(source, brain)).max() < 1.5  # of 3 mm voxels
@@ -48,23 +57,40 @@ def test_a_coarser_moved_t2_comes_back_within_half_a_voxel(scans):
 def test_an_empty_further_source_is_missing_with_its_reason(scans):
     source, t2w = scans["T1w"], scans["T2w"]
     given = {"ADC": t2w.with_data(np.zeros_like(t2w.data))}
-    found = register_further(source, source.data > 0, given, method="nonzero")
+    found = register_further(source, source.data > 0, given, FurtherSettings("nonzero"))
     assert isinstance(found["ADC"], MissingSource)
     assert found["ADC"].code == "EMPTY_MASK"
     with pytest.raises(InputRefused, match=r"SOURCE_MISSING ADC: EMPTY_MASK"):
         require_all(found)
 
 
+def test_a_further_target_is_denoised_and_registered_with_the_degrees_of_the_target(scans, monkeypatch):
+    asked = []
+
+    def align(source, other, masks, *, name, degrees, is_aligned):
+        asked.append((name, degrees))
+        return Registration(TRUTH, alignment_score(source, other, TRUTH, fixed_mask=masks[0]))
+
+    monkeypatch.setattr(further_sources, "align_scan", align)
+    source, noisy = scans["T1w"], scans["T2w"]
+    given = {"T2w": noisy, "ADC": noisy}
+    settings = FurtherSettings("nonzero", targets=("T2w",), degrees=12, is_denoised=True)
+    found = register_further(source, source.data > 0, given, settings)
+    assert asked == [("T2w", 12), ("ADC", 6)]
+    inside = ndimage.binary_erosion(source.data > 0, iterations=3)
+    assert laplacian(found["T2w"].volume.data, inside) < laplacian(found["ADC"].volume.data, inside)
+
+
 @pytest.mark.slow
 def test_a_mirrored_further_source_is_missing(scans):
     mirrored = Volume(scans["T2w"].data, np.diag([-1.0, 1, 1, 1]) @ scans["T2w"].affine)
-    found = register_further(scans["T1w"], scans["T1w"].data > 0, {"T2w": mirrored}, method="nonzero")
+    found = register_further(scans["T1w"], scans["T1w"].data > 0, {"T2w": mirrored}, FurtherSettings("nonzero"))
     assert found["T2w"].code in ("MIRRORED", "MISREGISTERED")
 
 
 def test_an_aligned_further_source_on_another_grid_is_missing(scans):
     found = register_further(
-        scans["T1w"], scans["T1w"].data > 0, {"T2w": scans["T2w"]}, method="nonzero", is_aligned=True
+        scans["T1w"], scans["T1w"].data > 0, {"T2w": scans["T2w"]}, FurtherSettings("nonzero", is_aligned=True)
     )
     assert found["T2w"].code == "GRID_MISMATCH"
 
@@ -91,6 +117,8 @@ def test_the_command_keeps_a_case_whose_adc_is_missing_and_writes_the_rest(scans
     masks = [read_mask(path, like=source) for path in (case.mask, case.target_mask)]
     assert np.array_equal(masks[1], cut > 0)
     assert masks[0].sum() > 1.05 * masks[1].sum()
+    with pytest.raises(UsageError, match="TARGET_NOWHERE no case has a column more:PDw"):
+        CliRunner().invoke(prepare, [*arguments, "--target-too", "PDw"], standalone_mode=False, catch_exceptions=False)
     page = (tmp_path / "out" / "index.html").read_text()
     assert "ADC is missing" in page
     assert "T2w: edges 0." in page
@@ -106,6 +134,7 @@ def test_a_contrast_that_cannot_name_a_file_is_refused(contrast, tmp_path):
         PairFiles("a", tmp_path, tmp_path, more={contrast: tmp_path})
 
 
+@pytest.mark.slow
 def test_an_affine_registration_finds_a_stretch_that_a_rigid_one_cannot(scans):
     stretch = Transform(np.diag([1.05, 0.97, 1.0, 1.0]))
     source, target = scans["T1w"], stretch.carry(scans["T1ce"])

@@ -9,7 +9,7 @@ import click
 
 from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, UsageError
 
 if TYPE_CHECKING:
     from voxlate.cases import Case
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Degrees of freedom of the target: rigid, or affine.",
 )
+@click.option(
+    "--target-too", multiple=True, metavar="T2w", help="Further contrast that is a target: treat it as the target."
+)
 @click.option("--denoise", is_flag=True, help="Remove noise from the target by anisotropic diffusion.")
 @click.option("--template/--no-template", default=True, show_default=True, help="Also register to MNI space.")
 @click.option("--refuse-doubtful", is_flag=True, help="Refuse doubtful cases, which should be reviewed.")
@@ -49,6 +52,7 @@ def prepare(
     more_brain_mask: str | None,
     aligned: bool,
     degrees: str,
+    target_too: tuple[str, ...],
     denoise: bool,
     template: bool,
     refuse_doubtful: bool,
@@ -78,12 +82,16 @@ def prepare(
         more_mask=more_brain_mask or brain_mask,
         is_registered=not aligned,
         degrees=12 if degrees == "12" else 6,
+        targets=target_too,
         is_denoised=denoise,
         to_template=template,
         doubtful="refuse" if refuse_doubtful else "keep",
         missing="refuse" if refuse_missing else "keep",
     )
     rows = read_cases(cases)
+    absent = [name for name in target_too if not any(name in row.more for row in rows)]
+    if absent:
+        raise UsageError("TARGET_NOWHERE", f"no case has a column more:{absent[0]}; name a contrast of the table")
     files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels, row.more) for row in rows]
     records = []
     with progress_bar(off=no_progress) as bar:

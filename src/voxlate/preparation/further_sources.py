@@ -14,7 +14,8 @@ from voxlate.preparation.align_scan import align_scan, require_kind
 from voxlate.preparation.masks.brain_mask import find_brain
 from voxlate.preparation.masks.checks import check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, looks_like_ct
-from voxlate.preparation.registration.registration import Registration
+from voxlate.preparation.registration.registration import Degrees, Registration
+from voxlate.preparation.steps.denoise import denoised
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Mask, Volume
 
@@ -61,46 +62,58 @@ def or_missing(make: Callable[[], Volume]) -> Volume | MissingSource:
         return MissingSource(error.code, error.message)
 
 
+@dataclass(frozen=True)
+class FurtherSettings:
+    """How further sources are registered.
+
+    Attributes:
+        method: of their brain masks; see `preparation.masks.brain_mask.BRAIN_MASKS`.
+        is_aligned: they are already aligned and on the grid of the source.
+        targets: contrasts that are targets of other networks; they are registered and denoised as the target is.
+        degrees: of freedom of the registration of these; the others are registered rigidly.
+        is_denoised: remove noise from these.
+    """
+
+    method: str
+    is_aligned: bool = False
+    targets: tuple[str, ...] = ()
+    degrees: Degrees = 6
+    is_denoised: bool = False
+
+
 def register_further(
-    source: Volume,
-    brain: Mask,
-    more: Mapping[str, Volume | MissingSource],
-    *,
-    method: str,
-    is_aligned: bool = False,
+    source: Volume, brain: Mask, more: Mapping[str, Volume | MissingSource], settings: FurtherSettings
 ) -> dict[str, FurtherSource]:
-    """Registers every further source to the source, rigidly, and resamples it linearly.
+    """Registers every further source to the source and resamples it linearly.
 
     Args:
         source: the scan to translate, (i, j, k).
         brain: its brain mask, (i, j, k).
         more: further sources by contrast, each on its own grid; missing ones stay missing.
-        method: of the brain mask of the further sources; see `preparation.masks.brain_mask.BRAIN_MASKS`.
-        is_aligned: they are already aligned and on the grid of the source.
+        settings: see `FurtherSettings`.
 
     Raises:
         UsageError: `MISSING_LIBRARY`.
     """
     return {
-        contrast: given
-        if isinstance(given, MissingSource)
-        else _registered(source, brain, given, contrast, method=method, is_aligned=is_aligned)
+        contrast: given if isinstance(given, MissingSource) else _registered(source, brain, given, contrast, settings)
         for contrast, given in more.items()
     }
 
 
-def _registered(
-    source: Volume, brain: Mask, other: Volume, contrast: str, *, method: str, is_aligned: bool
-) -> FurtherSource:
+def _registered(source: Volume, brain: Mask, other: Volume, contrast: str, settings: FurtherSettings) -> FurtherSource:
+    is_target = contrast in settings.targets
     try:
-        require_kind(contrast, other, method)
-        other_brain = find_brain(other, method)
-        require_plausible(check_mask(other_brain, other))
-        found = align_scan(source, other, (brain, other_brain), name=contrast, is_aligned=is_aligned)
+        require_kind(contrast, other, settings.method)
+        masks = brain, find_brain(other, settings.method)
+        require_plausible(check_mask(masks[1], other))
+        degrees = settings.degrees if is_target else 6
+        found = align_scan(source, other, masks, name=contrast, degrees=degrees, is_aligned=settings.is_aligned)
     except InputRefused as error:
         return MissingSource(error.code, error.message)
     air = AIR_OUTSIDE_HU if looks_like_ct(other) else 0.0
-    return RegisteredSource(resample(other, source.grid, found.transform, outside=air), found)
+    shown = denoised(other) if is_target and settings.is_denoised else other
+    return RegisteredSource(resample(shown, source.grid, found.transform, outside=air), found)
 
 
 def require_all(more: Mapping[str, FurtherSource]) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from voxlate.errors import InputRefused
 from voxlate.preparation.align_scan import align_scan, require_kind
 from voxlate.preparation.further_sources import (
+    FurtherSettings,
     FurtherSource,
     MissingSource,
     doubts_of,
@@ -47,6 +48,8 @@ class PairSettings(BaseModel):
         is_registered: register the target and the further sources to the source; otherwise all must share a grid.
         degrees: degrees of freedom of the target's registration: 6 (rigid), or 12 (affine) as in Li et al. 2022.
             Further sources are registered rigidly: they were scanned in the same body.
+        targets: further contrasts that are targets of other networks, such as the T2w of Li et al.; they are registered
+            and denoised as the target is.
         is_denoised: remove noise from the target; see `preparation.steps.denoise`. The source stays as scanned,
             because the network meets it so at inference.
         to_template: also register the source to the template, as a second check of position and orientation.
@@ -61,10 +64,17 @@ class PairSettings(BaseModel):
     more_mask: str = "deepbet"
     is_registered: bool = True
     degrees: Degrees = 6
+    targets: tuple[str, ...] = ()
     is_denoised: bool = False
     to_template: bool = True
     doubtful: Literal["keep", "refuse"] = "keep"
     missing: Literal["keep", "refuse"] = "keep"
+
+    def for_further_sources(self) -> FurtherSettings:
+        """Returns the settings that concern further sources."""
+        return FurtherSettings(
+            self.more_mask, not self.is_registered, self.targets, degrees=self.degrees, is_denoised=self.is_denoised
+        )
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,7 @@ def prepare_pair(
             source, target, (brain, target_brain), name="target", degrees=settings.degrees, is_aligned=is_aligned
         )
     with watch("further sources"):
-        further = register_further(source, brain, more or {}, method=settings.more_mask, is_aligned=is_aligned)
+        further = register_further(source, brain, more or {}, settings.for_further_sources())
     with watch("resampling"):
         air = AIR_OUTSIDE_HU if looks_like_ct(target) else 0.0
         shown = denoised(target) if settings.is_denoised else target
