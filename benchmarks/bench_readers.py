@@ -30,9 +30,9 @@ import numpy as np
 from roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from scipy import ndimage
 
+from voxlate.evaluation.statistics.auc import auc_influences
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti import write_volume
-from voxlate.readers.analysis.statistics.auc import auc_influences
 from voxlate.readers.analysis.statistics.mrmc import differs, reader_mean, within_margin
 from voxlate.readers.leaks import find_leaks
 from voxlate.readers.package import create_package, load_package

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases, write_cases
+from voxlate.cases import Case, cases_from_pattern, check_cases, prepared_in, read_cases, write_cases
 from voxlate.errors import InputRefused, NoInput, UsageError
 
 
@@ -33,6 +33,26 @@ def test_the_test_set_of_a_case_is_a_column_only_where_one_has_it(tmp_path):
     assert [c.set for c in read_cases(tmp_path / "two.tsv")] == ["", "Test_good"]
     with pytest.raises(InputRefused, match="SET b: the name of its set"):
         replace(good, set="two\tcells")
+
+
+def test_the_mask_of_a_target_is_read_back_and_its_column_stands_only_where_it_is_used(tmp_path):
+    plain = case("a")
+    write_cases(tmp_path / "c.tsv", [plain])
+    assert "target_mask" not in (tmp_path / "c.tsv").read_text()
+    write_cases(tmp_path / "c.tsv", [plain, replace(case("b"), set="A", target_mask=tmp_path / "m.nii")])
+    first, second = read_cases(tmp_path / "c.tsv")
+    assert first.target_mask is None
+    assert (second.set, second.target_mask) == ("A", tmp_path / "m.nii")
+
+
+def test_a_prepared_case_keeps_its_set_and_leaves_out_what_is_missing(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "more_T2w.nii.gz").touch()
+    given = replace(case("a"), set="Test_low", more={"T2w": Path("t2.nii"), "ADC": Path("adc.nii")})
+    prepared = prepared_in(tmp_path, given)
+    assert prepared.set == "Test_low"
+    assert prepared.more == {"T2w": tmp_path / "a" / "more_T2w.nii.gz"}
+    assert prepared.target_mask is None
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_column(tmp_path):

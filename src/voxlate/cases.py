@@ -14,6 +14,9 @@ from voxlate.io.atomic import write_text
 from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
+TARGET_MASK = "target_mask"
+"""Optional column of a prepared cohort: brain mask of the target on the grid of the source, beside `mask`."""
+
 MORE = "more:"
 """Prefix of a column with an additional source, followed by its contrast: `more:T2`. Empty fields mean missing."""
 
@@ -47,6 +50,8 @@ class Case:
         labels: lesion labels on the target's grid, or None.
         more: additional sources on the source's grid, by contrast; missing ones are left out.
         set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
+        target_mask: brain mask of the target on the source's grid, as `voxlate prepare` writes it, or None. Evaluation
+            and unpaired training alone may read it: there is no target at inference.
     """
 
     case: str
@@ -58,6 +63,7 @@ class Case:
     labels: Path | None = None
     more: Mapping[str, Path] = field(default_factory=dict, hash=False)
     set: str = ""
+    target_mask: Path | None = None
 
     def __post_init__(self) -> None:
         require_case_name(self.case)
@@ -143,27 +149,64 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
-    """Writes a table that `read_cases` reads back, paths relative to its folder."""
+    """Writes a table that `read_cases` reads back, paths relative to its folder; optional columns only when used."""
     cases = list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
     has_sets = any(case.set for case in cases)
-    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *([SET] if has_sets else [])])]
+    has_target_mask = any(case.target_mask for case in cases)
+    optional = [SET] * has_sets + [TARGET_MASK] * has_target_mask
+    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *optional])]
     for case in cases:
         files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
-        relative = ["" if f in {None, ABSENT} else Path(os.path.relpath(f, path.parent)).as_posix() for f in files]
-        lines.append("\t".join([case.case, case.patient, case.split, *relative, *([case.set] if has_sets else [])]))
+        relative = ["" if file in {None, ABSENT} else _relative(file, path.parent) for file in files]
+        optional = [case.set] * has_sets
+        optional += ["" if case.target_mask is None else _relative(case.target_mask, path.parent)] * has_target_mask
+        lines.append("\t".join([case.case, case.patient, case.split, *relative, *optional]))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return Path(os.path.relpath(file, folder)).as_posix()
 
 
 def prepared_in(folder: Path, case: Case) -> Case:
     """Returns a case with the paths that `voxlate prepare` wrote to `folder`: all images on the grid of the source.
 
-    Paths of additional sources are unchanged: they are already on that grid.
+    An additional source that could not be registered has no file there and is left out: it is missing.
     """
     prepared = folder / case.case
-    source, target, mask = (prepared / f"{role}.nii.gz" for role in ("source", "target", "mask"))
+    source, target, mask, target_mask = (
+        prepared / f"{role}.nii.gz" for role in ("source", "target", "mask", TARGET_MASK)
+    )
     labels = None if case.labels is None else prepared / "labels.nii.gz"
-    return replace(case, source=source, target=target, mask=mask, labels=labels)
+    registered = {contrast: prepared / more_file_name(contrast) for contrast in case.more}
+    more = {contrast: path for contrast, path in registered.items() if path.is_file()}
+    return replace(
+        case,
+        source=source,
+        target=target,
+        mask=mask,
+        labels=labels,
+        more=more,
+        target_mask=target_mask if target_mask.is_file() else None,
+    )
+
+
+def more_file_name(contrast: str) -> str:
+    """Returns the file name of an additional source in the folder of a prepared case.
+
+    Raises:
+        InputRefused: `CONTRAST_NAME` when the contrast cannot be part of a file name.
+
+    Example:
+        >>> more_file_name("T2w")
+        'more_T2w.nii.gz'
+    """
+    if not contrast or set(contrast) & _FORBIDDEN_IN_NAMES or not contrast.isprintable():
+        raise InputRefused(
+            "CONTRAST_NAME", f"{MORE}{contrast} is not a valid column; name the contrast with letters and digits"
+        )
+    return f"more_{contrast}.nii.gz"
 
 
 def cases_from_pattern(
@@ -230,5 +273,14 @@ def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
     patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
     return Case(
-        name, patient, split, source or ABSENT, target or ABSENT, file("mask"), file("labels"), more, name_of_set
+        name,
+        patient,
+        split,
+        source or ABSENT,
+        target or ABSENT,
+        file("mask"),
+        file("labels"),
+        more,
+        set=name_of_set,
+        target_mask=file(TARGET_MASK),
     )

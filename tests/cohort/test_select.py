@@ -21,7 +21,8 @@ BOTTANI = ROOT / "cohorts" / "bottani2024.yaml"
 
 def row(patient, study, series, **more):
     told = {"patient": patient, "study": study, "series": series, "kind": "T1w", "agent": "unknown", "fault": "",
-            "slices": 170, "day": "2010-01-10", "manufacturer": "GE", "field_tesla": 3.0, "model": "M"}  # fmt: skip
+            "slices": 170, "day": "2010-01-10", "manufacturer": "GE", "field_tesla": 3.0, "model": "M",
+            "acquisition": "3D", "body_part": "HEAD", "age_years": 50.0, "sex": "F", "kernel": None}  # fmt: skip
     return told | more
 
 

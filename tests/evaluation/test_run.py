@@ -2,7 +2,9 @@
 
 import csv
 import json
+from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 from small_study import write_bundle, write_case
@@ -10,6 +12,7 @@ from small_study import write_bundle, write_case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.evaluation.cases import result
+from voxlate.evaluation.cases.read_case import CaseFiles, load_case
 from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.run import evaluate_cases
@@ -138,14 +141,87 @@ def test_a_synthetic_image_without_any_contrast_is_a_bad_case_and_not_an_error(s
     path = folder / "synthetic" / f"{cases[0].case}.nii.gz"
     write_volume(path, read_volume(path).with_data(np.full(read_volume(path).data.shape, value, np.float32)))
     protocols = tuple(name for name, protocol in PROTOCOLS.items() if protocol.unit is None)
+    level = json.loads((folder / "synthetic" / f"{cases[0].case}.json").read_text())["Synthetic"]["ReferenceLevel"]
     outcome = run((folder, cases[:1]), bundle=bundle, protocols=protocols, is_segmented=True)
     assert outcome.n_evaluated == 1
     assert mean_of(outcome.content, method="synthetic", metric="mae") > 10
     assert mean_of(outcome.content, method="synthetic", metric="sharpness_ratio") == 0
     left = {entry["protocol"] for entry in outcome.content["left_out"] if "synthetic" in entry["methods"]}
-    assert left == {"tissues_mixture", "tissues_clusters"}
+    needing_skull = {name for name, protocol in PROTOCOLS.items() if protocol.needs_skull}  # these scans have none
+    assert left == {"tissues_mixture", "tissues_clusters", *needing_skull, protocols[0]}
+    assert (
+        f"the one value {value / level:g} in the mask: the network has collapsed"
+        in outcome.content["left_out"][0]["reason"]
+    )
     write_report(folder / "out", folder / "report.html")
     assert "Worst" in (folder / "report.html").read_text() or "Only" in (folder / "report.html").read_text()
+
+
+def test_a_synthetic_image_that_is_not_finite_is_one_refused_row_and_the_others_go_on(study):
+    folder, cases = study
+    path = folder / "synthetic" / f"{cases[0].case}.nii.gz"
+    nowhere = np.full(read_volume(path).data.shape, np.nan, np.float32)
+    nibabel.save(nibabel.Nifti1Image(nowhere, read_volume(path).affine), path)
+    outcome = run(study, **QUICK)
+    assert [(r["case"], r["code"]) for r in outcome.content["refused"]] == [(cases[0].case, "NON_FINITE")]
+    assert outcome.n_evaluated == 2
+
+
+def test_a_protocol_of_whole_heads_alone_refuses_scans_without_their_skull(study):
+    outcome = run((study[0], study[1][:1]), protocols=("bottani2024", "bottani2024_code"))
+    assert outcome.content["refused"][0]["code"] == "SKULL_STRIPPED"
+    assert "give the scans with skull" in outcome.content["refused"][0]["message"]
+
+
+@pytest.mark.parametrize("unit", [{}, {"Reference": "min_max", "Level": 250.0, "Offset": 0.5}])
+def test_the_answer_of_a_min_max_network_is_compared_in_its_own_unit(study, unit):
+    """A network that answered 0.8 times the target's share of its range: MAE 20 % of that share, in the brain."""
+    folder, (case, *_) = study
+    real = read_volume(case.target)
+    inside = real.data > 0
+    head = np.where(inside, real.data, 900 + 50 * np.random.default_rng(0).random(real.data.shape)).astype(np.float32)
+    for path, gain in ((case.target, 1), (case.source, 0.5)):
+        write_volume(path, real.with_data(gain * head))
+    mask = folder / "mask.nii.gz"
+    write_volume(mask, real.with_data(inside.astype(np.float32)))
+    share = (head - head.min()) / (head.max() - head.min())
+    level = float(np.median(head[inside]))
+    written = (0.8 * share + unit["Offset"]) * unit["Level"] if unit else 0.8 * share * 500
+    write_volume(folder / "synthetic" / f"{case.case}.nii.gz", real.with_data(written.astype(np.float32)))
+    sidecar = {"Task": "T1ce to T1", "ReferenceLevel": float(500 * level / (head.max() - head.min()))}
+    sidecar |= {"IntensityUnit": unit} if unit else {}
+    (folder / "synthetic" / f"{case.case}.json").write_text(json.dumps({"Synthetic": sidecar}))
+    content = run((folder, [replace(case, mask=mask)]), protocols=("bottani2024",)).content
+    found = mean_of(content, method="synthetic", metric="mae", protocol="bottani2024")
+    low = head.min() / (head.max() - head.min())
+    expected = 0.2 * share[inside] if unit else np.abs(0.8 * share - low - share)[inside]
+    assert found == pytest.approx(100 * expected.mean(), rel=1e-3)
+
+
+def test_the_mask_of_the_target_joins_the_union_of_both_brains_and_changes_no_other_mask(study):
+    folder, (case, *_) = study
+    real = read_volume(case.target)
+    inside = real.data > 0
+    wider = np.zeros_like(inside)
+    wider[1:-1, 1:-1, 1:-1] = True
+    for name, mask in (("mask", inside), ("target_mask", wider)):
+        write_volume(folder / f"{name}.nii.gz", real.with_data(mask.astype(np.float32)))
+    one = replace(case, mask=folder / "mask.nii.gz")
+    both = replace(one, target_mask=folder / "target_mask.nii.gz")
+    settings = Settings()
+    alone, joined = (load_case(CaseFiles.find(each, folder / "synthetic"), settings) for each in (one, both))
+    assert np.array_equal(joined.mask, alone.mask)
+    assert np.array_equal(joined.union_mask, wider)
+    assert np.array_equal(alone.union_mask, inside)
+
+
+def test_one_published_protocol_alone_ranks_the_cases_of_its_report(study):
+    run((study[0], study[1][:2]), protocols=("li2022",))
+    write_report(study[0] / "out", study[0] / "report.html")
+    text = (study[0] / "report.html").read_text()
+    assert "Cases are ranked by the RMSE" in text
+    assert "Best case" in text
+    assert 'alt="Synthetic' in text
 
 
 def test_a_card_is_written_again_with_what_was_measured_lesions_first(study, bundle):

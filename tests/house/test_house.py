@@ -40,6 +40,20 @@ MAY_IMPORT = {
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
     "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
     "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "evaluation"},
+    "shipped": {"errors"},
+    "experiments": FILES_AND_JOBS
+    | {
+        "shipped",
+        "threads",
+        "web",
+        "preparation",
+        "windows",
+        "models",
+        "bundle",
+        "evaluation",
+        "reporting",
+        "training",
+    },
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"cli"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
@@ -47,7 +61,7 @@ MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set(MAY_IMPORT) - {"cli", "demo"}  # lazily: see test_public_names
 TRAINING_ONLY = ("voxlate.training", "voxlate.evaluation", "voxlate.losses")
 MODULES_OF_INFERENCE = 91
-"""Modules that `voxlate.inference.translate` loads, one of them for each network; more, if it imported training."""
+"""Modules that `voxlate.inference.translate` loads, each network one; nothing of training is among them."""
 
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}
 

@@ -12,10 +12,10 @@ from scipy import stats
 
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.statistics import clopper_pearson
+from voxlate.evaluation.statistics.auc import auc_influences
 from voxlate.readers.analysis import analyse_study
 from voxlate.readers.analysis.output.exports import cell, csv_text
 from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, weighted_kappa
-from voxlate.readers.analysis.statistics.auc import auc_influences
 from voxlate.readers.analysis.statistics.mrmc import (
     NO_VARIANCE,
     ONE_CASE,

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("agreement", "auc", "mrmc")
+MODULES = ("agreement", "mrmc")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -6,11 +7,12 @@ import numpy as np
 import pytest
 
 from voxlate.errors import InputRefused, NoInput, UsageError
-from voxlate.io.nifti import write_volume
+from voxlate.io.documents import canonical_json
+from voxlate.io.nifti import read_volume, write_volume
 from voxlate.readers.encoding import encode_pair
 from voxlate.readers.leaks import find_leaks, require_no_leak
 from voxlate.readers.package import create_package, load_package
-from voxlate.readers.study import Images
+from voxlate.readers.study import Images, parse_study
 from voxlate.volume import Volume
 
 from .conftest import AFFINE, SHAPE, STUDY
@@ -160,3 +162,65 @@ def test_an_image_that_was_changed_after_freezing_is_refused(folder):
     image.write_bytes(image.read_bytes()[:-1] + b"\7")
     with pytest.raises(InputRefused, match="PROTOCOL_CHANGED"):
         load_package(folder)
+
+
+def test_the_source_stands_beside_both_versions_where_two_images_are_compared(sources, tmp_path):
+    root = with_sources(sources, tmp_path)
+    for path in (root / "real").iterdir():
+        ct = read_volume(path)
+        write_volume(root / "ct" / path.name, ct.with_data(ct.data - 1500))
+    text = STUDY.replace("levels: 64}", "levels: 64, source: ct, source_range: [-1000, 1000]}")
+    (root / "study.yaml").write_text(text)
+    create_package(root / "study.yaml", root / "out")
+    package = load_package(root / "out")
+    for trial in package.trials["anna"]:
+        is_paired = trial.design in ("choice", "lee")
+        assert (trial.source is not None) == is_paired
+        assert len(trial.panels) == (3 if is_paired else 1)
+        if trial.source is not None:
+            shown = [package.key["images"][image] for image in trial.panels]
+            assert shown[0]["version"] == "source"
+            assert {entry["case"] for entry in shown} == {shown[0]["case"]}
+            assert {entry["version"] for entry in shown[1:]} == {"real", "synthetic"}
+    source = next(image for image, entry in package.key["images"].items() if entry["version"] == "source")
+    real = read_volume(root / "ct" / f"{package.key['images'][source]['case']}.nii.gz")
+    expected = np.rint(np.clip((real.data[::-1, ::-1] + 1000) / 2000, 0, 1) * 63)
+    assert np.array_equal(read_volume(package.image_path(source)).data, expected)
+    package.image_path(source).write_bytes(package.image_path(source).read_bytes()[:-1] + b"\7")
+    with pytest.raises(InputRefused, match="PROTOCOL_CHANGED"):
+        load_package(root / "out")
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ("source_range: [0, 1]", "source_range needs source"),
+        ("source: ct, source_range: [5, 5]", "source_range must rise"),
+    ],
+)
+def test_a_range_without_a_source_or_width_is_refused(sources, tmp_path, images, told):
+    root = with_sources(sources, tmp_path)
+    (root / "study.yaml").write_text(STUDY.replace("levels: 64}", f"levels: 64, {images}}}"))
+    with pytest.raises(UsageError, match=told):
+        create_package(root / "study.yaml", root / "out")
+
+
+def test_a_source_that_no_design_shows_or_on_another_grid_is_refused(sources, tmp_path):
+    root = with_sources(sources, tmp_path)
+    paired = [line for line in STUDY.splitlines() if "forced_choice" in line or "similarity" in line]
+    text = STUDY.replace("levels: 64}", "levels: 64, source: ct}")
+    (root / "study.yaml").write_text("\n".join(line for line in text.splitlines() if line not in paired))
+    with pytest.raises(UsageError, match="shown by forced_choice and similarity alone"):
+        create_package(root / "study.yaml", root / "out")
+    (root / "study.yaml").write_text(text)
+    for path in (root / "real").iterdir():
+        write_volume(root / "ct" / path.name, Volume(read_volume(path).data[1:], AFFINE))
+    with pytest.raises(InputRefused, match=r"GRID_MISMATCH .*the source"):
+        create_package(root / "study.yaml", root / "out")
+
+
+def test_a_study_without_sources_keeps_the_hash_it_had_before_there_were_any():
+    old = parse_study(STUDY, name="s")
+    content = old.model_dump(mode="json")
+    del content["images"]["source"], content["images"]["source_range"]
+    assert old.content_hash() == hashlib.sha256(canonical_json(content).encode()).hexdigest()

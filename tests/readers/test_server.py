@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import threading
 import time
@@ -8,14 +9,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from voxlate.errors import UsageError
+from voxlate.readers.package import create_package, load_package
 from voxlate.readers.server import session
 from voxlate.readers.server.app import create_app
 from voxlate.web.server import connections
-from voxlate.web.server.answer_log import verify_chain
+from voxlate.web.server.answer_log import AnswerLog, verify_chain
 from voxlate.web.server.auth import COOKIE, issue_link
 from voxlate.web.server.serve import Address, require_safe, run_app
+from voxlate.web.server.sql import SqliteDatabase
 
-from .conftest import ORIGIN, Browser, fill
+from .conftest import ORIGIN, STUDY, Browser, fill
 
 EVERYWHERE = ".".join("0000")
 
@@ -361,3 +364,27 @@ def test_a_network_address_needs_encryption_and_a_name(tmp_path):
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.5"])
 def test_loopback_addresses_are_served(host):
     require_safe(Address(host=host))
+
+
+def test_the_source_of_a_case_is_sent_as_its_first_panel(sources, tmp_path):
+    shutil.copytree(sources / "real", tmp_path / "real")
+    for name in ("synthetic", "lesions"):
+        shutil.copytree(sources / name, tmp_path / name)
+    only = "designs:\n  - {kind: forced_choice, name: choice}\nwashout"
+    head, tail = STUDY.replace("levels: 64}", "levels: 64, source: real}").split("designs:")
+    (tmp_path / "study.yaml").write_text(head + only + tail.split("washout")[1])
+    create_package(tmp_path / "study.yaml", tmp_path / "out")
+    package = load_package(tmp_path / "out")
+    store = AnswerLog(SqliteDatabase(package.folder / "answers.sqlite"), package.protocol_hash)
+    try:
+        reader = Browser(package, store, "anna").enter()
+        shown = reader.state()["trial"]
+        assert (shown["panels"], shown["has_source"]) == (3, True)
+        trial = package.trials["anna"][0]
+        for slot, image in enumerate((trial.source, *trial.images)):
+            sent = reader.http.get(f"/api/trials/{shown['id']}/images/{slot}")
+            assert sent.content == package.image_path(image).read_bytes()
+        assert reader.http.get(f"/api/trials/{shown['id']}/images/3").status_code == 404
+        assert reader.answer().status_code == 200
+    finally:
+        store.close()

@@ -26,6 +26,11 @@ def test_every_step_that_drops_something_is_drawn_with_the_remaining_count(tmp_p
     assert "nobody" not in found
 
 
+def test_a_pair_may_have_more_than_two_series(tmp_path):
+    draw_flow(tmp_path / "flow.svg", 9, [FlowStep("no partner", "scan", 9, 1)], {"train": 2})
+    assert "2 pairs (8 series)" in texts(tmp_path / "flow.svg")
+
+
 def test_the_same_counts_give_the_same_bytes(tmp_path):
     for name in ("a.svg", "b.svg", "a.png", "b.png"):
         draw_flow(tmp_path / name, 1000, BOXES, {"train": 99})

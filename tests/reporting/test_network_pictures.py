@@ -1,7 +1,8 @@
 import numpy as np
 
 from voxlate.evaluation.schema.results import NetworkPictures
-from voxlate.reporting.sections.network_pictures import GAP_PX, mosaic, sheets
+from voxlate.reporting.figures.feature_maps import GAP_PX, mosaic
+from voxlate.reporting.sections.network_pictures import sheets
 
 
 def test_tiles_form_a_square_and_each_is_scaled_separately():

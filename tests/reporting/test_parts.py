@@ -10,7 +10,8 @@ from scipy import stats
 from voxlate.evaluation.schema.results import History, read_evaluation
 from voxlate.reporting.case_selection import leading_view
 from voxlate.reporting.figures import volume_plots
-from voxlate.reporting.figures.quality_plots import loss_curves, patient_means
+from voxlate.reporting.figures.quality_plots import patient_means
+from voxlate.reporting.figures.training_curves import loss_curves
 from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
 from voxlate.web import plotting
 

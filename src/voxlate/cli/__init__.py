@@ -23,8 +23,11 @@ VERBS = {
     "grade": "Grade the quality of scans, and classify them by their voxels: contrast and contrast agent.",
     "regrade": "Open a local web page to review and correct quality grades.",
     "cohort": "Select pairs from an index by rules, split them by patient, and write them as BIDS.",
-    "prepare": "Register the target of each pair to its source, and extract the brain.",
+    "prepare": "Register the target and the further sources of each pair to its source, and extract the brain.",
+    "spine": "Register CT and T2w of lumbar spines, and write one pair of slices for each disc.",
+    "adc": "Compute an ADC map from diffusion-weighted images.",
     "train": "Train a network from a recipe.",
+    "recipes": "List the recipes, print one, or copy one to change it.",
     "models": "List the pretrained models, or print the card of one.",
     "translate": "Translate scans with a pretrained or trained model.",
     "batch": "Translate all scans of a manifest; resumes after interruptions.",
@@ -36,6 +39,9 @@ VERBS = {
     "verify": "Verify the output files of a batch against their hashes.",
     "evaluate": "Evaluate synthetic images against real ones.",
     "report": "Write an HTML report from the folder of an evaluation.",
+    "downstream": "Compare conclusions from real and synthetic images: volumes, atrophy, change.",
+    "compare": "Train, apply and evaluate the systems of an experiment file, and compare them.",
+    "reproduce": "Repeat a published study: its systems, tables and figures.",
     "readers": "Run blinded reader studies and analyse them.",
 }
 """Each verb and its help line. They are listed here so that `voxlate --help` imports no verb."""

@@ -24,8 +24,9 @@ def cohort(
 ) -> int:
     """Select pairs from an index by rules, split them by patient, and write them as BIDS.
 
-    RULES is a YAML file and INDEX a folder written by voxlate index. OUT becomes a BIDS data set with cases.tsv for
-    voxlate prepare, the reason for each exclusion, and a flow chart. A split never changes silently.
+    RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
+    voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a
+    flow chart. A split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
@@ -34,15 +35,17 @@ def cohort(
     from voxlate.cohort.series_rows import join_grades
     from voxlate.quality.review.regrading import read_regrades
     from voxlate.quality.run import read_grades
+    from voxlate.reporting.cohort_page import write_cohort_page
     from voxlate.reporting.figures.flow_chart import draw_flow
+    from voxlate.shipped import find_shipped
     from voxlate.threads import free_cores
 
-    chosen = read_rules(rules)
+    chosen = read_rules(find_shipped("cohorts", rules, what="rules of a cohort"))
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("writing", total=2 * len(selection.pairs))
+        task = bar.add_task("writing", total=sum(len(pair.series) for pair in selection.pairs))
         for step in write_cohort(selection, chosen, index, out, jobs=jobs or free_cores(), extend=extend):
             bar.advance(task)
             written = step if isinstance(step, Written) else written
@@ -50,8 +53,10 @@ def cohort(
         return 1
     for suffix in ("svg", "png"):
         draw_flow(out / f"flow.{suffix}", written.selection.scans, written.selection.flow_steps, written.splits)
+    pairs, series = len(written.selection.pairs), written.selection.scans
+    write_cohort_page(out, chosen.name, written.table, pairs=pairs, series=series)
     parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
-    click.echo(f"{written.selection.scans} series, {len(written.selection.pairs)} pairs: {parts}; {out / CASES}")
-    for series, fault in written.unreadable.items():
-        click.echo(f"series {series}: {fault}", err=True)
+    click.echo(f"{series} series, {pairs} pairs: {parts}; {out / CASES}")
+    for unread, fault in written.unreadable.items():
+        click.echo(f"series {unread}: {fault}", err=True)
     return ITEMS_REFUSED_STATUS if written.unreadable else 0

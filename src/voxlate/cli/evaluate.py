@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,14 +13,30 @@ from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from voxlate.cases import Case
+    from voxlate.evaluation.comparison.settings import ComparisonSettings, Correction, Test
     from voxlate.evaluation.schema.results import DataKind
+    from voxlate.evaluation.settings import Settings
 
 
 @click.command()
 @click.argument("cases", type=PATH)
-@click.option("--synthetic", type=PATH, required=True, help="Folder with <case>.nii.gz and <case>.json.")
+@click.option(
+    "--synthetic",
+    "folders",
+    metavar="[NAME=]FOLDER",
+    required=True,
+    multiple=True,
+    help="Folder with <case>.nii.gz and <case>.json; NAME=FOLDER, repeated, compares several systems.",
+)
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for scores.tsv and evaluation.json.")
-@click.option("--bundle", type=PATH, help="Bundle of the model: histogram match, loss curves.")
+@click.option(
+    "--bundle",
+    "bundles",
+    metavar="[NAME=]BUNDLE",
+    multiple=True,
+    help="Bundle of the model (of the system NAME): histogram match, loss curves.",
+)
 @click.option(
     "--protocol", "protocols", multiple=True, help="Evaluation protocol; may be repeated.  [default: voxlate]"
 )
@@ -53,12 +71,47 @@ if TYPE_CHECKING:
     help="With --segment: a further method: priors, or fsl, spm, synthseg where they are installed; may be repeated.",
 )
 @click.option("--resample", "is_resampled", is_flag=True, help="Resample images that are on another grid.")
+@click.option(
+    "--correction",
+    default="holm",
+    show_default=True,
+    help="Systems: adjustment of p for the number of tests: none, bonferroni or holm.",
+)
+@click.option(
+    "--test",
+    default="permutation",
+    show_default=True,
+    help="Systems: the test that is adjusted: permutation, t, wilcoxon.",
+)
+@click.option(
+    "--alpha",
+    "alphas",
+    metavar="[METRIC=]LEVEL",
+    multiple=True,
+    help="Systems: significance level, of all metrics or of one; may be repeated.  [default: 0.05]",
+)
+@click.option(
+    "--margin",
+    "margins",
+    metavar="METRIC=VALUE",
+    multiple=True,
+    help="Systems: test the metric for equivalence within this margin, in its unit; may be repeated.",
+)
+@click.option(
+    "--folds",
+    "are_folds",
+    is_flag=True,
+    help="Systems: each FOLDER is the run of a cross-validation, joined to one table.",
+)
+@click.option(
+    "--allow-training-cases", "allows_training_cases", is_flag=True, help="Systems: also test patients of the training."
+)
 @no_progress
 def evaluate(
     cases: Path,
-    synthetic: Path,
+    folders: tuple[str, ...],
     output: Path,
-    bundle: Path | None,
+    bundles: tuple[str, ...],
     protocols: tuple[str, ...],
     split: str,
     jobs: int,
@@ -70,16 +123,20 @@ def evaluate(
     is_segmented: bool,
     more_segmenters: tuple[str, ...],
     is_resampled: bool,
+    correction: str,
+    test: str,
+    alphas: tuple[str, ...],
+    margins: tuple[str, ...],
+    are_folds: bool,
+    allows_training_cases: bool,
     no_progress: bool,
 ) -> int:
-    """Evaluate synthetic images against real ones.
+    """Evaluate synthetic images against real ones, or compare several systems.
 
-    CASES is a table with the columns case, patient, split, source, target, mask, labels. Missing and
+    CASES is a table with the columns case, patient, split, source, target, mask, labels, set. Missing and
     refused cases are listed, never dropped. The same command resumes a run that was stopped.
     """
     from voxlate.cases import read_cases
-    from voxlate.evaluation.card import findings
-    from voxlate.evaluation.run import evaluate_cases
     from voxlate.evaluation.settings import Settings
 
     settings = Settings(
@@ -93,11 +150,100 @@ def evaluate(
         more_segmenters=more_segmenters,
         factors=factors,
     )
-    rows = [case for case in read_cases(cases, paired=False) if case.split == split and case.is_pair]
+    rows = [case for case in read_cases(cases, paired=False) if case.is_pair]
+    if not are_folds:  # the test cases of folds are those of the training
+        rows = [case for case in rows if case.split == split]
+    if len(folders) == 1 and not _is_named(folders[0]) and not are_folds:
+        return _evaluate_one(rows, folders[0], output, bundles, settings, jobs, no_progress)
+    options = ComparisonOptions(correction, test, alphas, margins, are_folds, allows_training_cases)
+    return _compare(rows, folders, output, bundles, settings, options, jobs, no_progress)
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """Options of the tests between systems, as they were given."""
+
+    correction: str
+    test: str
+    alphas: tuple[str, ...]
+    margins: tuple[str, ...]
+    are_folds: bool
+    allows_training_cases: bool
+
+    def settings(self) -> ComparisonSettings:
+        """Returns the checked options."""
+        from voxlate.evaluation.comparison import ComparisonSettings
+
+        levels = _numbers("ALPHA", "--alpha", [text if "=" in text else f"={text}" for text in self.alphas])
+        alpha = levels.pop("", 0.05)
+        margins = _numbers("MARGIN", "--margin", self.margins)
+        correction, test = cast("Correction", self.correction), cast("Test", self.test)
+        return ComparisonSettings(
+            correction=correction,
+            test=test,
+            alpha=alpha,
+            alphas=levels,
+            margins=margins,
+            are_folds=self.are_folds,
+            allows_training_cases=self.allows_training_cases,
+        )
+
+
+def _numbers(code: str, option: str, given: Sequence[str]) -> dict[str, float]:
+    """Returns the values of an option such as `--margin mae=0.5` by metric."""
+    from voxlate.errors import UsageError
+
+    values = {}
+    for text in given:
+        name, separator, number = text.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise UsageError(
+                code, f"{option} {text.removeprefix('=')!r} is not a number or METRIC=NUMBER; pass {option} mae=0.5"
+            )
+    return values
+
+
+def _is_named(text: str) -> bool:
+    """Returns whether a text is NAME=FOLDER, and not a folder with such a name."""
+    return "=" in text and not Path(text).exists()
+
+
+def _split(text: str) -> tuple[str, Path]:
+    """Returns name and path of NAME=PATH; an empty name for a path alone."""
+    name, _, path = text.partition("=") if _is_named(text) else ("", "", text)
+    return name, Path(PATH.convert(path, None, None))
+
+
+def _evaluate_one(
+    rows: Sequence[Case],
+    folder: str,
+    output: Path,
+    bundles: tuple[str, ...],
+    settings: Settings,
+    jobs: int,
+    no_progress: bool,
+) -> int:
+    from voxlate.errors import UsageError
+    from voxlate.evaluation.card import findings
+    from voxlate.evaluation.run import evaluate_cases
+
+    if len(bundles) > 1:
+        raise UsageError("BUNDLE", f"one system has {len(bundles)} bundles; pass one, or name systems by NAME=FOLDER")
+    bundle = _split(bundles[0])[1] if bundles else None
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows))
         outcome = evaluate_cases(
-            rows, synthetic, output, settings=settings, bundle=bundle, jobs=jobs, watch=lambda _: bar.advance(task)
+            rows,
+            _split(folder)[1],
+            output,
+            settings=settings,
+            bundle=bundle,
+            jobs=jobs,
+            watch=lambda _: bar.advance(task),
         )
     for missing in outcome.evaluation.missing:
         click.echo(f"missing {missing.case}: {missing.reason}", err=True)
@@ -107,4 +253,51 @@ def evaluate(
         click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
     click.echo(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
+    return outcome.exit_status
+
+
+def _compare(
+    rows: Sequence[Case],
+    folders: tuple[str, ...],
+    output: Path,
+    bundles: tuple[str, ...],
+    settings: Settings,
+    options: ComparisonOptions,
+    jobs: int,
+    no_progress: bool,
+) -> int:
+    from voxlate.errors import UsageError
+    from voxlate.evaluation.comparison import compare_systems
+    from voxlate.evaluation.comparison.lines import result_lines
+    from voxlate.evaluation.comparison.systems import System, require_names
+
+    named = [_split(text) for text in folders]
+    if not all(name for name, _ in named):
+        raise UsageError("SYSTEM_NAME", "several systems, or folds, need names; pass --synthetic NAME=FOLDER for each")
+    require_names([name for name, _ in named])
+    made_by: dict[str, list[Path]] = {name: [] for name, _ in named}
+    for name, bundle in map(_split, bundles):
+        if name not in made_by:
+            raise UsageError(
+                "SYSTEM_NAME", f"--bundle of {name or 'no'} system; pass NAME=BUNDLE of {', '.join(made_by)}"
+            )
+        made_by[name].append(bundle)
+    systems = [System(name, folder, tuple(made_by[name])) for name, folder in named]
+    with progress_bar(off=no_progress) as bar:
+        task = bar.add_task("evaluating", total=len(rows) * len(systems))
+        outcome = compare_systems(
+            rows,
+            systems,
+            output,
+            settings=settings,
+            comparison=options.settings(),
+            jobs=jobs,
+            watch=lambda name, _: bar.update(task, advance=1, description=f"evaluating {name}"),
+        )
+    for row in outcome.comparison.unscored:
+        state = f"REFUSED:{row.code}" if row.code else "missing"
+        click.echo(f"{state} {row.case} of {row.system}: {row.reason}", err=True)
+    for line in result_lines(outcome.comparison):
+        click.echo(line)
+    click.echo(f"figures in {output / 'comparison.json'} and {output / 'scores.tsv'}")
     return outcome.exit_status

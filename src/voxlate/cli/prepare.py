@@ -26,9 +26,19 @@ if TYPE_CHECKING:
     help="Brain extraction of the source: deepbet, robex, ct, ct_watershed, nonzero (skull-stripped), or a+b.",
 )
 @click.option("--target-brain-mask", help="Brain extraction of the target.  [default: as the source]")
-@click.option("--aligned", is_flag=True, help="Skip registration: target and source are already aligned on one grid.")
+@click.option("--more-brain-mask", help="Brain extraction of the further sources.  [default: as the source]")
+@click.option("--aligned", is_flag=True, help="Skip registration: all scans are already aligned on one grid.")
+@click.option(
+    "--degrees",
+    type=click.Choice(["6", "12"]),
+    default="6",
+    show_default=True,
+    help="Degrees of freedom of the target: rigid, or affine.",
+)
+@click.option("--denoise", is_flag=True, help="Remove noise from the target by anisotropic diffusion.")
 @click.option("--template/--no-template", default=True, show_default=True, help="Also register to MNI space.")
 @click.option("--refuse-doubtful", is_flag=True, help="Refuse doubtful cases, which should be reviewed.")
+@click.option("--refuse-missing", is_flag=True, help="Refuse cases with a further source that is missing.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @no_progress
 def prepare(
@@ -36,16 +46,21 @@ def prepare(
     out: Path,
     brain_mask: str,
     target_brain_mask: str | None,
+    more_brain_mask: str | None,
     aligned: bool,
+    degrees: str,
+    denoise: bool,
     template: bool,
     refuse_doubtful: bool,
+    refuse_missing: bool,
     jobs: int,
     no_progress: bool,
 ) -> int:
-    """Register the target of each pair to its source, and extract the brain.
+    """Register the target and the further sources of each pair to its source, and extract the brain.
 
-    CASES is a table with the columns case, patient, split, source, target, mask, labels. OUT gets a folder per case,
-    the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
+    CASES is a table with the columns case, patient, split, source, target, mask, labels, and a column more:CONTRAST for
+    each further source, such as more:T2w. A further source that cannot be registered is missing. OUT gets a folder per
+    case, the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
     command goes on where it was stopped.
     """
     from voxlate.cases import read_cases
@@ -55,17 +70,21 @@ def prepare(
     from voxlate.reporting.figures.preparation_picture import write_picture
     from voxlate.reporting.preparation_page import write_page
 
-    for name in (brain_mask, target_brain_mask or brain_mask):
+    for name in (brain_mask, target_brain_mask or brain_mask, more_brain_mask or brain_mask):
         require_method(name)
     settings = PairSettings(
         source_mask=brain_mask,
         target_mask=target_brain_mask or brain_mask,
+        more_mask=more_brain_mask or brain_mask,
         is_registered=not aligned,
+        degrees=12 if degrees == "12" else 6,
+        is_denoised=denoise,
         to_template=template,
         doubtful="refuse" if refuse_doubtful else "keep",
+        missing="refuse" if refuse_missing else "keep",
     )
     rows = read_cases(cases)
-    files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels) for row in rows]
+    files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels, row.more) for row in rows]
     records = []
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=len(rows))

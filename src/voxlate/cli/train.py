@@ -49,8 +49,8 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file; there are examples under recipes/. The folder of the run receives the bundle, the loss
-    curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. The folder of the run
+    receives the bundle, the loss curves, the resolved recipe and the table of cases.
 
     Variants of the recipe can be combined, and single settings replaced, such as
     --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
@@ -60,6 +60,7 @@ def train(
     """
     from voxlate.bundle.recipe import read_recipe
     from voxlate.bundle.variants import parse_overrides
+    from voxlate.shipped import find_shipped
     from voxlate.training.folds import train_folds
     from voxlate.training.loop import Machine
     from voxlate.training.loop import train as run_training
@@ -68,7 +69,8 @@ def train(
         raise click.UsageError(
             "--from and --folds exclude each other: a fold may start with weights trained on its test cases"
         )
-    plan = read_recipe(recipe, variants=variants, overrides=parse_overrides(overrides))
+    path = find_shipped("recipes", recipe, what="recipe")
+    plan = read_recipe(path, variants=variants, overrides=parse_overrides(overrides))
     if estimate:
         _tell_estimate(plan, accelerator, gib)
         return

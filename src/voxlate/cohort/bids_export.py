@@ -21,7 +21,16 @@ from voxlate.jobs.results import read_object
 from voxlate.jobs.states import DONE, CaseOutcome, outcome_of_error
 from voxlate.volume import Volume
 
-IGNORED = ("**/ct", "cases*.tsv", "split.json", "cohort.json", "exclusions.tsv", "flow.*")
+IGNORED = (
+    "**/ct",
+    "cases*.tsv",
+    "split.json",
+    "cohort.json",
+    "exclusions.tsv",
+    "flow.*",
+    "cohort_table.tsv",
+    "cohort.html",
+)
 _COLUMNS = {
     "age": {"Description": "age at the first scan; 89 stands for 89 and above", "Units": "years"},
     "sex": {"Description": "as the archive says", "Levels": {"M": "male", "F": "female", "O": "other"}},
@@ -29,7 +38,8 @@ _COLUMNS = {
 _README = """A cohort selected by voxlate. Names are pseudonyms made with a secret of the site, and the dates of each
 patient were moved by a number of days of its own. Faces were not removed: an image itself may still tell who it is.
 
-cases.tsv lists the pairs, exclusions.tsv why every other series is not among them, flow.svg the selection in numbers.
+cases.tsv lists the pairs, cohort_table.tsv and cohort.html describe them, exclusions.tsv says why every other series
+is not among them, flow.svg shows the selection in numbers.
 """
 
 

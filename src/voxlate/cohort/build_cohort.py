@@ -5,7 +5,7 @@ A run that was stopped can be continued: images that are complete are not writte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,10 @@ from pathlib import Path
 from voxlate.archive.pseudonyms import subject_name
 from voxlate.cases import Case, write_cases
 from voxlate.cohort.bids_export import CohortImage, export, remove_unselected, require_distinct, write_dataset_files
+from voxlate.cohort.cohort_table import TABLE, cohort_table
+from voxlate.cohort.pairing import Pair
 from voxlate.cohort.rules import Rules
-from voxlate.cohort.select import FlowStep, Pair, Selection
+from voxlate.cohort.select import FlowStep, Selection
 from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_splits, group_of
 from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.atomic import write_json, write_text
@@ -32,11 +34,13 @@ class Written:
         selection: the pairs that were written.
         splits: number of pairs by the name of the split or test set.
         unreadable: state and code of each series that could not be read.
+        table: rows of `cohort_table.tsv`, the header first.
     """
 
     selection: Selection
     splits: dict[str, int]
     unreadable: dict[str, str]
+    table: list[list[str]]
 
 
 def write_cohort(
@@ -75,13 +79,16 @@ def write_cohort(
             "SERIES", f"{len(failed)} series failed ({failed[0]}); what was written is kept, run the same command again"
         )
     faults = {outcome.case: outcome.text for outcome in outcomes if outcome.state != DONE}
-    kept = without_unreadable(chosen, faults)
-    counts = _write_tables(out, kept, rules, splits)
+    kept = without_unreadable(chosen, rules, faults)
+    parts = _write_tables(out, kept, rules, splits)
+    counts = {name: len(pairs) for name, pairs in parts.items()}
+    rows = cohort_table(parts, source=rules.source.shows, target=rules.target.shows)
+    write_text(out / TABLE, "\n".join("\t".join(row) for row in rows) + "\n")
     write_dataset_files(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
     write_json(out / COHORT, _summary(kept, rules, counts))
     remove_unselected(out, _wanted(kept.pairs, rules))
-    yield Written(kept, counts, faults)
+    yield Written(kept, counts, faults, rows)
 
 
 def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
@@ -93,8 +100,13 @@ def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, s
     return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
 
 
-def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selection:
-    """Returns the selection without the pairs with an unreadable image, with a flow step and reasons for them."""
+def without_unreadable(selection: Selection, rules: Rules, faults: dict[str, str]) -> Selection:
+    """Returns the selection without the pairs with an unreadable image, with a flow step and reasons for them.
+
+    A pair keeps its place without a further source that the rules do not require.
+    """
+    optional = {side.shows for side in rules.more if not side.required}
+    selection = replace(selection, pairs=tuple(_without_optional(pair, faults, optional) for pair in selection.pairs))
     out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
     reasons = {
         name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
@@ -102,6 +114,11 @@ def without_unreadable(selection: Selection, faults: dict[str, str]) -> Selectio
         for name in pair.series
     }
     return _without(selection, out, "one of its images cannot be read", reasons)
+
+
+def _without_optional(pair: Pair, faults: Mapping[str, str], optional: Collection[str]) -> Pair:
+    gone = {contrast for contrast, scan in pair.more.items() if contrast in optional and scan["series"] in faults}
+    return replace(pair, more={contrast: scan for contrast, scan in pair.more.items() if contrast not in gone})
 
 
 def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
@@ -115,8 +132,11 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: di
 
 
 def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
-    sides = [((pair.source, rules.source.shows), (pair.target, rules.target.shows)) for pair in pairs]
-    return [CohortImage(scan, shows) for pair in sides for scan, shows in pair]
+    images: list[CohortImage] = []
+    for pair in pairs:
+        images += [CohortImage(pair.source, rules.source.shows), CohortImage(pair.target, rules.target.shows)]
+        images += [CohortImage(scan, contrast) for contrast, scan in pair.more.items()]
+    return list({image.path: image for image in images}.values())  # two pairs may share a further source
 
 
 def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
@@ -128,22 +148,25 @@ def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict
     return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
 
 
-def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[str, str]) -> dict[str, int]:
-    """Writes the table of all cases and one for each test set; returns how many pairs each part holds."""
-    parts: dict[str, list[Case]] = {}
+def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[str, str]) -> dict[str, list[Pair]]:
+    """Writes the table of all cases and one for each test set; returns the pairs of each part."""
+    cases: dict[str, list[Case]] = {}
+    parts: dict[str, list[Pair]] = {name: [] for name in ("train", "validation", TEST_GOOD, TEST_LOW)}
     for pair in selection.pairs:
         assignment = assignment_of(pair, rules.splits, splits)
-        source, target = (out / wanted.path for wanted in _wanted([pair], rules))
-        case = Case(pair.name, subject_name(pair.patient), assignment.split, source, target)
-        parts.setdefault(assignment.test_set or assignment.split, []).append(case)
-    write_cases(out / CASES, sorted((case for part in parts.values() for case in part), key=lambda case: case.case))
+        source, target, *further = (out / wanted.path for wanted in _wanted([pair], rules))
+        more = dict(zip(pair.more, further, strict=True))
+        names = pair.name, subject_name(pair.patient), assignment.split
+        part = assignment.test_set or assignment.split
+        cases.setdefault(part, []).append(Case(*names, source, target, more=more, set=assignment.test_set))
+        parts[part].append(pair)
+    write_cases(out / CASES, sorted((case for part in cases.values() for case in part), key=lambda case: case.case))
     for name in (TEST_GOOD, TEST_LOW):
-        if name in parts:
-            write_cases(out / f"cases_{name}.tsv", parts[name])
+        if name in cases:
+            write_cases(out / f"cases_{name}.tsv", cases[name])
         else:
             (out / f"cases_{name}.tsv").unlink(missing_ok=True)
-    order = ("train", "validation", TEST_GOOD, TEST_LOW)
-    return {name: len(parts[name]) for name in order if name in parts}
+    return {name: pairs for name, pairs in parts.items() if pairs}
 
 
 def _exclusions(rows: Sequence[tuple[str, str]]) -> str:

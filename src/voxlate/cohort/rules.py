@@ -116,8 +116,18 @@ class Side(_Strict):
         when: conditions.
     """
 
-    shows: Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "T2*w", "angiography", "CT"]
+    shows: Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "T2*w", "angiography", "CT", "ADC"]
     when: tuple[Condition, ...]
+
+
+class Further(Side):
+    """A further source, the nearest in time to the source within the limits of `pair`.
+
+    Attributes:
+        required: exclude pairs without it; otherwise it is missing in the table of cases.
+    """
+
+    required: bool = True
 
 
 class Pairing(_Strict):
@@ -159,6 +169,7 @@ class Rules(_Strict):
     Attributes:
         name: of the data set.
         source, target: the two sides of a pair.
+        more: further sources, each of another contrast.
         pair: how far apart they may be.
         steps: exclusions, in order.
         splits: training, validation and test.
@@ -168,6 +179,7 @@ class Rules(_Strict):
     name: str
     source: Side
     target: Side
+    more: tuple[Further, ...] = ()
     pair: Pairing = Pairing()
     steps: tuple[Step, ...] = ()
     splits: Splits = Splits()
@@ -177,6 +189,9 @@ class Rules(_Strict):
     def _two_contrasts(self) -> Rules:
         if self.source.shows == self.target.shows:
             raise ValueError("source and target show the same contrast; a pair needs two")
+        contrasts = [self.source.shows, self.target.shows, *(side.shows for side in self.more)]
+        if len(set(contrasts)) < len(contrasts):
+            raise ValueError("a further source shows a contrast that is there already; name each contrast once")
         return self
 
 

@@ -7,52 +7,18 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from voxlate.archive.pseudonyms import session_name, subject_name
-from voxlate.archive.rows import TIERS
-from voxlate.cohort.rules import Condition, Rules, Step
+from voxlate.cohort.pairing import Pair, all_fit, any_fits, paired
+from voxlate.cohort.rules import Rules, Step
 from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A source and a target scan of one patient."""
-
-    source: SeriesRow
-    target: SeriesRow
-
-    @property
-    def patient(self) -> str:
-        """Returns the pseudonym of the patient."""
-        return self.source["patient"]
-
-    @property
-    def name(self) -> str:
-        """Returns a name that is unique in the cohort: BIDS subject and session of the source."""
-        return f"{subject_name(self.patient)}_{session_name(self.source['study'])}"
-
-    @property
-    def is_low(self) -> bool:
-        """Returns whether either image is of low quality."""
-        return "low" in (self.source["tier"], self.target["tier"])
-
-    @property
-    def series(self) -> list[str]:
-        """Returns the pseudonyms of both series, source first."""
-        return [self.source["series"], self.target["series"]]
-
-    def columns(self) -> dict[str, object]:
-        """Returns the columns of both series, as rules of pairs name them: `source.tier`, `target.tier`."""
-        sides = (("source", self.source), ("target", self.target))
-        return {f"{side}.{name}": value for side, series in sides for name, value in series.items()}
 
 
 @dataclass(frozen=True)
@@ -114,17 +80,15 @@ def select(scans: Sequence[SeriesRow], rules: Rules) -> Selection:
     if rules.drop_duplicates:
         duplicates = _duplicates(left, rules)
         left = flow.drop_scans("same image as another scan", left, lambda scan: scan["series"] in duplicates)
-    pairs, unpaired = _paired(left, rules)
+    pairs, unpaired = paired(left, rules)
     reason = "no partner, or a better scan of the session was taken"
     flow.record("scan", reason, len(left), len(unpaired), [scan["series"] for scan in unpaired])
-    for step in rules.steps:
-        if step.of == "pair":
-            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step))
-    paired = {name for pair in pairs for name in pair.series}
-    missing = [scan["series"] for scan in scans if scan["series"] not in paired | set(flow.reasons)]
+    pairs = _after_steps(pairs, rules, flow)
+    used = {name for pair in pairs for name in pair.series}
+    missing = [scan["series"] for scan in scans if scan["series"] not in used | set(flow.reasons)]
     if missing:
         raise AssertionError(f"{len(missing)} series are in no pair and have no reason")
-    exclusions = tuple(sorted((name, reason) for name, reason in flow.reasons.items() if name not in paired))
+    exclusions = tuple(sorted((name, reason) for name, reason in flow.reasons.items() if name not in used))
     return Selection(len(scans), tuple(flow.steps), tuple(pairs), exclusions)
 
 
@@ -155,6 +119,17 @@ class _Flow:
         self.steps.append(FlowStep(reason, unit, before, dropped))
 
 
+def _after_steps(pairs: list[Pair], rules: Rules, flow: _Flow) -> list[Pair]:
+    """Returns the pairs that have every required further source and that the steps of pairs leave."""
+    for side in rules.more:
+        if side.required:
+            pairs = flow.drop_pairs(f"no {side.shows}", pairs, partial(_lacks, side.shows))
+    for step in rules.steps:
+        if step.of == "pair":
+            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules))
+    return pairs
+
+
 def _partition(items: Iterable[T], is_dropped: Callable[[T], bool]) -> tuple[list[T], list[T]]:
     kept: list[T] = []
     dropped: list[T] = []
@@ -163,22 +138,23 @@ def _partition(items: Iterable[T], is_dropped: Callable[[T], bool]) -> tuple[lis
     return kept, dropped
 
 
+def _lacks(contrast: str, pair: Pair) -> bool:
+    return contrast not in pair.more
+
+
 def _scan_test(step: Step) -> Callable[[SeriesRow], bool]:
     listed = _listed(step)
-    return lambda scan: scan["series"] in listed or _any_fits(step.drop, scan)
+    return lambda scan: scan["series"] in listed or any_fits(step.drop, scan)
 
 
-def _pair_test(step: Step) -> Callable[[Pair], bool]:
+def _pair_test(step: Step, rules: Rules) -> Callable[[Pair], bool]:
     listed = _listed(step)
-    return lambda pair: pair.name in listed or _any_fits(step.drop, pair.columns())
 
+    def is_dropped(pair: Pair) -> bool:
+        absent = {f"{side.shows}.{name}": None for side in rules.more for name in pair.source}
+        return pair.name in listed or any_fits(step.drop, {**absent, **pair.columns()})
 
-def _any_fits(conditions: Iterable[Condition], columns: Mapping[str, object]) -> bool:
-    return any(condition.fits(columns) for condition in conditions)
-
-
-def _all_fit(conditions: Iterable[Condition], columns: Mapping[str, object]) -> bool:
-    return all(condition.fits(columns) for condition in conditions)
+    return is_dropped
 
 
 def _listed(step: Step) -> set[str]:
@@ -206,12 +182,13 @@ def _images_of_several_patients(scans: Sequence[SeriesRow]) -> set[str]:
 def _duplicates(scans: Sequence[SeriesRow], rules: Rules) -> set[str]:
     """Returns the series to drop from each group with the same image: all but one.
 
-    The one that is kept is the one whose session has most of source and target, so that a pair is not lost.
+    The one that is kept is the one whose session has most of source, target and further sources, so that a pair is not
+    lost.
     """
     sides_of_session: dict[str, set[str]] = defaultdict(set)
     for scan in scans:
-        for name, side in (("source", rules.source), ("target", rules.target)):
-            if _all_fit(side.when, scan):
+        for name, side in (("source", rules.source), ("target", rules.target), *((m.shows, m) for m in rules.more)):
+            if all_fit(side.when, scan):
                 sides_of_session[scan["study"]].add(name)
     same_image: dict[str, list[SeriesRow]] = defaultdict(list)
     for scan in scans:
@@ -222,59 +199,3 @@ def _duplicates(scans: Sequence[SeriesRow], rules: Rules) -> set[str]:
         ordered = sorted(group, key=lambda scan: (-len(sides_of_session[scan["study"]]), scan["series"]))
         duplicates |= {scan["series"] for scan in ordered[1:]}
     return duplicates
-
-
-def _paired(scans: Sequence[SeriesRow], rules: Rules) -> tuple[list[Pair], list[SeriesRow]]:
-    """Returns a pair for each session with a source and a target near it, and the scans that are in no pair."""
-    by_patient: dict[str, list[SeriesRow]] = defaultdict(list)
-    for scan in scans:
-        by_patient[scan["patient"]].append(scan)
-    pairs: list[Pair] = []
-    for members in by_patient.values():
-        sources = _best_of_sessions([scan for scan in members if _all_fit(rules.source.when, scan)])
-        targets = _best_of_sessions([scan for scan in members if _all_fit(rules.target.when, scan)])
-        near = [(_days(source, target) or 0, _rank(source), _rank(target), source, target)
-                for source in sources for target in targets if _is_near(source, target, rules.pair.within)]  # fmt: skip
-        taken: set[str] = set()
-        # nearest in time first, then by rank, so that the pairs do not depend on the order of the scans
-        for *_, source, target in sorted(near, key=lambda candidate: candidate[:3]):
-            if taken.isdisjoint({source["series"], target["series"]}):
-                pairs.append(Pair(source, target))
-                taken |= {source["series"], target["series"]}
-    paired = {name for pair in pairs for name in pair.series}
-    return sorted(pairs, key=lambda pair: pair.name), [scan for scan in scans if scan["series"] not in paired]
-
-
-def _best_of_sessions(scans: Sequence[SeriesRow]) -> list[SeriesRow]:
-    sessions: dict[str, list[SeriesRow]] = defaultdict(list)
-    for scan in scans:
-        sessions[scan["study"]].append(scan)
-    return [min(members, key=_rank) for members in sessions.values()]
-
-
-def _rank(scan: SeriesRow) -> tuple[int, float, str]:
-    """Returns a key that sorts the best scan first: by tier, then by pass probability, then by name."""
-    tier = len(TIERS) if scan["tier"] not in TIERS else TIERS.index(scan["tier"])
-    return tier, -(scan["pass_probability"] or 0.0), scan["series"]
-
-
-def _is_near(source: SeriesRow, target: SeriesRow, within: str | int) -> bool:
-    """Returns whether two scans are in one session, or at most `within` days apart."""
-    if source["series"] == target["series"]:
-        return False
-    if within == "session":
-        return source["study"] == target["study"]
-    days = _days(source, target)
-    return days is not None and days <= int(within)
-
-
-def _days(source: SeriesRow, target: SeriesRow) -> int | None:
-    """Returns the days between two scans, None when a date is unknown."""
-    if source["study"] == target["study"]:
-        return 0
-    if source["day"] is None or target["day"] is None:
-        return None
-    try:
-        return abs((date.fromisoformat(source["day"]) - date.fromisoformat(target["day"])).days)
-    except ValueError:
-        return None

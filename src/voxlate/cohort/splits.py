@@ -10,8 +10,8 @@ from math import floor
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+from voxlate.cohort.pairing import Pair
 from voxlate.cohort.rules import Splits
-from voxlate.cohort.select import Pair
 from voxlate.cohort.series_rows import column
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json

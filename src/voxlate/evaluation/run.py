@@ -6,7 +6,7 @@ cases = evaluated + refused + missing. A run that was stopped can be continued.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from voxlate.cases import Case
 from voxlate.errors import NoInput
-from voxlate.evaluation.baselines import read_histogram_match
+from voxlate.evaluation.baselines import HistogramMatch, read_histogram_match
 from voxlate.evaluation.card import write_measured_card
 from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
@@ -23,7 +23,7 @@ from voxlate.evaluation.schema.evaluation_json import CollectedResults, build_ev
 from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluation, ScoreRow
 from voxlate.evaluation.schema.rows import VolumeRow
 from voxlate.evaluation.schema.table import ScoreTable
-from voxlate.evaluation.settings import Settings
+from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import replacing, write_json
@@ -66,7 +66,7 @@ class Outcome:
 
 def evaluate_cases(
     cases: Sequence[Case],
-    synthetic: Path,
+    synthetic: Path | Mapping[str, Path],
     output: Path,
     *,
     settings: Settings,
@@ -81,7 +81,7 @@ def evaluate_cases(
 
     Args:
         cases: the rows to evaluate, see `voxlate.cases`.
-        synthetic: folder with `<case>.nii.gz` and `<case>.json`.
+        synthetic: folder with `<case>.nii.gz` and `<case>.json`; where cases have different ones, the folder of each.
         output: folder of the results, made if it is missing.
         settings: see `Settings`.
         bundle: model bundle, for the histogram match and the loss curves.
@@ -97,10 +97,10 @@ def evaluate_cases(
     if not cases:
         raise NoInput("NO_INPUT", "no case to evaluate; check the split")
     factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
-    match = None if bundle is None else read_histogram_match(bundle)
-    files = [CaseFiles.find(case, synthetic) for case in cases]
+    matches = _histogram_matches(cases, settings.baselines, bundle)
+    files = [CaseFiles.find(case, synthetic if isinstance(synthetic, Path) else synthetic[case.case]) for case in cases]
     by_case: dict[str, CaseResult] = {}
-    work = partial(evaluate_case, settings=settings, match=match, folder=output / CASES)
+    work = partial(_evaluate, settings=settings, matches=matches, folder=output / CASES)
     for result in parallel_map(work, files, jobs=max(jobs, 1)):
         by_case[result.case] = result.without_scores()
         if watch is not None:
@@ -109,12 +109,28 @@ def evaluate_cases(
     volumes = with_differences(_records(results, "volumes"))
     table = _write_scores(output, results, volumes, settings.protocols[0])
     collected = CollectedResults(table, _records(results, "lesions"), volumes, factors)
+    match = next((match for match in matches.values() if match is not None), None)
     evaluation = build_evaluation(results, files, collected, output, settings=settings, match=match, bundle=bundle)
     write_json(output / EVALUATION, evaluation.to_json())
     if bundle is not None:
         write_measured_card(bundle, output, evaluation)
     counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
     return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], evaluation)
+
+
+def _histogram_matches(
+    cases: Sequence[Case], baselines: Baselines, bundle: Path | None
+) -> dict[str, HistogramMatch | None]:
+    """Returns the histogram match of each case, every bundle read once; None without a bundle."""
+    fitted_on = {case.case: baselines.bundles.get(case.case, baselines.bundle or bundle) for case in cases}
+    read = {path: None if path is None else read_histogram_match(path) for path in dict.fromkeys(fitted_on.values())}
+    return {case: read[path] for case, path in fitted_on.items()}
+
+
+def _evaluate(
+    files: CaseFiles, *, settings: Settings, matches: Mapping[str, HistogramMatch | None], folder: Path
+) -> CaseResult:
+    return evaluate_case(files, settings, matches[files.case.case], folder)
 
 
 def _records(results: Sequence[CaseResult], name: str) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,25 @@ from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.schema.results import RELATIVE, DataKind
 from voxlate.evaluation.similarity.arrays import require_range
 from voxlate.evaluation.tissues import MORE_SEGMENTERS
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Which baselines a run scores beside the synthetic images; a comparison of systems scores them once.
+
+    Attributes:
+        cases: names of the cases whose baselines are scored; None for all.
+        bundle: whose training cases the histogram match and the constant were fitted on; None for that of the run.
+        bundles: bundles of single cases in its place; in a cross-validation that of the fold that never saw the case.
+    """
+
+    cases: frozenset[str] | None = None
+    bundle: Path | None = None
+    bundles: Mapping[str, Path] = field(default_factory=dict, hash=False)
+
+    def of(self, case: str) -> bool:
+        """Returns whether the baselines of a case are scored."""
+        return self.cases is None or case in self.cases
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,7 @@ class Settings:
         is_segmented: whether tissues are segmented in every image and their volumes compared.
         more_segmenters: names from `voxlate.evaluation.tissues.MORE_SEGMENTERS`, in addition to the two that need
             nothing.
+        baselines: of which cases the baselines are scored.
         factors: table of the subgroups, or the folder of a simulation's truth; see `voxlate.evaluation.subgroups`.
     """
 
@@ -40,6 +61,7 @@ class Settings:
     is_resampled: bool = False
     is_segmented: bool = False
     more_segmenters: tuple[str, ...] = ()
+    baselines: Baselines = Baselines()
     factors: Path | None = None
 
     def __post_init__(self) -> None:
@@ -70,8 +92,11 @@ class Settings:
         return self.unit == RELATIVE
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options that affect the scores of a case as plain values; subgroups do not affect them."""
-        options = {key: value for key, value in asdict(self).items() if key != "factors"}
+        """Returns the options that affect the scores of a case as plain values; subgroups do not affect them.
+
+        The baselines of a case are not among them: see `Baselines.of`.
+        """
+        options = {key: value for key, value in asdict(self).items() if key not in ("factors", "baselines")}
         return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)} | {
             "more_segmenters": list(self.more_segmenters)
         }

@@ -182,6 +182,9 @@ def write_dicom(
 def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, options: Options) -> dict[str, Any]:
     """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object.
 
+    A network that answers in shares of the whole range of a scan has `IntensityUnit`: its answer was
+    value / Level − Offset.
+
     Args:
         bundle: the model that made the volume.
         synthesis: the synthetic volume and its values.
@@ -218,6 +221,10 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             },
         },
     }
+    preparation = recipe.preparation
+    if preparation.frame == "t1_linear" and (preparation.target_reference or preparation.reference) == "min_max":
+        unit = {"Reference": "min_max", "Level": synthesis.source_level * bundle.mapping.gain}
+        content["Synthetic"]["IntensityUnit"] = {**unit, "Offset": bundle.mapping.offset}
     if recipe.target == "T1ce":
         content["ContrastBolusIngredient"] = "NONE"
     return content

@@ -22,7 +22,7 @@ from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import warn
-from voxlate.preparation import fit_preparation
+from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.preparation.masks.brain_mask import require_method
 from voxlate.volume import Array, Mask, Shape, Volume
 
@@ -159,11 +159,7 @@ def translate_volume(
         _require_known_spacing(source, bundle)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
-    settings = bundle.recipe.preparation
-    if chosen.brain_mask is not None:
-        require_method(chosen.brain_mask)
-        settings = settings.model_copy(update={"brain_mask": chosen.brain_mask})
-    preparation = fit_preparation(source, mask, settings)
+    preparation = fit_preparation(source, mask, _preparation_settings(bundle, chosen))
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
@@ -194,6 +190,15 @@ def translate_volume(
         distance=distance,
         window=prediction.window,
     )
+
+
+def _preparation_settings(bundle: Bundle, options: Options) -> PreparationSettings:
+    """Returns the preparation of the bundle, with the method of the brain mask that the options name."""
+    settings = bundle.recipe.preparation
+    if options.brain_mask is None:
+        return settings
+    require_method(options.brain_mask)
+    return settings.model_copy(update={"brain_mask": options.brain_mask})
 
 
 def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:

@@ -19,6 +19,9 @@ from voxlate.errors import UsageError
 
 Floats = NDArray[np.float64]
 Fit = Literal["weighted", "least_squares", "mean"]
+HIGHEST_ADC = 6.0
+"""In 0.001 mm²/s: twice that of free water at body temperature, so that a larger value is noise."""
+
 FITS: tuple[Fit, ...] = ("weighted", "least_squares", "mean")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, final
 
 
 class ScoreRecord(TypedDict):
@@ -20,7 +20,7 @@ class ScoreRecord(TypedDict):
 
 
 class RegistrationRecord(TypedDict):
-    """Registration of the target to the source.
+    """Registration of the target, or of a further source, to the source.
 
     Attributes:
         matrix: (4, 4), as nested lists; see `voxlate.preparation.registration.transform`.
@@ -31,6 +31,14 @@ class RegistrationRecord(TypedDict):
     matrix: list[list[float]]
     moved_mm: float
     score: ScoreRecord
+
+
+@final
+class MissingRecord(TypedDict):
+    """A further source that could not be read or registered: code and message of the error."""
+
+    code: str
+    message: str
 
 
 class MaskRecord(TypedDict):
@@ -53,6 +61,7 @@ class PreparationRecord(TypedDict):
         state: `done`, `refused` or `failed`.
         code, message: of the error, unless the case is done.
         registration, mask, doubts: measurements, if the case is done.
+        more: registration of each further source by contrast, or why it is missing; absent without further sources.
         seconds: time of each step, if the case is done.
         template: registration to the template, where one was asked for.
         fingerprint, voxlate, settings, inputs, files: origin of the case and hashes of its files, if it is done.
@@ -65,6 +74,7 @@ class PreparationRecord(TypedDict):
     registration: NotRequired[RegistrationRecord]
     mask: NotRequired[MaskRecord]
     doubts: NotRequired[list[str]]
+    more: NotRequired[dict[str, RegistrationRecord | MissingRecord]]
     seconds: NotRequired[dict[str, float]]
     template: NotRequired[dict[str, Any]]
     fingerprint: NotRequired[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,20 +12,27 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from voxlate.errors import InputRefused
+from voxlate.preparation.align_scan import align_scan, require_kind
+from voxlate.preparation.further_sources import (
+    FurtherSource,
+    MissingSource,
+    doubts_of,
+    register_further,
+    require_all,
+)
 from voxlate.preparation.masks.brain_mask import find_brain
 from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
-from voxlate.preparation.registration.alignment import AlignmentScore, alignment_score, require_aligned
-from voxlate.preparation.registration.registration import Registration, register
+from voxlate.preparation.registration.alignment import AlignmentScore
+from voxlate.preparation.registration.registration import Degrees
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.steps.head_orientation import mirrored_fits_better, require_upright
+from voxlate.preparation.steps.denoise import denoised
+from voxlate.preparation.steps.head_orientation import require_upright
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Mask, Volume, require_same_grid
 
 _MUCH_METAL_CM3 = 0.3  # above this, metal is reported; chosen by hand
-_NEVER_MIRRORED = 0.5
-"""No mirrored partner was seen to reach this edge agreement, so above it the search for one is skipped."""
 
 
 class PairSettings(BaseModel):
@@ -36,18 +43,28 @@ class PairSettings(BaseModel):
             used if a mask is given.
         target_mask: method for the brain mask of the target. It is used for registration and its score only; the mask
             of the pair is that of the source, because there is no target at inference.
-        is_registered: register the target to the source with a rigid transform; otherwise both must share a grid.
+        more_mask: method for the brain masks of further sources; used as `target_mask` is.
+        is_registered: register the target and the further sources to the source; otherwise all must share a grid.
+        degrees: degrees of freedom of the target's registration: 6 (rigid), or 12 (affine) as in Li et al. 2022.
+            Further sources are registered rigidly: they were scanned in the same body.
+        is_denoised: remove noise from the target; see `preparation.steps.denoise`. The source stays as scanned,
+            because the network meets it so at inference.
         to_template: also register the source to the template, as a second check of position and orientation.
         doubtful: keep or refuse a pair whose mask or registration is doubtful.
+        missing: keep or refuse a pair with a further source that cannot be read or registered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     source_mask: str = "deepbet"
     target_mask: str = "deepbet"
+    more_mask: str = "deepbet"
     is_registered: bool = True
+    degrees: Degrees = 6
+    is_denoised: bool = False
     to_template: bool = True
     doubtful: Literal["keep", "refuse"] = "keep"
+    missing: Literal["keep", "refuse"] = "keep"
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,8 @@ class PreparedPair:
         warnings: other reasons to check the pair.
         template: transform from the template to the source, and its score, or None.
         mask_report: measurements of the mask.
-        target_mask: brain mask of the target on its own grid.
+        target_mask: brain mask of the target, (i, j, k), on the grid of the source.
+        more: further sources by contrast, on the grid of the source, or why they are missing.
         seconds: duration of each step.
     """
 
@@ -80,6 +98,7 @@ class PreparedPair:
     template: tuple[Transform, AlignmentScore] | None
     mask_report: MaskReport
     target_mask: Mask = field(repr=False)
+    more: Mapping[str, FurtherSource]
     seconds: dict[str, float]
 
     @property
@@ -88,7 +107,7 @@ class PreparedPair:
         reasons = [*self.mask_report.reasons, *self.score.reasons, *self.warnings]
         if self.template is not None:
             reasons += [f"template: {reason}" for reason in self.template[1].reasons]
-        return tuple(reasons)
+        return tuple(reasons + doubts_of(self.more))
 
 
 class Stopwatch:
@@ -112,6 +131,7 @@ def prepare_pair(
     *,
     mask: Mask | None = None,
     labels: Volume | None = None,
+    more: Mapping[str, Volume | MissingSource] | None = None,
 ) -> PreparedPair:
     """Registers a pair of scans, and checks masks, registration and orientation.
 
@@ -121,47 +141,49 @@ def prepare_pair(
         settings: see `PairSettings`.
         mask: brain mask on the grid of the source, (i, j, k); None to find it.
         labels: lesion labels on the grid of the target, or None.
+        more: further sources by contrast, of the same patient, each on its own grid.
 
     Raises:
         InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header with wrong axes),
-            `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, or what the mask methods refuse.
+            `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
         UsageError: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
-    if mask is None:
-        _require_kind("source", source, settings.source_mask)
-    _require_kind("target", target, settings.target_mask)
-    with watch("mask of the source"):
-        brain = find_brain(source, settings.source_mask) if mask is None else mask
-        report = check_mask(brain, source)
-        require_plausible(report)
-    with watch("mask of the target"):
-        target_brain = find_brain(target, settings.target_mask)
-        require_plausible(check_mask(target_brain, target))
+    is_aligned = not settings.is_registered
+    with watch("masks"):
+        brain, report, target_brain = _brains(source, target, mask, settings)
     with watch("registration"):
-        transform, score = _aligned(source, target, brain, target_brain, settings)
+        found = align_scan(
+            source, target, (brain, target_brain), name="target", degrees=settings.degrees, is_aligned=is_aligned
+        )
+    with watch("further sources"):
+        further = register_further(source, brain, more or {}, method=settings.more_mask, is_aligned=is_aligned)
     with watch("resampling"):
         air = AIR_OUTSIDE_HU if looks_like_ct(target) else 0.0
-        moved = resample(target, source.grid, transform, outside=air)
+        shown = denoised(target) if settings.is_denoised else target
+        moved = resample(shown, source.grid, found.transform, outside=air)
         unmoved = resample(target, source.grid, outside=air)
-        moved_labels = None if labels is None else _labels_on(source, labels, target, transform)
+        moved_labels = None if labels is None else _labels_on(source, labels, target, found.transform)
+        moved_brain = resample(target.with_data(target_brain), source.grid, found.transform, interpolation="nearest")
     with watch("template"):
         template = _on_template(source, brain) if settings.to_template else None
-    warnings = tuple(_warnings(source, target))
     pair = PreparedPair(
         source,
         moved,
         unmoved,
         brain,
         moved_labels,
-        transform,
-        score,
-        warnings,
+        found.transform,
+        found.score,
+        tuple(_warnings(source, target)),
         template,
         report,
-        target_brain,
+        moved_brain.data > 0.5,
+        further,
         watch.seconds,
     )
+    if settings.missing == "refuse":
+        require_all(further)
     if pair.doubts and settings.doubtful == "refuse":
         raise InputRefused(
             "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
@@ -169,20 +191,17 @@ def prepare_pair(
     return pair
 
 
-def _aligned(
-    source: Volume, target: Volume, brain: Mask, target_brain: Mask, settings: PairSettings
-) -> tuple[Transform, AlignmentScore]:
-    """Returns the transform from source to target and its score; refuses a bad one, with its cause if known."""
-    if settings.is_registered:
-        result = register(source, target, degrees=6, fixed_mask=brain, moving_mask=target_brain)
-        _explain(source, target, brain, target_brain, result)
-    else:
-        require_same_grid(source, target, names=("source", "target"))
-        identity = Transform.identity()
-        score = alignment_score(source, target, identity, fixed_mask=brain, moving_mask=target_brain)
-        result = Registration(identity, score)
-    require_aligned(result.score)
-    return result.transform, result.score
+def _brains(source: Volume, target: Volume, mask: Mask | None, settings: PairSettings) -> tuple[Mask, MaskReport, Mask]:
+    """Returns the brain of the source, its report, and the brain of the target, each on the grid of its scan."""
+    if mask is None:
+        require_kind("source", source, settings.source_mask)
+    require_kind("target", target, settings.target_mask)
+    brain = find_brain(source, settings.source_mask) if mask is None else mask
+    report = check_mask(brain, source)
+    require_plausible(report)
+    target_brain = find_brain(target, settings.target_mask)
+    require_plausible(check_mask(target_brain, target))
+    return brain, report, target_brain
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
@@ -190,31 +209,6 @@ def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore
     if result.score.verdict != "good":
         require_upright("source", source, brain)
     return result.transform, result.score
-
-
-def _explain(source: Volume, target: Volume, brain: Mask, target_brain: Mask, result: Registration) -> None:
-    """Refuses a pair that does not fit because one header names the axes wrongly, and says which scan it is.
-
-    A head is nearly its own mirror image: with thick slices, a mirrored partner reached an edge agreement of 0.31.
-    """
-    if result.score.edge_agreement >= _NEVER_MIRRORED:
-        return
-    if mirrored_fits_better(source, target, result, fixed_mask=brain, moving_mask=target_brain):
-        raise InputRefused(
-            "MIRRORED",
-            "source and target fit if left and right of one are exchanged, so one header is wrong; compare both "
-            "with the images on the scanner",
-        )
-    if result.score.verdict == "good":
-        return
-    for name, volume, mask in (("source", source, brain), ("target", target, target_brain)):
-        require_upright(name, volume, mask)
-
-
-def _require_kind(name: str, volume: Volume, method: str) -> None:
-    """Refuses a CT if the mask method is for MR; an MR scan with a method for CT is refused by the method itself."""
-    if looks_like_ct(volume) and not method.startswith("ct") and method != "nonzero":
-        raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; use the brain mask `ct`")
 
 
 def _warnings(source: Volume, target: Volume) -> Iterator[str]:
@@ -237,21 +231,28 @@ def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transf
 def figures(pair: PreparedPair) -> dict[str, Any]:
     """Returns all measurements of a prepared pair as JSON values."""
     points = _points_mm(pair)
-    still = Transform.identity()
     content: dict[str, Any] = {
         "mask": pair.mask_report.to_json(),
-        "registration": {
-            "matrix": pair.transform.matrix.tolist(),
-            "moved_mm": round(float(pair.transform.distance_mm(still, points).mean()), 3),
-            "score": pair.score.to_json(),
-        },
+        "registration": _registration(pair.transform, pair.score, points),
         "doubts": list(pair.doubts),
         "seconds": pair.seconds,
     }
+    if pair.more:
+        content["more"] = {
+            contrast: {"code": each.code, "message": each.message}
+            if isinstance(each, MissingSource)
+            else _registration(each.registration.transform, each.registration.score, points)
+            for contrast, each in pair.more.items()
+        }
     if pair.template is not None:
         transform, score = pair.template
         content["template"] = {"matrix": transform.matrix.tolist(), "score": score.to_json()}
     return content
+
+
+def _registration(transform: Transform, score: AlignmentScore, points_mm: Affine) -> dict[str, Any]:
+    moved_mm = round(float(transform.distance_mm(Transform.identity(), points_mm).mean()), 3)
+    return {"matrix": transform.matrix.tolist(), "moved_mm": moved_mm, "score": score.to_json()}
 
 
 def _points_mm(pair: PreparedPair) -> Affine:

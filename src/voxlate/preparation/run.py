@@ -2,6 +2,7 @@
 
 OUT/settings.json                                                     settings; a folder has one set of them
 OUT/<case>/source.nii.gz, target.nii.gz, mask.nii.gz, labels.nii.gz   on one grid, that of the source
+OUT/<case>/target_mask.nii.gz, more_<contrast>.nii.gz                 on the same grid
 OUT/<case>/picture.png                                                the steps of the preparation
 OUT/<case>/preparation.json                                           measures and hashes; written last
 
@@ -11,12 +12,13 @@ cases = done + refused + failed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from voxlate.cases import MORE, TARGET_MASK, more_file_name
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
@@ -24,6 +26,7 @@ from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.preparation.further_sources import RegisteredSource, or_missing
 from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
 from voxlate.version import __version__
@@ -37,17 +40,31 @@ Draw = Callable[[PreparedPair, Path], None]
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one case."""
+    """The files of one case.
+
+    Attributes:
+        name: of the case.
+        source, target: the scans.
+        mask: brain mask of the source, or None.
+        labels: lesion labels on the grid of the target, or None.
+        more: further sources by contrast.
+    """
 
     name: str
     source: Path
     target: Path
     mask: Path | None = None
     labels: Path | None = None
+    more: Mapping[str, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for contrast in self.more:
+            more_file_name(contrast)  # refuses one that cannot name a file
 
     def named(self) -> dict[str, Path]:
         """Returns the path of each file by its role; a file that is not given is left out."""
         files = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
+        files |= {f"{MORE}{contrast}": path for contrast, path in self.more.items()}
         return {role: path for role, path in files.items() if path is not None}
 
 
@@ -152,8 +169,10 @@ def _prepared(files: PairFiles, settings: PairSettings) -> tuple[PreparedPair, d
     source, target = read_volume(files.source, shows="source"), read_volume(files.target, shows="target")
     mask = None if files.mask is None else read_mask(files.mask, like=source)
     labels = None if files.labels is None else read_volume(files.labels, shows="labels")
-    inputs = {role: _described(volume) for role, volume in {"source": source, "target": target}.items()}
-    return prepare_pair(source, target, settings, mask=mask, labels=labels), inputs
+    more = {contrast: or_missing(partial(read_volume, path, shows=contrast)) for contrast, path in files.more.items()}
+    volumes = {"source": source, "target": target} | {MORE + contrast: each for contrast, each in more.items()}
+    inputs = {role: _described(each) for role, each in volumes.items() if isinstance(each, Volume)}
+    return prepare_pair(source, target, settings, mask=mask, labels=labels, more=more), inputs
 
 
 def _described(volume: Volume) -> dict[str, Any]:
@@ -166,14 +185,20 @@ def _described(volume: Volume) -> dict[str, Any]:
 
 
 def _write(pair: PreparedPair, folder: Path, draw: Draw | None) -> dict[str, str]:
-    """Writes the files of a case and returns their hashes."""
-    volumes = {"source": pair.source, "target": pair.target, "mask": pair.source.with_data(pair.mask, shows="mask")}
+    """Writes the files of a case and returns their hashes; further sources of an earlier run are removed."""
+    with_mask = {"mask.nii.gz": pair.mask, f"{TARGET_MASK}.nii.gz": pair.target_mask}
+    masks = {name: pair.source.with_data(mask, shows="mask") for name, mask in with_mask.items()}
+    volumes = {"source.nii.gz": pair.source, "target.nii.gz": pair.target, **masks}
     if pair.labels is not None:
-        volumes["labels"] = pair.labels
-    names = []
-    for role, volume in volumes.items():
-        names.append(f"{role}.nii.gz")
-        write_volume(folder / names[-1], volume, dtype="uint8" if role == "mask" else "auto")
+        volumes["labels.nii.gz"] = pair.labels
+    for contrast, each in pair.more.items():
+        name = more_file_name(contrast)
+        (folder / name).unlink(missing_ok=True)
+        if isinstance(each, RegisteredSource):
+            volumes[name] = each.volume
+    for name, volume in volumes.items():
+        write_volume(folder / name, volume, dtype="uint8" if name in masks else "auto")
+    names = list(volumes)
     if draw is not None:
         names.append(PICTURE)
         draw(pair, folder / PICTURE)

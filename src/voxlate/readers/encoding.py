@@ -58,6 +58,30 @@ def encode_pair(real: Volume, synthetic: Volume, *, case: str, mask: Volume | No
     return Pair(*shown)
 
 
+def encode_source(source: Volume, real: Volume, *, case: str, settings: Images) -> Volume:
+    """Returns the source of a case in RAS+ order with integer values from 0 to `settings.levels` − 1.
+
+    The mask of the study does not apply: the source shows the whole region.
+
+    Args:
+        source: the scan that the synthetic image was made from.
+        real: the real image, on the same grid.
+        case: name of the case, for error messages.
+        settings: intensity scaling; see `Images.source_range`.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH`, `CONSTANT`.
+    """
+    require_same_grid(source, real, names=(f"{case}: the source", "the real image"))
+    order = ToRas(source.grid)
+    data = order.apply(source).data
+    inside = np.ones(data.shape, dtype=np.bool_)
+    _, values = _filled(data, inside, f"{case}: the source")
+    low, high = (float(end) for end in settings.source_range or np.percentile(values, settings.percentiles))
+    shown = _levels(data, inside, low=low, high=high, levels=settings.levels, name=f"{case}: the source")
+    return Volume(shown, display_affine(order.grid.shape, order.grid.spacing_mm))
+
+
 def display_affine(shape: Shape, spacing_mm: tuple[float, float, float]) -> Affine:
     """Returns an affine to mm with this spacing, axes along RAS+, and the origin in the middle of the volume."""
     affine = np.diag([*spacing_mm, 1.0])

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from scipy import ndimage
@@ -31,9 +31,9 @@ from voxlate.io.documents import canonical_json, read_json
 from voxlate.io.nifti import nifti_stem, read_volume, write_volume
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
-from voxlate.readers.encoding import encode_pair, voxel_type
+from voxlate.readers.encoding import encode_pair, encode_source, voxel_type
 from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak
-from voxlate.readers.study import Images, Study, read_study
+from voxlate.readers.study import PAIRED_KINDS, Images, Study, read_study
 from voxlate.version import __version__
 from voxlate.volume import Volume, require_same_grid
 
@@ -51,10 +51,10 @@ class Lesion(TypedDict):
 
 
 class ImageKey(TypedDict):
-    """What an image file shows."""
+    """What an image file shows; `source` is the scan beside both versions."""
 
     case: str
-    version: Version
+    version: Version | Literal["source"]
 
 
 class TrialKey(TypedDict):
@@ -83,6 +83,7 @@ class Trial:
         design: name of the design.
         session: 0 or 1.
         images: ids from left to right.
+        source: id of the source beside them, or None.
     """
 
     id: str
@@ -91,6 +92,12 @@ class Trial:
     design: str
     session: int
     images: tuple[str, ...]
+    source: str | None = None
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """Returns the ids of everything that is shown, from left to right; the source comes first."""
+        return self.images if self.source is None else (self.source, *self.images)
 
 
 @dataclass(frozen=True)
@@ -140,14 +147,17 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
     allocation = allocate(study, cases)
     with _whole_folder(folder) as partial:
         ids = {(case, version): secrets.token_hex(16) for case in cases for version in VERSIONS}
+        sources = {case: secrets.token_hex(16) for case in cases} if study.images.source else {}
         truth = {}
         for case in cases:
             truth[case] = _encode_case(study.images, study_path.parent, partial, case=case, ids=ids)
+            if study.images.source:
+                _encode_source(study.images, study_path.parent, partial, case=case, image=sources[case])
             watch(case)
         leaks = find_leaks([(ids[case, "real"], ids[case, "synthetic"]) for case in cases], _loader(partial))
         require_no_leak(leaks)
         write_json(partial / LEAKS, as_records(leaks))
-        _freeze(study, allocation, ids, truth, partial)
+        _freeze(study, allocation, ids, sources, truth, partial)
     return leaks
 
 
@@ -191,7 +201,15 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
         is_unchanged = protocol_hash == manifest["protocol_sha256"]
         trials = {
             reader: tuple(
-                Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]))
+                Trial(
+                    entry["id"],
+                    reader,
+                    at,
+                    entry["design"],
+                    entry["session"],
+                    tuple(entry["images"]),
+                    entry.get("source"),
+                )
                 for at, entry in enumerate(entries)
             )
             for reader, entries in allocation.items()
@@ -256,6 +274,13 @@ def _encode_case(
     return _lesions(ToRas(lesions.grid).apply(lesions))
 
 
+def _encode_source(images: Images, root: Path, folder: Path, *, case: str, image: str) -> None:
+    """Writes the source of a case under a random name."""
+    source, real = _volume(root, images.source or "", case), _volume(root, images.real, case)
+    shown = encode_source(source, real, case=case, settings=images)
+    write_volume(folder / IMAGES / f"{image}.nii", shown, dtype=voxel_type(images.levels))
+
+
 def _lesions(volume: Volume) -> list[Lesion]:
     """Returns the lesions of a mask, its 26-connected components."""
     labelled, count = ndimage.label(volume.data > 0.5, structure=np.ones((3, 3, 3)))
@@ -273,6 +298,7 @@ def _freeze(
     study: Study,
     allocation: Mapping[str, Sequence[Item]],
     ids: Mapping[tuple[str, Version], str],
+    sources: Mapping[str, str],
     truth: Mapping[str, Sequence[Lesion]],
     folder: Path,
 ) -> None:
@@ -287,13 +313,16 @@ def _freeze(
         "images": {image: {"case": case, "version": version} for (case, version), image in ids.items()},
         "trials": {},
     }
+    key["images"] |= {image: {"case": case, "version": "source"} for case, image in sources.items()}
     for reader, items in allocation.items():
         for at, item in enumerate(items):
             trial = hmac.new(secret, f"{reader}\0{at}".encode(), hashlib.sha256).hexdigest()[:32]
             shown = [ids[item.case, version] for version in item.shown]
-            entries[reader].append({"id": trial, "design": item.design, "session": item.session, "images": shown})
+            entry = {"id": trial, "design": item.design, "session": item.session, "images": shown}
+            is_paired = study.design(item.design).kind in PAIRED_KINDS
+            entries[reader].append(entry | ({"source": sources[item.case]} if sources and is_paired else {}))
             key["trials"][trial] = {"case": item.case, "shown": list(item.shown), "is_repeat": item.is_repeat}
-    hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in sorted(ids.values())}
+    hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in sorted([*ids.values(), *sources.values()])}
     write_json(folder / STUDY, study.model_dump(mode="json"))
     write_json(folder / ALLOCATION, entries)
     write_json(folder / KEY, key)

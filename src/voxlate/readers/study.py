@@ -138,6 +138,9 @@ class Images(_Frozen):
         mask: folder of masks; outside the mask both versions are set to 0. Needed if only one version has an empty
             background.
         lesions: folder of label or mask volumes; the ground truth of the design `marks`.
+        source: folder of the scans that the synthetic images were made from, such as CT. The designs `forced_choice`
+            and `similarity` then show it to the left of the two versions.
+        source_range: ends of the grey scale of the sources in their own units, such as HU; None for `percentiles`.
         intensity: `each` scales every image by its own percentiles (MRI in arbitrary units); `shared` gives both
             versions of a case one scale (CT, ADC).
         percentiles: of the voxels above the lowest value (inside the mask); these become the ends of the scale. The
@@ -149,6 +152,8 @@ class Images(_Frozen):
     synthetic: str
     mask: str | None = None
     lesions: str | None = None
+    source: str | None = None
+    source_range: tuple[float, float] | None = None
     intensity: Literal["each", "shared"] = "each"
     percentiles: tuple[float, float] = (0.5, 99.5)
     levels: int = Field(default=256, ge=64, le=4096)
@@ -158,6 +163,10 @@ class Images(_Frozen):
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles must rise and lie within 0 to 100, not {low:g} and {high:g}")
+        if self.source_range is not None and self.source is None:
+            raise ValueError("source_range needs source")
+        if self.source_range is not None and self.source_range[0] >= self.source_range[1]:
+            raise ValueError(f"source_range must rise, not {self.source_range[0]:g} to {self.source_range[1]:g}")
         return self
 
 
@@ -274,6 +283,8 @@ class Study(_Frozen):
     def _truth(self) -> Study:
         if any(design.kind == "marks" for design in self.designs) and self.images.lesions is None:
             raise ValueError("the design marks needs images.lesions")
+        if self.images.source is not None and not any(design.kind in PAIRED_KINDS for design in self.designs):
+            raise ValueError("images.source is shown by forced_choice and similarity alone; add one or leave it out")
         return self
 
     def design(self, name: str) -> Design:
@@ -281,8 +292,14 @@ class Study(_Frozen):
         return next(design for design in self.designs if design.name == name)
 
     def content_hash(self) -> str:
-        """Returns the SHA-256 of the protocol."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+        """Returns the SHA-256 of the protocol; a study without sources has the hash that it had before sources."""
+        content = self.model_dump(mode="json")
+        content["images"] = {
+            key: value
+            for key, value in content["images"].items()
+            if value is not None or key not in ("source", "source_range")
+        }
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def read_study(path: Path) -> Study:

@@ -8,7 +8,7 @@ from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated, Evaluation, read_evaluation
 from voxlate.io.atomic import write_text
 from voxlate.reporting.case_selection import View, choose, leading_view
-from voxlate.reporting.figures import panels, quality_plots, volume_plots
+from voxlate.reporting.figures import panels, quality_plots, training_curves, volume_plots
 from voxlate.reporting.sections import (
     case_table,
     claim_checklist,
@@ -82,7 +82,7 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
         Section("lesions", "Lesions", lesion_tables.tables_by_kind(evaluation.lesions, data_kind=evaluation.data_kind)),
         Section("subgroups", "Subgroups", subgroups.scores_by_subgroup(evaluated, view)),
         Section("absent", "Cases and metrics without a result", _absent(evaluation)),
-        Section("training", "Training", quality_plots.loss_curves(evaluation.history)),
+        Section("training", "Training", training_curves.loss_curves(evaluation.history)),
         Section("network", "Filters and feature maps", network_pictures.sheets(evaluation.network_pictures)),
         Section("claim", "CLAIM 2024 checklist", claim_checklist.checklist(evaluated, view)),
         Section("provenance", "Provenance", provenance.versions_and_hashes(evaluated)),

@@ -28,7 +28,7 @@ COLUMNS = (
     Column("NMI", is_number=True),
     Column("Moved, mm", is_number=True),
     Column("Brain, cm³", is_number=True),
-    Column("Reason"),
+    Column("Reason, further sources"),
     Column("Source · target as stored · target registered · template"),
 )
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
@@ -94,4 +94,13 @@ def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
     cells = [number_cell(value, labels.number(value, decimals)) for value, decimals in numbers]
     address = f"{quote(name)}/{PICTURE}"
     picture = tag("a", tag("img", src=address, alt=f"Steps of {name}", loading="lazy"), href=address)
-    return rank, name, grade, *cells, "; ".join(record["doubts"]), picture
+    return rank, name, grade, *cells, "; ".join([*record["doubts"], *_further(record)]), picture
+
+
+def _further(record: PreparationRecord) -> list[str]:
+    """Returns each further source with the edge agreement of its registration; the doubts name the missing ones."""
+    return [
+        f"{contrast}: edges {labels.number(found['score']['edge_agreement'], 2)}"
+        for contrast, found in record.get("more", {}).items()
+        if "score" in found
+    ]

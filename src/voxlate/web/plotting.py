@@ -24,8 +24,11 @@ COLOURS = {
     "synthetic": "#0b7285",
 }
 OTHER_COLOUR = "#444c56"
-SERIES_COLOURS = ("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3")
-"""Colours of other curves, such as those of sets of cases, in this order."""
+SERIES_COLOURS = (
+    *("#1c6cd6", "#ce3e1c", "#3a8a4f", "#7a4fa3", "#b7791f", "#0b7285"),
+    *("#a0522d", "#c2417c", "#54616f", "#8a8f1f", "#2aa3c7", "#e39a1f"),
+)
+"""Colours of other series, such as sets of cases or systems, in this order."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -68,10 +71,45 @@ def plots(count: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Fi
         width_in: width of each plot, in inches.
         height_in: height, in inches.
     """
+    return grid(count, columns=count, width_in=width_in, height_in=height_in)
+
+
+def grid(count: int, *, columns: int, width_in: float = 3.5, height_in: float = 3.2) -> tuple[Figure, list[Axes]]:
+    """Returns an empty figure with several plots in rows, in the style of the reports.
+
+    Args:
+        count: number of plots; the last row may be incomplete.
+        columns: plots in a row.
+        width_in: width of each plot, in inches.
+        height_in: height of each plot, in inches.
+    """
+    rows = -(-count // columns)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(count * width_in, height_in), layout="constrained")
+        figure = Figure(figsize=(columns * width_in, rows * height_in), layout="constrained")
         FigureCanvasSVG(figure)
-        return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+        return figure, [figure.add_subplot(rows, columns, k + 1) for k in range(count)]
+
+
+def beside(count: int, width_in: float, height_in: float) -> tuple[Figure, Axes, list[Axes]]:
+    """Returns an empty figure with a place for a picture on the left and plots below each other on the right.
+
+    Args:
+        count: number of plots.
+        width_in: width of the figure, in inches.
+        height_in: its height, in inches.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        FigureCanvasSVG(figure)
+        places = figure.add_gridspec(count, 2)
+        return figure, figure.add_subplot(places[:, 0]), [figure.add_subplot(places[k, 1]) for k in range(count)]
+
+
+def blank(width_in: float, height_in: float) -> Figure:
+    """Returns an empty figure without plots, for pictures whose places the caller computes."""
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasSVG(figure)
+    return figure
 
 
 def save(figure: Figure, path: Path) -> None:

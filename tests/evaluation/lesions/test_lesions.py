@@ -205,6 +205,12 @@ def test_noise_is_measured_through_structure():
     assert noise_sd(noisy + 5 * BIG, MASK) == pytest.approx(0.05, rel=0.1)
 
 
+def test_the_noise_of_a_single_slice_is_measured_within_the_slice():
+    noise = np.random.default_rng(0).normal(0, 0.05, (200, 201, 1))
+    ramp = np.linspace(0, 1, 200)[:, None, None]
+    assert noise_sd((ramp + noise).astype(np.float32), np.ones(noise.shape, bool)) == pytest.approx(0.05, rel=0.05)
+
+
 def test_the_threshold_does_not_rise_with_a_worse_model():
     shown = images()
     worse = {**shown, "synthetic": shown["synthetic"] + RANDOM.normal(0, 0.5, SHAPE).astype(np.float32)}

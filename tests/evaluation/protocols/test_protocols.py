@@ -1,11 +1,13 @@
 """Every protocol keeps the contract; each published one is recomputed here by another library or on paper."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
-from small_study import SHAPE, anatomy
+from small_study import SHAPE, anatomy, ball
 
 from voxlate.errors import InputRefused, UsageError, VoxlateError
 from voxlate.evaluation.protocols import PROTOCOLS, Pair, require_possible
@@ -25,8 +27,16 @@ def pair(image=IMAGE, target=TARGET, *, data_range=L, regions=True):
     return Pair(image, target, MASK, MASK, parts, data_range)
 
 
+def head(brain, seed=3):
+    """Returns the image with a shell of scalp and marrow around the brain, brighter than it."""
+    shell = ball(radius=21.9) & ~MASK
+    return np.where(shell, 1.5 + 0.3 * np.random.default_rng(seed).random(SHAPE), brain).astype(np.float32)
+
+
 def in_hu(name):
-    """Returns the images in HU for protocols that are defined in it."""
+    """Returns the images as a protocol needs them: in HU, or with their skull."""
+    if PROTOCOLS[name].needs_skull:
+        return pair(head(IMAGE), head(TARGET))
     if PROTOCOLS[name].unit != "HU":
         return pair()
     return pair(1000 * IMAGE - 900, 1000 * TARGET - 900, data_range=4024.0)
@@ -83,6 +93,9 @@ def test_24_thick_slices_are_scored_by_every_protocol(name):
     scores = PROTOCOLS[name].measure(chosen)
     left_out = {score.metric: score.left_out for score in scores if score.left_out}
     assert all(np.isnan(score.value) == bool(score.left_out) for score in scores)
+    if PROTOCOLS[name].needs_skull:  # these heads have none
+        assert set(left_out) == {"mae", "psnr", "ssim"}
+        return
     assert set(left_out) == ({"ms_ssim"} if name == "voxlate" else set())
     assert all("is narrower than the 11 voxels of the window" in reason for reason in left_out.values())
 
@@ -106,7 +119,7 @@ def test_a_noisier_image_scores_worse(name):
             assert after[place] > before[place]
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if not PROTOCOLS[name].needs_skull])
 def test_what_lies_outside_of_both_scans_changes_nothing(name):
     chosen = in_hu(name)
     spoiled = [np.where(MASK, array, np.float32(-1000)) for array in (chosen.image, chosen.target)]
@@ -130,16 +143,43 @@ def test_lee_counts_grey_levels():
     assert value("lee2020", "mae") == pytest.approx(np.abs(image - target)[MASK].mean())
 
 
-def test_a_hot_vessel_darkens_the_whole_brain_under_min_max_scaling():
-    vessel = TARGET.copy()
+def test_a_hot_vessel_of_a_scan_darkens_its_whole_brain_under_min_max_scaling():
+    vessel = head(TARGET)
     vessel[tuple(np.argwhere(MASK)[0])] = 10 * TARGET.max()
-    assert value("bottani2024", "mae", chosen=pair(vessel)) > 20
-    assert value("voxlate", "mae", chosen=pair(vessel)) < 0.1
+    scan = replace(pair(vessel, head(TARGET)), is_scan=True)
+    assert value("bottani2024", "mae", chosen=scan) > 20
+    assert value("bottani2024_code", "mae", "box", chosen=scan) > 4
+    assert value("voxlate", "mae", chosen=pair(np.where(MASK, vessel, 0))) < 0.1
 
 
-def test_bottani_as_printed_is_min_max_mae_in_the_brain():
-    image, target = ((a - a.min()) / (a.max() - a.min()) for a in (IMAGE, TARGET))
-    assert value("bottani2024", "mae") == pytest.approx(100 * np.abs(image - target)[MASK].mean(), rel=1e-5)
+def test_bottani_as_printed_is_the_mae_in_the_brain_in_per_cent_of_the_range_of_the_whole_head():
+    image, target = head(IMAGE), head(TARGET)
+    mine, low, high = (lambda a: (a - low) / (high - low)), target.min(), target.max()
+    found = value("bottani2024", "mae", chosen=pair(image, target))
+    assert found == pytest.approx(100 * np.abs(mine(image) - mine(target))[MASK].mean(), rel=1e-5)
+    scan = replace(pair(image, target), is_scan=True)
+    own = (image - image.min()) / (image.max() - image.min())
+    assert value("bottani2024", "mae", chosen=scan) == pytest.approx(
+        100 * np.abs(own - mine(target))[MASK].mean(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["bottani2024", "bottani2024_code"])
+def test_an_image_that_is_a_fifth_too_dark_has_an_error_and_the_target_itself_none(name):
+    region = "mask" if name == "bottani2024" else "box"
+    dark, exact = (value(name, "mae", region, pair(gain * head(TARGET), head(TARGET))) for gain in (0.8, 1.0))
+    share = np.where(MASK, head(TARGET), 0).sum() / (head(TARGET).max() - head(TARGET).min())
+    expected = 20 * share / (MASK.sum() if name == "bottani2024" else MASK.size)
+    assert exact == 0
+    assert dark == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["bottani2024", "bottani2024_code"])
+def test_scans_without_their_skull_are_left_out_because_their_range_is_another(name):
+    scores = PROTOCOLS[name].measure(pair())
+    assert all(np.isnan(score.value) and "its skull was removed" in score.left_out for score in scores)
+    stripped = replace(pair(IMAGE, head(TARGET)), is_scan=True)
+    assert all(score.left_out for score in PROTOCOLS[name].measure(stripped))
 
 
 def test_resizing_equals_trilinear_interpolation_of_torch():
@@ -148,27 +188,46 @@ def test_resizing_equals_trilinear_interpolation_of_torch():
         assert resize(TARGET, shape) == pytest.approx(expected[0, 0].numpy(), abs=2e-5)
 
 
-def test_bottani_as_coded_counts_the_empty_box():
-    """Recomputed with torch from the released code's description."""
-    arrays = []
-    for array in (IMAGE, TARGET):
-        tensor = torch.from_numpy(np.where(MASK, array, 0).astype(np.float32))[None, None]
-        small = torch.nn.functional.interpolate(tensor, size=NETWORK_SHAPE, mode="trilinear")
-        small = (small - small.min()) / (small.max() - small.min())
-        arrays.append(torch.nn.functional.interpolate(small, size=BOX_SHAPE, mode="trilinear")[0, 0].double())
-    image, target = arrays
-    found = values("bottani2024_code", pair())
-    assert found["box", "mae", "as_written"] == pytest.approx(100 * float((image - target).abs().mean()), rel=1e-3)
-    psnr = -10 * float(torch.log10(((image - target) ** 2).mean()))
-    assert found["box", "psnr", "as_written"] == pytest.approx(psnr, abs=1e-3)
-    covariance = float(((image - image.mean()) * (target - target.mean())).mean())
-    numerator = (2 * image.mean() * target.mean() + 0.01) * (2 * covariance + 0.03)
-    denominator = (image.mean() ** 2 + target.mean() ** 2 + 0.01) * (image.var() + target.var() + 0.03)
-    assert found["box", "ssim", "as_written"] == pytest.approx(float(numerator / denominator), abs=1e-5)
+def interpolated(array, shape):
+    return torch.nn.functional.interpolate(array, size=shape, mode="trilinear", align_corners=False)
+
+
+def released_code(source, target, answer, brain):
+    """Returns MAE, PSNR and SSIM of the answer and of the source, written anew from the released evaluation.py.
+
+    The scans are whole heads; the answer is in the scale of the target at 128³; the brain is on the last grid.
+    """
+    scans = [interpolated(torch.from_numpy(scan)[None, None].double(), NETWORK_SHAPE) for scan in (source, target)]
+    scans = [(scan - scan.min()) / (scan.max() - scan.min()) for scan in scans]
+    one, two, made = (interpolated(array, BOX_SHAPE)[0, 0] * brain for array in (*scans, answer))
+    results = []
+    for image in (made, one):
+        covariance = ((two - two.mean()) * (image - image.mean())).mean()
+        ssim = (2 * two.mean() * image.mean() + 0.01) * (2 * covariance + 0.03)
+        ssim /= (two.mean() ** 2 + image.mean() ** 2 + 0.01) * (two.std() ** 2 + image.std() ** 2 + 0.03)
+        psnr = -10 * torch.log10(((two - image) ** 2).mean())
+        results.append([float(v) for v in (100 * (two - image).abs().mean(), psnr, ssim)])
+    return results
+
+
+def test_bottani_as_coded_is_the_released_code_written_anew():
+    source, target = head(TARGET**2, seed=4), head(TARGET)
+    whole = interpolated(torch.from_numpy(target)[None, None].double(), NETWORK_SHAPE)
+    image = np.where(MASK, 0.8 * TARGET, target).astype(np.float32)
+    small = interpolated(torch.from_numpy(image)[None, None].double(), NETWORK_SHAPE)
+    answer = (small - whole.min()) / (whole.max() - whole.min())
+    brain = interpolated(torch.from_numpy(MASK[None, None].astype(np.float32)), BOX_SHAPE)[0, 0] > 0.5
+    expected = released_code(source, target, answer, brain)
+    scan = replace(pair(source, target), is_scan=True)
+    for chosen, (mae, psnr, ssim) in zip((pair(image, target), scan), expected, strict=True):
+        found = values("bottani2024_code", chosen)
+        assert found["box", "mae", "as_written"] == pytest.approx(mae, rel=1e-3)
+        assert found["box", "psnr", "as_written"] == pytest.approx(psnr, abs=1e-3)
+        assert found["box", "ssim", "as_written"] == pytest.approx(ssim, abs=1e-5)
 
 
 def test_the_empty_box_deflates_the_mae_by_the_share_of_the_brain():
-    smooth = pair(TARGET + 0.3 * TARGET**2)
+    smooth = pair(head(TARGET + 0.3 * TARGET**2), head(TARGET))
     found = value("bottani2024_code", "mae", "box", smooth) / value("bottani2024", "mae", "mask", smooth)
     assert found == pytest.approx(MASK.mean(), rel=0.1)
 

@@ -20,6 +20,19 @@ def test_paired_tests_equal_scipy(name):
     assert [result.statistic, result.p] == pytest.approx(GOLDEN[name], rel=1e-12)
 
 
+def test_the_independent_test_is_scipy_s_and_hides_what_pairing_shows():
+    expected = stats.ttest_ind(FIRST, SECOND[:-1])
+    result = st.independent_t(FIRST, SECOND[:-1])
+    assert (result.statistic, result.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+    people = np.linspace(20, 40, 10)  # patients differ more than methods do
+    better = people + 1 + 0.1 * np.sin(people)
+    assert st.paired_t(better, people).p < 1e-6
+    assert st.independent_t(better, people).p > 0.5
+    assert st.independent_t(np.tile(better, 500), np.tile(people, 500)).p < 0.001  # slices taken for people
+    assert np.isnan(st.independent_t([1, 1, 1], [2, 2, 2]).p)
+    assert st.independent_t([1, 1, 1], [1, 1, 1]).p == 1
+
+
 def test_sampled_sign_flips_approach_the_exact_p_of_scipy():
     rng = np.random.default_rng(5)
     first, second = rng.normal(0.5, 1, 16), np.zeros(16)

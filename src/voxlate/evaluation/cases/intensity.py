@@ -42,6 +42,21 @@ def range_of(target: Array, mask: Mask) -> float:
     return level
 
 
+def shown_range(target: Array, mask: Mask) -> tuple[float, float]:
+    """Returns the lowest and highest value at which a target and its synthetic images are shown, in their unit.
+
+    From the target's 0.5th percentile, or 0 if that is higher, to 1.1 times its 99.5th percentile, so that values
+    somewhat brighter than the target's are not clipped.
+
+    Args:
+        target: (i, j, k).
+        mask: (i, j, k), not empty.
+    """
+    inside = target[mask]
+    low = min(0.0, float(np.percentile(inside, 0.5)))
+    return low, 1.1 * float(np.percentile(inside, RANGE_PERCENTILE))
+
+
 def linear_fit(image: Array, target: Array, mask: Mask) -> tuple[float, float]:
     """Returns gain and offset of the least squares fit gain · image + offset ≈ target in the mask.
 

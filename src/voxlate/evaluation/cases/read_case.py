@@ -30,14 +30,16 @@ class LoadedCase:
         source: in the unit of comparison, as all images here.
         target: likewise.
         synthetic: likewise.
-        mask: voxels of both source and target, where images are compared.
-        union_mask: voxels of source or target.
+        mask: where images are compared: the mask file, else the voxels of both source and target.
+        union_mask: voxels of source or target: of both mask files, else not zero in either.
         labels: whole numbers, 0 outside lesions; None when the case has no labels.
         levels: reference levels of the images.
         data_range: L, in the unit of comparison.
         affine: (4, 4), from voxels to RAS+ millimetres.
         spacing_mm: distance between voxels along the axes.
         task: source and target contrast from the sidecar (`T1ce to T1nce`); empty when it states none.
+        share_of_range: the answer of a network whose unit is the whole range of a scan, 0 its minimum and 1 its
+            maximum, as the sidecar states; None for other units.
     """
 
     source: Array
@@ -51,6 +53,7 @@ class LoadedCase:
     affine: Affine
     spacing_mm: tuple[float, float, float]
     task: str
+    share_of_range: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class CaseFiles:
     @property
     def inputs(self) -> dict[str, Path]:
         """Returns role to path of every file that is read for the case."""
-        optional = {"mask": self.case.mask, "labels": self.case.labels}
+        optional = {"mask": self.case.mask, "target_mask": self.case.target_mask, "labels": self.case.labels}
         given = {role: path for role, path in optional.items() if path is not None}
         needed = {"source": self.case.source, "target": self.case.target}
         return {**needed, "synthetic": self.synthetic, "sidecar": self.sidecar, **given}
@@ -107,7 +110,7 @@ def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
     source = _on_grid(read_volume(case.source, shows="source"), target, case.case, settings)
     synthetic = _on_grid(read_volume(files.synthetic, shows="synthetic"), target, case.case, settings)
     mask_of_source, mask_of_target = _masks(case, source, target, settings)
-    mask = mask_of_source & mask_of_target
+    mask = mask_of_source if case.mask is not None else mask_of_source & mask_of_target
     if not mask.any():
         raise InputRefused("EMPTY_MASK", f"{case.case}: source and target have no voxel in common; register them")
     sidecar = _read_sidecar(files.sidecar, case.case, settings)
@@ -125,6 +128,7 @@ def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
         affine=target.affine,
         spacing_mm=target.spacing_mm,
         task=str(sidecar.get("Task", "")),
+        share_of_range=_share_of_range(synthetic, sidecar),
     )
 
 
@@ -145,12 +149,18 @@ def _on_grid(
 def _masks(case: Case, source: Volume, target: Volume, settings: Settings) -> tuple[Mask, Mask]:
     if case.mask is None:
         return nonzero_mask(source.data), nonzero_mask(target.data)
-    mask = (
-        _on_grid(read_volume(case.mask, shows="mask"), target, case.case, settings, interpolation="nearest").data > 0.5
-    )
+    mask = _read_mask(case.mask, "mask", case.case, target, settings)
+    if case.target_mask is None:
+        return mask, mask
+    return mask, _read_mask(case.target_mask, "target mask", case.case, target, settings)
+
+
+def _read_mask(path: Path, shows: str, case: str, target: Volume, settings: Settings) -> Mask:
+    volume = _on_grid(read_volume(path, shows=shows), target, case, settings, interpolation="nearest")
+    mask: Mask = volume.data > 0.5
     if not mask.any():
-        raise InputRefused("EMPTY_MASK", f"{case.case}: the mask is empty; give the mask of this scan")
-    return mask, mask
+        raise InputRefused("EMPTY_MASK", f"{case}: the {shows} is empty; give the mask of this scan")
+    return mask
 
 
 def _labels(case: Case, target: Volume, settings: Settings) -> NDArray[np.int32] | None:
@@ -195,6 +205,24 @@ def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, objec
         target=reference_level(target.data, mask & (target.data != 0)),
         synthetic=float(stated),
     )
+
+
+def _share_of_range(synthetic: Volume, sidecar: dict[str, object]) -> Array | None:
+    """Returns the answer of the network in its own unit, value / Level − Offset; None unless that is a whole range."""
+    unit = sidecar.get("IntensityUnit")
+    if not isinstance(unit, dict) or unit.get("Reference") != "min_max":
+        return None
+    level, offset = (_number(unit.get(key)) for key in ("Level", "Offset"))
+    if not 0 < level < np.inf or not np.isfinite(offset):
+        raise InputRefused(
+            "SIDECAR", "the sidecar states an IntensityUnit without a Level above 0 and an Offset; translate it again"
+        )
+    return np.asarray(synthetic.data / np.float32(level) - np.float32(offset), dtype=np.float32)
+
+
+def _number(value: object) -> float:
+    """Returns a number of a sidecar; NaN for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
 
 
 def _scaled(volume: Volume, level: float) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 
 from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
-from voxlate.evaluation.cases.read_case import CaseFiles, load_case
+from voxlate.evaluation.cases.read_case import CaseFiles, LoadedCase, load_case
 from voxlate.evaluation.cases.scores import (
     MethodScore,
     display_range,
@@ -30,6 +30,9 @@ from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
 from voxlate.jobs.results import hash_inputs, read_result
 from voxlate.version import __version__
+
+CONTRAST = "contrast"
+"""What a synthetic image of one value lacks, among the metrics that could not be computed."""
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
 """The words for done and refused in the files of an evaluation; see `voxlate.jobs.states`."""
@@ -107,7 +110,7 @@ def read_rows(result: CaseResult, folder: Path) -> list[ScoreRow]:
 def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> tuple[str, dict[str, Any]]:
     try:
         case = load_case(files, settings)
-        compared = images_of(case, match)
+        compared = images_of(case, match, has_baselines=settings.baselines.of(files.case.case))
         scores = list(score_images(case, compared, settings))
         lesions = lesion_records(case, settings)
         tissues = tissue_results(case, compared.images, settings)
@@ -126,7 +129,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "methods": list(compared.images),
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),
-        "left_out": [*_left_out(scores), *_unsegmented(tissues)],
+        "left_out": [*_collapsed(case, settings), *_left_out(scores), *_unsegmented(tissues)],
         "lesions": [_without_infinity(record) for record in lesions],
         "volumes": [_without_infinity(record) for record in tissues.rows],
     }
@@ -140,6 +143,16 @@ def _rmse(scores: Sequence[MethodScore]) -> dict[str, float]:
         if (entry.method, entry.protocol, score.region, score.metric, score.intensity) == wanted:
             return {"rmse_percent": score.value}
     return {}
+
+
+def _collapsed(case: LoadedCase, settings: Settings) -> list[dict[str, str]]:
+    """Returns a row for a synthetic image of one value: it is scored, but its network answers nothing."""
+    inside = case.synthetic[case.mask]
+    if float(inside.min()) != float(inside.max()):
+        return []
+    reason = f"the synthetic image has the one value {float(inside[0]):g} in the mask: the network has collapsed"
+    place = {"protocol": settings.protocols[0], "region": "mask", "metric": CONTRAST}
+    return [{**place, "reason": reason, "methods": "synthetic"}]
 
 
 def _left_out(scores: Sequence[MethodScore]) -> list[dict[str, str]]:
@@ -191,5 +204,6 @@ def _key(files: CaseFiles, settings: Settings, match: HistogramMatch | None) -> 
         "settings": settings.to_json(),
         "baselines": None if match is None else histogram_match_to_json(match),
         "inputs": hash_inputs(files.inputs),
+        **({} if settings.baselines.of(files.case.case) else {"has_baselines": False}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_like
+from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import LoadedCase
 from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.lesions import describe_lesions
-from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score
+from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score, require_skull
 from voxlate.evaluation.schema.rows import CaseLesionRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, measure_tissues, segmenters_for
@@ -44,20 +45,23 @@ class Compared:
 
     Attributes:
         images: method to image (i, j, k), in the order of `METHODS`.
-        blurred: the blurred target with its sigma.
+        blurred: the blurred target with its sigma; None without baselines.
     """
 
     images: dict[str, Array]
-    blurred: BlurredTarget
+    blurred: BlurredTarget | None
 
 
-def images_of(case: LoadedCase, match: HistogramMatch | None) -> Compared:
+def images_of(case: LoadedCase, match: HistogramMatch | None, *, has_baselines: bool = True) -> Compared:
     """Returns the synthetic image and the images that it is compared with.
 
     Args:
         case: the images.
         match: histogram match of the bundle; None without a bundle, the baselines of the bundle are then left out.
+        has_baselines: whether there is more than the synthetic image.
     """
+    if not has_baselines:
+        return Compared({"synthetic": case.synthetic}, None)
     images = {"source": case.source}
     if match is not None:
         images["histogram_match"] = match.apply(case.source)
@@ -77,21 +81,36 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         settings: options of the run.
 
     Raises:
-        InputRefused: when an image cannot be compared at all.
+        InputRefused: when an image cannot be compared at all; `SKULL_STRIPPED` when no protocol is for such scans.
         VoxlateError: `IMPOSSIBLE_SCORE`.
     """
+    if all(PROTOCOLS[name].needs_skull for name in settings.protocols):  # else these protocols alone have no scores
+        require_skull(case.target, case.union_mask)
     regions = _regions(case, settings)
     yield from _enhancement_scores(case, compared, regions)
     for method, image in compared.images.items():
-        pair = Pair(image, case.target, case.mask, case.union_mask, regions, case.data_range)
+        pair = Pair(
+            image, case.target, case.mask, case.union_mask, regions, case.data_range, is_scan=method == "source"
+        )
         for name in settings.protocols:
-            for score in PROTOCOLS[name].measure(pair):
+            shown = _of_whole_range(pair, case) if PROTOCOLS[name].needs_skull and method == "synthetic" else pair
+            for score in PROTOCOLS[name].measure(shown):
                 yield MethodScore(method, name, score)
+    if compared.blurred is None:
+        return
     for score in (  # last, because tables list metrics in the order of their first score
         Score("mask", "blur_sigma", compared.blurred.sigma_mm, "mm"),
         Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
     ):
         yield MethodScore("blurred_target", settings.protocols[0], score)
+
+
+def _of_whole_range(pair: Pair, case: LoadedCase) -> Pair:
+    """Returns the pair with the answer of a network that works in shares of a whole range, in the target's range."""
+    if case.share_of_range is None:
+        return pair
+    low, high = float(case.target.min()), float(case.target.max())
+    return replace(pair, image=np.asarray(case.share_of_range * np.float32(high - low) + np.float32(low)))
 
 
 def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:
@@ -101,9 +120,11 @@ def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str,
     measure = EnhancementMeasure(
         case.source, case.target, case.mask, spacing_mm=case.spacing_mm, direction=direction, regions=regions
     )
-    if measure.is_measurable:
-        yield MethodScore("source", ENHANCEMENT, measure.reverse_share())
-    images = {**compared.images, CURVE: best_curve(case.source, case.target, case.mask)}
+    images = dict(compared.images)
+    if compared.blurred is not None:
+        if measure.is_measurable:
+            yield MethodScore("source", ENHANCEMENT, measure.reverse_share())
+        images[CURVE] = best_curve(case.source, case.target, case.mask)
     for method, image in images.items():
         for score in measure.scores(image):
             yield MethodScore(method, ENHANCEMENT, score)
@@ -138,11 +159,5 @@ def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:
 
 
 def display_range(case: LoadedCase) -> tuple[float, float]:
-    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison.
-
-    It depends on the target alone: from its 0.5th percentile, or 0 if that is higher, to 1.1 times its 99.5th
-    percentile, so that values somewhat brighter than the target's are not clipped.
-    """
-    inside = case.target[case.mask]
-    low = min(0.0, float(np.percentile(inside, 0.5)))
-    return low, 1.1 * float(np.percentile(inside, 99.5))
+    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison."""
+    return shown_range(case.target, case.mask)

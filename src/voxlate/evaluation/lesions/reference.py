@@ -47,7 +47,8 @@ def noise_sd(image: Array, mask: Mask) -> float:
 
     The eight voxels of each 2 x 2 x 2 block are added with signs that alternate along all three axes, and divided by
     √8: linear and smooth structure cancels, independent noise keeps its standard deviation. The median absolute value
-    over the blocks within the mask, times 1.4826, is robust against edges (Donoho 1995).
+    over the blocks within the mask, times 1.4826, is robust against edges (Donoho 1995). An axis of one voxel is left
+    out: a single slice has blocks of 2 x 2.
 
     Args:
         image: (i, j, k).
@@ -56,13 +57,14 @@ def noise_sd(image: Array, mask: Mask) -> float:
     Raises:
         InputRefused: `EMPTY_MASK` when no block lies within the mask.
     """
-    even = tuple(slice(0, size // 2 * 2) for size in image.shape)
+    axes = [axis for axis, size in enumerate(image.shape) if size > 1]
+    even = tuple(slice(0, size // 2 * 2 if size > 1 else 1) for size in image.shape)
     detail, whole = image[even].astype(np.float64), mask[even]
-    for axis in range(image.ndim):
+    for axis in axes:
         first, second = (((slice(None),) * axis + (slice(start, None, 2),)) for start in (0, 1))
         detail = detail[first] - detail[second]
         whole = whole[first] & whole[second]
-    chosen = detail[whole] / np.sqrt(2.0**image.ndim)
+    chosen = detail[whole] / np.sqrt(2.0 ** len(axes))
     if chosen.size == 0:
         raise InputRefused(
             "EMPTY_MASK",

@@ -3,7 +3,15 @@
 A new protocol is one file and one entry of `PROTOCOLS`; the contract tests then run on it.
 """
 
-from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, require_possible
+from voxlate.evaluation.protocols.base import (
+    AS_WRITTEN,
+    LINEAR_FIT,
+    Pair,
+    Protocol,
+    Score,
+    require_possible,
+    require_skull,
+)
 from voxlate.evaluation.protocols.bottani import BOTTANI_CODED, BOTTANI_PRINTED
 from voxlate.evaluation.protocols.brasyn import BRASYN
 from voxlate.evaluation.protocols.chen import CHEN
@@ -27,4 +35,4 @@ PROTOCOLS: dict[str, Protocol] = {
     )
 }
 
-__all__ = ["AS_WRITTEN", "LINEAR_FIT", "PROTOCOLS", "Pair", "Protocol", "Score", "require_possible"]
+__all__ = ["AS_WRITTEN", "LINEAR_FIT", "PROTOCOLS", "Pair", "Protocol", "Score", "require_possible", "require_skull"]

@@ -13,13 +13,17 @@ from voxlate.errors import InputRefused, VoxlateError
 from voxlate.evaluation.similarity import highest_psnr
 from voxlate.volume import Array, Mask
 
+_LEAST_HEAD = 0.2
+"""Non-zero voxels outside the brain, of those inside, that a whole head has at least. The scalp, marrow and face of a
+head hold more than half of the brain's volume; a mask that is a voxel too narrow leaves a tenth. Chosen by hand."""
+
 AS_WRITTEN = "as_written"
 LINEAR_FIT = "linear_fit"
 
 _TOLERANCE_DB = 1e-6
 """Rounding error that a PSNR may exceed its bound by."""
 
-NOT_COMPUTABLE = frozenset({"TOO_SMALL", "EMPTY_MASK", "CONSTANT"})
+NOT_COMPUTABLE = frozenset({"TOO_SMALL", "EMPTY_MASK", "CONSTANT", "SKULL_STRIPPED"})
 """Codes with which a metric refuses an image that other metrics accept, for example with too few slices."""
 
 
@@ -51,9 +55,10 @@ class Pair:
         image: (i, j, k), the compared image: source, baseline or synthetic image.
         target: (i, j, k), the real image.
         mask: (i, j, k), voxels of both source and target, where the images are compared.
-        union_mask: (i, j, k), voxels of source or target; equal to `mask` when a mask was given.
+        union_mask: (i, j, k), voxels of source or target; equal to `mask` when only the mask of the source was given.
         regions: name to voxels (i, j, k) of further regions, such as lesions, each within the mask.
         data_range: L, in the unit of the images.
+        is_scan: whether the image is a real scan, which has a range of intensities of its own.
     """
 
     image: Array
@@ -62,6 +67,7 @@ class Pair:
     union_mask: Mask
     regions: dict[str, Mask]
     data_range: float
+    is_scan: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Protocol:
         unit: unit that the images must have (`HU`); None for any.
         mae_range: data range in the unit of the MAE, if MAE and PSNR are over the same voxels and values; each PSNR is
             then checked against its MAE. None otherwise.
+        needs_skull: whether intensities are scaled by the whole head, so that skull-stripped scans have no score.
     """
 
     name: str
@@ -82,6 +89,7 @@ class Protocol:
     score: Callable[[Pair], Iterable[Score]]
     unit: str | None = None
     mae_range: float | None = None
+    needs_skull: bool = False
 
     def measure(self, pair: Pair) -> list[Score]:
         """Returns the scores of a pair.
@@ -138,6 +146,27 @@ def require_possible(mean_absolute_error: float, psnr: float, data_range: float)
         detail = f"PSNR {psnr:.2f} dB with MAE {mean_absolute_error:g} of {data_range:g}"
         raise VoxlateError(
             "IMPOSSIBLE_SCORE", f"{detail} is impossible: this MAE allows at most {bound:.2f} dB; report this defect"
+        )
+
+
+def require_skull(scan: Array, mask: Mask) -> None:
+    """Refuses a scan whose head was removed, because its whole range of intensities is gone with it.
+
+    Args:
+        scan: (i, j, k), a real scan.
+        mask: (i, j, k), the brain.
+
+    Raises:
+        InputRefused: `SKULL_STRIPPED`.
+    """
+    outside = int(np.count_nonzero(scan[~mask]))
+    if outside < _LEAST_HEAD * np.count_nonzero(mask):
+        share = 100 * outside / max(int(np.count_nonzero(mask)), 1)
+        raise InputRefused(
+            "SKULL_STRIPPED",
+            f"outside the brain the scan has only {share:.0f} % as many non-zero voxels as inside: its skull was "
+            "removed, and with it the range of the whole head by which this protocol scales; give the scans with skull "
+            "and a mask, as voxlate prepare writes them",
         )
 
 

@@ -108,7 +108,7 @@ def build_evaluation(
         data_kind=settings.data_kind,
         unit=settings.unit,
         direction=_direction([result for result, _ in done]),
-        methods=[name for name in METHODS if match is not None or name not in OF_BUNDLE],
+        methods=_methods([result for result, _ in done], match),
         cases=[_evaluated_case(result, one, output, collected.factors) for result, one in done],
         summary=collected.table.summarize(),
         comparisons=collected.table.compare(),
@@ -131,6 +131,13 @@ def build_evaluation(
         history=_of_bundle(bundle, HISTORY_FILE, History),
         network_pictures=_of_bundle(bundle, PICTURES_FILE, NetworkPictures),
     )
+
+
+def _methods(results: Sequence[CaseResult], match: HistogramMatch | None) -> list[str]:
+    """Returns the methods of the run in the order of every table; those that any case has, where there is a case."""
+    present = {name for result in results for name in result.content["methods"]}
+    known = [name for name in METHODS if match is not None or name not in OF_BUNDLE]
+    return [name for name in known if name in present] if present else known
 
 
 def _has_agent(done: Sequence[tuple[CaseResult, CaseFiles]]) -> bool:

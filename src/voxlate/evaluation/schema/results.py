@@ -246,12 +246,14 @@ class History(_BundleDocument):
 
 
 class NetworkPictures(_BundleDocument):
-    """Filters (count, height, width) and feature maps (count, height, width) of a network."""
+    """Filters and feature maps of a network, each (count, height, width); `channels` is the number of deepest maps."""
 
     case: str
     filters: list[list[list[float]]]
     maps: list[list[list[float]]]
     channels: int
+    penultimate: list[list[list[float]]] | None = None
+    output: list[list[list[float]]] | None = None
 
 
 class Evaluation(_Record):

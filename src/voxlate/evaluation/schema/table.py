@@ -22,6 +22,7 @@ from voxlate.evaluation.statistics import (
     sign_flip,
     wilcoxon,
 )
+from voxlate.evaluation.statistics.samples import Values
 
 OURS = "synthetic"
 OPPONENTS = ("source", "histogram_match")
@@ -61,10 +62,26 @@ class ScoreTable:
         if np.isfinite(row.value):
             patients.setdefault(row.patient, []).append(row.value)
 
+    def measured(self) -> list[MetricKey]:
+        """Returns what was measured, in the order of first appearance."""
+        return list(self._values)
+
+    def unit(self, key: MetricKey) -> str:
+        """Returns the unit of a metric."""
+        return self._units[key]
+
+    def scores(self, key: MetricKey, method: str) -> Mapping[str, Sequence[float]]:
+        """Returns the finite scores of a method, one per scan, by patient."""
+        return self._values[key].get(method, {})
+
+    def test(self, key: MetricKey, first: str, second: str) -> Comparison:
+        """Returns the tests of two methods on the patients that both have, not adjusted for their number."""
+        return _compare(key, *((name, patient_means(self.scores(key, name))) for name in (first, second)))
+
     def summarize(self) -> list[SummaryRow]:
         """Returns one row per metric and method, in the order of first appearance."""
         return [
-            _summary(key, method, self._units[key], _patient_means(patients))
+            _summary(key, method, self._units[key], patient_means(patients))
             for key, methods in self._values.items()
             for method, patients in methods.items()
         ]
@@ -78,7 +95,7 @@ class ScoreTable:
         metrics apart from the rest. With fewer than three patients no test is run and the note says so.
         """
         tests = [
-            _compare(key, _patient_means(methods[OURS]), _patient_means(methods[other]), other)
+            self.test(key, OURS, other)
             for key, methods in self._values.items()
             for other in OPPONENTS
             if OURS in methods and other in methods
@@ -104,7 +121,8 @@ def patients_of(count: int) -> str:
     return f"{count} patient{'' if count == 1 else 's'}"
 
 
-def _patient_means(patients: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def patient_means(patients: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Returns the mean of the scores of each patient."""
     return {patient: float(np.mean(values)) for patient, values in patients.items()}
 
 
@@ -129,21 +147,24 @@ def _summary(key: MetricKey, method: str, unit: str, patients: Mapping[str, floa
     )
 
 
-def _compare(key: MetricKey, ours: Mapping[str, float], theirs: Mapping[str, float], other: str) -> Comparison:
-    patients = [patient for patient in ours if patient in theirs]
-    first = np.array([ours[patient] for patient in patients])
-    second = np.array([theirs[patient] for patient in patients])
-    n = len(patients)
+_Means = tuple[str, Mapping[str, float]]
+"""Name of a method, and its mean score of each patient."""
+
+
+def _compare(key: MetricKey, one: _Means, other: _Means) -> Comparison:
+    names, (ours, theirs) = (one[0], other[0]), (one[1], other[1])
+    first, second = paired_values(ours, theirs)
+    n = first.size
     if n == 0:
-        return _untested(key, other, n, None, "no patient has both; no test is run")
+        return _untested(key, names, n, None, "no patient has both; no test is run")
     difference = float((first - second).mean())
     if n < MINIMUM_PATIENTS:
-        return _untested(key, other, n, difference, f"{patients_of(n)}; no test is run below {MINIMUM_PATIENTS}")
+        return _untested(key, names, n, difference, f"{patients_of(n)}; no test is run below {MINIMUM_PATIENTS}")
     interval = mean_interval(first - second)
     return Comparison(
         **key._asdict(),
-        first=OURS,
-        second=other,
+        first=names[0],
+        second=names[1],
         n=n,
         mean_difference=difference,
         ci_low=interval.low,
@@ -159,11 +180,18 @@ def _compare(key: MetricKey, ours: Mapping[str, float], theirs: Mapping[str, flo
     )
 
 
-def _untested(key: MetricKey, other: str, n: int, difference: float | None, note: str) -> Comparison:
+def paired_values(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[Values, Values]:
+    """Returns the values of the patients that both methods have, in one order, as two vectors."""
+    patients = [patient for patient in first if patient in second]
+    one, other = (np.array([of[patient] for patient in patients], dtype=np.float64) for of in (first, second))
+    return one, other
+
+
+def _untested(key: MetricKey, names: tuple[str, str], n: int, difference: float | None, note: str) -> Comparison:
     return Comparison(
         **key._asdict(),
-        first=OURS,
-        second=other,
+        first=names[0],
+        second=names[1],
         n=n,
         mean_difference=difference,
         ci_low=None,

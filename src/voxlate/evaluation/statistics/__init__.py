@@ -10,6 +10,7 @@ from voxlate.evaluation.statistics.agreement import (
 )
 from voxlate.evaluation.statistics.counts import clopper_pearson, mcnemar
 from voxlate.evaluation.statistics.equivalence import MarginResult, non_inferiority, tost
+from voxlate.evaluation.statistics.independent import independent_t
 from voxlate.evaluation.statistics.intervals import Interval, mean_interval
 from voxlate.evaluation.statistics.mixed_model import MixedModel, fit_mixed_model
 from voxlate.evaluation.statistics.paired import (
@@ -38,6 +39,7 @@ __all__ = [
     "fit_mixed_model",
     "holm",
     "icc",
+    "independent_t",
     "mcnemar",
     "mean_interval",
     "non_inferiority",

@@ -3,7 +3,7 @@
 from voxlate.evaluation.tissues.agreement import volume_agreement
 from voxlate.evaluation.tissues.classes import BRIGHT, TISSUES
 from voxlate.evaluation.tissues.clusters import segment_by_clusters
-from voxlate.evaluation.tissues.mixture import segment_by_mixture
+from voxlate.evaluation.tissues.mixture import segment_by_mixture, tissue_probabilities
 from voxlate.evaluation.tissues.overlap import dice, hd95
 from voxlate.evaluation.tissues.volumes import (
     MORE_SEGMENTERS,
@@ -29,6 +29,7 @@ __all__ = [
     "segment_by_clusters",
     "segment_by_mixture",
     "segmenters_for",
+    "tissue_probabilities",
     "tissue_protocol",
     "tissue_scores",
     "volume_agreement",

@@ -91,12 +91,38 @@ def segment_by_mixture(image: Array, mask: Mask, *, spacing_mm: tuple[float, flo
         InputRefused: `TOO_SMALL`, `CONSTANT`.
     """
     brain = Brain.cut(image, mask)
+    return brain.whole(vote(_likelihood(brain, spacing_mm), brain.inside))
+
+
+def tissue_probabilities(image: Array, mask: Mask, *, spacing_mm: tuple[float, float, float]) -> dict[str, Array]:
+    """Returns the probability (i, j, k) of each tissue, 0 outside the mask; `segment_by_mixture` takes the largest.
+
+    Their sum is 1 minus the probability of voxels brighter than white matter.
+
+    Args:
+        image: (i, j, k), in any unit.
+        mask: (i, j, k), the brain.
+        spacing_mm: of the grid, along the three axes.
+
+    Raises:
+        InputRefused: `TOO_SMALL`, `CONSTANT`.
+    """
+    brain = Brain.cut(image, mask)
+    belief = beliefs(_likelihood(brain, spacing_mm), brain.inside)
+    maps = {}
+    for name, own in zip(TISSUES, belief, strict=False):
+        maps[name] = np.zeros(brain.shape, dtype=np.float32)
+        maps[name][brain.box] = own
+    return maps
+
+
+def _likelihood(brain: Brain, spacing_mm: tuple[float, float, float]) -> Array:
+    """Returns logarithms (4, i, j, k) of the densities of CSF, GM, WM and bright, after removing the bias field."""
     values = brain.values.astype(np.float32)
     for _ in range(FIELD_ROUNDS):
         mixture = fit_mixture(values[brain.inside].astype(np.float64))
         values = values / _field(values, brain.inside, mixture, spacing_mm)
-    likelihood = np.log(_by_value(mixture, values))
-    return brain.whole(vote(likelihood, brain.inside))
+    return np.log(_by_value(mixture, values))
 
 
 def fit_mixture(values: Values) -> Mixture:
@@ -150,11 +176,21 @@ def vote(likelihood: Array, inside: Mask) -> Labels:
         likelihood: (4, i, j, k), logarithms of the densities of CSF, GM, WM and bright.
         inside: (i, j, k), the mask.
     """
-    belief = _normalised(likelihood) * inside
+    labels = np.array([*TISSUES.values(), BRIGHT], dtype=np.int8)
+    return np.asarray(labels[beliefs(likelihood, inside).argmax(axis=0)], dtype=np.int8)
+
+
+def beliefs(likelihood: Array, inside: Mask) -> Array:
+    """Returns probabilities (4, i, j, k) of CSF, GM, WM and bright after the mean-field iterations; 0 outside.
+
+    Args:
+        likelihood: (4, i, j, k), logarithms of the densities.
+        inside: (i, j, k), the mask.
+    """
+    belief: Array = _normalised(likelihood) * inside
     for _ in range(NEIGHBOUR_ROUNDS):
         belief = _normalised(likelihood + NEIGHBOUR_WEIGHT * np.stack([neighbour_mean(b) for b in belief])) * inside
-    labels = np.array([*TISSUES.values(), BRIGHT], dtype=np.int8)
-    return np.asarray(labels[belief.argmax(axis=0)], dtype=np.int8)
+    return belief
 
 
 def _normalised(logarithm: Array) -> Array:

@@ -75,6 +75,7 @@ class NiftiHeader:
         intercept: see `slope`.
         affine: (4, 4), voxel index to RAS+ millimetres.
         is_synthetic: whether the header marks the image as made by voxlate (`SYNTHETIC_INTENT`).
+        volumes: number of volumes one after the other, more than 1 in a 4-D file.
     """
 
     length: int
@@ -85,6 +86,7 @@ class NiftiHeader:
     intercept: float
     affine: Affine = field(repr=False)
     is_synthetic: bool = False
+    volumes: int = 1
 
     @property
     def data_bytes(self) -> int:
@@ -113,7 +115,7 @@ def header_length(start: bytes, *, name: str) -> int:
     raise InputRefused("HEADER", f"{name} is not a NIfTI file: it does not begin with a header of 348 or 540 bytes")
 
 
-def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int) -> NiftiHeader:
+def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int, is_series: bool = False) -> NiftiHeader:
     """Parses a whole header.
 
     Args:
@@ -121,6 +123,7 @@ def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int) -
         name: file name, for messages.
         assume_ras: see `affine_mm`.
         max_bytes: limit for the voxels, as stored or as float32.
+        is_series: accept several volumes of one grid in a 4-D file.
 
     Raises:
         InputRefused: `HEADER`, `DATATYPE`, `DIMENSIONS`, `TOO_LARGE`, `SCALING`, or a code of `affine_mm`.
@@ -129,12 +132,12 @@ def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int) -
     fields = np.frombuffer(block, dtype=_FIELDS[len(block)].newbyteorder(order))[0]
     _require_magic(fields, len(block), name)
     dtype = _dtype(fields, name).newbyteorder(order)
-    shape = _shape(fields, name)
-    _require_size(shape, dtype, name=name, max_bytes=max_bytes)
+    shape, volumes = _shape(fields, name, is_series=is_series)
+    _require_size((shape[0], shape[1], shape[2] * volumes), dtype, name=name, max_bytes=max_bytes)
     offset = _offset(fields, len(block) + 4, name)
     slope, intercept = _scaling(fields, name)
     affine = affine_mm(fields, shape, name=name, assume_ras=assume_ras)
-    return NiftiHeader(len(block), shape, dtype, offset, slope, intercept, affine, _is_synthetic(fields))
+    return NiftiHeader(len(block), shape, dtype, offset, slope, intercept, affine, _is_synthetic(fields), volumes)
 
 
 def _is_synthetic(fields: np.void) -> bool:
@@ -165,17 +168,19 @@ def _dtype(fields: np.void, name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _shape(fields: np.void, name: str) -> Shape:
+def _shape(fields: np.void, name: str, *, is_series: bool) -> tuple[Shape, int]:
+    """Returns the shape of one volume and the number of volumes."""
     dim = [int(n) for n in fields["dim"]]
     count, sizes = dim[0], dim[1 : dim[0] + 1]
     if not 1 <= count <= 7 or min(sizes) < 1:
         raise InputRefused("DIMENSIONS", f"{name} has impossible dimensions, dim = {dim}")
-    if count < 3 or prod(sizes[3:]) != 1:
+    volumes = prod(sizes[3:])
+    if count < 3 or (volumes != 1 and not is_series):
         shown = " x ".join(map(str, sizes))
         raise InputRefused(
             "DIMENSIONS", f"{name} has shape {shown}, not one volume of three dimensions; split it first"
         )
-    return sizes[0], sizes[1], sizes[2]
+    return (sizes[0], sizes[1], sizes[2]), volumes
 
 
 def _require_size(shape: Shape, dtype: np.dtype[Any], *, name: str, max_bytes: int) -> None:

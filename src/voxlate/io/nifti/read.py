@@ -6,6 +6,7 @@ logger `voxlate`; see `voxlate.io.log.warn`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,27 @@ def read_volume(
     return Volume(data, header.affine, shows, header.dtype.name)
 
 
+def read_volumes(path: Path, *, shows: str = "", max_bytes: int = MAX_BYTES) -> list[Volume]:
+    """Reads the volumes of a 4-D file, such as one for each b value; a 3-D file has one.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        shows: contrast of the volumes.
+        max_bytes: limit for all voxels together; see `MAX_BYTES`.
+
+    Raises:
+        NoInput, InputRefused, TemporaryFailure: as `read_volume`.
+    """
+    with opened(path) as source:
+        header = _read_header(source, assume_ras=False, max_bytes=max_bytes, is_series=True)
+        i, j, k = header.shape
+        data, missing = read_voxels(source, replace(header, shape=(i, j, k * header.volumes)), nan_to=None)
+    if missing:
+        raise InputRefused("NON_FINITE", f"{path.name}: {missing} voxels are NaN or infinite; repair them")
+    parts = np.split(data, header.volumes, axis=2)
+    return [Volume(np.ascontiguousarray(part), header.affine, shows, header.dtype.name) for part in parts]
+
+
 def read_grid(path: Path, *, assume_ras: bool = False) -> Grid:
     """Reads shape and affine (voxel index to RAS+ millimetres) from the header; the voxels are not checked.
 
@@ -125,13 +147,13 @@ def read_mask(path: Path, *, like: Volume | None = None) -> Mask:
     return mask
 
 
-def _read_header(source: ScanBytes, *, assume_ras: bool, max_bytes: int) -> NiftiHeader:
+def _read_header(source: ScanBytes, *, assume_ras: bool, max_bytes: int, is_series: bool = False) -> NiftiHeader:
     start = source.take(SIZE_BYTES)
     length = header_length(start, name=source.name)
     block = start + source.take(length - SIZE_BYTES)
     if len(block) < length:
         raise InputRefused("TRUNCATED", f"{source.name} ends after {len(block)} of the {length} bytes of its header")
-    return parse_header(block, name=source.name, assume_ras=assume_ras, max_bytes=max_bytes)
+    return parse_header(block, name=source.name, assume_ras=assume_ras, max_bytes=max_bytes, is_series=is_series)
 
 
 def read_voxels(source: ScanBytes, header: NiftiHeader, *, nan_to: float | None) -> tuple[Array, int]:

@@ -88,6 +88,26 @@ def register(
     return Registration(best, score)
 
 
+def refine_affine(
+    fixed: Volume, moving: Volume, rigid: Registration, *, fixed_mask: Mask, moving_mask: Mask
+) -> Registration:
+    """Returns an affine registration that begins with a rigid one, or the rigid one if its edges agree better.
+
+    Between CT and MR, mutual information alone let an affine search shrink a head by a third; edges do not.
+
+    Args:
+        fixed: as in `register`, as all other arguments.
+        moving: likewise.
+        rigid: result of `register` with 6 degrees of freedom.
+        fixed_mask: likewise.
+        moving_mask: likewise.
+    """
+    problem = _problem((fixed, fixed_mask), (moving, moving_mask), _WORKING_MM, 12)
+    transform = _refined(problem, rigid.transform)
+    score = alignment_score(fixed, moving, transform, fixed_mask=fixed_mask, moving_mask=moving_mask)
+    return Registration(transform, score) if score.edge_agreement >= rigid.score.edge_agreement else rigid
+
+
 def _search(problem: Problem, starts: Sequence[Transform]) -> Transform:
     """Returns the best transform that the optimiser finds, never a worse one than its start."""
     agreement = _agreement(problem, _COARSE_MM)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from voxlate.evaluation.statistics import clopper_pearson
+from voxlate.evaluation.statistics.auc import auc_influences, roc_points
 from voxlate.readers.analysis.records import Record, Values, names, table
 from voxlate.readers.analysis.results import (
     Accuracy,
@@ -20,7 +21,6 @@ from voxlate.readers.analysis.results import (
 )
 from voxlate.readers.analysis.scoring import chose_left, chose_synthetic, confidence, is_correct
 from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, mean_pairwise, within_reader
-from voxlate.readers.analysis.statistics.auc import auc_influences, roc_points
 from voxlate.readers.analysis.statistics.mrmc import differs, mean_influences, reader_mean, within_margin
 from voxlate.readers.study import ForcedChoice, RealOrSynthetic
 

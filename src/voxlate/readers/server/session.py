@@ -133,13 +133,13 @@ class ReadingSession:
         Args:
             reader: who asks.
             trial: id of the trial.
-            slot: panel, 0 from the left.
+            slot: panel, 0 from the left; the source, where there is one, is the first.
 
         Raises:
             HttpRefusal: 404 `TRIAL`, `PANEL`; 403 `OTHER_READER`, `NOT_YET`; 409 `WASHOUT`.
         """
         own = self._own_trial(reader, trial)
-        if not 0 <= slot < len(own.images):
+        if not 0 <= slot < len(own.panels):
             raise HttpRefusal(404, "PANEL", "There is no such image.")
         answers = self._log.answers(reader)
         done = _done(answers)
@@ -148,7 +148,7 @@ class ReadingSession:
             raise HttpRefusal(403, "NOT_YET", "This case is not open now.")
         if self._opens_at(reader, answers) and own.position >= done:
             raise HttpRefusal(409, "WASHOUT", "The second session is not open yet.")
-        return self._package.image_path(own.images[slot])
+        return self._package.image_path(own.panels[slot])
 
     def _own_trial(self, reader: str, trial: str) -> Trial:
         own = self._trials.get(trial)
@@ -226,7 +226,8 @@ class ReadingSession:
         return {
             "id": trial.id,
             "position": trial.position,
-            "panels": len(trial.images),
+            "panels": len(trial.panels),
+            "has_source": trial.source is not None,
             "design": _public(self._package.study.design(trial.design)),
         }
 

@@ -51,7 +51,7 @@ def draw_flow(path: Path, scans: int, steps: Sequence[FlowStep], splits: Mapping
         steps: steps of the selection; the chart shows those that drop something.
         splits: number of pairs in each split, in order.
     """
-    rows = _rows(scans, steps)
+    rows = _rows(scans, steps, sum(splits.values()))
     height = (len(rows) + 1.3) * _ROW_IN
     with rc_context({"font.size": 9, "svg.fonttype": "none", "font.family": ["sans-serif"]}):
         figure = Figure(figsize=(8.6, height))
@@ -73,7 +73,7 @@ def draw_flow(path: Path, scans: int, steps: Sequence[FlowStep], splits: Mapping
     plotting.save(figure, path)
 
 
-def _rows(scans: int, steps: Sequence[FlowStep]) -> list[tuple[str, str]]:
+def _rows(scans: int, steps: Sequence[FlowStep], pairs: int) -> list[tuple[str, str]]:
     """Returns the text of each box in the main column, and of the box beside the arrow to the next one."""
     rows: list[tuple[str, str]] = []
     text = f"{scans:,} series in the index"
@@ -83,7 +83,8 @@ def _rows(scans: int, steps: Sequence[FlowStep]) -> list[tuple[str, str]]:
         is_pairing = step.unit == "scan" and (later is None or later.unit == "pair")
         if step.dropped or is_pairing:
             rows.append((text, f"{step.reason}\n{_counted(step.dropped, step.unit)}"))
-            text = _counted(left // 2, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, step.unit)
+            made = pairs if later is None else later.before  # a pair has more than two series with further sources
+            text = _counted(made, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, step.unit)
     return [*rows, (text, "")]
 
 

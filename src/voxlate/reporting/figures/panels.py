@@ -11,11 +11,9 @@ import numpy as np
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Direction, EvaluatedCase
-from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.brain_mask import nonzero_mask
-from voxlate.preparation.steps.orientation import ToRas
-from voxlate.preparation.steps.resample import Interpolation, resample
 from voxlate.reporting.case_selection import Chosen
+from voxlate.reporting.figures.images import in_ras, mask_on_grid, on_grid
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
 from voxlate.volume import Array, Mask, Volume
@@ -72,27 +70,18 @@ def relative_images(folder: Path, case: EvaluatedCase) -> tuple[dict[str, Volume
     Raises:
         VoxlateError: an image cannot be read, or there is no mask.
     """
-    target = _ras(read_volume(folder / case.paths.target))
+    target = in_ras(folder / case.paths.target)
     images = {
-        "source": _on_grid(read_volume(folder / case.paths.source), target),
+        "source": on_grid(folder / case.paths.source, target),
         "target": target,
-        "synthetic": _on_grid(read_volume(folder / case.paths.synthetic), target),
+        "synthetic": on_grid(folder / case.paths.synthetic, target),
     }
     if case.paths.mask is None:
         mask = nonzero_mask(images["source"].data) & nonzero_mask(target.data)
     else:
-        mask = _on_grid(read_volume(folder / case.paths.mask), target, interpolation="nearest").data > 0.5
+        mask = mask_on_grid(folder / case.paths.mask, target)
     levels = case.reference_level.model_dump()
     return {role: image.with_data(image.data / np.float32(levels[role])) for role, image in images.items()}, mask
-
-
-def _ras(volume: Volume) -> Volume:
-    return ToRas(volume.grid).apply(volume)
-
-
-def _on_grid(volume: Volume, like: Volume, *, interpolation: Interpolation = "linear") -> Volume:
-    ras = _ras(volume)
-    return ras if ras.grid.matches(like.grid) else resample(ras, like.grid, interpolation=interpolation)
 
 
 def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ...], float]:

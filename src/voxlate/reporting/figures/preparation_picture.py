@@ -11,8 +11,8 @@ from scipy import ndimage
 from voxlate.io.atomic import replacing
 from voxlate.preparation.register_pair import PreparedPair
 from voxlate.preparation.registration.templates import mni_template
-from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import resample
+from voxlate.reporting.figures.images import in_ras
 from voxlate.reporting.figures.slices import PLANES, Plane, section
 from voxlate.volume import Mask, Volume
 from voxlate.web import colours, png
@@ -60,7 +60,7 @@ def template_brain(pair: PreparedPair) -> Mask:
 
 
 def _cell(volume: Volume, mask: Mask, colour: tuple[int, int, int], plane: Plane, index: int) -> Picture:
-    ras = ToRas(volume.grid).apply(volume)
+    ras = in_ras(volume)
     inside = _ras_mask(volume, mask)
     high = float(np.percentile(ras.data[inside], 99.5)) if inside.any() else float(ras.data.max())
     low = float(np.percentile(ras.data, 1))
@@ -72,7 +72,7 @@ def _cell(volume: Volume, mask: Mask, colour: tuple[int, int, int], plane: Plane
 
 
 def _ras_mask(volume: Volume, mask: Mask) -> Mask:
-    turned: Mask = ToRas(volume.grid).apply(volume.with_data(mask)).data > 0.5
+    turned: Mask = in_ras(volume.with_data(mask)).data > 0.5
     return turned
 
 

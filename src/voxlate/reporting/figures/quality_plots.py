@@ -1,19 +1,19 @@
-"""Box plots of metrics with one dot per patient, and the loss curves of the training."""
+"""Box plots of metrics with one dot per patient."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from voxlate.evaluation.metrics import Metric, metric_of
-from voxlate.evaluation.schema.results import Evaluated, History, Loss
+from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View, usual_first
 from voxlate.web import labels, plotting
-from voxlate.web.html import Html, tag
+from voxlate.web.html import Html
 
 _MOST_LINES = 60
 """Most patients for whom lines are drawn. Chosen by hand: more lines are a grey area."""
@@ -28,8 +28,6 @@ _TICKS = {
     "blurred_target": "Blurred\ntarget",
     "synthetic": "Synthetic",
 }
-_MOST_POINTS = 300
-"""Most points of a training curve. Chosen by hand: about one per point (1/72 inch) of the plot's width."""
 
 
 def patient_means(evaluated: Evaluated, view: View, metric: str) -> dict[str, dict[str, float]]:
@@ -68,7 +66,7 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
 def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kind: str) -> Html:
     described = metric_of(metric)
     figure, axes = plotting.plot()
-    _link_patients(axes, means)
+    link_patients(axes, means)
     for position, (method, by_patient) in enumerate(means.items()):
         draw_box(
             axes, position, np.array(list(by_patient.values())), plotting.COLOURS.get(method, plotting.OTHER_COLOUR)
@@ -86,14 +84,20 @@ def _box_plot(metric: str, unit: str, means: dict[str, dict[str, float]], *, kin
     return plotting.framed(plotting.inline_svg(figure, name=f"box-{slug(metric)}", alt=alt), caption=facts)
 
 
-def _link_patients(axes: Axes, means: dict[str, dict[str, float]]) -> None:
-    """Draws a faint line per patient, which makes paired differences visible."""
+def link_patients(axes: Axes, means: Mapping[str, Mapping[str, float]], *, start: int = 0) -> None:
+    """Draws a faint line per patient, which makes paired differences visible; none for more than `_MOST_LINES`.
+
+    Args:
+        axes: of a plot with one box per method at `start`, `start` + 1 and so on.
+        means: value by patient, by method; patients whom a method lacks have no line.
+        start: position of the first box.
+    """
     patients = set.intersection(*(set(by_patient) for by_patient in means.values()))
     if len(patients) > _MOST_LINES:
         return
     for patient in sorted(patients):
         line = [by_patient[patient] for by_patient in means.values()]
-        axes.plot(range(len(line)), line, color="#c3cad2", linewidth=0.6, zorder=1)
+        axes.plot(range(start, start + len(line)), line, color="#c3cad2", linewidth=0.6, zorder=1)
 
 
 def draw_box(axes: Axes, position: int, values: np.ndarray, colour: str) -> None:
@@ -134,41 +138,3 @@ def _wrapped(method: str) -> str:
 def slug(text: str) -> str:
     """Returns a text as part of an HTML id: other characters than letters and digits become hyphens."""
     return "".join(letter if letter.isalnum() else "-" for letter in text)
-
-
-def loss_curves(history: History | None) -> Html | None:
-    """Returns a plot of training and validation loss over the steps; None without a history of losses."""
-    if history is None or not (_finite(history.training) or _finite(history.validation)):
-        return None
-    figure, axes = plotting.plot(4.8, 2.8)
-    steps, losses, binned = _thinned(_finite(history.training))
-    if steps.size:
-        axes.plot(steps, losses, color=plotting.COLOURS["source"], linewidth=1.1, label="training")
-    validation = _finite(history.validation)
-    if validation:
-        points = np.array([(row.step, row.loss) for row in validation], dtype=np.float64)
-        best = points[np.argmin(points[:, 1])]
-        axes.plot(*points.T, color=plotting.COLOURS["synthetic"], marker="o", markersize=3.5, label="validation")
-        axes.set_title(f"Lowest validation loss at step {best[0]:,.0f}", loc="left", fontsize=9)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.legend(frameon=False, fontsize=8.5)
-    facts = (
-        f"{labels.count(len(history.training), 'training value')}, {labels.count(len(validation), 'validation value')}."
-    )
-    if binned > 1:
-        facts += f" Each point of the training curve is the mean of {binned} consecutive values."
-    image = plotting.inline_svg(figure, name="loss", alt="Loss of training and validation over the training steps.")
-    return tag("div", plotting.framed(image, caption=facts, kind="plot wide"))
-
-
-def _finite(rows: Sequence[Loss]) -> list[Loss]:
-    return [row for row in rows if row.loss is not None and math.isfinite(row.loss)]
-
-
-def _thinned(rows: Sequence[Loss]) -> tuple[np.ndarray, np.ndarray, int]:
-    points = np.array([(row.step, row.loss) for row in rows], dtype=np.float64).reshape(-1, 2)
-    size = max(1, math.ceil(len(points) / _MOST_POINTS))
-    parts = [points[start : start + size].mean(axis=0) for start in range(0, len(points), size)]
-    means = np.array(parts).reshape(-1, 2)
-    return means[:, 0], means[:, 1], size

@@ -60,7 +60,7 @@ def _block(
         tag("h3", f"{title} ", tag("small", f"protocol {protocol.name}")),
         _quality_table(rows, tests, evaluation.methods),
         note(" ".join(remarks)),
-        tag("div", tag("b", f"Definition ({protocol.name}). "), _definition(protocol), class_="definition"),
+        tag("div", tag("b", f"Definition ({protocol.name}). "), definition_of(protocol), class_="definition"),
         _tests(tests),
         class_="block",
     )
@@ -102,7 +102,8 @@ def error_rate(evaluation: Evaluation) -> Html | None:
     return note(f"{named}{rate}")
 
 
-def _definition(protocol: ProtocolDefinition) -> Html:
+def definition_of(protocol: ProtocolDefinition) -> Html:
+    """Returns the definition of a protocol, as text or as a list of its parts."""
     if isinstance(protocol.definition, str):
         return tag("span", labels.without_paths(protocol.definition))
     pairs = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voxlate.preparation.adc import fitted_adc
+from voxlate.preparation.adc import HIGHEST_ADC, fitted_adc
 from voxlate.simulation.anatomy.partial_volume import Frame
 from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings, transmit_field
 from voxlate.simulation.physics.artefacts import (
@@ -24,7 +24,6 @@ from voxlate.simulation.rng import generator
 from voxlate.volume import Volume
 
 B_VALUES_S_MM2 = (0, 500, 1000)
-HIGHEST_ADC = 6.0  # 0.001 mm²/s; twice that of free water, so that a larger value is noise
 _LOCALISER_MM = 10.0  # thickness of a localiser's slices and of the gaps between them
 _CUT_MM = 90.0  # an image that shows half a head lacks this much of the upper end of a grid 192 mm high
 _EPI_SHIFT_MM = (1.0, 6.0)  # range of the largest shift of an echo-planar image near air; prior

@@ -76,8 +76,8 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
 
 
 def _target_mask(case: Case) -> Path | None:
-    """Returns the brain mask of an unpaired target: in a row without a source, `mask` is that of the target."""
-    return case.mask if case.source == ABSENT else None
+    """Returns the brain mask of an unpaired target; in a row without a source, `mask` is that of the target."""
+    return case.mask if case.source == ABSENT else case.target_mask
 
 
 def _target_settings(recipe: Recipe) -> PreparationSettings:

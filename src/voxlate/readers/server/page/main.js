@@ -49,7 +49,9 @@ function settled() {
 }
 
 // The next case is drawn ahead of time with the settings it will be opened with, so that opening it draws nothing.
-const settings = () => ({ window: tools.first, planes: tools.planes, names: [word("left"), word("right"), word("image")] });
+const settings = () => ({ window: tools.first, planes: tools.planes, names: panelNames });
+// A single image, or the two versions of a case, with the scan that one of them was made from on the left of both.
+const panelNames = (trial) => trial.panels === 1 ? [word("image")] : [...(trial.has_source ? [word("source")] : []), word("left"), word("right")];
 
 async function takeOver() {
   page = (await openPage()).page;

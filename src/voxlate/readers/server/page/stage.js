@@ -14,7 +14,7 @@ class Stage {
     this.ready = null;
   }
 
-  async grow(count, names) {
+  async grow(count, names) {  // names: one for each panel; a single panel shows none
     while (this.panels.length < count) {
       const element = document.createElement("div");
       element.className = "panel";
@@ -24,11 +24,11 @@ class Stage {
       this.element.append(element);
       this.panels.push(await new Panel(element, this.onMoved).attach());
     }
-    this.element.classList.toggle("pair", count === 2);
+    this.element.classList.toggle("pair", count > 1);
     this.panels.forEach((panel, at) => {
       panel.element.hidden = at >= count;
-      panel.element.setAttribute("aria-label", count === 2 ? names[at] : names[2]);
-      panel.element.querySelector(".side").textContent = count === 2 ? names[at] : "";
+      panel.element.setAttribute("aria-label", names[at] ?? "");
+      panel.element.querySelector(".side").textContent = count > 1 ? names[at] ?? "" : "";
     });
   }
 
@@ -37,7 +37,7 @@ class Stage {
     this.trial = trial.id;
     const load = async () => {
       const slots = [...Array(trial.panels).keys()];
-      const [buffers] = await Promise.all([Promise.all(slots.map((slot) => readImage(trial.id, slot))), this.grow(trial.panels, settings.names)]);
+      const [buffers] = await Promise.all([Promise.all(slots.map((slot) => readImage(trial.id, slot))), this.grow(trial.panels, settings.names(trial))]);
       for (const slot of slots) {
         this.panels[slot].show(settings.planes);
         await this.panels[slot].load(buffers[slot], settings.window);

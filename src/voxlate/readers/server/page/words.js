@@ -2,7 +2,7 @@
 const CATALOGUE = {
   en: {
     skip: "Skip to the answer", keys: "Keys", leave: "Sign out", comment: "Comment (optional)", next: "Save, next case",
-    back: "Change the last answer", close: "Close", monitor: "Monitor check", left: "Left", right: "Right", image: "Image",
+    back: "Change the last answer", close: "Close", monitor: "Monitor check", left: "Left", right: "Right", image: "Image", source: "Source scan",
     monitorText: "All twelve steps from black to white must be distinguishable. Dim the room, and do not change the brightness during the study.",
     saving: "Saving …", saved: "Saved", offline: "Not saved yet: kept in this browser and sent again automatically",
     loading: "Loading the case …", takeOver: "Take over here", reload: "Load again", otherWindow: "This study is open in another window. Your answer is kept here.",
@@ -26,7 +26,7 @@ const CATALOGUE = {
   },
   de: {
     skip: "Zur Antwort", keys: "Tasten", leave: "Abmelden", comment: "Bemerkung (freiwillig)", next: "Speichern, nächster Fall",
-    back: "Letzte Antwort ändern", close: "Schließen", monitor: "Monitorprüfung", left: "Links", right: "Rechts", image: "Bild",
+    back: "Letzte Antwort ändern", close: "Schließen", monitor: "Monitorprüfung", left: "Links", right: "Rechts", image: "Bild", source: "Ausgangsbild",
     monitorText: "Alle zwölf Stufen von Schwarz bis Weiß müssen unterscheidbar sein. Raum abdunkeln; Helligkeit während der Studie nicht ändern.",
     saving: "Wird gespeichert …", saved: "Gespeichert", offline: "Noch nicht gespeichert: in diesem Browser aufbewahrt, wird automatisch erneut gesendet",
     loading: "Der Fall wird geladen …", takeOver: "Hier weitermachen", reload: "Neu laden", otherWindow: "Die Studie ist in einem anderen Fenster offen. Ihre Antwort bleibt hier erhalten.",

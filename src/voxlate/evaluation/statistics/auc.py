@@ -1,11 +1,14 @@
-"""The area under the ROC curve (AUC): how often a synthetic image has a higher rating than a real one; ties count ½."""
+"""The area under the ROC curve (AUC): how often a synthetic image has a higher rating than a real one; ties count ½.
+
+Any two classes will do: a case that belongs to one class only is NaN in the other.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.readers.analysis.records import Values
+from voxlate.evaluation.statistics.samples import Values
 
 
 def auc_influences(real: Values, synthetic: Values) -> tuple[Values, Values]:

@@ -4,7 +4,16 @@ import pytest
 from preparation.heads import rigid
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.spine import Plane, disc_image, disc_plane, disc_slice, lumbar_crop, paired_slice, slice_plane
+from voxlate.preparation.spine.planes import (
+    Plane,
+    disc_grid,
+    disc_plane,
+    disc_slice,
+    lumbar_crop,
+    paired_slice,
+    slice_plane,
+)
+from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Volume
 
 
@@ -41,14 +50,14 @@ def test_the_acquired_slice_through_a_disc_is_found_or_its_tilt_is_told():
 
 def test_an_image_parallel_to_a_tilted_disc_shows_only_disc_where_the_disc_is():
     volume, mask = disc(25)
-    image = disc_image(volume, disc_plane(volume, mask), size_mm=24, spacing_mm=0.5)
+    image = resample(volume, disc_grid(disc_plane(volume, mask), size_mm=24, spacing_mm=0.5))
     assert image.data.shape == (48, 48, 1)
     assert image.data[6:-6, 6:-6].min() > 95
     assert image.grid.affine[0, 0] == pytest.approx(0.5)
 
 
 def test_the_published_crop_reaches_as_far_behind_the_sac_as_before_it():
-    image = Volume(np.zeros((200, 200, 1)), np.diag([0.5, 0.5, 1, 1]))
+    image = Grid((200, 200, 1), np.diag([0.5, 0.5, 1, 1]))
     across, along = lumbar_crop(image, ventral_mm=np.array([50, 70, 0.0]), sac_mm=np.array([52, 40, 0.0]))
     assert (along.start * 0.5, (along.stop - 1) * 0.5) == (10, 70)
     assert (across.start * 0.5, (across.stop - 1) * 0.5) == (22, 82)

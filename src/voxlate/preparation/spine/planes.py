@@ -14,7 +14,6 @@ import numpy as np
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Affine, Grid, Mask, Volume
 
 MAX_ANGLE_DEG = 10.0
@@ -97,7 +96,7 @@ def disc_slice(volume: Volume, plane: Plane) -> int:
     angle = first.angle_deg(plane)
     if angle > MAX_ANGLE_DEG:
         raise InputRefused(
-            "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; use disc_image to reslice"
+            "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; use slices parallel to it"
         )
     centre = np.linalg.inv(volume.affine) @ np.array([*plane.centre_mm, 1.0])
     index = round(float(centre[2]))
@@ -108,14 +107,13 @@ def disc_slice(volume: Volume, plane: Plane) -> int:
     return index
 
 
-def disc_image(volume: Volume, plane: Plane, *, size_mm: float = 180.0, spacing_mm: float = 0.5) -> Volume:
-    """Returns one slice through a disc, parallel to its endplates: (n, n, 1), axes right and anterior.
+def disc_grid(plane: Plane, *, size_mm: float = 180.0, spacing_mm: float = 0.5) -> Grid:
+    """Returns the grid of one slice parallel to the endplates of a disc: (n, n, 1), axes right and anterior.
 
     Args:
-        volume: CT or MR, (i, j, k).
-        plane: see `disc_plane`.
+        plane: see `disc_plane`; its centre is the centre of the slice.
         size_mm: edge length of the square; the default is chosen by hand.
-        spacing_mm: pixel size.
+        spacing_mm: pixel size, also used for the thickness.
     """
     right = np.array([1.0, 0, 0]) - plane.normal[0] * plane.normal
     right /= np.linalg.norm(right)
@@ -124,39 +122,39 @@ def disc_image(volume: Volume, plane: Plane, *, size_mm: float = 180.0, spacing_
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = right * spacing_mm, anterior * spacing_mm, plane.normal * spacing_mm
     affine[:3, 3] = plane.centre_mm - (right + anterior) * spacing_mm * (count - 1) / 2
-    return resample(volume, Grid((count, count, 1), affine))
+    return Grid((count, count, 1), affine)
 
 
-def lumbar_crop(image: Volume, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[slice, slice]:
+def lumbar_crop(grid: Grid, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[slice, slice]:
     """Returns the crop of Lee et al. as slices of the first two axes, right and anterior.
 
     The box is a square around the centre of the thecal sac; its front edge is the most ventral point of the vertebral
     body.
 
     Args:
-        image: as `disc_image` returns it.
+        grid: as `disc_grid` returns it.
         ventral_mm: (3,), the most ventral point of the vertebral body.
         sac_mm: (3,), the centre of the thecal sac.
 
     Raises:
         InputRefused: `LANDMARKS` when the sac is less than 10 mm dorsal of that point, `SLICE_CUT` when the box
-            exceeds the image.
+            exceeds the slice.
     """
-    inverse = np.linalg.inv(image.affine)
+    inverse = np.linalg.inv(grid.affine)
     ventral, sac = ((inverse @ np.array([*point, 1.0]))[:2] for point in (ventral_mm, sac_mm))
-    reach_mm = float(ventral[1] - sac[1]) * image.spacing_mm[1]
+    reach_mm = float(ventral[1] - sac[1]) * grid.spacing_mm[1]
     if reach_mm < 10:
         raise InputRefused(
             "LANDMARKS", f"the sac is {reach_mm:.0f} mm dorsal of the ventral edge; are the landmarks exchanged?"
         )
     box = []
     for axis in range(2):
-        reach = reach_mm / image.spacing_mm[axis]
+        reach = reach_mm / grid.spacing_mm[axis]
         start, stop = round(float(sac[axis] - reach)), round(float(sac[axis] + reach)) + 1
-        if start < 0 or stop > image.data.shape[axis]:
+        if start < 0 or stop > grid.shape[axis]:
             raise InputRefused(
                 "SLICE_CUT",
-                f"the box from pixel {start} to {stop} exceeds the image of {image.data.shape[axis]} pixels",
+                f"the box from pixel {start} to {stop} exceeds the slice of {grid.shape[axis]} pixels",
             )
         box.append(slice(start, stop))
     return box[0], box[1]

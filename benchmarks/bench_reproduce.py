@@ -1,0 +1,58 @@
+"""Runs the experiments of the papers and records what they found.
+
+    python benchmarks/bench_reproduce.py [NAME ...] [--scale tiny]
+
+Runs `voxlate reproduce NAME` for each paper (all of them without a name) in `runs/reproduce/`, going on with an
+earlier run, and writes the tables and states to `results/reproduce_NAME_SCALE.json`. After it,
+`python benchmarks/paper_pages.py` writes `docs/papers/`. At the scale `tiny` a paper takes 10 to 20 minutes on two
+cores.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import click
+from machine import ROOT, write_result
+
+from voxlate.shipped import shipped_files
+
+MOST_FIGURES_KIB = 400
+"""Figures above this size stay out of the documents: a repository is no place for many pictures."""
+
+
+def record(name: str, scale: str) -> dict[str, Any]:
+    """Runs an experiment and returns the content of its `results.json`, with the figures copied to `docs/images`."""
+    folder = ROOT / "runs" / "reproduce" / f"{name}-{scale}"
+    command = [sys.executable, "-m", "voxlate", "reproduce", name, str(folder), "--scale", scale]
+    done = subprocess.run(command, check=False)
+    path = folder / "results.json"
+    if not path.is_file():
+        raise SystemExit(f"{name}: no results (exit status {done.returncode}); see {folder / 'logs'}")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for figure in content["figures"]:
+        picture = folder / "figures" / f"{figure['key']}.png"
+        small = picture.is_file() and picture.stat().st_size <= MOST_FIGURES_KIB << 10
+        figure["file"] = f"{name}-{scale}-{figure['key']}.png" if small else ""
+        if small:
+            target = ROOT / "docs" / "images" / "papers" / figure["file"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, target)
+    return content | {"exit_status": done.returncode}
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--scale", default="tiny", show_default=True)
+def main(names: tuple[str, ...], scale: str) -> None:
+    """Run and record experiments."""
+    for name in names or tuple(shipped_files("experiments")):
+        write_result(f"reproduce_{name}_{scale}", record(name, scale))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`voxlate downstream`: volumes, classify, change, structures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voxlate.cli.options import PATH
+
+
+@click.group()
+def downstream() -> None:
+    """Compare conclusions that are drawn from real and from synthetic images: volumes, atrophy, change."""
+
+
+@downstream.command()
+@click.argument("evaluation", type=PATH)
+@click.argument("table", type=PATH)
+@click.option("--segmenter", default="mixture", show_default=True, help="Whose volumes.")
+def volumes(evaluation: Path, table: Path, segmenter: str) -> None:
+    """Write the tissue volumes of an evaluation (voxlate evaluate --segment) to TABLE, for the other checks."""
+    from voxlate.evaluation.downstream import write_measurements
+    from voxlate.evaluation.downstream.evaluated import read_volumes
+
+    found = read_volumes(evaluation, segmenter=segmenter)
+    write_measurements(table, found)
+    click.echo(f"{len(found)} volumes of {len({one.patient for one in found})} patients; {table}")
+
+
+@downstream.command()
+@click.argument("table", type=PATH)
+@click.argument("classes", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--positive", help="Label of the positive class.  [default: 1]")
+@click.option("--simulated", is_flag=True, help="CLASSES is a folder of voxlate simulate: wide sulci are the class.")
+def classify(table: Path, classes: Path, out: Path, positive: str | None, simulated: bool) -> None:
+    """Train a classifier on volumes of real or synthetic images, and test it on either.
+
+    CLASSES is a table with the columns patient and label. No image of a test patient is in the training.
+    """
+    from voxlate.evaluation.downstream import classify_files, simulated_atrophy
+    from voxlate.io.atomic import write_text
+
+    if simulated:
+        labels = "".join(f"{patient}\t{int(label)}\n" for patient, label in simulated_atrophy(classes).items())
+        classes = out / "classes.tsv"
+        write_text(classes, "patient\tlabel\n" + labels)
+    for row in classify_files(table, classes, out, positive=positive):
+        interval = f"[{row.auc_low:.2f}, {row.auc_high:.2f}]"
+        click.echo(f"trained on {row.train}, tested on {row.test}: AUC {row.auc:.2f} {interval}")
+
+
+@downstream.command()
+@click.argument("table", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--percent", is_flag=True, help="Change in per cent of the first session.")
+@click.option("--per-year", is_flag=True, help="Change per year; TABLE needs the column years.")
+def change(table: Path, out: Path, percent: bool, per_year: bool) -> None:
+    """Compare the change between the first and the last session in real and in synthetic images."""
+    from voxlate.evaluation.downstream import compare_changes_files
+
+    rows = compare_changes_files(table, out, is_percent=percent, is_per_year=per_year)
+    click.echo(f"{len(rows)} comparisons; {out / 'longitudinal.tsv'}")
+
+
+@downstream.command()
+@click.argument("maps", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--by-side", is_flag=True, help="Left and right apart.")
+def structures(maps: Path, out: Path, by_side: bool) -> None:
+    """Compare volumes of structures and cortical thickness in given label maps and tables of FreeSurfer.
+
+    MAPS is a table with the columns patient, method (target, or the name of a system) and path: a label map with
+    FreeSurfer's numbers, or a file *.stats.
+    """
+    from voxlate.evaluation.downstream import compare_structures_files, measure_label_maps, write_measurements
+
+    measured = out / "measurements.tsv"
+    write_measurements(measured, measure_label_maps(maps, is_by_side=by_side))
+    rows = compare_structures_files(measured, out)
+    click.echo(f"{len(rows)} comparisons; {out / 'structures.tsv'}")

@@ -1,0 +1,121 @@
+"""Runs an experiment for `voxlate reproduce` and `voxlate compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from voxlate.cli.options import PATH, shard
+
+if TYPE_CHECKING:
+    from voxlate.experiments.plan import Step
+    from voxlate.experiments.run import StepOutcome
+    from voxlate.experiments.settings import Experiment, ScaleName
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """Options of a run of an experiment; see the help of `voxlate compare`."""
+
+    scale: str
+    patients: int | None
+    data: Path | None
+    prepared: bool
+    systems: tuple[str, ...]
+    shard: str
+    jobs: int
+    dry_run: bool
+
+
+def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that both verbs share."""
+    options = [
+        click.option(
+            "--scale",
+            type=click.Choice(["tiny", "small", "published"]),
+            default="tiny",
+            show_default=True,
+            help="tiny: minutes on two cores, to see that everything runs; small: a night; published: the paper's.",
+        ),
+        click.option("--patients", type=click.IntRange(3), help="Simulated patients.  [default: of the scale]"),
+        click.option("--data", type=PATH, help="Folder with a cases.tsv of yours, in place of simulated patients."),
+        click.option("--prepared", is_flag=True, help="The cases of --data are registered and have brain masks."),
+        click.option("--system", "systems", multiple=True, help="Only this system; may be repeated."),
+        shard,
+        click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Steps at a time."),
+        click.option("--dry-run", is_flag=True, help="Print the commands, their memory and time, and run nothing."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) -> int:
+    """Runs an experiment, writes its tables, figures and page, and returns the exit status.
+
+    Args:
+        experiment: what is compared.
+        out: folder of the results.
+        how: options of the command line.
+
+    Raises:
+        VoxlateError: what `build_plan`, `run_plan` and `publish` raise; `EXPERIMENT_DIFFERS`, `FOLDER_OCCUPIED`.
+    """
+    from voxlate.errors import UsageError, nearest
+    from voxlate.experiments.plan import Size, build_plan
+    from voxlate.experiments.publish import publish
+    from voxlate.experiments.run import run_plan
+    from voxlate.jobs.run_folder import RunFolder
+    from voxlate.jobs.shards import parse_shard, shard_of
+
+    for name in how.systems:
+        if name not in experiment.systems:
+            raise UsageError("SYSTEM", f"{experiment.name} has no system {name!r}{nearest(name, experiment.systems)}")
+    size = Size(cast("ScaleName", how.scale), how.patients, how.data and how.data.absolute(), how.prepared)
+    part = parse_shard(how.shard)
+    chosen = {
+        name
+        for name in experiment.systems
+        if (not how.systems or name in how.systems) and shard_of(name, part[1]) == part[0]
+    }
+    steps = build_plan(experiment, out.absolute(), size)
+    if how.dry_run:
+        from voxlate.experiments.estimate import describe
+
+        for line in describe(steps, out.absolute()):
+            click.echo(line)
+        return 0
+    settings = {
+        "experiment": experiment.name,
+        "scale": how.scale,
+        "patients": how.patients,
+        "data": how.data is not None,
+    }
+    RunFolder(out, "experiment.json", differ_code="EXPERIMENT_DIFFERS").claim(settings)
+    outcomes = run_plan(steps, out.absolute(), jobs=how.jobs, systems=chosen, watch=_tell)
+    page = publish(experiment, out.absolute(), size, outcomes)
+    return _summarise(steps, outcomes, page, out)
+
+
+def _tell(step: Step, outcome: StepOutcome) -> None:
+    from voxlate.jobs.states import DONE
+
+    if outcome.state == DONE:
+        click.echo(f"{step.name}: {'done before' if outcome.is_reused else f'done in {outcome.seconds:.0f} s'}")
+    else:
+        click.secho(f"{step.name}: {outcome.state.upper()}:{outcome.code} {outcome.message}", fg="red", err=True)
+
+
+def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path | None, out: Path) -> int:
+    from voxlate.jobs.states import count_states
+
+    counts = count_states(outcome.state for outcome in outcomes.values())
+    parts = [f"{getattr(counts, name)} {name}" for name in ("done", "refused", "failed", "pending")]
+    click.echo(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
+    if page is not None:
+        click.echo(f"tables and figures: {page if page.is_absolute() is False else out / page.name}")
+    return counts.exit_status

@@ -1,0 +1,335 @@
+"""Schema of a comparison folder: `comparison.json` and the rows of `scores.tsv`, for writing and for reading.
+
+The order of the fields is the order of the keys and columns on disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluation.comparison.settings import Correction, Test
+from voxlate.evaluation.schema.results import (
+    RELATIVE,
+    SCORES,
+    DataKind,
+    Direction,
+    Finite,
+    ProtocolDefinition,
+    SummaryRow,
+)
+from voxlate.io.atomic import replacing
+from voxlate.io.documents import MAX_TABLE_BYTES, read_json
+from voxlate.io.tables import inert_cell
+
+COMPARISON = "comparison.json"
+
+State = Literal["evaluated", "partly", "nothing"]
+"""How far a system could be evaluated: every case, some, or none."""
+
+Question = Literal["system and baseline", "two systems"]
+"""What a test compares; each has families of tests of its own."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SystemRow(_Record):
+    """A system and how far it could be evaluated.
+
+    Attributes:
+        evaluation: path of its ordinary evaluation folder, relative to the comparison folder.
+        reason: why cases have no score, or that images have one value only, with their number; empty otherwise.
+        bundles: hash of the manifest of each bundle, as the user gave them; empty if none was given.
+    """
+
+    name: str
+    evaluation: str
+    state: State
+    n_evaluated: int
+    n_missing: int
+    n_refused: int
+    reason: str
+    bundles: list[str] = Field(default_factory=list)
+
+
+class ComparedCase(_Record):
+    """A case of the comparison; `fold` is None without a cross-validation."""
+
+    case: str
+    patient: str
+    set: str
+    fold: int | None = None
+
+
+class ComparedSummary(SummaryRow):
+    """A row of the table: one metric of one system, baseline or reference over the patients of a set.
+
+    `method` is the name of the system, baseline or reference; see `SummaryRow` for the others.
+    """
+
+    set: str
+
+
+class MarginRow(_Record):
+    """Result of a test against a margin; `low` and `high` are the ends of its interval, None where there is no end."""
+
+    margin: float
+    low: Finite
+    high: Finite
+    p: Finite
+    is_shown: bool
+
+
+class ComparedTest(_Record):
+    """Two methods compared on the patients that both have; differences are first − second.
+
+    Attributes:
+        question: see `Question`; with protocol, intensity and `is_leading` it names the family.
+        is_leading: whether the metric is among MAE, PSNR and SSIM of the whole compared region.
+        n: patients that both have.
+        p_independent_t: independent-samples t-test over all scans of both, as Li 2022 printed it. It takes the scans of
+            the two methods for scans of different people, and several scans of a patient for several patients
+            (pseudo-replication). It never gives a star.
+        n_scans: scans of the first and the second method in that test.
+        m: tests in the family, the number of comparisons that p is adjusted for.
+        p_none: the p of the chosen paired test.
+        p_bonferroni: m times that p, at most 1.
+        p_holm: the p after Holm's adjustment.
+        p_adjusted: the one of the three that the comparison chose.
+        is_significant: whether `p_adjusted` is below `alpha`.
+        equivalence: two one-sided tests (TOST) against ± the stated margin; None without one.
+        non_inferiority: whether the first is worse by less than the margin; None without one, or without a direction.
+        note: why no test was run, or a remark; empty otherwise.
+    """
+
+    set: str
+    question: Question
+    protocol: str
+    intensity: str
+    region: str
+    metric: str
+    unit: str
+    is_leading: bool
+    first: str
+    second: str
+    n: int
+    mean_difference: Finite
+    ci_low: Finite
+    ci_high: Finite
+    interval: str
+    p_t: Finite
+    p_wilcoxon: Finite
+    p_permutation: Finite
+    p_independent_t: Finite
+    n_scans: tuple[int, int]
+    effect_size: Finite
+    m: int
+    p_none: Finite
+    p_bonferroni: Finite
+    p_holm: Finite
+    p_adjusted: Finite
+    alpha: float
+    is_significant: bool
+    equivalence: MarginRow | None = None
+    non_inferiority: MarginRow | None = None
+    note: str = ""
+
+
+class FoldRow(_Record):
+    """One metric of one method over the patients of one fold of a cross-validation."""
+
+    set: str
+    protocol: str
+    intensity: str
+    region: str
+    metric: str
+    unit: str
+    method: str
+    fold: int
+    n: int
+    mean: Finite
+    sd: Finite
+
+
+class JoinedRow(_Record):
+    """One metric of one method over a cross-validation.
+
+    Attributes:
+        folds: folds with a value.
+        mean_of_folds: mean of the means of the folds, each fold counting once.
+        sd_between_folds: standard deviation of those means; None for one fold.
+        n, mean, sd: over all patients, each counting once.
+    """
+
+    set: str
+    protocol: str
+    intensity: str
+    region: str
+    metric: str
+    unit: str
+    method: str
+    folds: int
+    mean_of_folds: Finite
+    sd_between_folds: Finite
+    n: int
+    mean: Finite
+    sd: Finite
+
+
+class Unscored(_Record):
+    """A case of a system without scores; `code` is empty for a missing file."""
+
+    system: str
+    case: str
+    code: str
+    reason: str
+
+
+class SystemsComparison(_Record):
+    """Content of `comparison.json`.
+
+    Attributes:
+        baselines: methods without a network that systems are tested against, in order.
+        references: other rows of the tables, such as the best intensity curve; they are not tested.
+        sets: names of the test sets in the order of the table of cases; one empty name without sets.
+        correction, test, alpha, alphas, margins: see `ComparisonSettings`.
+        unit: of the compared images: `relative`, `HU` or another.
+    """
+
+    voxlate_version: str
+    data_kind: DataKind
+    unit: str = RELATIVE
+    direction: Direction
+    protocols: list[ProtocolDefinition]
+    systems: list[SystemRow]
+    baselines: list[str]
+    references: list[str]
+    sets: list[str]
+    correction: Correction
+    test: Test
+    alpha: float
+    alphas: dict[str, float]
+    margins: dict[str, float]
+    cases: list[ComparedCase]
+    summary: list[ComparedSummary]
+    tests: list[ComparedTest]
+    folds: list[FoldRow] = Field(default_factory=list)
+    joined: list[JoinedRow] = Field(default_factory=list)
+    unscored: list[Unscored] = Field(default_factory=list)
+
+    @property
+    def system_names(self) -> list[str]:
+        """Returns the names of the systems, in order."""
+        return [system.name for system in self.systems]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values, keys in the order of the file."""
+        return self.model_dump(mode="json")
+
+
+class ComparedScore(NamedTuple):
+    """One line of `scores.tsv`; the value may be infinite, or NaN where it is not defined; `fold` may be empty.
+
+    `system` is the name of a system, a baseline or a reference.
+    """
+
+    case: str
+    patient: str
+    set: str
+    fold: str
+    system: str
+    region: str
+    metric: str
+    value: float
+    unit: str
+    protocol: str
+    intensity: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison folder that was read.
+
+    Attributes:
+        folder: path of the folder; reports never show it.
+        comparison: content of `comparison.json`.
+        scores: rows of `scores.tsv`, in order.
+    """
+
+    folder: Path
+    comparison: SystemsComparison
+    scores: tuple[ComparedScore, ...]
+
+
+def write_scores(path: Path, rows: Iterable[ComparedScore]) -> None:
+    """Writes `scores.tsv`.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+        writer.writerow(ComparedScore._fields)
+        for row in rows:
+            names = [inert_cell(text) for text in row[:5]]
+            writer.writerow([*names, *row[5:7], repr(row.value), *row[8:]])
+
+
+def is_comparison(folder: Path) -> bool:
+    """Returns whether a folder holds a comparison of systems, and not the evaluation of one."""
+    return (folder / COMPARISON).is_file()
+
+
+def read_comparison(folder: Path) -> Compared:
+    """Reads and checks both files of a comparison folder.
+
+    Raises:
+        NoInput: `COMPARISON_MISSING` when one of the files does not exist.
+        InputRefused: `COMPARISON_INVALID` when a key is missing or a value has the wrong type; the message names it.
+    """
+    for name in (COMPARISON, SCORES):
+        if not (folder / name).is_file():
+            raise NoInput(
+                "COMPARISON_MISSING",
+                f"no {name} in {folder.name or 'this folder'}; run voxlate evaluate with --synthetic NAME=FOLDER first",
+            )
+    return Compared(folder, _read_json(folder / COMPARISON), tuple(_read_scores(folder / SCORES)))
+
+
+def _read_json(path: Path) -> SystemsComparison:
+    try:
+        return SystemsComparison.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the top"
+        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
+    except ValueError as error:
+        detail = f"not JSON: {error}"
+    raise InputRefused("COMPARISON_INVALID", f"{path.name}: {detail}; run voxlate evaluate again")
+
+
+def _read_scores(path: Path) -> Iterable[ComparedScore]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+        absent = [column for column in ComparedScore._fields if column not in (rows.fieldnames or ())]
+        if absent:
+            raise InputRefused(
+                "COMPARISON_INVALID", f"{path.name} lacks {', '.join(absent)}; run voxlate evaluate again"
+            )
+        for line, row in enumerate(rows, start=2):
+            try:
+                value = float(row["value"]) if row["value"] not in {"", "n/a"} else math.nan
+                texts = {column: row[column] for column in ComparedScore._fields if column != "value"}
+                yield ComparedScore(**texts, value=value)
+            except (TypeError, ValueError) as error:
+                detail = f"{path.name}, line {line}: the value is not a number or a column is missing"
+                raise InputRefused("COMPARISON_INVALID", f"{detail}; run voxlate evaluate again") from error

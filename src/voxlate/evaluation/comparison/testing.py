@@ -1,0 +1,165 @@
+"""Tests between the methods of a comparison, families of tests, and tests against a margin.
+
+A family holds the tests of one protocol, one kind of intensities and one question (systems against baselines, or
+systems against each other), over all sets and metrics, the leading metrics apart from the rest: adjusted together with
+dozens of other tests, the few that a paper prints could not show any difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from voxlate.evaluation.comparison.schema import ComparedTest, MarginRow, Question
+from voxlate.evaluation.comparison.settings import ComparisonSettings
+from voxlate.evaluation.comparison.tables import ScoreTables
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.schema.table import (
+    PRIMARY_METRICS,
+    MetricKey,
+    ScoreTable,
+    paired_values,
+    patient_means,
+)
+from voxlate.evaluation.statistics import (
+    MINIMUM_PATIENTS,
+    MarginResult,
+    bonferroni,
+    holm,
+    independent_t,
+    non_inferiority,
+    tost,
+)
+from voxlate.evaluation.statistics.samples import Values
+
+WHOLE_REGIONS = ("mask", "box", "slices")
+"""Regions over which protocols measure the whole image."""
+
+_LEADING_ELSEWHERE = {"avd": ("GM", "WM", "CSF"), "residual_enhancement": ("enhanced",)}
+"""Leading metrics of tissue volumes and of the contrast agent, and their regions."""
+
+
+def is_leading(region: str, metric: str) -> bool:
+    """Returns whether a metric is one that a comparison is about, in the whole region that it is measured in."""
+    if metric in PRIMARY_METRICS:
+        return region in WHOLE_REGIONS
+    return region in _LEADING_ELSEWHERE.get(metric, ())
+
+
+def compare_methods(
+    tables: ScoreTables, systems: Sequence[str], baselines: Sequence[str], settings: ComparisonSettings
+) -> list[ComparedTest]:
+    """Returns the tests of every system against every baseline and every other system, adjusted within families.
+
+    Args:
+        tables: scores by set.
+        systems: names in order; a difference is that of the earlier minus the later system.
+        baselines: names in order; a difference is system − baseline.
+        settings: correction, levels and margins.
+    """
+    pairs: list[tuple[Question, str, str]] = [
+        ("system and baseline", system, baseline) for system in systems for baseline in baselines
+    ]
+    pairs += [("two systems", first, second) for first, second in combinations(systems, 2)]
+    tests = [
+        _test(name, table, key, pair, settings)
+        for name, table in tables.items()
+        for key in table.measured()
+        for pair in pairs
+        if table.scores(key, pair[1]) and table.scores(key, pair[2])
+    ]
+    return list(_adjusted(tests, settings))
+
+
+def _test(
+    set_name: str, table: ScoreTable, key: MetricKey, pair: tuple[Question, str, str], settings: ComparisonSettings
+) -> ComparedTest:
+    question, first, second = pair
+    paired = table.test(key, first, second)
+    chosen = {"permutation": paired.p_permutation, "t": paired.p_t, "wilcoxon": paired.p_wilcoxon}[settings.test]
+    scans = [np.array([v for own in table.scores(key, name).values() for v in own]) for name in (first, second)]
+    margins = _against_margin(table, key, (first, second), settings)
+    return ComparedTest(
+        set=set_name,
+        question=question,
+        **key._asdict(),
+        unit=table.unit(key),
+        is_leading=is_leading(key.region, key.metric),
+        first=first,
+        second=second,
+        n=paired.n,
+        mean_difference=paired.mean_difference,
+        ci_low=paired.ci_low,
+        ci_high=paired.ci_high,
+        interval=paired.interval,
+        p_t=paired.p_t,
+        p_wilcoxon=paired.p_wilcoxon,
+        p_permutation=paired.p_permutation,
+        p_independent_t=_independent(scans),
+        n_scans=(scans[0].size, scans[1].size),
+        effect_size=paired.effect_size,
+        m=0,
+        p_none=chosen,
+        p_bonferroni=None,
+        p_holm=None,
+        p_adjusted=None,
+        alpha=settings.alpha_of(key.metric),
+        is_significant=False,
+        equivalence=margins[0],
+        non_inferiority=margins[1],
+        note=paired.note or "",
+    )
+
+
+def _independent(scans: Sequence[Values]) -> float | None:
+    if min(values.size for values in scans) < MINIMUM_PATIENTS:
+        return None
+    return independent_t(*scans).p
+
+
+def _against_margin(
+    table: ScoreTable, key: MetricKey, names: tuple[str, str], settings: ComparisonSettings
+) -> tuple[MarginRow | None, MarginRow | None]:
+    """Returns the tests of equivalence and of non-inferiority; None without a margin or with too few patients."""
+    margin = settings.margins.get(key.metric)
+    first, second = paired_values(*(patient_means(table.scores(key, name)) for name in names))
+    if margin is None or first.size < MINIMUM_PATIENTS:
+        return None, None
+    alpha = settings.alpha_of(key.metric)
+    equivalent = _margin_row(tost(first, second, margin=margin, alpha=alpha), margin)
+    better = metric_of(key.metric).better
+    if better == "lower" or better == "higher":  # noqa: PLR1714
+        not_worse = non_inferiority(first, second, margin=margin, better=better, alpha=alpha)
+        return equivalent, _margin_row(not_worse, margin)
+    return equivalent, None
+
+
+def _margin_row(result: MarginResult, margin: float) -> MarginRow:
+    return MarginRow(margin=margin, low=result.low, high=result.high, p=result.p, is_shown=result.is_shown)
+
+
+def _adjusted(tests: Sequence[ComparedTest], settings: ComparisonSettings) -> Iterator[ComparedTest]:
+    """Yields the tests with their p adjusted for the number of tests of the family that have a p."""
+    families: dict[tuple[str, str, str, bool], list[int]] = defaultdict(list)
+    for index, test in enumerate(tests):
+        if test.p_none is not None and math.isfinite(test.p_none):
+            families[test.protocol, test.intensity, test.question, test.is_leading].append(index)
+    changes: dict[int, dict[str, float | int | bool]] = {}
+    for members in families.values():
+        raw = [tests[index].p_none or 0.0 for index in members]
+        adjusted = {"none": np.array(raw), "bonferroni": bonferroni(raw), "holm": holm(raw)}
+        for place, index in enumerate(members):
+            p = float(adjusted[settings.correction][place])
+            changes[index] = {
+                "m": len(members),
+                "p_bonferroni": float(adjusted["bonferroni"][place]),
+                "p_holm": float(adjusted["holm"][place]),
+                "p_adjusted": p,
+                "is_significant": p < tests[index].alpha,
+            }
+    for index, test in enumerate(tests):
+        yield test.model_copy(update=changes.get(index, {}))

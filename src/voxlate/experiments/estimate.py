@@ -1,0 +1,87 @@
+"""What an experiment will do: its commands, and for each training its steps, memory and least time on this machine.
+
+The time is a lower bound: the multiplications of all steps (three times those of the forward pass) at the speed that
+one large convolution reaches here. Reading, augmentation, losses and small layers come on top; on two cores trainings
+took two to four times as long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from voxlate.bundle.networks import generator_of
+from voxlate.bundle.recipe import Recipe
+from voxlate.errors import UsageError
+from voxlate.experiments.plan import Step, recipe_of
+from voxlate.training.memory import estimate_training
+
+_PASSES = 3
+"""Multiplications of a training step over those of its forward pass: forward, and two products in the backward pass."""
+
+_TRIAL = (32, 48)
+"""Channels and side of the convolution whose speed is measured: large enough to use all units of a processor."""
+
+
+def describe(steps: list[Step], folder: Path) -> Iterator[str]:
+    """Yields one line for each step: the command, and what a training needs.
+
+    Args:
+        steps: the plan.
+        folder: of the experiment, which is left out of the commands.
+
+    Raises:
+        UsageError: a recipe is not valid; an override that does not exist.
+    """
+    speed = _flops_per_second()
+    total = 0.0
+    for step in steps:
+        line = f"{step.name}: {step.command.replace(f'{folder}/', '')}"
+        if step.argv[0] == "train":
+            recipe = recipe_of(step)
+            seconds = _step_flops(recipe) * recipe.steps / speed
+            total += seconds
+            line += f"\n    {_needs(recipe)}, at least {_told(seconds)}"
+        yield line
+    yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
+
+
+def _needs(recipe: Recipe) -> str:
+    estimate = estimate_training(recipe)
+    need = estimate.need_bytes
+    memory = "unknown memory" if need is None else f"{need / 2**30:.1f} GiB"
+    return f"{recipe.steps:,} optimiser steps, {sum(estimate.parameters.values()):,} parameters, {memory}"
+
+
+def _step_flops(recipe: Recipe) -> float:
+    """Returns the floating-point operations of one training step of the generator."""
+    size = (recipe.training.batch, 1 + len(recipe.more_sources), *recipe.training.window)
+    with torch.device("meta"):
+        network = generator_of(recipe, trust_code=True)
+        try:
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                network(torch.empty(size))
+        except (NotImplementedError, RuntimeError) as error:
+            raise UsageError(
+                "ESTIMATE", f"{recipe.name}: its network cannot be built without memory: {error}"
+            ) from error
+    return float(_PASSES * counter.get_total_flops())
+
+
+def _flops_per_second() -> float:
+    channels, side = _TRIAL
+    image, weight = torch.randn(1, channels, side, side, side), torch.randn(channels, channels, 3, 3, 3)
+    torch.nn.functional.conv3d(image, weight, padding=1)  # the first call chooses an algorithm
+    began = time.perf_counter()
+    torch.nn.functional.conv3d(image, weight, padding=1)
+    return 2.0 * image.numel() * weight.numel() / channels / (time.perf_counter() - began)
+
+
+def _told(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,118 @@
+"""Files that a step reads and no verb writes: tables of cases with another target or with test sets, reader studies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from voxlate.cases import Case, read_cases, write_cases
+from voxlate.errors import InputRefused, NoInput
+from voxlate.io.atomic import replacing, write_text
+
+STUDY = "study.yaml"
+
+
+class StepInput(Protocol):
+    """A file that is written before a step runs."""
+
+    @property
+    def settings(self) -> Any:
+        """Returns what decides its content beside other files, as JSON values."""
+
+    def write(self) -> None:
+        """Writes it."""
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """A table of cases that is made from another one.
+
+    Attributes:
+        path: where it is written.
+        origin: the table that it is made from.
+        target: additional contrast that becomes the target; empty to keep the target.
+        sets: test sets that the test patients are assigned to in turn, where the table names none.
+        is_target_source: the target takes the place of the source, as a control: a network that removes a contrast
+            agent should leave a scan without agent as it is.
+    """
+
+    path: Path
+    origin: Path
+    target: str = ""
+    sets: tuple[str, ...] = ()
+    is_target_source: bool = False
+
+    @property
+    def settings(self) -> Any:
+        """Returns target, sets and whether the target takes the place of the source."""
+        return [self.target, *self.sets, self.is_target_source]
+
+    def write(self) -> None:
+        """Writes the table.
+
+        Raises:
+            InputRefused: `TARGET_MISSING` when no case has the contrast that is the target.
+        """
+        cases = read_cases(self.origin)
+        if self.target:
+            cases = [replace(case, target=case.more[self.target]) for case in cases if self.target in case.more]
+            if not cases:
+                advice = f"add the column more:{self.target} to {self.origin.name}"
+                raise InputRefused("TARGET_MISSING", f"no case has {self.target}; {advice}")
+        if self.sets and not any(case.set for case in cases):
+            patients = list(dict.fromkeys(case.patient for case in cases if case.split == "test"))
+            set_of = {patient: self.sets[index % len(self.sets)] for index, patient in enumerate(patients)}
+            cases = [replace(case, set=set_of.get(case.patient, "")) for case in cases]
+        if self.is_target_source:
+            cases = [replace(case, source=case.target) for case in cases]
+        write_cases(self.path, cases)
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """The study file of a reader study and its images, copied from the test cases and the images of a system.
+
+    Attributes:
+        folder: gets `study.yaml` and a folder for each kind of image.
+        cases: table of the test cases.
+        synthetic: folder of the system's images.
+        content: of the study file, without its images.
+        has_source: whether readers see the source beside the images.
+    """
+
+    folder: Path
+    cases: Path
+    synthetic: Path
+    content: Mapping[str, Any]
+    has_source: bool
+
+    @property
+    def settings(self) -> Any:
+        """Returns the content of the study file."""
+        return [dict(self.content), self.has_source]
+
+    def write(self) -> None:
+        """Writes the study file and the images of all cases that have a synthetic one.
+
+        Raises:
+            NoInput: `NO_INPUT` when no test case has a synthetic image.
+        """
+        cases = [case for case in read_cases(self.cases) if case.split == "test" and self._synthetic(case).is_file()]
+        if not cases:
+            raise NoInput("NO_INPUT", "no test case has a synthetic image for the readers")
+        images = {"real": "real", "synthetic": "synthetic"} | ({"source": "source"} if self.has_source else {})
+        for case in cases:
+            files = {"real": case.target, "synthetic": self._synthetic(case), "source": case.source}
+            for kind in images:
+                with replacing(self.folder / kind / f"{case.case}.nii.gz") as partial:
+                    shutil.copyfile(files[kind], partial)
+        study = {**self.content, "images": {**self.content.get("images", {}), **images}}
+        write_text(self.folder / STUDY, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
+
+    def _synthetic(self, case: Case) -> Path:
+        return self.synthetic / f"{case.case}.nii.gz"

@@ -1,0 +1,262 @@
+"""The plan of an experiment: command lines of voxlate, each with what it needs and what it makes.
+
+    data-1 … data-n -> prepare-NAME -> train-SYSTEM -> translate-SYSTEM -> evaluate-NAME -> readers-1 …
+
+A step is a command line that anyone can run by hand. Files that it reads and no verb writes are described by
+`voxlate.experiments.inputs` and written before it runs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voxlate.bundle.recipe import Recipe, read_recipe
+from voxlate.bundle.variants import parse_overrides
+from voxlate.errors import UsageError
+from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
+from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
+from voxlate.shipped import find_shipped
+
+DATA, PREPARED, SYSTEMS, EVALUATIONS, READERS = "data", "prepared", "systems", "evaluation", "readers"
+CASES = "cases.tsv"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command line.
+
+    Attributes:
+        name: unique in the plan; names its log and its record.
+        argv: arguments of `voxlate`.
+        needs: steps that must be done before.
+        prefers: steps that must have ended before, done or not: an evaluation goes on without a system that failed.
+        output: file or folder that the step makes, removed before it runs with other settings.
+        system: the system that it belongs to; empty for steps that all systems share.
+        reads: a file that is written before it runs.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    needs: tuple[str, ...]
+    output: Path
+    prefers: tuple[str, ...] = ()
+    system: str = ""
+    reads: StepInput | None = None
+
+    @property
+    def command(self) -> str:
+        """Returns the command line, as one types it."""
+        return shlex.join(["voxlate", *self.argv])
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a run of an experiment.
+
+    Attributes:
+        scale: key of `Experiment.scales`.
+        patients: number of simulated patients; that of the scale without it.
+        data: folder of the user's data with a `cases.tsv`; None to make the experiment's own data.
+        is_prepared: whether the user's data are used as they are.
+    """
+
+    scale: ScaleName
+    patients: int | None = None
+    data: Path | None = None
+    is_prepared: bool = False
+
+
+def build_plan(experiment: Experiment, folder: Path, size: Size) -> list[Step]:
+    """Returns the steps of an experiment in an order in which they can run.
+
+    Args:
+        experiment: what is compared.
+        folder: of all results.
+        size: how large.
+
+    Raises:
+        UsageError: `SCALE`; `EXPERIMENT` for a command line with an unknown `{name}`.
+        NoInput: a recipe does not exist.
+    """
+    plan = _Planner(experiment, folder, size)
+    steps = [*plan.data_steps(), *plan.preparation_steps()]
+    for name in experiment.systems:
+        steps += plan.system_steps(name)
+    for name in experiment.evaluations:
+        steps.append(plan.evaluation_step(name))
+    return [*steps, *plan.reader_steps()]
+
+
+def overrides_of(experiment: Experiment, system: System, scale: ScaleName) -> Override:
+    """Returns the overrides of a system's recipe: of the scale, of the system, of the system at this scale."""
+    return {**scale_of(experiment, scale).override, **system.override, **system.scales.get(scale, {})}
+
+
+def recipe_of(step: Step) -> Recipe:
+    """Returns the resolved recipe of a training.
+
+    Args:
+        step: a step whose command is `train`.
+
+    Raises:
+        UsageError, NoInput: see `read_recipe`.
+    """
+    words = list(step.argv)
+    named = {
+        option: [words[k + 1] for k, word in enumerate(words) if word == option] for option in ("--variant", "--set")
+    }
+    return read_recipe(Path(words[1]), variants=named["--variant"], overrides=parse_overrides(named["--set"]))
+
+
+class _Planner:
+    """Builds the steps of one experiment; see `build_plan`."""
+
+    def __init__(self, experiment: Experiment, folder: Path, size: Size) -> None:
+        self.experiment, self.folder, self.size = experiment, folder, size
+        scale = scale_of(experiment, size.scale)
+        data = folder / DATA if size.data is None else size.data
+        self.words = {"data": str(data), "patients": str(size.patients or scale.patients), "size": scale.size}
+        self.cases = data / (experiment.data.cases if size.data is None else CASES)
+        self.last_data = f"data-{len(experiment.data.steps)}" if size.data is None else ""
+
+    def data_steps(self) -> list[Step]:
+        """Returns the steps that make the data; none with data of the user's."""
+        if self.size.data is not None:
+            return []
+        return [
+            Step(
+                f"data-{number}",
+                self.filled(line),
+                (f"data-{number - 1}",) if number > 1 else (),
+                self.folder / DATA if number == 1 else self.folder / DATA / f".step-{number}",
+            )
+            for number, line in enumerate(self.experiment.data.steps, start=1)
+        ]
+
+    def preparation_steps(self) -> list[Step]:
+        """Returns the steps that prepare the cases; only those that a system uses."""
+        used = {self.experiment.preparation_of(name) for name in self.experiment.systems}
+        sets = self.experiment.data.sets if self.size.data is None else ()
+        cases = self.folder / CASES if sets else self.cases
+        table = CaseTable(cases, self.cases, sets=sets) if sets else None
+        return [
+            Step(f"prepare-{name}", self.filled(line, cases=cases, out=out), self.after_data(), out, reads=table)
+            for name, line in self.experiment.preparations.items()
+            if name in used and line and not self.size.is_prepared
+            for out in [self.folder / PREPARED / name]
+        ]
+
+    def system_steps(self, name: str) -> list[Step]:
+        """Returns the training and the translation of a system, one translation for each fold."""
+        system = self.experiment.systems[name]
+        steps = [] if system.weights_of else [self._training(name, system)]
+        if system.folds is None:
+            return [*steps, self._translation(name, system, None)]
+        return [*steps, *(self._translation(name, system, fold) for fold in range(system.folds))]
+
+    def evaluation_step(self, name: str) -> Step:
+        """Returns the evaluation of all of its systems."""
+        evaluation = self.experiment.evaluations[name]
+        systems = self.experiment.systems_of(name)
+        out = self.folder / EVALUATIONS / name
+        table = self._evaluated_cases(name, evaluation, systems[0])
+        argv = ["evaluate", str(table.path if table else self.cases_of(systems[0])), "-o", str(out), "--no-progress"]
+        for key in systems:
+            argv += ["--synthetic", f"{key}={self.synthetic(key)}"]
+            if self.experiment.systems[key].folds is None:
+                argv += ["--bundle", f"{key}={self.bundle(key)}"]
+        if self.experiment.systems[systems[0]].folds:
+            argv += ["--folds", "--split", "train"]  # the folds are of the training patients
+        if self.size.data is None:
+            argv += ["--data-kind", self.experiment.data_kind]
+        ends = tuple(step.name for key in systems for step in self.system_steps(key) if step.argv[0] == "translate")
+        return Step(f"evaluate-{name}", (*argv, *shlex.split(evaluation.options)), (), out, prefers=ends, reads=table)
+
+    def reader_steps(self) -> list[Step]:
+        """Returns the reader studies, made from the images of a system."""
+        steps = []
+        for name, study in self.experiment.readers.items():
+            folder = self.folder / READERS / name
+            content = {"name": name, "title": study.title, "data_kind": self.experiment.data_kind, **study.study}
+            cases, synthetic = self.cases_of(study.system), self.synthetic(study.system)
+            files = StudyFiles(folder / "images", cases, synthetic, content, study.has_source)
+            argv = ("readers", "create", str(folder / "images" / STUDY), str(folder / "study"), "--no-progress")
+            needs = (f"translate-{study.system}",)
+            steps.append(Step(f"readers-{name}", argv, needs, folder / "study", reads=files))
+        return steps
+
+    def _training(self, name: str, system: System) -> Step:
+        run = self.folder / SYSTEMS / name / "run"
+        recipe = find_shipped("recipes", system.recipe, what="recipe")
+        argv = ["train", str(recipe), "-o", str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
+        argv += [word for variant in system.variants for word in ("--variant", variant)]
+        overrides = {"data.cases": self.cases_of(name).name} | overrides_of(self.experiment, system, self.size.scale)
+        argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
+        argv += ["--resume"] if system.folds is None else ["--resume", "--folds", str(system.folds)]
+        return Step(f"train-{name}", tuple(argv), self.after_preparation(name), run, system=name)
+
+    def _translation(self, name: str, system: System, fold: int | None) -> Step:
+        suffix = "" if fold is None else f"-fold-{fold}"
+        out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}" / "synthetic"
+        cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
+        table = None
+        if system.input == "target":
+            table = CaseTable(self.folder / SYSTEMS / name / CASES, cases, is_target_source=True)
+            cases = table.path
+        argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
+        argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
+        argv += [word for contrast in system.blank for word in ("--blank", contrast)]
+        argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
+        others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
+        needs = tuple(f"train-{other}" for other in others)
+        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name, reads=table)
+
+    def _evaluated_cases(self, name: str, evaluation: Evaluation, system: str) -> CaseTable | None:
+        if not evaluation.target:
+            return None
+        return CaseTable(self.folder / EVALUATIONS / f"{name}.tsv", self.cases_of(system), target=evaluation.target)
+
+    def cases_of(self, system: str) -> Path:
+        """Returns the table of the prepared cases of a system."""
+        name = self.experiment.preparation_of(system)
+        is_prepared = bool(self.experiment.preparations[name]) and not self.size.is_prepared
+        return self.folder / PREPARED / name / CASES if is_prepared else self.cases
+
+    def synthetic(self, system: str) -> Path:
+        """Returns the folder of the synthetic images of a system; of a cross-validation, the folder of its folds."""
+        is_folded = self.experiment.systems[system].folds is not None
+        return self.folder / SYSTEMS / system / ("run" if is_folded else "synthetic")
+
+    def bundle(self, system: str, fold: int | None = None) -> Path:
+        """Returns the bundle that a system uses."""
+        run = self.folder / SYSTEMS / self.experiment.bundle_owner(system) / "run"
+        return run / "bundle" if fold is None else run / f"fold-{fold}" / "bundle"
+
+    def after_data(self) -> tuple[str, ...]:
+        """Returns the last step of the data."""
+        return (self.last_data,) if self.last_data else ()
+
+    def after_preparation(self, system: str) -> tuple[str, ...]:
+        """Returns the step that makes the cases of a system."""
+        name = self.experiment.preparation_of(system)
+        is_prepared = bool(self.experiment.preparations[name]) and not self.size.is_prepared
+        return (f"prepare-{name}",) if is_prepared else self.after_data()
+
+    def filled(self, line: str, **more: Path) -> tuple[str, ...]:
+        """Returns the arguments of a command line with its `{names}` filled in, each within its argument."""
+        words = self.words | {key: str(value) for key, value in more.items()}
+        try:
+            return tuple(word.format(**words) for word in shlex.split(line))
+        except (KeyError, IndexError, ValueError) as error:
+            known = ", ".join("{" + word + "}" for word in words)
+            raise UsageError("EXPERIMENT", f"the command {line!r} may only name {known}") from error
+
+
+def _as_yaml(value: Any) -> str:
+    """Returns a value as YAML on one line, as `--set` reads it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")

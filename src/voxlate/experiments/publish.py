@@ -1,0 +1,130 @@
+"""Writes what an experiment found: `results.json`, the tables as TSV, the figures, and the page `index.html`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voxlate.experiments.figures import MadeFigure, make_figures
+from voxlate.experiments.page import page
+from voxlate.experiments.plan import EVALUATIONS, Size, Step, build_plan
+from voxlate.experiments.run import StepOutcome
+from voxlate.experiments.settings import Experiment, scale_of
+from voxlate.experiments.tables import MadeTable, make_table
+from voxlate.io.atomic import write_json, write_text
+from voxlate.jobs.states import DONE, PENDING
+from voxlate.version import __version__
+
+RESULTS, PAGE, TABLES, FIGURES = "results.json", "index.html", "tables", "figures"
+
+
+def publish(experiment: Experiment, folder: Path, size: Size, outcomes: Mapping[str, StepOutcome]) -> Path | None:
+    """Writes the tables and figures of the evaluations that are there, and returns the page; None without any.
+
+    Args:
+        experiment: what was compared.
+        folder: of the experiment.
+        size: how large it was run.
+        outcomes: how each step ended.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    steps = build_plan(experiment, folder, size)
+    states = system_states(experiment, steps, outcomes)
+    made = [make_table(experiment, key, folder / EVALUATIONS, states) for key in experiment.tables]
+    tables = [table for table in made if table is not None]
+    if not tables:
+        return None
+    for table in tables:
+        write_text(folder / TABLES / f"{table.key}.tsv", as_tsv(table))
+    figures = make_figures(experiment, folder, size, folder / FIGURES)
+    content = results(experiment, size, steps, outcomes, states, tables, figures)
+    write_json(folder / RESULTS, content)
+    write_text(folder / PAGE, page(experiment, content, tables, figures))
+    return folder / PAGE
+
+
+def system_states(experiment: Experiment, steps: list[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:
+    """Returns why a system has no images, or that some cases are missing; systems that are done are left out."""
+    states: dict[str, str] = {}
+    for name in experiment.systems:
+        own = [step for step in steps if step.system in (name, experiment.bundle_owner(name))]
+        bad = [outcomes[step.name] for step in own if outcomes[step.name].state != DONE or outcomes[step.name].code]
+        ended = [outcome for outcome in bad if outcome.state != PENDING]
+        if ended:
+            first = ended[0]
+            states[name] = f"{first.state.upper()}:{first.code} {first.message}"
+        elif bad:
+            states[name] = "PENDING"
+    return states
+
+
+def results(
+    experiment: Experiment,
+    size: Size,
+    steps: list[Step],
+    outcomes: Mapping[str, StepOutcome],
+    states: Mapping[str, str],
+    tables: list[MadeTable],
+    figures: list[MadeFigure],
+) -> dict[str, Any]:
+    """Returns the content of `results.json`: everything that a page or a document about the experiment prints."""
+    scale = scale_of(experiment, size.scale)
+    return {
+        "voxlate_version": __version__,
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "scale": size.scale,
+        "patients": size.patients or scale.patients if size.data is None else None,
+        "head_size": scale.size if size.data is None else None,
+        "data_kind": experiment.data_kind if size.data is None else "unknown",
+        "systems": {
+            name: {"label": system.label or name, "recipe": system.recipe, "state": states.get(name, "OK")}
+            for name, system in experiment.systems.items()
+        },
+        "steps": [
+            {"name": step.name, "state": outcome.state, "code": outcome.code, "seconds": outcome.seconds}
+            for step in steps
+            for outcome in [outcomes[step.name]]
+        ],
+        "seconds": round(sum(outcome.seconds for outcome in outcomes.values())),
+        "tables": [table.to_json() for table in tables],
+        "figures": [{"key": figure.key, "caption": figure.caption, "fault": figure.fault} for figure in figures],
+    }
+
+
+def as_tsv(table: MadeTable) -> str:
+    """Returns a table as tab-separated values: one line for each block, row and column."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(
+        ("evaluation", "set", "method", "label", "column", "n", "mean", "sd", "p", "p_adjusted", "printed", "state")
+    )
+    for block in table.blocks:
+        for row in block.rows:
+            for head, cell in zip(table.heads, row.cells, strict=True):
+                numbers = (
+                    "" if value is None else repr(value) for value in (cell.mean, cell.sd, cell.p, cell.p_adjusted)
+                )
+                mean, sd, p, p_adjusted = numbers
+                writer.writerow(
+                    (
+                        block.evaluation,
+                        block.set,
+                        row.method,
+                        row.label,
+                        head,
+                        cell.n,
+                        mean,
+                        sd,
+                        p,
+                        p_adjusted,
+                        cell.printed,
+                        row.state,
+                    )
+                )
+    return stream.getvalue()

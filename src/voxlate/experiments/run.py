@@ -1,0 +1,279 @@
+"""Runs the steps of a plan, each in a process of its own, and goes on where an earlier run was stopped.
+
+A step is done when `steps/NAME.json` says so for the same command and the same steps before it. A step whose command
+changed is made again. Several processes, also on several machines with one file system, may run the same plan at once:
+each step is done under a lock, by whichever process takes it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxlate.bundle.recipe import recipe_text
+from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
+from voxlate.experiments.plan import Step, recipe_of
+from voxlate.io.atomic import write_json
+from voxlate.io.documents import canonical_json
+from voxlate.jobs.locking import lock
+from voxlate.jobs.results import read_result
+from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, State
+from voxlate.threads import THREAD_VARIABLES, free_cores
+
+RECORDS, LOGS = "steps", "logs"
+
+_REFUSALS = frozenset({UsageError.exit_status, InputRefused.exit_status, NoInput.exit_status})
+"""Exit statuses of a fault of the input or of the settings; all others are faults of the machine or of voxlate."""
+
+_REASON = re.compile(r"^voxlate: [A-Z]+:([A-Z0-9_]+) (.*)$")
+"""The one line with which a verb says why it ended."""
+
+_LOG_TAIL_BYTES = 8192
+"""Read from the end of a log to find that line; messages are shorter than this."""
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How a step ended, or that it is pending.
+
+    Attributes:
+        name: of the step.
+        state: see `voxlate.jobs.states`.
+        code, message: why it is not done; a done step with `ITEMS_REFUSED` left some cases out.
+        seconds: it took.
+        is_reused: whether an earlier run did it.
+    """
+
+    name: str
+    state: State = PENDING
+    code: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    is_reused: bool = False
+
+
+Watch = Callable[[Step, StepOutcome], None]
+
+
+def run_plan(
+    steps: Sequence[Step],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    systems: Collection[str] | None = None,
+    watch: Watch | None = None,
+) -> dict[str, StepOutcome]:
+    """Runs the steps that are not done and returns how each ended.
+
+    A step whose needs failed stays pending; the other systems go on.
+
+    Args:
+        steps: in an order in which they can run, see `voxlate.experiments.plan.build_plan`.
+        folder: of the experiment; gets `steps/` with a record and `logs/` with the output of each step.
+        jobs: number of steps at a time; each uses its share of the processors.
+        systems: run the steps of these systems only, and those that all systems share; all without it.
+        watch: called with each step as it ends.
+
+    Raises:
+        TemporaryFailure, CannotWrite: a record cannot be written.
+    """
+    prints = fingerprints(steps, folder)
+    mine = [step for step in steps if systems is None or not step.system or step.system in systems]
+    run = _Run(folder, jobs, prints)
+    outcomes = {step.name: _recorded(folder, step, prints) or StepOutcome(step.name) for step in steps}
+    waiting = [step for step in mine if outcomes[step.name].state != DONE]
+    for step in mine:
+        if outcomes[step.name].state == DONE and watch is not None:
+            watch(step, outcomes[step.name])
+    with ThreadPoolExecutor(jobs) as pool:
+        running: dict[Future[StepOutcome], Step] = {}
+        try:
+            while True:
+                ready = [step for step in waiting if _is_ready(step, outcomes, waiting, running.values())]
+                for step in ready[: jobs - len(running)]:
+                    waiting.remove(step)
+                    running[pool.submit(run.run, step)] = step
+                if not running:
+                    return outcomes
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    step = running.pop(future)
+                    outcomes[step.name] = future.result()
+                    if watch is not None:
+                        watch(step, outcomes[step.name])
+        except BaseException:
+            run.stop()
+            raise
+
+
+def read_outcomes(steps: Sequence[Step], folder: Path) -> dict[str, StepOutcome]:
+    """Returns how each step of a plan ended in earlier runs."""
+    prints = fingerprints(steps, folder)
+    return {step.name: _recorded(folder, step, prints) or StepOutcome(step.name) for step in steps}
+
+
+def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
+    """Returns a hash of the command of each step and of the steps that it needs; it does not depend on the folder.
+
+    Args:
+        steps: in an order in which they can run.
+        folder: of the experiment.
+    """
+    prints: dict[str, str] = {}
+    for step in steps:
+        words = [word.replace(str(folder), "") for word in step.argv]
+        reads = None if step.reads is None else step.reads.settings
+        content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
+        if step.argv[0] == "train":
+            content["argv"] = [*words[2:], recipe_text(recipe_of(step))]  # not the file, whose other parts may change
+        prints[step.name] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return prints
+
+
+@dataclass
+class _Run:
+    """Runs single steps; `stop` ends all that are running."""
+
+    folder: Path
+    jobs: int
+    prints: Mapping[str, str]
+    processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    is_stopped: bool = False
+
+    def run(self, step: Step) -> StepOutcome:
+        """Runs a step under its lock, unless another process did it meanwhile."""
+        record = self.folder / RECORDS / f"{step.name}.json"
+        with writing(record.name):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock(record.with_suffix(".lock"), wait=True)
+        try:
+            done = _recorded(self.folder, step, self.prints)
+            return done if done is not None and done.state == DONE else self._run_locked(step, record)
+        finally:
+            os.close(handle)
+
+    def stop(self) -> None:
+        """Asks the running steps to end; each verb stops at a safe point."""
+        self.is_stopped = True
+        for process in list(self.processes):
+            process.terminate()
+
+    def _run_locked(self, step: Step, record: Path) -> StepOutcome:
+        key = self.prints[step.name]
+        if record.is_file() and read_result(record, fingerprint=key) is None:
+            _remove(step.output)  # it was made by another command
+        write_json(record, {"fingerprint": key, "state": PENDING, "command": self._shown(step)})
+        began = time.monotonic()
+        status, code, message = self._execute(step)
+        seconds = round(time.monotonic() - began, 1)
+        if status in (0, ITEMS_REFUSED_STATUS):
+            state = DONE
+            code, message = ("", "") if status == 0 else ("ITEMS_REFUSED", f"some cases were left out; see {LOGS}")
+        else:
+            state = REFUSED if status in _REFUSALS else FAILED
+        outcome = StepOutcome(step.name, state, code, message, seconds)
+        write_json(
+            record,
+            {"fingerprint": key, "state": state, "code": code, "message": message, "seconds": seconds}
+            | {"exit_status": status, "command": self._shown(step)},
+        )
+        return outcome
+
+    def _execute(self, step: Step) -> tuple[int, str, str]:
+        """Returns the exit status of a step, with the code and message of its failure."""
+        if step.reads is not None:
+            try:
+                step.reads.write()
+            except (InputRefused, NoInput) as error:
+                return error.exit_status, error.code, error.message
+        log = self.folder / LOGS / f"{step.name}.log"
+        with writing(log.name):
+            log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-m", "voxlate", *step.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                env=self._environment(),
+            )
+            self.processes.add(process)
+            if self.is_stopped:
+                process.terminate()
+            status = process.wait()
+            self.processes.discard(process)
+        return (status, *_reason(log, status))
+
+    def _environment(self) -> dict[str, str]:
+        """Returns the environment of a step: each of the steps at a time has its share of the processors."""
+        threads = str(max(1, free_cores() // self.jobs))
+        return {"OMP_WAIT_POLICY": "PASSIVE"} | dict.fromkeys(THREAD_VARIABLES, threads) | dict(os.environ)
+
+    def _shown(self, step: Step) -> str:
+        """Returns the command with paths relative to the folder of the experiment."""
+        return step.command.replace(f"{self.folder}/", "")
+
+
+def _recorded(folder: Path, step: Step, prints: Mapping[str, str]) -> StepOutcome | None:
+    """Returns how an earlier run ended a step with the same command, or None."""
+    content = read_result(folder / RECORDS / f"{step.name}.json", fingerprint=prints[step.name])
+    if content is None or content.get("state") not in (DONE, REFUSED, FAILED):
+        return None
+    return StepOutcome(
+        step.name,
+        State(content["state"]),
+        str(content.get("code", "")),
+        str(content.get("message", "")),
+        float(content.get("seconds", 0)),
+        is_reused=True,
+    )
+
+
+def _is_ready(
+    step: Step, outcomes: Mapping[str, StepOutcome], waiting: Collection[Step], running: Collection[Step]
+) -> bool:
+    """Returns whether a step can run now: its needs are done, and what it prefers has ended or cannot run any more."""
+    if any(outcomes[name].state != DONE for name in step.needs):
+        return False
+    busy = {other.name for other in running}
+    open_steps = {other.name: other for other in waiting}
+
+    def may_end(name: str) -> bool:
+        if name in open_steps:
+            return all(outcomes[need].state == DONE or may_end(need) for need in open_steps[name].needs)
+        return name in busy or outcomes[name].state == PENDING  # pending here: another process has it
+
+    return not any(may_end(name) for name in step.prefers)
+
+
+def _reason(log: Path, status: int) -> tuple[str, str]:
+    """Returns the code and message of the last line in which a verb said why it ended."""
+    if status in (0, ITEMS_REFUSED_STATUS):
+        return "", ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    for line in reversed(lines):
+        found = _REASON.match(line.strip())
+        if found:
+            return found[1], found[2]
+    shown = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if status < 0:
+        return "KILLED", f"the process was ended by signal {-status}, perhaps out of memory"
+    return "STEP", f"exit status {status}: {shown}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""Brings further sources, such as T2w and ADC beside T1w, to the grid of the source.
+
+Each has its own grid and its own registration, as the target has. One that fails is missing, with the reason: networks
+with several sources accept missing ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from voxlate.errors import InputRefused, NoInput
+from voxlate.preparation.align_scan import align_scan, require_kind
+from voxlate.preparation.masks.brain_mask import find_brain
+from voxlate.preparation.masks.checks import check_mask, require_plausible
+from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, looks_like_ct
+from voxlate.preparation.registration.registration import Registration
+from voxlate.preparation.steps.resample import resample
+from voxlate.volume import Mask, Volume
+
+
+@dataclass(frozen=True)
+class RegisteredSource:
+    """A further source on the grid of the source.
+
+    Attributes:
+        volume: resampled to the grid of the source; values are not normalised.
+        registration: transform, RAS+ millimetres of the source to those of the further source, and its score.
+    """
+
+    volume: Volume = field(repr=False)
+    registration: Registration
+
+
+@dataclass(frozen=True)
+class MissingSource:
+    """A further source that could not be read or registered.
+
+    Attributes:
+        code: of the error.
+        message: of the error.
+    """
+
+    code: str
+    message: str
+
+    @property
+    def text(self) -> str:
+        """Returns code and message in one line."""
+        return f"{self.code} {self.message}"
+
+
+FurtherSource = RegisteredSource | MissingSource
+
+
+def or_missing(make: Callable[[], Volume]) -> Volume | MissingSource:
+    """Returns what `make` returns, or a missing source for an error of the input."""
+    try:
+        return make()
+    except (InputRefused, NoInput) as error:
+        return MissingSource(error.code, error.message)
+
+
+def register_further(
+    source: Volume,
+    brain: Mask,
+    more: Mapping[str, Volume | MissingSource],
+    *,
+    method: str,
+    is_aligned: bool = False,
+) -> dict[str, FurtherSource]:
+    """Registers every further source to the source, rigidly, and resamples it linearly.
+
+    Args:
+        source: the scan to translate, (i, j, k).
+        brain: its brain mask, (i, j, k).
+        more: further sources by contrast, each on its own grid; missing ones stay missing.
+        method: of the brain mask of the further sources; see `preparation.masks.brain_mask.BRAIN_MASKS`.
+        is_aligned: they are already aligned and on the grid of the source.
+
+    Raises:
+        UsageError: `MISSING_LIBRARY`.
+    """
+    return {
+        contrast: given
+        if isinstance(given, MissingSource)
+        else _registered(source, brain, given, contrast, method=method, is_aligned=is_aligned)
+        for contrast, given in more.items()
+    }
+
+
+def _registered(
+    source: Volume, brain: Mask, other: Volume, contrast: str, *, method: str, is_aligned: bool
+) -> FurtherSource:
+    try:
+        require_kind(contrast, other, method)
+        other_brain = find_brain(other, method)
+        require_plausible(check_mask(other_brain, other))
+        found = align_scan(source, other, (brain, other_brain), name=contrast, is_aligned=is_aligned)
+    except InputRefused as error:
+        return MissingSource(error.code, error.message)
+    air = AIR_OUTSIDE_HU if looks_like_ct(other) else 0.0
+    return RegisteredSource(resample(other, source.grid, found.transform, outside=air), found)
+
+
+def require_all(more: Mapping[str, FurtherSource]) -> None:
+    """Refuses a case that lacks a further source.
+
+    Raises:
+        InputRefused: `SOURCE_MISSING`, with the reason for each.
+    """
+    missing = [f"{contrast}: {each.text}" for contrast, each in more.items() if isinstance(each, MissingSource)]
+    if missing:
+        raise InputRefused(
+            "SOURCE_MISSING", f"{'; '.join(missing)}; mend it, or prepare the case without --refuse-missing"
+        )
+
+
+def doubts_of(more: Mapping[str, FurtherSource]) -> list[str]:
+    """Returns the reasons to check the further sources: missing ones, and doubtful registrations."""
+    reasons = []
+    for contrast, each in more.items():
+        found = [each.text] if isinstance(each, MissingSource) else each.registration.score.reasons
+        reasons += [f"{contrast} is missing: {text}" if isinstance(each, MissingSource) else f"{contrast}: {text}"
+                    for text in found]  # fmt: skip
+    return reasons

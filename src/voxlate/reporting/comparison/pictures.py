@@ -1,0 +1,159 @@
+"""Box plots of all systems, and the same slices of the same cases for all systems."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from voxlate.errors import VoxlateError
+from voxlate.evaluation.comparison.schema import Compared
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation
+from voxlate.reporting.comparison.view import TISSUES, Place, TableView, main_view, name_of, set_name
+from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, Sets, draw_boxes
+from voxlate.reporting.figures.montage import draw_montage
+from voxlate.reporting.figures.montage_layout import Layout
+from voxlate.reporting.figures.montage_rows import Column, Row
+from voxlate.web.document import note
+from voxlate.web.html import Html, tag
+
+PLANES = ("axial", "sagittal")
+_CASES_OF_SET, _MOST_CASES = 2, 6
+"""Cases shown of a set, and of all sets; chosen by hand: two patients of each set as in Bottani 2024, Fig. 3."""
+
+
+def box_plots(compared: Compared) -> Html | None:
+    """Returns box plots of the main metrics and of volume differences; None without a score."""
+    comparison = compared.comparison
+    view = main_view(comparison)
+    parts = [_boxes(compared, view.protocol, view.places, name="boxes")]
+    for protocol in [one.name for one in comparison.protocols if one.name.startswith(TISSUES)]:
+        places = [(tissue, "vd") for tissue in ("GM", "WM", "CSF")]
+        parts.append(_boxes(compared, protocol, places, name=f"vd-{protocol}"))
+    drawn = [part for part in parts if part is not None]
+    return tag("div", drawn) if drawn else None
+
+
+def _boxes(compared: Compared, protocol: str, places: Sequence[Place], *, name: str) -> Html | None:
+    comparison = compared.comparison
+    is_volume = any(metric == "vd" for _, metric in places)
+    collapsed = {system.name for system in comparison.systems if "collapsed" in system.reason}
+    metrics: dict[str, Sets] = {}
+    units: dict[str, str] = {}
+    for place in places:
+        label = place[0] if is_volume else metric_of(place[1]).label
+        values = _patient_means(compared, protocol, place, without=collapsed)
+        if values:
+            metrics[label] = values
+            units[label] = next(
+                s.unit for s in compared.scores if (s.protocol, s.region, s.metric) == (protocol, *place)
+            )
+    if not metrics:
+        return None
+    units = {label: unit.replace("cm3", "cm³") for label, unit in units.items()}
+    remark = VOLUME_DIFFERENCE if is_volume else ""
+    drawing = draw_boxes(metrics, units=units, data_kind=comparison.data_kind, note=remark, has_zero=is_volume)
+    left_out = f"Collapsed and not drawn: {', '.join(sorted(collapsed))}." if collapsed else None
+    title = f"Volume differences, {protocol.removeprefix(TISSUES)}" if is_volume else f"Protocol {protocol}"
+    return tag("div", tag("h3", title), drawing.html(name), note(left_out) if left_out else None, class_="block")
+
+
+def _patient_means(compared: Compared, protocol: str, place: Place, *, without: set[str]) -> Sets:
+    """Returns the mean of each patient's finite scores by set and method, those that have any."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    comparison = compared.comparison
+    shown = [*comparison.baselines, *comparison.system_names]
+    for score in compared.scores:
+        if (score.protocol, score.region, score.metric, score.intensity) != (protocol, *place, AS_WRITTEN):
+            continue
+        if math.isfinite(score.value) and score.system in shown and score.system not in without:
+            found[score.set][score.system][score.patient].append(score.value)
+    return {
+        set_name(name): {
+            name_of(method): {patient: float(np.mean(values)) for patient, values in found[name][method].items()}
+            for method in shown
+            if method in found[name]
+        }
+        for name in comparison.sets
+        if name in found
+    }
+
+
+def same_slices(compared: Compared) -> Html | None:
+    """Returns the same slices of the same cases for all systems; a note when the images cannot be read."""
+    comparison = compared.comparison
+    evaluations = {
+        system.name: read_evaluation(compared.folder / system.evaluation).evaluation for system in comparison.systems
+    }
+    chosen = chosen_cases(compared)
+    if not chosen:
+        return None
+    direction = comparison.direction
+    real = (Column(direction.source, "source"), Column(direction.target, "target"))
+    columns = [*real, *(Column(name) for name in comparison.system_names)]
+    try:
+        rows = [_row(compared, case, evaluations, columns) for case in chosen]
+        unit = next(iter(evaluations.values())).unit_shown
+        layout = Layout(planes=PLANES, has_contour=False)
+        drawing = draw_montage(rows, columns, data_kind=comparison.data_kind, unit=unit, layout=layout)
+    except VoxlateError as error:
+        return note(f"The images could not be shown ({error.code}): they are no longer where they were evaluated.")
+    view = main_view(comparison)
+    metric = metric_of(view.places[0][1]).label if view.places else "score"
+    rule = (
+        f"Of each set, the median and the worst case by the mean {metric} over all systems that did not collapse, at "
+        f"most {_MOST_CASES} cases; nobody chose them by eye. Every system is shown at the same slices."
+    )
+    return tag("div", note(rule), drawing.html("slices"))
+
+
+def chosen_cases(compared: Compared) -> list[str]:
+    """Returns the median and the worst case of each set, by the mean of the main metric over systems."""
+    comparison = compared.comparison
+    view = main_view(comparison)
+    if not view.places:
+        return []
+    by_set = _losses(compared, view)
+    chosen = []
+    for name in comparison.sets:
+        ranked = sorted(by_set.get(name, {}).items(), key=lambda item: (item[1], item[0]))
+        places = dict.fromkeys(((len(ranked) - 1) // 2, len(ranked) - 1)) if ranked else {}
+        chosen += [ranked[place][0] for place in list(places)[:_CASES_OF_SET]]
+    return chosen[:_MOST_CASES]
+
+
+def _losses(compared: Compared, view: TableView) -> dict[str, dict[str, float]]:
+    comparison = compared.comparison
+    working = [system.name for system in comparison.systems if "collapsed" not in system.reason]
+    loss = metric_of(view.places[0][1]).loss
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for score in compared.scores:
+        place = (score.protocol, score.region, score.metric, score.intensity)
+        is_shown = place == (view.protocol, *view.places[0], view.intensity) and score.system in working
+        if is_shown and math.isfinite(score.value) and not math.isnan(loss(score.value)):
+            values[score.set][score.case].append(loss(score.value))
+    return {name: {case: float(np.mean(own)) for case, own in cases.items()} for name, cases in values.items()}
+
+
+def _row(compared: Compared, case: str, evaluations: dict[str, Evaluation], columns: Sequence[Column]) -> Row:
+    """Returns the images of a case with the levels at which the evaluation compared them."""
+    found: dict[str, EvaluatedCase] = {}
+    for system, evaluation in evaluations.items():
+        for one in evaluation.cases:
+            if one.case == case:
+                found[system] = one
+    folder = {system.name: compared.folder / system.evaluation for system in compared.comparison.systems}
+    first, one = next(iter(found.items()))
+    source, target = columns[0].name, columns[1].name
+    images = {source: folder[first] / one.paths.source, target: folder[first] / one.paths.target}
+    levels = {source: one.reference_level.source, target: one.reference_level.target}
+    for system, own in found.items():
+        images[system] = folder[system] / own.paths.synthetic
+        levels[system] = own.reference_level.synthetic
+    mask = None if one.paths.mask is None else folder[first] / one.paths.mask
+    reasons = {system: "no score" for system in evaluations if system not in found}
+    return Row(case, images, mask=mask, levels=levels, reasons=reasons)

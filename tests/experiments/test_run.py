@@ -1,0 +1,92 @@
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from voxlate.cases import Case, read_cases, write_cases
+from voxlate.errors import InputRefused
+from voxlate.experiments.inputs import CaseTable
+from voxlate.experiments.plan import Step
+from voxlate.experiments.run import fingerprints, run_plan
+from voxlate.jobs.states import DONE, FAILED, PENDING
+
+
+def step(name, folder, *argv, needs=(), prefers=(), system=""):
+    return Step(name, argv or ("models",), needs, folder / name, prefers=prefers, system=system)
+
+
+def test_steps_run_once_and_a_failed_system_stops_only_itself(tmp_path):
+    fails = ("translate", "-i", os.devnull, "-m", "nothing", "-o", str(tmp_path / "a"))
+    steps = [
+        step("data", tmp_path),
+        step("train-a", tmp_path, *fails, needs=("data",), system="a"),
+        step("translate-a", tmp_path, needs=("train-a",), system="a"),
+        step("train-b", tmp_path, needs=("data",), system="b"),
+        step("evaluate", tmp_path, prefers=("translate-a", "train-b")),
+    ]
+    told = []
+    outcomes = run_plan(steps, tmp_path, jobs=2, watch=lambda done, outcome: told.append(done.name))
+    states = {name: outcome.state for name, outcome in outcomes.items()}
+    assert states == {
+        "data": DONE, "train-a": FAILED, "translate-a": PENDING, "train-b": DONE, "evaluate": DONE,
+    }  # fmt: skip
+    assert outcomes["train-a"].code == "MODEL_MISSING"
+    assert told[-1] == "evaluate"
+    assert "t1ce-to-t1" in (tmp_path / "logs" / "data.log").read_text()
+    record = json.loads((tmp_path / "steps" / "train-a.json").read_text())
+    assert record["exit_status"] == 78
+    assert str(tmp_path) not in record["command"]
+    again = run_plan(steps, tmp_path)
+    assert [name for name, outcome in again.items() if outcome.is_reused] == ["data", "train-b", "evaluate"]
+
+
+def test_a_step_of_another_command_is_made_again_and_its_output_removed(tmp_path):
+    first = step("data", tmp_path, "models")
+    run_plan([first], tmp_path)
+    first.output.mkdir()
+    (first.output / "old").touch()
+    assert run_plan([first], tmp_path)["data"].is_reused
+    assert (first.output / "old").exists()
+    outcome = run_plan([replace(first, argv=("models", "show", "t1ce-to-t1"))], tmp_path)["data"]
+    assert not outcome.is_reused
+    assert not first.output.exists()
+
+
+def test_steps_of_other_systems_are_left_and_what_waits_for_them_is_pending(tmp_path):
+    steps = [
+        step("train-a", tmp_path, system="a"),
+        step("train-b", tmp_path, system="b"),
+        step("evaluate", tmp_path, prefers=("train-a", "train-b")),
+    ]
+    outcomes = run_plan(steps, tmp_path, systems={"a"})
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "train-a": DONE, "train-b": PENDING, "evaluate": PENDING,
+    }  # fmt: skip
+    assert run_plan(steps, tmp_path, systems={"b"})["evaluate"].state == DONE
+
+
+def test_a_fingerprint_depends_on_the_needs_and_not_on_the_folder(tmp_path):
+    def plan(folder, *argv):
+        return [step("data", folder, *argv, str(folder / "x")), step("train", folder, needs=("data",))]
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert fingerprints(plan(here, "models"), here) == fingerprints(plan(there, "models"), there)
+    changed = fingerprints(plan(here, "report"), here)
+    assert changed["train"] != fingerprints(plan(here, "models"), here)["train"]
+
+
+def test_a_table_gets_another_target_and_sets(tmp_path):
+    def case(name, split, **more):
+        return Case(name, name, split, tmp_path / "s.nii.gz", tmp_path / "t.nii.gz", more=more)
+
+    t2 = tmp_path / "t2.nii.gz"
+    write_cases(
+        tmp_path / "cases.tsv",
+        [case("p1", "train", T2w=t2), case("p2", "test", T2w=t2), case("p3", "test"), case("p4", "test", T2w=t2)],
+    )
+    CaseTable(tmp_path / "t2.tsv", tmp_path / "cases.tsv", target="T2w", sets=("A", "B")).write()
+    found = {row.case: (row.target.resolve(), row.set) for row in read_cases(tmp_path / "t2.tsv")}
+    assert found == {"p1": (t2, ""), "p2": (t2, "A"), "p4": (t2, "B")}
+    with pytest.raises(InputRefused, match="TARGET_MISSING"):
+        CaseTable(tmp_path / "adc.tsv", tmp_path / "cases.tsv", target="ADC").write()

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from voxlate.errors import NoInput, UsageError
+from voxlate.experiments.plan import Size, build_plan
+from voxlate.experiments.settings import read_experiment, scale_of
+from voxlate.shipped import find_shipped, shipped_files
+
+BASE = """
+name: mine
+title: Two systems
+scales: {tiny: {patients: 5, override: {training.steps: 4}}}
+data: {steps: ["simulate {data} --subjects {patients} --size {size}"]}
+systems:
+  a: {recipe: t1ce_to_t1_simulated}
+  b: {recipe: t1ce_to_t1_simulated, override: {training.steps: 9}, scales: {tiny: {model.arguments.width: 4}}}
+evaluations: {test: {}}
+"""
+
+
+def experiment_of(tmp_path: Path, text: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return read_experiment(path)
+
+
+def test_a_small_experiment_is_read(tmp_path):
+    experiment = experiment_of(tmp_path, BASE)
+    assert experiment.systems_of("test") == ["a", "b"]
+    assert scale_of(experiment, "tiny").patients == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("title:", "titel:", "titel"),
+        ("evaluations: {test: {}}", "evaluations: {test: {systems: [c]}}", "there is no 'c'"),
+        ("recipe: t1ce_to_t1_simulated}", "weights_of: c}", "there is no 'c'"),
+        ("  b: {recipe", "  a: {recipe", "occurs twice"),
+        ("  b: {recipe: t1ce_to_t1_simulated,", "  b: {recipe: x, weights_of: a,", "either `recipe` or `weights_of`"),
+        ("  b: {", "  ../b: {", "names a folder"),
+        ("  b: {recipe", "  b: {folds: 2, recipe", "with and without folds"),
+    ],
+)
+def test_a_faulty_experiment_is_refused_with_its_key(tmp_path, old, new, told):
+    assert old in BASE
+    with pytest.raises(UsageError, match="EXPERIMENT") as raised:
+        experiment_of(tmp_path, BASE.replace(old, new, 1))
+    assert told in raised.value.message
+
+
+def test_a_command_line_may_only_name_known_words(tmp_path):
+    experiment = experiment_of(tmp_path, BASE.replace("{size}", "{sizes}"))
+    with pytest.raises(UsageError, match=r"EXPERIMENT.*sizes"):
+        build_plan(experiment, tmp_path, Size("tiny"))
+
+
+def test_a_scale_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"SCALE.*published.*tiny"):
+        scale_of(experiment_of(tmp_path, BASE), "published")
+
+
+def test_the_plan_names_commands_in_order(tmp_path):
+    steps = build_plan(experiment_of(tmp_path, BASE), tmp_path, Size("tiny", patients=7))
+    assert [step.name for step in steps] == [
+        "data-1", "train-a", "translate-a", "train-b", "translate-b", "evaluate-test",
+    ]  # fmt: skip
+    by_name = {step.name: step for step in steps}
+    assert by_name["data-1"].argv[1:] == (str(tmp_path / "data"), "--subjects", "7", "--size", "small")
+    sets = [word for word in by_name["train-b"].argv if "=" in word]
+    assert sets == ["data.cases=cases.tsv", "training.steps=9", "model.arguments.width=4"]
+    assert by_name["evaluate-test"].prefers == ("translate-a", "translate-b")
+
+
+def test_own_data_need_no_data_steps(tmp_path):
+    steps = build_plan(experiment_of(tmp_path, BASE), tmp_path, Size("tiny", data=tmp_path / "cohort"))
+    assert steps[0].name == "train-a"
+    assert str(tmp_path / "cohort") in steps[0].argv
+    assert "--data-kind" not in steps[-1].argv  # of a user's data nobody knows it
+
+
+@pytest.mark.parametrize("name", shipped_files("experiments"))
+@pytest.mark.parametrize("scale", ["tiny", "small"])
+def test_every_shipped_experiment_plans_recipes_that_can_be_read(tmp_path, name, scale):
+    from voxlate.bundle.recipe import read_recipe
+    from voxlate.bundle.variants import parse_overrides
+
+    experiment = read_experiment(find_shipped("experiments", name, what="experiment"))
+    for step in build_plan(experiment, tmp_path, Size(scale)):
+        if step.argv[0] == "train":
+            words = list(step.argv)
+            variants = [words[k + 1] for k, word in enumerate(words) if word == "--variant"]
+            sets = tuple(words[k + 1] for k, word in enumerate(words) if word == "--set")
+            read_recipe(Path(words[1]), variants=variants, overrides=parse_overrides(sets))
+
+
+def test_a_shipped_file_that_is_not_there_is_refused_with_the_nearest_name():
+    with pytest.raises(NoInput, match="bottani2024"):
+        find_shipped("experiments", "botani2024", what="experiment")

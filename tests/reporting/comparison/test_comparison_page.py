@@ -1,0 +1,217 @@
+"""The report of a comparison: its table as a paper prints it, sentences, tests, folds, and slices of all systems."""
+
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from small_study import write_case
+
+from voxlate.cli import voxlate
+from voxlate.errors import UsageError
+from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
+from voxlate.evaluation.settings import Settings
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.reporting.comparison.page import comparison_page, write_comparison_report
+from voxlate.reporting.comparison.pictures import chosen_cases
+from voxlate.reporting.comparison.sentences import outcome_of
+from voxlate.reporting.comparison.view import Results, main_view
+
+VOID = {"meta", "img", "br", "link", "col", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order, and collects their text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text = [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def write_system(folder, name, cases, noise, *, gain=1.0):
+    (folder / name).mkdir()
+    for seed, case in enumerate(cases):
+        shutil.copy(folder / "synthetic" / f"{case.case}.json", folder / name)
+        image = read_volume(folder / "synthetic" / f"{case.case}.nii.gz")
+        added = 500 * noise * np.random.default_rng(seed).normal(size=image.data.shape) * (image.data != 0)
+        write_volume(folder / name / f"{case.case}.nii.gz", image.with_data((gain * image.data + added).astype("f4")))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Returns the folder of a comparison of four systems on two sets; one collapsed, one without images."""
+    root = tmp_path_factory.mktemp("compared")
+    cases = [replace(write_case(root, f"case_{k}", seed=k), set="A" if k < 3 else "B") for k in range(6)]
+    for name, noise, gain in (("fine", 0.0, 1.0), ("near", 0.01, 1.0), ("noisy", 0.4, 1.0), ("zero", 0.0, 0.0)):
+        write_system(root, name, cases, noise, gain=gain)
+    (root / "none").mkdir()
+    how = ComparisonSettings(test="t", correction="none", margins={"mae": 3.0})
+    systems = {name: root / name for name in ("fine", "near", "noisy", "zero", "none")}
+    settings = Settings(protocols=("lee2020",), data_kind="simulated")
+    compare_systems(cases, systems, root / "out", settings=settings, comparison=how)
+    return root / "out"
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return comparison_page(read_comparison(folder))
+
+
+def rows_of(text):
+    """Returns the rows of the first table, each as its cells without markup."""
+    table = text[text.index("<table") : text.index("</table>")]
+    return [
+        [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row)]
+        for row in re.findall(r"<tr.*?</tr>", table)
+    ]
+
+
+def test_the_page_is_whole_loads_nothing_and_shows_no_folder(text, folder):
+    page = Page(text)
+    assert "Definitions" in page.text
+    assert str(folder.parent) not in text
+    assert not re.search(r'(src|href)="(?!#|data:)', text.replace('xlink:href="', 'href="'))
+
+
+def test_the_first_table_has_a_block_of_rows_for_each_set_and_every_method_in_it(text, folder):
+    rows = rows_of(text)
+    assert [cell.split(" ")[0] for cell in rows[0]] == ["Method", "n", "MAE", "PSNR", "PSNR"]  # and as printed
+    names = [row[0] for row in rows[1:]]
+    block = ["Untouched source", "fine", "near", "noisy", "zero†", "none†"]
+    assert names == ["A · 3 patients", *block, "B · 3 patients", *block]
+    of_fine = next(
+        r for r in read_comparison(folder).comparison.summary if (r.method, r.metric, r.set) == ("fine", "mae", "A")
+    )
+    assert rows[3][2].startswith(f"{of_fine.mean:.1f} ± ")
+    assert rows[7][1:3] == ["0", "—"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "heads"),
+    [
+        ("chen2022", ["mask: MAE", "mask: PSNR", "slices: SSIM", "lesion: MAE", "lesion: PSNR"]),
+        ("li2022", ["PSNR", "SSIM", "RMSE", "Tenengrad", "Tenengrad of the target", "Tenengrad ratio"]),
+        ("voxlate", ["MAE", "PSNR", "SSIM"]),
+    ],
+)
+def test_the_first_table_has_the_columns_of_the_paper(tmp_path, protocol, heads):
+    case = write_case(tmp_path, "case_0", seed=0)
+    settings = Settings(protocols=(protocol,))
+    compare_systems([case], {"ours": tmp_path / "synthetic"}, tmp_path / "out", settings=settings)
+    rows = rows_of(comparison_page(read_comparison(tmp_path / "out")))
+    assert [re.sub(" [↓↑→].*| $", "", cell).split(" dB")[0].split(" grey")[0].strip() for cell in rows[0][2:]] == heads
+
+
+def test_the_best_mean_is_bold_a_star_differs_from_the_source_and_a_mark_says_what_is_open(folder, text):
+    compared = read_comparison(folder)
+    view, results = main_view(compared.comparison), Results(compared.comparison)
+    assert results.best(view, "A", ("mask", "mae")) in ("fine", "near")
+    first = rows_of(text)[1:8]
+    cells = {row[0]: row[2] for row in first if len(row) > 2}
+    best = results.best(view, "A", ("mask", "mae"))
+    assert f"<b>{cells[best].rstrip('*≈')}</b>" in text
+    assert "≈" not in cells[best]
+    for name in ("fine", "near", "noisy"):
+        assert ("*" in cells[name]) == results.test(view, "A", name, "source", ("mask", "mae")).is_significant
+        if name != best:
+            assert ("≈" in cells[name]) != results.test(view, "A", name, best, ("mask", "mae")).is_significant
+
+
+def test_sentences_say_better_worse_equivalent_or_that_nothing_is_shown(folder, text):
+    compared = read_comparison(folder)
+    tests = {(t.first, t.second): t for t in compared.comparison.tests if (t.set, t.metric) == ("A", "mae")}
+    assert outcome_of(tests["fine", "source"]) == "better"
+    assert outcome_of(tests["zero", "source"]) == "worse"
+    base = tests["fine", "near"].model_copy(update={"is_significant": False, "p_adjusted": 0.4})
+    assert outcome_of(base) == "equivalent"
+    open_ = base.model_copy(update={"equivalence": None, "ci_low": -1.0, "ci_high": 1.0})
+    assert outcome_of(open_) == "open"
+    assert outcome_of(open_.model_copy(update={"ci_low": 0.1})) == "leaning"
+    assert outcome_of(open_.model_copy(update={"p_adjusted": None})) == "untested"
+    plain = "".join(Page(text).text)
+    assert "A: better than the untouched source: " in plain
+    assert re.search(r"fine MAE \d+\.\d grey levels lower \(95 % interval ", plain)
+
+
+def test_tests_equivalence_and_the_independent_t_are_printed_with_what_they_are(text):
+    plain = "".join(Page(text).text)
+    for words in ("pseudo-replication", "Two one-sided tests (TOST)", "as Li 2022 printed it", "not adjusted"):
+        assert words in plain
+
+
+def test_collapsed_and_absent_systems_are_named_with_their_reason(text):
+    plain = "".join(Page(text).text)
+    assert "in 6 of 6 cases the synthetic image has the one value 0 in the mask: the network has collapsed" in plain
+    assert "6 of 6 cases have no scores: no synthetic" in plain
+
+
+def test_the_same_slices_are_shown_for_the_median_and_the_worst_case_of_each_set(folder, text):
+    compared = read_comparison(folder)
+    chosen = chosen_cases(compared)
+    assert len(chosen) == 4
+    losses = {
+        case.case: np.mean(
+            [
+                s.value
+                for s in compared.scores
+                if (s.case, s.metric) == (case.case, "mae") and s.system in ("fine", "near", "noisy")
+            ]
+        )
+        for case in compared.comparison.cases
+    }
+    worst = max((name for name in losses if int(name[-1]) < 3), key=losses.get)
+    assert chosen[1] == worst
+    assert 'id="slices-' in text
+
+
+def test_a_comparison_whose_images_are_gone_still_has_a_report(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "out")
+    write_comparison_report(tmp_path / "out", tmp_path / "page.html", title="Ours")
+    text = (tmp_path / "page.html").read_text()
+    assert "The images could not be shown" in text
+    assert "<h1>Ours</h1>" in text
+
+
+def test_the_command_writes_the_report_of_a_comparison_and_refuses_a_viewer_of_it(folder, tmp_path):
+    arguments = ["report", str(folder), "-o", str(tmp_path / "page.html")]
+    assert CliRunner().invoke(voxlate, arguments, standalone_mode=False).exception is None
+    assert "What is shown and what is not" in (tmp_path / "page.html").read_text()
+    error = CliRunner().invoke(voxlate, [*arguments, "--viewer"], standalone_mode=False).exception
+    assert isinstance(error, UsageError)
+    assert "VIEWER" in str(error)
+
+
+def test_folds_are_a_table_of_their_own(tmp_path):
+    cases = [replace(write_case(tmp_path, f"case_{k}", seed=k), split="train") for k in range(4)]
+    for k, case in enumerate(cases):
+        part = tmp_path / "run" / f"fold-{k % 2}" / "synthetic"
+        part.mkdir(parents=True, exist_ok=True)
+        for suffix in (".nii.gz", ".json"):
+            shutil.copy(tmp_path / "synthetic" / f"{case.case}{suffix}", part)
+    settings = Settings(protocols=("lee2020",))
+    how = ComparisonSettings(are_folds=True)
+    compare_systems(cases, {"ours": tmp_path / "run"}, tmp_path / "out", settings=settings, comparison=how)
+    text = comparison_page(read_comparison(tmp_path / "out"))
+    plain = "".join(Page(text).text)
+    assert "Cross-validation" in plain
+    for heading in ("Fold 0", "Fold 1", "Mean of folds ± SD between", "Patients ± SD"):
+        assert heading in plain
