@@ -124,8 +124,9 @@ def _figure(figure: MadeFigure) -> Html:
     source = "data:image/png;base64," + base64.b64encode(figure.png.read_bytes()).decode("ascii")
     return tag(
         "figure",
-        tag("img", src=source, alt=figure.title, style=None),
+        tag("img", src=source, alt=figure.title),
         tag("figcaption", tag("b", f"{figure.title}. "), figure.caption),
+        class_="picture",
     )
 
 
