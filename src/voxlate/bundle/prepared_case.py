@@ -1,10 +1,12 @@
 """A pair of scans prepared for a network, its arrays on disk and mapped into memory.
 
-Training, validation, calibration and acceleration share it.
+Training, validation, calibration and acceleration share it. A case whose files and settings are the same as in an
+earlier run is read back from its arrays.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +22,13 @@ from voxlate.bundle.out_of_distribution import describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, VoxlateError
 from voxlate.io.atomic import replacing, write_json
+from voxlate.io.documents import canonical_json, read_json
 from voxlate.io.nifti import read_volume
+from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
 from voxlate.preparation import Preparation, PreparationSettings, fit_preparation
 from voxlate.preparation.steps.intensity import LinearNormalisation
 from voxlate.reference_level import PROBABILITIES
+from voxlate.version import __version__
 from voxlate.volume import Array, Mask, Volume, require_same_grid
 
 Floats = NDArray[np.float64]
@@ -70,7 +75,7 @@ class PreparedCase:
 def prepare_case(
     case: Case, folder: Path, settings: PreparationSettings, more_sources: Sequence[str] = ()
 ) -> PreparedCase:
-    """Prepares one pair and writes its arrays.
+    """Prepares one pair and writes its arrays, or reads those of an earlier run with the same files and settings.
 
     Args:
         case: source, target, and optional mask, labels and additional sources.
@@ -82,6 +87,12 @@ def prepare_case(
         InputRefused: `EMPTY_MASK` when source and target share no voxel of the mask.
         VoxlateError: what reading and preparation raise; the message begins with the name of the case.
     """
+    paths = {"source": case.source, "target": case.target, "mask": case.mask, "labels": case.labels}
+    given = paths | {f"more:{name}": case.more.get(name) for name in more_sources}
+    key = _key({role: path for role, path in given.items() if path is not None}, settings, more_sources)
+    earlier = _read_stored(case.case, folder / case.case, key)
+    if earlier is not None:
+        return earlier
     try:
         source, target = read_volume(case.source), read_volume(case.target)
         require_same_grid(source, target, names=("source", "target"))
@@ -103,7 +114,7 @@ def prepare_case(
     images = [preparation.apply(source).data, prepared_target.data, *more]
     facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(images[0], preparation.mask)}
-    return _stored(case.case, folder / case.case, images, common, lesions, facts)
+    return _stored(case.case, folder / case.case, images, common, lesions, facts, key)
 
 
 def prepare_unpaired(
@@ -121,6 +132,10 @@ def prepare_unpaired(
     Raises:
         VoxlateError: as `prepare_case`.
     """
+    key = _key({"scan": path} if mask is None else {"scan": path, "mask": mask}, settings, ())
+    earlier = _read_stored(name, folder / name, key)
+    if earlier is not None:
+        return earlier
     try:
         scan = read_volume(path)
         preparation = fit_preparation(scan, None if mask is None else read_volume(mask), settings)
@@ -132,7 +147,7 @@ def prepare_unpaired(
     quantiles = (_quantiles(inside), _quantiles(inside))
     facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(data, preparation.mask)}
-    return _stored(name, folder / name, [data, data], preparation.mask, None, facts)
+    return _stored(name, folder / name, [data, data], preparation.mask, None, facts, key)
 
 
 def prepare_more(
@@ -194,7 +209,46 @@ def _lesions(preparation: Preparation, source: Volume, path: Path) -> Mask:
 
 
 _NOT_WRITTEN = ("quantiles", "description")
-"""Attributes that `prepared.json` leaves out: long lists that can be computed from the arrays."""
+"""Attributes that `prepared.json` leaves out: long lists, which are files of their own."""
+
+_STORED = "stored.json"
+"""Written last: the hash of files and settings, and that of each array, by which a later run knows them."""
+
+
+def _key(paths: Mapping[str, Path], settings: PreparationSettings, more_sources: Sequence[str]) -> str:
+    """Returns a hash of everything that decides the arrays of a case."""
+    content = {
+        "voxlate": __version__,
+        "inputs": hash_inputs(paths),
+        "settings": settings.model_dump(mode="json"),
+        "more_sources": list(more_sources),
+    }
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def _read_stored(name: str, folder: Path, key: str) -> PreparedCase | None:
+    """Returns the case that an earlier run stored with the same key, or None."""
+    stored = read_result(folder / _STORED, key=key)
+    if stored is None or not are_unchanged(folder, stored["files"]):
+        return None
+    facts = read_json(folder / "prepared.json")
+    low, high = _mapped(folder / "quantiles.npy")
+    return PreparedCase(
+        name,
+        _mapped(folder / "source.npy"),
+        _mapped(folder / "target.npy"),
+        tuple(_mapped(folder / f"more_{index}.npy") for index in range(stored["more"])),
+        _mapped(folder / "mask.npy"),
+        _mapped(folder / "lesions.npy") if stored["has_lesions"] else None,
+        _mapped(folder / "changed.npy"),
+        (stored["line"][0], stored["line"][1]),
+        **{
+            **facts,
+            "spacing_mm": tuple(facts["spacing_mm"]),
+            "quantiles": (low, high),
+            "description": {part: _mapped(folder / f"{part}.npy") for part in stored["description"]},
+        },
+    )
 
 
 def _stored(
@@ -204,6 +258,7 @@ def _stored(
     mask: Mask,
     lesions: Mask | None,
     facts: Mapping[str, Any],
+    key: str,
 ) -> PreparedCase:
     """Writes the arrays of a case and returns them memory-mapped.
 
@@ -214,19 +269,28 @@ def _stored(
         mask: (i, j, k).
         lesions: (i, j, k), or None.
         facts: the other attributes of `PreparedCase` by name.
+        key: of files and settings, see `_key`.
     """
     source, target, *more = images
     line = contrast_line(source, target, mask)
     difference = contrast_difference(source, target, mask, line)
     write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key not in _NOT_WRITTEN})
+    arrays = {"source": source, "target": target, "mask": mask}
+    arrays |= {f"more_{index}": image for index, image in enumerate(more)}
+    arrays |= {"changed": np.flatnonzero(np.abs(difference) > CHANGED), "quantiles": np.stack(facts["quantiles"])}
+    arrays |= dict(facts["description"]) | ({} if lesions is None else {"lesions": lesions})
+    mapped = {part: _on_disk(folder / f"{part}.npy", array) for part, array in arrays.items()}
+    files = hash_files(folder, ["prepared.json", *(f"{part}.npy" for part in arrays)])
+    stored = {"key": key, "line": list(line), "more": len(more), "has_lesions": lesions is not None}
+    write_json(folder / _STORED, stored | {"description": list(facts["description"]), "files": files})
     return PreparedCase(
         name,
-        _on_disk(folder / "source.npy", source),
-        _on_disk(folder / "target.npy", target),
-        tuple(_on_disk(folder / f"more_{index}.npy", image) for index, image in enumerate(more)),
-        _on_disk(folder / "mask.npy", mask),
-        None if lesions is None else _on_disk(folder / "lesions.npy", lesions),
-        _on_disk(folder / "changed.npy", np.flatnonzero(np.abs(difference) > CHANGED)),
+        mapped["source"],
+        mapped["target"],
+        tuple(mapped[f"more_{index}"] for index in range(len(more))),
+        mapped["mask"],
+        mapped.get("lesions"),
+        mapped["changed"],
         line,
         **facts,
     )
@@ -241,5 +305,9 @@ def _on_disk(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     """Writes an array and returns it memory-mapped."""
     with replacing(path) as partial, partial.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
     mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped

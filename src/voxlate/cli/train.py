@@ -30,6 +30,7 @@ log = logging.getLogger("voxlate")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
 @memory_gib
+@click.option("--prepared", type=PATH, help="Folder of prepared cases that several runs share.  [default: in the run]")
 @click.option("--estimate", is_flag=True, help="Print steps, parameters and memory, and train nothing.")
 @no_progress
 def train(
@@ -44,6 +45,7 @@ def train(
     accelerator: str,
     devices: int,
     gib: float | None,
+    prepared: Path | None,
     estimate: bool,
     no_progress: bool,
 ) -> None:
@@ -76,7 +78,7 @@ def train(
         return
     if run is None:
         raise click.UsageError("name the folder of the run with -o")
-    machine = Machine(accelerator, devices, memory_gib=gib)
+    machine = Machine(accelerator, devices, memory_gib=gib, prepared=prepared)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 

@@ -8,6 +8,7 @@ A step is a command line that anyone can run by hand. Files that it reads and no
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,12 @@ from voxlate.bundle.variants import parse_overrides
 from voxlate.errors import UsageError
 from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
+from voxlate.io.documents import canonical_json
 from voxlate.shipped import find_shipped
 
-DATA, PREPARED, SYSTEMS, EVALUATIONS, READERS = "data", "prepared", "systems", "evaluation", "readers"
+DATA, PREPARED, ARRAYS, SYSTEMS, EVALUATIONS, READERS = (
+    "data", "prepared", "arrays", "systems", "evaluation", "readers",
+)  # fmt: skip
 CASES = "cases.tsv"
 
 
@@ -197,8 +201,20 @@ class _Planner:
         argv += [word for variant in system.variants for word in ("--variant", variant)]
         overrides = {"data.cases": self.cases_of(name).name} | overrides_of(self.experiment, system, self.size.scale)
         argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
+        argv += ["--prepared", str(self._prepared_arrays(recipe, system, overrides))]
         argv += ["--resume"] if system.folds is None else ["--resume", "--folds", str(system.folds)]
         return Step(f"train-{name}", tuple(argv), self.after_preparation(name), run, system=name)
+
+    def _prepared_arrays(self, recipe: Path, system: System, overrides: Override) -> Path:
+        """Returns the folder of the prepared cases of a training; systems with one preparation share it."""
+        resolved = read_recipe(recipe, variants=system.variants, overrides=overrides)
+        content: list[Any] = [
+            resolved.preparation.model_dump(mode="json"),
+            list(resolved.more_sources),
+            resolved.target,
+        ]
+        content += [resolved.data.paired, str(system.preparation)]
+        return self.folder / ARRAYS / hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
     def _translation(self, name: str, system: System, fold: int | None) -> Step:
         suffix = "" if fold is None else f"-fold-{fold}"

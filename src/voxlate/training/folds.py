@@ -110,6 +110,8 @@ def train_folds(
         UsageError: `RUN_EXISTS`, `FOLDS`, `FOLDS_CHANGED` when `run` holds other folds; what `train` raises.
         ModelInvalid: `WEIGHTS_CARRIED` when two folds did not begin with the same fresh weights.
     """
+    machine = machine or Machine()
+    machine = replace(machine, prepared=machine.prepared or run / "prepared")  # the folds hold the same cases
     cases = recipe.cases(root)
     folds = fold_of(cases, count, recipe.training.seed)
     _claim(run, folds, resume=resume)

@@ -47,12 +47,14 @@ class Machine:
         devices: processes or graphics processors on each machine.
         nodes: machines.
         memory_gib: memory in GiB that the training may use; None for all of the device.
+        prepared: folder of the prepared cases, which several runs may share; `prepared/` in the run without it.
     """
 
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
     memory_gib: float | None = None
+    prepared: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def train_cases(
     if fabric.is_global_zero:
         for folder in (run, run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
-    parts = _set_up(recipe, cases, run, fabric, root=root, start_from=start_from)
+    parts = _set_up(recipe, cases, run, fabric, machine, root=root, start_from=start_from)
     try:
         progress = parts.checkpointer.load()
         if fabric.is_global_zero:
@@ -201,14 +203,21 @@ def _launch(recipe: Recipe, machine: Machine) -> Fabric:
 
 
 def _set_up(
-    recipe: Recipe, cases: list[Case], run: Path, fabric: Fabric, *, root: Path | None, start_from: Path | None
+    recipe: Recipe,
+    cases: list[Case],
+    run: Path,
+    fabric: Fabric,
+    machine: Machine,
+    *,
+    root: Path | None,
+    start_from: Path | None,
 ) -> Run:
     """Returns the parts of a run; the order in which networks are built decides the weights that a seed gives."""
     data = root or Path(recipe.data.root)
     generator = new_generator(recipe, data, start_from)
     objectives = objectives_of(recipe, data)
     with fabric.rank_zero_first():
-        cohort = prepare_training(cases, run / "prepared", recipe)
+        cohort = prepare_training(cases, machine.prepared or run / "prepared", recipe)
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
         write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
     state = new_state(recipe, generator, fabric)
