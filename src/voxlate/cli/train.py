@@ -26,7 +26,7 @@ log = logging.getLogger("voxlate")
 @click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be given several times.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace.")
 @click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
-@click.option("--from", "start_from", type=PATH, help="Bundle with initial weights.")
+@click.option("--from", "start_from", type=PATH, help="Pretrained model (by name) or bundle with initial weights.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
 @memory_gib
@@ -60,6 +60,7 @@ def train(
     A recipe may name a network or a loss of yours as MODULE:NAME, such as mypackage.networks:MyNet. Its module is
     imported, also from the working directory: train only recipes whose code you trust.
     """
+    from voxlate.bundle.pretrained import find_bundle
     from voxlate.bundle.recipe import read_recipe
     from voxlate.bundle.variants import parse_overrides
     from voxlate.shipped import find_shipped
@@ -78,6 +79,7 @@ def train(
         return
     if run is None:
         raise click.UsageError("name the folder of the run with -o")
+    start_from = None if start_from is None else find_bundle(start_from)
     machine = Machine(accelerator, devices, memory_gib=gib, prepared=prepared)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
