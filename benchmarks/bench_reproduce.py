@@ -25,10 +25,10 @@ MOST_FIGURES_KIB = 400
 """Figures above this size stay out of the documents: a repository is no place for many pictures."""
 
 
-def record(name: str, scale: str) -> dict[str, Any]:
+def record(name: str, scale: str, jobs: int) -> dict[str, Any]:
     """Runs an experiment and returns the content of its `results.json`, with the figures copied to `docs/images`."""
     folder = ROOT / "runs" / "reproduce" / f"{name}-{scale}"
-    command = [sys.executable, "-m", "voxlate", "reproduce", name, str(folder), "--scale", scale]
+    command = [sys.executable, "-m", "voxlate", "reproduce", name, str(folder), "--scale", scale, "--jobs", str(jobs)]
     done = subprocess.run(command, check=False)
     path = folder / "results.json"
     if not path.is_file():
@@ -48,10 +48,11 @@ def record(name: str, scale: str) -> dict[str, Any]:
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--scale", default="tiny", show_default=True)
-def main(names: tuple[str, ...], scale: str) -> None:
+@click.option("--jobs", default=2, show_default=True)
+def main(names: tuple[str, ...], scale: str, jobs: int) -> None:
     """Run and record experiments."""
     for name in names or tuple(shipped_files("experiments")):
-        write_result(f"reproduce_{name}_{scale}", record(name, scale))
+        write_result(f"reproduce_{name}_{scale}", record(name, scale, jobs))
 
 
 if __name__ == "__main__":
