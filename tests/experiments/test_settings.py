@@ -50,6 +50,11 @@ def test_a_faulty_experiment_is_refused_with_its_key(tmp_path, old, new, told):
     assert told in raised.value.message
 
 
+def test_a_system_brings_those_whose_bundles_it_uses():
+    chen = read_experiment(find_shipped("experiments", "chen2022", what="experiment"))
+    assert chen.with_needed(["imputed"]) == {"imputed", "ours", "helper_t2", "helper_adc"}
+
+
 def test_a_command_line_may_only_name_known_words(tmp_path):
     experiment = experiment_of(tmp_path, BASE.replace("{size}", "{sizes}"))
     with pytest.raises(UsageError, match=r"EXPERIMENT.*sizes"):

@@ -77,11 +77,8 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
             raise UsageError("SYSTEM", f"{experiment.name} has no system {name!r}{nearest(name, experiment.systems)}")
     size = Size(cast("ScaleName", how.scale), how.patients, how.data and how.data.absolute(), how.prepared)
     part = parse_shard(how.shard)
-    chosen = {
-        name
-        for name in experiment.systems
-        if (not how.systems or name in how.systems) and shard_of(name, part[1]) == part[0]
-    }
+    named = [name for name in experiment.systems if not how.systems or name in how.systems]
+    chosen = experiment.with_needed([name for name in named if shard_of(name, part[1]) == part[0]])
     steps = build_plan(experiment, out.absolute(), size)
     if how.dry_run:
         from voxlate.experiments.estimate import describe
@@ -96,6 +93,7 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
         "data": how.data is not None,
     }
     RunFolder(out, "experiment.json", differ_code="EXPERIMENT_DIFFERS").claim(settings)
+    click.echo(f"{len(steps)} steps at the scale {how.scale}, {how.jobs} at a time; their output is in {out / 'logs'}")
     outcomes = run_plan(steps, out.absolute(), jobs=how.jobs, systems=chosen, watch=_tell)
     page = publish(experiment, out.absolute(), size, outcomes)
     return _summarise(steps, outcomes, page, out)
@@ -117,5 +115,5 @@ def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path |
     parts = [f"{getattr(counts, name)} {name}" for name in ("done", "refused", "failed", "pending")]
     click.echo(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
     if page is not None:
-        click.echo(f"tables and figures: {page if page.is_absolute() is False else out / page.name}")
+        click.echo(f"tables and figures: {out / page.name}")
     return counts.exit_status

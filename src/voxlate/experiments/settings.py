@@ -6,7 +6,7 @@ results. Everything that a system differs in is written in its recipe, its varia
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -300,6 +300,13 @@ class Experiment(Frozen):
     def bundle_owner(self, system: str) -> str:
         """Returns the system whose training makes the bundle that a system uses."""
         return self.systems[system].weights_of or system
+
+    def with_needed(self, systems: Iterable[str]) -> set[str]:
+        """Returns systems together with those whose bundles they use."""
+        needed = set(systems)
+        for name in list(needed):
+            needed |= {self.bundle_owner(name), *map(self.bundle_owner, self.systems[name].impute.values())}
+        return needed
 
     def preparation_of(self, system: str) -> str:
         """Returns the key of the preparation of a system: its own, that of its weights, or the first."""
