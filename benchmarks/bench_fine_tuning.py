@@ -72,8 +72,10 @@ def run_fold(pairs: Path, system: str, fold: int) -> None:
             start = None if SYSTEMS[system] is None else find_bundle(BASE)
             train(recipe, folder / system, root=folder, resume=True, start_from=start)
     items = [Item(case.case, case.source) for case in cases if case.split == "test"]
-    options = Options(gate="off", any_spacing=True)
-    translate_many(read_bundle(bundle), items, RUN / "synthetic" / system / f"fold-{fold}", options=options)
+    out = RUN / "synthetic" / system / f"fold-{fold}"
+    if not all((out / f"{item.name}.nii.gz").is_file() for item in items):
+        options = Options(gate="off", any_spacing=True)
+        translate_many(read_bundle(bundle), items, out, options=options, overwrite=True)
 
 
 def measure(pairs: Path, system: str) -> dict[str, dict[str, float]]:
@@ -116,8 +118,10 @@ def open_licence(pairs: Path) -> dict[str, dict[str, float]]:
         train(recipe, folder / "run", root=folder, resume=True, start_from=find_bundle(BASE))
     tested = [case for case in cases if case.split == "test"]
     items = [Item(case.case, case.source) for case in tested]
-    options = Options(gate="off", any_spacing=True)
-    translate_many(read_bundle(folder / "run" / "bundle"), items, folder / "synthetic", options=options)
+    if not all((folder / "synthetic" / f"{item.name}.nii.gz").is_file() for item in items):
+        options = Options(gate="off", any_spacing=True)
+        bundle = read_bundle(folder / "run" / "bundle")
+        translate_many(bundle, items, folder / "synthetic", options=options, overwrite=True)
     return values_of(tested, folder / "synthetic", folder / "evaluation", bundle=folder / "run" / "bundle")
 
 
@@ -128,8 +132,8 @@ def summary(values: dict[str, float]) -> dict[str, Any]:
     return {
         "n": int(numbers.size),
         "mean": float(numbers.mean()),
-        "low": interval.low,
-        "high": interval.high,
+        "low": interval.low if np.isfinite(interval.low) else None,  # of equal values, as of the source's 100 %
+        "high": interval.high if np.isfinite(interval.high) else None,
         "median": float(np.median(numbers)),
         "worst": float(numbers.max()),
     }
@@ -159,7 +163,13 @@ def main() -> None:
             "steps": read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml").steps,
             "base_sha256": read_bundle(find_bundle(BASE)).weights_sha256,
             "summary": {name: {key: summary(v) for key, v in rows.items()} for name, rows in measured.items()},
-            "cases": measured,
+            "cases": {
+                name: {
+                    key: {case: value if np.isfinite(value) else None for case, value in values.items()}
+                    for key, values in rows.items()
+                }
+                for name, rows in measured.items()
+            },
             "fine_tuned_minus_real_only": tests,
         },
     )
