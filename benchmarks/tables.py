@@ -581,9 +581,10 @@ def fine_tuning() -> str:
         lines.append(f"| {title} | {' | '.join(cells)} |")
     tests = content["fine_tuned_minus_real_only"]
     told = "; ".join(
-        f"{name} {tests[key]['difference']:+.2f} (p = {tests[key]['p_permutation']:.2f}, n = {tests[key]['n']})"
+        f"{name} {tests[key]['difference']:+.2f} (p = {tests[key]['p_permutation']:.3f}, n = {tests[key]['n']})"
         for name, key in (
             ("residual enhancement", "enhanced:residual_enhancement"),
+            ("less than half removed", "enhanced:less_than_half_removed"),
             ("MAE in lesions", "lesion:mae"),
             ("MAE", "mask:mae"),
         )

@@ -26,7 +26,7 @@ from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import nonzero_mask
 
 MOST_BYTES = 12 << 20
-SHIPPED = ("t1ce-to-t1",)
+SHIPPED = ("t1ce-to-t1", "t1ce-to-t1-finetuned")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
