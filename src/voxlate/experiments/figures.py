@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case, read_cases
@@ -91,8 +92,8 @@ class Context:
         """Returns how the figure names a system or a baseline."""
         return label_of(self.experiment, method)
 
-    def values(self, column: Column | None = None) -> Values:
-        """Returns the scores of a column by set and method.
+    def values(self, column: Column | None = None, *, by: Literal["patient", "case"] = "patient") -> Values:
+        """Returns the scores of a column by set and method, for each patient or each case.
 
         Raises:
             NoInput: `NO_INPUT` when the evaluation is not there.
@@ -101,7 +102,7 @@ class Context:
         scores = self.folder / EVALUATIONS / self.evaluation / SCORES
         if column is None or not scores.is_file():
             raise NoInput("NO_INPUT", f"the evaluation {self.evaluation} is not done")
-        return read_values(scores, column)
+        return read_values(scores, column, by=by)
 
     def cases(self) -> list[Case]:
         """Returns the test cases of the evaluation.
@@ -180,7 +181,7 @@ def _bars(context: Context) -> Drawing:
 
 
 def _case_bars(context: Context) -> Drawing:
-    systems = _of_systems(context, context.values())
+    systems = _of_systems(context, context.values(by="case"))
     return draw_bars_by_case(systems, metric=_column(context).head, unit="", data_kind=context.data_kind)
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -119,12 +119,13 @@ def make_table(experiment: Experiment, key: str, folder: Path, states: Mapping[s
     )
 
 
-def read_values(scores: Path, column: Column) -> Values:
+def read_values(scores: Path, column: Column, *, by: Literal["patient", "case"] = "patient") -> Values:
     """Returns the mean of a metric over the cases of each patient, by set and method; only finite values count.
 
     Args:
         scores: `scores.tsv` of an evaluation.
         column: which metric.
+        by: `case` for a value of each case.
     """
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     wanted = (column.protocol, column.region, column.metric, column.intensity)
@@ -134,7 +135,7 @@ def read_values(scores: Path, column: Column) -> Values:
                 continue
             value = float(row["value"]) if row["value"] not in ("", "n/a") else math.nan
             if math.isfinite(value):
-                found[row["set"], row["system"]][row["patient"]].append(value * column.factor)
+                found[row["set"], row["system"]][row[by]].append(value * column.factor)
     return {
         place: {patient: float(np.mean(values)) for patient, values in patients.items()}
         for place, patients in found.items()
