@@ -51,6 +51,7 @@ mutants: install ## which changes of the numerical code no test notices (hours)
 docs: install ## run the commands in the documentation and rebuild its tables
 	$(BIN)/python -m pytest tests/house/test_documentation.py
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/paper_pages.py
 
 clean: ## remove what was made, but not the environment
 	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -104,7 +104,9 @@ def _table(made: MadeTable) -> Iterator[str]:
     yield f"### {made.title}"
     for block in made.blocks:
         heads = [head for title in made.heads for head in ((title, "paper") if has_printed else (title,))]
-        name = ", ".join(part for part in (block.evaluation, block.set) if part)
+        counts = {cell.n for row in block.rows for cell in row.cells}
+        name = ", ".join(part for part in (block.evaluation, block.set) if part and part != "test")
+        name = f"{name} (n = {max(counts, default=0)})".strip()
         yield ""
         yield f"| {name} | {' | '.join(heads)} |"
         yield "|---" * (len(heads) + 1) + "|"
