@@ -134,9 +134,10 @@ class Context:
         return "target"
 
     def runs(self) -> dict[str, Path]:
-        """Returns the folder of the training of each system that was trained."""
-        owners = {name: self.experiment.bundle_owner(name) for name in self.systems if name in self.experiment.systems}
-        folders = {self.label(name): self.folder / SYSTEMS / owner / "run" for name, owner in owners.items()}
+        """Returns the folder of the training of each system with weights of its own."""
+        systems = self.experiment.systems
+        trained = [name for name in self.systems if name in systems and not systems[name].weights_of]
+        folders = {self.label(name): self.folder / SYSTEMS / name / "run" for name in trained}
         return {label: folder for label, folder in folders.items() if folder.is_dir()}
 
 
@@ -245,7 +246,8 @@ def _row_of(context: Context, case: Case) -> Row:
     images = {context.label(name): context.synthetic(name, case.case) for name in context.systems}
     found = {name: path for name, path in images.items() if path is not None}
     given = {"source": case.source, "target": case.target, **found}
-    return Row(case.case, given, mask=case.mask, labels=case.labels, set=case.set)
+    is_alone = sum(other.patient == case.patient for other in context.cases()) == 1
+    return Row(case.patient if is_alone else case.case, given, mask=case.mask, labels=case.labels, set=case.set)
 
 
 def _first_of_each_set(context: Context) -> list[Case]:
