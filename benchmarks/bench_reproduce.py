@@ -21,7 +21,7 @@ from machine import ROOT, write_result
 
 from voxlate.shipped import shipped_files
 
-MOST_FIGURES_KIB = 400
+MOST_FIGURES_KIB = 600
 """Figures above this size stay out of the documents: a repository is no place for many pictures."""
 
 
