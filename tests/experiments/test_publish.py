@@ -1,0 +1,78 @@
+"""Tables, figures and page of an experiment, from evaluations and images that lie in its folder."""
+
+import json
+import shutil
+
+import pytest
+from tiny import write_cohort
+
+from voxlate.cases import write_cases
+from voxlate.experiments.plan import Size, build_plan
+from voxlate.experiments.publish import publish
+from voxlate.experiments.run import StepOutcome
+from voxlate.experiments.settings import Experiment
+from voxlate.jobs.states import DONE, FAILED
+
+COLUMN = {"metric": "mae", "head": "MAE"}
+KINDS = ("bars", "boxes", "case_bars", "curve", "losses", "masks", "montage", "features")
+
+
+@pytest.fixture
+def experiment():
+    figures = {
+        kind: {"title": kind, "kind": kind, "column": COLUMN, "values": {"a": 0.1, "b": 0.2}, "axis": "δ"}
+        for kind in KINDS
+    }
+    return Experiment.model_validate(
+        {
+            "name": "x", "title": "Two systems", "scales": {"tiny": {"patients": 3}}, "data": {"steps": []},
+            "systems": {name: {"recipe": "t1ce_to_t1_simulated", "label": f"System {name}"} for name in ("a", "b")},
+            "evaluations": {"test": {}}, "figures": figures,
+            "tables": {"one": {"title": "Table 1", "columns": [COLUMN], "against": "source",
+                               "printed": {"test": {"a": ["4.14 ± 1.59"]}}}},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    cases = write_cohort(tmp_path / "data", ["test", "test", "test"])
+    write_cases(tmp_path / "data" / "cases.tsv", cases)
+    lines = ["case\tpatient\tset\tfold\tsystem\tregion\tmetric\tvalue\tunit\tprotocol\tintensity"]
+    for number, case in enumerate(cases):
+        for system, value in (("source", 9.0), ("a", 4.0), ("b", 5.0)):
+            row = (case.case, case.patient, "test", "", system, "mask", "mae", str(value + 0.3 * number**2), "%")
+            lines.append("\t".join([*row, "voxlate", "as_written"]))
+            if system != "source":
+                synthetic = tmp_path / "systems" / system / "synthetic" / f"{case.case}.nii.gz"
+                synthetic.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(case.target, synthetic)
+    (tmp_path / "evaluation" / "test").mkdir(parents=True)
+    (tmp_path / "evaluation" / "test" / "scores.tsv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def outcomes_of(experiment, folder, **states):
+    steps = build_plan(experiment, folder, Size("tiny"))
+    return {step.name: StepOutcome(step.name, *states.get(step.name.replace("-", "_"), (DONE,))) for step in steps}
+
+
+def test_an_experiment_is_published_and_what_cannot_be_drawn_is_told(experiment, folder):
+    outcomes = outcomes_of(experiment, folder, train_b=(FAILED, "DIVERGED", "the loss is not finite"))
+    page = publish(experiment, folder, Size("tiny"), outcomes)
+    content = json.loads((folder / "results.json").read_text())
+    faults = {figure["key"]: figure["fault"] for figure in content["figures"]}
+    drawn = {"bars", "boxes", "case_bars", "curve", "montage"}
+    assert {key for key, fault in faults.items() if not fault} == drawn
+    assert all((folder / "figures" / f"{key}.png").is_file() for key in drawn)
+    assert content["systems"]["b"]["state"] == "FAILED:DIVERGED the loss is not finite"
+    text = page.read_text()
+    assert "4.14 ± 1.59" in text  # of the paper
+    assert "4.50 ± 0.62" in text  # ours: 4.0, 4.3, 5.2
+    assert "FAILED:DIVERGED" in text
+    assert str(folder) not in text
+    assert "Synthetic images. Not for diagnosis." in text
+
+
+def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):
+    assert publish(experiment, tmp_path, Size("tiny"), outcomes_of(experiment, tmp_path)) is None
