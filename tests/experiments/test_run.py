@@ -76,6 +76,16 @@ def test_a_fingerprint_depends_on_the_needs_and_not_on_the_folder(tmp_path):
     assert changed["train"] != fingerprints(plan(here, "models"), here)["train"]
 
 
+def test_a_step_whose_rules_changed_is_another_one(tmp_path):
+    rules = tmp_path / "rules.yaml"
+    steps = [step("data", tmp_path, "cohort", str(rules), "index", "out")]
+    rules.write_text("a: 1")
+    first = fingerprints(steps, tmp_path)
+    assert fingerprints(steps, tmp_path) == first
+    rules.write_text("a: 2")
+    assert fingerprints(steps, tmp_path) != first
+
+
 def test_a_table_gets_another_target_and_sets(tmp_path):
     def case(name, split, **more):
         return Case(name, name, split, tmp_path / "s.nii.gz", tmp_path / "t.nii.gz", more=more)
