@@ -5,7 +5,6 @@ cases = evaluated + refused + missing. A run that was stopped can be continued.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +19,14 @@ from voxlate.evaluation.cases.read_case import CaseFiles
 from voxlate.evaluation.cases.result import EVALUATED, MISSING, REFUSED, CaseResult, evaluate_case, read_rows
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.evaluation_json import CollectedResults, build_evaluation
-from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluation, ScoreRow
+from voxlate.evaluation.schema.files import SCORES, write_rows
+from voxlate.evaluation.schema.results import EVALUATION, Evaluation, ScoreRow
 from voxlate.evaluation.schema.rows import VolumeRow
 from voxlate.evaluation.schema.table import ScoreTable
 from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
-from voxlate.io.atomic import replacing, write_json
-from voxlate.io.tables import inert_cell
+from voxlate.io.atomic import write_json
 from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.states import Counts
 
@@ -153,12 +152,13 @@ def _write_scores(
 ) -> ScoreTable:
     """Writes `scores.tsv` case by case and returns its scores."""
     table = ScoreTable(primary_protocol)
-    with replacing(output / SCORES) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
-        writer.writerow(ScoreRow._fields)
+
+    def seen() -> Iterator[ScoreRow]:
         for row in _rows(results, volumes, output / CASES):
             table.add(row)
-            writer.writerow([inert_cell(row.case), inert_cell(row.patient), *row[2:5], repr(row.value), *row[6:]])
+            yield row
+
+    write_rows(output / SCORES, ScoreRow._fields, seen())
     return table
 
 

@@ -27,14 +27,14 @@ from voxlate.evaluation.comparison.schema import (
     SystemRow,
     SystemsComparison,
     Unscored,
-    write_scores,
 )
 from voxlate.evaluation.comparison.settings import ComparisonSettings
 from voxlate.evaluation.comparison.systems import RESERVED, System, require_names, require_unseen
 from voxlate.evaluation.comparison.tables import fold_rows, summarize, tables_by_set
 from voxlate.evaluation.comparison.testing import compare_methods
 from voxlate.evaluation.run import Outcome, evaluate_cases
-from voxlate.evaluation.schema.results import SCORES, Direction, Evaluation, ProtocolDefinition, read_evaluation
+from voxlate.evaluation.schema.files import SCORES, write_rows
+from voxlate.evaluation.schema.results import Direction, Evaluation, ProtocolDefinition, read_evaluation
 from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.io.atomic import sha256, write_json
 from voxlate.jobs.states import Counts
@@ -106,7 +106,7 @@ def compare_systems(
     outcomes = _evaluate(systems, cases, output, settings=settings, jobs=jobs, watch=watch)
     read = [EvaluatedSystem(system.name, read_evaluation(output / SYSTEMS / system.name)) for system in systems]
     scores = list(collect_scores(read, named))
-    write_scores(output / SCORES, scores)
+    write_rows(output / SCORES, ComparedScore._fields, scores)
     rows = [_system_row(system, outcome) for system, outcome in zip(systems, outcomes, strict=True)]
     content = _content(rows, [one.evaluated.evaluation for one in read], named, scores, settings=settings, how=chosen)
     write_json(output / COMPARISON, content.to_json())

@@ -5,31 +5,25 @@ The order of the fields is the order of the keys and columns on disk.
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.comparison.settings import Correction, Test
+from voxlate.evaluation.schema.files import Kind, read_folder
 from voxlate.evaluation.schema.results import (
     RELATIVE,
-    SCORES,
     DataKind,
     Direction,
     Finite,
     ProtocolDefinition,
     SummaryRow,
 )
-from voxlate.io.atomic import replacing
-from voxlate.io.documents import MAX_TABLE_BYTES, read_json
-from voxlate.io.tables import inert_cell
 
 COMPARISON = "comparison.json"
+_KIND = Kind(COMPARISON, "COMPARISON", "voxlate evaluate with --synthetic NAME=FOLDER")
 
 State = Literal["evaluated", "partly", "nothing"]
 """How far a system could be evaluated: every case, some, or none."""
@@ -270,20 +264,6 @@ class Compared:
     scores: tuple[ComparedScore, ...]
 
 
-def write_scores(path: Path, rows: Iterable[ComparedScore]) -> None:
-    """Writes `scores.tsv`.
-
-    Raises:
-        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
-    """
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
-        writer.writerow(ComparedScore._fields)
-        for row in rows:
-            names = [inert_cell(text) for text in row[:5]]
-            writer.writerow([*names, *row[5:7], repr(row.value), *row[8:]])
-
-
 def is_comparison(folder: Path) -> bool:
     """Returns whether a folder holds a comparison of systems, and not the evaluation of one."""
     return (folder / COMPARISON).is_file()
@@ -296,40 +276,5 @@ def read_comparison(folder: Path) -> Compared:
         NoInput: `COMPARISON_MISSING` when one of the files does not exist.
         InputRefused: `COMPARISON_INVALID` when a key is missing or a value has the wrong type; the message names it.
     """
-    for name in (COMPARISON, SCORES):
-        if not (folder / name).is_file():
-            raise NoInput(
-                "COMPARISON_MISSING",
-                f"no {name} in {folder.name or 'this folder'}; run voxlate evaluate with --synthetic NAME=FOLDER first",
-            )
-    return Compared(folder, _read_json(folder / COMPARISON), tuple(_read_scores(folder / SCORES)))
-
-
-def _read_json(path: Path) -> SystemsComparison:
-    try:
-        return SystemsComparison.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the top"
-        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
-    except ValueError as error:
-        detail = f"not JSON: {error}"
-    raise InputRefused("COMPARISON_INVALID", f"{path.name}: {detail}; run voxlate evaluate again")
-
-
-def _read_scores(path: Path) -> Iterable[ComparedScore]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-        absent = [column for column in ComparedScore._fields if column not in (rows.fieldnames or ())]
-        if absent:
-            raise InputRefused(
-                "COMPARISON_INVALID", f"{path.name} lacks {', '.join(absent)}; run voxlate evaluate again"
-            )
-        for line, row in enumerate(rows, start=2):
-            try:
-                value = float(row["value"]) if row["value"] not in {"", "n/a"} else math.nan
-                texts = {column: row[column] for column in ComparedScore._fields if column != "value"}
-                yield ComparedScore(**texts, value=value)
-            except (TypeError, ValueError) as error:
-                detail = f"{path.name}, line {line}: the value is not a number or a column is missing"
-                raise InputRefused("COMPARISON_INVALID", f"{detail}; run voxlate evaluate again") from error
+    comparison, scores = read_folder(folder, _KIND, SystemsComparison, ComparedScore, ComparedScore._fields)
+    return Compared(folder, comparison, scores)

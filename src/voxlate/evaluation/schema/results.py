@@ -6,7 +6,6 @@ is the order of the keys and columns on disk. Rows of lesions and volumes are de
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,16 @@ from pydantic import (
     GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
-    ValidationError,
     model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
-from voxlate.errors import InputRefused, NoInput
+from voxlate.evaluation.schema.files import Kind, read_folder
 from voxlate.evaluation.schema.rows import AnyLesionRow, AnyVolumeRow
-from voxlate.io.documents import MAX_TABLE_BYTES, read_json
 
-EVALUATION, SCORES = "evaluation.json", "scores.tsv"
+EVALUATION = "evaluation.json"
+_KIND = Kind(EVALUATION, "EVALUATION", "voxlate evaluate")
 
 DataKind = Literal["real", "simulated", "unknown"]
 """Whether the images are of people or simulated."""
@@ -328,41 +326,5 @@ def read_evaluation(folder: Path) -> Evaluated:
         NoInput: `EVALUATION_MISSING` when one of the files does not exist.
         InputRefused: `EVALUATION_INVALID` when a key is missing or a value has the wrong type; the message names it.
     """
-    for name in (EVALUATION, SCORES):
-        if not (folder / name).is_file():
-            raise NoInput(
-                "EVALUATION_MISSING", f"no {name} in {folder.name or 'this folder'}; run voxlate evaluate first"
-            )
-    return Evaluated(folder, _read_json(folder / EVALUATION), _read_scores(folder / SCORES))
-
-
-def _read_json(path: Path) -> Evaluation:
-    try:
-        return Evaluation.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the top"
-        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
-    except ValueError as error:
-        detail = f"not JSON: {error}"
-    raise InputRefused("EVALUATION_INVALID", f"{path.name}: {detail}; run voxlate evaluate again")
-
-
-def _read_scores(path: Path) -> tuple[ScoreRow, ...]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-        absent = [column for column in ScoreRow._fields if column not in (rows.fieldnames or ())]
-        if absent:
-            raise InputRefused(
-                "EVALUATION_INVALID", f"{path.name} lacks {', '.join(absent)}; run voxlate evaluate again"
-            )
-        return tuple(_score_row(row, path.name, line) for line, row in enumerate(rows, start=2))
-
-
-def _score_row(row: dict[str, str], name: str, line: int) -> ScoreRow:
-    try:
-        value = float(row["value"]) if row["value"] not in {"", "n/a"} else math.nan
-        return ScoreRow(**{column: row[column] for column in ScoreRow._fields if column != "value"}, value=value)
-    except (TypeError, ValueError) as error:
-        detail = f"{name}, line {line}: the value is not a number or a column is missing"
-        raise InputRefused("EVALUATION_INVALID", f"{detail}; run voxlate evaluate again") from error
+    evaluation, scores = read_folder(folder, _KIND, Evaluation, ScoreRow, ScoreRow._fields)
+    return Evaluated(folder, evaluation, scores)

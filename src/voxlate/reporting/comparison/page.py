@@ -8,7 +8,7 @@ from pathlib import Path
 from voxlate.evaluation.comparison.schema import COMPARISON, Compared, SystemsComparison, read_comparison
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.protocols import PROTOCOLS
-from voxlate.evaluation.schema.results import SCORES
+from voxlate.evaluation.schema.files import SCORES
 from voxlate.io.atomic import sha256, write_text
 from voxlate.reporting.comparison import pictures, tests_and_folds
 from voxlate.reporting.comparison.printed import printed_table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voxlate.evaluation.schema.results import EVALUATION, SCORES, Evaluated
+from voxlate.evaluation.schema.files import SCORES
+from voxlate.evaluation.schema.results import EVALUATION, Evaluated
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path
