@@ -59,7 +59,7 @@ def outcomes_of(experiment, folder, **states):
 
 def test_an_experiment_is_published_and_what_cannot_be_drawn_is_told(experiment, folder):
     outcomes = outcomes_of(experiment, folder, train_b=(FAILED, "DIVERGED", "the loss is not finite"))
-    page = publish(experiment, folder, Size("tiny"), outcomes)
+    page = publish(experiment, folder, Size("tiny"), build_plan(experiment, folder, Size("tiny")), outcomes)
     content = json.loads((folder / "results.json").read_text())
     faults = {figure["key"]: figure["fault"] for figure in content["figures"]}
     drawn = {"bars", "boxes", "case_bars", "curve", "montage"}
@@ -75,4 +75,5 @@ def test_an_experiment_is_published_and_what_cannot_be_drawn_is_told(experiment,
 
 
 def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):
-    assert publish(experiment, tmp_path, Size("tiny"), outcomes_of(experiment, tmp_path)) is None
+    steps = build_plan(experiment, tmp_path, Size("tiny"))
+    assert publish(experiment, tmp_path, Size("tiny"), steps, outcomes_of(experiment, tmp_path)) is None

@@ -78,7 +78,7 @@ def test_a_fingerprint_depends_on_the_needs_and_not_on_the_folder(tmp_path):
 
 def test_a_step_whose_rules_changed_is_another_one(tmp_path):
     rules = tmp_path / "rules.yaml"
-    steps = [step("data", tmp_path, "cohort", str(rules), "index", "out")]
+    steps = [replace(step("data", tmp_path, "cohort", str(rules), "index", "out"), inputs=(rules,))]
     rules.write_text("a: 1")
     first = fingerprints(steps, tmp_path)
     assert fingerprints(steps, tmp_path) == first

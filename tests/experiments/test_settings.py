@@ -11,7 +11,7 @@ BASE = """
 name: mine
 title: Two systems
 scales: {tiny: {patients: 5, override: {training.steps: 4}}}
-data: {steps: ["simulate {data} --subjects {patients} --size {size}"]}
+data: {steps: [{run: "simulate {data} --subjects {patients} --size {size}"}]}
 systems:
   a: {recipe: t1ce_to_t1_simulated}
   b: {recipe: t1ce_to_t1_simulated, override: {training.steps: 9}, scales: {tiny: {model.arguments.width: 4}}}
@@ -76,6 +76,16 @@ def test_the_plan_names_commands_in_order(tmp_path):
     sets = [word for word in by_name["train-b"].argv if "=" in word]
     assert sets == ["data.cases=cases.tsv", "training.steps=9", "model.arguments.width=4"]
     assert by_name["evaluate-test"].prefers == ("translate-a", "translate-b")
+
+
+def test_a_step_knows_the_files_from_outside_that_decide_its_result(tmp_path):
+    text = BASE.replace("steps: [", 'steps: [{run: "cohort li2022 {data}/index {data}/cohort", makes: cohort}, ')
+    steps = build_plan(experiment_of(tmp_path, text), tmp_path, Size("tiny"))
+    assert steps[0].inputs == (find_shipped("cohorts", "li2022", what="rules"),)
+    assert steps[0].output == tmp_path / "data" / "cohort"
+    own = build_plan(experiment_of(tmp_path, BASE), tmp_path, Size("tiny", data=tmp_path / "cohort"))
+    assert own[0].name == "train-a"
+    assert own[0].inputs == (tmp_path / "cohort" / "cases.tsv",)
 
 
 def test_own_data_need_no_data_steps(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from voxlate.evaluation.comparison.schema import read_scores
 from voxlate.experiments.page import cell_text
 from voxlate.experiments.publish import as_tsv
 from voxlate.experiments.settings import Experiment
@@ -28,7 +29,7 @@ def scores(tmp_path):
                     case = f"p{number}-{scan}"
                     row = (case, f"p{number}", "Test_good", "", system, "mask", "mae", repr(float(value + scan)), "%")
                     writer.writerow((*row, "voxlate", "as_written"))
-    return tmp_path, values
+    return {"test": read_scores(folder)}, values
 
 
 def experiment(**table):
@@ -43,8 +44,8 @@ def experiment(**table):
 
 
 def test_a_table_has_the_mean_of_patients_and_bonferroni_stars(scores):
-    folder, values = scores
-    made = make_table(experiment(against="source"), "one", folder, {"c": "FAILED:DIVERGED the loss"})
+    rows, values = scores
+    made = make_table(experiment(against="source"), "one", rows, {"c": "FAILED:DIVERGED the loss"})
     (block,) = made.blocks
     assert [row.label for row in block.rows] == ["Untouched source", "A", "B", "C"]
     cells = {row.method: row.cells[0] for row in block.rows}
@@ -64,14 +65,15 @@ def test_a_table_has_the_mean_of_patients_and_bonferroni_stars(scores):
 
 
 def test_what_the_paper_prints_stands_beside_ours(scores):
-    folder, _ = scores
+    rows, _ = scores
     table = experiment(printed={"Test_good": {"a": ["4.14 ± 1.59"]}})
-    made = make_table(table, "one", folder, {})
+    made = make_table(table, "one", rows, {})
     assert {row.method: row.cells[0].printed for row in made.blocks[0].rows}["a"] == "4.14 ± 1.59"
 
 
 def test_without_an_evaluation_there_is_no_table(tmp_path):
-    assert make_table(experiment(), "one", tmp_path, {}) is None
+    assert read_scores(tmp_path) == ()
+    assert make_table(experiment(), "one", {}, {}) is None
 
 
 def test_a_cell_without_a_value_is_a_dash():

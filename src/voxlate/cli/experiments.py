@@ -95,7 +95,7 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
     RunFolder(out, "experiment.json", differ_code="EXPERIMENT_DIFFERS").claim(settings)
     click.echo(f"{len(steps)} steps at the scale {how.scale}, {how.jobs} at a time; their output is in {out / 'logs'}")
     outcomes = run_plan(steps, out.absolute(), jobs=how.jobs, systems=chosen, watch=_tell)
-    page = publish(experiment, out.absolute(), size, outcomes)
+    page = publish(experiment, out.absolute(), size, steps, outcomes)
     return _summarise(steps, outcomes, page, out)
 
 

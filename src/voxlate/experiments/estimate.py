@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
-from voxlate.experiments.plan import Step, recipe_of
+from voxlate.experiments.plan import Step
 from voxlate.training.memory import estimate_training
 
 _PASSES = 3
@@ -41,11 +41,10 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
     total = 0.0
     for step in steps:
         line = f"{step.name}: {step.command.replace(f'{folder}/', '')}"
-        if step.argv[0] == "train":
-            recipe = recipe_of(step)
-            seconds = _step_flops(recipe) * recipe.steps / speed
+        if step.recipe is not None:
+            seconds = _step_flops(step.recipe) * step.recipe.steps / speed
             total += seconds
-            line += f"\n    {_needs(recipe)}, at least {_told(seconds)}"
+            line += f"\n    {_needs(step.recipe)}, at least {_told(seconds)}"
         yield line
     yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
 

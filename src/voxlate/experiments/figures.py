@@ -5,18 +5,17 @@ A figure that cannot be drawn, for example because a system failed, is left out 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case, read_cases
 from voxlate.errors import NoInput, VoxlateError
 from voxlate.evaluation.tissues import TISSUES, tissue_protocol
-from voxlate.experiments.plan import EVALUATIONS, SYSTEMS, Size, build_plan, recipe_of
+from voxlate.experiments.plan import SYSTEMS, Size, Step
 from voxlate.experiments.settings import Column, Experiment, Figure
-from voxlate.experiments.tables import SCORES, Values, label_of, read_values
+from voxlate.experiments.tables import Scores, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
 from voxlate.reporting.figures.drawing import Drawing, save
@@ -60,12 +59,16 @@ class Context:
         experiment: of the figure.
         folder: of the experiment.
         size: how large it was run.
+        steps: the plan, by name.
+        scores: of the evaluations that are there.
         key: of the figure.
     """
 
     experiment: Experiment
     folder: Path
     size: Size
+    steps: Mapping[str, Step]
+    scores: Scores
     key: str
 
     @property
@@ -99,10 +102,9 @@ class Context:
             NoInput: `NO_INPUT` when the evaluation is not there.
         """
         column = column or self.figure.column
-        scores = self.folder / EVALUATIONS / self.evaluation / SCORES
-        if column is None or not scores.is_file():
+        if column is None or self.evaluation not in self.scores:
             raise NoInput("NO_INPUT", f"the evaluation {self.evaluation} is not done")
-        return read_values(scores, column, by=by)
+        return read_values(self.scores[self.evaluation], column, by=by)
 
     def cases(self) -> list[Case]:
         """Returns the test cases of the evaluation.
@@ -110,9 +112,8 @@ class Context:
         Raises:
             NoInput: `NO_INPUT` when the table is not there.
         """
-        steps = build_plan(self.experiment, self.folder, self.size)
-        step = next(step for step in steps if step.name == f"evaluate-{self.evaluation}")
-        return [case for case in read_cases(Path(step.argv[1])) if case.split == "test"]
+        table = self.steps[f"evaluate-{self.evaluation}"].argv[1]
+        return [case for case in read_cases(Path(table)) if case.split == "test"]
 
     def synthetic(self, system: str, case: str) -> Path | None:
         """Returns the synthetic image of a case, or None when there is none; folds are searched one after the other."""
@@ -120,11 +121,10 @@ class Context:
         found = [folder / "synthetic" / f"{case}.nii.gz", *sorted(folder.glob(f"run/fold-*/synthetic/{case}.nii.gz"))]
         return next((path for path in found if path.is_file()), None)
 
-    def recipe(self, system: str) -> Recipe:
-        """Returns the recipe of a system."""
-        owner = self.experiment.bundle_owner(system)
-        steps = build_plan(self.experiment, self.folder, self.size)
-        return recipe_of(next(step for step in steps if step.name == f"train-{owner}"))
+    def source_of(self, system: str) -> str:
+        """Returns the contrast that a system takes."""
+        recipe = self.steps[f"train-{self.experiment.bundle_owner(system)}"].recipe
+        return "" if recipe is None else recipe.source
 
     def target_of(self, system: str) -> str:
         """Returns the contrast that a system is evaluated against: `target` unless its evaluation names another."""
@@ -141,19 +141,23 @@ class Context:
         return {label: folder for label, folder in folders.items() if folder.is_dir()}
 
 
-def make_figures(experiment: Experiment, folder: Path, size: Size, out: Path) -> list[MadeFigure]:
+def make_figures(
+    experiment: Experiment, folder: Path, size: Size, steps: Sequence[Step], scores: Scores, out: Path
+) -> list[MadeFigure]:
     """Draws the figures of an experiment as PNG and SVG files.
 
     Args:
         experiment: of the figures.
         folder: of the experiment.
         size: how large it was run.
+        steps: its plan.
+        scores: of the evaluations that are there.
         out: folder of the files.
     """
-    made = []
+    made, named = [], {step.name: step for step in steps}
     for key, figure in experiment.figures.items():
         try:
-            drawing = KINDS[figure.kind](Context(experiment, folder, size, key))
+            drawing = KINDS[figure.kind](Context(experiment, folder, size, named, scores, key))
             png, _, _ = save(drawing, out / key)
             made.append(MadeFigure(key, figure.title, png, drawing.caption))
         except VoxlateError as error:
@@ -276,7 +280,7 @@ def _profile(context: Context) -> Drawing:
         synthetic = context.synthetic(system, case.case)
         if synthetic is not None:
             shown[f"synthetic {name}"] = synthetic
-    units = {"source": "HU"} if context.recipe(context.systems[0]).source == "CT" else {}
+    units = {"source": "HU"} if context.source_of(context.systems[0]) == "CT" else {}
     return draw_line_profile(contrasts, mask=case.mask, data_kind=context.data_kind, units=units)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from voxlate.bundle.recipe import Recipe, read_recipe
-from voxlate.bundle.variants import parse_overrides
 from voxlate.errors import UsageError
 from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
@@ -42,6 +41,8 @@ class Step:
         output: file or folder that the step makes, removed before it runs with other settings.
         system: the system that it belongs to; empty for steps that all systems share.
         reads: a file that is written before it runs.
+        inputs: files from outside whose content decides its result: rules of a cohort, a table of the user's.
+        recipe: of a training, resolved.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Step:
     prefers: tuple[str, ...] = ()
     system: str = ""
     reads: StepInput | None = None
+    inputs: tuple[Path, ...] = ()
+    recipe: Recipe | None = None
 
     @property
     def command(self) -> str:
@@ -101,22 +104,6 @@ def overrides_of(experiment: Experiment, system: System, scale: ScaleName) -> Ov
     return {**scale_of(experiment, scale).override, **system.override, **system.scales.get(scale, {})}
 
 
-def recipe_of(step: Step) -> Recipe:
-    """Returns the resolved recipe of a training.
-
-    Args:
-        step: a step whose command is `train`.
-
-    Raises:
-        UsageError, NoInput: see `read_recipe`.
-    """
-    words = list(step.argv)
-    named = {
-        option: [words[k + 1] for k, word in enumerate(words) if word == option] for option in ("--variant", "--set")
-    }
-    return read_recipe(Path(words[1]), variants=named["--variant"], overrides=parse_overrides(named["--set"]))
-
-
 class _Planner:
     """Builds the steps of one experiment; see `build_plan`."""
 
@@ -126,21 +113,21 @@ class _Planner:
         data = folder / DATA if size.data is None else size.data
         self.words = {"data": str(data), "patients": str(size.patients or scale.patients), "size": scale.size}
         self.cases = data / (experiment.data.cases if size.data is None else CASES)
+        self.given = () if size.data is None else (self.cases,)
         self.last_data = f"data-{len(experiment.data.steps)}" if size.data is None else ""
 
     def data_steps(self) -> list[Step]:
         """Returns the steps that make the data; none with data of the user's."""
         if self.size.data is not None:
             return []
-        return [
-            Step(
-                f"data-{number}",
-                self.filled(line),
-                (f"data-{number - 1}",) if number > 1 else (),
-                self.folder / DATA if number == 1 else self.folder / DATA / f".step-{number}",
-            )
-            for number, line in enumerate(self.experiment.data.steps, start=1)
-        ]
+        steps = []
+        for number, each in enumerate(self.experiment.data.steps, start=1):
+            argv = self.filled(each.run)
+            needs = (f"data-{number - 1}",) if number > 1 else ()
+            is_cohort = argv[0] == "cohort"
+            rules = (find_shipped("cohorts", argv[1], what="rules of a cohort"),) if is_cohort else ()
+            steps.append(Step(f"data-{number}", argv, needs, self.folder / DATA / each.makes, inputs=rules))
+        return steps
 
     def preparation_steps(self) -> list[Step]:
         """Returns the steps that prepare the cases; only those that a system uses."""
@@ -149,7 +136,14 @@ class _Planner:
         cases = self.folder / CASES if sets else self.cases
         table = CaseTable(cases, self.cases, sets=sets) if sets else None
         return [
-            Step(f"prepare-{name}", self.filled(line, cases=cases, out=out), self.after_data(), out, reads=table)
+            Step(
+                f"prepare-{name}",
+                self.filled(line, cases=cases, out=out),
+                self.after_data(),
+                out,
+                reads=table,
+                inputs=self.given,
+            )
             for name, line in self.experiment.preparations.items()
             if name in used and line and not self.size.is_prepared
             for out in [self.folder / PREPARED / name]
@@ -159,14 +153,13 @@ class _Planner:
         """Returns the training and the translation of a system, one translation for each fold."""
         system = self.experiment.systems[name]
         steps = [] if system.weights_of else [self._training(name, system)]
-        if system.folds is None:
-            return [*steps, self._translation(name, system, None)]
-        return [*steps, *(self._translation(name, system, fold) for fold in range(system.folds))]
+        return steps + [self._translation(step, name, system, fold) for step, fold in self._translations(name)]
 
     def evaluation_step(self, name: str) -> Step:
         """Returns the evaluation of all of its systems."""
         evaluation = self.experiment.evaluations[name]
         systems = self.experiment.systems_of(name)
+        ends = tuple(step for key in systems for step, _ in self._translations(key))
         out = self.folder / EVALUATIONS / name
         table = self._evaluated_cases(name, evaluation, systems[0])
         argv = ["evaluate", str(table.path if table else self.cases_of(systems[0])), "-o", str(out), "--no-progress"]
@@ -178,7 +171,6 @@ class _Planner:
             argv.append("--folds")  # of the training patients
         if self.size.data is None:
             argv += ["--data-kind", self.experiment.data_kind]
-        ends = tuple(step.name for key in systems for step in self.system_steps(key) if step.argv[0] == "translate")
         return Step(f"evaluate-{name}", (*argv, *shlex.split(evaluation.options)), (), out, prefers=ends, reads=table)
 
     def reader_steps(self) -> list[Step]:
@@ -194,30 +186,33 @@ class _Planner:
             steps.append(Step(f"readers-{name}", argv, needs, folder / "study", reads=files))
         return steps
 
+    def _translations(self, name: str) -> list[tuple[str, int | None]]:
+        """Returns the names of the translations of a system, each with its fold."""
+        folds = self.experiment.systems[name].folds
+        if folds is None:
+            return [(f"translate-{name}", None)]
+        return [(f"translate-{name}-fold-{fold}", fold) for fold in range(folds)]
+
     def _training(self, name: str, system: System) -> Step:
         run = self.folder / SYSTEMS / name / "run"
-        recipe = find_shipped("recipes", system.recipe, what="recipe")
-        argv = ["train", str(recipe), "-o", str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
-        argv += [word for variant in system.variants for word in ("--variant", variant)]
+        path = find_shipped("recipes", system.recipe, what="recipe")
         overrides = {"data.cases": self.cases_of(name).name} | overrides_of(self.experiment, system, self.size.scale)
+        recipe = read_recipe(path, variants=system.variants, overrides=overrides)
+        argv = ["train", str(path), "-o", str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
+        argv += [word for variant in system.variants for word in ("--variant", variant)]
         argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
-        argv += ["--prepared", str(self._prepared_arrays(recipe, system, overrides))]
+        argv += ["--prepared", str(self._prepared_arrays(recipe, name))]
         argv += ["--resume"] if system.folds is None else ["--resume", "--folds", str(system.folds)]
-        return Step(f"train-{name}", tuple(argv), self.after_preparation(name), run, system=name)
+        needs, given = self.after_preparation(name), self.given
+        return Step(f"train-{name}", tuple(argv), needs, run, system=name, inputs=given, recipe=recipe)
 
-    def _prepared_arrays(self, recipe: Path, system: System, overrides: Override) -> Path:
+    def _prepared_arrays(self, recipe: Recipe, system: str) -> Path:
         """Returns the folder of the prepared cases of a training; systems with one preparation share it."""
-        resolved = read_recipe(recipe, variants=system.variants, overrides=overrides)
-        content: list[Any] = [
-            resolved.preparation.model_dump(mode="json"),
-            list(resolved.more_sources),
-            resolved.target,
-        ]
-        content += [resolved.data.paired, str(system.preparation)]
+        content: list[Any] = [recipe.preparation.model_dump(mode="json"), list(recipe.more_sources), recipe.target]
+        content += [recipe.data.paired, self.experiment.preparation_of(system)]
         return self.folder / ARRAYS / hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
-    def _translation(self, name: str, system: System, fold: int | None) -> Step:
-        suffix = "" if fold is None else f"-fold-{fold}"
+    def _translation(self, step: str, name: str, system: System, fold: int | None) -> Step:
         out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}" / "synthetic"
         cases = self.synthetic(name) / f"fold-{fold}" / CASES if fold is not None else self.cases_of(name)
         table = None
@@ -230,7 +225,7 @@ class _Planner:
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
-        return Step(f"translate-{name}{suffix}", tuple(argv), needs, out, system=name, reads=table)
+        return Step(step, tuple(argv), needs, out, system=name, reads=table)
 
     def _evaluated_cases(self, name: str, evaluation: Evaluation, system: str) -> CaseTable | None:
         if not evaluation.target:

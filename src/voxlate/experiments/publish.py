@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxlate.evaluation.comparison.schema import read_scores
 from voxlate.experiments.figures import MadeFigure, make_figures
 from voxlate.experiments.page import page
-from voxlate.experiments.plan import EVALUATIONS, Size, Step, build_plan
+from voxlate.experiments.plan import EVALUATIONS, Size, Step
 from voxlate.experiments.run import StepOutcome
 from voxlate.experiments.settings import Experiment, scale_of
 from voxlate.experiments.tables import MadeTable, make_table
@@ -21,34 +22,38 @@ from voxlate.version import __version__
 RESULTS, PAGE, TABLES, FIGURES = "results.json", "index.html", "tables", "figures"
 
 
-def publish(experiment: Experiment, folder: Path, size: Size, outcomes: Mapping[str, StepOutcome]) -> Path | None:
+def publish(
+    experiment: Experiment, folder: Path, size: Size, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]
+) -> Path | None:
     """Writes the tables and figures of the evaluations that are there, and returns the page; None without any.
 
     Args:
         experiment: what was compared.
         folder: of the experiment.
         size: how large it was run.
+        steps: its plan.
         outcomes: how each step ended.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
-    steps = build_plan(experiment, folder, size)
+    scores = {name: read_scores(folder / EVALUATIONS / name) for name in experiment.evaluations}
+    scores = {name: rows for name, rows in scores.items() if rows}
     states = system_states(experiment, steps, outcomes)
-    made = [make_table(experiment, key, folder / EVALUATIONS, states) for key in experiment.tables]
+    made = [make_table(experiment, key, scores, states) for key in experiment.tables]
     tables = [table for table in made if table is not None]
     if not tables:
         return None
     for table in tables:
         write_text(folder / TABLES / f"{table.key}.tsv", as_tsv(table))
-    figures = make_figures(experiment, folder, size, folder / FIGURES)
+    figures = make_figures(experiment, folder, size, steps, scores, folder / FIGURES)
     content = results(experiment, size, steps, outcomes, states, tables, figures)
     write_json(folder / RESULTS, content)
     write_text(folder / PAGE, page(experiment, content, tables, figures))
     return folder / PAGE
 
 
-def system_states(experiment: Experiment, steps: list[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:
+def system_states(experiment: Experiment, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:
     """Returns why a system has no images, or that some cases are missing; systems that are done are left out."""
     states: dict[str, str] = {}
     for name in experiment.systems:
@@ -66,7 +71,7 @@ def system_states(experiment: Experiment, steps: list[Step], outcomes: Mapping[s
 def results(
     experiment: Experiment,
     size: Size,
-    steps: list[Step],
+    steps: Sequence[Step],
     outcomes: Mapping[str, StepOutcome],
     states: Mapping[str, str],
     tables: list[MadeTable],

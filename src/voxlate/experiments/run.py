@@ -22,13 +22,12 @@ from typing import Any
 
 from voxlate.bundle.recipe import recipe_text
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
-from voxlate.experiments.plan import Step, recipe_of
+from voxlate.experiments.plan import Step
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import canonical_json
 from voxlate.jobs.locking import lock
 from voxlate.jobs.results import read_result
 from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, State
-from voxlate.shipped import find_shipped
 from voxlate.threads import THREAD_VARIABLES, free_cores
 
 RECORDS, LOGS = "steps", "logs"
@@ -134,10 +133,9 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
         words = [word.replace(str(folder), "") for word in step.argv]
         reads = None if step.reads is None else step.reads.settings
         content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
-        if step.argv[0] == "cohort":
-            content["rules"] = sha256(find_shipped("cohorts", step.argv[1], what="rules of a cohort"))
-        if step.argv[0] == "train":
-            content["argv"] = [*words[2:], recipe_text(recipe_of(step))]  # not the file, whose other parts may change
+        content["inputs"] = [sha256(path) if path.is_file() else "" for path in step.inputs]
+        if step.recipe is not None:
+            content["argv"] = [*words[2:], recipe_text(step.recipe)]  # not the file, whose other parts may change
         prints[step.name] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return prints
 

@@ -55,17 +55,28 @@ class Scale(Frozen):
     needs: str = ""
 
 
+class DataStep(Frozen):
+    """A command line that makes data.
+
+    Attributes:
+        run: arguments of voxlate. `{data}` is the folder of the data, `{patients}` and `{size}` come from the scale.
+        makes: what it makes, below `{data}`, removed before it runs with other settings; all of `{data}` without it.
+    """
+
+    run: str
+    makes: str = ""
+
+
 class Data(Frozen):
     """The data of an experiment.
 
     Attributes:
-        steps: command lines of voxlate, one after the other. `{data}` is their folder, `{patients}` and `{size}` come
-            from the scale. With data of the user's they do not run.
+        steps: run one after the other; with data of the user's they do not run.
         cases: table of cases that the last step writes, below `{data}`; data of the user's have it as `cases.tsv`.
         sets: names of test sets that the simulated test patients are assigned to in turn.
     """
 
-    steps: tuple[str, ...]
+    steps: tuple[DataStep, ...]
     cases: str = "cases.tsv"
     sets: tuple[str, ...] = ()
 

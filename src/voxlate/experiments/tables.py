@@ -6,21 +6,19 @@ comparisons m stands below each table.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from voxlate.evaluation.comparison.schema import ComparedScore
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bonferroni, holm, paired_t
 from voxlate.experiments.settings import Column, Experiment, Table
 from voxlate.web.labels import method as method_label
 
-SCORES = "scores.tsv"
 BASELINES = ("source", "histogram_match", "constant", "blurred_target")
 """Rows before the systems, in this order; those that the evaluation has."""
 
@@ -93,53 +91,74 @@ class MadeTable:
 Values = dict[tuple[str, str], dict[str, float]]
 """(set, method) to patient to value."""
 
+Scores = Mapping[str, Sequence[ComparedScore]]
+"""The scores of each evaluation that is there, by its key."""
 
-def make_table(experiment: Experiment, key: str, folder: Path, states: Mapping[str, str]) -> MadeTable | None:
+
+@dataclass(frozen=True)
+class _Draft:
+    """A block before its tests: the values of each column."""
+
+    evaluation: str
+    set: str
+    methods: tuple[str, ...]
+    columns: tuple[Values, ...]
+
+    def values(self, column: int, method: str) -> dict[str, float]:
+        """Returns value by patient."""
+        return self.columns[column].get((self.set, method), {})
+
+
+def make_table(experiment: Experiment, key: str, scores: Scores, states: Mapping[str, str]) -> MadeTable | None:
     """Returns a table with its values, or None when none of its evaluations is there.
 
     Args:
         experiment: of the table.
         key: of the table.
-        folder: of the evaluations, with `scores.tsv` in a folder for each.
+        scores: of the evaluations.
         states: why a system has no images, by its key.
     """
     table = experiment.tables[key]
-    blocks: list[Block] = []
-    for name in table.evaluations or (next(iter(experiment.evaluations)),):
-        scores = folder / name / SCORES
-        if scores.is_file():
-            values = [read_values(scores, column) for column in table.columns]
-            blocks += _blocks(experiment, table, name, values, states)
-    if not blocks:
+    names = table.evaluations or (next(iter(experiment.evaluations)),)
+    drafts = [draft for name in names if name in scores for draft in _drafts(experiment, table, name, scores[name])]
+    if not drafts:
         return None
-    blocks, tests = _with_tests(table, blocks, folder)
-    heads, digits = zip(*((column.head, column.digits) for column in table.columns), strict=True)
-    return MadeTable(
-        key, table.title, heads, digits, tuple(blocks), table.against, table.correction, table.alpha, tests
+    p_of = _p_values(table, drafts)
+    adjust = {"bonferroni": bonferroni, "holm": holm}.get(table.correction, np.array)
+    adjusted = dict(zip(p_of, np.asarray(adjust(list(p_of.values())), dtype=float).tolist(), strict=True))
+
+    def row(b: int, draft: _Draft, method: str) -> Row:
+        printed = _printed(table, draft).get(method, ())
+        cells = tuple(
+            _cell(draft.values(c, method), p_of.get((b, method, c)), adjusted.get((b, method, c)), printed[c : c + 1])
+            for c in range(len(table.columns))
+        )
+        return Row(method, label_of(experiment, method), cells, states.get(method, ""))
+
+    blocks = tuple(
+        Block(draft.evaluation, draft.set, tuple(row(b, draft, method) for method in draft.methods))
+        for b, draft in enumerate(drafts)
     )
+    heads, digits = zip(*((column.head, column.digits) for column in table.columns), strict=True)
+    return MadeTable(key, table.title, heads, digits, blocks, table.against, table.correction, table.alpha, len(p_of))
 
 
-def read_values(scores: Path, column: Column, *, by: Literal["patient", "case"] = "patient") -> Values:
+def read_values(
+    scores: Iterable[ComparedScore], column: Column, *, by: Literal["patient", "case"] = "patient"
+) -> Values:
     """Returns the mean of a metric over the cases of each patient, by set and method; only finite values count.
 
     Args:
-        scores: `scores.tsv` of an evaluation.
+        scores: of an evaluation.
         column: which metric.
         by: `case` for a value of each case.
     """
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     wanted = (column.protocol, column.region, column.metric, column.intensity)
-    with scores.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\"):
-            if (row["protocol"], row["region"], row["metric"], row["intensity"]) != wanted:
-                continue
-            value = float(row["value"]) if row["value"] not in ("", "n/a") else math.nan
-            if math.isfinite(value):
-                found[row["set"], row["system"]][row[by]].append(value * column.factor)
-    return {
-        place: {patient: float(np.mean(values)) for patient, values in patients.items()}
-        for place, patients in found.items()
-    }
+    for row in scores:
+        if (row.protocol, row.region, row.metric, row.intensity) == wanted and math.isfinite(row.value):
+            found[row.set, row.system][getattr(row, by)].append(row.value * column.factor)
+    return {place: {name: float(np.mean(values)) for name, values in named.items()} for place, named in found.items()}
 
 
 def label_of(experiment: Experiment, method: str) -> str:
@@ -148,87 +167,44 @@ def label_of(experiment: Experiment, method: str) -> str:
     return (system.label or method) if system is not None else method_label(method)
 
 
-def _blocks(
-    experiment: Experiment, table: Table, evaluation: str, values: Sequence[Values], states: Mapping[str, str]
-) -> Iterable[Block]:
-    sets = table.sets or tuple(dict.fromkeys(place[0] for column in values for place in column))
-    there = {place[1] for column in values for place in column}
+def _drafts(experiment: Experiment, table: Table, evaluation: str, scores: Sequence[ComparedScore]) -> Iterator[_Draft]:
+    columns = tuple(read_values(scores, column) for column in table.columns)
+    there = {method for column in columns for _, method in column}
     systems = experiment.systems_of(evaluation)
     rows = table.rows or (*(name for name in BASELINES if name in there), *systems)
-    for name in sets:
-        yield Block(
-            evaluation,
-            name,
-            tuple(
-                _row(experiment, method, [column.get((name, method), {}) for column in values], states, printed)
-                for method in rows
-                if method in there or method in systems
-                for printed in [_printed(table, evaluation, name).get(method, ())]
-            ),
-        )
+    methods = tuple(method for method in rows if method in there or method in systems)
+    for name in table.sets or dict.fromkeys(place[0] for column in columns for place in column):
+        yield _Draft(evaluation, name, methods, columns)
 
 
-def _printed(table: Table, evaluation: str, name: str) -> Mapping[str, tuple[str, ...]]:
-    for key in (f"{evaluation}/{name}", name, evaluation):
+def _printed(table: Table, draft: _Draft) -> Mapping[str, tuple[str, ...]]:
+    for key in (f"{draft.evaluation}/{draft.set}", draft.set, draft.evaluation):
         if key in table.printed:
             return table.printed[key]
     return {}
 
 
-def _row(
-    experiment: Experiment,
-    method: str,
-    columns: Sequence[Mapping[str, float]],
-    states: Mapping[str, str],
-    printed: Sequence[str],
-) -> Row:
-    cells = []
-    for index, patients in enumerate(columns):
-        values = np.array(list(patients.values()))
-        mean = float(values.mean()) if values.size else None
-        sd = float(values.std(ddof=1)) if values.size > 1 else None
-        cells.append(Cell(mean, sd, values.size, printed=printed[index] if index < len(printed) else ""))
-    return Row(method, label_of(experiment, method), tuple(cells), states.get(method, ""))
+def _cell(patients: Mapping[str, float], p: float | None, p_adjusted: float | None, printed: Sequence[str]) -> Cell:
+    values = np.array(list(patients.values()))
+    mean = float(values.mean()) if values.size else None
+    sd = float(values.std(ddof=1)) if values.size > 1 else None
+    return Cell(mean, sd, values.size, p, p_adjusted, "".join(printed))
 
 
-def _with_tests(table: Table, blocks: Sequence[Block], folder: Path) -> tuple[list[Block], int]:
-    """Returns the blocks with p values of the paired t-tests against `table.against`, and the number of tests."""
-    if not table.against:
-        return list(blocks), 0
-    p_of: dict[tuple[int, int, int], float] = {}
-    for b, block in enumerate(blocks):
-        for c, column in enumerate(table.columns):
-            values = read_values(folder / block.evaluation / SCORES, column)
-            base = values.get((block.set, table.against), {})
-            for r, row in enumerate(block.rows):
-                other = values.get((block.set, row.method), {})
+def _p_values(table: Table, drafts: Sequence[_Draft]) -> dict[tuple[int, str, int], float]:
+    """Returns p of the paired t-tests against `table.against`, by block, method and column."""
+    found = {}
+    for b, draft in enumerate(drafts):
+        for c in range(len(table.columns)):
+            base = draft.values(c, table.against)
+            for method in draft.methods:
+                other = draft.values(c, method)
                 shared = sorted(set(base) & set(other))
-                if row.method != table.against and len(shared) >= MINIMUM_PATIENTS:
-                    p = paired_t([other[key] for key in shared], [base[key] for key in shared]).p
+                if method != table.against and len(shared) >= MINIMUM_PATIENTS:
+                    p = paired_t([other[name] for name in shared], [base[name] for name in shared]).p
                     if math.isfinite(p):
-                        p_of[b, r, c] = p
-    adjust = {"bonferroni": bonferroni, "holm": holm}.get(table.correction, np.array)
-    adjusted = dict(zip(p_of, np.asarray(adjust(list(p_of.values())), dtype=float).tolist(), strict=True))
-    tested = [
-        Block(
-            block.evaluation,
-            block.set,
-            tuple(
-                Row(
-                    row.method,
-                    row.label,
-                    tuple(
-                        Cell(**{**asdict(cell), "p": p_of.get((b, r, c)), "p_adjusted": adjusted.get((b, r, c))})
-                        for c, cell in enumerate(row.cells)
-                    ),
-                    row.state,
-                )
-                for r, row in enumerate(block.rows)
-            ),
-        )
-        for b, block in enumerate(blocks)
-    ]
-    return tested, len(p_of)
+                        found[b, method, c] = p
+    return found
 
 
 def table_from_json(content: dict[str, Any]) -> MadeTable:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxlate.evaluation.comparison.settings import Correction, Test
-from voxlate.evaluation.schema.files import Kind, read_folder
+from voxlate.evaluation.schema.files import SCORES, Kind, read_folder, read_rows
 from voxlate.evaluation.schema.results import (
     RELATIVE,
     DataKind,
@@ -267,6 +267,16 @@ class Compared:
 def is_comparison(folder: Path) -> bool:
     """Returns whether a folder holds a comparison of systems, and not the evaluation of one."""
     return (folder / COMPARISON).is_file()
+
+
+def read_scores(folder: Path) -> tuple[ComparedScore, ...]:
+    """Reads the scores of a comparison folder alone; none when it does not hold any.
+
+    Raises:
+        InputRefused: `COMPARISON_INVALID`.
+    """
+    path = folder / SCORES
+    return read_rows(path, _KIND, ComparedScore, ComparedScore._fields) if path.is_file() else ()
 
 
 def read_comparison(folder: Path) -> Compared:

@@ -60,7 +60,31 @@ def read_folder(
             raise NoInput(
                 f"{kind.code}_MISSING", f"no {name} in {folder.name or 'this folder'}; run {kind.command} first"
             )
-    return _read_document(folder / kind.document, kind, model), _read_rows(folder / SCORES, kind, row, columns)
+    return _read_document(folder / kind.document, kind, model), read_rows(folder / SCORES, kind, row, columns)
+
+
+def read_rows(path: Path, kind: Kind, row: Callable[..., Row], columns: Sequence[str]) -> tuple[Row, ...]:
+    """Reads the rows of `scores.tsv`, in order; an empty value and `n/a` become NaN.
+
+    Args:
+        path: of the file.
+        kind: of its folder.
+        row: makes a row from its columns, given by name.
+        columns: of the table; it may have more.
+
+    Raises:
+        InputRefused: `<code>_INVALID`, with the line.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        lines = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+        absent = [column for column in columns if column not in (lines.fieldnames or ())]
+        if absent:
+            raise InputRefused(f"{kind.code}_INVALID", f"{path.name} lacks {', '.join(absent)}; {_AGAIN}")
+        try:
+            return tuple(row(**_fields(line, columns)) for line in lines)
+        except (TypeError, ValueError) as error:
+            detail = f"{path.name}, line {lines.line_num}: the value is not a number or a column is missing"
+            raise InputRefused(f"{kind.code}_INVALID", f"{detail}; {_AGAIN}") from error
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -92,19 +116,6 @@ def _read_document(path: Path, kind: Kind, model: type[Document]) -> Document:
     except ValueError as error:
         detail = f"not JSON: {error}"
     raise InputRefused(f"{kind.code}_INVALID", f"{path.name}: {detail}; {_AGAIN}")
-
-
-def _read_rows(path: Path, kind: Kind, row: Callable[..., Row], columns: Sequence[str]) -> tuple[Row, ...]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-        absent = [column for column in columns if column not in (lines.fieldnames or ())]
-        if absent:
-            raise InputRefused(f"{kind.code}_INVALID", f"{path.name} lacks {', '.join(absent)}; {_AGAIN}")
-        try:
-            return tuple(row(**_fields(line, columns)) for line in lines)
-        except (TypeError, ValueError) as error:
-            detail = f"{path.name}, line {lines.line_num}: the value is not a number or a column is missing"
-            raise InputRefused(f"{kind.code}_INVALID", f"{detail}; {_AGAIN}") from error
 
 
 def _fields(line: dict[str, str], columns: Sequence[str]) -> dict[str, Any]:
