@@ -64,6 +64,14 @@ def test_a_change_of_settings_file_or_array_is_noticed(case, tmp_path, preparati
         volume = read_volume(case.source)
         write_volume(case.source, volume.with_data(volume.data * 2), dtype="float32")
     else:
-        (tmp_path / "p" / case.case / "mask.npy").write_bytes(b"damaged")
+        (mask,) = (tmp_path / "p" / case.case).glob("*/mask.npy")
+        mask.write_bytes(b"damaged")
     prepare_case(case, tmp_path / "p", settings)
+    assert len(preparations) == 2
+
+
+def test_two_settings_of_one_case_lie_side_by_side(case, tmp_path, preparations):
+    wide = SETTINGS.model_copy(update={"margin_mm": 3.0})
+    for settings in (SETTINGS, wide, SETTINGS, wide):
+        prepare_case(case, tmp_path / "p", settings)
     assert len(preparations) == 2

@@ -167,7 +167,8 @@ def test_a_lesion_weighs_more_and_is_at_the_centre_of_its_share_of_windows(recip
 def test_mapping_and_quantiles_are_those_of_the_training_pairs(recipe, cohort, tmp_path):
     run = tmp_path / "run"
     train(recipe, run, root=cohort)
-    levels = [json.loads((run / "prepared" / f"case{n}" / "prepared.json").read_text()) for n in (0, 1)]
+    files = [next((run / "prepared" / f"case{n}").glob("*/prepared.json")) for n in (0, 1)]
+    levels = [json.loads(file.read_text()) for file in files]
     ratios = [level["target_level"] / level["source_level"] for level in levels]
     mapping = json.loads((run / "bundle" / "mapping.json").read_text())
     assert mapping["gain"] == pytest.approx(np.sqrt(ratios[0] * ratios[1]))

@@ -6,7 +6,6 @@ earlier run is read back from its arrays.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxlate.bundle.contrast import CHANGED, Line, contrast_difference, contrast_line
-from voxlate.bundle.out_of_distribution import describe
+from voxlate.bundle.out_of_distribution import NAMES, describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, VoxlateError
 from voxlate.io.atomic import replacing, write_json
-from voxlate.io.documents import canonical_json, read_json
+from voxlate.io.documents import json_sha256, read_json
 from voxlate.io.nifti import read_volume
 from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
 from voxlate.preparation import Preparation, PreparationSettings, fit_preparation
@@ -79,7 +78,8 @@ def prepare_case(
 
     Args:
         case: source, target, and optional mask, labels and additional sources.
-        folder: gets a folder with the arrays, named after the case.
+        folder: gets the arrays, in a folder named after the case and the hash of its files and settings; runs with
+            other settings may share it.
         settings: of the recipe.
         more_sources: names of the additional sources, in the order in which the network takes them.
 
@@ -90,7 +90,8 @@ def prepare_case(
     paths = {"source": case.source, "target": case.target, "mask": case.mask, "labels": case.labels}
     given = paths | {f"more:{name}": case.more.get(name) for name in more_sources}
     key = _key({role: path for role, path in given.items() if path is not None}, settings, more_sources)
-    earlier = _read_stored(case.case, folder / case.case, key)
+    arrays = folder / case.case / key[:_KEY_LETTERS]
+    earlier = _read_stored(case.case, arrays, key)
     if earlier is not None:
         return earlier
     try:
@@ -114,7 +115,7 @@ def prepare_case(
     images = [preparation.apply(source).data, prepared_target.data, *more]
     facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(images[0], preparation.mask)}
-    return _stored(case.case, folder / case.case, images, common, lesions, facts, key)
+    return _stored(case.case, arrays, images, common, lesions, facts, key)
 
 
 def prepare_unpaired(
@@ -125,7 +126,7 @@ def prepare_unpaired(
     Args:
         name: of the case.
         path: the scan.
-        folder: gets a folder with the arrays, named after the case.
+        folder: gets the arrays, as in `prepare_case`.
         settings: of the recipe.
         mask: the file of its brain mask; None for a skull-stripped scan or a method of the recipe.
 
@@ -133,7 +134,8 @@ def prepare_unpaired(
         VoxlateError: as `prepare_case`.
     """
     key = _key({"scan": path} if mask is None else {"scan": path, "mask": mask}, settings, ())
-    earlier = _read_stored(name, folder / name, key)
+    arrays = folder / name / key[:_KEY_LETTERS]
+    earlier = _read_stored(name, arrays, key)
     if earlier is not None:
         return earlier
     try:
@@ -147,7 +149,7 @@ def prepare_unpaired(
     quantiles = (_quantiles(inside), _quantiles(inside))
     facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(data, preparation.mask)}
-    return _stored(name, folder / name, [data, data], preparation.mask, None, facts, key)
+    return _stored(name, arrays, [data, data], preparation.mask, None, facts, key)
 
 
 def prepare_more(
@@ -211,6 +213,9 @@ def _lesions(preparation: Preparation, source: Volume, path: Path) -> Mask:
 _NOT_WRITTEN = ("quantiles", "description")
 """Attributes that `prepared.json` leaves out: long lists, which are files of their own."""
 
+_KEY_LETTERS = 12
+"""Letters of the hash that name a folder: 48 bits, so that two settings of one case do not meet."""
+
 _STORED = "stored.json"
 """Written last: the hash of files and settings, and that of each array, by which a later run knows them."""
 
@@ -223,7 +228,7 @@ def _key(paths: Mapping[str, Path], settings: PreparationSettings, more_sources:
         "settings": settings.model_dump(mode="json"),
         "more_sources": list(more_sources),
     }
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return json_sha256(content)
 
 
 def _read_stored(name: str, folder: Path, key: str) -> PreparedCase | None:
@@ -231,23 +236,32 @@ def _read_stored(name: str, folder: Path, key: str) -> PreparedCase | None:
     stored = read_result(folder / _STORED, key=key)
     if stored is None or not are_unchanged(folder, stored["files"]):
         return None
+    return _load(name, folder, stored)
+
+
+def _load(name: str, folder: Path, stored: Mapping[str, Any]) -> PreparedCase:
+    """Returns a case whose arrays lie in a folder, memory-mapped.
+
+    Args:
+        name: of the case.
+        folder: of the arrays.
+        stored: content of `stored.json`.
+    """
+    arrays = {file.removesuffix(".npy"): _mapped(folder / file) for file in stored["files"] if file.endswith(".npy")}
     facts = read_json(folder / "prepared.json")
-    low, high = _mapped(folder / "quantiles.npy")
+    low, high = arrays["quantiles"]
     return PreparedCase(
         name,
-        _mapped(folder / "source.npy"),
-        _mapped(folder / "target.npy"),
-        tuple(_mapped(folder / f"more_{index}.npy") for index in range(stored["more"])),
-        _mapped(folder / "mask.npy"),
-        _mapped(folder / "lesions.npy") if stored["has_lesions"] else None,
-        _mapped(folder / "changed.npy"),
+        arrays["source"],
+        arrays["target"],
+        tuple(array for part, array in arrays.items() if part.startswith("more_")),
+        arrays["mask"],
+        arrays.get("lesions"),
+        arrays["changed"],
         (stored["line"][0], stored["line"][1]),
-        **{
-            **facts,
-            "spacing_mm": tuple(facts["spacing_mm"]),
-            "quantiles": (low, high),
-            "description": {part: _mapped(folder / f"{part}.npy") for part in stored["description"]},
-        },
+        **{**facts, "spacing_mm": tuple(facts["spacing_mm"])},
+        quantiles=(low, high),
+        description={part: arrays[part] for part in NAMES},
     )
 
 
@@ -264,7 +278,7 @@ def _stored(
 
     Args:
         name: of the case.
-        folder: of the case.
+        folder: of the arrays.
         images: source, target and additional sources, (i, j, k) each.
         mask: (i, j, k).
         lesions: (i, j, k), or None.
@@ -274,26 +288,17 @@ def _stored(
     source, target, *more = images
     line = contrast_line(source, target, mask)
     difference = contrast_difference(source, target, mask, line)
-    write_json(folder / "prepared.json", {key: value for key, value in facts.items() if key not in _NOT_WRITTEN})
+    write_json(folder / "prepared.json", {part: value for part, value in facts.items() if part not in _NOT_WRITTEN})
     arrays = {"source": source, "target": target, "mask": mask}
-    arrays |= {f"more_{index}": image for index, image in enumerate(more)}
+    arrays |= {f"more_{index:03d}": image for index, image in enumerate(more)}
     arrays |= {"changed": np.flatnonzero(np.abs(difference) > CHANGED), "quantiles": np.stack(facts["quantiles"])}
     arrays |= dict(facts["description"]) | ({} if lesions is None else {"lesions": lesions})
-    mapped = {part: _on_disk(folder / f"{part}.npy", array) for part, array in arrays.items()}
+    for part, array in arrays.items():
+        _write(folder / f"{part}.npy", array)
     files = hash_files(folder, ["prepared.json", *(f"{part}.npy" for part in arrays)])
-    stored = {"key": key, "line": list(line), "more": len(more), "has_lesions": lesions is not None}
-    write_json(folder / _STORED, stored | {"description": list(facts["description"]), "files": files})
-    return PreparedCase(
-        name,
-        mapped["source"],
-        mapped["target"],
-        tuple(mapped[f"more_{index}"] for index in range(len(more))),
-        mapped["mask"],
-        mapped.get("lesions"),
-        mapped["changed"],
-        line,
-        **facts,
-    )
+    stored = {"key": key, "line": list(line), "files": files}
+    write_json(folder / _STORED, stored)
+    return _load(name, folder, stored)
 
 
 def all_sources(case: PreparedCase) -> Tensor:
@@ -301,11 +306,9 @@ def all_sources(case: PreparedCase) -> Tensor:
     return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
 
 
-def _on_disk(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Writes an array and returns it memory-mapped."""
+def _write(path: Path, array: NDArray[Any]) -> None:
     with replacing(path) as partial, partial.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
-    return _mapped(path)
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -8,7 +8,6 @@ A step is a command line that anyone can run by hand. Files that it reads and no
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.errors import UsageError
 from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
-from voxlate.io.documents import canonical_json
 from voxlate.shipped import find_shipped
 
 DATA, PREPARED, ARRAYS, SYSTEMS, EVALUATIONS, READERS = (
@@ -201,16 +199,10 @@ class _Planner:
         argv = ["train", str(path), "-o", str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
         argv += [word for variant in system.variants for word in ("--variant", variant)]
         argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
-        argv += ["--prepared", str(self._prepared_arrays(recipe, name))]
+        argv += ["--prepared", str(self.folder / ARRAYS)]
         argv += ["--resume"] if system.folds is None else ["--resume", "--folds", str(system.folds)]
         needs, given = self.after_preparation(name), self.given
         return Step(f"train-{name}", tuple(argv), needs, run, system=name, inputs=given, recipe=recipe)
-
-    def _prepared_arrays(self, recipe: Recipe, system: str) -> Path:
-        """Returns the folder of the prepared cases of a training; systems with one preparation share it."""
-        content: list[Any] = [recipe.preparation.model_dump(mode="json"), list(recipe.more_sources), recipe.target]
-        content += [recipe.data.paired, self.experiment.preparation_of(system)]
-        return self.folder / ARRAYS / hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
     def _translation(self, step: str, name: str, system: System, fold: int | None) -> Step:
         out = self.synthetic(name) if fold is None else self.synthetic(name) / f"fold-{fold}" / "synthetic"

@@ -7,7 +7,6 @@ each step is done under a lock, by whichever process takes it first.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from voxlate.bundle.recipe import recipe_text
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
 from voxlate.experiments.plan import Step
 from voxlate.io.atomic import sha256, write_json
-from voxlate.io.documents import canonical_json
+from voxlate.io.documents import json_sha256
 from voxlate.jobs.locking import lock
 from voxlate.jobs.results import read_result
 from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, State
@@ -136,7 +135,7 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
         content["inputs"] = [sha256(path) if path.is_file() else "" for path in step.inputs]
         if step.recipe is not None:
             content["argv"] = [*words[2:], recipe_text(step.recipe)]  # not the file, whose other parts may change
-        prints[step.name] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        prints[step.name] = json_sha256(content)
     return prints
 
 

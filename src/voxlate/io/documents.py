@@ -6,6 +6,7 @@ interpreter. An unusable document raises `InvalidDocument` (a `ValueError`), a m
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -79,7 +80,12 @@ def canonical_json(content: object) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C, ten times as fast
+def json_sha256(content: object) -> str:
+    """Returns the SHA-256 of JSON values in their unique form, see `canonical_json`."""
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the parser in C, where it is there
     """Loads plain types, and refuses a key that occurs twice: PyYAML would take the last one silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -135,7 +135,7 @@ def train_cases(
     fabric = _launch(recipe, machine)
     require_training_memory(recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib)
     if fabric.is_global_zero:
-        for folder in (run, run / "prepared", run / "samples", run / "bundle"):
+        for folder in (run, machine.prepared or run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
     parts = _set_up(recipe, cases, run, fabric, machine, root=root, start_from=start_from)
     try:
