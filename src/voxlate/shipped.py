@@ -37,7 +37,7 @@ def find_shipped(kind: Kind, name: str | Path, *, what: str) -> Path:
         NoInput: `NO_INPUT`, with the most similar name.
     """
     path = Path(name)
-    if path.exists():
+    if path.is_file():
         return path
     files = shipped_files(kind)
     if str(name) in files:

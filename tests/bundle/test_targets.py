@@ -38,6 +38,19 @@ def test_the_target_is_taken_from_the_column_of_its_contrast(cohort):
     assert names(recipe("T2w").cases(cohort)) == [("a", "a_T2w.nii.gz", []), ("c", "c_T2w.nii.gz", [])]
 
 
+def test_a_column_of_another_name_of_the_contrast_is_found(cohort):
+    assert names(recipe("T2").cases(cohort)) == [("a", "a_T2w.nii.gz", []), ("c", "c_T2w.nii.gz", [])]
+
+
+def test_rows_that_never_had_a_target_stay_when_the_target_is_a_further_image(cohort):
+    table = (cohort / "cases.tsv").read_text().splitlines()
+    assert table[2].startswith("b\t")
+    table[2] = table[2].replace("b_T1w.nii.gz", "")  # of unpaired lists: a source alone
+    (cohort / "cases.tsv").write_text("\n".join(table) + "\n")
+    unpaired = {"data.paired": False, "cycle": {}, "loss": {}, "adversarial": {"conditional": False}}
+    assert [case.case for case in recipe("T2w", **unpaired).cases(cohort)] == ["a", "b", "c"]
+
+
 def test_a_target_that_is_named_as_another_contrast_is_refused(cohort):
     with pytest.raises(InputRefused, match=r"TARGET_CONTRAST a: the recipe translates to T2w, but a_T1w.nii.gz"):
         recipe("T2w", **{"data.target_column": "target"}).cases(cohort)

@@ -110,6 +110,12 @@ def test_every_shipped_experiment_plans_recipes_that_can_be_read(tmp_path, name,
             read_recipe(Path(words[1]), variants=variants, overrides=parse_overrides(sets))
 
 
+def test_a_folder_of_its_name_does_not_hide_a_shipped_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t1ce_to_t1").mkdir()  # as `voxlate train t1ce_to_t1 -o t1ce_to_t1` makes it
+    assert find_shipped("recipes", "t1ce_to_t1", what="recipe").is_file()
+
+
 def test_a_shipped_file_that_is_not_there_is_refused_with_the_nearest_name():
     with pytest.raises(NoInput, match="bottani2024"):
         find_shipped("experiments", "botani2024", what="experiment")

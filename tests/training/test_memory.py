@@ -8,7 +8,7 @@ import torch
 from voxlate.bundle.recipe import read_recipe
 from voxlate.errors import TemporaryFailure
 from voxlate.training.loop import Machine, train
-from voxlate.training.memory import estimate_training, require_training_memory
+from voxlate.training.memory import estimate_training, memory_limit, require_training_memory
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 CPU = torch.device("cpu")
@@ -40,6 +40,35 @@ def test_the_memory_of_a_step_grows_with_each_window_by_the_same_number_of_bytes
     each = two.step_bytes - one.step_bytes
     assert each > 4 * 16**3
     assert four.step_bytes == one.step_bytes + 3 * each
+
+
+class ReadsValues(torch.nn.Module):
+    """A network that reads a value while it is built, as stochastic depth does."""
+
+    def __init__(self, in_channels: int = 1, out_channels: int = 1) -> None:
+        super().__init__()
+        self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
+        self.layer = torch.nn.Conv3d(in_channels, out_channels, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_a_network_that_reads_values_has_no_estimate_and_is_trained_all_the_same(recipe, cohort, tmp_path):
+    model = recipe.model.model_copy(update={"name": f"{__name__}:ReadsValues", "arguments": {}})
+    custom = recipe.model_copy(update={"model": model})
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    estimate = estimate_training(custom)
+    assert torch.equal(torch.random.get_rng_state(), before)  # or the training would draw other numbers
+    assert estimate.parameters == {"generator": 2}
+    assert estimate.need_bytes is None
+    assert train(custom, tmp_path / "run", root=cohort).is_dir()
+
+
+def test_the_limit_is_shared_by_the_processes_of_a_cpu():
+    assert memory_limit(CPU, processes=4, gib=8) == 2 * 2**30
+    assert memory_limit(torch.device("cuda"), processes=4, gib=8) == 8 * 2**30
 
 
 def test_all_networks_of_a_gan_are_counted():

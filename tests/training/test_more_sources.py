@@ -117,6 +117,8 @@ def test_each_source_can_be_shown_as_zeros(rich, two, tmp_path):
     assert translate_volume(bundle, scan, options=Options(blank=("T1ce", "T2w"))).missing == ("T1ce", "T2w")
     with pytest.raises(UsageError, match=r"SOURCE_UNKNOWN .* not ADC"):
         translate_volume(bundle, scan, more=other, options=Options(blank=("ADC",)))
+    with pytest.raises(UsageError, match=r"SOURCE_UNKNOWN .* not T1ce"):
+        translate_volume(bundle, scan, more={**other, "T1ce": scan})  # it is the scan itself
 
 
 def test_a_helper_makes_a_missing_source_and_the_sidecar_says_so(rich, two, recipe, tmp_path):
@@ -132,6 +134,11 @@ def test_a_helper_makes_a_missing_source_and_the_sidecar_says_so(rich, two, reci
     assert np.allclose(read_volume(tmp_path / "out.nii.gz").data, expected.data, atol=0.51)
     given = translate_volume(bundle, read_volume(case.source), more={"T2w": by_hand}, options=options)
     assert given.imputed == {}
+    blank = Options(imputers={"T2w": helper}, blank=("T2w",))
+    hidden = translate_volume(bundle, read_volume(case.source), more={"T2w": read_volume(case.source)}, options=blank)
+    assert hidden.imputed == {"T2w": helper.weights_sha256}
+    assert hidden.missing == ()  # made by the helper, not set to zero
+    assert np.array_equal(hidden.volume.data, expected.data)
     with pytest.raises(UsageError, match="HELPER"):
         translate_volume(bundle, read_volume(case.source), options=Options(imputers={"T2w": bundle}))
 

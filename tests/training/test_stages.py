@@ -171,7 +171,7 @@ def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):
     assert set(history["training"][0]) == {"step", "loss", "adversarial", "discriminator"}
     prepared = tmp_path / "run" / "prepared"
     levels = {
-        (role, n): json.loads((prepared / role / f"case{n}" / "prepared.json").read_text())["source_level"]
+        (role, n): json.loads(next((prepared / role / f"case{n}").glob("*/prepared.json")).read_text())["source_level"]
         for role in ("sources", "targets")
         for n in (0, 1)
     }
@@ -234,6 +234,7 @@ def test_what_contradicts_itself_is_refused_before_anything_is_read(recipe):
         ({"stages": of_discriminator, "adversarial": discriminator}, {"steps": None}, "no stage trains"),
         (cycle, {}, "needs `adversarial`"),
         (cycle | {"adversarial": discriminator, "loss": {"l1": 1.0}}, {}, "no pairs to compute a `loss`"),
+        (cycle | {"adversarial": discriminator.model_copy(update={"every": 3})}, {}, "does not use"),
         ({"data": recipe.data.model_copy(update={"paired": False})}, {}, "needs a `cycle`"),
         ({"more_sources": ("T1ce",)}, {}, "two sources have the same name"),
         (

@@ -75,6 +75,6 @@ def model_card(name: str) -> str:
 
 
 def summary_line(name: str) -> str:
-    """Returns the first sentence of a model's card: what it translates, its training data, what it is not for."""
+    """Returns the first line of a model's card: what it translates, its training data, what it is not for."""
     lines = [line.strip() for line in model_card(name).splitlines() if line.strip() and not line.startswith("#")]
     return lines[0] if lines else ""

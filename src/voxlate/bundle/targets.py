@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from voxlate.cases import ABSENT, MORE, Case
 from voxlate.errors import InputRefused, NoInput
@@ -27,8 +26,8 @@ def with_target(cases: Sequence[Case], contrast: str, column: str | None, *, sou
     Args:
         cases: of all splits.
         contrast: of the target, such as `T2w`.
-        column: `target`, or `more:` and a contrast. None chooses `more:` with the contrast of the target if any case
-            has it, and otherwise `target`.
+        column: `target`, or `more:` and a contrast. None chooses `more:` with the contrast of the target, or another
+            name of it (`T2` for `T2w`), if any case has it, and otherwise `target`.
         sources: contrasts of the additional sources, which are no targets.
 
     Raises:
@@ -36,8 +35,9 @@ def with_target(cases: Sequence[Case], contrast: str, column: str | None, *, sou
         InputRefused: `TARGET_CONTRAST`.
     """
     if column is None:
-        has_further = contrast not in sources and any(contrast in case.more for case in cases)
-        column = MORE + contrast if has_further else TARGET
+        names = dict.fromkeys((contrast, CONTRAST_ALIASES.get(contrast, contrast)))
+        further = [name for name in names if name not in sources and any(name in case.more for case in cases)]
+        column = MORE + further[0] if further else TARGET
     if column != TARGET:
         cases = _moved(cases, column)
     for case in cases:
@@ -46,15 +46,15 @@ def with_target(cases: Sequence[Case], contrast: str, column: str | None, *, sou
 
 
 def _moved(cases: Sequence[Case], column: str) -> list[Case]:
-    """Returns the cases that have a further image, with it as the target."""
+    """Returns the cases that have a further image, with it as the target, and those that never had a target."""
     name = column.removeprefix(MORE)
     found = []
     for case in cases:
         rest = {contrast: path for contrast, path in case.more.items() if contrast != name}
         target = case.more.get(name, ABSENT)
-        if target != ABSENT:
+        if target != ABSENT or case.target == ABSENT:
             found.append(replace(case, target=target, more=rest))
-    if not found:
+    if not any(case.target != ABSENT for case in found):
         raise NoInput("NO_TARGET", f"no case has an image in the column {column}; correct data.target_column")
     if len(found) < len(cases):
         log.info(
@@ -69,7 +69,7 @@ def _moved(cases: Sequence[Case], column: str) -> list[Case]:
 def _require_contrast(case: Case, contrast: str) -> None:
     """Refuses a target whose BIDS name states another contrast than the recipe."""
     expected = CONTRAST_ALIASES.get(contrast, contrast)
-    actual = None if case.target == ABSENT else contrast_of(Path(case.target))
+    actual = None if case.target == ABSENT else contrast_of(case.target)
     if expected in IMAGES and actual is not None and actual != expected:
         raise InputRefused(
             "TARGET_CONTRAST",

@@ -2,7 +2,8 @@
 
 A file may hold `variants`, each with a name and the settings that it changes, so that the networks and ablations of a
 paper are in one file. Variants can be combined when they do not set the same key to different values; the result does
-not depend on their order. A variant with `extends: OTHER` begins with the settings of another one and may change them.
+not depend on their order, except for the name of the recipe. A variant with `extends: OTHER` begins with the settings
+of another one and may change them.
 
 How a change is merged into the recipe: mappings key by key; `loss` as a whole, because a merged loss would keep parts
 that it does not name; and a change that names a network replaces the arguments of the former network.

@@ -75,7 +75,7 @@ def train(
     path = find_shipped("recipes", recipe, what="recipe")
     plan = read_recipe(path, variants=variants, overrides=parse_overrides(overrides))
     if estimate:
-        _tell_estimate(plan, accelerator, gib)
+        _tell_estimate(plan, accelerator, devices, gib)
         return
     if run is None:
         raise click.UsageError("name the folder of the run with -o")
@@ -95,16 +95,15 @@ def train(
     click.echo(f"bundle: {bundle}")
 
 
-def _tell_estimate(recipe: Recipe, accelerator: str, gib: float | None) -> None:
-    """Prints what the training of a recipe needs, and the memory that it may use."""
+def _tell_estimate(recipe: Recipe, accelerator: str, devices: int, gib: float | None) -> None:
+    """Prints what the training of a recipe needs, and the memory that each of its processes may use."""
     import torch
 
-    from voxlate.bundle.memory import budget_bytes
-    from voxlate.training.memory import estimate_training
+    from voxlate.training.memory import estimate_training, memory_limit
 
     found = estimate_training(recipe)
     is_gpu = accelerator in {"auto", "cuda", "gpu"} and torch.cuda.is_available()
-    limit = budget_bytes(torch.device("cuda" if is_gpu else "cpu"), gib)
+    limit = memory_limit(torch.device("cuda" if is_gpu else "cpu"), processes=devices, gib=gib)
     need = "not known" if found.need_bytes is None else f"{found.need_bytes / 2**30:.1f} GiB"
     stages = "1 stage" if len(recipe.plan) == 1 else f"{len(recipe.plan)} stages"
     networks = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())

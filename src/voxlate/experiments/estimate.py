@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
-from voxlate.errors import UsageError
 from voxlate.experiments.plan import Step
 from voxlate.training.memory import estimate_training
 
@@ -35,16 +34,18 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
         folder: of the experiment, which is left out of the commands.
 
     Raises:
-        UsageError: a recipe is not valid; an override that does not exist.
+        UsageError: a network does not exist, or does not take the window.
     """
     speed = _flops_per_second()
     total = 0.0
     for step in steps:
         line = f"{step.name}: {step.command.replace(f'{folder}/', '')}"
         if step.recipe is not None:
-            seconds = _step_flops(step.recipe) * step.recipe.steps / speed
-            total += seconds
-            line += f"\n    {_needs(step.recipe)}, at least {_told(seconds)}"
+            flops = _step_flops(step.recipe)
+            seconds = None if flops is None else flops * step.recipe.steps / speed
+            total += seconds or 0.0
+            needed = "unknown time" if seconds is None else f"at least {_told(seconds)}"
+            line += f"\n    {_needs(step.recipe)}, {needed}"
         yield line
     yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
 
@@ -56,18 +57,17 @@ def _needs(recipe: Recipe) -> str:
     return f"{recipe.steps:,} optimiser steps, {sum(estimate.parameters.values()):,} parameters, {memory}"
 
 
-def _step_flops(recipe: Recipe) -> float:
-    """Returns the floating-point operations of one training step of the generator."""
+def _step_flops(recipe: Recipe) -> float | None:
+    """Returns the floating-point operations of one training step of the generator.
+
+    None for a network that reads values while it is built or applied, which the meta device does not have.
+    """
     size = (recipe.training.batch, 1 + len(recipe.more_sources), *recipe.training.window)
-    with torch.device("meta"):
-        network = generator_of(recipe, trust_code=True)
-        try:
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                network(torch.empty(size))
-        except (NotImplementedError, RuntimeError) as error:
-            raise UsageError(
-                "ESTIMATE", f"{recipe.name}: its network cannot be built without memory: {error}"
-            ) from error
+    try:
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+            generator_of(recipe, trust_code=True)(torch.empty(size))
+    except (NotImplementedError, RuntimeError, TypeError):
+        return None
     return float(_PASSES * counter.get_total_flops())
 
 

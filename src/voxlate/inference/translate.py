@@ -97,8 +97,8 @@ class Options:
         device: device of the network.
         any_spacing: also translate scans with a voxel size outside the range of the training scans.
         zero_fill: set a missing additional source to zero even if none was missing in training (Chen et al. 2023).
-        blank: contrasts that are set to zero although they are given, as Chen et al. tried for each of their sources.
-            The first source still gives grid, brain mask and intensity scale.
+        blank: contrasts that count as missing although they are given, and are set to zero or imputed, as Chen et al.
+            tried for each of their sources. The first source still gives grid, brain mask and intensity scale.
         imputers: bundles that predict a missing additional source from the first source, by contrast.
         mirror: test-time augmentation: also predict the scan flipped left to right, and take the mean.
         brain_mask: method that finds the brain if no mask is given, instead of the bundle's; see
@@ -164,7 +164,7 @@ def translate_volume(
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
         _pass_gate(distance, refuse=chosen.gate == "refuse")
-    first = np.array(prepared.data) * np.float32(bundle.recipe.source not in chosen.blank)
+    first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
     memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
@@ -223,7 +223,8 @@ def _impute_sources(
     bundle: Bundle, source: Volume, mask: Volume | None, more: Mapping[str, Volume], options: Options
 ) -> tuple[dict[str, Volume], dict[str, str]]:
     """Returns the additional sources that are not blank, with imputed ones, and the imputers' weight hashes."""
-    _require_sources(bundle, [*more, *options.blank])
+    _require_sources(bundle, more, bundle.recipe.more_sources)
+    _require_sources(bundle, options.blank, (bundle.recipe.source, *bundle.recipe.more_sources))
     given = {name: volume for name, volume in more.items() if name not in options.blank}
     imputed = {}
     for name, imputer in options.imputers.items():
@@ -241,8 +242,8 @@ def _impute_sources(
     return given, imputed
 
 
-def _require_sources(bundle: Bundle, names: Iterable[str]) -> None:
-    unknown = sorted(set(names) - {bundle.recipe.source, *bundle.recipe.more_sources})
+def _require_sources(bundle: Bundle, names: Iterable[str], allowed: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(allowed))
     if unknown:
         raise UsageError(
             "SOURCE_UNKNOWN", f"{bundle.name} takes {bundle.recipe.from_what}, not {unknown[0]}; leave it out"
@@ -261,7 +262,8 @@ def _missing_sources(
             "SOURCE_MISSING",
             f"{missing[0]} is missing, and {bundle.name} was never trained without it; give it, or --zero-fill",
         )
-    return tuple(name for name in expected if name in blank or name in absent)
+    first = expected[:1] if expected[0] in blank else ()
+    return first + absent
 
 
 def _require_known_spacing(source: Volume, bundle: Bundle) -> None:

@@ -16,11 +16,15 @@ from torch import Tensor, nn
 from voxlate.bundle.memory import PROGRAM_BYTES, PeakCounter, budget_bytes
 from voxlate.bundle.networks import discriminator_of, generator_of
 from voxlate.bundle.recipe import Recipe
-from voxlate.errors import TemporaryFailure
+from voxlate.errors import TemporaryFailure, UsageError
 from voxlate.training.adversarial import discriminator_input
 
 _STATE_COPIES = 3
 """Copies of the weights that live through all steps: the weights and the two moments of Adam."""
+
+
+_READS_VALUES = (NotImplementedError, RuntimeError, TypeError)
+"""What torch raises for a network that reads values, which the meta device does not have."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,46 @@ def estimate_training(recipe: Recipe) -> TrainingEstimate:
     Raises:
         UsageError: a network does not exist, or does not take the window.
     """
-    with torch.device("meta"):
+    networks, is_meta = _networks(recipe)
+    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    averaged = parameters["generator"]
+    state_bytes = 4 * (_STATE_COPIES * sum(parameters.values()) + averaged)
+    return TrainingEstimate(recipe.steps, parameters, state_bytes, _step_bytes(recipe, networks) if is_meta else None)
+
+
+def _networks(recipe: Recipe) -> tuple[dict[str, nn.Module], bool]:
+    """Returns the networks of a recipe, and whether they are on the meta device.
+
+    A network outside voxlate may read values while it is built, which the meta device does not have; it is then built
+    in memory, without a change of the random numbers that the training will draw.
+    """
+
+    def build() -> dict[str, nn.Module]:
         networks = {"generator": generator_of(recipe, trust_code=True)}
         if recipe.adversarial is not None:
             networks["discriminator"] = discriminator_of(recipe, trust_code=True)
         if recipe.cycle is not None:
             networks["back"] = generator_of(recipe, trust_code=True)
             networks["back_discriminator"] = discriminator_of(recipe, trust_code=True)
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-    averaged = parameters["generator"]
-    state_bytes = 4 * (_STATE_COPIES * sum(parameters.values()) + averaged)
-    return TrainingEstimate(recipe.steps, parameters, state_bytes, _step_bytes(recipe, networks))
+        return networks
+
+    try:
+        with torch.device("meta"):
+            return build(), True
+    except (*_READS_VALUES, UsageError):
+        with torch.random.fork_rng(devices=[]):
+            return build(), False  # an argument that is really wrong is refused here
+
+
+def memory_limit(device: torch.device, *, processes: int = 1, gib: float | None = None) -> int:
+    """Returns the memory in bytes that each process of a training may use.
+
+    Args:
+        device: where it is trained.
+        processes: that share the memory of a CPU.
+        gib: memory that may be used, in GiB; None for all of the device.
+    """
+    return budget_bytes(device, gib) // (processes if device.type == "cpu" else 1)
 
 
 def require_training_memory(
@@ -84,7 +117,7 @@ def require_training_memory(
         UsageError: see `estimate_training`.
     """
     estimate = estimate_training(recipe)
-    limit = budget_bytes(device, gib) // (processes if device.type == "cpu" else 1)
+    limit = memory_limit(device, processes=processes, gib=gib)
     if estimate.need_bytes is not None and estimate.need_bytes > limit:
         window = " x ".join(str(n) for n in recipe.training.window)
         raise TemporaryFailure(
@@ -104,7 +137,7 @@ def _step_bytes(recipe: Recipe, networks: dict[str, nn.Module]) -> int | None:
     try:
         with PeakCounter() as counted:
             _loss(recipe, networks, source, target).backward()  # type: ignore[no-untyped-call]
-    except (NotImplementedError, RuntimeError):  # a network that reads values, which the meta device does not have
+    except _READS_VALUES:
         return None
     return int(counted.peak) // (1 if recipe.training.precision == "32-true" else 2)
 

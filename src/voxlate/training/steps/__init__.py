@@ -7,10 +7,10 @@ from voxlate.training.objective import Objective
 from voxlate.training.state import AdversarialState, CycleState, SupervisedState
 from voxlate.training.steps.adversarial import adversarial_step
 from voxlate.training.steps.cycle import cycle_step
-from voxlate.training.steps.step import DIVERGED, Losses, Step
+from voxlate.training.steps.step import Losses, Step
 from voxlate.training.steps.supervised import supervised_step
 
-__all__ = ["DIVERGED", "Losses", "Step", "take_step"]
+__all__ = ["Losses", "Step", "take_step"]
 
 
 def take_step(state: SupervisedState, batches: StepBatches, step: Step, objective: Objective) -> Losses:

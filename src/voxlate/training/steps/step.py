@@ -19,9 +19,6 @@ from voxlate.training.data.windows import Batch
 from voxlate.training.schedule import learning_rate, stage_position
 from voxlate.training.state import SupervisedState
 
-DIVERGED = frozenset({"DIVERGED", "GRADIENT_NOT_FINITE", "LOSS_NOT_FINITE"})
-"""Codes of the errors that end a training that diverges; `Validator` raises the first, `Step` the others."""
-
 Losses = dict[str, float]
 """`loss` is what the step minimises; `discriminator` and `adversarial` are there when a discriminator takes part."""
 
