@@ -134,3 +134,11 @@ def test_decnn_has_the_parameters_of_its_layers_and_sees_31_pixels():
     model(x)[0, 0, 32, 32].backward()
     seen = x.grad[0, 0].abs().sum(dim=1).nonzero().flatten()
     assert seen.max() - seen.min() + 1 == 31
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [("decnn", "embeddings"), ("pix2pix_unet", "depth"), ("casnet", "blocks")]
+)
+def test_a_network_without_any_block_is_refused(name, argument):
+    with pytest.raises(UsageError, match="MODEL_ARGUMENT"):
+        build(name, **{argument: 0})

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from voxlate.errors import UsageError
 from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of
 
 
@@ -38,6 +39,10 @@ class DECNNDesign:
     convolutions: int = 2
     normalisation: Normalisation = "batch"
     dimensions: Dimensions = 2
+
+    def __post_init__(self) -> None:
+        if self.embeddings < 1:
+            raise UsageError("MODEL_ARGUMENT", f"embeddings must be 1 or more, not {self.embeddings}")
 
 
 class DECNN(nn.Module):

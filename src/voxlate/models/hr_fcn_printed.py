@@ -28,10 +28,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.hr_blocks import BRANCH_BLOCKS, LayerFactory, Resample, children
+from voxlate.models.parts.hr_blocks import BRANCH_BLOCKS, LayerFactory, Resample, children, upsampled
 from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_two_voxels
 
 FACTOR = 4
@@ -186,11 +185,3 @@ def phi(kit: LayerFactory, in_channels: int, out_channels: int) -> nn.Sequential
     """Returns φ: four residual blocks, of which the first changes the number of channels."""
     later = [PrintedResidual(kit, out_channels, out_channels) for _ in range(BRANCH_BLOCKS - 1)]
     return nn.Sequential(PrintedResidual(kit, in_channels, out_channels), *later)
-
-
-def upsampled(kit: LayerFactory, x: Tensor, levels: int) -> Tensor:
-    """Returns a branch upsampled by 2^levels along the axes that are halved."""
-    if not levels:
-        return x
-    scale = tuple(float(n) for n in kit.in_plane(2**levels))
-    return F.interpolate(x, scale_factor=scale, mode="nearest")

@@ -114,7 +114,8 @@ def feature_matching(
     finally:
         for hook in hooks:
             hook.remove()
-    pairs = zip(found[: len(layers)], found[len(layers) :], strict=True)
+    half = len(found) // 2  # a layer that is applied several times has as many activations
+    pairs = zip(found[:half], found[half:], strict=True)
     return torch.stack([(a.float() - b.float()).abs().mean() for a, b in pairs]).mean()
 
 

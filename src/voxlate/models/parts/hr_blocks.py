@@ -123,7 +123,7 @@ class Resample(nn.Module):
 
     def __init__(self, kit: LayerFactory, source: int, target: int, width: int) -> None:
         super().__init__()
-        self.scale = kit.in_plane(2 ** max(0, source - target))
+        self.kit, self.levels = kit, max(0, source - target)
         incoming, outgoing = width * 2**source, width * 2**target
         steps: list[nn.Module] = [kit.conv1(incoming, outgoing)] if source > target else []
         for step in range(source, target):
@@ -134,10 +134,20 @@ class Resample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, width x 2^source, ...) to (B, width x 2^target, ...)."""
-        x = self.steps(x)
-        if max(self.scale) == 1:
-            return x
-        return F.interpolate(x, scale_factor=tuple(float(n) for n in self.scale), mode="nearest")
+        return upsampled(self.kit, self.steps(x), self.levels)
+
+
+def upsampled(kit: LayerFactory, x: Tensor, levels: int) -> Tensor:
+    """Returns features upsampled by 2^levels along the axes that are halved, nearest neighbour.
+
+    Args:
+        kit: factory of the layers, which knows those axes.
+        x: (B, C, ...).
+        levels: number of doublings; 0 returns x.
+    """
+    if not levels:
+        return x
+    return F.interpolate(x, scale_factor=tuple(float(n) for n in kit.in_plane(2**levels)), mode="nearest")
 
 
 class Fusion(nn.Module):

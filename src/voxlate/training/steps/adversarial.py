@@ -39,8 +39,10 @@ def adversarial_step(state: AdversarialState, batches: Sequence[Batch], step: St
         inside = batch.weight > 0
         shown, real = synthetic * inside, batch.target * inside
 
-        to_discriminator = discriminator_loss(state.discriminator, shown, real, batch.source, settings, seed)
-        values = {"discriminator": step.backward(to_discriminator, share, batch)}
+        with torch.set_grad_enabled(is_due):
+            to_discriminator = discriminator_loss(state.discriminator, shown, real, batch.source, settings, seed)
+        value = step.backward(to_discriminator, share, batch) if is_due else step.finite(to_discriminator, batch)
+        values = {"discriminator": value}
         if index + 1 == len(batches) and is_due:
             step.update(state.discriminator_optimiser, state.discriminator)
         if not trains_generator:

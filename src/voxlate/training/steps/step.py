@@ -72,13 +72,26 @@ class Step:
         Raises:
             InputRefused: `LOSS_NOT_FINITE`.
         """
+        value = self.finite(loss, *batches)
+        self.fabric.backward(loss * share)
+        return value
+
+    def finite(self, loss: Tensor, *batches: Batch) -> float:
+        """Returns the value of a loss, which must be finite.
+
+        Args:
+            loss: a scalar.
+            *batches: what it was computed from; an error names their cases.
+
+        Raises:
+            InputRefused: `LOSS_NOT_FINITE`.
+        """
         value = float(loss.detach())
         if not bool(torch.isfinite(loss)):
             cases = ", ".join(sorted({case for batch in batches for case in batch.cases}))
             raise InputRefused(
                 "LOSS_NOT_FINITE", f"the loss is {value} at step {self.done} on {cases}; the last checkpoint is kept"
             )
-        self.fabric.backward(loss * share)
         return value
 
     def update(self, optimiser: Optimizer, *networks: nn.Module) -> None:

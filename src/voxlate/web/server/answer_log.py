@@ -7,7 +7,6 @@ replaced as a whole, note the last hash, which `voxlate readers analyse` prints,
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from voxlate.errors import InputRefused
-from voxlate.io.documents import canonical_json
+from voxlate.io.documents import canonical_json, json_sha256
 from voxlate.web.server.sql import Database, Statements, damaged_record
 
 GENESIS = "0" * 64
@@ -164,7 +163,7 @@ def _checked_rows() -> Iterator[None]:
 
 def digest_of(content: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of a JSON object; the order of its keys does not matter."""
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return json_sha256(content)
 
 
 def verify_chain(entries: Iterable[Entry]) -> int | None:
@@ -206,7 +205,7 @@ def _append(run: Statements, kind: str, reader: str, body: Mapping[str, Any]) ->
 
 
 def _hash(entry: Entry) -> str:
-    return hashlib.sha256(canonical_json(list(entry[:-1])).encode()).hexdigest()
+    return json_sha256(list(entry[:-1]))
 
 
 def _text(moment: datetime) -> str:
