@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ROOT, development_data, write_result
+from machine import ENHANCING_LABELS, ROOT, development_data, pair_cases, write_result
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
@@ -44,25 +44,14 @@ HELD_OUT = (
 OPEN_LICENCE = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
 """Pairs under CC BY; the terms of the seven others were not found to allow shipped weights."""
 
-ENHANCING_LABELS = (3, 4)  # the two numberings of BraTS
 SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "real_only": None}
 """Systems, with the weights that the training of each begins with; the zero-shot model is not trained here."""
-
-
-def cases_of(pairs: Path, held_out: Sequence[str]) -> list[Case]:
-    """Returns all pairs, those that are held out as test cases."""
-    cases = []
-    for folder in sorted(path for path in pairs.iterdir() if path.is_dir()):
-        labels = next(iter(sorted(folder.glob("seg*.nii.gz"))), None)
-        split = "test" if folder.name in held_out else "train"
-        cases.append(Case(folder.name, folder.name, split, folder / "t1ce.nii.gz", folder / "t1.nii.gz", labels=labels))
-    return cases
 
 
 def run_fold(pairs: Path, system: str, fold: int) -> None:
     """Trains a system on six pairs, unless it is the zero-shot model, and translates the other three."""
     folder = RUN / f"fold-{fold}"
-    cases = cases_of(pairs, HELD_OUT[fold])
+    cases = pair_cases(pairs, HELD_OUT[fold])
     write_cases(folder / "cases.tsv", cases)
     bundle = find_bundle(BASE)
     if system != "zero_shot":
@@ -82,7 +71,7 @@ def measure(pairs: Path, system: str) -> dict[str, dict[str, float]]:
     """Returns value by case and metric of a system, and of the untouched source under `source:`."""
     found: dict[str, dict[str, float]] = {}
     for fold, held_out in enumerate(HELD_OUT):
-        cases = [case for case in cases_of(pairs, held_out) if case.split == "test"]
+        cases = [case for case in pair_cases(pairs, held_out) if case.split == "test"]
         out = RUN / "evaluation" / system / f"fold-{fold}"
         for key, values in values_of(cases, RUN / "synthetic" / system / f"fold-{fold}", out).items():
             found.setdefault(key, {}).update(values)
@@ -111,7 +100,7 @@ def open_licence(pairs: Path) -> dict[str, dict[str, float]]:
     """Fine-tunes the pretrained model on the two pairs of open licence, and returns its values on the other seven."""
     folder = RUN / "open_licence"
     held_out = [path.name for path in sorted(pairs.iterdir()) if path.is_dir() and path.name not in OPEN_LICENCE]
-    cases = cases_of(pairs, held_out)
+    cases = pair_cases(pairs, held_out)
     write_cases(folder / "cases.tsv", cases)
     if not (folder / "run" / "bundle" / "manifest.json").is_file():
         recipe = read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml")

@@ -16,7 +16,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from machine import ROOT, development_data, write_result
+from machine import ENHANCING_LABELS, ROOT, development_data, pair_cases, write_result
 from scipy import ndimage
 
 from voxlate.bundle.bundle import read_bundle
@@ -38,7 +38,6 @@ EXCLUDED = "18.nii.gz"  # refused for 1.2 ml of unlabelled sinus air when the re
 QUALITY = {"good": 0.6, "medium": 0.3, "low": 0.1}
 MOST_EROSION = 3  # voxels of 1 mm; masks of real data end between the cortex and the dura
 VALIDATION_EVERY = 16  # the 16th, 32nd … head is for validation
-ENHANCING_LABELS = (3, 4)  # the two numberings of BraTS
 RUN, HEADS_FOLDER = ROOT / "runs" / "simulated_training", ROOT / "runs" / "heads"
 
 
@@ -74,12 +73,7 @@ def simulate(maps: Path) -> None:
 
 def measure(pairs: Path) -> dict[str, Any]:
     """Translates and evaluates all real pairs; returns the rows of the enhancement measure and of the brain."""
-    cases = []
-    for folder in sorted(path for path in pairs.iterdir() if path.is_dir()):
-        labels = next(iter(sorted(folder.glob("seg*.nii.gz"))), None)
-        cases.append(
-            Case(folder.name, folder.name, "test", folder / "t1ce.nii.gz", folder / "t1.nii.gz", labels=labels)
-        )
+    cases = pair_cases(pairs)
     items = [Item(case.case, case.source) for case in cases]
     options = Options(gate="flag", any_spacing=True)
     outcomes = translate_many(read_bundle(RUN / "bundle"), items, RUN / "synthetic", options=options, overwrite=True)

@@ -6,10 +6,14 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxlate.io.atomic import write_json
+
+if TYPE_CHECKING:
+    from voxlate.cases import Case
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -30,6 +34,27 @@ def development_data(part: str) -> Path | None:
         return folder
     print(f"the development data are not there ({part}); this part is not measured")
     return None
+
+
+ENHANCING_LABELS = (3, 4)
+"""Labels of enhancing tumour in the two numberings of BraTS."""
+
+
+def pair_cases(pairs: Path, held_out: Collection[str] | None = None) -> list[Case]:
+    """Returns the real pairs of T1ce and T1 as cases with their lesion labels.
+
+    Args:
+        pairs: folder `pairs` of the development data.
+        held_out: names of the test cases; the others are for training. None makes all of them test cases.
+    """
+    from voxlate.cases import Case
+
+    cases = []
+    for folder in sorted(path for path in pairs.iterdir() if path.is_dir()):
+        labels = next(iter(sorted(folder.glob("seg*.nii.gz"))), None)
+        split = "test" if held_out is None or folder.name in held_out else "train"
+        cases.append(Case(folder.name, folder.name, split, folder / "t1ce.nii.gz", folder / "t1.nii.gz", labels=labels))
+    return cases
 
 
 def trained_bundle() -> Path:

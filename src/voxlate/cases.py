@@ -154,18 +154,20 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
     contrasts = sorted({contrast for case in cases for contrast in case.more})
     has_sets = any(case.set for case in cases)
     has_target_mask = any(case.target_mask for case in cases)
-    optional = [SET] * has_sets + [TARGET_MASK] * has_target_mask
-    lines = ["\t".join([*COLUMNS, *(MORE + contrast for contrast in contrasts), *optional])]
+    columns = [*COLUMNS, *(MORE + contrast for contrast in contrasts), *[SET] * has_sets]
+    lines = ["\t".join([*columns, *[TARGET_MASK] * has_target_mask])]
     for case in cases:
         files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
-        relative = ["" if file in {None, ABSENT} else _relative(file, path.parent) for file in files]
-        optional = [case.set] * has_sets
-        optional += ["" if case.target_mask is None else _relative(case.target_mask, path.parent)] * has_target_mask
-        lines.append("\t".join([case.case, case.patient, case.split, *relative, *optional]))
+        fields = [case.case, case.patient, case.split, *(_relative(file, path.parent) for file in files)]
+        fields += [case.set] * has_sets + [_relative(case.target_mask, path.parent)] * has_target_mask
+        lines.append("\t".join(fields))
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _relative(file: Path, folder: Path) -> str:
+def _relative(file: Path | None, folder: Path) -> str:
+    """Returns the path as a field of the table; empty for a file that is not there."""
+    if file is None or file == ABSENT:
+        return ""
     return Path(os.path.relpath(file, folder)).as_posix()
 
 
