@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from typing import get_args
 
 import pytest
 from tiny import write_cohort
 
 from voxlate.cases import write_cases
+from voxlate.experiments.figures import KINDS as FUNCTIONS
 from voxlate.experiments.plan import Size, build_plan
 from voxlate.experiments.publish import publish
 from voxlate.experiments.run import StepOutcome
-from voxlate.experiments.settings import Experiment
+from voxlate.experiments.settings import Experiment, Figure
 from voxlate.jobs.states import DONE, FAILED
 
 COLUMN = {"metric": "mae", "head": "MAE"}
@@ -72,6 +74,10 @@ def test_an_experiment_is_published_and_what_cannot_be_drawn_is_told(experiment,
     assert "FAILED:DIVERGED" in text
     assert str(folder) not in text
     assert "Synthetic images. Not for diagnosis." in text
+
+
+def test_every_kind_of_figure_that_a_file_may_name_is_drawn_by_a_function():
+    assert set(get_args(Figure.model_fields["kind"].annotation)) == set(FUNCTIONS)
 
 
 def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):

@@ -114,12 +114,6 @@ def run_plan(
             raise
 
 
-def read_outcomes(steps: Sequence[Step], folder: Path) -> dict[str, StepOutcome]:
-    """Returns how each step of a plan ended in earlier runs."""
-    prints = fingerprints(steps, folder)
-    return {step.name: _recorded(folder, step, prints) or StepOutcome(step.name) for step in steps}
-
-
 def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
     """Returns a hash of the command of each step and of the steps that it needs; it does not depend on the folder.
 
