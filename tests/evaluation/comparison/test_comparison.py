@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from scipy import stats
 from small_study import write_bundle, write_case
 
-from voxlate.cases import write_cases
+from voxlate.cases import ABSENT, write_cases
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
@@ -248,6 +248,11 @@ def test_patients_that_a_bundle_was_trained_on_are_refused_unless_they_are_asked
     (tmp_path / "recipe.yaml").write_text("")
     write_cases(tmp_path / "cases.tsv", [replace(cases[0], case="other", split="train")])
     with pytest.raises(InputRefused, match=r"TRAINED_ON_TEST .* 1 of 2 cases \(case_0\)"):
+        compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
+    # An unpaired training has rows of a source or of a target alone.
+    alone = replace(cases[1], case="alone", split="train", source=ABSENT)
+    write_cases(tmp_path / "cases.tsv", [replace(cases[0], split="test"), alone])
+    with pytest.raises(InputRefused, match=r"TRAINED_ON_TEST .* 1 of 2 cases \(case_1\)"):
         compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
 
 
