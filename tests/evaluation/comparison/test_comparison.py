@@ -173,6 +173,7 @@ def test_a_collapsed_system_is_scored_and_its_row_says_so(tmp_path):
     comparison = compare_systems(cases, {"zero": tmp_path / "zero"}, tmp_path / "out", settings=SETTINGS).comparison
     assert comparison.systems[0].state == "evaluated"
     assert comparison.systems[0].reason.startswith("in 2 of 2 cases the synthetic image has the one value 0")
+    assert (comparison.systems[0].n_collapsed, comparison.systems[0].is_collapsed) == (2, True)
     assert values(tmp_path, "zero").min() > values(tmp_path, "source").max()
 
 

@@ -41,6 +41,7 @@ class SystemRow(_Record):
 
     Attributes:
         evaluation: path of its ordinary evaluation folder, relative to the comparison folder.
+        n_collapsed: evaluated cases whose synthetic image has one value only.
         reason: why cases have no score, or that images have one value only, with their number; empty otherwise.
         bundles: hash of the manifest of each bundle, as the user gave them; empty if none was given.
     """
@@ -51,8 +52,14 @@ class SystemRow(_Record):
     n_evaluated: int
     n_missing: int
     n_refused: int
+    n_collapsed: int = 0
     reason: str
     bundles: list[str] = Field(default_factory=list)
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Returns whether every evaluated case has one value only; a single such case does not speak for the system."""
+        return 0 < self.n_evaluated == self.n_collapsed
 
 
 class ComparedCase(_Record):

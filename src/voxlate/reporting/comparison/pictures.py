@@ -41,7 +41,7 @@ def box_plots(compared: Compared) -> Html | None:
 def _boxes(compared: Compared, protocol: str, places: Sequence[Place], *, name: str) -> Html | None:
     comparison = compared.comparison
     is_volume = any(metric == "vd" for _, metric in places)
-    collapsed = {system.name for system in comparison.systems if "collapsed" in system.reason}
+    collapsed = {system.name for system in comparison.systems if system.is_collapsed}
     metrics: dict[str, Sets] = {}
     units: dict[str, str] = {}
     for place in places:
@@ -128,7 +128,7 @@ def chosen_cases(compared: Compared) -> list[str]:
 
 def _losses(compared: Compared, view: TableView) -> dict[str, dict[str, float]]:
     comparison = compared.comparison
-    working = [system.name for system in comparison.systems if "collapsed" not in system.reason]
+    working = [system.name for system in comparison.systems if not system.is_collapsed]
     loss = metric_of(view.places[0][1]).loss
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in compared.scores:
