@@ -367,6 +367,11 @@ def test_the_command_compares_named_systems_and_still_evaluates_one_without_a_na
         (["--synthetic", "a=x", "--margin", "mae=much"], "MARGIN --margin 'mae=much' is not a number"),
         (["--synthetic", "a=x", "--correction", "sidak"], "CORRECTION"),
         (["--synthetic", "x", "--bundle", "a", "--bundle", "b"], "BUNDLE one system has 2 bundles"),
+        (["--synthetic", "x", "--margin", "mae=0.5"], "SYSTEM_NAME --margin is of named systems"),
+        (["--synthetic", "x", "--alpha", "0.01"], "SYSTEM_NAME --alpha is of named systems"),
+        (["--synthetic", "x", "--correction", "sidak"], "SYSTEM_NAME --correction is of named systems"),
+        (["--synthetic", "x", "--test", "t"], "SYSTEM_NAME --test is of named systems"),
+        (["--synthetic", "x", "--allow-training-cases"], "SYSTEM_NAME --allow-training-cases is of named systems"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused_with_its_remedy(tmp_path, options, code):
