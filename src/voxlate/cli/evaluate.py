@@ -177,9 +177,7 @@ def _refuse_options_of_systems() -> None:
     context = click.get_current_context()
     for name, option in _OF_SYSTEMS.items():
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UsageError(
-                "SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER, or leave it out"
-            )
+            raise UsageError("SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER with it")
 
 
 @dataclass(frozen=True)
