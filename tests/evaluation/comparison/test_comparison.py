@@ -307,6 +307,9 @@ def test_folds_that_overlap_or_differ_or_are_not_there_are_refused(folds):
     (folder / "a" / "folds.tsv").write_text("case\tfold\ncase_0\tzero\n")
     with pytest.raises(InputRefused, match=r"FOLDS folds.tsv is not a table"):
         joined(folder, cases)
+    (folder / "a" / "folds.tsv").write_text(f"case\tfold\n{'x' * 200_000}\t0\n")  # longer than csv reads
+    with pytest.raises(InputRefused, match=r"FOLDS folds.tsv: field larger than field limit"):
+        joined(folder, cases)
     shutil.rmtree(folder / "a")
     with pytest.raises(NoInput, match="FOLDS_MISSING a: no folder fold-0"):
         joined(folder, cases)
