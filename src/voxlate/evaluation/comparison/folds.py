@@ -49,8 +49,10 @@ def with_folds(system: System, cases: Sequence[Case], *, allows_training_cases: 
                 f"{system.name}: folds {holding[0]} and {holding[1]} both have an image of {case.case}; keep that of "
                 "the fold that was not trained on it",
             )
-        if case.case in stated or holding:
-            folds[case.case] = stated.get(case.case, holding[0] if holding else 0)
+        if case.case in stated:
+            folds[case.case] = stated[case.case]
+        elif holding:
+            folds[case.case] = holding[0]
     bundles = {index: part / BUNDLE for index, part in sorted(parts.items()) if (part / BUNDLE).is_dir()}
     for index, bundle in bundles.items():
         tested = [case for case in cases if folds.get(case.case) == index]
