@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxlate.evaluation.comparison.settings import Correction, Test
-from voxlate.evaluation.schema.files import SCORES, Kind, read_folder, read_rows
+from voxlate.evaluation.schema.files import SCORES, Kind, read_document, read_folder, read_rows
 from voxlate.evaluation.schema.results import (
     RELATIVE,
     DataKind,
@@ -295,3 +295,13 @@ def read_comparison(folder: Path) -> Compared:
     """
     comparison, scores = read_folder(folder, _KIND, SystemsComparison, ComparedScore, ComparedScore._fields)
     return Compared(folder, comparison, scores)
+
+
+def read_comparison_document(folder: Path) -> SystemsComparison:
+    """Reads and checks `comparison.json` alone, without the scores of the cases.
+
+    Raises:
+        NoInput: `COMPARISON_MISSING`.
+        InputRefused: `COMPARISON_INVALID`.
+    """
+    return read_document(folder, _KIND, SystemsComparison)

@@ -51,7 +51,9 @@ class Measurement:
     unit: str = "cm3"
 
 
-def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Measurement]:
+def from_volume_rows(
+    rows: Iterable[AnyVolumeRow], *, segmenter: str, names: Mapping[str, str] | None = None
+) -> list[Measurement]:
     """Returns the tissue volumes of an evaluation as measurements, with those of the target as a method of their own.
 
     The session is the BIDS entity `ses-…` in the name of the case, or else the name of the case.
@@ -59,6 +61,7 @@ def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Me
     Args:
         rows: rows under `volumes` of `evaluation.json`; those of agreement are passed over.
         segmenter: whose volumes are taken; those of several are never mixed.
+        names: other names of methods, such as that of the system for `synthetic`.
 
     Raises:
         NoInput: `NO_INPUT` when no row is of this segmenter.
@@ -70,7 +73,8 @@ def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Me
         row = cast(VolumeRow, row)
         case = row.get("case", "")
         patient, session = row.get("patient", case), session_of(case)
-        for method, value in ((TARGET, row["target_cm3"]), (row["method"], row["volume_cm3"])):
+        named = (names or {}).get(row["method"], row["method"])
+        for method, value in ((TARGET, row["target_cm3"]), (named, row["volume_cm3"])):
             one = Measurement(patient, method, row["tissue"], float(value), session)
             found[(patient, session, method, row["tissue"])] = one
     if not found:

@@ -12,7 +12,7 @@ from voxlate.errors import VoxlateError
 from voxlate.evaluation.comparison.schema import Compared
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation
+from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation_document
 from voxlate.reporting.comparison.view import TISSUES, Place, TableView, main_view, name_of, set_name
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, Sets, draw_boxes
 from voxlate.reporting.figures.montage import draw_montage
@@ -87,7 +87,7 @@ def same_slices(compared: Compared) -> Html | None:
     """Returns the same slices of the same cases for all systems; a note when the images cannot be read."""
     comparison = compared.comparison
     evaluations = {
-        system.name: read_evaluation(compared.folder / system.evaluation).evaluation for system in comparison.systems
+        system.name: read_evaluation_document(compared.folder / system.evaluation) for system in comparison.systems
     }
     chosen = chosen_cases(compared)
     if not chosen:
