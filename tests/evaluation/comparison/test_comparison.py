@@ -296,6 +296,17 @@ def test_folds_are_joined_to_one_table_with_the_spread_between_folds_and_between
     assert [(r.fold, r.n, r.mean) for r in parts] == [(0, 3, pytest.approx(means[0])), (1, 2, pytest.approx(means[1]))]
 
 
+def test_a_fold_without_a_lesion_has_no_row_of_lesions_and_a_set_may_be_in_one_fold_alone(folds):
+    folder, cases = folds
+    cases = [replace(c, set=f"set_{k % 2}", labels=None if k == 0 else c.labels) for k, c in enumerate(cases[:3])]
+    how = ComparisonSettings(are_folds=True)
+    settings = Settings(protocols=("chen2022",))
+    found = compare_systems(cases, {"a": folder / "a"}, folder / "out", settings=settings, comparison=how).comparison
+    rows = [r for r in found.folds if (r.method, r.region, r.metric) == ("a", "lesion", "mae")]
+    assert [(r.set, r.fold, r.n) for r in rows] == [("set_0", 0, 1), ("set_1", 1, 1)]
+    assert {(r.set, r.fold) for r in found.folds} == {("set_0", 0), ("set_1", 1)}
+
+
 def test_folds_that_overlap_or_differ_or_are_not_there_are_refused(folds):
     folder, cases = folds
     shutil.move(folder / "b" / "fold-0" / "synthetic" / "case_0.nii.gz", folder / "b" / "fold-1" / "synthetic")
