@@ -303,9 +303,9 @@ def test_maps_of_a_network_are_turned_as_slices_are(tmp_path: Path) -> None:
     assert np.argwhere(found["Output"][0] == 1).tolist() == [[0, 0]]
     assert found["Output"].shape == (1, 5, 4)
     (tmp_path / "pictures.json").write_text(json.dumps({"case": "a"}))
-    with pytest.raises(InputRefused, match="PICTURES"):
+    with pytest.raises(InputRefused, match=r"PICTURES pictures.json of .*: filters: Field required"):
         read_pictures(tmp_path)
-    with pytest.raises(NoInput):
+    with pytest.raises(NoInput, match=r"pictures.json of none does not exist; only networks with a filter"):
         read_pictures(tmp_path / "none")
     with pytest.raises(InputRefused, match="DIMENSIONS"):
         draw_feature_maps({"maps": np.zeros((3, 3))}, case="a", data_kind="real")
