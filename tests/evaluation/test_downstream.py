@@ -308,6 +308,8 @@ def test_the_volume_of_a_structure_is_its_voxels_times_their_volume() -> None:
     sides = structure_volumes(volume, is_by_side=True)
     assert sides["Left-Hippocampus"] == pytest.approx(0.36)
     assert sides["Right-Hippocampus"] == pytest.approx(0.18)
+    data[0, 9, 9] = 1e18  # a label that is none of FreeSurfer's costs no memory
+    assert structure_volumes(volume.with_data(data)) == found
     for bad in (data + 0.5, data * 0):
         with pytest.raises(InputRefused, match="LABELS"):
             structure_volumes(Volume(bad, np.eye(4)))

@@ -13,7 +13,7 @@ from voxlate.evaluation.tissues import TISSUES, segment_by_mixture, tissue_proba
 from voxlate.io.nifti import write_volume
 from voxlate.reporting.figures.drawing import save
 from voxlate.reporting.figures.montage import draw_montage
-from voxlate.reporting.figures.montage_cuts import cut_row
+from voxlate.reporting.figures.montage_cuts import Loaded, cut_row
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column, Row, with_reference_levels
 from voxlate.reporting.figures.preparation_steps import draw_masks, draw_steps
@@ -71,6 +71,12 @@ def test_the_difference_of_an_equal_image_is_0_and_that_of_a_brighter_one_its_of
         assert not line.differences["U-Net"].any()
         assert line.differences["cGAN"].max() == pytest.approx(10)
     assert large == pytest.approx(10)
+
+
+def test_differences_that_are_not_shown_are_not_computed(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loaded, "difference", lambda *_: pytest.fail("computed"))
+    drawing = draw_montage([row], COLUMNS, data_kind="real", unit="HU", layout=Layout(difference="none"))
+    assert "Differences" not in drawing.caption
 
 
 def test_an_image_on_another_grid_is_resampled_to_the_target(row: Row) -> None:

@@ -194,8 +194,11 @@ def test_a_forest_shows_percent_of_the_real_mean_and_leaves_out_what_was_not_mea
     rows = [
         StructureDifference("cGAN", "Thalamus", "cm3", 9, real=8.0, difference=-0.4, low=-0.8, high=0.0, percent=-5.0),
         StructureDifference("cGAN", "Caudate", "cm3", 1, note="too few"),
+        StructureDifference("cGAN", "Optic-Chiasm", "cm3", 20, real=0.0, difference=0.1, low=0.0, high=0.2),
     ]
-    axes = draw_structure_differences(rows, data_kind="real").figure.axes[0]
+    drawing = draw_structure_differences(rows, data_kind="real")
+    axes = drawing.figure.axes[0]
+    assert "n = 9" in drawing.caption  # of the rows that are drawn
     drawn = [np.ravel(line.get_xdata()).tolist() for line in axes.lines]
     assert [-5.0] in drawn
     assert [-10.0, 0.0] in drawn
@@ -300,9 +303,9 @@ def test_maps_of_a_network_are_turned_as_slices_are(tmp_path: Path) -> None:
     assert np.argwhere(found["Output"][0] == 1).tolist() == [[0, 0]]
     assert found["Output"].shape == (1, 5, 4)
     (tmp_path / "pictures.json").write_text(json.dumps({"case": "a"}))
-    with pytest.raises(InputRefused, match="PICTURES"):
+    with pytest.raises(InputRefused, match=r"PICTURES pictures.json of .*: filters: Field required"):
         read_pictures(tmp_path)
-    with pytest.raises(NoInput):
+    with pytest.raises(NoInput, match=r"pictures.json of none does not exist; only networks with a filter"):
         read_pictures(tmp_path / "none")
     with pytest.raises(InputRefused, match="DIMENSIONS"):
         draw_feature_maps({"maps": np.zeros((3, 3))}, case="a", data_kind="real")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+from click.core import ParameterSource
 
 from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from voxlate.evaluation.comparison.settings import ComparisonSettings, Correction, Test
     from voxlate.evaluation.schema.results import DataKind
     from voxlate.evaluation.settings import Settings
+
+_OF_SYSTEMS = {
+    "correction": "--correction",
+    "test": "--test",
+    "alphas": "--alpha",
+    "margins": "--margin",
+    "allows_training_cases": "--allow-training-cases",
+}
+"""Options of the comparison of systems, by their parameter."""
 
 
 @click.command()
@@ -154,9 +164,20 @@ def evaluate(
     if not are_folds:  # the test cases of folds are those of the training
         rows = [case for case in rows if case.split == split]
     if len(folders) == 1 and not _is_named(folders[0]) and not are_folds:
+        _refuse_options_of_systems()
         return _evaluate_one(rows, folders[0], output, bundles, settings, jobs, no_progress)
     options = ComparisonOptions(correction, test, alphas, margins, are_folds, allows_training_cases)
     return _compare(rows, folders, output, bundles, settings, options, jobs, no_progress)
+
+
+def _refuse_options_of_systems() -> None:
+    """Refuses options that only a comparison reads; ignored, they would seem to have been obeyed."""
+    from voxlate.errors import UsageError
+
+    context = click.get_current_context()
+    for name, option in _OF_SYSTEMS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError("SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER with it")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ refused.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ import numpy as np
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.simulated_subgroups import simulated_groups
-from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_json, read_text
+from voxlate.io.documents import read_json
+from voxlate.io.tables import read_rows
 
 MOST_GROUPS = 12
 """A column with more different texts does not form groups and may hold names. Chosen by hand."""
@@ -105,20 +104,12 @@ def _read_json(path: Path) -> dict[str, object]:
 
 
 def _read_table(path: Path) -> Factors:
-    try:
-        text = read_text(path, max_bytes=MAX_TABLE_BYTES)
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
-    except (InvalidDocument, OSError) as error:
-        raise InputRefused("FACTORS", f"{path.name}: {error}") from error
-    except csv.Error as error:
-        raise InputRefused("FACTORS", f"{path.name}: {error}") from error
+    rows = read_rows(path, code="FACTORS")
     column = next((name for name in _KEYS if rows and name in rows[0]), None)
     if column is None:
         raise InputRefused("FACTORS", f"{path.name} needs a column {' or '.join(_KEYS)} and at least one row")
     groups: dict[str, dict[str, str]] = {}
     for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise InputRefused("FACTORS", f"{path.name}: line {line} has more or fewer fields than the heading")
         if row[column] in groups:
             raise InputRefused("FACTORS", f"{path.name}: line {line} repeats the {_KEYS[column]} of an earlier line")
         groups[row[column]] = {

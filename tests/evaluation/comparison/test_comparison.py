@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from scipy import stats
 from small_study import write_bundle, write_case
 
-from voxlate.cases import write_cases
+from voxlate.cases import ABSENT, write_cases
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
@@ -173,6 +173,7 @@ def test_a_collapsed_system_is_scored_and_its_row_says_so(tmp_path):
     comparison = compare_systems(cases, {"zero": tmp_path / "zero"}, tmp_path / "out", settings=SETTINGS).comparison
     assert comparison.systems[0].state == "evaluated"
     assert comparison.systems[0].reason.startswith("in 2 of 2 cases the synthetic image has the one value 0")
+    assert (comparison.systems[0].n_collapsed, comparison.systems[0].is_collapsed) == (2, True)
     assert values(tmp_path, "zero").min() > values(tmp_path, "source").max()
 
 
@@ -249,6 +250,11 @@ def test_patients_that_a_bundle_was_trained_on_are_refused_unless_they_are_asked
     write_cases(tmp_path / "cases.tsv", [replace(cases[0], case="other", split="train")])
     with pytest.raises(InputRefused, match=r"TRAINED_ON_TEST .* 1 of 2 cases \(case_0\)"):
         compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
+    # An unpaired training has rows of a source or of a target alone.
+    alone = replace(cases[1], case="alone", split="train", source=ABSENT)
+    write_cases(tmp_path / "cases.tsv", [replace(cases[0], split="test"), alone])
+    with pytest.raises(InputRefused, match=r"TRAINED_ON_TEST .* 1 of 2 cases \(case_1\)"):
+        compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
 
 
 @pytest.fixture
@@ -290,6 +296,17 @@ def test_folds_are_joined_to_one_table_with_the_spread_between_folds_and_between
     assert [(r.fold, r.n, r.mean) for r in parts] == [(0, 3, pytest.approx(means[0])), (1, 2, pytest.approx(means[1]))]
 
 
+def test_a_fold_without_a_lesion_has_no_row_of_lesions_and_a_set_may_be_in_one_fold_alone(folds):
+    folder, cases = folds
+    cases = [replace(c, set=f"set_{k % 2}", labels=None if k == 0 else c.labels) for k, c in enumerate(cases[:3])]
+    how = ComparisonSettings(are_folds=True)
+    settings = Settings(protocols=("chen2022",))
+    found = compare_systems(cases, {"a": folder / "a"}, folder / "out", settings=settings, comparison=how).comparison
+    rows = [r for r in found.folds if (r.method, r.region, r.metric) == ("a", "lesion", "mae")]
+    assert [(r.set, r.fold, r.n) for r in rows] == [("set_0", 0, 1), ("set_1", 1, 1)]
+    assert {(r.set, r.fold) for r in found.folds} == {("set_0", 0), ("set_1", 1)}
+
+
 def test_folds_that_overlap_or_differ_or_are_not_there_are_refused(folds):
     folder, cases = folds
     shutil.move(folder / "b" / "fold-0" / "synthetic" / "case_0.nii.gz", folder / "b" / "fold-1" / "synthetic")
@@ -300,6 +317,9 @@ def test_folds_that_overlap_or_differ_or_are_not_there_are_refused(folds):
         joined(folder, cases)
     (folder / "a" / "folds.tsv").write_text("case\tfold\ncase_0\tzero\n")
     with pytest.raises(InputRefused, match=r"FOLDS folds.tsv is not a table"):
+        joined(folder, cases)
+    (folder / "a" / "folds.tsv").write_text(f"case\tfold\n{'x' * 200_000}\t0\n")  # longer than csv reads
+    with pytest.raises(InputRefused, match=r"FOLDS folds.tsv: field larger than field limit"):
         joined(folder, cases)
     shutil.rmtree(folder / "a")
     with pytest.raises(NoInput, match="FOLDS_MISSING a: no folder fold-0"):
@@ -361,6 +381,11 @@ def test_the_command_compares_named_systems_and_still_evaluates_one_without_a_na
         (["--synthetic", "a=x", "--margin", "mae=much"], "MARGIN --margin 'mae=much' is not a number"),
         (["--synthetic", "a=x", "--correction", "sidak"], "CORRECTION"),
         (["--synthetic", "x", "--bundle", "a", "--bundle", "b"], "BUNDLE one system has 2 bundles"),
+        (["--synthetic", "x", "--margin", "mae=0.5"], "SYSTEM_NAME --margin is of named systems"),
+        (["--synthetic", "x", "--alpha", "0.01"], "SYSTEM_NAME --alpha is of named systems"),
+        (["--synthetic", "x", "--correction", "sidak"], "SYSTEM_NAME --correction is of named systems"),
+        (["--synthetic", "x", "--test", "t"], "SYSTEM_NAME --test is of named systems"),
+        (["--synthetic", "x", "--allow-training-cases"], "SYSTEM_NAME --allow-training-cases is of named systems"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused_with_its_remedy(tmp_path, options, code):

@@ -16,7 +16,7 @@ from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, r
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.comparison.page import comparison_page, write_comparison_report
-from voxlate.reporting.comparison.pictures import chosen_cases
+from voxlate.reporting.comparison.pictures import box_plots, chosen_cases
 from voxlate.reporting.comparison.sentences import outcome_of
 from voxlate.reporting.comparison.view import Results, main_view
 
@@ -162,6 +162,23 @@ def test_collapsed_and_absent_systems_are_named_with_their_reason(text):
     plain = "".join(Page(text).text)
     assert "in 6 of 6 cases the synthetic image has the one value 0 in the mask: the network has collapsed" in plain
     assert "6 of 6 cases have no scores: no synthetic" in plain
+    assert "Collapsed and not drawn: zero." in plain
+
+
+def test_one_collapsed_case_does_not_take_a_system_out_of_the_pictures(tmp_path):
+    cases = [write_case(tmp_path, f"case_{k}", seed=k) for k in range(3)]
+    write_system(tmp_path, "whole", cases, 0.0)
+    write_system(tmp_path, "once", cases, 0.1)
+    flat = tmp_path / "once" / "case_1.nii.gz"
+    write_volume(flat, read_volume(flat).with_data(np.zeros_like(read_volume(flat).data)))
+    systems = {name: tmp_path / name for name in ("whole", "once")}
+    compare_systems(cases, systems, tmp_path / "out", settings=Settings(protocols=("lee2020",)))
+    compared = read_comparison(tmp_path / "out")
+    plain = "".join(Page(str(box_plots(compared))).text)
+    assert "in 1 of 3 cases" in compared.comparison.systems[1].reason
+    assert "not drawn" not in plain
+    assert "once" in plain
+    assert chosen_cases(compared)[-1] == "case_1"  # the worst by the mean over both systems
 
 
 def test_the_same_slices_are_shown_for_the_median_and_the_worst_case_of_each_set(folder, text):

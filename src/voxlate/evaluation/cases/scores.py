@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_like
 from voxlate.evaluation.cases.intensity import shown_range
@@ -90,11 +88,17 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
     yield from _enhancement_scores(case, compared, regions)
     for method, image in compared.images.items():
         pair = Pair(
-            image, case.target, case.mask, case.union_mask, regions, case.data_range, is_scan=method == "source"
+            image,
+            case.target,
+            case.mask,
+            case.union_mask,
+            regions,
+            case.data_range,
+            is_scan=method == "source",
+            share=case.share_of_range if method == "synthetic" else None,
         )
         for name in settings.protocols:
-            shown = _of_whole_range(pair, case) if PROTOCOLS[name].needs_skull and method == "synthetic" else pair
-            for score in PROTOCOLS[name].measure(shown):
+            for score in PROTOCOLS[name].measure(pair):
                 yield MethodScore(method, name, score)
     if compared.blurred is None:
         return
@@ -103,14 +107,6 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         Score("mask", "psnr_gap", compared.blurred.gap_db, "dB"),
     ):
         yield MethodScore("blurred_target", settings.protocols[0], score)
-
-
-def _of_whole_range(pair: Pair, case: LoadedCase) -> Pair:
-    """Returns the pair with the answer of a network that works in shares of a whole range, in the target's range."""
-    if case.share_of_range is None:
-        return pair
-    low, high = float(case.target.min()), float(case.target.max())
-    return replace(pair, image=np.asarray(case.share_of_range * np.float32(high - low) + np.float32(low)))
 
 
 def _enhancement_scores(case: LoadedCase, compared: Compared, regions: dict[str, Mask]) -> Iterator[MethodScore]:

@@ -7,7 +7,6 @@ RUN/fold-0/bundle/               the bundle of the fold; its run states which ca
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.comparison.systems import System, require_unseen
-from voxlate.io.documents import MAX_TABLE_BYTES, read_text
+from voxlate.io.tables import read_rows
 
 TABLE, SYNTHETIC, BUNDLE = "folds.tsv", "synthetic", "bundle"
 _PREFIX = "fold-"
@@ -50,8 +49,10 @@ def with_folds(system: System, cases: Sequence[Case], *, allows_training_cases: 
                 f"{system.name}: folds {holding[0]} and {holding[1]} both have an image of {case.case}; keep that of "
                 "the fold that was not trained on it",
             )
-        if case.case in stated or holding:
-            folds[case.case] = stated.get(case.case, holding[0] if holding else 0)
+        if case.case in stated:
+            folds[case.case] = stated[case.case]
+        elif holding:
+            folds[case.case] = holding[0]
     bundles = {index: part / BUNDLE for index, part in sorted(parts.items()) if (part / BUNDLE).is_dir()}
     for index, bundle in bundles.items():
         tested = [case for case in cases if folds.get(case.case) == index]
@@ -93,8 +94,8 @@ def _read_table(path: Path) -> dict[str, int]:
     """Returns the fold of each case; empty without a table."""
     if not path.is_file():
         return {}
+    rows = read_rows(path, code="FOLDS", needed=("case", "fold"))
     try:
-        rows = csv.DictReader(read_text(path, max_bytes=MAX_TABLE_BYTES).splitlines(), delimiter="\t")
         return {row["case"]: int(row["fold"]) for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputRefused("FOLDS", f"{path.name} is not a table of the columns case and fold; train again") from error

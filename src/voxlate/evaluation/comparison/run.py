@@ -187,6 +187,7 @@ def _system_row(system: System, outcome: Outcome) -> SystemRow:
         n_evaluated=outcome.n_evaluated,
         n_missing=outcome.n_missing,
         n_refused=outcome.n_refused,
+        n_collapsed=len(_collapsed(outcome)),
         reason=_reason(outcome),
         bundles=[sha256(bundle / MANIFEST) for bundle in system.bundles if (bundle / MANIFEST).is_file()],
     )
@@ -196,10 +197,15 @@ def _reason(outcome: Outcome) -> str:
     """Returns why cases have no scores, and that images have one value only; empty when neither is so."""
     one = outcome.evaluation
     absent = [*(f"{r.code}: {r.message}" for r in one.refused), *(missing.reason for missing in one.missing)]
-    collapsed = [entry.reason for entry in one.left_out if entry.metric == CONTRAST]
+    collapsed = _collapsed(outcome)
     told = [f"{len(absent)} of {len(absent) + outcome.n_evaluated} cases have no scores: {absent[0]}"] if absent else []
     told += [f"in {len(collapsed)} of {outcome.n_evaluated} cases {collapsed[0]}"] if collapsed else []
     return "; ".join(told)
+
+
+def _collapsed(outcome: Outcome) -> list[str]:
+    """Returns what is said of each synthetic image that has one value only."""
+    return [entry.reason for entry in outcome.evaluation.left_out if entry.metric == CONTRAST]
 
 
 def _content(

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxlate.evaluation.comparison.settings import Correction, Test
-from voxlate.evaluation.schema.files import SCORES, Kind, read_folder, read_rows
+from voxlate.evaluation.schema.files import SCORES, Kind, read_document, read_folder, read_rows
 from voxlate.evaluation.schema.results import (
     RELATIVE,
     DataKind,
@@ -41,6 +41,7 @@ class SystemRow(_Record):
 
     Attributes:
         evaluation: path of its ordinary evaluation folder, relative to the comparison folder.
+        n_collapsed: evaluated cases whose synthetic image has one value only.
         reason: why cases have no score, or that images have one value only, with their number; empty otherwise.
         bundles: hash of the manifest of each bundle, as the user gave them; empty if none was given.
     """
@@ -51,8 +52,14 @@ class SystemRow(_Record):
     n_evaluated: int
     n_missing: int
     n_refused: int
+    n_collapsed: int = 0
     reason: str
     bundles: list[str] = Field(default_factory=list)
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Returns whether every evaluated case has one value only; a single such case does not speak for the system."""
+        return 0 < self.n_evaluated == self.n_collapsed
 
 
 class ComparedCase(_Record):
@@ -288,3 +295,13 @@ def read_comparison(folder: Path) -> Compared:
     """
     comparison, scores = read_folder(folder, _KIND, SystemsComparison, ComparedScore, ComparedScore._fields)
     return Compared(folder, comparison, scores)
+
+
+def read_comparison_document(folder: Path) -> SystemsComparison:
+    """Reads and checks `comparison.json` alone, without the scores of the cases.
+
+    Raises:
+        NoInput: `COMPARISON_MISSING`.
+        InputRefused: `COMPARISON_INVALID`.
+    """
+    return read_document(folder, _KIND, SystemsComparison)

@@ -75,7 +75,7 @@ def training_cases(bundle: Path) -> tuple[frozenset[str], frozenset[str]]:
     """
     table = bundle.resolve().parent / "cases.tsv"
     if table.is_file() and (bundle.resolve().parent / "recipe.yaml").is_file():  # the run of the bundle
-        learned = [case for case in read_cases(table) if case.split != "test"]
+        learned = [case for case in read_cases(table, paired=False) if case.split != "test"]
         return frozenset(case.case for case in learned), frozenset(case.patient for case in learned)
     card = bundle / CARD
     if not card.is_file():

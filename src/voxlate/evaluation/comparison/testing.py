@@ -131,10 +131,10 @@ def _against_margin(
         return None, None
     alpha = settings.alpha_of(key.metric)
     equivalent = _margin_row(tost(first, second, margin=margin, alpha=alpha), margin)
-    better = metric_of(key.metric).better
-    if better == "lower" or better == "higher":  # noqa: PLR1714
-        not_worse = non_inferiority(first, second, margin=margin, better=better, alpha=alpha)
-        return equivalent, _margin_row(not_worse, margin)
+    match metric_of(key.metric).better:
+        case "lower" | "higher" as better:
+            not_worse = non_inferiority(first, second, margin=margin, better=better, alpha=alpha)
+            return equivalent, _margin_row(not_worse, margin)
     return equivalent, None
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.downstream.measurements import read_rows
 from voxlate.io.documents import read_json
+from voxlate.io.tables import read_rows
 
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 

@@ -60,11 +60,13 @@ def structure_volumes(labels: Volume, *, is_by_side: bool = False) -> dict[str, 
     whole = np.rint(labels.data)
     if float(np.abs(whole - labels.data).max()) > _WHOLE or whole.min() < 0:
         raise InputRefused("LABELS", "labels must be whole numbers from 0; resample label maps by nearest neighbour")
-    counts = np.bincount(whole.astype(np.int64).ravel())
+    # Not np.bincount, which counts every number up to the largest: a label of 2 000 000 000 would take 16 GB.
+    present, voxels = np.unique(whole, return_counts=True)
+    counts: dict[float, int] = dict(zip(present.tolist(), voxels.tolist(), strict=True))
     voxel_cm3 = labels.grid.voxel_volume_mm3 / _MM3_PER_CM3
     found: dict[str, float] = {}
     for name, numbers in STRUCTURES.items():
-        sides = [int(counts[number]) if number < counts.size else 0 for number in numbers]
+        sides = [counts.get(number, 0) for number in numbers]
         if is_by_side and len(sides) == 2:
             each = {f"Left-{name}": sides[0], f"Right-{name}": sides[1]}
         else:

@@ -7,8 +7,6 @@ apply, `session`, `years` (time of the session) and `unit`. Tables of tissue vol
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +17,7 @@ from typing import Any, cast
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.schema.rows import AnyVolumeRow, VolumeRow
 from voxlate.io.atomic import write_text
-from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
-from voxlate.io.tables import inert_cell
+from voxlate.io.tables import inert_cell, read_rows
 
 TARGET = "target"
 """Method of the real images."""
@@ -54,7 +51,9 @@ class Measurement:
     unit: str = "cm3"
 
 
-def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Measurement]:
+def from_volume_rows(
+    rows: Iterable[AnyVolumeRow], *, segmenter: str, names: Mapping[str, str] | None = None
+) -> list[Measurement]:
     """Returns the tissue volumes of an evaluation as measurements, with those of the target as a method of their own.
 
     The session is the BIDS entity `ses-…` in the name of the case, or else the name of the case.
@@ -62,6 +61,7 @@ def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Me
     Args:
         rows: rows under `volumes` of `evaluation.json`; those of agreement are passed over.
         segmenter: whose volumes are taken; those of several are never mixed.
+        names: other names of methods, such as that of the system for `synthetic`.
 
     Raises:
         NoInput: `NO_INPUT` when no row is of this segmenter.
@@ -73,7 +73,8 @@ def from_volume_rows(rows: Iterable[AnyVolumeRow], *, segmenter: str) -> list[Me
         row = cast(VolumeRow, row)
         case = row.get("case", "")
         patient, session = row.get("patient", case), session_of(case)
-        for method, value in ((TARGET, row["target_cm3"]), (row["method"], row["volume_cm3"])):
+        named = (names or {}).get(row["method"], row["method"])
+        for method, value in ((TARGET, row["target_cm3"]), (named, row["volume_cm3"])):
             one = Measurement(patient, method, row["tissue"], float(value), session)
             found[(patient, session, method, row["tissue"])] = one
     if not found:
@@ -131,41 +132,6 @@ def read_measurements(path: Path) -> list[Measurement]:
 def write_measurements(path: Path, measurements: Sequence[Measurement]) -> None:
     """Writes a table that `read_measurements` reads back."""
     write_rows(path, [{name: getattr(one, name) for name in COLUMNS} for one in measurements], columns=COLUMNS)
-
-
-def read_rows(
-    path: Path, *, code: str, needed: Sequence[str], synonyms: Mapping[str, str] | None = None
-) -> list[dict[str, str]]:
-    """Reads a tab-separated table as one dictionary per row.
-
-    Args:
-        path: UTF-8, with a heading.
-        code: of the errors.
-        needed: columns that must be there.
-        synonyms: other names of columns, each with the name it is read as.
-
-    Raises:
-        NoInput: `NO_INPUT` when the table is missing or has no row.
-        InputRefused: with `code`, when it cannot be read, lacks a column or has a row of another length.
-    """
-    if not path.is_file():
-        raise NoInput("NO_INPUT", f"{path.name}: this table does not exist; check the path")
-    try:
-        text = read_text(path, max_bytes=MAX_TABLE_BYTES)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-        rows = list(reader)
-    except (InvalidDocument, OSError, csv.Error) as error:
-        raise InputRefused(code, f"{path.name}: {error}; write it as tab-separated UTF-8") from error
-    names = [(synonyms or {}).get(name, name) for name in reader.fieldnames or []]
-    absent = [name for name in needed if name not in names]
-    if absent:
-        raise InputRefused(code, f"{path.name}: column {', '.join(absent)} is missing; columns are separated by tabs")
-    if not rows:
-        raise NoInput("NO_INPUT", f"{path.name} has no row")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise InputRefused(code, f"{path.name}: line {line} has more or fewer fields than the heading")
-    return [dict(zip(names, row.values(), strict=True)) for row in rows]
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.downstream.freesurfer import read_stats, structure_volumes
 from voxlate.evaluation.downstream.measurements import (
     TARGET,
     Measurement,
     plain,
     read_measurements,
-    read_rows,
     require_method,
     write_rows,
 )
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, holm, icc, mean_interval, paired_t
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti import read_volume
+from voxlate.io.tables import read_rows
 
 TABLE, DOCUMENT = "structures.tsv", "structures.json"
 
@@ -76,11 +76,13 @@ def measure_label_maps(table: Path, *, is_by_side: bool = False) -> list[Measure
         is_by_side: see `structure_volumes`.
 
     Raises:
-        NoInput: `NO_INPUT` for a missing table.
+        NoInput: `NO_INPUT` for a missing table, or one without a row.
         InputRefused: `LABEL_MAPS` for a missing column, or a structure that one image has twice; `LABELS`, `STATS`.
         VoxlateError: a file cannot be read.
     """
     rows = read_rows(table, code="LABEL_MAPS", needed=("patient", "method", "path"))
+    if not rows:
+        raise NoInput("NO_INPUT", f"{table.name} lists no file; name one label map or table on each line")
     found: dict[tuple[str, str, str, str], Measurement] = {}
     for row in rows:
         for name, (value, unit) in _measured(table.parent / row["path"], is_by_side=is_by_side).items():

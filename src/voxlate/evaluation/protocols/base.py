@@ -59,6 +59,8 @@ class Pair:
         regions: name to voxels (i, j, k) of further regions, such as lesions, each within the mask.
         data_range: L, in the unit of the images.
         is_scan: whether the image is a real scan, which has a range of intensities of its own.
+        share: (i, j, k), the image as its network answered, where the unit of the network is the whole range of a scan,
+            0 its minimum and 1 its maximum; None for any other.
     """
 
     image: Array
@@ -68,6 +70,7 @@ class Pair:
     regions: dict[str, Mask]
     data_range: float
     is_scan: bool = False
+    share: Array | None = None
 
 
 @dataclass(frozen=True)

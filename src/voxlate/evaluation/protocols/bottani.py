@@ -32,7 +32,7 @@ def _as_printed(pair: Pair) -> Iterator[Score]:
     @cache
     def scaled() -> tuple[Array, Array]:
         _require_skulls(pair)
-        return _to_unit(pair.image, pair.image if pair.is_scan else pair.target), _to_unit(pair.target, pair.target)
+        return _in_unit(pair, _answer(pair), pair.target), _to_unit(pair.target, pair.target)
 
     yield computed(lambda: 100 * mae(*scaled(), mask=mask), "mask", "mae", "%")
     yield computed(lambda: psnr(*scaled(), data_range=1.0, mask=mask), "mask", "psnr", "dB")
@@ -43,8 +43,8 @@ def _as_coded(pair: Pair) -> Iterator[Score]:
     @cache
     def scaled() -> tuple[Array, Array]:
         _require_skulls(pair)
-        image, target = resize(pair.image, NETWORK_SHAPE), resize(pair.target, NETWORK_SHAPE)
-        image, target = _to_unit(image, image if pair.is_scan else target), _to_unit(target, target)
+        image, target = resize(_answer(pair), NETWORK_SHAPE), resize(pair.target, NETWORK_SHAPE)
+        image, target = _in_unit(pair, image, target), _to_unit(target, target)
         brain = resize(pair.union_mask.astype(np.float32), BOX_SHAPE) > 0.5
         outside = np.float32(0)
         return np.where(brain, resize(image, BOX_SHAPE), outside), np.where(brain, resize(target, BOX_SHAPE), outside)
@@ -57,6 +57,23 @@ def _as_coded(pair: Pair) -> Iterator[Score]:
 def _require_skulls(pair: Pair) -> None:
     for scan in (pair.target, *([pair.image] if pair.is_scan else [])):
         require_skull(scan, pair.union_mask)
+
+
+def _answer(pair: Pair) -> Array:
+    return pair.image if pair.share is None else pair.share
+
+
+def _in_unit(pair: Pair, image: Array, target: Array) -> Array:
+    """Returns the compared image in the scale of the scans, in which the answer of a min_max network already is.
+
+    Args:
+        pair: says what the image is.
+        image: the compared image, on the grid of the target.
+        target: the real image.
+    """
+    if pair.share is not None:
+        return image
+    return _to_unit(image, image if pair.is_scan else target)
 
 
 def _to_unit(image: Array, scan: Array) -> Array:
@@ -122,9 +139,10 @@ BOTTANI_PRINTED = Protocol(
 BOTTANI_CODED = Protocol(
     name="bottani2024_code",
     definition=(
-        f"Bottani 2024 as coded: all images resized to 128³ (trilinear), there {_SCALING}; resized to 169 x 208 x 179 "
-        "and masked there; MAE and PSNR averaged over that whole box, zeros outside the brain counted, so that they "
-        "depend on the share of the brain in the field of view (the authors' box is that of Clinica's t1-linear); "
+        "Bottani 2024 as coded: all images, and the answer of a min_max network as it is, resized to 128³ (trilinear), "
+        f"there {_SCALING}; resized to 169 x 208 x 179 and masked there; MAE and PSNR averaged over that whole box, "
+        "zeros outside the brain counted, so that they depend on the share of the brain in the field of view (the "
+        "authors' box is that of Clinica's t1-linear); "
         "SSIM with the box as one window and constants 0.01 and 0.03, sample SD, population covariance."
     ),
     score=_as_coded,

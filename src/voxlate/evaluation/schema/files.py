@@ -56,11 +56,33 @@ def read_folder(
         InputRefused: `<code>_INVALID` when a key is missing or a value has the wrong type; the message names it.
     """
     for name in (kind.document, SCORES):
-        if not (folder / name).is_file():
-            raise NoInput(
-                f"{kind.code}_MISSING", f"no {name} in {folder.name or 'this folder'}; run {kind.command} first"
-            )
-    return _read_document(folder / kind.document, kind, model), read_rows(folder / SCORES, kind, row, columns)
+        _require_file(folder / name, kind)
+    return read_document(folder, kind, model), read_rows(folder / SCORES, kind, row, columns)
+
+
+def read_document(folder: Path, kind: Kind, model: type[Document]) -> Document:
+    """Reads and checks the JSON document of a folder alone, which is quick where the table of scores is long.
+
+    Args:
+        folder: that holds it.
+        kind: of the folder.
+        model: of the document.
+
+    Raises:
+        NoInput: `<code>_MISSING`.
+        InputRefused: `<code>_INVALID`.
+    """
+    path = folder / kind.document
+    _require_file(path, kind)
+    try:
+        return model.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the top"
+        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
+    except ValueError as error:
+        detail = f"not JSON: {error}"
+    raise InputRefused(f"{kind.code}_INVALID", f"{path.name}: {detail}; {_AGAIN}")
 
 
 def read_rows(path: Path, kind: Kind, row: Callable[..., Row], columns: Sequence[str]) -> tuple[Row, ...]:
@@ -106,16 +128,12 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
             writer.writerow([repr(cell) if at == value else inert_cell(cell) for at, cell in enumerate(row)])
 
 
-def _read_document(path: Path, kind: Kind, model: type[Document]) -> Document:
-    try:
-        return model.model_validate(read_json(path, max_bytes=MAX_TABLE_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the top"
-        detail = f"{first['msg']} at {key} ({error.error_count()} in all)"
-    except ValueError as error:
-        detail = f"not JSON: {error}"
-    raise InputRefused(f"{kind.code}_INVALID", f"{path.name}: {detail}; {_AGAIN}")
+def _require_file(path: Path, kind: Kind) -> None:
+    if not path.is_file():
+        raise NoInput(
+            f"{kind.code}_MISSING",
+            f"no {path.name} in {path.parent.name or 'this folder'}; run {kind.command} first",
+        )
 
 
 def _fields(line: dict[str, str], columns: Sequence[str]) -> dict[str, Any]:

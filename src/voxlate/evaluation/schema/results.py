@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from voxlate.evaluation.schema.files import Kind, read_folder
+from voxlate.evaluation.schema.files import Kind, read_document, read_folder
 from voxlate.evaluation.schema.rows import AnyLesionRow, AnyVolumeRow
 
 EVALUATION = "evaluation.json"
@@ -328,3 +328,13 @@ def read_evaluation(folder: Path) -> Evaluated:
     """
     evaluation, scores = read_folder(folder, _KIND, Evaluation, ScoreRow, ScoreRow._fields)
     return Evaluated(folder, evaluation, scores)
+
+
+def read_evaluation_document(folder: Path) -> Evaluation:
+    """Reads and checks `evaluation.json` alone, without the scores of the cases.
+
+    Raises:
+        NoInput: `EVALUATION_MISSING`.
+        InputRefused: `EVALUATION_INVALID`.
+    """
+    return read_document(folder, _KIND, Evaluation)

@@ -71,8 +71,8 @@ class ScoreTable:
         return self._units[key]
 
     def scores(self, key: MetricKey, method: str) -> Mapping[str, Sequence[float]]:
-        """Returns the finite scores of a method, one per scan, by patient."""
-        return self._values[key].get(method, {})
+        """Returns the finite scores of a method, one per scan, by patient; none where nothing was measured."""
+        return self._values.get(key, {}).get(method, {})
 
     def test(self, key: MetricKey, first: str, second: str) -> Comparison:
         """Returns the tests of two methods on the patients that both have, not adjusted for their number."""

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from voxlate.errors import VoxlateError
-from voxlate.evaluation.comparison.schema import Compared
+from voxlate.evaluation.comparison.schema import Compared, SystemsComparison
+from voxlate.evaluation.comparison.tables import ScoreTables, tables_by_set
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
-from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation
+from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation_document
+from voxlate.evaluation.schema.table import MetricKey, patient_means
 from voxlate.reporting.comparison.view import TISSUES, Place, TableView, main_view, name_of, set_name
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, Sets, draw_boxes
 from voxlate.reporting.figures.montage import draw_montage
@@ -30,64 +32,56 @@ def box_plots(compared: Compared) -> Html | None:
     """Returns box plots of the main metrics and of volume differences; None without a score."""
     comparison = compared.comparison
     view = main_view(comparison)
-    parts = [_boxes(compared, view.protocol, view.places, name="boxes")]
+    tables = tables_by_set(compared.scores, comparison.sets)
+    parts = [_boxes(comparison, tables, view.protocol, view.places, name="boxes")]
     for protocol in [one.name for one in comparison.protocols if one.name.startswith(TISSUES)]:
         places = [(tissue, "vd") for tissue in ("GM", "WM", "CSF")]
-        parts.append(_boxes(compared, protocol, places, name=f"vd-{protocol}"))
+        parts.append(_boxes(comparison, tables, protocol, places, name=f"vd-{protocol}"))
     drawn = [part for part in parts if part is not None]
     return tag("div", drawn) if drawn else None
 
 
-def _boxes(compared: Compared, protocol: str, places: Sequence[Place], *, name: str) -> Html | None:
-    comparison = compared.comparison
+def _boxes(
+    comparison: SystemsComparison, tables: ScoreTables, protocol: str, places: Sequence[Place], *, name: str
+) -> Html | None:
     is_volume = any(metric == "vd" for _, metric in places)
-    collapsed = {system.name for system in comparison.systems if "collapsed" in system.reason}
     metrics: dict[str, Sets] = {}
     units: dict[str, str] = {}
     for place in places:
         label = place[0] if is_volume else metric_of(place[1]).label
-        values = _patient_means(compared, protocol, place, without=collapsed)
+        key = MetricKey(protocol, AS_WRITTEN, *place)
+        values = _patient_means(comparison, tables, key)
         if values:
             metrics[label] = values
-            units[label] = next(
-                s.unit for s in compared.scores if (s.protocol, s.region, s.metric) == (protocol, *place)
-            )
+            unit = next(table.unit(key) for table in tables.values() if key in table.measured())
+            units[label] = unit.replace("cm3", "cm³")
     if not metrics:
         return None
-    units = {label: unit.replace("cm3", "cm³") for label, unit in units.items()}
     remark = VOLUME_DIFFERENCE if is_volume else ""
     drawing = draw_boxes(metrics, units=units, data_kind=comparison.data_kind, note=remark, has_zero=is_volume)
-    left_out = f"Collapsed and not drawn: {', '.join(sorted(collapsed))}." if collapsed else None
+    collapsed = sorted(system.name for system in comparison.systems if system.is_collapsed)
+    left_out = f"Collapsed and not drawn: {', '.join(collapsed)}." if collapsed else None
     title = f"Volume differences, {protocol.removeprefix(TISSUES)}" if is_volume else f"Protocol {protocol}"
     return tag("div", tag("h3", title), drawing.html(name), note(left_out) if left_out else None, class_="block")
 
 
-def _patient_means(compared: Compared, protocol: str, place: Place, *, without: set[str]) -> Sets:
+def _patient_means(comparison: SystemsComparison, tables: ScoreTables, key: MetricKey) -> Sets:
     """Returns the mean of each patient's finite scores by set and method, those that have any."""
-    found: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    comparison = compared.comparison
-    shown = [*comparison.baselines, *comparison.system_names]
-    for score in compared.scores:
-        if (score.protocol, score.region, score.metric, score.intensity) != (protocol, *place, AS_WRITTEN):
-            continue
-        if math.isfinite(score.value) and score.system in shown and score.system not in without:
-            found[score.set][score.system][score.patient].append(score.value)
-    return {
-        set_name(name): {
-            name_of(method): {patient: float(np.mean(values)) for patient, values in found[name][method].items()}
-            for method in shown
-            if method in found[name]
-        }
-        for name in comparison.sets
-        if name in found
-    }
+    working = [system.name for system in comparison.systems if not system.is_collapsed]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, table in tables.items():
+        for method in [*comparison.baselines, *working]:
+            means = patient_means(table.scores(key, method))
+            if means:
+                found.setdefault(set_name(name), {})[name_of(method)] = means
+    return found
 
 
 def same_slices(compared: Compared) -> Html | None:
     """Returns the same slices of the same cases for all systems; a note when the images cannot be read."""
     comparison = compared.comparison
     evaluations = {
-        system.name: read_evaluation(compared.folder / system.evaluation).evaluation for system in comparison.systems
+        system.name: read_evaluation_document(compared.folder / system.evaluation) for system in comparison.systems
     }
     chosen = chosen_cases(compared)
     if not chosen:
@@ -128,7 +122,7 @@ def chosen_cases(compared: Compared) -> list[str]:
 
 def _losses(compared: Compared, view: TableView) -> dict[str, dict[str, float]]:
     comparison = compared.comparison
-    working = [system.name for system in comparison.systems if "collapsed" not in system.reason]
+    working = [system.name for system in comparison.systems if not system.is_collapsed]
     loss = metric_of(view.places[0][1]).loss
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in compared.scores:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused
 from voxlate.evaluation.schema.results import NetworkPictures
-from voxlate.io.documents import read_json
 from voxlate.reporting.figures.drawing import PAGE_IN, TITLE_PT, Drawing, require_values
+from voxlate.reporting.figures.network_files import read_network_file
 from voxlate.web import labels, plotting
 
 TILE_PX = 28
@@ -110,12 +109,5 @@ def read_pictures(path: Path) -> NetworkPictures:
         NoInput: `NO_INPUT` when it does not exist.
         InputRefused: `PICTURES` when it does not have its format.
     """
-    file = path / "pictures.json" if path.is_dir() else path
-    try:
-        return NetworkPictures.model_validate(read_json(file))
-    except FileNotFoundError as error:
-        raise NoInput(
-            "NO_INPUT", f"{path.name} holds no pictures.json; only networks with a filter visualisation write it"
-        ) from error
-    except (ValidationError, ValueError, OSError) as error:
-        raise InputRefused("PICTURES", f"{file.name} of {path.name} cannot be read; train again") from error
+    absent = "only networks with a filter visualisation write it"
+    return read_network_file(path, "pictures.json", NetworkPictures, code="PICTURES", absent=absent)

@@ -130,17 +130,17 @@ def draw_structure_differences(rows: Sequence[StructureDifference], *, data_kind
     Raises:
         NoInput: `NO_INPUT` when no row has numbers.
     """
+    kept = [row for row in rows if math.isfinite(row.percent)]
     groups: dict[str, dict[str, Estimate]] = {}
-    for row in rows:
-        if math.isfinite(row.percent):
-            scale = 100 / row.real
-            found = Estimate(row.percent, row.low * scale, row.high * scale)
-            groups.setdefault(_told(row.method), {})[f"{row.structure}, {_told(row.method)}"] = found
+    for row in kept:
+        scale = 100 / row.real
+        found = Estimate(row.percent, row.low * scale, row.high * scale)
+        groups.setdefault(_told(row.method), {})[f"{row.structure}, {_told(row.method)}"] = found
     return draw_forest(
         groups,
         quantity="difference from the real image",
         unit="% of the real mean",
-        n=max((row.n for row in rows), default=0),
+        n=max((row.n for row in kept), default=0),
         data_kind=data_kind,
         reference=0.0,
         note="Above 0 the structure is larger, or the cortex thicker, in the synthetic image.",

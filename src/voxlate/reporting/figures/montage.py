@@ -68,16 +68,16 @@ def draw_montage(
         raise NoInput("NO_INPUT", "a montage needs at least one case and one column")
     has_difference = layout.difference != "none" and target_of(columns) != ""
     zoom_mm = layout.zoom_mm if layout.has_zoom else None
-    cuts = [cut_row(row, columns, layout.planes, zoom_mm=zoom_mm) for row in rows]
+    cuts = [cut_row(row, columns, layout.planes, zoom_mm=zoom_mm, has_difference=has_difference) for row in rows]
     limit = colours.round_up(max(large for _, large in cuts))
-    stacks = [_bands(lines, has_difference=has_difference) for lines, _ in cuts]
+    stacks = [_bands(lines) for lines, _ in cuts]
     figure = _place(stacks, columns, layout, limit=limit, data_kind=data_kind, has_bar=has_difference)
     if has_difference:
         _draw_bar(figure, layout, limit, unit)
     return Drawing(figure, caption_of(rows, columns, layout, data_kind, unit), alt_of(rows, columns, layout))
 
 
-def _bands(lines: Sequence[Line], *, has_difference: bool) -> list[Band]:
+def _bands(lines: Sequence[Line]) -> list[Band]:
     bands = []
     for line in lines:
         height, width = line.outline.shape
@@ -85,7 +85,7 @@ def _bands(lines: Sequence[Line], *, has_difference: bool) -> list[Band]:
         if line.zoomed:
             tall, wide = next(iter(line.zoomed.values())).shape
             bands.append(Band("zoom", line, tall / wide))
-        if has_difference and line.differences:
+        if line.differences:
             bands.append(Band("difference", line, height / width))
     return bands
 

@@ -27,7 +27,7 @@ class Line:
         at_mm: position of the slice.
         images: by column; a text says why an image is missing.
         windows: by column.
-        differences: synthetic − target in the mask, by column.
+        differences: synthetic − target in the mask, by column; empty where none are shown.
         contour: picture of the label map from 0 to 1; None without labels.
         outline: picture of the mask from 0 to 1.
         zoomed: the same pictures of the zoom box, by column; empty without a zoom.
@@ -124,7 +124,12 @@ def _windows(
 
 
 def cut_row(
-    row: Row, columns: Sequence[Column], planes: Sequence[str], *, zoom_mm: float | None = None
+    row: Row,
+    columns: Sequence[Column],
+    planes: Sequence[str],
+    *,
+    zoom_mm: float | None = None,
+    has_difference: bool = True,
 ) -> tuple[list[Line], float]:
     """Returns the pictures of a case in some planes, and the 99th percentile of |synthetic − target| in its mask.
 
@@ -133,13 +138,15 @@ def cut_row(
         columns: of the montage.
         planes: names of planes.
         zoom_mm: side of the zoom box around the labels, or else around the middle of the mask; None for no zoom.
+        has_difference: whether differences from the target are computed; without them the percentile is 0.
 
     Raises:
         UsageError, InputRefused, NoInput: see `load_row`; `SLICE` for a position outside the image.
     """
     loaded = load_row(row, columns)
     target = target_of(columns)
-    differences = {c.name: loaded.difference(c.name, target) for c in columns if c.role == "synthetic"}
+    compared = [c.name for c in columns if c.role == "synthetic"] if has_difference else []
+    differences = {name: loaded.difference(name, target) for name in compared}
     found = {name: values for name, values in differences.items() if values is not None}
     large = max((float(np.percentile(np.abs(d[loaded.mask]), 99)) for d in found.values()), default=0.0)
     return [_line(row, loaded, found, PLANE_OF[name], zoom_mm) for name in planes], large

@@ -9,12 +9,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from voxlate.errors import InputRefused, NoInput, faults_told
+from voxlate.errors import InputRefused
 from voxlate.evaluation.schema.results import History, Loss
-from voxlate.io.documents import read_json
 from voxlate.reporting.figures.drawing import PAGE_IN, SMALL_PT, Drawing, legend_columns, require_values
+from voxlate.reporting.figures.network_files import read_network_file
 from voxlate.web import labels, plotting
 from voxlate.web.html import Html, tag
 
@@ -73,16 +72,7 @@ def read_history(path: Path) -> History:
         NoInput: `NO_INPUT` when it does not exist.
         InputRefused: `HISTORY` when it is no history of losses.
     """
-    file = path / "history.json" if path.is_dir() else path
-    try:
-        return History.model_validate(read_json(file))
-    except FileNotFoundError as error:
-        raise NoInput("NO_INPUT", f"{file.name} of {path.name} does not exist; name the folder of a run") from error
-    except ValidationError as error:
-        told = faults_told(error.errors(), whole=file.name)
-        raise InputRefused("HISTORY", f"{file.name} of {path.name}: {told}; train again") from error
-    except (ValueError, OSError) as error:
-        raise InputRefused("HISTORY", f"{file.name} of {path.name} cannot be read; train again") from error
+    return read_network_file(path, "history.json", History, code="HISTORY", absent="name the folder of a run")
 
 
 def draw_training_curves(
