@@ -136,7 +136,8 @@ def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
     for pair in pairs:
         images += [CohortImage(pair.source, rules.source.shows), CohortImage(pair.target, rules.target.shows)]
         images += [CohortImage(scan, contrast) for contrast, scan in pair.more.items()]
-    return list({image.path: image for image in images}.values())  # two pairs may share a further source
+    # Two pairs may share a further source. By path, two series of one name would be one, and the other lost.
+    return list({(image.scan["series"], image.shows): image for image in images}.values())
 
 
 def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:
