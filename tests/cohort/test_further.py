@@ -95,6 +95,33 @@ def test_an_unreadable_optional_source_costs_only_itself_and_a_required_one_the_
     assert list(pair.more) == ["T2w"]
 
 
+def test_an_unreadable_optional_source_has_its_row_among_the_exclusions_and_makes_no_flow_step():
+    rules = with_optional(read_rules(COHORTS / "chen2022.yaml"))
+    selection = select(join_grades(session("p"), []), rules)
+    adc = selection.pairs[0].more["ADC"]["series"]
+    kept = without_unreadable(selection, rules, {adc: "TRUNCATED"})
+    assert kept.exclusions == ((adc, "cannot be read: TRUNCATED"),)
+    assert kept.flow_steps == selection.flow_steps
+    assert without_unreadable(selection, rules, {}) == selection
+
+
+def test_a_further_source_that_another_pair_still_uses_is_not_excluded_with_its_first_pair():
+    rules = read_rules(COHORTS / "chen2022.yaml")
+    near = rules.model_copy(update={"pair": rules.pair.model_copy(update={"within": 9})})
+    later = [each for each in session("p", "2", day="2015-06-12") if each["kind"] == "T1w"]
+    selection = select(join_grades([*session("p"), *later], []), near)
+    first, second = selection.pairs
+    assert first.more == second.more
+    assert first.more
+    kept = without_unreadable(selection, near, {second.target["series"]: "TRUNCATED"})
+    assert kept.pairs == (first,)
+    assert dict(kept.exclusions) == {
+        second.source["series"]: "its partner cannot be read",
+        second.target["series"]: "cannot be read: TRUNCATED",
+    }
+    assert kept.flow_steps[-1].dropped == 1
+
+
 def test_two_series_that_would_get_one_file_name_are_refused(tmp_path):
     rows = [*session("p", "-sameday-1"), *session("p", "-sameday-2")]  # the name of a session has 8 characters
     rules = read_rules(COHORTS / "chen2022.yaml")
