@@ -190,5 +190,6 @@ def test_missing_labels_two_numberings_and_other_names_in_a_pattern_are_refused(
         run(tmp_path / "c.tsv", tmp_path / "out", "--labels-as", "verse", "--discs", "91")
     with pytest.raises(UsageError, match="SPINE_LABELS labels are whole numbers"):
         run(tmp_path / "c.tsv", tmp_path / "out", "--discs", "L1")
-    with pytest.raises(UsageError, match="PATTERN"):
-        run(tmp_path / "c.tsv", tmp_path / "out", "--labels", "{subject}.nii")
+    for pattern in ("{subject}.nii", "{case.foo}.nii", "{case[0]}.nii", "{case!r}.nii", "{case", "{}"):
+        with pytest.raises(UsageError, match=r"PATTERN .* may contain \{case\} and \{patient\} alone"):
+            run(tmp_path / "c.tsv", tmp_path / "out", "--labels", pattern)

@@ -115,15 +115,17 @@ def _files(row: Case, pattern: str | None, folder: Path) -> SpineFiles:
     """Returns the files of a case; its label map by the pattern, else by the table.
 
     Raises:
-        UsageError: `PATTERN` when the pattern has other names in braces.
+        UsageError: `PATTERN` when the pattern has other braces.
         InputRefused: `NO_LABELS` for a case without a label map.
     """
     from voxlate.preparation.spine.run import SpineFiles
 
-    try:
-        path = row.labels if pattern is None else folder / pattern.format(case=row.case, patient=row.patient)
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError("PATTERN", f"{pattern!r} may contain {{case}} and {{patient}} alone") from error
+    if pattern is None:
+        path = row.labels
+    else:
+        if set(pattern.replace("{case}", "").replace("{patient}", "")) & set("{}"):
+            raise UsageError("PATTERN", f"{pattern!r} may contain {{case}} and {{patient}} alone")
+        path = folder / pattern.replace("{case}", row.case).replace("{patient}", row.patient)
     if path is None:
         raise InputRefused(
             "NO_LABELS",
