@@ -1,5 +1,6 @@
 """Slices through lumbar discs: registration without a brain, labels, landmarks, and the command."""
 
+import json
 from functools import lru_cache
 
 import numpy as np
@@ -182,14 +183,28 @@ def test_the_command_writes_one_case_for_each_disc_and_keeps_patient_split_and_s
     assert cases[0].target.stat().st_mtime_ns == written  # not done again
 
 
+@pytest.mark.parametrize(
+    ("numbering", "canal", "discs"),
+    [([], ["--canal", "60,61"], 6), (["--labels-as", "verse"], [], 6), (["--labels-as", "simulated"], [], 1),
+     (["--discs", "5"], ["--canal", "60,61"], 1)],
+)  # fmt: skip
+def test_a_canal_is_named_beside_a_numbering_or_beside_labels(tmp_path, numbering, canal, discs):
+    write_cases(tmp_path / "c.tsv", [Case("a", "a", "test", tmp_path / "ct.nii", tmp_path / "t2.nii")])
+    run(tmp_path / "c.tsv", tmp_path / "out", "--labels", "none.nii", "--no-progress", *numbering, *canal)
+    labels = json.loads((tmp_path / "out" / "settings.json").read_text())["labels"]
+    assert len(labels["discs"]) == discs
+    assert labels["canal"] == ([60, 61] if canal else [1] if "simulated" in numbering else [])
+
+
 def test_missing_labels_two_numberings_and_other_names_in_a_pattern_are_refused(tmp_path):
     write_cases(tmp_path / "c.tsv", [Case("a", "a", "test", tmp_path / "ct.nii", tmp_path / "t2.nii")])
     with pytest.raises(InputRefused, match="NO_LABELS a has no label map"):
         run(tmp_path / "c.tsv", tmp_path / "out")
     with pytest.raises(UsageError, match="SPINE_LABELS give either"):
         run(tmp_path / "c.tsv", tmp_path / "out", "--labels-as", "verse", "--discs", "91")
-    with pytest.raises(UsageError, match="SPINE_LABELS labels are whole numbers"):
-        run(tmp_path / "c.tsv", tmp_path / "out", "--discs", "L1")
+    for wrong in (["--discs", "L1"], ["--canal", "L1"]):
+        with pytest.raises(UsageError, match="SPINE_LABELS labels are whole numbers"):
+            run(tmp_path / "c.tsv", tmp_path / "out", *wrong)
     for pattern in ("{subject}.nii", "{case.foo}.nii", "{case[0]}.nii", "{case!r}.nii", "{case", "{}"):
         with pytest.raises(UsageError, match=r"PATTERN .* may contain \{case\} and \{patient\} alone"):
             run(tmp_path / "c.tsv", tmp_path / "out", "--labels", pattern)
