@@ -89,7 +89,8 @@ def test_labels_on_the_grid_of_the_t2_give_the_slices_of_labels_on_the_ct():
     whole = prepare_spine(ct, t2, labels, ALIGNED)
     for name, disc in whole.discs.items():
         assert found.discs[name].target.grid.matches(disc.target.grid, tolerance_mm=1.0)
-    with pytest.raises(InputRefused, match="GRID_MISMATCH"):
+    told = "GRID_MISMATCH the label map lies on the grid of neither the CT nor the T2w; resample it to one of them"
+    with pytest.raises(InputRefused, match=told):
         prepare_spine(ct, t2, cut[1], ALIGNED)
 
 

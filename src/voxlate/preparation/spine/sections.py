@@ -31,7 +31,7 @@ from voxlate.preparation.spine.planes import (
 from voxlate.preparation.steps.grid import resized
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import resample
-from voxlate.volume import Affine, Grid, Mask, Volume, require_same_grid
+from voxlate.volume import Affine, Grid, Mask, Volume
 
 _SAC_BEHIND_DISC_MM = 9.0
 """Centre of the thecal sac behind the dorsal edge of a disc where no canal is labelled: half the sagittal diameter of
@@ -174,8 +174,12 @@ def _is_on_target(source: Volume, target: Volume, labels: Volume) -> bool:
     """Returns whether the labels lie on the grid of the target and not on that of the source."""
     if labels.grid.matches(source.grid):
         return False
-    require_same_grid(labels, target, names=("labels", "neither the CT nor the T2w"))
-    return True
+    if labels.grid.matches(target.grid):
+        return True
+    raise InputRefused(
+        "GRID_MISMATCH",
+        "the label map lies on the grid of neither the CT nor the T2w; resample it to one of them",
+    )
 
 
 def _registered(
