@@ -161,13 +161,20 @@ def disc_pair(
     box = wide.part((across.start, along.start, 0), (across.stop - across.start, along.stop - along.start, 1))
     thickness_mm = ToRas(target.grid).grid.spacing_mm[2]
     grid = _thick(resized(box, (settings.size, settings.size, 1)), thickness_mm)
-    for name, volume, move in (("CT", source, Transform.identity()), ("T2w", target, transform)):
-        seen = resample(volume.with_data(np.ones_like(volume.data)), grid, move, interpolation="nearest").data.mean()
-        if seen < _LEAST_COVERED:
-            raise InputRefused("SLICE_CUT", f"the {name} covers only {seen:.0%} of the slice")
     return DiscPair(
-        resample(source, grid, outside=AIR_OUTSIDE_HU), resample(target, grid, transform), plane.angle_deg(middle)
+        _covered("CT", resample(source, grid, outside=np.nan), outside=AIR_OUTSIDE_HU),
+        _covered("T2w", resample(target, grid, transform, outside=np.nan), outside=0.0),
+        plane.angle_deg(middle),
     )
+
+
+def _covered(name: str, section: Volume, *, outside: float) -> Volume:
+    """Returns a slice with a value in place of NaN, which marks what the scan does not cover, if it covers enough."""
+    is_outside = np.isnan(section.data)
+    seen = 1 - float(is_outside.mean())
+    if seen < _LEAST_COVERED:
+        raise InputRefused("SLICE_CUT", f"the {name} covers only {seen:.0%} of the slice")
+    return section.with_data(np.where(is_outside, outside, section.data))
 
 
 def _is_on_target(source: Volume, target: Volume, labels: Volume) -> bool:
