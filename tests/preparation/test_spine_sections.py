@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import ndimage
 
 from preparation.heads import points_mm, rigid
 from voxlate.cases import Case, read_cases, write_cases
@@ -107,6 +108,8 @@ def test_a_slice_has_the_voxels_of_the_scan_at_its_place_and_the_sac_in_its_midd
     at = grid.to_mm(np.argwhere(np.ones(grid.shape))[::4001])
     index = np.linalg.inv(ct.affine) @ np.c_[at, np.ones(len(at))].T
     assert (index[:3] >= -0.5).all()
+    values = ndimage.map_coordinates(ct.data, index[:3], order=1, mode="nearest")
+    assert pair.source.data.ravel()[::4001] == pytest.approx(values, abs=1e-2)
 
 
 def test_acquired_slices_lie_in_planes_of_the_t2_and_tilted_ones_are_refused():
@@ -124,7 +127,7 @@ def test_acquired_slices_lie_in_planes_of_the_t2_and_tilted_ones_are_refused():
 def test_a_slice_that_a_scan_does_not_cover_is_refused_and_too_few_are_too():
     ct, t2, labels, _ = subject()
     half = Volume(t2.data[:, :, :20], t2.affine)  # the inferior part alone
-    found = prepare_spine(ct, half, labels, ALIGNED.model_copy(update={"slices": "parallel"}))
+    found = prepare_spine(ct, half, labels, ALIGNED)
     assert list(found.discs) == ["disc1"]
     assert {code for code, _ in found.refused.values()} == {"SLICE_CUT"}
     with pytest.raises(InputRefused, match=r"TOO_FEW_DISCS 1 discs .* 2 are needed; disc2: SLICE_CUT"):

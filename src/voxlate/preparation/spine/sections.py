@@ -51,8 +51,8 @@ class SpineSettings(BaseModel):
     Attributes:
         labels: values of the label maps.
         slices: `parallel` cuts both scans through the middle of the disc, parallel to its endplates. `acquired` takes
-            the T2w slice that was acquired nearest to it, as Lee et al. did, and refuses a disc whose CT slices are
-            tilted against it by more than 5 degrees.
+            the T2w slice that was acquired nearest to it, as Lee et al. did. It refuses a disc against which the T2w
+            slices are tilted by more than 10 degrees, or when those of CT and T2w differ by more than 5 degrees.
         is_registered: register T2w to CT; otherwise they are aligned already.
         size: pixels of a slice along each axis.
         least_discs: a patient with fewer discs is refused.
