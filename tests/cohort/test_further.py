@@ -7,11 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from voxlate.archive.rows import IndexRow
-from voxlate.cohort.build_cohort import without_unreadable
+from voxlate.cohort.build_cohort import without_unreadable, write_cohort
 from voxlate.cohort.cohort_table import cohort_table
 from voxlate.cohort.rules import Rules, read_rules
 from voxlate.cohort.select import select
 from voxlate.cohort.series_rows import join_grades
+from voxlate.errors import InputRefused
 
 COHORTS = Path(__file__).resolve().parents[2] / "cohorts"
 DEFAULTS = {"agent": "unknown", "fault": "", "slices": 100, "day": "2015-06-10", "manufacturer": "SIEMENS",
@@ -92,6 +93,42 @@ def test_an_unreadable_optional_source_costs_only_itself_and_a_required_one_the_
     optional = with_optional(rules)
     (pair,) = without_unreadable(selection, optional, faults).pairs
     assert list(pair.more) == ["T2w"]
+
+
+def test_an_unreadable_optional_source_has_its_row_among_the_exclusions_and_makes_no_flow_step():
+    rules = with_optional(read_rules(COHORTS / "chen2022.yaml"))
+    selection = select(join_grades(session("p"), []), rules)
+    adc = selection.pairs[0].more["ADC"]["series"]
+    kept = without_unreadable(selection, rules, {adc: "TRUNCATED"})
+    assert kept.exclusions == ((adc, "cannot be read: TRUNCATED"),)
+    assert kept.flow_steps == selection.flow_steps
+    assert without_unreadable(selection, rules, {}) == selection
+
+
+def test_a_further_source_that_another_pair_still_uses_is_not_excluded_with_its_first_pair():
+    rules = read_rules(COHORTS / "chen2022.yaml")
+    near = rules.model_copy(update={"pair": rules.pair.model_copy(update={"within": 9})})
+    later = [each for each in session("p", "2", day="2015-06-12") if each["kind"] == "T1w"]
+    selection = select(join_grades([*session("p"), *later], []), near)
+    first, second = selection.pairs
+    assert first.more == second.more
+    assert first.more
+    kept = without_unreadable(selection, near, {second.target["series"]: "TRUNCATED"})
+    assert kept.pairs == (first,)
+    assert dict(kept.exclusions) == {
+        second.source["series"]: "its partner cannot be read",
+        second.target["series"]: "cannot be read: TRUNCATED",
+    }
+    assert kept.flow_steps[-1].dropped == 1
+
+
+def test_two_series_that_would_get_one_file_name_are_refused(tmp_path):
+    rows = [*session("p", "-sameday-1"), *session("p", "-sameday-2")]  # the name of a session has 8 characters
+    rules = read_rules(COHORTS / "chen2022.yaml")
+    selection = select(join_grades(rows, []), rules)
+    assert len(selection.pairs) == 2
+    with pytest.raises(InputRefused, match=r"NAMES_COLLIDE two scans would get the name sub-p_ses-p-sameda"):
+        list(write_cohort(selection, rules, tmp_path / "index", tmp_path / "out"))
 
 
 def test_a_contrast_is_named_once():

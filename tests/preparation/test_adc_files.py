@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from voxlate.cli.adc import adc
 from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_volume, read_volumes, write_volume, write_volumes
+from voxlate.preparation import adc_files
 from voxlate.preparation.adc_files import adc_of_files
 from voxlate.volume import Volume
 
@@ -55,6 +56,21 @@ def test_a_4d_file_is_read_with_its_b_values_and_equals_single_files(images, tmp
         adc_of_files([tmp_path / "dwi.nii.gz"])
     with pytest.raises(InputRefused, match="DIMENSIONS"):
         read_volume(tmp_path / "dwi.nii.gz")
+
+
+def test_b_values_that_differ_a_little_within_a_level_are_one_level(tmp_path, monkeypatch):
+    """Scanners state b by the direction of the gradient; between 995 and 1005 the anisotropy decides the signal."""
+    b = (0, 5, 995, 1000, 1005)
+    directions = (1.0, 1.0, 1.05, 1.0, 0.95)
+    decays = [20000 * np.exp(-each * 1e-3 * TRUTH * factor) for each, factor in zip(b, directions, strict=True)]
+    write_volumes(tmp_path / "dwi.nii.gz", [Volume(data, AFFINE) for data in decays])
+    (tmp_path / "dwi.bval").write_text(" ".join(map(str, b)))
+    assert np.median(adc_of_files([tmp_path / "dwi.nii.gz"]).data / TRUTH) == pytest.approx(1, abs=0.03)
+    monkeypatch.setattr(adc_files, "fitted_adc", lambda *_, **__: pytest.fail("fitted before the check"))
+    with pytest.raises(InputRefused, match=r"B_VALUES_ORDER .* at b = 2\.5 .* at b = 1000 s/mm²"):
+        adc_of_files([tmp_path / "dwi.nii.gz"], [1000, 1005, 0, 5, 995])
+    with pytest.raises(InputRefused, match=r"B_VALUES_ORDER .* at b = 0 .* at b = 40 s/mm²"):
+        adc_of_files([tmp_path / "dwi.nii.gz"], [40, 40, 0, 0, 0])  # close, but the only two there are
 
 
 def test_exchanged_b_values_another_grid_and_no_numbers_are_refused(images, tmp_path):

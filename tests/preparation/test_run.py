@@ -11,6 +11,8 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.preparation import register_pair as pair_module
 from voxlate.preparation import run
+from voxlate.preparation.align_scan import require_kind
+from voxlate.preparation.further_sources import MissingSource
 from voxlate.preparation.register_pair import PairSettings, prepare_pair
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.run import PairFiles, prepare_cohort
@@ -166,12 +168,37 @@ def test_an_unknown_method_is_refused_before_anything_is_written(files, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--brain-mask", "--target-brain-mask", "--more-brain-mask"])
+def test_a_mask_of_all_voxels_is_refused_with_its_reason_before_anything_is_written(files, tmp_path, option):
+    write_cases(tmp_path / "cases.tsv", [Case("a", "a", "test", files / "0_T1ce.nii.gz", files / "0_T1w.nii.gz")])
+    arguments = [str(tmp_path / "cases.tsv"), str(tmp_path / "out"), option, "nonzero+all"]
+    with pytest.raises(UsageError, match=r"BRAIN_MASK `all` takes every voxel, .* registered by their brains"):
+        CliRunner().invoke(prepare, arguments, standalone_mode=False, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ct_is_taken_with_a_method_for_ct_or_one_that_takes_the_voxels_as_they_are():
+    ct = simulated("ct_to_mr").images["CT"]
+    for method in ("all", "nonzero", "ct", "ct_watershed"):
+        require_kind("source", ct, method)
+    with pytest.raises(InputRefused, match="LOOKS_LIKE_CT the source"):
+        require_kind("source", ct, "deepbet")
+
+
 def test_what_is_doubtful_is_kept_with_its_reason_or_refused(files, monkeypatch):
     source, target = read_volume(files / "0_T1ce.nii.gz"), read_volume(files / "0_T1w.nii.gz")
     monkeypatch.setattr(pair_module, "_warnings", lambda *_: iter(["metal"]))
     assert prepare_pair(source, target, SETTINGS).doubts == ("metal",)
     with pytest.raises(InputRefused, match="DOUBTFUL metal"):
         prepare_pair(source, target, SETTINGS.model_copy(update={"doubtful": "refuse"}))
+
+
+def test_a_missing_further_source_is_refused_before_the_target_is_denoised(files, monkeypatch):
+    source = read_volume(files / "0_T1ce.nii.gz")
+    settings = SETTINGS.model_copy(update={"is_registered": False, "is_denoised": True, "missing": "refuse"})
+    monkeypatch.setattr(pair_module, "denoised", lambda _: pytest.fail("denoised although the case is refused"))
+    with pytest.raises(InputRefused, match="SOURCE_MISSING ADC: NO_INPUT"):
+        prepare_pair(source, source, settings, more={"ADC": MissingSource("NO_INPUT", "no such file")})
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Slices through lumbar discs: registration without a brain, labels, landmarks, and the command."""
 
+import json
 from functools import lru_cache
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import ndimage
 
 from preparation.heads import points_mm, rigid
 from voxlate.cases import Case, read_cases, write_cases
@@ -88,7 +90,8 @@ def test_labels_on_the_grid_of_the_t2_give_the_slices_of_labels_on_the_ct():
     whole = prepare_spine(ct, t2, labels, ALIGNED)
     for name, disc in whole.discs.items():
         assert found.discs[name].target.grid.matches(disc.target.grid, tolerance_mm=1.0)
-    with pytest.raises(InputRefused, match="GRID_MISMATCH"):
+    told = "GRID_MISMATCH the label map lies on the grid of neither the CT nor the T2w; resample it to one of them"
+    with pytest.raises(InputRefused, match=told):
         prepare_spine(ct, t2, cut[1], ALIGNED)
 
 
@@ -105,6 +108,8 @@ def test_a_slice_has_the_voxels_of_the_scan_at_its_place_and_the_sac_in_its_midd
     at = grid.to_mm(np.argwhere(np.ones(grid.shape))[::4001])
     index = np.linalg.inv(ct.affine) @ np.c_[at, np.ones(len(at))].T
     assert (index[:3] >= -0.5).all()
+    values = ndimage.map_coordinates(ct.data, index[:3], order=1, mode="nearest")
+    assert pair.source.data.ravel()[::4001] == pytest.approx(values, abs=1e-2)
 
 
 def test_acquired_slices_lie_in_planes_of_the_t2_and_tilted_ones_are_refused():
@@ -122,7 +127,7 @@ def test_acquired_slices_lie_in_planes_of_the_t2_and_tilted_ones_are_refused():
 def test_a_slice_that_a_scan_does_not_cover_is_refused_and_too_few_are_too():
     ct, t2, labels, _ = subject()
     half = Volume(t2.data[:, :, :20], t2.affine)  # the inferior part alone
-    found = prepare_spine(ct, half, labels, ALIGNED.model_copy(update={"slices": "parallel"}))
+    found = prepare_spine(ct, half, labels, ALIGNED)
     assert list(found.discs) == ["disc1"]
     assert {code for code, _ in found.refused.values()} == {"SLICE_CUT"}
     with pytest.raises(InputRefused, match=r"TOO_FEW_DISCS 1 discs .* 2 are needed; disc2: SLICE_CUT"):
@@ -182,13 +187,28 @@ def test_the_command_writes_one_case_for_each_disc_and_keeps_patient_split_and_s
     assert cases[0].target.stat().st_mtime_ns == written  # not done again
 
 
+@pytest.mark.parametrize(
+    ("numbering", "canal", "discs"),
+    [([], ["--canal", "60,61"], 6), (["--labels-as", "verse"], [], 6), (["--labels-as", "simulated"], [], 1),
+     (["--discs", "5"], ["--canal", "60,61"], 1)],
+)  # fmt: skip
+def test_a_canal_is_named_beside_a_numbering_or_beside_labels(tmp_path, numbering, canal, discs):
+    write_cases(tmp_path / "c.tsv", [Case("a", "a", "test", tmp_path / "ct.nii", tmp_path / "t2.nii")])
+    run(tmp_path / "c.tsv", tmp_path / "out", "--labels", "none.nii", "--no-progress", *numbering, *canal)
+    labels = json.loads((tmp_path / "out" / "settings.json").read_text())["labels"]
+    assert len(labels["discs"]) == discs
+    assert labels["canal"] == ([60, 61] if canal else [1] if "simulated" in numbering else [])
+
+
 def test_missing_labels_two_numberings_and_other_names_in_a_pattern_are_refused(tmp_path):
     write_cases(tmp_path / "c.tsv", [Case("a", "a", "test", tmp_path / "ct.nii", tmp_path / "t2.nii")])
     with pytest.raises(InputRefused, match="NO_LABELS a has no label map"):
         run(tmp_path / "c.tsv", tmp_path / "out")
     with pytest.raises(UsageError, match="SPINE_LABELS give either"):
         run(tmp_path / "c.tsv", tmp_path / "out", "--labels-as", "verse", "--discs", "91")
-    with pytest.raises(UsageError, match="SPINE_LABELS labels are whole numbers"):
-        run(tmp_path / "c.tsv", tmp_path / "out", "--discs", "L1")
-    with pytest.raises(UsageError, match="PATTERN"):
-        run(tmp_path / "c.tsv", tmp_path / "out", "--labels", "{subject}.nii")
+    for wrong in (["--discs", "L1"], ["--canal", "L1"]):
+        with pytest.raises(UsageError, match="SPINE_LABELS labels are whole numbers"):
+            run(tmp_path / "c.tsv", tmp_path / "out", *wrong)
+    for pattern in ("{subject}.nii", "{case.foo}.nii", "{case[0]}.nii", "{case!r}.nii", "{case", "{}"):
+        with pytest.raises(UsageError, match=r"PATTERN .* may contain \{case\} and \{patient\} alone"):
+            run(tmp_path / "c.tsv", tmp_path / "out", "--labels", pattern)

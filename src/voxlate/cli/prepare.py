@@ -76,6 +76,11 @@ def prepare(
 
     for name in (brain_mask, target_brain_mask or brain_mask, more_brain_mask or brain_mask):
         require_method(name)
+        if "all" in name.split("+"):
+            raise UsageError(
+                "BRAIN_MASK",
+                "`all` takes every voxel, but scans are registered by their brains; name a method that finds the brain",
+            )
     settings = PairSettings(
         source_mask=brain_mask,
         target_mask=target_brain_mask or brain_mask,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--discs", help="Instead of a numbering: labels of discs, as 100 or 91,92,93.")
 @click.option("--vertebrae", help="Or labels of vertebrae from superior to inferior, as 20,21,22.")
-@click.option("--canal", help="With --discs or --vertebrae: labels of the spinal canal.")
+@click.option("--canal", help="Labels of the spinal canal, as 60,61; verse names none.")
 @click.option(
     "--slices",
     type=click.Choice(["parallel", "acquired"]),
@@ -96,34 +96,35 @@ def _values(labels_as: str | None, discs: str | None, vertebrae: str | None, can
     """
     from voxlate.preparation.spine.labels import LABELS, SpineLabels
 
-    if discs is None and vertebrae is None:
-        if canal is not None:
-            raise UsageError("SPINE_LABELS", "--canal needs --discs or --vertebrae; a numbering names its own canal")
-        return LABELS[labels_as or "verse"]
-    if labels_as is not None:
+    if labels_as is not None and (discs is not None or vertebrae is not None):
         raise UsageError("SPINE_LABELS", "give either --labels-as, or --discs and --vertebrae")
     try:
         parts = [tuple(int(word) for word in text.split(",")) if text else () for text in (discs, vertebrae, canal)]
-        return SpineLabels(discs=parts[0], vertebrae=parts[1], canal=parts[2])
+        if discs is not None or vertebrae is not None:
+            return SpineLabels(discs=parts[0], vertebrae=parts[1], canal=parts[2])
     except ValueError as error:
         raise UsageError(
             "SPINE_LABELS", "labels are whole numbers, as 91,92,93: those of discs, or those of two or more vertebrae"
         ) from error
+    numbering = LABELS[labels_as or "verse"]
+    return numbering if canal is None else numbering.model_copy(update={"canal": parts[2]})
 
 
 def _files(row: Case, pattern: str | None, folder: Path) -> SpineFiles:
     """Returns the files of a case; its label map by the pattern, else by the table.
 
     Raises:
-        UsageError: `PATTERN` when the pattern has other names in braces.
+        UsageError: `PATTERN` when the pattern has other braces.
         InputRefused: `NO_LABELS` for a case without a label map.
     """
     from voxlate.preparation.spine.run import SpineFiles
 
-    try:
-        path = row.labels if pattern is None else folder / pattern.format(case=row.case, patient=row.patient)
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError("PATTERN", f"{pattern!r} may contain {{case}} and {{patient}} alone") from error
+    if pattern is None:
+        path = row.labels
+    else:
+        if set(pattern.replace("{case}", "").replace("{patient}", "")) & set("{}"):
+            raise UsageError("PATTERN", f"{pattern!r} may contain {{case}} and {{patient}} alone")
+        path = folder / pattern.replace("{case}", row.case).replace("{patient}", row.patient)
     if path is None:
         raise InputRefused(
             "NO_LABELS",

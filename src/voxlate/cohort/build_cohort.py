@@ -103,16 +103,13 @@ def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, s
 def without_unreadable(selection: Selection, rules: Rules, faults: dict[str, str]) -> Selection:
     """Returns the selection without the pairs with an unreadable image, with a flow step and reasons for them.
 
-    A pair keeps its place without a further source that the rules do not require.
+    A pair keeps its place without a further source that the rules do not require; that source alone is excluded.
     """
     optional = {side.shows for side in rules.more if not side.required}
     selection = replace(selection, pairs=tuple(_without_optional(pair, faults, optional) for pair in selection.pairs))
     out = [pair for pair in selection.pairs if set(pair.series) & set(faults)]
-    reasons = {
-        name: f"cannot be read: {faults[name]}" if name in faults else "its partner cannot be read"
-        for pair in out
-        for name in pair.series
-    }
+    reasons = {name: "its partner cannot be read" for pair in out for name in pair.series}
+    reasons |= {name: f"cannot be read: {fault}" for name, fault in faults.items()}
     return _without(selection, out, "one of its images cannot be read", reasons)
 
 
@@ -121,14 +118,26 @@ def _without_optional(pair: Pair, faults: Mapping[str, str], optional: Collectio
     return replace(pair, more={contrast: scan for contrast, scan in pair.more.items() if contrast not in gone})
 
 
-def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: dict[str, str]) -> Selection:
-    if not out:
-        return selection
+def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: Mapping[str, str]) -> Selection:
+    """Returns the selection without some pairs, with a flow step if there are any.
+
+    Args:
+        selection: the pairs so far.
+        out: those that are dropped.
+        reason: of the flow step.
+        reasons: of each series that may be excluded now; one that a pair that is left shares is not.
+    """
     gone = {pair.name for pair in out}
     kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
-    step = FlowStep(reason, "pair", len(selection.pairs), len(out))
-    exclusions = tuple(sorted([*selection.exclusions, *reasons.items()]))
-    return replace(selection, pairs=kept, flow_steps=(*selection.flow_steps, step), exclusions=exclusions)
+    used = {name for pair in kept for name in pair.series}
+    excluded = [(name, text) for name, text in reasons.items() if name not in used]
+    steps = [FlowStep(reason, "pair", len(selection.pairs), len(out))] if out else []
+    return replace(
+        selection,
+        pairs=kept,
+        flow_steps=(*selection.flow_steps, *steps),
+        exclusions=tuple(sorted([*selection.exclusions, *excluded])),
+    )
 
 
 def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
@@ -136,7 +145,8 @@ def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
     for pair in pairs:
         images += [CohortImage(pair.source, rules.source.shows), CohortImage(pair.target, rules.target.shows)]
         images += [CohortImage(scan, contrast) for contrast, scan in pair.more.items()]
-    return list({image.path: image for image in images}.values())  # two pairs may share a further source
+    # Two pairs may share a further source. By path, two series of one name would be one, and the other lost.
+    return list({(image.scan["series"], image.shows): image for image in images}.values())
 
 
 def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict[str, object]:

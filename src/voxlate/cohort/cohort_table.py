@@ -73,7 +73,7 @@ def _images(pairs: Sequence[Pair]) -> list[SeriesRow]:
 
 
 def _people(pairs: Sequence[Pair]) -> list[SeriesRow]:
-    """Returns the earliest source of each patient, with age and sex."""
+    """Returns the earliest source of each patient, with age and sex; one of an unknown day counts as the earliest."""
     first: dict[str, SeriesRow] = {}
     for pair in sorted(pairs, key=lambda pair: pair.source["day"] or ""):
         first.setdefault(pair.patient, pair.source)

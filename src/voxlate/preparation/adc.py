@@ -52,7 +52,7 @@ def fitted_adc(
         >>> float(round(fitted_adc([[1000.0], [449.3]], [0, 1000])[0], 2))
         0.8
     """
-    _check(images, b_values_s_mm2, fit, noise_sd)
+    require_fit(images, b_values_s_mm2, fit=fit, noise_sd=noise_sd)
     b = np.asarray(b_values_s_mm2, dtype=np.float64) * 1e-3
     signals = [_without_noise(np.asarray(image, dtype=np.float64), noise_sd) for image in images]
     is_positive = np.minimum.reduce(signals) > 0
@@ -65,7 +65,12 @@ def fitted_adc(
     return np.asarray(np.where(is_positive, -_slope(logarithms, b, weights), 0.0))
 
 
-def _check(images: Sequence[Any], b_values: Sequence[float], fit: str, noise_sd: float) -> None:
+def require_fit(images: Sequence[Any], b_values: Sequence[float], *, fit: str, noise_sd: float) -> None:
+    """Refuses b values, a fit or a noise from which no ADC follows.
+
+    Raises:
+        UsageError: see `fitted_adc`.
+    """
     if any(not np.isfinite(b) or b < 0 for b in b_values):
         raise UsageError("B_VALUE_NEGATIVE", f"b = {list(b_values)} s/mm²: b values must be finite and not negative")
     if len({np.shape(image) for image in images}) > 1:

@@ -12,11 +12,15 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import InvalidDocument, read_text
 from voxlate.io.nifti import nifti_stem, read_volumes, sidecar_path, write_volume
-from voxlate.preparation.adc import HIGHEST_ADC, Fit, fitted_adc
-from voxlate.volume import Volume, require_same_grid
+from voxlate.preparation.adc import HIGHEST_ADC, Fit, fitted_adc, require_fit
+from voxlate.volume import Array, Volume, require_same_grid
 
 _BRIGHT_SHARE = 0.25
 """Share of the voxels, the brightest at the lowest b, whose median must fall with b; chosen by hand."""
+
+_LEVEL_GAP_S_MM2 = 50.0
+"""Rise of b with which a new level begins: scanners state 995, 1000 and 1005 for one level, by the direction of the
+gradient. Chosen by hand."""
 
 _MOST_BVAL_BYTES = 1 << 16  # of a .bval file: some 10,000 b values
 
@@ -37,9 +41,9 @@ def adc_of_files(
         noise_sd: standard deviation of the noise in one channel, in the units of the images.
 
     Raises:
-        UsageError: what `fitted_adc` raises.
-        InputRefused: `B_VALUES` when a `.bval` file is missing or damaged, `B_VALUES_ORDER` when the signal does not
-            fall with b, `GRID_MISMATCH`, and what `read_volumes` refuses.
+        UsageError: `B_VALUES` when a `.bval` file is missing, and what `fitted_adc` raises.
+        InputRefused: `B_VALUES` when a `.bval` file is damaged, `B_VALUES_ORDER` when the signal does not fall from
+            one level of b to the next, `GRID_MISMATCH`, and what `read_volumes` refuses.
         NoInput: `NO_INPUT`.
     """
     series = [read_volumes(path, shows="DWI") for path in images]
@@ -47,8 +51,10 @@ def adc_of_files(
     b_values = list(b_values_s_mm2) if b_values_s_mm2 is not None else _stored_b_values(images, series)
     for volume in volumes[1:]:
         require_same_grid(volume, volumes[0], names=("an image", images[0].name))
-    adc = fitted_adc([volume.data for volume in volumes], b_values, fit=fit, noise_sd=noise_sd)
-    _require_decay(volumes, b_values)
+    data = [volume.data for volume in volumes]
+    require_fit(data, b_values, fit=fit, noise_sd=noise_sd)
+    _require_decay(data, b_values)
+    adc = fitted_adc(data, b_values, fit=fit, noise_sd=noise_sd)
     return Volume(np.clip(adc, 0, HIGHEST_ADC), volumes[0].affine, "ADC")
 
 
@@ -89,18 +95,29 @@ def _stored_b_values(images: Sequence[Path], series: Sequence[Sequence[Volume]])
     return values
 
 
-def _require_decay(volumes: Sequence[Volume], b_values: Sequence[float]) -> None:
-    """Refuses images whose signal in bright tissue does not fall from one b value to the next."""
-    order = sorted(set(b_values))
-    means = {
-        b: np.mean([v.data for v, value in zip(volumes, b_values, strict=True) if value == b], axis=0) for b in order
-    }
-    bright = means[order[0]] >= np.quantile(means[order[0]], 1 - _BRIGHT_SHARE)
-    for low, high in pairwise(order):
-        before, after = (float(np.median(means[b][bright])) for b in (low, high))
+def _require_decay(images: Sequence[Array], b_values: Sequence[float]) -> None:
+    """Refuses images whose signal in bright tissue does not fall from one level of b to the next."""
+    levels = _levels(b_values)
+    means = [np.mean([images[at] for at in level], axis=0) for level in levels]
+    bright = means[0] >= np.quantile(means[0], 1 - _BRIGHT_SHARE)
+    signals = [float(np.median(mean[bright])) for mean in means]
+    stated = [float(np.mean([b_values[at] for at in level])) for level in levels]
+    for (before, low), (after, high) in pairwise(zip(signals, stated, strict=True)):
         if after >= before:
             raise InputRefused(
                 "B_VALUES_ORDER",
                 f"the signal of bright tissue is {before:.4g} at b = {low:g} and {after:.4g} at b = {high:g} s/mm²; "
                 "are the b values exchanged?",
             )
+
+
+def _levels(b_values: Sequence[float]) -> list[list[int]]:
+    """Returns the positions of the images of each level of b, in rising order.
+
+    Where no two neighbouring values are far enough apart for two levels, each value is a level.
+    """
+    order = np.argsort(b_values, kind="stable")
+    rises = np.diff(np.asarray(b_values)[order])
+    is_new = rises >= _LEVEL_GAP_S_MM2
+    starts = np.flatnonzero(is_new if is_new.any() else rises > 0) + 1
+    return [part.tolist() for part in np.split(order, starts)]

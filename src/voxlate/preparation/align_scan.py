@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxlate.errors import InputRefused
+from voxlate.preparation.masks.brain_mask import UNCHECKED
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.preparation.registration.alignment import alignment_score, require_aligned
 from voxlate.preparation.registration.registration import Degrees, Registration, refine_affine, register
@@ -57,7 +58,7 @@ def require_kind(name: str, volume: Volume, method: str) -> None:
     Raises:
         InputRefused: `LOOKS_LIKE_CT`.
     """
-    if looks_like_ct(volume) and not method.startswith("ct") and method != "nonzero":
+    if looks_like_ct(volume) and not method.startswith("ct") and method not in UNCHECKED:
         raise InputRefused("LOOKS_LIKE_CT", f"the {name} has air at -1000 like a CT; use the brain mask `ct`")
 
 

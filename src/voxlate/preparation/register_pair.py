@@ -168,6 +168,8 @@ def prepare_pair(
         )
     with watch("further sources"):
         further = register_further(source, brain, more or {}, settings.for_further_sources())
+    if settings.missing == "refuse":
+        require_all(further)
     with watch("resampling"):
         air = AIR_OUTSIDE_HU if looks_like_ct(target) else 0.0
         shown = denoised(target) if settings.is_denoised else target
@@ -192,8 +194,6 @@ def prepare_pair(
         further,
         watch.seconds,
     )
-    if settings.missing == "refuse":
-        require_all(further)
     if pair.doubts and settings.doubtful == "refuse":
         raise InputRefused(
             "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"

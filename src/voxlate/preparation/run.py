@@ -11,7 +11,6 @@ cases = done + refused + failed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,20 +18,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from voxlate.cases import MORE, TARGET_MASK, more_file_name
-from voxlate.errors import UsageError, VoxlateError
-from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
 from voxlate.jobs.processes import parallel_map
-from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
-from voxlate.jobs.run_folder import RunFolder
-from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.jobs.results import hash_files
+from voxlate.preparation.case_record import claim_folder, recorded
 from voxlate.preparation.further_sources import RegisteredSource, or_missing
 from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
-from voxlate.version import __version__
 from voxlate.volume import Volume
 
-RECORD, PICTURE, SETTINGS = "preparation.json", "picture.png", "settings.json"
+RECORD, PICTURE = "preparation.json", "picture.png"
 
 Draw = Callable[[PreparedPair, Path], None]
 """Writes the picture of a pair to a path; a function that can be pickled."""
@@ -87,82 +82,20 @@ def prepare_cohort(
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
-    remove_orphans(out)
-    RunFolder(out, SETTINGS).claim(settings.model_dump(mode="json"))
-    for folder in (path for path in out.iterdir() if path.is_dir()):
-        remove_orphans(folder)
-    yield from parallel_map(partial(prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
+    claim_folder(out, settings)
+    yield from parallel_map(partial(_prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
-def prepare_files(
-    files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None = None
-) -> PreparationRecord:
-    """Prepares one case into `out/<case>` and returns its record; an error of the input becomes a record.
-
-    Args:
-        files: the files of the case.
-        out: folder of the run.
-        settings: see `PairSettings`.
-        draw: writes the picture of the case.
-
-    Raises:
-        UsageError: the settings are wrong or a library is missing.
-        TemporaryFailure, CannotWrite: the output cannot be written.
-    """
+def _prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None) -> PreparationRecord:
     folder = out / files.name
-    try:
-        fingerprint = _fingerprint(files, settings)
-        earlier = done_record(folder, fingerprint)
-        if earlier is not None:
-            return earlier
-        (folder / RECORD).unlink(missing_ok=True)
-        pair, inputs = _prepared(files, settings)
-        content: dict[str, Any] = {
-            "case": files.name,
-            "state": DONE,
-            "fingerprint": fingerprint,
-            "voxlate": __version__,
-        }
-        content |= {"settings": settings.model_dump(mode="json"), "inputs": inputs, **figures(pair)}
-        content["files"] = _write(pair, folder, draw)
-        write_json(folder / RECORD, content)
-        return cast("PreparationRecord", content)
-    except UsageError:
-        raise  # the settings or a missing library, not the case
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        outcome = CaseOutcome(files.name, FAILED, "UNREADABLE", f"a file: {reason}")
-    except VoxlateError as error:
-        if error.state == "FAILED" and error.exit_status != VoxlateError.exit_status:
-            raise  # the disk, not the case
-        outcome = outcome_of_error(files.name, error)
-    return {"case": outcome.case, "state": outcome.state, "code": outcome.code, "message": outcome.message}
+    make = partial(_make, files, settings, folder, draw)
+    return cast("PreparationRecord", recorded(files, settings, folder / RECORD, make))
 
 
-def done_record(folder: Path, fingerprint: str) -> PreparationRecord | None:
-    """Returns the record of a case that an earlier run prepared, or None.
-
-    Args:
-        folder: folder of the case.
-        fingerprint: of the files, the settings and the version; the record must hold the same.
-
-    Returns:
-        The record if the case is done and the hashes of its files are those in the record.
-    """
-    record = read_result(folder / RECORD, state=DONE, fingerprint=fingerprint)
-    try:
-        is_current = record is not None and are_unchanged(folder, record["files"])
-        return cast("PreparationRecord", record) if is_current else None
-    except (KeyError, AttributeError, TypeError):  # damaged
-        return None
-
-
-def _fingerprint(files: PairFiles, settings: PairSettings) -> str:
-    """Returns a hash of the contents of the input files, of the settings and of the version of voxlate."""
-    hashes = hash_inputs(files.named())
-    parts = [__version__, settings.model_dump_json()]
-    parts += [f"{role}:{hashes.get(role, 'absent')}" for role in files.named()]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+def _make(files: PairFiles, settings: PairSettings, folder: Path, draw: Draw | None) -> dict[str, Any]:
+    """Writes the files of a case; returns its measures, and the hashes of what was written."""
+    pair, inputs = _prepared(files, settings)
+    return {"inputs": inputs, **figures(pair), "files": _write(pair, folder, draw)}
 
 
 def _prepared(files: PairFiles, settings: PairSettings) -> tuple[PreparedPair, dict[str, Any]]:

@@ -150,9 +150,9 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
         sources = {case: secrets.token_hex(16) for case in cases} if study.images.source else {}
         truth = {}
         for case in cases:
-            truth[case] = _encode_case(study.images, study_path.parent, partial, case=case, ids=ids)
-            if study.images.source:
-                _encode_source(study.images, study_path.parent, partial, case=case, image=sources[case])
+            truth[case] = _encode_case(
+                study.images, study_path.parent, partial, case=case, ids=ids, source=sources.get(case)
+            )
             watch(case)
         leaks = find_leaks([(ids[case, "real"], ids[case, "synthetic"]) for case in cases], _loader(partial))
         require_no_leak(leaks)
@@ -258,27 +258,29 @@ def _volume(root: Path, folder: str, case: str) -> Volume:
 
 
 def _encode_case(
-    images: Images, root: Path, folder: Path, *, case: str, ids: Mapping[tuple[str, Version], str]
+    images: Images,
+    root: Path,
+    folder: Path,
+    *,
+    case: str,
+    ids: Mapping[tuple[str, Version], str],
+    source: str | None,
 ) -> list[Lesion]:
-    """Writes both versions of a case; returns its lesions."""
+    """Writes both versions of a case, and its source under that random name, if any; returns its lesions."""
     real = _volume(root, images.real, case)
     mask = _volume(root, images.mask, case) if images.mask else None
     pair = encode_pair(real, _volume(root, images.synthetic, case), case=case, mask=mask, settings=images)
     # In the order of the random names: a fixed order of versions would show in the dates of the files.
     for version, image in sorted(zip(VERSIONS, pair, strict=True), key=lambda shown: ids[case, shown[0]]):
         write_volume(folder / IMAGES / f"{ids[case, version]}.nii", image, dtype=voxel_type(images.levels))
+    if images.source and source:
+        encoded = encode_source(_volume(root, images.source, case), real, case=case, settings=images)
+        write_volume(folder / IMAGES / f"{source}.nii", encoded, dtype=voxel_type(images.levels))
     if images.lesions is None:
         return []
     lesions = _volume(root, images.lesions, case)
     require_same_grid(lesions, real, names=(f"{case}: the lesions", "the images"))
     return _lesions(ToRas(lesions.grid).apply(lesions))
-
-
-def _encode_source(images: Images, root: Path, folder: Path, *, case: str, image: str) -> None:
-    """Writes the source of a case under a random name."""
-    source, real = _volume(root, images.source or "", case), _volume(root, images.real, case)
-    shown = encode_source(source, real, case=case, settings=images)
-    write_volume(folder / IMAGES / f"{image}.nii", shown, dtype=voxel_type(images.levels))
 
 
 def _lesions(volume: Volume) -> list[Lesion]:

@@ -10,7 +10,6 @@ cases = done + refused + failed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,18 +18,14 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
-from voxlate.errors import UsageError, VoxlateError
-from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.nifti import read_mask, read_volume, write_volume
 from voxlate.jobs.processes import parallel_map
-from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
-from voxlate.jobs.run_folder import RunFolder
-from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.jobs.results import hash_files
+from voxlate.preparation.case_record import claim_folder, recorded
 from voxlate.preparation.spine.sections import SpinePair, SpineSettings, prepare_spine
-from voxlate.version import __version__
 from voxlate.volume import Volume
 
-RECORD, PICTURE, SETTINGS = "spine.json", "picture.png", "settings.json"
+RECORD, PICTURE = "spine.json", "picture.png"
 ROLES = ("source", "target", "mask")
 
 Draw = Callable[[SpinePair, Path], None]
@@ -96,52 +91,22 @@ def prepare_spines(
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
-    remove_orphans(out)
-    RunFolder(out, SETTINGS).claim(settings.model_dump(mode="json"))
+    claim_folder(out, settings)
     yield from parallel_map(partial(_prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
 def _prepare_files(files: SpineFiles, *, out: Path, settings: SpineSettings, draw: Draw | None) -> SpineRecord:
     folder = out / files.name
-    try:
-        fingerprint = _fingerprint(files, settings)
-        earlier = _done(folder, fingerprint)
-        if earlier is not None:
-            return earlier
-        (folder / RECORD).unlink(missing_ok=True)
-        source, target = read_volume(files.source, shows="CT"), read_volume(files.target, shows="T2w")
-        mask = None if files.mask is None else read_mask(files.mask, like=source)
-        pair = prepare_spine(source, target, read_volume(files.labels, shows="labels"), settings, mask=mask)
-        content: dict[str, Any] = {"case": files.name, "state": DONE, "fingerprint": fingerprint}
-        content |= {"voxlate": __version__, "settings": settings.model_dump(mode="json"), **_figures(pair)}
-        content["files"] = _write(pair, folder, draw)
-        write_json(folder / RECORD, content)
-        return cast("SpineRecord", content)
-    except UsageError:
-        raise  # the settings or a missing library, not the case
-    except OSError as error:
-        outcome = CaseOutcome(files.name, FAILED, "UNREADABLE", f"a file: {error.strerror or type(error).__name__}")
-    except VoxlateError as error:
-        if error.state == "FAILED" and error.exit_status != VoxlateError.exit_status:
-            raise  # the disk, not the case
-        outcome = outcome_of_error(files.name, error)
-    return {"case": outcome.case, "state": outcome.state, "code": outcome.code, "message": outcome.message}
+    make = partial(_make, files, settings, folder, draw)
+    return cast("SpineRecord", recorded(files, settings, folder / RECORD, make))
 
 
-def _fingerprint(files: SpineFiles, settings: SpineSettings) -> str:
-    hashes = hash_inputs(files.named())
-    parts = [__version__, settings.model_dump_json()]
-    parts += [f"{role}:{hashes.get(role, 'absent')}" for role in files.named()]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()
-
-
-def _done(folder: Path, fingerprint: str) -> SpineRecord | None:
-    record = read_result(folder / RECORD, state=DONE, fingerprint=fingerprint)
-    try:
-        is_current = record is not None and are_unchanged(folder, record["files"])
-        return cast("SpineRecord", record) if is_current else None
-    except (KeyError, AttributeError, TypeError):  # damaged
-        return None
+def _make(files: SpineFiles, settings: SpineSettings, folder: Path, draw: Draw | None) -> dict[str, Any]:
+    """Writes the slices of a patient; returns its measures, and the hashes of what was written."""
+    source, target = read_volume(files.source, shows="CT"), read_volume(files.target, shows="T2w")
+    mask = None if files.mask is None else read_mask(files.mask, like=source)
+    pair = prepare_spine(source, target, read_volume(files.labels, shows="labels"), settings, mask=mask)
+    return {**_figures(pair), "files": _write(pair, folder, draw)}
 
 
 def _figures(pair: SpinePair) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from voxlate.preparation.spine.planes import (
 from voxlate.preparation.steps.grid import resized
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import resample
-from voxlate.volume import Affine, Grid, Mask, Volume, require_same_grid
+from voxlate.volume import Affine, Grid, Mask, Volume
 
 _SAC_BEHIND_DISC_MM = 9.0
 """Centre of the thecal sac behind the dorsal edge of a disc where no canal is labelled: half the sagittal diameter of
@@ -51,8 +51,8 @@ class SpineSettings(BaseModel):
     Attributes:
         labels: values of the label maps.
         slices: `parallel` cuts both scans through the middle of the disc, parallel to its endplates. `acquired` takes
-            the T2w slice that was acquired nearest to it, as Lee et al. did, and refuses a disc whose CT slices are
-            tilted against it by more than 5 degrees.
+            the T2w slice that was acquired nearest to it, as Lee et al. did. It refuses a disc against which the T2w
+            slices are tilted by more than 10 degrees, or when those of CT and T2w differ by more than 5 degrees.
         is_registered: register T2w to CT; otherwise they are aligned already.
         size: pixels of a slice along each axis.
         least_discs: a patient with fewer discs is refused.
@@ -161,21 +161,32 @@ def disc_pair(
     box = wide.part((across.start, along.start, 0), (across.stop - across.start, along.stop - along.start, 1))
     thickness_mm = ToRas(target.grid).grid.spacing_mm[2]
     grid = _thick(resized(box, (settings.size, settings.size, 1)), thickness_mm)
-    for name, volume, move in (("CT", source, Transform.identity()), ("T2w", target, transform)):
-        seen = resample(volume.with_data(np.ones_like(volume.data)), grid, move, interpolation="nearest").data.mean()
-        if seen < _LEAST_COVERED:
-            raise InputRefused("SLICE_CUT", f"the {name} covers only {seen:.0%} of the slice")
     return DiscPair(
-        resample(source, grid, outside=AIR_OUTSIDE_HU), resample(target, grid, transform), plane.angle_deg(middle)
+        _covered("CT", resample(source, grid, outside=np.nan), outside=AIR_OUTSIDE_HU),
+        _covered("T2w", resample(target, grid, transform, outside=np.nan), outside=0.0),
+        plane.angle_deg(middle),
     )
+
+
+def _covered(name: str, section: Volume, *, outside: float) -> Volume:
+    """Returns a slice with a value in place of NaN, which marks what the scan does not cover, if it covers enough."""
+    is_outside = np.isnan(section.data)
+    seen = 1 - float(is_outside.mean())
+    if seen < _LEAST_COVERED:
+        raise InputRefused("SLICE_CUT", f"the {name} covers only {seen:.0%} of the slice")
+    return section.with_data(np.where(is_outside, outside, section.data))
 
 
 def _is_on_target(source: Volume, target: Volume, labels: Volume) -> bool:
     """Returns whether the labels lie on the grid of the target and not on that of the source."""
     if labels.grid.matches(source.grid):
         return False
-    require_same_grid(labels, target, names=("labels", "neither the CT nor the T2w"))
-    return True
+    if labels.grid.matches(target.grid):
+        return True
+    raise InputRefused(
+        "GRID_MISMATCH",
+        "the label map lies on the grid of neither the CT nor the T2w; resample it to one of them",
+    )
 
 
 def _registered(
