@@ -17,10 +17,20 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.argument("out", type=PATH)
 @click.option("--grades", type=PATH, help="Folder written by voxlate grade from this index.")
 @click.option("--extend", is_flag=True, help="Assign splits to patients that are not in the split file yet.")
+@click.option(
+    "--test", "share", type=click.FloatRange(0, 1, max_open=True), help="Share of patients in the test split."
+)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
 @no_progress
 def cohort(
-    rules: Path, index: Path, out: Path, grades: Path | None, extend: bool, jobs: int | None, no_progress: bool
+    rules: Path,
+    index: Path,
+    out: Path,
+    grades: Path | None,
+    extend: bool,
+    share: float | None,
+    jobs: int | None,
+    no_progress: bool,
 ) -> int:
     """Select pairs from an index by rules, split them by patient, and write them as BIDS.
 
@@ -30,7 +40,7 @@ def cohort(
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
-    from voxlate.cohort.rules import read_rules
+    from voxlate.cohort.rules import read_rules, with_test_share
     from voxlate.cohort.select import select
     from voxlate.cohort.series_rows import join_grades
     from voxlate.quality.review.regrading import read_regrades
@@ -41,6 +51,8 @@ def cohort(
     from voxlate.threads import free_cores
 
     chosen = read_rules(find_shipped("cohorts", rules, what="rules of a cohort"))
+    if share is not None:
+        chosen = with_test_share(chosen, share)
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None

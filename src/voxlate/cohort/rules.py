@@ -211,3 +211,13 @@ def read_rules(path: Path) -> Rules:
         for step in rules.steps
     )
     return rules.model_copy(update={"steps": steps})
+
+
+def with_test_share(rules: Rules, share: float) -> Rules:
+    """Returns the rules with another share of groups in the test split.
+
+    Raises:
+        UsageError: `RULES` when test and validation leave nothing to train on.
+    """
+    content = rules.splits.model_dump() | {"test": share}
+    return rules.model_copy(update={"splits": validated(content, Splits, code="RULES", name="--test", whole="splits")})
