@@ -133,7 +133,7 @@ def test_the_key_of_a_site_changes_the_pseudonyms(tmp_path, monkeypatch):
 
 
 def test_every_rule_is_in_the_documentation():
-    text = (Path(__file__).resolve().parents[2] / "docs" / "cohort.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "cohort.md").read_text()
     assert all(f"| {rule.kind} | {rule.words} |" in text for rule in RULES)
 
 

@@ -13,7 +13,7 @@ from tiny import RECIPE, write_cohort
 from voxlate.io.nifti import read_volume, write_volume
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -25,13 +25,13 @@ def lines_of(document: Path) -> list[str]:
     return [line for line in lines if line.startswith("voxlate ")]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_option_in_a_command_is_one_that_the_verb_has(document):
     from voxlate.cli import voxlate
 
@@ -48,7 +48,7 @@ def test_every_option_in_a_command_is_one_that_the_verb_has(document):
 def test_the_recipe_in_getting_started_is_one(tmp_path):
     from voxlate.bundle.recipe import parse_recipe
 
-    text = blocks(ROOT / "docs" / "getting-started.md", "yaml")[0]
+    text = blocks(ROOT / "docs" / "tutorials" / "getting-started.md", "yaml")[0]
     recipe = parse_recipe(f"name: x\nsource: T1ce\ntarget: T1nce\n{text}", name="getting-started.md")
     assert [case.split for case in recipe.cases(tmp_path)] == ["train"] * 3 + ["validation", "test"]
 
@@ -65,7 +65,7 @@ def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
     write_volume(tmp_path / "folder" / "one.nii.gz", scan)
     write_volume(tmp_path / "brain.nii.gz", scan.with_data(np.where(scan.data > 0, 1, 0)), dtype="uint8")
     script = Path(sys.executable).with_name("voxlate")
-    for line in lines_of(ROOT / "docs" / "getting-started.md"):
+    for line in lines_of(ROOT / "docs" / "tutorials" / "getting-started.md"):
         if "cuda" in line:
             continue
         done = subprocess.run([script, *line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)

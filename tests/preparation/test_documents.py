@@ -1,4 +1,4 @@
-"""The commands of docs/preparation.md that need no data of the reader run from an empty folder."""
+"""The commands of docs/how-to/preparation.md that need no data of the reader run from an empty folder."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 
 from voxlate.cases import read_cases
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "preparation.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "preparation.md"
 
 
 @pytest.mark.slow

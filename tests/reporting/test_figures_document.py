@@ -13,7 +13,7 @@ from voxlate.evaluation.downstream import Measurement, write_measurements
 from voxlate.io.nifti import write_volume
 from voxlate.volume import Volume
 
-DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 
 
 def programs(name: str) -> list[str]:

@@ -57,5 +57,5 @@ def test_a_case_of_the_viewer_holds_three_images_in_relative_units(evaluation, t
 
 def test_the_bundled_viewer_has_the_hash_in_the_documentation() -> None:
     bundled = Path(str(resources.files("voxlate.web") / "niivue" / "niivue.umd.js"))
-    assert sha256(bundled) in (ROOT / "docs" / "report.md").read_text()
+    assert sha256(bundled) in (ROOT / "docs" / "how-to" / "report.md").read_text()
     assert "BSD 2-Clause" in bundled.with_name("niivue.LICENSES.txt").read_text()

@@ -27,7 +27,7 @@ def readers() -> None:
 def create(study: Path, output: Path, no_progress: bool) -> None:
     """Create a study folder: encode and allocate the images, test for leaks, freeze the protocol.
 
-    STUDY is a YAML file; docs/readers.md describes it. OUTPUT must be new or empty.
+    STUDY is a YAML file; docs/how-to/reader-study.md describes it. OUTPUT must be new or empty.
     """
     from voxlate.readers.package import create_package, load_package
 

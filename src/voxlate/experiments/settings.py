@@ -232,7 +232,7 @@ class ReaderStudy(Frozen):
     Attributes:
         system: whose images are read beside the real ones.
         has_source: whether readers see the source, such as the CT, beside them.
-        study: further keys of the study file (docs/readers.md): readers, designs.
+        study: further keys of the study file (docs/how-to/reader-study.md): readers, designs.
     """
 
     title: str

@@ -1,8 +1,8 @@
 """Quality rules (layer A): compares each measure of a scan with two limits.
 
 The rules need no training: the same voxels give the same verdicts, and the network (layer B) does not change them. The
-limits were set by hand on simulated visits and on the few real scans of development (`docs/cohort.md`); where a limit
-has another source, the table names it. `VERSION` changes with any limit.
+limits were set by hand on simulated visits and on the few real scans of development (`docs/how-to/cohort.md`); where a
+limit has another source, the table names it. `VERSION` changes with any limit.
 """
 
 from __future__ import annotations

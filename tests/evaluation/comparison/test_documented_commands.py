@@ -13,7 +13,7 @@ from small_study import write_case
 from voxlate.cases import write_cases
 from voxlate.cli import voxlate
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "evaluation.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "evaluation.md"
 
 
 def block(language):

@@ -24,7 +24,7 @@ from voxlate.preparation.libraries import library
 from voxlate.preparation.registration.transform import Transform
 from voxlate.volume import Mask, Volume
 
-TIME_LIMIT_S = 300.0  # a registration takes seconds (docs/preparation.md), so a longer one hangs; chosen by hand
+TIME_LIMIT_S = 300.0  # a registration takes seconds (docs/how-to/preparation.md), so a longer one hangs; chosen by hand
 
 
 @dataclass(frozen=True)
