@@ -1,4 +1,4 @@
-"""Draws the figures of docs/how-to/cohort.md from a simulated archive: the flow chart, and the page for grading by hand.
+"""Draws the figures of docs/how-to/cohort.md from a simulated archive: the flow chart and the page for grading.
 
     python benchmarks/figure_warehouse.py [--subjects 16]
 

@@ -1,0 +1,95 @@
+"""The reference of errors holds every code of the source, with a cause and a remedy, and no other."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ERRORS = ROOT / "docs" / "reference" / "errors.md"
+SHAPE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+"""Two or more upper-case words: the shape of a code that is not also an ordinary abbreviation."""
+
+NO_CODES = {
+    "AS_WRITTEN", "BIOGRAPH_MMR", "DB_DT", "FEATURE_LOSSES", "FIELD_MAP", "GR_IR", "HEAD_NECK", "IEC_NORMAL",
+    "IEC_WHOLE_BODY", "LEVELS_ENOUGH", "LINEAR_FIT", "MAX_BYTES", "MINIMUM_PATIENTS", "MORE_SEGMENTERS", "NIFTI_GZ",
+    "NO_CONTRAST", "O_CLOEXEC", "O_NONBLOCK", "PERFORMANCE_HINT", "PRISMA_FIT", "SE_IR", "SIZES_MM", "T1W_3D_TFE",
+    "T2W_TSE",
+}  # fmt: skip
+"""Texts of the source that have the shape of a code: names of constants, scanners, sequences and DICOM terms."""
+
+SETTINGS_OF_OTHERS = re.compile(r"(VOXLATE|MLFLOW|INFERENCE|XDG|LOCAL|SLURM|OMP|MKL|OPENBLAS|ITK)_.*")
+"""Environment variables and settings of libraries."""
+
+
+def rows() -> dict[str, list[str]]:
+    """Returns the cells of each code in the tables of the reference."""
+    found = {}
+    for line in ERRORS.read_text().splitlines():
+        if line.startswith("| `") and (cells := [part.strip() for part in re.split(r"(?<!\\)\|", line)[1:-1]]):
+            found[cells[0].strip("`")] = cells[1:]
+    return found
+
+
+def texts_of_the_source() -> set[str]:
+    texts = set()
+    for path in (ROOT / "src" / "voxlate").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and SHAPE.fullmatch(node.value):
+                texts.add(node.value)
+    return {text for text in texts - NO_CODES if not SETTINGS_OF_OTHERS.fullmatch(text)}
+
+
+def test_every_text_of_the_source_with_the_shape_of_a_code_is_in_the_reference():
+    assert texts_of_the_source() - set(rows()) == set()
+
+
+def test_every_code_of_the_reference_is_in_the_source():
+    source = "".join(path.read_text() for path in (ROOT / "src" / "voxlate").rglob("*.py"))
+    made = {"EVALUATION_INVALID", "EVALUATION_MISSING", "COMPARISON_INVALID", "COMPARISON_MISSING"}  # of two parts
+    assert [code for code in set(rows()) - made if f'"{code}"' not in source] == []
+
+
+def test_every_code_has_a_cause_and_a_remedy():
+    lacking = [code for code, cells in rows().items() if len(cells) == 4 and not (cells[1] and cells[2])]
+    assert lacking == [], "add them to benchmarks/error_remedies.yaml"
+    assert len(rows()) > 300
+
+
+def test_every_code_that_a_document_names_exists():
+    known = set(rows())
+    for path in (ROOT / "docs").rglob("*.md"):
+        named = set(re.findall(rf"`({SHAPE.pattern})`", path.read_text()))
+        assert [n for n in named - known - NO_CODES if not SETTINGS_OF_OTHERS.fullmatch(n)] == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ('raise InputRefused("A_B", f"{name} is {n}; mend it")', ("A_B", "InputRefused", "… is …; mend it", 0)),
+        ('raise UsageError("A_B" if x else "C_D", "no")', ("C_D", "UsageError", "no", 0)),
+        ('code = "A_B"\n    raise NoInput(code, MESSAGE)', ("A_B", "NoInput", "known", 0)),
+        ('raise HttpRefusal(409, "A_B", "no")', ("A_B", "HttpRefusal", "no", 409)),
+        ('CaseOutcome(case, FAILED, "A_B", "no")', ("A_B", "CaseOutcome", "no", 0)),
+        ('raise click.UsageError("A_B", 1)', None),
+    ],
+)
+def test_codes_are_found_in_every_form_in_which_the_source_writes_them(tmp_path, monkeypatch, program, expected):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    error_codes = __import__("error_codes")
+    (tmp_path / "module.py").write_text(f'MESSAGE = "known"\n\n\ndef work(name, n, x, case):\n    {program}\n')
+    monkeypatch.setattr(error_codes, "SOURCE", tmp_path)
+    found = [(site.code, site.carrier, site.message, site.status) for site in error_codes.find_sites()]
+    assert (expected in found) if expected else (found == [])
+
+
+def test_a_code_that_a_function_passes_on_is_found_at_its_calls(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    error_codes = __import__("error_codes")
+    helper = 'def refuse(name, code):\n    raise InputRefused(code, f"{name} is bad; mend it")\n'
+    (tmp_path / "module.py").write_text(helper + 'refuse("x", "A_B")\nrefuse("x", code="C_D")\n')
+    monkeypatch.setattr(error_codes, "SOURCE", tmp_path)
+    assert [site.code for site in error_codes.find_sites()] == ["A_B", "C_D"]
+    sys.modules.pop("error_codes", None)
