@@ -21,8 +21,8 @@ Nothing here models a brain, a contrast or a contrast agent: a scan of another c
 down, has a high score because it looks different from the training scans.
 
 The thresholds were chosen by hand while looking at the scans of `benchmarks/bench_gate.py` (9 real patients, 6 of them
-in training) and `benchmarks/bench_uncertainty.py` (simulated heads), so that the rates in `docs/how-to/dicom.md` are
-optimistic. They were not tuned on separate scans.
+in training) and `benchmarks/bench_uncertainty.py` (simulated heads), so that the rates in
+`docs/concepts/out-of-distribution.md` are optimistic. They were not tuned on separate scans.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ gradients at the stronger edges of the fixed scan. Two unrelated scans give 1/3,
 two brain masks.
 
 The thresholds lie between the scores of pairs of one head and those of the best registration of two different heads
-(`docs/how-to/preparation.md`).
+(`docs/concepts/registration-score.md`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAIR_EDGES, AVERAGE_EDGES = (0.28, 0.20), (0.12, 0.0)
 """Edge agreement above the first is good, below the second bad: for a pair, and for a template.
 
 Source: 27 pairs of one head were never below 0.34, 9 pairs of two heads never above 0.16
-(`docs/how-to/preparation.md`).
+(`docs/concepts/registration-score.md`).
 """
 
 GOOD_OVERLAP, BAD_OVERLAP = 0.85, 0.60
