@@ -641,7 +641,98 @@ def simulate() -> str:
     return "\n".join([*lines, "", note])
 
 
+GPUS = {"RTX 3060": (12, 12.7), "T4": (16, 8.1), "RTX 4090": (24, 82.6), "A100": (40, 156.0)}
+"""Memory in GiB, and dense rate in 1e12 operations per second that NVIDIA states: float32, for the A100 TF32, which
+torch uses there for convolutions."""
+
+GPU_SHARE = 0.2
+"""Share of the stated rate that a training reaches; assumed, not measured. The networks that were timed on two CPU
+cores reach 1 to 36 % of the rate of a plain convolution (`runtime.json`)."""
+
+GPU_OVERHEAD_GIB = 1.0
+"""Memory of the driver and of cuDNN on a GPU; chosen by hand; not measured."""
+
+
+def hardware_measured() -> str:
+    content, counted = result("networks"), result("hardware")["measured"]
+    lines = [
+        "| network | window x batch | training, GiB | s per step | 1e9 operations per s | one volume, GiB | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in content["networks"].items():
+        if row["seconds_per_volume"] is None:
+            continue
+        window = " x ".join(map(str, row["window"])) + f" x {row['batch']}"
+        rate = 2 * counted[name] / row["seconds_per_step"]
+        lines.append(
+            f"| {name}, width {row['arguments']['width']} | {window} | {row['training_gib']:.1f} | "
+            f"{row['seconds_per_step']:.2f} | {rate:.0f} | {row['peak_gib']:.1f} | {row['seconds_per_volume']:.2f} |"
+        )
+    size, whole = " x ".join(map(str, content["volume"])), result("translate")
+    text = (
+        f"A volume is {size} voxels. GiB are of the whole process, program included. {speed()} The runtimes of "
+        "OpenVINO are faster ([speed](../how-to/speed.md)). `python benchmarks/bench_networks.py`, {machine(content)}; "
+        f"`bench_translate.py`, {machine(whole)}."
+    )
+    return "\n".join([*lines, "", text])
+
+
+def hardware_estimated() -> str:
+    content = result("hardware")
+    rate = _cpu_rate(content)
+    lines = [
+        f"| recipe | parameters | training, GiB | fits into | 2 CPU cores | {' | '.join(GPUS)} | one brain, GiB |",
+        "|---" * (6 + len(GPUS)) + "|",
+    ]
+    for row in content["recipes"]:
+        name = row["recipe"].removesuffix(".yaml") + (f", {row['variant']}" if row["variant"] else "")
+        operations = 2e9 * row["gmac_of_a_step"] * row["steps"]
+        need = row["training_gib"] + GPU_OVERHEAD_GIB
+        times = [_duration(operations / rate)]
+        for gib, speed_of in GPUS.values():
+            times.append(_duration(operations / (GPU_SHARE * 1e12 * speed_of)) if need <= gib else "does not fit")
+        smallest = min((gib for gib, _ in GPUS.values() if gib >= need), default=0)
+        fits = f"{smallest} GiB" if smallest else "none of these"
+        lines.append(
+            f"| {name} | {row['parameters'] / 1e6:.1f} M | {row['training_gib']:.1f} | {fits} | {' | '.join(times)} | "
+            f"{row['volume_gib']:.1f} |"
+        )
+    text = (
+        "**Estimated, not measured.** GiB: weights, optimiser, activations and gradients of one step, counted on "
+        f"torch's meta device; {GPU_OVERHEAD_GIB:g} GiB is added for a GPU. Measured peaks of three networks on a CPU "
+        "were 7 to 20 % higher. Time: operations of all steps, forward and backward, divided by "
+        f"{100 * GPU_SHARE:.0f} % of the rate that NVIDIA states ("
+        + ", ".join(f"{name} {rate_of:g}" for name, (_, rate_of) in GPUS.items())
+        + " x 10¹² per second; A100: TF32), or by the median rate of the networks that were timed on two CPU cores "
+        f"({rate / 1e9:.0f} x 10⁹). Reading, augmentation, validation and frozen networks of feature losses are not "
+        "counted; a discriminator is counted in every step. A brain is "
+        f"{' x '.join(map(str, content['box']))} voxels. `python benchmarks/bench_hardware.py`, commit "
+        f"{content['machine']['commit']}."
+    )
+    return "\n".join([*lines, "", text])
+
+
+def _cpu_rate(content: dict[str, Any]) -> float:
+    """Returns the median operations per second of the generators that were timed on the CPU."""
+    timed = result("networks")["networks"]
+    return median(
+        2e9 * content["measured"][name] / row["seconds_per_step"]
+        for name, row in timed.items()
+        if row["seconds_per_volume"] is not None
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Returns a duration with as many digits as an estimate deserves."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or unit == "min":
+            return f"{seconds / size:.0f} {unit}" if seconds >= size else f"below 1 {unit}"
+    raise AssertionError
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "hardware_measured": hardware_measured,
+    "hardware_estimated": hardware_estimated,
     "evaluation": evaluation,
     "intervals": intervals,
     "agent": agent,
