@@ -52,6 +52,7 @@ docs: install ## run the commands in the documentation and rebuild its tables
 	$(BIN)/python -m pytest tests/house/test_documentation.py
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/paper_pages.py
+	$(BIN)/python benchmarks/reference.py
 
 clean: ## remove what was made, but not the environment
 	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
