@@ -31,6 +31,12 @@ def test_every_link_to_a_file_leads_somewhere(document):
         assert (document.parent / target).exists(), target
 
 
+def test_every_document_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#:]+)\)", index.read_text())}
+    assert [path for path in (ROOT / "docs").rglob("*.md") if path != index and path.resolve() not in linked] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_option_in_a_command_is_one_that_the_verb_has(document):
     from voxlate.cli import voxlate

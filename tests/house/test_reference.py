@@ -65,6 +65,34 @@ def test_every_code_that_a_document_names_exists():
         assert [n for n in named - known - NO_CODES if not SETTINGS_OF_OTHERS.fullmatch(n)] == [], path.name
 
 
+def test_every_key_of_a_recipe_has_a_meaning_and_every_section_is_there():
+    from voxlate.bundle.recipe import Recipe
+
+    text = (ERRORS.parent / "recipe.md").read_text()
+    assert not re.findall(r"^\| `\w+` \|.*\|  \|$", text, flags=re.MULTILINE)
+    for name, field in Recipe.model_fields.items():
+        assert f"| `{name}` |" in text
+        if "Settings" in str(field.annotation):
+            assert f"\n## {name}\n" in text
+    assert "| `learning_rate` | number, above 0 | `0.001` |" in text
+    assert "| `window` | 3 x whole number | `[64, 64, 64]` |" in text
+
+
+def test_every_environment_variable_is_in_the_reference():
+    source = "".join(path.read_text() for path in (ROOT / "src" / "voxlate").rglob("*.py"))
+    listed = re.findall(r"^\| `(VOXLATE_\w+)` \|", (ERRORS.parent / "commands.md").read_text(), flags=re.MULTILINE)
+    assert sorted(set(re.findall(r'"(VOXLATE_[A-Z_]+)"', source))) == listed
+
+
+def test_every_verb_and_public_name_has_its_section():
+    import voxlate
+    from voxlate.cli import VERBS
+
+    assert [v for v in VERBS if f"\n## voxlate {v}\n" not in (ERRORS.parent / "commands.md").read_text()] == []
+    names = set(voxlate.__all__) - {"__version__"}
+    assert [n for n in names if f"\n## voxlate.{n}\n" not in (ERRORS.parent / "python.md").read_text()] == []
+
+
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
