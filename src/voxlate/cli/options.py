@@ -99,6 +99,26 @@ _models = click.option(
 )
 
 
+def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") -> Callable[..., Any]:
+    """Returns the option of the number of processes.
+
+    Args:
+        default: without the option; None for one process for each processor.
+        least: smallest value; 0 means that the work is done in this process.
+        what: what runs at the same time.
+    """
+    here = "; 0 for this one" if least == 0 else ""
+    every = "  [default: one for each processor]" if default is None else ""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=default is not None,
+        help=f"{what}{here}.{every}",
+    )
+
+
 def models(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the bundles that translate, and whether their code is trusted."""
     return _models(trust_code(command))
@@ -116,6 +136,8 @@ threads = click.option("--threads", default=1, show_default=True, type=click.Int
 seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
 retry = click.option("--retry", is_flag=True, help="Retry failed cases.")
 memory_gib = click.option("--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+data = click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
 no_preamble = click.option(
     "--no-preamble", "unmarked", is_flag=True, help="Also read DICOM files without preamble and DICM prefix."
 )
