@@ -53,7 +53,7 @@ def test_a_scan_whose_answer_could_not_be_named_is_refused_alone(data, identity,
         write_volume(data / "sub-01/anat/good.nii.gz", head(number, shape=(16, 18, 14)))
         (data / "sub-01/anat/good.nii.gz").rename(data / f"sub-01/anat/{name}.nii.gz")
     out = tmp_path / "out"
-    run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     status = status_of(out)
     assert (status.done, status.refused, status.codes) == (2, 3, {"CASE_NAME": 3})
     items = items_of_subject(data / "sub-01", recipe_of("T1ce", "T1nce"))
@@ -62,7 +62,7 @@ def test_a_scan_whose_answer_could_not_be_named_is_refused_alone(data, identity,
 
 def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sources(data, identity, tmp_path):
     out = tmp_path / "out"
-    result = run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    result = run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     assert "2 done" in result.output
     first = out / "sub-01/anat/sub-01_run-1_desc-synthnce_T1w.nii.gz"
     second = out / "sub-02/ses-b/anat/sub-02_ses-b_desc-synthnce_T1w.nii.gz"
@@ -77,21 +77,21 @@ def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sourc
     assert not list(differences(out))
     before = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file() and ".runs" not in path.parts}
     first.write_bytes(b"cut")
-    run("bids", data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run("bids", data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize("keep_ce", [[], ["--keep-ce"]])
 def test_the_validator_of_bids_finds_no_error(data, identity, tmp_path, keep_ce):
     out = tmp_path / "out"
-    run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off", *keep_ce)
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off", *keep_ce)
     found = subprocess.run([VALIDATOR, "--json", out], capture_output=True, text=True, check=False)
     issues = json.loads(found.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
 def test_labels_choose_subjects_and_sessions(data, identity, tmp_path):
-    run(data, tmp_path / "a", "participant", "-m", identity, "--participant-label", "sub-02", "--n-procs", "0")
+    run(data, tmp_path / "a", "participant", "-m", identity, "--participant-label", "sub-02", "--jobs", "0")
     assert status_of(tmp_path / "a").cases == 1
     recipe = recipe_of("T1nce", "T1ce")
     assert [row[0] for row in manifest_of(data, recipe, sessions=["a"]).rows] == ["sub-02_ses-a_desc-synthce_T1w"]
@@ -152,7 +152,7 @@ def test_a_broken_sidecar_is_refused_with_its_place_and_the_others_go_on(data, i
     broken.write_bytes(content)
     with pytest.raises(InputRefused, match=rf"BIDS .*{reason}"):
         require_valid_scan(broken.with_suffix(".nii.gz"))
-    run(data, tmp_path / "out", "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run(data, tmp_path / "out", "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     status = status_of(tmp_path / "out")
     assert (status.done, status.refused, status.codes) == (1, 1, {"BIDS": 1})
 
@@ -184,12 +184,12 @@ def test_masks_are_found_in_a_derivative(data, tmp_path):
 
 
 def test_a_subject_or_a_list_of_paths_is_translated_into_a_folder(data, identity, tmp_path):
-    run("translate", "-i", data / "sub-02", "-o", tmp_path / "a", "-m", identity, "--ood", "off", "--no-progress")
+    run("translate", data / "sub-02", tmp_path / "a", "-m", identity, "--ood", "off", "--no-progress")
     (made,) = (tmp_path / "a").glob("*.nii.gz")
     assert made.name == "sub-02_ses-b_desc-synthnce_T1w.nii.gz"
     listed = tmp_path / "list.txt"
     listed.write_text("raw/sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz\n\nraw/none.nii.gz\n")
-    run("translate", "-i", listed, "-o", tmp_path / "b", "-m", identity, "--ood", "off", "--no-progress")
+    run("translate", listed, tmp_path / "b", "-m", identity, "--ood", "off", "--no-progress")
     told = json.loads((tmp_path / "b" / "run.json").read_text())
     assert (told["items"], told["done"], told["not_done"][0]["code"]) == (2, 1, "NO_INPUT")
 
