@@ -52,7 +52,8 @@ def test_every_verb_explains_itself_with_the_line_that_the_list_shows(verb):
     [
         (["train", "none.yaml", "run"], 66, "NO_INPUT none.yaml"),
         (["translate", "x.nii.gz", "y.nii.gz", "-m", "none"], 78, "MODEL_MISSING"),
-        (["translate", "y.nii.gz", "-m", "none"], 2, "either --input or --cases"),
+        (["translate", "y.nii.gz", "-m", "none"], 2, "Missing argument 'OUTPUT'"),
+        (["translate", "-i", "x", "-o", "y", "-m", "z"], 2, "is now: voxlate translate x y -m z"),
         (["translate", "x", "y", "-m", "z", "--device", "abacus"], 2, "DEVICE"),
         (["translate", "x", "y", "-m", "z", "--device", "meta"], 2, "DEVICE"),
         (["translate", "x" * 5000, "y", "-m", "z"], 2, "too long"),
@@ -112,13 +113,3 @@ def test_train_and_translate_work_from_the_command_line(tmp_path):
     assert (twice.returncode, twice.stderr.count("OUTPUT_EXISTS")) == (65, 2)
     partly = run(*many, "--overwrite")
     assert partly.returncode == 8
-
-
-def test_an_old_spelling_of_an_option_still_works_and_answers_with_the_new_one(tmp_path):
-    for old, new in cli.RENAMED.items():
-        value = [] if old in ("--mirror", "--unmarked") else ["1"]
-        result = CliRunner().invoke(cli.voxlate, ["translate", "x", "y", "-m", "z", old, *value])
-        assert f"{old} is now {new}" in result.output
-        assert "No such option" not in result.output
-    assert cli._renamed("--gate=off") == "--ood=off"
-    assert cli._renamed("--other") == "--other"

@@ -208,3 +208,44 @@ def test_a_list_that_is_none_is_refused(tmp_path, text, code):
         items_in_list(tmp_path / "list.txt")
     with pytest.raises(NoInput):
         items_in_list(tmp_path / "none.txt")
+
+
+def test_the_root_of_a_bids_data_set_is_sent_to_its_own_verb(data, identity, tmp_path):
+    with pytest.raises(UsageError, match=r"BIDS_ROOT .* run voxlate bids .* participant -m MODEL"):
+        run("translate", data, tmp_path / "out", "-m", identity)
+
+
+def test_the_group_level_counts_the_scans_of_each_participant_and_reads_their_sidecars(data, identity, tmp_path):
+    out = tmp_path / "out"
+    (data / "sub-02/ses-b/anat/sub-02_ses-b_ce-gadolinium_T1w.nii.gz").write_bytes(b"")
+    (data / "sub-02/ses-b/anat/sub-02_ses-c_ce-gadolinium_T1w.nii.gz").write_bytes(
+        (data / "sub-01/anat/sub-01_ce-gadolinium_run-1_T1w.nii.gz").read_bytes()
+    )
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
+    assert run("bids", data, out, "group").return_value == 8
+    header, *rows = (line.split("\t") for line in (out / "group.tsv").read_text().splitlines())
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert {name: (row["scans"], row["done"], row["refused"]) for name, row in by_name.items()} == {
+        "sub-01": ("1", "1", "0"),
+        "sub-02": ("2", "1", "1"),
+    }
+    sidecar = json.loads(next((out / "sub-01").rglob("*.json")).read_text())["Synthetic"]
+    assert float(by_name["sub-01"]["brain_voxels"]) == sidecar["QC"]["BrainVoxels"]
+    ratio = sidecar["ReferenceLevel"] / sidecar["SourceReferenceLevel"]
+    assert float(by_name["sub-01"]["level_ratio"]) == pytest.approx(ratio)
+    summary = json.loads((out / "group.json").read_text())
+    assert (summary["participants"], summary["scans"]["done"], sum(summary["codes"].values())) == (2, 2, 1)
+    assert set(summary["columns"]) == set(header)
+    assert list(differences(out)) == []
+    assert run("bids", data, out, "group", "--participant_label", "01").return_value == 0
+    assert (out / "group.tsv").read_text().count("sub-") == 1
+
+
+def test_the_group_level_needs_the_folder_of_a_participant_level(data, tmp_path):
+    with pytest.raises(NoInput, match="is not the folder of a batch"):
+        run("bids", data, tmp_path / "none", "group")
+
+
+def test_the_participant_level_needs_a_model(data, tmp_path):
+    with pytest.raises(UsageError, match="NO_MODEL"):
+        run("bids", data, tmp_path / "out", "participant")

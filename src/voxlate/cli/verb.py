@@ -132,15 +132,18 @@ def common_options() -> list[click.Parameter]:
 
 def _be_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        ctx.meta["voxlate.verbose"] = True
-        set_level(ctx, logging.DEBUG)
+        _set_verbosity(ctx, logging.DEBUG)
 
 
 def _be_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        if ctx.meta.get("voxlate.verbose"):
-            raise UsageError("VERBOSITY", "--verbose and --quiet exclude each other; give one of them")
-        set_level(ctx, logging.ERROR)
+        _set_verbosity(ctx, logging.ERROR)
+
+
+def _set_verbosity(ctx: click.Context, level: int) -> None:
+    if ctx.meta.setdefault("voxlate.level", level) != level:
+        raise UsageError("VERBOSITY", "--verbose and --quiet exclude each other; give one of them")
+    set_level(ctx, level)
 
 
 def _remember_log(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
