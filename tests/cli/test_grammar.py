@@ -2,9 +2,11 @@
 
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -189,8 +191,8 @@ def tool():
     @click.option("--jobs", type=int, default=1)
     @click.option("--is-fast", is_flag=True)
     @click.option("--with", "more", multiple=True)
-    def tool(source, jobs, is_fast, more):
-        begin(f"reading {source}", jobs=jobs)
+    def tool(source, jobs, is_fast, more, out):
+        begin(f"reading {source}", out=out and out / "index.html", jobs=jobs)
         logging.getLogger("voxlate").debug("a detail")
         complain("REFUSED:X case_1: no")
         complain("doubtful case_2: yes", level=logging.WARNING)
@@ -200,6 +202,7 @@ def tool():
         if source == "fail":
             raise InputRefused("BAD", "it is bad")
 
+    tool.params.insert(0, click.Option(["--out"], type=click.Path(path_type=Path), expose_value=True))
     tool.resumes = "the same command goes on"
     return tool
 
@@ -240,10 +243,11 @@ def test_verbose_and_quiet_exclude_each_other(call):
 
 def test_the_log_file_has_everything_with_times_and_without_paths_and_names_of_scans(call, tmp_path):
     scan, file = tmp_path / "Doe_Jane.nii.gz", tmp_path / "logs" / "voxlate.log"
-    call(scan, "-q", "--log-file", file)
+    call(scan, "-q", "--log-file", file, "--out", "a_hospital/results")
     call("fail", "--log-file", file)
     text = file.read_text()
-    assert "Doe" not in text
+    assert not re.search("Doe|hospital", text)
+    assert "reading INPUT into results/index.html, 1 process" in text
     assert str(tmp_path) not in text
     for wanted in (
         "INFO reading INPUT",

@@ -157,11 +157,12 @@ def _open_log(ctx: click.Context) -> None:
     if path is None:
         return
     private: dict[str, str] = {}
-    for name in PRIVATE:
-        value = ctx.params.get(name)
+    for name, value in ctx.params.items():
         for given in value if isinstance(value, tuple) else (value,):
-            if given is not None and Path(str(given)).name:
-                private |= dict.fromkeys((os.fspath(given), Path(str(given)).name), "INPUT")
+            if name in PRIVATE and given is not None and Path(given).name:
+                private |= dict.fromkeys((os.fspath(given), Path(given).name), "INPUT")
+            elif isinstance(given, Path) and given.name:
+                private[os.fspath(given)] = given.name
     open_log_file(ctx, path, private)
 
 
