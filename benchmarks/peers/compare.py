@@ -39,22 +39,29 @@ class System:
     Attributes:
         script: file in this folder.
         packages: of its environment; none for the environment of the project.
+        most_sources: that its network takes as it comes.
         is_warm: starts from the shipped model, whose training is not in the budget.
     """
 
     script: str
     packages: tuple[str, ...] = ()
     is_warm: bool = False
+    most_sources: int = 99
 
 
 SYSTEMS = {
     OURS: System("voxlate_default.py"),
     "voxlate, from the shipped model": System("voxlate_default.py", is_warm=True),
     "MONAI U-Net": System("monai_unet.py", ("monai", "nibabel")),
-    "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel")),
+    "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel"), most_sources=1),
     "nnU-Net residual encoder": System("residual_encoder.py", ("dynamic-network-architectures", "nibabel")),
     "pix2pix": System("pix2pix.py", ("nibabel",)),
 }
+
+
+def fits(system: System, task: Task) -> bool:
+    """Returns whether a system can be run for a task."""
+    return (task.pretrained is not None or not system.is_warm) and len(task.sources) <= system.most_sources
 
 
 def python_of(system: System) -> str:
@@ -177,7 +184,7 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
         if not cases:
             continue
         folds = folds_of(task, cases)
-        names = [name for name in systems or tuple(SYSTEMS) if task.pretrained or not SYSTEMS[name].is_warm]
+        names = [name for name in systems or tuple(SYSTEMS) if fits(SYSTEMS[name], task)]
         for fold, tested in enumerate(folds):
             for name in names:
                 if not score_only:
