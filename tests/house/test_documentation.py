@@ -96,7 +96,7 @@ def test_getting_started_works_from_the_first_command_to_the_last(tmp_path):
     assert read_volume(tmp_path / "synthetic.nii.gz").grid.matches(scan.grid)
 
 
-@pytest.mark.parametrize("script", ["tables.py", "paper_pages.py"])
+@pytest.mark.parametrize("script", ["tables.py", "paper_pages.py", "peers_page.py"])
 def test_every_table_of_a_document_is_what_the_results_say(script):
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / script), "--check"], capture_output=True, text=True, check=False
