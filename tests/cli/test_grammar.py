@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from voxlate import cli
 from voxlate.cli.bids import repeat_options
+from voxlate.cli.console import LogFormatter
 from voxlate.cli.spelling import INPUT, OLD, OUTPUT
 from voxlate.cli.verb import Verb
 from voxlate.errors import InputRefused, NoInput, UsageError
@@ -259,6 +260,13 @@ def test_the_log_file_has_everything_with_times_and_without_paths_and_names_of_s
         assert wanted in text
     assert all(line[:2] == "20" and line[10] == " " for line in text.splitlines())
     assert not [one for one in logging.getLogger("voxlate").handlers if isinstance(one, logging.FileHandler)]
+
+
+def test_absolute_folders_are_cut_from_a_line_of_the_log_but_addresses_are_not():
+    text = "/archive/Doe_Jane/scan.nii.gz: not read; open http://127.0.0.1:8765/study/1 (/archive/x y)"
+    record = logging.LogRecord("voxlate", logging.INFO, "", 0, text, None, None)
+    told = LogFormatter({}).format(record)
+    assert told.endswith("INFO scan.nii.gz: not read; open http://127.0.0.1:8765/study/1 (x y)")
 
 
 def test_a_log_file_that_cannot_be_written_is_refused(call, tmp_path):
