@@ -60,6 +60,11 @@ def commands() -> Iterator[str]:
         command = command_line.get_command(click.Context(command_line), verb)
         assert command is not None
         yield from command_lines(command, f"voxlate {verb}")
+    yield from ("", "## Options of every verb", "", "| option | meaning |", "|---|---|")
+    command = command_line.get_command(click.Context(command_line), "simulate")
+    assert command is not None
+    common = [parameter for parameter in command.params if parameter.name in COMMON]
+    yield from (option_row(parameter, click.Context(command)) or "" for parameter in common)
     yield from ("", "## Environment variables", "", "| variable | meaning |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
 
@@ -76,6 +81,10 @@ ENVIRONMENT = {
 """Environment variables and their meaning; a test compares the names with the source."""
 
 
+COMMON = ("verbose", "quiet", "log_file", "config")
+"""Options that every verb has; they are listed once."""
+
+
 def command_lines(command: click.Command, name: str) -> Iterator[str]:
     context = click.Context(command, info_name=name)
     yield ""
@@ -84,7 +93,11 @@ def command_lines(command: click.Command, name: str) -> Iterator[str]:
     yield f"    {' '.join([name, *command.collect_usage_pieces(context)])}"
     yield ""
     yield from inspect.cleandoc(command.help or command.short_help or "").replace("\b\n", "").splitlines()
-    rows = [row for parameter in command.params if (row := option_row(parameter, context))]
+    example = getattr(command, "example", "")
+    if example:
+        yield from ("", "Example:", "", *(f"    {line}" for line in example.splitlines()))
+    own = [parameter for parameter in command.params if parameter.name not in COMMON]
+    rows = [row for parameter in own if (row := option_row(parameter, context))]
     if rows:
         yield ""
         yield "| option | meaning |"
