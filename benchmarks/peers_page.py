@@ -37,7 +37,7 @@ scikit-image apart from `voxlate evaluate`, scored all images in the brain, in u
 subjects; 95 % intervals in brackets. Machine: {cores} cores of {processor}, torch {torch}, commit {commit}.
 
 - Residual enhancement: what is left of the contrast agent's enhancement; 100 is the untouched source, 0 the target.
-- Disturbance: the error elsewhere, in % of that of the source. Definitions: [evaluation](evaluation.md).
+- Disturbance: the error elsewhere, in % of that of the source ([definitions](concepts/residual-enhancement.md)).
 - MAE, PSNR and SSIM in the whole brain saturate on real pairs: an intensity curve that knows the target reaches what
   every network reaches, because the second sequence, its noise and its registration make most of the error.
 - A blurred target knows the target; it shows what resolution alone costs.

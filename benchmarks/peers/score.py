@@ -1,7 +1,7 @@
 """One scorer for every peer, independent of `voxlate.evaluate`: scikit-image for images, and the measure of the agent.
 
 Images are compared in the brain mask in units of the target's median. The measure of the agent is written again from
-its definition (docs/evaluation.md), with thresholds in voxels of 1 mm.
+its definition (docs/concepts/residual-enhancement.md), with thresholds in voxels of 1 mm.
 """
 
 from __future__ import annotations

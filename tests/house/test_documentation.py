@@ -120,3 +120,26 @@ def test_the_map_of_the_code_names_every_folder_and_nothing_else():
     named = [name for place in places for name in re.findall(r"`([^`]+)`", place)]
     assert len(named) >= 20
     assert not [name for name in named if not (package / name).exists()]
+
+
+NO_OPTIONS = {
+    *("--help", "--check", "--only-stream", "--minutes", "--parts", "--write", "--stream", "--no-deps", "--bind"),
+    *("--cases", "--bundle", "--workers", "--n-procs", "--root", "--accelerator"),
+    "--like",
+}
+"""Options that documents name and no verb has: of benchmarks, pip and Python; old spellings; one that is planned."""
+
+
+def options_of(command: click.Command) -> set[str]:
+    inner = [options_of(part) for part in getattr(command, "commands", {}).values()]
+    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}.union(*inner)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_option_that_a_text_names_exists(document):
+    from voxlate.cli import VERBS, voxlate
+
+    known = NO_OPTIONS.union(*(options_of(voxlate.get_command(click.Context(voxlate), verb)) for verb in VERBS))
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`(?:voxlate [\w ]+ )?(--[a-z][a-z0-9_-]+)", prose))
+    assert sorted(named - known) == []
