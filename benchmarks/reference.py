@@ -146,7 +146,7 @@ def error_lines() -> Iterator[str]:
         by_code.setdefault(site.code, []).append(site)
     written = yaml.safe_load(REMEDIES.read_text(encoding="utf-8"))
     for code, sites in by_code.items():
-        yield code_row(code, sites, written.get(code, {}))
+        yield from code_rows(code, sites, written.get(code, {}))
     yield ""
     yield "## Codes of the quality rules"
     yield ""
@@ -165,22 +165,36 @@ def statuses() -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def code_row(code: str, sites: list[Site], written: dict[str, str]) -> str:
-    causes, remedies = [], []
-    for site in sites:
-        cause, _, remedy = site.message.rpartition("; ") if "; " in site.message else (site.message, "", "")
-        causes.append(cause)
-        remedies.append(remedy)
-    causes = [written["cause"]] if "cause" in written else causes
-    remedies = [*remedies, written.get("remedy", "")]
-    packages = dict.fromkeys(site.file.split("/")[0].removesuffix(".py") for site in sites)
-    cells = (
-        ", ".join(dict.fromkeys(status_of(site) for site in sites)),
-        listed(causes),
-        listed(remedies),
-        ", ".join(f"`{name}`" for name in packages),
-    )
-    return f"| `{code}` | {' | '.join(cells)} |"
+IN_MESSAGE = "The message states it."
+"""The cause of a message that is made of values alone."""
+
+
+def code_rows(code: str, sites: list[Site], written: dict[str, str]) -> Iterator[str]:
+    """Yields a row for each remedy of a code, with the messages that it belongs to.
+
+    A message that holds no remedy has the written one, else those of the other messages of its code.
+    """
+    split = [(site, *remedy_of(site.message)) for site in sites]
+    others = listed([written.get("remedy", "")]) or listed([remedy for _, _, remedy in split])
+    grouped: dict[str, list[tuple[Site, str]]] = {}
+    for site, cause, remedy in split:
+        grouped.setdefault(listed([remedy]) or others, []).append((site, cause))
+    for remedy, found in grouped.items():
+        causes = [written["cause"]] if "cause" in written else [cause for _, cause in found]
+        packages = dict.fromkeys(site.file.split("/")[0].removesuffix(".py") for site, _ in found)
+        cells = (
+            ", ".join(dict.fromkeys(status_of(site) for site, _ in found)),
+            listed(causes) or IN_MESSAGE,
+            remedy,
+            ", ".join(f"`{name}`" for name in packages),
+        )
+        yield f"| `{code}` | {' | '.join(cells)} |"
+
+
+def remedy_of(message: str) -> tuple[str, str]:
+    """Returns what is wrong and what to do: the words after the last semicolon."""
+    cause, semicolon, remedy = message.rpartition("; ")
+    return (cause, remedy) if semicolon else (message, "")
 
 
 def listed(texts: list[str]) -> str:
