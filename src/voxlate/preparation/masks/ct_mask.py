@@ -81,7 +81,7 @@ def watershed_mask_ct(volume: Volume) -> Mask:
 
     Raises:
         InputRefused: `NOT_HOUNSFIELD`, `EMPTY_MASK`, `BRAIN_NOT_FOUND`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     require_hounsfield(volume)
     small = _working(volume)
