@@ -15,7 +15,7 @@ from voxlate.cases import MORE
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
 from voxlate.inference.calibration import Calibration
-from voxlate.inference.checks import T1_WEIGHTED, check_contrast
+from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume

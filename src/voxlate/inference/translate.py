@@ -161,9 +161,9 @@ def translate_volume(
     chosen = options or Options()
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
-    if not chosen.any_spacing:
-        _require_known_spacing(source, bundle)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
+    if not chosen.any_spacing:
+        _require_known_spacing(source, bundle, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
@@ -212,10 +212,8 @@ def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options
         brain = locate_brain(source, options.brain_mask, otherwise=None if own in (AUTO, "nonzero") else own)
     tell(f"{name}: {brain.text}")
     if brain.report is not None and brain.report.verdict == "bad":
-        warn(
-            "MASK_UNUSUAL",
-            f"{name}: {'; '.join(brain.report.reasons)}; check the mask, or leave it out to have one found",
-        )
+        remedy = "check the mask, or leave it out" if mask is not None else "check that the scan shows a whole brain"
+        warn("MASK_UNUSUAL", f"{name}: {'; '.join(brain.report.reasons)}; {remedy}")
     return brain
 
 
@@ -290,7 +288,7 @@ def _missing_sources(
     return first + absent
 
 
-def _require_known_spacing(source: Volume, bundle: Bundle) -> None:
+def _require_known_spacing(source: Volume, bundle: Bundle, name: str) -> None:
     low, high = bundle.spacing_mm
     smallest, largest = min(source.spacing_mm), max(source.spacing_mm)
     if low / SPACING_TOLERANCE <= smallest and largest <= high * SPACING_TOLERANCE:
@@ -298,5 +296,6 @@ def _require_known_spacing(source: Volume, bundle: Bundle) -> None:
     size = " x ".join(f"{mm:.3g}" for mm in source.spacing_mm)
     raise InputRefused(
         "SPACING_UNSEEN",
-        f"voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, or pass --any-spacing",
+        f"{name}: voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, "
+        "or pass --any-spacing",
     )

@@ -26,7 +26,7 @@ from voxlate.preparation.masks.checks import MaskReport, check_mask, require_pla
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
 from voxlate.preparation.masks.skull_stripped import recognise
 from voxlate.preparation.registration.alignment import AlignmentScore
-from voxlate.preparation.registration.registration import Degrees
+from voxlate.preparation.registration.registration import Degrees, Registration
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.denoise import denoised
@@ -173,15 +173,11 @@ def prepare_pair(
         MissingLibrary: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
-    is_aligned = not settings.is_registered
     with watch("masks"):
         brains, report = _brains(source, target, mask, settings)
         brain, target_brain = brains[0].mask, brains[1].mask
     with watch("registration"):
-        already = aligned_already(source, target, (brains[0].seen, brains[1].seen))
-        found = already or align_scan(
-            source, target, (brain, target_brain), name="target", degrees=settings.degrees, is_aligned=is_aligned
-        )
+        found, is_aligned = _aligned(source, target, brains, settings)
     with watch("further sources"):
         further = register_further(source, brain, more or {}, settings.for_further_sources(), seen=brains[0].seen)
     if settings.missing == "refuse":
@@ -209,14 +205,32 @@ def prepare_pair(
         moved_brain.data > 0.5,
         further,
         brains,
-        is_aligned or already is not None,
+        is_aligned,
         watch.seconds,
     )
-    if pair.doubts and settings.doubtful == "refuse":
+    if settings.doubtful == "refuse":
+        _require_no_doubts(pair)
+    return pair
+
+
+def _aligned(
+    source: Volume, target: Volume, brains: tuple[FoundBrain, FoundBrain], settings: PairSettings
+) -> tuple[Registration, bool]:
+    """Returns the transform of the target, and whether it was aligned already."""
+    first, second = brains
+    already = aligned_already(source, target, (first.seen, second.seen))
+    if already is not None:
+        return already, True
+    masks, is_aligned = (first.mask, second.mask), not settings.is_registered
+    found = align_scan(source, target, masks, name="target", degrees=settings.degrees, is_aligned=is_aligned)
+    return found, is_aligned
+
+
+def _require_no_doubts(pair: PreparedPair) -> None:
+    if pair.doubts:
         raise InputRefused(
             "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
         )
-    return pair
 
 
 def _brains(

@@ -15,7 +15,7 @@ import numpy as np
 
 from voxlate.errors import InputRefused, MissingLibrary, UsageError
 from voxlate.preparation.libraries import library
-from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
+from voxlate.preparation.masks.checks import GIVE_MASK, MaskReport, check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import brain_mask_ct, watershed_mask_ct
 from voxlate.preparation.masks.skull_stripped import Recognition, recognise, stripped_mask
 from voxlate.volume import Mask, Volume, require_same_grid
@@ -31,7 +31,7 @@ def deepbet_mask(volume: Volume) -> Mask:
     try:
         _, mask, _ = _deepbet().run(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", "deepbet finds no brain in this scan; does it show a head?") from error
+        raise InputRefused("BRAIN_NOT_FOUND", f"deepbet finds no brain in this scan; {GIVE_MASK}") from error
     return _found(np.asarray(mask.dataobj) > 0, "deepbet")
 
 
@@ -46,7 +46,7 @@ def robex_mask(volume: Volume) -> Mask:
     try:
         mask = robex.robex_mask(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (robex.PyRobexError, OSError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", "ROBEX finds no brain in this scan") from error
+        raise InputRefused("BRAIN_NOT_FOUND", f"ROBEX finds no brain in this scan; {GIVE_MASK}") from error
     return _found(np.asarray(mask.data).reshape(volume.data.shape) > 0, "ROBEX")
 
 
@@ -227,7 +227,7 @@ def union(*masks: Mask) -> Mask:
 
 def _found(mask: Mask, method: str) -> Mask:
     if not mask.any():
-        raise InputRefused("BRAIN_NOT_FOUND", f"{method} finds no brain in this scan")
+        raise InputRefused("BRAIN_NOT_FOUND", f"{method} finds no brain in this scan; {GIVE_MASK}")
     return mask
 
 
