@@ -71,7 +71,7 @@ BAD = [
     (one_slice, "TOO_FEW_SLICES", "scan has one slice (21 x 26 x 1); give the whole volume"),
     (four_dimensions, "DIMENSIONS", "split it first"),
     (colours, "DATATYPE", "only real numbers can be read"),
-    (labels, "LABEL_MAP", "scan is a map of labels, not a scan; name the scan it belongs to"),
+    (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
     (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
     (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
     (t2_by_name, "CONTRAST_DIFFERS", "sub-01_T2w is named T2w as in BIDS; the model takes T1ce"),

@@ -131,7 +131,7 @@ def test_a_mirrored_partner_and_a_ct_taken_for_a_scan_of_another_kind_are_named(
         prepare_pair(source, mirrored, SETTINGS)
     ct = simulated("ct_to_mr").images["CT"]
     with pytest.raises(InputRefused, match="LOOKS_LIKE_CT"):
-        prepare_pair(ct, target, PairSettings())
+        prepare_pair(ct, target, PairSettings(source_mask="deepbet"))
 
 
 def test_air_stays_air_where_a_ct_does_not_reach():

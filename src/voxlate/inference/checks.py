@@ -45,7 +45,7 @@ def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None
     if gate == "off":
         return
     if looks_like_labels(source):
-        end_check("LABEL_MAP", f"{name} is a map of labels, not a scan; name the scan it belongs to", gate)
+        end_check("LABEL_MAP", f"{name} is a map of labels; name the scan it belongs to, or pass --ood flag", gate)
     _check_modality(source, recipe, gate, name)
 
 
@@ -84,5 +84,5 @@ def end_check(code: str, message: str, gate: Gate) -> None:
         InputRefused: `code`, when the gate is `refuse`.
     """
     if gate == "refuse":
-        raise InputRefused(code, f"{message}, or pass --ood flag to translate it all the same")
+        raise InputRefused(code, message)
     warn(code, message)

@@ -37,7 +37,7 @@ def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: 
     """
     if gate == "off" or recipe.source not in T1_WEIGHTED:
         return
-    told = f"the model takes {recipe.source}; choose a model for this contrast"
+    told = f"the model takes {recipe.source}; choose a model for this contrast, or pass --ood flag"
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
