@@ -120,8 +120,10 @@ class PreparedPair:
     @property
     def saw(self) -> str:
         """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`."""
-        kinds = [brain.seen.text for brain in self.brains if brain.seen is not None]
-        both = [f"source {kinds[0]}", f"target {kinds[1]}"] if len(set(kinds)) == 2 else kinds[:1]
+        seen = [brain.seen for brain in self.brains if brain.seen is not None]
+        both = [each.text for each in seen][:1]
+        if len({each.kind for each in seen}) == 2:
+            both = [f"source {seen[0].text}", f"target {seen[1].text}"]
         moved_mm = _moved_mm(self.transform, _points_mm(self))
         return ", ".join([*both, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
 

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
+from voxlate.preparation.masks.checks import POSSIBLE_CM3
 from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.volume import Array, Mask, Volume
@@ -139,14 +140,16 @@ def nonzero_mask(data: Array) -> Mask:
 
 
 def stripped_mask(volume: Volume) -> Mask:
-    """Returns the non-zero region of a skull-stripped scan.
+    """Returns the non-zero region of a scan that is said to be skull-stripped.
+
+    Its limit is that of a possible brain mask, because interpolation can widen a brain beyond `LARGEST_BRAIN_CM3`.
 
     Raises:
-        InputRefused: `EMPTY_MASK`; `NOT_SKULL_STRIPPED` also for a region that is larger than a brain.
+        InputRefused: `EMPTY_MASK`; `NOT_SKULL_STRIPPED` also for a region that is larger than any brain.
     """
     mask = nonzero_mask(volume.data)
     region_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
-    if region_cm3 > LARGEST_BRAIN_CM3:
+    if region_cm3 > POSSIBLE_CM3[1]:
         raise InputRefused(
             "NOT_SKULL_STRIPPED",
             f"the voxels that are not zero have {region_cm3:,.0f} cm³, more than a brain; give a brain mask for this "
