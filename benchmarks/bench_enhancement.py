@@ -28,7 +28,7 @@ from voxlate.evaluation.settings import Settings
 from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
 from voxlate.io.nifti import read_volume
-from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.training.loop import train
 
 BLURRED_MM = 2.0

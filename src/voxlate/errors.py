@@ -2,6 +2,7 @@
 
     VoxlateError                 70  internal: a defect in voxlate
     ├── UsageError                2  the command or the recipe is wrong
+    │   └── MissingLibrary       78  an optional library is not installed
     ├── InputRefused             65  the input is not usable; it will be refused again
     ├── NoInput                  66  no input was found
     ├── CannotWrite              73  the output cannot be created
@@ -57,6 +58,13 @@ class UsageError(VoxlateError):
 
     state = "USAGE"
     exit_status = 2
+
+
+class MissingLibrary(UsageError):
+    """An optional library is not installed; the message names the command that installs it."""
+
+    state = "REFUSED"
+    exit_status = 78
 
 
 class InputRefused(VoxlateError):

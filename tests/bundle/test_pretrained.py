@@ -23,7 +23,7 @@ from voxlate.errors import ModelInvalid
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.preparation import fit_preparation
-from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.masks.skull_stripped import nonzero_mask
 
 MOST_BYTES = 12 << 20
 SHIPPED = ("t1ce-to-t1", "t1ce-to-t1-finetuned")

@@ -34,5 +34,5 @@ def test_contrast_agent_hardly_moves_the_level_between_two_scans_of_one_sequence
 
 def test_thick_slices_are_refused_by_a_model_that_never_saw_them(bundle):
     scan = DATA / "native" / "TCGA-FG-6692_native" / "t1ce.nii.gz"
-    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN voxels of 0\.898 x 0\.898 x 5\.5 mm"):
+    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN t1ce: voxels of 0\.898 x 0\.898 x 5\.5 mm"):
         translate_file(bundle, scan, scan.parent / "never.nii.gz")

@@ -63,7 +63,7 @@ def test_voxels_of_a_size_never_seen_are_refused_unless_allowed(bundle, spacing,
     if fits:
         translate_volume(bundle, scan)
         return
-    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN voxels of .* the model was trained on 0\.9 to 1\.2 mm"):
+    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN the scan: voxels of .* trained on 0\.9 to 1\.2 mm"):
         translate_volume(bundle, scan)
     translate_volume(bundle, scan, options=Options(any_spacing=True))
 

@@ -5,7 +5,7 @@ from phantoms import ball, head
 
 from voxlate.errors import InputRefused
 from voxlate.preparation import PreparationSettings, fit_preparation
-from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.reference_level import reference_level
@@ -120,7 +120,7 @@ def test_holes_belong_to_the_brain_and_islands_do_not():
     ("data", "code"),
     [
         (np.zeros((9, 9, 9)), "EMPTY_MASK"),
-        (np.ones((9, 9, 9)), "NOT_SKULL_STRIPPED"),
+        (np.ones((9, 9, 9)), "CONSTANT"),
         (ball((9, 9, 9), 3) * 5.0, "CONSTANT"),
         (np.where(ball((9, 9, 9), 3), -np.arange(729.0).reshape(9, 9, 9) - 1, 0), "REFERENCE_LEVEL"),
     ],

@@ -14,11 +14,15 @@ from voxlate.preparation import run
 from voxlate.preparation.align_scan import require_kind
 from voxlate.preparation.further_sources import MissingSource
 from voxlate.preparation.register_pair import PairSettings, prepare_pair
+from voxlate.preparation.registration.alignment import AlignmentScore
+from voxlate.preparation.registration.registration import Registration
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.run import PairFiles, prepare_cohort
+from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Volume
 
 TRUTH = rigid(7, degrees=8, shift_mm=9)
+IDENTITY = Registration(Transform.identity(), AlignmentScore(1.0, 2.0, 1.0, 1.0, "good", ()))
 SETTINGS = PairSettings(source_mask="nonzero", target_mask="nonzero", to_template=False)
 
 
@@ -127,7 +131,7 @@ def test_a_mirrored_partner_and_a_ct_taken_for_a_scan_of_another_kind_are_named(
         prepare_pair(source, mirrored, SETTINGS)
     ct = simulated("ct_to_mr").images["CT"]
     with pytest.raises(InputRefused, match="LOOKS_LIKE_CT"):
-        prepare_pair(ct, target, PairSettings())
+        prepare_pair(ct, target, PairSettings(source_mask="deepbet"))
 
 
 def test_air_stays_air_where_a_ct_does_not_reach():
@@ -208,3 +212,31 @@ def test_two_processes_prepare_the_same_bytes_as_one(files, tmp_path):
     assert len(two) == len(cases(files))
     (done,) = [record for record in two if record["state"] == "done"]
     assert done["files"] == one[0]["files"]
+
+
+def test_auto_recognises_a_stripped_pair_that_is_aligned_and_keeps_masks_and_voxels(files, tmp_path):
+    source = read_volume(files / "0_T1ce.nii.gz")
+    target = moved(read_volume(files / "0_T1w.nii.gz"), TRUTH.inverse)  # back in place, but interpolated
+    same = resample(target, source.grid).data * (source.data != 0)
+    write_volume(tmp_path / "target.nii.gz", source.with_data(np.where(source.data != 0, np.maximum(same, 1), 0)))
+    pairs = [PairFiles("still", files / "0_T1ce.nii.gz", tmp_path / "target.nii.gz"), cases(files)[0]]
+    settings = PairSettings(to_template=False)
+    still, restless = prepare_cohort(pairs, tmp_path / "out", settings)
+    assert still["saw"] == "skull-stripped, aligned"
+    assert still["is_aligned"]
+    assert still["registration"]["moved_mm"] == 0
+    assert still["brains"]["source"]["method"] == still["brains"]["target"]["method"] == "nonzero"
+    kept = read_volume(tmp_path / "out" / "still" / "target.nii.gz").data
+    assert np.array_equal(kept, read_volume(tmp_path / "target.nii.gz").data)
+    assert restless["saw"].startswith("skull-stripped, registered (moved by ")
+    assert restless["registration"]["moved_mm"] > 5
+
+
+def test_named_methods_register_every_pair_as_before(files, monkeypatch):
+    source = read_volume(files / "0_T1ce.nii.gz")
+    calls = []
+    monkeypatch.setattr(pair_module, "align_scan", lambda *_, **__: calls.append(1) or IDENTITY)
+    prepare_pair(source, source, SETTINGS)
+    assert calls
+    assert prepare_pair(source, source, PairSettings(to_template=False)).is_aligned
+    assert len(calls) == 1

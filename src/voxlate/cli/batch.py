@@ -67,7 +67,7 @@ def batch(
     retry: bool,
     zero_fill: bool,
     as_dicom: bool,
-    brain_mask: str | None,
+    brain_mask: str,
     no_synthetic_tag: bool,
     any_spacing: bool,
     gate: Literal["refuse", "flag", "off"],

@@ -158,7 +158,7 @@ def bids(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
-    brain_mask: str | None,
+    brain_mask: str,
     any_spacing: bool,
     gate: Literal["refuse", "flag", "off"],
     runtime: str,

@@ -75,7 +75,11 @@ ood = click.option(
     help="What to do with an out-of-distribution scan.",
 )
 brain_mask = click.option(
-    "--brain-mask", metavar="METHOD", help="Brain extraction where no mask is given: deepbet, robex, ct …"
+    "--brain-mask",
+    default="auto",
+    show_default=True,
+    metavar="METHOD",
+    help="Brain mask where none is given: auto (that of a skull-stripped scan, else deepbet, or ct for CT), robex …",
 )
 no_synthetic_tag = click.option(
     "--no-synthetic-tag",

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 @click.argument("out", type=PATH)
 @click.option(
     "--brain-mask",
-    default="deepbet",
+    default="auto",
     show_default=True,
-    help="Brain extraction of the source: deepbet, robex, ct, ct_watershed, nonzero (skull-stripped), or a+b.",
+    help="Brain mask of the source: auto (its own if skull-stripped, else deepbet or ct), robex, … or a+b.",
 )
 @click.option("--target-brain-mask", help="Brain extraction of the target.  [default: as the source]")
 @click.option("--more-brain-mask", help="Brain extraction of the further sources.  [default: as the source]")
-@click.option("--aligned", is_flag=True, help="Skip registration: all scans are already aligned on one grid.")
+@click.option(
+    "--aligned",
+    is_flag=True,
+    help="Skip registration of all scans; skull-stripped scans on one grid are recognised without it.",
+)
 @click.option(
     "--degrees",
     type=click.Choice(["6", "12"]),
@@ -76,6 +80,7 @@ def prepare(
     where it was stopped.
     """
     from voxlate.cases import read_cases
+    from voxlate.io.log import tell
     from voxlate.preparation.masks.brain_mask import require_method
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort
@@ -112,6 +117,7 @@ def prepare(
         task = bar.add_task("preparing", total=len(rows))
         for record in prepare_cohort(files, out, settings, jobs=jobs, draw=write_picture):
             records.append(record)
+            tell(f"{record['case']}: {record['saw'] if 'saw' in record else record['state']}")
             bar.advance(task)
     write_page(records, out)
     return _tell(rows, records, out)

@@ -81,7 +81,7 @@ def translate(
     blank: tuple[str, ...],
     overwrite: bool,
     mask: Path | None,
-    brain_mask: str | None,
+    brain_mask: str,
     no_synthetic_tag: bool,
     any_spacing: bool,
     gate: Literal["refuse", "flag", "off"],
@@ -108,6 +108,8 @@ def translate(
     from voxlate.inference.item import Item
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
+    from voxlate.io.log import of_case
+    from voxlate.io.nifti import nifti_stem
     from voxlate.jobs.states import count_states
 
     where = choose_device(device)
@@ -131,8 +133,9 @@ def translate(
         calibration=None if calibration is None else read_calibration(calibration),
     )
     if items is None:
-        item = Item("scan", source, mask, _pairs(more), series)
-        synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
+        item = Item(nifti_stem(source), source, mask, _pairs(more), series)
+        with of_case(item.name):
+            synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
     if mask is not None or more or spread is not None or series is not None:

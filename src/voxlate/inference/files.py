@@ -15,17 +15,15 @@ from voxlate.cases import MORE
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
 from voxlate.inference.calibration import Calibration
+from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder
 from voxlate.io.bids import require_valid_scan
-from voxlate.io.nifti import nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
+from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
-
-_T1_WEIGHTED = {"T1", "T1w", "T1ce", "T1nce"}
-"""Contrasts whose acquisition parameters the synthetic series keeps, as source and target differ by the agent only."""
 
 
 def translate_file(
@@ -51,7 +49,7 @@ def translate_file(
         VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
             `OUTPUT_NAME`; `ONE_ANSWER` when a spread is asked of a single prediction.
     """
-    files = Item("scan", item) if isinstance(item, Path) else item
+    files = Item(nifti_stem(item), item) if isinstance(item, Path) else item
     _require_distinct_paths(files.paths(), [output, spread])
     if not overwrite:
         _require_free([output, spread])
@@ -65,10 +63,11 @@ def translate_file(
         raise UsageError(
             "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
         )
+    check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}
-    synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen)
+    synthesis = translate_volume(bundle, scan.volume, brain, more=more, options=chosen, name=files.name)
     content = provenance(bundle, synthesis, input_sha256=scan.sha256, options=chosen)
     if files.output is not None:
         content |= sidecar_of(files.bids_paths["source"], {name: files.bids_paths[MORE + name] for name in files.more})
@@ -168,7 +167,7 @@ def write_dicom(
         bundle.weights_sha256,
         bundle.recipe_sha256,
         __version__,
-        keeps_acquisition={recipe.source, recipe.target} <= _T1_WEIGHTED,
+        keeps_acquisition={recipe.source, recipe.target} <= T1_WEIGHTED,  # they differ by the agent only
         is_brain_only=recipe.preparation.frame == "native",
         has_synthetic_tag=has_synthetic_tag,
     )
@@ -216,6 +215,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "SourceReferenceLevel": synthesis.source_level,
             "QC": {
                 "BrainVoxels": synthesis.brain_voxels,
+                "BrainMask": None if synthesis.brain is None else synthesis.brain.to_json(),
                 "GainLogSD": bundle.mapping.log_sd,
                 "Gate": None if synthesis.distance is None else asdict(synthesis.distance),
             },

@@ -18,12 +18,13 @@ from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
+from voxlate.inference.checks import check_scan
 from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
-from voxlate.io.log import warn
-from voxlate.preparation import PreparationSettings, fit_preparation
-from voxlate.preparation.masks.brain_mask import require_method
+from voxlate.io.log import tell, warn
+from voxlate.preparation import fit_preparation
+from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
 from voxlate.volume import Array, Mask, Shape, Volume
 
 SPACING_TOLERANCE = 1.25
@@ -48,6 +49,7 @@ class Synthesis:
             the grid of the source, in its units; None for a single prediction.
         distance: out-of-distribution score, if the bundle has statistics of its training scans and the check is on.
         window: size in voxels of the windows that the network saw; None for the whole box of the brain.
+        brain: the brain mask on the grid of the source, and how it was found.
     """
 
     volume: Volume
@@ -60,6 +62,7 @@ class Synthesis:
     spread: Volume | None = None
     distance: OutOfDistributionScore | None = None
     window: Shape | None = None
+    brain: FoundBrain | None = None
 
     @property
     def flag(self) -> str:
@@ -101,8 +104,9 @@ class Options:
             tried for each of their sources. The first source still gives grid, brain mask and intensity scale.
         imputers: bundles that predict a missing additional source from the first source, by contrast.
         mirror: test-time augmentation: also predict the scan flipped left to right, and take the mean.
-        brain_mask: method that finds the brain if no mask is given, instead of the bundle's; see
-            `voxlate.preparation.masks.brain_mask.BRAIN_MASKS`.
+        brain_mask: method that finds the brain if no mask is given; see
+            `voxlate.preparation.masks.brain_mask.BRAIN_MASKS`. With `auto` a skull-stripped scan keeps its own mask,
+            and the method of the bundle finds the brain of all others (`ct` or `deepbet` if the bundle names none).
         synthetic_tag: write the attribute SyntheticData into DICOM.
         gate: out-of-distribution check: `refuse` the scan, `flag` it in sidecar and log, or `off`.
         runtime: one of `voxlate.inference.runtime.RUNTIMES`.
@@ -117,7 +121,7 @@ class Options:
     blank: tuple[str, ...] = ()
     imputers: Mapping[str, Bundle] = field(default_factory=dict)
     mirror: bool = False
-    brain_mask: str | None = None
+    brain_mask: str = AUTO
     synthetic_tag: bool = True
     gate: Literal["refuse", "flag", "off"] = "refuse"
     runtime: str = TORCH
@@ -133,37 +137,41 @@ def translate_volume(
     *,
     more: Mapping[str, Volume] | None = None,
     options: Options | None = None,
+    name: str = "the scan",
 ) -> Synthesis:
     """Returns the synthetic counterpart of one scan.
 
     Args:
         bundle: a trained model.
         source: the scan, (D, H, W), in any orientation.
-        mask: its brain mask on the same grid, above 0.5 inside; None for a skull-stripped scan.
+        mask: its brain mask on the same grid, above 0.5 inside; None to find it by `Options.brain_mask`.
         more: additional sources on the grid of the scan, by contrast. A missing one that no imputer makes is zero, as
             it was in training.
         options: see `Options`; None for the defaults.
+        name: of the case, for messages.
 
     Raises:
         TemporaryFailure: `MEMORY`.
-        InputRefused: what `fit_preparation` refuses; `SPACING_UNSEEN`; `INPUT_UNKNOWN` when the scan is too far from
-            the training scans; `SOURCE_MISSING` when an additional source is missing that was never missing in
-            training; `MODEL_OUTPUT` when the network's output is not finite.
+        InputRefused: what `check_scan`, `brain_given`, `locate_brain` and `fit_preparation` refuse; `SPACING_UNSEEN`;
+            `INPUT_UNKNOWN` when the scan is too far from the training scans; `SOURCE_MISSING` when an additional source
+            is missing that was never missing in training; `MODEL_OUTPUT` when the network's output is not finite.
         UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER` for an imputer of
             another contrast; `CALIBRATION`.
     """
     chosen = options or Options()
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
+    check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
     if not chosen.any_spacing:
-        _require_known_spacing(source, bundle)
+        _require_known_spacing(source, bundle, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
-    preparation = fit_preparation(source, mask, _preparation_settings(bundle, chosen))
+    brain = _brain(bundle, source, mask, chosen, name)
+    preparation = fit_preparation(source, source.with_data(brain.mask), bundle.recipe.preparation)
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
-        _pass_gate(distance, refuse=chosen.gate == "refuse")
+        _pass_gate(distance, name, refuse=chosen.gate == "refuse")
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
@@ -189,16 +197,24 @@ def translate_volume(
         spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
         distance=distance,
         window=prediction.window,
+        brain=brain,
     )
 
 
-def _preparation_settings(bundle: Bundle, options: Options) -> PreparationSettings:
-    """Returns the preparation of the bundle, with the method of the brain mask that the options name."""
-    settings = bundle.recipe.preparation
-    if options.brain_mask is None:
-        return settings
-    require_method(options.brain_mask)
-    return settings.model_copy(update={"brain_mask": options.brain_mask})
+def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options, name: str) -> FoundBrain:
+    """Returns the brain mask that is given, or that the options and the bundle find, and tells which it is."""
+    own = bundle.recipe.preparation.brain_mask
+    if mask is not None:
+        brain = brain_given(source, mask)
+    elif options.brain_mask == AUTO and own == "all":
+        brain = locate_brain(source, own)
+    else:
+        brain = locate_brain(source, options.brain_mask, otherwise=None if own in (AUTO, "nonzero") else own)
+    tell(f"{name}: {brain.text}")
+    if brain.report is not None and brain.report.verdict == "bad":
+        remedy = "check the mask, or leave it out" if mask is not None else "check that the scan shows a whole brain"
+        warn("MASK_UNUSUAL", f"{'; '.join(brain.report.reasons)}; {remedy}")
+    return brain
 
 
 def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
@@ -211,12 +227,15 @@ def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScor
     return min((each.score(description) for each in statistics), key=lambda distance: distance.score)
 
 
-def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
+def _pass_gate(distance: OutOfDistributionScore, name: str, *, refuse: bool) -> None:
     text = distance.reason
     if distance.verdict == "unknown" and refuse:
-        raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --ood flag")
+        raise InputRefused(
+            "INPUT_UNKNOWN",
+            f"{name}: {text}; check contrast, organ and brain mask of the scan, or pass --ood flag to translate it",
+        )
     if distance.verdict != "known":
-        warn("INPUT_UNUSUAL", f"{text}; look at the synthetic scan before it is used")
+        warn("INPUT_UNUSUAL", f"{text}; check contrast and brain mask of the scan, and look at the synthetic scan")
 
 
 def _impute_sources(
@@ -237,7 +256,7 @@ def _impute_sources(
             )
         if name not in given:
             alone = Options(device=options.device, any_spacing=options.any_spacing, gate=options.gate)
-            given[name] = translate_volume(imputer, source, mask, options=alone).volume
+            given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
     return given, imputed
 
@@ -266,7 +285,7 @@ def _missing_sources(
     return first + absent
 
 
-def _require_known_spacing(source: Volume, bundle: Bundle) -> None:
+def _require_known_spacing(source: Volume, bundle: Bundle, name: str) -> None:
     low, high = bundle.spacing_mm
     smallest, largest = min(source.spacing_mm), max(source.spacing_mm)
     if low / SPACING_TOLERANCE <= smallest and largest <= high * SPACING_TOLERANCE:
@@ -274,5 +293,6 @@ def _require_known_spacing(source: Volume, bundle: Bundle) -> None:
     size = " x ".join(f"{mm:.3g}" for mm in source.spacing_mm)
     raise InputRefused(
         "SPACING_UNSEEN",
-        f"voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, or pass --any-spacing",
+        f"{name}: voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, "
+        "or pass --any-spacing",
     )

@@ -1,4 +1,4 @@
-"""Warnings of the reader and the writer: log records that carry a stable code."""
+"""Log records: warnings that carry a stable code, and remarks that need no action."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def of_case(name: str) -> Iterator[None]:
         yield
     finally:
         _case.reset(token)
+
+
+def tell(message: str) -> None:
+    """Logs a remark for the user, such as what was recognised in a scan; one line, at level INFO."""
+    _LOG.info("%s", printable(message))
 
 
 def warn(code: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,10 +109,12 @@ def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeri
     if not series:
         if len(candidates) == 1:
             return candidates[0]
-        numbers = ", ".join(f"{each.number} ({len(each.files)} files)" for each in candidates[:12])
+        count = Counter(each.number for each in candidates)
+        names = [str(each.number) if count[each.number] == 1 else each.uid for each in candidates[:12]]
+        shown = ", ".join(f"{name} ({len(each.files)} files)" for name, each in zip(names, candidates, strict=False))
         raise InputRefused(
             "SEVERAL_SERIES",
-            f"{path.name} holds {len(candidates)} series, numbers {numbers}; choose one with --series N",
+            f"{path.name} holds {len(candidates)} series, numbers {shown}; choose one, for example --series {names[0]}",
         )
     matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:

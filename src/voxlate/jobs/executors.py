@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
+from voxlate.errors import MissingLibrary, TemporaryFailure, UsageError, silence_warnings
 from voxlate.jobs.states import FAILED, CaseOutcome
 
 
@@ -140,7 +140,7 @@ def on_dask(work: Work[T], items: Iterator[T], out: Path, *, address: str) -> It
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
-        raise UsageError("MISSING_LIBRARY", "a Dask scheduler needs: pip install 'voxlate[cluster]'") from error
+        raise MissingLibrary("MISSING_LIBRARY", "a Dask scheduler needs: pip install 'voxlate[cluster]'") from error
     try:
         client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
     except OSError as error:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from voxlate.errors import InputRefused, NoInput
-from voxlate.preparation.align_scan import align_scan, require_kind
-from voxlate.preparation.masks.brain_mask import find_brain
+from voxlate.preparation.align_scan import align_scan, aligned_already, require_kind, require_scan
+from voxlate.preparation.masks.brain_mask import locate_brain
 from voxlate.preparation.masks.checks import check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, looks_like_ct
+from voxlate.preparation.masks.skull_stripped import Recognition
 from voxlate.preparation.registration.registration import Degrees, Registration
 from voxlate.preparation.steps.denoise import denoised
 from voxlate.preparation.steps.resample import resample
@@ -82,7 +83,12 @@ class FurtherSettings:
 
 
 def register_further(
-    source: Volume, brain: Mask, more: Mapping[str, Volume | MissingSource], settings: FurtherSettings
+    source: Volume,
+    brain: Mask,
+    more: Mapping[str, Volume | MissingSource],
+    settings: FurtherSettings,
+    *,
+    seen: Recognition | None = None,
 ) -> dict[str, FurtherSource]:
     """Registers every further source to the source and resamples it linearly.
 
@@ -91,24 +97,34 @@ def register_further(
         brain: its brain mask, (i, j, k).
         more: further sources by contrast, each on its own grid; missing ones stay missing.
         settings: see `FurtherSettings`.
+        seen: what was recognised in the source. A further source that is aligned with a skull-stripped source already
+            is not registered; without it all are.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     return {
-        contrast: given if isinstance(given, MissingSource) else _registered(source, brain, given, contrast, settings)
+        contrast: given
+        if isinstance(given, MissingSource)
+        else _registered((source, brain, seen), given, contrast, settings)
         for contrast, given in more.items()
     }
 
 
-def _registered(source: Volume, brain: Mask, other: Volume, contrast: str, settings: FurtherSettings) -> FurtherSource:
+def _registered(
+    fixed: tuple[Volume, Mask, Recognition | None], other: Volume, contrast: str, settings: FurtherSettings
+) -> FurtherSource:
+    source, brain, seen = fixed
     is_target = contrast in settings.targets
     try:
+        require_scan(contrast, other)
         require_kind(contrast, other, settings.method)
-        masks = brain, find_brain(other, settings.method)
-        require_plausible(check_mask(masks[1], other))
+        own = locate_brain(other, settings.method)
+        require_plausible(own.report or check_mask(own.mask, other))
         degrees = settings.degrees if is_target else 6
-        found = align_scan(source, other, masks, name=contrast, degrees=degrees, is_aligned=settings.is_aligned)
+        found = aligned_already(source, other, (seen, own.seen)) or align_scan(
+            source, other, (brain, own.mask), name=contrast, degrees=degrees, is_aligned=settings.is_aligned
+        )
     except InputRefused as error:
         return MissingSource(error.code, error.message)
     air = AIR_OUTSIDE_HU if looks_like_ct(other) else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from voxlate.errors import UsageError
+from voxlate.errors import MissingLibrary
 
 
 def library(module: str, *, extra: str = "prepare") -> ModuleType:
@@ -16,11 +16,11 @@ def library(module: str, *, extra: str = "prepare") -> ModuleType:
         extra: the extra of voxlate that installs it.
 
     Raises:
-        UsageError: `MISSING_LIBRARY` when it is not installed; the message gives the command that installs it.
+        MissingLibrary: `MISSING_LIBRARY` when it is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(
+        raise MissingLibrary(
             "MISSING_LIBRARY", f"{module.partition('.')[0]} is not installed; run: pip install 'voxlate[{extra}]'"
         ) from error

@@ -9,8 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import UNCHECKED, fault_of_method, find_brain
-from voxlate.preparation.masks.checks import check_mask, require_plausible
+from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, locate_brain
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
@@ -28,8 +27,8 @@ class PreparationSettings(BaseModel):
     """Preprocessing settings of a recipe and a bundle.
 
     Attributes:
-        brain_mask: method for a scan without a given mask; see `preparation.masks.brain_mask.BRAIN_MASKS`. The default
-            is for skull-stripped scans.
+        brain_mask: method for a scan without a given mask: `auto` or a name of
+            `preparation.masks.brain_mask.BRAIN_MASKS`.
         bias: correct the bias field of source and target with N4, each on its own.
         bias_control_mm: distance of the control points of that field at the coarsest level; see `fit_bias`.
         frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
@@ -42,7 +41,7 @@ class PreparationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    brain_mask: str = "nonzero"
+    brain_mask: str = AUTO
     bias: bool = False
     bias_control_mm: float = Field(default=60.0, gt=0)
     frame: Literal["native", "t1_linear"] = "native"
@@ -175,7 +174,7 @@ def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSe
         InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
             method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
             `ORIENTATION`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)
     tissue = inside & (source.data > 0)
@@ -196,10 +195,7 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
         require_same_grid(source, mask, names=("source", "mask"))
         given: Mask = mask.data > 0.5
         return given
-    inside = find_brain(source, settings.brain_mask)
-    if settings.brain_mask not in UNCHECKED:
-        require_plausible(check_mask(inside, source))
-    return inside
+    return locate_brain(source, settings.brain_mask).mask
 
 
 def _spatial_steps(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[SpatialStep, ...]:

@@ -60,6 +60,9 @@ class PreparationRecord(TypedDict):
         case: name of the case.
         state: `done`, `refused` or `failed`.
         code, message: of the error, unless the case is done.
+        saw: what was recognised in the scans, in one line, if the case is done.
+        is_aligned: whether they were aligned already and not registered.
+        brains: how the brains of `source` and `target` were found, and what was recognised.
         registration, mask, doubts: measurements, if the case is done.
         more: registration of each further source by contrast, or why it is missing; absent without further sources.
         seconds: time of each step, if the case is done.
@@ -71,6 +74,9 @@ class PreparationRecord(TypedDict):
     state: str
     code: NotRequired[str]
     message: NotRequired[str]
+    saw: NotRequired[str]
+    is_aligned: NotRequired[bool]
+    brains: NotRequired[dict[str, Any]]
     registration: NotRequired[RegistrationRecord]
     mask: NotRequired[MaskRecord]
     doubts: NotRequired[list[str]]

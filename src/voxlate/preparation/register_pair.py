@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.align_scan import align_scan, require_kind
+from voxlate.preparation.align_scan import align_scan, aligned_already, require_kind, require_scan
 from voxlate.preparation.further_sources import (
     FurtherSettings,
     FurtherSource,
@@ -21,11 +21,12 @@ from voxlate.preparation.further_sources import (
     register_further,
     require_all,
 )
-from voxlate.preparation.masks.brain_mask import find_brain
+from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain
 from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
+from voxlate.preparation.masks.skull_stripped import recognise
 from voxlate.preparation.registration.alignment import AlignmentScore
-from voxlate.preparation.registration.registration import Degrees
+from voxlate.preparation.registration.registration import Degrees, Registration
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.denoise import denoised
@@ -40,12 +41,13 @@ class PairSettings(BaseModel):
     """Settings of the registration of a pair.
 
     Attributes:
-        source_mask: method for the brain mask of the source; see `preparation.masks.brain_mask.BRAIN_MASKS`. It is not
-            used if a mask is given.
+        source_mask: method for the brain mask of the source: `auto`, or a name of
+            `preparation.masks.brain_mask.BRAIN_MASKS`. It is not used if a mask is given.
         target_mask: method for the brain mask of the target. It is used for registration and its score only; the mask
             of the pair is that of the source, because there is no target at inference.
         more_mask: method for the brain masks of further sources; used as `target_mask` is.
-        is_registered: register the target and the further sources to the source; otherwise all must share a grid.
+        is_registered: register the target and the further sources to the source; otherwise all must share a grid. With
+            `auto` for both masks, skull-stripped scans that are aligned already are not registered.
         degrees: degrees of freedom of the target's registration: 6 (rigid), or 12 (affine) as in Li et al. 2022.
             Further sources are registered rigidly: they were scanned in the same body.
         targets: further contrasts that are targets of other networks, such as the T2w of Li et al.; they are registered
@@ -59,9 +61,9 @@ class PairSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    source_mask: str = "deepbet"
-    target_mask: str = "deepbet"
-    more_mask: str = "deepbet"
+    source_mask: str = AUTO
+    target_mask: str = AUTO
+    more_mask: str = AUTO
     is_registered: bool = True
     degrees: Degrees = 6
     targets: tuple[str, ...] = ()
@@ -94,6 +96,8 @@ class PreparedPair:
         mask_report: measurements of the mask.
         target_mask: brain mask of the target, (i, j, k), on the grid of the source.
         more: further sources by contrast, on the grid of the source, or why they are missing.
+        brains: how the brain of the source and of the target were found, and what was recognised in the scans.
+        is_aligned: whether the scans were aligned already, so that they were not registered.
         seconds: duration of each step.
     """
 
@@ -109,7 +113,19 @@ class PreparedPair:
     mask_report: MaskReport
     target_mask: Mask = field(repr=False)
     more: Mapping[str, FurtherSource]
+    brains: tuple[FoundBrain, FoundBrain]
+    is_aligned: bool
     seconds: dict[str, float]
+
+    @property
+    def saw(self) -> str:
+        """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`."""
+        seen = [brain.seen for brain in self.brains if brain.seen is not None]
+        both = [each.text for each in seen][:1]
+        if len({each.kind for each in seen}) == 2:
+            both = [f"source {seen[0].text}", f"target {seen[1].text}"]
+        moved_mm = _moved_mm(self.transform, _points_mm(self))
+        return ", ".join([*both, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -156,18 +172,16 @@ def prepare_pair(
     Raises:
         InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header with wrong axes),
             `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
-    is_aligned = not settings.is_registered
     with watch("masks"):
-        brain, report, target_brain = _brains(source, target, mask, settings)
+        brains, report = _brains(source, target, mask, settings)
+        brain, target_brain = brains[0].mask, brains[1].mask
     with watch("registration"):
-        found = align_scan(
-            source, target, (brain, target_brain), name="target", degrees=settings.degrees, is_aligned=is_aligned
-        )
+        found, is_aligned = _aligned(source, target, brains, settings)
     with watch("further sources"):
-        further = register_further(source, brain, more or {}, settings.for_further_sources())
+        further = register_further(source, brain, more or {}, settings.for_further_sources(), seen=brains[0].seen)
     if settings.missing == "refuse":
         require_all(further)
     with watch("resampling"):
@@ -192,26 +206,53 @@ def prepare_pair(
         report,
         moved_brain.data > 0.5,
         further,
+        brains,
+        is_aligned,
         watch.seconds,
     )
-    if pair.doubts and settings.doubtful == "refuse":
-        raise InputRefused(
-            "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
-        )
+    if settings.doubtful == "refuse":
+        _require_no_doubts(pair)
     return pair
 
 
-def _brains(source: Volume, target: Volume, mask: Mask | None, settings: PairSettings) -> tuple[Mask, MaskReport, Mask]:
-    """Returns the brain of the source, its report, and the brain of the target, each on the grid of its scan."""
+def _aligned(
+    source: Volume, target: Volume, brains: tuple[FoundBrain, FoundBrain], settings: PairSettings
+) -> tuple[Registration, bool]:
+    """Returns the transform of the target, and whether it was aligned already."""
+    first, second = brains
+    already = aligned_already(source, target, (first.seen, second.seen))
+    if already is not None:
+        return already, True
+    masks, is_aligned = (first.mask, second.mask), not settings.is_registered
+    found = align_scan(source, target, masks, name="target", degrees=settings.degrees, is_aligned=is_aligned)
+    return found, is_aligned
+
+
+def _require_no_doubts(pair: PreparedPair) -> None:
+    if pair.doubts:
+        raise InputRefused(
+            "DOUBTFUL", f"{'; '.join(pair.doubts)}; check the pair, or prepare it without --refuse-doubtful"
+        )
+
+
+def _brains(
+    source: Volume, target: Volume, mask: Mask | None, settings: PairSettings
+) -> tuple[tuple[FoundBrain, FoundBrain], MaskReport]:
+    """Returns the brains of source and target, each on the grid of its scan, and the report of the first."""
+    for name, volume in (("source", source), ("target", target)):
+        require_scan(name, volume)
     if mask is None:
         require_kind("source", source, settings.source_mask)
     require_kind("target", target, settings.target_mask)
-    brain = find_brain(source, settings.source_mask) if mask is None else mask
-    report = check_mask(brain, source)
+    if mask is None:
+        brain = locate_brain(source, settings.source_mask)
+    else:
+        brain = FoundBrain(mask, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
+    report = brain.report or check_mask(brain.mask, source)
     require_plausible(report)
-    target_brain = find_brain(target, settings.target_mask)
-    require_plausible(check_mask(target_brain, target))
-    return brain, report, target_brain
+    target_brain = locate_brain(target, settings.target_mask)
+    require_plausible(target_brain.report or check_mask(target_brain.mask, target))
+    return (brain, target_brain), report
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
@@ -241,7 +282,13 @@ def _labels_on(source: Volume, labels: Volume, target: Volume, transform: Transf
 def figures(pair: PreparedPair) -> dict[str, Any]:
     """Returns all measurements of a prepared pair as JSON values."""
     points = _points_mm(pair)
+    roles = zip(("source", "target"), pair.brains, strict=True)
     content: dict[str, Any] = {
+        "saw": pair.saw,
+        "is_aligned": pair.is_aligned,
+        "brains": {
+            role: {key: value for key, value in brain.to_json().items() if key != "report"} for role, brain in roles
+        },
         "mask": pair.mask_report.to_json(),
         "registration": _registration(pair.transform, pair.score, points),
         "doubts": list(pair.doubts),
@@ -261,8 +308,13 @@ def figures(pair: PreparedPair) -> dict[str, Any]:
 
 
 def _registration(transform: Transform, score: AlignmentScore, points_mm: Affine) -> dict[str, Any]:
-    moved_mm = round(float(transform.distance_mm(Transform.identity(), points_mm).mean()), 3)
+    moved_mm = round(_moved_mm(transform, points_mm), 3)
     return {"matrix": transform.matrix.tolist(), "moved_mm": moved_mm, "score": score.to_json()}
+
+
+def _moved_mm(transform: Transform, points_mm: Affine) -> float:
+    """Returns the mean distance by which a transform moves points."""
+    return float(transform.distance_mm(Transform.identity(), points_mm).mean())
 
 
 def _points_mm(pair: PreparedPair) -> Affine:

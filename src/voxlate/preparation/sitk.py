@@ -16,7 +16,7 @@ def to_image(volume: Volume) -> Any:
     """Returns a float32 `SimpleITK.Image` with the same voxels at the same position in the patient.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     image = library("SimpleITK").GetImageFromArray(np.ascontiguousarray(volume.data.T))
     affine = _TO_LPS @ volume.affine

@@ -15,7 +15,7 @@ from voxlate.evaluation.schema.results import Levels
 from voxlate.evaluation.settings import Settings
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume
-from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.resample import Interpolation, resample
 from voxlate.reference_level import reference_level

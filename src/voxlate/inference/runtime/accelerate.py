@@ -28,7 +28,7 @@ from torch import Tensor
 
 from voxlate.bundle.bundle import RUNTIMES_FILE, Bundle, add_to_bundle, read_bundle, remove_from_bundle
 from voxlate.bundle.prepared_case import PreparedCase, all_sources, prepare_case
-from voxlate.errors import NoInput, UsageError
+from voxlate.errors import MissingLibrary, NoInput
 from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, load_openvino, save_model
 from voxlate.inference.runtime.runners import INT8, OPENVINO, TORCH, runner_of
 from voxlate.inference.runtime.similarity import similarities
@@ -186,7 +186,7 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
         kept: number of convolutions at either end of the network that stay in 32 bits.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     load_openvino()
     try:
@@ -194,7 +194,7 @@ def quantise(network: OpenVinoNetwork, windows: Sequence[Tensor], *, clipped: fl
         ranges = importlib.import_module("nncf.quantization.range_estimator")
         advanced = importlib.import_module("nncf.quantization.advanced_parameters")
     except ImportError as error:
-        raise UsageError("MISSING_LIBRARY", "8 bits need NNCF: pip install 'voxlate[fast]'") from error
+        raise MissingLibrary("MISSING_LIBRARY", "8 bits need NNCF: pip install 'voxlate[fast]'") from error
     logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf.set_log_level would change the handlers of all loggers
     end = ranges.StatisticsCollectorParameters(
         statistics_type=ranges.StatisticsType.QUANTILE, quantile_outlier_prob=clipped

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from voxlate.bundle.bundle import Bundle, read_bundle
-from voxlate.errors import ModelInvalid, UsageError
+from voxlate.errors import MissingLibrary, ModelInvalid, UsageError
 from voxlate.inference.runtime.openvino import TOLERANCE, convert, difference, load_openvino, save_model, size_multiple
 from voxlate.io.atomic import replacing, sha256, write_json
 from voxlate.version import __version__
@@ -66,7 +66,7 @@ def _write_onnx(bundle: Bundle, output: Path) -> None:
         importlib.import_module("onnx")
         importlib.import_module("onnxscript")
     except ImportError as error:
-        raise UsageError("MISSING_LIBRARY", "ONNX is not installed: pip install 'voxlate[fast]'") from error
+        raise MissingLibrary("MISSING_LIBRARY", "ONNX is not installed: pip install 'voxlate[fast]'") from error
     network = bundle.network.cpu().eval()
     unit = max(32, size_multiple(network))
     sample = torch.rand(1, len(_channels(bundle)), unit, 2 * unit, unit, generator=torch.Generator().manual_seed(0))

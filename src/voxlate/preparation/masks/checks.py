@@ -25,6 +25,10 @@ _USUAL_EXTENT_MM = (60, 230)  # of a brain along each axis; chosen by hand
 _LEAST_LARGEST_SHARE = 0.9  # of the largest component; chosen by hand
 
 
+GIVE_MASK = "if the scan shows a whole head, give its brain mask (--mask, or the column mask)"
+"""What to do where no brain is found; ends a message."""
+
+
 @dataclass(frozen=True)
 class MaskReport:
     """Measurements of a brain mask and a verdict.
@@ -86,9 +90,7 @@ def require_plausible(report: MaskReport) -> None:
         InputRefused: `MASK_IMPLAUSIBLE`, with the measurements.
     """
     if report.verdict == "bad":
-        raise InputRefused(
-            "MASK_IMPLAUSIBLE", f"{'; '.join(report.reasons)}; if the scan shows a head, give a brain mask"
-        )
+        raise InputRefused("MASK_IMPLAUSIBLE", f"{'; '.join(report.reasons)}; {GIVE_MASK}")
 
 
 def _extent_mm(mask: Mask, volume: Volume) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.libraries import library
+from voxlate.preparation.masks.checks import GIVE_MASK
 from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.sitk import to_image
 from voxlate.preparation.steps.grid import coarser
@@ -81,7 +82,7 @@ def watershed_mask_ct(volume: Volume) -> Mask:
 
     Raises:
         InputRefused: `NOT_HOUNSFIELD`, `EMPTY_MASK`, `BRAIN_NOT_FOUND`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     require_hounsfield(volume)
     small = _working(volume)
@@ -113,7 +114,10 @@ def _inside_skull(small: Volume) -> Mask:
             break
     largest = max(spaces, key=np.count_nonzero)
     if not largest.any():
-        raise InputRefused("BRAIN_NOT_FOUND", "bone encloses no space of 22 mm; does this CT show a head?")
+        raise InputRefused(
+            "BRAIN_NOT_FOUND",
+            f"bone encloses no space of 22 mm; {GIVE_MASK}",
+        )
     return largest
 
 

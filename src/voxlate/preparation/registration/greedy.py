@@ -111,7 +111,7 @@ def run_greedy(problem: Problem, start: Transform, schedule: str) -> Transform:
 
     Raises:
         GreedyFailed: Greedy returned no transform.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     started = start.inverse.carry(problem.moving)
     options = f"-V 0 -seed 1 -threads 1 -a -dof {problem.degrees} -m NMI -ia-identity -n {schedule}"

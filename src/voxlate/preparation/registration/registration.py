@@ -76,7 +76,7 @@ def register(
 
     Raises:
         InputRefused: `EMPTY_MASK`.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
 
     def problem(spacing_mm: float) -> Problem:

@@ -39,7 +39,7 @@ def mni_template() -> Template:
     """Returns the template; it is read once per process.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     image = library("nilearn.datasets").load_mni152_template(resolution=1)
     volume = Volume(image.get_fdata(dtype=np.float32), image.affine, "T1nce")
@@ -53,7 +53,7 @@ def mni_tissues() -> dict[str, Volume]:
     GM and WM are nilearn's maps; CSF is the rest of the brain mask.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     datasets, template = library("nilearn.datasets"), mni_template()
     maps = [load(resolution=1) for load in (datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)]

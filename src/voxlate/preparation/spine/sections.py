@@ -112,7 +112,7 @@ def prepare_spine(
     Raises:
         InputRefused: `GRID_MISMATCH` for labels on neither grid, `NO_DISC_LABELS`, `NO_SPINE`, `MISREGISTERED`,
             `TOO_FEW_DISCS` with the reason for each disc.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     is_on_target = _is_on_target(source, target, labels)
     masks = find_discs(labels, settings.labels)

@@ -53,7 +53,7 @@ def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
     Raises:
         InputRefused: `EMPTY_MASK` when fewer than 100 voxels of 4 mm inside the mask are above zero, `BIAS_FIELD`
             when N4 fails.
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     grid = coarser(volume.grid, _WORKING_MM)
     small = resample(volume, grid)

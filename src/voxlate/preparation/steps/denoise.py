@@ -27,7 +27,7 @@ def denoised(volume: Volume) -> Volume:
         volume: (i, j, k).
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     image = library("SimpleITK").GradientAnisotropicDiffusion(
         to_image(volume),

@@ -11,7 +11,7 @@ import numpy as np
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Direction, EvaluatedCase
-from voxlate.preparation.masks.brain_mask import nonzero_mask
+from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.reporting.case_selection import Chosen
 from voxlate.reporting.figures.images import in_ras, mask_on_grid, on_grid
 from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm

@@ -14,7 +14,7 @@ import matplotlib.image
 import numpy as np
 
 from voxlate.bundle.recipe import Recipe, recipe_text
-from voxlate.errors import UsageError
+from voxlate.errors import MissingLibrary
 from voxlate.io.atomic import replacing
 from voxlate.volume import Array
 
@@ -57,7 +57,9 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise UsageError("MISSING_LIBRARY", "the recipe asks for TensorBoard; pip install tensorboard") from error
+            raise MissingLibrary(
+                "MISSING_LIBRARY", "the recipe asks for TensorBoard; pip install tensorboard"
+            ) from error
         self.writer: Any = SummaryWriter(str(run / "tensorboard"))
         self.writer.add_text("recipe", f"```yaml\n{recipe_text(recipe)}\n```")
 
@@ -83,7 +85,7 @@ class MLflow:
         try:
             import mlflow
         except ImportError as error:
-            raise UsageError("MISSING_LIBRARY", "the recipe asks for MLflow; pip install mlflow-skinny") from error
+            raise MissingLibrary("MISSING_LIBRARY", "the recipe asks for MLflow; pip install mlflow-skinny") from error
         self.client: Any = mlflow
         self.is_own = "MLFLOW_TRACKING_URI" not in os.environ
         if self.is_own:
@@ -113,7 +115,7 @@ def trackers_of(recipe: Recipe, run: Path) -> list[Tracker]:
     """Returns the trackers that a recipe asks for; the first writes samples as files.
 
     Raises:
-        UsageError: `MISSING_LIBRARY`.
+        MissingLibrary: `MISSING_LIBRARY`.
     """
     trackers: list[Tracker] = [SampleFiles(run)]
     if "tensorboard" in recipe.trackers:

@@ -1,0 +1,88 @@
+"""Refuses a scan that a model cannot take, by its voxels, before the brain is looked for.
+
+The check of `voxlate.bundle.out_of_distribution` comes later and compares the prepared scan with the training scans;
+this one knows what kind of image it is, and says so.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from voxlate.bundle.recipe import Recipe
+from voxlate.errors import InputRefused
+from voxlate.io.log import warn
+from voxlate.preparation.masks.ct_mask import looks_like_ct
+from voxlate.preparation.masks.labels import looks_like_labels
+from voxlate.volume import Volume
+
+Gate = Literal["refuse", "flag", "off"]
+"""`refuse` the scan, `flag` it with a warning, or `off`."""
+
+_HIGHEST_MEDIAN_HU = 400.0
+"""Above this median of the voxels that are not background, values without any below zero are not Hounsfield units.
+
+Soft tissue has 20 to 80; chosen by hand.
+"""
+
+
+def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None:
+    """Refuses, or flags, a scan that is not an image of the kind that a model takes.
+
+    Args:
+        source: the scan, (i, j, k).
+        recipe: recipe of the model.
+        gate: what to do with a label map or a scan of another modality; a single slice is always refused.
+        name: of the case, for the message.
+
+    Raises:
+        InputRefused: `TOO_FEW_SLICES`, `LABEL_MAP`, `LOOKS_LIKE_CT`, `NOT_HOUNSFIELD`.
+    """
+    if min(source.data.shape) == 1 and recipe.preparation.brain_mask != "all":
+        shape = " x ".join(map(str, source.data.shape))
+        raise InputRefused("TOO_FEW_SLICES", f"{name} has one slice ({shape}); give the whole volume")
+    if gate == "off":
+        return
+    if looks_like_labels(source):
+        end_check("LABEL_MAP", f"{name} is a map of labels; name the scan it belongs to, or pass --ood flag", gate)
+    _check_modality(source, recipe, gate, name)
+
+
+def _check_modality(source: Volume, recipe: Recipe, gate: Gate, name: str) -> None:
+    takes_ct = recipe.source == "CT" or recipe.preparation.range_hu is not None
+    if not takes_ct and looks_like_ct(source):
+        end_check(
+            "LOOKS_LIKE_CT",
+            f"{name} has air at -1000 like a CT, and the model takes {recipe.source}; choose a model that takes CT",
+            gate,
+        )
+    if takes_ct and not _may_be_hounsfield(source):
+        end_check(
+            "NOT_HOUNSFIELD",
+            f"{name} has no value below 0 and is not in Hounsfield units, and the model takes CT; choose a model that "
+            "takes this contrast, or convert the CT with its intercept",
+            gate,
+        )
+
+
+def _may_be_hounsfield(source: Volume) -> bool:
+    """Returns whether values can be Hounsfield units: some are negative (fat, air, noise), or the scan is a brain."""
+    data = source.data
+    if data.min() < 0:
+        return True
+    shown = data[data != 0]
+    if shown.size == 0:
+        return True
+    return float(np.median(shown)) <= _HIGHEST_MEDIAN_HU
+
+
+def end_check(code: str, message: str, gate: Gate) -> None:
+    """Refuses, or flags, what a check found.
+
+    Raises:
+        InputRefused: `code`, when the gate is `refuse`.
+    """
+    if gate == "refuse":
+        raise InputRefused(code, message)
+    warn(code, message)

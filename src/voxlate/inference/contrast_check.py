@@ -1,0 +1,70 @@
+"""Refuses a scan whose header or name says that it shows another contrast than a model takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from voxlate.bundle.recipe import Recipe
+from voxlate.inference.checks import Gate, end_check
+from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.nifti import nifti_stem, nifti_suffix, sidecar_path
+from voxlate.io.scans import Scan
+
+T1_WEIGHTED = frozenset({"T1", "T1w", "T1ce", "T1nce"})
+
+LONG_ECHO_MS = 60.0
+"""No T1-weighted scan has an echo time from here on: the lower limit of T2-weighted spin echoes in
+`voxlate.archive.series_type`."""
+
+_OTHER_SUFFIXES = ("T2w", "FLAIR", "PDw", "T2starw", "dwi", "bold", "ct", "pet", "dseg", "mask")
+"""BIDS suffixes of images that are not T1-weighted."""
+
+
+def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
+    """Refuses, or flags, a scan whose header or BIDS name says that it is not T1-weighted, for a model that takes T1.
+
+    Args:
+        scan: the scan.
+        path: its file or folder.
+        recipe: recipe of the model.
+        gate: what to do with such a scan.
+        name: of the case, for the message.
+
+    Raises:
+        InputRefused: `CONTRAST_DIFFERS`.
+    """
+    if gate == "off" or recipe.source not in T1_WEIGHTED:
+        return
+    told = f"the model takes {recipe.source}; choose a model for this contrast, or pass --ood flag"
+    echo_ms = echo_time_ms(scan, path)
+    if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
+        end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
+    suffix = re.search(r"^sub-.*_([A-Za-z0-9]+)$", nifti_stem(path)) if nifti_suffix(path) else None
+    if suffix is not None and suffix[1] in _OTHER_SUFFIXES:
+        end_check("CONTRAST_DIFFERS", f"{name} is named {suffix[1]} as in BIDS; {told}", gate)
+
+
+def echo_time_ms(scan: Scan, path: Path) -> float | None:
+    """Returns the echo time in milliseconds from the DICOM header or the BIDS sidecar (in seconds), if it is stated.
+
+    Args:
+        scan: the scan.
+        path: its file or folder.
+    """
+    if scan.dicom is not None:
+        return _number(scan.dicom.header.get("EchoTime"))
+    try:
+        content = read_json(sidecar_path(path))
+    except (InvalidDocument, OSError):
+        return None
+    seconds = _number(content.get("EchoTime")) if isinstance(content, dict) else None
+    return None if seconds is None else 1000 * seconds
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,175 @@
+"""Whatever is given in place of a scan that the model takes is refused with a code, a reason and a remedy."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from phantoms import ball, head
+
+from voxlate.bundle.bundle import Bundle
+from voxlate.cli import run_with_status, voxlate
+from voxlate.errors import InputRefused
+from voxlate.inference.files import translate_file
+from voxlate.inference.item import Item
+from voxlate.inference.translate import Options, translate_volume
+from voxlate.io.nifti import write_volume
+from voxlate.preparation.masks.brain_mask import BRAIN_MASKS
+from voxlate.volume import Volume
+
+SHAPE = (21, 26, 23)
+
+
+def save(path: Path, data: np.ndarray, mm: float = 1.0) -> Path:
+    nib.save(nib.Nifti1Image(data, np.diag([mm, mm, mm, 1.0])), path)
+    return path
+
+
+def a_scan(folder: Path, name: str = "scan") -> Path:
+    return save(folder / f"{name}.nii.gz", np.round(head(0).data).astype(np.int16))
+
+
+def one_slice(folder: Path) -> Path:
+    return save(folder / "scan.nii.gz", head(0).data[:, :, 11:12])
+
+
+def four_dimensions(folder: Path) -> Path:
+    return save(folder / "scan.nii.gz", np.repeat(head(0).data[..., None], 3, axis=3))
+
+
+def colours(folder: Path) -> Path:
+    data = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    return save(folder / "scan.nii.gz", data)
+
+
+def labels(folder: Path) -> Path:
+    return save(folder / "scan.nii.gz", (ball(SHAPE, 9) + ball(SHAPE, 6) * 2).astype(np.uint8))
+
+
+def a_ct(folder: Path) -> Path:
+    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
+    return save(folder / "scan.nii.gz", (np.where(ball(SHAPE, 9), 30, -1000) + noise).astype(np.float32))
+
+
+def long_echo(folder: Path) -> Path:
+    (folder / "scan.json").write_text(json.dumps({"EchoTime": 0.095}))
+    return a_scan(folder)
+
+
+def t2_by_name(folder: Path) -> Path:
+    return a_scan(folder, "sub-01_T2w")
+
+
+def synthetic(folder: Path) -> Path:
+    write_volume(folder / "scan.nii.gz", head(0), synthetic="tiny")
+    return folder / "scan.nii.gz"
+
+
+BAD = [
+    (one_slice, "TOO_FEW_SLICES", "scan has one slice (21 x 26 x 1); give the whole volume"),
+    (four_dimensions, "DIMENSIONS", "split it first"),
+    (colours, "DATATYPE", "only real numbers can be read"),
+    (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
+    (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
+    (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
+    (t2_by_name, "CONTRAST_DIFFERS", "sub-01_T2w is named T2w as in BIDS; the model takes T1ce"),
+    (synthetic, "ALREADY_SYNTHETIC", "synthetic scans are not translated"),
+]
+
+
+@pytest.mark.parametrize(("make", "code", "told"), BAD, ids=[make.__name__ for make, _, _ in BAD])
+def test_what_is_no_scan_for_the_model_is_refused_in_one_line_with_status_65(
+    identity, tmp_path, capsys, make, code, told
+):
+    scan, out = make(tmp_path), tmp_path / "out" / "x.nii.gz"
+    arguments = ["translate", "-i", str(scan), "-o", str(out), "-m", str(identity), "--runtime", "torch"]
+    status = run_with_status(lambda: voxlate.main(arguments, standalone_mode=False))
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert status == 65
+    assert [line for line in shown if line.startswith(f"voxlate: REFUSED:{code} ")] == shown[-1:]
+    assert told in shown[-1]
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize("make", [labels, a_ct, long_echo, t2_by_name])
+def test_what_only_looks_wrong_is_translated_with_a_warning_on_request(bundle, tmp_path, make, caplog):
+    code = next(code for each, code, _ in BAD if each is make)
+    mask = tmp_path / "mask.nii.gz"
+    write_volume(mask, head(0).with_data(ball(SHAPE, 8)), dtype="uint8")
+    item = Item("case7", make(tmp_path), mask)
+    translate_file(bundle, item, tmp_path / "x.nii.gz", options=Options(gate="flag"))
+    (warning,) = [record.getMessage() for record in caplog.records if getattr(record, "code", "") == code]
+    assert warning.startswith(f"{code} case7 ")
+    caplog.clear()
+    translate_file(bundle, item, tmp_path / "y.nii.gz", options=Options(gate="off"))
+    assert not [record for record in caplog.records if getattr(record, "code", "") == code]
+
+
+def for_ct(bundle: Bundle, **changes: object) -> Bundle:
+    preparation = bundle.recipe.preparation.model_copy(update={"range_hu": (-20.0, 100.0), **changes})
+    return replace(bundle, recipe=bundle.recipe.model_copy(update={"source": "CT", "preparation": preparation}))
+
+
+def test_an_mr_scan_is_refused_by_a_model_that_takes_ct_and_a_stripped_ct_is_taken(bundle):
+    mr = head(0)
+    with pytest.raises(InputRefused, match=r"NOT_HOUNSFIELD the scan .*the model takes CT; choose a model"):
+        translate_volume(for_ct(bundle), mr)
+    stripped = mr.with_data(np.where(mr.data > 0, mr.data / 20, 0))  # 10 to 40 HU, clipped at 0
+    assert translate_volume(for_ct(bundle), stripped).brain.method == "nonzero"
+
+
+@pytest.mark.parametrize(("voxels", "code"), [(0, "EMPTY_MASK"), (64, "MASK_TINY the mask has 64 voxels")])
+def test_an_empty_or_tiny_mask_is_refused_and_may_be_left_out(bundle, scan, voxels, code):
+    mask = np.zeros(scan.data.shape)
+    mask.ravel()[np.flatnonzero(scan.data)[:voxels]] = 1
+    with pytest.raises(InputRefused, match=f"{code}.*leave it out"):
+        translate_volume(bundle, scan, scan.with_data(mask))
+
+
+def big_head() -> Volume:
+    shape, mm = (60, 60, 60), 3.0
+    data = np.where(ball(shape, 29), np.random.default_rng(2).uniform(200, 800, shape), 0)  # 2,750 cm³
+    return Volume(data, np.diag([mm, mm, mm, 1.0]), "T1ce")
+
+
+def test_a_head_that_fills_half_the_field_is_not_taken_for_a_brain(bundle, monkeypatch, caplog):
+    scan = big_head()
+    assert 0.4 < (scan.data > 0).mean() < 0.6
+    with pytest.raises(InputRefused, match=r"NOT_SKULL_STRIPPED .*more than a brain; .*--brain-mask auto"):
+        translate_volume(bundle, scan, options=Options(any_spacing=True, brain_mask="nonzero"))
+    brain = ball(scan.data.shape, 22)
+    monkeypatch.setitem(BRAIN_MASKS, "deepbet", lambda _: brain)
+    caplog.set_level("INFO", logger="voxlate")
+    made = translate_volume(bundle, scan, options=Options(any_spacing=True), name="case7")
+    assert np.array_equal(made.volume.data > 0, brain)
+    (line,) = [each for each in caplog.messages if each.startswith("case7: not skull-stripped")]
+    assert line.endswith("more than a brain); the brain was found by deepbet")
+
+
+def test_a_neck_or_an_abdomen_has_no_brain_and_the_refusal_names_the_mask(bundle, monkeypatch):
+    scan = big_head()
+    monkeypatch.setitem(BRAIN_MASKS, "deepbet", lambda _: ball(scan.data.shape, 8))  # 58 cm³
+    with pytest.raises(InputRefused, match=r"MASK_IMPLAUSIBLE the brain has 5\d cm³; .*--mask"):
+        translate_volume(bundle, scan, options=Options(any_spacing=True))
+
+
+def test_a_bundle_that_names_a_method_uses_it_for_heads_and_never_for_stripped_scans(bundle, scan, monkeypatch):
+    brain = ball((60, 60, 60), 22)
+    monkeypatch.setitem(BRAIN_MASKS, "robex", lambda _: brain)
+    settings = bundle.recipe.preparation.model_copy(update={"brain_mask": "robex"})
+    robex = replace(bundle, recipe=bundle.recipe.model_copy(update={"preparation": settings}))
+    assert translate_volume(robex, big_head(), options=Options(any_spacing=True)).brain.method == "robex"
+    assert translate_volume(robex, scan).brain.method == "nonzero"
+    everything = settings.model_copy(update={"brain_mask": "all"})
+    whole = replace(bundle, recipe=bundle.recipe.model_copy(update={"preparation": everything}))
+    assert translate_volume(whole, scan.with_data(scan.data + 50)).brain.method == "all"
+
+
+def test_the_sidecar_tells_what_was_recognised_and_where_the_mask_comes_from(bundle, tmp_path):
+    translate_file(bundle, a_scan(tmp_path), tmp_path / "x.nii.gz")
+    content = json.loads((tmp_path / "x.json").read_text())["Synthetic"]["QC"]["BrainMask"]
+    assert content["method"] == "nonzero"
+    assert content["seen"]["kind"] == "skull-stripped"
+    assert content["report"]["volume_cm3"] == pytest.approx((head(0).data > 0).sum() / 1000, abs=0.001)
