@@ -61,7 +61,7 @@ class Recipe(Frozen):
     target: str
     more_sources: tuple[str, ...] = ()
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
-    data: DataSettings
+    data: DataSettings = DataSettings()
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})

@@ -29,7 +29,9 @@ class TrainingCohort:
     targets: list[PreparedCase] | None = None
 
 
-def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> TrainingCohort:
+def prepare_training(
+    cases: Sequence[Case], folder: Path, recipe: Recipe, *, has_windows: bool = False
+) -> TrainingCohort:
     """Prepares the cases of training and validation.
 
     All cases, those of the test split too, are first searched for an image that is in two splits.
@@ -38,6 +40,7 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
         cases: of all splits.
         folder: gets the arrays of the prepared cases.
         recipe: the resolved recipe.
+        has_windows: whether a dataset of the user gives the windows; then no training case is needed.
 
     Raises:
         UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
@@ -45,12 +48,12 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
         VoxlateError: a case cannot be used; the message begins with its name.
     """
     training = [case for case in cases if case.split == "train"]
-    if not training:
+    if not training and not has_windows:
         raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
     require_separate_splits(cases)
     settings, more = recipe.preparation, recipe.more_sources
     absent = [name for name in more if not any(name in case.more for case in training)]
-    if absent:
+    if absent and training:
         raise UsageError(
             "SOURCE_NOWHERE", f"no training case has {absent[0]}; use the name that the table or the pattern uses"
         )
