@@ -95,7 +95,7 @@ def require_case_name(name: str) -> None:
         raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
-def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
+def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
     """Reads a table of cases.
 
     Args:
@@ -107,6 +107,7 @@ def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
         NoInput: the table is missing or has no row.
         InputRefused: `CASES` for a missing column or image, a ragged row or text that is not UTF-8; see `check_cases`.
     """
+    path = Path(path)
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
     try:
@@ -148,9 +149,17 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
     return list(cases)
 
 
-def write_cases(path: Path, cases: Iterable[Case]) -> None:
-    """Writes a table that `read_cases` reads back, paths relative to its folder; optional columns only when used."""
-    cases = list(cases)
+def write_cases(path: str | Path, cases: Iterable[Case]) -> None:
+    """Writes a table that `read_cases` reads back; optional columns only when they are used.
+
+    Args:
+        path: of the table, replaced as a whole; paths of images in it are relative to its folder.
+        cases: the rows.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    path, cases = Path(path), list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
     has_sets = any(case.set for case in cases)
     has_target_mask = any(case.target_mask for case in cases)

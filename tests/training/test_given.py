@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.custom_code import name_of
 from voxlate.bundle.recipe import Recipe, read_recipe
+from voxlate.bundle.settings import ModelSettings
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.training.data.dataset import WindowDataset
 from voxlate.training.given import NO_AUGMENTATION, with_objects
@@ -109,14 +110,16 @@ def test_training_starts_with_the_weights_of_the_object(recipe, cohort, tmp_path
 
 
 def test_a_class_and_a_function_of_a_module_are_named_so_that_the_bundle_needs_no_object(recipe, cohort, tmp_path):
-    with_width = recipe.model_copy(update={"model": recipe.model.model_copy(update={"arguments": {"width": 4}})})
-    bundle = run(short(with_width), tmp_path / "run", cohort, network=Small, loss=squared)
+    named = recipe.model_copy(update={"model": ModelSettings(name=name_of(Small), arguments={"width": 4})})
+    bundle = run(short(named), tmp_path / "run", cohort, network=Small, loss=squared)
     stored = read_recipe(bundle / "recipe.yaml")
     assert (stored.model.name, list(stored.loss)) == (name_of(Small), [name_of(squared)])
     assert name_of(Small) == f"{__name__}:Small"
     with pytest.raises(ModelInvalid, match="MODEL_CODE"):
         read_bundle(bundle)
     assert read_bundle(bundle, network=Small).network.layers[0].out_channels == 4
+    other = read_bundle(run(short(recipe), tmp_path / "other", cohort, network=Small), network=Small)
+    assert (other.recipe.model.arguments, other.network.layers[0].out_channels) == ({}, 3)
 
 
 def test_a_resumed_run_of_objects_ends_with_the_weights_of_an_uninterrupted_one(recipe, cohort, tmp_path):

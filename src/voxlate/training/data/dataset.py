@@ -6,7 +6,7 @@ random order of all items.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from voxlate.errors import UsageError
 from voxlate.training.data.windows import Batch
 
 
+@runtime_checkable
 class WindowsOfUser(Protocol):
     """A dataset with a length and items, as `torch.utils.data.Dataset` of the map style."""
 
@@ -46,8 +47,8 @@ class WindowDataset:
         UsageError: `DATASET` when it has no length or no item, or when the first item cannot be used.
     """
 
-    def __init__(self, dataset: WindowsOfUser) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+    def __init__(self, dataset: object) -> None:
+        if not isinstance(dataset, WindowsOfUser):
             raise UsageError(
                 "DATASET",
                 f"{type(dataset).__name__} has no length or no items; give a torch.utils.data.Dataset with __len__ and "
