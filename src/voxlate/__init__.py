@@ -19,7 +19,7 @@ A simulated patient, whose scans need no file:
 
 With a pretrained model (`voxlate models` on the command line lists them):
 
-    scan = voxlate.read("T1ce.nii.gz")                        # skull-stripped; or pass mask=voxlate.read("brain.nii.gz")
+    scan = voxlate.read("T1ce.nii.gz")        # skull-stripped; or pass a brain mask too
     result = voxlate.translate("t1ce-to-t1", scan)
     voxlate.write("synthetic.nii.gz", result.volume)
 
@@ -46,7 +46,9 @@ from typing import TYPE_CHECKING, Any
 from voxlate.version import __version__
 
 if TYPE_CHECKING:
-    from voxlate.api import evaluate, prepare, read, report, simulate, train, translate, translate_cases, write
+    from voxlate.api.networks import train, translate, translate_cases
+    from voxlate.api.results import evaluate, report
+    from voxlate.api.scans import prepare, read, simulate, write
     from voxlate.bundle.bundle import Bundle
     from voxlate.bundle.pretrained import load_bundle
     from voxlate.bundle.recipe import Recipe, read_recipe
@@ -62,18 +64,18 @@ _PUBLIC = {
     "Recipe": "bundle.recipe",
     "Volume": "volume",
     "VoxlateError": "errors",
-    "evaluate": "api",
+    "evaluate": "api.results",
     "load_bundle": "bundle.pretrained",
-    "prepare": "api",
-    "read": "api",
+    "prepare": "api.scans",
+    "read": "api.scans",
     "read_cases": "cases",
     "read_recipe": "bundle.recipe",
-    "report": "api",
-    "simulate": "api",
-    "train": "api",
-    "translate": "api",
-    "translate_cases": "api",
-    "write": "api",
+    "report": "api.results",
+    "simulate": "api.scans",
+    "train": "api.networks",
+    "translate": "api.networks",
+    "translate_cases": "api.networks",
+    "write": "api.scans",
     "write_cases": "cases",
     "write_pairs": "pairs",
 }

@@ -14,7 +14,8 @@ from tiny import RECIPE, write_cohort
 from torch import nn
 
 import voxlate
-from voxlate import api, pairs
+from voxlate import pairs
+from voxlate.api import networks, results, scans
 from voxlate.bundle import custom_code, pretrained
 from voxlate.bundle.bundle import read_weights
 from voxlate.errors import InputRefused, NoInput, UsageError
@@ -64,17 +65,23 @@ def pairs_of(splits):
 
 @pytest.mark.parametrize("name", ORDER)
 def test_the_example_of_each_function_runs(project, name):
-    (test,) = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, module=api)
+    (test,) = doctest.DocTestFinder(recurse=False).find(getattr(voxlate, name), name)
     assert test.examples
     result = doctest.DocTestRunner(optionflags=doctest.FAIL_FAST).run(test)
     assert result.failed == 0
 
 
-def test_every_function_of_the_module_is_public_and_has_an_example():
-    functions = [
-        name for name, value in inspect.getmembers(api, inspect.isfunction) if value.__module__ == api.__name__
+def test_every_function_of_the_folder_is_public():
+    found = [
+        value for module in (networks, results, scans) for _, value in inspect.getmembers(module, inspect.isfunction)
     ]
-    assert sorted(name for name in functions if not name.startswith("_")) == sorted(ORDER)
+    own = {
+        value.__name__: value
+        for value in found
+        if value.__module__ in {each.__name__ for each in (networks, results, scans)}
+    }
+    assert sorted(own) == sorted(ORDER)
+    assert all(getattr(voxlate, name) is value for name, value in own.items())
 
 
 def test_each_public_name_says_what_it_takes():
