@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,8 +119,10 @@ def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
     try:
         absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
         if absent:
-            advice = "; its columns are separated by tabs" if len(reader.fieldnames or []) == 1 else ""
-            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing{advice}")
+            header = "\t".join(reader.fieldnames or [])
+            if "\t" not in header and len(re.split(r"[,;\s]+", header.strip())) > 1:
+                raise InputRefused("CASES", f"{path.name}: columns must be separated by tabs; save the table as TSV")
+            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}")
         cases = [_case_of(row, path, paired=paired) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
@@ -171,6 +174,11 @@ def write_cases(path: str | Path, cases: Iterable[Case]) -> None:
         fields += [case.set] * has_sets + [_relative(case.target_mask, path.parent)] * has_target_mask
         lines.append("\t".join(fields))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _shown(header: str) -> str:
+    """Returns the columns of a header for a message, the first 200 letters."""
+    return ", ".join(header.split("\t"))[:200] or "none"
 
 
 def _relative(file: Path | None, folder: Path) -> str:

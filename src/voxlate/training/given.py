@@ -10,7 +10,7 @@ from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.custom_code import is_object, name_of
 from voxlate.bundle.networks import NetworkObject
 from voxlate.bundle.recipe import Recipe
-from voxlate.bundle.settings import AugmentationSettings, ModelSettings
+from voxlate.bundle.settings import AugmentationSettings, DataSettings, ModelSettings
 from voxlate.bundle.targets import with_target
 from voxlate.cases import Case, check_cases
 from voxlate.errors import UsageError
@@ -90,8 +90,9 @@ def training_data(recipe: Recipe, data: object, folder: Path) -> TrainingData:
         raise UsageError("DATA", "the list mixes Case, Pair and others; give a list of one kind")
     if rows or pairs:
         chosen = check_cases(rows) if rows else write_pairs(folder, pairs)
-        column = recipe.data.target_column
-        return TrainingData(recipe, with_target(chosen, recipe.target, column, sources=recipe.more_sources))
+        kept = DataSettings(target_column=recipe.data.target_column, paired=recipe.data.paired)
+        chosen = with_target(chosen, recipe.target, kept.target_column, sources=recipe.more_sources)
+        return TrainingData(recipe.model_copy(update={"data": kept}), chosen)
     return TrainingData(recipe, recipe.cases() if recipe.data.names_cases else [], windows=WindowDataset(data))
 
 

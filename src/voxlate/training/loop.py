@@ -19,7 +19,7 @@ from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.jobs.processes import StopRequest
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
-from voxlate.training.data.cohort import TrainingCohort, prepare_training
+from voxlate.training.data.cohort import TrainingCohort, prepare_training, require_files
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.given import Given
@@ -255,6 +255,7 @@ def _set_up(
     windows = given.windows
     if windows is not None:
         windows.require_channels(recipe)
+    require_files(cases, recipe, data)
     generator = new_generator(recipe, data, given.start_from, given=given.network)
     objectives = objectives_of(recipe, data, loss=given.loss)
     with fabric.rank_zero_first():
