@@ -17,6 +17,7 @@ from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, si
 from voxlate.version import __version__
 
 VERBS = {
+    "init": "Start a project: a table of cases to fill in, and a recipe with comments.",
     "simulate": "Simulate patients and write them as BIDS, with ground truth.",
     "index": "Index the DICOM series of an archive by their headers, or update the index.",
     "classify": "Classify DICOM series by their headers: series type and contrast agent.",
