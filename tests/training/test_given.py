@@ -1,6 +1,7 @@
 """Networks, losses and datasets that are passed as Python objects train, resume and load again, or are refused."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -156,6 +157,7 @@ def test_a_lambda_trains_and_a_recipe_that_names_it_cannot_be_trained_without_it
         loss=lambda synthetic, target, mask: 2 * squared(synthetic, target, mask),
     )
     assert read_recipe(bundle / "recipe.yaml").loss == {"<lambda>": 1.0}
+    assert "| loss | `<lambda>` × 1 |" in (bundle / "card.md").read_text()
     assert read_bundle(bundle).network is not None  # the loss is not needed to translate
     with pytest.raises(UsageError, match=r"LOSS_OBJECT the loss <lambda> is a Python object .*pass it again"):
         train(read_recipe(bundle / "recipe.yaml"), tmp_path / "again", root=cohort)
@@ -278,3 +280,9 @@ def test_a_recipe_without_cases_uses_the_table_of_the_data_folder_or_is_refused(
     assert len(recipe.cases(cohort)) == 4
     with pytest.raises(NoInput, match=r"NO_CASES the recipe names no cases, .*--data"):
         recipe.cases(tmp_path)
+
+
+def test_what_a_script_or_a_notebook_defines_is_named_as_an_object(monkeypatch):
+    mine = type("Mine", (Small,), {"__module__": "__main__", "__qualname__": "Mine"})
+    monkeypatch.setattr(sys.modules["__main__"], "Mine", mine, raising=False)
+    assert name_of(mine) == "<Mine>"

@@ -87,8 +87,8 @@ def _new_network(
         raise ModelInvalid(
             "MODEL_OBJECT",
             f"the network {settings.name} is a Python object that was passed to voxlate.train and is not part of the "
-            "bundle; pass it again, in Python: voxlate.load_bundle(folder, network=...); for the command line, put its "
-            "class into a module and train with the class",
+            "bundle; pass it again, in Python: voxlate.load_bundle(folder, network=...) or voxlate.train(..., "
+            "network=...); for the command line, put its class into a module and train with the class",
         )
     else:
         made = build(settings.name, **arguments)
@@ -117,7 +117,7 @@ def _custom_network(name: str, arguments: dict[str, object], *, trust_code: bool
         raise ModelInvalid(
             "MODEL_CODE",
             f"the network is {attribute} of the Python module {module}, code that is not part of the bundle; if you "
-            "trust that module, pass --trust-code (in Python trust_code=True)",
+            "trust that module, pass --trust-code, in Python voxlate.load_bundle(folder, trust_code=True)",
         )
     return _called(import_custom(name), name, arguments)
 

@@ -118,13 +118,18 @@ def _steps(recipe: Recipe, progress: Progress) -> str:
 
 def _loss(recipe: Recipe) -> str:
     stages = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
-    texts = [", ".join(f"{name} × {weight:g}" for name, weight in loss.items()) for loss in stages]
+    texts = [", ".join(f"{_shown(name)} × {weight:g}" for name, weight in loss.items()) for loss in stages]
     parts = ["; then ".join(dict.fromkeys(text for text in texts if text))] if any(texts) else []
     if recipe.cycle is not None:
         parts.append(f"cycle × {recipe.cycle.weight:g}, identity × {recipe.cycle.identity:g}")
     if recipe.adversarial is not None:
         parts.append(f"{recipe.adversarial.loss} × {recipe.adversarial.weight:g}")
     return ", ".join(parts)
+
+
+def _shown(name: str) -> str:
+    """Returns the name of a loss for Markdown, which would take `<NAME>` for a mark of HTML."""
+    return f"`{name}`" if is_object(name) else name
 
 
 def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:
