@@ -36,8 +36,8 @@ On arrays, with a network and a loss of your own:
     recipe = voxlate.Recipe(name="mine", source="T1ce", target="T1nce", training={"steps": 1000})
     bundle = voxlate.train(recipe, "runs/mine", data=pairs, network=MyNet, loss=my_loss)
 
-All errors are a `VoxlateError` with a stable code and one line that says what to do. `docs/python.md` has the guide,
-`docs/tutorial.ipynb` a notebook. Synthetic images are not for diagnosis.
+Every function raises a `VoxlateError`, with a stable code and one line that says what to do.
+`docs/python.md` has the guide, `docs/tutorial.ipynb` a notebook. Synthetic images are not for diagnosis.
 """
 
 from importlib import import_module

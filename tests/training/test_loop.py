@@ -10,7 +10,7 @@ from voxlate.bundle.settings import DataSettings
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.training.data.windows import cut_window, draw_batch
-from voxlate.training.loop import train, train_cases
+from voxlate.training.loop import Machine, train, train_cases
 
 
 class Killed(Exception):
@@ -216,3 +216,11 @@ def test_training_needs_no_file_of_the_test_split(recipe, cohort, tmp_path):
     (cohort / "source_3.nii.gz").unlink()
     (cohort / "target_3.nii.gz").unlink()
     assert train(recipe, tmp_path / "run", root=cohort).is_dir()
+
+
+@pytest.mark.parametrize("device", ["gpu3", "cuda:0"])
+def test_a_device_that_does_not_exist_is_refused(recipe, cohort, tmp_path, device):
+    with pytest.raises(
+        UsageError, match=f"DEVICE the device '{device}' is not available here; choose auto, cpu or cuda"
+    ):
+        train(recipe, tmp_path / "run", root=cohort, machine=Machine(device))

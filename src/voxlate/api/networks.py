@@ -53,8 +53,8 @@ def train(
         device: `auto`, `cpu` or `cuda`; a `voxlate.training.loop.Machine` for several devices.
 
     Raises:
-        UsageError: `RUN_EXISTS`; `RECIPE`; `CUSTOM_CODE` for a network or a loss that cannot be used; `DATASET`, with
-            the item; `NO_TRAINING_CASE`.
+        UsageError: `RUN_EXISTS`; `RECIPE`; `DEVICE`; `CUSTOM_CODE` for a network or a loss that cannot be used;
+            `DATASET`, with the item; `NO_TRAINING_CASE`.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE`.
         NoInput: `NO_INPUT` when files are missing; `NO_CASES`.
         TemporaryFailure: `MEMORY`.

@@ -112,8 +112,8 @@ def train(
         watch: called after each step.
 
     Raises:
-        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; a network, a
-            loss or a tracker of the recipe does not exist.
+        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; `DEVICE`; a
+            network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
         TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
@@ -228,13 +228,23 @@ def _draw(run: Run, step: int) -> StepBatches:
 
 
 def _launch(recipe: Recipe, machine: Machine) -> Fabric:
-    """Returns Fabric with its processes started and its random generators seeded."""
-    fabric = Fabric(
-        accelerator=machine.accelerator,
-        devices=machine.devices,
-        num_nodes=machine.nodes,
-        precision=recipe.training.precision,
-    )
+    """Returns Fabric with its processes started and its random generators seeded.
+
+    Raises:
+        UsageError: `DEVICE` when there is no such accelerator, or fewer devices.
+    """
+    try:
+        fabric = Fabric(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            precision=recipe.training.precision,
+        )
+    except (RuntimeError, ValueError) as error:  # what Fabric raises
+        count = f"{machine.devices} of " if machine.devices > 1 else ""
+        raise UsageError(
+            "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"
+        ) from error
     fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
     return fabric
