@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import say
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate init cases.tsv my.yaml")
 @click.argument("where", type=PATH)
 @click.argument("recipe", type=PATH, required=False)
 @click.option("--source", help="Contrast of the source, such as T1ce.  [default: by the file names]")
@@ -24,7 +26,7 @@ def init(where: Path, recipe: Path | None, source: str | None, target: str | Non
 
     written = start_project(where, recipe, source=source, target=target)
     for path in written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")
     if len(written) > 1:
-        click.echo(f"fill in {written[0].name} (docs/cases.md explains its columns), then:")
-    click.echo(f"voxlate train {written[-1]} runs/mine")
+        say(f"fill in {written[0].name} (docs/cases.md explains its columns), then:")
+    say(f"voxlate train {written[-1]} runs/mine")
