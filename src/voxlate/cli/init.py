@@ -17,10 +17,10 @@ from voxlate.cli.verb import Verb
 @click.option("--source", help="Contrast of the source, such as T1ce.  [default: by the file names]")
 @click.option("--target", help="Contrast of the target, such as T1nce.  [default: by the file names]")
 def init(where: Path, recipe: Path | None, source: str | None, target: str | None) -> None:
-    """Start a project: a table of cases to fill in, and a recipe with comments.
+    """Start a project: a table of cases to fill in, and a recipe.
 
-    WHERE is a new folder, or your table of cases (cases.tsv), for which a fitting recipe is written to RECIPE
-    (recipe.yaml beside the table by default). Existing files are kept.
+    WHERE is a new folder, or your table of cases (cases.tsv), for which a fitting recipe with comments is written to
+    RECIPE (recipe.yaml beside the table by default). Existing files are kept.
     """
     from voxlate.bundle.starter import start_project
 
