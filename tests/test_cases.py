@@ -69,14 +69,20 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("case\tsource\na\ts.nii\n", "column target is missing"),
+        ("case\tsource\na\ts.nii\n", "column target is missing; it has: case, source"),
+        (
+            "case,source,target\na,s.nii,t.nii\n",
+            r"c\.tsv: columns must be separated by tabs; save the table as TSV",
+        ),
+        ("case source target\na s.nii t.nii\n", "columns must be separated by tabs"),
+        ("case;source;target\n", "columns must be separated by tabs"),
+        ("", "column case, source, target is missing; it has: none"),
         ("case\tsource\ttarget\na\ts.nii\n", "as many fields as the header"),
         ("case\tsource\ttarget\na\ts.nii\tt.nii\textra\n", "as many fields as the header"),
         ("case\tsource\ttarget\na\t\tt.nii\n", "lacks a source"),
         ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
         ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),
         ('case\tsource\t"target\na\ts\tt\n', "CASES"),
-        ("case,source,target\na,s.nii,t.nii\n", "tab"),
         ("case\tsource\ttarget\na\ts\0.nii\tt.nii\n", "NUL"),
     ],
 )

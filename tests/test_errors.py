@@ -53,10 +53,11 @@ def test_a_message_is_one_line_whatever_a_name_holds(text, shown):
 
 
 def test_a_mistyped_key_is_answered_with_the_nearest():
-    with pytest.raises(UsageError, match=r"training.learning_rte: unknown key; did you mean learning_rate\?"):
+    wanted = r"training\.learning_rte is not a key of the recipe; did you mean training\.learning_rate\?"
+    with pytest.raises(UsageError, match=wanted):
         parse_recipe(RECIPE.replace("learning_rate", "learning_rte"), name="r.yaml")
 
 
-def test_a_key_in_the_wrong_place_is_not_answered_with_itself():
-    with pytest.raises(UsageError, match=r"model.batch: unknown key(?!; did you mean batch\?)"):
+def test_a_key_in_the_wrong_place_is_answered_with_the_right_place():
+    with pytest.raises(UsageError, match=r"model\.batch is not a key of the recipe; did you mean training\.batch\?"):
         parse_recipe(RECIPE.replace("model: {name", "model: {batch: 2, name"), name="r.yaml")

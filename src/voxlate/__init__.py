@@ -1,23 +1,43 @@
 """Medical image-to-image translation, from scans to a measured result.
 
-The public functions and classes are listed in `__all__`; each is loaded when it is first used, so that
-`import voxlate` takes milliseconds.
+The steps, in their order. Each is a function here and a verb of the command line (`voxlate train …`); they meet through
+files, so that each can be repeated alone:
+
+    prepare          registers raw pairs and extracts the brain; pairs that are aligned do not need it
+    train            trains a network on a table of cases, on scans in memory, or on a dataset of your own
+    translate        translates one scan; `translate_cases` translates the scans of a table
+    evaluate         compares synthetic images with real ones, beside baselines, with statistics
+    report           writes the results as one HTML page
+    simulate         makes patients with known truth, to try all of this without data
+
+A simulated patient, whose scans need no file:
 
     >>> import voxlate
-    >>> subject = voxlate.simulate("t1ce_t1", seed=1)         # a pair of simulated scans with its truth
-    >>> subject.images["T1ce"].grid.shape
-    (96, 120, 96)
+    >>> patient = voxlate.simulate("t1ce_t1", seed=1)
+    >>> patient.images["T1ce"].spacing_mm
+    (2.0, 2.0, 2.0)
 
-A typical run, from files to a report:
+With a pretrained model (`voxlate models` on the command line lists them):
 
-    import voxlate
-    from pathlib import Path
+    scan = voxlate.read("T1ce.nii.gz")        # skull-stripped; or pass a brain mask too
+    result = voxlate.translate("t1ce-to-t1", scan)
+    voxlate.write("synthetic.nii.gz", result.volume)
 
-    recipe = voxlate.read_recipe(Path("recipes/t1ce_to_t1.yaml"))
-    voxlate.train(recipe, Path("runs/mine"))
-    bundle = voxlate.load_bundle("runs/mine/bundle")      # or a pretrained model: "t1ce-to-t1"
-    result = voxlate.translate(bundle, voxlate.read(Path("t1ce.nii.gz")))
-    voxlate.write(Path("synthetic.nii.gz"), result.volume)
+With a model of your own, from a table of cases (`cases.tsv`) to a page:
+
+    bundle = voxlate.train("my.yaml", "runs/mine", data="cases.tsv")
+    voxlate.translate_cases(bundle, "cases.tsv", "synthetic")
+    voxlate.evaluate("cases.tsv", "synthetic", "evaluation", model=bundle)
+    voxlate.report("evaluation", "report.html")
+
+On arrays, with a network and a loss of your own:
+
+    pairs = [voxlate.Pair("case01", source=t1ce, target=t1, mask=brain), …]
+    recipe = voxlate.Recipe(name="mine", source="T1ce", target="T1nce", training={"steps": 1000})
+    bundle = voxlate.train(recipe, "runs/mine", data=pairs, network=MyNet, loss=my_loss)
+
+Every function raises a `VoxlateError`, with a stable code and one line that says what to do.
+`docs/python.md` has the guide, `docs/tutorial.ipynb` a notebook. Synthetic images are not for diagnosis.
 """
 
 from importlib import import_module
@@ -26,45 +46,45 @@ from typing import TYPE_CHECKING, Any
 from voxlate.version import __version__
 
 if TYPE_CHECKING:
+    from voxlate.api.networks import train, translate, translate_cases
+    from voxlate.api.results import evaluate, report
+    from voxlate.api.scans import prepare, read, simulate, write
     from voxlate.bundle.bundle import Bundle
     from voxlate.bundle.pretrained import load_bundle
     from voxlate.bundle.recipe import Recipe, read_recipe
     from voxlate.cases import Case, read_cases, write_cases
     from voxlate.errors import VoxlateError
-    from voxlate.evaluation.run import evaluate_cases as evaluate
-    from voxlate.inference.translate import translate_volume as translate
-    from voxlate.io.nifti import read_volume as read
-    from voxlate.io.nifti.write import write_volume as write
-    from voxlate.preparation.register_pair import prepare_pair as prepare
-    from voxlate.reporting.page import write_report as report
-    from voxlate.simulation.subject import simulate_subject as simulate
-    from voxlate.training.loop import train
+    from voxlate.pairs import Pair, write_pairs
     from voxlate.volume import Volume
 
 _PUBLIC = {
-    "Bundle": "bundle.bundle:Bundle",
-    "Case": "cases:Case",
-    "Recipe": "bundle.recipe:Recipe",
-    "Volume": "volume:Volume",
-    "VoxlateError": "errors:VoxlateError",
-    "evaluate": "evaluation.run:evaluate_cases",
-    "load_bundle": "bundle.pretrained:load_bundle",
-    "prepare": "preparation.register_pair:prepare_pair",
-    "read": "io.nifti:read_volume",
-    "read_cases": "cases:read_cases",
-    "read_recipe": "bundle.recipe:read_recipe",
-    "report": "reporting.page:write_report",
-    "simulate": "simulation.subject:simulate_subject",
-    "train": "training.loop:train",
-    "translate": "inference.translate:translate_volume",
-    "write": "io.nifti.write:write_volume",
-    "write_cases": "cases:write_cases",
+    "Bundle": "bundle.bundle",
+    "Case": "cases",
+    "Pair": "pairs",
+    "Recipe": "bundle.recipe",
+    "Volume": "volume",
+    "VoxlateError": "errors",
+    "evaluate": "api.results",
+    "load_bundle": "bundle.pretrained",
+    "prepare": "api.scans",
+    "read": "api.scans",
+    "read_cases": "cases",
+    "read_recipe": "bundle.recipe",
+    "report": "api.results",
+    "simulate": "api.scans",
+    "train": "api.networks",
+    "translate": "api.networks",
+    "translate_cases": "api.networks",
+    "write": "api.scans",
+    "write_cases": "cases",
+    "write_pairs": "pairs",
 }
-"""Public name to module and attribute."""
+"""Public name to its module."""
 
 __all__ = [
     "Bundle",
     "Case",
+    "Pair",
     "Recipe",
     "Volume",
     "VoxlateError",
@@ -79,8 +99,10 @@ __all__ = [
     "simulate",
     "train",
     "translate",
+    "translate_cases",
     "write",
     "write_cases",
+    "write_pairs",
 ]
 
 
@@ -88,8 +110,7 @@ def __getattr__(name: str) -> Any:
     """Loads a public name when it is first used (PEP 562)."""
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _PUBLIC[name].split(":")
-    value = getattr(import_module(f"{__name__}.{module}"), attribute)
+    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     globals()[name] = value
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def require_case_name(name: str) -> None:
         raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
-def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
+def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
     """Reads a table of cases.
 
     Args:
@@ -107,6 +108,7 @@ def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
         NoInput: the table is missing or has no row.
         InputRefused: `CASES` for a missing column or image, a ragged row or text that is not UTF-8; see `check_cases`.
     """
+    path = Path(path)
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this table of cases does not exist")
     try:
@@ -117,8 +119,10 @@ def read_cases(path: Path, *, paired: bool = True) -> list[Case]:
     try:
         absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
         if absent:
-            advice = "; its columns are separated by tabs" if len(reader.fieldnames or []) == 1 else ""
-            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing{advice}")
+            header = "\t".join(reader.fieldnames or [])
+            if "\t" not in header and len(re.split(r"[,;\s]+", header.strip())) > 1:
+                raise InputRefused("CASES", f"{path.name}: columns must be separated by tabs; save the table as TSV")
+            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}")
         cases = [_case_of(row, path, paired=paired) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
@@ -148,9 +152,17 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
     return list(cases)
 
 
-def write_cases(path: Path, cases: Iterable[Case]) -> None:
-    """Writes a table that `read_cases` reads back, paths relative to its folder; optional columns only when used."""
-    cases = list(cases)
+def write_cases(path: str | Path, cases: Iterable[Case]) -> None:
+    """Writes a table that `read_cases` reads back; optional columns only when they are used.
+
+    Args:
+        path: of the table, replaced as a whole; paths of images in it are relative to its folder.
+        cases: the rows.
+
+    Raises:
+        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
+    """
+    path, cases = Path(path), list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
     has_sets = any(case.set for case in cases)
     has_target_mask = any(case.target_mask for case in cases)
@@ -162,6 +174,11 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
         fields += [case.set] * has_sets + [_relative(case.target_mask, path.parent)] * has_target_mask
         lines.append("\t".join(fields))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _shown(header: str) -> str:
+    """Returns the columns of a header for a message, the first 200 letters."""
+    return ", ".join(header.split("\t"))[:200] or "none"
 
 
 def _relative(file: Path | None, folder: Path) -> str:

@@ -134,39 +134,57 @@ def faults_told(faults: Iterable[Any], *, whole: str, known: Iterable[str] = ())
     Args:
         faults: the list returned by `ValidationError.errors`.
         whole: name of the document, used when an error concerns all of it.
-        known: valid keys; the most similar one is suggested for an unknown key.
+        known: places of the valid keys, see `places_of`; the most similar one is suggested for an unknown key.
     """
-    names = list(known)
-    return "; ".join(_fault_told(fault, whole, names) for fault in faults)
+    places = sorted(known)
+    return "; ".join(_fault_told(fault, whole, places) for fault in faults)
 
 
-def _fault_told(fault: Any, whole: str, known: list[str]) -> str:
+def _fault_told(fault: Any, whole: str, places: list[str]) -> str:
     place = ".".join(str(part) for part in fault["loc"]) or whole
     if fault.get("type") != "extra_forbidden":
         return f"{place}: {fault['msg']}"
-    key = str(fault["loc"][-1])  # it may be a valid key of another part of the document
-    return f"{place}: unknown key{nearest(key, [name for name in known if name != key])}"
+    above, key = fault["loc"][:-1], str(fault["loc"][-1])
+    parent = ".".join([part for part in above if isinstance(part, str)])
+    elsewhere = [known for known in places if known.rpartition(".")[2] == key]
+    if elsewhere:  # a key in the wrong place; three places are enough of a hint
+        advice = f"; did you mean {' or '.join(elsewhere[:3])}?"
+    else:
+        siblings = [known.rpartition(".")[2] for known in places if known.rpartition(".")[0] == parent]
+        keys = sorted({known.rpartition(".")[2] for known in places})
+        advice = nearest(key, siblings, prefix="".join(f"{part}." for part in above)) or nearest(key, keys)
+    return f"{place} is not a key of the {whole}{advice}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Returns `; did you mean …?` with the most similar known word, or an empty string if none is similar."""
+def nearest(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """Returns `; did you mean …?` with the most similar known word, or an empty string if none is similar.
+
+    Args:
+        word: as the user wrote it.
+        known: the valid words.
+        prefix: printed before the word, such as the place that it belongs to.
+    """
     found = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    return f"; did you mean {prefix}{found[0]}?" if found else ""
 
 
-def keys_of(model: Any) -> set[str]:
-    """Returns the keys of a pydantic model and of all models nested in it."""
+def places_of(model: Any) -> set[str]:
+    """Returns the places of all keys of a pydantic model and of the models nested in it, such as `training.steps`.
+
+    A model in a list or a mapping has the place of the list or the mapping.
+    """
     found: set[str] = set()
-    waiting, seen = [model], set()
+    waiting: list[tuple[Any, str, tuple[int, ...]]] = [(model, "", ())]
     while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
+        current, above, ancestors = waiting.pop()
+        if id(current) in ancestors:  # a model that holds itself
             continue
-        seen.add(id(current))
-        waiting += list(getattr(current, "__args__", ()))
+        inside = (*ancestors, id(current))
+        waiting += [(part, above, inside) for part in getattr(current, "__args__", ())]
         for name, field in getattr(current, "model_fields", {}).items():
-            found.add(field.alias or name)
-            waiting.append(field.annotation)
+            place = f"{above}.{field.alias or name}" if above else str(field.alias or name)
+            found.add(place)
+            waiting.append((field.annotation, place, inside))
     return found
 
 

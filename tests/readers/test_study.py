@@ -7,7 +7,10 @@ from .conftest import STUDY
 
 
 def test_an_unknown_key_is_an_error_that_names_its_place():
-    with pytest.raises(UsageError, match=r"designs.0.real_or_synthetic.margn: unknown key; did you mean margin\?"):
+    with pytest.raises(
+        UsageError,
+        match=r"designs.0.real_or_synthetic.margn is not a key of the study; did you mean margin\?",
+    ):
         parse_study(STUDY.replace("name: turing,", "name: turing, margn: 0.2,"), name="study.yaml")
 
 

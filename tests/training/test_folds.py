@@ -78,7 +78,7 @@ def test_a_network_that_is_carried_from_fold_to_fold_is_found_out(recipe, four, 
     from voxlate.bundle.networks import generator_of
 
     carried = generator_of(recipe)
-    monkeypatch.setattr("voxlate.training.loop.new_generator", lambda *_: carried)
+    monkeypatch.setattr("voxlate.training.loop.new_generator", lambda *_, **__: carried)
     with pytest.raises(ModelInvalid, match="WEIGHTS_CARRIED fold 1"):
         list(train_folds(short(recipe), tmp_path / "run", 2, root=four))
 

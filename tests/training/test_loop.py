@@ -6,10 +6,11 @@ import torch
 
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.prepared_case import prepare_case
+from voxlate.bundle.settings import DataSettings
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.training.data.windows import cut_window, draw_batch
-from voxlate.training.loop import train
+from voxlate.training.loop import Machine, train, train_cases
 
 
 class Killed(Exception):
@@ -188,3 +189,38 @@ def test_the_histogram_match_is_told_in_the_units_of_evaluation_whatever_the_sca
     found = [json.loads((tmp_path / name / "bundle" / "baselines.json").read_text()) for name in ("median", "other")]
     for key in ("source_quantiles", "target_quantiles"):
         assert np.allclose(found[0][key], found[1][key], atol=1e-3)
+
+
+def test_files_that_do_not_exist_are_told_with_what_names_them_and_the_remedy(recipe, cohort, tmp_path):
+    empty = tmp_path / "prepared"
+    empty.mkdir()
+    patterns = {"source": "{case}/t1ce.nii.gz", "target": "{case}/t1.nii.gz", "train": ("a", "b"), "test": ("c",)}
+    shipped = recipe.model_copy(update={"data": DataSettings(**patterns)})
+    wanted = (
+        r"NO_INPUT 2 of 2 cases lack a file, first a: t1ce\.nii\.gz does not exist; the recipe tiny looks for "
+        r"\{case\}/t1ce\.nii\.gz and .* in the folder prepared; write `data: \{cases: cases\.tsv\}` .*--data"
+    )
+    with pytest.raises(NoInput, match=wanted):
+        train(shipped, tmp_path / "run", root=empty)
+    (cohort / "target_2.nii.gz").unlink()
+    with pytest.raises(
+        NoInput, match=r"1 of 3 cases lack a file, first case2: target_2\.nii\.gz .*the table cases\.tsv in"
+    ):
+        train(recipe, tmp_path / "run", root=cohort)
+    listed = recipe.model_copy(update={"data": DataSettings()})
+    with pytest.raises(NoInput, match="in the list of cases"):
+        train_cases(listed, recipe.cases(cohort), tmp_path / "run", root=empty)
+
+
+def test_training_needs_no_file_of_the_test_split(recipe, cohort, tmp_path):
+    (cohort / "source_3.nii.gz").unlink()
+    (cohort / "target_3.nii.gz").unlink()
+    assert train(recipe, tmp_path / "run", root=cohort).is_dir()
+
+
+@pytest.mark.parametrize("device", ["gpu3", "cuda:0"])
+def test_a_device_that_does_not_exist_is_refused(recipe, cohort, tmp_path, device):
+    with pytest.raises(
+        UsageError, match=f"DEVICE the device '{device}' is not available here; choose auto, cpu or cuda"
+    ):
+        train(recipe, tmp_path / "run", root=cohort, machine=Machine(device))

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from voxlate.bundle.networks import generator_of
+from voxlate.bundle.networks import NetworkObject, generator_of
 from voxlate.bundle.out_of_distribution import TrainingStatistics, training_statistics_from_json
 from voxlate.bundle.recipe import Recipe, read_recipe, recipe_text
 from voxlate.errors import ModelInvalid, NoInput, UsageError, VoxlateError
@@ -72,7 +72,7 @@ class Bundle:
         mapping: to the units of the target.
         network: maps (B, C, D, H, W) to (B, 1, D, H, W) in relative units; in evaluation mode, on the CPU.
         weights_sha256, recipe_sha256: from the manifest.
-        spacing_mm: least and largest voxel spacing seen in training.
+        spacing_mm: least and largest voxel spacing seen in training; (0, inf) when they are not known.
         parts: the members of an ensemble; empty for a single bundle.
         training_statistics: what the training scans look like; None in an old bundle without `known.json`.
         runtimes: files of the network for other runtimes, by name of the runtime; see `voxlate.inference.runtime`.
@@ -126,7 +126,7 @@ def write_weights(path: Path, weights: dict[str, Tensor], *, metadata: dict[str,
         save_file(tensors, partial, metadata=metadata)
 
 
-def read_bundle(folder: Path, *, trust_code: bool = False) -> Bundle:
+def read_bundle(folder: Path, *, trust_code: bool = False, network: NetworkObject | None = None) -> Bundle:
     """Reads and verifies a bundle.
 
     Hashes show that a bundle is as it was written, not who wrote it. A bundle is data: it is read within limits and
@@ -135,21 +135,23 @@ def read_bundle(folder: Path, *, trust_code: bool = False) -> Bundle:
     Args:
         folder: of the bundle.
         trust_code: import the module of a network outside voxlate, which runs its code.
+        network: the network that was passed to `voxlate.train`, or its class; a copy of it gets the weights.
 
     Raises:
         ModelInvalid: `MODEL_MISSING`, `MODEL_MANIFEST`, `MODEL_HASH`, `MODEL_RECIPE`, `MODEL_CODE` (the network is
-            outside voxlate and its code is not trusted), `MODEL_DOCUMENT` (not a JSON file, or impossible values),
+            outside voxlate and its code is not trusted), `MODEL_OBJECT` (it is a Python object that is not given),
+            `MODEL_DOCUMENT` (not a JSON file, or impossible values),
             `MODEL_WEIGHTS` (not safetensors, a key twice, other names or shapes than the network's), `MODEL_NAN`.
     """
     hashes = verify_bundle(folder)
     recipe = _recipe(folder)
-    network = _network(folder, recipe, trust_code=trust_code)
+    made = _network(folder, recipe, trust_code=trust_code, network=network)
     mapping, (low, high) = _mapping(folder)
     return Bundle(
         recipe.name,
         recipe,
         mapping,
-        network,
+        made,
         hashes[WEIGHTS],
         hashes["recipe.yaml"],
         spacing_mm=(low, high),
@@ -172,7 +174,7 @@ def _recipe(folder: Path) -> Recipe:
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: {error.message}; copy the bundle again") from error
 
 
-def _network(folder: Path, recipe: Recipe, *, trust_code: bool) -> nn.Module:
+def _network(folder: Path, recipe: Recipe, *, trust_code: bool, network: NetworkObject | None) -> nn.Module:
     """Returns the network with its weights.
 
     It is first built on the device `meta`, without memory, and compared with the header of the weights, since a recipe
@@ -180,17 +182,17 @@ def _network(folder: Path, recipe: Recipe, *, trust_code: bool) -> nn.Module:
     """
     try:
         with torch.device("meta"):
-            empty = generator_of(recipe, trust_code=trust_code)
+            empty = generator_of(recipe, trust_code=trust_code, network=network)
         expected = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
-    except ModelInvalid as error:  # MODEL_CODE
+    except ModelInvalid as error:  # MODEL_CODE, MODEL_OBJECT
         raise ModelInvalid(error.code, f"{folder.name}: {error.message}") from error
     except (*_BUILD_ERRORS, VoxlateError) as error:
         reason = error.message if isinstance(error, VoxlateError) else type(error).__name__
         raise ModelInvalid("MODEL_RECIPE", f"{folder.name}: its recipe gives no network: {reason}") from error
     _require_shapes(tensor_shapes(folder / WEIGHTS), expected, folder.name)
-    network = generator_of(recipe, trust_code=trust_code)
-    network.load_state_dict(read_weights(folder / WEIGHTS))
-    return network.eval()
+    made = generator_of(recipe, trust_code=trust_code, network=network)
+    made.load_state_dict(read_weights(folder / WEIGHTS))
+    return made.eval()
 
 
 def _require_shapes(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], name: str) -> None:
@@ -215,14 +217,15 @@ def _mapping(folder: Path) -> tuple[Mapping, tuple[float, float]]:
             float(content.get("offset", 0.0)),
             float(content.get("median", 1.0)),
         )
-        low, high = (float(value) for value in content["spacing_mm"])
+        is_spacing_known = content["spacing_mm"] is not None
+        low, high = (float(value) for value in (content["spacing_mm"] if is_spacing_known else (1, 1)))
         positive = {"gain": mapping.gain, "median": mapping.median, "spacing_mm": min(low, high)}
         for key, value in positive.items():
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{key} is {value:g} and must be above 0")
         if not all(math.isfinite(value) for value in (mapping.log_sd, mapping.offset, high)) or mapping.log_sd < 0:
             raise ValueError("log_sd, offset and spacing_mm must be finite, and log_sd not below 0")
-        return mapping, (low, high)
+        return mapping, (low, high) if is_spacing_known else (0.0, math.inf)
 
 
 @contextmanager

@@ -1,5 +1,9 @@
 """Networks and losses outside voxlate, which a recipe names as `MODULE:NAME`, such as `mypackage.networks:MyNet`.
 
+A network or a loss may also be passed to `voxlate.train` as a Python object. If it is a class or a function of a
+module, the recipe of the bundle names it as `MODULE:NAME`. Otherwise (an instance, a lambda, a class of a notebook) the
+recipe names it as `<NAME>`, and whoever loads the bundle passes the object again.
+
 Importing a module runs its code. Training does so for the recipe that the user names. A bundle is data: the network
 that it names is imported only if the user trusts its code (`--trust-code`, `read_bundle(folder, trust_code=True)`).
 """
@@ -25,6 +29,32 @@ _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 def is_custom(name: str) -> bool:
     """Returns whether a name of a recipe stands for code outside voxlate."""
     return ":" in name
+
+
+def is_object(name: str) -> bool:
+    """Returns whether a name of a recipe stands for a Python object that cannot be imported, such as `<lambda>`."""
+    return name.startswith("<") and name.endswith(">")
+
+
+def name_of(value: Any) -> str:
+    """Returns the name of a network or a loss for a recipe.
+
+    `MODULE:NAME` if an import of the module gives the same class or function again; otherwise `<NAME>`. Importing
+    `__main__` would give another program, so that what a script or a notebook defines has no module.
+
+    Args:
+        value: a class, a function, or an instance of a class.
+
+    Example:
+        >>> from torch import nn
+        >>> name_of(nn.L1Loss), name_of(nn.L1Loss()), name_of(lambda synthetic, target, mask: None)
+        ('torch.nn.modules.loss:L1Loss', '<L1Loss>', '<lambda>')
+    """
+    named = value if hasattr(value, "__qualname__") else type(value)
+    module, name = str(getattr(named, "__module__", "")), str(named.__qualname__)
+    full = f"{module}:{name}"
+    is_importable = module != "__main__" and getattr(sys.modules.get(module), name, None) is value
+    return full if is_importable and _NAME.fullmatch(full) else f"<{name.rpartition('.')[2].strip('<>')}>"
 
 
 def is_trusted(trust_code: bool) -> bool:

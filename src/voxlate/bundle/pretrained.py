@@ -11,6 +11,7 @@ from voxlate.errors import ModelInvalid, NoInput, nearest
 
 if TYPE_CHECKING:
     from voxlate.bundle.bundle import Bundle
+    from voxlate.bundle.networks import NetworkObject
 
 MODELS_VARIABLE = "VOXLATE_MODELS"
 """Environment variable with a folder of bundles, one subfolder each; they come before those of the package."""
@@ -46,19 +47,25 @@ def find_bundle(model: str | Path) -> Path:
     )
 
 
-def load_bundle(model: str | Path, *, trust_code: bool = False) -> Bundle:
+def load_bundle(model: str | Path, *, trust_code: bool = False, network: NetworkObject | None = None) -> Bundle:
     """Reads and verifies a bundle given by its path or by the name of a pretrained model.
 
     Args:
         model: for example `runs/mine/bundle` or `t1ce-to-t1`.
         trust_code: import the module of a network outside voxlate, which runs its code.
+        network: the network that was passed to `voxlate.train` as a Python object, or its class.
 
     Raises:
         ModelInvalid: `MODEL_MISSING`, and what `voxlate.bundle.bundle.read_bundle` refuses.
+
+    Example:
+        >>> bundle = load_bundle("t1ce-to-t1")
+        >>> bundle.recipe.source, bundle.recipe.target
+        ('T1ce', 'T1nce')
     """
     from voxlate.bundle.bundle import read_bundle
 
-    return read_bundle(find_bundle(model), trust_code=trust_code)
+    return read_bundle(find_bundle(model), trust_code=trust_code, network=network)
 
 
 def model_card(name: str) -> str:

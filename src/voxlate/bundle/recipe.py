@@ -61,7 +61,7 @@ class Recipe(Frozen):
     target: str
     more_sources: tuple[str, ...] = ()
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
-    data: DataSettings
+    data: DataSettings = DataSettings()
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
@@ -142,7 +142,9 @@ class Recipe(Frozen):
         return sum(stage.steps for stage in self.plan)
 
 
-def read_recipe(path: Path, *, variants: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Recipe:
+def read_recipe(
+    path: str | Path, *, variants: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> Recipe:
     """Returns the recipe in a YAML file, changed by variants and overrides.
 
     Args:
@@ -155,6 +157,7 @@ def read_recipe(path: Path, *, variants: Sequence[str] = (), overrides: Mapping[
         UsageError: `RECIPE`, with the key of each fault; `VARIANT`, with the existing names; `VARIANT_CONFLICT`;
             `OVERRIDE`, with the most similar places.
     """
+    path = Path(path)
     text = read_settings(path, code="RECIPE", what="recipe")
     return parse_recipe(text, name=path.name, variants=variants, overrides=overrides)
 

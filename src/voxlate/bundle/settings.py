@@ -8,9 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases
+from voxlate.errors import NoInput
 
 Schedule = Literal["cosine", "constant", "linear_tail"]
 Size = Annotated[int, Field(ge=1)]
+
+DEFAULT_TABLE = "cases.tsv"
+"""The table of a recipe that names no cases; `voxlate prepare` and `voxlate train` write tables of this name."""
 
 
 class Frozen(BaseModel):
@@ -21,6 +25,9 @@ class Frozen(BaseModel):
 
 class DataSettings(Frozen):
     """The cases: a table, or file patterns and the names of the cases of each split.
+
+    A recipe that names neither is trained on the table `cases.tsv` of the data folder, if there is one, or on what is
+    passed to `voxlate.train`.
 
     Attributes:
         cases: a table as in `voxlate.cases`, relative to `root`.
@@ -50,15 +57,32 @@ class DataSettings(Frozen):
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSettings:
-        if (self.cases is None) == (self.source is None or self.target is None):
+        has_patterns = self.source is not None and self.target is not None
+        is_half = not has_patterns and (self.source is not None or self.target is not None)
+        if is_half or (self.cases is not None and has_patterns):
             raise ValueError("give either `cases`, or `source` and `target` patterns")
         return self
 
+    @property
+    def names_cases(self) -> bool:
+        """Returns whether there is a table or a pattern."""
+        return self.cases is not None or self.source is not None
+
     def resolve(self, root: Path | None = None) -> list[Case]:
-        """Returns the rows of the table or the cases of the patterns; `root` replaces the recipe's own."""
+        """Returns the rows of the table or the cases of the patterns; `root` replaces the recipe's own.
+
+        Raises:
+            NoInput: `NO_CASES` when there is neither, and no table `cases.tsv` in the folder; what `read_cases` raises.
+        """
         folder = Path(self.root) if root is None else root
-        if self.cases is not None:
-            return read_cases(folder / self.cases, paired=self.paired)
+        if not self.names_cases and not (folder / DEFAULT_TABLE).is_file():
+            raise NoInput(
+                "NO_CASES",
+                f"the recipe names no cases, and its data folder has no {DEFAULT_TABLE}; write "
+                f"`data: {{cases: {DEFAULT_TABLE}}}` into the recipe, or pass --data with the folder of the table",
+            )
+        if self.source is None:
+            return read_cases(folder / (self.cases or DEFAULT_TABLE), paired=self.paired)
         pattern = {"source": self.source, "target": self.target, "mask": self.mask, "labels": self.labels}
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return check_cases(cases_from_pattern(folder, pattern, splits, more=self.more))

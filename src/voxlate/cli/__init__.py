@@ -18,6 +18,7 @@ from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, si
 from voxlate.version import __version__
 
 VERBS = {
+    "init": "Start a project: a table of cases to fill in, and a recipe.",
     "simulate": "Simulate patients and write them as BIDS, with ground truth.",
     "index": "Index the DICOM series of an archive by their headers.",
     "classify": "Classify DICOM series by their headers: type and contrast agent.",
@@ -48,7 +49,7 @@ VERBS = {
 """Each verb and its help line. They are listed here so that `voxlate --help` imports no verb."""
 
 SECTIONS = {
-    "Data": ("simulate", "index", "classify", "grade", "regrade", "cohort"),
+    "Data": ("init", "simulate", "index", "classify", "grade", "regrade", "cohort"),
     "Prepare": ("prepare", "spine", "adc"),
     "Train": ("train", "recipes"),
     "Translate": ("models", "translate", "batch", "bids", "status", "verify", "accelerate", "calibrate", "export"),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from voxlate.errors import NoInput, UsageError, faults_told, keys_of
+from voxlate.errors import NoInput, UsageError, faults_told, places_of
 from voxlate.io.documents import InvalidDocument, parse_yaml, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,5 +66,5 @@ def validated(content: Any, model: type[Model], *, code: str, name: str, whole: 
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        message = faults_told(error.errors(), whole=whole, known=keys_of(model))
+        message = faults_told(error.errors(), whole=whole, known=places_of(model))
         raise UsageError(code, f"{name}: {message}") from error

@@ -142,7 +142,8 @@ def load_checkpoint(path: Path, state: SupervisedState, ema: dict[str, Tensor], 
         fingerprint: of the run that resumes, see `fingerprint_of`.
 
     Raises:
-        ModelInvalid: `CHECKPOINT_RECIPE` when it belongs to another recipe or cohort; `MODEL_WEIGHTS`, `MODEL_NAN`.
+        ModelInvalid: `CHECKPOINT_RECIPE` when it belongs to another recipe, cohort or network; `MODEL_WEIGHTS`,
+            `MODEL_NAN`.
     """
     tensors = read_weights(path)
     with safe_open(path, framework="pt") as stored:
@@ -150,7 +151,12 @@ def load_checkpoint(path: Path, state: SupervisedState, ema: dict[str, Tensor], 
     if metadata.get("recipe") != fingerprint:
         raise ModelInvalid("CHECKPOINT_RECIPE", f"{path.name} is from another recipe or cohort; use another run folder")
     for network_name, network in state.networks().items():
-        network.load_state_dict(_below(f"network.{network_name}.", tensors))
+        try:
+            network.load_state_dict(_below(f"network.{network_name}.", tensors))
+        except RuntimeError as error:  # the code of a network outside voxlate was changed
+            raise ModelInvalid(
+                "CHECKPOINT_RECIPE", f"{path.name} holds the weights of another network; use another run folder"
+            ) from error
     for name, tensor in _below("average.", tensors).items():
         ema[name].copy_(tensor)
     for optimiser_name, optimiser in state.optimisers().items():
@@ -162,9 +168,16 @@ def load_checkpoint(path: Path, state: SupervisedState, ema: dict[str, Tensor], 
     return Progress(**json.loads(metadata["progress"]))
 
 
-def fingerprint_of(recipe: Recipe, cases: Sequence[Case]) -> str:
-    """Returns a hash of what a resumed run must share: the recipe without its data folder, the cases, their splits."""
+def fingerprint_of(recipe: Recipe, cases: Sequence[Case], *, windows: int | None = None) -> str:
+    """Returns a hash of what a resumed run must share: the recipe without its data folder, the cases, their splits.
+
+    Args:
+        recipe: the resolved recipe.
+        cases: of all splits.
+        windows: number of windows in a dataset of the user; None without one.
+    """
     content = recipe.model_dump_json(exclude={"data"}) + "|".join(f"{case.case}:{case.split}" for case in cases)
+    content += "" if windows is None else f"|{windows} windows"
     return hashlib.sha256(content.encode()).hexdigest()
 
 

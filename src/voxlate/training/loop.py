@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
 from voxlate.bundle.bundle import read_weights
+from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
 from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.jobs.processes import StopRequest
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
-from voxlate.training.data.cohort import TrainingCohort, prepare_training
-from voxlate.training.data.windows import Prefetcher
+from voxlate.training.data.cohort import TrainingCohort, prepare_training, require_files
+from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
+from voxlate.training.given import Given
 from voxlate.training.memory import require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
@@ -66,6 +69,7 @@ class Run:
         recipe: the resolved recipe.
         fabric: already launched.
         cohort: the prepared cases.
+        given: Python objects in place of what the recipe names.
         state: networks and optimisers.
         ema: the EMA weights of the generator.
         objectives: the loss of each stage.
@@ -76,6 +80,7 @@ class Run:
     recipe: Recipe
     fabric: Fabric
     cohort: TrainingCohort
+    given: Given
     state: SupervisedState
     ema: EmaWeights
     objectives: Sequence[Objective]
@@ -107,17 +112,27 @@ def train(
         watch: called after each step.
 
     Raises:
-        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; a network, a
-            loss or a tracker of the recipe does not exist.
+        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; `DEVICE`; a
+            network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
         TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
+    """
+    require_free(run, resume=resume)
+    given = Given(start_from=start_from)
+    return train_cases(recipe, recipe.cases(root), run, root=root, given=given, machine=machine, watch=watch)
+
+
+def require_free(run: Path, *, resume: bool) -> None:
+    """Refuses a folder that holds a run, unless the run is resumed.
+
+    Raises:
+        UsageError: `RUN_EXISTS`.
     """
     if (run / CHECKPOINT).exists() and not resume:
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if resume and not (run / CHECKPOINT).exists():
         log.info("%s has no checkpoint to resume; the run begins at step 0", run.name)
-    return train_cases(recipe, recipe.cases(root), run, root=root, start_from=start_from, machine=machine, watch=watch)
 
 
 def train_cases(
@@ -126,18 +141,33 @@ def train_cases(
     run: Path,
     *,
     root: Path | None = None,
-    start_from: Path | None = None,
+    given: Given | None = None,
     machine: Machine | None = None,
     watch: Watcher | None = None,
 ) -> Path:
-    """Trains on given cases, as for one fold, and resumes from a checkpoint in `run`; otherwise the same as `train`."""
-    machine = machine or Machine()
+    """Trains on given cases, as for one fold, and resumes from a checkpoint in `run`; otherwise the same as `train`.
+
+    Args:
+        recipe: what to do; it names the objects that are given, see `voxlate.training.given.with_objects`.
+        cases: of all splits.
+        run: folder of the run.
+        root: replaces the data folder of the recipe.
+        given: Python objects in place of what the recipe names.
+        machine: accelerator and devices.
+        watch: called after each step.
+
+    Raises:
+        VoxlateError: as `train`; `DATASET`.
+    """
+    machine, given = machine or Machine(), given or Given()
     fabric = _launch(recipe, machine)
-    require_training_memory(recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib)
+    require_training_memory(
+        recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib, network=given.network
+    )
     if fabric.is_global_zero:
         for folder in (run, machine.prepared or run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
-    parts = _set_up(recipe, cases, run, fabric, machine, root=root, start_from=start_from)
+    parts = _set_up(recipe, cases, run, fabric, machine, root=root, given=given)
     try:
         progress = parts.checkpointer.load()
         if fabric.is_global_zero:
@@ -147,7 +177,7 @@ def train_cases(
         for tracker in parts.trackers:
             tracker.close()
     if fabric.is_global_zero:
-        write_results(run, recipe, cases, parts.cohort, progress)
+        write_results(run, recipe, cases, parts.cohort, progress, given=given)
     fabric.barrier()
     return run / "bundle"
 
@@ -159,7 +189,7 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
     with a checkpoint.
     """
     recipe, state, settings = run.recipe, run.state, run.recipe.training
-    with StopRequest() as request, Prefetcher(run.cohort, recipe, run.fabric.global_rank) as prefetcher:
+    with StopRequest() as request, Prefetcher(partial(_draw, run), recipe.steps) as prefetcher:
         while progress.step < recipe.steps:
             current = stage_position(recipe, progress.step)
             trains_generator = current.stage.trains != "discriminator"
@@ -189,14 +219,32 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
             run.checkpointer.save_if_due(progress, request, is_validated=is_validated, steps=recipe.steps)
 
 
+def _draw(run: Run, step: int) -> StepBatches:
+    """Returns the micro-batches of one step, from the dataset of the user or from the prepared cases."""
+    if run.given.windows is None:
+        return cohort_batches(run.cohort, run.recipe, step, rank=run.fabric.global_rank)
+    batch = run.given.windows.draw(run.recipe, step, rank=run.fabric.global_rank, processes=run.fabric.world_size)
+    return StepBatches(micro_batches(batch, run.recipe.training.batch))
+
+
 def _launch(recipe: Recipe, machine: Machine) -> Fabric:
-    """Returns Fabric with its processes started and its random generators seeded."""
-    fabric = Fabric(
-        accelerator=machine.accelerator,
-        devices=machine.devices,
-        num_nodes=machine.nodes,
-        precision=recipe.training.precision,
-    )
+    """Returns Fabric with its processes started and its random generators seeded.
+
+    Raises:
+        UsageError: `DEVICE` when there is no such accelerator, or fewer devices.
+    """
+    try:
+        fabric = Fabric(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            precision=recipe.training.precision,
+        )
+    except (RuntimeError, ValueError) as error:  # what Fabric raises
+        count = f"{machine.devices} of " if machine.devices > 1 else ""
+        raise UsageError(
+            "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"
+        ) from error
     fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
     return fabric
@@ -210,22 +258,29 @@ def _set_up(
     machine: Machine,
     *,
     root: Path | None,
-    start_from: Path | None,
+    given: Given,
 ) -> Run:
     """Returns the parts of a run; the order in which networks are built decides the weights that a seed gives."""
     data = root or Path(recipe.data.root)
-    generator = new_generator(recipe, data, start_from)
-    objectives = objectives_of(recipe, data)
+    windows = given.windows
+    if windows is not None:
+        windows.require_channels(recipe)
+    require_files(cases, recipe, data)
+    generator = new_generator(recipe, data, given.start_from, given=given.network)
+    objectives = objectives_of(recipe, data, loss=given.loss)
     with fabric.rank_zero_first():
-        cohort = prepare_training(cases, machine.prepared or run / "prepared", recipe)
+        prepared = machine.prepared or run / "prepared"
+        cohort = prepare_training(cases, prepared, recipe, has_windows=windows is not None)
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
         write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
-    state = new_state(recipe, generator, fabric)
+    state = new_state(recipe, generator, fabric, network=given.network)
     ema = ema_of(state.generator)
     trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
-    validator = Validator(recipe, run, cohort, fabric, trackers)
-    checkpointer = Checkpointer(run / CHECKPOINT, fabric, state, ema, fingerprint=fingerprint_of(recipe, cases))
-    return Run(run, recipe, fabric, cohort, state, ema, objectives, validator, checkpointer, trackers)
+    new_network = partial(generator_of, recipe, trust_code=True, network=given.network)
+    validator = Validator(recipe, run, cohort, fabric, trackers=trackers, new_network=new_network)
+    fingerprint = fingerprint_of(recipe, cases, windows=None if windows is None else windows.count)
+    checkpointer = Checkpointer(run / CHECKPOINT, fabric, state, ema, fingerprint=fingerprint)
+    return Run(run, recipe, fabric, cohort, given, state, ema, objectives, validator, checkpointer, trackers)
 
 
 def _begin_stage(run: Run, current: StagePosition, progress: Progress) -> None:
@@ -240,11 +295,12 @@ def _begin_stage(run: Run, current: StagePosition, progress: Progress) -> None:
 
 def _log_start(run: Run, progress: Progress) -> None:
     """Logs cases, network, device and first step."""
+    windows = run.given.windows
     parameters = sum(parameter.numel() for parameter in run.state.generator.parameters())
     begin = f"resumed at step {progress.step}" if progress.step else "from step 0"
     log.info(
-        "training on %d cases, validating on %d; %s of %s parameters on %s, %d threads; %s of %d",
-        len(run.cohort.train),
+        "training on %s, validating on %d; %s of %s parameters on %s, %d threads; %s of %d",
+        f"{len(run.cohort.train)} cases" if windows is None else f"{windows.count} windows of a dataset",
         len(run.cohort.validation),
         run.recipe.model.name,
         f"{parameters:,}",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxlate.bundle.memory import PROGRAM_BYTES, PeakCounter, budget_bytes
-from voxlate.bundle.networks import discriminator_of, generator_of
+from voxlate.bundle.networks import NetworkObject, discriminator_of, generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import TemporaryFailure, UsageError
 from voxlate.training.adversarial import discriminator_input
@@ -50,23 +50,24 @@ class TrainingEstimate:
         return None if self.step_bytes is None else self.state_bytes + self.step_bytes + PROGRAM_BYTES
 
 
-def estimate_training(recipe: Recipe) -> TrainingEstimate:
+def estimate_training(recipe: Recipe, *, network: NetworkObject | None = None) -> TrainingEstimate:
     """Returns what the training of a recipe needs; nothing is read or trained.
 
     Args:
         recipe: the resolved recipe. The module of a network outside voxlate is imported.
+        network: the generator that the user gave, or its class, in place of that of the recipe.
 
     Raises:
         UsageError: a network does not exist, or does not take the window.
     """
-    networks, is_meta = _networks(recipe)
+    networks, is_meta = _networks(recipe, network)
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     averaged = parameters["generator"]
     state_bytes = 4 * (_STATE_COPIES * sum(parameters.values()) + averaged)
     return TrainingEstimate(recipe.steps, parameters, state_bytes, _step_bytes(recipe, networks) if is_meta else None)
 
 
-def _networks(recipe: Recipe) -> tuple[dict[str, nn.Module], bool]:
+def _networks(recipe: Recipe, network: NetworkObject | None) -> tuple[dict[str, nn.Module], bool]:
     """Returns the networks of a recipe, and whether they are on the meta device.
 
     A network outside voxlate may read values while it is built, which the meta device does not have; it is then built
@@ -74,17 +75,17 @@ def _networks(recipe: Recipe) -> tuple[dict[str, nn.Module], bool]:
     """
 
     def build() -> dict[str, nn.Module]:
-        networks = {"generator": generator_of(recipe, trust_code=True)}
+        networks = {"generator": generator_of(recipe, trust_code=True, network=network)}
         if recipe.adversarial is not None:
             networks["discriminator"] = discriminator_of(recipe, trust_code=True)
         if recipe.cycle is not None:
-            networks["back"] = generator_of(recipe, trust_code=True)
+            networks["back"] = generator_of(recipe, trust_code=True, network=network)
             networks["back_discriminator"] = discriminator_of(recipe, trust_code=True)
         return networks
 
     try:
         with torch.device("meta"):
-            return build(), True
+            return {name: each.to("meta") for name, each in build().items()}, True  # a copy of an object has memory
     except (*_READS_VALUES, UsageError):
         with torch.random.fork_rng(devices=[]):
             return build(), False  # an argument that is really wrong is refused here
@@ -102,7 +103,12 @@ def memory_limit(device: torch.device, *, processes: int = 1, gib: float | None 
 
 
 def require_training_memory(
-    recipe: Recipe, device: torch.device, *, processes: int = 1, gib: float | None = None
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    processes: int = 1,
+    gib: float | None = None,
+    network: NetworkObject | None = None,
 ) -> TrainingEstimate:
     """Refuses a training that does not fit into the memory of its device; returns the estimate.
 
@@ -111,12 +117,13 @@ def require_training_memory(
         device: where it is trained.
         processes: that share the memory of a CPU.
         gib: memory that may be used, in GiB; None for all of the device.
+        network: as in `estimate_training`.
 
     Raises:
         TemporaryFailure: `MEMORY`, with need, limit and remedy.
         UsageError: see `estimate_training`.
     """
-    estimate = estimate_training(recipe)
+    estimate = estimate_training(recipe, network=network)
     limit = memory_limit(device, processes=processes, gib=gib)
     if estimate.need_bytes is not None and estimate.need_bytes > limit:
         window = " x ".join(str(n) for n in recipe.training.window)

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from voxlate.bundle.custom_code import import_custom, is_custom
+from voxlate.bundle.custom_code import import_custom, is_custom, is_object, name_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import FeatureSettings, LocalSettings
-from voxlate.errors import UsageError
+from voxlate.errors import UsageError, VoxlateError
 from voxlate.losses import FEATURE_LOSSES, LOSSES, SIMILARITIES, Loss
 from voxlate.losses.local import Enhancement, local
 from voxlate.models.features.head_segmenter import DEFAULT_LAYERS as HEAD_LAYERS
@@ -27,25 +28,34 @@ SHARED_FEATURES = frozenset({"content", "contextual", "perceptual", "style"})
 """Losses that compare features of one frozen network, which is built once for all of them."""
 
 
-def objectives_of(recipe: Recipe, root: Path) -> list[Objective]:
+def objectives_of(recipe: Recipe, root: Path, *, loss: Loss | None = None) -> list[Objective]:
     """Returns the loss of each stage; a feature network is built once and shared by all stages.
 
     Args:
         recipe: the resolved recipe. A loss outside voxlate is imported, which runs the code of its module.
         root: the data folder, which weights of a feature network are relative to.
+        loss: the Python object that the recipe names, if any; see `voxlate.bundle.custom_code.name_of`.
 
     Raises:
-        UsageError: `LOSS_UNKNOWN`, with the existing names; `CUSTOM_CODE`.
+        UsageError: `LOSS_UNKNOWN`, with the existing names; `LOSS_OBJECT` when the recipe names a Python object that is
+            not given; `CUSTOM_CODE`.
         NoInput, ModelInvalid: the weights of the feature network are missing or have another hash.
     """
     weights = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
     names = sorted({*LOSSES, *FEATURE_LOSSES, "local"})
-    custom = sorted({name for each in weights for name in each if is_custom(name)})
+    given = {} if loss is None else {name_of(loss): loss}
+    custom = sorted({name for each in weights for name in each if is_custom(name) or name in given})
     for name in sorted({name for each in weights for name in each}):
+        if is_object(name) and name not in given:
+            raise UsageError(
+                "LOSS_OBJECT",
+                f"the loss {name} is a Python object that was passed to voxlate.train; pass it again, or put it into a "
+                "module and name it MODULE:NAME",
+            )
         if name not in names and name not in custom:
             raise UsageError("LOSS_UNKNOWN", f"no loss is called {name!r}; there are {', '.join(names)}")
     ranged = {name: partial(loss, data_range=recipe.ssim.data_range) for name, loss in SIMILARITIES.items()}
-    losses = LOSSES | ranged | {name: _custom_loss(name) for name in custom}
+    losses = LOSSES | ranged | {name: _checked(name, given.get(name) or import_custom(name)) for name in custom}
     used = {name for each in weights for name, weight in each.items() if weight > 0}
     if used & SHARED_FEATURES:
         losses |= feature_losses(recipe.features, root)
@@ -75,15 +85,22 @@ def feature_losses(settings: FeatureSettings, root: Path) -> dict[str, Loss]:
     }
 
 
-def _custom_loss(name: str) -> Loss:
-    """Returns a loss outside voxlate that is refused when it returns anything but a scalar."""
-    function = import_custom(name)
+def _checked(name: str, function: Callable[..., Any]) -> Loss:
+    """Returns a loss outside voxlate that is refused when it fails or returns anything but a scalar with a gradient."""
 
     def loss(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        value = function(synthetic, target, mask)
+        try:
+            value = function(synthetic, target, mask)
+        except (VoxlateError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a loss of the user raises
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError("CUSTOM_CODE", f"the loss {name} fails on (synthetic, target, mask): {reason}") from error
         if not isinstance(value, Tensor) or value.ndim > 0:
             actual = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UsageError("CUSTOM_CODE", f"the loss {name} returns {actual}, not a tensor of shape ()")
+        if synthetic.requires_grad and not value.requires_grad:
+            raise UsageError("CUSTOM_CODE", f"the loss {name} has no gradient with respect to the synthetic image")
         return value
 
     return loss

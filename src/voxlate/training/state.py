@@ -19,11 +19,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
-from voxlate.bundle.custom_code import is_custom
-from voxlate.bundle.networks import discriminator_of, generator_of, load_encoder
+from voxlate.bundle.networks import NetworkObject, discriminator_of, generator_of, load_encoder
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.errors import ModelInvalid, UsageError
+from voxlate.models import GENERATORS
 
 
 @dataclass
@@ -92,13 +92,16 @@ class CycleState(AdversarialState):
         return super().networks() | inverse
 
 
-def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> SupervisedState:
+def new_state(
+    recipe: Recipe, generator: nn.Module, fabric: Fabric, *, network: NetworkObject | None = None
+) -> SupervisedState:
     """Returns the state that a recipe asks for, on the device of `fabric`.
 
     Args:
         recipe: the resolved recipe.
         generator: new, or with the weights of another run.
         fabric: already launched.
+        network: the generator that the user gave; a cycle needs two.
     """
     if recipe.adversarial is None:
         generator = fabric.setup_module(generator)
@@ -109,7 +112,7 @@ def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> Supervise
         generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
         optimisers = _new_optimiser(fabric, recipe, generator), _new_optimiser(fabric, recipe, discriminator)
         return AdversarialState(generator, optimisers[0], recipe.adversarial, discriminator, optimisers[1])
-    inverse = generator_of(recipe, trust_code=True)
+    inverse = generator_of(recipe, trust_code=True, network=network)
     inverse_discriminator = discriminator_of(recipe, trust_code=True)
     generator, discriminator = fabric.setup_module(generator), fabric.setup_module(discriminator)
     inverse, inverse_discriminator = fabric.setup_module(inverse), fabric.setup_module(inverse_discriminator)
@@ -125,21 +128,24 @@ def new_state(recipe: Recipe, generator: nn.Module, fabric: Fabric) -> Supervise
     )
 
 
-def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) -> nn.Module:
+def new_generator(
+    recipe: Recipe, folder: Path, start_from: Path | None = None, *, given: NetworkObject | None = None
+) -> nn.Module:
     """Returns the generator that training starts with, on the CPU.
 
     Args:
         recipe: the resolved recipe.
         folder: the data folder, which `model.encoder` is relative to.
         start_from: a bundle whose weights are taken; None for new weights.
+        given: a network of the user, or its class, in place of that of the recipe.
 
     Raises:
         ModelInvalid: `MODEL_WEIGHTS` when the bundle holds another network; what `verify_bundle` raises.
         NoInput: the file of the encoder is missing.
         UsageError: `MODEL_UNKNOWN`, `MODEL_ARGUMENT`, `CUSTOM_CODE`.
     """
-    network = generator_of(recipe, trust_code=True)  # the user names the recipe
-    if is_custom(recipe.model.name):
+    network = generator_of(recipe, trust_code=True, network=given)  # the user names the recipe
+    if recipe.model.name not in GENERATORS:
         _require_output(network, recipe)
     if recipe.model.encoder is not None:
         load_encoder(network, folder / recipe.model.encoder, recipe.model.encoder_sha256 or "")
@@ -153,7 +159,9 @@ def new_generator(recipe: Recipe, folder: Path, start_from: Path | None = None) 
 
 
 def _require_output(network: nn.Module, recipe: Recipe) -> None:
-    """Refuses a network outside voxlate that does not map a window of zeros to one channel of the same size."""
+    """Refuses a network outside voxlate without weights, or that does not map a window to one channel of its size."""
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise UsageError("CUSTOM_CODE", f"{recipe.model.name} has no weight that can be trained")
     window = recipe.training.window
     shape = (1, 1 + len(recipe.more_sources), *window)
     network.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from voxlate.bundle.bundle import write_weights
-from voxlate.bundle.networks import generator_of
 from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
@@ -113,13 +112,21 @@ class Validator:
         cohort: its validation cases are used; without any, the first training case gives a sample and no error.
         fabric: already launched; only its first process validates.
         trackers: get the sample and the error.
+        new_network: returns a network that takes the weights.
     """
 
     def __init__(
-        self, recipe: Recipe, run: Path, cohort: TrainingCohort, fabric: Fabric, trackers: Sequence[Tracker]
+        self,
+        recipe: Recipe,
+        run: Path,
+        cohort: TrainingCohort,
+        fabric: Fabric,
+        *,
+        trackers: Sequence[Tracker],
+        new_network: Callable[[], nn.Module],
     ) -> None:
         self.recipe, self.run, self.cohort = recipe, run, cohort
-        self.fabric, self.trackers = fabric, trackers
+        self.fabric, self.trackers, self.new_network = fabric, trackers, new_network
 
     def ends_stage(self, ema: EmaWeights, progress: Progress, training_loss: float) -> bool:
         """Validates the EMA weights and returns whether the patience of the recipe is used up.
@@ -155,7 +162,9 @@ class Validator:
         """Returns the error on the validation cases, or None without such cases."""
         has_cases = bool(self.cohort.validation)
         cases = self.cohort.validation or self.cohort.train[:1]
-        network = generator_of(self.recipe, trust_code=True)
+        if not cases:
+            return None
+        network = self.new_network()
         network.load_state_dict({name: tensor.cpu() for name, tensor in ema.items()})
         device = self.fabric.device
         result = validate(network.to(device), cases, self.recipe.inference, device)

@@ -51,7 +51,7 @@ def contract(bundle: Bundle, output: Path) -> dict[str, Any]:
         "input": {"shape": "(1, C, D, H, W), axes right, anterior, superior", "channels": list(_channels(bundle))},
         "output": {"shape": "(1, 1, D, H, W)", "shows": f"synthetic {recipe.target}, relative units"},
         "sizes_multiple_of": size_multiple(bundle.network),
-        "spacing_mm": list(bundle.spacing_mm),
+        "spacing_mm": list(bundle.spacing_mm) if bundle.spacing_mm[0] else None,  # None: not known
         "preparation": recipe.preparation.model_dump(mode="json"),
         "notice": "Output is synthetic and not for diagnosis. Without the preparation of voxlate it means nothing.",
     }

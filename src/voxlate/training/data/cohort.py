@@ -8,8 +8,9 @@ from pathlib import Path
 
 from voxlate.bundle.prepared_case import PreparedCase, prepare_case, prepare_unpaired
 from voxlate.bundle.recipe import Recipe
+from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.cases import ABSENT, Case
-from voxlate.errors import UsageError
+from voxlate.errors import NoInput, UsageError
 from voxlate.preparation import PreparationSettings
 from voxlate.training.data.duplicates import require_separate_splits
 
@@ -29,7 +30,9 @@ class TrainingCohort:
     targets: list[PreparedCase] | None = None
 
 
-def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> TrainingCohort:
+def prepare_training(
+    cases: Sequence[Case], folder: Path, recipe: Recipe, *, has_windows: bool = False
+) -> TrainingCohort:
     """Prepares the cases of training and validation.
 
     All cases, those of the test split too, are first searched for an image that is in two splits.
@@ -38,6 +41,7 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
         cases: of all splits.
         folder: gets the arrays of the prepared cases.
         recipe: the resolved recipe.
+        has_windows: whether a dataset of the user gives the windows; then no training case is needed.
 
     Raises:
         UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
@@ -45,12 +49,12 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
         VoxlateError: a case cannot be used; the message begins with its name.
     """
     training = [case for case in cases if case.split == "train"]
-    if not training:
+    if not training and not has_windows:
         raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
     require_separate_splits(cases)
     settings, more = recipe.preparation, recipe.more_sources
     absent = [name for name in more if not any(name in case.more for case in training)]
-    if absent:
+    if absent and training:
         raise UsageError(
             "SOURCE_NOWHERE", f"no training case has {absent[0]}; use the name that the table or the pattern uses"
         )
@@ -73,6 +77,46 @@ def prepare_training(cases: Sequence[Case], folder: Path, recipe: Recipe) -> Tra
             "NO_TRAINING_CASE", f"no training row has a {missing}; training without pairs needs both lists"
         )
     return TrainingCohort(sources, validation, targets)
+
+
+def require_files(cases: Sequence[Case], recipe: Recipe, folder: Path) -> None:
+    """Refuses a training whose files do not exist, before any of them is read.
+
+    Args:
+        cases: of all splits; files of the test split are not needed.
+        recipe: names the cases.
+        folder: the data folder.
+
+    Raises:
+        NoInput: `NO_INPUT`, with the number of cases, the first file, what names it, and the remedy.
+    """
+    needed = [case for case in cases if case.split != "test"]
+    absent = [(case.case, path) for case in needed for path in _files(case) if not path.is_file()]
+    if not absent:
+        return
+    case, path = absent[0]
+    data, place = recipe.data, folder.resolve().name
+    start = f"{len(dict(absent))} of {len(needed)} cases lack a file, first {case}: {path.name} does not exist"
+    if not data.names_cases and not (folder / DEFAULT_TABLE).is_file():
+        raise NoInput("NO_INPUT", f"{start}; correct its path in the list of cases")
+    if data.source is not None:
+        origin = f"the recipe {recipe.name} looks for {data.source} and {data.target} in the folder {place}"
+        remedy = (
+            f"write `data: {{cases: {DEFAULT_TABLE}}}` into the recipe to train on a table of your own, or pass --data"
+        )
+    else:
+        origin = f"the table {data.cases or DEFAULT_TABLE} in the folder {place} names it"
+        remedy = "paths in a table are relative to its folder; correct the table, or pass --data"
+    raise NoInput(
+        "NO_INPUT",
+        f"{start}; {origin}; {remedy} with the folder of the data",
+    )
+
+
+def _files(case: Case) -> list[Path]:
+    """Returns the files of a case that training reads."""
+    paths = [case.source, case.target, case.mask, case.labels, *case.more.values()]
+    return [path for path in paths if path is not None and path != ABSENT]
 
 
 def _target_mask(case: Case) -> Path | None:

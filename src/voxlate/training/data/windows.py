@@ -58,13 +58,12 @@ class Prefetcher:
     """Draws the windows of the next step in a thread while the networks work on those of this one.
 
     Args:
-        cohort: the prepared cases.
-        recipe: the resolved recipe.
-        rank: of the process; each process has windows of its own.
+        draw: returns the micro-batches of the step after so many steps.
+        steps: of the whole run.
     """
 
-    def __init__(self, cohort: TrainingCohort, recipe: Recipe, rank: int) -> None:
-        self.cohort, self.recipe, self.rank = cohort, recipe, rank
+    def __init__(self, draw: Callable[[int], StepBatches], steps: int) -> None:
+        self.draw, self.steps = draw, steps
         self.pool = ThreadPoolExecutor(max_workers=1)
         self.pending: dict[int, Future[StepBatches]] = {}
 
@@ -76,18 +75,26 @@ class Prefetcher:
 
     def get(self, step: int) -> StepBatches:
         """Returns the micro-batches of the step after `step` steps, and begins to draw those of the one after it."""
-        current = self.pending.pop(step, None) or self.pool.submit(self._draw, step)
-        self.pending = {step + 1: self.pool.submit(self._draw, step + 1)} if step + 1 < self.recipe.steps else {}
+        current = self.pending.pop(step, None) or self.pool.submit(self.draw, step)
+        self.pending = {step + 1: self.pool.submit(self.draw, step + 1)} if step + 1 < self.steps else {}
         return current.result()
 
-    def _draw(self, step: int) -> StepBatches:
-        size = self.recipe.training.batch
-        sources = micro_batches(draw_batch(self.cohort.train, self.recipe, step, rank=self.rank), size)
-        if self.recipe.cycle is None:
-            return StepBatches(sources)
-        cases = self.cohort.targets or self.cohort.train
-        targets = draw_batch(cases, self.recipe, step, rank=self.rank, stream=1)
-        return StepBatches(sources, micro_batches(targets, size))
+
+def cohort_batches(cohort: TrainingCohort, recipe: Recipe, step: int, *, rank: int) -> StepBatches:
+    """Returns the micro-batches of one step, drawn from prepared cases.
+
+    Args:
+        cohort: the prepared cases.
+        recipe: the resolved recipe.
+        step: optimiser steps done before.
+        rank: of the process; each process has windows of its own.
+    """
+    size = recipe.training.batch
+    sources = micro_batches(draw_batch(cohort.train, recipe, step, rank=rank), size)
+    if recipe.cycle is None:
+        return StepBatches(sources)
+    targets = draw_batch(cohort.targets or cohort.train, recipe, step, rank=rank, stream=1)
+    return StepBatches(sources, micro_batches(targets, size))
 
 
 def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank: int = 0, stream: int = 0) -> Batch:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from voxlate.bundle.custom_code import is_custom
+from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
 from voxlate.preparation import PreparationSettings
@@ -31,6 +31,7 @@ def card(
     names: Mapping[str, Sequence[str]],
     progress: Progress,
     mapping: Mapping[str, Any],
+    windows: int = 0,
 ) -> str:
     """Returns the model card of a bundle as Markdown.
 
@@ -40,6 +41,7 @@ def card(
         names: of the cases, by split.
         progress: of the finished run.
         mapping: the content of `mapping.json`.
+        windows: number of windows of a dataset that was trained on; 0 for windows of the cases.
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
@@ -51,30 +53,61 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 | | |
 |---|---|
 | network | `{recipe.model.name}` {recipe.model.arguments or ""}, {parameters:,} parameters |
-| trained on | {len(names["train"])} cases ({recipe.data_kind}): {", ".join(names["train"])} |
+| trained on | {_trained_on(recipe, names["train"], windows)} |
 | held out for testing | {", ".join(names["test"]) or "none"} |
 | steps | {_steps(recipe, progress)} |
 | loss | {_loss(recipe)} |
 | chosen weights | {_chosen(recipe, progress, len(names["validation"]))} |
-| voxel spacing seen | {mapping["spacing_mm"][0]:g} to {mapping["spacing_mm"][1]:g} mm |
+| voxel spacing seen | {_spacing(mapping)} |
 | relative unit | {relative_unit(recipe.preparation)} |
 | back to units | × source level × {mapping["gain"]:.4g} (log SD {mapping["log_sd"]:.2g} over {mapping["n"]} pairs) |
 | written by | voxlate {__version__} |
 
 ## Limits
-- A scanner's gain is arbitrary: the absolute level of the output is a guess from {mapping["n"]} training pairs.
+{_level_limit(mapping)}
 - Contrast that the training cases do not hold (another sequence, field strength, age, disease) is out of range.
 - A lesion that is bright before contrast agent may be changed, and a faint one lost. Look at the source.
-{_custom_network(recipe)}
+{_custom_network(recipe, windows)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
 
 
-def _custom_network(recipe: Recipe) -> str:
-    """Returns a line about a network outside voxlate, or nothing."""
-    if not is_custom(recipe.model.name):
-        return ""
-    return f"- The network `{recipe.model.name}` is code outside voxlate, not part of this bundle (`--trust-code`).\n"
+def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:
+    """Returns what the network was trained on."""
+    if windows:
+        return f"{windows:,} windows of a dataset in Python ({recipe.data_kind})"
+    return f"{len(names)} cases ({recipe.data_kind}): {', '.join(names)}"
+
+
+def _spacing(mapping: Mapping[str, Any]) -> str:
+    """Returns the range of voxel sizes."""
+    if mapping["spacing_mm"] is None:
+        return "not known; scans of any voxel size are translated"
+    low, high = mapping["spacing_mm"]
+    return f"{low:g} to {high:g} mm"
+
+
+def _level_limit(mapping: Mapping[str, Any]) -> str:
+    """Returns what is known of the absolute level of the output."""
+    if mapping["n"] == 0:
+        return "- No whole training pair was at hand: the output has the level of its source."
+    pairs = f"{mapping['n']} training pairs"
+    return f"- A scanner's gain is arbitrary: the absolute level of the output is a guess from {pairs}."
+
+
+def _custom_network(recipe: Recipe, windows: int) -> str:
+    """Returns lines about a network outside voxlate and about windows of a dataset, or nothing."""
+    name, lines = recipe.model.name, ""
+    if is_custom(name):
+        lines += f"- The network `{name}` is code outside voxlate, not part of this bundle (`--trust-code`).\n"
+    if is_object(name):
+        lines += (
+            f"- The network `{name}` was passed to `voxlate.train` as a Python object and is not part of this bundle. "
+            "To load the bundle, pass the network again: `voxlate.load_bundle(folder, network=...)`.\n"
+        )
+    if windows:
+        lines += "- The windows were made outside voxlate; the recipe does not describe them.\n"
+    return lines
 
 
 def _steps(recipe: Recipe, progress: Progress) -> str:
@@ -85,13 +118,18 @@ def _steps(recipe: Recipe, progress: Progress) -> str:
 
 def _loss(recipe: Recipe) -> str:
     stages = [recipe.loss if stage.loss is None else stage.loss for stage in recipe.plan]
-    texts = [", ".join(f"{name} × {weight:g}" for name, weight in loss.items()) for loss in stages]
+    texts = [", ".join(f"{_shown(name)} × {weight:g}" for name, weight in loss.items()) for loss in stages]
     parts = ["; then ".join(dict.fromkeys(text for text in texts if text))] if any(texts) else []
     if recipe.cycle is not None:
         parts.append(f"cycle × {recipe.cycle.weight:g}, identity × {recipe.cycle.identity:g}")
     if recipe.adversarial is not None:
         parts.append(f"{recipe.adversarial.loss} × {recipe.adversarial.weight:g}")
     return ", ".join(parts)
+
+
+def _shown(name: str) -> str:
+    """Returns the name of a loss for Markdown, which would take `<NAME>` for a mark of HTML."""
+    return f"`{name}`" if is_object(name) else name
 
 
 def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:

@@ -19,13 +19,19 @@ from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
 from voxlate.io.atomic import write_json, write_text
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
+from voxlate.training.given import Given
 from voxlate.training.outputs.card import card
 from voxlate.training.outputs.filter_visualisation import filter_visualisation
 from voxlate.training.schedule import learning_rate
 from voxlate.training.validation import latest_best_weights
 
+UNKNOWN_MAPPING = {"gain": 1.0, "log_sd": 0.0, "offset": 0.0, "median": 1.0, "n": 0, "spacing_mm": None}
+"""The content of `mapping.json` when all windows came from a dataset: the level of the target is that of the source."""
 
-def write_results(run: Path, recipe: Recipe, cases: Sequence[Case], cohort: TrainingCohort, progress: Progress) -> None:
+
+def write_results(
+    run: Path, recipe: Recipe, cases: Sequence[Case], cohort: TrainingCohort, progress: Progress, *, given: Given
+) -> None:
     """Writes the bundle, `cases.tsv`, `recipe.yaml` and `history.json` of a finished run.
 
     Args:
@@ -34,27 +40,37 @@ def write_results(run: Path, recipe: Recipe, cases: Sequence[Case], cohort: Trai
         cases: all cases of the run, those of the test split too.
         cohort: the prepared cases of training and validation.
         progress: of the finished run.
+        given: Python objects in place of what the recipe names.
     """
     weights = read_weights(latest_best_weights(run, len(recipe.plan)))
-    mapping, history = level_mapping(cohort.train, cohort.targets), _history(recipe, progress)
-    targets = [intensity_quantiles(case.target[case.mask]) for case in cohort.targets or cohort.train]
-    documents = {
-        "mapping": mapping,
-        "baselines": quantile_functions(cohort.train, cohort.targets),
-        "history": history,
-        "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
-    }
-    network = generator_of(recipe, trust_code=True)
+    history = _history(recipe, progress)
+    mapping = level_mapping(cohort.train, cohort.targets) if cohort.train else dict(UNKNOWN_MAPPING)
+    documents = {"mapping": mapping, "history": history, **_statistics(cohort)}
+    network = generator_of(recipe, trust_code=True, network=given.network)
     network.load_state_dict(weights)
-    pictures = filter_visualisation(network, (cohort.validation or cohort.train)[0])
+    pictured = (cohort.validation or cohort.train)[:1]
+    pictures = filter_visualisation(network, pictured[0]) if pictured else None
     documents |= {} if pictures is None else {"pictures": pictures}
     splits = ("train", "validation", "test")
     names = {split: [case.case for case in cases if case.split == split] for split in splits}
-    text = card(recipe, weights, names=names, progress=progress, mapping=mapping)
+    windows = 0 if given.windows is None else given.windows.count
+    text = card(recipe, weights, names=names, progress=progress, mapping=mapping, windows=windows)
     write_bundle(run / "bundle", recipe, weights, documents=documents, card=text)
-    write_cases(run / "cases.tsv", list(cases))
+    if cases:
+        write_cases(run / "cases.tsv", list(cases))
     write_text(run / "recipe.yaml", recipe_text(recipe))
     write_json(run / "history.json", history)
+
+
+def _statistics(cohort: TrainingCohort) -> dict[str, Any]:
+    """Returns `baselines` and `known`, which only whole training cases give, or nothing without such cases."""
+    if not cohort.train:
+        return {}
+    targets = [intensity_quantiles(case.target[case.mask]) for case in cohort.targets or cohort.train]
+    return {
+        "baselines": quantile_functions(cohort.train, cohort.targets),
+        "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
+    }
 
 
 def level_mapping(cases: Sequence[PreparedCase], targets: Sequence[PreparedCase] | None = None) -> dict[str, Any]:

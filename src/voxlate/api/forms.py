@@ -1,0 +1,59 @@
+"""Reads what the public functions accept in several forms: tables, recipes, models, scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxlate.cases import Case, read_cases
+from voxlate.errors import NoInput
+from voxlate.volume import Volume
+
+if TYPE_CHECKING:
+    from voxlate.bundle.bundle import Bundle
+    from voxlate.bundle.recipe import Recipe
+
+PathLike = str | Path
+
+
+def recipe_of(recipe: Recipe | PathLike) -> Recipe:
+    """Returns a recipe given as an object, a path, or the name of a shipped one."""
+    from voxlate.bundle.recipe import read_recipe
+    from voxlate.shipped import find_shipped
+
+    if isinstance(recipe, str | Path):
+        return read_recipe(find_shipped("recipes", recipe, what="recipe"))
+    return recipe
+
+
+def bundle_of(model: Bundle | PathLike) -> Bundle:
+    """Returns a model given as an object, a path, or the name of a pretrained one."""
+    from voxlate.bundle.pretrained import load_bundle
+
+    return load_bundle(model) if isinstance(model, str | Path) else model
+
+
+def volume_of(volume: Volume | PathLike, shows: str) -> Volume:
+    """Returns a scan to translate, given as an object or a path; a file that is marked as synthetic is refused."""
+    from voxlate.io.scans import read_scan
+
+    return read_scan(Path(volume), shows=shows).volume if isinstance(volume, str | Path) else volume
+
+
+def rows_of(cases: PathLike | Sequence[Case], *, paired: bool = True) -> list[Case]:
+    """Returns the rows of a table of cases, given as an object or a path."""
+    return read_cases(cases, paired=paired) if isinstance(cases, str | Path) else list(cases)
+
+
+def rows_of_split(rows: Sequence[Case], split: str) -> list[Case]:
+    """Returns the rows of one split.
+
+    Raises:
+        NoInput: `NO_INPUT` when there is none.
+    """
+    found = [row for row in rows if row.split == split]
+    if not found:
+        splits = ", ".join(sorted({row.split for row in rows})) or "none"
+        raise NoInput("NO_INPUT", f"no row of the table has the split {split!r}; its splits are: {splits}")
+    return found
