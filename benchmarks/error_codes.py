@@ -13,16 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from voxlate import errors
+
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "voxlate"
 CODE = re.compile(r"(?=.{2})[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
-EXCEPTIONS = (
-    "VoxlateError",
-    "UsageError",
-    "InputRefused",
-    "NoInput",
-    "CannotWrite",
-    "TemporaryFailure",
-    "ModelInvalid",
+EXCEPTIONS = tuple(
+    name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.VoxlateError)
 )
 OTHERS = {"warn": 0, "CaseOutcome": 2, "HttpRefusal": 1, "_error_response": 1}
 """Other calls that carry a code, with the position of the code."""

@@ -106,7 +106,7 @@ def recipe_text_for(table: Path, cases: Sequence[Case], contrasts: Contrasts, *,
 #
 #   voxlate train {file.as_posix()} runs/{name}
 #
-# Every other key, its meaning and its default: docs/training.md and the classes of voxlate.bundle.settings.
+# Every other key, its meaning and its default: docs/reference/recipe.md and the classes of voxlate.bundle.settings.
 name: {name}
 source: {contrasts.source}
 target: {contrasts.target}
@@ -116,7 +116,7 @@ data:
   cases: {_quoted(table.name)}          # paths in the table are relative to its folder
 {_preparation(contrasts)}
 model: {{name: translator, arguments: {{width: 24}}}}   # a smaller width trains faster
-loss: {{l1: 1.0, gradient: 0.25}}                      # weight of each loss; networks and losses: docs/networks.md
+loss: {{l1: 1.0, gradient: 0.25}}                      # weight of each loss; networks and losses: docs/reference/networks.md
 {_augmentation(contrasts)}
 training:
   steps: 2000                 # optimiser steps; this and the values below were chosen by hand, not tuned

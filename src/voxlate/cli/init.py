@@ -28,5 +28,5 @@ def init(where: Path, recipe: Path | None, source: str | None, target: str | Non
     for path in written:
         say(f"wrote {path}")
     if len(written) > 1:
-        say(f"fill in {written[0].name} (docs/cases.md explains its columns), then:")
+        say(f"fill in {written[0].name} (docs/reference/cases.md explains its columns), then:")
     say(f"voxlate train {written[-1]} runs/mine")
