@@ -77,7 +77,11 @@ def tables_by_kind(records: Sequence[Record], *, data_kind: str) -> Html | None:
         title = KINDS.get(kind, kind.replace("_", " ").capitalize())
         content = records_table(inside, label=title or "Records", data_kind=data_kind)
         is_folded = len(inside) > _MOST_OPEN
-        parts.append(_folded(f"{title}: {len(inside)} rows", content) if is_folded else [tag("h3", title), content])
+        parts.append(
+            _folded(f"{title}: {labels.count(len(inside), 'row')}", content)
+            if is_folded
+            else [tag("h3", title), content]
+        )
     return tag("div", parts) if parts else None
 
 
