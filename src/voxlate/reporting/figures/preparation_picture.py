@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -95,12 +95,12 @@ def _padded(cell: Picture, height: int, width: int) -> Picture:
 def _title(text: str, width: int) -> Picture:
     """Returns a text in white on black, (height, `width`, 3)."""
     figure = Figure(figsize=(width / _DOTS_PER_IN, _TITLE_PX / _DOTS_PER_IN), dpi=_DOTS_PER_IN, facecolor="black")
-    canvas = FigureCanvasAgg(figure)
     size_px = min(_TEXT_PX, width / (_LETTER_WIDTH * len(text)))
     size_pt = size_px * _POINTS_PER_IN / _DOTS_PER_IN
     figure.text(0.5, 0.5, text, color="white", fontsize=size_pt, ha="center", va="center")
-    canvas.draw()
-    pixels: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="raw", dpi=_DOTS_PER_IN)
+    pixels: Picture = np.frombuffer(stream.getvalue(), dtype=np.uint8).reshape(_TITLE_PX, width, 4)[..., :3]
     return pixels
 
 
