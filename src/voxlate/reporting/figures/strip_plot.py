@@ -12,8 +12,11 @@ from voxlate.evaluation.metrics import Metric
 from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
-_WIDTH, _ROW, _LEFT, _RIGHT = 340, 17, 112, 52
-"""Sizes in units of the drawing, about CSS pixels: the plot, a line, the space for names, the space for means."""
+_WIDTH, _ROW, _RIGHT = 340, 17, 52
+"""Sizes in units of the drawing, about CSS pixels: the plot, a line, the space for means."""
+
+_LETTER, _LEAST_LEFT, _MOST_LEFT = 6.1, 70, 170
+"""Width of a letter, and the least and the most space for names; longer names are shortened."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ def strips(strip: Strip, *, name: str, metric: Metric, decimals: int) -> Html:
     """
     every = [value for own in strip.values.values() for value in own]
     low, high = min(every), max(every)
-    lines = [_line(strip, method, at, (low, high), decimals) for at, method in enumerate(strip.values)]
+    longest = max(len(_name(method)) for method in strip.values)
+    left = min(max(_LEAST_LEFT, _LETTER * longest + 8), _MOST_LEFT)
+    scale = _Scale(low, high, left)
+    lines = [_line(strip, method, at, scale, decimals) for at, method in enumerate(strip.values)]
     height = _ROW * len(lines) + 2
     told = "; ".join(
         f"{labels.method(method)} mean {labels.number(strip.mean(method), decimals)}, {labels.n_is(len(own))}"
@@ -67,28 +73,38 @@ def strips(strip: Strip, *, name: str, metric: Metric, decimals: int) -> Html:
     )
 
 
-def _line(strip: Strip, method: str, at: int, ends: tuple[float, float], decimals: int) -> Html:
+@dataclass(frozen=True)
+class _Scale:
+    """Where values lie: `low` at the left end of the plot, which begins behind the names, and `high` at its right."""
+
+    low: float
+    high: float
+    left: float
+
+    def place(self, value: float) -> float:
+        """Returns the position of a value, with room for half a dot at both ends."""
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(self.left + 4 + share * (_WIDTH - _RIGHT - self.left - 8), 1)
+
+
+def _name(method: str) -> str:
+    name = labels.METHODS.get(method, method).removesuffix(" (model)").removesuffix(" (reference)")
+    most = int((_MOST_LEFT - 8) / _LETTER)
+    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _line(strip: Strip, method: str, at: int, scale: _Scale, decimals: int) -> Html:
     middle = _ROW * at + _ROW / 2 + 1
     dots = [
-        tag("circle", cx=_place(value, ends), cy=middle, r="3")
-        for value in strip.values[method]
-        if math.isfinite(value)
+        tag("circle", cx=scale.place(value), cy=middle, r="3") for value in strip.values[method] if math.isfinite(value)
     ]
-    mean = _place(strip.mean(method), ends)
-    short = labels.method(method).removesuffix(" (model)")
+    mean = scale.place(strip.mean(method))
     return tag(
         "g",
-        tag("text", short, x="0", y=middle + 4),
-        tag("path", d=f"M{_LEFT} {middle}H{_WIDTH - _RIGHT}", class_="axis"),
+        tag("text", _name(method), x="0", y=middle + 4),
+        tag("path", d=f"M{scale.left} {middle}H{_WIDTH - _RIGHT}", class_="axis"),
         dots,
         tag("path", d=f"M{mean} {middle - 6}V{middle + 6}", class_="mean"),
         tag("text", labels.number(strip.mean(method), decimals), x=_WIDTH, y=middle + 4, text_anchor="end"),
         class_="ours" if method == strip.ours else None,
     )
-
-
-def _place(value: float, ends: tuple[float, float]) -> float:
-    """Returns the position of a value between the ends of the plot, with room for half a dot."""
-    low, high = ends
-    share = (value - low) / (high - low) if high > low else 0.5
-    return round(_LEFT + 4 + share * (_WIDTH - _RIGHT - _LEFT - 8), 1)
