@@ -76,18 +76,19 @@ def facts_of(recipe: dict[str, Any]) -> ModelFacts:
     stages = recipe.get("stages") or []
     steps = sum(stage["steps"] for stage in stages) if stages else training.get("steps")
     batch = training.get("batch")
-    return ModelFacts(
-        network=recipe["model"]["name"],
-        more_sources=recipe.get("more_sources") or [],
-        loss=recipe.get("loss") or {},
-        preparation=recipe.get("preparation") or {},
-        is_adversarial=recipe.get("adversarial") is not None,
-        is_cycle=recipe.get("cycle") is not None,
-        steps=steps,
-        batch=None if batch is None else batch * training.get("accumulate", 1),
-        window=training.get("window") or [],
-        optimiser=training.get("optimiser") or "",
-        learning_rate=training.get("learning_rate"),
-        training_cases=len(data.get("train") or []),
-        validation_cases=len(data.get("validation") or []),
-    )
+    facts = {
+        "network": (recipe.get("model") or {}).get("name"),
+        "more_sources": recipe.get("more_sources") or [],
+        "loss": recipe.get("loss") or {},
+        "preparation": recipe.get("preparation") or {},
+        "is_adversarial": recipe.get("adversarial") is not None,
+        "is_cycle": recipe.get("cycle") is not None,
+        "steps": steps,
+        "batch": None if batch is None else batch * training.get("accumulate", 1),
+        "window": training.get("window") or [],
+        "optimiser": training.get("optimiser") or "",
+        "learning_rate": training.get("learning_rate"),
+        "training_cases": len(data.get("train") or []),
+        "validation_cases": len(data.get("validation") or []),
+    }
+    return ModelFacts.model_validate(facts)

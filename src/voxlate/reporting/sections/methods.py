@@ -13,7 +13,7 @@ from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Html, tag
 
-_MASKS = {
+MASKS = {
     "all": ("no brain mask was used", ""),
     "ct": ("brain masks were found on the CT", ""),
     "ct_watershed": ("brain masks were found on the CT", ""),
@@ -122,8 +122,8 @@ def _preparation(model: ModelFacts, cited: _Cited) -> str:
         return ""
     parts = []
     for method in str(settings.get("brain_mask", "")).split("+"):
-        if method in _MASKS:
-            text, key = _MASKS[method]
+        if method in MASKS:
+            text, key = MASKS[method]
             parts.append(f"{text}{cited.mark(key)}")
     if settings.get("bias"):
         parts.append(f"the bias field was corrected with N4{cited.mark('n4')}")
