@@ -8,6 +8,7 @@ from voxlate.evaluation.comparison.schema import ComparedTest
 from voxlate.evaluation.metrics import metric_of
 from voxlate.reporting.comparison.view import (
     CORRECTIONS,
+    MOST_COLUMNS,
     SOURCE,
     TEST_NAMES,
     Place,
@@ -40,7 +41,8 @@ def printed_table(results: Results, view: TableView) -> Html:
     for name in comparison.sets:
         rows = [_row(results, view, name, method) for method in methods]
         blocks.append(Group(f"{set_name(name)} · {_patients(results.n(view, name))}", [row for row in rows if row]))
-    content = table(columns, blocks, label=view.title, class_="printed")
+    class_ = "printed dense" if len(view.places) > MOST_COLUMNS else "printed"
+    content = table(columns, blocks, label=view.title, class_=class_)
     return tag("div", content, note(_note(results, view)), _systems_without(results))
 
 

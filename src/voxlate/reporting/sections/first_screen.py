@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from voxlate.evaluation.enhancement import RESIDUAL
 from voxlate.evaluation.lesions.sentences import UNLABELLED
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated
@@ -42,7 +43,9 @@ def first_screen(evaluated: Evaluated, view: View, middle: Child) -> Html:
             tag("div", list(_cards(evaluated, view, places)), class_="cards"),
         ),
         tag("div", middle),
-        tag("div", _table(places, _simple_name(places)) if places else None, _no_lesions(evaluated), class_="places"),
+        tag(
+            "div", _table(places, _simple_name(places)) if places else None, _terms(places, evaluated), class_="places"
+        ),
         class_="first",
     )
 
@@ -149,11 +152,17 @@ def _told(comparison: MethodComparison) -> Child:
     return tag("div", mark, text, class_=" ".join(["told", _CLASSES.get(direction, "")]).strip())
 
 
-def _no_lesions(evaluated: Evaluated) -> Html | None:
-    """Returns the remark that lesions were not evaluated; None when they were."""
-    if any(row.region == "lesion" for row in evaluated.evaluation.summary) or not evaluated.evaluation.cases:
-        return None
-    return note(UNLABELLED)
+def _terms(places: Sequence[Place], evaluated: Evaluated) -> Html:
+    """Returns what the words of the table mean, and that lesions were not evaluated where that is so."""
+    names, metrics = {place.name for place in places}, {place.metric for place in places}
+    parts = ["Mask: the voxels that were evaluated, in most studies the brain."] if "inside the mask" in names else []
+    if "in the rim of lesions" in names:
+        parts.append("Rim: 5 mm around lesions.")
+    if RESIDUAL in metrics:
+        parts.append("Residual enhancement: 100 % as in the untouched source, 0 % as in the target.")
+    if "in lesions" not in names and evaluated.evaluation.cases:
+        parts.append(UNLABELLED)
+    return note(" ".join(parts))
 
 
 def _cards(evaluated: Evaluated, view: View, places: Sequence[Place]) -> Iterator[Html]:
