@@ -14,14 +14,15 @@ from voxlate.web.document import note
 from voxlate.web.html import Html, tag
 
 MASKS = {
-    "all": ("no brain mask was used", ""),
-    "ct": ("brain masks were found on the CT", ""),
-    "ct_watershed": ("brain masks were found on the CT", ""),
-    "deepbet": ("brain masks by deepbet", "deepbet"),
-    "nonzero": ("the brain mask is the non-zero part of skull-stripped scans", ""),
-    "robex": ("brain masks by ROBEX", "robex"),
+    "all": ("every voxel", ""),
+    "ct": ("found on the CT", ""),
+    "ct_watershed": ("found on the CT", ""),
+    "deepbet": ("by deepbet", "deepbet"),
+    "nonzero": ("the non-zero voxels of skull-stripped scans", ""),
+    "robex": ("by ROBEX", "robex"),
 }
-"""How a methods section states each method of `voxlate.preparation.masks.brain_mask`, and the key of its reference."""
+"""How a methods section states each method of `voxlate.preparation.masks.brain_mask`, which finds the brain of a scan
+without a given mask, and the key of its reference."""
 
 
 class _Cited:
@@ -121,17 +122,17 @@ def _preparation(model: ModelFacts, cited: _Cited) -> str:
     if not settings:
         return ""
     parts = []
-    for method in str(settings.get("brain_mask", "")).split("+"):
-        if method in MASKS:
-            text, key = MASKS[method]
-            parts.append(f"{text}{cited.mark(key)}")
+    methods = [MASKS[name] for name in str(settings.get("brain_mask", "")).split("+") if name in MASKS]
+    if methods:
+        found = " and ".join(f"{text}{cited.mark(key)}" for text, key in methods)
+        parts.append(f"brain masks as given, or else {found}")
     if settings.get("bias"):
         parts.append(f"the bias field was corrected with N4{cited.mark('n4')}")
     if settings.get("range_hu"):
         low, high = settings["range_hu"]
         parts.append(f"CT was windowed from {low:g} to {high:g} HU")
     elif settings.get("reference"):
-        parts.append(f"intensities were normalised by {str(settings['reference']).replace('_', ' ')}")
+        parts.append(f"intensities were divided by a reference level ({str(settings['reference']).replace('_', ' ')})")
     text = "; ".join(parts)
     return f"Preparation of each scan: {text}." if text else ""
 
