@@ -44,7 +44,7 @@ mount -t tmpfs -o size=2m none "$1"
 set +e
 run() {
     "$2" -c 'from voxlate.cli import main; main()' batch "$3" "$1/out" -m "$4" \
-        --runtime torch --no-progress --workers 1 >/dev/null 2>&1
+        --runtime torch --no-progress --jobs 1 >/dev/null 2>&1
 }
 run "$@"; echo "full $?"
 mount -o remount,ro "$1"
@@ -137,7 +137,7 @@ def kill_commands(manifest: Path, model: Path, out: Path) -> dict[str, int]:
     for _ in range(COMMAND_KILLS):
         for path in sorted(out.glob("*.nii.gz"))[::4]:
             path.unlink()
-        process = command(manifest, out, model, "--workers", "2")
+        process = command(manifest, out, model, "--jobs", "2")
         time.sleep(float(rng.uniform(2.5, 7)))
         counts["kills_of_commands"] += process.poll() is None
         process.kill()
@@ -145,7 +145,7 @@ def kill_commands(manifest: Path, model: Path, out: Path) -> dict[str, int]:
     while counts["kills_of_workers"] < WORKER_KILLS:
         for path in sorted(out.glob("*.nii.gz"))[::2]:
             path.unlink()
-        process = command(manifest, out, model, "--workers", "2", "--retry")
+        process = command(manifest, out, model, "--jobs", "2", "--retry")
         while process.poll() is None and counts["kills_of_workers"] < WORKER_KILLS:
             time.sleep(float(rng.uniform(0.3, 2.5)))
             for worker in children(process.pid)[:1]:
@@ -170,7 +170,7 @@ def main() -> None:
         settings = {key: value for key, value in kept.items() if key not in claimed}
         out = folder / "killed"
         counts = kill_runs(manifest, model, out, settings) | kill_commands(manifest, model, out)
-        status = command(manifest, out, model, "--workers", "2", "--retry").wait()
+        status = command(manifest, out, model, "--jobs", "2", "--retry").wait()
         disk = folder / "disk"
         disk.mkdir()
         call = ["unshare", "--map-root-user", "--mount", "sh", "-c", DISK, "sh", str(disk), sys.executable]

@@ -90,7 +90,7 @@ def command(folder, *arguments):
 
 def test_a_network_and_a_loss_of_the_user_train_from_the_command_line_and_translate_when_trusted(folder):
     place, name = folder
-    done = command(place, "train", "recipe.yaml", "-o", "run", "--data", "data", "--accelerator", "cpu")
+    done = command(place, "train", "recipe.yaml", "run", "--data", "data", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert f"{name}:MyNet" in (place / "run" / "bundle" / "card.md").read_text()
     losses = [point["loss"] for point in json.loads((place / "run" / "history.json").read_text())["training"]]
@@ -100,7 +100,7 @@ def test_a_network_and_a_loss_of_the_user_train_from_the_command_line_and_transl
     with pytest.raises(ModelInvalid, match=rf"MODEL_CODE bundle: .*MyNet of the Python module {name}, .*--trust-code"):
         read_bundle(place / "run" / "bundle")
     scan = read_cases(place / "data" / "cases.tsv")[3].source
-    translate = ("translate", "-i", scan, "-o", "out.nii.gz", "-m", "run/bundle", "--device", "cpu")
+    translate = ("translate", scan, "out.nii.gz", "-m", "run/bundle", "--device", "cpu")
     refused = command(place, *translate)
     assert (refused.returncode, "MODEL_CODE" in refused.stderr) == (78, True)
     assert not (place / f"{name}.imported").exists()
@@ -168,7 +168,7 @@ def test_a_module_that_is_missing_or_fails_is_refused_without_a_traceback(folder
         train(parse_recipe(recipe_with("nowhere.at_all"), name="x"), place / "run", root=cohort)
     (place / "broken_module_of_mine.py").write_text("def (")
     (place / "recipe.yaml").write_text(recipe_with("broken_module_of_mine"))
-    done = command(place, "train", "recipe.yaml", "-o", "run", "--data", "data")
+    done = command(place, "train", "recipe.yaml", "run", "--data", "data")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "CUSTOM_CODE the module broken_module_of_mine cannot be imported: SyntaxError" in done.stderr
 

@@ -27,7 +27,7 @@ def run(*arguments):
 
 def trained(place, name, *options):
     recipe = place / "tiny.yaml"
-    done = run("train", recipe, "-o", place / name, "--data", place / "data", "--variant", "short", *options)
+    done = run("train", recipe, place / name, "--data", place / "data", "--variant", "short", *options)
     assert done.exit_code == 0, done.output
     return done
 
@@ -36,7 +36,7 @@ def test_a_variant_is_trained_under_its_own_name(place):
     trained(place, "run")
     assert "# tiny-short" in (place / "run" / "bundle" / "card.md").read_text()
     with pytest.raises(UsageError, match=r"VARIANT .*short"):
-        run("train", place / "tiny.yaml", "-o", place / "other", "--data", place / "data", "--variant", "long")
+        run("train", place / "tiny.yaml", place / "other", "--data", place / "data", "--variant", "long")
 
 
 def test_folds_are_trained_translated_and_joined(place):
@@ -46,10 +46,10 @@ def test_folds_are_trained_translated_and_joined(place):
     ]
     for fold in (0, 1):
         folder = place / "run" / f"fold-{fold}"
-        run("translate", "--cases", folder / "cases.tsv", "-m", folder / "bundle", "-o", place / "out")
+        run("translate", folder / "cases.tsv", "-m", folder / "bundle", place / "out")
     assert {path.name for path in (place / "out").glob("*.nii.gz")} == {"case0.nii.gz", "case1.nii.gz"}
     both = [option for n in (0, 1) for option in ("-m", place / "run" / f"fold-{n}" / "bundle")]
-    run("translate", "-i", read_cases(place / "data" / "cases.tsv")[3].source, "-o", place / "mean.nii.gz", *both)
+    run("translate", read_cases(place / "data" / "cases.tsv")[3].source, place / "mean.nii.gz", *both)
     assert len(json.loads((place / "mean.json").read_text())["Synthetic"]["Members"]) == 2
 
 
@@ -58,11 +58,11 @@ def test_what_would_be_ambiguous_or_unfair_is_refused(place):
     bundle = place / "run" / "bundle"
     scan = read_cases(place / "data" / "cases.tsv")[0].source
     recipe, data = place / "tiny.yaml", place / "data"
-    folds = run("train", recipe, "-o", place / "f", "--data", data, "--folds", 2, "--from", bundle)
+    folds = run("train", recipe, place / "f", "--data", data, "--folds", 2, "--from", bundle)
     assert (folds.exit_code, "weights trained on its test cases" in folds.output) == (2, True)
-    wrong = run("translate", "-i", scan, "-o", place / "x.nii.gz", "-m", bundle, "--with", "T2w")
+    wrong = run("translate", scan, place / "x.nii.gz", "-m", bundle, "--with", "T2w")
     assert (wrong.exit_code, "not CONTRAST=PATH" in wrong.output) == (2, True)
-    many = run("translate", "-i", data, "-o", place / "out", "-m", bundle, "--with", f"T2w={scan}")
+    many = run("translate", data, place / "out", "-m", bundle, "--with", f"T2w={scan}")
     assert (many.exit_code, "are for a single scan" in many.output) == (2, True)
 
 
@@ -82,6 +82,6 @@ def test_a_table_with_unpaired_training_rows_is_translated(place):
     rows[1][4], rows[2][3] = "", ""
     table.write_text("\n".join("\t".join(row) for row in rows) + "\n")
     bundle = place / "run" / "bundle"
-    done = run("translate", "--cases", table, "-m", bundle, "-o", place / "out", "--any-spacing", "--ood", "off")
+    done = run("translate", table, "-m", bundle, place / "out", "--any-spacing", "--ood", "off")
     assert done.exit_code == 0
     assert {path.name for path in (place / "out").glob("*.nii.gz")} == {"case3.nii.gz"}

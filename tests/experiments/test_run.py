@@ -17,7 +17,7 @@ def step(name, folder, *argv, needs=(), prefers=(), system=""):
 
 
 def test_steps_run_once_and_a_failed_system_stops_only_itself(tmp_path):
-    fails = ("translate", "-i", os.devnull, "-m", "nothing", "-o", str(tmp_path / "a"))
+    fails = ("translate", os.devnull, "-m", "nothing", str(tmp_path / "a"))
     steps = [
         step("data", tmp_path),
         step("train-a", tmp_path, *fails, needs=("data",), system="a"),

@@ -112,7 +112,7 @@ def test_every_shipped_experiment_plans_recipes_that_can_be_read(tmp_path, name,
 
 def test_a_folder_of_its_name_does_not_hide_a_shipped_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "t1ce_to_t1").mkdir()  # as `voxlate train t1ce_to_t1 -o t1ce_to_t1` makes it
+    (tmp_path / "t1ce_to_t1").mkdir()  # as `voxlate train t1ce_to_t1 t1ce_to_t1` makes it
     assert find_shipped("recipes", "t1ce_to_t1", what="recipe").is_file()
 
 

@@ -33,9 +33,9 @@ def test_a_model_of_the_published_frame_takes_its_own_scans_and_gives_their_grid
     write_volume(files["mask"], subject.truth.brain_mask, dtype="uint8")
     write_cases(tmp_path / "cases.tsv", [Case("one", "one", "train", **files)])
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(tmp_path)))
-    run_voxlate("train", tmp_path / "recipe.yaml", "-o", tmp_path / "run", "--no-progress")
+    run_voxlate("train", tmp_path / "recipe.yaml", tmp_path / "run", "--no-progress")
     out = tmp_path / "synthetic.nii.gz"
-    run_voxlate("translate", "-i", files["source"], "-o", out, "-m", tmp_path / "run/bundle", "--mask", files["mask"])
+    run_voxlate("translate", files["source"], out, "-m", tmp_path / "run/bundle", "--mask", files["mask"])
     source, synthetic, target = read_volume(files["source"]), read_volume(out), read_volume(files["target"])
     assert synthetic.grid.matches(source.grid)
     inside = read_volume(files["mask"]).data > 0.5

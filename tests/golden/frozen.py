@@ -53,14 +53,14 @@ def make(folder: Path) -> None:
     manifest = folder / "manifest.tsv"
     rows = [(case.case, case.source, case.mask) for case in read_cases(folder / "demo" / "data" / "cases.tsv")]
     manifest.write_text("\n".join("\t".join(map(str, row)) for row in [("case", "source", "mask"), *rows]) + "\n")
-    command("batch", manifest, folder / "batch", "--model", bundle, "--workers", 0)
+    command("batch", manifest, folder / "batch", "--model", bundle, "--jobs", 0)
     images = folder / "t1ce_t1"
     command("index", images, folder / "index", "-j", 1)
     case = read_cases(folder / "demo" / "data" / "cases.tsv")[-1]
     head = np.asanyarray(nibabel.load(case.source).dataobj) * (np.asanyarray(nibabel.load(case.mask).dataobj) > 0)
     write_series(folder / "series", data=head[::-1, ::-1].astype(np.uint16))  # DICOM runs left and posterior
     options = ("--ood", "off", "--any-spacing")
-    command("translate", "-i", folder / "series", "-o", folder / "derived", "-m", bundle, *options)
+    command("translate", folder / "series", folder / "derived", "-m", bundle, *options)
 
 
 def command(*arguments: object) -> None:

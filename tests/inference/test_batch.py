@@ -350,7 +350,7 @@ def in_session(number):
 
 def test_no_worker_outlives_a_run_that_was_killed_while_it_still_began(scans, identity, tmp_path):
     command = [sys.executable, "-c", "from voxlate.cli import main; main()", "batch", scans, tmp_path / "out"]
-    command = [str(word) for word in [*command, "-m", identity, "--no-progress", "--workers", "2"]]
+    command = [str(word) for word in [*command, "-m", identity, "--no-progress", "--jobs", "2"]]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = subprocess.Popen(command, start_new_session=True, **quiet)
     deadline = time.monotonic() + 60

@@ -53,7 +53,7 @@ def test_a_scan_whose_answer_could_not_be_named_is_refused_alone(data, identity,
         write_volume(data / "sub-01/anat/good.nii.gz", head(number, shape=(16, 18, 14)))
         (data / "sub-01/anat/good.nii.gz").rename(data / f"sub-01/anat/{name}.nii.gz")
     out = tmp_path / "out"
-    run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     status = status_of(out)
     assert (status.done, status.refused, status.codes) == (2, 3, {"CASE_NAME": 3})
     items = items_of_subject(data / "sub-01", recipe_of("T1ce", "T1nce"))
@@ -62,7 +62,7 @@ def test_a_scan_whose_answer_could_not_be_named_is_refused_alone(data, identity,
 
 def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sources(data, identity, tmp_path):
     out = tmp_path / "out"
-    result = run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    result = run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     assert "2 done" in result.output
     first = out / "sub-01/anat/sub-01_run-1_desc-synthnce_T1w.nii.gz"
     second = out / "sub-02/ses-b/anat/sub-02_ses-b_desc-synthnce_T1w.nii.gz"
@@ -77,21 +77,21 @@ def test_the_order_of_a_bids_app_gives_a_derivative_with_the_places_of_the_sourc
     assert not list(differences(out))
     before = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file() and ".runs" not in path.parts}
     first.write_bytes(b"cut")
-    run("bids", data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run("bids", data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize("keep_ce", [[], ["--keep-ce"]])
 def test_the_validator_of_bids_finds_no_error(data, identity, tmp_path, keep_ce):
     out = tmp_path / "out"
-    run(data, out, "participant", "-m", identity, "--n-procs", "0", "--ood", "off", *keep_ce)
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off", *keep_ce)
     found = subprocess.run([VALIDATOR, "--json", out], capture_output=True, text=True, check=False)
     issues = json.loads(found.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
 def test_labels_choose_subjects_and_sessions(data, identity, tmp_path):
-    run(data, tmp_path / "a", "participant", "-m", identity, "--participant-label", "sub-02", "--n-procs", "0")
+    run(data, tmp_path / "a", "participant", "-m", identity, "--participant-label", "sub-02", "--jobs", "0")
     assert status_of(tmp_path / "a").cases == 1
     recipe = recipe_of("T1nce", "T1ce")
     assert [row[0] for row in manifest_of(data, recipe, sessions=["a"]).rows] == ["sub-02_ses-a_desc-synthce_T1w"]
@@ -152,7 +152,7 @@ def test_a_broken_sidecar_is_refused_with_its_place_and_the_others_go_on(data, i
     broken.write_bytes(content)
     with pytest.raises(InputRefused, match=rf"BIDS .*{reason}"):
         require_valid_scan(broken.with_suffix(".nii.gz"))
-    run(data, tmp_path / "out", "participant", "-m", identity, "--n-procs", "0", "--ood", "off")
+    run(data, tmp_path / "out", "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     status = status_of(tmp_path / "out")
     assert (status.done, status.refused, status.codes) == (1, 1, {"BIDS": 1})
 
@@ -184,12 +184,12 @@ def test_masks_are_found_in_a_derivative(data, tmp_path):
 
 
 def test_a_subject_or_a_list_of_paths_is_translated_into_a_folder(data, identity, tmp_path):
-    run("translate", "-i", data / "sub-02", "-o", tmp_path / "a", "-m", identity, "--ood", "off", "--no-progress")
+    run("translate", data / "sub-02", tmp_path / "a", "-m", identity, "--ood", "off", "--no-progress")
     (made,) = (tmp_path / "a").glob("*.nii.gz")
     assert made.name == "sub-02_ses-b_desc-synthnce_T1w.nii.gz"
     listed = tmp_path / "list.txt"
     listed.write_text("raw/sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz\n\nraw/none.nii.gz\n")
-    run("translate", "-i", listed, "-o", tmp_path / "b", "-m", identity, "--ood", "off", "--no-progress")
+    run("translate", listed, tmp_path / "b", "-m", identity, "--ood", "off", "--no-progress")
     told = json.loads((tmp_path / "b" / "run.json").read_text())
     assert (told["items"], told["done"], told["not_done"][0]["code"]) == (2, 1, "NO_INPUT")
 
@@ -208,3 +208,44 @@ def test_a_list_that_is_none_is_refused(tmp_path, text, code):
         items_in_list(tmp_path / "list.txt")
     with pytest.raises(NoInput):
         items_in_list(tmp_path / "none.txt")
+
+
+def test_the_root_of_a_bids_data_set_is_sent_to_its_own_verb(data, identity, tmp_path):
+    with pytest.raises(UsageError, match=r"BIDS_ROOT .* run voxlate bids .* participant -m MODEL"):
+        run("translate", data, tmp_path / "out", "-m", identity)
+
+
+def test_the_group_level_counts_the_scans_of_each_participant_and_reads_their_sidecars(data, identity, tmp_path):
+    out = tmp_path / "out"
+    (data / "sub-02/ses-b/anat/sub-02_ses-b_ce-gadolinium_T1w.nii.gz").write_bytes(b"")
+    (data / "sub-02/ses-b/anat/sub-02_ses-c_ce-gadolinium_T1w.nii.gz").write_bytes(
+        (data / "sub-01/anat/sub-01_ce-gadolinium_run-1_T1w.nii.gz").read_bytes()
+    )
+    run(data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
+    assert run("bids", data, out, "group").return_value == 8
+    header, *rows = (line.split("\t") for line in (out / "group.tsv").read_text().splitlines())
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert {name: (row["scans"], row["done"], row["refused"]) for name, row in by_name.items()} == {
+        "sub-01": ("1", "1", "0"),
+        "sub-02": ("2", "1", "1"),
+    }
+    sidecar = json.loads(next((out / "sub-01").rglob("*.json")).read_text())["Synthetic"]
+    assert float(by_name["sub-01"]["brain_voxels"]) == sidecar["QC"]["BrainVoxels"]
+    ratio = sidecar["ReferenceLevel"] / sidecar["SourceReferenceLevel"]
+    assert float(by_name["sub-01"]["level_ratio"]) == pytest.approx(ratio)
+    summary = json.loads((out / "group.json").read_text())
+    assert (summary["participants"], summary["scans"]["done"], sum(summary["codes"].values())) == (2, 2, 1)
+    assert set(summary["columns"]) == set(header)
+    assert list(differences(out)) == []
+    assert run("bids", data, out, "group", "--participant_label", "01").return_value == 0
+    assert (out / "group.tsv").read_text().count("sub-") == 1
+
+
+def test_the_group_level_needs_the_folder_of_a_participant_level(data, tmp_path):
+    with pytest.raises(NoInput, match="is not the folder of a batch"):
+        run("bids", data, tmp_path / "none", "group")
+
+
+def test_the_participant_level_needs_a_model(data, tmp_path):
+    with pytest.raises(UsageError, match="NO_MODEL"):
+        run("bids", data, tmp_path / "out", "participant")

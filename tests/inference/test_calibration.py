@@ -106,7 +106,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     scan = table.parent / "0_source.nii.gz"
     common = ("-m", identity, "--ood", "off", "--uncertainty", tmp_path / "s.nii.gz")
     options = ("--tta-flip", "--calibration", out / "calibration.json")
-    run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", *common, *options)
+    run("translate", scan, tmp_path / "o.nii.gz", *common, *options)
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["Description"].startswith("Expected error, calibrated on 2 cases")
     assert told["Calibration"]["members"] == content["calibration"]["members"]
@@ -114,7 +114,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     spread = read_volume(tmp_path / "s.nii.gz").data
     assert np.median(spread[spread > 0]) == pytest.approx(content["calibration"]["floor"] * level, rel=0.2)
     with pytest.raises(UsageError, match=r"CALIBRATION .*--tta-flip"):
-        run("translate", "-i", scan, "-o", tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
+        run("translate", scan, tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
 
 
 def test_a_calibration_of_other_answers_is_refused(bundle):

@@ -34,7 +34,7 @@ def run(arguments):
 @pytest.mark.parametrize("fit", ["weighted", "least_squares", "mean"])
 def test_the_command_finds_the_adc_of_a_decay(images, tmp_path, fit):
     output = tmp_path / "adc.nii.gz"
-    run([*images, "-o", output, "-b", "0,500,1000", "--fit", fit])
+    run([*images, output, "-b", "0,500,1000", "--fit", fit])
     assert read_volume(output).data == pytest.approx(TRUTH, rel=1e-5)
     sidecar = json.loads((tmp_path / "adc.json").read_text())
     assert (sidecar["Units"], sidecar["Voxlate"]["Fit"], sidecar["BValues"]) == ("0.001 mm2/s", fit, [0, 500, 1000])
@@ -79,7 +79,7 @@ def test_exchanged_b_values_another_grid_and_no_numbers_are_refused(images, tmp_
     with pytest.raises(UsageError, match="B_VALUES"):
         adc_of_files(images, [0, 1000])
     with pytest.raises(UsageError, match=r"B_VALUES 'none' is not a list"):
-        run([*images, "-o", tmp_path / "x.nii.gz", "-b", "none"])
+        run([*images, tmp_path / "x.nii.gz", "-b", "none"])
     write_volume(tmp_path / "other.nii.gz", Volume(TRUTH[:-1] * 100, AFFINE), dtype="float32")
     with pytest.raises(InputRefused, match="GRID_MISMATCH"):
         adc_of_files([images[0], tmp_path / "other.nii.gz"], [0, 500])

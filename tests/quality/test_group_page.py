@@ -9,7 +9,6 @@ import pytest
 
 from voxlate.quality.group_page import (
     MOST_GROUPS,
-    PAGE,
     GradedScan,
     group_page,
     limits_of,
@@ -81,8 +80,8 @@ def test_a_scan_has_its_thumbnail_if_there_is_one(tmp_path: Path) -> None:
     picture = tmp_path / "items" / f"{Item('a', '', '').file_name}.png"
     picture.parent.mkdir()
     picture.write_bytes(b"")
-    write_group_page(table, {"a": {"site": "north"}})
-    text = (tmp_path / PAGE).read_text()
+    write_group_page(table, tmp_path / "index.html", {"a": {"site": "north"}})
+    text = (tmp_path / "index.html").read_text()
     assert re.findall(r'<img src="([^"]+)"', text) == [f"items/{picture.name}"]
     assert "site north" in text
     assert text.index(">b<") < text.index(">a<")

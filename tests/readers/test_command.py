@@ -31,4 +31,4 @@ def test_other_addresses_are_refused_before_anything_is_opened(folder):
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(NoInput, match="holds no finished study"):
-        run("analyse", tmp_path, "-o", tmp_path / "out")
+        run("analyse", tmp_path, tmp_path / "out")

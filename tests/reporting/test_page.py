@@ -189,7 +189,7 @@ def luminance(colour: str) -> float:
 def test_the_command_writes_the_page_and_prints_no_folder(evaluation) -> None:
     folder = evaluation("a", images=False)
     output = folder.path / "r.html"
-    result = CliRunner().invoke(report, [str(folder.write()), "-o", str(output), "--title", "My title"])
+    result = CliRunner().invoke(report, [str(folder.write()), str(output), "--title", "My title"])
     assert result.exit_code == 0, result.output
     assert str(folder.path) not in result.output
     assert tag("h1", "My title") in output.read_text()

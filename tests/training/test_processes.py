@@ -17,7 +17,7 @@ def train_on(cohort, tmp_path):
     """Trains one.yaml on one process and two.yaml on two."""
     for name, devices in (("one", "1"), ("two", "2")):
         command = [Path(sys.executable).with_name("voxlate"), "train", tmp_path / f"{name}.yaml"]
-        options = ["-o", tmp_path / name, "--data", cohort, "--accelerator", "cpu", "--devices", devices]
+        options = [tmp_path / name, "--data", cohort, "--device", "cpu", "--devices", devices]
         environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
         done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_command_goes_on(cohor
     caplog.set_level(logging.INFO, "voxlate")
     steps = 200
     (tmp_path / "r.yaml").write_text(RECIPE.replace("steps: 12", f"steps: {steps}"))
-    command = [sys.executable, "-m", "voxlate", "train", tmp_path / "r.yaml", "--data", cohort, "-o"]
+    command = [sys.executable, "-m", "voxlate", "train", tmp_path / "r.yaml", "--data", cohort]
     process = subprocess.Popen([*command, tmp_path / "cut"], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
     while not (tmp_path / "cut" / "checkpoint.safetensors").exists() and time.monotonic() < until:

@@ -13,47 +13,53 @@ from typing import Any
 
 import click
 
+from voxlate.cli.console import ConsoleHandler
 from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, silence_warnings
 from voxlate.version import __version__
 
 VERBS = {
     "simulate": "Simulate patients and write them as BIDS, with ground truth.",
-    "index": "Index the DICOM series of an archive by their headers, or update the index.",
-    "classify": "Classify DICOM series by their headers: series type and contrast agent.",
-    "grade": "Grade the quality of scans, and classify them by their voxels: contrast and contrast agent.",
+    "index": "Index the DICOM series of an archive by their headers.",
+    "classify": "Classify DICOM series by their headers: type and contrast agent.",
+    "grade": "Grade the quality of scans, and classify their voxels.",
     "regrade": "Open a local web page to review and correct quality grades.",
-    "cohort": "Select pairs from an index by rules, split them by patient, and write them as BIDS.",
-    "prepare": "Register the target and the further sources of each pair to its source, and extract the brain.",
-    "spine": "Register CT and T2w of lumbar spines, and write one pair of slices for each disc.",
+    "cohort": "Select pairs from an index by rules, and write them as BIDS.",
+    "prepare": "Register the scans of each case, and extract the brain.",
+    "spine": "Register CT and T2w of spines, and write a pair for each disc.",
     "adc": "Compute an ADC map from diffusion-weighted images.",
     "train": "Train a network from a recipe.",
-    "recipes": "List the recipes that come with voxlate; print one, or copy one to change it.",
+    "recipes": "List the recipes that come with voxlate; print or copy one.",
     "models": "List the pretrained models, or print the card of one.",
     "translate": "Translate scans with a pretrained or trained model.",
     "batch": "Translate all scans of a manifest; resumes after interruptions.",
     "bids": "Translate a BIDS data set into a BIDS derivative (BIDS-App).",
-    "accelerate": "Add faster runtimes (OpenVINO, 8 bits) to a bundle, if they keep its quality.",
-    "calibrate": "Calibrate the uncertainty of a model on cases with known targets.",
-    "export": "Export the network of a bundle to ONNX.",
     "status": "Count the done, refused, failed and pending cases of a batch.",
     "verify": "Verify the output files of a batch against their hashes.",
-    "evaluate": "Evaluate synthetic images against real ones, or compare several systems.",
-    "report": "Write an HTML report from the folder of an evaluation, or of a comparison of systems.",
-    "downstream": "Compare conclusions that are drawn from real and from synthetic images: volumes, atrophy, change.",
-    "compare": "Train, apply and evaluate the systems of an experiment file, and compare them.",
-    "reproduce": "Repeat a published study: its systems, tables and figures.",
+    "accelerate": "Add faster runtimes to a model, if they keep its quality.",
+    "calibrate": "Calibrate the uncertainty of a model on known targets.",
+    "export": "Export the network of a model to ONNX.",
+    "evaluate": "Evaluate synthetic images against real ones; compare systems.",
+    "report": "Write an HTML report from the folder of an evaluation.",
+    "downstream": "Compare conclusions drawn from real and synthetic images.",
     "readers": "Run blinded reader studies and analyse them.",
+    "reproduce": "Repeat a published study: its systems, tables and figures.",
+    "compare": "Train, apply and compare the systems of an experiment file.",
 }
 """Each verb and its help line. They are listed here so that `voxlate --help` imports no verb."""
 
-RENAMED = {
-    "--gate": "--ood",
-    "--gib": "--memory-gib",
-    "--mirror": "--tta-flip",
-    "--spread": "--uncertainty",
-    "--unmarked": "--no-preamble",
+SECTIONS = {
+    "Data": ("simulate", "index", "classify", "grade", "regrade", "cohort"),
+    "Prepare": ("prepare", "spine", "adc"),
+    "Train": ("train", "recipes"),
+    "Translate": ("models", "translate", "batch", "bids", "status", "verify", "accelerate", "calibrate", "export"),
+    "Evaluate": ("evaluate", "report", "downstream"),
+    "Readers": ("readers",),
+    "Papers": ("reproduce", "compare"),
 }
-"""Old spellings of options. They still work in this release, with a note that names the new spelling."""
+"""The verbs of the help by stage of the work."""
+
+START = """Start here: voxlate translate T1ce.nii.gz T1.nii.gz -m t1ce-to-t1
+Each verb: voxlate VERB INPUT OUTPUT; `voxlate VERB --help` ends with an example."""
 
 
 class LazyGroup(click.Group):
@@ -73,20 +79,29 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Accepts the argument order of a BIDS-App, `BIDS OUT participant`, as the verb `bids`, and renamed options."""
-        args = [_renamed(arg) for arg in args]
+        """Accepts the argument order of a BIDS-App, `DATA OUT participant`, as the verb `bids`."""
         is_app = len(args) >= 3 and args[0] not in VERBS and args[2] in ("participant", "group")
         if not is_app and args and args[0] not in VERBS and not args[0].startswith("-"):
             raise click.UsageError(f"unknown verb {args[0]!r}{nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, ["bids", *args] if is_app else args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the verbs without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        """Lists the verbs by stage, without importing them."""
+        width = max(map(len, VERBS))  # one column for all sections
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{verb:{width}}", VERBS[verb]) for verb in verbs])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the first command to try."""
+        formatter.write(f"\n{START}\n")
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    subcommand_metavar="VERB INPUT… OUTPUT [OPTIONS]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="voxlate")
 def voxlate() -> None:
     """Medical image-to-image translation, with evaluation.
@@ -97,7 +112,8 @@ def voxlate() -> None:
 
 def main() -> None:
     """Runs the command line and exits. An error is printed as one line, without a traceback."""
-    sys.exit(run_with_status(lambda: voxlate.main(standalone_mode=False)))
+    # The name is given, so that completion also works for `python -m voxlate`.
+    sys.exit(run_with_status(lambda: voxlate.main(prog_name="voxlate", standalone_mode=False)))
 
 
 def run_with_status(command: Callable[[], Any]) -> int:
@@ -105,7 +121,7 @@ def run_with_status(command: Callable[[], Any]) -> int:
     from voxlate.threads import use_free_cores
 
     use_free_cores()  # before libraries that read these variables are imported
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _log_to_the_console()
     signal.signal(signal.SIGTERM, _terminate)
     silence_warnings()
     try:
@@ -131,13 +147,9 @@ def run_with_status(command: Callable[[], Any]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _renamed(argument: str) -> str:
-    """Returns an argument with the current spelling of its option."""
-    option, sign, value = argument.partition("=")
-    if option not in RENAMED:
-        return argument
-    click.echo(f"voxlate: {option} is now {RENAMED[option]}", err=True)
-    return RENAMED[option] + sign + value
+def _log_to_the_console() -> None:
+    handler = ConsoleHandler(logging.INFO)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import say
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 from voxlate.errors import UsageError
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate adc b0.nii.gz b500.nii.gz b1000.nii.gz adc.nii.gz --b-values 0,500,1000")
 @click.argument("images", type=PATH, nargs=-1, required=True)
-@click.option("--output", "-o", type=PATH, required=True, help="ADC map to write, .nii.gz.")
+@click.argument("output", type=PATH)
 @click.option("--b-values", "-b", help="One b value per image in s/mm², as 0,500,1000.  [default: from .bval files]")
 @click.option(
     "--fit",
@@ -25,8 +27,9 @@ from voxlate.errors import UsageError
 def adc(images: tuple[Path, ...], output: Path, b_values: str | None, fit: str, noise_sd: float) -> int:
     """Compute an ADC map from diffusion-weighted images.
 
-    IMAGES are one file per b value on one grid, or one 4-D file with its .bval beside it. The map is in 0.001 mm²/s and
-    on the same grid. `voxlate prepare` registers it to the source as a further source (column more:ADC).
+    IMAGES are one file per b value on one grid, or one 4-D file with its .bval beside it. OUTPUT becomes the map, a
+    .nii.gz in 0.001 mm²/s on the same grid. `voxlate prepare` registers it to the source as a further source
+    (column more:ADC).
     """
     import numpy as np
 
@@ -39,7 +42,7 @@ def adc(images: tuple[Path, ...], output: Path, b_values: str | None, fit: str, 
     write_adc(output, found, b_values_s_mm2=values, fit=chosen, noise_sd=noise_sd)
     inside = found.data[found.data > 0]
     shown = f"{float(np.median(inside)):.2f}" if inside.size else "none"
-    click.echo(f"{output.name}: median {shown} x 0.001 mm²/s in {inside.size} voxels above zero, fit {fit}")
+    say(f"{output.name}: median {shown} x 0.001 mm²/s in {inside.size} voxels above zero, fit {fit}")
     return 0
 
 

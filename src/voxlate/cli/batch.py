@@ -12,6 +12,7 @@ from voxlate.cli.options import (
     any_spacing,
     brain_mask,
     device,
+    jobs,
     memory_gib,
     models,
     no_preamble,
@@ -25,16 +26,21 @@ from voxlate.cli.options import (
     threads,
     zero_fill,
 )
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate batch manifest.tsv out -m runs/mine/bundle -j 4",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("manifest", type=PATH)
 @click.argument("out", type=PATH)
 @models
 @shard
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(0), help="Processes; 0 for this one.")
+@jobs(least=0)
 @threads
-@click.option("--scheduler", help="Address of a Dask scheduler, in place of --workers.")
+@click.option("--scheduler", help="Address of a Dask scheduler, in place of --jobs.")
 @seconds
 @memory_gib
 @retry
@@ -53,7 +59,7 @@ def batch(
     out: Path,
     models: tuple[Path, ...],
     shard: str,
-    workers: int,
+    jobs: int,
     threads: int,
     scheduler: str | None,
     seconds: float | None,
@@ -79,7 +85,7 @@ def batch(
     from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = RunOptions(shard, workers, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
     options = {
         "any_spacing": any_spacing,
         "zero_fill": zero_fill,

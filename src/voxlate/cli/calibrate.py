@@ -7,28 +7,28 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress, trust_code
+from voxlate.cli.console import begin, say
+from voxlate.cli.options import PATH, models, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate calibrate cases.tsv calibrated -m runs/mine/bundle --tta-flip")
 @click.argument("cases", type=PATH)
 @click.argument("out", type=PATH)
-@click.option(
-    "-m", "--model", "models", type=PATH, required=True, multiple=True, help="A trained bundle; give several."
-)
+@models
 @click.option("--tta-flip", "mirror", is_flag=True, help="Also predict from the mirrored scan (needed for one bundle).")
-@trust_code
 @click.option("--split", default="validation", show_default=True, help="Rows of the table to fit on.")
 @click.option("--test", "unseen", default="test", show_default=True, help="Rows to test the calibration on.")
 @no_progress
 def calibrate(
     cases: Path, out: Path, models: tuple[Path, ...], mirror: bool, split: str, unseen: str, no_progress: bool
 ) -> int:
-    """Calibrate the uncertainty of a model on cases with known targets.
+    """Calibrate the uncertainty of a model on known targets.
 
-    OUT becomes a folder with `calibration.json`, for `voxlate translate --uncertainty FILE --calibration`, and a
-    figure as PNG and SVG. None of the bundles may have been trained on these cases.
+    CASES is a table with source and target. OUT becomes a folder with `calibration.json`, for `voxlate translate
+    --uncertainty FILE --calibration`, and a figure as PNG and SVG. None of the bundles may have been trained on
+    these cases.
     """
     import numpy as np
 
@@ -45,8 +45,10 @@ def calibrate(
     parts = {name: [row for row in rows if row.split == name] for name in dict.fromkeys((split, unseen))}
     if not parts[split]:
         raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
+    total = sum(map(len, parts.values()))
+    begin(f"translating {total} cases with {bundle.name}", out=out)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("translating", total=sum(map(len, parts.values())))
+        task = bar.add_task("translating", total=total)
         samples = {
             name: list(sample_errors(bundle, some, mirror=mirror, watch=lambda _: bar.advance(task)))
             for name, some in parts.items()
@@ -62,7 +64,7 @@ def calibrate(
     for suffix in ("png", "svg"):
         draw_calibration(out / f"calibration.{suffix}", shown)
     law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x spread^{fitted.power:.2f})²"
-    click.echo(f"expected error² = {law}, {fitted.cases} cases; {out}")
+    say(f"expected error² = {law}, {fitted.cases} cases; {out}")
     for name, each in found.items():
-        click.echo(f"{name}: {each.within_one:.0%} within one, {each.within_two:.0%} within two of it")
+        say(f"{name}: {each.within_one:.0%} within one, {each.within_two:.0%} within two of it")
     return 0

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import say
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate classify study series.tsv")
 @click.argument("source", type=PATH)
-@click.argument("out", type=PATH)
-def classify(source: Path, out: Path) -> int:
-    """Classify DICOM series by their headers: series type and contrast agent.
+@click.argument("output", type=PATH)
+def classify(source: Path, output: Path) -> int:
+    """Classify DICOM series by their headers: type and contrast agent.
 
-    SOURCE is a folder, a file or a zip. OUT becomes a table with one row per series, and the rule and the header words
-    that decided.
+    SOURCE is a folder, a file or a zip. OUTPUT becomes a table with one row per series, and the rule and the header
+    words that decided.
     """
     from voxlate.archive.classify import COLUMNS
     from voxlate.archive.classify import classify as every
@@ -25,11 +27,11 @@ def classify(source: Path, out: Path) -> int:
 
     found = every(source)
     lines = ["\t".join(COLUMNS), *("\t".join(" ".join(text.split()) for text in each.row()) for each in found)]
-    write_text(out, "\n".join(lines) + "\n")
+    write_text(output, "\n".join(lines) + "\n")
     for title, counts in (
         ("kind", Counter(each.kind.kind for each in found)),
         ("agent", Counter(each.agent.state for each in found)),
     ):
-        click.echo(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
-    click.echo(f"{len(found)} series; {out}")
+        say(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
+    say(f"{len(found)} series; {output}")
     return 0

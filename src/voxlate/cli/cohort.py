@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, complain, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate cohort bottani2024 index cohort --grades grades",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("rules", type=PATH)
 @click.argument("index", type=PATH)
 @click.argument("out", type=PATH)
@@ -20,7 +26,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.option(
     "--test", "share", type=click.FloatRange(0, 1, max_open=True), help="Share of patients in the test split."
 )
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
+@jobs(default=None)
 @no_progress
 def cohort(
     rules: Path,
@@ -32,11 +38,11 @@ def cohort(
     jobs: int | None,
     no_progress: bool,
 ) -> int:
-    """Select pairs from an index by rules, split them by patient, and write them as BIDS.
+    """Select pairs from an index by rules, and write them as BIDS.
 
     RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
     voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a
-    flow chart. A split never changes silently.
+    flow chart. Pairs are split by patient, and a split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
@@ -56,6 +62,7 @@ def cohort(
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
+    begin(f"writing {len(selection.pairs)} pairs", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("writing", total=sum(len(pair.series) for pair in selection.pairs))
         for step in write_cohort(selection, chosen, index, out, jobs=jobs or free_cores(), extend=extend):
@@ -68,7 +75,7 @@ def cohort(
     pairs, series = len(written.selection.pairs), written.selection.scans
     write_cohort_page(out, chosen.name, written.table, pairs=pairs, series=series)
     parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
-    click.echo(f"{series} series, {pairs} pairs: {parts}; {out / CASES}")
+    say(f"{series} series, {pairs} pairs: {parts}; {out / CASES}")
     for unread, fault in written.unreadable.items():
-        click.echo(f"series {unread}: {fault}", err=True)
+        complain(f"series {unread}: {fault}")
     return ITEMS_REFUSED_STATUS if written.unreadable else 0

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import say
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import VerbGroup
 
 
-@click.group()
+@click.group(cls=VerbGroup, example="voxlate downstream classify volumes.tsv classes.tsv out")
 def downstream() -> None:
-    """Compare conclusions that are drawn from real and from synthetic images: volumes, atrophy, change."""
+    """Compare conclusions drawn from real and synthetic images.
+
+    Tissue volumes, a classifier of atrophy, change between sessions, structures and thickness.
+    """
 
 
-@downstream.command()
+@downstream.command(example="voxlate downstream volumes evaluation volumes.tsv")
 @click.argument("evaluation", type=PATH)
 @click.argument("table", type=PATH)
 @click.option("--segmenter", default="mixture", show_default=True, help="Whose volumes.")
@@ -25,10 +30,10 @@ def volumes(evaluation: Path, table: Path, segmenter: str) -> None:
 
     found = read_volumes(evaluation, segmenter=segmenter)
     write_measurements(table, found)
-    click.echo(f"{len(found)} volumes of {len({one.patient for one in found})} patients; {table}")
+    say(f"{len(found)} volumes of {len({one.patient for one in found})} patients; {table}")
 
 
-@downstream.command()
+@downstream.command(example="voxlate downstream classify volumes.tsv classes.tsv out")
 @click.argument("table", type=PATH)
 @click.argument("classes", type=PATH)
 @click.argument("out", type=PATH)
@@ -48,10 +53,10 @@ def classify(table: Path, classes: Path, out: Path, positive: str | None, simula
         write_text(classes, "patient\tlabel\n" + labels)
     for row in classify_files(table, classes, out, positive=positive):
         interval = f"[{row.auc_low:.2f}, {row.auc_high:.2f}]"
-        click.echo(f"trained on {row.train}, tested on {row.test}: AUC {row.auc:.2f} {interval}")
+        say(f"trained on {row.train}, tested on {row.test}: AUC {row.auc:.2f} {interval}")
 
 
-@downstream.command()
+@downstream.command(example="voxlate downstream change volumes.tsv out --percent")
 @click.argument("table", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--percent", is_flag=True, help="Change in per cent of the first session.")
@@ -61,10 +66,10 @@ def change(table: Path, out: Path, percent: bool, per_year: bool) -> None:
     from voxlate.evaluation.downstream import compare_changes_files
 
     rows = compare_changes_files(table, out, is_percent=percent, is_per_year=per_year)
-    click.echo(f"{len(rows)} comparisons; {out / 'longitudinal.tsv'}")
+    say(f"{len(rows)} comparisons; {out / 'longitudinal.tsv'}")
 
 
-@downstream.command()
+@downstream.command(example="voxlate downstream structures maps.tsv out")
 @click.argument("maps", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--by-side", is_flag=True, help="Left and right apart.")
@@ -79,4 +84,4 @@ def structures(maps: Path, out: Path, by_side: bool) -> None:
     measured = out / "measurements.tsv"
     write_measurements(measured, measure_label_maps(maps, is_by_side=by_side))
     rows = compare_structures_files(measured, out)
-    click.echo(f"{len(rows)} comparisons; {out / 'structures.tsv'}")
+    say(f"{len(rows)} comparisons; {out / 'structures.tsv'}")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 import click
 from click.core import ParameterSource
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, complain, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.cases import Case
@@ -29,8 +31,13 @@ _OF_SYSTEMS = {
 """Options of the comparison of systems, by their parameter."""
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate evaluate cases.tsv evaluation --synthetic synthetic -m runs/mine/bundle --data-kind real",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("cases", type=PATH)
+@click.argument("output", metavar="OUT", type=PATH)
 @click.option(
     "--synthetic",
     "folders",
@@ -39,19 +46,19 @@ _OF_SYSTEMS = {
     multiple=True,
     help="Folder with <case>.nii.gz and <case>.json; NAME=FOLDER, repeated, compares several systems.",
 )
-@click.option("-o", "--output", type=PATH, required=True, help="Folder for scores.tsv and evaluation.json.")
 @click.option(
-    "--bundle",
+    "-m",
+    "--model",
     "bundles",
-    metavar="[NAME=]BUNDLE",
+    metavar="[NAME=]MODEL",
     multiple=True,
-    help="Bundle of the model (of the system NAME): histogram match, loss curves.",
+    help="Name or bundle of the model (of the system NAME): histogram match, loss curves.",
 )
 @click.option(
     "--protocol", "protocols", multiple=True, help="Evaluation protocol; may be repeated.  [default: voxlate]"
 )
 @click.option("--split", default="test", show_default=True, help="Which rows of the table.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@jobs()
 @click.option(
     "--data-kind",
     type=click.Choice(["real", "simulated", "unknown"]),
@@ -119,8 +126,8 @@ _OF_SYSTEMS = {
 @no_progress
 def evaluate(
     cases: Path,
-    folders: tuple[str, ...],
     output: Path,
+    folders: tuple[str, ...],
     bundles: tuple[str, ...],
     protocols: tuple[str, ...],
     split: str,
@@ -141,10 +148,11 @@ def evaluate(
     allows_training_cases: bool,
     no_progress: bool,
 ) -> int:
-    """Evaluate synthetic images against real ones, or compare several systems.
+    """Evaluate synthetic images against real ones; compare systems.
 
-    CASES is a table with the columns case, patient, split, source, target, mask, labels, set. Missing and
-    refused cases are listed, never dropped. The same command resumes a run that was stopped.
+    CASES is a table with the columns case, patient, split, source, target, mask, labels, set. OUT becomes a folder with
+    scores.tsv and evaluation.json. Missing and refused cases are listed, never dropped. The same command resumes a run
+    that was stopped.
     """
     from voxlate.cases import read_cases
     from voxlate.evaluation.settings import Settings
@@ -176,7 +184,7 @@ def _refuse_options_of_systems() -> None:
 
     context = click.get_current_context()
     for name, option in _OF_SYSTEMS.items():
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}:
             raise UsageError("SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER with it")
 
 
@@ -248,13 +256,15 @@ def _evaluate_one(
     jobs: int,
     no_progress: bool,
 ) -> int:
+    from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import UsageError
     from voxlate.evaluation.card import findings
     from voxlate.evaluation.run import evaluate_cases
 
     if len(bundles) > 1:
-        raise UsageError("BUNDLE", f"one system has {len(bundles)} bundles; pass one, or name systems by NAME=FOLDER")
-    bundle = _split(bundles[0])[1] if bundles else None
+        raise UsageError("MODEL", f"one system has {len(bundles)} models; pass one -m, or name systems by NAME=FOLDER")
+    bundle = find_bundle(_split(bundles[0])[1]) if bundles else None
+    begin(f"evaluating {len(rows)} cases", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows))
         outcome = evaluate_cases(
@@ -267,13 +277,13 @@ def _evaluate_one(
             watch=lambda _: bar.advance(task),
         )
     for missing in outcome.evaluation.missing:
-        click.echo(f"missing {missing.case}: {missing.reason}", err=True)
+        complain(f"missing {missing.case}: {missing.reason}")
     for refused in outcome.evaluation.refused:
-        click.echo(f"REFUSED:{refused.code} {refused.case}: {refused.message}", err=True)
+        complain(f"REFUSED:{refused.code} {refused.case}: {refused.message}")
     for finding in findings(outcome.evaluation):
-        click.secho(f"- {finding.text}", fg="red" if finding.is_worse else None)
+        say(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
-    click.echo(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
+    say(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
     return outcome.exit_status
 
 
@@ -287,6 +297,7 @@ def _compare(
     jobs: int,
     no_progress: bool,
 ) -> int:
+    from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import UsageError
     from voxlate.evaluation.comparison import compare_systems
     from voxlate.evaluation.comparison.lines import result_lines
@@ -299,11 +310,10 @@ def _compare(
     made_by: dict[str, list[Path]] = {name: [] for name, _ in named}
     for name, bundle in map(_split, bundles):
         if name not in made_by:
-            raise UsageError(
-                "SYSTEM_NAME", f"--bundle of {name or 'no'} system; pass NAME=BUNDLE of {', '.join(made_by)}"
-            )
-        made_by[name].append(bundle)
+            raise UsageError("SYSTEM_NAME", f"-m of {name or 'no'} system; pass NAME=MODEL of {', '.join(made_by)}")
+        made_by[name].append(find_bundle(bundle))
     systems = [System(name, folder, tuple(made_by[name])) for name, folder in named]
+    begin(f"evaluating {len(rows)} cases of {len(systems)} systems", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows) * len(systems))
         outcome = compare_systems(
@@ -317,8 +327,8 @@ def _compare(
         )
     for row in outcome.comparison.unscored:
         state = f"REFUSED:{row.code}" if row.code else "missing"
-        click.echo(f"{state} {row.case} of {row.system}: {row.reason}", err=True)
+        complain(f"{state} {row.case} of {row.system}: {row.reason}")
     for line in result_lines(outcome.comparison):
-        click.echo(line)
-    click.echo(f"figures in {output / 'comparison.json'} and {output / 'scores.tsv'}")
+        say(line)
+    say(f"figures in {output / 'comparison.json'} and {output / 'scores.tsv'}")
     return outcome.exit_status

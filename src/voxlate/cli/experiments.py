@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from voxlate.cli.console import complain, say
 from voxlate.cli.options import PATH, shard
+from voxlate.cli.options import jobs as jobs_option
 
 if TYPE_CHECKING:
     from voxlate.experiments.plan import Step
@@ -46,7 +48,7 @@ def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--prepared", is_flag=True, help="The cases of --data are registered and have brain masks."),
         click.option("--system", "systems", multiple=True, help="Only this system; may be repeated."),
         shard,
-        click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Steps at a time."),
+        jobs_option(what="Steps at a time"),
         click.option("--dry-run", is_flag=True, help="Print the commands, their memory and time, and run nothing."),
     ]
     for option in reversed(options):
@@ -93,7 +95,7 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
         "data": how.data is not None,
     }
     RunFolder(out, "experiment.json", differ_code="EXPERIMENT_DIFFERS").claim(settings)
-    click.echo(f"{len(steps)} steps at the scale {how.scale}, {how.jobs} at a time; their output is in {out / 'logs'}")
+    say(f"{len(steps)} steps at the scale {how.scale}, {how.jobs} at a time; their output is in {out / 'logs'}")
     outcomes = run_plan(steps, out.absolute(), jobs=how.jobs, systems=chosen, watch=_tell)
     page = publish(experiment, out.absolute(), size, steps, outcomes)
     return _summarise(steps, outcomes, page, out)
@@ -103,9 +105,9 @@ def _tell(step: Step, outcome: StepOutcome) -> None:
     from voxlate.jobs.states import DONE
 
     if outcome.state == DONE:
-        click.echo(f"{step.name}: {'done before' if outcome.is_reused else f'done in {outcome.seconds:.0f} s'}")
+        say(f"{step.name}: {'done before' if outcome.is_reused else f'done in {outcome.seconds:.0f} s'}")
     else:
-        click.secho(f"{step.name}: {outcome.state.upper()}:{outcome.code} {outcome.message}", fg="red", err=True)
+        complain(f"{step.name}: {outcome.state.upper()}:{outcome.code} {outcome.message}")
 
 
 def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path | None, out: Path) -> int:
@@ -113,7 +115,7 @@ def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path |
 
     counts = count_states(outcome.state for outcome in outcomes.values())
     parts = [f"{getattr(counts, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    click.echo(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
+    say(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
     if page is not None:
-        click.echo(f"tables and figures: {out / page.name}")
+        say(f"tables and figures: {out / page.name}")
     return counts.exit_status

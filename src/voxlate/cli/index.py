@@ -6,18 +6,24 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate index archive index -j 4",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("source")
 @click.argument("out", type=PATH)
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; as many as processors by default.")
+@jobs(default=None)
 @no_progress
 def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
-    """Index the DICOM series of an archive by their headers, or update the index.
+    """Index the DICOM series of an archive by their headers.
 
     SOURCE is a folder, a zip, or the address of a DICOMweb server. OUT becomes a folder with series.parquet, one row a
     series without names, identifiers or dates, and index.sqlite, which holds paths and stays at the site. Run it again
@@ -28,6 +34,7 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     from voxlate.io.documents import read_json
     from voxlate.threads import free_cores
 
+    begin("indexing an archive", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("reading", total=None)
         for progress in bring_up_to_date(source, out, jobs=jobs or free_cores()):
@@ -35,6 +42,6 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     summary = read_json(out / SUMMARY)
     refused = ", ".join(f"{count} {code}" for code, count in summary["refused"].items()) or "none"
     read, other = summary["read"], summary["no_dicom"]
-    click.echo(f"{summary['files']} files: {read} DICOM, {other} not DICOM; refused: {refused}")
-    click.echo(f"{summary['series']} series, {summary['pending_series']} pending; {out / TABLE}")
+    say(f"{summary['files']} files: {read} DICOM, {other} not DICOM; refused: {refused}")
+    say(f"{summary['series']} series, {summary['pending_series']} pending; {out / TABLE}")
     return ITEMS_REFUSED_STATUS if summary["refused"] or summary["pending_series"] else 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from voxlate.cli.verb import VerbGroup
 
-@click.group(invoke_without_command=True)
+
+@click.group(cls=VerbGroup, invoke_without_command=True, example="voxlate models show t1ce-to-t1")
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """List the pretrained models, or print the card of one.
@@ -19,7 +21,7 @@ def models(ctx: click.Context) -> None:
             click.echo(f"{name}: {summary_line(name)}")
 
 
-@models.command()
+@models.command(example="voxlate models show t1ce-to-t1")
 @click.argument("name")
 def show(name: str) -> None:
     """Print the card of a model: training data, measured quality, limits."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 _LONGEST_PATH, _LONGEST_NAME = 4095, 255
 """Limits of Linux and its file systems, in bytes: of a path, and of one name in it."""
@@ -88,20 +89,58 @@ trust_code = click.option(
     callback=_trust_code,
     help="Import the Python module of a custom network that a bundle names; only for modules that you trust.",
 )
-_models = click.option(
-    "-m",
-    "--model",
-    "models",
-    type=PATH,
-    required=True,
-    multiple=True,
-    help="Name of a pretrained model (see voxlate models) or folder of a bundle; several are averaged.",
-)
+
+
+def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") -> Callable[..., Any]:
+    """Returns the option of the number of processes.
+
+    Args:
+        default: without the option; None for one process for each processor.
+        least: smallest value; 0 means that the work is done in this process.
+        what: what runs at the same time.
+    """
+    here = "; 0 for this one" if least == 0 else ""
+    every = "  [default: one for each processor]" if default is None else ""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=default is not None,
+        help=f"{what}{here}.{every}",
+    )
 
 
 def models(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the bundles that translate, and whether their code is trusted."""
-    return _models(trust_code(command))
+    return _models(command, is_required=True)
+
+
+def optional_models(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the same options as `models`, for a verb that does not always need a model."""
+    return _models(command, is_required=False)
+
+
+def _models(command: Callable[..., Any], *, is_required: bool) -> Callable[..., Any]:
+    option = click.option(
+        "-m",
+        "--model",
+        "models",
+        type=PATH,
+        required=is_required,
+        multiple=True,
+        shell_complete=_complete_model,
+        help="Name of a pretrained model (see voxlate models) or folder of a bundle; several are averaged.",
+    )
+    return option(trust_code(command))
+
+
+def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Returns the pretrained models, or lets the shell complete a path where none begins like that."""
+    from voxlate.bundle.pretrained import pretrained_models
+
+    names = [name for name in pretrained_models() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 zero_fill = click.option(
@@ -116,6 +155,8 @@ threads = click.option("--threads", default=1, show_default=True, type=click.Int
 seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
 retry = click.option("--retry", is_flag=True, help="Retry failed cases.")
 memory_gib = click.option("--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+data = click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
 no_preamble = click.option(
     "--no-preamble", "unmarked", is_flag=True, help="Also read DICOM files without preamble and DICM prefix."
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, complain, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +19,11 @@ if TYPE_CHECKING:
     from voxlate.preparation.records import PreparationRecord
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate prepare cases.tsv prepared -j 2",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("cases", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--template/--no-template", default=True, show_default=True, help="Also register to MNI space.")
 @click.option("--refuse-doubtful", is_flag=True, help="Refuse doubtful cases, which should be reviewed.")
 @click.option("--refuse-missing", is_flag=True, help="Refuse cases with a further source that is missing.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@jobs()
 @no_progress
 def prepare(
     cases: Path,
@@ -60,12 +67,13 @@ def prepare(
     jobs: int,
     no_progress: bool,
 ) -> int:
-    """Register the target and the further sources of each pair to its source, and extract the brain.
+    """Register the scans of each case, and extract the brain.
 
-    CASES is a table with the columns case, patient, split, source, target, mask, labels, and a column more:CONTRAST for
-    each further source, such as more:T2w. A further source that cannot be registered is missing. OUT gets a folder per
-    case, the table OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same
-    command goes on where it was stopped.
+    The target and the further sources of a case are registered to its source. CASES is a table with the columns case,
+    patient, split, source, target, mask, labels, and a column more:CONTRAST for each further source, such as
+    more:T2w. A further source that cannot be registered is missing. OUT gets a folder per case, the table
+    OUT/cases.tsv for training, and OUT/index.html, which shows the worst cases first. The same command goes on
+    where it was stopped.
     """
     from voxlate.cases import read_cases
     from voxlate.preparation.masks.brain_mask import require_method
@@ -99,6 +107,7 @@ def prepare(
         raise UsageError("TARGET_NOWHERE", f"no case has a column more:{absent[0]}; name a contrast of the table")
     files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels, row.more) for row in rows]
     records = []
+    begin(f"preparing {len(rows)} cases", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=len(rows))
         for record in prepare_cohort(files, out, settings, jobs=jobs, draw=write_picture):
@@ -115,15 +124,15 @@ def _tell(rows: list[Case], records: list[PreparationRecord], out: Path) -> int:
     done = {record["case"] for record in records if record["state"] == "done"}
     for record in records:
         if record["state"] != "done":
-            click.echo(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}", err=True)
+            complain(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}")
         for doubt in record.get("doubts", []):
-            click.echo(f"doubtful {record['case']}: {doubt}", err=True)
+            complain(f"doubtful {record['case']}: {doubt}; see it in {out / 'index.html'}", level=logging.WARNING)
     (out / "cases.tsv").unlink(missing_ok=True)
     if done:
         write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
     counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{summary} of {len(rows)} cases; see {out / 'index.html'}")
+    say(f"{summary} of {len(rows)} cases; see {out / 'index.html'}")
     if len(done) == len(rows):
         return 0
     return ITEMS_REFUSED_STATUS if done else InputRefused.exit_status

@@ -21,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from voxlate.cli.console import is_quiet
+
 LINE_SECONDS = 60.0  # between lines: frequent enough to see that a job runs, rare enough for a log of hours
 log = logging.getLogger("voxlate")
 
@@ -38,12 +40,9 @@ class Heartbeat(Progress):
         self._began: dict[TaskID, float] = {}
 
     def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
-        """Adds a task and logs its total."""
+        """Adds a task; the time left is counted from now."""
         task = super().add_task(description, *args, **fields)
         self._began[task] = time.monotonic()
-        total = self.tasks[-1].total
-        if total is not None and self.disable:
-            log.info("%s: %d to do", description, total)
         return task
 
     def __enter__(self) -> Self:
@@ -60,10 +59,7 @@ class Heartbeat(Progress):
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds):
             for line in self.lines():
-                if self.disable:
-                    log.info("%s", line)
-                else:
-                    self.console.print(line, markup=False, highlight=False)
+                log.info("%s", line, extra={"is_shown": not self.disable})  # the bar shows it on a terminal
 
     def lines(self) -> list[str]:
         """Returns one line for each unfinished task."""
@@ -80,7 +76,7 @@ class Heartbeat(Progress):
 
 def progress_bar(*, off: bool) -> Heartbeat:
     """Returns a progress bar on standard error, or only the log lines if it is off or there is no terminal."""
-    hidden = off or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
+    hidden = off or is_quiet() or not sys.stderr.isatty() or "SLURM_JOB_ID" in os.environ
     return Heartbeat(
         TextColumn("{task.description}"),
         BarColumn(),

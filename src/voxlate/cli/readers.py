@@ -7,43 +7,44 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import begin, say
 from voxlate.cli.options import PATH, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import VerbGroup
 
 database = click.option(
     "--database", metavar="URL", help="postgresql://…, for several sites.  [answers.sqlite in the study]"
 )
 
 
-@click.group()
+@click.group(cls=VerbGroup, example="voxlate readers create study.yaml study")
 def readers() -> None:
     """Run blinded reader studies and analyse them."""
 
 
-@readers.command()
+@readers.command(example="voxlate readers create study.yaml study")
 @click.argument("study", type=PATH)
-@click.argument("output", type=PATH)
+@click.argument("output", metavar="OUT", type=PATH)
 @no_progress
 def create(study: Path, output: Path, no_progress: bool) -> None:
     """Create a study folder: encode and allocate the images, test for leaks, freeze the protocol.
 
-    STUDY is a YAML file; docs/readers.md describes it. OUTPUT must be new or empty.
+    STUDY is a YAML file; docs/readers.md describes it. OUT must be new or empty.
     """
     from voxlate.readers.package import create_package, load_package
 
+    begin("encoding the images of a study", out=output)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("encoding cases", total=None)
         leaks = create_package(study, output, watch=lambda _: bar.advance(task))
     package = load_package(output, is_verified=False)
     trials = len(next(iter(package.trials.values())))
     tested = ", ".join(leak.feature for leak in leaks)
-    click.echo(f"{output.name}: {len(package.trials)} readers, {trials} trials each; nothing found in {tested}")
-    click.echo(
-        f"protocol {package.protocol_hash}: write it down, it proves that nothing changed after the first answer"
-    )
+    say(f"{output.name}: {len(package.trials)} readers, {trials} trials each; nothing found in {tested}")
+    say(f"protocol {package.protocol_hash}: write it down, it proves that nothing changed after the first answer")
 
 
-@readers.command()
+@readers.command(example="voxlate readers serve study")
 @click.argument("folder", type=PATH)
 @database
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -82,7 +83,7 @@ def serve(
     run(folder, address, database_url=database, announce=lambda links: _announce(links, links_file))
 
 
-@readers.command()
+@readers.command(example="voxlate readers link study reader1")
 @click.argument("folder", type=PATH)
 @click.argument("reader")
 @database
@@ -102,19 +103,22 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
         store.close()
 
 
-@readers.command()
+@readers.command(example="voxlate readers analyse study analysis --scores evaluation/scores.tsv")
 @click.argument("folder", type=PATH)
+@click.argument("output", metavar="OUT", type=PATH)
 @database
-@click.option("-o", "--output", type=PATH, required=True, help="Folder for the report, the tables and the exports.")
 @click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate, to compare metrics with readers.")
 @click.option("--metric", default="mae", show_default=True, help="Metric of that table.")
-def analyse(folder: Path, database: str | None, output: Path, scores: Path | None, metric: str) -> None:
-    """Analyse all answers as the protocol fixed it: write report.html, analysis.json and exports."""
+def analyse(folder: Path, output: Path, database: str | None, scores: Path | None, metric: str) -> None:
+    """Analyse all answers as the protocol fixed it.
+
+    OUT becomes a folder with report.html, analysis.json, tables and exports.
+    """
     from voxlate.readers.analysis import analyse_study
 
     lines = analyse_study(folder, output, database_url=database, scores=scores, metric=metric)
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 def _announce(links: Mapping[str, str], file: Path | None) -> None:

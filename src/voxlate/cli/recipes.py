@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import VerbGroup
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=VerbGroup, invoke_without_command=True, example="voxlate recipes copy t1ce_to_t1 my.yaml")
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
-    """List the recipes that come with voxlate; print one, or copy one to change it.
+    """List the recipes that come with voxlate; print or copy one.
 
     `voxlate train NAME` trains a recipe by its name.
     """
@@ -26,7 +27,7 @@ def recipes(ctx: click.Context) -> None:
             click.echo(f"{name}: {first_sentence(path)}" + (f" Variants: {variants}." if variants else ""))
 
 
-@recipes.command()
+@recipes.command(example="voxlate recipes show t1ce_to_t1")
 @click.argument("name")
 def show(name: str) -> None:
     """Print a recipe with its comments."""
@@ -35,7 +36,7 @@ def show(name: str) -> None:
     click.echo(find_shipped("recipes", name, what="recipe").read_text(encoding="utf-8"), nl=False)
 
 
-@recipes.command()
+@recipes.command(example="voxlate recipes copy t1ce_to_t1 my.yaml")
 @click.argument("name")
 @click.argument("file", type=PATH)
 def copy(name: str, file: Path) -> None:
@@ -47,7 +48,7 @@ def copy(name: str, file: Path) -> None:
     if file.exists():
         raise UsageError("FILE_EXISTS", f"{file.name} exists; name another file")
     write_text(file, find_shipped("recipes", name, what="recipe").read_text(encoding="utf-8"))
-    click.echo(f"{file}: name your table of cases under `data`, then voxlate train {file} -o runs/mine")
+    click.echo(f"{file}: name your table of cases under `data`, then voxlate train {file} runs/mine")
 
 
 def first_sentence(path: Path) -> str:

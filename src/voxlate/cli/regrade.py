@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 from voxlate.errors import UsageError
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate regrade grades --by reader1")
 @click.argument("grades", type=PATH)
 @click.option(
     "--by", "reader", default="grader", show_default=True, help="Pseudonym of the grader: letters and digits."

@@ -9,9 +9,14 @@ import click
 
 from voxlate.cli.experiments import ExperimentOptions, experiment_options, run_experiment
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate reproduce li2022 runs/li2022 --scale tiny",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("name", required=False)
 @click.argument("out", type=PATH, required=False)
 @experiment_options
@@ -21,8 +26,6 @@ def reproduce(name: str | None, out: Path | None, **options: Any) -> int:
     NAME is one of the experiments that come with voxlate; without it they are listed. The study runs on simulated
     patients unless --data names a cohort of yours. The same command goes on where it was stopped; started on several
     machines with one file system, each takes the steps that the others have not begun.
-
-    Example: voxlate reproduce li2022 runs/li2022 --scale tiny
     """
     from voxlate.experiments.settings import read_experiment
     from voxlate.shipped import find_shipped, shipped_files

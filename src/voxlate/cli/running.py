@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from voxlate.cli.console import begin, say
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class RunOptions:
     """How a batch is run; see the options of `voxlate batch`."""
 
     shard: str
-    workers: int
+    jobs: int
     threads: int
     scheduler: str | None
     seconds: float | None
@@ -81,12 +80,15 @@ def run_table(
     settings |= {name: "" if value is None else value for name, value in options.items()}
     settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
     executor = _executor(work, how)
+    count = sum(1 for _ in table.items(shard))
+    what = f"translating {count} scans with {bundle.name} ({runtime})"
+    begin(what, out=out, jobs=None if how.scheduler else how.jobs, device=chosen_device.type)
     with progress_bar(off=how.no_progress) as bar:
-        task = bar.add_task("translating", total=sum(1 for _ in table.items(shard)))
+        task = bar.add_task("translating", total=count)
         run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
     counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    click.echo(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
+    say(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
     if shard[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status
@@ -96,10 +98,12 @@ def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     from voxlate.errors import UsageError
     from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
-    if (how.scheduler or how.workers == 0) and (how.seconds or how.gib):
-        raise UsageError("LIMITS", "--seconds and --memory-gib are for --workers; a Dask worker has limits of its own")
+    if (how.scheduler or how.jobs == 0) and (how.seconds or how.gib):
+        raise UsageError(
+            "LIMITS", "--seconds and --memory-gib are for --jobs above 0; a Dask worker has limits of its own"
+        )
     if how.scheduler is not None:
         return partial(on_dask, work, address=how.scheduler)
-    if how.workers == 0:
+    if how.jobs == 0:
         return partial(in_this_process, work)
-    return partial(in_processes, work, workers=how.workers, limits=Limits(how.seconds, how.gib, how.threads))
+    return partial(in_processes, work, workers=how.jobs, limits=Limits(how.seconds, how.gib, how.threads))

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate simulate patients --subjects 20 --seed 1",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("out", type=PATH)
 @click.option("--subjects", "-n", default=10, show_default=True, help="Number of patients.")
 @click.option("--sessions", default=1, show_default=True, help="Visits per patient.")
@@ -43,7 +49,7 @@ from voxlate.cli.progress import progress_bar
 @click.option("--lesions", help="Lesions of every patient: glioma, metastases, plaques … or none.  [default: drawn]")
 @click.option("--same-acquisition", is_flag=True, help="T1ce has the noise, pose and scale of T1w.")
 @click.option("--dicom", is_flag=True, help="Also write each image as a DICOM series.")
-@click.option("--jobs", "-j", default=1, show_default=True, help="Processes.")
+@jobs()
 @no_progress
 def simulate(
     out: Path,
@@ -66,7 +72,8 @@ def simulate(
 ) -> None:
     """Simulate patients and write them as BIDS, with ground truth.
 
-    The same command resumes a run that was stopped. Simulated images make no claim about real scans.
+    OUT becomes a BIDS data set. The same command resumes a run that was stopped. Simulated images make no claim about
+    real scans.
     """
     from voxlate.errors import UsageError
     from voxlate.simulation.anatomy.label_map import LabelMaps, read_label_table
@@ -85,8 +92,9 @@ def simulate(
         anatomies=None if anatomy is None else LabelMaps.find(anatomy, read_label_table(labels)),
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
+    begin(f"simulating {subjects} patients for {task}", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         count = bar.add_task("patients", total=subjects)
         for _ in write_dataset(out, plan, jobs=jobs):
             bar.advance(count)
-    click.echo(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")
+    say(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, no_progress
+from voxlate.cli.console import begin, complain, say
+from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from voxlate.preparation.spine.run import SpineFiles, SpineRecord
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    example="voxlate spine cases.tsv discs --labels-as verse",
+    resumes="the same command goes on where it stopped",
+)
 @click.argument("cases", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--labels", help="Label map of each case below the folder of CASES, with {case} and {patient}.")
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--aligned", is_flag=True, help="Skip registration: CT and T2w are already aligned.")
 @click.option("--size", type=click.IntRange(min=32), default=256, show_default=True, help="Pixels along each axis.")
 @click.option("--least-discs", type=click.IntRange(min=1), default=1, show_default=True, help="Discs a patient needs.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@jobs()
 @no_progress
 def spine(
     cases: Path,
@@ -56,12 +62,12 @@ def spine(
     jobs: int,
     no_progress: bool,
 ) -> int:
-    """Register CT and T2w of lumbar spines, and write one pair of slices for each disc.
+    """Register CT and T2w of spines, and write a pair for each disc.
 
-    CASES is a table with the columns case, patient, split, source (CT), target (T2w), mask (of the spine, optional) and
-    labels (label map on the grid of either scan). OUT gets OUT/cases.tsv with one row for each disc, each slice one
-    image of SIZE x SIZE x 1 voxels, and OUT/index.html with a picture for each patient. The same command goes on where
-    it was stopped.
+    The spines are lumbar, and a pair is one of slices. CASES is a table with the columns case, patient, split, source
+    (CT), target (T2w), mask (of the spine, optional) and labels (label map on the grid of either scan). OUT gets
+    OUT/cases.tsv with one row for each disc, each slice one image of SIZE x SIZE x 1 voxels, and OUT/index.html
+    with a picture for each patient. The same command goes on where it was stopped.
     """
     from voxlate.cases import read_cases
     from voxlate.preparation.spine.run import prepare_spines
@@ -79,6 +85,7 @@ def spine(
     rows = read_cases(cases)
     files = [_files(row, labels, cases.parent) for row in rows]
     records = []
+    begin(f"preparing {len(rows)} spines", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("spines", total=len(rows))
         for record in prepare_spines(files, out, settings, jobs=jobs, draw=write_spine_picture):
@@ -145,9 +152,9 @@ def _tell(rows: list[Case], records: list[SpineRecord], out: Path) -> int:
     for record in records:
         name = record["case"]
         if record["state"] != "done":
-            click.echo(f"{record['state'].upper()}:{record['code']} {name}: {record['message']}", err=True)
+            complain(f"{record['state'].upper()}:{record['code']} {name}: {record['message']}")
         for disc, reason in record.get("left_out", {}).items():
-            click.echo(f"left out {name} {disc}: {reason}", err=True)
+            complain(f"left out {name} {disc}: {reason}")
         for disc in record.get("discs", {}):
             source, target, mask = (out / name / f"{disc}_{role}.nii.gz" for role in ROLES)
             row = replace(by_name[name], case=f"{name}_{disc}", labels=None, more={})
@@ -158,7 +165,7 @@ def _tell(rows: list[Case], records: list[SpineRecord], out: Path) -> int:
     counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     told = f"; {len(slices) / counts['done']:.2f} pairs of slices for each, {out / 'cases.tsv'}" if slices else ""
-    click.echo(f"{summary} of {len(rows)} patients{told}")
+    say(f"{summary} of {len(rows)} patients{told}")
     if counts["done"] == len(rows):
         return 0
     return ITEMS_REFUSED_STATUS if counts["done"] else InputRefused.exit_status

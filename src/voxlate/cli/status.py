@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate status out")
 @click.argument("out", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Write the counts as JSON.")
 def status(out: Path, as_json: bool) -> int:

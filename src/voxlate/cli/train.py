@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxlate.cli.options import PATH, memory_gib, no_progress
+from voxlate.cli.console import begin, say
+from voxlate.cli.options import PATH, data, memory_gib, no_progress
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
@@ -18,16 +20,32 @@ if TYPE_CHECKING:
 log = logging.getLogger("voxlate")
 
 
-@click.command()
+def _resumes(ctx: click.Context) -> str:
+    """Returns how an interrupted training can go on."""
+    from voxlate.training.checkpoint import CHECKPOINT
+
+    run = ctx.params.get("run")
+    if run is not None and any(run.glob(f"**/{CHECKPOINT}")):
+        return "the same command with --resume goes on from the last checkpoint"
+    return "no step was saved; the same command starts again, with the cases that are prepared already"
+
+
+@click.command(cls=Verb, example="voxlate train t1ce_to_t1 runs/mine --data prepared --device cuda", resumes=_resumes)
 @click.argument("recipe", type=PATH)
-@click.option("-o", "--output", "run", type=PATH, help="Folder of the run.")
-@click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
+@click.argument("run", metavar="OUT", type=PATH, required=False)
+@data
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the folder of the run.")
 @click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be given several times.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace.")
 @click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
 @click.option("--from", "start_from", type=PATH, help="Pretrained model (by name) or bundle with initial weights.")
-@click.option("--accelerator", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    help="auto: the first GPU if there is one. CUDA_VISIBLE_DEVICES chooses among several.",
+)
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
 @memory_gib
 @click.option("--prepared", type=PATH, help="Folder of prepared cases that several runs share.  [default: in the run]")
@@ -42,7 +60,7 @@ def train(
     overrides: tuple[str, ...],
     folds: int | None,
     start_from: Path | None,
-    accelerator: str,
+    device: str,
     devices: int,
     gib: float | None,
     prepared: Path | None,
@@ -51,8 +69,8 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. The folder of the run
-    receives the bundle, the loss curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. OUT, the folder of the
+    run, receives the bundle, the loss curves, the resolved recipe and the table of cases.
 
     Variants of the recipe can be combined, and single settings replaced, such as
     --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
@@ -75,12 +93,13 @@ def train(
     path = find_shipped("recipes", recipe, what="recipe")
     plan = read_recipe(path, variants=variants, overrides=parse_overrides(overrides))
     if estimate:
-        _tell_estimate(plan, accelerator, devices, gib)
+        _tell_estimate(plan, device, devices, gib)
         return
     if run is None:
-        raise click.UsageError("name the folder of the run with -o")
+        raise click.UsageError(f"name the folder of the run: voxlate train {recipe} OUT")
     start_from = None if start_from is None else find_bundle(start_from)
-    machine = Machine(accelerator, devices, memory_gib=gib, prepared=prepared)
+    machine = Machine(device, devices, memory_gib=gib, prepared=prepared)
+    begin(f"training {plan.name}: {plan.steps:,} steps", out=run, device=device)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 
@@ -89,20 +108,20 @@ def train(
 
         if folds is not None:
             for fold in train_folds(plan, run, folds, root=root, resume=resume, machine=machine, watch=watch):
-                click.echo(f"fold {fold.index}: {fold.bundle}, tested on {', '.join(fold.held_out)}")
+                say(f"fold {fold.index}: {fold.bundle}, tested on {', '.join(fold.held_out)}")
             return
         bundle = run_training(plan, run, root=root, resume=resume, start_from=start_from, machine=machine, watch=watch)
-    click.echo(f"bundle: {bundle}")
+    say(f"bundle: {bundle}")
 
 
-def _tell_estimate(recipe: Recipe, accelerator: str, devices: int, gib: float | None) -> None:
+def _tell_estimate(recipe: Recipe, device: str, devices: int, gib: float | None) -> None:
     """Prints what the training of a recipe needs, and the memory that each of its processes may use."""
     import torch
 
     from voxlate.training.memory import estimate_training, memory_limit
 
     found = estimate_training(recipe)
-    is_gpu = accelerator in {"auto", "cuda", "gpu"} and torch.cuda.is_available()
+    is_gpu = device in {"auto", "cuda"} and torch.cuda.is_available()
     limit = memory_limit(torch.device("cuda" if is_gpu else "cpu"), processes=devices, gib=gib)
     need = "not known" if found.need_bytes is None else f"{found.need_bytes / 2**30:.1f} GiB"
     stages = "1 stage" if len(recipe.plan) == 1 else f"{len(recipe.plan)} stages"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from voxlate.cli.console import begin, say
 from voxlate.cli.options import (
     PATH,
     any_spacing,
@@ -19,30 +20,27 @@ from voxlate.cli.options import (
     no_progress,
     no_synthetic_tag,
     ood,
+    overwrite,
     runtime,
     zero_fill,
 )
 from voxlate.cli.progress import progress_bar
+from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
     from voxlate.inference.item import Item
 
 
-@click.command()
-@click.option(
-    "-i",
-    "--input",
-    "source",
-    type=PATH,
-    help="A scan, NIfTI or DICOM (folder, file, zip); or a folder of NIfTI, a BIDS subject, a list of paths (.txt).",
+@click.command(
+    cls=Verb,
+    example="voxlate translate T1ce.nii.gz T1.nii.gz -m t1ce-to-t1",
+    resumes="of several scans, the same command goes on where it stopped",
 )
+@click.argument("source", metavar="INPUT", type=PATH)
+@click.argument("output", type=PATH)
 @click.option("--series", help="Number or identifier of the DICOM series; 4:2 for its 2nd volume.")
-@click.option("--cases", type=PATH, help="A table of cases, in place of --input.")
-@click.option("--split", default="test", show_default=True, help="Rows of the table to use.")
-@click.option(
-    "-o", "--output", type=PATH, required=True, help="The synthetic scan: .nii.gz, or a new folder for DICOM."
-)
+@click.option("--split", default="test", show_default=True, help="With a table of cases: rows to use.")
 @models
 @click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
 @click.option(
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
 @blank
-@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@overwrite
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
@@ -69,11 +67,10 @@ if TYPE_CHECKING:
 @no_preamble
 @no_progress
 def translate(
-    source: Path | None,
-    series: str | None,
-    cases: Path | None,
-    split: str,
+    source: Path,
     output: Path,
+    series: str | None,
+    split: str,
     models: tuple[Path, ...],
     more: tuple[str, ...],
     helpers: tuple[str, ...],
@@ -96,8 +93,11 @@ def translate(
 ) -> int:
     """Translate scans with a pretrained or trained model.
 
+    INPUT is a scan, NIfTI or DICOM (folder, file, zip); or several scans: a folder of NIfTI, a BIDS subject, a list of
+    paths (.txt) or a table of cases (.tsv). OUTPUT is a .nii.gz, or a folder for several scans.
+
     The synthetic scan has the grid and orientation of its source, and intensities on a similar scale. A JSON file
-    beside it states that it is synthetic and how it was made. With DICOM input and a new folder as --output, the result
+    beside it states that it is synthetic and how it was made. With DICOM input and a new folder as OUTPUT, the result
     is a new series of the same study.
     """
     from voxlate.bundle.ensemble import join_bundles
@@ -110,12 +110,10 @@ def translate(
     from voxlate.inference.translate import Options, choose_device
     from voxlate.jobs.states import count_states
 
-    if (source is None) == (cases is None):
-        raise click.UsageError("give either --input or --cases")
     where = choose_device(device)
     named = {name: load_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([load_bundle(model) for model in models])
-    items = _items(source, cases, split, bundle.recipe)
+    items = _items(source, split, bundle.recipe)
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
         device=where,
@@ -132,40 +130,43 @@ def translate(
         unmarked_dicom=unmarked,
         calibration=None if calibration is None else read_calibration(calibration),
     )
-    if source is not None and items is None:
+    if items is None:
         item = Item("scan", source, mask, _pairs(more), series)
         synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
-        click.echo(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
+        say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
     if mask is not None or more or spread is not None or series is not None:
         raise click.UsageError(
             "--mask, --with, --series and --uncertainty are for a single scan; a table of cases has columns for them"
         )
+    begin(f"translating {len(items)} scans with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("translating", total=len(items or []))
+        task = bar.add_task("translating", total=len(items))
         outcomes = translate_many(
-            bundle, items or [], output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
+            bundle, items, output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
         )
     counts = count_states(outcome.state for outcome in outcomes)
-    click.echo(f"{counts.done} of {counts.cases} translated into {output}; states: {output / 'run.json'}")
+    say(f"{counts.done} of {counts.cases} translated into {output}; states: {output / 'run.json'}")
     return counts.exit_status
 
 
-def _items(source: Path | None, cases: Path | None, split: str, recipe: Recipe) -> list[Item] | None:
+def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
     from voxlate.cases import ABSENT, read_cases
-    from voxlate.errors import NoInput
+    from voxlate.errors import NoInput, UsageError
     from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_subject
     from voxlate.inference.item import Item
 
-    if cases is not None:
-        table = [row for row in read_cases(cases, paired=False) if row.split == split and row.source != ABSENT]
+    if source.suffix == ".tsv":
+        table = [row for row in read_cases(source, paired=False) if row.split == split and row.source != ABSENT]
         rows = [Item(row.case, row.source, row.mask, row.more) for row in table]
         if not rows:
-            raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
+            raise NoInput("NO_INPUT", f"{source.name}: no row whose split is {split!r}")
         return rows
-    if source is None:
-        return None
+    if (source / "dataset_description.json").is_file():
+        raise UsageError(
+            "BIDS_ROOT", f"{source.name} is a BIDS data set; run voxlate bids {source} OUT participant -m MODEL"
+        )
     if source.suffix == ".txt":
         return items_in_list(source)
     return items_in_folder(source) if holds_nifti(source) else items_of_subject(source, recipe)

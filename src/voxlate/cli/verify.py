@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from voxlate.cli.options import PATH
+from voxlate.cli.verb import Verb
 
 
-@click.command()
+@click.command(cls=Verb, example="voxlate verify out")
 @click.argument("out", type=PATH)
 def verify(out: Path) -> int:
     """Verify the output files of a batch against their hashes.

@@ -13,6 +13,7 @@ import click
 from voxlate.bundle.recipe import Recipe, parse_recipe
 from voxlate.cases import read_cases
 from voxlate.cli import run_with_status
+from voxlate.cli.console import begin
 from voxlate.cli.progress import progress_bar
 from voxlate.demo.patients import SPLITS, write_patients
 from voxlate.errors import UsageError
@@ -79,17 +80,21 @@ def run_stages(folder: Path, recipe: Recipe, splits: tuple[str, ...] = SPLITS) -
     from voxlate.training.loop import train
 
     with progress_bar(off=False) as bar:
+        begin(f"simulating {len(splits)} patients", out=folder / "data")
         patients = bar.add_task("simulating patients", total=len(splits))
         for _ in write_patients(folder / "data", splits):
             bar.advance(patients)
+        begin(f"training {recipe.name}: {recipe.steps:,} steps", out=folder / "run")
         steps = bar.add_task("training", total=recipe.steps)
         bundle = train(
             recipe, folder / "run", root=folder / "data", watch=lambda done, _: bar.update(steps, completed=done.step)
         )
         tested = [case for case in read_cases(folder / "data" / "cases.tsv") if case.split == "test"]
+        begin(f"translating {len(tested)} scans", out=folder / "synthetic")
         scans = bar.add_task("translating", total=len(tested))
         items = [Item(case.case, case.source, case.mask, case.more) for case in tested]
         translate_many(read_bundle(bundle), items, folder / "synthetic", watch=lambda _: bar.advance(scans))
+        begin(f"evaluating {len(tested)} cases", out=folder / "evaluation")
         judged = bar.add_task("evaluating", total=len(tested))
         evaluate_cases(
             tested,

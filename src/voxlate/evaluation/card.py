@@ -13,13 +13,17 @@ from voxlate.io.atomic import write_text
 
 CARD = "card.md"
 
-UNMEASURED = (
+_UNMEASURED = (
     "**What happens inside lesions was not measured when this bundle was trained.** `voxlate evaluate` with "
-    "`--bundle` writes this card again with what it measures, lesions first."
+    "`{}` writes this card again with what it measures, lesions first."
 )
+UNMEASURED = _UNMEASURED.format("-m MODEL")
 """First paragraph of the card of a new bundle; an evaluation replaces it with measured results.
 
-The text must not change, because it is searched for in the cards of existing bundles."""
+The text must not change, because it is searched for in the cards of existing bundles. Older bundles have
+`_EARLIER`."""
+
+_EARLIER = _UNMEASURED.format("--bundle")
 
 _TITLES = {
     "source": "untouched source",
@@ -51,7 +55,9 @@ def write_measured_card(bundle: Path, output: Path, evaluation: Evaluation) -> N
     if not path.is_file():
         return
     heading, _, rest = path.read_text(encoding="utf-8").partition("\n")
-    body = rest.replace(f"{UNMEASURED}\n", "", 1).lstrip("\n")
+    for text in (UNMEASURED, _EARLIER):
+        rest = rest.replace(f"{text}\n", "", 1)
+    body = rest.lstrip("\n")
     write_text(output / CARD, f"{heading}\n\n{_measured(evaluation)}\n\n{body}")
 
 

@@ -160,11 +160,11 @@ class _Planner:
         ends = tuple(step for key in systems for step, _ in self._translations(key))
         out = self.folder / EVALUATIONS / name
         table = self._evaluated_cases(name, evaluation, systems[0])
-        argv = ["evaluate", str(table.path if table else self.cases_of(systems[0])), "-o", str(out), "--no-progress"]
+        argv = ["evaluate", str(table.path if table else self.cases_of(systems[0])), str(out), "--no-progress"]
         for key in systems:
             argv += ["--synthetic", f"{key}={self.synthetic(key)}"]
             if self.experiment.systems[key].folds is None:
-                argv += ["--bundle", f"{key}={self.bundle(key)}"]
+                argv += ["--model", f"{key}={self.bundle(key)}"]
         if self.experiment.systems[systems[0]].folds:
             argv.append("--folds")  # of the training patients
         if self.size.data is None:
@@ -196,7 +196,7 @@ class _Planner:
         path = find_shipped("recipes", system.recipe, what="recipe")
         overrides = {"data.cases": self.cases_of(name).name} | overrides_of(self.experiment, system, self.size.scale)
         recipe = read_recipe(path, variants=system.variants, overrides=overrides)
-        argv = ["train", str(path), "-o", str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
+        argv = ["train", str(path), str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
         argv += [word for variant in system.variants for word in ("--variant", variant)]
         argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
         argv += ["--prepared", str(self.folder / ARRAYS)]
@@ -211,7 +211,7 @@ class _Planner:
         if system.input == "target":
             table = CaseTable(self.folder / SYSTEMS / name / CASES, cases, is_target_source=True)
             cases = table.path
-        argv = ["translate", "--cases", str(cases), "-o", str(out), "-m", str(self.bundle(name, fold))]
+        argv = ["translate", str(cases), str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
         argv += [word for contrast in system.blank for word in ("--blank", contrast)]
         argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]

@@ -27,6 +27,7 @@ from voxlate.inference.item import Item
 from voxlate.inference.manifest import require_output_name
 from voxlate.inference.translate import Options
 from voxlate.io.atomic import write_json
+from voxlate.io.log import of_case
 from voxlate.io.nifti import sidecar_path
 from voxlate.jobs.batch import WORK, move_into_place, record_outcome
 from voxlate.jobs.ledger import Ledger, is_whole, read_ledger
@@ -174,7 +175,8 @@ def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool
         CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`.
     """
     try:
-        return work()
+        with of_case(item.name):
+            return work()
     except VoxlateError as error:
         if disk_ends_run and isinstance(error, CannotWrite | TemporaryFailure) and error.code != "MEMORY":
             raise

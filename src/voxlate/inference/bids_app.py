@@ -25,7 +25,8 @@ from voxlate.io.documents import read_json
 from voxlate.io.log import warn
 from voxlate.io.nifti import nifti_stem
 
-OWN_FILES = (DESCRIPTION_FILE, "README.md")
+GROUP_FILES = ("group.tsv", "group.json")
+OWN_FILES = (DESCRIPTION_FILE, "README.md", *GROUP_FILES)
 _README = """# Synthetic images
 
 Every image here is synthetic: a network made it, and it is not for diagnosis. `ledger.tsv` tells how each scan ended;
@@ -144,7 +145,7 @@ def write_description(out: Path, root: Path, model: str) -> None:
         DatasetLinks={"raw": Path(os.path.relpath(root, out)).as_posix()},
     )
     write_text(out / "README.md", _README)
-    bids.write_ignored(out, ("batch.json", "ledger.tsv", "names.txt"))
+    bids.write_ignored(out, ("batch.json", "ledger.tsv", "names.txt", *GROUP_FILES))
 
 
 def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:

@@ -216,7 +216,7 @@ def _pass_gate(distance: OutOfDistributionScore, *, refuse: bool) -> None:
     if distance.verdict == "unknown" and refuse:
         raise InputRefused("INPUT_UNKNOWN", f"{text}; check contrast and organ of the scan, or pass --ood flag")
     if distance.verdict != "known":
-        warn("INPUT_UNUSUAL", text)
+        warn("INPUT_UNUSUAL", f"{text}; look at the synthetic scan before it is used")
 
 
 def _impute_sources(

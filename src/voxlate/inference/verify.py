@@ -34,7 +34,7 @@ def status_of(out: Path) -> Status:
     Raises:
         NoInput: `out` is not the folder of a batch.
     """
-    outcomes = _outcomes(out)
+    outcomes = outcomes_of(out)
     counts = count_states(outcome.state for outcome in outcomes)
     codes = Counter(outcome.code for outcome in outcomes if outcome.code)
     return Status(**asdict(counts), codes=dict(sorted(codes.items())))
@@ -47,7 +47,7 @@ def differences(out: Path) -> Iterator[str]:
         NoInput: `out` is not the folder of a batch.
     """
     expected: dict[str, str] = {}
-    for outcome in _outcomes(out):
+    for outcome in outcomes_of(out):
         if outcome.state == DONE:
             expected |= outcome.files
     for name, digest in expected.items():
@@ -62,7 +62,12 @@ def differences(out: Path) -> Iterator[str]:
             yield f"{name}: in no line of the ledger"
 
 
-def _outcomes(out: Path) -> list[CaseOutcome]:
+def outcomes_of(out: Path) -> list[CaseOutcome]:
+    """Returns the outcome of each case of a batch.
+
+    Raises:
+        NoInput: `out` is not the folder of a batch.
+    """
     if not (out / SETTINGS).is_file():
         raise NoInput("NO_INPUT", f"{out.name} is not the folder of a batch")
     return batch_outcomes(out)

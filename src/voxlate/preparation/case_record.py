@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from voxlate.errors import UsageError, VoxlateError
 from voxlate.io.atomic import remove_orphans, write_json
+from voxlate.io.log import of_case
 from voxlate.jobs.results import are_unchanged, hash_inputs, read_result
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
@@ -69,7 +70,9 @@ def recorded(
             return earlier
         path.unlink(missing_ok=True)
         content: dict[str, Any] = {"case": files.name, "state": DONE, "fingerprint": fingerprint}
-        content |= {"voxlate": __version__, "settings": settings.model_dump(mode="json"), **make()}
+        with of_case(files.name):
+            measures = make()
+        content |= {"voxlate": __version__, "settings": settings.model_dump(mode="json"), **measures}
         write_json(path, content)
         return content
     except UsageError:

@@ -27,7 +27,6 @@ from voxlate.web.document import Section, document, header, note
 from voxlate.web.html import Html, tag
 from voxlate.web.tables import Column, number_cell, table
 
-PAGE = "index.html"
 MEASURES = {
     "pass_probability": "Pass probability",
     "noise": "Noise",
@@ -76,11 +75,12 @@ class GradedScan:
     picture: str = ""
 
 
-def write_group_page(table_path: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes `index.html` beside the table of a grading.
+def write_group_page(table_path: Path, page: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
+    """Writes the page of a table of grades.
 
     Args:
         table_path: `grades.tsv`, with the folder `items` of the pictures beside it.
+        page: the HTML file, in the folder of the table.
         groups: groups by factor, of each item that has any.
 
     Raises:
@@ -89,7 +89,7 @@ def write_group_page(table_path: Path, groups: Mapping[str, Mapping[str, str]]) 
     with table_path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     scans = [scan_of(row, table_path.parent, groups.get(row["item"], {})) for row in rows]
-    write_text(table_path.parent / PAGE, group_page(scans))
+    write_text(page, group_page(scans))
 
 
 def scan_of(row: Mapping[str, str], folder: Path, groups: Mapping[str, str]) -> GradedScan:

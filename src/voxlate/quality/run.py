@@ -24,7 +24,7 @@ from voxlate.quality.items import Item, groups_of, items_of, read_item
 from voxlate.quality.rules import RULES, VERSION
 from voxlate.quality.tiers import SURE
 
-TABLE, ITEMS = "grades.tsv", "items"
+TABLE, PAGE, ITEMS = "grades.tsv", "index.html", "items"
 FIRST: tuple[str, ...] = ("participant_id", "session_id", "item", "state", "pass", "pass_probability", "tier")
 FIRST += ("kind", "agent", "agent_by")
 _MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
@@ -55,7 +55,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     write_table(out, items)
     from voxlate.quality.group_page import write_group_page  # matplotlib is loaded when all scans are graded
 
-    write_group_page(out / TABLE, groups_of(source))
+    write_group_page(out / TABLE, out / PAGE, groups_of(source))
 
 
 def is_temporary(state: str) -> bool:

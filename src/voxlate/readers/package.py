@@ -27,7 +27,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
-from voxlate.io.documents import canonical_json, read_json
+from voxlate.io.documents import json_sha256, read_json
 from voxlate.io.nifti import nifti_stem, read_volume, write_volume
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate
@@ -341,4 +341,4 @@ def _freeze(
 
 def _protocol_hash(study: Study, allocation: Any, hashes: Mapping[str, str], key: Any) -> str:
     content = {"study": study.content_hash(), "allocation": allocation, "images": dict(hashes), "key": key}
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return json_sha256(content)

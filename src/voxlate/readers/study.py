@@ -6,13 +6,12 @@ washout. The limits of lengths and counts only catch mistakes; they were chosen 
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from voxlate.io.documents import canonical_json
+from voxlate.io.documents import json_sha256
 from voxlate.io.settings import parse_settings, read_settings, validated
 
 LEE_STRUCTURES = (
@@ -299,7 +298,7 @@ class Study(_Frozen):
             for key, value in content["images"].items()
             if value is not None or key not in ("source", "source_range")
         }
-        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        return json_sha256(content)
 
 
 def read_study(path: Path) -> Study:

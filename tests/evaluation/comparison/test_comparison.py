@@ -351,7 +351,7 @@ def test_a_fold_that_is_tested_on_its_training_cases_is_refused(folds):
 
 
 def evaluate(folder, *options):
-    command = ["evaluate", str(folder / "cases.tsv"), "-o", str(folder / "cli"), "--protocol", "lee2020", *options]
+    command = ["evaluate", str(folder / "cases.tsv"), str(folder / "cli"), "--protocol", "lee2020", *options]
     return CliRunner().invoke(voxlate, [*command, "--no-progress"], standalone_mode=False)
 
 
@@ -376,11 +376,11 @@ def test_the_command_compares_named_systems_and_still_evaluates_one_without_a_na
     [
         (["--synthetic", "a=x", "--synthetic", "y"], "SYSTEM_NAME several systems"),
         (["--synthetic", "a=x", "--synthetic", "a=y"], "SYSTEM_TWICE"),
-        (["--synthetic", "a=x", "--bundle", "b=y"], "SYSTEM_NAME --bundle of b system"),
+        (["--synthetic", "a=x", "--model", "b=y"], "SYSTEM_NAME -m of b system"),
         (["--synthetic", "a=x", "--margin", "mae"], "MARGIN --margin 'mae' is not a number"),
         (["--synthetic", "a=x", "--margin", "mae=much"], "MARGIN --margin 'mae=much' is not a number"),
         (["--synthetic", "a=x", "--correction", "sidak"], "CORRECTION"),
-        (["--synthetic", "x", "--bundle", "a", "--bundle", "b"], "BUNDLE one system has 2 bundles"),
+        (["--synthetic", "x", "--model", "a", "--model", "b"], "MODEL one system has 2 models"),
         (["--synthetic", "x", "--margin", "mae=0.5"], "SYSTEM_NAME --margin is of named systems"),
         (["--synthetic", "x", "--alpha", "0.01"], "SYSTEM_NAME --alpha is of named systems"),
         (["--synthetic", "x", "--correction", "sidak"], "SYSTEM_NAME --correction is of named systems"),

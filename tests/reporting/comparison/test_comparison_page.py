@@ -210,7 +210,7 @@ def test_a_comparison_whose_images_are_gone_still_has_a_report(folder, tmp_path)
 
 
 def test_the_command_writes_the_report_of_a_comparison_and_refuses_a_viewer_of_it(folder, tmp_path):
-    arguments = ["report", str(folder), "-o", str(tmp_path / "page.html")]
+    arguments = ["report", str(folder), str(tmp_path / "page.html")]
     assert CliRunner().invoke(voxlate, arguments, standalone_mode=False).exception is None
     assert "has the best mean" in (tmp_path / "page.html").read_text()
     error = CliRunner().invoke(voxlate, [*arguments, "--viewer"], standalone_mode=False).exception

@@ -128,7 +128,7 @@ def _cases(bundle: Bundle, scratch: Path, root: Path | None) -> tuple[list[Prepa
         third = max(1, len(training) // 3)
         training, validation, kind = training[:-third], training[-third:], "training, left out of the calibration"
     if not training or not validation:
-        raise NoInput("NO_INPUT", f"{bundle.name}: its recipe names too few training cases; pass --no-int8, or --root")
+        raise NoInput("NO_INPUT", f"{bundle.name}: its recipe names too few training cases; pass --no-int8, or --data")
     made = [
         [prepare_case(row, scratch, recipe.preparation, recipe.more_sources) for row in some]
         for some in (training[:CALIBRATION_WINDOWS], validation)

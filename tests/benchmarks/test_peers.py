@@ -1,0 +1,57 @@
+"""The scorer of the comparison with peers, which shares no code with `voxlate evaluate`, gives the same numbers."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
+from voxlate.simulation.subject import simulate_subject
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
+
+import score
+
+
+@pytest.fixture(scope="module")
+def pair():
+    subject = simulate_subject("t1ce_t1", seed=5)
+    mask = subject.truth.brain_mask.data > 0.5
+    images = [subject.images[name].data.astype(float) for name in ("T1ce", "T1w")]
+    return *(np.where(mask, image / np.median(image[mask]), 0) for image in images), mask
+
+
+def test_the_residual_enhancement_is_that_of_voxlate_evaluate(pair):
+    source, target, mask = pair
+    image = 0.4 * source + 0.6 * target
+    ours = score.enhancement(image, source, target, mask, 1)
+    measure = EnhancementMeasure(source, target, mask, spacing_mm=(1.0, 1.0, 1.0), direction=AgentDirection(1))
+    theirs = {each.metric: each.value for each in measure.scores(image)}
+    assert ours["residual enhancement"] == pytest.approx(theirs["residual_enhancement"], abs=1)
+    assert ours["less than half removed"] == pytest.approx(theirs["less_than_half_removed"], abs=1)
+    assert ours["disturbance"] == pytest.approx(theirs["disturbance"], abs=1)
+
+
+def test_the_source_keeps_all_enhancement_and_the_target_none(pair):
+    source, target, mask = pair
+    assert score.enhancement(source, source, target, mask, 1)["residual enhancement"] == pytest.approx(100)
+    assert score.enhancement(target, source, target, mask, 1)["residual enhancement"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_model_that_adds_the_agent_is_scored_in_reverse(pair):
+    enhanced, plain, mask = pair
+    found = score.enhancement(plain, plain, enhanced, mask, -1)
+    assert found["residual enhancement"] == pytest.approx(100)
+
+
+def test_the_best_line_removes_a_gain_and_an_offset(pair):
+    _, target, mask = pair
+    scored = score.scores(np.where(mask, 3 * target + 1, 0), target, target, mask, None, agent=0)
+    assert scored["mae after the line"] == pytest.approx(0, abs=1e-6)
+    assert scored["mae"] > 10
+
+
+def test_the_blurred_target_keeps_a_constant_up_to_the_border_of_the_mask(pair):
+    mask = pair[2]
+    assert np.allclose(score.blurred(np.where(mask, 2.0, 0.0), mask, 1.5)[mask], 2.0)
