@@ -78,7 +78,7 @@
 
   // One dialog for all cases: the images of each plane lie on top of each other and only one of them is visible.
   const flicker = (figure) => {
-    const titles = [...figure.querySelectorAll(".columns > div")].map((title) => title.innerText.replace(/\s+/g, " "));
+    const titles = [...figure.querySelectorAll(".columns b")].map((title) => title.textContent);
     const last = titles.length - 1;
     const dialog = document.createElement("dialog");
     dialog.className = "flicker";
@@ -110,7 +110,8 @@
     const player = button("A Alternate", play, bar);
     button("Close", () => dialog.close(), bar);
     const help = document.createElement("p");
-    help.textContent = "Keys: 1 to 4 choose, space returns to the image before, A alternates all but the difference, Esc closes.";
+    help.textContent = "The patient's right is on the left of axial and coronal pictures. Keys: 1 to 4 choose, space returns to the image before, "
+      + "A alternates all but the difference, Esc closes.";
     dialog.append(bar, stacks, help);
     dialog.addEventListener("keydown", (event) => {
       const at = Number(event.key) - 1;
