@@ -281,7 +281,7 @@ def test_half_the_change_has_a_bias_of_half_and_the_limits_of_bland_and_altman()
 
 def test_too_few_sessions_are_noted_or_refused(tmp_path: Path) -> None:
     (row,) = compare_changes(visits(1.0, n=2))
-    assert row.note.startswith("2 patients")
+    assert row.note.endswith("are needed; here 2")
     assert np.isnan(row.bias)
     with pytest.raises(InputRefused, match="SESSIONS"):
         changes([Measurement("a", REAL, "GM", 1.0)])
@@ -365,7 +365,7 @@ def test_label_maps_and_tables_are_measured_and_compared(tmp_path: Path) -> None
     assert hippocampus.real == pytest.approx(0.025 * 5.5)
     assert hippocampus.percent == pytest.approx(-100 / 5.5)
     assert rows["Cerebellum-Cortex"].value == 0.0  # a structure that the synthetic image lost counts as 0
-    assert rows["lh-bankssts"].note.startswith("1 patients")
+    assert rows["lh-bankssts"].note.endswith("are needed; here 1")
     (tmp_path / "maps.tsv").write_text("\n".join([*lines, lines[1]]) + "\n")
     with pytest.raises(InputRefused, match="twice"):
         measure_label_maps(tmp_path / "maps.tsv")

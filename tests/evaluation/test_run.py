@@ -26,6 +26,7 @@ from voxlate.volume import Volume
 KEYS = [
     "voxlate_version", "protocols", "data_kind", "unit", "direction", "methods", "cases", "summary", "comparisons",
     "primary", "oracle", "lesions", "volumes", "left_out", "missing", "refused", "history", "network_pictures",
+    "model",
 ]  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def test_every_picture_has_an_alternative_text(written: str) -> None:
 
 def test_the_page_begins_with_the_warning_that_synthetic_images_are_not_for_diagnosis(written: str) -> None:
     text = " ".join(Page(written).text)
-    assert text.index("Not for diagnosis") < text.index("In plain words") < text.index("Image quality")
+    assert text.index("Not for diagnosis") < text.index("Against the untouched source") < text.index("every metric")
 
 
 def test_markup_in_a_name_is_escaped(evaluation) -> None:
@@ -144,7 +144,7 @@ def test_a_case_with_missing_images_has_a_note_and_the_page_is_written(evaluatio
 @pytest.mark.parametrize("names", [(), ("a",), ("a", "b")])
 def test_an_evaluation_with_few_or_no_cases_gives_a_page(evaluation, names) -> None:
     found = Page(page(read_evaluation(evaluation(*names, images=False).write())))
-    assert "In plain words" in " ".join(found.text)
+    assert "Result" in " ".join(found.text)
 
 
 def test_a_star_marks_only_what_differs_after_adjustment(evaluation) -> None:
@@ -161,13 +161,16 @@ def test_the_same_evaluation_gives_the_same_page(evaluation) -> None:
     assert page(evaluated) == page(evaluated)
 
 
-def test_all_text_colours_have_enough_contrast() -> None:
+@pytest.mark.parametrize("at", [0, 1], ids=["light", "dark"])
+def test_all_text_colours_have_enough_contrast(at: int) -> None:
     css = (Path(__file__).resolve().parents[2] / "src/voxlate/web/assets/document.css").read_text()
-    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", css))
+    blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
+    assert len(blocks) == 2
+    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", blocks[at]))
     grounds = ("paper", "soft", "ours-soft")
     pairs = [(ink, ground) for ink in ("ink", "muted", "bad", "ours") for ground in grounds]
-    assert all(contrast(colour[a], colour[b]) >= 4.5 for a, b in [*pairs, ("warn", "warn-soft")])
-    assert all(contrast("#fff", colour[name]) >= 4.5 for name in ("good", "bad", "muted", "ink", "warn"))
+    assert all(contrast(colour[a], colour[b]) >= 4.5 for a, b in [*pairs, ("warn", "warn-soft"), ("good", "paper")])
+    assert all(contrast(colour["on-mark"], colour[name]) >= 4.5 for name in ("good", "bad", "muted", "warn"))
 
 
 def contrast(first: str, second: str) -> float:
@@ -192,14 +195,46 @@ def test_the_command_writes_the_page_and_prints_no_folder(evaluation) -> None:
     assert tag("h1", "My title") in output.read_text()
 
 
-def test_the_first_finding_is_the_error_inside_lesions_and_is_red_where_the_source_is_better(evaluation) -> None:
-    folder = evaluation("a", "b", images=False)
-    for method, mean in (("source", 17.9), ("synthetic", 23.1)):
-        row = next(r for r in folder.content["summary"] if (r["method"], r["metric"]) == (method, "mae"))
-        folder.content["summary"].append({**row, "region": "lesion", "mean": mean})
+def test_the_verdict_comes_before_the_pictures_and_the_tables_are_folded(written: str) -> None:
+    screens = [written.index(f'id="{name}"') for name in ("verdict", "pictures", "patients", "quality", "definitions")]
+    assert screens == sorted(screens)
+    assert written.index('class="case"') < written.index('id="pictures"')
+    quality = written[written.index('id="quality"') :]
+    assert quality.startswith('id="quality"><details class="fold"><summary>')
+    assert " open" not in quality[: quality.index("<table")]
+
+
+def test_a_definition_is_on_the_page_once(written: str) -> None:
+    assert written.count("MAE in % of L inside the mask.") == 1
+
+
+def test_one_patient_has_no_spread_and_no_plural(evaluation) -> None:
+    folder = evaluation("a", images=False)
+    for row in folder.content["summary"]:
+        row["sd"] = None
+    folder.compare(
+        n=1,
+        ci_low=None,
+        ci_high=None,
+        p_t=None,
+        p_wilcoxon=None,
+        p_permutation=None,
+        p_adjusted=None,
+        comparisons=0,
+        note="1 patient; no test is run below 3",
+    )
     text = page(read_evaluation(folder.write()))
-    assert '<li class="worse"><b>Worse than the source. </b>Inside lesions the MAE is 23.1 %' in text
-    assert text.index("Inside lesions the MAE") < text.index("of the synthetic image")
+    assert "± \N{EM DASH}" not in text
+    assert not re.search(r"\b1 (patients|cases|tests|comparisons|rows)\b", text)
+    assert "All 1 test" not in text
+    assert "1 patient: too few for a test" in text
+
+
+def test_the_middle_case_is_shown_at_the_top_and_not_again(written: str) -> None:
+    top = written[written.index('id="verdict"') : written.index('id="pictures"')]
+    assert "Median case: <b>beta</b>" in top
+    assert written.count('class="case"') == 3
+    assert written.count("case: <b>beta</b>") == 1
 
 
 def test_the_page_states_the_number_of_test_families_and_the_primary_one(evaluation) -> None:

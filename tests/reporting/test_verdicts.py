@@ -4,7 +4,9 @@ import pytest
 
 from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.sections.verdicts import compare_with, verdict_line
+from voxlate.reporting.sections.first_screen import headline
+from voxlate.reporting.sections.places import places_of
+from voxlate.reporting.sections.verdicts import amount_of, compare_with, direction_of, is_powerless
 
 NAMES = ("a", "b", "c", "d")
 
@@ -19,9 +21,10 @@ def verdict(folder, metric="mae", other="source"):
     [
         ({}, "better"),
         ({"mean_difference": 5.0, "ci_low": 4.0, "ci_high": 6.0}, "worse"),
-        ({"ci_high": 0.5}, "open"),
-        ({"p_adjusted": 0.06}, "leaning"),
-        ({"p_adjusted": 0.06, "ci_low": -1.0, "ci_high": 0.5}, "open"),
+        ({"ci_high": 0.5, "n": 12}, "open"),
+        ({"p_adjusted": 0.06, "n": 12}, "leaning"),
+        ({"p_adjusted": 0.06, "n": 12, "ci_low": -1.0, "ci_high": 0.5}, "open"),
+        ({"p_adjusted": 0.06}, "few"),
         ({"p_adjusted": None, "ci_low": None, "ci_high": None, "comparisons": 0}, "untested"),
     ],
 )
@@ -51,7 +54,6 @@ def test_patients_in_whom_the_model_is_worse_are_counted(evaluation) -> None:
             row[5] += 100
     found = verdict(folder)
     assert (found.lost, found.n) == (1, 4)
-    assert "worse in 1 of 4 patients" in verdict_line(found)
 
 
 def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
@@ -63,20 +65,111 @@ def test_two_scans_of_a_patient_count_as_one(evaluation) -> None:
 
 def test_the_verdict_states_the_difference_and_its_interval_in_the_same_direction(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
-    folder.compare(note="with 4 patients no permutation p below 0.125 is possible")
-    text = verdict_line(verdict(folder))
-    assert "5.00 points lower" in text
-    assert "4.00 to 6.00" in text
-    assert "6 comparisons" in text
-    assert "no permutation p below 0.125" in text
+    folder.compare()
+    amount, certainty = amount_of(verdict(folder))
+    assert amount == " by 5.00 points"
+    assert "4.00 to 6.00" in certainty
+    assert "adjusted for 6 comparisons, 4 patients" in certainty
+    folder.content["comparisons"].clear()
+    folder.compare(mean_difference=5.0, ci_low=4.0, ci_high=6.0)
+    assert direction_of(verdict(folder)) == "worse"
+    assert "4.00 to 6.00" in amount_of(verdict(folder))[1]
 
 
-def test_the_verdict_remarks_that_too_few_patients_make_significance_impossible(evaluation) -> None:
+@pytest.mark.parametrize(("n", "comparisons", "is_too_few"), [(4, 1, True), (6, 1, False), (7, 6, True), (8, 6, False)])
+def test_too_few_patients_are_those_whose_smallest_adjusted_p_is_not_below_the_level(
+    n, comparisons, is_too_few
+) -> None:
+    assert is_powerless(n, comparisons) == is_too_few
+    assert (comparisons * 2 / 2**n >= 0.05) == is_too_few
+
+
+def test_too_few_patients_for_a_test_are_told_instead_of_a_p_value(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.compare(p_adjusted=0.75)
-    assert "with 4 patients and 6 comparisons an adjusted p below 0.05 is hardly possible" in verdict_line(
-        verdict(folder)
-    )
+    certainty = amount_of(verdict(folder))[1]
+    assert certainty.endswith("4 patients: too few for a test")
+    assert "0.75" not in certainty
+    assert headline(places(folder)).endswith("4 patients are too few for a test.")
+
+
+def places(folder):
+    evaluated = read_evaluation(folder.write())
+    return places_of(evaluated, leading_view(evaluated))
+
+
+def with_lesions(folder, change: float) -> None:
+    """Adds lesions whose synthetic error differs from that in the mask by `change`."""
+    own = [row for row in folder.rows if row[8] == "as_written"]
+    folder.rows += [[*r[:3], "lesion", r[4], r[5] + change * (r[2] == "synthetic"), *r[6:]] for r in own]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (0.0, "better on average inside the mask and in lesions"),
+        (40.0, "better on average inside the mask; worse on average in lesions"),
+    ],
+)
+def test_the_headline_turns_where_the_numbers_turn(evaluation, change, told) -> None:
+    folder = evaluation(*NAMES, images=False)
+    with_lesions(folder, change)
+    assert headline(places(folder)).startswith(f"Against the untouched source: {told}.")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(0.0, "No simple method is better on average."), (40.0, "A simple method is better in lesions.")],
+)
+def test_the_headline_says_where_a_simple_method_is_better(evaluation, change, told) -> None:
+    folder = evaluation(*NAMES, images=False)
+    with_lesions(folder, change)
+    assert told in headline(places(folder))
+
+
+def test_the_simple_method_is_the_one_with_the_best_mean_in_each_place(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.content["methods"] = ["source", "histogram_match", "constant", "synthetic"]
+    matched = [row for row in folder.rows if row[2] == "histogram_match" and row[8] == "as_written"]
+    folder.rows += [[*r[:2], "constant", *r[3:5], r[5] + 9, *r[6:]] for r in matched if r[4] == "mae"]
+    folder.rows += [[*r[:3], "lesion", *r[4:]] for r in matched]
+    folder.rows += [[*r[:2], "constant", "lesion", *r[4:5], r[5] - 2, *r[6:]] for r in matched if r[4] == "mae"]
+    ours = [row for row in folder.rows if row[2] == "synthetic" and row[8] == "as_written"]
+    folder.rows += [[*r[:3], "lesion", *r[4:]] for r in ours]
+    assert [place.simple.other for place in places(folder)] == ["histogram_match", "constant"]
+
+
+def test_a_tested_result_is_told_without_on_average(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    folder.compare()
+    assert headline(places(folder)).startswith("Against the untouched source: better inside the mask.")
+    folder.content["comparisons"].clear()
+    folder.compare(mean_difference=5.0, ci_low=4.0, ci_high=6.0)
+    assert headline(places(folder)).startswith("Against the untouched source: worse inside the mask.")
+
+
+def enhancement(folder, ours: float) -> None:
+    """Adds the residual enhancement of vessels: 100 % for the source, `ours` for the synthetic image."""
+    folder.content["protocols"].append({"name": "enhancement", "definition": "Residual enhancement."})
+    metric = ["enhanced_elsewhere", "residual_enhancement"]
+    for method, value in (("source", 100.0), ("synthetic", ours)):
+        folder.rows += [
+            [name, f"P{at}", method, *metric, value, "%", "enhancement", "as_written"] for at, name in enumerate(NAMES)
+        ]
+        row = folder.content["summary"][0]
+        keys = {"protocol": "enhancement", "region": metric[0], "metric": metric[1], "method": method, "mean": value}
+        folder.content["summary"].append({**row, **keys, "n": 4, "unit": "%"})
+
+
+@pytest.mark.parametrize(
+    ("ours", "direction"), [(30.0, "better"), (-30.0, "better"), (130.0, "worse"), (-130.0, "worse")]
+)
+def test_residual_enhancement_of_vessels_is_judged_by_its_distance_from_none(evaluation, ours, direction) -> None:
+    folder = evaluation(*NAMES, images=False)
+    enhancement(folder, ours)
+    vessels = places(folder)[-1]
+    assert vessels.short == "in enhancing vessels"
+    assert direction_of(vessels.source) == f"{direction} on average"
 
 
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:

@@ -45,14 +45,50 @@ def test_the_viewer_holds_all_its_files_and_no_path_or_patient(evaluation, tmp_p
     assert 'href="viewer/index.html"' in (tmp_path / "out" / "r.html").read_text()
 
 
-def test_a_case_of_the_viewer_holds_three_images_in_relative_units(evaluation, tmp_path: Path) -> None:
+def read_images(folder: Path) -> dict[str, np.ndarray]:
+    text = (folder / "viewer" / "data" / "0001.js").read_text()
+    images = json.loads(text.removeprefix("globalThis.voxlate.images = ").rstrip(";\n"))
+    files = {role: gzip.decompress(base64.b64decode(content)) for role, content in images.items()}
+    return {role: nibabel.Nifti1Image.from_bytes(content).get_fdata() for role, content in files.items()}
+
+
+def read_content(folder: Path) -> dict:
+    text = (folder / "viewer" / "cases.js").read_text()
+    return json.loads(text.removeprefix("globalThis.voxlate = ").rstrip(";\n"))
+
+
+def test_a_case_of_the_viewer_holds_its_images_and_their_difference_in_relative_units(evaluation, tmp_path) -> None:
     folder = evaluation("alpha")
     write_report(folder.write(), tmp_path / "r.html", viewer=True)
-    text = (tmp_path / "viewer" / "data" / "0001.js").read_text()
-    images = json.loads(text.removeprefix("globalThis.voxlate.images = ").rstrip(";\n"))
-    assert list(images) == ["source", "target", "synthetic"]
-    target = nibabel.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(images["target"]))).get_fdata()
+    images = read_images(tmp_path)
+    assert list(images) == read_content(tmp_path)["roles"] == ["source", "target", "synthetic", "difference"]
+    target = images["target"]
     assert 0.79 < target[target > 0].min() < target.max() < 1.21  # 80 to 120 divided by the level of 100
+    inside = target > 0
+    np.testing.assert_allclose(images["difference"][inside], (images["synthetic"] - target)[inside], atol=2 * STEP)
+    assert images["difference"].min() < 0 < images["difference"].max()
+
+
+def test_the_uncertainty_beside_a_synthetic_image_is_a_further_image(evaluation, tmp_path: Path) -> None:
+    folder = evaluation("alpha", "beta")
+    synthetic = nibabel.load(folder.path / "images1" / "synthetic.nii.gz")
+    spread = np.full(synthetic.shape, 6.9, dtype=np.float32)
+    nibabel.save(
+        nibabel.Nifti1Image(spread, synthetic.affine), folder.path / "images1" / "synthetic_uncertainty.nii.gz"
+    )
+    write_report(folder.write(), tmp_path / "r.html", viewer=True)
+    content = read_content(tmp_path)
+    assert content["roles"][-1] == "uncertainty"
+    assert [case.get("largest_uncertainty") for case in content["cases"]] == [0.07, None]  # beta, the worse one, first
+    np.testing.assert_allclose(read_images(tmp_path)["uncertainty"], 0.069, atol=STEP)
+
+
+def test_every_element_that_the_script_of_the_viewer_asks_for_is_on_its_page() -> None:
+    page = resources.files("voxlate.reporting") / "viewer_page"
+    asked = set(re.findall(r'find\("([\w-]+)"\)', (page / "viewer.js").read_text()))
+    given = set(re.findall(r'id="([\w-]+)"', (page / "index.html").read_text()))
+    assert asked
+    assert asked <= given
 
 
 def test_the_bundled_viewer_has_the_hash_in_the_documentation() -> None:

@@ -29,3 +29,13 @@ def test_the_policy_allows_the_script_of_the_page_and_no_other():
 def test_a_document_about_synthetic_images_begins_with_the_warning():
     assert document("t", header("h", []), PARTS).index(WARNING) < document("t", header("h", []), PARTS).index("<h1>")
     assert WARNING not in document("t", header("h", [], is_synthetic=False), PARTS)
+
+
+def test_a_section_that_says_what_it_holds_is_folded_under_its_heading():
+    text = document("t", header("h", []), [Section("a", "First", "x"), Section("b", "Second", "y", "all numbers")])
+    assert '<section id="a"><h2>First</h2>x</section>' in text
+    assert (
+        '<section id="b"><details class="fold"><summary><h2>Second</h2><span class="about">all numbers</span>' in text
+    )
+    assert "<details open" not in text
+    assert "beforeprint" not in text  # what is closed stays closed on paper

@@ -19,6 +19,16 @@ def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
     assert labels.number(-0.0004, 2) == "0.00"
 
 
+def test_a_zero_of_a_column_of_tiny_values_is_written_without_decimals() -> None:
+    assert labels.number(3e-9, labels.decimals_for([3e-9, -2e-9])) == "0"
+
+
+def test_a_mean_without_a_spread_stands_alone() -> None:
+    assert labels.mean_and_sd(8.557, 0.712) == "8.56 ± 0.71"
+    assert labels.mean_and_sd(8.557, None) == "8.56"
+    assert labels.mean_and_sd(None, None) == labels.MISSING
+
+
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_a_missing_number_is_a_dash(value: float | None) -> None:
     assert labels.number(value) == labels.MISSING

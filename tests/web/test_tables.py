@@ -47,3 +47,9 @@ def test_text_of_cells_columns_and_facts_is_escaped():
     text = table(columns, [(Cell(evil, class_=evil, hint=evil), evil)], label=evil, spans=[(evil, 1), (None, 1)])
     assert "<b>" not in text + facts_table([(evil, evil)])
     assert text.count("&lt;b&gt;") == 7
+
+
+def test_cells_that_may_lie_below_each_other_carry_the_heading_of_their_column() -> None:
+    columns = [Column("Case", is_row_header=True), Column("MAE", is_number=True)]
+    assert '<td class="num" data-label="MAE">3</td>' in table(columns, [("a", 3)], label="t", class_="small stack")
+    assert "data-label" not in table(columns, [("a", 3)], label="t", class_="small")

@@ -28,11 +28,11 @@ def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_
     """Grade the quality of scans, and classify their voxels.
 
     SOURCE is the folder of an index, a NIfTI file or a folder of NIfTI files. OUT becomes a folder with grades.tsv:
-    quality, contrast and contrast agent by the voxels; and for each scan a JSON file with its measurements and a
-    picture.
+    quality, contrast and contrast agent by the voxels; index.html, which compares sites and scanners and shows the
+    worst scans first; and for each scan a JSON file with its measurements and a picture.
     """
     from voxlate.quality.items import items_of
-    from voxlate.quality.run import TABLE, grade_all
+    from voxlate.quality.run import PAGE, TABLE, grade_all
     from voxlate.threads import free_cores
 
     states: Counter[str] = Counter()
@@ -44,5 +44,5 @@ def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_
             states[state] += 1
             bar.advance(task)
     say(f"{states.total()} scans: " + ", ".join(f"{n} {state}" for state, n in sorted(states.items())))
-    say(str(out / TABLE))
+    say(f"{out / TABLE}; see {out / PAGE}")
     return ITEMS_REFUSED_STATUS if set(states) - {"OK"} else 0

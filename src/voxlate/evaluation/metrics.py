@@ -175,7 +175,7 @@ METRICS: dict[str, Metric] = {
     "tiv": Metric(label="TIV", unit="cm3"),
     "blur_sigma": Metric(label="Sigma of the blur", unit="mm"),
     "psnr_gap": Metric(label="PSNR gap of the blur", unit="dB"),
-    "residual_enhancement": Metric(label="Residual enhancement", unit="%"),
+    "residual_enhancement": Metric(label="Residual enhancement", unit="%", better="one", best=0.0),
     "less_than_half_removed": Metric(label="Less than half removed", unit="%", better="lower"),
     "disturbance": Metric(label="Disturbance", unit="%", better="lower"),
     "reverse_share": Metric(label="Reverse share", unit="%"),

@@ -82,6 +82,23 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
     return items
 
 
+def groups_of(source: Path) -> dict[str, dict[str, str]]:
+    """Returns the site and the scanner of each series of an index, by its pseudonym; empty for NIfTI files.
+
+    Args:
+        source: as for `items_of`.
+
+    Raises:
+        UsageError: `INDEX` when the index is damaged.
+    """
+    from voxlate.archive import TABLE, read_table
+
+    if not (source / TABLE).is_file():
+        return {}
+    known = {row["series"]: {"site": row["site"], "scanner": row["scanner"]} for row in read_table(source)}
+    return {series: {factor: name for factor, name in groups.items() if name} for series, groups in known.items()}
+
+
 def read_item(source: Path, item: Item) -> Volume:
     """Returns the volume of an item.
 

@@ -1,4 +1,4 @@
-"""Grades many scans: one JSON file and one picture each, then a table; a run that was stopped can be continued.
+"""Grades many scans: one JSON file and one picture each, then a table and a page; a stopped run can be continued.
 
 A scan is graded again when the scan or the grader has changed, or when its failure may be temporary.
 """
@@ -20,11 +20,11 @@ from voxlate.jobs.results import read_result, resume
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import PASSES
-from voxlate.quality.items import Item, items_of, read_item
+from voxlate.quality.items import Item, groups_of, items_of, read_item
 from voxlate.quality.rules import RULES, VERSION
 from voxlate.quality.tiers import SURE
 
-TABLE, ITEMS = "grades.tsv", "items"
+TABLE, PAGE, ITEMS = "grades.tsv", "index.html", "items"
 FIRST: tuple[str, ...] = ("participant_id", "session_id", "item", "state", "pass", "pass_probability", "tier")
 FIRST += ("kind", "agent", "agent_by")
 _MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
@@ -32,13 +32,13 @@ _MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
 
 
 def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int = 1) -> Iterator[str]:
-    """Grades every scan of a source and yields the state of each as it ends; writes the table last.
+    """Grades every scan of a source and yields the state of each as it ends; writes the table and the page last.
 
     Scans that an earlier run into the same folder graded come first and are not graded again.
 
     Args:
         source: folder of an index, a NIfTI file, or a folder of NIfTI files.
-        out: folder for `grades.tsv`, `items/*.json` and `items/*.png`.
+        out: folder for `grades.tsv`, `index.html`, `items/*.json` and `items/*.png`.
         kinds: series types to grade, where the source is an index; all when empty.
         jobs: number of processes.
 
@@ -53,6 +53,9 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     stamp = grader_stamp()
     yield from resume(partial(grade_item, source, out, stamp), items, partial(_final_state, out, stamp), jobs=jobs)
     write_table(out, items)
+    from voxlate.quality.group_page import write_group_page  # matplotlib is loaded when all scans are graded
+
+    write_group_page(out / TABLE, out / PAGE, groups_of(source))
 
 
 def is_temporary(state: str) -> bool:

@@ -6,7 +6,7 @@ Cases are selected by the rank of one score, never by hand.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voxlate.evaluation.metrics import metric_of
@@ -40,8 +40,8 @@ class View:
         """The rule by which cases were selected, for the reader of the report."""
         return (
             f"Cases are ranked by the {metric_of(self.metric).label} of the synthetic image in region "
-            f"{self.region.replace('_', ' ')} (ties by name). The report shows rank 1, the middle rank (the better one "
-            "of two) and the last rank."
+            f"{self.region.replace('_', ' ')} (ties by name). The report shows the middle rank (the better one of two) "
+            "at the top, then rank 1 and the last rank."
         )
 
     def holds(self, row: ScoreRow) -> bool:
@@ -111,3 +111,12 @@ def choose(evaluated: Evaluated, view: View) -> list[Chosen]:
         for at, title in sorted(titles.items())
         if at < n
     ]
+
+
+def middle_rank(chosen: Sequence[Chosen]) -> int:
+    """Returns the middle rank, the better one of two; 0 without a case.
+
+    Args:
+        chosen: see `choose`.
+    """
+    return (chosen[0].of + 1) // 2 if chosen else 0

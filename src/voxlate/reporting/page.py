@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated, Evaluation, read_evaluation
 from voxlate.io.atomic import write_text
-from voxlate.reporting.case_selection import View, choose, leading_view
+from voxlate.reporting.case_selection import View, choose, leading_view, middle_rank
 from voxlate.reporting.figures import panels, quality_plots, training_curves, volume_plots
+from voxlate.reporting.figures.slices import CONVENTION
 from voxlate.reporting.sections import (
     case_table,
     claim_checklist,
     lesion_tables,
+    methods,
     network_pictures,
     provenance,
     quality,
     subgroups,
 )
-from voxlate.reporting.summary import summary
+from voxlate.reporting.sections.first_screen import first_screen
+from voxlate.reporting.sections.remarks import remarks
 from voxlate.reporting.viewer import write_viewer
 from voxlate.web import labels
 from voxlate.web.document import WARNING, Section, document, header, note
@@ -72,20 +76,34 @@ def page(evaluated: Evaluated, *, title: str | None = None, viewer: str | None =
 
 def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Section]:
     evaluation = evaluated.evaluation
+    chosen = choose(evaluated, view)
+    shown = panels.figures(
+        evaluated.folder,
+        chosen,
+        direction=evaluation.direction,
+        data_kind=evaluation.data_kind,
+        unit=evaluation.unit_shown,
+    )
+    middle = shown.pop(middle_rank(chosen), None)
+    lesions = lesion_tables.tables_by_kind(evaluation.lesions, data_kind=evaluation.data_kind)
+    all_cases = labels.count(len(evaluation.cases), "case")
     return [
-        Section("summary", "In plain words", summary(evaluated, view)),
-        Section("quality", "Image quality", _quality(evaluation)),
-        Section("patients", "Patient by patient", tag("div", quality_plots.box_plots(evaluated, view), class_="plots")),
-        Section("pictures", "Best, median and worst case", _pictures(evaluated, view, viewer)),
-        Section("cases", "All cases", case_table.scores_by_case(evaluated, view)),
-        Section("volumes", "Tissue volumes", _volumes(evaluation)),
-        Section("lesions", "Lesions", lesion_tables.tables_by_kind(evaluation.lesions, data_kind=evaluation.data_kind)),
-        Section("subgroups", "Subgroups", subgroups.scores_by_subgroup(evaluated, view)),
-        Section("absent", "Cases and metrics without a result", _absent(evaluation)),
-        Section("training", "Training", training_curves.loss_curves(evaluation.history)),
-        Section("network", "Filters and feature maps", network_pictures.sheets(evaluation.network_pictures)),
-        Section("claim", "CLAIM 2024 checklist", claim_checklist.checklist(evaluated, view)),
-        Section("provenance", "Provenance", provenance.versions_and_hashes(evaluated)),
+        Section("verdict", "Result", first_screen(evaluated, view, middle)),
+        Section("findings", "Findings", remarks(evaluated, view)),
+        Section("pictures", "Pictures", _pictures(list(shown.values()), view, viewer)),
+        Section("patients", "Patients", tag("div", quality_plots.box_plots(evaluated, view), class_="plots")),
+        Section("methods", "Methods text", methods.paragraph(evaluated)),
+        Section("quality", "Image quality", _quality(evaluation), "every metric, region and test"),
+        Section("cases", "All cases", case_table.scores_by_case(evaluated, view), f"{all_cases}, losses marked"),
+        Section("volumes", "Tissue volumes", _volumes(evaluation), "agreement with the target"),
+        Section("lesions", "Lesions", lesions, "each lesion, candidates, false structures"),
+        Section("subgroups", "Subgroups", subgroups.scores_by_subgroup(evaluated, view), "scanner, field and others"),
+        Section("absent", "Without a result", _absent(evaluation), _absent_count(evaluation)),
+        Section("training", "Training", training_curves.loss_curves(evaluation.history), "loss curves"),
+        Section("network", "Feature maps", network_pictures.sheets(evaluation.network_pictures), "pictures"),
+        Section("definitions", "Definitions", quality.definitions(evaluation), "protocols and metrics, each once"),
+        Section("claim", "CLAIM 2024", claim_checklist.checklist(evaluated, view), "items this report fills"),
+        Section("provenance", "Provenance", provenance.versions_and_hashes(evaluated), "versions and hashes"),
     ]
 
 
@@ -101,18 +119,18 @@ def _volumes(evaluation: Evaluation) -> Html | None:
     return tag("div", plots, tag("details", tag("summary", "All volumes"), rows))
 
 
-def _pictures(evaluated: Evaluated, view: View, viewer: str | None) -> Html:
-    evaluation = evaluated.evaluation
-    shown = panels.figures(
-        evaluated.folder,
-        choose(evaluated, view),
-        direction=evaluation.direction,
-        data_kind=evaluation.data_kind,
-        unit=evaluation.unit_shown,
-    )
+def _pictures(shown: Sequence[Html], view: View, viewer: str | None) -> Html:
     link = tag("a", "Open the interactive viewer", href=viewer)
-    opener = tag("p", link, " (a folder beside this file)") if viewer else None
-    return tag("div", note(view.rule), opener, shown)
+    opener = (
+        tag("p", link, " (a folder beside this file): every slice, the difference, linked panels.") if viewer else None
+    )
+    rules = " ".join([view.rule, panels.SLICE_RULE, panels.SCALE_RULE, CONVENTION])
+    return tag("div", opener, shown, note(rules))
+
+
+def _absent_count(evaluation: Evaluation) -> str:
+    absent = len(evaluation.missing) + len(evaluation.refused)
+    return f"{labels.count(absent, 'case')}, {labels.count(len(evaluation.left_out), 'metric')} of a case"
 
 
 def _absent(evaluation: Evaluation) -> Html:
@@ -126,4 +144,4 @@ def _absent(evaluation: Evaluation) -> Html:
         return tag("p", "None: all metrics were computed for all listed cases.")
     columns = [Column("Case", is_row_header=True), Column("State"), Column("Reason")]
     lines = [(name, state, labels.without_paths(reason)) for name, state, reason in rows]
-    return table(columns, lines, label="Cases and metrics without a result", class_="stack")
+    return table(columns, lines, label="Without a result", class_="stack")

@@ -1,11 +1,10 @@
-"""The page of a prepared cohort: one row and one picture per case, the most doubtful cases first."""
+"""The page of a prepared cohort: one tile with a picture per case, the most doubtful cases first."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from voxlate.io.atomic import write_text
@@ -14,29 +13,22 @@ from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.run import PICTURE
 from voxlate.version import __version__
 from voxlate.web import labels
-from voxlate.web.document import Section, document, header
-from voxlate.web.html import tag
-from voxlate.web.tables import Cell, Column, number_cell, table
+from voxlate.web.document import Section, document, header, note
+from voxlate.web.html import Child, Html, tag
+from voxlate.web.tables import Cell, Column, table
 
 INDEX = "index.html"
 
-COLUMNS = (
-    Column("Rank, worst first", is_number=True),
-    Column("Case", is_row_header=True),
-    Column("Verdict"),
-    Column("Edges", is_number=True),
-    Column("NMI", is_number=True),
-    Column("Moved, mm", is_number=True),
-    Column("Brain, cm³", is_number=True),
-    Column("Reason, further sources"),
-    Column("Source · target as stored · target registered · template"),
-)
 _ORDER = {"refused": 0, "failed": 0, "bad": 1, "doubtful": 2, "good": 3}
 LEGEND = (
-    "Each picture shows the source, the target at the position in its header, the registered target, and the template. "
-    "Green: outline of the brain mask found on the source. If it does not follow the brain of the registered target, "
-    "the registration is wrong. Orange: outline of the template's brain, registered to the source; it only shows "
-    "whether position and orientation are plausible. Click a heading to sort."
+    "The worst pairs come first. Columns of a picture: the source, the target at the position in its header, the "
+    "registered target, and, where one was asked for, the template. Green: outline of the brain mask found on the "
+    "source. If it does not follow the brain of the registered target, the registration is wrong. Orange: outline of "
+    "the template's brain, registered to the source; it only shows whether position and orientation are plausible."
+)
+TERMS = (
+    "Edges: share of edges of source and target that coincide, from 0 to 1. NMI: normalised mutual information. Moved: "
+    "mean displacement of the brain by the registration."
 )
 
 
@@ -54,10 +46,14 @@ def write_page(records: Sequence[PreparationRecord], out: Path) -> None:
     doubtful = sum(bool(record.get("doubts")) for record in records)
     facts = [labels.count(len(records), "case"), *(f"{n} {state}" for state, n in counts.items() if n)]
     facts += [f"{doubtful} to check", f"voxlate {__version__}"]
-    rows = [_row(rank, record) for rank, record in enumerate(sorted(records, key=_sort_key), start=1)]
-    cases = Section("cases", "Cases", table(COLUMNS, rows, label="Prepared pairs", class_="prepared sortable"))
-    top = header("Prepared pairs", facts, tag("p", LEGEND, class_="lead"), is_synthetic=False)
-    write_text(out / INDEX, document("Prepared pairs · voxlate", top, [cases], images="'self'", is_wide=True))
+    ordered = sorted(records, key=_sort_key)
+    tiles = tag("div", [_tile(rank, record) for rank, record in enumerate(ordered, start=1)], class_="tiles")
+    top = header("Prepared pairs", facts, tag("p", LEGEND, class_="note"), is_synthetic=False)
+    sections = [
+        Section("cases", "Pairs, worst first", [tiles, note(TERMS)]),
+        Section("numbers", "All numbers", _table(ordered), "one row per pair, sorted by a click on a heading"),
+    ]
+    write_text(out / INDEX, document("Prepared pairs · voxlate", top, sections, images="'self'", is_wide=True))
 
 
 def _sort_key(record: PreparationRecord) -> tuple[int, float, str]:
@@ -78,23 +74,48 @@ def _edge_agreement(record: PreparationRecord) -> float:
     return float(record["registration"]["score"]["edge_agreement"]) if record["state"] == DONE else math.inf
 
 
-def _row(rank: int, record: PreparationRecord) -> Sequence[Any]:
+def _tile(rank: int, record: PreparationRecord) -> Html:
+    """Returns the picture of a pair at the width of its tile, with the verdict and its reasons."""
     name, verdict = record["case"], _verdict(record)
-    grade = Cell(tag("span", verdict, class_=f"grade {verdict}"), sort_value=str(_ORDER[verdict]))
+    grade = tag("span", verdict, class_=f"grade {verdict}")
+    heading = tag("h3", tag("small", f"{rank}."), tag("span", name), grade)
     if record["state"] != DONE:
         reason = f"{record['code']}: {labels.without_paths(record['message'])}"
-        return rank, name, grade, *[labels.MISSING] * 4, reason, ""
-    score = record["registration"]["score"]
-    numbers = [
-        (score["edge_agreement"], 2),
-        (score["nmi"], 3),
-        (record["registration"]["moved_mm"], 1),
-        (record["mask"]["volume_cm3"], 0),
-    ]
-    cells = [number_cell(value, labels.number(value, decimals)) for value, decimals in numbers]
+        return tag("figure", tag("figcaption", heading, tag("p", reason, class_="why")), class_="tile alone")
+    facts = " · ".join(f"{title} {text}" for title, text in _numbers(record))
+    reasons = "; ".join([*record["doubts"], *_further(record)])
+    caption = tag("figcaption", heading, tag("p", reasons, class_="why") if reasons else None, tag("p", facts))
     address = f"{quote(name)}/{PICTURE}"
-    picture = tag("a", tag("img", src=address, alt=f"Steps of {name}", loading="lazy"), href=address)
-    return rank, name, grade, *cells, "; ".join([*record["doubts"], *_further(record)]), picture
+    alt = f"Steps of {name}: source, target as stored, target registered, template if there is one, in three planes"
+    picture = tag("a", tag("img", src=address, alt=alt, loading="lazy"), href=address)
+    return tag("figure", picture, caption, class_="tile")
+
+
+def _numbers(record: PreparationRecord) -> list[tuple[str, str]]:
+    """Returns the measurements of a prepared pair with their titles."""
+    score = record["registration"]["score"]
+    return [
+        ("Edges", labels.number(score["edge_agreement"], 2)),
+        ("NMI", labels.number(score["nmi"], 3)),
+        ("Moved", f"{labels.number(record['registration']['moved_mm'], 1)} mm"),
+        ("Brain", f"{labels.number(record['mask']['volume_cm3'], 0)} cm³"),
+    ]
+
+
+def _table(records: Sequence[PreparationRecord]) -> Html:
+    titles = ("Edges", "NMI", "Moved, mm", "Brain, cm³")
+    columns = [Column("Rank", is_number=True), Column("Case", is_row_header=True), Column("Verdict")]
+    columns += [Column(title, is_number=True) for title in titles]
+    rows = [_row(rank, record) for rank, record in enumerate(records, start=1)]
+    return table(columns, rows, label="Measurements of the pairs", class_="small sortable")
+
+
+def _row(rank: int, record: PreparationRecord) -> list[Child | Cell]:
+    verdict = _verdict(record)
+    first: list[Child | Cell] = [rank, record["case"], Cell(verdict, sort_value=str(_ORDER[verdict]))]
+    if record["state"] != DONE:
+        return [*first, *[labels.MISSING] * 4]
+    return [*first, *(Cell(text.split()[0]) for _, text in _numbers(record))]
 
 
 def _further(record: PreparationRecord) -> list[str]:

@@ -1,4 +1,4 @@
-"""The interactive viewer: a folder beside the report that shows source, target and synthetic images in a browser.
+"""The interactive viewer: a folder beside the report that shows the images of each case in a browser.
 
 The page opens by a double click and needs no server. All its parts are classic scripts, because browsers refuse modules
 and `fetch` from `file://`. The images are copies in relative units, cropped to the mask, without the original header.
@@ -18,15 +18,20 @@ from voxlate.errors import VoxlateError
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated, EvaluatedCase
 from voxlate.io.atomic import write_text
-from voxlate.io.nifti import gzipped_nifti
+from voxlate.io.nifti import gzipped_nifti, nifti_suffix
 from voxlate.reporting.case_selection import choose, leading_view, ranked
+from voxlate.reporting.figures.images import on_grid
 from voxlate.reporting.figures.panels import relative_images
 from voxlate.reporting.figures.slices import PLANES, box_around, fullest_slice
-from voxlate.volume import Affine, Mask, Volume
-from voxlate.web import labels
+from voxlate.volume import Affine, Array, Mask, Volume
+from voxlate.web import colours, labels
 
 STEP = 1e-3
 """Relative values are rounded to this step. In a window of width 1, a grey level is 0.004."""
+
+_ROLES = ("source", "target", "synthetic", "difference")
+UNCERTAINTY = "uncertainty"
+"""Role of the expected error or the spread of predictions, and the suffix of its file beside the synthetic image."""
 
 _PAGE_FILES = ("index.html", "viewer.css", "viewer.js")
 _NIIVUE_FILES = ("niivue.umd.js", "niivue.LICENSES.txt")
@@ -56,7 +61,9 @@ def write_viewer(evaluated: Evaluated, folder: Path) -> list[str]:
         except VoxlateError as error:
             left_out.append(f"{case.case}: {error.code}")
     direction = evaluated.evaluation.direction
-    content = {"title": f"{direction.source} to {direction.target}", "cases": entries}
+    has_uncertainty = any("largest_uncertainty" in entry for entry in entries)
+    roles = [*_ROLES, *([UNCERTAINTY] if has_uncertainty else [])]
+    content = {"title": f"{direction.source} to {direction.target}", "roles": roles, "cases": entries}
     files = [resources.files("voxlate.reporting") / "viewer_page" / name for name in _PAGE_FILES]
     files += [resources.files("voxlate.web") / "niivue" / name for name in _NIIVUE_FILES]
     for resource in files:
@@ -82,10 +89,39 @@ def _ordered(evaluated: Evaluated) -> list[tuple[EvaluatedCase, str]]:
 
 def _write_case(evaluated: Evaluated, case: EvaluatedCase, path: Path) -> dict[str, Any]:
     images, mask = relative_images(evaluated.folder, case)
+    at_mm = _worst_position_mm(images, mask)
+    error = np.where(mask, np.nan_to_num(images["synthetic"].data - images["target"].data), 0.0).astype(np.float32)
+    images["difference"] = images["target"].with_data(error)
+    facts: dict[str, Any] = {"window": list(case.display_range), "at_mm": at_mm, "limit": _end_of_scale(error, mask)}
+    uncertainty = _uncertainty(evaluated.folder, case, images["target"])
+    if uncertainty is not None:
+        images[UNCERTAINTY] = uncertainty
+        facts["largest_uncertainty"] = _end_of_scale(uncertainty.data, mask)
     box = box_around(mask, images["target"].spacing_mm)
     files = {role: base64.b64encode(compact_nifti(image, box)).decode("ascii") for role, image in images.items()}
     write_text(path, f"globalThis.voxlate.images = {json.dumps(files)};\n")
-    return {"window": list(case.display_range), "at_mm": _worst_position_mm(images, mask)}
+    return facts
+
+
+def _end_of_scale(values: Array, mask: Mask) -> float:
+    """Returns the 99th percentile of absolute values in the mask, rounded up, as in the report."""
+    inside = np.abs(np.nan_to_num(values[mask]))
+    return colours.round_up(float(np.percentile(inside, 99)) if inside.size else 0.0)
+
+
+def _uncertainty(folder: Path, case: EvaluatedCase, like: Volume) -> Volume | None:
+    """Returns the uncertainty of a synthetic image in relative units; None without its file.
+
+    The file lies beside the synthetic image: `CASE_uncertainty.nii.gz` beside `CASE.nii.gz`, as
+    `voxlate translate --uncertainty` writes it.
+    """
+    synthetic = folder / case.paths.synthetic
+    suffix = nifti_suffix(synthetic)
+    path = synthetic.with_name(f"{synthetic.name.removesuffix(suffix)}_{UNCERTAINTY}{suffix}")
+    if not suffix or not path.is_file():
+        return None
+    volume = on_grid(path, like)
+    return volume.with_data(volume.data / np.float32(case.reference_level.synthetic))
 
 
 def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:

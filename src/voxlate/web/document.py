@@ -15,10 +15,7 @@ from importlib import resources
 from voxlate.web.html import Child, Html, join, tag
 
 WARNING_TITLE = "Synthetic images. Not for diagnosis."
-WARNING = (
-    "A model computed the images called synthetic. They are for research and not for diagnosis: "
-    "they can hide or invent findings."
-)
+WARNING = "A model computed the images called synthetic, for research only: they can hide or invent findings."
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,13 @@ class Section:
         name: id of the section, unique in the document.
         title: heading.
         content: body of the section; the document leaves out a section whose content is empty.
+        about: what a folded section holds, in a few words; a section with it opens on a click or by a link to it.
     """
 
     name: str
     title: str
     content: Child
+    about: str = ""
 
 
 def document(
@@ -104,7 +103,11 @@ def _contents(sections: Sequence[Section]) -> Html:
 
 
 def _section(section: Section) -> Html:
-    return tag("section", tag("h2", section.title), join(section.content), id=section.name)
+    title = tag("h2", section.title)
+    if not section.about:
+        return tag("section", title, join(section.content), id=section.name)
+    line = tag("summary", title, tag("span", section.about, class_="about"))
+    return tag("section", tag("details", line, join(section.content), class_="fold"), id=section.name)
 
 
 def _head(title: str, images: str) -> Html:

@@ -27,6 +27,10 @@ DATA_KINDS = {
 }
 
 
+_MOST_ZEROS = 3
+"""Decimals of a zero; with more, such as 0.0000, the values are far below the last digit, and 0 is written."""
+
+
 def method(name: str) -> str:
     """Returns the label of a method; an unknown name with spaces for underscores."""
     return METHODS.get(name, name.replace("_", " "))
@@ -41,10 +45,24 @@ def number(value: float | None, decimals: int | None = None) -> str:
     """
     if value is None or not math.isfinite(value):
         return MISSING
-    text = f"{value:.{decimals_for([value]) if decimals is None else decimals}f}"
+    places = decimals_for([value]) if decimals is None else decimals
+    text = f"{value:.{places}f}"
     if float(text) == 0:
-        text = text.removeprefix("-")
+        text = text.removeprefix("-") if places <= _MOST_ZEROS else "0"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def mean_and_sd(mean: float | None, sd: float | None, decimals: int | None = None) -> str:
+    """Returns `8.56 ± 0.71`; the mean alone where a single value has no standard deviation.
+
+    Args:
+        mean: of the values.
+        sd: their standard deviation; None, NaN or infinite where there is none.
+        decimals: digits after the point; three significant digits of the mean when `None`.
+    """
+    places = decimals_for([mean]) if decimals is None else decimals
+    is_known = mean is not None and math.isfinite(mean) and sd is not None and math.isfinite(sd)
+    return f"{number(mean, places)} ± {number(sd, places)}" if is_known else number(mean, places)
 
 
 def decimals_for(values: Iterable[float | None]) -> int:

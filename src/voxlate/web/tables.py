@@ -81,7 +81,7 @@ def table(
         if isinstance(row, Group):
             bodies.append(_group(row, columns))
         else:
-            plain.append(_row(row, columns))
+            plain.append(_row(row, columns, is_stacked="stack" in (class_ or "").split()))
     if plain or not bodies:
         bodies.append(tag("tbody", plain))
     content = tag("table", tag("thead", above, titles), bodies, class_=class_)
@@ -105,17 +105,20 @@ def _group(group: Group, columns: Sequence[Column]) -> Html:
     return tag("tbody", tag("tr", title, class_="group"), [_row(row, columns) for row in group.rows])
 
 
-def _row(cells: Sequence[Child | Cell], columns: Sequence[Column]) -> Html:
-    return tag("tr", [_cell(cell, column) for cell, column in zip(cells, columns, strict=True)])
+def _row(cells: Sequence[Child | Cell], columns: Sequence[Column], *, is_stacked: bool = False) -> Html:
+    pairs = zip(cells, columns, strict=True)
+    return tag("tr", [_cell(cell, column, is_stacked=is_stacked) for cell, column in pairs])
 
 
-def _cell(cell: Child | Cell, column: Column) -> Html:
+def _cell(cell: Child | Cell, column: Column, *, is_stacked: bool) -> Html:
+    """Returns a cell; where cells may lie below each other, each carries the heading of its column."""
     if not isinstance(cell, Cell):
         cell = Cell(cell)
     classes = _joined(column.classes or "", cell.class_)
     if column.is_row_header:
         return tag("th", cell.content, scope="row", class_=classes, title=cell.hint)
-    return tag("td", cell.content, class_=classes, data_value=cell.sort_value, title=cell.hint)
+    label = column.title if is_stacked and type(column.title) is str else None
+    return tag("td", cell.content, class_=classes, data_value=cell.sort_value, data_label=label, title=cell.hint)
 
 
 def _span(title: Child, count: int) -> Html:

@@ -15,6 +15,7 @@ from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.reporting.comparison.first_screen import headline
 from voxlate.reporting.comparison.page import comparison_page, write_comparison_report
 from voxlate.reporting.comparison.pictures import box_plots, chosen_cases
 from voxlate.reporting.comparison.sentences import outcome_of
@@ -211,7 +212,7 @@ def test_a_comparison_whose_images_are_gone_still_has_a_report(folder, tmp_path)
 def test_the_command_writes_the_report_of_a_comparison_and_refuses_a_viewer_of_it(folder, tmp_path):
     arguments = ["report", str(folder), str(tmp_path / "page.html")]
     assert CliRunner().invoke(voxlate, arguments, standalone_mode=False).exception is None
-    assert "What is shown and what is not" in (tmp_path / "page.html").read_text()
+    assert "has the best mean" in (tmp_path / "page.html").read_text()
     error = CliRunner().invoke(voxlate, [*arguments, "--viewer"], standalone_mode=False).exception
     assert isinstance(error, UsageError)
     assert "VIEWER" in str(error)
@@ -232,3 +233,54 @@ def test_folds_are_a_table_of_their_own(tmp_path):
     assert "Cross-validation" in plain
     for heading in ("Fold 0", "Fold 1", "Mean of folds ± SD between", "Patients ± SD"):
         assert heading in plain
+
+
+def told_of(comparison) -> list[str]:
+    return headline(Results(comparison), main_view(comparison))
+
+
+def changed(comparison, **changes):
+    """Returns the comparison with every test of MAE against the source changed."""
+    tests = [t.model_copy(update=changes) if "source" in {t.first, t.second} else t for t in comparison.tests]
+    return comparison.model_copy(update={"tests": tests})
+
+
+def test_the_first_screen_names_the_best_system_what_is_shown_of_it_and_who_has_no_answer(folder, text) -> None:
+    told = told_of(read_comparison(folder).comparison)
+    assert told[0] == "fine has the best mean MAE in A and B."
+    assert told[-1] == "Without a usable answer: zero (collapsed), none (no scores)."
+    assert text.index(told[0]) < text.index("<table")
+
+
+def test_the_first_screen_turns_with_the_tests_against_the_source(folder) -> None:
+    comparison = read_comparison(folder).comparison
+    better = {"mean_difference": -1.0, "ci_low": -1.2, "ci_high": -0.8, "p_adjusted": 0.01, "is_significant": True}
+    systems = [test.first for test in comparison.tests if test.second == "source"]
+    assert "fine" in systems
+    assert any(
+        line.startswith("Shown to be better than the untouched source: fine (A, B)")
+        for line in told_of(changed(comparison, **better))
+    )
+    worse = {**better, "mean_difference": 1.0, "ci_low": 0.8, "ci_high": 1.2}
+    assert any(
+        line.startswith("Shown to be worse than the untouched source: fine (A, B)")
+        for line in told_of(changed(comparison, **worse))
+    )
+    nothing = {"is_significant": False, "p_adjusted": 0.6}
+    assert "No system is shown to differ from the untouched source." in told_of(changed(comparison, **nothing))
+
+
+def test_the_first_screen_says_when_patients_are_too_few_for_a_test(folder) -> None:
+    nothing = changed(read_comparison(folder).comparison, is_significant=False, p_adjusted=1.0, n=3, m=4)
+    few = nothing.model_copy(update={"test": "permutation", "correction": "holm"})
+    assert "No system is shown to differ from the untouched source: 3 patients are too few for a test." in told_of(few)
+
+
+def test_a_simple_method_with_the_best_mean_is_named_as_the_best(folder) -> None:
+    comparison = read_comparison(folder).comparison
+    rows = [
+        row.model_copy(update={"mean": 0.0}) if (row.method, row.metric) == ("source", "mae") else row
+        for row in comparison.summary
+    ]
+    turned = comparison.model_copy(update={"summary": rows})
+    assert told_of(turned)[0].startswith("No system has a better mean MAE than the untouched source in A and B")

@@ -169,7 +169,7 @@ def _agreement(
         np.array([each[name].percent if is_percent else each[name].value for name in patients]) for each in (ours, real)
     )
     if len(patients) < MINIMUM_PATIENTS:
-        note = f"{len(patients)} patients have the same two sessions by both; at least {MINIMUM_PATIENTS} are needed"
+        note = f"at least {MINIMUM_PATIENTS} patients with the same two sessions are needed; here {len(patients)}"
         return ChangeAgreement(method, structure, unit, len(patients), note=note)
     found, of_real, of_made = bland_altman(made, true), mean_interval(true), mean_interval(made)
     return ChangeAgreement(

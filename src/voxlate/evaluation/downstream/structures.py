@@ -144,7 +144,7 @@ def _difference(
 ) -> StructureDifference:
     patients = [name for name in real if name in ours]
     if len(patients) < MINIMUM_PATIENTS:
-        note = f"{len(patients)} patients are measured by both; at least {MINIMUM_PATIENTS} are needed"
+        note = f"at least {MINIMUM_PATIENTS} patients measured by both are needed; here {len(patients)}"
         return StructureDifference(method, structure, unit, len(patients), note=note)
     made, true = (np.array([each[name] for name in patients]) for each in (ours, real))
     interval = mean_interval(made - true)

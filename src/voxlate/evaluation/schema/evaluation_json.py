@@ -19,6 +19,7 @@ from voxlate.evaluation.enhancement import AgentDirection, enhancement_protocol
 from voxlate.evaluation.lesions import summarize_lesions
 from voxlate.evaluation.oracle import compare_with_oracle, oracle_errors
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
+from voxlate.evaluation.schema.model_facts import read_model_facts
 from voxlate.evaluation.schema.results import (
     Direction,
     EvaluatedCase,
@@ -88,10 +89,10 @@ def build_evaluation(
         output: folder of `evaluation.json`; paths are relative to it.
         settings: options of the run.
         match: histogram match of the bundle, if it has one.
-        bundle: folder of the bundle, for its loss curves and pictures.
+        bundle: folder of the bundle, for its loss curves, pictures and recipe.
 
     Raises:
-        InputRefused: `BUNDLE_FILE` when loss curves or pictures of the bundle cannot be read.
+        InputRefused: `BUNDLE_FILE` when loss curves, pictures or the recipe of the bundle cannot be read.
     """
     done = [(result, one) for result, one in zip(results, files, strict=True) if result.state == EVALUATED]
     segmenters = (*SEGMENTERS, *settings.more_segmenters) if settings.is_segmented else ()
@@ -130,6 +131,7 @@ def build_evaluation(
         ],
         history=_of_bundle(bundle, HISTORY_FILE, History),
         network_pictures=_of_bundle(bundle, PICTURES_FILE, NetworkPictures),
+        model=read_model_facts(bundle),
     )
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from voxlate.evaluation.schema.files import Kind, read_document, read_folder
+from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.rows import AnyLesionRow, AnyVolumeRow
 
 EVALUATION = "evaluation.json"
@@ -279,6 +280,7 @@ class Evaluation(_Record):
     refused: list[Refused]
     history: History | None
     network_pictures: NetworkPictures | None = None
+    model: ModelFacts | None = None
 
     @property
     def unit_shown(self) -> str:

@@ -56,7 +56,7 @@ def sample(values: ArrayLike, *, name: str = "sample", least: int = MINIMUM_PATI
     if array.ndim != 1:
         raise InputRefused("DIMENSIONS", f"the {name} must be a vector, this one has shape {array.shape}")
     if array.size < least:
-        raise InputRefused("TOO_FEW_PATIENTS", f"the {name} has {array.size} patients; no test is run below {least}")
+        raise InputRefused("TOO_FEW_PATIENTS", f"no test is run below {least} patients; the {name} has {array.size}")
     if not np.isfinite(array).all():
         raise InputRefused("NON_FINITE", f"{int((~np.isfinite(array)).sum())} values of the {name} are not finite")
     return array

@@ -49,7 +49,7 @@ def volume_agreement(rows: Sequence[VolumeRow]) -> Iterator[AgreementRow]:
 def _agreement(volumes: Values, targets: Values) -> Agreement:
     n = volumes.size
     if n < MINIMUM_PATIENTS:
-        return {"note": f"{n} patients; agreement is not computed below {MINIMUM_PATIENTS}"}
+        return {"note": f"agreement is not computed below {MINIMUM_PATIENTS} patients; here n = {n}"}
     try:
         absolute, consistent = icc(np.column_stack([volumes, targets]))
         lin = concordance(volumes, targets)

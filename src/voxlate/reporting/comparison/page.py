@@ -11,6 +11,7 @@ from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.schema.files import SCORES
 from voxlate.io.atomic import sha256, write_text
 from voxlate.reporting.comparison import pictures, tests_and_folds
+from voxlate.reporting.comparison.first_screen import first_screen
 from voxlate.reporting.comparison.printed import printed_table
 from voxlate.reporting.comparison.sentences import shown_and_not_shown
 from voxlate.reporting.comparison.view import TISSUES, Results, TableView, main_view, other_views
@@ -66,21 +67,23 @@ def _sections(compared: Compared, results: Results) -> list[Section]:
     agent = [view for view in views if view.protocol == ENHANCEMENT]
     tissues = [view for view in views if view.protocol.startswith(TISSUES)]
     others = [view for view in views if view not in (*agent, *tissues)]
+    counted = labels.count(len(comparison.systems), "system")
     return [
-        Section("table", "Results", tag("div", tag("h3", main.title), printed_table(results, main))),
-        Section("shown", "What is shown and what is not", shown_and_not_shown(results, main)),
-        Section("tests", "Tests", tests_and_folds.tests_between(comparison)),
-        Section("equivalence", "Equivalence", tests_and_folds.equivalence(comparison)),
-        Section("folds", "Cross-validation", tests_and_folds.folds(comparison)),
-        Section("plots", "Patient by patient", pictures.box_plots(compared)),
-        Section("slices", "The same slices of all systems", pictures.same_slices(compared)),
-        Section("agent", "Contrast agent", [printed_table(results, view) for view in agent]),
-        Section("tissues", "Tissue volumes", _folded(results, tissues)),
-        Section("tables", "Other tables", _folded(results, others)),
-        Section("systems", "Systems", _systems(comparison)),
-        Section("absent", "Cases without scores", _absent(comparison)),
-        Section("definitions", "Definitions", _definitions(comparison)),
-        Section("provenance", "Provenance", _provenance(compared)),
+        Section("verdict", "Result", first_screen(compared, results, main)),
+        Section("table", "Table", tag("div", tag("h3", main.title), printed_table(results, main))),
+        Section("slices", "The same slices", pictures.same_slices(compared)),
+        Section("plots", "Patients", pictures.box_plots(compared)),
+        Section("shown", "What is shown", shown_and_not_shown(results, main), "each difference with its interval"),
+        Section("tests", "Tests", tests_and_folds.tests_between(comparison), "every p value and its adjustment"),
+        Section("equivalence", "Equivalence", tests_and_folds.equivalence(comparison), "within the stated margins"),
+        Section("folds", "Cross-validation", tests_and_folds.folds(comparison), "fold by fold"),
+        Section("agent", "Contrast agent", [printed_table(results, view) for view in agent], "residual enhancement"),
+        Section("tissues", "Tissue volumes", _folded(results, tissues), "by segmenter"),
+        Section("tables", "Other tables", _folded(results, others), "all protocols and regions"),
+        Section("systems", "Systems", _systems(comparison), counted),
+        Section("absent", "Without scores", _absent(comparison), "cases and their reasons"),
+        Section("definitions", "Definitions", _definitions(comparison), "each once"),
+        Section("provenance", "Provenance", _provenance(compared), "versions and hashes"),
     ]
 
 

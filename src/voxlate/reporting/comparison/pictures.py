@@ -50,7 +50,7 @@ def _boxes(
     for place in places:
         label = place[0] if is_volume else metric_of(place[1]).label
         key = MetricKey(protocol, AS_WRITTEN, *place)
-        values = _patient_means(comparison, tables, key)
+        values = patient_means_by_set(comparison, tables, key)
         if values:
             metrics[label] = values
             unit = next(table.unit(key) for table in tables.values() if key in table.measured())
@@ -65,8 +65,14 @@ def _boxes(
     return tag("div", tag("h3", title), drawing.html(name), note(left_out) if left_out else None, class_="block")
 
 
-def _patient_means(comparison: SystemsComparison, tables: ScoreTables, key: MetricKey) -> Sets:
-    """Returns the mean of each patient's finite scores by set and method, those that have any."""
+def patient_means_by_set(comparison: SystemsComparison, tables: ScoreTables, key: MetricKey) -> Sets:
+    """Returns the mean of each patient's finite scores by set and method, those that have any.
+
+    Args:
+        comparison: whose systems are taken, but those that collapsed.
+        tables: scores by set.
+        key: protocol, kind of intensities, region and metric.
+    """
     working = [system.name for system in comparison.systems if not system.is_collapsed]
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, table in tables.items():

@@ -8,6 +8,7 @@ from voxlate.evaluation.comparison.schema import ComparedTest
 from voxlate.evaluation.metrics import metric_of
 from voxlate.reporting.comparison.view import (
     CORRECTIONS,
+    MOST_COLUMNS,
     SOURCE,
     TEST_NAMES,
     Place,
@@ -39,9 +40,15 @@ def printed_table(results: Results, view: TableView) -> Html:
     blocks = []
     for name in comparison.sets:
         rows = [_row(results, view, name, method) for method in methods]
-        blocks.append(Group(f"{set_name(name)} · {results.n(view, name)} patients", [row for row in rows if row]))
-    content = table(columns, blocks, label=view.title, class_="printed")
+        blocks.append(Group(f"{set_name(name)} · {_patients(results.n(view, name))}", [row for row in rows if row]))
+    class_ = "printed dense" if len(view.places) > MOST_COLUMNS else "printed"
+    content = table(columns, blocks, label=view.title, class_=class_)
     return tag("div", content, note(_note(results, view)), _systems_without(results))
+
+
+def _patients(n: str) -> str:
+    """Returns `1 patient`, `3 patients` or, where methods differ, `2–3 patients`."""
+    return "1 patient" if n == "1" else f"{n} patients"
 
 
 def _heading(results: Results, view: TableView, place: Place) -> Child:
@@ -72,8 +79,7 @@ def _cell(results: Results, view: TableView, name: str, method: str, place: Plac
         return [labels.MISSING, tag("sup", class_="blank")]
     others = [results.row(view, s, m, place) for s in results.comparison.sets for m in methods_of(results.comparison)]
     decimals = labels.decimals_for(other.mean for other in others if other is not None)
-    spread = "" if row.sd is None else f" ± {labels.number(row.sd, decimals)}"
-    value = labels.number(row.mean, decimals) + spread
+    value = labels.mean_and_sd(row.mean, row.sd, decimals)
     best = results.best(view, name, place)
     marks = _marks(results, view, name, (method, best), place)
     return [tag("b", value) if method == best else value, tag("sup", marks, class_=None if marks else "blank")]

@@ -199,7 +199,7 @@ def _joined_row(row: JoinedRow, numbers: Sequence[int], means: dict[FoldKey, Fol
     ends = ((row.mean_of_folds, row.sd_between_folds, row.folds), (row.mean, row.sd, row.n))
     joined = [
         [
-            f"{labels.number(mean, decimals)}{'' if sd is None else f' ± {labels.number(sd, decimals)}'}",
+            labels.mean_and_sd(mean, sd, decimals),
             tag("small", f" {n}"),
         ]
         for mean, sd, n in ends

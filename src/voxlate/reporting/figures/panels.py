@@ -14,7 +14,7 @@ from voxlate.evaluation.schema.results import Direction, EvaluatedCase
 from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.reporting.case_selection import Chosen
 from voxlate.reporting.figures.images import in_ras, mask_on_grid, on_grid
-from voxlate.reporting.figures.slices import CONVENTION, PLANES, Plane, box_around, fullest_slice, position_mm
+from voxlate.reporting.figures.slices import PLANES, Plane, box_around, fullest_slice, position_mm
 from voxlate.reporting.figures.slices import section as cut
 from voxlate.volume import Array, Mask, Volume
 from voxlate.web import colours, labels, png
@@ -23,7 +23,7 @@ from voxlate.web.html import Html, tag
 SLICE_RULE = "Each plane passes through the slice with the largest sum of |synthetic − target| inside the mask."
 SCALE_RULE = (
     "The colour scale of the difference is symmetric and the same for all cases shown: it ends at the 99th percentile "
-    "of |synthetic − target| inside their masks, rounded up."
+    "of |synthetic − target| inside their masks, rounded up. Outside the mask no difference is shown."
 )
 
 
@@ -107,67 +107,69 @@ def cut_planes(images: dict[str, Volume], mask: Mask) -> tuple[tuple[Picture, ..
     return tuple(planes), large
 
 
-def figures(folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str) -> Html:
-    """Returns one figure per chosen case, or a note if the images of a case cannot be read.
+def figures(
+    folder: Path, chosen: Sequence[Chosen], *, direction: Direction, data_kind: str, unit: str
+) -> dict[int, Html]:
+    """Returns one figure per chosen case, by its rank, or a note if the images of a case cannot be read.
 
     Args:
         folder: the evaluation folder.
-        chosen: the cases.
+        chosen: the cases; all differences have one colour scale.
         direction: what was translated into what.
         data_kind: `real`, `simulated` or `unknown`.
         unit: unit of the display window.
     """
-    read: list[Pictures | Html] = []
+    read: dict[int, Pictures | Html] = {}
     for selected in chosen:
         try:
             images, mask = relative_images(folder, selected.case)
         except VoxlateError as error:
             reason = f"{selected.title} case {selected.case.case}: its images could not be shown ({error.code})."
-            read.append(tag("p", reason, class_="note"))
+            read[selected.rank] = tag("p", reason, class_="note")
             continue
-        read.append(Pictures(selected, *cut_planes(images, mask)))
-    limit = colours.round_up(max((p.large_difference for p in read if isinstance(p, Pictures)), default=0.0))
-    parts = [
-        _figure(p, limit=limit, direction=direction, data_kind=data_kind, unit=unit) if isinstance(p, Pictures) else p
-        for p in read
-    ]
-    rules = tag("p", f"{SLICE_RULE} {SCALE_RULE} {CONVENTION}", class_="note")
-    return Html("".join([*parts, rules]))
+        read[selected.rank] = Pictures(selected, *cut_planes(images, mask))
+    limit = colours.round_up(max((p.large_difference for p in read.values() if isinstance(p, Pictures)), default=0.0))
+    return {
+        rank: _figure(p, limit=limit, direction=direction, data_kind=data_kind, unit=unit)
+        if isinstance(p, Pictures)
+        else p
+        for rank, p in read.items()
+    }
 
 
 def _figure(pictures: Pictures, *, limit: float, direction: Direction, data_kind: str, unit: str) -> Html:
     chosen = pictures.chosen
     window = chosen.case.display_range
     titles = {
-        "source": f"Source · {direction.source}",
-        "target": f"Target · real {direction.target}" if data_kind == "real" else f"Target · {direction.target}",
-        "synthetic": f"Synthetic · {direction.target}",
-        "difference": "Synthetic − target",
+        "source": ("Source", direction.source),
+        "target": ("Target", f"real {direction.target}" if data_kind == "real" else direction.target),
+        "synthetic": ("Synthetic", direction.target),
+        "difference": ("Difference", "synthetic − target"),
     }
-    rows = [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes]
     value = f"{metric_of(chosen.metric).label} {labels.number(chosen.value)} {chosen.unit}".rstrip()
     score = f"rank {chosen.rank} of {chosen.of}, {value}"
-    heading = tag("h3", f"{chosen.title} case: ", tag("b", chosen.case.case), " ", tag("small", score))
+    heading = tag("h3", tag("span", f"{chosen.title} case: ", tag("b", chosen.case.case)), tag("small", score))
+    columns = [tag("div", tag("b", title), tag("span", shown)) for title, shown in titles.values()]
     facts = (
         f"n = 1 case. {labels.DATA_KINDS[data_kind]}. Display window of source, target and synthetic: "
-        f"{labels.number(window[0], 2)} to {labels.number(window[1], 2)} {unit}. "
-        "The difference is shown inside the mask."
+        f"{labels.number(window[0], 2)} to {labels.number(window[1], 2)} {unit}."
     )
     return tag(
         "figure",
         heading,
-        tag("div", rows, class_="planes"),
+        tag("div", columns, class_="columns"),
+        [_row(picture, titles, chosen=chosen, limit=limit) for picture in pictures.planes],
         _bars(window, limit),
         tag("figcaption", facts),
         class_="case",
     )
 
 
-def _row(picture: Picture, titles: dict[str, str], *, chosen: Chosen, limit: float) -> Html:
+def _row(picture: Picture, titles: dict[str, tuple[str, str]], *, chosen: Chosen, limit: float) -> Html:
     window = chosen.case.display_range
-    where = f"{picture.plane.name}, {picture.plane.axis} = {labels.number(picture.at_mm, 0)} mm"
+    at = f"{picture.plane.axis} = {labels.number(picture.at_mm, 0)} mm"
     cells = []
-    for role, title in titles.items():
+    for role, (title, shown) in titles.items():
         values = picture.images[role]
         pixels = colours.diverging(values, limit) if role == "difference" else colours.grey(values, window)
         height, width = values.shape
@@ -176,14 +178,12 @@ def _row(picture: Picture, titles: dict[str, str], *, chosen: Chosen, limit: flo
             src=png.data_uri(pixels),
             width=width,
             height=height,
-            alt=f"{title}, {where}, case {chosen.case.case}",
+            alt=f"{title} {shown}, {picture.plane.name}, {at}, case {chosen.case.case}",
         )
-        sides = (tag("b", picture.plane.left), tag("span", title), tag("b", picture.plane.right))
-        cells.append(tag("div", tag("div", sides, class_="sides"), image, class_="panel"))
-    label = tag(
-        "p", tag("b", picture.plane.name.capitalize()), f" {picture.plane.axis} = {labels.number(picture.at_mm, 0)} mm"
-    )
-    return tag("div", label, tag("div", cells, class_="panels"), class_="plane")
+        sides = [tag("i", picture.plane.left, class_="left"), tag("i", picture.plane.right, class_="right")]
+        cells.append(tag("div", image, sides, class_="panel"))
+    where = tag("span", f"{picture.plane.name} {at}", class_="where")
+    return tag("div", where, tag("div", cells, class_="panels"), class_="plane")
 
 
 def _bars(window: tuple[float, float], limit: float) -> Html:

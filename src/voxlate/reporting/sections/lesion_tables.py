@@ -14,6 +14,9 @@ from voxlate.web.tables import Cell, Column, number_cell, table
 MOST_ROWS = 300
 """Rows of one table that the report shows. Chosen by hand, for the size of the file; the others stay in the JSON."""
 
+_MOST_COLUMNS = 10
+"""Tables with more columns have smaller letters. Chosen by hand: so many fit into 1,100 pixels."""
+
 _MOST_OPEN = 12
 """Longer tables are folded. Chosen by hand: about half a screen."""
 
@@ -51,8 +54,9 @@ def records_table(records: Sequence[Record], *, label: str, data_kind: str) -> H
     numeric = {key for key in columns if all(_is_number(record.get(key)) for record in records)}
     decimals = {key: _decimals([record.get(key) for record in records]) for key in numeric}
     rows = [[_cell(record.get(key), decimals.get(key)) for key in columns] for record in records[:MOST_ROWS]]
+    class_ = f"small sortable{' dense' if len(columns) > _MOST_COLUMNS else ''}"
     content = table(
-        [Column(_title(key), is_number=key in numeric) for key in columns], rows, label=label, class_="small sortable"
+        [Column(_title(key), is_number=key in numeric) for key in columns], rows, label=label, class_=class_
     )
     left_out = len(records) - MOST_ROWS
     more = f" The table shows the first {MOST_ROWS}; {left_out} more are in evaluation.json." if left_out > 0 else ""
@@ -77,7 +81,11 @@ def tables_by_kind(records: Sequence[Record], *, data_kind: str) -> Html | None:
         title = KINDS.get(kind, kind.replace("_", " ").capitalize())
         content = records_table(inside, label=title or "Records", data_kind=data_kind)
         is_folded = len(inside) > _MOST_OPEN
-        parts.append(_folded(f"{title}: {len(inside)} rows", content) if is_folded else [tag("h3", title), content])
+        parts.append(
+            _folded(f"{title}: {labels.count(len(inside), 'row')}", content)
+            if is_folded
+            else [tag("h3", title), content]
+        )
     return tag("div", parts) if parts else None
 
 

@@ -39,13 +39,22 @@ def versions_and_hashes(evaluated: Evaluated) -> Html:
     return facts_table(rows)
 
 
-def _from_sidecars(evaluated: Evaluated) -> list[tuple[str, str]]:
+def values_of_sidecars(evaluated: Evaluated) -> dict[str, list[str]]:
+    """Returns the different values of each known key in the sidecar files of the synthetic images.
+
+    Args:
+        evaluated: an evaluation folder; images without a sidecar file add nothing.
+    """
     values_by_key: dict[str, dict[str, None]] = {key: {} for key in _SIDECAR_KEYS}
     for case in evaluated.evaluation.cases:
         for key, value in _sidecar(evaluated.folder / case.paths.synthetic).items():
             if key in values_by_key and value is not None:
                 values_by_key[key][labels.without_paths(str(value))] = None
-    return [(f"Sidecar: {key}", _one(list(values))) for key, values in values_by_key.items() if values]
+    return {key: list(values) for key, values in values_by_key.items()}
+
+
+def _from_sidecars(evaluated: Evaluated) -> list[tuple[str, str]]:
+    return [(f"Sidecar: {key}", _one(values)) for key, values in values_of_sidecars(evaluated).items() if values]
 
 
 def _one(values: list[str]) -> str:

@@ -39,6 +39,24 @@ def tables(evaluation: Evaluation) -> list[Html]:
     return blocks
 
 
+def definitions(evaluation: Evaluation) -> Html:
+    """Returns the definitions of the protocols and metrics of a report, each once."""
+    protocols = [
+        tag("div", tag("b", f"Protocol {protocol.name}. "), definition_of(protocol), class_="definition")
+        for protocol in evaluation.protocols
+    ]
+    scored = dict.fromkeys(row.metric for row in evaluation.summary)
+    known = [metric_of(name) for name in scored]
+    terms = [
+        (tag("dt", metric.label), tag("dd", "; ".join(part for part in (metric.meaning, metric.direction) if part)))
+        for metric in known
+        if metric.meaning
+    ]
+    return tag(
+        "div", protocols, tag("div", tag("b", "Metrics"), tag("dl", terms), class_="definition") if terms else None
+    )
+
+
 def _block(
     protocol: ProtocolDefinition,
     intensity: str,
@@ -48,10 +66,15 @@ def _block(
     tests: Sequence[Comparison],
     evaluation: Evaluation,
 ) -> Html:
+    psnr = [row.n for row in rows if row.metric == "psnr"]
+    has_range = len(set(psnr)) > 1
     remarks = [
         _INTENSITY_NOTES[intensity],
         "Mean ± standard deviation over n patients.",
-        "n is a range if an image equals its target: its PSNR is infinite and not part of the mean.",
+        *(
+            ["n is a range where an image equals its target: its PSNR is infinite and not part of the mean."]
+            * has_range
+        ),
         f"{labels.DATA_KINDS[evaluation.data_kind]}.",
         _star_note(tests),
     ]
@@ -60,7 +83,6 @@ def _block(
         tag("h3", f"{title} ", tag("small", f"protocol {protocol.name}")),
         _quality_table(rows, tests, evaluation.methods),
         note(" ".join(remarks)),
-        tag("div", tag("b", f"Definition ({protocol.name}). "), definition_of(protocol), class_="definition"),
         _tests(tests),
         class_="block",
     )
@@ -154,8 +176,7 @@ def _value(row: SummaryRow | None, tests: Sequence[Comparison], *, decimals: int
     """Returns mean ± SD, with a star when the method differs significantly from the synthetic image."""
     if row is None:
         return labels.MISSING
-    spread = "" if row.sd is None else f" ± {labels.number(row.sd, decimals)}"
-    value = labels.number(row.mean, decimals) + spread
+    value = labels.mean_and_sd(row.mean, row.sd, decimals)
     star = tag("sup", "*") if _differs(row, tests) else tag("sup", class_="blank")
     return [value, star]
 
@@ -186,8 +207,8 @@ _TEST_NUMBERS = (
 def _number_of_tests(tests: Sequence[Comparison]) -> str:
     run = sum(test.p_permutation is not None for test in tests)
     if run == len(tests):
-        return f"All {run} tests"
-    return f"{len(tests)} comparisons, {run or 'none'} of them tested"
+        return labels.count(run, "test")
+    return f"{labels.count(len(tests), 'comparison')}, {run or 'none'} of them tested"
 
 
 def _tests(tests: Sequence[Comparison]) -> Html | None:

@@ -74,6 +74,6 @@ def _row(name: str, values: np.ndarray) -> tuple[str, str, str, str]:
     decimals = labels.decimals_for([float(values.mean())])
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
     interval = mean_interval(values)
-    mean = f"{labels.number(float(values.mean()), decimals)} ± {labels.number(sd, decimals)}"
+    mean = labels.mean_and_sd(float(values.mean()), sd, decimals)
     ends = " to ".join(labels.number(end, decimals) for end in interval) if interval else labels.MISSING
     return name, str(len(values)), mean, ends

@@ -1,6 +1,7 @@
 """Verdicts on whether the model is better than a simpler method, as far as the tests allow one.
 
-`better` and `worse` need both a 95 % interval that excludes 0 and an adjusted p below 0.05.
+`better` and `worse` need both a 95 % interval that excludes 0 and an adjusted p below 0.05. Everything else is told as
+an average, with the reason why it is no more: no test, too few patients for one, or a test that showed nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL
 from voxlate.web import labels
-from voxlate.web.html import Html, tag
 
-Outcome = Literal["better", "worse", "leaning", "open", "untested"]
+Outcome = Literal["better", "worse", "leaning", "open", "few", "untested"]
+
+FEWEST = 3
+"""Fewest patients of a test of the evaluation (`voxlate.evaluation.schema.table.MINIMUM_PATIENTS`)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class MethodComparison:
         metric: name of the metric.
         unit: unit of `difference`.
         n: number of patients that both methods share.
+        ours: mean over these patients of the synthetic images.
+        theirs: mean over these patients of the other method.
         difference: mean over patients of synthetic minus the other method.
         interval: 95 % confidence interval of `difference`; None when none was computed.
         p_adjusted: p value adjusted for `comparisons` tests; None without a test.
@@ -41,6 +46,8 @@ class MethodComparison:
     metric: str
     unit: str
     n: int
+    ours: float
+    theirs: float
     difference: float
     interval: tuple[float, float] | None
     p_adjusted: float | None
@@ -49,21 +56,60 @@ class MethodComparison:
     note: str = ""
 
     @property
+    def gain(self) -> float:
+        """By how much the mean of the synthetic images is better, in `unit`; negative when it is worse.
+
+        NaN for a metric without a better direction.
+        """
+        metric = metric_of(self.metric)
+        signs = {"lower": -1.0, "higher": 1.0}
+        if metric.better in signs:
+            return signs[metric.better] * self.difference
+        return metric.loss(self.theirs) - metric.loss(self.ours)
+
+    @property
+    def gain_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of `gain`; None where the interval of the difference does not give one.
+
+        That is so for a metric with a best value between the two means, such as a residual enhancement of −20 %
+        against 100 %.
+        """
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        metric = metric_of(self.metric)
+        if metric.better == "higher" or (metric.better == "one" and max(self.ours, self.theirs) <= metric.best):
+            return low, high
+        if metric.better == "lower" or (metric.better == "one" and min(self.ours, self.theirs) >= metric.best):
+            return -high, -low
+        return None
+
+    @property
     def outcome(self) -> Outcome:
         """Outcome of the test.
 
-        `better` or `worse` when interval and adjusted p agree, `leaning` when only the interval excludes 0, `open` when
-        it does not or the metric has no direction, `untested` without a test.
+        `better` or `worse` when interval and adjusted p agree; `few` when so few patients cannot give an adjusted p
+        below 0.05, whatever their values; `leaning` when only the interval excludes 0; `open` when it does not or the
+        metric has no direction; `untested` without a test.
         """
         if self.interval is None or self.p_adjusted is None:
             return "untested"
         low, high = self.interval
-        better = metric_of(self.metric).better
-        if low <= 0 <= high or better not in {"lower", "higher"}:
-            return "open"
-        if self.p_adjusted >= LEVEL:
-            return "leaning"
-        return "better" if (self.difference < 0) == (better == "lower") else "worse"
+        is_outside = not low <= 0 <= high and not math.isnan(self.gain)
+        if is_outside and self.p_adjusted < LEVEL:
+            return "better" if self.gain > 0 else "worse"
+        if is_powerless(self.n, self.comparisons):
+            return "few"
+        return "leaning" if is_outside else "open"
+
+
+def is_powerless(n: int, comparisons: int) -> bool:
+    """Returns whether no values of n patients can give an adjusted p below 0.05.
+
+    Of the 2ⁿ patterns of signs of a permutation test two are the most extreme, so p is at least 2¹⁻ⁿ; Holm multiplies
+    the smallest p by the number of comparisons.
+    """
+    return 2.0 ** (1 - n) * max(comparisons, 1) >= LEVEL
 
 
 def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> MethodComparison | None:
@@ -83,8 +129,10 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
     loss = metric_of(metric).loss
     lost = sum(loss(ours[patient]) > loss(theirs[patient]) for patient in both)
     unit = next(s.unit for s in evaluated.scores if s.metric == metric and view.holds(s))
-    difference = math.fsum(ours[patient] - theirs[patient] for patient in both) / len(both)
-    untested = MethodComparison(other, metric, unit, len(both), difference, None, None, 0, lost)
+    first, second = (math.fsum(one[patient] for patient in both) / len(both) for one in (ours, theirs))
+    untested = MethodComparison(
+        other, metric, unit, len(both), first, second, first - second, None, None, comparisons=0, lost=lost
+    )
     test = _test(evaluated, view, metric, other)
     return untested if test is None or test.mean_difference is None else _with_test(untested, test)
 
@@ -117,53 +165,57 @@ def _with_test(untested: MethodComparison, test: Comparison) -> MethodComparison
     )
 
 
-_OPENINGS = {
-    "better": "Better than the {other}.",
-    "worse": "Worse than the {other}.",
-    "leaning": "No significant difference from the {other} after adjustment, but the 95 % interval excludes 0.",
-    "open": "No significant difference from the {other}. This does not prove that there is no difference.",
-    "untested": "Not tested against the {other}.",
-}
-_MARKS = {"better": "✓", "worse": "✗", "leaning": "~", "open": "?", "untested": "?"}
+def direction_of(comparison: MethodComparison) -> str:
+    """Returns what can be said of the synthetic images, in few words: `better`, `worse on average` and the like.
+
+    Args:
+        comparison: with another method.
+    """
+    outcome, gain = comparison.outcome, comparison.gain
+    if outcome in {"better", "worse"}:
+        return outcome
+    if outcome == "open" or not abs(gain) > 0:
+        return "no difference shown"
+    return "better on average" if gain > 0 else "worse on average"
 
 
-def verdict_line(comparison: MethodComparison) -> Html:
-    """Returns a list item with the verdict, the difference, its certainty, and the number of patients who lost."""
-    label = metric_of(comparison.metric).label
-    other = labels.method(comparison.other).lower()
+def amount_of(comparison: MethodComparison) -> tuple[str, str]:
+    """Returns the difference, such as ` by 1.03 points`, and its certainty: interval, p value and n.
+
+    Both are told in the direction of the mean: a worse image is worse by a positive amount.
+
+    Args:
+        comparison: with another method.
+    """
+    gain = comparison.gain
+    if math.isnan(gain):
+        return "", certainty_of(comparison)
+    decimals = labels.decimals_for([gain])
     unit = "points" if comparison.unit.startswith("%") else comparison.unit
-    decimals = labels.decimals_for([comparison.difference])
-    direction = "lower" if comparison.difference < 0 else "higher"
-    facts = f"Its {label} is {labels.number(abs(comparison.difference), decimals)} {unit}".rstrip() + f" {direction}"
-    facts += f" ({_certainty(comparison, decimals)})." if comparison.interval else f" ({labels.n_is(comparison.n)})."
-    patients = labels.count(comparison.n, "patient")
-    losses = (
-        f"It is worse in {comparison.lost} of {patients}." if comparison.lost else f"It is worse in none of {patients}."
-    )
-    opening = _OPENINGS[comparison.outcome].format(other=other)
-    notes = [note for note in (labels.without_paths(comparison.note), _power_note(comparison)) if note]
-    remark = f" Remark: {'; '.join(notes)}." if notes else ""
-    mark = tag("span", _MARKS[comparison.outcome], class_="mark", aria_hidden="true")
-    return tag(
-        "li", mark, tag("div", tag("b", opening), f" {facts} {losses}{remark}"), class_=f"verdict {comparison.outcome}"
-    )
+    size = f"{labels.number(abs(gain), decimals)} {unit}".rstrip()
+    if comparison.outcome == "open":
+        return f": mean {size} {'better' if gain > 0 else 'worse'}", _with_interval(comparison, decimals)
+    return f" by {size}" if gain else "", _with_interval(comparison, decimals)
 
 
-def _power_note(comparison: MethodComparison) -> str:
-    """Returns a remark when too few patients make significance impossible: of 2ⁿ sign flips, two are extreme."""
-    least = 2.0 ** (1 - comparison.n) * comparison.comparisons
-    if comparison.outcome != "leaning" or least < LEVEL:
-        return ""
-    compared = labels.count(comparison.comparisons, "comparison")
-    return f"with {labels.count(comparison.n, 'patient')} and {compared} an adjusted p below {LEVEL} is hardly possible"
-
-
-def _certainty(comparison: MethodComparison, decimals: int) -> str:
-    low, high = comparison.interval or (math.nan, math.nan)
-    if comparison.difference < 0:
+def _with_interval(comparison: MethodComparison, decimals: int) -> str:
+    if comparison.gain_interval is None:
+        return certainty_of(comparison)
+    low, high = comparison.gain_interval
+    if comparison.gain < 0:
         low, high = -high, -low
-    interval = f"95 % interval {labels.number(low, decimals)} to {labels.number(high, decimals)}"
+    ends = f"95 % interval {labels.number(low, decimals)} to {labels.number(high, decimals)}"
+    return f"{ends}, {certainty_of(comparison)}"
+
+
+def certainty_of(comparison: MethodComparison) -> str:
+    """Returns the adjusted p value with the number of comparisons, or why there is none, and the number of patients."""
+    patients = labels.count(comparison.n, "patient")
+    if comparison.outcome == "few" or comparison.n < FEWEST:
+        return f"{patients}: too few for a test"
+    if comparison.p_adjusted is None:
+        return f"{patients}, not tested"
     p = labels.p_value(comparison.p_adjusted)
     p = p if p.startswith("<") else f"=\N{NO-BREAK SPACE}{p}"
     tests = labels.count(comparison.comparisons, "comparison")
-    return f"{interval}, p {p} adjusted for {tests}, {labels.n_is(comparison.n)}"
+    return f"p\N{NO-BREAK SPACE}{p} adjusted for {tests}, {patients}"

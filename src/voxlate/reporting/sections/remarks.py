@@ -1,56 +1,41 @@
-"""The summary at the top of the report: what was translated, how well, compared with what, and where it is worse."""
+"""Further findings of an evaluation: enhancement, lesions lost or invented, methods that are better, smoothness."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from voxlate.evaluation.baselines import MATCHED_DB
-from voxlate.evaluation.lesions.sentences import Sentence, finding_sentences
+from voxlate.evaluation.lesions.sentences import UNLABELLED, Sentence, enhancement_sentences, lesion_sentences
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated, Evaluation, SummaryRow
 from voxlate.reporting.case_selection import View, ranked
-from voxlate.reporting.sections.verdicts import compare_with, verdict_line
+from voxlate.reporting.sections.verdicts import compare_with
 from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
-_BASELINES = ("source", "histogram_match")
-"""Methods that the summary compares the model with by a test."""
-
-_LOWER_BOUNDS = (*_BASELINES, "constant")
-"""Methods that a useful synthetic image must beat; the constant has no test."""
-
-_CARDS = {
-    "mae": "average error per voxel, in % of the intensity range L of the target",
-    "psnr": "error on a logarithmic scale; large errors count more",
-    "ssim": "similarity of local structure; 1 is identical",
-}
+_LOWER_BOUNDS = ("source", "histogram_match", "constant")
+"""Methods that a useful synthetic image must beat."""
 
 
-def summary(evaluated: Evaluated, view: View) -> Html:
-    """Returns the summary as sentences, with the leading metrics as cards.
+def remarks(evaluated: Evaluated, view: View) -> Html | None:
+    """Returns what the first screen does not say, as a list of sentences; None without any.
 
     Args:
         evaluated: an evaluation folder.
         view: protocol, region and intensities of the scores.
     """
     evaluation = evaluated.evaluation
-    findings = finding_sentences(evaluation.summary, evaluation.lesions, view.protocol)
-    compared = [compare_with(evaluated, view, "mae", other) for other in _BASELINES]
-    verdicts = [verdict_line(comparison) for comparison in compared if comparison is not None]
-    remarks = [tag("li", text) for text in _remarks(evaluated, view)]
-    return tag(
-        "div",
-        tag("p", _what_was_done(evaluated), class_="lead"),
-        tag("ul", [_finding_line(finding) for finding in findings], _oracle_line(evaluation), class_="findings"),
-        tag("div", list(_cards(evaluated, view)), class_="cards"),
-        tag("ul", verdicts, class_="verdicts"),
-        tag("ul", remarks, class_="remarks"),
-    )
+    found = [*enhancement_sentences(evaluation.summary), *lesion_sentences({}, evaluation.lesions, unit="")]
+    lines = [_finding_line(finding) for finding in found if finding.text != UNLABELLED]
+    oracle = _oracle_line(evaluation)
+    lines += [] if oracle is None else [oracle]
+    lines += [tag("li", text) for text in _remarks(evaluated, view)]
+    return tag("ul", lines, class_="remarks") if lines else None
 
 
 def _finding_line(finding: Sentence) -> Html:
     mark = tag("b", "Worse than the source. ") if finding.is_worse else None
-    return tag("li", mark, finding.text, class_="worse" if finding.is_worse else None)
+    return tag("li", mark, finding.text, class_="worse-text" if finding.is_worse else None)
 
 
 def _oracle_line(evaluation: Evaluation) -> Html | None:
@@ -61,44 +46,17 @@ def _oracle_line(evaluation: Evaluation) -> Html | None:
     figures = f"RMSE {oracle.synthetic_rmse_percent:.2f} % of L, the least possible {oracle.oracle_rmse_percent:.2f} %"
     if oracle.is_below:
         warning = "Better than the least possible error: the model has seen these targets. "
-        return tag("li", tag("b", warning), f"Over {labels.count(oracle.cases, 'case')}: {figures}.", class_="worse")
+        return tag(
+            "li", tag("b", warning), f"Over {labels.count(oracle.cases, 'case')}: {figures}.", class_="worse-text"
+        )
     ratio = oracle.synthetic_rmse_percent / oracle.oracle_rmse_percent
     return tag("li", f"Compared with the oracle of the simulation: {figures}, {ratio:.1f} times as much.")
-
-
-def _what_was_done(evaluated: Evaluated) -> str:
-    evaluation = evaluated.evaluation
-    direction = evaluation.direction
-    cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
-    real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
-    scans = labels.count(cases, f"{real}scan")
-    return (
-        f"A model translated {scans} of {labels.count(patients, 'patient')} from {direction.source} to synthetic "
-        f"{direction.target}. Each synthetic image was compared with the {real}{direction.target} of the same patient. "
-        "Simpler methods were compared in the same way."
-    )
 
 
 def _rows(evaluated: Evaluated, view: View, intensity: str = "as_written") -> dict[tuple[str, str], SummaryRow]:
     key = (view.protocol, view.region, intensity)
     rows = evaluated.evaluation.summary
     return {(row.metric, row.method): row for row in rows if (row.protocol, row.region, row.intensity) == key}
-
-
-def _cards(evaluated: Evaluated, view: View) -> Iterator[Html]:
-    rows = _rows(evaluated, view)
-    for name, plain in _CARDS.items():
-        ours, before = rows.get((name, "synthetic")), rows.get((name, "source"))
-        if ours is None:
-            continue
-        metric = metric_of(name)
-        decimals = labels.decimals_for([ours.mean, before.mean if before else None])
-        value = [labels.number(ours.mean, decimals), tag("small", f" ± {labels.number(ours.sd, decimals)} {ours.unit}")]
-        against = f"untouched source {labels.number(before.mean, decimals)} {ours.unit}".rstrip() if before else ""
-        label = f"{metric.label} {metric.arrow}"
-        title = [tag("b", label), " of the synthetic image", tag("br"), tag("small", plain)]
-        facts = tag("span", f"{against} · {labels.n_is(ours.n)}".removeprefix(" · "), class_="against")
-        yield tag("div", tag("span", title, class_="name"), tag("span", value, class_="value"), facts, class_="card")
 
 
 def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:

@@ -1,0 +1,176 @@
+"""The first screen of a comparison: which system is best, what is shown of it, and every patient as a dot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voxlate.evaluation.comparison.schema import Compared, ComparedTest
+from voxlate.evaluation.comparison.tables import tables_by_set
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.schema.table import MetricKey
+from voxlate.reporting.comparison.pictures import patient_means_by_set
+from voxlate.reporting.comparison.sentences import outcome_of
+from voxlate.reporting.comparison.view import SOURCE, Results, TableView, name_of, set_name
+from voxlate.reporting.figures.strip_plot import Strip, strips
+from voxlate.reporting.sections.verdicts import is_powerless
+from voxlate.web import labels
+from voxlate.web.html import Html, tag
+
+_MOST_CARDS = 4
+"""Sets that are drawn. Chosen by hand: two rows of two cards."""
+
+
+def first_screen(compared: Compared, results: Results, view: TableView) -> Html | None:
+    """Returns the verdict in plain words and one small plot per set; None without a metric.
+
+    Args:
+        compared: a comparison folder.
+        results: its rows and tests.
+        view: the main table; its first column is the metric of the screen.
+    """
+    if not view.places:
+        return None
+    sentences = headline(results, view)
+    first, rest = sentences[0], sentences[1:]
+    return tag(
+        "div",
+        tag("p", first, class_="headline"),
+        tag("ul", [tag("li", sentence) for sentence in rest], class_="remarks") if rest else None,
+        tag("div", list(_cards(compared, results, view)), class_="cards"),
+        class_="first-of-systems",
+    )
+
+
+def headline(results: Results, view: TableView) -> list[str]:
+    """Returns the sentences of the first screen: the best system, against the source, against the others, the absent.
+
+    Args:
+        results: rows and tests.
+        view: the main table; its first column is the metric.
+    """
+    told = [*_best(results, view), *_against_source(results, view), *_against_others(results, view)]
+    comparison = results.comparison
+    silent = [system for system in comparison.systems if system.is_collapsed or not system.n_evaluated]
+    if silent:
+        named = ", ".join(f"{system.name} ({'collapsed' if system.is_collapsed else 'no scores'})" for system in silent)
+        told.append(f"Without a usable answer: {named}.")
+    return told
+
+
+def _best(results: Results, view: TableView) -> Iterator[str]:
+    label = metric_of(view.places[0][1]).label
+    comparison = results.comparison
+    by_method: dict[str, list[str]] = {}
+    for name in comparison.sets:
+        best = results.best(view, name, view.places[0])
+        if best:
+            by_method.setdefault(best, []).append(set_name(name))
+    if not by_method:
+        yield f"No two methods have a mean {label}, so that none is the best."
+        return
+    where = _sets if len(comparison.sets) > 1 else _nowhere
+    parts = []
+    for best, names in by_method.items():
+        if best in comparison.system_names:
+            parts.append(f"{best} has the best mean {label}{where(names)}")
+        else:
+            parts.append(f"no system has a better mean {label} than the {name_of(best).lower()}{where(names)}")
+    text = "; ".join(parts)
+    yield f"{text if parts[0].split()[0] in comparison.system_names else text[:1].upper() + text[1:]}."
+
+
+def _sets(names: Sequence[str]) -> str:
+    return f" in {' and '.join(names)}"
+
+
+def _nowhere(names: Sequence[str]) -> str:
+    return ""
+
+
+def _against_source(results: Results, view: TableView) -> Iterator[str]:
+    """Yields what the tests against the untouched source show, one sentence for better, worse and neither."""
+    comparison = results.comparison
+    found = {
+        (system, name): results.test(view, name, system, SOURCE, view.places[0])
+        for system in comparison.system_names
+        for name in comparison.sets
+    }
+    tests = {key: test for key, test in found.items() if test is not None}
+    if not tests:
+        return
+    shown = False
+    for outcome in ("better", "worse"):
+        own = [key for key, test in tests.items() if outcome_of(test) == outcome]
+        if own:
+            shown = True
+            yield f"Shown to be {outcome} than the untouched source: {_listed(own, len(comparison.sets))}."
+    if not shown:
+        yield f"No system is shown to differ from the untouched source{_too_few(results, list(tests.values()))}."
+
+
+def _against_others(results: Results, view: TableView) -> Iterator[str]:
+    """Yields what the tests of the best system against the other systems show."""
+    comparison = results.comparison
+    by_clause: dict[tuple[str, str], list[str]] = {}
+    for name in comparison.sets:
+        best = results.best(view, name, view.places[0])
+        clause = _clause(results, view, name, best) if best in comparison.system_names else ""
+        if clause:
+            by_clause.setdefault((best, clause), []).append(set_name(name))
+    for (best, clause), names in by_clause.items():
+        where = f"in {' and '.join(names)} " if len(comparison.sets) > 1 else ""
+        yield f"{best} is {where}{clause}."
+
+
+def _clause(results: Results, view: TableView, name: str, best: str) -> str:
+    """Returns what is shown of the best system of a set, such as `shown to be better than a`; empty without tests."""
+    rivals = [other for other in results.comparison.system_names if other != best]
+    tests = {other: results.test(view, name, best, other, view.places[0]) for other in rivals}
+    known = {other: test for other, test in tests.items() if test is not None and test.mean_difference is not None}
+    beaten = [other for other, test in known.items() if test.is_significant]
+    left = [other for other in known if other not in beaten]
+    parts = [f"shown to be better than {', '.join(beaten)}"] if beaten else []
+    if left:
+        parts.append(f"not shown to differ from {', '.join(left)}{_too_few(results, [known[one] for one in left])}")
+    return "; ".join(parts)
+
+
+def _listed(keys: Sequence[tuple[str, str]], sets: int) -> str:
+    by_system: dict[str, list[str]] = {}
+    for system, name in keys:
+        by_system.setdefault(system, []).append(set_name(name))
+    if sets == 1:
+        return ", ".join(by_system)
+    return ", ".join(f"{system} ({', '.join(names)})" for system, names in by_system.items())
+
+
+def _too_few(results: Results, tests: Sequence[ComparedTest]) -> str:
+    """Returns the reason when no values of so few patients could show a difference; empty otherwise."""
+    comparison = results.comparison
+    if comparison.test != "permutation":
+        return ""
+    counts = [(test.n, 1 if comparison.correction == "none" else test.m) for test in tests]
+    if not counts or not all(is_powerless(n, m) for n, m in counts):
+        return ""
+    most = max(n for n, _ in counts)
+    return f": {labels.count(most, 'patient')} {'is' if most == 1 else 'are'} too few for a test"
+
+
+def _cards(compared: Compared, results: Results, view: TableView) -> Iterator[Html]:
+    """Yields a plot of the first metric for each set."""
+    comparison = compared.comparison
+    region, name = view.places[0]
+    tables = tables_by_set(compared.scores, comparison.sets)
+    means = patient_means_by_set(comparison, tables, MetricKey(view.protocol, AS_WRITTEN, region, name))
+    metric = metric_of(name)
+    unit = next((row.unit for row in comparison.summary if (row.protocol, row.metric) == (view.protocol, name)), "")
+    for at, of in enumerate(comparison.sets[:_MOST_CARDS]):
+        values = {method: list(own.values()) for method, own in means.get(set_name(of), {}).items()}
+        if not values:
+            continue
+        strip = Strip(values, ours=name_of(results.best(view, of, view.places[0])))
+        decimals = labels.decimals_for([strip.mean(method) for method in values])
+        heading = [tag("b", set_name(of)), f" · {metric.label} {unit}".rstrip(), f" · {metric.direction}"]
+        drawn = strips(strip, name=f"strip-set-{at}", metric=metric, decimals=decimals)
+        yield tag("div", tag("span", heading, class_="name"), drawn, class_="card")

@@ -1,0 +1,190 @@
+"""The first screen of a report: the verdict in plain words, the middle case in three planes, and three figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voxlate.evaluation.enhancement import RESIDUAL
+from voxlate.evaluation.lesions.sentences import UNLABELLED
+from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.schema.results import Evaluated
+from voxlate.reporting.case_selection import View, usual_first
+from voxlate.reporting.figures.quality_plots import leading_metrics, patient_means
+from voxlate.reporting.figures.strip_plot import Strip, strips
+from voxlate.reporting.sections.places import SIMPLE_METHODS, Place, places_of
+from voxlate.reporting.sections.verdicts import MethodComparison, amount_of, direction_of
+from voxlate.web import labels
+from voxlate.web.document import note
+from voxlate.web.html import Child, Html, tag
+from voxlate.web.tables import Cell, Column, table
+
+_MOST_CARDS = 3
+"""Chosen by hand: three cards fill one row of a page."""
+
+_MARKS = {"better": "✓", "worse": "✗", "better on average": "↑", "worse on average": "↓", "no difference shown": "?"}
+_CLASSES = {"better": "better", "worse": "worse", "worse on average": "worse"}
+
+
+def first_screen(evaluated: Evaluated, view: View, middle: Child) -> Html:
+    """Returns the first section of the page.
+
+    Args:
+        evaluated: an evaluation folder.
+        view: protocol, region and intensities of the scores, and the metric of the rank.
+        middle: the pictures of the middle case.
+    """
+    places = places_of(evaluated, view)
+    return tag(
+        "div",
+        tag(
+            "div",
+            tag("p", headline(places), class_="headline"),
+            tag("p", what_was_done(evaluated), class_="lead"),
+            tag("div", list(_cards(evaluated, view, places)), class_="cards"),
+        ),
+        tag("div", middle),
+        tag(
+            "div", _table(places, _simple_name(places)) if places else None, _terms(places, evaluated), class_="places"
+        ),
+        class_="first",
+    )
+
+
+def headline(places: Sequence[Place]) -> str:
+    """Returns the verdict in a few sentences: against the untouched source, then where a simple method is better.
+
+    Args:
+        places: the places judged; those of the same outcome are joined.
+    """
+    if not places:
+        return "Nothing could be compared: no patient has scores of the synthetic image and of a simpler method."
+    against_source = [(place.short, place.source) for place in places if place.source is not None]
+    beaten = [place.short for place in places if place.simple is not None and "worse" in direction_of(place.simple)]
+    parts = [_against_source(against_source)] if against_source else []
+    if beaten:
+        parts.append(f"A simple method is better {_joined(list(dict.fromkeys(beaten)))}.")
+    elif any(place.simple is not None for place in places):
+        parts.append("No simple method is better on average.")
+    return " ".join([*parts, *_too_few([comparison for _, comparison in against_source])])
+
+
+def _against_source(comparisons: Sequence[tuple[str, MethodComparison]]) -> str:
+    """Returns the sentence against the untouched source; every place is named once with what holds there."""
+    by_direction: dict[str, list[str]] = {}
+    for name, comparison in comparisons:
+        names = by_direction.setdefault(direction_of(comparison), [])
+        if name not in names:
+            names.append(name)
+    told = [f"{direction} {_joined(names)}" for direction, names in by_direction.items()]
+    return f"Against the untouched source: {'; '.join(told)}."
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Returns `in a`, `in a and in b` or `in a, in b and in c`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _too_few(found: Sequence[MethodComparison]) -> list[str]:
+    """Returns the sentence that no verdict is more than an average, when there are too few patients everywhere."""
+    if not found or any(comparison.outcome not in {"few", "untested"} for comparison in found):
+        return []
+    most = max(comparison.n for comparison in found)
+    verb = "is" if most == 1 else "are"
+    return [f"{labels.count(most, 'patient')} {verb} too few for a test."]
+
+
+def what_was_done(evaluated: Evaluated) -> str:
+    """Returns the sentence of what was translated and what it was compared with."""
+    evaluation = evaluated.evaluation
+    direction = evaluation.direction
+    cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
+    real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
+    absent = len(evaluation.missing) + len(evaluation.refused)
+    left_out = f" {labels.count(absent, 'further case')} had no result; see below." if absent else ""
+    return (
+        f"{labels.count(cases, f'{real}scan')} of {labels.count(patients, 'patient')} translated from "
+        f"{direction.source} to synthetic {direction.target} and compared with the {real}{direction.target} of the "
+        f"same patient.{left_out}"
+    )
+
+
+def _table(places: Sequence[Place], simple: str) -> Html:
+    columns = [
+        Column("Where", is_row_header=True),
+        Column("Synthetic", is_number=True, class_="ours"),
+        Column("Untouched source", is_number=True),
+        Column("Synthetic against the source"),
+        Column(simple, is_number=True),
+        Column("Synthetic against it"),
+    ]
+    return table(
+        columns, [_row(place) for place in places], label="Verdict by place", class_="small stack verdict-table"
+    )
+
+
+def _simple_name(places: Sequence[Place]) -> str:
+    """Returns the heading of the simple method: its name where it is the same in all places."""
+    names = {labels.method(place.simple.other) for place in places if place.simple is not None}
+    return names.pop() if len(names) == 1 else "Best simple method"
+
+
+def _row(place: Place) -> list[Child | Cell]:
+    known = [one for one in (place.source, place.simple) if one is not None]
+    unit = tag("small", f" {known[0].unit}") if known[0].unit else None
+    decimals = labels.decimals_for([known[0].ours, *(one.theirs for one in known)])
+    where = tag("b", f"{place.name[:1].upper()}{place.name[1:]}")
+    cells: list[Child | Cell] = [[where, tag("br"), tag("small", metric_of(place.metric).label)]]
+    cells.append(Cell([tag("b", labels.number(known[0].ours, decimals)), unit]))
+    for one in (place.source, place.simple):
+        value: Child = labels.MISSING if one is None else [labels.number(one.theirs, decimals), unit]
+        if one is not None and one is place.simple:
+            value = [value, tag("br"), tag("small", labels.method(one.other))]
+        cells += [Cell(value), labels.MISSING if one is None else _told(one)]
+    return cells
+
+
+def _told(comparison: MethodComparison) -> Child:
+    direction = direction_of(comparison)
+    mark = tag("span", _MARKS[direction], class_="mark", aria_hidden="true")
+    opening = tag("b", f"{direction[:1].upper()}{direction[1:]}")
+    amount, certainty = amount_of(comparison)
+    text = tag("span", opening, amount, tag("br"), tag("small", certainty))
+    return tag("div", mark, text, class_=" ".join(["told", _CLASSES.get(direction, "")]).strip())
+
+
+def _terms(places: Sequence[Place], evaluated: Evaluated) -> Html:
+    """Returns what the words of the table mean, and that lesions were not evaluated where that is so."""
+    names, metrics = {place.name for place in places}, {place.metric for place in places}
+    parts = ["Mask: the voxels that were evaluated, in most studies the brain."] if "inside the mask" in names else []
+    if "in the rim of lesions" in names:
+        parts.append("Rim: 5 mm around lesions.")
+    if RESIDUAL in metrics:
+        parts.append("Residual enhancement: 100 % as in the untouched source, 0 % as in the target.")
+    if "in lesions" not in names and evaluated.evaluation.cases:
+        parts.append(UNLABELLED)
+    return note(" ".join(parts))
+
+
+def _cards(evaluated: Evaluated, view: View, places: Sequence[Place]) -> Iterator[Html]:
+    """Yields one card for each of the first metrics: the mean, and every patient as a dot."""
+    best = places[0].simple.other if places and places[0].simple is not None else SIMPLE_METHODS[0]
+    units = leading_metrics(evaluated, view)
+    for name in usual_first(units, _MOST_CARDS):
+        means = patient_means(evaluated, view, name)
+        if "synthetic" not in means:
+            continue
+        metric = metric_of(name)
+        values = {method: list(means[method].values()) for method in ("source", best, "synthetic") if method in means}
+        strip = Strip(values, ours="synthetic")
+        decimals = labels.decimals_for([strip.mean(method) for method in values])
+        number = labels.mean_and_sd(strip.mean("synthetic"), strip.sd("synthetic"), decimals).split(" ", 1)
+        spread = f" {number[1]}" if len(number) > 1 else ""
+        title = [tag("b", f"{metric.label} {metric.arrow}".rstrip()), f" {metric.direction}"]
+        value = [number[0], tag("small", f"{spread} {units[name]}".rstrip())]
+        yield tag(
+            "div",
+            tag("span", title, class_="name", title=metric.meaning or None),
+            tag("span", value, class_="value"),
+            strips(strip, name=f"strip-{name}", metric=metric, decimals=decimals),
+            class_="card",
+        )
