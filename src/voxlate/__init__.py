@@ -37,7 +37,8 @@ On arrays, with a network and a loss of your own:
     bundle = voxlate.train(recipe, "runs/mine", data=pairs, network=MyNet, loss=my_loss)
 
 Every function raises a `VoxlateError`, with a stable code and one line that says what to do.
-`docs/how-to/python.md` has the guide, `docs/tutorials/tutorial.ipynb` a notebook. Synthetic images are not for diagnosis.
+`docs/how-to/python.md` has the guide, `docs/tutorials/tutorial.ipynb` a notebook.
+Synthetic images are not for diagnosis.
 """
 
 from importlib import import_module

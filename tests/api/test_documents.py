@@ -29,7 +29,8 @@ def test_the_programs_of_the_python_guide_run(tmp_path, monkeypatch):
     recipe["training"] |= {"steps": 2, "validate_every": 2}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(recipe))
     monkeypatch.chdir(tmp_path)
-    programs = re.findall(r"^```python\n(.*?)^```", (DOCS / "how-to" / "python.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    guide = (DOCS / "how-to" / "python.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
     assert len(programs) >= 6
     for program in programs:
         run(program, tmp_path)

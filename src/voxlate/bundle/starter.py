@@ -116,7 +116,7 @@ data:
   cases: {_quoted(table.name)}          # paths in the table are relative to its folder
 {_preparation(contrasts)}
 model: {{name: translator, arguments: {{width: 24}}}}   # a smaller width trains faster
-loss: {{l1: 1.0, gradient: 0.25}}                      # weight of each loss; networks and losses: docs/reference/networks.md
+loss: {{l1: 1.0, gradient: 0.25}}                      # weights of the losses; all of them: docs/reference/networks.md
 {_augmentation(contrasts)}
 training:
   steps: 2000                 # optimiser steps; this and the values below were chosen by hand, not tuned
