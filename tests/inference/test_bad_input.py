@@ -84,7 +84,7 @@ def test_what_is_no_scan_for_the_model_is_refused_in_one_line_with_status_65(
     identity, tmp_path, capsys, make, code, told
 ):
     scan, out = make(tmp_path), tmp_path / "out" / "x.nii.gz"
-    arguments = ["translate", "-i", str(scan), "-o", str(out), "-m", str(identity), "--runtime", "torch"]
+    arguments = ["translate", str(scan), str(out), "-m", str(identity), "--runtime", "torch"]
     status = run_with_status(lambda: voxlate.main(arguments, standalone_mode=False))
     shown = capsys.readouterr().err.strip().splitlines()
     assert status == 65
