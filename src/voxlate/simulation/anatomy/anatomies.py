@@ -18,7 +18,8 @@ from voxlate.simulation.anatomy.label_map import LabelMap, LabelMaps, label_map_
 from voxlate.volume import Volume
 
 EMBEDDED_FILE = "head.npy.xz"
-"""Half of the head of the package, from the midline outwards, with the labels of the left side; `HEAD.md` beside it states origin and licence."""
+"""Half of the head of the package, from the midline outwards, with the labels of the left side; `HEAD.md` beside it
+states origin and licence."""
 EMBEDDED_CORNER_MM = (0.0, -140.0, -116.0)
 """RAS+ mm of the centre of its first voxel; voxels of 1 mm, in the space of the ICBM 2009a template."""
 _LEFT_OF_RIGHT = {

@@ -23,9 +23,9 @@ BENDING_MM = ((36.0, 1.6), (14.0, 0.5))
 """Wavelength and standard deviation of the displacement of a map of a real head. The determinant of the deformation
 stays above 0.2 (the smallest of eight draws was 0.22), so that no tissue folds over."""
 STRONG_BENDING_MM = ((110.0, 3.0), (50.0, 1.1), (24.0, 0.6))
-"""The same for the one head of the package, so that its patients differ as people do in size and shape of the parts."""
+"""The same for the one head of the package, so that its patients differ in size and shape as people do."""
 EMBEDDED_SCALE = 0.92
-"""Mean size over that of the map: the ICBM template is larger than people's brains by about a quarter of their volume."""
+"""Mean size over that of the map: the ICBM template is larger than people's brains by a quarter of their volume."""
 
 
 @dataclass(frozen=True)
