@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from voxlate.simulation.anatomy.label_head import (
 )
 from voxlate.simulation.anatomy.label_map import FIRST_ROW, label_map_of, read_label_table
 from voxlate.simulation.anatomy.sampling import sample_groups
+from voxlate.simulation.files.dataset import Plan
+from voxlate.simulation.files.dataset_files import write_description_files
 from voxlate.volume import Volume
 
 
@@ -172,3 +175,11 @@ def test_samples_are_the_trilinear_weights_of_every_label():
     held = ndimage.map_coordinates(np.pad(source.inside, 4).astype(np.float32), points, order=1)
     assert inside == pytest.approx(held, abs=2e-4)
     assert set(fractions) <= set(range(1, FIRST_ROW + len(source.table.groups)))
+
+
+def test_a_data_set_of_embedded_heads_carries_the_notice_of_the_template(tmp_path):
+    for name, anatomies in (("embedded", EmbeddedHead()), ("formula", FormulaHeads())):
+        settings = Plan("t1ce_t1", 1, 0, options=Options(anatomies=anatomies)).identity()
+        write_description_files(tmp_path / name, "t1ce_t1", settings, Path("settings.json"))
+        text = (tmp_path / name / "README").read_text(encoding="utf-8")
+        assert ("McConnell" in text) == (name == "embedded")
