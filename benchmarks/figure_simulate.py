@@ -1,10 +1,11 @@
 """The picture of the documentation: every contrast, every artefact, and how simulated compares with real.
 
-    python benchmarks/figure_simulate.py [--beside-real]
+    python benchmarks/figure_simulate.py [--beside-real | --heads]
 
 Writes `docs/images/simulated.png`, under 300 kB, with the curves of real scans when the development data are there.
 With --beside-real slices of real scans stand beside the simulated ones in `runs/simulated_beside_real.png`, which
-stays out of the project, as all real images do.
+stays out of the project, as all real images do. With --heads it writes `docs/images/heads.png` alone: four subjects of
+the embedded head at 1 mm.
 """
 
 from __future__ import annotations
@@ -110,7 +111,36 @@ def trimmed(data: np.ndarray, low: float, high: float) -> np.ndarray:
     return data[first, second]
 
 
+def heads() -> None:
+    """Draws four subjects: T1w and T1ce through the lesion, T1w from the side, T1ce from the front."""
+    chosen = {1: "glioma", 5: "none", 6: "metastases", 3: "meningioma"}
+    figure, axes = plt.subplots(len(chosen), 4, figsize=(9.6, 2.5 * len(chosen)), facecolor="black")
+    for row, (subject, lesions) in zip(axes, chosen.items(), strict=True):
+        made = simulate_subject("t1ce_t1", seed=24, subject=subject, size="full", options=Options(lesions=lesions))
+        before, after = (made.images[name].data for name in ("T1w", "T1ce"))
+        white = made.truth.fractions["wm"].data > 0.95
+        lesion = made.truth.lesion_mask.data > 0
+        where = np.argwhere(lesion).mean(axis=0).astype(int) if lesion.any() else np.array([98, 118, 116])
+        tops = [float(np.median(data[white]) * 1.8) for data in (before, after)]
+        age = round(made.truth.factors["head"]["age_years"])
+        cuts = [
+            (f"T1w, {age} years, {lesions}", before[:, :, where[2]], tops[0]),
+            ("T1ce", after[:, :, where[2]], tops[1]),
+            ("T1w", before[97], tops[0]),
+            ("T1ce", after[:, where[1]], tops[1]),
+        ]
+        for axis, (title, data, top) in zip(row, cuts, strict=True):
+            axis.imshow(np.rot90(data), cmap="gray", vmin=0, vmax=top, interpolation="bilinear")
+            axis.set_title(title, color="white", fontsize=7, pad=2)
+            axis.axis("off")
+    figure.tight_layout(pad=0.3)
+    save(figure, ROOT / "docs/images/heads.png")
+
+
 def main() -> None:
+    if "--heads" in sys.argv:
+        heads()
+        return
     is_beside_real = "--beside-real" in sys.argv
     shown = panels() + (real() if is_beside_real else [])
     columns = 7
@@ -156,7 +186,7 @@ def save(figure: plt.Figure, path: Path) -> None:
     from PIL import Image
 
     path.parent.mkdir(exist_ok=True)
-    for dpi in (90, 80, 70, 60, 50, 40):
+    for dpi in (130, 110, 90, 80, 70, 60, 50, 40):
         drawn, packed = BytesIO(), BytesIO()
         figure.savefig(drawn, dpi=dpi, facecolor="black")
         Image.open(drawn).convert("L").quantize(64).save(packed, format="PNG", optimize=True)

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from voxlate.bundle.bundle import write_weights
 from voxlate.io.atomic import sha256
 from voxlate.models.features.head_segmenter import CLASSES, WEIGHTS, HeadSegmenter
-from voxlate.simulation import simulate_subject
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.anatomies import FormulaHeads
 from voxlate.simulation.truth import LABELS
 
 CONTRASTS = {"virtual_contrast": ("T1w", "T1ce", "T2w", "FLAIR"), "ct_to_mr": ("CT",)}
@@ -34,7 +35,7 @@ def slices_of(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Returns, for each contrast, slices (n, 1, H, W) in relative units and labels (n, H, W) of one head."""
     found = {}
     for task, contrasts in CONTRASTS.items():
-        subject = simulate_subject(task, seed=31, subject=seed, size="small")
+        subject = simulate_subject(task, seed=31, subject=seed, size="small", options=Options(anatomies=FormulaHeads()))
         brain = subject.truth.brain_mask.data > 0.5
         labels = np.zeros(brain.shape, dtype=np.int64)
         for name, number in LABELS.items():

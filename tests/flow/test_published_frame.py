@@ -10,7 +10,8 @@ import pytest
 
 from voxlate.cases import Case, write_cases
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.simulation import simulate_subject
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.anatomies import FormulaHeads
 
 RECIPE = """
 name: published_frame
@@ -26,7 +27,7 @@ training: {steps: 2, batch: 1, window: [32, 32, 32], validate_every: 2, warmup: 
 
 @pytest.mark.slow
 def test_a_model_of_the_published_frame_takes_its_own_scans_and_gives_their_grid_and_units(tmp_path):
-    subject = simulate_subject("t1ce_t1", seed=11, subject=0, size="small")
+    subject = simulate_subject("t1ce_t1", seed=11, subject=0, size="small", options=Options(anatomies=FormulaHeads()))
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("source", "target", "mask")}
     write_volume(files["source"], subject.images["T1ce"])
     write_volume(files["target"], subject.images["T1w"])

@@ -5,7 +5,8 @@ import torch
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.models.features import head_segmenter as module
 from voxlate.models.features.head_segmenter import CLASSES, HeadFeatures, head_segmenter
-from voxlate.simulation import simulate_subject
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.anatomies import FormulaHeads
 from voxlate.simulation.truth import LABELS
 
 
@@ -50,7 +51,7 @@ def test_weights_of_another_version_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("contrast", ["T1w", "T1ce"])
 def test_tissues_of_a_simulated_head_that_training_never_saw_are_found(network, contrast):
-    subject = simulate_subject("t1ce_t1", seed=977, size="small")
+    subject = simulate_subject("t1ce_t1", seed=977, size="small", options=Options(anatomies=FormulaHeads()))
     brain = subject.truth.brain_mask.data > 0.5
     image = np.where(brain, subject.images[contrast].data, 0).astype(np.float32)
     slices = torch.from_numpy(image).movedim(2, 0)[:, None]

@@ -5,13 +5,14 @@ from functools import lru_cache
 import numpy as np
 
 from voxlate.preparation.registration.transform import Transform
-from voxlate.simulation import simulate_subject
+from voxlate.simulation import Options, simulate_subject
+from voxlate.simulation.anatomy.anatomies import FormulaHeads
 from voxlate.volume import Volume
 
 
 @lru_cache(maxsize=4)
 def simulated(task: str = "t1ce_t1", subject: int = 0):
-    return simulate_subject(task, seed=11, subject=subject, size="small")
+    return simulate_subject(task, seed=11, subject=subject, size="small", options=Options(anatomies=FormulaHeads()))
 
 
 def rigid(seed: int, *, degrees: float, shift_mm: float) -> Transform:

@@ -18,7 +18,14 @@ from voxlate.simulation.lesions.disc_grades import (
 )
 from voxlate.simulation.lesions.enhancement import UPTAKE_SPREAD, draw_leakiness, uptake_prior
 from voxlate.simulation.lesions.lesion_shapes import paint_lesion
-from voxlate.simulation.lesions.lesions import LESION_KINDS, depth_needed_mm, draw_lesion, draw_lesions, require_fit
+from voxlate.simulation.lesions.lesions import (
+    LESION_KINDS,
+    LESION_SETS,
+    depth_needed_mm,
+    draw_lesion,
+    draw_lesions,
+    require_fit,
+)
 from voxlate.simulation.oracle import (
     AcquisitionVariance,
     acquisition_variance,
@@ -30,7 +37,7 @@ from voxlate.simulation.physics.acquisition import draw_mr_settings
 from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.quality import Grades
-from voxlate.simulation.physics.render import Body, Substance
+from voxlate.simulation.physics.render import Body, Substance, tissue_signal
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
 
@@ -227,3 +234,73 @@ def test_lesions_of_a_subject_are_in_its_mask_and_its_table(glioma):
     voxels = int((glioma.truth.lesion_mask.data == 1).sum())
     assert voxels * 0.008 == pytest.approx(row["volume_ml"], rel=0.15)
     assert row["kind"] == "glioma"
+
+
+def painted_kind(kind, seed=4, **changes):
+    """Paints a lesion of a kind into a cube of fluid, dura, grey and white matter, a quarter each."""
+    index = np.indices((40, 40, 40), dtype=np.float32) * 2
+    to_index = np.linalg.inv(np.array([[2.0, 0, 0, -9], [0, 2, 0, -39], [0, 0, 2, -14], [0, 0, 0, 1]]))
+    frame = Frame(2.0, np.eye(4), (index[0] - 9, index[1] - 39, index[2] - 14), to_index)
+    tissue_map = PartialVolumeMap(frame.shape)
+    tissue_map.mix(dict.fromkeys(("wm", "gm", "csf", "dura"), 0.25), np.ones(frame.shape, np.float32))
+    lesion = draw_lesion(kind, "L01", 0.7, TISSUES, random(seed))
+    lesion = replace(lesion, centre_mm=(30.0, 0.0, 25.0), oedema_mm=0.0, **changes)
+    paint_lesion(tissue_map, frame, lesion, np.ones(frame.shape, np.float32), random())
+    return tissue_map, lesion
+
+
+@pytest.mark.parametrize(("kind", "host"), [("leptomeningeal", "csf"), ("pachymeningeal", "dura")])
+def test_a_lesion_of_the_meninges_replaces_its_host_and_nothing_else(kind, host):
+    tissue_map, _ = painted_kind(kind)
+    assert tissue_map.total("L01-solid").max() == pytest.approx(0.25, abs=1e-3)
+    for tissue in {"wm", "gm", "csf", "dura"} - {host}:
+        assert tissue_map.total(tissue) == pytest.approx(0.25, abs=1e-6)
+    assert tissue_map.total(host, "L01-solid") == pytest.approx(0.25, abs=1e-6)
+
+
+def test_a_cavity_after_an_operation_is_fluid_with_a_thin_wall():
+    tissue_map, lesion = painted_kind("cavity", diameter_mm=32.0, core_share=0.75)
+    fluid, wall = (float(tissue_map.total(f"L01-{part}").sum()) for part in ("core", "solid"))
+    assert lesion.core.name == "csf"
+    assert lesion.core.uptake == 0
+    assert 0.5 < fluid / (fluid + wall) < 0.9
+
+
+@pytest.mark.parametrize("kind", LESION_KINDS)
+def test_what_enhances_gets_brighter_after_the_agent_and_what_does_not_stays(kind):
+    scanner = scanner_named("A")
+    drawn = [draw_lesion(kind, "L01", 0.7, scanner.tissues(), random(seed)) for seed in range(60)]
+    share = np.mean([lesion.enhances for lesion in drawn])
+    barred = np.mean([lesion.solid.name in ("haemorrhage", "lipoma") for lesion in drawn])
+    assert share == pytest.approx(LESION_KINDS[kind].enhancing * (1 - barred), abs=0.2)
+    for lesion in drawn[:20]:
+        body = body_with(lesion)
+        before, after = (tissue_signal(body, scanner, "T1w", "L01-solid", has_agent=has) for has in (False, True))
+        if lesion.enhances:
+            assert after > 1.08 * before
+        else:
+            assert before <= after < 1.08 * before
+
+
+def test_a_haemorrhage_is_brighter_than_white_matter_without_agent_and_never_enhances():
+    scanner = scanner_named("A")
+    for seed in range(20):
+        lesion = draw_lesion("haemorrhage", "L01", 0.7, scanner.tissues(), random(seed))
+        body = body_with(lesion)
+        assert not lesion.enhances
+        assert tissue_signal(body, scanner, "T1w", "L01-solid") > tissue_signal(body, scanner, "T1w", "wm")
+
+
+@pytest.mark.parametrize(
+    ("lesion_set", "kind", "most_mm"),
+    [("punctate", "punctate", 3.5), ("lymphoma", "lymphoma", 35), ("cavity", "cavity", 45)],
+)
+def test_the_new_sets_hold_their_kind(lesion_set, kind, most_mm):
+    lesions = [lesion for seed in range(8) for lesion in draw_lesions(random(seed), TISSUES, lesion_set)]
+    assert len(lesions) >= 6
+    assert {lesion.kind for lesion in lesions} == {kind}
+    assert max(lesion.diameter_mm for lesion in lesions) <= most_mm
+
+
+def test_the_probabilities_of_all_sets_sum_to_one():
+    assert sum(LESION_SETS.values()) == pytest.approx(1)

@@ -34,7 +34,12 @@ from voxlate.cli.verb import Verb
     type=click.Choice(list("ABCDEF")),
     help="One scanner for all.  [default: drawn from A, B, C and E; D and F are reserved for testing]",
 )
-@click.option("--anatomy", type=PATH, help="Folder of label maps of real heads (FreeSurfer labels) as anatomies.")
+@click.option(
+    "--anatomy",
+    default="embedded",
+    show_default=True,
+    help="Where heads come from: embedded, formula, or a folder of label maps (FreeSurfer labels).",
+)
 @click.option("--labels", type=PATH, help="With --anatomy: YAML table of the tissues of each label.")
 @click.option(
     "--quality-mix",
@@ -59,7 +64,7 @@ def simulate(
     task: str,
     size: str,
     scanner: str | None,
-    anatomy: Path | None,
+    anatomy: str,
     labels: Path | None,
     quality_mix: str,
     missing: float,
@@ -76,12 +81,12 @@ def simulate(
     real scans.
     """
     from voxlate.errors import UsageError
-    from voxlate.simulation.anatomy.label_map import LabelMaps, read_label_table
+    from voxlate.simulation.anatomy.anatomies import anatomies_named
     from voxlate.simulation.files.dataset import Plan, write_dataset
     from voxlate.simulation.physics.quality import parse_mix
     from voxlate.simulation.subject import Options
 
-    if labels is not None and anatomy is None:
+    if labels is not None and anatomy in ("embedded", "formula"):
         raise UsageError("LABEL_TABLE", "--labels is a table for the maps of --anatomy; name their folder too")
     options = Options(
         dose_mmol_kg=dose,
@@ -89,7 +94,7 @@ def simulate(
         lesions=lesions,
         quality_mix=parse_mix(quality_mix),
         missing_share=missing,
-        anatomies=None if anatomy is None else LabelMaps.find(anatomy, read_label_table(labels)),
+        anatomies=anatomies_named(anatomy, labels),
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
     begin(f"simulating {subjects} patients for {task}", out=out, jobs=jobs)

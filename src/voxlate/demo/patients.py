@@ -7,17 +7,21 @@ from pathlib import Path
 
 from voxlate.cases import Case, write_cases
 from voxlate.io.nifti import write_volume
-from voxlate.simulation import simulate_subject
+from voxlate.simulation import Options, simulate_subject
 
-SPLITS = ("train",) * 8 + ("validation",) * 2 + ("test",) * 5
+SPLITS = ("train",) * 10 + ("validation",) * 2 + ("test",) * 10
+"""With ten test patients the smallest p of a Wilcoxon test is .002, and .027 after adjustment for 14 comparisons."""
 SEED = 2024
+LESIONS = ("glioma", "meningioma", "metastases", "lymphoma")
+"""Lesions of the patients, in turn: a demo of a model that removes enhancement needs some that enhance."""
 
 
 def write_patients(folder: Path, splits: tuple[str, ...] = SPLITS, seed: int = SEED) -> Iterator[Case]:
     """Yields simulated pairs as they are written below `folder`, and at the end writes `cases.tsv`."""
     cases = []
     for number, split in enumerate(splits):
-        subject = simulate_subject("t1ce_t1", seed=seed, subject=number, size="small")
+        options = Options(lesions=LESIONS[number % len(LESIONS)])
+        subject = simulate_subject("t1ce_t1", seed=seed, subject=number, size="small", options=options)
         place = folder / subject.name
         volumes = {
             "t1ce": subject.images["T1ce"],

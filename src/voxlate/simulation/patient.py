@@ -8,7 +8,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from voxlate.simulation.anatomy.formula_head import HeadFactors, build_head, draw_head_factors
-from voxlate.simulation.anatomy.label_head import LabelHeadFactors, build_label_head, draw_label_head_factors
+from voxlate.simulation.anatomy.label_head import (
+    LabelHeadFactors,
+    build_label_head,
+    draw_embedded_head_factors,
+    draw_label_head_factors,
+)
 from voxlate.simulation.anatomy.label_map import LabelMap
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.anatomy.tissues import Tissue
@@ -115,9 +120,7 @@ def draw_patient(seed: int, subject: int, session: int, scanner: Scanner, option
     inflow = float(rng.uniform(1.0, 1.3))
     lesions = draw_lesions(generator(seed, subject, "lesions"), at_field, options.lesions)
     head_rng = generator(seed, subject, "head")
-    head = (
-        draw_head_factors(head_rng) if options.anatomy is None else draw_label_head_factors(head_rng, options.anatomy)
-    )
+    head = _drawn_head(head_rng, options.anatomy)
     return Patient(scanner, head, lesions, tissues, injection, inflow)
 
 
@@ -141,6 +144,13 @@ def build_patient(
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
     textures = draw_textures(head.frame.shape, spacing_mm, generator(seed, subject, "texture"))
     return head, Body(head.tissue_map, substances, patient.injection.agent, textures, patient.inflow)
+
+
+def _drawn_head(rng: np.random.Generator, anatomy: LabelMap | None) -> HeadFactors | LabelHeadFactors:
+    if anatomy is None:
+        return draw_head_factors(rng)
+    draw = draw_embedded_head_factors if anatomy.is_embedded else draw_label_head_factors
+    return draw(rng, anatomy)
 
 
 def _painted(

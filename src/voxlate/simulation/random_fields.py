@@ -56,8 +56,8 @@ def evaluate_splines(control: Array, positions: Sequence[np.ndarray]) -> Array:
         positions: for each axis (size,), in steps of the lattice, 1 to n - 2, so that all four taps exist.
     """
     values = control
-    for axis, position in enumerate(positions):
-        values = _along(values, axis, np.asarray(position, dtype=np.float64))
+    for axis in reversed(range(len(positions))):  # the last and largest step then copies whole planes
+        values = _along(values, axis, np.asarray(positions[axis], dtype=np.float64))
     return values
 
 

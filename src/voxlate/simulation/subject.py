@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.anatomies import Anatomies, EmbeddedHead
 from voxlate.simulation.anatomy.label_map import LabelMaps
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.checks import require_not_negative
@@ -57,7 +58,7 @@ class Options:
         lesions: key of `LESION_SETS`, or None to draw it.
         quality_mix: shares of good, medium, low and improper images.
         missing_share: probability, below 1, that an image other than the first is missing.
-        anatomies: label maps of real heads to draw from, or None for heads made of formulas.
+        anatomies: where heads come from: `EmbeddedHead`, the `LabelMaps` of a folder, or `FormulaHeads`.
 
     Raises:
         UsageError: `DOSE_NEGATIVE`, `QUALITY_MIX`, `SHARE`, `AGENT_UNKNOWN`, `LESION_UNKNOWN`.
@@ -69,7 +70,7 @@ class Options:
     lesions: str | None = None
     quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
     missing_share: float = 0.0
-    anatomies: LabelMaps | None = None
+    anatomies: Anatomies = field(default_factory=EmbeddedHead)
 
     def __post_init__(self) -> None:
         require_not_negative("DOSE_NEGATIVE", dose=self.dose_mmol_kg)
@@ -177,7 +178,7 @@ class _Case:
 
 
 def _head_case(plan: ScanPlan, task: str, size: str, options: Options) -> _Case:
-    anatomy = None if options.anatomies is None else options.anatomies.of(plan.seed, plan.subject)
+    anatomy = options.anatomies.of(plan.seed, plan.subject)
     patient_options = PatientOptions(options.agent, options.dose_mmol_kg, options.lesions, anatomy)
     patient = draw_patient(plan.seed, plan.subject, plan.session, plan.scanner, patient_options)
     painted, body = build_patient(patient, plan.seed, plan.subject, SIZES_MM[size], anatomy)
@@ -241,7 +242,7 @@ def require_heads(task: str, options: Options) -> None:
     Raises:
         UsageError: `ANATOMY_TASK`.
     """
-    if task == "spine" and options.anatomies is not None:
+    if task == "spine" and isinstance(options.anatomies, LabelMaps):
         raise UsageError(
             "ANATOMY_TASK", "the task spine cannot use label maps of heads; leave out --anatomy or choose another task"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,8 +80,7 @@ def build_truth(
     """
     affine, voxel_ml = painted.frame.affine, painted.frame.spacing_mm**3 / 1000
     groups = fractions_by_group(painted.tissue_map)
-    numbers = list(LABELS.values())
-    labels = np.take(numbers, np.argmax(np.stack(list(groups.values())), axis=0)).astype(np.float32)
+    labels = _largest(groups)
     mask = np.zeros(painted.tissue_map.free.shape, dtype=np.float32)
     table: list[PaintedLesionRow] = []
     for number, (lesion, row) in enumerate(zip(lesions, rows, strict=True), start=1):
@@ -100,3 +99,15 @@ def build_truth(
         lesions=table,
         factors={**factors, "volumes_inside": volumes},
     )
+
+
+def _largest(groups: Mapping[str, Array]) -> Array:
+    """Returns the number of the largest fraction of each voxel, float32 of the fractions' shape; the first if equal."""
+    names = iter(groups)
+    first = next(names)
+    labels, largest = np.full(groups[first].shape, LABELS[first], np.float32), groups[first].copy()
+    for name in names:
+        is_larger = groups[name] > largest
+        labels[is_larger] = LABELS[name]
+        np.maximum(largest, groups[name], out=largest)
+    return labels

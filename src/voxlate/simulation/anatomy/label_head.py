@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from voxlate.simulation.anatomy import head_shapes, vessels
+from voxlate.simulation.anatomy.ageing import lost_cortex, widen_ventricles
 from voxlate.simulation.anatomy.formula_head import head_grid, triple
-from voxlate.simulation.anatomy.label_map import AIR, BONE, DURA, FIRST_ROW, SOFT, LabelMap
+from voxlate.simulation.anatomy.label_map import BONE, DURA, FIRST_ROW, SOFT, LabelMap
 from voxlate.simulation.anatomy.partial_volume import Box, Frame, PaintedAnatomy, Part, PartialVolumeMap
+from voxlate.simulation.anatomy.sampling import sample_groups
 from voxlate.simulation.anatomy.shapes import rotation
 from voxlate.simulation.random_fields import smooth_field
 from voxlate.volume import Array, Shape
 
 BENDING_MM = ((36.0, 1.6), (14.0, 0.5))
-"""Wavelength and standard deviation of the displacement. The determinant of the deformation stays above 0.2 (the
-smallest of eight draws was 0.22), so that no tissue folds over."""
-
-_COARSEST_SAMPLING = 1.5
-"""Voxels larger than this many voxels of the map are sampled at 8 points, so that thin cortex is not missed."""
-
-_SLAB = 4
-"""Planes that are sampled at a time, so that the weights of all groups take some 30 MiB."""
+"""Wavelength and standard deviation of the displacement of a map of a real head. The determinant of the deformation
+stays above 0.2 (the smallest of eight draws was 0.22), so that no tissue folds over."""
+STRONG_BENDING_MM = ((110.0, 3.0), (50.0, 1.1), (24.0, 0.6))
+"""The same for the one head of the package, so that its patients differ in size and shape as people do."""
+EMBEDDED_SCALE = 0.92
+"""Mean size over that of the map: the ICBM template is larger than people's brains by a quarter of their volume."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class LabelHeadFactors:
         shares: group to the share of its first tissue, 0 to 1.
         veins: number of cortical veins.
         fluid_mm: thickness of the layer between brain and dura that holds sinuses and veins.
+        age_years: age, or None for a map of a real head, whose age is not known.
+        ventricle_mm: distance that the walls of the ventricles lie outside those of the map.
+        atrophy: 0 for the sulci of the map, to 1 for the widest.
+        bending_mm: wavelength and standard deviation of each part of the displacement.
     """
 
     anatomy: str
@@ -51,6 +55,10 @@ class LabelHeadFactors:
     shares: dict[str, float]
     veins: int
     fluid_mm: float
+    age_years: float | None = None
+    ventricle_mm: float = 0.0
+    atrophy: float = 0.0
+    bending_mm: tuple[tuple[float, float], ...] = BENDING_MM
 
 
 def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> LabelHeadFactors:
@@ -78,6 +86,29 @@ def draw_label_head_factors(rng: np.random.Generator, source: LabelMap) -> Label
     )
 
 
+def draw_embedded_head_factors(rng: np.random.Generator, source: LabelMap) -> LabelHeadFactors:
+    """Returns the random factors of one head from the map of the package; ventricles and sulci widen with age.
+
+    Args:
+        rng: generator of the draws.
+        source: the map of the package.
+    """
+    drawn = draw_label_head_factors(rng, source)
+    age = float(rng.uniform(20, 85))
+    loss = (age - 20) / 65
+    ventricle, atrophy, _ = triple(rng, 1.0)
+    scale = [EMBEDDED_SCALE + 0.8 * (side - 1) for side in drawn.scale]
+    return replace(
+        drawn,
+        scale=(scale[0], scale[1], scale[2]),
+        age_years=age,
+        # Priors chosen by eye: from slit-like ventricles at 20 years to some 60 ml at 85, twice those of the map.
+        ventricle_mm=float(np.clip(-0.8 + 4.0 * loss**1.5 + 0.7 * ventricle, -1.5, 5.0)),
+        atrophy=float(np.clip(0.05 + 0.6 * loss + 0.12 * atrophy, 0, 1)),
+        bending_mm=STRONG_BENDING_MM,
+    )
+
+
 def build_label_head(
     factors: LabelHeadFactors, source: LabelMap, spacing_mm: float, seed: np.random.SeedSequence
 ) -> PaintedAnatomy:
@@ -98,14 +129,18 @@ def build_label_head(
     """
     bend_rng, vessel_rng, soft_rng = (np.random.default_rng(s) for s in seed.spawn(3))
     frame, where = _frame(factors, source, spacing_mm, bend_rng)
-    fractions, inside = _sample(source, where, spacing_mm)
-    ventricles = _sum(frame.shape, fractions, [i for i in fractions if _is_ventricle(source, i)])
+    widen_ventricles(source, where, factors.ventricle_mm)
+    fractions, inside = sample_groups(source, where, spacing_mm)
+    ventricles = _sum(frame.shape, fractions, [i for i in fractions if i in source.rows("ventricle")])
+    lost = _lost_cortex(factors, source, fractions, frame)
     tissue_map = PartialVolumeMap(frame.shape)
     for index in list(fractions):
         # Popped so that its memory, some 30 MiB at 1 mm, is freed once it is painted.
         _paint_group(tissue_map, frame, factors, source, (index, fractions.pop(index)), soft_rng)
     tissue_map.parts.append(Part("air", tissue_map.whole, tissue_map.free.copy()))
     tissue_map.free[:] = 0
+    if lost is not None:
+        tissue_map.convert("gm", "csf", lost, tissue_map.whole)
     _paint_vessels(tissue_map, frame, factors, vessel_rng)
     return PaintedAnatomy(tissue_map, frame, inside, ventricles)
 
@@ -129,8 +164,7 @@ def _paint_group(
         rng: generator of fat and muscle.
     """
     index, fraction = group
-    i, j, k = ndimage.find_objects((fraction > 0).view(np.int8))[0]
-    box: Box = (i, j, k)
+    box = _box_of(fraction)
     amount = fraction[box]
     tissue_map.free[box] -= amount
     if index == SOFT:
@@ -184,29 +218,37 @@ def _frame(
     matrix[:3, 3] = -matrix[:3, :3] @ np.asarray(factors.shift_mm)
     shape, affine = head_grid(spacing_mm)
     to_template = matrix @ affine
-    bent = [_displacement(shape, spacing_mm, rng) for _ in range(3)]
-    index = np.ogrid[tuple(slice(0, n) for n in shape)]
-    points = [
-        np.asarray(sum(row[a] * index[a] for a in range(3)) + row[3] + axis, dtype=np.float32)
-        for row, axis in zip(to_template[:3], bent, strict=True)
-    ]
+    bent = [_displacement(shape, spacing_mm, factors.bending_mm, rng) for _ in range(3)]
+    index = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing="ij", sparse=True)
+    points = [_affine_row(row, index) + axis for row, axis in zip(to_template[:3], bent, strict=True)]
     sign = np.array([-1.0 if factors.is_mirrored else 1.0, 1.0, 1.0])
     to_map = np.eye(4)
     to_map[:3, :3] = np.diag(ratio * sign)
     to_map[:3, 3] = (source.low_mm + source.high_mm) / 2 - to_map[:3, :3] @ ((low + high) / 2)
     to_voxel = np.linalg.inv(source.affine) @ to_map
-    where = [
-        np.asarray(sum(np.float32(row[a]) * points[a] for a in range(3)) + np.float32(row[3]), dtype=np.float32)
-        for row in to_voxel[:3]
-    ]
+    where = [_affine_row(row, points) for row in to_voxel[:3]]
     frame = Frame(spacing_mm, affine, (points[0], points[1], points[2]), np.asarray(np.linalg.inv(to_template)))
     return frame, where
 
 
-def _displacement(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> Array:
+def _affine_row(row: NDArray[np.float64], points: Sequence[Array]) -> Array:
+    """Returns one coordinate of transformed points, float32; the points are three arrays that broadcast together.
+
+    Coefficients below 1e-9 are left out: the grids of most maps are parallel to the axes.
+    """
+    terms = [np.float32(row[a]) * points[a] for a in range(3) if abs(row[a]) > 1e-9]
+    total = terms[0] + np.float32(row[3])
+    for term in terms[1:]:
+        total = total + term
+    return np.asarray(total, dtype=np.float32)
+
+
+def _displacement(
+    shape: Shape, spacing_mm: float, bending_mm: tuple[tuple[float, float], ...], rng: np.random.Generator
+) -> Array:
     """Returns the random displacement along one axis in mm, float32 of `shape`."""
     total = np.zeros(shape, np.float32)
-    for wavelength, deviation in BENDING_MM:
+    for wavelength, deviation in bending_mm:
         total += np.float32(deviation) * smooth_field(shape, spacing_mm, wavelength, rng)
     return total
 
@@ -220,83 +262,13 @@ def _template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return index.min(axis=0), index.max(axis=0)
 
 
-def _sample(source: LabelMap, where: list[Array], spacing_mm: float) -> tuple[dict[int, Array], Array]:
-    """Returns the fraction of each voxel that each group except air fills, and the fraction inside the dura.
-
-    Labels are weighted trilinearly; for voxels larger than the map's the weights of eight points are averaged.
-
-    Args:
-        source: label map.
-        where: coordinates in map voxels, three arrays of the result's shape.
-        spacing_mm: isotropic voxel size of the result.
-    """
-    shape = where[0].shape
-    size = np.array(source.groups.shape).reshape(3, 1)
-    count = FIRST_ROW + len(source.table.groups)
-    fractions = {index: np.zeros(shape, np.float32) for index in range(1, count)}
-    inside = np.zeros(shape, np.float32)
-    offsets = _offsets(where, source, spacing_mm)
-    for start in range(0, shape[0], _SLAB):
-        slab = slice(start, min(start + _SLAB, shape[0]))
-        points = np.stack([axis[slab].ravel() for axis in where])
-        nearest = np.rint(points).astype(np.int32)
-        i, j, k = np.clip(nearest, 0, size - 1)
-        chosen = source.near[i, j, k] & ((nearest >= -1) & (nearest <= size)).all(axis=0)
-        if not chosen.any():
-            continue
-        total, held = _weights(points[:, chosen], source, offsets, count)
-        is_chosen = chosen.reshape(inside[slab].shape)
-        inside[slab][is_chosen] = held
-        for index in np.flatnonzero(total.any(axis=0)):
-            if index != AIR:
-                fractions[int(index)][slab][is_chosen] = total[:, index]
-    return {index: fraction for index, fraction in fractions.items() if fraction.any()}, inside
-
-
-def _offsets(where: list[Array], source: LabelMap, spacing_mm: float) -> list[NDArray[np.float32]]:
-    """Returns the points of a voxel that are sampled, (3,) each, relative to its centre, in map voxels."""
-    map_mm = float(np.abs(np.linalg.det(source.affine[:3, :3]))) ** (1 / 3)
-    if spacing_mm <= _COARSEST_SAMPLING * map_mm:
-        return [np.zeros(3, np.float32)]
-    steps = np.array([[np.diff(w, axis=axis).mean() for axis in range(3)] for w in where])
-    corners = np.array(np.meshgrid(*[[-0.25, 0.25]] * 3)).reshape(3, -1).T
-    return [np.asarray(steps @ corner, dtype=np.float32) for corner in corners]
-
-
-def _weights(
-    where: NDArray[np.float32], source: LabelMap, offsets: list[NDArray[np.float32]], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the weight of each group at each point, (points, groups), and of the inside of the dura, (points,).
-
-    Args:
-        where: (3, points), in map voxels.
-        source: label map.
-        offsets: relative positions that are averaged, (3,) each, in map voxels.
-        count: number of groups, those outside the table included.
-    """
-    size = where.shape[1]
-    shape = np.array(source.groups.shape)
-    flat, hull = source.groups.ravel(), source.inside.ravel()
-    total, inside = np.zeros(size * count), np.zeros(size)
-    row = np.arange(size) * count
-    for offset in offsets:
-        points = [axis + step for axis, step in zip(where, offset, strict=True)]
-        base = [np.floor(axis).astype(np.int32) for axis in points]
-        part = [axis - first for axis, first in zip(points, base, strict=True)]
-        for corner in np.ndindex(2, 2, 2):
-            weight = np.ones(size, np.float32)
-            index = np.zeros(size, np.int64)
-            is_in_map = np.ones(size, np.bool_)
-            for axis, step in enumerate(corner):
-                weight *= part[axis] if step else 1 - part[axis]
-                at = base[axis] + step
-                is_in_map &= (at >= 0) & (at < shape[axis])
-                index = index * shape[axis] + np.clip(at, 0, shape[axis] - 1)
-            group = np.where(is_in_map, flat[index], np.uint8(AIR))
-            total += np.bincount(row + group, weight, minlength=size * count)
-            inside += weight * (hull[index] & is_in_map)
-    scale = 1 / len(offsets)
-    return (total * scale).reshape(size, count), inside * scale
+def _box_of(fraction: Array) -> Box:
+    """Returns the smallest box that holds all voxels above zero; there is at least one."""
+    rows = np.flatnonzero(fraction.any(axis=(1, 2)))
+    i = slice(int(rows[0]), int(rows[-1]) + 1)
+    plane = fraction[i].max(axis=0)
+    j, k = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
+    return i, slice(int(j[0]), int(j[-1]) + 1), slice(int(k[0]), int(k[-1]) + 1)
 
 
 def _sum(shape: Shape, fractions: dict[int, Array], chosen: list[int]) -> Array:
@@ -307,5 +279,14 @@ def _sum(shape: Shape, fractions: dict[int, Array], chosen: list[int]) -> Array:
     return total
 
 
-def _is_ventricle(source: LabelMap, index: int) -> bool:
-    return index >= FIRST_ROW and list(source.table.groups.values())[index - FIRST_ROW].ventricle
+def _lost_cortex(
+    factors: LabelHeadFactors, source: LabelMap, fractions: dict[int, Array], frame: Frame
+) -> Array | None:
+    """Returns the share of the cortex that the atrophy turns into fluid, of the frame's shape; None without atrophy."""
+    if not factors.atrophy:
+        return None
+    rows = list(enumerate(source.table.groups.values(), start=FIRST_ROW))
+    cortex = [i for i, group in rows if group.cerebrum and "gm" in group.tissues and i in fractions]
+    fluid = [i for i, group in rows if group.inside and not group.ventricle and "csf" in group.tissues]
+    held = [_sum(frame.shape, fractions, [i for i in chosen if i in fractions]) for chosen in (cortex, fluid)]
+    return lost_cortex(held[0], held[1], factors.atrophy, frame.spacing_mm)

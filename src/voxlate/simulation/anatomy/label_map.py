@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +182,7 @@ class LabelMaps:
         return read_label_map(self.paths[chosen], self.hashes[chosen], self.table)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelMap:
     """A label map of a head, its axes in RAS order.
 
@@ -190,20 +190,30 @@ class LabelMap:
         name: first 12 digits of the map's SHA-256, because file names may hold names of people.
         groups: (shape), uint8, index of each voxel's group.
         inside: (shape), bool, whether a voxel lies inside the dura.
-        near: (shape), bool, whether a voxel lies in the head or at most 2 voxels from it; everything else is air.
         affine: (4, 4), from voxel index to RAS+ mm.
         low_mm, high_mm: (3,), corners of the bounding box of the cerebrum in RAS+ mm.
         table: assignment of tissues to labels.
+        is_embedded: whether it is the one map of the package, whose subjects must differ by their deformation alone.
     """
 
     name: str
     groups: NDArray[np.uint8]
     inside: Mask
-    near: Mask
     affine: Affine
     low_mm: NDArray[np.float64]
     high_mm: NDArray[np.float64]
     table: LabelTable
+    is_embedded: bool = False
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Returns the voxel size along each axis, (3,)."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    def rows(self, trait: Literal["inside", "cerebrum", "ventricle"]) -> list[int]:
+        """Returns the indices of the groups with a trait."""
+        groups = self.table.groups.values()
+        return [FIRST_ROW + row for row, group in enumerate(groups) if getattr(group, trait)]
 
 
 def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
@@ -225,8 +235,20 @@ def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
 @lru_cache(maxsize=2)  # some 50 MiB each; the sessions of a subject share a map
 def _read(path: Path, digest: str, table_json: str) -> LabelMap:
     table = LabelTable.model_validate_json(table_json)
-    name = digest[:12]
-    stored = read_volume(path, shows="labels", max_bytes=_MAX_BYTES)
+    return label_map_of(read_volume(path, shows="labels", max_bytes=_MAX_BYTES), digest[:12], table)
+
+
+def label_map_of(stored: Volume, name: str, table: LabelTable) -> LabelMap:
+    """Returns a volume of labels as a map that heads can be built from.
+
+    Args:
+        stored: labels on any grid, in any orientation.
+        name: name of the map in messages and in the truth.
+        table: assignment of tissues to labels.
+
+    Raises:
+        InputRefused: as `read_label_map`, without what `read_volume` raises.
+    """
     volume = ToRas(stored.grid).apply(stored)
     groups = _groups(volume, table, name)
     spacing = np.asarray(volume.spacing_mm)
@@ -238,8 +260,7 @@ def _read(path: Path, digest: str, table_json: str) -> LabelMap:
     hull = _hull(np.isin(groups, inside_rows), spacing)
     _require_whole(groups, hull > 0.5, spacing, name)
     groups[(groups == BONE) & (hull > _DURA_LEVEL)] = DURA
-    near = ndimage.binary_dilation(groups > 0, iterations=2)
-    return LabelMap(name, groups, hull > 0.5, near, volume.affine, low, high, table)
+    return LabelMap(name, groups, hull > 0.5, volume.affine, low, high, table)
 
 
 def _groups(volume: Volume, table: LabelTable, name: str) -> NDArray[np.uint8]:

@@ -170,6 +170,8 @@ _TABLE = (
     Tissue("protein", 650, 140, 60, 0.87, 1.1, 35, 0.008, 0.2, "prior; bright on T1 without contrast"),
     Tissue("lipoma", 370, 125, 11, 1.00, 0.1, -80, 0.0, FAT_EXPONENT, "as fat"),
     Tissue("meningioma", 1400, 90, 60, 0.86, 0.85, 48, 0.39),
+    Tissue("lymphoma", 1450, 92, 68, 0.86, 0.63, 47, 0.3),
+    Tissue("meninges", 1900, 160, 80, 0.92, 1.6, 32, 0.3),
     Tissue("metastasis", 1550, 105, 75, 0.87, 0.90, 40, 0.217),
 )
 TISSUES = {tissue.name: tissue for tissue in _TABLE}

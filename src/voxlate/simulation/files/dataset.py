@@ -18,6 +18,7 @@ from voxlate.io.documents import read_json
 from voxlate.jobs.processes import require_jobs
 from voxlate.jobs.results import are_unchanged, hash_files, resume
 from voxlate.jobs.run_folder import RunFolder
+from voxlate.simulation.anatomy.anatomies import FormulaHeads
 from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.files.bids import TRUTH, write_session
 from voxlate.simulation.files.dataset_files import write_description_files, write_summary_files
@@ -68,11 +69,10 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Returns the settings that two runs must share to write into one folder; the number of subjects may grow."""
-        anatomies = self.options.anatomies
-        plain = replace(self, options=replace(self.options, anatomies=None))
+        plain = replace(self, options=replace(self.options, anatomies=FormulaHeads()))
         settings = {name: value for name, value in asdict(plain).items() if name != "subjects"}
         del settings["options"]["anatomies"]
-        settings["anatomies"] = None if anatomies is None else anatomies.identity()
+        settings["anatomies"] = None if self.task == "spine" else self.options.anatomies.identity()
         return {**settings, "software": f"voxlate {__version__}"}
 
 

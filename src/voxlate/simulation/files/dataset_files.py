@@ -32,6 +32,13 @@ PAIRS = {
 MORE = {"virtual_contrast": ("T2w", "FLAIR", "ADC"), "ct_to_mr": ("T2w",)}
 """Contrasts of the further images of a task: additional sources, or a second target."""
 
+_NOTICE = """
+The heads are deformed from the ICBM 2009a template: Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging
+Centre, Montreal Neurological Institute, McGill University. Permission to use, copy, modify, and distribute is granted
+for any purpose without fee, provided that this notice appears in all copies; provided "as is" without any warranty.
+"""
+"""Added to the README of heads deformed from the embedded one."""
+
 _README = """Simulated data. Nothing here was measured on a person.
 
 Made by voxlate simulate, from formulas for tissues and scanners (derivatives/truth/simulation.json holds the
@@ -51,15 +58,16 @@ def write_description_files(root: Path, task: str, settings: dict[str, Any], set
         settings: settings of the simulation.
         settings_file: path of the settings below `root`.
     """
+    is_embedded = "embedded" in (settings.get("anatomies") or {})
     common = {
         "BIDSVersion": bids.BIDS_VERSION,
-        "License": "CC0",
+        "License": "CC0, with the notice of the ICBM template in README" if is_embedded else "CC0",
         "GeneratedBy": bids.generated_by("voxlate simulate"),
     }
     name = f"Simulated scans for the task {task}"
     write_json(root / settings_file, settings)
     bids.write_description(root, Name=name, DatasetType="raw", Authors=["voxlate"], **common)
-    write_text(root / "README", _README)
+    write_text(root / "README", _README + _NOTICE * is_embedded)
     bids.write_ignored(root, IGNORED)
     bids.write_ignored(root / TRUTH, IGNORED_TRUTH)
     links = {"raw": "../.."}

@@ -59,7 +59,12 @@ def _paint_solid(
     rng: np.random.Generator,
 ) -> None:
     """Paints the solid part, and the core in it; `distance` is the signed distance to the outline in mm."""
-    inside = _covered(distance, lesion.diameter_mm, frame.spacing_mm) * cavity[box]
+    inside = _covered(distance, lesion.diameter_mm, frame.spacing_mm)
+    hosts = LESION_KINDS[lesion.kind].grows_in
+    if hosts:
+        _grow_in(tissue_map, lesion, hosts, inside * cavity[box] if "csf" in hosts else inside, box)
+        return
+    inside *= cavity[box]
     if LESION_KINDS[lesion.kind].site in ("white", "ventricle", "surface"):
         inside *= coverage(head_shapes.cerebrum(frame.points_in(box)), frame.spacing_mm)
     tissue_map.overlay(f"{lesion.name}-solid", inside, box)
@@ -68,6 +73,12 @@ def _paint_solid(
         uneven = smooth_field(distance.shape, frame.spacing_mm, max(lesion.diameter_mm / 3, 4.0), rng)
         filled = coverage(distance + shrunk * np.maximum(1 + 0.3 * uneven, 0.3), frame.spacing_mm)
         tissue_map.convert(f"{lesion.name}-solid", f"{lesion.name}-core", filled, box)
+
+
+def _grow_in(tissue_map: PartialVolumeMap, lesion: Lesion, hosts: tuple[str, ...], share: Array, box: Box) -> None:
+    """Turns a share of some tissues in a box into the lesion; what it does not grow in stays as it is."""
+    for host in hosts:
+        tissue_map.convert(host, f"{lesion.name}-solid", share, box)
 
 
 def _outline(lesion: Lesion, points: Points, spacing_mm: float, rng: np.random.Generator) -> Array:

@@ -23,14 +23,19 @@ from voxlate.volume import Array
 
 LESION_SETS = {
     "none": 0.08,
-    "glioma": 0.27,
-    "metastases": 0.20,
-    "meningioma": 0.11,
-    "plaques": 0.12,
-    "infarct": 0.07,
+    "glioma": 0.22,
+    "metastases": 0.16,
+    "meningioma": 0.09,
+    "plaques": 0.11,
+    "infarct": 0.06,
     "haemorrhage": 0.05,
-    "lipoma": 0.04,
-    "cavernoma": 0.06,
+    "lipoma": 0.03,
+    "cavernoma": 0.05,
+    "lymphoma": 0.05,
+    "punctate": 0.03,
+    "leptomeningeal": 0.03,
+    "pachymeningeal": 0.02,
+    "cavity": 0.02,
 }
 """Which lesions a subject has, with the probability of each choice."""
 _MAX_TRIES = 200  # positions that are tried before a lesion is dropped; chosen by hand, not tuned
@@ -52,7 +57,9 @@ class LesionKind:
         enhancing: probability of enhancement.
         bright: probability of being bright on T1w without contrast agent, and the tissue that is bright; it fills the
             core if the lesion has one, else the solid part.
-        site: `white`, `ventricle`, `surface`, `dura` or `midline`.
+        site: `white`, `ventricle`, `surface`, `sulci`, `dura` or `midline`.
+        filling: tissue of the core.
+        grows_in: tissues that the lesion replaces, within its outline; none for a lesion that replaces all of them.
     """
 
     tissue: str
@@ -62,6 +69,8 @@ class LesionKind:
     enhancing: float = 0.0
     bright: tuple[float, str] = (0.0, "")
     site: str = "white"
+    filling: str = "necrosis"
+    grows_in: tuple[str, ...] = ()
 
 
 LESION_KINDS = {
@@ -73,7 +82,17 @@ LESION_KINDS = {
     "haemorrhage": LesionKind("haemorrhage", (10, 35), (2, 8), bright=(1.0, "haemorrhage")),
     "lipoma": LesionKind("lipoma", (6, 18), bright=(1.0, "lipoma"), site="midline"),
     "cavernoma": LesionKind("haemosiderin", (6, 20), (0, 2), (0.4, 0.7), bright=(1.0, "haemorrhage")),
+    "lymphoma": LesionKind("lymphoma", (10, 35), (4, 14), enhancing=0.95),
+    "punctate": LesionKind("metastasis", (1.5, 3.5), enhancing=0.9),
+    "leptomeningeal": LesionKind("meninges", (25, 55), enhancing=0.95, site="sulci", grows_in=("csf",)),
+    "pachymeningeal": LesionKind("meninges", (40, 80), enhancing=1.0, site="dura", grows_in=("dura",)),
+    "cavity": LesionKind(
+        "rim", (18, 45), (2, 9), (0.65, 0.85), 0.7, (0.2, "haemorrhage"), site="surface", filling="csf"
+    ),
 }
+"""Every kind of lesion. Sizes and probabilities are priors: gliomas have an enhancing rim or none, lymphomas are solid,
+metastases and punctate foci small, a cavity after an operation is full of fluid with a thin wall, and meninges enhance
+along sulci (leptomeningeal) or the dura (pachymeningeal)."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +170,7 @@ def draw_lesions(
         "none": [],
         "metastases": ["metastasis"] * int(rng.integers(1, 11)),
         "plaques": ["plaque"] * int(rng.integers(4, 21)),
+        "punctate": ["punctate"] * int(rng.integers(5, 16)),
     }
     lesions: list[Lesion] = []
     for kind in several.get(lesion_set, [lesion_set]):
@@ -183,7 +203,7 @@ def draw_lesion(
     has_core = traits.core[1] > 0 and diameter > 8
     if bright and kind == "glioma":
         core_share = max(core_share, 0.25)
-    filling = traits.bright[1] if bright and kind in ("glioma", "cavernoma") else "necrosis"
+    filling = traits.bright[1] if bright and kind in ("glioma", "cavernoma") else traits.filling
     base = tissues[traits.bright[1] if bright and not (kind in ("glioma", "cavernoma") and has_core) else traits.tissue]
     factors = [
         float(np.exp(sd * np.clip(rng.standard_normal(), -2.5, 2.5))) for sd in (_T1_SPREAD, T2_SPREAD, ADC_SPREAD)
@@ -203,7 +223,7 @@ def draw_lesion(
 def depth_needed_mm(lesion: Lesion) -> float:
     """Returns the smallest depth of a lesion's centre below the hull of the brain, in mm, at which the lesion fits."""
     # Half a diameter inside the brain; lesions that grow from its surface may lie closer. Chosen by hand; not tuned.
-    return {"dura": 0.15, "surface": 0.1}.get(LESION_KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
+    return {"dura": 0.15, "surface": 0.1, "sulci": 0.05}.get(LESION_KINDS[lesion.kind].site, 0.5) * lesion.diameter_mm
 
 
 def require_fit(lesion: Lesion) -> None:
@@ -257,6 +277,8 @@ def _suits(site: str, position: Point, depth: float, lesion: Lesion) -> bool:
         return depth < 0.3 * lesion.diameter_mm and position[2] > -20
     if site == "surface":
         return depth < 0.25 * lesion.diameter_mm + 2 and position[2] > -15
+    if site == "sulci":
+        return depth < 0.4 * lesion.diameter_mm and position[2] > -20
     outside_ventricle = _at(ventricle_distance, position)
     if site == "ventricle":
         return 0.4 * lesion.diameter_mm < outside_ventricle < 14
