@@ -110,7 +110,7 @@ def test_the_readme_trains_on_pairs_as_printed(site, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_readme_makes_a_cohort_of_an_archive_as_printed(site, tmp_path):
-    run(site, tmp_path, "voxlate simulate hospital --subjects 4 --seed 7 --dicom")
+    run(site, tmp_path, "voxlate simulate hospital --subjects 6 --seed 7 --dicom")
     shutil.copytree(tmp_path / "hospital" / "sourcedata" / "dicom", tmp_path / "archive")
     for line in readme_commands("I have an archive"):
         run(site, tmp_path, line)
