@@ -103,7 +103,7 @@ def translate(
     Args:
         model: the name of a pretrained model, the folder of a bundle, or a `Bundle`.
         scan: a volume, or the path of one.
-        mask: its brain mask on the same grid; None for a skull-stripped scan.
+        mask: its brain mask on the same grid; None to have the brain found, as on the command line.
         more: additional sources by contrast, on the same grid.
         device: `auto`, `cpu`, `cuda` or another device of torch.
         options: see `voxlate.inference.translate.Options`; its device is replaced.
