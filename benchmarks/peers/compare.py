@@ -53,7 +53,7 @@ SYSTEMS = {
     OURS: System("voxlate_default.py"),
     "voxlate, from the shipped model": System("voxlate_default.py", is_warm=True),
     "MONAI U-Net": System("monai_unet.py", ("monai", "nibabel")),
-    "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel"), most_sources=1),
+    "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel", "pyyaml"), most_sources=1),
     "nnU-Net residual encoder": System("residual_encoder.py", ("dynamic-network-architectures", "nibabel")),
     "pix2pix": System("pix2pix.py", ("nibabel",)),
 }
