@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench_fine_tuning import HELD_OUT, RUN
-from machine import ROOT, development_data
+from bench_fine_tuning import RUN
+from machine import HELD_OUT, ROOT, development_data, pair_cases
 
 from voxlate.reporting.figures.drawing import save
 from voxlate.reporting.figures.montage import draw_montage
@@ -25,17 +25,17 @@ CASES = {"TCGA-FG-6692_sri24": "glioma", "MS_ljubljana_07": "MS"}
 """The pairs whose licence lets pictures be published, and what the patient has."""
 SOURCE, TARGET = Column("T1 with contrast agent", "source"), Column("T1 without", "target")
 SYSTEMS = {"zero_shot": Column("shipped model"), "fine_tuned": Column("tuned on six pairs")}
+COLUMNS = [SOURCE, *SYSTEMS.values(), TARGET]
 
 
 def row_of(pairs: Path, name: str) -> Row:
     """Returns source, target and both answers of a pair that neither model has seen."""
+    case = next(case for case in pair_cases(pairs) if case.case == name)
     fold = next(index for index, names in enumerate(HELD_OUT) if name in names)
-    images: dict[str, object] = {SOURCE.name: pairs / name / "t1ce.nii.gz", TARGET.name: pairs / name / "t1.nii.gz"}
-    images |= {
+    images = {SOURCE.name: case.source, TARGET.name: case.target} | {
         column.name: RUN / "synthetic" / key / f"fold-{fold}" / f"{name}.nii.gz" for key, column in SYSTEMS.items()
     }
-    labels = next(iter(sorted((pairs / name).glob("seg*.nii.gz"))), None)
-    return with_reference_levels(Row(CASES[name], images, labels=labels), [SOURCE, *SYSTEMS.values(), TARGET])
+    return with_reference_levels(Row(CASES[name], images, labels=case.labels), COLUMNS)
 
 
 def main() -> None:
@@ -43,9 +43,8 @@ def main() -> None:
     if pairs is None:
         return
     rows = [row_of(pairs, name) for name in CASES]
-    columns = [SOURCE, *SYSTEMS.values(), TARGET]
     layout = Layout(has_contour=False, width_in=9)
-    drawing = draw_montage(rows, columns, data_kind="real", unit="relative units", layout=layout)
+    drawing = draw_montage(rows, COLUMNS, data_kind="real", unit="relative units", layout=layout)
     with TemporaryDirectory() as folder:
         picture, *_ = save(drawing, Path(folder) / "hero")
         (ROOT / "docs" / "images" / "hero.png").write_bytes(picture.read_bytes())

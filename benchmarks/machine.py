@@ -40,6 +40,14 @@ ENHANCING_LABELS = (3, 4)
 """Labels of enhancing tumour in the two numberings of BraTS."""
 
 
+HELD_OUT = (
+    ("BraTS-GLI-00000-000", "BraTS2021_01658", "MS_ljubljana_07"),
+    ("BraTS-GLI-00001-000", "BraTS2021_00006", "TCGA-FG-6692_sri24"),
+    ("BraTS2021_01657", "BraTS2021_01659", "Brats18_2013_2_1"),
+)
+"""Test pairs of three folds, fixed before the first run; the first is the test set of `recipes/t1ce_to_t1.yaml`."""
+
+
 def pair_cases(pairs: Path, held_out: Collection[str] | None = None) -> list[Case]:
     """Returns the real pairs of T1ce and T1 as cases with their lesion labels.
 

@@ -78,10 +78,10 @@ def python_of(system: System) -> str:
     return str(python)
 
 
-def train_and_apply(name: str, task: Task, cases: list[Case], *, tested: Fold, out: Path, seconds: float) -> None:
-    """Runs a system on one fold, unless its record is there."""
+def train_and_apply(name: str, task: Task, cases: list[Case], *, tested: Fold, out: Path, seconds: float) -> bool:
+    """Runs a system on one fold, unless its record is there, and returns whether it has one."""
     if (out / "record.json").is_file():
-        return
+        return True
     system = SYSTEMS[name]
     out.mkdir(parents=True, exist_ok=True)
     job = {
@@ -102,6 +102,7 @@ def train_and_apply(name: str, task: Task, cases: list[Case], *, tested: Fold, o
         done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)
     state = "done" if done.returncode == 0 else f"failed, see {out / 'log.txt'}"
     print(f"{out.relative_to(RUNS)}: {state}, {time.perf_counter() - begin:.0f} s by the clock", flush=True)
+    return done.returncode == 0
 
 
 def measure(task: Task, cases: list[Case], folds: list[Fold], folder: Path, names: list[str]) -> dict[str, Any]:
@@ -178,6 +179,7 @@ def tests(found: dict[str, Any], peers: list[str]) -> list[dict[str, Any]]:
 def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score_only: bool) -> None:
     """Train, apply and score."""
     recorded: dict[str, Any] = {}
+    n_failed = 0
     for key in tasks or tuple(TASKS):
         task, folder = TASKS[key], RUNS / f"{key}-{seconds:.0f}s"
         cases = cases_of(task, folder, development_data("pairs"))
@@ -189,7 +191,7 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             for name in names:
                 if not score_only:
                     out = folder / name / f"fold-{fold}"
-                    train_and_apply(name, task, cases, tested=tested, out=out, seconds=seconds)
+                    n_failed += not train_and_apply(name, task, cases, tested=tested, out=out, seconds=seconds)
         found = measure(task, cases, folds, folder, names)
         records = {
             name: [json.loads(path.read_text()) for path in sorted((folder / name).glob("fold-*/record.json"))]
@@ -201,13 +203,15 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             "records": records,
             "summary": summary(found),
             "tests": tests(found, peers),
-            "cases": found,
+            "cases": {name: {case: _measured(row) for case, row in rows.items()} for name, rows in found.items()},
         }
     if recorded:
-        write_result("peers", {"seconds": seconds, "folds": 3, "tasks": json.loads(_without_nan(recorded))})
+        write_result("peers", {"seconds": seconds, "folds": 3, "tasks": recorded})
         write_page()
+    if n_failed:
+        raise SystemExit(f"{n_failed} trainings failed; their rows are missing or incomplete")
 
 
-def _without_nan(content: Any) -> str:
-    """Returns JSON in which a value that could not be measured is null."""
-    return json.dumps(content).replace("NaN", "null")
+def _measured(row: dict[str, float]) -> dict[str, float | None]:
+    """Returns the metrics of a case, None for one that could not be measured."""
+    return {metric: value if np.isfinite(value) else None for metric, value in row.items()}

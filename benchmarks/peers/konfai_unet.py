@@ -13,15 +13,16 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import konfai
 import nibabel
 import numpy as np
 import SimpleITK
-import torch
 import yaml
 from common import SEED, Job, read_image, read_job, read_mask, target_units, write_answer, write_record
+from konfai.utils.model_builder import build_model_from_yaml
 
 EVERY = 10
 """Steps between checkpoints."""
@@ -171,6 +172,14 @@ def train_until(job: Job, folder: Path) -> float:
     raise SystemExit(f"KonfAI ended by itself, see {folder / 'training.txt'}")
 
 
+def steps_in_log(log: str) -> int:
+    """Returns the steps of a training from its progress lines, `n/steps of an epoch`; the checkpoint is a pickle."""
+    lines = re.findall(r"Training : .* (\d+)/(\d+) \[", log.replace("\r", "\n"))
+    places = [int(place) for place, _ in lines]
+    n_epochs = sum(later < earlier for earlier, later in pairwise(places))
+    return n_epochs * int(lines[-1][1]) + places[-1]
+
+
 def main() -> None:
     job = read_job()
     if len(job.train[0]["sources"]) > 1:
@@ -182,8 +191,7 @@ def main() -> None:
     (folder / "Prediction.yml").write_text(yaml.safe_dump(prediction_settings(), sort_keys=False))
     used = train_until(job, folder)
     last = max((folder / "Checkpoints" / "RUN").glob("*.pt"), key=lambda path: path.stat().st_mtime)
-    weights = torch.load(last, map_location="cpu", weights_only=False)  # written by this run
-    steps, parameters = weights["it"], sum(value.numel() for value in weights["Model"]["UNetPlusPlus"].values())
+    steps = steps_in_log((folder / "training.txt").read_text()) // EVERY * EVERY
     command = konfai_command("PREDICTION", "--config", "Prediction.yml", "--models", str(last.relative_to(folder)))
     with (folder / "prediction.txt").open("w") as log:
         subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True)
@@ -195,6 +203,8 @@ def main() -> None:
         write_answer(job, case, image * deviation + mean)
     last.unlink()  # 300 MB
     version = re.sub(r"\+.*", "", getattr(konfai, "__version__", "unknown"))
+    model = build_model_from_yaml(yaml_path=Path(konfai.__file__).parent / "models" / "yaml" / "UNetPlusPlus.yml")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     write_record(job, used, steps, parameters, konfai=version)
 
 

@@ -10,13 +10,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
-
-PAIR_FOLDS = (
-    ("BraTS-GLI-00000-000", "BraTS2021_01658", "MS_ljubljana_07"),
-    ("BraTS-GLI-00001-000", "BraTS2021_00006", "TCGA-FG-6692_sri24"),
-    ("BraTS2021_01657", "BraTS2021_01659", "Brats18_2013_2_1"),
-)
-"""Those of `bench_fine_tuning.py`, fixed before its first run."""
+from machine import HELD_OUT, pair_cases
 
 SIMULATED_PATIENTS = 9
 """As many as there are real pairs, in as many folds."""
@@ -106,17 +100,16 @@ def cases_of(task: Task, folder: Path, pairs: Path | None) -> list[dict[str, Any
     if pairs is None:
         return []
     cases = []
-    for subject in sorted(path for path in pairs.iterdir() if path.is_dir()):
-        sources = [subject / f"{name}.nii.gz" for name in task.sources]
-        labels = next(iter(sorted(subject.glob("seg*.nii.gz"))), None)
-        mask = folder / "masks" / f"{subject.name}.nii.gz"
+    for pair in pair_cases(pairs):
+        files = [pair.source.with_name(f"{name}.nii.gz") for name in (*task.sources, task.target)]
+        mask = folder / "masks" / f"{pair.case}.nii.gz"
         if not mask.is_file():
-            image = nibabel.load(sources[0])
+            image = nibabel.load(files[0])
             mask.parent.mkdir(parents=True, exist_ok=True)
             inside = (np.asarray(image.dataobj) > 0).astype(np.uint8)
             nibabel.save(nibabel.Nifti1Image(inside, image.affine), mask)
-        row = {"name": subject.name, "sources": [str(path) for path in sources], "mask": str(mask)}
-        row |= {"target": str(subject / f"{task.target}.nii.gz"), "labels": None if labels is None else str(labels)}
+        row = {"name": pair.case, "sources": [str(path) for path in files[:-1]], "mask": str(mask)}
+        row |= {"target": str(files[-1]), "labels": None if pair.labels is None else str(pair.labels)}
         cases.append(row)
     return cases
 
@@ -124,7 +117,7 @@ def cases_of(task: Task, folder: Path, pairs: Path | None) -> list[dict[str, Any
 def folds_of(task: Task, cases: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Returns the names of the test cases of each fold."""
     if not task.is_simulated:
-        return list(PAIR_FOLDS)
+        return list(HELD_OUT)
     names = [case["name"] for case in cases]
     return [tuple(names[fold::3]) for fold in range(3)]
 

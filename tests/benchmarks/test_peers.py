@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxlate.bundle.recipe import read_recipe
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
+from voxlate.shipped import find_shipped
 from voxlate.simulation.subject import simulate_subject
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "peers"))
+sys.path += [str(Path(__file__).resolve().parents[2] / "benchmarks" / name) for name in ("", "peers")]
 
 import score
+from compare import SYSTEMS, fits
+from tasks import TASKS, folds_of
+from voxlate_default import changed
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +60,19 @@ def test_the_best_line_removes_a_gain_and_an_offset(pair):
 def test_the_blurred_target_keeps_a_constant_up_to_the_border_of_the_mask(pair):
     mask = pair[2]
     assert np.allclose(score.blurred(np.where(mask, 2.0, 0.0), mask, 1.5)[mask], 2.0)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_the_recipe_of_each_task_takes_its_sources(task):
+    recipe = changed(read_recipe(find_shipped("recipes", Path(task.recipe), what="recipe")), task.change)
+    assert 1 + len(recipe.more_sources) == len(task.sources)
+    assert recipe.more_sources == task.more
+    fitting = [name for name, system in SYSTEMS.items() if fits(system, task)]
+    assert {"voxlate", "MONAI U-Net", "nnU-Net residual encoder", "pix2pix"} <= set(fitting)
+    assert ("KonfAI U-Net" in fitting) == (len(task.sources) == 1)
+
+
+def test_every_subject_is_tested_once():
+    cases = [{"name": f"sub-{index}"} for index in range(9)]
+    tested = [name for fold in folds_of(TASKS["ct-to-t1"], cases) for name in fold]
+    assert sorted(tested) == [case["name"] for case in cases]
