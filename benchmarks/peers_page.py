@@ -68,12 +68,12 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     yield "```"
     yield ""
     yield from ABOUT.format(seconds=content["seconds"], **machine).splitlines()
-    for key, task in content["tasks"].items():
+    for task in content["tasks"].values():
         yield ""
-        yield from _task(key, task)
+        yield from _task(task)
 
 
-def _task(key: str, task: dict[str, Any]) -> Iterator[str]:
+def _task(task: dict[str, Any]) -> Iterator[str]:
     yield f"## {task['title']}"
     yield ""
     groups = [(AGENT, ""), (IMAGE, ""), (PLACES, ""), ((*IMAGE, *PLACES), " after the line")]

@@ -22,11 +22,11 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None; from voxlate.cli import m
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip"]
-    built = subprocess.run(
-        [*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT], capture_output=True, text=True, check=False
-    )
-    if built.returncode:  # its build tool comes from a package registry
-        pytest.skip(f"the wheel cannot be built here: {built.stderr.splitlines()[-1]}")
+    command = [*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "No matching distribution found for hatchling" in built.stderr:  # any other failure is ours
+        pytest.skip("the build tool comes from a package registry, which is not reached")
+    assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("voxlate-*.whl")
     subprocess.run([*pip, "install", "-q", "--no-deps", "--target", folder / "site", wheel], check=True)
     return folder / "site"
