@@ -130,7 +130,7 @@ def _simulated_cases(task: Task, folder: Path) -> list[dict[str, Any]]:
         data = folder.parent / "simulated" / "data"
         for arguments in (
             ["simulate", data, "--task", "ct_to_mr", "--subjects", SIMULATED_PATIENTS, "--size", "small", "--seed", 23],
-            ["prepare", data / "cases.tsv", prepared, "--brain-mask", "ct", "--target-too", "T2w", "--no-template"],
+            ["prepare", data / "cases.tsv", prepared, "--target-too", "T2w", "--no-template"],
         ):
             command = [sys.executable, "-m", "voxlate", *map(str, arguments), "--no-progress"]
             subprocess.run(command, check=True)
