@@ -224,3 +224,11 @@ def test_a_device_that_does_not_exist_is_refused(recipe, cohort, tmp_path, devic
         UsageError, match=f"DEVICE the device '{device}' is not available here; choose auto, cpu or cuda"
     ):
         train(recipe, tmp_path / "run", root=cohort, machine=Machine(device))
+
+
+def test_more_gpus_than_there_are_are_refused(recipe, cohort, tmp_path, monkeypatch):
+    gpus = "lightning_fabric.accelerators.cuda"
+    monkeypatch.setattr(f"{gpus}.CUDAAccelerator.is_available", lambda: True)
+    monkeypatch.setattr("lightning_fabric.utilities.device_parser._get_all_available_gpus", lambda **_: [0])
+    with pytest.raises(UsageError, match="DEVICE 4 of the device 'cuda' is not available here"):
+        train(recipe, tmp_path / "run", root=cohort, machine=Machine("cuda", devices=4))
