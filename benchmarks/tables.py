@@ -671,8 +671,8 @@ def hardware_measured() -> str:
     size, whole = " x ".join(map(str, content["volume"])), result("translate")
     text = (
         f"A volume is {size} voxels. GiB are of the whole process, program included. {speed()} The runtimes of "
-        "OpenVINO are faster ([speed](../how-to/speed.md)). `python benchmarks/bench_networks.py`, {machine(content)}; "
-        f"`bench_translate.py`, {machine(whole)}."
+        "OpenVINO are faster ([speed](../how-to/speed.md)). `python benchmarks/bench_networks.py`, "
+        f"{machine(content)}; `bench_translate.py`, {machine(whole)}."
     )
     return "\n".join([*lines, "", text])
 

@@ -20,7 +20,9 @@ from voxlate.bundle import custom_code, pretrained
 from voxlate.bundle.bundle import read_weights
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.preparation import run
 from voxlate.preparation.register_pair import PairSettings
+from voxlate.reporting import preparation_page
 
 ORDER = ("read", "write", "simulate", "prepare", "train", "translate", "translate_cases", "evaluate", "report")
 
@@ -232,6 +234,21 @@ def test_a_case_that_is_refused_in_the_preparation_is_logged_and_left_out(projec
     assert [record["state"] for record in records] == ["done", "refused"]
     assert "REFUSED:MASK_IMPLAUSIBLE case0: " in caplog.text
     assert [row.case for row in voxlate.read_cases(tmp_path / "out" / "cases.tsv")] == ["sub-0001"]
+
+
+def test_a_doubtful_case_of_the_preparation_is_logged_with_its_doubt(project, tmp_path, caplog, monkeypatch):
+    record = {"case": "sub-0001", "state": "done", "doubts": ["the masks differ"]}
+    monkeypatch.setattr(run, "prepare_cohort", lambda *_, **__: iter([record]))
+    monkeypatch.setattr(preparation_page, "write_page", lambda *_: None)
+    with caplog.at_level(logging.WARNING, logger="voxlate"):
+        voxlate.prepare("raw.tsv", tmp_path / "out")
+    assert "doubtful sub-0001: the masks differ; see it in" in caplog.text
+
+
+def test_a_brain_mask_of_all_voxels_is_refused_in_the_preparation(project, tmp_path):
+    with pytest.raises(UsageError, match=r"BRAIN_MASK `all` takes every voxel, .* registered by their brains"):
+        voxlate.prepare("raw.tsv", tmp_path / "out", brain_mask="ct+all")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_data_kind_of_an_evaluation_is_that_of_the_model(project, recipe, tmp_path):

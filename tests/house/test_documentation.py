@@ -110,6 +110,12 @@ def test_every_generated_page_and_table_is_up_to_date(script):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_shows_the_call_that_should_have_filled_it(document):
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"\{\w+\(", prose) == []
+
+
 def test_the_map_of_the_code_names_every_folder_and_nothing_else():
     package = ROOT / "src" / "voxlate"
     text = (ROOT / "docs" / "architecture.md").read_text()

@@ -275,6 +275,13 @@ def test_a_bundle_is_trained_further_with_its_network_and_its_weights(recipe, co
     assert all(torch.allclose(tensor, weights[name], atol=1e-9) for name, tensor in second.network.state_dict().items())
 
 
+def test_a_bundle_of_another_number_of_sources_is_not_trained_further(recipe, cohort, tmp_path):
+    first = read_bundle(train(short(recipe, steps=1), tmp_path / "first", root=cohort))
+    both = recipe.model_copy(update={"more_sources": ("T2w",)})
+    with pytest.raises(ModelInvalid, match=r"MODEL_WEIGHTS the model tiny takes T1ce, the recipe T1ce \+ T2w; choose"):
+        with_objects(both, network=first, loss=None, windows=None)
+
+
 def test_a_recipe_without_cases_uses_the_table_of_the_data_folder_or_is_refused(cohort, tmp_path):
     recipe = Recipe(name="x", source="T1ce", target="T1nce")
     assert len(recipe.cases(cohort)) == 4

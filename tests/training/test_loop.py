@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ import torch
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.prepared_case import prepare_case
 from voxlate.bundle.settings import DataSettings
+from voxlate.cases import Case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
+from voxlate.training.data.cohort import require_files
 from voxlate.training.data.windows import cut_window, draw_batch
 from voxlate.training.loop import Machine, train, train_cases
 
@@ -212,6 +215,28 @@ def test_files_that_do_not_exist_are_told_with_what_names_them_and_the_remedy(re
         train_cases(listed, recipe.cases(cohort), tmp_path / "run", root=empty)
 
 
+def test_training_needs_no_file_that_it_does_not_read(recipe, cohort, tmp_path):
+    header, *rows = (cohort / "cases.tsv").read_text().splitlines()
+    more = [f"{header}\tmore:T2w", *(f"{row}\tnowhere.nii.gz" for row in rows)]
+    (cohort / "cases.tsv").write_text("\n".join([*more, ""]))
+    assert train(recipe, tmp_path / "run", root=cohort).is_dir()
+    both = recipe.model_copy(update={"more_sources": ("T2w",)})
+    with pytest.raises(NoInput, match=r"3 of 3 cases lack a file, first case0: nowhere\.nii\.gz does not exist"):
+        train(both, tmp_path / "both", root=cohort)
+
+
+def test_the_mask_of_an_unpaired_target_is_needed_and_its_lesion_labels_are_not(recipe, tmp_path):
+    scan = tmp_path / "scan.nii.gz"
+    scan.touch()
+    unpaired = recipe.model_copy(update={"data": recipe.data.model_copy(update={"paired": False})})
+    case = Case("a", "a", "train", scan, scan, labels=tmp_path / "labels.nii.gz")
+    require_files([case], unpaired, tmp_path)
+    with pytest.raises(NoInput, match=r"first a: mask\.nii\.gz does not exist"):
+        require_files([replace(case, target_mask=tmp_path / "mask.nii.gz")], unpaired, tmp_path)
+    with pytest.raises(NoInput, match=r"first a: labels\.nii\.gz does not exist"):
+        require_files([case], recipe, tmp_path)
+
+
 def test_training_needs_no_file_of_the_test_split(recipe, cohort, tmp_path):
     (cohort / "source_3.nii.gz").unlink()
     (cohort / "target_3.nii.gz").unlink()
@@ -224,3 +249,11 @@ def test_a_device_that_does_not_exist_is_refused(recipe, cohort, tmp_path, devic
         UsageError, match=f"DEVICE the device '{device}' is not available here; choose auto, cpu or cuda"
     ):
         train(recipe, tmp_path / "run", root=cohort, machine=Machine(device))
+
+
+def test_more_gpus_than_there_are_are_refused(recipe, cohort, tmp_path, monkeypatch):
+    gpus = "lightning_fabric.accelerators.cuda"
+    monkeypatch.setattr(f"{gpus}.CUDAAccelerator.is_available", lambda: True)
+    monkeypatch.setattr("lightning_fabric.utilities.device_parser._get_all_available_gpus", lambda **_: [0])
+    with pytest.raises(UsageError, match="DEVICE 4 of the device 'cuda' is not available here"):
+        train(recipe, tmp_path / "run", root=cohort, machine=Machine("cuda", devices=4))

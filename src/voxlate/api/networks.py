@@ -56,6 +56,7 @@ def train(
         UsageError: `RUN_EXISTS`; `RECIPE`; `DEVICE`; `CUSTOM_CODE` for a network or a loss that cannot be used;
             `DATASET`, with the item; `NO_TRAINING_CASE`.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE`.
+        ModelInvalid: `CHECKPOINT_RECIPE`; `MODEL_WEIGHTS` for a `Bundle` with another number of sources.
         NoInput: `NO_INPUT` when files are missing; `NO_CASES`.
         TemporaryFailure: `MEMORY`.
 

@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
+from voxlate.errors import UsageError
 from voxlate.experiments.plan import Step
-from voxlate.training.memory import estimate_training
+from voxlate.training.memory import READS_VALUES, estimate_training
 
 _PASSES = 3
 """Multiplications of a training step over those of its forward pass: forward, and two products in the backward pass."""
@@ -66,7 +67,7 @@ def _step_flops(recipe: Recipe) -> float | None:
     try:
         with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
             generator_of(recipe, trust_code=True)(torch.empty(size))
-    except (NotImplementedError, RuntimeError, TypeError):
+    except (*READS_VALUES, UsageError):  # `estimate_training` refuses an argument that is really wrong
         return None
     return float(_PASSES * counter.get_total_flops())
 

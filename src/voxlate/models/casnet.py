@@ -18,9 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice
+from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_at_least, require_choice
 from voxlate.models.pix2pix_unet import Pix2PixUNet
 
 
@@ -44,8 +43,7 @@ class CasNetDesign:
 
     def __post_init__(self) -> None:
         require_choice("final_activation", self.final_activation, ("tanh", "none"))
-        if self.blocks < 1:
-            raise UsageError("MODEL_ARGUMENT", f"casnet needs at least one block, not {self.blocks}")
+        require_at_least("blocks", self.blocks, 1)
 
 
 class CasNet(nn.Module):

@@ -20,8 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxlate.errors import UsageError
-from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of
+from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_at_least
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class DECNNDesign:
     dimensions: Dimensions = 2
 
     def __post_init__(self) -> None:
-        if self.embeddings < 1:
-            raise UsageError("MODEL_ARGUMENT", f"embeddings must be 1 or more, not {self.embeddings}")
+        require_at_least("embeddings", self.embeddings, 1)
 
 
 class DECNN(nn.Module):

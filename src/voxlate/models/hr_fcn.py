@@ -31,10 +31,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
 from voxlate.models.parts.hr_blocks import Fusion, LayerFactory, Resample, Transition, branch, children, stem
-from voxlate.models.parts.layers import Dimensions, Normalisation, layers_of, require_choice, require_two_voxels
+from voxlate.models.parts.layers import (
+    Dimensions,
+    Normalisation,
+    layers_of,
+    require_at_least,
+    require_choice,
+    require_two_voxels,
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,7 @@ class HRFCNDesign:
         require_choice("final_activation", self.final_activation, ("none", "relu", "softplus"))
         require_choice("ablation", self.ablation, ("none", "B", "C", "D"))
         require_choice("slice_axis", self.slice_axis, (0, 1, 2))
-        if self.resolutions < 2:
-            raise UsageError("MODEL_ARGUMENT", f"hr_fcn needs at least 2 resolutions, not {self.resolutions}")
+        require_at_least("resolutions", self.resolutions, 2)
 
     def levels(self, stage: int) -> list[int]:
         """Returns the branches of a stage, 0 for full resolution; each stage adds one."""

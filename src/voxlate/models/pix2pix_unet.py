@@ -18,9 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice
+from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_at_least, require_choice
 
 SLOPE = 0.2
 """Slope of the leaky ReLU of the encoder, as in pix2pix."""
@@ -50,8 +49,7 @@ class Pix2PixUNetDesign:
 
     def __post_init__(self) -> None:
         require_choice("final_activation", self.final_activation, ("tanh", "none"))
-        if self.depth < 1:
-            raise UsageError("MODEL_ARGUMENT", f"depth must be 1 or more, not {self.depth}")
+        require_at_least("depth", self.depth, 1)
 
     def widths(self, width: int) -> list[int]:
         """Returns the channels of each level of the encoder."""

@@ -1,6 +1,7 @@
 """Prepares the pairs of a cohort, case by case, in several processes; a run that was stopped can be continued.
 
 OUT/settings.json                                                     settings; a folder has one set of them
+OUT/cases.tsv                                                         the cases that are done
 OUT/<case>/source.nii.gz, target.nii.gz, mask.nii.gz, labels.nii.gz   on one grid, that of the source
 OUT/<case>/target_mask.nii.gz, more_<contrast>.nii.gz                 on the same grid
 OUT/<case>/picture.png                                                the steps of the preparation
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from voxlate.cases import MORE, TARGET_MASK, more_file_name
+from voxlate.cases import MORE, TARGET_MASK, Case, more_file_name, prepared_in, write_cases
 from voxlate.io.nifti import read_mask, read_volume, write_volume
 from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.results import hash_files
@@ -27,7 +28,7 @@ from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.register_pair import PairSettings, PreparedPair, figures, prepare_pair
 from voxlate.volume import Volume
 
-RECORD, PICTURE = "preparation.json", "picture.png"
+RECORD, PICTURE, CASES = "preparation.json", "picture.png", "cases.tsv"
 
 Draw = Callable[[PreparedPair, Path], None]
 """Writes the picture of a pair to a path; a function that can be pickled."""
@@ -51,6 +52,11 @@ class PairFiles:
     mask: Path | None = None
     labels: Path | None = None
     more: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, case: Case) -> PairFiles:
+        """Returns the files of a row of a table of cases."""
+        return cls(case.case, case.source, case.target, case.mask, case.labels, case.more)
 
     def __post_init__(self) -> None:
         for contrast in self.more:
@@ -84,6 +90,22 @@ def prepare_cohort(
     """
     claim_folder(out, settings)
     yield from parallel_map(partial(_prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
+
+
+def write_prepared(cases: Sequence[Case], records: Sequence[PreparationRecord], out: Path) -> list[Case]:
+    """Writes the table of the cases that are done, and returns them; without any, no table of an earlier run is left.
+
+    Args:
+        cases: as they were given.
+        records: what `prepare_cohort` yielded.
+        out: folder of the run.
+    """
+    done = {record["case"] for record in records if record["state"] == "done"}
+    prepared = [prepared_in(out, case) for case in cases if case.case in done]
+    (out / CASES).unlink(missing_ok=True)
+    if prepared:
+        write_cases(out / CASES, prepared)
+    return prepared
 
 
 def _prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None) -> PreparationRecord:

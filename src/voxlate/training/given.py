@@ -13,7 +13,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import AugmentationSettings, DataSettings, ModelSettings
 from voxlate.bundle.targets import with_target
 from voxlate.cases import Case, check_cases
-from voxlate.errors import UsageError
+from voxlate.errors import ModelInvalid, UsageError
 from voxlate.losses import Loss
 from voxlate.pairs import Pair, write_pairs
 from voxlate.training.data.dataset import WindowDataset
@@ -111,11 +111,18 @@ def with_objects(
     Raises:
         UsageError: `ENSEMBLE` for a bundle of several networks; `DATASET` for windows in training without pairs;
             `CUSTOM_CODE` for a loss that cannot be called.
+        ModelInvalid: `MODEL_WEIGHTS` for a bundle that takes another number of sources than the recipe.
     """
     changes: dict[str, object] = {}
     if isinstance(network, Bundle):
         if network.parts:
             raise UsageError("ENSEMBLE", f"{network.name} is an ensemble; train one of its members further")
+        if len(network.recipe.more_sources) != len(recipe.more_sources):
+            raise ModelInvalid(
+                "MODEL_WEIGHTS",
+                f"the model {network.name} takes {network.recipe.from_what}, the recipe {recipe.from_what}; choose a "
+                "model with as many sources",
+            )
         changes["model"], network = network.recipe.model, network.network
     elif network is not None:
         name = name_of(network)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from voxlate.bundle.bundle import read_weights
 from voxlate.bundle.networks import generator_of
@@ -240,7 +241,7 @@ def _launch(recipe: Recipe, machine: Machine) -> Fabric:
             num_nodes=machine.nodes,
             precision=recipe.training.precision,
         )
-    except (RuntimeError, ValueError) as error:  # what Fabric raises
+    except (MisconfigurationException, RuntimeError, ValueError) as error:  # the first for too few GPUs
         count = f"{machine.devices} of " if machine.devices > 1 else ""
         raise UsageError(
             "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"

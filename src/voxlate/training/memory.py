@@ -22,8 +22,7 @@ from voxlate.training.adversarial import discriminator_input
 _STATE_COPIES = 3
 """Copies of the weights that live through all steps: the weights and the two moments of Adam."""
 
-
-_READS_VALUES = (NotImplementedError, RuntimeError, TypeError)
+READS_VALUES = (NotImplementedError, RuntimeError, TypeError)
 """What torch raises for a network that reads values, which the meta device does not have."""
 
 
@@ -86,7 +85,7 @@ def _networks(recipe: Recipe, network: NetworkObject | None) -> tuple[dict[str, 
     try:
         with torch.device("meta"):
             return {name: each.to("meta") for name, each in build().items()}, True  # a copy of an object has memory
-    except (*_READS_VALUES, UsageError):
+    except (*READS_VALUES, UsageError):
         with torch.random.fork_rng(devices=[]):
             return build(), False  # an argument that is really wrong is refused here
 
@@ -144,7 +143,7 @@ def _step_bytes(recipe: Recipe, networks: dict[str, nn.Module]) -> int | None:
     try:
         with PeakCounter() as counted:
             _loss(recipe, networks, source, target).backward()  # type: ignore[no-untyped-call]
-    except _READS_VALUES:
+    except READS_VALUES:
         return None
     return int(counted.peak) // (1 if recipe.training.precision == "32-true" else 2)
 

@@ -96,6 +96,21 @@ def require_choice(argument: str, value: object, choices: tuple[object, ...]) ->
         raise UsageError("MODEL_ARGUMENT", f"{argument} must be one of {listed}, not {value!r}")
 
 
+def require_at_least(argument: str, value: int, least: int) -> None:
+    """Refuses a number below the least that a network can be built with.
+
+    Args:
+        argument: name of the argument, for the message.
+        value: its value.
+        least: the smallest allowed value.
+
+    Raises:
+        UsageError: `MODEL_ARGUMENT`.
+    """
+    if value < least:
+        raise UsageError("MODEL_ARGUMENT", f"{argument} must be {least} or more, not {value}")
+
+
 def require_two_voxels(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
     """Refuses an image with a single voxel at the lowest level, where a normalisation has no variance.
 

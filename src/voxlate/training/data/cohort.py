@@ -91,7 +91,7 @@ def require_files(cases: Sequence[Case], recipe: Recipe, folder: Path) -> None:
         NoInput: `NO_INPUT`, with the number of cases, the first file, what names it, and the remedy.
     """
     needed = [case for case in cases if case.split != "test"]
-    absent = [(case.case, path) for case in needed for path in _files(case) if not path.is_file()]
+    absent = [(case.case, path) for case in needed for path in _files(case, recipe) if not path.is_file()]
     if not absent:
         return
     case, path = absent[0]
@@ -107,15 +107,15 @@ def require_files(cases: Sequence[Case], recipe: Recipe, folder: Path) -> None:
     else:
         origin = f"the table {data.cases or DEFAULT_TABLE} in the folder {place} names it"
         remedy = "paths in a table are relative to its folder; correct the table, or pass --data"
-    raise NoInput(
-        "NO_INPUT",
-        f"{start}; {origin}; {remedy} with the folder of the data",
-    )
+    raise NoInput("NO_INPUT", f"{start}; {origin}; {remedy} with the folder of the data")
 
 
-def _files(case: Case) -> list[Path]:
-    """Returns the files of a case that training reads."""
-    paths = [case.source, case.target, case.mask, case.labels, *case.more.values()]
+def _files(case: Case, recipe: Recipe) -> list[Path]:
+    """Returns the files of a case that the training of a recipe reads."""
+    if recipe.data.paired or case.split != "train":
+        paths = [case.source, case.target, case.mask, case.labels, *map(case.more.get, recipe.more_sources)]
+    else:
+        paths = [case.source, case.target, case.mask, _target_mask(case)]
     return [path for path in paths if path is not None and path != ABSENT]
 
 
