@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,6 +29,7 @@ from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
+    from voxlate.inference.checks import Gate
     from voxlate.inference.item import Item
 
 
@@ -84,7 +85,7 @@ def translate(
     brain_mask: str,
     no_synthetic_tag: bool,
     any_spacing: bool,
-    gate: Literal["refuse", "flag", "off"],
+    gate: Gate,
     runtime: str,
     device: str,
     gib: float | None,
