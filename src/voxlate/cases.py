@@ -224,6 +224,13 @@ def prepared_in(folder: Path, case: Case) -> Case:
     )
 
 
+def write_prepared(folder: Path, cases: Sequence[Case]) -> None:
+    """Writes `cases.tsv` of the cases that `voxlate prepare` wrote to `folder`; without a case, there is no table."""
+    (folder / "cases.tsv").unlink(missing_ok=True)
+    if cases:
+        write_cases(folder / "cases.tsv", [prepared_in(folder, case) for case in cases])
+
+
 def more_file_name(contrast: str) -> str:
     """Returns the file name of an additional source in the folder of a prepared case.
 

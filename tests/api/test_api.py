@@ -234,6 +234,13 @@ def test_a_case_that_is_refused_in_the_preparation_is_logged_and_left_out(projec
     assert [row.case for row in voxlate.read_cases(tmp_path / "out" / "cases.tsv")] == ["sub-0001"]
 
 
+@pytest.mark.parametrize("given", [{"brain_mask": "all"}, {"settings": PairSettings(more_mask="nonzero+all")}])
+def test_a_mask_of_all_voxels_is_refused_before_anything_is_written(project, tmp_path, given):
+    with pytest.raises(UsageError, match=r"BRAIN_MASK `all` takes every voxel, .* registered by their brains"):
+        voxlate.prepare("raw.tsv", tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_data_kind_of_an_evaluation_is_that_of_the_model(project, recipe, tmp_path):
     bundle = voxlate.train(recipe, tmp_path / "run")
     voxlate.translate_cases(bundle, "cases.tsv", tmp_path / "synthetic")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxlate.api.forms import PathLike, rows_of
-from voxlate.cases import Case, prepared_in, write_cases
+from voxlate.cases import Case, write_prepared
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -144,7 +144,6 @@ def prepare(
         >>> [(record["case"], str(record["state"])) for record in records]
         [('sub-0001', 'done')]
     """
-    from voxlate.preparation.masks.brain_mask import require_method
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort
     from voxlate.reporting.figures.preparation_picture import write_picture
@@ -152,9 +151,9 @@ def prepare(
 
     changes: dict[str, Any] = {} if aligned is None else {"is_registered": not aligned}
     if brain_mask is not None:
-        require_method(brain_mask)
         changes |= dict.fromkeys(("source_mask", "target_mask", "more_mask"), brain_mask)
     chosen = (settings or PairSettings()).model_copy(update=changes)
+    chosen.require_methods()
     rows, out = rows_of(cases), Path(out)
     files = [PairFiles(row.case, row.source, row.target, row.mask, row.labels, row.more) for row in rows]
     records = list(prepare_cohort(files, out, chosen, jobs=jobs, draw=write_picture))
@@ -163,7 +162,5 @@ def prepare(
         if record["case"] not in done:
             log.warning("%s:%s %s: %s", record["state"].upper(), record["code"], record["case"], record["message"])
     write_page(records, out)
-    (out / "cases.tsv").unlink(missing_ok=True)
-    if done:
-        write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
+    write_prepared(out, [row for row in rows if row.case in done])
     return records

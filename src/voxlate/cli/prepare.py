@@ -81,19 +81,11 @@ def prepare(
     """
     from voxlate.cases import read_cases
     from voxlate.io.log import tell
-    from voxlate.preparation.masks.brain_mask import require_method
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort
     from voxlate.reporting.figures.preparation_picture import write_picture
     from voxlate.reporting.preparation_page import write_page
 
-    for name in (brain_mask, target_brain_mask or brain_mask, more_brain_mask or brain_mask):
-        require_method(name)
-        if "all" in name.split("+"):
-            raise UsageError(
-                "BRAIN_MASK",
-                "`all` takes every voxel, but scans are registered by their brains; name a method that finds the brain",
-            )
     settings = PairSettings(
         source_mask=brain_mask,
         target_mask=target_brain_mask or brain_mask,
@@ -106,6 +98,7 @@ def prepare(
         doubtful="refuse" if refuse_doubtful else "keep",
         missing="refuse" if refuse_missing else "keep",
     )
+    settings.require_methods()
     rows = read_cases(cases)
     absent = [name for name in target_too if not any(name in row.more for row in rows)]
     if absent:
@@ -125,7 +118,7 @@ def prepare(
 
 def _tell(rows: list[Case], records: list[PreparationRecord], out: Path) -> int:
     """Writes the table of prepared cases, prints how each case ended, and returns the exit status."""
-    from voxlate.cases import prepared_in, write_cases
+    from voxlate.cases import write_prepared
 
     done = {record["case"] for record in records if record["state"] == "done"}
     for record in records:
@@ -133,9 +126,7 @@ def _tell(rows: list[Case], records: list[PreparationRecord], out: Path) -> int:
             complain(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}")
         for doubt in record.get("doubts", []):
             complain(f"doubtful {record['case']}: {doubt}; see it in {out / 'index.html'}", level=logging.WARNING)
-    (out / "cases.tsv").unlink(missing_ok=True)
-    if done:
-        write_cases(out / "cases.tsv", [prepared_in(out, row) for row in rows if row.case in done])
+    write_prepared(out, [row for row in rows if row.case in done])
     counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     say(f"{summary} of {len(rows)} cases; see {out / 'index.html'}")
