@@ -3,8 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from voxlate.cases import Case, cases_from_pattern, check_cases, prepared_in, read_cases, write_cases
+from voxlate.cases import (
+    ABSENT,
+    Case,
+    cases_from_pattern,
+    check_cases,
+    prepared_in,
+    read_cases,
+    rows_of_split,
+    write_cases,
+)
 from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.inference.inputs import items_of_cases
+from voxlate.inference.item import Item
 
 
 def case(name: str, split: str = "train", patient: str | None = None) -> Case:
@@ -139,3 +150,22 @@ def test_lists_of_unequal_length_are_read_for_training_alone(tmp_path):
         (tmp_path / "c.tsv").write_text(rows + bad)
         with pytest.raises(InputRefused, match="'d' lacks a source or a target"):
             read_cases(tmp_path / "c.tsv", paired=False)
+
+
+def test_a_split_without_a_row_is_answered_with_the_splits_of_the_table():
+    rows = [Case(name, name, split, Path("s.nii"), Path("t.nii")) for name, split in (("a", "train"), ("b", "test"))]
+    assert rows_of_split(rows, "test") == rows[1:]
+    with pytest.raises(
+        NoInput, match=r"NO_INPUT no row of the table has the split 'tset'; its splits are: test, train"
+    ):
+        rows_of_split(rows, "tset")
+
+
+def test_the_scans_of_a_table_are_those_of_a_split_with_a_source():
+    rows = [
+        Case("a", "a", "test", Path("s.nii"), ABSENT, mask=Path("m.nii")),
+        Case("b", "b", "test", ABSENT, Path("t")),
+    ]
+    assert items_of_cases(rows, "test") == [Item("a", Path("s.nii"), Path("m.nii"))]
+    with pytest.raises(NoInput, match="NO_INPUT"):
+        items_of_cases(rows[1:], "test")

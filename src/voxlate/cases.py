@@ -152,6 +152,19 @@ def check_cases(cases: Sequence[Case]) -> list[Case]:
     return list(cases)
 
 
+def rows_of_split(rows: Sequence[Case], split: str) -> list[Case]:
+    """Returns the rows of one split.
+
+    Raises:
+        NoInput: `NO_INPUT` when there is none.
+    """
+    found = [row for row in rows if row.split == split]
+    if not found:
+        splits = ", ".join(sorted({row.split for row in rows})) or "none"
+        raise NoInput("NO_INPUT", f"no row of the table has the split {split!r}; its splits are: {splits}")
+    return found
+
+
 def write_cases(path: str | Path, cases: Iterable[Case]) -> None:
     """Writes a table that `read_cases` reads back; optional columns only when they are used.
 

@@ -245,9 +245,10 @@ def test_a_doubtful_case_of_the_preparation_is_logged_with_its_doubt(project, tm
     assert "doubtful sub-0001: the masks differ; see it in" in caplog.text
 
 
-def test_a_brain_mask_of_all_voxels_is_refused_in_the_preparation(project, tmp_path):
+@pytest.mark.parametrize("given", [{"brain_mask": "all"}, {"settings": PairSettings(more_mask="nonzero+all")}])
+def test_a_mask_of_all_voxels_is_refused_before_anything_is_written(project, tmp_path, given):
     with pytest.raises(UsageError, match=r"BRAIN_MASK `all` takes every voxel, .* registered by their brains"):
-        voxlate.prepare("raw.tsv", tmp_path / "out", brain_mask="ct+all")
+        voxlate.prepare("raw.tsv", tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
 
 

@@ -79,6 +79,7 @@ def test_a_table_whose_contrasts_are_not_clear_is_answered_with_the_option(rows,
         Contrasts("T1nce", "T1ce", ("ADC", "T2w")),
         Contrasts("CT", "T1w"),
         Contrasts("T1w", "FLAIR"),
+        Contrasts("T2*w", "on: 1"),
     ],
     ids=lambda contrasts: contrasts.source + contrasts.target,
 )
@@ -92,6 +93,13 @@ def test_each_recipe_is_read_back_with_what_the_table_holds(tmp_path, contrasts)
     assert [each.case for each in recipe.cases()] == ["a", "b"]
     assert (recipe.preparation.range_hu is not None) == (contrasts.source == "CT")
     assert (recipe.augmentation.graft > 0) == (contrasts.source == "T1ce")
+
+
+@pytest.mark.parametrize("folder", ["no", "On", "null", "a: b", "it's"])
+def test_a_folder_whose_name_is_no_text_in_yaml_is_found_again(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    *_, recipe = start_project(Path(folder))
+    assert read_recipe(recipe).data.root == folder
 
 
 def test_a_new_folder_gets_a_table_and_a_recipe_and_nothing_is_overwritten(tmp_path, monkeypatch):

@@ -40,6 +40,13 @@ def test_what_is_no_such_table_is_refused_with_the_given_code(tmp_path, text, to
         read_rows(table(tmp_path, text), code="X", needed=("a",))
 
 
+def test_a_column_and_its_synonym_are_one_column_that_occurs_twice(tmp_path):
+    path = table(tmp_path, "participant_id\tpatient\tage\nsub-1\tp1\t61\n")
+    assert len(read_rows(path, code="X")) == 1
+    with pytest.raises(InputRefused, match=r"X table.tsv: column participant_id, patient occurs twice"):
+        read_rows(path, code="X", synonyms={"participant_id": "patient"})
+
+
 def test_a_missing_table_is_no_input(tmp_path):
     with pytest.raises(NoInput, match=r"NO_INPUT none.tsv: this table does not exist"):
         read_rows(tmp_path / "none.tsv", code="X")

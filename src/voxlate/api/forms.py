@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.cases import Case, read_cases
-from voxlate.errors import NoInput
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -44,16 +43,3 @@ def volume_of(volume: Volume | PathLike, shows: str) -> Volume:
 def rows_of(cases: PathLike | Sequence[Case], *, paired: bool = True) -> list[Case]:
     """Returns the rows of a table of cases, given as an object or a path."""
     return read_cases(cases, paired=paired) if isinstance(cases, str | Path) else list(cases)
-
-
-def rows_of_split(rows: Sequence[Case], split: str) -> list[Case]:
-    """Returns the rows of one split.
-
-    Raises:
-        NoInput: `NO_INPUT` when there is none.
-    """
-    found = [row for row in rows if row.split == split]
-    if not found:
-        splits = ", ".join(sorted({row.split for row in rows})) or "none"
-        raise NoInput("NO_INPUT", f"no row of the table has the split {split!r}; its splits are: {splits}")
-    return found

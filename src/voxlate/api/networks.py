@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.api.forms import PathLike, bundle_of, recipe_of, rows_of, rows_of_split, volume_of
-from voxlate.cases import ABSENT, Case
+from voxlate.api.forms import PathLike, bundle_of, recipe_of, rows_of, volume_of
+from voxlate.cases import Case
 from voxlate.pairs import Pair
 from voxlate.volume import Volume
 
@@ -170,10 +170,9 @@ def translate_cases(
         [('case3', 'done')]
     """
     from voxlate.inference.batch import translate_many
-    from voxlate.inference.item import Item
+    from voxlate.inference.inputs import items_of_cases
     from voxlate.inference.translate import Options, choose_device
 
-    rows = rows_of_split([row for row in rows_of(cases, paired=False) if row.source != ABSENT], split)
-    items = [Item(row.case, row.source, row.mask, row.more) for row in rows]
+    items = items_of_cases(rows_of(cases, paired=False), split)
     chosen = replace(options or Options(), device=choose_device(device))
     return translate_many(bundle_of(model), items, Path(out), options=chosen, overwrite=overwrite)

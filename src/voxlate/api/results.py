@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.api.forms import PathLike, rows_of, rows_of_split
-from voxlate.cases import Case
+from voxlate.api.forms import PathLike, rows_of
+from voxlate.cases import Case, rows_of_split
 from voxlate.errors import UsageError
 
 if TYPE_CHECKING:

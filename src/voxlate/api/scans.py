@@ -144,7 +144,6 @@ def prepare(
         >>> [(record["case"], str(record["state"])) for record in records]
         [('sub-0001', 'done')]
     """
-    from voxlate.preparation.masks.brain_mask import require_method_of_pairs
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort, write_prepared
     from voxlate.reporting.figures.preparation_picture import write_picture
@@ -152,9 +151,9 @@ def prepare(
 
     changes: dict[str, Any] = {} if aligned is None else {"is_registered": not aligned}
     if brain_mask is not None:
-        require_method_of_pairs(brain_mask)
         changes |= dict.fromkeys(("source_mask", "target_mask", "more_mask"), brain_mask)
     chosen = (settings or PairSettings()).model_copy(update=changes)
+    chosen.require_methods()
     rows, out = rows_of(cases), Path(out)
     files = [PairFiles.of(row) for row in rows]
     records = list(prepare_cohort(files, out, chosen, jobs=jobs, draw=write_picture))

@@ -13,6 +13,7 @@ from voxlate.cases import ABSENT, Case, read_cases
 from voxlate.errors import UsageError
 from voxlate.io.atomic import write_text
 from voxlate.io.bids import CONTRAST_ALIASES, contrast_of
+from voxlate.io.documents import parse_yaml
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 
@@ -107,9 +108,9 @@ def recipe_text_for(table: Path, cases: Sequence[Case], contrasts: Contrasts, *,
 #   voxlate train {file.as_posix()} runs/{name}
 #
 # Every other key, its meaning and its default: docs/reference/recipe.md and the classes of voxlate.bundle.settings.
-name: {name}
-source: {contrasts.source}
-target: {contrasts.target}
+name: {_quoted(name)}
+source: {_quoted(contrasts.source)}
+target: {_quoted(contrasts.target)}
 {_more_line(contrasts.more)}data_kind: unknown            # real or simulated; printed in card and reports
 data:
   root: {_quoted(table.parent.as_posix())}
@@ -129,7 +130,8 @@ training:
 
 def _quoted(text: str) -> str:
     """Returns a text for YAML; quotes keep a name such as `no` or `a: b` a text."""
-    return text if re.fullmatch(r"[A-Za-z][\w./-]*|\.", text) else "'" + text.replace("'", "''") + "'"
+    is_plain = re.fullmatch(r"[A-Za-z][\w./-]*|\.", text) and parse_yaml(text) == text  # `no` is read as false
+    return text if is_plain else "'" + text.replace("'", "''") + "'"
 
 
 def _more_line(more: Iterable[str]) -> str:

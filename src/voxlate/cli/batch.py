@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +27,9 @@ from voxlate.cli.options import (
     zero_fill,
 )
 from voxlate.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from voxlate.inference.checks import Gate
 
 
 @click.command(
@@ -70,7 +73,7 @@ def batch(
     brain_mask: str,
     no_synthetic_tag: bool,
     any_spacing: bool,
-    gate: Literal["refuse", "flag", "off"],
+    gate: Gate,
     runtime: str,
     device: str,
     unmarked: bool,

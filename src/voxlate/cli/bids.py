@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,9 @@ from voxlate.cli.options import (
 )
 from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS, UsageError
+
+if TYPE_CHECKING:
+    from voxlate.inference.checks import Gate
 
 _LISTS = {"--participant-label", "--participant_label", "--session-label", "--session_label"}
 """Options that take several values, as BIDS-Apps write them: `--participant_label 01 02`."""
@@ -160,7 +163,7 @@ def bids(
     zero_fill: bool,
     brain_mask: str,
     any_spacing: bool,
-    gate: Literal["refuse", "flag", "off"],
+    gate: Gate,
     runtime: str,
     device: str,
     no_progress: bool,

@@ -34,17 +34,14 @@ def calibrate(
 
     from voxlate.bundle.ensemble import join_bundles
     from voxlate.bundle.pretrained import load_bundle
-    from voxlate.cases import read_cases
-    from voxlate.errors import NoInput
+    from voxlate.cases import read_cases, rows_of_split
     from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
     from voxlate.io.atomic import write_json
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
     rows = read_cases(cases)
     bundle = join_bundles([load_bundle(model) for model in models])
-    parts = {name: [row for row in rows if row.split == name] for name in dict.fromkeys((split, unseen))}
-    if not parts[split]:
-        raise NoInput("NO_INPUT", f"{cases.name}: no row whose split is {split!r}")
+    parts = {split: rows_of_split(rows, split)} | {unseen: [row for row in rows if row.split == unseen]}
     total = sum(map(len, parts.values()))
     begin(f"translating {total} cases with {bundle.name}", out=out)
     with progress_bar(off=no_progress) as bar:

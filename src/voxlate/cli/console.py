@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from voxlate.errors import VoxlateError, os_failure
 
@@ -151,15 +152,21 @@ def log_call(ctx: click.Context, version: str) -> None:
     log.debug("voxlate %s, Python %s on %s: %s", version, sys.version.split()[0], sys.platform, ctx.info_name)
     for name, value in ctx.params.items():
         source = ctx.get_parameter_source(name)
-        if source is not None and source.name not in {"DEFAULT"}:
+        if source is not None and source is not ParameterSource.DEFAULT:
             log.debug("%s = %s (%s)", name, _shown(value), source.name.lower())
 
 
 def log_failure(error: Exception) -> None:
     """Logs the error that ends a verb, for the log file; the command line prints it."""
-    known = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    is_known = isinstance(error, VoxlateError | click.ClickException)
-    text = str(os_failure(error)) if isinstance(error, OSError) else known if is_known else type(error).__name__
+    match error:
+        case VoxlateError():
+            text = str(error)
+        case click.ClickException():
+            text = error.format_message()
+        case OSError():
+            text = str(os_failure(error))
+        case _:
+            text = type(error).__name__
     log.error("%s", text, extra={"is_shown": True})
 
 

@@ -81,14 +81,11 @@ def prepare(
     """
     from voxlate.cases import read_cases
     from voxlate.io.log import tell
-    from voxlate.preparation.masks.brain_mask import require_method_of_pairs
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort
     from voxlate.reporting.figures.preparation_picture import write_picture
     from voxlate.reporting.preparation_page import write_page
 
-    for name in (brain_mask, target_brain_mask or brain_mask, more_brain_mask or brain_mask):
-        require_method_of_pairs(name)
     settings = PairSettings(
         source_mask=brain_mask,
         target_mask=target_brain_mask or brain_mask,
@@ -101,6 +98,7 @@ def prepare(
         doubtful="refuse" if refuse_doubtful else "keep",
         missing="refuse" if refuse_missing else "keep",
     )
+    settings.require_methods()
     rows = read_cases(cases)
     absent = [name for name in target_too if not any(name in row.more for row in rows)]
     if absent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,6 +29,7 @@ from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
+    from voxlate.inference.checks import Gate
     from voxlate.inference.item import Item
 
 
@@ -84,7 +85,7 @@ def translate(
     brain_mask: str,
     no_synthetic_tag: bool,
     any_spacing: bool,
-    gate: Literal["refuse", "flag", "off"],
+    gate: Gate,
     runtime: str,
     device: str,
     gib: float | None,
@@ -155,17 +156,12 @@ def translate(
 
 def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
     """Returns what to translate into a folder, or None for a single scan."""
-    from voxlate.cases import ABSENT, read_cases
-    from voxlate.errors import NoInput, UsageError
-    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_subject
-    from voxlate.inference.item import Item
+    from voxlate.cases import read_cases
+    from voxlate.errors import UsageError
+    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_cases, items_of_subject
 
     if source.suffix == ".tsv":
-        table = [row for row in read_cases(source, paired=False) if row.split == split and row.source != ABSENT]
-        rows = [Item(row.case, row.source, row.mask, row.more) for row in table]
-        if not rows:
-            raise NoInput("NO_INPUT", f"{source.name}: no row whose split is {split!r}")
-        return rows
+        return items_of_cases(read_cases(source, paired=False), split)
     if (source / "dataset_description.json").is_file():
         raise UsageError(
             "BIDS_ROOT", f"{source.name} is a BIDS data set; run voxlate bids {source} OUT participant -m MODEL"

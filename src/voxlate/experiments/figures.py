@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -106,6 +107,7 @@ class Context:
             raise NoInput("NO_INPUT", f"the evaluation {self.evaluation} is not done")
         return read_values(self.scores[self.evaluation], column, by=by)
 
+    @cached_property
     def cases(self) -> list[Case]:
         """Returns the test cases of the evaluation.
 
@@ -250,12 +252,12 @@ def _row_of(context: Context, case: Case) -> Row:
     images = {context.label(name): context.synthetic(name, case.case) for name in context.systems}
     found = {name: path for name, path in images.items() if path is not None}
     given = {"source": case.source, "target": case.target, **found}
-    is_alone = sum(other.patient == case.patient for other in context.cases()) == 1
+    is_alone = sum(other.patient == case.patient for other in context.cases) == 1
     return Row(case.patient if is_alone else case.case, given, mask=case.mask, labels=case.labels, set=case.set)
 
 
 def _first_of_each_set(context: Context) -> list[Case]:
-    cases = context.cases()
+    cases = context.cases
     sets = dict.fromkeys(case.set for case in cases)
     return [case for name in sets for case in [c for c in cases if c.set == name][: context.figure.patients]]
 

@@ -1,12 +1,14 @@
-"""The scans to translate in a folder, in a list of paths, or of a BIDS subject."""
+"""The scans to translate in a table of cases, in a folder, in a list of paths, or of a BIDS subject."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from voxlate.bundle.recipe import Recipe
+from voxlate.cases import ABSENT, Case, rows_of_split
 from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.bids_app import manifest_of
 from voxlate.inference.item import Item
@@ -20,6 +22,16 @@ def holds_nifti(path: Path) -> bool:
         return False
     names = [entry.name for entry in path.iterdir()]
     return not names or any(name.endswith((".nii", ".nii.gz")) for name in names)
+
+
+def items_of_cases(cases: Sequence[Case], split: str) -> list[Item]:
+    """Returns the sources of the cases of one split; a case without a source is left out.
+
+    Raises:
+        NoInput: the split has no case with a source.
+    """
+    rows = rows_of_split([row for row in cases if row.source != ABSENT], split)
+    return [Item(row.case, row.source, row.mask, row.more) for row in rows]
 
 
 def items_in_folder(folder: Path) -> list[Item]:

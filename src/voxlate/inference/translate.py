@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
-from voxlate.inference.checks import check_scan
+from voxlate.inference.checks import Gate, check_scan
 from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
@@ -123,7 +122,7 @@ class Options:
     mirror: bool = False
     brain_mask: str = AUTO
     synthetic_tag: bool = True
-    gate: Literal["refuse", "flag", "off"] = "refuse"
+    gate: Gate = "refuse"
     runtime: str = TORCH
     memory_gib: float | None = None
     unmarked_dicom: bool = False

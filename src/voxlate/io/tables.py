@@ -32,7 +32,8 @@ def read_rows(
 
     Raises:
         NoInput: `NO_INPUT` when the table is missing.
-        InputRefused: with `code`, when it cannot be read, lacks a column, has one twice or a row of another length.
+        InputRefused: with `code`, when it cannot be read, lacks a column, has one twice (under a synonym too) or a row
+            of another length.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this table does not exist; check the path")
@@ -47,9 +48,10 @@ def read_rows(
     absent = [name for name in needed if name not in names]
     if absent:
         raise InputRefused(code, f"{path.name}: column {', '.join(absent)} is missing; columns are separated by tabs")
-    twice = [name for name in dict.fromkeys(heading) if heading.count(name) > 1]
+    twice = [written for written, name in zip(heading, names, strict=True) if names.count(name) > 1]
     if twice:
-        raise InputRefused(code, f"{path.name}: column {', '.join(twice)} occurs twice; give each its own name")
+        shown = ", ".join(dict.fromkeys(twice))
+        raise InputRefused(code, f"{path.name}: column {shown} occurs twice; give each its own name")
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise InputRefused(code, f"{path.name}: line {line} has more or fewer fields than the heading")

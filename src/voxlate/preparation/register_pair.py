@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.align_scan import align_scan, aligned_already, require_kind, require_scan
 from voxlate.preparation.further_sources import (
     FurtherSettings,
@@ -21,7 +21,7 @@ from voxlate.preparation.further_sources import (
     register_further,
     require_all,
 )
-from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain, require_method
 from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
 from voxlate.preparation.masks.skull_stripped import recognise
@@ -71,6 +71,21 @@ class PairSettings(BaseModel):
     to_template: bool = True
     doubtful: Literal["keep", "refuse"] = "keep"
     missing: Literal["keep", "refuse"] = "keep"
+
+    def require_methods(self) -> None:
+        """Refuses a method for a brain mask that does not exist or that finds no brain to register.
+
+        Raises:
+            UsageError: `BRAIN_MASK`.
+        """
+        for method in (self.source_mask, self.target_mask, self.more_mask):
+            require_method(method)
+            if "all" in method.split("+"):
+                raise UsageError(
+                    "BRAIN_MASK",
+                    "`all` takes every voxel, but scans are registered by their brains; name a method that finds the "
+                    "brain",
+                )
 
     def for_further_sources(self) -> FurtherSettings:
         """Returns the settings that concern further sources."""

@@ -203,20 +203,6 @@ def require_method(method: str) -> None:
         raise UsageError("BRAIN_MASK", fault)
 
 
-def require_method_of_pairs(method: str) -> None:
-    """Refuses a method that cannot serve to register pairs, which are aligned by their brains.
-
-    Raises:
-        UsageError: `BRAIN_MASK`.
-    """
-    require_method(method)
-    if "all" in method.split("+"):
-        raise UsageError(
-            "BRAIN_MASK",
-            "`all` takes every voxel, but scans are registered by their brains; name a method that finds the brain",
-        )
-
-
 def fault_of_method(method: str) -> str | None:
     """Returns the error message for the name of a method, or None if it is valid."""
     if method == AUTO:
