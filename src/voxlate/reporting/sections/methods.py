@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.results import Evaluated, Evaluation
+from voxlate.preparation.masks.brain_mask import AUTO
 from voxlate.reporting.sections.provenance import values_of_sidecars
 from voxlate.reporting.sections.references import NETWORKS, REFERENCES
 from voxlate.web import labels
@@ -23,6 +24,9 @@ MASKS = {
 }
 """How a methods section states each method of `voxlate.preparation.masks.brain_mask`, which finds the brain of a scan
 without a given mask, and the key of its reference."""
+
+_AUTO = ("nonzero", "ct", "deepbet")
+"""The methods among which `auto` chooses by the scan."""
 
 
 class _Cited:
@@ -122,10 +126,13 @@ def _preparation(model: ModelFacts, cited: _Cited) -> str:
     if not settings:
         return ""
     parts = []
-    methods = [MASKS[name] for name in str(settings.get("brain_mask", "")).split("+") if name in MASKS]
+    method = str(settings.get("brain_mask", ""))
+    is_auto = method == AUTO
+    methods = [MASKS[name] for name in (_AUTO if is_auto else method.split("+")) if name in MASKS]
     if methods:
-        found = " and ".join(f"{text}{cited.mark(key)}" for text, key in methods)
-        parts.append(f"brain masks as given, or else {found}")
+        found = [f"{text}{cited.mark(key)}" for text, key in methods]
+        told = f"as the scan required, {', '.join(found[:-1])} or {found[-1]}" if is_auto else " and ".join(found)
+        parts.append(f"brain masks as given, or else {told}")
     if settings.get("bias"):
         parts.append(f"the bias field was corrected with N4{cited.mark('n4')}")
     if settings.get("range_hu"):
