@@ -276,6 +276,14 @@ def test_the_first_screen_says_when_patients_are_too_few_for_a_test(folder) -> N
     assert "No system is shown to differ from the untouched source: 3 patients are too few for a test." in told_of(few)
 
 
+@pytest.mark.parametrize(("alpha", "is_too_few"), [(0.05, True), (0.1, False), (0.0625, True)])
+def test_patients_are_too_few_for_a_test_at_the_level_of_the_comparison(folder, alpha, is_too_few) -> None:
+    changes = {"is_significant": False, "p_adjusted": 1.0, "n": 5, "m": 1, "alpha": alpha}  # p is at least 2 / 2⁵
+    nothing = changed(read_comparison(folder).comparison, **changes)
+    told = told_of(nothing.model_copy(update={"test": "permutation", "correction": "holm"}))
+    assert any("5 patients are too few for a test" in line for line in told) == is_too_few
+
+
 def test_a_simple_method_with_the_best_mean_is_named_as_the_best(folder) -> None:
     comparison = read_comparison(folder).comparison
     rows = [

@@ -13,7 +13,7 @@ from voxlate.reporting.comparison.pictures import patient_means_by_set
 from voxlate.reporting.comparison.sentences import outcome_of
 from voxlate.reporting.comparison.view import SOURCE, Results, TableView, name_of, set_name
 from voxlate.reporting.figures.strip_plot import Strip, strips
-from voxlate.reporting.sections.verdicts import is_powerless
+from voxlate.reporting.sections.verdicts import is_powerless, too_few
 from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
@@ -150,11 +150,10 @@ def _too_few(results: Results, tests: Sequence[ComparedTest]) -> str:
     comparison = results.comparison
     if comparison.test != "permutation":
         return ""
-    counts = [(test.n, 1 if comparison.correction == "none" else test.m) for test in tests]
-    if not counts or not all(is_powerless(n, m) for n, m in counts):
+    is_adjusted = comparison.correction != "none"
+    if not tests or not all(is_powerless(test.n, test.m if is_adjusted else 1, test.alpha) for test in tests):
         return ""
-    most = max(n for n, _ in counts)
-    return f": {labels.count(most, 'patient')} {'is' if most == 1 else 'are'} too few for a test"
+    return f": {too_few(max(test.n for test in tests))}"
 
 
 def _cards(compared: Compared, results: Results, view: TableView) -> Iterator[Html]:
