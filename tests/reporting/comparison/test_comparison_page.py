@@ -13,6 +13,7 @@ from small_study import write_case
 from voxlate.cli import voxlate
 from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
+from voxlate.evaluation.comparison.tables import tables_by_set
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.comparison.first_screen import headline
@@ -175,7 +176,8 @@ def test_one_collapsed_case_does_not_take_a_system_out_of_the_pictures(tmp_path)
     systems = {name: tmp_path / name for name in ("whole", "once")}
     compare_systems(cases, systems, tmp_path / "out", settings=Settings(protocols=("lee2020",)))
     compared = read_comparison(tmp_path / "out")
-    plain = "".join(Page(str(box_plots(compared))).text)
+    tables = tables_by_set(compared.scores, compared.comparison.sets)
+    plain = "".join(Page(str(box_plots(compared.comparison, tables))).text)
     assert "in 1 of 3 cases" in compared.comparison.systems[1].reason
     assert "not drawn" not in plain
     assert "once" in plain
