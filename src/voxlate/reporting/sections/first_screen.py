@@ -95,12 +95,12 @@ def what_was_done(evaluated: Evaluated) -> str:
     """Returns the sentence of what was translated and what it was compared with."""
     evaluation = evaluated.evaluation
     direction = evaluation.direction
-    cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
-    real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
+    real = evaluation.kind_shown
     absent = len(evaluation.missing) + len(evaluation.refused)
     left_out = f" {labels.count(absent, 'further case')} had no result; see below." if absent else ""
     return (
-        f"{labels.count(cases, f'{real}scan')} of {labels.count(patients, 'patient')} translated from "
+        f"{labels.count(len(evaluation.cases), f'{real}scan')} of {labels.count(evaluation.n_patients, 'patient')} "
+        f"translated from "
         f"{direction.source} to synthetic {direction.target} and compared with the {real}{direction.target} of the "
         f"same patient.{left_out}"
     )
