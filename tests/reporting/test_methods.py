@@ -9,7 +9,8 @@ import pytest
 
 from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.models import GENERATORS
-from voxlate.preparation.masks.brain_mask import BRAIN_MASKS
+from voxlate.preparation.masks.brain_mask import AUTO, BRAIN_MASKS
+from voxlate.preparation.preprocessing import PreparationSettings
 from voxlate.reporting.page import page
 from voxlate.reporting.sections.methods import MASKS, methods_text
 from voxlate.reporting.sections.references import NETWORKS, REFERENCES
@@ -44,6 +45,16 @@ def test_the_text_states_network_preparation_training_cases_metrics_and_version(
     assert "brain masks as given, or else by deepbet [2]; the bias field was corrected with N4 [3]" in text
     assert "MAE, PSNR, SSIM [4]" in text
     assert [reference.split()[0] for reference in references] == ["Bottani", "Fisch", "Tustison", "Wang"]
+
+
+def test_the_default_method_of_the_brain_mask_is_stated_with_all_that_it_chooses_from(evaluation) -> None:
+    assert PreparationSettings().brain_mask == AUTO
+    text, references = told(evaluation("a", images=False), preparation={"brain_mask": AUTO})
+    assert (
+        "brain masks as given, or else as the scan required, the non-zero voxels of skull-stripped scans, found on the "
+        "CT or by deepbet [2]."
+    ) in text
+    assert references[1].startswith("Fisch")
 
 
 def test_the_text_turns_with_what_was_done(evaluation) -> None:

@@ -208,6 +208,17 @@ def test_a_definition_is_on_the_page_once(written: str) -> None:
     assert written.count("MAE in % of L inside the mask.") == 1
 
 
+@pytest.mark.parametrize(("method", "is_range"), [("source", True), (None, False)])
+def test_a_range_of_n_is_explained_where_methods_differ_and_not_where_regions_do(evaluation, method, is_range) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    psnr = [row for row in folder.content["summary"] if row["metric"] == "psnr"]
+    lesions = [{**row, "region": "lesion", "n": 2} for row in psnr]
+    lesions = [{**row, "n": 1} if row["method"] == method else row for row in lesions]
+    folder.content["summary"] += lesions
+    assert psnr
+    assert ("its PSNR is infinite" in page(read_evaluation(folder.write()))) == is_range
+
+
 def test_one_patient_has_no_spread_and_no_plural(evaluation) -> None:
     folder = evaluation("a", images=False)
     for row in folder.content["summary"]:

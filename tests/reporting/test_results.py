@@ -44,3 +44,16 @@ def test_a_table_without_a_column_is_refused(evaluation) -> None:
     (path / "scores.tsv").write_text("case\tpatient\n")
     with pytest.raises(InputRefused, match="lacks method"):
         read_evaluation(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(b"x" * 200_000, "field larger than field limit"), (b"\xff", "'utf-8' codec can't decode")],  # csv reads 131,072
+)
+@pytest.mark.parametrize("at", ["heading", "row"])
+def test_a_table_that_cannot_be_read_is_refused(evaluation, line, reason, at) -> None:
+    path = evaluation("a", images=False).write()
+    heading = (path / "scores.tsv").read_bytes().splitlines()[0]
+    (path / "scores.tsv").write_bytes(line if at == "heading" else heading + b"\n" + line)
+    with pytest.raises(InputRefused, match=f"EVALUATION_INVALID scores.tsv: {reason}"):
+        read_evaluation(path)

@@ -66,9 +66,8 @@ def _primary_protocol(evaluation: Evaluation) -> str:
 
 
 def _measured(evaluation: Evaluation) -> str:
-    kind = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
-    patients = len({case.patient for case in evaluation.cases})
-    lines = [f"Measured on {len(evaluation.cases)} {kind}cases of {patients_of(patients)}:", ""]
+    cases = f"{len(evaluation.cases)} {evaluation.kind_shown}cases"
+    lines = [f"Measured on {cases} of {patients_of(evaluation.n_patients)}:", ""]
     lines += [f"- {'**Worse than the source.** ' if f.is_worse else ''}{f.text}" for f in findings(evaluation)]
     return "\n".join([*lines, "", *_brain_table(evaluation)])
 

@@ -294,7 +294,7 @@ def _table(ordered: Sequence[GradedScan]) -> Html:
         Column("State"),
         Column("Passes"),
         Column("Grade"),
-        Column("Contrast"),
+        Column("Kind of series"),
     ]
     columns += [Column(title, is_number=True) for title in MEASURES.values()]
     columns.append(Column("Findings"))

@@ -66,7 +66,7 @@ def page(evaluated: Evaluated, *, title: str | None = None, viewer: str | None =
     heading = title or f"From {evaluation.direction.source} to synthetic {evaluation.direction.target}"
     facts = [
         labels.DATA_KINDS[evaluation.data_kind],
-        labels.count(len({case.patient for case in evaluation.cases}), "patient"),
+        labels.count(evaluation.n_patients, "patient"),
         labels.count(len(evaluation.cases), "case"),
         f"voxlate {evaluation.voxlate_version}",
     ]

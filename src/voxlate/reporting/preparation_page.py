@@ -31,6 +31,9 @@ TERMS = (
     "mean displacement of the brain by the registration."
 )
 
+_MEASURES = (("Edges", ""), ("NMI", ""), ("Moved", "mm"), ("Brain", "cm³"))
+"""Titles and units of the measurements of a prepared pair."""
+
 
 def write_page(records: Sequence[PreparationRecord], out: Path) -> None:
     """Writes `index.html`.
@@ -82,7 +85,8 @@ def _tile(rank: int, record: PreparationRecord) -> Html:
     if record["state"] != DONE:
         reason = f"{record['code']}: {labels.without_paths(record['message'])}"
         return tag("figure", tag("figcaption", heading, tag("p", reason, class_="why")), class_="tile alone")
-    facts = " · ".join(f"{title} {text}" for title, text in _numbers(record))
+    measured = zip(_MEASURES, _numbers(record), strict=True)
+    facts = " · ".join(f"{title} {number} {unit}".rstrip() for (title, unit), number in measured)
     reasons = "; ".join([*record["doubts"], *_further(record)])
     caption = tag("figcaption", heading, tag("p", reasons, class_="why") if reasons else None, tag("p", facts))
     address = f"{quote(name)}/{PICTURE}"
@@ -91,21 +95,20 @@ def _tile(rank: int, record: PreparationRecord) -> Html:
     return tag("figure", picture, caption, class_="tile")
 
 
-def _numbers(record: PreparationRecord) -> list[tuple[str, str]]:
-    """Returns the measurements of a prepared pair with their titles."""
+def _numbers(record: PreparationRecord) -> list[str]:
+    """Returns the measurements of a prepared pair in the order of `_MEASURES`."""
     score = record["registration"]["score"]
     return [
-        ("Edges", labels.number(score["edge_agreement"], 2)),
-        ("NMI", labels.number(score["nmi"], 3)),
-        ("Moved", f"{labels.number(record['registration']['moved_mm'], 1)} mm"),
-        ("Brain", f"{labels.number(record['mask']['volume_cm3'], 0)} cm³"),
+        labels.number(score["edge_agreement"], 2),
+        labels.number(score["nmi"], 3),
+        labels.number(record["registration"]["moved_mm"], 1),
+        labels.number(record["mask"]["volume_cm3"], 0),
     ]
 
 
 def _table(records: Sequence[PreparationRecord]) -> Html:
-    titles = ("Edges", "NMI", "Moved, mm", "Brain, cm³")
     columns = [Column("Rank", is_number=True), Column("Case", is_row_header=True), Column("Verdict")]
-    columns += [Column(title, is_number=True) for title in titles]
+    columns += [Column(f"{title}, {unit}" if unit else title, is_number=True) for title, unit in _MEASURES]
     rows = [_row(rank, record) for rank, record in enumerate(records, start=1)]
     return table(columns, rows, label="Measurements of the pairs", class_="small sortable")
 
@@ -114,8 +117,8 @@ def _row(rank: int, record: PreparationRecord) -> list[Child | Cell]:
     verdict = _verdict(record)
     first: list[Child | Cell] = [rank, record["case"], Cell(verdict, sort_value=str(_ORDER[verdict]))]
     if record["state"] != DONE:
-        return [*first, *[labels.MISSING] * 4]
-    return [*first, *(Cell(text.split()[0]) for _, text in _numbers(record))]
+        return [*first, *[labels.MISSING] * len(_MEASURES)]
+    return [*first, *_numbers(record)]
 
 
 def _further(record: PreparationRecord) -> list[str]:

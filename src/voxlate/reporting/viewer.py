@@ -89,10 +89,13 @@ def _ordered(evaluated: Evaluated) -> list[tuple[EvaluatedCase, str]]:
 
 def _write_case(evaluated: Evaluated, case: EvaluatedCase, path: Path) -> dict[str, Any]:
     images, mask = relative_images(evaluated.folder, case)
-    at_mm = _worst_position_mm(images, mask)
     error = np.where(mask, np.nan_to_num(images["synthetic"].data - images["target"].data), 0.0).astype(np.float32)
     images["difference"] = images["target"].with_data(error)
-    facts: dict[str, Any] = {"window": list(case.display_range), "at_mm": at_mm, "limit": _end_of_scale(error, mask)}
+    facts: dict[str, Any] = {
+        "window": list(case.display_range),
+        "at_mm": _worst_position_mm(images["difference"]),
+        "limit": _end_of_scale(error, mask),
+    }
     uncertainty = _uncertainty(evaluated.folder, case, images["target"])
     if uncertainty is not None:
         images[UNCERTAINTY] = uncertainty
@@ -139,11 +142,10 @@ def compact_nifti(image: Volume, box: tuple[slice, ...]) -> bytes:
     return gzipped_nifti(stored, affine, slope=STEP)
 
 
-def _worst_position_mm(images: dict[str, Volume], mask: Mask) -> list[float]:
+def _worst_position_mm(difference: Volume) -> list[float]:
     """Returns the point in which the three slices of the report meet, in RAS+ mm."""
-    target = images["target"]
-    error = np.where(mask, np.abs(np.nan_to_num(images["synthetic"].data - target.data)), 0.0)
+    error = np.abs(difference.data)
     index = np.zeros(3)
     for plane in PLANES:
         index[plane.normal] = fullest_slice(error, plane)
-    return [float(value) for value in target.affine[:3, :3] @ index + target.affine[:3, 3]]
+    return [float(value) for value in difference.affine[:3, :3] @ index + difference.affine[:3, 3]]

@@ -13,6 +13,7 @@ from small_study import write_case
 from voxlate.cli import voxlate
 from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
+from voxlate.evaluation.comparison.tables import tables_by_set
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.comparison.first_screen import headline
@@ -175,7 +176,8 @@ def test_one_collapsed_case_does_not_take_a_system_out_of_the_pictures(tmp_path)
     systems = {name: tmp_path / name for name in ("whole", "once")}
     compare_systems(cases, systems, tmp_path / "out", settings=Settings(protocols=("lee2020",)))
     compared = read_comparison(tmp_path / "out")
-    plain = "".join(Page(str(box_plots(compared))).text)
+    tables = tables_by_set(compared.scores, compared.comparison.sets)
+    plain = "".join(Page(str(box_plots(compared.comparison, tables))).text)
     assert "in 1 of 3 cases" in compared.comparison.systems[1].reason
     assert "not drawn" not in plain
     assert "once" in plain
@@ -274,6 +276,14 @@ def test_the_first_screen_says_when_patients_are_too_few_for_a_test(folder) -> N
     nothing = changed(read_comparison(folder).comparison, is_significant=False, p_adjusted=1.0, n=3, m=4)
     few = nothing.model_copy(update={"test": "permutation", "correction": "holm"})
     assert "No system is shown to differ from the untouched source: 3 patients are too few for a test." in told_of(few)
+
+
+@pytest.mark.parametrize(("alpha", "is_too_few"), [(0.05, True), (0.1, False), (0.0625, True)])
+def test_patients_are_too_few_for_a_test_at_the_level_of_the_comparison(folder, alpha, is_too_few) -> None:
+    changes = {"is_significant": False, "p_adjusted": 1.0, "n": 5, "m": 1, "alpha": alpha}  # p is at least 2 / 2⁵
+    nothing = changed(read_comparison(folder).comparison, **changes)
+    told = told_of(nothing.model_copy(update={"test": "permutation", "correction": "holm"}))
+    assert any("5 patients are too few for a test" in line for line in told) == is_too_few
 
 
 def test_a_simple_method_with_the_best_mean_is_named_as_the_best(folder) -> None:

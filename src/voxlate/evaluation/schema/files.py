@@ -95,15 +95,17 @@ def read_rows(path: Path, kind: Kind, row: Callable[..., Row], columns: Sequence
         columns: of the table; it may have more.
 
     Raises:
-        InputRefused: `<code>_INVALID`, with the line.
+        InputRefused: `<code>_INVALID`, with the line of a damaged row.
     """
     with path.open(encoding="utf-8", newline="") as stream:
         lines = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-        absent = [column for column in columns if column not in (lines.fieldnames or ())]
-        if absent:
-            raise InputRefused(f"{kind.code}_INVALID", f"{path.name} lacks {', '.join(absent)}; {_AGAIN}")
         try:
+            absent = [column for column in columns if column not in (lines.fieldnames or ())]
+            if absent:
+                raise InputRefused(f"{kind.code}_INVALID", f"{path.name} lacks {', '.join(absent)}; {_AGAIN}")
             return tuple(row(**_fields(line, columns)) for line in lines)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputRefused(f"{kind.code}_INVALID", f"{path.name}: {error}; {_AGAIN}") from error
         except (TypeError, ValueError) as error:
             detail = f"{path.name}, line {lines.line_num}: the value is not a number or a column is missing"
             raise InputRefused(f"{kind.code}_INVALID", f"{detail}; {_AGAIN}") from error

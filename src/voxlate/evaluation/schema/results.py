@@ -287,6 +287,16 @@ class Evaluation(_Record):
         """Returns the unit of a display window, for a reader."""
         return "relative units (value / reference level)" if self.unit == RELATIVE else self.unit
 
+    @property
+    def kind_shown(self) -> str:
+        """Returns `real ` or `simulated `, to be written before a noun; empty where the kind is not known."""
+        return {"real": "real ", "simulated": "simulated ", "unknown": ""}[self.data_kind]
+
+    @property
+    def n_patients(self) -> int:
+        """Returns the number of patients with an evaluated case."""
+        return len({case.patient for case in self.cases})
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain values, keys in the order of the file."""
         return self.model_dump(mode="json")

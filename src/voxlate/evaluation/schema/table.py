@@ -17,6 +17,7 @@ from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
     cohen_dz,
     holm,
+    least_p,
     mean_interval,
     paired_t,
     sign_flip,
@@ -207,8 +208,8 @@ def _untested(key: MetricKey, names: tuple[str, str], n: int, difference: float 
 
 
 def _power_note(n: int) -> str:
-    """Returns a remark when no permutation test of n patients can reach `ALPHA`; of 2^n sign patterns 2 are extreme."""
-    least = 2.0 / 2**n
+    """Returns a remark when no permutation test of n patients can reach `ALPHA`."""
+    least = least_p(n)
     return f"with {n} patients no permutation p below {least:.3g} is possible" if least > ALPHA else ""
 
 

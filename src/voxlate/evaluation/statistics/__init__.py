@@ -16,6 +16,7 @@ from voxlate.evaluation.statistics.mixed_model import MixedModel, fit_mixed_mode
 from voxlate.evaluation.statistics.paired import (
     TestResult,
     cohen_dz,
+    least_p,
     paired_t,
     sign_flip,
     wilcoxon,
@@ -40,6 +41,7 @@ __all__ = [
     "holm",
     "icc",
     "independent_t",
+    "least_p",
     "mcnemar",
     "mean_interval",
     "non_inferiority",

@@ -72,11 +72,16 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> TestResult:
     return TestResult(float(result.statistic), float(result.pvalue))
 
 
+def least_p(n: int) -> float:
+    """Returns the smallest p of a sign-flip permutation test of n patients: of 2ⁿ sign patterns two are extreme."""
+    return 2.0 ** (1 - n)
+
+
 def sign_flip(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> TestResult:
     """Returns the sign-flip permutation test of the mean difference.
 
     It uses all 2^n sign patterns up to 14 patients; beyond, 10,000 patterns are drawn and the observed one is counted
-    among them, so that p is never 0. The smallest possible p is 2 / 2^n, which is 0.25 for 3 patients.
+    among them, so that p is never 0. The smallest possible p is `least_p`, which is 0.25 for 3 patients.
 
     Args:
         first: (patients,), values of the first method.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voxlate.evaluation.comparison.schema import Compared, ComparedTest
-from voxlate.evaluation.comparison.tables import tables_by_set
+from voxlate.evaluation.comparison.schema import ComparedTest
+from voxlate.evaluation.comparison.tables import ScoreTables
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.table import MetricKey
@@ -13,7 +13,7 @@ from voxlate.reporting.comparison.pictures import patient_means_by_set
 from voxlate.reporting.comparison.sentences import outcome_of
 from voxlate.reporting.comparison.view import SOURCE, Results, TableView, name_of, set_name
 from voxlate.reporting.figures.strip_plot import Strip, strips
-from voxlate.reporting.sections.verdicts import is_powerless
+from voxlate.reporting.sections.verdicts import is_powerless, too_few
 from voxlate.web import labels
 from voxlate.web.html import Html, tag
 
@@ -21,13 +21,13 @@ _MOST_CARDS = 4
 """Sets that are drawn. Chosen by hand: two rows of two cards."""
 
 
-def first_screen(compared: Compared, results: Results, view: TableView) -> Html | None:
+def first_screen(results: Results, view: TableView, tables: ScoreTables) -> Html | None:
     """Returns the verdict in plain words and one small plot per set; None without a metric.
 
     Args:
-        compared: a comparison folder.
-        results: its rows and tests.
+        results: rows and tests.
         view: the main table; its first column is the metric of the screen.
+        tables: scores by set.
     """
     if not view.places:
         return None
@@ -37,7 +37,7 @@ def first_screen(compared: Compared, results: Results, view: TableView) -> Html 
         "div",
         tag("p", first, class_="headline"),
         tag("ul", [tag("li", sentence) for sentence in rest], class_="remarks") if rest else None,
-        tag("div", list(_cards(compared, results, view)), class_="cards"),
+        tag("div", list(_cards(results, view, tables)), class_="cards"),
         class_="first-of-systems",
     )
 
@@ -69,23 +69,19 @@ def _best(results: Results, view: TableView) -> Iterator[str]:
     if not by_method:
         yield f"No two methods have a mean {label}, so that none is the best."
         return
-    where = _sets if len(comparison.sets) > 1 else _nowhere
-    parts = []
+    parts: list[str] = []
     for best, names in by_method.items():
         if best in comparison.system_names:
-            parts.append(f"{best} has the best mean {label}{where(names)}")
+            told = f"{best} has the best mean {label}"
         else:
-            parts.append(f"no system has a better mean {label} than the {name_of(best).lower()}{where(names)}")
-    text = "; ".join(parts)
-    yield f"{text if parts[0].split()[0] in comparison.system_names else text[:1].upper() + text[1:]}."
+            told = f"{'no' if parts else 'No'} system has a better mean {label} than the {name_of(best).lower()}"
+        parts.append(told + _in_sets(results, names))
+    yield f"{'; '.join(parts)}."
 
 
-def _sets(names: Sequence[str]) -> str:
-    return f" in {' and '.join(names)}"
-
-
-def _nowhere(names: Sequence[str]) -> str:
-    return ""
+def _in_sets(results: Results, names: Sequence[str]) -> str:
+    """Returns ` in A and B`; empty where all patients are one set."""
+    return f" in {' and '.join(names)}" if len(results.comparison.sets) > 1 else ""
 
 
 def _against_source(results: Results, view: TableView) -> Iterator[str]:
@@ -119,8 +115,7 @@ def _against_others(results: Results, view: TableView) -> Iterator[str]:
         if clause:
             by_clause.setdefault((best, clause), []).append(set_name(name))
     for (best, clause), names in by_clause.items():
-        where = f"in {' and '.join(names)} " if len(comparison.sets) > 1 else ""
-        yield f"{best} is {where}{clause}."
+        yield f"{best} is{_in_sets(results, names)} {clause}."
 
 
 def _clause(results: Results, view: TableView, name: str, best: str) -> str:
@@ -150,18 +145,16 @@ def _too_few(results: Results, tests: Sequence[ComparedTest]) -> str:
     comparison = results.comparison
     if comparison.test != "permutation":
         return ""
-    counts = [(test.n, 1 if comparison.correction == "none" else test.m) for test in tests]
-    if not counts or not all(is_powerless(n, m) for n, m in counts):
+    is_adjusted = comparison.correction != "none"
+    if not tests or not all(is_powerless(test.n, test.m if is_adjusted else 1, test.alpha) for test in tests):
         return ""
-    most = max(n for n, _ in counts)
-    return f": {labels.count(most, 'patient')} {'is' if most == 1 else 'are'} too few for a test"
+    return f": {too_few(max(test.n for test in tests))}"
 
 
-def _cards(compared: Compared, results: Results, view: TableView) -> Iterator[Html]:
+def _cards(results: Results, view: TableView, tables: ScoreTables) -> Iterator[Html]:
     """Yields a plot of the first metric for each set."""
-    comparison = compared.comparison
+    comparison = results.comparison
     region, name = view.places[0]
-    tables = tables_by_set(compared.scores, comparison.sets)
     means = patient_means_by_set(comparison, tables, MetricKey(view.protocol, AS_WRITTEN, region, name))
     metric = metric_of(name)
     unit = next((row.unit for row in comparison.summary if (row.protocol, row.metric) == (view.protocol, name)), "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxlate.evaluation.comparison.schema import COMPARISON, Compared, SystemsComparison, read_comparison
+from voxlate.evaluation.comparison.tables import tables_by_set
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.schema.files import SCORES
@@ -63,16 +64,17 @@ def comparison_page(compared: Compared, *, title: str | None = None) -> str:
 def _sections(compared: Compared, results: Results) -> list[Section]:
     comparison = compared.comparison
     main = main_view(comparison)
+    tables = tables_by_set(compared.scores, comparison.sets)
     views = list(other_views(comparison))
     agent = [view for view in views if view.protocol == ENHANCEMENT]
     tissues = [view for view in views if view.protocol.startswith(TISSUES)]
     others = [view for view in views if view not in (*agent, *tissues)]
     counted = labels.count(len(comparison.systems), "system")
     return [
-        Section("verdict", "Result", first_screen(compared, results, main)),
+        Section("verdict", "Result", first_screen(results, main, tables)),
         Section("table", "Table", tag("div", tag("h3", main.title), printed_table(results, main))),
         Section("slices", "The same slices", pictures.same_slices(compared)),
-        Section("plots", "Patients", pictures.box_plots(compared)),
+        Section("plots", "Patients", pictures.box_plots(comparison, tables)),
         Section("shown", "What is shown", shown_and_not_shown(results, main), "each difference with its interval"),
         Section("tests", "Tests", tests_and_folds.tests_between(comparison), "every p value and its adjustment"),
         Section("equivalence", "Equivalence", tests_and_folds.equivalence(comparison), "within the stated margins"),

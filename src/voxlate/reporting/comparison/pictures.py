@@ -10,7 +10,7 @@ import numpy as np
 
 from voxlate.errors import VoxlateError
 from voxlate.evaluation.comparison.schema import Compared, SystemsComparison
-from voxlate.evaluation.comparison.tables import ScoreTables, tables_by_set
+from voxlate.evaluation.comparison.tables import ScoreTables
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation_document
@@ -28,11 +28,14 @@ _CASES_OF_SET, _MOST_CASES = 2, 6
 """Cases shown of a set, and of all sets; chosen by hand: two patients of each set as in Bottani 2024, Fig. 3."""
 
 
-def box_plots(compared: Compared) -> Html | None:
-    """Returns box plots of the main metrics and of volume differences; None without a score."""
-    comparison = compared.comparison
+def box_plots(comparison: SystemsComparison, tables: ScoreTables) -> Html | None:
+    """Returns box plots of the main metrics and of volume differences; None without a score.
+
+    Args:
+        comparison: content of `comparison.json`.
+        tables: scores by set.
+    """
     view = main_view(comparison)
-    tables = tables_by_set(compared.scores, comparison.sets)
     parts = [_boxes(comparison, tables, view.protocol, view.places, name="boxes")]
     for protocol in [one.name for one in comparison.protocols if one.name.startswith(TISSUES)]:
         places = [(tissue, "vd") for tissue in ("GM", "WM", "CSF")]

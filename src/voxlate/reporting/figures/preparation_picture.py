@@ -16,7 +16,7 @@ from voxlate.preparation.register_pair import PreparedPair
 from voxlate.preparation.registration.templates import mni_template
 from voxlate.preparation.steps.resample import resample
 from voxlate.reporting.figures.images import in_ras
-from voxlate.reporting.figures.slices import PLANES, Plane, section
+from voxlate.reporting.figures.slices import PLANES, section
 from voxlate.volume import Mask, Volume
 from voxlate.web import colours, png
 
@@ -60,10 +60,7 @@ def write_picture(pair: PreparedPair, path: Path) -> None:
     if pair.template is not None:
         columns.append((pair.source, template_brain(pair), ORANGE))
     centre = _centre(_ras_mask(pair.source, pair.mask))
-    drawn = [
-        [_cell(volume, mask, colour, plane, centre[plane.normal]) for plane in PLANES]
-        for volume, mask, colour in columns
-    ]
+    drawn = [_column(volume, mask, colour, centre) for volume, mask, colour in columns]
     with replacing(path) as partial:
         partial.write_bytes(png.encode(sheet(drawn, TITLES[: len(drawn)])))
 
@@ -115,14 +112,20 @@ def template_brain(pair: PreparedPair) -> Mask:
     return brain_mask
 
 
-def _cell(volume: Volume, mask: Mask, colour: tuple[int, int, int], plane: Plane, index: int) -> Picture:
-    ras = in_ras(volume)
-    inside = _ras_mask(volume, mask)
-    grey = colours.grey(section(ras.data, plane, index, spacing_mm=ras.spacing_mm), window_of(ras, inside))
-    shown = section(inside.astype(np.float32), plane, index, spacing_mm=ras.spacing_mm) > 0.5
-    picture = np.repeat(grey[..., None], 3, axis=-1)
-    picture[shown & ~ndimage.binary_erosion(shown)] = colour
-    return picture
+def _column(volume: Volume, mask: Mask, colour: tuple[int, int, int], centre: tuple[int, int, int]) -> list[Picture]:
+    """Returns a picture per plane of an image with the outline of a mask."""
+    ras, inside = in_ras(volume), _ras_mask(volume, mask)
+    window, weight = window_of(ras, inside), inside.astype(np.float32)
+    pictures = []
+    for plane in PLANES:
+        grey, shown = (
+            section(data, plane, centre[plane.normal], spacing_mm=ras.spacing_mm) for data in (ras.data, weight)
+        )
+        is_inside = shown > 0.5
+        picture = np.repeat(colours.grey(grey, window)[..., None], 3, axis=-1)
+        picture[is_inside & ~ndimage.binary_erosion(is_inside)] = colour
+        pictures.append(picture)
+    return pictures
 
 
 def window_of(image: Volume, inside: Mask) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ class Strip:
     """Values of one metric.
 
     Attributes:
-        values: one value per patient, by method, in the order of the lines.
+        values: one finite value per patient, by method, in the order of the lines.
         ours: the method that is drawn in the colour of the model.
     """
 
@@ -53,7 +52,7 @@ def strips(strip: Strip, *, name: str, metric: Metric, decimals: int) -> Html:
     every = [value for own in strip.values.values() for value in own]
     low, high = min(every), max(every)
     longest = max(len(_name(method)) for method in strip.values)
-    left = min(max(_LEAST_LEFT, _LETTER * longest + 8), _MOST_LEFT)
+    left = max(_LEAST_LEFT, _LETTER * longest + 8)
     scale = _Scale(low, high, left)
     lines = [_line(strip, method, at, scale, decimals) for at, method in enumerate(strip.values)]
     height = _ROW * len(lines) + 2
@@ -95,9 +94,7 @@ def _name(method: str) -> str:
 
 def _line(strip: Strip, method: str, at: int, scale: _Scale, decimals: int) -> Html:
     middle = _ROW * at + _ROW / 2 + 1
-    dots = [
-        tag("circle", cx=scale.place(value), cy=middle, r="3") for value in strip.values[method] if math.isfinite(value)
-    ]
+    dots = [tag("circle", cx=scale.place(value), cy=middle, r="3") for value in strip.values[method]]
     mean = scale.place(strip.mean(method))
     return tag(
         "g",

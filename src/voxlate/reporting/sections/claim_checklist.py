@@ -72,7 +72,7 @@ def answers(evaluated: Evaluated, view: View) -> dict[int, str]:
         view: its protocol is named as the leading one.
     """
     evaluation = evaluated.evaluation
-    patients = labels.count(len({case.patient for case in evaluation.cases}), "patient")
+    patients = labels.count(evaluation.n_patients, "patient")
     cases = labels.count(len(evaluation.cases), "case")
     left_out = f"{len(evaluation.missing)} missing and {len(evaluation.refused)} refused, each listed with its reason"
     metrics = dict.fromkeys(metric_of(row.metric).label for row in evaluation.summary)

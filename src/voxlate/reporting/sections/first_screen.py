@@ -12,7 +12,7 @@ from voxlate.reporting.case_selection import View, usual_first
 from voxlate.reporting.figures.quality_plots import leading_metrics, patient_means
 from voxlate.reporting.figures.strip_plot import Strip, strips
 from voxlate.reporting.sections.places import SIMPLE_METHODS, Place, places_of
-from voxlate.reporting.sections.verdicts import MethodComparison, amount_of, direction_of
+from voxlate.reporting.sections.verdicts import MethodComparison, amount_of, direction_of, too_few
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -88,21 +88,19 @@ def _too_few(found: Sequence[MethodComparison]) -> list[str]:
     """Returns the sentence that no verdict is more than an average, when there are too few patients everywhere."""
     if not found or any(comparison.outcome not in {"few", "untested"} for comparison in found):
         return []
-    most = max(comparison.n for comparison in found)
-    verb = "is" if most == 1 else "are"
-    return [f"{labels.count(most, 'patient')} {verb} too few for a test."]
+    return [f"{too_few(max(comparison.n for comparison in found))}."]
 
 
 def what_was_done(evaluated: Evaluated) -> str:
     """Returns the sentence of what was translated and what it was compared with."""
     evaluation = evaluated.evaluation
     direction = evaluation.direction
-    cases, patients = len(evaluation.cases), len({case.patient for case in evaluation.cases})
-    real = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
+    real = evaluation.kind_shown
     absent = len(evaluation.missing) + len(evaluation.refused)
     left_out = f" {labels.count(absent, 'further case')} had no result; see below." if absent else ""
     return (
-        f"{labels.count(cases, f'{real}scan')} of {labels.count(patients, 'patient')} translated from "
+        f"{labels.count(len(evaluation.cases), f'{real}scan')} of {labels.count(evaluation.n_patients, 'patient')} "
+        f"translated from "
         f"{direction.source} to synthetic {direction.target} and compared with the {real}{direction.target} of the "
         f"same patient.{left_out}"
     )

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.results import Evaluated, Evaluation
+from voxlate.evaluation.statistics.intervals import NO_INTERVAL
+from voxlate.preparation.masks.brain_mask import AUTO
 from voxlate.reporting.sections.provenance import values_of_sidecars
+from voxlate.reporting.sections.quality import LEVEL
 from voxlate.reporting.sections.references import NETWORKS, REFERENCES
 from voxlate.web import labels
 from voxlate.web.document import note
@@ -23,6 +26,9 @@ MASKS = {
 }
 """How a methods section states each method of `voxlate.preparation.masks.brain_mask`, which finds the brain of a scan
 without a given mask, and the key of its reference."""
+
+_AUTO = ("nonzero", "ct", "deepbet")
+"""The methods among which `auto` chooses by the scan."""
 
 
 class _Cited:
@@ -79,14 +85,12 @@ def methods_text(evaluated: Evaluated) -> tuple[list[str], list[str]]:
 def _task(evaluated: Evaluated) -> str:
     evaluation = evaluated.evaluation
     direction = evaluation.direction
-    kind = {"real": "real ", "simulated": "simulated ", "unknown": ""}[evaluation.data_kind]
-    patients = labels.count(len({case.patient for case in evaluation.cases}), "patient")
     versions = values_of_sidecars(evaluated).get("SoftwareVersion", [])
     software = f"voxlate {versions[0] if len(versions) == 1 else evaluation.voxlate_version}"
     return (
         f"Synthetic {direction.target} images were computed from {direction.source} images with {software} and "
-        f"compared with the {kind}{direction.target} images "
-        f"in {labels.count(len(evaluation.cases), 'scan')} of {patients}."
+        f"compared with the {evaluation.kind_shown}{direction.target} images "
+        f"in {labels.count(len(evaluation.cases), 'scan')} of {labels.count(evaluation.n_patients, 'patient')}."
     )
 
 
@@ -101,7 +105,7 @@ def _network(model: ModelFacts, cited: _Cited) -> str:
     text = ", ".join(parts)
     if losses:
         text += f"; its losses are {losses}"
-    facts = [*_training(model)]
+    facts = list(_training(model))
     return f"{text}. " + (f"It was trained {', '.join(facts)}." if facts else "")
 
 
@@ -122,10 +126,13 @@ def _preparation(model: ModelFacts, cited: _Cited) -> str:
     if not settings:
         return ""
     parts = []
-    methods = [MASKS[name] for name in str(settings.get("brain_mask", "")).split("+") if name in MASKS]
+    method = str(settings.get("brain_mask", ""))
+    is_auto = method == AUTO
+    methods = [MASKS[name] for name in (_AUTO if is_auto else method.split("+")) if name in MASKS]
     if methods:
-        found = " and ".join(f"{text}{cited.mark(key)}" for text, key in methods)
-        parts.append(f"brain masks as given, or else {found}")
+        found = [f"{text}{cited.mark(key)}" for text, key in methods]
+        told = f"as the scan required, {', '.join(found[:-1])} or {found[-1]}" if is_auto else " and ".join(found)
+        parts.append(f"brain masks as given, or else {told}")
     if settings.get("bias"):
         parts.append(f"the bias field was corrected with N4{cited.mark('n4')}")
     if settings.get("range_hu"):
@@ -159,12 +166,12 @@ def _tests(evaluation: Evaluation, cited: _Cited) -> list[str]:
         return [f"{averaged}; no test was run."]
     sizes = sorted({test.comparisons for test in tested})
     families = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
-    intervals = " or ".join(sorted({test.interval for test in tested} - {""} - {"none: the values do not vary"}))
+    intervals = " or ".join(sorted({test.interval for test in tested} - {"", NO_INTERVAL}))
     with_intervals = f", with 95 % intervals of the mean difference by {intervals}" if intervals else ""
     return [
         f"{averaged}{with_intervals}.",
         (
             "Methods were compared by two-sided sign-flip permutation tests, paired over patients, adjusted by Holm's "
-            f"method{cited.mark('holm')} within families of {families} tests at a level of 0.05."
+            f"method{cited.mark('holm')} within families of {families} tests at a level of {LEVEL:g}."
         ),
     ]

@@ -66,18 +66,10 @@ def _block(
     tests: Sequence[Comparison],
     evaluation: Evaluation,
 ) -> Html:
-    psnr = [row.n for row in rows if row.metric == "psnr"]
-    has_range = len(set(psnr)) > 1
-    remarks = [
-        _INTENSITY_NOTES[intensity],
-        "Mean ± standard deviation over n patients.",
-        *(
-            ["n is a range where an image equals its target: its PSNR is infinite and not part of the mean."]
-            * has_range
-        ),
-        f"{labels.DATA_KINDS[evaluation.data_kind]}.",
-        _star_note(tests),
-    ]
+    remarks = [_INTENSITY_NOTES[intensity], "Mean ± standard deviation over n patients."]
+    if _has_infinite_psnr(rows):
+        remarks.append("n is a range where an image equals its target: its PSNR is infinite and not part of the mean.")
+    remarks += [f"{labels.DATA_KINDS[evaluation.data_kind]}.", _star_note(tests)]
     return tag(
         "section",
         tag("h3", f"{title} ", tag("small", f"protocol {protocol.name}")),
@@ -86,6 +78,15 @@ def _block(
         _tests(tests),
         class_="block",
     )
+
+
+def _has_infinite_psnr(rows: Sequence[SummaryRow]) -> bool:
+    """Returns whether the methods have the PSNR of different numbers of patients in a region."""
+    numbers: dict[str, set[int]] = {}
+    for row in rows:
+        if row.metric == "psnr":
+            numbers.setdefault(row.region, set()).add(row.n)
+    return any(len(found) > 1 for found in numbers.values())
 
 
 def _star_note(tests: Sequence[Comparison]) -> str:

@@ -12,15 +12,13 @@ from typing import Literal
 
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Comparison, Evaluated
+from voxlate.evaluation.statistics import MINIMUM_PATIENTS, least_p
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL
 from voxlate.web import labels
 
 Outcome = Literal["better", "worse", "leaning", "open", "few", "untested"]
-
-FEWEST = 3
-"""Fewest patients of a test of the evaluation (`voxlate.evaluation.schema.table.MINIMUM_PATIENTS`)."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +101,22 @@ class MethodComparison:
         return "leaning" if is_outside else "open"
 
 
-def is_powerless(n: int, comparisons: int) -> bool:
-    """Returns whether no values of n patients can give an adjusted p below 0.05.
+def is_powerless(n: int, comparisons: int, level: float = LEVEL) -> bool:
+    """Returns whether no values of n patients can give an adjusted p below the level.
 
-    Of the 2ⁿ patterns of signs of a permutation test two are the most extreme, so p is at least 2¹⁻ⁿ; Holm multiplies
-    the smallest p by the number of comparisons.
+    Holm multiplies the smallest p by the number of comparisons, and Bonferroni every p.
+
+    Args:
+        n: number of patients.
+        comparisons: number of tests for which p is adjusted.
+        level: of significance.
     """
-    return 2.0 ** (1 - n) * max(comparisons, 1) >= LEVEL
+    return least_p(n) * max(comparisons, 1) >= level
+
+
+def too_few(n: int) -> str:
+    """Returns the clause that n patients are too few for a test."""
+    return f"{labels.count(n, 'patient')} {'is' if n == 1 else 'are'} too few for a test"
 
 
 def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> MethodComparison | None:
@@ -211,7 +218,7 @@ def _with_interval(comparison: MethodComparison, decimals: int) -> str:
 def certainty_of(comparison: MethodComparison) -> str:
     """Returns the adjusted p value with the number of comparisons, or why there is none, and the number of patients."""
     patients = labels.count(comparison.n, "patient")
-    if comparison.outcome == "few" or comparison.n < FEWEST:
+    if comparison.outcome == "few" or comparison.n < MINIMUM_PATIENTS:
         return f"{patients}: too few for a test"
     if comparison.p_adjusted is None:
         return f"{patients}, not tested"

@@ -4,7 +4,6 @@
 // "side by side" shows all.
 (() => {
   const { title, roles, cases } = globalThis.voxlate;
-  const names = { source: "source", target: "target", synthetic: "synthetic", difference: "difference", uncertainty: "uncertainty" };
   const greys = ["source", "target", "synthetic"];
   const find = (id) => document.getElementById(id);
   const say = (text) => { find("state").textContent = text; };
@@ -30,16 +29,16 @@
   const panels = roles.map((role, at) => {
     const figure = document.createElement("figure");
     const caption = document.createElement("figcaption");
-    caption.textContent = names[role];
+    caption.textContent = role;
     const canvas = document.createElement("canvas");
     canvas.tabIndex = 0;
-    canvas.setAttribute("aria-label", `Slices of the ${names[role]} image`);
+    canvas.setAttribute("aria-label", `Slices of the ${role} image`);
     canvas.addEventListener("pointerenter", () => canvas.focus({ preventScroll: true })); // the focused viewer leads the others
     figure.append(caption, canvas);
     find("panels").append(figure);
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = `${at + 1} ${names[role]}`;
+    button.textContent = `${at + 1} ${role}`;
     button.addEventListener("click", () => show(role));
     find("roles").append(button);
     const viewer = new niivue.Niivue(options);
@@ -54,7 +53,7 @@
       panel.button.setAttribute("aria-pressed", String(panel.role === shown));
       panel.figure.classList.toggle("shown", panel.role === shown);
     }
-    if (cases[current]) say(`${cases[current].name}: ${names[shown]}${scaleOf(shown)}`);
+    if (cases[current]) say(`${cases[current].name}: ${shown}${scaleOf(shown)}`);
   }
 
   function scaleOf(role) {
