@@ -31,8 +31,10 @@ def widen_ventricles(source: LabelMap, where: list[Array], amount_mm: float) -> 
         where: positions in map voxels, three arrays of one shape.
         amount_mm: distance that the walls move outwards; negative makes the ventricles smaller.
     """
+    if amount_mm == 0:
+        return
     push, affine = _push(source)
-    if push is None or amount_mm == 0:
+    if push is None:
         return
     to_lattice = np.linalg.inv(affine) @ source.affine
     box = _box_within(where, to_lattice, push)
