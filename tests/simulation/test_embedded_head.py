@@ -136,11 +136,11 @@ def test_the_wall_of_a_ventricle_moves_by_the_millimetres_asked_for(amount_mm):
     where = [axis.astype(np.float32) for axis in np.indices(source.groups.shape, dtype=np.float32)]
     widen_ventricles(source, where, amount_mm)
     fractions, _ = sample_groups(source, where, 2.0)
-    index = source.rows("ventricle")[0]
+    index = source.table.rows("ventricle")[0]
     volume = float(fractions[index].sum()) * 8
     assert (3 * volume / (4 * np.pi)) ** (1 / 3) == pytest.approx(20 + amount_mm, abs=0.4)
-    outline = fractions[source.rows("cerebrum")[1]].sum()
-    assert outline == pytest.approx((source.groups == source.rows("cerebrum")[1]).sum(), rel=0.01)
+    outline = fractions[source.table.rows("cerebrum")[1]].sum()
+    assert outline == pytest.approx((source.groups == source.table.rows("cerebrum")[1]).sum(), rel=0.01)
 
 
 def test_ventricles_that_keep_their_size_cost_no_distance_transform(monkeypatch):

@@ -64,7 +64,7 @@ def lost_cortex(cortex: Array, fluid: Array, atrophy: float, spacing_mm: float) 
 @lru_cache(maxsize=2)
 def _push(source: LabelMap) -> tuple[NDArray[np.float32] | None, Affine]:
     """Returns the push for 1 mm, (3, i, j, k) in mm, and the affine of its lattice; None without ventricles."""
-    ventricles = np.isin(source.groups, source.rows("ventricle"))
+    ventricles = np.isin(source.groups, source.table.rows("ventricle"))
     if not ventricles.any():
         return None, np.eye(4)
     step = [max(round(_LATTICE_MM / float(side)), 1) for side in source.spacing_mm]
