@@ -21,8 +21,8 @@ from voxlate.preparation.further_sources import (
     register_further,
     require_all,
 )
-from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain
-from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
+from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain, plausible_report
+from voxlate.preparation.masks.checks import MaskReport
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
 from voxlate.preparation.masks.skull_stripped import recognise
 from voxlate.preparation.registration.alignment import AlignmentScore
@@ -248,10 +248,9 @@ def _brains(
         brain = locate_brain(source, settings.source_mask)
     else:
         brain = FoundBrain(mask, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
-    report = brain.report or check_mask(brain.mask, source)
-    require_plausible(report)
+    report = plausible_report(brain, source)
     target_brain = locate_brain(target, settings.target_mask)
-    require_plausible(target_brain.report or check_mask(target_brain.mask, target))
+    plausible_report(target_brain, target)
     return (brain, target_brain), report
 
 
