@@ -119,13 +119,17 @@ class PreparedPair:
 
     @property
     def saw(self) -> str:
-        """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`."""
-        seen = [brain.seen for brain in self.brains if brain.seen is not None]
-        both = [each.text for each in seen][:1]
-        if len({each.kind for each in seen}) == 2:
-            both = [f"source {seen[0].text}", f"target {seen[1].text}"]
+        """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`.
+
+        Scans of one kind share their words; else each has its own, or none where nothing was looked for.
+        """
+        source, target = (brain.seen for brain in self.brains)
+        if source is not None and target is not None and source.kind == target.kind:
+            words = [source.text]
+        else:
+            words = [f"{role} {seen.text}" for role, seen in (("source", source), ("target", target)) if seen]
         moved_mm = _moved_mm(self.transform, _points_mm(self))
-        return ", ".join([*both, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
+        return ", ".join([*words, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
 
     @property
     def doubts(self) -> tuple[str, ...]:
