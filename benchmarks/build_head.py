@@ -24,13 +24,17 @@ from machine import ROOT, development_data
 from picsl_greedy import Greedy3D
 from scipy import ndimage
 
+from voxlate.preparation.masks.components import largest_component
+from voxlate.preparation.sitk import to_image
+from voxlate.simulation.anatomy.anatomies import LEFT_OF_RIGHT
+from voxlate.volume import Volume
+
 OUTPUT = ROOT / "src" / "voxlate" / "simulation" / "anatomy" / "head.npy.xz"
 KEPT = ROOT / "runs" / "build_head"
 LOW, SHAPE = (-100, -140, -130), (201, 251, 241)  # mm of the first voxel, and voxels of 1 mm
 HALF = (101, 251, 241)  # from the midline outwards
 NO_DATA = 65000
-RIGHT = {41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18, 58: 26, 60: 28}
-RIGHT |= {62: 30, 57: 25, 163: 136, 164: 137}
+RIGHT = LEFT_OF_RIGHT | {57: 25}
 WHITE = {  # how white a label is: white matter 1, grey matter 0.6, fluid and everything outside the brain 0
     **dict.fromkeys((2, 41, 7, 46, 85, 530, 77, 25, 57), 1.0),
     **dict.fromkeys((3, 42, 8, 47, 17, 53, 18, 54), 0.6),
@@ -70,16 +74,6 @@ def resampled(data: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], goal
     return ndimage.affine_transform(data, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1)
 
 
-def to_image(data: np.ndarray, affine: np.ndarray) -> SimpleITK.Image:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    flip = np.diag([-1, -1, 1.0])  # SimpleITK counts towards left and posterior
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(data.T.astype(np.float32)))
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin((flip @ affine[:3, 3]).tolist())
-    image.SetDirection((flip @ (affine[:3, :3] / spacing)).ravel().tolist())
-    return image
-
-
 def registered(path: Path) -> np.ndarray:
     """Returns a label map, uint16 of `SHAPE`, deformed to the template; `NO_DATA` beside its field of view."""
     kept = KEPT / path.name.replace(".nii.gz", ".npy")
@@ -87,14 +81,14 @@ def registered(path: Path) -> np.ndarray:
         return np.load(kept)
     brain = ndimage.gaussian_filter(sum(template(n).get_fdata() / 255 * w for n, w in (("gm", 0.6), ("wm", 1.0))), 0.8)
     at = grid((-90, -130, -80), 2.0)
-    fixed = to_image(resampled(brain, template("gm").affine, (91, 114, 91), at), at)
+    fixed = to_image(Volume(resampled(brain, template("gm").affine, (91, 114, 91), at), at))
     stored = nib.as_closest_canonical(nib.load(path))
     labels = np.rint(np.asarray(stored.dataobj)).astype(np.uint16)
     lookup = np.zeros(65536, np.float32)
     lookup[list(WHITE)] = list(WHITE.values())
     affine = stored.affine.copy()
     affine[:3, 3] += middle(brain > 0.4, template("gm").affine) - middle(np.isin(labels, (2, 41, 3, 42)), affine)
-    moving = to_image(ndimage.gaussian_filter(lookup[labels], 0.8), affine)
+    moving = to_image(Volume(ndimage.gaussian_filter(lookup[labels], 0.8), affine))
     greedy, quiet = Greedy3D(), {"out": io.StringIO(), "err": io.StringIO()}
     rigid = "-d 3 -a -dof 12 -m SSD -n 100x60 -ia-identity -threads 1 -i fixed moving -o affine"
     greedy.execute(rigid, **quiet, fixed=fixed, moving=moving, affine=None)
@@ -188,8 +182,7 @@ class Parts:
         mask = smooth(closed | mask, 1.2)
         self.cavity = smooth((to_outside(mask) > 1.8) | (distance_to(self.brain > 0.4) <= 1.5), 1.0)
         body = ndimage.binary_fill_holes(mirrored(smooth(self.share[0] < 0.5, 1.0) | self.cavity))
-        parts, _ = ndimage.label(body)
-        self.body = (parts == np.bincount(parts.ravel())[1:].argmax() + 1)[100:]
+        self.body = largest_component(body)[100:]
 
 
 def outer(parts: Parts) -> np.ndarray:

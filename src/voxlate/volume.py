@@ -162,3 +162,18 @@ def require_same_grid(first: Volume, second: Volume, *, names: tuple[str, str]) 
         distance_mm = np.abs(first.grid.corners_mm() - second.grid.corners_mm()).max()
         detail = f"their corners are up to {distance_mm:.3g} mm apart"
     raise InputRefused("GRID_MISMATCH", f"{names[0]} and {names[1]} lie on different grids: {detail}; register them")
+
+
+def require_several_slices(volume: Volume, name: str) -> None:
+    """Raises an error for a single slice, whichever its axis.
+
+    Args:
+        volume: a volume.
+        name: of the volume, for the message.
+
+    Raises:
+        InputRefused: `TOO_FEW_SLICES`, with the shape.
+    """
+    if 1 in volume.data.shape:
+        shape = " x ".join(map(str, volume.data.shape))
+        raise InputRefused("TOO_FEW_SLICES", f"{name} has one slice ({shape}); give the whole volume")

@@ -240,3 +240,18 @@ def test_named_methods_register_every_pair_as_before(files, monkeypatch):
     assert calls
     assert prepare_pair(source, source, PairSettings(to_template=False)).is_aligned
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (("auto", "nonzero"), "source skull-stripped, "),
+        (("nonzero", "auto"), "target skull-stripped, "),
+        (("nonzero", "nonzero"), ""),
+    ],
+)
+def test_what_was_recognised_in_one_scan_alone_is_not_said_of_both(files, monkeypatch, methods, words):
+    source = read_volume(files / "0_T1ce.nii.gz")
+    monkeypatch.setattr(pair_module, "align_scan", lambda *_, **__: IDENTITY)
+    settings = PairSettings(source_mask=methods[0], target_mask=methods[1], to_template=False)
+    assert prepare_pair(source, source, settings).saw == f"{words}registered (moved by 0.0 mm)"

@@ -1,7 +1,10 @@
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
 from phantoms import DATA, ball
+from scipy import ndimage
 
 from voxlate.errors import InputRefused, MissingLibrary, UsageError
 from voxlate.io.nifti import read_volume
@@ -46,8 +49,6 @@ def test_a_brain_in_zeros_is_skull_stripped_and_its_mask_is_the_whole_brain():
     ids=["a whole head", "a part of a head", "two pieces", "no background"],
 )
 def test_what_is_no_brain_in_zeros_is_not_skull_stripped_and_the_doubt_is_stated(shown, doubt):
-    import re
-
     seen = recognise(textured(shown))
     assert (seen.kind, seen.mask) == ("not skull-stripped", None)
     assert re.search(doubt, seen.doubt)
@@ -131,8 +132,6 @@ def test_a_given_mask_is_measured_and_refused_when_it_is_empty_or_tiny():
 
 def pair(shift: int = 0, seed: int = 5) -> tuple[Volume, Volume]:
     """Returns two contrasts of one smooth brain; the second moved by whole voxels."""
-    from scipy import ndimage
-
     brain = region(1400)
     smooth = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=brain.shape), 1.5)
     first, second = np.where(brain, 500 + 900 * smooth, 0), np.where(brain, 700 - 1500 * smooth, 0)

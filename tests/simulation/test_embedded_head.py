@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from voxlate.simulation import Options
+from voxlate.simulation.anatomy import ageing
 from voxlate.simulation.anatomy.ageing import lost_cortex, widen_ventricles
 from voxlate.simulation.anatomy.anatomies import (
     EMBEDDED_FILE,
@@ -135,11 +136,18 @@ def test_the_wall_of_a_ventricle_moves_by_the_millimetres_asked_for(amount_mm):
     where = [axis.astype(np.float32) for axis in np.indices(source.groups.shape, dtype=np.float32)]
     widen_ventricles(source, where, amount_mm)
     fractions, _ = sample_groups(source, where, 2.0)
-    index = source.rows("ventricle")[0]
+    index = source.table.rows("ventricle")[0]
     volume = float(fractions[index].sum()) * 8
     assert (3 * volume / (4 * np.pi)) ** (1 / 3) == pytest.approx(20 + amount_mm, abs=0.4)
-    outline = fractions[source.rows("cerebrum")[1]].sum()
-    assert outline == pytest.approx((source.groups == source.rows("cerebrum")[1]).sum(), rel=0.01)
+    outline = fractions[source.table.rows("cerebrum")[1]].sum()
+    assert outline == pytest.approx((source.groups == source.table.rows("cerebrum")[1]).sum(), rel=0.01)
+
+
+def test_ventricles_that_keep_their_size_cost_no_distance_transform(monkeypatch):
+    monkeypatch.setattr(ageing, "_push", lambda _: pytest.fail("computed for nothing"))
+    where = [np.zeros((2, 2, 2), np.float32) for _ in range(3)]
+    widen_ventricles(embedded_head(), where, 0.0)
+    assert not np.any(where)
 
 
 def test_cortex_is_lost_beside_fluid_alone_and_more_with_more_atrophy():

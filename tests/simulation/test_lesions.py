@@ -51,6 +51,15 @@ def metastasis(seed=0, **changes):
     return replace(lesion, centre_mm=(30.0, 10.0, 25.0), **changes)
 
 
+def cube(voxels, corner_mm):
+    """Returns the frame of a cube of voxels of 2 mm; the first has its centre at the corner."""
+    to_scanner = np.diag([2.0, 2.0, 2.0, 1.0])
+    to_scanner[:3, 3] = corner_mm
+    index = np.indices((voxels, voxels, voxels), dtype=np.float32) * 2
+    points = tuple(axis + at for axis, at in zip(index, corner_mm, strict=True))
+    return Frame(2.0, np.eye(4), points, np.linalg.inv(to_scanner))
+
+
 def sampled(count=160):
     return [lesion for seed in range(count) for lesion in draw_lesions(random(seed), TISSUES)]
 
@@ -91,11 +100,7 @@ def test_every_kind_can_be_drawn_and_has_a_depth(kind):
 
 @pytest.mark.parametrize("diameter_mm", [3.0, 8.0, 16.0])
 def test_a_painted_lesion_has_the_volume_of_its_diameter(diameter_mm):
-    index = np.indices((24, 24, 24), dtype=np.float32) * 2
-    points = (index[0] + 7, index[1] - 13, index[2] + 2)
-    frame = Frame(
-        2.0, np.eye(4), points, np.linalg.inv(np.array([[2, 0, 0, 7], [0, 2, 0, -13], [0, 0, 2, 2], [0, 0, 0, 1.0]]))
-    )
+    frame = cube(24, (7, -13, 2))
     tissue_map = PartialVolumeMap(frame.shape)
     tissue_map.paint("wm", 1.0)
     lesion = metastasis(diameter_mm=diameter_mm, core_share=0.0, oedema_mm=0.0)
@@ -238,9 +243,7 @@ def test_lesions_of_a_subject_are_in_its_mask_and_its_table(glioma):
 
 def painted_kind(kind, seed=4, **changes):
     """Paints a lesion of a kind into a cube of fluid, dura, grey and white matter, a quarter each."""
-    index = np.indices((40, 40, 40), dtype=np.float32) * 2
-    to_index = np.linalg.inv(np.array([[2.0, 0, 0, -9], [0, 2, 0, -39], [0, 0, 2, -14], [0, 0, 0, 1]]))
-    frame = Frame(2.0, np.eye(4), (index[0] - 9, index[1] - 39, index[2] - 14), to_index)
+    frame = cube(40, (-9, -39, -14))
     tissue_map = PartialVolumeMap(frame.shape)
     tissue_map.mix(dict.fromkeys(("wm", "gm", "csf", "dura"), 0.25), np.ones(frame.shape, np.float32))
     lesion = draw_lesion(kind, "L01", 0.7, TISSUES, random(seed))

@@ -15,7 +15,7 @@ from voxlate.errors import InputRefused
 from voxlate.io.log import warn
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.preparation.masks.labels import looks_like_labels
-from voxlate.volume import Volume
+from voxlate.volume import Volume, require_several_slices
 
 Gate = Literal["refuse", "flag", "off"]
 """`refuse` the scan, `flag` it with a warning, or `off`."""
@@ -39,9 +39,8 @@ def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None
     Raises:
         InputRefused: `TOO_FEW_SLICES`, `LABEL_MAP`, `LOOKS_LIKE_CT`, `NOT_HOUNSFIELD`.
     """
-    if min(source.data.shape) == 1 and recipe.preparation.brain_mask != "all":
-        shape = " x ".join(map(str, source.data.shape))
-        raise InputRefused("TOO_FEW_SLICES", f"{name} has one slice ({shape}); give the whole volume")
+    if recipe.preparation.brain_mask != "all":
+        require_several_slices(source, name)
     if gate == "off":
         return
     if looks_like_labels(source):

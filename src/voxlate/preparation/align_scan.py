@@ -11,7 +11,7 @@ from voxlate.preparation.registration.alignment import alignment_score, require_
 from voxlate.preparation.registration.registration import Degrees, Registration, refine_affine, register
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.head_orientation import mirrored_fits_better, require_upright
-from voxlate.volume import Mask, Volume, require_same_grid
+from voxlate.volume import Mask, Volume, require_same_grid, require_several_slices
 
 _NEVER_MIRRORED = 0.5
 """No mirrored partner was seen to reach this edge agreement, so above it the search for one is skipped."""
@@ -89,9 +89,7 @@ def require_scan(name: str, volume: Volume) -> None:
     Raises:
         InputRefused: `TOO_FEW_SLICES`, `LABEL_MAP`.
     """
-    if min(volume.data.shape) == 1:
-        shape = " x ".join(map(str, volume.data.shape))
-        raise InputRefused("TOO_FEW_SLICES", f"the {name} has one slice ({shape}); give the whole volume")
+    require_several_slices(volume, f"the {name}")
     if looks_like_labels(volume):
         raise InputRefused("LABEL_MAP", f"the {name} is a map of labels, not a scan; name the scan it belongs to")
 

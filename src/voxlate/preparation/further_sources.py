@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from voxlate.errors import InputRefused, NoInput
 from voxlate.preparation.align_scan import align_scan, aligned_already, require_kind, require_scan
-from voxlate.preparation.masks.brain_mask import locate_brain
-from voxlate.preparation.masks.checks import check_mask, require_plausible
+from voxlate.preparation.masks.brain_mask import locate_brain, plausible_report
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, looks_like_ct
 from voxlate.preparation.masks.skull_stripped import Recognition
 from voxlate.preparation.registration.registration import Degrees, Registration
@@ -120,7 +119,7 @@ def _registered(
         require_scan(contrast, other)
         require_kind(contrast, other, settings.method)
         own = locate_brain(other, settings.method)
-        require_plausible(own.report or check_mask(own.mask, other))
+        plausible_report(own, other)
         degrees = settings.degrees if is_target else 6
         found = aligned_already(source, other, (seen, own.seen)) or align_scan(
             source, other, (brain, own.mask), name=contrast, degrees=degrees, is_aligned=settings.is_aligned

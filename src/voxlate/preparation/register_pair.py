@@ -21,8 +21,15 @@ from voxlate.preparation.further_sources import (
     register_further,
     require_all,
 )
-from voxlate.preparation.masks.brain_mask import AUTO, GIVEN, FoundBrain, locate_brain, require_method
-from voxlate.preparation.masks.checks import MaskReport, check_mask, require_plausible
+from voxlate.preparation.masks.brain_mask import (
+    AUTO,
+    GIVEN,
+    FoundBrain,
+    locate_brain,
+    plausible_report,
+    require_method,
+)
+from voxlate.preparation.masks.checks import MaskReport
 from voxlate.preparation.masks.ct_mask import AIR_OUTSIDE_HU, METAL_HU, looks_like_ct, metal_cm3
 from voxlate.preparation.masks.skull_stripped import recognise
 from voxlate.preparation.registration.alignment import AlignmentScore
@@ -134,13 +141,17 @@ class PreparedPair:
 
     @property
     def saw(self) -> str:
-        """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`."""
-        seen = [brain.seen for brain in self.brains if brain.seen is not None]
-        both = [each.text for each in seen][:1]
-        if len({each.kind for each in seen}) == 2:
-            both = [f"source {seen[0].text}", f"target {seen[1].text}"]
+        """Returns in one line what was recognised in the two scans, such as `skull-stripped, aligned`.
+
+        Scans of one kind share their words; else each has its own, or none where nothing was looked for.
+        """
+        source, target = (brain.seen for brain in self.brains)
+        if source is not None and target is not None and source.kind == target.kind:
+            words = [source.text]
+        else:
+            words = [f"{role} {seen.text}" for role, seen in (("source", source), ("target", target)) if seen]
         moved_mm = _moved_mm(self.transform, _points_mm(self))
-        return ", ".join([*both, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
+        return ", ".join([*words, "aligned" if self.is_aligned else f"registered (moved by {moved_mm:.1f} mm)"])
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -263,10 +274,9 @@ def _brains(
         brain = locate_brain(source, settings.source_mask)
     else:
         brain = FoundBrain(mask, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
-    report = brain.report or check_mask(brain.mask, source)
-    require_plausible(report)
+    report = plausible_report(brain, source)
     target_brain = locate_brain(target, settings.target_mask)
-    require_plausible(target_brain.report or check_mask(target_brain.mask, target))
+    plausible_report(target_brain, target)
     return (brain, target_brain), report
 
 

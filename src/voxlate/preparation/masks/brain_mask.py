@@ -147,6 +147,21 @@ def locate_brain(volume: Volume, method: str = AUTO, *, otherwise: str | None = 
     return replace(found, report=report)
 
 
+def plausible_report(brain: FoundBrain, volume: Volume) -> MaskReport:
+    """Returns the measurements of a mask that a scan is registered by; it must be plausible whatever its method.
+
+    Args:
+        brain: brain mask of the scan.
+        volume: the scan, (i, j, k).
+
+    Raises:
+        InputRefused: `MASK_IMPLAUSIBLE`.
+    """
+    report = brain.report or check_mask(brain.mask, volume)
+    require_plausible(report)
+    return report
+
+
 def brain_given(volume: Volume, mask: Volume) -> FoundBrain:
     """Returns a brain mask that is given, with its measurements.
 

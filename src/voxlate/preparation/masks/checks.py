@@ -22,8 +22,8 @@ _CUT_CM2 = 15.0
 """A larger area of the mask on one face of the field of view means that the brain is cut; chosen by hand."""
 
 _USUAL_EXTENT_MM = (60, 230)  # of a brain along each axis; chosen by hand
-_LEAST_LARGEST_SHARE = 0.9  # of the largest component; chosen by hand
-
+LEAST_LARGEST_SHARE = 0.9
+"""Share of a brain mask in its largest connected component, at least; chosen by hand."""
 
 GIVE_MASK = "if the scan shows a whole head, give its brain mask (--mask, or the column mask)"
 """What to do where no brain is found; ends a message."""
@@ -73,7 +73,7 @@ def check_mask(mask: Mask, volume: Volume) -> MaskReport:
         bad.append(f"the brain has {volume_cm3:.0f} cm³; {POSSIBLE_CM3[0]:.0f} to {POSSIBLE_CM3[1]:.0f} are possible")
     elif not USUAL_CM3[0] <= volume_cm3 <= USUAL_CM3[1]:
         doubtful.append(f"the brain has {volume_cm3:.0f} cm³; {USUAL_CM3[0]:.0f} to {USUAL_CM3[1]:.0f} are usual")
-    if largest < _LEAST_LARGEST_SHARE:
+    if largest < LEAST_LARGEST_SHARE:
         doubtful.append(f"the largest connected component is only {largest:.0%} of the mask")
     if min(extent) < _USUAL_EXTENT_MM[0] or max(extent) > _USUAL_EXTENT_MM[1]:
         doubtful.append("the brain measures " + " x ".join(f"{mm:.0f}" for mm in extent) + " mm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxlate.volume import Array, Volume
+from voxlate.volume import Array, Mask, Volume
 
 _EQUAL_SHARE = 0.8
 """A label map has at least this share of equal neighbours along each axis; chosen by hand.
@@ -34,9 +34,9 @@ def looks_like_labels(volume: Volume) -> bool:
     return all(_equal_share(data, shown, axis) >= _EQUAL_SHARE for axis in range(3) if data.shape[axis] > 1)
 
 
-def _equal_share(data: Array, shown: Array, axis: int) -> float:
+def _equal_share(data: Array, shown: Mask, axis: int) -> float:
     """Returns the share of neighbours along an axis, both inside `shown`, that have one value."""
-    first, second = (np.take(data, range(start, data.shape[axis] - 1 + start), axis) for start in (0, 1))
-    both = np.take(shown, range(data.shape[axis] - 1), axis) & np.take(shown, range(1, data.shape[axis]), axis)
+    values, inside = np.moveaxis(data, axis, 0), np.moveaxis(shown, axis, 0)
+    both = inside[:-1] & inside[1:]
     count = int(both.sum())
-    return float((first[both] == second[both]).mean()) if count >= _LEAST_PAIRS else 0.0
+    return float((values[:-1][both] == values[1:][both]).mean()) if count >= _LEAST_PAIRS else 0.0

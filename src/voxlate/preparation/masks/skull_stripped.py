@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.checks import POSSIBLE_CM3
+from voxlate.preparation.masks.checks import LEAST_LARGEST_SHARE, POSSIBLE_CM3
 from voxlate.preparation.masks.components import largest_component
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.volume import Array, Mask, Volume
@@ -30,8 +30,6 @@ LARGEST_BRAIN_CM3, LARGEST_SECTION_CM2 = 2200.0, 230.0
 Both lie between the real scans of the two kinds (see above); chosen by hand. The section tells a part of a head with
 few slices from a brain.
 """
-
-_LEAST_LARGEST_SHARE = 0.9  # of the non-zero voxels in the largest component, as `checks` expects of a brain
 
 Kind = Literal["skull-stripped", "not skull-stripped", "CT"]
 
@@ -53,11 +51,6 @@ class Recognition:
     region_cm3: float | None = None
     doubt: str = ""
     mask: Mask | None = field(default=None, repr=False)
-
-    @property
-    def is_stripped(self) -> bool:
-        """Returns whether the scan is skull-stripped."""
-        return self.mask is not None
 
     @property
     def text(self) -> str:
@@ -104,7 +97,7 @@ def _doubt(mask: Mask, region_cm3: float, volume: Volume, *, connected: float) -
     section_cm2 = _largest_section_cm2(mask, volume)
     if section_cm2 > LARGEST_SECTION_CM2:
         return f"the rest has an axial section of {section_cm2:.0f} cm², more than a brain"
-    if connected < _LEAST_LARGEST_SHARE:
+    if connected < LEAST_LARGEST_SHARE:
         return f"only {connected:.0%} of the rest is connected"
     return ""
 

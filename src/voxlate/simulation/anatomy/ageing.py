@@ -31,8 +31,10 @@ def widen_ventricles(source: LabelMap, where: list[Array], amount_mm: float) -> 
         where: positions in map voxels, three arrays of one shape.
         amount_mm: distance that the walls move outwards; negative makes the ventricles smaller.
     """
+    if amount_mm == 0:
+        return
     push, affine = _push(source)
-    if push is None or amount_mm == 0:
+    if push is None:
         return
     to_lattice = np.linalg.inv(affine) @ source.affine
     box = _box_within(where, to_lattice, push)
@@ -62,7 +64,7 @@ def lost_cortex(cortex: Array, fluid: Array, atrophy: float, spacing_mm: float) 
 @lru_cache(maxsize=2)
 def _push(source: LabelMap) -> tuple[NDArray[np.float32] | None, Affine]:
     """Returns the push for 1 mm, (3, i, j, k) in mm, and the affine of its lattice; None without ventricles."""
-    ventricles = np.isin(source.groups, source.rows("ventricle"))
+    ventricles = np.isin(source.groups, source.table.rows("ventricle"))
     if not ventricles.any():
         return None, np.eye(4)
     step = [max(round(_LATTICE_MM / float(side)), 1) for side in source.spacing_mm]

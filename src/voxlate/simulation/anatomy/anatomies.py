@@ -22,7 +22,7 @@ EMBEDDED_FILE = "head.npy.xz"
 states origin and licence."""
 EMBEDDED_CORNER_MM = (0.0, -140.0, -116.0)
 """RAS+ mm of the centre of its first voxel; voxels of 1 mm, in the space of the ICBM 2009a template."""
-_LEFT_OF_RIGHT = {
+LEFT_OF_RIGHT = {
     41: 2,
     42: 3,
     43: 4,
@@ -104,7 +104,7 @@ def embedded_head() -> LabelMap:
     packed = _packed()
     right: NDArray[np.uint16] = np.load(BytesIO(lzma.decompress(packed)), allow_pickle=False)
     left = right[:0:-1].copy()
-    for right_label, left_label in _LEFT_OF_RIGHT.items():
+    for right_label, left_label in LEFT_OF_RIGHT.items():
         right[right == left_label] = right_label
     labels = np.concatenate([left, right]).astype(np.float32)
     affine = np.eye(4)

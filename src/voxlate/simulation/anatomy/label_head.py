@@ -131,7 +131,7 @@ def build_label_head(
     frame, where = _frame(factors, source, spacing_mm, bend_rng)
     widen_ventricles(source, where, factors.ventricle_mm)
     fractions, inside = sample_groups(source, where, spacing_mm)
-    ventricles = _sum(frame.shape, fractions, [i for i in fractions if i in source.rows("ventricle")])
+    ventricles = _sum(frame.shape, fractions, source.table.rows("ventricle"))
     lost = _lost_cortex(factors, source, fractions, frame)
     tissue_map = PartialVolumeMap(frame.shape)
     for index in list(fractions):
@@ -272,10 +272,11 @@ def _box_of(fraction: Array) -> Box:
 
 
 def _sum(shape: Shape, fractions: dict[int, Array], chosen: list[int]) -> Array:
-    """Returns the summed fractions of some groups, float32 of `shape`."""
+    """Returns the summed fractions of some groups, float32 of `shape`; a group that is not present adds nothing."""
     total = np.zeros(shape, np.float32)
     for index in chosen:
-        total += fractions[index]
+        if index in fractions:
+            total += fractions[index]
     return total
 
 
@@ -286,7 +287,7 @@ def _lost_cortex(
     if not factors.atrophy:
         return None
     rows = list(enumerate(source.table.groups.values(), start=FIRST_ROW))
-    cortex = [i for i, group in rows if group.cerebrum and "gm" in group.tissues and i in fractions]
+    cortex = [i for i, group in rows if group.cerebrum and "gm" in group.tissues]
     fluid = [i for i, group in rows if group.inside and not group.ventricle and "csf" in group.tissues]
-    held = [_sum(frame.shape, fractions, [i for i in chosen if i in fractions]) for chosen in (cortex, fluid)]
-    return lost_cortex(held[0], held[1], factors.atrophy, frame.spacing_mm)
+    held, wet = (_sum(frame.shape, fractions, chosen) for chosen in (cortex, fluid))
+    return lost_cortex(held, wet, factors.atrophy, frame.spacing_mm)

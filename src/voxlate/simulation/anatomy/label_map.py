@@ -115,6 +115,10 @@ class LabelTable(_Strict):
         index = {label: FIRST_ROW + row for row, group in enumerate(self.groups.values()) for label in group.labels}
         return index | dict.fromkeys(self.soft_tissue, SOFT) | dict.fromkeys(self.bone_or_dura, BONE)
 
+    def rows(self, trait: Literal["inside", "cerebrum", "ventricle"]) -> list[int]:
+        """Returns the indices of the groups with a trait."""
+        return [FIRST_ROW + row for row, group in enumerate(self.groups.values()) if getattr(group, trait)]
+
 
 def read_label_table(path: Path | None = None) -> LabelTable:
     """Returns the table in a YAML file, or the table of the package when no file is given.
@@ -210,11 +214,6 @@ class LabelMap:
         """Returns the voxel size along each axis, (3,)."""
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
-    def rows(self, trait: Literal["inside", "cerebrum", "ventricle"]) -> list[int]:
-        """Returns the indices of the groups with a trait."""
-        groups = self.table.groups.values()
-        return [FIRST_ROW + row for row, group in enumerate(groups) if getattr(group, trait)]
-
 
 def read_label_map(path: Path, digest: str, table: LabelTable) -> LabelMap:
     """Returns a label map that a head can be built from.
@@ -253,11 +252,8 @@ def label_map_of(stored: Volume, name: str, table: LabelTable) -> LabelMap:
     groups = _groups(volume, table, name)
     spacing = np.asarray(volume.spacing_mm)
     groups = _one_head(groups, spacing, name)
-    rows = list(table.groups.values())
-    inside_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.inside]
-    cerebrum_rows = [FIRST_ROW + row for row, group in enumerate(rows) if group.cerebrum]
-    low, high = _extent(np.isin(groups, cerebrum_rows), volume.affine, name)
-    hull = _hull(np.isin(groups, inside_rows), spacing)
+    low, high = _extent(np.isin(groups, table.rows("cerebrum")), volume.affine, name)
+    hull = _hull(np.isin(groups, table.rows("inside")), spacing)
     _require_whole(groups, hull > 0.5, spacing, name)
     groups[(groups == BONE) & (hull > _DURA_LEVEL)] = DURA
     return LabelMap(name, groups, hull > 0.5, volume.affine, low, high, table)

@@ -55,8 +55,8 @@ class LesionKind:
         oedema_mm: width of the oedema.
         core: share of the solid volume that is core, 0 to 1.
         enhancing: probability of enhancement.
-        bright: probability of being bright on T1w without contrast agent, and the tissue that is bright; it fills the
-            core if the lesion has one, else the solid part.
+        bright: probability of being bright on T1w without contrast agent, and the tissue that is bright: the core of a
+            glioma or a cavernoma that has one, else the solid part.
         site: `white`, `ventricle`, `surface`, `sulci`, `dura` or `midline`.
         filling: tissue of the core.
         grows_in: tissues that the lesion replaces, within its outline; none for a lesion that replaces all of them.
