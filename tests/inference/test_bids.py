@@ -245,7 +245,7 @@ def test_both_levels_refuse_an_unknown_participant_with_the_same_words(data, ide
     out = tmp_path / "out"
     run("bids", data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
     before = sorted(path.name for path in out.iterdir())
-    words = "NO_INPUT {}: no sub-07 there; it holds sub-01, sub-02$"
+    words = "NO_INPUT {}: no sub-07 there; choose from sub-01, sub-02$"
     for root, options in ((data, ("participant", "-m", identity)), (out, ("group",))):
         with pytest.raises(NoInput, match=words.format(root.name)):
             run("bids", data, out, *options, "--participant_label", "07")

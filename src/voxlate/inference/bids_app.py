@@ -103,8 +103,8 @@ def require_subjects(root: Path, subjects: Iterable[str], present: Iterable[str]
     names = sorted(set(present))
     absent = [label for label in subjects if f"sub-{label}" not in names]
     if absent:
-        shown = ", ".join([*names[:_SHOWN_NAMES], *["…"][: len(names) > _SHOWN_NAMES]]) or "no subject"
-        raise NoInput("NO_INPUT", f"{root.name}: no sub-{absent[0]} there; it holds {shown}")
+        shown = ", ".join([*names[:_SHOWN_NAMES], *["…"][: len(names) > _SHOWN_NAMES]]) or "none"
+        raise NoInput("NO_INPUT", f"{root.name}: no sub-{absent[0]} there; choose from {shown}")
 
 
 def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:
