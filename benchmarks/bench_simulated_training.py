@@ -75,7 +75,7 @@ def measure(pairs: Path) -> dict[str, Any]:
     """Translates and evaluates all real pairs; returns the rows of the enhancement measure and of the brain."""
     cases = pair_cases(pairs)
     items = [Item(case.case, case.source) for case in cases]
-    options = Options(gate="flag", any_spacing=True)
+    options = Options(gate="flag", keep_spacing=True)
     outcomes = translate_many(read_bundle(RUN / "bundle"), items, RUN / "synthetic", options=options, overwrite=True)
     settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
     evaluate_cases(cases, RUN / "synthetic", RUN / "evaluation", settings=settings, bundle=RUN / "bundle")

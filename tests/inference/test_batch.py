@@ -459,7 +459,7 @@ def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bund
     assert not (out / ".translate").exists()
     assert ended() == "OUTPUT_EXISTS"  # that run ended, and nothing is replaced without being asked
     stopped(overwrite=True)
-    assert ended(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    assert ended(options=Options(keep_spacing=True)) == "OUTPUT_EXISTS"
     stopped(overwrite=True)
     image.write_bytes(kept[:-9])
     assert ended() == "OUTPUT_EXISTS"

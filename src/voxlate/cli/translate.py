@@ -10,10 +10,10 @@ import click
 from voxlate.cli.console import begin, say
 from voxlate.cli.options import (
     PATH,
-    any_spacing,
     blank,
     brain_mask,
     device,
+    keep_spacing,
     memory_gib,
     models,
     no_preamble,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
-@any_spacing
+@keep_spacing
 @ood
 @runtime
 @device
@@ -84,7 +84,7 @@ def translate(
     mask: Path | None,
     brain_mask: str,
     no_synthetic_tag: bool,
-    any_spacing: bool,
+    keep_spacing: bool,
     gate: Gate,
     runtime: str,
     device: str,
@@ -120,7 +120,7 @@ def translate(
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
         device=where,
-        any_spacing=any_spacing,
+        keep_spacing=keep_spacing,
         zero_fill=zero_fill,
         blank=blank,
         imputers=named,

@@ -26,9 +26,12 @@ from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
 from voxlate.volume import Array, Mask, Shape, Volume
 
-SPACING_TOLERANCE = 1.25
-"""A voxel may be this many times smaller or larger than those of the training scans before the scan is refused. Chosen
-by hand; not tuned."""
+MOST_RESPACED = 8.0
+"""A voxel may be this many times larger or smaller than those of the training scans before the scan is refused.
+
+Slices of clinical protocols are up to 7 mm apart, and the shipped models are trained on 1 mm; measured up to 7 mm in
+`benchmarks/bench_spacing.py`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ class Synthesis:
         distance: out-of-distribution score, if the bundle has statistics of its training scans and the check is on.
         window: size in voxels of the windows that the network saw; None for the whole box of the brain.
         brain: the brain mask on the grid of the source, and how it was found.
+        voxels_mm: voxel size that the network saw, if the scan was resampled to that of the training scans; detail
+            finer than this is lost. None if the network saw the voxels of the scan.
     """
 
     volume: Volume
@@ -62,6 +67,7 @@ class Synthesis:
     distance: OutOfDistributionScore | None = None
     window: Shape | None = None
     brain: FoundBrain | None = None
+    voxels_mm: tuple[float, float, float] | None = None
 
     @property
     def flag(self) -> str:
@@ -97,7 +103,8 @@ class Options:
 
     Attributes:
         device: device of the network.
-        any_spacing: also translate scans with a voxel size outside the range of the training scans.
+        keep_spacing: show the network the voxels of the scan, also those of a size that it was not trained on, instead
+            of resampling the scan to the voxel size of the training scans, and the prediction back.
         zero_fill: set a missing additional source to zero even if none was missing in training (Chen et al. 2023).
         blank: contrasts that count as missing although they are given, and are set to zero or imputed, as Chen et al.
             tried for each of their sources. The first source still gives grid, brain mask and intensity scale.
@@ -115,7 +122,7 @@ class Options:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    any_spacing: bool = False
+    keep_spacing: bool = False
     zero_fill: bool = False
     blank: tuple[str, ...] = ()
     imputers: Mapping[str, Bundle] = field(default_factory=dict)
@@ -161,12 +168,17 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
-    if not chosen.any_spacing:
-        _require_known_spacing(source, bundle, name)
+    spacing_mm = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
-    preparation = fit_preparation(source, source.with_data(brain.mask), bundle.recipe.preparation)
+    mask_found = source.with_data(brain.mask)
+    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_mm=spacing_mm)
+    if preparation.is_respaced:
+        tell(
+            f"{name}: voxels of {_size(source.spacing_mm)} mm are resampled to {_size(preparation.spacing_mm)} mm for "
+            "the network, and the prediction back"
+        )
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
@@ -197,6 +209,7 @@ def translate_volume(
         distance=distance,
         window=prediction.window,
         brain=brain,
+        voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
     )
 
 
@@ -254,7 +267,7 @@ def _impute_sources(
                 "choose another bundle to impute with",
             )
         if name not in given:
-            alone = Options(device=options.device, any_spacing=options.any_spacing, gate=options.gate)
+            alone = Options(device=options.device, keep_spacing=options.keep_spacing, gate=options.gate)
             given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
     return given, imputed
@@ -284,14 +297,24 @@ def _missing_sources(
     return first + absent
 
 
-def _require_known_spacing(source: Volume, bundle: Bundle, name: str) -> None:
+def _spacing_of_training(source: Volume, bundle: Bundle, name: str) -> tuple[float, float] | None:
+    """Returns the range of voxel sizes to resample to; None for a frame that resamples every scan itself.
+
+    Raises:
+        InputRefused: `SPACING_UNSEEN` for voxels that no resampling makes into such scans.
+    """
+    if bundle.recipe.preparation.frame == "t1_linear":
+        return None
     low, high = bundle.spacing_mm
-    smallest, largest = min(source.spacing_mm), max(source.spacing_mm)
-    if low / SPACING_TOLERANCE <= smallest and largest <= high * SPACING_TOLERANCE:
-        return
-    size = " x ".join(f"{mm:.3g}" for mm in source.spacing_mm)
+    sizes = [mm for n, mm in zip(source.grid.shape, source.spacing_mm, strict=True) if n > 1]
+    if low / MOST_RESPACED <= min(sizes) and max(sizes) <= high * MOST_RESPACED:
+        return low, high
     raise InputRefused(
         "SPACING_UNSEEN",
-        f"{name}: voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, "
-        "or pass --any-spacing",
+        f"{name}: voxels of {_size(source.spacing_mm)} mm, the model was trained on {low:.3g} to {high:.3g} mm; give "
+        "another scan of the patient, or pass --keep-spacing to translate these voxels as they are",
     )
+
+
+def _size(spacing_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{mm:.3g}" for mm in spacing_mm)
