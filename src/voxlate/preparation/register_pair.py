@@ -25,6 +25,7 @@ from voxlate.preparation.masks.brain_mask import (
     AUTO,
     GIVEN,
     FoundBrain,
+    given_mask,
     locate_brain,
     plausible_report,
     require_method,
@@ -197,7 +198,7 @@ def prepare_pair(
 
     Raises:
         InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header with wrong axes),
-            `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
+            `GRID_MISMATCH`, `MASK_TINY`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
         MissingLibrary: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
@@ -273,7 +274,8 @@ def _brains(
     if mask is None:
         brain = locate_brain(source, settings.source_mask)
     else:
-        brain = FoundBrain(mask, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
+        given = given_mask(source, source.with_data(mask))
+        brain = FoundBrain(given, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
     report = plausible_report(brain, source)
     target_brain = locate_brain(target, settings.target_mask)
     plausible_report(target_brain, target)
