@@ -214,8 +214,8 @@ def fit_preparation(
 
     Raises:
         InputRefused: `EMPTY_MASK`, `MASK_TINY`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`;
-            what the method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
-            `ORIENTATION`.
+            what the method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear`
+            `NOT_ON_TEMPLATE` and `ORIENTATION`.
         MissingLibrary: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)

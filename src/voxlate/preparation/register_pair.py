@@ -329,7 +329,8 @@ def figures(pair: PreparedPair) -> dict[str, Any]:
         "saw": pair.saw,
         "is_aligned": pair.is_aligned,
         "brains": {
-            role: {key: value for key, value in brain.to_json().items() if key != "report"} for role, brain in roles
+            role: {key: value for key, value in brain.to_json().items() if key != "report"} | {"text": brain.text}
+            for role, brain in roles
         },
         "mask": pair.mask_report.to_json(),
         "registration": _registration(pair.transform, pair.score, points),
