@@ -168,12 +168,12 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
-    spacing_mm = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
+    spacing = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
     mask_found = source.with_data(brain.mask)
-    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_mm=spacing_mm)
+    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing)
     if preparation.is_respaced:
         tell(
             f"{name}: voxels of {_size(source.spacing_mm)} mm are resampled to {_size(preparation.spacing_mm)} mm for "
