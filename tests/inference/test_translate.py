@@ -84,7 +84,7 @@ def test_voxels_that_no_resampling_makes_into_those_of_training_are_refused_unle
 
 def test_a_scan_that_would_not_fit_into_memory_at_the_voxels_of_training_is_refused_before_it_is_resampled(bundle):
     scan = head(0, shape=(42, 44, 40), affine=np.diag([7.0, 7.0, 7.0, 1.0]))
-    with pytest.raises(TemporaryFailure, match="MEMORY the scan: .* voxels take"):
+    with pytest.raises(TemporaryFailure, match=r"MEMORY the scan: .* voxels take"):
         translate_volume(bundle, scan, options=Options(memory_gib=1.2))
 
 
