@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_fine_tuning import summary, values_of
+from bench_fine_tuning import summary
 from machine import ROOT, development_data, pair_cases, write_result
 
 from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.pretrained import find_bundle
 from voxlate.cases import Case
+from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
 from voxlate.evaluation.statistics import sign_flip
 from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
@@ -32,6 +33,7 @@ from voxlate.volume import Grid, Volume
 
 RUN = ROOT / "runs" / "spacing"
 MODEL = "t1ce-to-t1"
+WAYS = ("resampled", "kept", "before")
 FINER = 2
 """Voxels of 0.5 mm from those of 1 mm."""
 
@@ -99,20 +101,44 @@ def case_of(case: Case, voxels: Voxels, folder: Path) -> Case:
 
 
 def measure(bundle: Bundle, name: str, pairs: list[Case]) -> dict[str, Any]:
-    """Returns value by case, metric and way of a condition."""
+    """Returns value by way, metric and case of a condition."""
     folder = RUN / name.replace(" ", "")
     cases = [case_of(case, CONDITIONS[name], folder / "pairs") for case in pairs]
     items = [Item(case.case, case.source) for case in cases]
-    found = {}
-    for way in ("resampled", "kept", "before"):
+    found: dict[str, Any] = {}
+    for way in WAYS:
         out = folder / way
-        if not all((out / f"{item.name}.nii.gz").is_file() for item in items):
-            if way == "before":
-                averaged_predictions(out, cases, CONDITIONS[name])
-            else:
-                options = Options(gate="flag", keep_spacing=way == "kept")
-                translate_many(bundle, items, out, options=options, overwrite=True)
-        found[way] = values_of(cases, out, folder / "evaluation" / way)
+        missing = [item for item in items if not (out / f"{item.name}.nii.gz").is_file()]
+        if missing and way == "before":
+            averaged_predictions(out, cases, CONDITIONS[name])
+        elif missing:
+            options = Options(gate="flag", keep_spacing=way == "kept")
+            translate_many(bundle, missing, out, options=options, overwrite=True)
+    for case in cases:
+        for way, values in scores_of(case, {way: folder / way / f"{case.case}.nii.gz" for way in WAYS}).items():
+            for metric, value in values.items():
+                found.setdefault(way, {}).setdefault(metric, {})[case.case] = value
+    return found
+
+
+def scores_of(case: Case, synthetic: dict[str, Path]) -> dict[str, dict[str, float]]:
+    """Returns metric by way, and of the untouched source: residual enhancement, its median share, and MAE.
+
+    The MAE is in the brain, each image in units of its own median, in % of the target's 99.5th percentile.
+    """
+    source, target = read_volume(case.source), read_volume(case.target)
+    mask = (source.data > 0) & (target.data > 0)
+    images = {"source": source} | {way: read_volume(path) for way, path in synthetic.items()}
+    shown = {way: volume.data / np.median(volume.data[mask]) for way, volume in images.items()}
+    truth = target.data / np.median(target.data[mask])
+    measure_of = EnhancementMeasure(
+        shown["source"], truth, mask, spacing_mm=source.spacing_mm, direction=AgentDirection(1)
+    )
+    level = float(np.percentile(truth[mask], 99.5))
+    found = {}
+    for way, image in shown.items():
+        found[way] = {f"{score.region}:{score.metric}": score.value for score in measure_of.scores(image)}
+        found[way]["mask:mae"] = 100 * float(np.abs(image - truth)[mask].mean()) / level
     return found
 
 
@@ -152,7 +178,7 @@ def differences(ways: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
     for key, ours in ways["resampled"].items():
         shared = [case for case, value in ours.items() if np.isfinite([value, ways["kept"][key][case]]).all()]
         first, second = ([ways[way][key][case] for case in shared] for way in ("resampled", "kept"))
-        if not key.startswith("source:") and len(shared) >= 3 and first != second:
+        if len(shared) >= 3 and first != second:
             difference = float(np.mean(first) - np.mean(second))
             tests[key] = {"n": len(shared), "difference": difference, "p": sign_flip(first, second).p}
     return tests

@@ -82,6 +82,12 @@ def test_voxels_that_no_resampling_makes_into_those_of_training_are_refused_unle
     translate_volume(bundle, scan, options=Options(keep_spacing=True))
 
 
+def test_a_scan_that_would_not_fit_into_memory_at_the_voxels_of_training_is_refused_before_it_is_resampled(bundle):
+    scan = head(0, shape=(42, 44, 40), affine=np.diag([7.0, 7.0, 7.0, 1.0]))
+    with pytest.raises(TemporaryFailure, match=r"MEMORY the scan: .* voxels take"):
+        translate_volume(bundle, scan, options=Options(memory_gib=1.2))
+
+
 def test_a_file_gets_the_source_s_grid_and_type_and_a_sidecar_that_says_it_is_synthetic(bundle, oblique, tmp_path):
     source, output = tmp_path / "in" / "t1ce.nii.gz", tmp_path / "out" / "x.nii.gz"
     write_volume(source, oblique.with_data(np.round(oblique.data)), dtype="int16")

@@ -63,7 +63,7 @@ def test_the_edge_of_the_brain_is_as_bright_as_its_middle(spacing):
     shape = tuple(round(60 / mm) for mm in spacing)
     inside = ball(shape, spacing, radius_mm=24)
     scan = Volume(np.where(inside, 100.0, 0.0), np.diag([*spacing, 1.0]))
-    preparation = fit_preparation(scan, scan.with_data(inside), PreparationSettings(), spacing_mm=(1.0, 1.0))
+    preparation = fit_preparation(scan, scan.with_data(inside), PreparationSettings(), spacing_range_mm=(1.0, 1.0))
     back = preparation.invert(np.ones_like(preparation.mask, dtype=np.float32), scan, level=80.0)
     assert np.isclose(back.data[inside], 80.0, rtol=1e-4).mean() > 0.999  # a corner voxel may have no neighbour
     assert not back.data[~inside].any()
@@ -72,7 +72,7 @@ def test_the_edge_of_the_brain_is_as_bright_as_its_middle(spacing):
 def test_a_recipe_resamples_all_scans_to_its_own_voxel_size():
     scan = textured((20, 20, 12), (1.0, 1.0, 3.0))
     whole = scan.with_data(np.ones(scan.data.shape))
-    preparation = fit_preparation(scan, whole, PreparationSettings(spacing_mm=2.0), spacing_mm=(1.0, 1.0))
+    preparation = fit_preparation(scan, whole, PreparationSettings(spacing_mm=2.0), spacing_range_mm=(1.0, 1.0))
     assert preparation.is_respaced
     assert preparation.spacing_mm == pytest.approx((2.0, 2.0, 3.0 / round(3.0 / 2.0)))
 

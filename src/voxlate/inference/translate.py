@@ -18,12 +18,13 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.checks import Gate, check_scan
-from voxlate.inference.memory import activation_budget
+from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
+from voxlate.preparation.steps.respace import respaced
 from voxlate.volume import Array, Mask, Shape, Volume
 
 MOST_RESPACED = 8.0
@@ -168,12 +169,14 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
-    spacing_mm = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
+    spacing = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
+    if spacing is not None:
+        require_memory(respaced(source.grid, *spacing).shape, chosen.memory_gib, name=name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
     mask_found = source.with_data(brain.mask)
-    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_mm=spacing_mm)
+    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing)
     if preparation.is_respaced:
         tell(
             f"{name}: voxels of {_size(source.spacing_mm)} mm are resampled to {_size(preparation.spacing_mm)} mm for "
@@ -186,7 +189,8 @@ def translate_volume(
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
+    largest: Shape = max(source.grid.shape, preparation.mask.shape, key=np.prod)  # thin slices of a thick scan are many
+    memory_bytes = activation_budget(chosen.device, largest, chosen.memory_gib)
     prediction = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
     synthetic, spread = prediction.mean, prediction.spread
     if chosen.calibration is not None:

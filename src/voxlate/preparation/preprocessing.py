@@ -201,7 +201,7 @@ def fit_preparation(
     mask: Volume | None,
     settings: PreparationSettings,
     *,
-    spacing_mm: tuple[float, float] | None = None,
+    spacing_range_mm: tuple[float, float] | None = None,
 ) -> Preparation:
     """Fits the preprocessing of one case.
 
@@ -209,8 +209,8 @@ def fit_preparation(
         source: the scan to translate, (i, j, k).
         mask: its brain mask on the same grid, above 0.5 inside; None to find it by `settings.brain_mask`.
         settings: see `PreparationSettings`.
-        spacing_mm: least and largest voxel size of the scans that the network was trained on; axes outside it are
-            resampled. None to resample only to `settings.spacing_mm`, if there is one.
+        spacing_range_mm: least and largest voxel size of the scans that the network was trained on; axes outside it
+            are resampled. None to resample only to `settings.spacing_mm`, if there is one.
 
     Raises:
         InputRefused: `EMPTY_MASK`, `MASK_TINY`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`;
@@ -223,7 +223,7 @@ def fit_preparation(
     bias = fit_bias(source, tissue, control_mm=settings.bias_control_mm) if settings.bias else None
     clean = source if bias is None else bias.apply(source)
     own = settings.spacing_mm
-    steps = _spatial_steps(clean, inside, settings, spacing_mm=spacing_mm if own is None else (own, own))
+    steps = _spatial_steps(clean, inside, settings, spacing_range_mm=spacing_range_mm if own is None else (own, own))
     located, brain = clean, clean.with_data(inside)
     for step in steps:
         located, brain = step.apply(located), step.apply(brain)
@@ -240,7 +240,7 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -
 
 
 def _spatial_steps(
-    source: Volume, inside: Mask, settings: PreparationSettings, *, spacing_mm: tuple[float, float] | None
+    source: Volume, inside: Mask, settings: PreparationSettings, *, spacing_range_mm: tuple[float, float] | None
 ) -> tuple[SpatialStep, ...]:
     if settings.frame == "t1_linear":
         return (T1Linear(source.grid, _on_template(source, inside)),)
@@ -248,7 +248,7 @@ def _spatial_steps(
     as_ras = orientation.apply(source.with_data(inside)).data > 0.5
     crop = Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
     box = crop.grid
-    grid = box if spacing_mm is None else respaced(box, *spacing_mm)
+    grid = box if spacing_range_mm is None else respaced(box, *spacing_range_mm)
     return (orientation, crop) if grid is box else (orientation, crop, Respace(box, grid))
 
 
