@@ -107,11 +107,12 @@ SUMMARY_TUNED = (
     "darker than it was); for research, not for diagnosis."
 )
 ABOUT_TUNED = """Training began with weights that saw simulated heads alone (`recipes/t1ce_to_t1_simulated.yaml`, the
-first stage of `t1ce-to-t1`, without thick slices) and went on for 600 steps on two real pairs whose licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY) and
-TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC BY 3.0), with `recipes/t1ce_to_t1_finetuned.yaml`. Two pairs are few: the model
-removes more of the enhancement than `t1ce-to-t1`, and makes enhancing lesions darker than they are without agent.
-Choose `t1ce-to-t1` where a lesion that is too dark is worse than one that is still bright. The limits of the
-out-of-distribution score are those of `t1ce-to-t1`. Not measured: as there."""
+first stage of `t1ce-to-t1`, without thick slices) and went on for 600 steps on two real pairs whose licence lets
+weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY) and TCGA-FG-6692 (glioma; TCIA,
+TCGA-LGG, CC BY 3.0), with `recipes/t1ce_to_t1_finetuned.yaml`. Two pairs are few: the model removes more of the
+enhancement than `t1ce-to-t1`, and makes enhancing lesions darker than they are without agent. Choose `t1ce-to-t1`
+where a lesion that is too dark is worse than one that is still bright. The limits of the out-of-distribution score are
+those of `t1ce-to-t1`. Not measured: as there."""
 
 if __name__ == "__main__":
     main()
