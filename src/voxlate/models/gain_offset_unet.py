@@ -82,9 +82,8 @@ class GainOffsetUNet(nn.Module):
         coarse = self._coarse(space_to_depth(x).contiguous(memory_format=torch.channels_last_3d))
         b, _, d, h, w = coarse.shape
         detail, linear = self.fine.out_channels, self.to_fine
-        order = (
-            torch.arange(8 * detail).view(detail, 8).t().flatten()
-        )  # all channels of a voxel together: longer copies
+        # All channels of a voxel together, so that the copies are longer.
+        order = torch.arange(8 * detail).view(detail, 8).t().flatten()
         bias = None if linear.bias is None else linear.bias[order]
         up = F.linear(coarse.permute(0, 2, 3, 4, 1), linear.weight.flatten(1)[order], bias)
         up = up.view(b, d, h, w, 2, 2, 2, detail).permute(0, 1, 4, 2, 5, 3, 6, 7)
