@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, given_mask, locate_brain
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
@@ -19,7 +19,7 @@ from voxlate.preparation.steps.head_orientation import require_upright
 from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_range_hu
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.respace import Respace, respaced
-from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
+from voxlate.volume import Array, Grid, Mask, Volume
 
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
@@ -213,9 +213,9 @@ def fit_preparation(
             are resampled. None to resample only to `settings.spacing_mm`, if there is one.
 
     Raises:
-        InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
-            method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
-            `ORIENTATION`.
+        InputRefused: `EMPTY_MASK`, `MASK_TINY`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`;
+            what the method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear`
+            `NOT_ON_TEMPLATE` and `ORIENTATION`.
         MissingLibrary: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)
@@ -235,9 +235,7 @@ def fit_preparation(
 
 def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
     if mask is not None:
-        require_same_grid(source, mask, names=("source", "mask"))
-        given: Mask = mask.data > 0.5
-        return given
+        return given_mask(source, mask)
     return locate_brain(source, settings.brain_mask).mask
 
 
