@@ -78,12 +78,8 @@ def test_each_design_has_its_own_practice_of_both_versions(package):
 def test_a_practice_answer_is_refused_and_leaves_no_row(browser, kind):
     practice = browser.state()["introduction"]["practice"][0]
     before = browser.store.log()
-    sent = (
-        browser.filled(practice)
-        if kind == "answers"
-        else {"page": browser.page, "trial": practice["id"], "content": "x"}
-    )
-    refused = browser.post(kind, sent)
+    draft = {"page": browser.page, "trial": practice["id"], "content": "x"}
+    refused = browser.post(kind, {"answers": browser.filled(practice), "drafts": draft}[kind])
     assert (refused.status_code, refused.json()["code"]) == (409, "PRACTICE")
     assert browser.store.log() == before
 
@@ -98,13 +94,11 @@ def test_an_answer_to_a_practice_case_in_the_log_does_not_reach_the_analysis(bro
 
 
 def test_practice_images_are_open_to_every_reader_and_later_cases_stay_closed(browser, package):
-    practice = browser.state()["introduction"]["practice"]
-    for trial in practice:
-        sent = browser.http.get(f"/api/trials/{trial['id']}/images/0")
-        assert (
-            sent.content == package.image_path(package.practice["turing"][practice.index(trial)].images[0]).read_bytes()
-        )
-        assert browser.http.get(f"/api/trials/{trial['id']}/images/1").json()["code"] == "PANEL"
+    for shown, trial in zip(browser.state()["introduction"]["practice"], package.practice["turing"], strict=True):
+        assert shown["id"] == trial.id
+        sent = browser.http.get(f"/api/trials/{trial.id}/images/0")
+        assert sent.content == package.image_path(trial.images[0]).read_bytes()
+        assert browser.http.get(f"/api/trials/{trial.id}/images/1").json()["code"] == "PANEL"
     later = package.trials["anna"][5].id
     assert browser.http.get(f"/api/trials/{later}/images/0").json()["code"] == "NOT_YET"
 

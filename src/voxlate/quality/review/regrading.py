@@ -10,7 +10,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from voxlate.archive.rows import GradeRecord, PersonGrade
-from voxlate.errors import NoInput
 from voxlate.io.documents import read_json
 from voxlate.quality.items import Item, read_item
 from voxlate.quality.review.keys import SHORTCUTS
@@ -115,7 +114,7 @@ class RegradingSession:
     def _scan(self, key: str) -> tuple[Volume, str]:
         """Returns the scan of an item, and the hash that its content had when it was graded."""
         if self._source is None:
-            raise NoInput("NO_SOURCE", "the folder does not say where its scans are; name them with --source")
+            raise HttpRefusal(404, "NO_SOURCE", "The folder does not say where its scans are. Name them with --source.")
         grading = self._gradings[key]
         return read_item(self._source, Item(**grading["item"])), grading["content"]
 

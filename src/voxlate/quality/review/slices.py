@@ -173,5 +173,5 @@ class SliceStore:
         except HttpRefusal:
             raise
         except VoxlateError as error:  # its message may name files; the page gets the code alone
-            raise HttpRefusal(404, error.code, "The scan cannot be read now; its picture is shown.") from error
-        raise HttpRefusal(404, "SCAN_CHANGED", "The scan is not the one that was graded; its picture is shown.")
+            raise HttpRefusal(404, error.code, "The scan cannot be read now. Its picture is shown.") from error
+        raise HttpRefusal(404, "SCAN_CHANGED", "The scan is not the one that was graded. Its picture is shown.")
