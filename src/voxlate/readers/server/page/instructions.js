@@ -42,7 +42,8 @@ const meaning = (kind, keys) => ({ action }) => {
 
 function question({ design, has_source, cases, practice }) {
   const about = [word(`about_${design.kind}`), ...(has_source ? [word("aboutSource")] : []), word("aboutCases", { cases })];
-  const first = practice.length ? [word("practiceCases", { cases: practice.length })] : [];
+  const untold = ["real_or_synthetic", "forced_choice"].includes(design.kind) ? ` ${word("practiceUntold")}` : "";
+  const first = practice.length ? [word("practiceCases", { cases: practice.length }) + untold] : [];
   return part(design.question || word(design.kind), make("p", { textContent: about.join(" ") }), ...SCALES[design.kind](design), ...first.map((textContent) => make("p", { textContent })));
 }
 

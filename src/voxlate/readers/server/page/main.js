@@ -147,6 +147,8 @@ async function showTrial(next, content) {
   performance.mark("case-wanted");
   find("viewer").setAttribute("aria-busy", "true");
   buildAnswer(content);
+  scrollTo(0, 0); // on a narrow screen the images are above the answer
+  find("answer").scrollTop = 0;
   const slow = setTimeout(() => say(word("loading")), 150);
   await stages.open(trial, settings());
   clearTimeout(slow);
