@@ -6,6 +6,7 @@ The nine real pairs of the development data have voxels of 1 mm. Source and targ
 7 mm, or interpolated to finer voxels in the plane of thick slices, and each scan is translated three times: resampled
 to the voxel size of training and back, which is the default; with its own voxels (`--keep-spacing`); and, as a bound
 that a user cannot have, before the averaging. All are compared with the averaged target. No pair was used in training.
+The model's first stage, which saw voxels of 1 mm alone, is measured beside it if `bench_simulated_training.py` made it.
 A scan that is translated already is not translated again. Without the development data it says so and ends.
 """
 
@@ -33,6 +34,7 @@ from voxlate.volume import Grid, Volume
 
 RUN = ROOT / "runs" / "spacing"
 MODEL = "t1ce-to-t1"
+FIRST_STAGE = ROOT / "runs" / "simulated_training" / "bundle"
 WAYS = ("resampled", "kept", "before")
 FINER = 2
 """Voxels of 0.5 mm from those of 1 mm."""
@@ -100,22 +102,22 @@ def case_of(case: Case, voxels: Voxels, folder: Path) -> Case:
     return Case(case.case, case.case, "test", paths["source"], paths["target"], labels=paths.get("labels"))
 
 
-def measure(bundle: Bundle, name: str, pairs: list[Case]) -> dict[str, Any]:
+def measure(bundle: Bundle, name: str, pairs: list[Case], ways: tuple[str, ...]) -> dict[str, Any]:
     """Returns value by way, metric and case of a condition."""
-    folder = RUN / name.replace(" ", "")
-    cases = [case_of(case, CONDITIONS[name], folder / "pairs") for case in pairs]
+    folder = RUN / bundle.weights_sha256[:8] / name.replace(" ", "")
+    cases = [case_of(case, CONDITIONS[name], RUN / "pairs" / folder.name) for case in pairs]
     items = [Item(case.case, case.source) for case in cases]
     found: dict[str, Any] = {}
-    for way in WAYS:
+    for way in ways:
         out = folder / way
         missing = [item for item in items if not (out / f"{item.name}.nii.gz").is_file()]
         if missing and way == "before":
-            averaged_predictions(out, cases, CONDITIONS[name])
+            averaged_predictions(folder.parent, out, cases, CONDITIONS[name])
         elif missing:
             options = Options(gate="flag", keep_spacing=way == "kept")
             translate_many(bundle, missing, out, options=options, overwrite=True)
     for case in cases:
-        for way, values in scores_of(case, {way: folder / way / f"{case.case}.nii.gz" for way in WAYS}).items():
+        for way, values in scores_of(case, {way: folder / way / f"{case.case}.nii.gz" for way in ways}).items():
             for metric, value in values.items():
                 found.setdefault(way, {}).setdefault(metric, {})[case.case] = value
     return found
@@ -142,10 +144,10 @@ def scores_of(case: Case, synthetic: dict[str, Path]) -> dict[str, dict[str, flo
     return found
 
 
-def averaged_predictions(out: Path, cases: list[Case], voxels: Voxels) -> None:
-    """Writes the predictions at 1 mm with the voxels of a condition."""
+def averaged_predictions(made: Path, out: Path, cases: list[Case], voxels: Voxels) -> None:
+    """Writes the predictions at 1 mm, which lie below `made`, with the voxels of a condition."""
     for case in cases:
-        one = RUN / "1x1x1" / "resampled" / f"{case.case}.nii.gz"
+        one = made / "1x1x1" / "resampled" / f"{case.case}.nii.gz"
         write_volume(out / one.name, coarse(read_volume(one), voxels), dtype="float32", synthetic=MODEL)
         content = one.with_name(f"{case.case}.json").read_bytes()
         (out / f"{case.case}.json").write_bytes(content)
@@ -155,21 +157,22 @@ def main() -> None:
     folder = development_data("pairs")
     if folder is None:
         return
-    bundle = read_bundle(find_bundle(MODEL))
     pairs = pair_cases(folder)
-    measured = {name: measure(bundle, name, pairs) for name in CONDITIONS}
-    write_result(
-        "spacing",
-        {
-            "model": MODEL,
+    models = {"model": find_bundle(MODEL)} | ({"first_stage": FIRST_STAGE} if FIRST_STAGE.is_dir() else {})
+    content: dict[str, Any] = {"name": MODEL}
+    for key, path in models.items():
+        bundle = read_bundle(path)
+        ways = WAYS if key == "model" else WAYS[:1]
+        measured = {name: measure(bundle, name, pairs, ways) for name in CONDITIONS}
+        content[key] = {
             "weights_sha256": bundle.weights_sha256,
             "conditions": {
-                name: {way: {key: summary(values) for key, values in rows.items()} for way, rows in ways.items()}
-                for name, ways in measured.items()
+                name: {way: {metric: summary(values) for metric, values in rows.items()} for way, rows in found.items()}
+                for name, found in measured.items()
             },
-            "resampled_minus_kept": {name: differences(ways) for name, ways in measured.items()},
-        },
-    )
+            "resampled_minus_kept": {name: differences(rows) for name, rows in measured.items() if "kept" in rows},
+        }
+    write_result("spacing", content)
 
 
 def differences(ways: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:

@@ -609,21 +609,24 @@ def spacing() -> str:
         "| voxels, mm | | residual enhancement, mean [95 %], median | less than half removed | disturbance | MAE |",
         "|---" * 6 + "|",
     ]
-    for name, ways in content["conditions"].items():
+
+    def line(title: str, rows: dict[str, Any]) -> str:
+        left = rows["enhanced:residual_enhancement"]
+        half, elsewhere = (rows[key]["mean"] for key in ("enhanced:less_than_half_removed", "mask:disturbance"))
+        text = f"{left['mean']:.0f} % [{left['low']:.0f}, {left['high']:.0f}], {left['median']:.0f} %"
+        return f"| | {title} | {text} | {half:.0f} % | {elsewhere:.0f} % | {rows['mask:mae']['mean']:.2f} % |"
+
+    earlier = content.get("first_stage", {"conditions": {}})["conditions"]
+    for name, ways in content["model"]["conditions"].items():
         is_original = name == "1 x 1 x 1"
         source = ways["source"]["mask:mae"]["mean"]
         lines.append(f"| {name} | untouched source | 100 % | 100 % | 100 % | {source:.2f} % |")
-        for way in ("resampled",) if is_original else titles:
-            rows = ways[way]
-            left = rows["enhanced:residual_enhancement"]
-            half, elsewhere = (rows[key]["mean"] for key in ("enhanced:less_than_half_removed", "mask:disturbance"))
-            text = f"{left['mean']:.0f} % [{left['low']:.0f}, {left['high']:.0f}], {left['median']:.0f} %"
-            title = "translated" if is_original else titles[way]
-            lines.append(
-                f"| | {title} | {text} | {half:.0f} % | {elsewhere:.0f} % | {rows['mask:mae']['mean']:.2f} % |"
-            )
+        lines += [line("translated", ways["resampled"])] if is_original else []
+        lines += [] if is_original else [line(title, ways[way]) for way, title in titles.items()]
+        if name in earlier:
+            lines.append(line("the default way before the stage with thick slices", earlier[name]["resampled"]))
     note = (
-        f"Model `{content['model']}`, which saw no real scan in training, on nine real pairs whose 1 mm voxels were "
+        f"Model `{content['name']}`, which saw no real scan in training, on nine real pairs whose voxels of 1 mm were "
         "averaged over slices (left-right x back-front x down-up); 0.5 mm is interpolated. Mean absolute error in the "
         "brain in % of the target's range, each image in units of its median. "
         f"`python benchmarks/bench_spacing.py`, {machine(content)}."

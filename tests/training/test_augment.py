@@ -52,6 +52,22 @@ def test_contrast_changes_both_images_alike_and_keeps_the_reference_level():
     assert power(np.float32([1.0, 0.0, -1.0, 4.0]), 0.5).tolist() == [1.0, 0.0, -1.0, 2.0]
 
 
+@pytest.mark.parametrize("exponent", [0.6, 1.0, 1.7])
+def test_the_power_of_a_voxel_is_that_of_double_precision_and_keeps_its_sign(exponent):
+    image = np.concatenate([[0, 1, -1], np.random.default_rng(0).normal(0, 2, 500)]).astype(np.float32)
+    true = np.sign(image) * np.abs(image.astype(np.float64)) ** exponent
+    before = image.copy()
+    assert power(image, exponent) == pytest.approx(true, rel=2e-6)
+    assert power(image, exponent)[:3].tolist() == [0, 1, -1]
+    assert np.array_equal(image, before)
+
+
+def test_an_augmented_window_stays_in_single_precision():
+    settings = AugmentationSettings(contrast=0.5, source_contrast=0.1, graft=0.5)
+    after = augment(pair(), settings, np.random.default_rng(0))
+    assert {after.source.dtype, after.target.dtype, after.weight.dtype} == {np.dtype(np.float32)}
+
+
 def test_the_smooth_field_is_the_exponential_of_a_plane_through_zero():
     field = np.log(smooth_field(SHAPE, 0.4, np.random.default_rng(0)))
     assert np.abs(field).max() <= 3 * 0.2 + 1e-6

@@ -7,7 +7,7 @@ uncertainty where there are several predictions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.checks import Gate, check_scan
 from voxlate.inference.memory import activation_budget, require_memory
-from voxlate.inference.predict import predict
+from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
 from voxlate.preparation import fit_preparation
@@ -169,34 +169,23 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
-    spacing = None if chosen.keep_spacing else _spacing_of_training(source, bundle, name)
-    if spacing is not None:
-        require_memory(respaced(source.grid, *spacing).shape, chosen.memory_gib, name=name)
+    spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
     mask_found = source.with_data(brain.mask)
-    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing)
+    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing_range_mm)
     if preparation.is_respaced:
-        tell(
-            f"{name}: voxels of {_size(source.spacing_mm)} mm are resampled to {_size(preparation.spacing_mm)} mm for "
-            "the network, and the prediction back"
-        )
+        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
+        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
         _pass_gate(distance, name, refuse=chosen.gate == "refuse")
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    largest: Shape = max(source.grid.shape, preparation.mask.shape, key=np.prod)  # thin slices of a thick scan are many
-    memory_bytes = activation_budget(chosen.device, largest, chosen.memory_gib)
-    prediction = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
-    synthetic, spread = prediction.mean, prediction.spread
-    if chosen.calibration is not None:
-        spread = chosen.calibration.expected_error(spread)
-    if not np.isfinite(synthetic).all():
-        raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
+    prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
+    synthetic = prediction.mean
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
     level = preparation.level * bundle.mapping.gain
@@ -205,16 +194,39 @@ def translate_volume(
         volume=volume.with_data(volume.data, shows=bundle.recipe.target),
         source_level=preparation.level,
         reference_level=level * bundle.mapping.median,
-        brain_voxels=int(preparation.mask.sum()),
+        brain_voxels=int(preparation.stored_mask.sum()),
         missing=missing,
         imputed=imputed,
         predictions=prediction.count,
-        spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
+        spread=None if prediction.count == 1 else preparation.invert(prediction.spread, source, level=level),
         distance=distance,
         window=prediction.window,
         brain=brain,
         voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
     )
+
+
+def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> Prediction:
+    """Returns the prediction in relative units, with its spread calibrated.
+
+    Args:
+        bundle: a trained model.
+        sources: (1 + additional sources, D, H, W), relative units.
+        scan: shape of the scan; a scan in thick slices has fewer voxels than the network sees.
+        options: of the translation.
+
+    Raises:
+        InputRefused: `MODEL_OUTPUT`.
+    """
+    x = torch.from_numpy(sources)[None].to(options.device)
+    largest: Shape = max(scan, sources.shape[1:], key=np.prod)
+    memory_bytes = activation_budget(options.device, largest, options.memory_gib)
+    prediction = predict(bundle, x, runtime=options.runtime, mirror=options.mirror, memory_bytes=memory_bytes)
+    if not np.isfinite(prediction.mean).all():
+        raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
+    if options.calibration is None:
+        return prediction
+    return replace(prediction, spread=options.calibration.expected_error(prediction.spread))
 
 
 def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options, name: str) -> FoundBrain:
@@ -301,23 +313,25 @@ def _missing_sources(
     return first + absent
 
 
-def _spacing_of_training(source: Volume, bundle: Bundle, name: str) -> tuple[float, float] | None:
-    """Returns the range of voxel sizes to resample to; None for a frame that resamples every scan itself.
+def _spacing_of_training(bundle: Bundle, source: Volume, options: Options, name: str) -> tuple[float, float] | None:
+    """Returns the range of voxel sizes to resample to; None for voxels, or a frame, that stay as they are.
 
     Raises:
-        InputRefused: `SPACING_UNSEEN` for voxels that no resampling makes into such scans.
+        InputRefused: `SPACING_UNSEEN` for voxels that no resampling makes into those of training.
+        TemporaryFailure: `MEMORY`.
     """
-    if bundle.recipe.preparation.frame == "t1_linear":
+    if options.keep_spacing or bundle.recipe.preparation.frame == "t1_linear":
         return None
     low, high = bundle.spacing_mm
     sizes = [mm for n, mm in zip(source.grid.shape, source.spacing_mm, strict=True) if n > 1]
-    if low / MOST_RESPACED <= min(sizes) and max(sizes) <= high * MOST_RESPACED:
-        return low, high
-    raise InputRefused(
-        "SPACING_UNSEEN",
-        f"{name}: voxels of {_size(source.spacing_mm)} mm, the model was trained on {low:.3g} to {high:.3g} mm; give "
-        "another scan of the patient, or pass --keep-spacing to translate these voxels as they are",
-    )
+    if sizes and (min(sizes) < low / MOST_RESPACED or max(sizes) > high * MOST_RESPACED):
+        raise InputRefused(
+            "SPACING_UNSEEN",
+            f"{name}: voxels of {_size(source.spacing_mm)} mm, the model was trained on {low:.3g} to {high:.3g} mm; "
+            "give another scan of the patient, or pass --keep-spacing to translate these voxels as they are",
+        )
+    require_memory(respaced(source.grid, low, high).shape, options.memory_gib, name=name)
+    return low, high
 
 
 def _size(spacing_mm: tuple[float, float, float]) -> str:

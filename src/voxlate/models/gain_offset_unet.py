@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import ScaledResidual, depth_to_space, pad_to_multiple, space_to_depth
+from voxlate.models.parts.paired import paired_convolution
 
 
 class GainOffsetUNet(nn.Module):
@@ -60,11 +61,36 @@ class GainOffsetUNet(nn.Module):
         """
         size = x.shape[2:]
         padded = pad_to_multiple(x, self.factor)
-        coarse = self._coarse(space_to_depth(padded))
-        fine = torch.cat([self.fine(padded), depth_to_space(self.to_fine(coarse))], dim=1)
-        gain, offset = self.head(F.leaky_relu(self.mix(F.leaky_relu(fine, 0.1)), 0.1)).chunk(2, dim=1)
+        is_in_rows = self.training and x.device.type == "cpu"
+        gain, offset = (self._maps_in_rows if is_in_rows else self._maps)(padded).chunk(2, dim=1)
         result: Tensor = padded[:, :1] * (1 + gain) + offset
         return result[:, :, : size[0], : size[1], : size[2]]
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """Returns gain and offset, (B, 2 out_channels, D, H, W), of an image whose sizes are multiples of 2^depth."""
+        coarse = self._coarse(space_to_depth(x))
+        fine = torch.cat([self.fine(x), depth_to_space(self.to_fine(coarse))], dim=1)
+        maps: Tensor = self.head(F.leaky_relu(self.mix(F.leaky_relu(fine, 0.1)), 0.1))
+        return maps
+
+    def _maps_in_rows(self, x: Tensor) -> Tensor:
+        """Returns what `_maps` returns, up to rounding, by a way that is faster in training on a processor.
+
+        Channels lie last in memory, so that the rows of a matrix are voxels, and the convolutions of few channels at
+        full resolution work on pairs of voxels. Inference keeps to `_maps`, whose last bits do not depend on this.
+        """
+        coarse = self._coarse(space_to_depth(x).contiguous(memory_format=torch.channels_last_3d))
+        b, _, d, h, w = coarse.shape
+        detail, linear = self.fine.out_channels, self.to_fine
+        # All channels of a voxel together, so that the copies are longer.
+        order = torch.arange(8 * detail).view(detail, 8).t().flatten()
+        bias = None if linear.bias is None else linear.bias[order]
+        up = F.linear(coarse.permute(0, 2, 3, 4, 1), linear.weight.flatten(1)[order], bias)
+        up = up.view(b, d, h, w, 2, 2, 2, detail).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        fine = paired_convolution(x.permute(0, 2, 3, 4, 1), self.fine)
+        both = F.leaky_relu_(torch.cat([fine.reshape(up.shape), up], dim=-1), 0.1)
+        mixed = paired_convolution(both.reshape(b, 2 * d, 2 * h, 2 * w, 2 * detail), self.mix)
+        return paired_convolution(F.leaky_relu(mixed, 0.1), self.head).permute(0, 4, 1, 2, 3)
 
     def _coarse(self, x: Tensor) -> Tensor:
         x = self.down_blocks[0](self.stem(x))

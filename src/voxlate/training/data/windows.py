@@ -154,11 +154,14 @@ def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random
     pads = [(0, w - min(w, n)) for w, n in zip(window, shape, strict=True)]
 
     def cut(image: NDArray[Any]) -> Array:
-        return np.pad(image[box], pads).astype(np.float32)
+        part = image[box].astype(np.float32)
+        return np.pad(part, pads) if part.shape != window else part
 
     inside = cut(case.mask) if settings.region == "brain" else cut(np.broadcast_to(np.True_, shape))
     plain = Pair(cut(case.source), cut(case.target), inside, case.line)
-    weight = np.where(np.abs(plain.difference()) > CHANGED, np.float32(settings.changed_weight), inside) * (inside > 0)
+    weight = inside
+    if settings.changed_weight > 1:  # the difference is zero outside
+        weight = np.where(np.abs(plain.difference()) > CHANGED, np.float32(settings.changed_weight), inside)
     if settings.lesion_weight > 1 and case.lesions is not None:
         weight = np.where((cut(case.lesions) > 0) & (inside > 0), np.float32(settings.lesion_weight), weight)
     more = [cut(image) for image in case.more]
