@@ -52,7 +52,12 @@ if TYPE_CHECKING:
     help="Bundle that synthesises this source where it is missing.",
 )
 @click.option("--tta-flip", "mirror", is_flag=True, help="Average with the mirrored scan.")
-@click.option("--uncertainty", "spread", type=PATH, help="Also write the standard deviation of the predictions.")
+@click.option(
+    "--uncertainty",
+    "spread",
+    type=PATH,
+    help="Also write the standard deviation of the predictions: a .nii.gz, or a folder for several scans.",
+)
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
 @blank
@@ -139,15 +144,21 @@ def translate(
             synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None or more or spread is not None or series is not None:
+    if mask is not None or more or series is not None:
         raise click.UsageError(
-            "--mask, --with, --series and --uncertainty are for a single scan; a table of cases has columns for them"
+            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
         )
     begin(f"translating {len(items)} scans with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
         outcomes = translate_many(
-            bundle, items, output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
+            bundle,
+            items,
+            output,
+            spread=spread,
+            options=options,
+            overwrite=overwrite,
+            watch=lambda _: bar.advance(task),
         )
     counts = count_states(outcome.state for outcome in outcomes)
     say(f"{counts.done} of {counts.cases} translated into {output}; states: {output / 'run.json'}")
