@@ -245,6 +245,11 @@ def test_an_unmeasured_value_is_null_in_json(folder):
             assert finding["value"] is None or math.isfinite(finding["value"])
 
 
+def test_the_folder_of_grades_says_where_its_scans_are_seen_from_itself(folder):
+    run(folder)
+    assert json.loads((folder / "out" / "source.json").read_text()) == {"source": "../in"}
+
+
 def test_a_folder_without_scans_and_one_without_grades_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(NoInput, match="NO_INPUT"):
