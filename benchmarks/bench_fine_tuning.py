@@ -56,7 +56,7 @@ def run_fold(pairs: Path, system: str, fold: int) -> None:
     items = [Item(case.case, case.source) for case in cases if case.split == "test"]
     out = RUN / "synthetic" / system / f"fold-{fold}"
     if not all((out / f"{item.name}.nii.gz").is_file() for item in items):
-        options = Options(gate="off", any_spacing=True)
+        options = Options(gate="off", keep_spacing=True)
         translate_many(read_bundle(bundle), items, out, options=options, overwrite=True)
 
 
@@ -101,7 +101,7 @@ def open_licence(pairs: Path) -> dict[str, dict[str, float]]:
     tested = [case for case in cases if case.split == "test"]
     items = [Item(case.case, case.source) for case in tested]
     if not all((folder / "synthetic" / f"{item.name}.nii.gz").is_file() for item in items):
-        options = Options(gate="off", any_spacing=True)
+        options = Options(gate="off", keep_spacing=True)
         bundle = read_bundle(folder / "run" / "bundle")
         translate_many(bundle, items, folder / "synthetic", options=options, overwrite=True)
     return values_of(tested, folder / "synthetic", folder / "evaluation", bundle=folder / "run" / "bundle")

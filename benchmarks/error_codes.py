@@ -56,11 +56,22 @@ class Site:
 
 @dataclass
 class _Carrier:
-    """A function that raises with a code that it was given."""
+    """A function that raises with a code that it was given.
 
-    parameter: str
-    position: int
-    sites: list[tuple[str, str]] = field(default_factory=list)
+    Attributes:
+        parameters: names of its parameters, in order.
+        code: the parameter that takes the code.
+        sites: exception and message of each place that raises; the message is a parameter where it is given too.
+    """
+
+    parameters: list[str]
+    code: str
+    sites: list[tuple[str, ast.expr, dict[str, str]]] = field(default_factory=list)
+
+    def argument(self, call: ast.Call, name: str) -> list[ast.expr]:
+        """Returns the argument that a call gives to a parameter; nothing where it is left out, or no parameter."""
+        place = self.parameters.index(name) if name in self.parameters else len(call.args)
+        return [*(word.value for word in call.keywords if word.arg == name), *call.args[place : place + 1]][:1]
 
 
 def find_sites() -> list[Site]:
@@ -74,9 +85,9 @@ def find_sites() -> list[Site]:
             found |= {replace(site, file=file) for site in _direct(call, around, constants, trees)}
             _note_carrier(call, around, constants, carriers)
     for path, tree in trees.items():
-        file = str(path.relative_to(SOURCE))
+        file, constants = str(path.relative_to(SOURCE)), _constants(tree)
         for call, _ in _calls(tree):
-            found |= set(_passed_on(call, file, carriers))
+            found |= set(_passed_on(call, file, constants, carriers))
     found |= set(_faults(trees))
     return sorted(found)
 
@@ -165,20 +176,19 @@ def _note_carrier(
         return
     names = [argument.arg for argument in (*around.args.args, *around.args.kwonlyargs)]
     if code.id in names:
-        carrier = carriers.setdefault(around.name, _Carrier(code.id, names.index(code.id)))
-        carrier.sites.append((_name(call), told(call.args[1], constants)))
+        carrier = carriers.setdefault(around.name, _Carrier(names, code.id))
+        carrier.sites.append((_name(call), call.args[1], constants))
 
 
-def _passed_on(call: ast.Call, file: str, carriers: dict[str, _Carrier]) -> Iterator[Site]:
+def _passed_on(call: ast.Call, file: str, constants: dict[str, str], carriers: dict[str, _Carrier]) -> Iterator[Site]:
     carrier = carriers.get(_name(call))
     if carrier is None:
         return
-    given = [word.value for word in call.keywords if word.arg == carrier.parameter]
-    given += call.args[carrier.position : carrier.position + 1]
-    for value in given:
+    for value in carrier.argument(call, carrier.code):
         for word in _words(value, None, {}):
-            for exception, message in carrier.sites:
-                yield Site(word, exception, message, file)
+            for exception, message, known in carrier.sites:
+                given = carrier.argument(call, message.id) if isinstance(message, ast.Name) else []
+                yield Site(word, exception, told(given[0], constants) if given else told(message, known), file)
 
 
 def _faults(trees: dict[Path, ast.Module]) -> Iterator[Site]:

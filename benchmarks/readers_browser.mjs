@@ -13,9 +13,24 @@ page.on("console", (message) => { if (message.type() === "error") faults.push(me
 const times = () => page.evaluate(() => performance.getEntriesByType("measure").map((entry) => entry.duration));
 const shot = (name) => page.screenshot({ path: `${process.env.SCREENSHOTS}/readers-${hand}-${name}.png` });
 
+// The instructions come before the first case of each design; after them practice, where the study names cases for it.
+async function instructed() {
+  if (!(await page.locator("#instructions[open]").count())) return;
+  await shot("instructions");
+  await page.locator("#instructions .go").click();
+  const isReady = () => !document.getElementById("viewer").hasAttribute("aria-busy") && document.getElementById("stages").querySelector(".stage.shown");
+  while (await page.waitForFunction(isReady).then(() => page.locator("#practice").isVisible())) {
+    await shot("practice");
+    const before = await page.locator("#count").textContent();
+    await (hand === "keyboard" ? byKeyboard() : byMouse());
+    await page.waitForFunction((count) => document.getElementById("count").textContent !== count || !document.getElementById("notice").hidden, before);
+    if (await page.locator("#notice").isVisible()) { await page.locator("#notice button").click(); break; }
+  }
+}
+
 async function byKeyboard() {
   await page.keyboard.press("ArrowUp");
-  await page.keyboard.press("2");
+  await page.keyboard.press("s");
   await page.keyboard.press("a");
   for (let at = await page.locator(".structure").count(); at > 0; at -= 1) {
     await page.keyboard.press("7");
@@ -34,19 +49,21 @@ async function byMouse() {
 
 const begin = Date.now();
 await page.goto(link, { waitUntil: "commit" });
-await page.waitForFunction(() => performance.getEntriesByType("measure").length > 0);
+await page.waitForSelector("#instructions[open]");
 const opened = Date.now() - begin;
 let [kind, seen] = ["", 0];
 const last = await page.evaluate(() => document.getElementById("progress").max);
 const total = Math.min(Number(most), last);
 for (let done = 0; done < total; done += 1) {
+  await instructed();
+  await page.waitForFunction((n) => performance.getEntriesByType("measure").length > n, done);
   const question = await page.locator("#question").textContent();
   if (question !== kind) await shot(String((seen += 1)));
   kind = question;
   // A reader looks for some seconds, in which the next case is preloaded; here just until it is.
   if (done + 1 < last) await page.waitForFunction((n) => performance.getEntriesByName(`ready-${n}`).length > 0, done + 1);
   await (hand === "keyboard" ? byKeyboard() : byMouse());
-  await page.waitForFunction((n) => performance.getEntriesByType("measure").length > n || !document.getElementById("notice").hidden, done);
+  await page.waitForFunction((n) => performance.getEntriesByType("measure").length > n + 1 || document.getElementById("instructions").open || !document.getElementById("notice").hidden, done);
 }
 await shot("last");
 const all = (await times()).map((time) => Math.round(time));

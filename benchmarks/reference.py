@@ -169,26 +169,43 @@ IN_MESSAGE = "The message states it."
 """The cause of a message that is made of values alone."""
 
 
-def code_rows(code: str, sites: list[Site], written: dict[str, str]) -> Iterator[str]:
+Written = dict[str, str | dict[str, str]]
+"""An entry of `error_remedies.yaml`: `cause`, and `remedy` as one text or one for each package."""
+
+
+def code_rows(code: str, sites: list[Site], written: Written) -> Iterator[str]:
     """Yields a row for each remedy of a code, with the messages that it belongs to.
 
-    A message that holds no remedy has the written one, else those of the other messages of its code.
+    A message that holds no remedy has the written one, else the one remedy that all other messages of its package have:
+    a code can mean different things in two packages. A row without a remedy fails a test.
     """
     split = [(site, *remedy_of(site.message)) for site in sites]
-    others = listed([written.get("remedy", "")]) or listed([remedy for _, _, remedy in split])
     grouped: dict[str, list[tuple[Site, str]]] = {}
     for site, cause, remedy in split:
-        grouped.setdefault(listed([remedy]) or others, []).append((site, cause))
+        package = package_of(site)
+        beside = dict.fromkeys(listed([told]) for other, _, told in split if package_of(other) == package)
+        beside.pop("", None)
+        only = next(iter(beside)) if len(beside) == 1 else ""
+        text = listed([remedy]) or listed([written_remedy(written, package)]) or only
+        grouped.setdefault(text, []).append((site, cause))
     for remedy, found in grouped.items():
-        causes = [written["cause"]] if "cause" in written else [cause for _, cause in found]
-        packages = dict.fromkeys(site.file.split("/")[0].removesuffix(".py") for site, _ in found)
+        causes = [str(written["cause"])] if "cause" in written else [cause for _, cause in found]
         cells = (
             ", ".join(dict.fromkeys(status_of(site) for site, _ in found)),
             listed(causes) or IN_MESSAGE,
             remedy,
-            ", ".join(f"`{name}`" for name in packages),
+            ", ".join(f"`{name}`" for name in dict.fromkeys(package_of(site) for site, _ in found)),
         )
         yield f"| `{code}` | {' | '.join(cells)} |"
+
+
+def package_of(site: Site) -> str:
+    return site.file.split("/")[0].removesuffix(".py")
+
+
+def written_remedy(written: Written, package: str) -> str:
+    remedy = written.get("remedy", "")
+    return remedy.get(package, "") if isinstance(remedy, dict) else remedy
 
 
 def remedy_of(message: str) -> tuple[str, str]:

@@ -83,7 +83,7 @@ def main() -> None:
     ends = timed_training(with_steps(recipe, steps), folder, "run", start_from)
     used = of_trial + ends[-1] - ends[0] + of_step
     bundle = read_bundle(folder / "run" / "bundle")
-    options = Options(gate="off", any_spacing=True)
+    options = Options(gate="off", keep_spacing=True)
     for case in job.test:
         item = Item(case["name"], Path(case["sources"][0]), Path(case["mask"]), more_sources(case, names))
         path = folder / "synthetic" / f"{case['name']}.nii.gz"

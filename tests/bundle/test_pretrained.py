@@ -68,7 +68,7 @@ def test_one_line_translates_a_scan_by_the_name_of_a_model(tmp_path):
     scan = head(3, shape=(40, 44, 38))
     write_volume(tmp_path / "scan.nii.gz", scan, dtype="float32")
     arguments = ["translate", str(tmp_path / "scan.nii.gz"), str(tmp_path / "out.nii.gz")]
-    done = CliRunner().invoke(command, [*arguments, "-m", "t1ce-to-t1", "--ood", "off", "--any-spacing"])
+    done = CliRunner().invoke(command, [*arguments, "-m", "t1ce-to-t1", "--ood", "off"])
     assert done.exit_code == 0, done.output
     assert read_volume(tmp_path / "out.nii.gz").grid.matches(scan.grid)
     assert json.loads((tmp_path / "out.json").read_text())["Synthetic"]["ModelName"] == "t1ce_to_t1"

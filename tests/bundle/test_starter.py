@@ -108,11 +108,38 @@ def test_a_new_folder_gets_a_table_and_a_recipe_and_nothing_is_overwritten(tmp_p
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-1] == "voxlate train project/recipe.yaml runs/mine"
     recipe = read_recipe("project/recipe.yaml")
-    assert len(recipe.cases()) == len(starter.EXAMPLE_TABLE.splitlines()) - 1
+    assert len(recipe.cases()) == len(starter.example_table(Contrasts("T1ce", "T1nce")).splitlines()) - 1
     before = Path("project/recipe.yaml").read_bytes()
     with pytest.raises(UsageError, match=r"FILE_EXISTS recipe\.yaml exists"):
         start_project(Path("project"))
     assert Path("project/recipe.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("stated", "files", "contrasts"),
+    [
+        ({}, ("t1ce", "t1"), ("T1ce", "T1nce")),
+        ({"source": "CT", "target": "T2w"}, ("ct", "t2"), ("CT", "T2w")),
+        ({"source": "CT"}, ("ct", "t1"), ("CT", "T1w")),
+        ({"source": "T1w"}, ("t1", "t1ce"), ("T1nce", "T1ce")),
+        ({"target": "T1ce"}, ("t1", "t1ce"), ("T1nce", "T1ce")),
+        ({"target": "FLAIR"}, ("t1ce", "flair"), ("T1ce", "FLAIR")),
+        ({"source": "T2*w", "target": "PDw"}, ("t2_w", "pdw"), ("T2*w", "PDw")),
+        ({"source": "T1w", "target": "T1w"}, ("source", "target"), ("T1w", "T1w")),
+    ],
+)
+def test_the_example_of_a_new_folder_names_files_of_the_stated_contrasts(tmp_path, stated, files, contrasts):
+    table, recipe = start_project(tmp_path / "new", **stated)
+    cases = read_cases(table)
+    assert {(case.source.name, case.target.name) for case in cases} == {tuple(f"{name}.nii.gz" for name in files)}
+    read = read_recipe(recipe)
+    assert (read.source, read.target) == contrasts
+
+
+def test_a_target_that_no_recipe_makes_leaves_no_example_behind(tmp_path):
+    with pytest.raises(UsageError, match="TARGET_CT"):
+        start_project(tmp_path / "new", source="T1w", target="CT")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_a_table_keeps_it_and_gets_a_recipe_that_trains(tmp_path):

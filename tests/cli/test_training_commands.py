@@ -82,6 +82,8 @@ def test_a_table_with_unpaired_training_rows_is_translated(place):
     rows[1][4], rows[2][3] = "", ""
     table.write_text("\n".join("\t".join(row) for row in rows) + "\n")
     bundle = place / "run" / "bundle"
-    done = run("translate", table, "-m", bundle, place / "out", "--any-spacing", "--ood", "off")
-    assert done.exit_code == 0
-    assert {path.name for path in (place / "out").glob("*.nii.gz")} == {"case3.nii.gz"}
+    options = ("--keep-spacing", "--ood", "off", "--tta-flip", "--uncertainty", place / "spread")
+    done = run("translate", table, "-m", bundle, place / "out", *options)
+    assert done.exit_code == 0, done.output
+    for folder in ("out", "spread"):
+        assert {path.name for path in (place / folder).glob("*.nii.gz")} == {"case3.nii.gz"}

@@ -59,7 +59,7 @@ def make(folder: Path) -> None:
     case = read_cases(folder / "demo" / "data" / "cases.tsv")[-1]
     head = np.asanyarray(nibabel.load(case.source).dataobj) * (np.asanyarray(nibabel.load(case.mask).dataobj) > 0)
     write_series(folder / "series", data=head[::-1, ::-1].astype(np.uint16))  # DICOM runs left and posterior
-    options = ("--ood", "off", "--any-spacing")
+    options = ("--ood", "off", "--keep-spacing")
     command("translate", folder / "series", folder / "derived", "-m", bundle, *options)
 
 

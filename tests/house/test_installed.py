@@ -72,7 +72,7 @@ def test_a_missing_extra_answers_with_the_command_that_installs_it(site, tmp_pat
     run(site, tmp_path, "voxlate simulate patients --subjects 1")
     (case,) = read_cases(tmp_path / "patients" / "cases.tsv")
     program = ["-c", BLOCKED.format(module="deepbet")]
-    line = f"voxlate translate {case.source} out.nii.gz -m t1ce-to-t1 --any-spacing"
+    line = f"voxlate translate {case.source} out.nii.gz -m t1ce-to-t1"
     assert "pip install 'voxlate[prepare]'" in run(site, tmp_path, line, program=program, status=78)
     assert not (tmp_path / "out.nii.gz").exists()
 

@@ -96,6 +96,28 @@ def test_every_verb_and_public_name_has_its_section():
     assert [n for n in names if f"\n## voxlate.{n}\n" not in (ERRORS.parent / "python.md").read_text()] == []
 
 
+def test_a_remedy_of_one_package_is_not_shown_for_the_same_code_of_another(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    reference, site = __import__("reference"), __import__("error_codes").Site
+    here = [site("A_B", "NoInput", "it is large", "io/a.py"), site("A_B", "NoInput", "it is long; cut it", "io/b.py")]
+    there = [site("A_B", "NoInput", "it is big; grade another", "quality/c.py")]
+    remedies = {
+        name: row.split(" | ")[3] for row in reference.code_rows("A_B", here + there, {}) for name in row.split()
+    }
+    assert (remedies["`io`"], remedies["`quality`"]) == ("Cut it", "Grade another")
+    alone = "\n".join(reference.code_rows("A_B", [here[0], *there], {}))
+    assert "It is large |  | `io`" in alone  # which test_every_code_has_a_cause_and_a_remedy refuses
+    written = "\n".join(reference.code_rows("A_B", [here[0], *there], {"remedy": {"io": "Copy it."}}))
+    assert "It is large | Copy it | `io`" in written
+
+
+def test_a_code_that_is_raised_with_two_remedies_borrows_neither_for_a_third_message(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    reference, site = __import__("reference"), __import__("error_codes").Site
+    sites = [site("A_B", "NoInput", text, "io/a.py") for text in ("x is bad", "y is; mend it", "z is; move it")]
+    assert "X is bad |  | `io`" in "\n".join(reference.code_rows("A_B", sites, {}))
+
+
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
@@ -120,7 +142,10 @@ def test_a_code_that_a_function_passes_on_is_found_at_its_calls(tmp_path, monkey
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     error_codes = __import__("error_codes")
     helper = 'def refuse(name, code):\n    raise InputRefused(code, f"{name} is bad; mend it")\n'
-    (tmp_path / "module.py").write_text(helper + 'refuse("x", "A_B")\nrefuse("x", code="C_D")\n')
+    helper += "def end(code, message):\n    raise InputRefused(code, message)\n"
+    calls = 'refuse("x", "A_B")\nrefuse("x", code="C_D")\nend("E_F", f"{name} is a map; name a scan")\n'
+    (tmp_path / "module.py").write_text(helper + calls)
     monkeypatch.setattr(error_codes, "SOURCE", tmp_path)
-    assert [site.code for site in error_codes.find_sites()] == ["A_B", "C_D"]
+    found = [(site.code, site.message) for site in error_codes.find_sites()]
+    assert found == [(code, "… is bad; mend it") for code in ("A_B", "C_D")] + [("E_F", "… is a map; name a scan")]
     sys.modules.pop("error_codes", None)

@@ -138,11 +138,11 @@ def test_a_head_that_fills_half_the_field_is_not_taken_for_a_brain(bundle, monke
     scan = big_head()
     assert 0.4 < (scan.data > 0).mean() < 0.6
     with pytest.raises(InputRefused, match=r"NOT_SKULL_STRIPPED .*more than a brain; .*--brain-mask auto"):
-        translate_volume(bundle, scan, options=Options(any_spacing=True, brain_mask="nonzero"))
+        translate_volume(bundle, scan, options=Options(keep_spacing=True, brain_mask="nonzero"))
     brain = ball(scan.data.shape, 22)
     monkeypatch.setitem(BRAIN_MASKS, "deepbet", lambda _: brain)
     caplog.set_level("INFO", logger="voxlate")
-    made = translate_volume(bundle, scan, options=Options(any_spacing=True), name="case7")
+    made = translate_volume(bundle, scan, options=Options(keep_spacing=True), name="case7")
     assert np.array_equal(made.volume.data > 0, brain)
     (line,) = [each for each in caplog.messages if each.startswith("case7: not skull-stripped")]
     assert line.endswith("more than a brain); the brain was found by deepbet")
@@ -152,7 +152,7 @@ def test_a_neck_or_an_abdomen_has_no_brain_and_the_refusal_names_the_mask(bundle
     scan = big_head()
     monkeypatch.setitem(BRAIN_MASKS, "deepbet", lambda _: ball(scan.data.shape, 8))  # 58 cm³
     with pytest.raises(InputRefused, match=r"MASK_IMPLAUSIBLE the brain has 5\d cm³; .*--mask"):
-        translate_volume(bundle, scan, options=Options(any_spacing=True))
+        translate_volume(bundle, scan, options=Options(keep_spacing=True))
 
 
 def test_a_bundle_that_names_a_method_uses_it_for_heads_and_never_for_stripped_scans(bundle, scan, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_bundle_that_names_a_method_uses_it_for_heads_and_never_for_stripped_s
     monkeypatch.setitem(BRAIN_MASKS, "robex", lambda _: brain)
     settings = bundle.recipe.preparation.model_copy(update={"brain_mask": "robex"})
     robex = replace(bundle, recipe=bundle.recipe.model_copy(update={"preparation": settings}))
-    assert translate_volume(robex, big_head(), options=Options(any_spacing=True)).brain.method == "robex"
+    assert translate_volume(robex, big_head(), options=Options(keep_spacing=True)).brain.method == "robex"
     assert translate_volume(robex, scan).brain.method == "nonzero"
     everything = settings.model_copy(update={"brain_mask": "all"})
     whole = replace(bundle, recipe=bundle.recipe.model_copy(update={"preparation": everything}))

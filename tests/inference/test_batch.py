@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dicom_series import everywhere, write_series
 from faulty import Faulty
 from phantoms import head
@@ -24,7 +25,7 @@ from voxlate.inference.manifest import read_manifest
 from voxlate.inference.translate import Options
 from voxlate.inference.verify import differences, status_of
 from voxlate.io import atomic
-from voxlate.io.nifti import write_volume
+from voxlate.io.nifti import read_volume, write_volume
 from voxlate.jobs.batch import run_batch
 from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 from voxlate.jobs.ledger import read_ledger
@@ -459,7 +460,7 @@ def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bund
     assert not (out / ".translate").exists()
     assert ended() == "OUTPUT_EXISTS"  # that run ended, and nothing is replaced without being asked
     stopped(overwrite=True)
-    assert ended(options=Options(any_spacing=True)) == "OUTPUT_EXISTS"
+    assert ended(options=Options(keep_spacing=True)) == "OUTPUT_EXISTS"
     stopped(overwrite=True)
     image.write_bytes(kept[:-9])
     assert ended() == "OUTPUT_EXISTS"
@@ -467,6 +468,46 @@ def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bund
     write_volume(scans.parent / "s0.nii.gz", head(9, shape=(14, 15, 13)))
     assert ended() == "OUTPUT_EXISTS"
     assert image.read_bytes() == kept
+
+
+def test_the_uncertainty_of_many_scans_is_that_of_each_and_is_made_when_it_is_asked_for_later(scans, bundle, tmp_path):
+    items, out, deviations = listed(scans)[:2], tmp_path / "out", tmp_path / "deviations"
+    options = Options(mirror=True)
+    with torch.no_grad():
+        for weight in bundle.network.parameters():
+            weight.normal_(std=0.1)  # a network whose answers to a scan and its mirror image differ
+    with pytest.raises(KeyboardInterrupt):
+        translate_many(bundle, items, out, options=options, watch=interrupt_after(2))
+    outcomes = translate_many(bundle, items, out, spread=deviations, options=options, overwrite=True)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 2
+    for item in items:
+        alone = translate_file(bundle, item, tmp_path / f"{item.name}.nii.gz", options=options)
+        found = read_volume(deviations / f"{item.name}.nii.gz")
+        assert np.allclose(found.data, alone.spread.data, rtol=1e-5)
+        assert found.data.max() > 0
+        assert "Standard deviation" in json.loads((deviations / f"{item.name}.json").read_text())["Description"]
+    kept = (out / "case0.nii.gz").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        translate_many(bundle, items, out, spread=deviations, options=options, overwrite=True, watch=interrupt_after(2))
+    (deviations / "case1.nii.gz").write_bytes(b"")
+    states = [
+        outcome.code or outcome.state
+        for outcome in translate_many(bundle, items, out, spread=deviations, options=options)
+    ]
+    assert states == ["done", "OUTPUT_EXISTS"]  # the second is not what the run wrote
+    assert (out / "case0.nii.gz").read_bytes() == kept
+
+
+def test_the_uncertainty_of_one_prediction_and_one_among_the_outputs_are_refused_before_the_first_scan(
+    scans, bundle, tmp_path
+):
+    with pytest.raises(UsageError, match="ONE_ANSWER"):
+        translate_many(bundle, listed(scans), tmp_path / "out", spread=tmp_path / "deviations")
+    with pytest.raises(UsageError, match="OUTPUT_IS_INPUT out is also the folder"):
+        translate_many(
+            bundle, listed(scans), tmp_path / "out", spread=tmp_path / "x" / ".." / "out", options=Options(mirror=True)
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_name_that_no_file_can_have_is_one_refused_scan_of_many(scans, bundle, tmp_path):

@@ -241,6 +241,17 @@ def test_the_group_level_counts_the_scans_of_each_participant_and_reads_their_si
     assert (out / "group.tsv").read_text().count("sub-") == 1
 
 
+def test_both_levels_refuse_an_unknown_participant_with_the_same_words(data, identity, tmp_path):
+    out = tmp_path / "out"
+    run("bids", data, out, "participant", "-m", identity, "--jobs", "0", "--ood", "off")
+    before = sorted(path.name for path in out.iterdir())
+    words = "NO_INPUT {}: no sub-07 there; choose from sub-01, sub-02$"
+    for root, options in ((data, ("participant", "-m", identity)), (out, ("group",))):
+        with pytest.raises(NoInput, match=words.format(root.name)):
+            run("bids", data, out, *options, "--participant_label", "07")
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
 def test_the_group_level_needs_the_folder_of_a_participant_level(data, tmp_path):
     with pytest.raises(NoInput, match="is not the folder of a batch"):
         run("bids", data, tmp_path / "none", "group")

@@ -57,15 +57,35 @@ def test_a_mask_limits_what_is_translated(bundle, scan):
     assert synthesis.brain_voxels == 125
 
 
-@pytest.mark.parametrize(("spacing", "fits"), [(1.0, True), (1.45, True), (1.6, False), (0.73, True), (0.6, False)])
-def test_voxels_of_a_size_never_seen_are_refused_unless_allowed(bundle, spacing, fits):
+@pytest.mark.parametrize(("spacing", "voxels"), [(1.0, None), (1.45, None), (0.73, None), (2.0, 1.0), (0.4, 0.9)])
+def test_voxels_of_a_size_never_seen_are_resampled_to_one_that_was(bundle, spacing, voxels):
     scan = head(0, affine=np.diag([1.0, spacing, 1.0, 1.0]))
-    if fits:
-        translate_volume(bundle, scan)
-        return
+    made = translate_volume(bundle, scan)
+    assert made.volume.grid.matches(scan.grid)
+    assert made.voxels_mm == (None if voxels is None else pytest.approx((1.0, voxels, 1.0)))
+    assert translate_volume(bundle, scan, options=Options(keep_spacing=True)).voxels_mm is None
+
+
+def test_a_thick_slice_is_translated_as_if_its_voxels_were_those_of_training(bundle):
+    scan = head(0, affine=np.diag([1.0, 1.0, 3.0, 1.0]))
+    resampled, kept = (translate_volume(bundle, scan, options=Options(keep_spacing=keep)) for keep in (False, True))
+    assert resampled.voxels_mm == pytest.approx((1.0, 1.0, 1.0))
+    assert np.allclose(resampled.volume.data, kept.volume.data, rtol=1e-4)  # this network treats each voxel by itself
+    assert np.array_equal(resampled.volume.data > 0, kept.volume.data > 0)
+
+
+@pytest.mark.parametrize("spacing", [10.0, 0.1])
+def test_voxels_that_no_resampling_makes_into_those_of_training_are_refused_unless_kept(bundle, spacing):
+    scan = head(0, affine=np.diag([1.0, spacing, 1.0, 1.0]))
     with pytest.raises(InputRefused, match=r"SPACING_UNSEEN the scan: voxels of .* trained on 0\.9 to 1\.2 mm"):
         translate_volume(bundle, scan)
-    translate_volume(bundle, scan, options=Options(any_spacing=True))
+    translate_volume(bundle, scan, options=Options(keep_spacing=True))
+
+
+def test_a_scan_that_would_not_fit_into_memory_at_the_voxels_of_training_is_refused_before_it_is_resampled(bundle):
+    scan = head(0, shape=(42, 44, 40), affine=np.diag([7.0, 7.0, 7.0, 1.0]))
+    with pytest.raises(TemporaryFailure, match=r"MEMORY the scan: .* voxels take"):
+        translate_volume(bundle, scan, options=Options(memory_gib=1.2))
 
 
 def test_a_file_gets_the_source_s_grid_and_type_and_a_sidecar_that_says_it_is_synthetic(bundle, oblique, tmp_path):

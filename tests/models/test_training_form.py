@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from voxlate.models import build
-from voxlate.models.parts.blocks import ScaledResidual, paired_convolution, paired_weight
+from voxlate.models.parts.blocks import ScaledResidual
+from voxlate.models.parts.paired import paired_convolution, paired_weight
 
 FORMS = [
     ({"width": 8, "depth": 2}, (2, 1, 8, 12, 16)),

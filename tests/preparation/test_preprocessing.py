@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from phantoms import ball, head
 from voxlate.errors import InputRefused
 from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.preparation.masks.skull_stripped import nonzero_mask
+from voxlate.preparation.register_pair import PairSettings, prepare_pair
 from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.reference_level import reference_level
@@ -128,6 +131,18 @@ def test_holes_belong_to_the_brain_and_islands_do_not():
 def test_scans_that_cannot_be_prepared_are_refused(data, code):
     with pytest.raises(InputRefused, match=code):
         fit_preparation(Volume(data, np.eye(4)), None, SETTINGS)
+
+
+@pytest.mark.parametrize(("voxels", "code"), [(0, "EMPTY_MASK"), (99, "MASK_TINY the mask has 99 voxels"), (100, "")])
+def test_training_and_preparation_of_a_pair_refuse_a_given_mask_as_translation_does(scan, voxels, code):
+    mask = np.zeros(scan.data.shape)
+    mask.ravel()[np.flatnonzero(scan.data)[:voxels]] = 1
+    refused = pytest.raises(InputRefused, match=f"{code}.*leave it out") if code else nullcontext()
+    with refused:
+        fit_preparation(scan, scan.with_data(mask), SETTINGS)
+    refused = pytest.raises(InputRefused, match=f"{code}.*leave it out" if code else "MASK_IMPLAUSIBLE")
+    with refused:  # a pair also needs a mask of the size of a brain
+        prepare_pair(scan, scan, PairSettings(), mask=mask > 0)
 
 
 def test_an_empty_mask_and_a_mask_on_another_grid_are_refused(scan):

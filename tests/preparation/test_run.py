@@ -226,6 +226,7 @@ def test_auto_recognises_a_stripped_pair_that_is_aligned_and_keeps_masks_and_vox
     assert still["is_aligned"]
     assert still["registration"]["moved_mm"] == 0
     assert still["brains"]["source"]["method"] == still["brains"]["target"]["method"] == "nonzero"
+    assert still["brains"]["target"]["text"] == "skull-stripped; the mask is its non-zero region"
     kept = read_volume(tmp_path / "out" / "still" / "target.nii.gz").data
     assert np.array_equal(kept, read_volume(tmp_path / "target.nii.gz").data)
     assert restless["saw"].startswith("skull-stripped, registered (moved by ")

@@ -12,6 +12,7 @@ from voxlate.preparation.align_scan import aligned_already
 from voxlate.preparation.masks import brain_mask as masks
 from voxlate.preparation.masks.brain_mask import BRAIN_MASKS, brain_given, find_brain, locate_brain
 from voxlate.preparation.masks.skull_stripped import recognise, stripped_mask
+from voxlate.preparation.register_pair import PairSettings, prepare_pair
 from voxlate.volume import Volume
 
 MM = 3.0
@@ -128,6 +129,18 @@ def test_a_given_mask_is_measured_and_refused_when_it_is_empty_or_tiny():
     for data, code in ((np.zeros(scan.data.shape), "EMPTY_MASK"), (ball(scan.data.shape, 2), "MASK_TINY")):
         with pytest.raises(InputRefused, match=f"{code} .*leave it out"):
             brain_given(scan, scan.with_data(data))
+
+
+def test_the_refusal_of_a_mask_of_a_pair_says_which_scan_it_means():
+    brain, small = textured(region(1400)), textured(region(100))
+    for source, target, methods, words in (
+        (brain, brain, ("nonzero", "ct"), "NOT_HOUNSFIELD target: .*take the brain mask auto"),
+        (brain, brain, ("ct", "nonzero"), "NOT_HOUNSFIELD source: "),
+        (small, brain, ("auto", "auto"), "MASK_IMPLAUSIBLE source: "),
+        (brain, small, ("auto", "auto"), "MASK_IMPLAUSIBLE target: "),
+    ):
+        with pytest.raises(InputRefused, match=words):
+            prepare_pair(source, target, PairSettings(source_mask=methods[0], target_mask=methods[1]))
 
 
 def pair(shift: int = 0, seed: int = 5) -> tuple[Volume, Volume]:

@@ -54,7 +54,7 @@ def test_the_least_certain_scan_comes_first_and_the_page_hides_the_software_grad
     client, keys, _ = served
     state = client.get("/api/state").json()
     assert state["items"] == [keys["open"], keys["likely"], keys["sure"]]
-    assert set(state) == {"items", "said", "csrf"}
+    assert set(state) == {"items", "said", "keys", "csrf"}
     assert state["said"] == {}
     assert client.get(f"/api/items/{keys['open']}/picture").content == PNG + b"open"
 

@@ -12,11 +12,13 @@ import pytest
 import voxlate.readers.server
 import voxlate.web
 from voxlate.readers.server.app import PAGE_FILES
+from voxlate.readers.server.keys import shortcuts
+from voxlate.readers.study import Display, ForcedChoice, Marks, Quality, RealOrSynthetic, Similarity
 
 PAGE = Path(voxlate.readers.server.__file__).parent / "page"
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = Path(voxlate.web.__file__).parent / "assets"
-SHARED = [ASSETS / "app.css", ASSETS / "api.js"]
+SHARED = [ASSETS / "app.css", ASSETS / "api.js", ASSETS / "keyboard.js"]
 CSS = (ASSETS / "app.css").read_text()
 COLOURS = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", CSS))
 
@@ -77,6 +79,43 @@ def test_both_languages_have_the_same_words():
     used = set(re.findall(r'word\("(\w+)"\)', "".join(file.read_text() for file in PAGE.glob("*.js"))))
     used |= set(re.findall(r'data-word="(\w+)"', (PAGE / "index.html").read_text()))
     assert used <= keys[0]
+
+
+DESIGNS = (
+    RealOrSynthetic(name="a"), ForcedChoice(name="b"), Similarity(name="c"), Quality(name="d"), Marks(name="e"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.kind)
+def test_a_key_means_one_thing_on_the_whole_page(design):
+    table = shortcuts(design, Display())
+    keys = [key for shortcut in table for key in shortcut.keys]
+    assert len(set(keys)) == len(keys)
+    chosen = next(shortcut for shortcut in table if shortcut.action == "choose")
+    assert {key for key in keys if key.isdigit()} == set(chosen.keys)
+    assert chosen.about == "answer"
+
+
+def test_the_first_letters_of_the_windows_are_their_keys_in_every_design():
+    for design in DESIGNS:
+        windows = [shortcut for shortcut in shortcuts(design, Display()) if shortcut.action == "preset"]
+        assert [shortcut.shown for shortcut in windows] == ["F", "S", "B", "D", "C"]
+
+
+def test_every_key_has_a_function_on_the_page_and_a_meaning_in_both_languages():
+    table = [shortcut for design in DESIGNS for shortcut in shortcuts(design, Display())]
+    actions = {shortcut.action for shortcut in table}
+    listened = (PAGE / "main.js").read_text().split("\nlisten(")[1]
+    assert set(re.findall(r"(?:^|[,{])\s*(\w+)(?=: \(|,|\s*:)", listened, re.MULTILINE)) >= actions
+    words = {f"key_{action}" for action in actions - {"choose", "preset"}} | {"presetKey"}
+    words |= {f"{name}_{design.kind}" for design in DESIGNS for name in ("choose", "about")}
+    for language in (PAGE / "words.js").read_text().split("\n  de: {"):
+        assert words <= set(re.findall(r"(?:,|\n)\s+(\w+): \"", language))
+
+
+def test_no_file_of_the_page_listens_to_keys_beside_the_table():
+    for file in [*PAGE.glob("*.js"), *SHARED]:
+        assert ("keydown" in file.read_text()) == (file.name == "keyboard.js"), file.name
 
 
 def test_text_from_the_study_never_becomes_markup():

@@ -56,6 +56,31 @@ def _record(case: str, verdict: str, edges: float) -> dict:
     }
 
 
+def test_a_tile_says_what_was_recognised_in_each_scan_and_how_its_brain_was_found(tmp_path: Path) -> None:
+    stripped = {"method": "nonzero", "seen": {}, "text": "skull-stripped; the mask is its non-zero region"}
+    ct = {"method": "ct", "seen": {}, "text": "CT, not skull-stripped; the brain was found by ct"}
+    old = {"method": "deepbet", "seen": None}
+    records = [
+        _record("mixed", "good", 0.1) | {"brains": {"source": ct, "target": stripped}, "is_aligned": False},
+        _record("same", "good", 0.2) | {"brains": {"source": stripped, "target": stripped}, "is_aligned": True},
+        _record("old", "good", 0.3) | {"brains": {"source": old, "target": old}},
+    ]
+    write_page(records, tmp_path)
+    tiles = (tmp_path / "index.html").read_text().split("<figure")[1:]
+    lines = [re.findall(r'<p class="seen">(.*?)</p>', tile) for tile in tiles]
+    assert lines == [
+        [
+            "Source: CT, not skull-stripped; the brain was found by ct.",
+            "Target: skull-stripped; the mask is its non-zero region.",
+        ],
+        [
+            "Source and target: skull-stripped; the mask is its non-zero region.",
+            "The scans were aligned already and were not registered.",
+        ],
+        [],
+    ]
+
+
 def test_the_worst_pair_comes_first_and_a_refused_one_has_its_reason_and_no_picture(tmp_path: Path) -> None:
     refused = {"case": "none", "state": "refused", "code": "EMPTY_MASK", "message": "/data/Smith/m.nii is empty"}
     records = [_record("fair", "good", 0.4), _record("fine", "good", 0.8), _record("odd", "doubtful", 0.9), refused]

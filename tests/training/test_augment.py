@@ -4,7 +4,7 @@ from phantoms import head
 
 from voxlate.bundle.contrast import contrast_line
 from voxlate.bundle.settings import AugmentationSettings
-from voxlate.training.data.augment import Pair, augment, enhancement, power, smooth_field
+from voxlate.training.data.augment import Pair, augment, enhancement, power, smooth_field, thick_slices
 
 NONE = AugmentationSettings(flip=0, contrast=0, gain=0, bias=0, noise=0)
 SHAPE = (14, 17, 15)
@@ -111,3 +111,42 @@ def test_a_graft_gives_the_target_with_enhancement_and_unenhanced_gives_the_targ
     assert np.allclose(grafted.target, before.target)
     bare = augment(before, NONE.model_copy(update={"unenhanced": 1.0}), np.random.default_rng(0))
     assert np.allclose(bare.source, before.target)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("parts", "first"), [(2, 0), (3, 2), (5, 1), (7, 6), (40, 3)])
+def test_thick_slices_keep_a_constant_and_zeros(axis, parts, first):
+    ball = head(0, shape=SHAPE).data > 0
+    thick = thick_slices(np.where(ball, np.float32(0.7), np.float32(0)), axis, parts, first)
+    assert np.allclose(thick[ball], 0.7, rtol=1e-5)
+    assert not thick[~ball].any()
+
+
+@pytest.mark.parametrize(("parts", "first"), [(3, 0), (5, 2)])
+def test_the_centre_of_a_thick_slice_is_the_mean_of_its_voxels(parts, first):
+    image = np.random.default_rng(0).uniform(1, 2, (15, 6, 5)).astype(np.float32)
+    thick = thick_slices(image, 0, parts, first)
+    start = (parts - first) % parts
+    for number in range(start, 15 - parts + 1, parts):
+        centre = thick[number + parts // 2]
+        assert np.allclose(centre, image[number : number + parts].mean(axis=0), rtol=1e-5)
+
+
+def test_between_thick_slices_a_ramp_stays_a_ramp():
+    ramp = np.broadcast_to(np.arange(1, 25, dtype=np.float32)[:, None, None], (24, 3, 3))
+    assert np.allclose(thick_slices(ramp, 0, 4, 0)[2:-2], ramp[2:-2], rtol=1e-5)
+
+
+def test_all_images_of_a_window_become_the_same_thick_slices():
+    before = pair()
+    settings = NONE.model_copy(update={"slices": 1.0})
+    same = augment(paired(before.source, before.source), settings, np.random.default_rng(3))
+    assert np.array_equal(same.source, same.target)
+    assert not np.allclose(same.source, before.source, rtol=1e-2)
+
+
+def test_without_thick_slices_a_seed_gives_what_it_gave():
+    first, second = np.random.default_rng(5), np.random.default_rng(5)
+    augment(pair(), NONE, first)
+    augment(pair(), NONE.model_copy(update={"slices": 1e-12}), second)
+    assert second.random() != first.random()  # only a recipe that asks for thick slices draws a number for them

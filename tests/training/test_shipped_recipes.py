@@ -164,7 +164,7 @@ def test_a_shipped_recipe_trains_and_translates(path, variant, cohort, tmp_path,
     case = recipe.cases(data)[0]
     more = {name: read_volume(file) for name, file in case.more.items() if name in recipe.more_sources}
     found = translate_volume(
-        bundle, read_volume(case.source), read_volume(case.mask), more=more, options=Options(any_spacing=True)
+        bundle, read_volume(case.source), read_volume(case.mask), more=more, options=Options(keep_spacing=True)
     )
     assert np.isfinite(found.volume.data).all()
     assert found.volume.data.shape == (34, 36, 18)

@@ -54,7 +54,7 @@ def small(name, *variants):
 def test_slices_are_cases_of_their_own(discs, tmp_path, name):
     bundle = read_bundle(train(small(name), tmp_path / "run", root=discs))
     scan = read_volume(discs / "4_ct.nii.gz")
-    made = translate_volume(bundle, scan, options=Options(any_spacing=True, gate="off")).volume
+    made = translate_volume(bundle, scan, options=Options(keep_spacing=True, gate="off")).volume
     assert made.data.shape == (60, 56, 1)
     assert np.isfinite(made.data).all()
     assert made.data.std() > 0

@@ -50,7 +50,7 @@ class PreparedCase:
         target_median: median of the target in the mask, in relative units.
         quantiles: quantile functions of source and target in the mask, (257,) each, over their medians; the images are
             those on the grid of the network before intensities are normalised.
-        spacing_mm: of the source scan; inference refuses voxels of very different sizes.
+        spacing_mm: voxel size that the network sees; at inference, other voxel sizes are resampled to these.
         description: of the source, for out-of-distribution detection.
     """
 
@@ -113,7 +113,7 @@ def prepare_case(
     levels = _levels(preparation.intensity, scale, covered.data[common])
     quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
     images = [preparation.apply(source).data, prepared_target.data, *more]
-    facts = levels | {"spacing_mm": source.spacing_mm, "quantiles": quantiles}
+    facts = levels | {"spacing_mm": preparation.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(images[0], preparation.mask)}
     return _stored(case.case, arrays, images, common, lesions, facts, key)
 
@@ -147,7 +147,7 @@ def prepare_unpaired(
     inside = preparation.locate(scan).data[preparation.mask]
     levels = _levels(preparation.intensity, preparation.intensity, inside)
     quantiles = (_quantiles(inside), _quantiles(inside))
-    facts = levels | {"spacing_mm": scan.spacing_mm, "quantiles": quantiles}
+    facts = levels | {"spacing_mm": preparation.spacing_mm, "quantiles": quantiles}
     facts |= {"description": describe(data, preparation.mask)}
     return _stored(name, arrays, [data, data], preparation.mask, None, facts, key)
 

@@ -135,6 +135,8 @@ class AugmentationSettings(Frozen):
         quarter_turns: rotate each window by 0, 90, 180 or 270 degrees within its axial slices, as Li et al. 2022.
         drop_source: probability, for each additional source, that it is set to zero (missing), so that the network
             learns to do without it; one that is missing in the cohort is always zero.
+        slices: probability that all images of a window become thick slices of 2 to 7 voxels along one axis, as a 2-D
+            scan shows after it was resampled to the voxels of training.
     """
 
     flip: float = Field(default=0.5, ge=0, le=1)
@@ -147,6 +149,7 @@ class AugmentationSettings(Frozen):
     graft: float = Field(default=0.0, ge=0, le=1)
     quarter_turns: bool = False
     drop_source: float = Field(default=0.0, ge=0, lt=1)
+    slices: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainingSettings(Frozen):

@@ -17,14 +17,17 @@ from voxlate.io.documents import parse_yaml
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 
-EXAMPLE_TABLE = """case\tpatient\tsplit\tsource\ttarget\tmask\tlabels
-case01\tpatient01\ttrain\tcase01/t1ce.nii.gz\tcase01/t1.nii.gz\t\t
-case02\tpatient02\ttrain\tcase02/t1ce.nii.gz\tcase02/t1.nii.gz\t\t
-case03\tpatient02\ttrain\tcase03/t1ce.nii.gz\tcase03/t1.nii.gz\t\t
-case04\tpatient03\tvalidation\tcase04/t1ce.nii.gz\tcase04/t1.nii.gz\t\t
-case05\tpatient04\ttest\tcase05/t1ce.nii.gz\tcase05/t1.nii.gz\tcase05/mask.nii.gz\tcase05/lesions.nii.gz
+_EXAMPLE_TABLE = """case\tpatient\tsplit\tsource\ttarget\tmask\tlabels
+case01\tpatient01\ttrain\tcase01/{source}.nii.gz\tcase01/{target}.nii.gz\t\t
+case02\tpatient02\ttrain\tcase02/{source}.nii.gz\tcase02/{target}.nii.gz\t\t
+case03\tpatient02\ttrain\tcase03/{source}.nii.gz\tcase03/{target}.nii.gz\t\t
+case04\tpatient03\tvalidation\tcase04/{source}.nii.gz\tcase04/{target}.nii.gz\t\t
+case05\tpatient04\ttest\tcase05/{source}.nii.gz\tcase05/{target}.nii.gz\tcase05/mask.nii.gz\tcase05/lesions.nii.gz
 """
 """A table to fill in. The two cases of one patient have one split; the columns `mask` and `labels` may be empty."""
+
+_EXAMPLE = ("T1ce", "T1w")
+"""Source and target of the example where the user states none: the task of the shipped models."""
 
 _NAMES = {
     "T1ce": ("t1ce", "t1c", "t1gd", "t1post", "ce-gadolinium"),
@@ -75,6 +78,41 @@ def contrasts_of(cases: Sequence[Case], *, source: str | None = None, target: st
         first, second = (name.replace("T1w", "T1nce") for name in (first, second))
     names = {second, CONTRAST_ALIASES.get(second, second)}
     return Contrasts(first, second, tuple(sorted({name for case in cases for name in case.more} - names)))
+
+
+def example_contrasts(source: str | None = None, target: str | None = None) -> Contrasts:
+    """Returns the contrasts of an example table; one that the user leaves out is T1ce or T1w, other than the stated.
+
+    Raises:
+        UsageError: `TARGET_CT`.
+
+    Example:
+        >>> [(found.source, found.target) for found in (example_contrasts("CT"), example_contrasts(target="T1ce"))]
+        [('CT', 'T1w'), ('T1nce', 'T1ce')]
+    """
+    first, second = _EXAMPLE
+    if source is None:
+        source = second if target == first else first
+    if target is None:
+        target = first if source in (second, "T1nce") else second
+    return contrasts_of([], source=source, target=target)
+
+
+def example_table(contrasts: Contrasts) -> str:
+    """Returns a table to fill in, whose files have the names of the contrasts.
+
+    Args:
+        contrasts: see `example_contrasts`.
+    """
+    names = [_file_name(contrast) for contrast in (contrasts.source, contrasts.target)]
+    source, target = names if names[0] != names[1] else ("source", "target")
+    return _EXAMPLE_TABLE.format(source=source, target=target)
+
+
+def _file_name(contrast: str) -> str:
+    """Returns the usual name of the file of a contrast, without ending, such as `t1` for T1nce."""
+    known = next((names[0] for name, names in _NAMES.items() if contrast == name or contrast.lower() in names), None)
+    return known or re.sub(r"[^a-z0-9]+", "_", contrast.lower()).strip("_") or "scan"
 
 
 def contrast_in_name(path: Path) -> str | None:
@@ -192,8 +230,8 @@ def start_project(
     Args:
         where: a table (`.tsv`), or a folder that holds or gets `cases.tsv`.
         recipe: the recipe to write; `recipe.yaml` beside the table without it.
-        source: contrast of the source; by default the file names state it.
-        target: contrast of the target; by default the file names state it.
+        source: contrast of the source; by default the file names state it; see `example_contrasts` for a new folder.
+        target: contrast of the target, likewise.
 
     Returns:
         What was written.
@@ -208,10 +246,12 @@ def start_project(
     if file.exists():
         raise UsageError("FILE_EXISTS", f"{file.name} exists and is kept; name another file, or move it away")
     written = []
+    contrasts = None
     if not is_table and not table.exists():
-        write_text(table, EXAMPLE_TABLE)
+        contrasts = example_contrasts(source, target)
+        write_text(table, example_table(contrasts))
         written.append(table)
     cases = read_cases(table)
-    text = recipe_text_for(table, cases, contrasts_of(cases, source=source, target=target), file=file)
-    write_text(file, text)
+    contrasts = contrasts or contrasts_of(cases, source=source, target=target)
+    write_text(file, recipe_text_for(table, cases, contrasts, file=file))
     return [*written, file]

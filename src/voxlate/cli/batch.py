@@ -9,10 +9,10 @@ import click
 
 from voxlate.cli.options import (
     PATH,
-    any_spacing,
     brain_mask,
     device,
     jobs,
+    keep_spacing,
     memory_gib,
     models,
     no_preamble,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
 @no_synthetic_tag
-@any_spacing
+@keep_spacing
 @ood
 @runtime
 @device
@@ -72,7 +72,7 @@ def batch(
     as_dicom: bool,
     brain_mask: str,
     no_synthetic_tag: bool,
-    any_spacing: bool,
+    keep_spacing: bool,
     gate: Gate,
     runtime: str,
     device: str,
@@ -90,7 +90,7 @@ def batch(
 
     how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
     options = {
-        "any_spacing": any_spacing,
+        "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
         "brain_mask": brain_mask,
         "synthetic_tag": not no_synthetic_tag,

@@ -11,9 +11,9 @@ import click
 from voxlate.cli.console import complain, say
 from voxlate.cli.options import (
     PATH,
-    any_spacing,
     brain_mask,
     device,
+    keep_spacing,
     memory_gib,
     no_progress,
     ood,
@@ -140,7 +140,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @retry
 @zero_fill
 @brain_mask
-@any_spacing
+@keep_spacing
 @ood
 @runtime
 @device
@@ -162,7 +162,7 @@ def bids(
     retry: bool,
     zero_fill: bool,
     brain_mask: str,
-    any_spacing: bool,
+    keep_spacing: bool,
     gate: Gate,
     runtime: str,
     device: str,
@@ -196,7 +196,7 @@ def bids(
     )
     how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress)
     options: dict[str, Any] = {
-        "any_spacing": any_spacing,
+        "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
         "brain_mask": brain_mask,
         "gate": gate,

@@ -64,7 +64,9 @@ def cohort(
     written: Written | None = None
     begin(f"writing {len(selection.pairs)} pairs", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("writing", total=sum(len(pair.series) for pair in selection.pairs))
+        task = bar.add_task(
+            "writing", total=sum(len(pair.series) for pair in selection.pairs), jobs=jobs or free_cores()
+        )
         for step in write_cohort(selection, chosen, index, out, jobs=jobs or free_cores(), extend=extend):
             bar.advance(task)
             written = step if isinstance(step, Written) else written

@@ -266,7 +266,7 @@ def _evaluate_one(
     bundle = find_bundle(_split(bundles[0])[1]) if bundles else None
     begin(f"evaluating {len(rows)} cases", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("evaluating", total=len(rows))
+        task = bar.add_task("evaluating", total=len(rows), jobs=jobs)
         outcome = evaluate_cases(
             rows,
             _split(folder)[1],
@@ -315,7 +315,7 @@ def _compare(
     systems = [System(name, folder, tuple(made_by[name])) for name, folder in named]
     begin(f"evaluating {len(rows)} cases of {len(systems)} systems", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("evaluating", total=len(rows) * len(systems))
+        task = bar.add_task("evaluating", total=len(rows) * len(systems), jobs=jobs)
         outcome = compare_systems(
             rows,
             systems,

@@ -39,7 +39,7 @@ def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_
     count = len(items_of(source, kinds))
     begin(f"grading {count} scans", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("grading", total=count)
+        task = bar.add_task("grading", total=count, jobs=jobs or free_cores())
         for state in grade_all(source, out, kinds=kinds, jobs=jobs or free_cores()):
             states[state] += 1
             bar.advance(task)

@@ -107,7 +107,7 @@ def prepare(
     records = []
     begin(f"preparing {len(rows)} cases", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("preparing", total=len(rows))
+        task = bar.add_task("preparing", total=len(rows), jobs=jobs)
         for record in prepare_cohort(files, out, settings, jobs=jobs, draw=write_picture):
             records.append(record)
             tell(f"{record['case']}: {record['saw'] if 'saw' in record else record['state']}")

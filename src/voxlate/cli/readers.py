@@ -40,7 +40,8 @@ def create(study: Path, output: Path, no_progress: bool) -> None:
     package = load_package(output, is_verified=False)
     trials = len(next(iter(package.trials.values())))
     tested = ", ".join(leak.feature for leak in leaks)
-    say(f"{output.name}: {len(package.trials)} readers, {trials} trials each; nothing found in {tested}")
+    practice = f" after {len(package.study.practice)} practice cases" if package.study.practice else ""
+    say(f"{output.name}: {len(package.trials)} readers, {trials} trials each{practice}; nothing found in {tested}")
     say(f"protocol {package.protocol_hash}: write it down, it proves that nothing changed after the first answer")
 
 
@@ -70,6 +71,7 @@ def serve(
     Sessions survive a restart of the server.
     """
     from voxlate.readers.server.serve import serve as run
+    from voxlate.web.server.auth import LINK_DAYS
     from voxlate.web.server.serve import Address
 
     address = Address(
@@ -80,7 +82,15 @@ def serve(
         certificate_key=certificate_key,
         is_network_allowed=allow_network,
     )
-    run(folder, address, database_url=database, announce=lambda links: _announce(links, links_file))
+
+    def announce(links: Mapping[str, str]) -> None:
+        _announce(links, links_file)
+        say(
+            f"Each link opens the study for one reader, once within {LINK_DAYS} days; Ctrl-C stops the server, all "
+            "answers are kept, and the same command goes on."
+        )
+
+    run(folder, address, database_url=database, announce=announce)
 
 
 @readers.command(example="voxlate readers link study reader1")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from voxlate.cli.console import say
 from voxlate.cli.options import PATH
 from voxlate.cli.verb import Verb
 from voxlate.errors import UsageError
@@ -23,11 +24,13 @@ from voxlate.errors import UsageError
     type=click.IntRange(1, 65535),
     help="Port on this computer.",
 )
-def regrade(grades: Path, reader: str, port: int) -> None:
+@click.option("--source", type=PATH, help="The index or scans that were graded.  [noted in GRADES]")
+def regrade(grades: Path, reader: str, port: int, source: Path | None) -> None:
     """Open a local web page to review and correct quality grades.
 
     GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
-    of them is not shown. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
+    of them is not shown. The page scrolls and zooms the scans if they are where voxlate grade read them, and shows
+    their pictures if not. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
     """
     from voxlate.web.server.serve import Address, server_not_installed
 
@@ -38,4 +41,9 @@ def regrade(grades: Path, reader: str, port: int) -> None:
 
     if not reader.isalnum():
         raise UsageError("READER", "name the grader by letters and digits")
-    serve_regrading(grades, reader, Address(port=port), announce=lambda link: click.echo(f"open once: {link}"))
+    serve_regrading(grades, reader, Address(port=port), announce=_announce, source=source)
+
+
+def _announce(link: str) -> None:
+    click.echo(link)
+    say("Open this link once to grade; Ctrl-C stops the server, all grades are kept, and the same command goes on.")

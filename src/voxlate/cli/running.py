@@ -84,7 +84,8 @@ def run_table(
     what = f"translating {count} scans with {bundle.name} ({runtime})"
     begin(what, out=out, jobs=None if how.scheduler else how.jobs, device=chosen_device.type)
     with progress_bar(off=how.no_progress) as bar:
-        task = bar.add_task("translating", total=count)
+        task = bar.add_task("translating", total=count, jobs=1 if how.scheduler else how.jobs)
+        bar.skip(task, _ended_before(out, shard, retry=how.retry))
         run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
     counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
@@ -92,6 +93,19 @@ def run_table(
     if shard[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status
+
+
+def _ended_before(out: Path, shard: tuple[int, int], *, retry: bool) -> int:
+    """Returns how many cases of a shard an earlier run brought to an end, which are not tried again."""
+    from voxlate.jobs.batch import NAMES, SETTINGS, batch_outcomes
+    from voxlate.jobs.shards import shard_of
+    from voxlate.jobs.states import FAILED, PENDING
+
+    if not ((out / SETTINGS).is_file() and (out / NAMES).is_file()):
+        return 0
+    left = {PENDING, FAILED} if retry else {PENDING}
+    outcomes = [outcome for outcome in batch_outcomes(out) if shard_of(outcome.case, shard[1]) == shard[0]]
+    return sum(outcome.state not in left for outcome in outcomes)
 
 
 def _executor(work: Translation, how: RunOptions) -> Executor[Item]:

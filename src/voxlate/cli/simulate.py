@@ -99,7 +99,7 @@ def simulate(
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
     begin(f"simulating {subjects} patients for {task}", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        count = bar.add_task("patients", total=subjects)
+        count = bar.add_task("patients", total=subjects, jobs=jobs)
         for _ in write_dataset(out, plan, jobs=jobs):
             bar.advance(count)
     say(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")

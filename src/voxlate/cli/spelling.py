@@ -19,6 +19,7 @@ OLD = {
     "-o": OUTPUT,
     "--output": OUTPUT,
     "--accelerator": "--device",
+    "--any-spacing": "--keep-spacing",
     "--bundle": "--model",
     "--gate": "--ood",
     "--gib": "--memory-gib",
@@ -31,7 +32,7 @@ OLD = {
 }
 """What became of each old option: the first or the last argument, or another option."""
 
-_FLAGS = {"--mirror", "--unmarked"}
+_FLAGS = {"--any-spacing", "--mirror", "--unmarked"}
 """Old options without a value."""
 
 

@@ -87,7 +87,7 @@ def spine(
     records = []
     begin(f"preparing {len(rows)} spines", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("spines", total=len(rows))
+        task = bar.add_task("spines", total=len(rows), jobs=jobs)
         for record in prepare_spines(files, out, settings, jobs=jobs, draw=write_spine_picture):
             records.append(record)
             bar.advance(task)

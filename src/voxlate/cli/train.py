@@ -99,12 +99,12 @@ def train(
         raise click.UsageError(f"name the folder of the run: voxlate train {recipe} OUT")
     start_from = None if start_from is None else find_bundle(start_from)
     machine = Machine(device, devices, memory_gib=gib, prepared=prepared)
-    begin(f"training {plan.name}: {plan.steps:,} steps", out=run, device=device)
+    begin(f"training {plan.name}: {plan.steps:,} steps", out=run, device=device, takes=_least_time(plan, device))
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 
         def watch(progress: Progress, loss: float) -> None:
-            bar.update(task, completed=progress.step, description=f"training, loss {loss:.4f}")
+            bar.reach(task, progress.step, description=f"training, loss {loss:.4f}")
 
         if folds is not None:
             for fold in train_folds(plan, run, folds, root=root, resume=resume, machine=machine, watch=watch):
@@ -112,6 +112,26 @@ def train(
             return
         bundle = run_training(plan, run, root=root, resume=resume, start_from=start_from, machine=machine, watch=watch)
     say(f"bundle: {bundle}")
+
+
+def _least_time(recipe: Recipe, device: str) -> str | None:
+    """Returns the least time of a training on this processor in words.
+
+    None below a minute, and for a GPU, whose speed is not measured; progress lines tell the time left.
+    """
+    import torch
+
+    from voxlate.cli.progress import LINE_SECONDS, duration
+    from voxlate.experiments.estimate import least_training_seconds
+
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        return None
+    seconds = least_training_seconds(recipe)
+    return (
+        None
+        if seconds is None or seconds < LINE_SECONDS
+        else f"at least {duration(seconds)} by the operations of its network"
+    )
 
 
 def _tell_estimate(recipe: Recipe, device: str, devices: int, gib: float | None) -> None:

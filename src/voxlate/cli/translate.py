@@ -10,10 +10,10 @@ import click
 from voxlate.cli.console import begin, say
 from voxlate.cli.options import (
     PATH,
-    any_spacing,
     blank,
     brain_mask,
     device,
+    keep_spacing,
     memory_gib,
     models,
     no_preamble,
@@ -52,7 +52,12 @@ if TYPE_CHECKING:
     help="Bundle that synthesises this source where it is missing.",
 )
 @click.option("--tta-flip", "mirror", is_flag=True, help="Average with the mirrored scan.")
-@click.option("--uncertainty", "spread", type=PATH, help="Also write the standard deviation of the predictions.")
+@click.option(
+    "--uncertainty",
+    "spread",
+    type=PATH,
+    help="Also write the standard deviation of the predictions: a .nii.gz, or a folder for several scans.",
+)
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
 @blank
@@ -60,7 +65,7 @@ if TYPE_CHECKING:
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
 @no_synthetic_tag
-@any_spacing
+@keep_spacing
 @ood
 @runtime
 @device
@@ -84,7 +89,7 @@ def translate(
     mask: Path | None,
     brain_mask: str,
     no_synthetic_tag: bool,
-    any_spacing: bool,
+    keep_spacing: bool,
     gate: Gate,
     runtime: str,
     device: str,
@@ -120,7 +125,7 @@ def translate(
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
         device=where,
-        any_spacing=any_spacing,
+        keep_spacing=keep_spacing,
         zero_fill=zero_fill,
         blank=blank,
         imputers=named,
@@ -139,15 +144,21 @@ def translate(
             synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None or more or spread is not None or series is not None:
+    if mask is not None or more or series is not None:
         raise click.UsageError(
-            "--mask, --with, --series and --uncertainty are for a single scan; a table of cases has columns for them"
+            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
         )
     begin(f"translating {len(items)} scans with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
         outcomes = translate_many(
-            bundle, items, output, options=options, overwrite=overwrite, watch=lambda _: bar.advance(task)
+            bundle,
+            items,
+            output,
+            spread=spread,
+            options=options,
+            overwrite=overwrite,
+            watch=lambda _: bar.advance(task),
         )
     counts = count_states(outcome.state for outcome in outcomes)
     say(f"{counts.done} of {counts.cases} translated into {output}; states: {output / 'run.json'}")

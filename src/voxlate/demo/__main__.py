@@ -121,7 +121,7 @@ def run_stages(
             folder / "run",
             root=folder / "data",
             start_from=start_from,
-            watch=lambda done, _: bar.update(steps, completed=done.step),
+            watch=lambda done, _: bar.reach(steps, done.step),
         )
         tested = [case for case in read_cases(folder / "data" / "cases.tsv") if case.split == "test"]
         begin(f"translating {len(tested)} scans", out=folder / "synthetic")

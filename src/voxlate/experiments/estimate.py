@@ -51,6 +51,19 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
     yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
 
 
+def least_training_seconds(recipe: Recipe) -> float | None:
+    """Returns the least time of a training on this processor in seconds; see the docstring of the module.
+
+    Args:
+        recipe: what to train; the module of a network outside voxlate is imported.
+
+    Returns:
+        None for a network whose operations cannot be counted.
+    """
+    flops = _step_flops(recipe)
+    return None if flops is None else flops * recipe.steps / _flops_per_second()
+
+
 def _needs(recipe: Recipe) -> str:
     estimate = estimate_training(recipe)
     need = estimate.need_bytes

@@ -214,7 +214,7 @@ class _Planner:
         argv = ["translate", str(cases), str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
         argv += [word for contrast in system.blank for word in ("--blank", contrast)]
-        argv += ["--ood", "flag", "--any-spacing", "--no-progress", *shlex.split(system.options)]
+        argv += ["--ood", "flag", "--keep-spacing", "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
         return Step(step, tuple(argv), needs, out, system=name, reads=table)

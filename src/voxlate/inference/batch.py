@@ -21,7 +21,8 @@ from typing import Any
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.ensemble import join_bundles
 from voxlate.bundle.pretrained import load_bundle
-from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, VoxlateError, printable
+from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable
+from voxlate.inference.calibration import require_several_predictions
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.manifest import require_output_name
@@ -92,6 +93,7 @@ def translate_many(
     items: Iterable[Item],
     folder: Path,
     *,
+    spread: Path | None = None,
     options: Options | None = None,
     watch: Callable[[CaseOutcome], None] | None = None,
     overwrite: bool = False,
@@ -106,6 +108,7 @@ def translate_many(
         bundle: a trained model.
         items: the scans; their names differ.
         folder: folder of the outputs, made if it is missing.
+        spread: another folder, which gets the uncertainty of each output under the same name; see `translate_file`.
         options: see `Options`.
         watch: called with the outcome of each scan.
         overwrite: replace outputs that exist; without it, a scan whose output exists is refused (`OUTPUT_EXISTS`),
@@ -115,9 +118,13 @@ def translate_many(
         The outcome of each scan, in their order.
 
     Raises:
+        UsageError: `ONE_ANSWER` when a spread is asked of single predictions; `OUTPUT_IS_INPUT` when `spread` is
+            `folder`.
         TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
     """
     chosen = options or Options()
+    if spread is not None:
+        _require_spread(bundle, spread, folder, chosen)
     earlier = read_ledger(folder, LEDGER)
     old_ledgers = list((folder / LEDGER).glob("*.jsonl"))
     ledger = Ledger(folder, LEDGER)
@@ -125,11 +132,13 @@ def translate_many(
     try:
         for item in items:
             scan = item.with_sources(bundle.recipe.more_sources)
-            inputs = _hash_of_inputs(bundle, scan, chosen)
+            inputs = _hash_of_inputs(bundle, scan, chosen, spread)
             name = printable(item.name)
             outcome = earlier.get(name)
             if outcome is None or not inputs or outcome.inputs != inputs or not is_whole(folder, outcome):
-                work = partial(_translate_into, bundle, scan, folder, chosen, inputs, overwrite=overwrite)
+                work = partial(
+                    _translate_into, bundle, scan, folder, chosen, inputs, spread=spread, overwrite=overwrite
+                )
                 outcome = replace(end_case(scan, work, disk_ends_run=False), case=name)
                 record_outcome(outcome, ledger, watch)
             elif watch is not None:
@@ -193,17 +202,35 @@ def read_models(models: tuple[Path, ...]) -> Bundle:
     return join_bundles([load_bundle(model) for model in models])
 
 
+def _require_spread(bundle: Bundle, spread: Path, folder: Path, options: Options) -> None:
+    """Refuses a spread of single predictions, and one that would lie among the outputs.
+
+    Raises:
+        UsageError: `ONE_ANSWER`, `OUTPUT_IS_INPUT`.
+    """
+    require_several_predictions(bundle, mirror=options.mirror)
+    if spread.resolve() == folder.resolve():
+        raise UsageError(
+            "OUTPUT_IS_INPUT", f"{spread.name} is also the folder of the synthetic scans; name another for the spread"
+        )
+
+
 def _translate_into(
-    bundle: Bundle, item: Item, folder: Path, options: Options, inputs: str, *, overwrite: bool
+    bundle: Bundle, item: Item, folder: Path, options: Options, inputs: str, *, spread: Path | None, overwrite: bool
 ) -> CaseOutcome:
     require_output_name(item.name)
-    name = f"{item.name}.nii.gz"
-    synthesis = translate_file(bundle, item, folder / name, options=options, overwrite=overwrite)
-    files = hash_files(folder, (name, sidecar_path(Path(name)).name))
+    output = folder / f"{item.name}.nii.gz"
+    deviation = None if spread is None else spread / output.name
+    synthesis = translate_file(bundle, item, output, spread=deviation, options=options, overwrite=overwrite)
+    written = [output] if deviation is None else [output, deviation]
+    paths = [
+        os.path.relpath(path.resolve(), folder.resolve()) for each in written for path in (each, sidecar_path(each))
+    ]
+    files = hash_files(folder, paths)
     return CaseOutcome(item.name, DONE, files=files, flag=synthesis.flag, inputs=inputs)
 
 
-def _hash_of_inputs(bundle: Bundle, item: Item, options: Options) -> str:
+def _hash_of_inputs(bundle: Bundle, item: Item, options: Options, spread: Path | None) -> str:
     """Returns a hash of all that the output of a scan depends on; empty when one of its files cannot be read."""
     paths = {"source": item.source, "mask": item.mask, **item.more}
     try:
@@ -213,6 +240,7 @@ def _hash_of_inputs(bundle: Bundle, item: Item, options: Options) -> str:
     described = {entry.name: _described(getattr(options, entry.name)) for entry in fields(options)}
     content = {"voxlate": __version__, "files": files, "series": item.series, "options": described}
     content |= {"model": bundle.weights_sha256, "recipe": bundle.recipe_sha256}
+    content["spread"] = None if spread is None else os.fspath(spread.resolve())
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from voxlate.io.nifti import nifti_stem
 
 GROUP_FILES = ("group.tsv", "group.json")
 OWN_FILES = (DESCRIPTION_FILE, "README.md", *GROUP_FILES)
+_SHOWN_NAMES = 5  # names of subjects in a message, which is one line; chosen by hand
 _README = """# Synthetic images
 
 Every image here is synthetic: a network made it, and it is not for diagnosis. `ledger.tsv` tells how each scan ended;
@@ -60,9 +61,7 @@ def manifest_of(
     """
     if not (root / DESCRIPTION_FILE).is_file():
         raise NoInput("NO_INPUT", f"{root.name}: no dataset_description.json there; name the root of a BIDS data set")
-    for label in subjects:
-        if not (root / f"sub-{label}").is_dir():
-            raise NoInput("NO_INPUT", f"{root.name}: no sub-{label} there")
+    require_subjects(root, subjects, (path.name for path in root.glob("sub-*") if path.is_dir()))
     scans = [path for path in _scans(root, recipe.source) if _is_selected(path, subjects, sessions)]
     if not scans:
         raise NoInput("NO_INPUT", f"{root.name}: no scan there shows {recipe.source}")
@@ -88,6 +87,24 @@ def manifest_of(
         )
     text = "\n".join("\t".join(row) for row in rows)
     return Manifest(root.absolute(), columns, rows, hashlib.sha256(os.fsencode(text)).hexdigest(), faults)
+
+
+def require_subjects(root: Path, subjects: Iterable[str], present: Iterable[str]) -> None:
+    """Refuses the label of a subject that a data set or a derivative does not hold.
+
+    Args:
+        root: folder that the message names.
+        subjects: labels that the user asks for, without `sub-`.
+        present: names of the subjects that are there, with `sub-`.
+
+    Raises:
+        NoInput: `NO_INPUT` for the first label that is not there.
+    """
+    names = sorted(set(present))
+    absent = [label for label in subjects if f"sub-{label}" not in names]
+    if absent:
+        shown = ", ".join([*names[:_SHOWN_NAMES], *["…"][: len(names) > _SHOWN_NAMES]]) or "none"
+        raise NoInput("NO_INPUT", f"{root.name}: no sub-{absent[0]} there; choose from {shown}")
 
 
 def derivative_path(relative: Path, recipe: Recipe, *, keep_ce: bool = False) -> Path:

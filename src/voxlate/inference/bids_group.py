@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voxlate.inference.bids_app import GROUP_FILES
+from voxlate.inference.bids_app import GROUP_FILES, require_subjects
 from voxlate.inference.verify import outcomes_of
 from voxlate.io import bids
 from voxlate.io.atomic import write_json, write_text
@@ -21,6 +21,9 @@ from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.jobs.states import DONE, CaseOutcome, count_states
 
 TABLE, SUMMARY = GROUP_FILES
+
+_NAMELESS = "n/a"
+"""The row of the scans whose file has no valid BIDS name."""
 
 COLUMNS = {
     "participant_id": "Label of the participant.",
@@ -60,17 +63,20 @@ def summarise_group(out: Path, subjects: Sequence[str] = ()) -> list[Participant
         subjects: labels without `sub-`; all subjects when empty.
 
     Raises:
-        NoInput: `NO_INPUT` when `out` is not the folder of a batch.
+        NoInput: `NO_INPUT` when `out` is not the folder of a batch, or holds no scan of a subject.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     by_person: defaultdict[str, list[CaseOutcome]] = defaultdict(list)
     for outcome in outcomes_of(out):
-        name = outcome.case.split("_")[0] if outcome.case.startswith("sub-") else "n/a"  # its file has no valid name
-        if not subjects or name.removeprefix("sub-") in subjects:
-            by_person[name].append(outcome)
-    rows = [_participant(out, name, outcomes) for name, outcomes in sorted(by_person.items())]
+        name = outcome.case.split("_")[0] if outcome.case.startswith("sub-") else _NAMELESS
+        by_person[name].append(outcome)
+    require_subjects(out, subjects, by_person.keys() - {_NAMELESS})
+    chosen = {
+        name: each for name, each in sorted(by_person.items()) if not subjects or name.removeprefix("sub-") in subjects
+    }
+    rows = [_participant(out, name, outcomes) for name, outcomes in chosen.items()]
     write_text(out / TABLE, bids.table([asdict(row) for row in rows], list(COLUMNS)))
-    write_json(out / SUMMARY, _summary(rows, [outcome for each in by_person.values() for outcome in each]))
+    write_json(out / SUMMARY, _summary(rows, [outcome for each in chosen.values() for outcome in each]))
     return rows
 
 

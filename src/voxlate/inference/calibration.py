@@ -100,6 +100,20 @@ class Reliability:
     left_by_error: list[float]
 
 
+def require_several_predictions(bundle: Bundle, *, mirror: bool) -> None:
+    """Refuses a model whose single prediction has no spread.
+
+    Args:
+        bundle: an ensemble, or a single bundle.
+        mirror: predict flipped scans as well.
+
+    Raises:
+        UsageError: `ONE_ANSWER`.
+    """
+    if not bundle.parts and not mirror:
+        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
+
+
 def sample_errors(
     bundle: Bundle, cases: Sequence[Case], *, mirror: bool = False, watch: Callable[[str], None] | None = None
 ) -> Iterator[tuple[Numbers, Numbers]]:
@@ -116,8 +130,7 @@ def sample_errors(
         NoInput: there is no case.
         VoxlateError: what preprocessing raises.
     """
-    if not bundle.parts and not mirror:
-        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
+    require_several_predictions(bundle, mirror=mirror)
     if not cases:
         raise NoInput("NO_INPUT", "there are no cases to calibrate on; check the table and its splits")
     recipe = bundle.recipe

@@ -210,6 +210,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Device": options.device.type,
             "Runtime": options.runtime,
             "Window": None if synthesis.window is None else list(synthesis.window),
+            "VoxelsOfNetwork": None if synthesis.voxels_mm is None else list(synthesis.voxels_mm),
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,
             "SourceReferenceLevel": synthesis.source_level,

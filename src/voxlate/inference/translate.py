@@ -7,7 +7,7 @@ uncertainty where there are several predictions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,17 +18,21 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.checks import Gate, check_scan
-from voxlate.inference.memory import activation_budget
-from voxlate.inference.predict import predict
+from voxlate.inference.memory import activation_budget, require_memory
+from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
 from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
+from voxlate.preparation.steps.respace import respaced
 from voxlate.volume import Array, Mask, Shape, Volume
 
-SPACING_TOLERANCE = 1.25
-"""A voxel may be this many times smaller or larger than those of the training scans before the scan is refused. Chosen
-by hand; not tuned."""
+MOST_RESPACED = 8.0
+"""A voxel may be this many times larger or smaller than those of the training scans before the scan is refused.
+
+Slices of clinical protocols are up to 7 mm apart, and the shipped models are trained on 1 mm; measured up to 7 mm in
+`benchmarks/bench_spacing.py`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class Synthesis:
         distance: out-of-distribution score, if the bundle has statistics of its training scans and the check is on.
         window: size in voxels of the windows that the network saw; None for the whole box of the brain.
         brain: the brain mask on the grid of the source, and how it was found.
+        voxels_mm: voxel size that the network saw, if the scan was resampled to that of the training scans; detail
+            finer than this is lost. None if the network saw the voxels of the scan.
     """
 
     volume: Volume
@@ -62,6 +68,7 @@ class Synthesis:
     distance: OutOfDistributionScore | None = None
     window: Shape | None = None
     brain: FoundBrain | None = None
+    voxels_mm: tuple[float, float, float] | None = None
 
     @property
     def flag(self) -> str:
@@ -97,7 +104,8 @@ class Options:
 
     Attributes:
         device: device of the network.
-        any_spacing: also translate scans with a voxel size outside the range of the training scans.
+        keep_spacing: show the network the voxels of the scan, also those of a size that it was not trained on, instead
+            of resampling the scan to the voxel size of the training scans, and the prediction back.
         zero_fill: set a missing additional source to zero even if none was missing in training (Chen et al. 2023).
         blank: contrasts that count as missing although they are given, and are set to zero or imputed, as Chen et al.
             tried for each of their sources. The first source still gives grid, brain mask and intensity scale.
@@ -115,7 +123,7 @@ class Options:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    any_spacing: bool = False
+    keep_spacing: bool = False
     zero_fill: bool = False
     blank: tuple[str, ...] = ()
     imputers: Mapping[str, Bundle] = field(default_factory=dict)
@@ -161,26 +169,23 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
-    if not chosen.any_spacing:
-        _require_known_spacing(source, bundle, name)
+    spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
-    preparation = fit_preparation(source, source.with_data(brain.mask), bundle.recipe.preparation)
+    mask_found = source.with_data(brain.mask)
+    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing_range_mm)
+    if preparation.is_respaced:
+        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
+        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
     prepared = preparation.apply(source)
     distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
     if distance is not None:
         _pass_gate(distance, name, refuse=chosen.gate == "refuse")
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    x = torch.from_numpy(np.stack(sources))[None].to(chosen.device)
-    memory_bytes = activation_budget(chosen.device, source.grid.shape, chosen.memory_gib)
-    prediction = predict(bundle, x, runtime=chosen.runtime, mirror=chosen.mirror, memory_bytes=memory_bytes)
-    synthetic, spread = prediction.mean, prediction.spread
-    if chosen.calibration is not None:
-        spread = chosen.calibration.expected_error(spread)
-    if not np.isfinite(synthetic).all():
-        raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
+    prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
+    synthetic = prediction.mean
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
     level = preparation.level * bundle.mapping.gain
@@ -189,15 +194,39 @@ def translate_volume(
         volume=volume.with_data(volume.data, shows=bundle.recipe.target),
         source_level=preparation.level,
         reference_level=level * bundle.mapping.median,
-        brain_voxels=int(preparation.mask.sum()),
+        brain_voxels=int(preparation.stored_mask.sum()),
         missing=missing,
         imputed=imputed,
         predictions=prediction.count,
-        spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
+        spread=None if prediction.count == 1 else preparation.invert(prediction.spread, source, level=level),
         distance=distance,
         window=prediction.window,
         brain=brain,
+        voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
     )
+
+
+def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> Prediction:
+    """Returns the prediction in relative units, with its spread calibrated.
+
+    Args:
+        bundle: a trained model.
+        sources: (1 + additional sources, D, H, W), relative units.
+        scan: shape of the scan; a scan in thick slices has fewer voxels than the network sees.
+        options: of the translation.
+
+    Raises:
+        InputRefused: `MODEL_OUTPUT`.
+    """
+    x = torch.from_numpy(sources)[None].to(options.device)
+    largest: Shape = max(scan, sources.shape[1:], key=np.prod)
+    memory_bytes = activation_budget(options.device, largest, options.memory_gib)
+    prediction = predict(bundle, x, runtime=options.runtime, mirror=options.mirror, memory_bytes=memory_bytes)
+    if not np.isfinite(prediction.mean).all():
+        raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
+    if options.calibration is None:
+        return prediction
+    return replace(prediction, spread=options.calibration.expected_error(prediction.spread))
 
 
 def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options, name: str) -> FoundBrain:
@@ -254,7 +283,7 @@ def _impute_sources(
                 "choose another bundle to impute with",
             )
         if name not in given:
-            alone = Options(device=options.device, any_spacing=options.any_spacing, gate=options.gate)
+            alone = Options(device=options.device, keep_spacing=options.keep_spacing, gate=options.gate)
             given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
     return given, imputed
@@ -284,14 +313,26 @@ def _missing_sources(
     return first + absent
 
 
-def _require_known_spacing(source: Volume, bundle: Bundle, name: str) -> None:
+def _spacing_of_training(bundle: Bundle, source: Volume, options: Options, name: str) -> tuple[float, float] | None:
+    """Returns the range of voxel sizes to resample to; None for voxels, or a frame, that stay as they are.
+
+    Raises:
+        InputRefused: `SPACING_UNSEEN` for voxels that no resampling makes into those of training.
+        TemporaryFailure: `MEMORY`.
+    """
+    if options.keep_spacing or bundle.recipe.preparation.frame == "t1_linear":
+        return None
     low, high = bundle.spacing_mm
-    smallest, largest = min(source.spacing_mm), max(source.spacing_mm)
-    if low / SPACING_TOLERANCE <= smallest and largest <= high * SPACING_TOLERANCE:
-        return
-    size = " x ".join(f"{mm:.3g}" for mm in source.spacing_mm)
-    raise InputRefused(
-        "SPACING_UNSEEN",
-        f"{name}: voxels of {size} mm, the model was trained on {low:.3g} to {high:.3g} mm; resample, "
-        "or pass --any-spacing",
-    )
+    sizes = [mm for n, mm in zip(source.grid.shape, source.spacing_mm, strict=True) if n > 1]
+    if sizes and (min(sizes) < low / MOST_RESPACED or max(sizes) > high * MOST_RESPACED):
+        raise InputRefused(
+            "SPACING_UNSEEN",
+            f"{name}: voxels of {_size(source.spacing_mm)} mm, the model was trained on {low:.3g} to {high:.3g} mm; "
+            "give another scan of the patient, or pass --keep-spacing to translate these voxels as they are",
+        )
+    require_memory(respaced(source.grid, low, high).shape, options.memory_gib, name=name)
+    return low, high
+
+
+def _size(spacing_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{mm:.3g}" for mm in spacing_mm)

@@ -13,19 +13,13 @@ give the same output away from their borders.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.models.parts.blocks import (
-    ScaledResidual,
-    depth_to_space,
-    pad_to_multiple,
-    paired_convolution,
-    space_to_depth,
-)
+from voxlate.models.parts.blocks import ScaledResidual, depth_to_space, pad_to_multiple, space_to_depth
+from voxlate.models.parts.paired import paired_convolution
 
 
 class GainOffsetUNet(nn.Module):
@@ -67,8 +61,8 @@ class GainOffsetUNet(nn.Module):
         """
         size = x.shape[2:]
         padded = pad_to_multiple(x, self.factor)
-        maps = self._maps_in_rows if self.training and _has_onednn(x.device) else self._maps
-        gain, offset = maps(padded).chunk(2, dim=1)
+        is_in_rows = self.training and x.device.type == "cpu"
+        gain, offset = (self._maps_in_rows if is_in_rows else self._maps)(padded).chunk(2, dim=1)
         result: Tensor = padded[:, :1] * (1 + gain) + offset
         return result[:, :, : size[0], : size[1], : size[2]]
 
@@ -88,7 +82,8 @@ class GainOffsetUNet(nn.Module):
         coarse = self._coarse(space_to_depth(x).contiguous(memory_format=torch.channels_last_3d))
         b, _, d, h, w = coarse.shape
         detail, linear = self.fine.out_channels, self.to_fine
-        order = torch.arange(8 * detail).view(detail, 8).t().flatten()  # a voxel's channels together: longer copies
+        # All channels of a voxel together, so that the copies are longer.
+        order = torch.arange(8 * detail).view(detail, 8).t().flatten()
         bias = None if linear.bias is None else linear.bias[order]
         up = F.linear(coarse.permute(0, 2, 3, 4, 1), linear.weight.flatten(1)[order], bias)
         up = up.view(b, d, h, w, 2, 2, 2, detail).permute(0, 1, 4, 2, 5, 3, 6, 7)
@@ -106,12 +101,6 @@ class GainOffsetUNet(nn.Module):
         for up, residuals in zip(self.ups, self.up_blocks, strict=True):
             x = residuals(skips.pop() + up(F.leaky_relu(x, 0.1)))
         return x
-
-
-def _has_onednn(device: torch.device) -> bool:
-    """Returns whether oneDNN computes convolutions, which `_maps_in_rows` was made for; it does not on a Mac."""
-    onednn: Any = torch.backends.mkldnn
-    return device.type == "cpu" and bool(onednn.is_available())
 
 
 def _residuals(channels: int, count: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, given_mask, locate_brain
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
@@ -18,7 +18,8 @@ from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.head_orientation import require_upright
 from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_range_hu
 from voxlate.preparation.steps.orientation import ToRas
-from voxlate.volume import Array, Grid, Mask, Volume, require_same_grid
+from voxlate.preparation.steps.respace import Respace, respaced
+from voxlate.volume import Array, Grid, Mask, Volume
 
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
@@ -34,6 +35,9 @@ class PreparationSettings(BaseModel):
         frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
             with the skull and 128³ voxels.
         margin_mm: margin around the brain in the native frame.
+        spacing_mm: voxel size that scans of other voxel sizes are resampled to in the native frame; None to keep the
+            voxels of each scan in training, and to resample at inference only those outside the range of training. See
+            `voxlate.preparation.steps.respace`.
         reference: intensity normalisation; see `voxlate.preparation.steps.intensity.SCALES`.
         target_reference: intensity normalisation of the target, if it differs.
         range_hu: window of a CT source in Hounsfield units; replaces `reference`.
@@ -46,6 +50,7 @@ class PreparationSettings(BaseModel):
     bias_control_mm: float = Field(default=60.0, gt=0)
     frame: Literal["native", "t1_linear"] = "native"
     margin_mm: float = Field(default=4.0, ge=0)
+    spacing_mm: float | None = Field(default=None, gt=0)
     reference: ScaleName = "median_in_mask"
     target_reference: ScaleName | None = None
     range_hu: tuple[float, float] | None = None
@@ -56,6 +61,8 @@ class PreparationSettings(BaseModel):
             raise ValueError(f"a window from {self.range_hu[0]:g} to {self.range_hu[1]:g} HU has no width")
         if self.range_hu is not None and self.frame == "t1_linear":
             raise ValueError("the frame `t1_linear` is for T1-weighted scans only; leave out `frame` or `range_hu`")
+        if self.spacing_mm is not None and self.frame == "t1_linear":
+            raise ValueError("the frame `t1_linear` has voxels of its own; leave out `frame` or `spacing_mm`")
         fault = fault_of_method(self.brain_mask)
         if fault is not None:
             raise ValueError(fault)
@@ -86,6 +93,7 @@ class Preparation:
         settings: the settings it was fitted with.
         spatial_steps: the steps that change the grid, in order.
         mask: brain mask, (i, j, k), on the last grid, which the network sees.
+        stored_mask: brain mask on the grid of the source.
         intensity: intensity normalisation of the source.
         bias: bias field of the source on its own grid, or None.
     """
@@ -93,6 +101,7 @@ class Preparation:
     settings: PreparationSettings
     spatial_steps: tuple[SpatialStep, ...]
     mask: Mask
+    stored_mask: Mask
     intensity: LinearNormalisation
     bias: Bias | None
 
@@ -100,6 +109,16 @@ class Preparation:
     def level(self) -> float:
         """Returns the value of 1 relative unit in the units of the source."""
         return self.intensity.scale
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Returns the voxel size that the network sees, in millimetres."""
+        return self.spatial_steps[-1].grid.spacing_mm
+
+    @property
+    def is_respaced(self) -> bool:
+        """Returns whether the scan was resampled to another voxel size in the native frame."""
+        return any(isinstance(step, Respace) for step in self.spatial_steps)
 
     @property
     def is_whole(self) -> bool:
@@ -136,12 +155,20 @@ class Preparation:
             offset: zero of those units, in relative units.
         """
         back = LinearNormalisation(level, offset * level).invert(data)
-        shown = back if self.is_whole else np.where(self.mask, back, np.float32(0))
-        return like.with_data(self._native(shown).data)
+        if self.is_whole:
+            return like.with_data(self._native(back).data)
+        native = self._native(np.where(self.mask, back, np.float32(0))).data
+        return like.with_data(self._without_edge_loss(native) if self.is_respaced else native)
+
+    def _without_edge_loss(self, native: Array) -> Array:
+        """Returns interpolated values over the share of the brain in each; else zeros darken the edge of the brain."""
+        share = self._native(self.mask.astype(np.float32)).data
+        inside = self.stored_mask & (share > 0)
+        return np.divide(native, share, out=np.zeros_like(native), where=inside)
 
     def _normalised(self, volume: Volume, reference: str) -> tuple[Volume, LinearNormalisation]:
         """Preprocesses a scan on the grid of the source with its own normalisation; returns both."""
-        native = self._native(self.mask.astype(np.float32)).data > 0.5
+        native = self._native_mask()
         if self.settings.bias:
             tissue = native & (volume.data > 0)
             volume = fit_bias(volume, tissue, control_mm=self.settings.bias_control_mm).apply(volume)
@@ -154,6 +181,13 @@ class Preparation:
         scaled = scale.apply(located.data)
         return located.with_data(scaled if self.is_whole else np.where(self.mask, scaled, np.float32(0)))
 
+    def _native_mask(self) -> Mask:
+        """Returns the mask on the grid of the source without what lies outside the field of view of the network."""
+        if self.is_respaced:
+            return self.stored_mask
+        seen: Mask = self._native(self.mask.astype(np.float32)).data > 0.5
+        return seen
+
     def _native(self, data: Array) -> Volume:
         """Returns data, (i, j, k) on the last grid, on the grid of the source."""
         volume = Volume(data, self.spatial_steps[-1].grid.affine)
@@ -162,48 +196,60 @@ class Preparation:
         return volume
 
 
-def fit_preparation(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Preparation:
+def fit_preparation(
+    source: Volume,
+    mask: Volume | None,
+    settings: PreparationSettings,
+    *,
+    spacing_range_mm: tuple[float, float] | None = None,
+) -> Preparation:
     """Fits the preprocessing of one case.
 
     Args:
         source: the scan to translate, (i, j, k).
         mask: its brain mask on the same grid, above 0.5 inside; None to find it by `settings.brain_mask`.
         settings: see `PreparationSettings`.
+        spacing_range_mm: least and largest voxel size of the scans that the network was trained on; axes outside it
+            are resampled. None to resample only to `settings.spacing_mm`, if there is one.
 
     Raises:
-        InputRefused: `EMPTY_MASK`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`; what the
-            method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear` `NOT_ON_TEMPLATE` and
-            `ORIENTATION`.
+        InputRefused: `EMPTY_MASK`, `MASK_TINY`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`;
+            what the method of the mask refuses, `MASK_IMPLAUSIBLE`, `BIAS_FIELD`; in the frame `t1_linear`
+            `NOT_ON_TEMPLATE` and `ORIENTATION`.
         MissingLibrary: `MISSING_LIBRARY`.
     """
     inside = _brain(source, mask, settings)
     tissue = inside & (source.data > 0)
     bias = fit_bias(source, tissue, control_mm=settings.bias_control_mm) if settings.bias else None
     clean = source if bias is None else bias.apply(source)
-    steps = _spatial_steps(clean, inside, settings)
+    own = settings.spacing_mm
+    steps = _spatial_steps(clean, inside, settings, spacing_range_mm=spacing_range_mm if own is None else (own, own))
     located, brain = clean, clean.with_data(inside)
     for step in steps:
         located, brain = step.apply(located), step.apply(brain)
     seen = np.ascontiguousarray(brain.data > 0.5)
     is_whole = settings.frame == "t1_linear"
     scale = _scale(clean.data if is_whole else located.data, inside if is_whole else seen, settings)
-    return Preparation(settings, steps, seen, scale, bias)
+    return Preparation(settings, steps, seen, inside, scale, bias)
 
 
 def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
     if mask is not None:
-        require_same_grid(source, mask, names=("source", "mask"))
-        given: Mask = mask.data > 0.5
-        return given
+        return given_mask(source, mask)
     return locate_brain(source, settings.brain_mask).mask
 
 
-def _spatial_steps(source: Volume, inside: Mask, settings: PreparationSettings) -> tuple[SpatialStep, ...]:
+def _spatial_steps(
+    source: Volume, inside: Mask, settings: PreparationSettings, *, spacing_range_mm: tuple[float, float] | None
+) -> tuple[SpatialStep, ...]:
     if settings.frame == "t1_linear":
         return (T1Linear(source.grid, _on_template(source, inside)),)
     orientation = ToRas(source.grid)
     as_ras = orientation.apply(source.with_data(inside)).data > 0.5
-    return orientation, Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+    crop = Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+    box = crop.grid
+    grid = box if spacing_range_mm is None else respaced(box, *spacing_range_mm)
+    return (orientation, crop) if grid is box else (orientation, crop, Respace(box, grid))
 
 
 def _on_template(source: Volume, inside: Mask) -> Transform:

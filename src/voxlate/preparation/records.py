@@ -53,6 +53,20 @@ class MaskRecord(TypedDict):
     volume_cm3: float
 
 
+class BrainRecord(TypedDict):
+    """The brain of one scan.
+
+    Attributes:
+        method: how its mask was found, or `given`.
+        seen: what was recognised in the scan; None where a method was named and nothing was looked for.
+        text: both in words; absent in records of older versions.
+    """
+
+    method: str
+    seen: dict[str, Any] | None
+    text: NotRequired[str]
+
+
 class PreparationRecord(TypedDict):
     """One case of a prepared cohort.
 
@@ -76,7 +90,7 @@ class PreparationRecord(TypedDict):
     message: NotRequired[str]
     saw: NotRequired[str]
     is_aligned: NotRequired[bool]
-    brains: NotRequired[dict[str, Any]]
+    brains: NotRequired[dict[str, BrainRecord]]
     registration: NotRequired[RegistrationRecord]
     mask: NotRequired[MaskRecord]
     doubts: NotRequired[list[str]]

@@ -25,6 +25,7 @@ from voxlate.preparation.masks.brain_mask import (
     AUTO,
     GIVEN,
     FoundBrain,
+    given_mask,
     locate_brain,
     plausible_report,
     require_method,
@@ -197,7 +198,7 @@ def prepare_pair(
 
     Raises:
         InputRefused: `LOOKS_LIKE_CT`, `MISREGISTERED`, `MIRRORED`, `ORIENTATION` (a header with wrong axes),
-            `GRID_MISMATCH`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
+            `GRID_MISMATCH`, `MASK_TINY`, `LABELS_LOST`, `DOUBTFUL`, `SOURCE_MISSING`, or what the mask methods refuse.
         MissingLibrary: `MISSING_LIBRARY`.
     """
     watch = Stopwatch()
@@ -270,14 +271,30 @@ def _brains(
     if mask is None:
         require_kind("source", source, settings.source_mask)
     require_kind("target", target, settings.target_mask)
-    if mask is None:
-        brain = locate_brain(source, settings.source_mask)
-    else:
-        brain = FoundBrain(mask, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
-    report = plausible_report(brain, source)
-    target_brain = locate_brain(target, settings.target_mask)
-    plausible_report(target_brain, target)
+    with _named("source"):
+        if mask is None:
+            brain = locate_brain(source, settings.source_mask)
+        else:
+            given = given_mask(source, source.with_data(mask))
+            brain = FoundBrain(given, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
+        report = plausible_report(brain, source)
+    with _named("target"):
+        target_brain = locate_brain(target, settings.target_mask)
+        plausible_report(target_brain, target)
     return (brain, target_brain), report
+
+
+@contextmanager
+def _named(role: str) -> Iterator[None]:
+    """Puts the role of a scan before the refusals of a block: a mask method sees one scan and does not know which.
+
+    Raises:
+        InputRefused: what the block refuses.
+    """
+    try:
+        yield
+    except InputRefused as error:
+        raise InputRefused(error.code, f"{role}: {error.message}") from error
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:
@@ -312,7 +329,8 @@ def figures(pair: PreparedPair) -> dict[str, Any]:
         "saw": pair.saw,
         "is_aligned": pair.is_aligned,
         "brains": {
-            role: {key: value for key, value in brain.to_json().items() if key != "report"} for role, brain in roles
+            role: {key: value for key, value in brain.to_json().items() if key != "report"} | {"text": brain.text}
+            for role, brain in roles
         },
         "mask": pair.mask_report.to_json(),
         "registration": _registration(pair.transform, pair.score, points),

@@ -77,7 +77,9 @@ def find_head(volume: Volume) -> Head:
         InputRefused: `RANGE` for values above 1e30, `TOO_LARGE` for more than 400 million voxels.
     """
     if volume.data.size > MAX_VOXELS:
-        raise InputRefused("TOO_LARGE", f"the scan has {volume.data.size:,} voxels; at most {MAX_VOXELS:,} are graded")
+        raise InputRefused(
+            "TOO_LARGE", f"the scan has {volume.data.size:,} voxels, above {MAX_VOXELS:,}; crop or resample it"
+        )
     turned = ToRas(volume.grid).apply(volume)
     data = turned.data
     if not float(np.abs(data).max()) < MAX_VALUE:

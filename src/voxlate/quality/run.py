@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import isfinite
@@ -24,7 +25,7 @@ from voxlate.quality.items import Item, groups_of, items_of, read_item
 from voxlate.quality.rules import RULES, VERSION
 from voxlate.quality.tiers import SURE
 
-TABLE, PAGE, ITEMS = "grades.tsv", "index.html", "items"
+TABLE, PAGE, ITEMS, SOURCE = "grades.tsv", "index.html", "items", "source.json"
 FIRST: tuple[str, ...] = ("participant_id", "session_id", "item", "state", "pass", "pass_probability", "tier")
 FIRST += ("kind", "agent", "agent_by")
 _MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
@@ -38,7 +39,8 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
 
     Args:
         source: folder of an index, a NIfTI file, or a folder of NIfTI files.
-        out: folder for `grades.tsv`, `index.html`, `items/*.json` and `items/*.png`.
+        out: folder for `grades.tsv`, `index.html`, `items/*.json`, `items/*.png`, and `source.json`, which says where
+            the scans are, seen from `out`, for `voxlate regrade`.
         kinds: series types to grade, where the source is an index; all when empty.
         jobs: number of processes.
 
@@ -50,6 +52,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     items = items_of(source, kinds)
     for folder in (out, out / "items"):
         remove_orphans(folder)
+    write_json(out / SOURCE, {"source": Path(os.path.relpath(source, out)).as_posix()})
     stamp = grader_stamp()
     yield from resume(partial(grade_item, source, out, stamp), items, partial(_final_state, out, stamp), jobs=jobs)
     write_table(out, items)

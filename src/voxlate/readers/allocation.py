@@ -68,6 +68,24 @@ def allocate(study: Study, cases: Sequence[str]) -> dict[str, list[Item]]:
     return {reader.id: _for_reader(study, cases, number) for number, reader in enumerate(study.readers)}
 
 
+def practice_items(study: Study) -> dict[str, list[Item]]:
+    """Returns the practice trials of each design, by its name; they are the same for all readers.
+
+    Versions alternate from case to case; the seed decides with which one they start.
+    """
+    return {design.name: _practice_of(study, design) for design in study.designs}
+
+
+def _practice_of(study: Study, design: Design) -> list[Item]:
+    start = int(_generator(study.seed, "practice", design.name).integers(2))
+    order: tuple[Version, Version] = ("real", "synthetic") if start == 0 else ("synthetic", "real")
+    count = 2 if design.kind in PAIRED_KINDS else 1
+    return [
+        Item(design.name, case, (order[at % 2], order[1 - at % 2])[:count], 0, is_repeat=False)
+        for at, case in enumerate(study.practice)
+    ]
+
+
 def _require_possible(study: Study, cases: Sequence[str]) -> None:
     if study.washout.trials > len(cases):
         raise UsageError(

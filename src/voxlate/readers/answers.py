@@ -108,6 +108,13 @@ class Draft(_Message):
     content: Annotated[str, Field(max_length=8000, pattern=r"^[^\x00]*$")]
 
 
+class Instructed(_Message):
+    """The reader has read the instructions of the design of the open trial, and finished its practice."""
+
+    page: Key
+    trial: Key
+
+
 def require_fit(answer: Given, design: Design, shape: Shape) -> None:
     """Refuses an answer that does not fit its design.
 

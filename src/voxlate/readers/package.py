@@ -3,6 +3,7 @@
 - `study.json`: the protocol
 - `images/<id>.nii`: re-encoded images under random names
 - `allocation.json`: each reader's trials in order; ids only
+- `practice.json`: practice trials of each design, ids only; missing in a study without practice
 - `key.json`: case and version of each image and trial; the server never sends anything from it
 - `truth.json`: lesions in voxels of the displayed images (design `marks`)
 - `leaks.json`: result of the leak test
@@ -30,7 +31,7 @@ from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import json_sha256, read_json
 from voxlate.io.nifti import nifti_stem, read_volume, write_volume
 from voxlate.preparation.steps.orientation import ToRas
-from voxlate.readers.allocation import Item, Version, allocate
+from voxlate.readers.allocation import Item, Version, allocate, practice_items
 from voxlate.readers.encoding import encode_pair, encode_source, voxel_type
 from voxlate.readers.leaks import Leak, as_records, find_leaks, require_no_leak
 from voxlate.readers.study import PAIRED_KINDS, Images, Study, read_study
@@ -38,7 +39,7 @@ from voxlate.version import __version__
 from voxlate.volume import Volume, require_same_grid
 
 IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
-TRUTH, LEAKS, MANIFEST = "truth.json", "leaks.json", "manifest.json"
+TRUTH, LEAKS, MANIFEST, PRACTICE = "truth.json", "leaks.json", "manifest.json", "practice.json"
 
 VERSIONS: tuple[Version, Version] = ("real", "synthetic")
 
@@ -78,7 +79,7 @@ class Trial:
 
     Attributes:
         id: random; the only name that the server sends.
-        reader: pseudonym.
+        reader: pseudonym; empty for a practice trial.
         position: trials of the reader before this one.
         design: name of the design.
         session: 0 or 1.
@@ -108,8 +109,9 @@ class Package:
         folder: where the study is.
         study: the protocol.
         trials: of each reader, in order.
-        protocol_hash: SHA-256 of protocol, allocation, images and key.
-        key: case and version of each image and trial.
+        protocol_hash: SHA-256 of protocol, allocation, practice, images and key.
+        key: case and version of each image and trial; practice trials are not in it, so no analysis can join them.
+        practice: practice trials of each design, by its name; empty in a study without practice.
     """
 
     folder: Path
@@ -117,6 +119,7 @@ class Package:
     trials: Mapping[str, tuple[Trial, ...]]
     protocol_hash: str
     key: Key
+    practice: Mapping[str, tuple[Trial, ...]]
 
     def image_path(self, image: str) -> Path:
         """Returns the path of an image."""
@@ -145,19 +148,21 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
         raise UsageError("EXISTS", f"{folder.name} is not empty; a frozen study cannot be changed, name a new folder")
     cases = _cases(study, study_path.parent)
     allocation = allocate(study, cases)
+    shown = [*cases, *study.practice]
     with _whole_folder(folder) as partial:
-        ids = {(case, version): secrets.token_hex(16) for case in cases for version in VERSIONS}
-        sources = {case: secrets.token_hex(16) for case in cases} if study.images.source else {}
+        ids = {(case, version): secrets.token_hex(16) for case in shown for version in VERSIONS}
+        sources = {case: secrets.token_hex(16) for case in shown} if study.images.source else {}
         truth = {}
-        for case in cases:
+        for case in shown:
             truth[case] = _encode_case(
                 study.images, study_path.parent, partial, case=case, ids=ids, source=sources.get(case)
             )
             watch(case)
-        leaks = find_leaks([(ids[case, "real"], ids[case, "synthetic"]) for case in cases], _loader(partial))
+        leaks = find_leaks([(ids[case, "real"], ids[case, "synthetic"]) for case in shown], _loader(partial))
         require_no_leak(leaks)
         write_json(partial / LEAKS, as_records(leaks))
-        _freeze(study, allocation, ids, sources, truth, partial)
+        write_json(partial / TRUTH, {case: truth[case] for case in cases})
+        _freeze(study, allocation, ids, sources, partial)
     return leaks
 
 
@@ -197,28 +202,24 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
         hashes = manifest["images"]
         if is_verified:
             hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
-        protocol_hash = _protocol_hash(study, allocation, hashes, key)
+        practice = read_json(folder / PRACTICE) if (folder / PRACTICE).is_file() else {}
+        protocol_hash = _protocol_hash(study, allocation, practice, hashes, key)
         is_unchanged = protocol_hash == manifest["protocol_sha256"]
-        trials = {
-            reader: tuple(
-                Trial(
-                    entry["id"],
-                    reader,
-                    at,
-                    entry["design"],
-                    entry["session"],
-                    tuple(entry["images"]),
-                    entry.get("source"),
-                )
-                for at, entry in enumerate(entries)
-            )
-            for reader, entries in allocation.items()
-        }
+        trials = {reader: _trials(reader, entries) for reader, entries in allocation.items()}
+        practised = {design: _trials("", entries) for design, entries in practice.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # a damaged file raises any of these
         raise changed from error
     if not is_unchanged:
         raise changed
-    return Package(folder, study, trials, protocol_hash, key)
+    return Package(folder, study, trials, protocol_hash, key, practised)
+
+
+def _trials(reader: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Trial, ...]:
+    """Returns trials from their entries in `allocation.json` or `practice.json`."""
+    return tuple(
+        Trial(entry["id"], reader, at, entry["design"], entry["session"], tuple(entry["images"]), entry.get("source"))
+        for at, entry in enumerate(entries)
+    )
 
 
 def check_leaks(package: Package) -> list[Leak]:
@@ -243,7 +244,10 @@ def _cases(study: Study, root: Path) -> list[str]:
     folder = root / study.images.real
     if not folder.is_dir():
         raise NoInput("NO_INPUT", f"images.real: the folder {folder.name} does not exist; correct the study file")
-    cases = list(study.cases) or sorted({nifti_stem(path) for path in folder.glob("*.nii*")})
+    found = {nifti_stem(path) for path in folder.glob("*.nii*")}
+    cases = list(study.cases) or sorted(found - set(study.practice))
+    if found and not cases:
+        raise UsageError("STUDY", "practice names every case of images.real; leave cases that count")
     if not cases:
         raise NoInput("NO_INPUT", f"images.real: {folder.name} holds no .nii or .nii.gz; correct the study file")
     return cases
@@ -301,44 +305,54 @@ def _freeze(
     allocation: Mapping[str, Sequence[Item]],
     ids: Mapping[tuple[str, Version], str],
     sources: Mapping[str, str],
-    truth: Mapping[str, Sequence[Lesion]],
     folder: Path,
 ) -> None:
-    """Writes all files of a study except the images and the leak test; the manifest last.
+    """Writes protocol, allocation, practice, key and manifest of a study; the manifest last.
 
     The ids of trials are keyed hashes. Without the secret, which is not stored, they reveal neither reader nor
     position.
     """
     secret = secrets.token_bytes(32)
-    entries: dict[str, list[dict[str, Any]]] = {reader: [] for reader in allocation}
     key: Key = {
         "images": {image: {"case": case, "version": version} for (case, version), image in ids.items()},
         "trials": {},
     }
     key["images"] |= {image: {"case": case, "version": "source"} for case, image in sources.items()}
+
+    def entry(item: Item, name: str) -> dict[str, Any]:
+        trial = hmac.new(secret, name.encode(), hashlib.sha256).hexdigest()[:32]
+        shown = [ids[item.case, version] for version in item.shown]
+        content = {"id": trial, "design": item.design, "session": item.session, "images": shown}
+        is_paired = study.design(item.design).kind in PAIRED_KINDS
+        return content | ({"source": sources[item.case]} if sources and is_paired else {})
+
+    entries: dict[str, list[dict[str, Any]]] = {}
     for reader, items in allocation.items():
-        for at, item in enumerate(items):
-            trial = hmac.new(secret, f"{reader}\0{at}".encode(), hashlib.sha256).hexdigest()[:32]
-            shown = [ids[item.case, version] for version in item.shown]
-            entry = {"id": trial, "design": item.design, "session": item.session, "images": shown}
-            is_paired = study.design(item.design).kind in PAIRED_KINDS
-            entries[reader].append(entry | ({"source": sources[item.case]} if sources and is_paired else {}))
-            key["trials"][trial] = {"case": item.case, "shown": list(item.shown), "is_repeat": item.is_repeat}
+        entries[reader] = [entry(item, f"{reader}\0{at}") for at, item in enumerate(items)]
+        for made, item in zip(entries[reader], items, strict=True):
+            key["trials"][made["id"]] = {"case": item.case, "shown": list(item.shown), "is_repeat": item.is_repeat}
+    practice = {
+        design: [entry(item, f"\0practice\0{design}\0{at}") for at, item in enumerate(items)]
+        for design, items in practice_items(study).items()
+        if items
+    }
     hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in sorted([*ids.values(), *sources.values()])}
     write_json(folder / STUDY, study.model_dump(mode="json"))
     write_json(folder / ALLOCATION, entries)
+    if practice:
+        write_json(folder / PRACTICE, practice)
     write_json(folder / KEY, key)
     (folder / KEY).chmod(0o600)
-    write_json(folder / TRUTH, truth)
     content = {
         "voxlate_version": __version__,
         "study_sha256": study.content_hash(),
-        "protocol_sha256": _protocol_hash(study, entries, hashes, key),
+        "protocol_sha256": _protocol_hash(study, entries, practice, hashes, key),
         "images": hashes,
     }
     write_json(folder / MANIFEST, content)
 
 
-def _protocol_hash(study: Study, allocation: Any, hashes: Mapping[str, str], key: Any) -> str:
+def _protocol_hash(study: Study, allocation: Any, practice: Any, hashes: Mapping[str, str], key: Any) -> str:
+    """Returns the hash of a study; without practice it is the one that it had before there was any."""
     content = {"study": study.content_hash(), "allocation": allocation, "images": dict(hashes), "key": key}
-    return json_sha256(content)
+    return json_sha256(content | ({"practice": practice} if practice else {}))

@@ -198,7 +198,7 @@ class Washout(_Frozen):
 
 
 class Preset(_Frozen):
-    """A display window for the keys 1 to 5; `low` and `high` are shares of the full grey scale."""
+    """A display window; `low` and `high` are shares of the full grey scale. Its key is a letter of its name."""
 
     name: Title
     low: float = Field(ge=-1, le=2)
@@ -216,9 +216,9 @@ DEFAULT_PRESETS = (
     Preset(name="soft", low=0.1, high=0.7),
     Preset(name="bright", low=0.4, high=1),
     Preset(name="dark", low=0, high=0.4),
-    Preset(name="narrow", low=0.35, high=0.65),
+    Preset(name="contrast", low=0.35, high=0.65),
 )
-"""Windows of the keys 1 to 5. Chosen by hand; not tuned."""
+"""The first letters of the names are free keys of the page. Chosen by hand; not tuned."""
 
 
 class Display(_Frozen):
@@ -226,7 +226,7 @@ class Display(_Frozen):
 
     Attributes:
         planes: all three planes, or only the one named.
-        presets: windows for the keys 1 to 5.
+        presets: windows for letter keys; every case starts with the first one.
         language: of the page.
         minimum_view_s: least viewing time before the server accepts an answer.
     """
@@ -252,6 +252,10 @@ class Study(_Frozen):
         block_order: `rotate` starts each reader with another design, `fixed` keeps the order of `designs`.
         washout: distance between two trials with the same case.
         display: of the page.
+        instructions: shown to readers before the first case, beside the instructions of the page; an empty line starts
+            a paragraph.
+        practice: names of cases that readers answer first, once for each design. Their answers are not stored, and
+            the cases are not among `cases`.
         answers: `locked` at once, or `changeable` until the next case is answered; each change is a new row.
         alpha: of the tests against a margin.
     """
@@ -267,6 +271,8 @@ class Study(_Frozen):
     block_order: Literal["rotate", "fixed"] = "rotate"
     washout: Washout = Washout()
     display: Display = Display()
+    instructions: str = Field(default="", max_length=4000)
+    practice: tuple[Name, ...] = Field(default=(), max_length=10)
     answers: Literal["locked", "changeable"] = "locked"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
 
@@ -286,13 +292,29 @@ class Study(_Frozen):
             raise ValueError("images.source is shown by forced_choice and similarity alone; add one or leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _practice_is_apart(self) -> Study:
+        if len(set(self.practice)) < len(self.practice):
+            raise ValueError(f"practice: names must differ, these are {list(self.practice)}")
+        both = sorted(set(self.practice) & set(self.cases))
+        if both:
+            raise ValueError(f"practice: {', '.join(both)} must not be among cases; readers would see the answer twice")
+        return self
+
     def design(self, name: str) -> Design:
         """Returns the design called `name`."""
         return next(design for design in self.designs if design.name == name)
 
     def content_hash(self) -> str:
-        """Returns the SHA-256 of the protocol; a study without sources has the hash that it had before sources."""
-        content = self.model_dump(mode="json")
+        """Returns the SHA-256 of the protocol.
+
+        A study without sources, instructions and practice has the hash that it had before there were any.
+        """
+        content = {
+            key: value
+            for key, value in self.model_dump(mode="json").items()
+            if value or key not in ("instructions", "practice")
+        }
         content["images"] = {
             key: value
             for key, value in content["images"].items()

@@ -28,7 +28,8 @@ LEGEND = (
 )
 TERMS = (
     "Edges: share of edges of source and target that coincide, from 0 to 1. NMI: normalised mutual information. Moved: "
-    "mean displacement of the brain by the registration."
+    "mean displacement of the brain by the registration. Source and target: what was recognised in the scan, and how "
+    "its brain was found; deepbet, robex and ct are methods of --brain-mask."
 )
 
 _MEASURES = (("Edges", ""), ("NMI", ""), ("Moved", "mm"), ("Brain", "cm³"))
@@ -88,11 +89,23 @@ def _tile(rank: int, record: PreparationRecord) -> Html:
     measured = zip(_MEASURES, _numbers(record), strict=True)
     facts = " · ".join(f"{title} {number} {unit}".rstrip() for (title, unit), number in measured)
     reasons = "; ".join([*record["doubts"], *_further(record)])
-    caption = tag("figcaption", heading, tag("p", reasons, class_="why") if reasons else None, tag("p", facts))
+    seen = [tag("p", line, class_="seen") for line in _seen(record)]
+    caption = tag("figcaption", heading, tag("p", reasons, class_="why") if reasons else None, tag("p", facts), *seen)
     address = f"{quote(name)}/{PICTURE}"
     alt = f"Steps of {name}: source, target as stored, target registered, template if there is one, in three planes"
     picture = tag("a", tag("img", src=address, alt=alt, loading="lazy"), href=address)
     return tag("figure", picture, caption, class_="tile")
+
+
+def _seen(record: PreparationRecord) -> list[str]:
+    """Returns in words what was recognised in each scan and how its brain was found, and why nothing was registered."""
+    found = {role: text for role, brain in record.get("brains", {}).items() if (text := brain.get("text"))}
+    lines = [f"{role.capitalize()}: {text}" for role, text in found.items()]
+    if len(found) > 1 and len(set(found.values())) == 1:
+        lines = [f"Source and target: {next(iter(found.values()))}"]
+    if record.get("is_aligned"):
+        lines.append("The scans were aligned already and were not registered")
+    return [f"{line}." for line in lines]
 
 
 def _numbers(record: PreparationRecord) -> list[str]:

@@ -175,7 +175,9 @@ class DicomWebServer:
                 dataset.save_as(path, enforce_file_format=True)
                 size += path.stat().st_size
                 if size > MAX_SERIES_BYTES:
-                    raise InputRefused("TOO_LARGE", f"the series has more than {MAX_SERIES_BYTES:,} bytes")
+                    raise InputRefused(
+                        "TOO_LARGE", f"the series has more than {MAX_SERIES_BYTES:,} bytes; split it or leave it out"
+                    )
                 written.append(path)
         except Exception as error:
             raise _as_voxlate_error(error) from error

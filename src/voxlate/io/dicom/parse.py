@@ -110,7 +110,7 @@ def _require_readable(path: Path) -> int:
     if size == 0:
         raise InputRefused("EMPTY", f"{file_label(path)} is empty (0 bytes); export it again")
     if size > MAX_FILE_BYTES:
-        raise InputRefused("TOO_LARGE", f"{file_label(path)} has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        raise InputRefused("TOO_LARGE", f"{file_label(path)} has {size:,} bytes, above {MAX_FILE_BYTES:,}; split it")
     return size
 
 
@@ -149,7 +149,9 @@ def _inflated(path: Path) -> BytesIO | None:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     content = inflater.decompress(deflated, limit)
     if not inflater.eof:
-        raise InputRefused("TOO_LARGE", f"{file_label(path)} inflates to more than {limit:,} bytes, or is truncated")
+        raise InputRefused(
+            "TOO_LARGE", f"{file_label(path)} inflates to more than {limit:,} bytes, or is truncated; export it again"
+        )
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False

@@ -43,7 +43,7 @@ def require_pixels(dataset: Dataset, name: Path | str) -> int:
     expected = frames * int(dataset.Rows) * int(dataset.Columns) * int(bits) // 8
     if expected > MAX_PIXEL_BYTES:
         raise InputRefused(
-            "TOO_LARGE", f"{file_label(name)}: {expected:,} bytes of pixels; the limit is {MAX_PIXEL_BYTES:,}"
+            "TOO_LARGE", f"{file_label(name)}: {expected:,} bytes of pixels, above {MAX_PIXEL_BYTES:,}; export it again"
         )
     stored = len(dataset.get_item("PixelData").value)
     if not is_compressed(dataset) and stored < expected:

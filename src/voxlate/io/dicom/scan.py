@@ -73,7 +73,7 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
     shape = stack.planes[0].shape
     if shape[0] * shape[1] * len(stack.planes) * 4 > MAX_BYTES:
         raise InputRefused(
-            "TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels exceed the limit of {MAX_BYTES >> 30} GiB"
+            "TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels exceed {MAX_BYTES >> 30} GiB; split it"
         )
     data = _voxels(stack, {path: file.header for path, file in files.items()}, expected, force=force)
     if data.min() == data.max():

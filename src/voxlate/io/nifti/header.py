@@ -188,7 +188,8 @@ def _require_size(shape: Shape, dtype: np.dtype[Any], *, name: str, max_bytes: i
     if needed > max_bytes:
         shown = " x ".join(map(str, shape))
         raise InputRefused(
-            "TOO_LARGE", f"{name} has {shown} voxels, {needed / 1e9:.3g} GB; the limit is {max_bytes / 1e9:.3g} GB"
+            "TOO_LARGE",
+            f"{name} has {shown} voxels, {needed / 1e9:.3g} GB, above {max_bytes / 1e9:.3g} GB; crop or resample it",
         )
 
 

@@ -170,6 +170,20 @@ def brain_given(volume: Volume, mask: Volume) -> FoundBrain:
         mask: on the same grid, above 0.5 inside.
 
     Raises:
+        InputRefused: what `given_mask` refuses.
+    """
+    inside = given_mask(volume, mask)
+    return FoundBrain(inside, GIVEN, report=check_mask(inside, volume))
+
+
+def given_mask(volume: Volume, mask: Volume) -> Mask:
+    """Returns a mask that is given as booleans, (i, j, k): the one rule for training, preparation and translation.
+
+    Args:
+        volume: the scan that the mask belongs to, (i, j, k).
+        mask: on the same grid, above 0.5 inside.
+
+    Raises:
         InputRefused: `GRID_MISMATCH`; `EMPTY_MASK`; `MASK_TINY` for fewer than 100 voxels.
     """
     require_same_grid(volume, mask, names=("source", "mask"))
@@ -185,7 +199,7 @@ def brain_given(volume: Volume, mask: Volume) -> FoundBrain:
         raise InputRefused(
             "MASK_TINY", f"the mask has {count} voxels; give the mask of the brain, or leave it out to have one found"
         )
-    return FoundBrain(inside, GIVEN, report=check_mask(inside, volume))
+    return inside
 
 
 def _chosen(volume: Volume, otherwise: str) -> FoundBrain:

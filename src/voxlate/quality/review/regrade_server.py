@@ -21,7 +21,9 @@ _PAGE_FILES: PageFiles = {
     "page.css": ("voxlate.web", "assets/app.css", CSS),
     "regrade.css": ("voxlate.quality.review", "page/regrade.css", CSS),
     "regrade.js": ("voxlate.quality.review", "page/regrade.js", JAVASCRIPT),
+    "tiles.js": ("voxlate.quality.review", "page/tiles.js", JAVASCRIPT),
     "api.js": ("voxlate.web", "assets/api.js", JAVASCRIPT),
+    "keyboard.js": ("voxlate.web", "assets/keyboard.js", JAVASCRIPT),
 }
 
 
@@ -49,6 +51,15 @@ def create_regrade_app(session: RegradingSession, authenticator: Authenticator, 
     def picture(key: str, _: str = signed_in) -> Response:
         return Response(session.picture(key), media_type="image/png", headers={"cache-control": "no-store"})
 
+    @app.get("/api/items/{key}/slices")
+    def slices(key: str, _: str = signed_in) -> dict[str, Any]:
+        return session.slices(key)
+
+    @app.get("/api/items/{key}/slices/{plane}/{number}/{window}")
+    def slice_picture(key: str, plane: str, number: int, window: str, _: str = signed_in) -> Response:
+        content = session.slice_picture(key, plane, number, window)
+        return Response(content, media_type="image/png", headers={"cache-control": "no-store"})
+
     @app.post("/api/grades")
     def add_grade(sent: Grade, reader: str = signed_in) -> dict[str, bool]:
         session.add_grade(reader, sent)
@@ -57,7 +68,9 @@ def create_regrade_app(session: RegradingSession, authenticator: Authenticator, 
     return SecurityMiddleware(app, list(origins), cookie=REGRADE_COOKIE)
 
 
-def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Callable[[str], None]) -> None:
+def serve_regrading(
+    folder: Path, reader: str, address: Address, *, announce: Callable[[str], None], source: Path | None = None
+) -> None:
     """Serves the page until the user stops it.
 
     Args:
@@ -65,6 +78,7 @@ def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Ca
         reader: pseudonym of the person who grades.
         address: where to listen.
         announce: receives the one-time link before the server starts.
+        source: what was graded; see `RegradingSession`.
 
     Raises:
         UsageError: `NOT_LOOPBACK`, `GRADES`.
@@ -74,7 +88,7 @@ def serve_regrading(folder: Path, reader: str, address: Address, *, announce: Ca
     read_grades(folder)  # refuses another kind of folder before the log is created in it
     log = open_log(folder)
     try:
-        app = create_regrade_app(RegradingSession(folder, log), Authenticator(log), origins=address.origins())
+        app = create_regrade_app(RegradingSession(folder, log, source), Authenticator(log), origins=address.origins())
         announce(f"{address.origins()[0]}/#{issue_link(log, {reader}, reader)}")
         run_app(app, address)
     finally:

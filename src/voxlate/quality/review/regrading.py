@@ -10,9 +10,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from voxlate.archive.rows import GradeRecord, PersonGrade
-from voxlate.quality.items import Item
-from voxlate.quality.run import ITEMS, read_grades
+from voxlate.io.documents import read_json
+from voxlate.quality.items import Item, read_item
+from voxlate.quality.review.keys import SHORTCUTS
+from voxlate.quality.review.slices import SliceStore
+from voxlate.quality.run import ITEMS, SOURCE, read_grades
 from voxlate.quality.tiers import GRADED, TIERS, tier_of
+from voxlate.volume import Volume
+from voxlate.web.keyboard import to_json
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.http_errors import HttpRefusal
 from voxlate.web.server.sql import open_database
@@ -45,10 +50,14 @@ class RegradingSession:
     Args:
         folder: made by `voxlate grade`.
         log: receives the grades.
+        source: what was graded, an index, a NIfTI file or a folder of NIfTI files; as the folder notes it when `None`.
+            Without it the page shows the pictures of the folder alone.
     """
 
-    def __init__(self, folder: Path, log: AnswerLog) -> None:
+    def __init__(self, folder: Path, log: AnswerLog, source: Path | None = None) -> None:
         self._folder, self._log = folder, log
+        self._source = source or _noted_source(folder)
+        self._store = SliceStore(self._scan)
         readable = [grading for grading in read_grades(folder) if grading["state"] == "OK"]
         self._gradings = {Item(**grading["item"]).file_name: grading for grading in readable}
         self._order = sorted(self._gradings, key=lambda key: (_certainty(self._gradings[key]), key))
@@ -57,7 +66,27 @@ class RegradingSession:
         """Returns the scans, those with the least certain software grades first, and this reader's grades so far."""
         grades = {entry["item"]: entry for entry in _entries(self._log, reader)}
         keys = {self._gradings[key]["item"]["name"]: key for key in self._order}
-        return {"items": self._order, "said": {keys[name]: entry for name, entry in grades.items() if name in keys}}
+        said = {keys[name]: entry for name, entry in grades.items() if name in keys}
+        return {"items": self._order, "said": said, "keys": to_json(SHORTCUTS)}
+
+    def slices(self, key: str) -> dict[str, Any]:
+        """Returns the planes of a scan, and the slices that the page shows first.
+
+        Raises:
+            HttpRefusal: 404 `ITEM` for an unknown scan; see `SliceStore.slices`.
+        """
+        self._grading(key)
+        slices = self._store.slices(key)
+        return {"planes": slices.planes, "tiles": slices.tiles}
+
+    def slice_picture(self, key: str, plane: str, number: int, window: str) -> bytes:
+        """Returns one slice of a scan, a PNG file without any name.
+
+        Raises:
+            HttpRefusal: 404 `ITEM` for an unknown scan, `SLICE` for an unknown slice; see `SliceStore.slices`.
+        """
+        self._grading(key)
+        return self._store.picture(key, plane, number, window)
 
     def picture(self, key: str) -> bytes:
         """Returns the picture of a scan, a PNG file.
@@ -81,6 +110,13 @@ class RegradingSession:
         body: dict[str, object] = {"item": grading["item"]["name"], "content": grading["content"]}
         body |= {"proper": grade.proper, "agent": grade.agent}
         self._log.add_event(KIND, reader, body | {"grades": grades if grade.proper else {}})
+
+    def _scan(self, key: str) -> tuple[Volume, str]:
+        """Returns the scan of an item, and the hash that its content had when it was graded."""
+        if self._source is None:
+            raise HttpRefusal(404, "NO_SOURCE", "The folder does not say where its scans are. Name them with --source.")
+        grading = self._gradings[key]
+        return read_item(self._source, Item(**grading["item"])), grading["content"]
 
     def _grading(self, key: str) -> GradeRecord:
         if key not in self._gradings:
@@ -125,6 +161,14 @@ def cohort_columns(entry: Mapping[str, Any]) -> PersonGrade:
     if entry["agent"] in ("yes", "no"):
         columns |= {"agent": entry["agent"], "agent_by": "person"}
     return columns
+
+
+def _noted_source(folder: Path) -> Path | None:
+    """Returns where the scans of a folder of grades are, as `voxlate grade` noted it; None in an older folder."""
+    try:
+        return folder / str(read_json(folder / SOURCE)["source"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _entries(log: AnswerLog, reader: str | None = None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Cookie, Depends, FastAPI, Response
 
-from voxlate.readers.answers import Draft, Submission
+from voxlate.readers.answers import Draft, Instructed, Submission
 from voxlate.readers.package import Package
 from voxlate.readers.server.session import ReadingSession
 from voxlate.web.server.answer_log import AnswerLog
@@ -19,10 +19,11 @@ PAGE_FILES: PageFiles = {
     "": ("voxlate.readers.server", "page/index.html", HTML),
     "page.css": ("voxlate.web", "assets/app.css", CSS),
     "api.js": ("voxlate.web", "assets/api.js", JAVASCRIPT),
+    "keyboard.js": ("voxlate.web", "assets/keyboard.js", JAVASCRIPT),
     "niivue.js": ("voxlate.web", "niivue/niivue.umd.js", JAVASCRIPT),
 } | {
     f"{name}.js": ("voxlate.readers.server", f"page/{name}.js", JAVASCRIPT)
-    for name in ("main", "stage", "panel", "forms", "keys", "words", "outbox", "tools")
+    for name in ("main", "stage", "panel", "forms", "instructions", "words", "outbox", "tools")
 }
 
 SessionCookie = Annotated[str | None, Cookie(alias=COOKIE)]
@@ -61,6 +62,10 @@ def _add_reading(app: FastAPI, session: ReadingSession, authenticator: Authentic
     @app.post("/api/answers")
     def answer(sent: Submission, reader: str = signed_in) -> dict[str, Any]:
         return session.submit(reader, sent)
+
+    @app.post("/api/instructed")
+    def instructed(sent: Instructed, reader: str = signed_in) -> dict[str, bool]:
+        return session.note_instructed(reader, sent)
 
     @app.post("/api/drafts")
     def draft(sent: Draft, reader: str = signed_in) -> dict[str, bool]:

@@ -15,10 +15,13 @@ from typing import Any
 
 from voxlate.errors import InputRefused
 from voxlate.io.nifti import read_grid
-from voxlate.readers.answers import Draft, Submission, require_fit
+from voxlate.readers.answers import Draft, Instructed, Submission, require_fit
 from voxlate.readers.package import Package, Trial
+from voxlate.readers.server.keys import shortcuts
 from voxlate.readers.study import Design
+from voxlate.web.keyboard import to_json
 from voxlate.web.server.answer_log import SERVER, Answer, AnswerLog, digest_of, latest_revisions
+from voxlate.web.server.auth import SESSION_DAYS
 from voxlate.web.server.http_errors import HttpRefusal
 
 _CLOCK_JUMP_S = 2.0
@@ -44,6 +47,7 @@ class ReadingSession:
         self._package = package
         self._log = log
         self._trials = {trial.id: trial for own in package.trials.values() for trial in own}
+        self._practice = {trial.id: trial for own in package.practice.values() for trial in own}
         self._clock_offset_s = time.time() - time.monotonic()
         self._drafts: dict[str, tuple[int, float]] = {}
 
@@ -68,7 +72,49 @@ class ReadingSession:
             "next": self._shown(trials[done + 1]) if now and self._may_prefetch(trials, done) else None,
             "previous": self._shown(before) | {"given": _latest_answer(answers, before)} if before else None,
             "draft": self._draft(reader, now),
+            "introduction": self._introduction(reader, now or trials[-1]) | {"is_due": self._is_due(reader, now)},
         }
+
+    def _introduction(self, reader: str, trial: Trial) -> dict[str, Any]:
+        """Returns what the instructions say about the design of a trial, its keys, and its practice trials."""
+        study = self._package.study
+        design = study.design(trial.design)
+        return {
+            "text": study.instructions,
+            "design": _public(design),
+            "has_source": trial.source is not None,
+            "cases": sum(own.design == trial.design for own in self._package.trials[reader]),
+            "answers": study.answers,
+            "session_days": SESSION_DAYS,
+            "keys": to_json(shortcuts(design, study.display)),
+            "practice": [self._shown(own) for own in self._package.practice.get(trial.design, ())],
+        }
+
+    def _is_due(self, reader: str, now: Trial | None) -> bool:
+        """Returns whether the open trial is the reader's first one of its design, without instructions so far."""
+        if now is None or not self._is_first(now):
+            return False
+        last = self._log.last_event("instructed", reader)
+        return last is None or last["design"] != now.design
+
+    def _is_first(self, trial: Trial) -> bool:
+        own = self._package.trials.get(trial.reader, ())
+        return trial == next((other for other in own if other.design == trial.design), None)
+
+    def note_instructed(self, reader: str, sent: Instructed) -> dict[str, bool]:
+        """Notes that a reader has read the instructions of a design and finished its practice; once for each design.
+
+        Raises:
+            HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, `PRACTICE`, `NOT_YET`.
+        """
+        trial = self._own_trial(reader, sent.trial)
+        self._require_window(reader, sent.page)
+        if trial.position != _done(self._log.answers(reader)):
+            raise HttpRefusal(409, "NOT_YET", "This case is not open now.")
+        is_due = self._is_due(reader, trial)
+        if is_due:
+            self._log.add_event("instructed", reader, {"design": trial.design})
+        return {"kept": is_due}
 
     def open_page(self, reader: str) -> str:
         """Returns the id of a newly opened window; from now on only this window may answer."""
@@ -81,7 +127,7 @@ class ReadingSession:
 
         Raises:
             HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, `ANSWERED`, `NOT_YET`, `SUBMISSION`,
-                `TOO_EARLY`, `WASHOUT`; 422 `ANSWER`.
+                `TOO_EARLY`, `WASHOUT`, `PRACTICE`; 422 `ANSWER`.
         """
         self._note_clock()
         trial = self._own_trial(reader, sent.trial)
@@ -108,7 +154,7 @@ class ReadingSession:
         """Stores an unfinished answer.
 
         Raises:
-            HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, 429 `SLOW_DOWN`.
+            HttpRefusal: 404 `TRIAL`, 403 `OTHER_READER`, 409 `OTHER_WINDOW`, `PRACTICE`, 429 `SLOW_DOWN`.
         """
         trial = self._own_trial(reader, sent.trial)
         self._require_window(reader, sent.page)
@@ -128,7 +174,7 @@ class ReadingSession:
         self._drafts[trial.id] = (kept + 1, now)
 
     def image(self, reader: str, trial: str, slot: int) -> Path:
-        """Returns the image file of a panel of the open or the next case.
+        """Returns the image file of a panel of the open case, of the next one, or of a practice case.
 
         Args:
             reader: who asks.
@@ -138,9 +184,12 @@ class ReadingSession:
         Raises:
             HttpRefusal: 404 `TRIAL`, `PANEL`; 403 `OTHER_READER`, `NOT_YET`; 409 `WASHOUT`.
         """
-        own = self._own_trial(reader, trial)
+        practised = self._practice.get(trial)
+        own = practised or self._own_trial(reader, trial)
         if not 0 <= slot < len(own.panels):
             raise HttpRefusal(404, "PANEL", "There is no such image.")
+        if practised is not None:
+            return self._package.image_path(own.panels[slot])
         answers = self._log.answers(reader)
         done = _done(answers)
         first = done - 1 if self._package.study.answers == "changeable" else done
@@ -151,6 +200,8 @@ class ReadingSession:
         return self._package.image_path(own.panels[slot])
 
     def _own_trial(self, reader: str, trial: str) -> Trial:
+        if trial in self._practice:
+            raise HttpRefusal(409, "PRACTICE", "Answers to practice cases are not stored.")
         own = self._trials.get(trial)
         if own is None:
             raise HttpRefusal(404, "TRIAL", "There is no such case.")
@@ -228,6 +279,7 @@ class ReadingSession:
             "position": trial.position,
             "panels": len(trial.panels),
             "has_source": trial.source is not None,
+            "is_first": self._is_first(trial),
             "design": _public(self._package.study.design(trial.design)),
         }
 

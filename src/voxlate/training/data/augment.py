@@ -20,6 +20,9 @@ from voxlate.volume import Array
 _LEAST_ENHANCEMENT = 0.15
 """A source brighter by less than this, in relative units, differs in contrast and does not enhance; chosen by hand."""
 
+_THINNEST_SLICE, _THICKEST_SLICE = 2, 7
+"""In voxels. Slices of clinical 2-D protocols are up to 7 mm apart, and the models are trained on voxels of 1 mm."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -71,7 +74,39 @@ def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pa
     varied = [_vary_alone(each, bias, settings, random) for each in more]
     more = np.stack(varied) if varied else more
     target *= bias
+    if settings.slices and random.random() < settings.slices:
+        along = int(random.integers(3))
+        parts = int(random.integers(_THINNEST_SLICE, _THICKEST_SLICE + 1))
+        first = int(random.integers(parts))
+        source, target, *others = (thick_slices(x, along, parts, first) for x in (source, target, *more))
+        more = np.stack(others) if others else more
     return replace(pair, source=source, target=target, weight=weight, more=more)
+
+
+def thick_slices(image: Array, axis: int, parts: int, first: int) -> Array:
+    """Returns an image averaged over thick slices and interpolated linearly between their centres; zeros stay zero.
+
+    Voxels of zero, which are air or outside the brain, count neither in the mean of a slice nor between slices.
+
+    Args:
+        image: (i, j, k), a window.
+        axis: across the slices.
+        parts: thickness of a slice, in voxels.
+        first: number of voxels of the window's first slice that lie outside the window, below `parts`.
+    """
+    size = image.shape[axis]
+    number = (np.arange(size) + first) // parts
+    average = (number == np.arange(number[-1] + 1)[:, None]).astype(np.float32)
+    centre = np.arange(len(average)) * parts + (parts - 1) / 2 - first
+    distance = np.abs(np.clip(np.arange(size), centre[0], centre[-1])[:, None] - centre)
+    between = np.maximum(1 - distance / parts, 0).astype(np.float32)
+    moved = np.moveaxis(image, axis, 0)
+    inside = (moved != 0).astype(np.float32)
+    count = np.tensordot(average, inside, 1)
+    means = np.tensordot(average, moved, 1) / np.maximum(count, 1)
+    share = np.tensordot(between, (count > 0).astype(np.float32), 1)
+    smooth = np.tensordot(between, means, 1) / np.maximum(share, np.float32(1e-6))
+    return np.ascontiguousarray(np.moveaxis(np.where(inside > 0, smooth, 0), 0, axis), dtype=np.float32)
 
 
 def _exponent(strength: float, random: Generator) -> float:

@@ -23,6 +23,7 @@ export const enter = (token) => call("POST", "api/session", { token });
 export const leave = () => call("DELETE", "api/session");
 export const readState = () => call("GET", "api/state");
 export const openPage = () => call("POST", "api/page", {});
+export const noteInstructed = (content) => call("POST", "api/instructed", content);
 export const sendAnswer = (answer) => call("POST", "api/answers", answer);
 export const sendDraft = (draft) => call("POST", "api/drafts", draft);
 

@@ -10,13 +10,13 @@ function make(element, properties = {}, ...children) {
   return made;
 }
 
-const CONFIDENCE = {
+export const CONFIDENCE = {
   4: ["certainlyReal", "probablyReal", "probablySynthetic", "certainlySynthetic"],
   5: ["certainlyReal", "probablyReal", "undecided", "probablySynthetic", "certainlySynthetic"],
   6: ["certainlyReal", "probablyReal", "maybeReal", "maybeSynthetic", "probablySynthetic", "certainlySynthetic"],
 };
 
-// A group of radio buttons. While the focus is in the form, keys 1 to 9 choose an option.
+// A group of radio buttons. Digits choose an option, wherever the focus is.
 class Choice {
   constructor(name, legend, options, { isRow = false, ends = null } = {}) {
     this.inputs = options.map(({ value }) => make("input", { type: "radio", name, value }));
@@ -33,7 +33,7 @@ class Choice {
     const input = this.inputs[number - 1];
     if (!input) return false;
     input.checked = true;
-    input.focus();
+    input.focus({ preventScroll: true });
     input.dispatchEvent(new Event("change", { bubbles: true }));
     return true;
   }
@@ -75,6 +75,7 @@ class Similarity {
     this.rows = design.structures.map((name, at) => this.row(name, at));
     container.append(
       make("p", { className: "ends" }, make("span", { textContent: `0 ${design.anchors[0]}` }), make("span", { textContent: `100 ${design.anchors[1]}` })),
+      make("p", { className: "hint", textContent: word("similarityHint") }),
       make("div", { className: "structures" }, ...this.rows.map((row) => row.element)),
     );
   }
@@ -92,16 +93,29 @@ class Similarity {
     };
     row.element = make("div", { className: "structure open" }, make("label", { htmlFor: range.id, textContent: name }), output, make("label", { className: "absent" }, absent, word("notAssessable")), range);
     for (const kind of ["input", "click"]) range.addEventListener(kind, () => { row.isSet = true; row.show(); });
-    range.addEventListener("keydown", (event) => { if (event.key === "n") absent.click(); });
     absent.addEventListener("change", row.show);
     row.show();
     return row;
   }
 
-  // A digit sets the focused structure to ten times the digit; 0 stands for 100.
+  // The structure in focus, else the first open one, else the last one.
+  current() {
+    const focused = this.rows.find(({ range, absent }) => [range, absent].includes(document.activeElement));
+    const row = focused ?? this.rows.find((one) => !one.isSet && !one.absent.checked) ?? this.rows.at(-1);
+    if (!focused) (row.absent.checked ? row.absent : row.range).focus();
+    return row;
+  }
+
+  notAssessable() {
+    const row = this.current();
+    row.absent.click();
+    if (row.absent.checked) row.absent.focus();
+  }
+
+  // A digit sets a structure to ten times the digit; 0 stands for 100.
   choose(number) {
-    const row = this.rows.find(({ range, absent }) => [range, absent].includes(document.activeElement));
-    if (!row || row.absent.checked) return false;
+    const row = this.current();
+    if (row.absent.checked) return false;
     row.range.value = number === 0 ? 100 : number * 10;
     row.isSet = true;
     row.show();

@@ -1,7 +1,8 @@
 // The page of a reader study: shows one case at a time, keeps drafts, and sends answers until the server has them.
-import { Refused, enter, leave, openPage, readState, sendDraft } from "./api.js";
+import { Refused, enter, leave, noteInstructed, openPage, readState, sendDraft } from "./api.js";
 import { Incomplete, buildForm } from "./forms.js";
-import { HELP, listen } from "./keys.js";
+import { openInstructions } from "./instructions.js";
+import { listen } from "./keyboard.js";
 import { deliver, forget, waiting } from "./outbox.js";
 import { PLANES } from "./panel.js";
 import { Stages } from "./stage.js";
@@ -16,6 +17,7 @@ let state = null;
 let page = null;
 let form = null;
 let trial = null;
+let practice = null; // the practice cases and the number of the open one; null outside of the practice
 let isBusy = false;
 let submission = null;
 let draftTimer = 0;
@@ -84,6 +86,8 @@ function showProgress() {
   find("progress").max = state.total;
   find("progress").value = state.done;
   find("count").textContent = `${Math.min(state.done + 1, state.total)} / ${state.total}`;
+  find("practice").hidden = true;
+  find("submit").firstElementChild.textContent = word("next");
   find("protocol").textContent = `${state.reader} · protocol ${state.protocol} · ${state.data_kind}`;
 }
 
@@ -91,10 +95,50 @@ async function show() {
   showProgress();
   if (state.opens_at) return notice(word("waiting"), `${word("waitingText")} ${new Date(state.opens_at).toLocaleString(document.documentElement.lang)}`, [word("reload"), guarded(refresh)]);
   if (!state.trial?.id) return notice(word("done"), word("doneText"));
+  if (state.introduction.is_due) return introduce();
   await showTrial(state.trial, JSON.parse(state.draft ?? "null"));
   find("back").hidden = !state.previous;
   prepareNext();
   return undefined;
+}
+
+function introduce() {
+  const cases = state.introduction.practice;
+  instruct(cases.length ? "goPractice" : "goStudy", guarded(cases.length ? () => practise(cases, 0) : begin));
+}
+
+function instruct(go, onClosed) {
+  const about = { title: state.title, leastSeconds: state.display.minimum_view_s, go };
+  openInstructions(find("instructions"), state.introduction, about, onClosed);
+}
+
+// The instructions again, over the open case; the time until they are closed does not count as viewing it.
+function instructAgain() {
+  if (!state) return;
+  clock.cover(true);
+  instruct("goOn", () => clock.cover(false));
+}
+
+// Practice answers never leave this page; the server has no place for them.
+async function practise(cases, at) {
+  if (at === cases.length) return notice(word("practiceOver"), word("practiceOverText"), [word("goStudy"), guarded(begin)]);
+  practice = { cases, at };
+  find("practice").hidden = false;
+  find("back").hidden = true;
+  [find("progress").max, find("progress").value] = [cases.length, at];
+  find("count").textContent = `${word("practiceCount")} ${at + 1} / ${cases.length}`;
+  find("submit").firstElementChild.textContent = word("nextPractice");
+  await showTrial(cases[at], null);
+  if (at + 1 < cases.length) prepare(cases[at + 1]);
+  return undefined;
+}
+
+async function begin() {
+  practice = null;
+  await noteInstructed({ page, trial: state.trial.id });
+  state = await readState();
+  settled();
+  await show();
 }
 
 async function showTrial(next, content) {
@@ -103,6 +147,8 @@ async function showTrial(next, content) {
   performance.mark("case-wanted");
   find("viewer").setAttribute("aria-busy", "true");
   buildAnswer(content);
+  scrollTo(0, 0); // on a narrow screen the images are above the answer
+  find("answer").scrollTop = 0;
   const slow = setTimeout(() => say(word("loading")), 150);
   await stages.open(trial, settings());
   clearTimeout(slow);
@@ -112,7 +158,7 @@ async function showTrial(next, content) {
   if (find("saved").textContent === word("loading")) say("");
   stages.panel.element.focus({ preventScroll: true });
   await drawn();
-  performance.measure(`case-${trial.position}`, "case-wanted");
+  if (!practice) performance.measure(`case-${trial.position}`, "case-wanted");
 }
 
 // The picture is visible after two frames. A hidden window draws no frames, so the wait ends after one second.
@@ -130,21 +176,28 @@ function buildAnswer(content) {
 }
 
 function prepareNext() {
-  const next = state.next;
-  if (!next?.id) return;
+  if (state.next?.id) prepare(state.next);
+}
+
+function prepare(next) {
   // An error here is harmless: the case is loaded again when it is opened, and an error then is shown.
   stages.prepareNext(next, settings()).then(drawn).then(() => performance.mark(`ready-${next.position}`), () => undefined);
 }
 
 function keepDraft() {
+  if (practice) return;
   clearTimeout(draftTimer);
   const kept = { page, trial: trial.id, content: JSON.stringify({ form: form.content(), comment: find("comment").value }) };
   draftTimer = setTimeout(() => sendDraft(kept).catch((error) => { if (error.code === "OTHER_WINDOW") failed(error); }), DRAFT_PAUSE_MS);
 }
 
+// Nothing is answered before its case is visible.
+const isCovered = () => !form || !find("notice").hidden || find("viewer").hasAttribute("aria-busy");
+
 async function submit() {
-  if (isBusy || !form || find("notice").hidden === false) return;
+  if (isBusy || isCovered()) return undefined;
   find("fault").textContent = "";
+  if (practice) return practised();
   const timing = clock.read();
   if (timing.viewed_s < state.display.minimum_view_s) throw new Incomplete(word("tooEarly"));
   const answer = { submission, page, trial: trial.id, answer: form.answer(), comment: find("comment").value, timing };
@@ -162,14 +215,21 @@ async function submit() {
     isBusy = false;
     find("submit").disabled = false;
   }
+  return undefined;
 }
 
-// Shows the next case from what is loaded already, before the server's answer arrives.
+async function practised() {
+  form.answer(); // throws Incomplete, as it will in the study
+  await practise(practice.cases, practice.at + 1);
+}
+
+// Shows the next case from what is loaded already, before the server's answer arrives; a new question starts with its instructions.
 async function advance(upcoming) {
   const fresh = readState();
-  if (upcoming?.id) await showTrial(upcoming, null);
+  const isSameQuestion = upcoming?.id && !upcoming.is_first;
+  if (isSameQuestion) await showTrial(upcoming, null);
   state = await fresh;
-  if (!upcoming?.id || state.trial?.id !== trial.id) return show();
+  if (!isSameQuestion || state.trial?.id !== trial.id) return show();
   showProgress();
   find("back").hidden = !state.previous;
   prepareNext();
@@ -209,9 +269,9 @@ async function back() {
   find("back").hidden = true;
 }
 
-function choose(number) {
-  if (!form) return false;
-  const isChosen = form.choose(number);
+function choose(digit) {
+  if (isCovered()) return false;
+  const isChosen = form.choose(Number(digit));
   if (isChosen) keepDraft();
   return isChosen;
 }
@@ -219,22 +279,6 @@ function choose(number) {
 function toAnswer() {
   const first = find("fields").querySelector("input:checked, input, button");
   (first ?? find("answer")).focus();
-}
-
-function help() {
-  const rows = HELP().map(([keys, text]) => {
-    const row = document.createElement("tr");
-    const [name, meaning] = [document.createElement("th"), document.createElement("td")];
-    [name.scope, name.textContent, meaning.textContent] = ["row", keys, text];
-    row.append(name, meaning);
-    return row;
-  });
-  const table = document.createElement("table");
-  table.append(...rows);
-  const mouse = document.createElement("p");
-  mouse.textContent = word("mouse");
-  find("help-keys").replaceChildren(table, mouse);
-  find("help").showModal();
 }
 
 async function signOut() {
@@ -257,7 +301,7 @@ async function start() {
   }
   state = await readState();
   speak(state.display.language);
-  tools.build(state.display, state.levels - 1);
+  tools.build(state.display, state.levels - 1, state.introduction.keys);
   await takeOver();
 }
 
@@ -265,16 +309,18 @@ find("answer").addEventListener("submit", (event) => { event.preventDefault(); g
 for (const kind of ["change", "input"]) find("answer").addEventListener(kind, () => trial && keepDraft());
 find("back").addEventListener("click", guarded(back));
 find("leave").addEventListener("click", guarded(signOut));
-find("help-open").addEventListener("click", help);
+find("help-open").addEventListener("click", instructAgain);
 find("stages").addEventListener("contextmenu", (event) => event.preventDefault());
 find("stages").addEventListener("focusin", (event) => {
   const at = stages.panels.findIndex((panel) => panel.element.contains(event.target));
   if (at >= 0) stages.focusPanel(at);
 });
-listen({
-  scroll: (steps) => tools.scroll(steps), scrollToEnd: (isLast) => tools.scrollToEnd(isLast), zoom: (direction) => tools.zoom(direction),
-  cyclePlanes: () => tools.cyclePlanes(), invert: () => tools.invert(), reset: () => tools.reset(), preset: (number) => tools.preset(number),
-  focusPanel: (at) => { stages.focusPanel(at); stages.panel.element.focus(); }, choose, toAnswer, help,
-  toViewer: () => { stages.panel?.element.focus(); }, mark: () => (form?.mark ? form.mark() : false), submit: () => { guarded(submit)(); },
-});
+listen(() => (state ? state.introduction.keys : []), {
+  scrollUp: () => tools.scroll(1), scrollDown: () => tools.scroll(-1), toFirst: () => tools.scrollToEnd(false), toLast: () => tools.scrollToEnd(true),
+  cyclePlanes: () => tools.cyclePlanes(), zoomIn: () => tools.zoom(1), zoomOut: () => tools.zoom(-1), fit: () => tools.zoom(0),
+  invert: () => tools.invert(), reset: () => tools.reset(), preset: (letter) => tools.preset(letter),
+  nextPanel: () => { stages.focusPanel((stages.active + 1) % stages.panels.length); stages.panel.element.focus(); },
+  toViewer: () => { stages.panel?.element.focus(); }, toAnswer, choose, notAssessable: () => !isCovered() && form.notAssessable(), mark: () => !isCovered() && form.mark(),
+  submit: () => { guarded(submit)(); }, instructions: instructAgain,
+}, () => !stages.panels.length);
 guarded(start)();

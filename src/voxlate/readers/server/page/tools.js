@@ -18,6 +18,12 @@ export class Clock {
     else if (this.since !== null) [this.hidden, this.since] = [this.hidden + performance.now() - this.since, null];
   }
 
+  // The instructions cover the case: the time until they are closed counts as hidden.
+  cover(isCovered) {
+    if (isCovered && this.since === null) this.since = performance.now();
+    else if (!isCovered && !document.hidden) this.changed();
+  }
+
   read() {
     const hidden = this.hidden + (this.since === null ? 0 : performance.now() - this.since);
     return { viewed_s: (performance.now() - this.begin - hidden) / 1000, hidden_s: hidden / 1000 };
@@ -29,14 +35,16 @@ export class Tools {
     Object.assign(this, { root, stages, kinds, planes: "three", isInverted: false, window: [0, 1], full: 1, presets: [] });
   }
 
-  build(display, full) {
+  build(display, full, keys) {
     [this.planes, this.full, this.presets] = [display.planes, full, display.presets];
+    const letter = (action, at = 0) => keys.filter((key) => key.action === action)[at].shown;
+    this.letters = display.presets.map((_, at) => letter("preset", at).toLowerCase());
     this.window = this.first;
     this.planeButtons = this.kinds.map((kind) => this.button(word(kind), () => this.setPlanes(kind)));
-    this.presetButtons = display.presets.map((preset, at) => this.button(`${at + 1} ${preset.name}`, () => this.preset(at + 1)));
+    this.presetButtons = display.presets.map((preset, at) => this.button(preset.name, () => this.preset(this.letters[at]), letter("preset", at)));
     this.low = this.number(word("low"), 0);
     this.high = this.number(word("high"), 1);
-    this.inverter = this.button(word("invert"), () => this.invert());
+    this.inverter = this.button(word("invert"), () => this.invert(), letter("invert"));
     const zooms = [["+", 1, "zoomIn"], ["−", -1, "zoomOut"], ["=", 0, "fit"]].map(([sign, direction, name]) => {
       const button = this.button(sign, () => this.zoom(direction));
       button.setAttribute("aria-label", word(name));
@@ -52,15 +60,16 @@ export class Tools {
       return made;
     };
     this.root.replaceChildren(
-      group(word("planes"), ...this.planeButtons), group(word("windowTitle"), ...this.presetButtons, this.low.parentElement, this.high.parentElement, this.inverter),
-      group("Zoom", ...zooms, this.button(word("reset"), () => this.reset())),
+      group(word("planes"), ...this.planeButtons), group("Zoom", ...zooms, this.button(word("reset"), () => this.reset(), letter("reset"))),
+      group(word("windowTitle"), ...this.presetButtons, this.low.parentElement, this.high.parentElement, this.inverter),
     );
     this.show();
   }
 
-  button(text, action) {
+  button(text, action, letter = "") {
     const made = document.createElement("button");
-    [made.type, made.textContent] = ["button", text];
+    made.type = "button";
+    made.append(text, ...(letter ? [" ", Object.assign(document.createElement("kbd"), { textContent: letter })] : []));
     made.addEventListener("click", action);
     return made;
   }
@@ -119,12 +128,7 @@ export class Tools {
     if (now[0] !== this.window[0] || now[1] !== this.window[1]) this.setWindow(now);
   }
 
-  preset(number) {
-    const preset = this.presets[number - 1];
-    if (!preset) return false;
-    this.setWindow(this.share(preset));
-    return true;
-  }
+  preset(letter) { this.setWindow(this.share(this.presets[this.letters.indexOf(letter)])); }
 
   invert() {
     this.isInverted = !this.isInverted;
