@@ -78,6 +78,41 @@ def training() -> str:
     return f"Training took {' and '.join(spent)} on {machine(content)} while other jobs ran."
 
 
+STEP_PARTS = {
+    "draw": "windows drawn and augmented",
+    "forward": "network, forward",
+    "loss": "loss",
+    "backward": "network and loss, backward",
+    "update": "gradients clipped, AdamW",
+    "average": "EMA weights",
+    "step": "**whole step**",
+}
+
+
+def step() -> str:
+    content = result("step")
+    plain, ours = content["seconds"]["plain"], content["seconds"]["voxlate"]
+    lines = ["| processor seconds of one step | plain torch | voxlate | plain / voxlate |", "|---|---|---|---|"]
+    for part, title in STEP_PARTS.items():
+        lines.append(f"| {title} | {plain[part]:.3f} | {ours[part]:.3f} | {plain[part] / ours[part]:.1f} |")
+    lines += [
+        "",
+        "| change, seconds of the part that it changes | before | after | before / after |",
+        "|---|---|---|---|",
+    ]
+    for title, row in content["changes"].items():
+        before, after = row["before"], row["after"]
+        lines.append(f"| {title} | {before:.3f} | {after:.3f} | {before / after:.2f} |")
+    window = " x ".join(map(str, content["window"]))
+    note = (
+        f"`{content['recipe']}`, width {content['width']}, {content['batch']} windows of {window} voxels of "
+        f"{content['data']}, one thread; medians of {content['rounds']} steps of each kind in turns, while other jobs "
+        f"ran. Both kinds draw the same windows; their losses differed by a share of at most "
+        f"{content['largest_relative_difference_of_loss']:.0e}. `python benchmarks/bench_step.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def speed() -> str:
     content = result("translate")
     shape = " x ".join(map(str, content["shape"]))
@@ -805,6 +840,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "prepare": prepare,
     "training": training,
     "speed": speed,
+    "step": step,
 }
 
 

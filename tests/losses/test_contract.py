@@ -91,3 +91,21 @@ def test_ssim_of_an_image_too_small_for_its_window_is_refused():
     small = torch.rand(1, 1, 10, 16, 16)
     with pytest.raises(UsageError, match="SIZE"):
         ssim(small, small, torch.ones_like(small))
+
+
+def test_gradient_has_the_slope_of_its_formula():
+    torch.manual_seed(0)
+    synthetic, target = (torch.rand(2, 3, 4, 5, 6, dtype=torch.float64) for _ in range(2))
+    mask = torch.randint(0, 3, (2, 1, 4, 5, 6)).double()
+    total, count = 0.0, 0.0
+    ours, plain = synthetic.clone().requires_grad_(), synthetic.clone().requires_grad_()
+    for axis in (2, 3, 4):
+        ends = [torch.arange(mask.shape[axis] - 1) + shift for shift in (0, 1)]
+        weight = torch.minimum(*(mask.index_select(axis, end) for end in ends)).expand(-1, 3, -1, -1, -1)
+        total = total + ((torch.diff(plain, dim=axis) - torch.diff(target, dim=axis)).abs() * weight).sum()
+        count += weight.sum()
+    found = gradient(ours, target, mask)
+    assert found.item() == pytest.approx((total / count).item(), rel=1e-12)
+    (3 * found).backward()
+    (3 * total / count).backward()
+    assert torch.allclose(ours.grad, plain.grad, rtol=1e-10, atol=1e-15)

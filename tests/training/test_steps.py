@@ -9,7 +9,7 @@ from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.losses.l1 import l1
 from voxlate.training.data.windows import Batch, StepBatches
 from voxlate.training.objective import objectives_of
-from voxlate.training.state import AdversarialState, CycleState, SupervisedState
+from voxlate.training.state import AdversarialState, CycleState, SupervisedState, new_state
 from voxlate.training.steps import Step, take_step
 
 RATE = 0.1
@@ -117,3 +117,12 @@ def test_a_cycle_adds_both_ways_both_discriminators_and_what_should_stay(recipe)
         assert torch.allclose(network.weight, value - RATE * slope(loss, twin.weight))
     assert not torch.allclose(discriminator.weight, torch.tensor(0.3))
     assert not torch.allclose(inverse_discriminator.weight, torch.tensor(0.2))
+
+
+@pytest.mark.parametrize(("precision", "is_fused"), [("32-true", True), ("bf16-mixed", True), ("16-mixed", None)])
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_all_weights_are_updated_in_one_call_unless_the_gradients_are_scaled(recipe, precision, is_fused, optimiser):
+    training = recipe.training.model_copy(update={"precision": precision, "optimiser": optimiser})
+    plan = recipe.model_copy(update={"training": training, "adversarial": None})
+    state = new_state(plan, scale(0.4), Fabric(accelerator="cpu", devices=1))
+    assert state.optimiser.param_groups[0]["fused"] is is_fused

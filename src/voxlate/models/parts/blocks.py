@@ -70,9 +70,10 @@ class ScaledResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, channels, D, H, W) to the same shape."""
         inner = F.leaky_relu_(self.first(F.leaky_relu(x, 0.1)), 0.1)  # in place, as no gradient needs what it replaces
-        if self.training:  # scaled weights give the same, without passes over all voxels for the scale and its gradient
-            second = self.second
+        second = self.second
+        if self.training and x.numel() > second.weight.numel():
+            # Scaled weights give the same, with no pass over the voxels for the scale and none for its gradient.
             bias = None if second.bias is None else self.scale * second.bias
             return x + F.conv3d(inner, self.scale * second.weight, bias, padding=1)
-        result: Tensor = x + self.scale * self.second(inner)
+        result: Tensor = x + self.scale * second(inner)
         return result
