@@ -76,7 +76,7 @@ def test_a_quarter_of_the_weights_between_pairs_is_zero():
 
 def test_a_scaled_residual_learns_its_scale_though_the_scale_is_folded_into_weights():
     block, x = ScaledResidual(4).double(), torch.rand(1, 4, 6, 6, 6, dtype=torch.float64)
-    assert x.numel() > block.second.weight.numel()  # as at the upper levels, where folding is worth it
+    assert x[0].numel() > block.second.weight.numel()  # as at the upper levels, where folding is worth it
     gradients = []
     for mode in (True, False):
         block.train(mode).zero_grad()
