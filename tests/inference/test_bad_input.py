@@ -62,6 +62,10 @@ def t2_by_name(folder: Path) -> Path:
     return a_scan(folder, "sub-01_T2w")
 
 
+def flair_by_name(folder: Path) -> Path:
+    return a_scan(folder, "flair")
+
+
 def synthetic(folder: Path) -> Path:
     write_volume(folder / "scan.nii.gz", head(0), synthetic="tiny")
     return folder / "scan.nii.gz"
@@ -74,7 +78,8 @@ BAD = [
     (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
     (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
     (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
-    (t2_by_name, "CONTRAST_DIFFERS", "sub-01_T2w is named T2w as in BIDS; the model takes T1ce"),
+    (t2_by_name, "CONTRAST_DIFFERS", "the name of sub-01_T2w ends in T2w; the model takes T1ce"),
+    (flair_by_name, "CONTRAST_DIFFERS", "the name of flair ends in flair; the model takes T1ce"),
     (synthetic, "ALREADY_SYNTHETIC", "synthetic scans are not translated"),
 ]
 

@@ -18,12 +18,16 @@ LONG_ECHO_MS = 60.0
 """No T1-weighted scan has an echo time from here on: the lower limit of T2-weighted spin echoes in
 `voxlate.archive.series_type`."""
 
-_OTHER_SUFFIXES = ("T2w", "FLAIR", "PDw", "T2starw", "dwi", "bold", "ct", "pet", "dseg", "mask")
-"""BIDS suffixes of images that are not T1-weighted."""
+_OTHER_NAMES = (
+    frozenset({"t2", "t2w", "t2star", "t2starw", "flair", "pd", "pdw", "dwi", "adc", "swi", "bold", "perf"})
+    | {"ct", "pet"}
+    | {"seg", "dseg", "mask", "label", "labels"}
+)
+"""Last words of the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
 def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
-    """Refuses, or flags, a scan whose header or BIDS name says that it is not T1-weighted, for a model that takes T1.
+    """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, for a model that takes T1.
 
     Args:
         scan: the scan.
@@ -41,9 +45,10 @@ def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: 
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
-    suffix = re.search(r"^sub-.*_([A-Za-z0-9]+)$", nifti_stem(path)) if nifti_suffix(path) else None
-    if suffix is not None and suffix[1] in _OTHER_SUFFIXES:
-        end_check("CONTRAST_DIFFERS", f"{name} is named {suffix[1]} as in BIDS; {told}", gate)
+    if nifti_suffix(path):
+        word = re.split(r"[^A-Za-z0-9]", nifti_stem(path))[-1]
+        if word.lower() in _OTHER_NAMES:
+            end_check("CONTRAST_DIFFERS", f"the name of {name} ends in {word}; {told}", gate)
 
 
 def echo_time_ms(scan: Scan, path: Path) -> float | None:
