@@ -78,8 +78,8 @@ BAD = [
     (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
     (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
     (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
-    (t2_by_name, "CONTRAST_DIFFERS", "the name of sub-01_T2w ends in T2w; the model takes T1ce"),
-    (flair_by_name, "CONTRAST_DIFFERS", "the name of flair ends in flair; the model takes T1ce"),
+    (t2_by_name, "CONTRAST_DIFFERS", "sub-01_T2w has a file name that ends in T2w; the model takes T1ce"),
+    (flair_by_name, "CONTRAST_DIFFERS", "flair has a file name that ends in flair; the model takes T1ce"),
     (synthetic, "ALREADY_SYNTHETIC", "synthetic scans are not translated"),
 ]
 

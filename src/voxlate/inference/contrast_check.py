@@ -48,7 +48,7 @@ def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: 
     if nifti_suffix(path):
         word = re.split(r"[^A-Za-z0-9]", nifti_stem(path))[-1]
         if word.lower() in _OTHER_NAMES:
-            end_check("CONTRAST_DIFFERS", f"the name of {name} ends in {word}; {told}", gate)
+            end_check("CONTRAST_DIFFERS", f"{name} has a file name that ends in {word}; {told}", gate)
 
 
 def echo_time_ms(scan: Scan, path: Path) -> float | None:
