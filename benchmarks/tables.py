@@ -595,10 +595,10 @@ def fine_tuning() -> str:
     }
     titles = {
         "source": "untouched source, nine pairs",
-        "zero_shot": "`t1ce-to-t1`: simulated heads alone",
+        "zero_shot": "first stage of `t1ce-to-t1`: simulated heads of 1 mm alone",
         "real_only": "real pairs alone, leave-three-out",
-        "fine_tuned": "`t1ce-to-t1` fine-tuned, leave-three-out",
-        "open_licence": "`t1ce-to-t1-finetuned`: fine-tuned on two pairs, the seven others",
+        "fine_tuned": "first stage, then real pairs, leave-three-out",
+        "open_licence": "`t1ce-to-t1-finetuned`: first stage, then two pairs; the seven others",
     }
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, title in titles.items():

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from phantoms import DATA
 
-from voxlate.errors import InputRefused
 from voxlate.inference.files import translate_file
+from voxlate.inference.item import Item
+from voxlate.inference.translate import Options
 from voxlate.io.nifti import read_volume
 from voxlate.preparation import PreparationSettings, fit_preparation
 
@@ -32,7 +33,12 @@ def test_contrast_agent_hardly_moves_the_level_between_two_scans_of_one_sequence
     assert levels[0] == pytest.approx(levels[1], rel=0.05)
 
 
-def test_thick_slices_are_refused_by_a_model_that_never_saw_them(bundle):
-    scan = DATA / "native" / "TCGA-FG-6692_native" / "t1ce.nii.gz"
-    with pytest.raises(InputRefused, match=r"SPACING_UNSEEN t1ce: voxels of 0\.898 x 0\.898 x 5\.5 mm"):
-        translate_file(bundle, scan, scan.parent / "never.nii.gz")
+def test_thick_slices_of_a_real_scan_come_back_at_their_own_places(bundle, tmp_path):
+    folder = DATA / "native" / "TCGA-FG-6692_native"
+    item = Item("scan", folder / "t1ce.nii.gz", folder / "brainmask_t1ce.nii.gz")
+    made = translate_file(bundle, item, tmp_path / "out.nii.gz", options=Options(gate="off"))
+    assert made.voxels_mm == pytest.approx((0.898, 0.898, 1.1), abs=1e-3)  # the slices are 5.5 mm apart
+    source, inside = read_volume(item.source), read_volume(item.mask).data > 0.5
+    assert made.volume.grid.matches(source.grid)
+    assert np.allclose(made.volume.data[inside], 2.5 * source.data[inside], rtol=1e-3)  # by this network
+    assert not made.volume.data[~inside].any()
