@@ -19,11 +19,11 @@ LONG_ECHO_MS = 60.0
 `voxlate.archive.series_type`."""
 
 _OTHER_NAMES = (
-    frozenset({"t2", "t2w", "t2star", "t2starw", "flair", "pd", "pdw", "dwi", "adc", "swi", "bold", "perf"})
+    frozenset({"t2", "t2w", "t2s", "t2star", "t2starw", "flair", "pd", "pdw", "dwi", "adc", "swi", "bold", "perf"})
     | {"ct", "pet"}
     | {"seg", "dseg", "mask", "label", "labels"}
 )
-"""Last words of the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
+"""Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
 def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
@@ -46,9 +46,22 @@ def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: 
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
     if nifti_suffix(path):
-        word = re.split(r"[^A-Za-z0-9]", nifti_stem(path))[-1]
-        if word.lower() in _OTHER_NAMES:
-            end_check("CONTRAST_DIFFERS", f"{name} has a file name that ends in {word}; {told}", gate)
+        word = contrast_in_name(nifti_stem(path))
+        if word:
+            end_check("CONTRAST_DIFFERS", f"{name} has a file name with the word {word}; {told}", gate)
+
+
+def contrast_in_name(stem: str) -> str:
+    """Returns the word of a file name that says another contrast than T1, or "".
+
+    Beside a word such as `T1w`, only the last word counts.
+
+    Args:
+        stem: the name without its suffix.
+    """
+    words = re.split(r"[^A-Za-z0-9]", stem)
+    is_t1 = any(word.lower().startswith("t1") for word in words)
+    return next((word for word in reversed(words[-1:] if is_t1 else words) if word.lower() in _OTHER_NAMES), "")
 
 
 def echo_time_ms(scan: Scan, path: Path) -> float | None:
