@@ -48,7 +48,7 @@ from voxlate.training.state import SupervisedState, new_state
 from voxlate.training.steps import Step
 from voxlate.training.validation import ema_of, update_ema
 
-ROUNDS, WARM_UP = 4, 1
+ROUNDS, WARM_UP = 8, 2
 """Steps of each kind, and how many at the start are not counted; chosen by hand."""
 
 PARTS = ("draw", "forward", "loss", "backward", "update", "average")
