@@ -106,9 +106,10 @@ def step() -> str:
     window = " x ".join(map(str, content["window"]))
     note = (
         f"`{content['recipe']}`, width {content['width']}, {content['batch']} windows of {window} voxels of "
-        f"{content['data']}, one thread; medians of {content['rounds']} steps of each kind in turns, while other jobs "
-        f"ran. Both kinds draw the same windows; their losses differed by a share of at most "
-        f"{content['largest_relative_difference_of_loss']:.0e}. `python benchmarks/bench_step.py`, {machine(content)}."
+        f"{content['data']}, one thread; medians of {content['rounds']} steps of each kind in turns, at a load of "
+        f"{content['load_at_start']:.1f} when they began. Both kinds draw the same windows; their losses differed by a "
+        f"share of at most {content['largest_relative_difference_of_loss']:.0e}. `python benchmarks/bench_step.py`, "
+        f"{machine(content)}."
     )
     return "\n".join([*lines, "", note])
 

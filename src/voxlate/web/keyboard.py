@@ -27,6 +27,18 @@ class Shortcut:
     text: str = ""
 
 
+SCROLL = (
+    Shortcut("scrollUp", ("ArrowUp",), "↑"),
+    Shortcut("scrollDown", ("ArrowDown",), "↓"),
+    Shortcut("toFirst", ("Home",), "Home"),
+    Shortcut("toLast", ("End",), "End"),
+)
+"""Through the slices of an image; the same keys on every page."""
+
+ZOOM = (Shortcut("zoomIn", ("+",), "+"), Shortcut("zoomOut", ("-",), "−"))
+"""The same keys on every page."""
+
+
 def digits(first: int, last: int) -> Shortcut:
     """Returns the shortcut by which the digits from `first` to `last` choose an answer."""
     keys = tuple(str(digit) for digit in range(first, last + 1))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from voxlate.web.keyboard import Shortcut, digits
+from voxlate.web.keyboard import SCROLL, ZOOM, Shortcut, digits
 
 SHORTCUTS = (
-    Shortcut("scrollUp", ("ArrowUp",), "↑"),
-    Shortcut("scrollDown", ("ArrowDown",), "↓"),
-    Shortcut("toFirst", ("Home",), "Home"),
-    Shortcut("toLast", ("End",), "End"),
+    *SCROLL,
     Shortcut("tileBefore", ("ArrowLeft",), "←"),
     Shortcut("tileAfter", ("ArrowRight",), "→"),
-    Shortcut("zoomIn", ("+",), "+"),
-    Shortcut("zoomOut", ("-",), "−"),
+    *ZOOM,
     Shortcut("background", ("b",), "B"),
     Shortcut("enlarge", ("e",), "E"),
     Shortcut("reset", ("r",), "R"),

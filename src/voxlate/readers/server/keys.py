@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from voxlate.readers.study import PAIRED_KINDS, Design, Display
-from voxlate.web.keyboard import Shortcut, digits, lettered
+from voxlate.web.keyboard import SCROLL, ZOOM, Shortcut, digits, lettered
 
 _IMAGES = (
-    Shortcut("scrollUp", ("ArrowUp",), "↑"),
-    Shortcut("scrollDown", ("ArrowDown",), "↓"),
-    Shortcut("toFirst", ("Home",), "Home"),
-    Shortcut("toLast", ("End",), "End"),
+    *SCROLL,
     Shortcut("cyclePlanes", ("x",), "X"),
-    Shortcut("zoomIn", ("+",), "+"),
-    Shortcut("zoomOut", ("-",), "−"),
+    *ZOOM,
     Shortcut("fit", ("=",), "="),
     Shortcut("invert", ("i",), "I"),
     Shortcut("reset", ("r",), "R"),
