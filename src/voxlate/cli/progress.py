@@ -144,6 +144,8 @@ class Heartbeat(Progress):
         return [self._line(task) for task in self.tasks if not task.finished]
 
     def _line(self, task: Any) -> str:
+        from voxlate.io.log import duration
+
         done = f"{task.completed:.0f} of {task.total:.0f}" if task.total is not None else f"{task.completed:.0f} done"
         left = self._seconds_left(task)
         end = "" if left is None else f", about {duration(left)} left"
@@ -171,10 +173,3 @@ def progress_bar(*, off: bool) -> Heartbeat:
         console=Console(stderr=True),
         disable=hidden,
     )
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in seconds, minutes or hours, as a line for a person has it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

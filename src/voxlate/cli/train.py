@@ -121,8 +121,9 @@ def _least_time(recipe: Recipe, device: str) -> str | None:
     """
     import torch
 
-    from voxlate.cli.progress import LINE_SECONDS, duration
+    from voxlate.cli.progress import LINE_SECONDS
     from voxlate.experiments.estimate import least_training_seconds
+    from voxlate.io.log import duration
 
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         return None

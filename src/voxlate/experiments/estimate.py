@@ -18,6 +18,7 @@ from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
 from voxlate.experiments.plan import Step
+from voxlate.io.log import duration
 from voxlate.training.memory import READS_VALUES, estimate_training
 
 _PASSES = 3
@@ -45,10 +46,10 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
             flops = _step_flops(step.recipe)
             seconds = None if flops is None else flops * step.recipe.steps / speed
             total += seconds or 0.0
-            needed = "unknown time" if seconds is None else f"at least {_told(seconds)}"
+            needed = "unknown time" if seconds is None else f"at least {duration(seconds)}"
             line += f"\n    {_needs(step.recipe)}, {needed}"
         yield line
-    yield f"{len(steps)} steps; trainings take at least {_told(total)} on this machine, one after the other"
+    yield f"{len(steps)} steps; trainings take at least {duration(total)} on this machine, one after the other"
 
 
 def least_training_seconds(recipe: Recipe) -> float | None:
@@ -92,9 +93,3 @@ def _flops_per_second() -> float:
     began = time.perf_counter()
     torch.nn.functional.conv3d(image, weight, padding=1)
     return 2.0 * image.numel() * weight.numel() / channels / (time.perf_counter() - began)
-
-
-def _told(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Log records: warnings that carry a stable code, and remarks that need no action."""
+"""Log records: warnings that carry a stable code, and remarks that need no action; durations as they show them."""
 
 from __future__ import annotations
 
@@ -44,3 +44,15 @@ def warn(code: str, message: str) -> None:
     name = _case.get()
     text = f"{name}: {message}" if name else message
     _LOG.warning("%s %s", code, printable(text), extra={"code": code})
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as progress lines show it, in seconds, minutes or hours.
+
+    Example:
+        >>> [duration(seconds) for seconds in (42, 600, 9000)]
+        ['42 s', '10 min', '2.5 h']
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
