@@ -14,30 +14,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nibabel
-import numpy as np
 from machine import ENHANCING_LABELS, ROOT, development_data, pair_cases, write_result
-from scipy import ndimage
+from simulated_heads import QUALITY, TABLE, label_maps, simulate
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.recipe import read_recipe
-from voxlate.cases import Case, write_cases
 from voxlate.evaluation.enhancement import PROTOCOL
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options
-from voxlate.simulation.anatomy.label_map import LabelMaps
-from voxlate.simulation.files.dataset import Plan, write_dataset
+from voxlate.simulation.files.dataset import Plan
 from voxlate.simulation.subject import Options as SubjectOptions
 from voxlate.training.loop import train
 
 HEADS, SEED = 44, 21
-EXCLUDED = "18.nii.gz"  # refused for 1.2 ml of unlabelled sinus air when the recorded model was trained
-QUALITY = {"good": 0.6, "medium": 0.3, "low": 0.1}
-MOST_EROSION = 3  # voxels of 1 mm; masks of real data end between the cortex and the dura
-VALIDATION_EVERY = 16  # the 16th, 32nd … head is for validation
 HEADS_FOLDER = ROOT / "runs" / "heads"
 STAGES = {
     "t1ce_to_t1_simulated": ROOT / "runs" / "simulated_training",
@@ -45,36 +37,6 @@ STAGES = {
 }
 """Folder of the training by recipe; each stage begins with the weights of the one before it."""
 RUN = STAGES["t1ce_to_t1_slices"]
-
-
-def simulate(maps: Path) -> None:
-    """Writes the heads, brain masks eroded by a random amount, and the table of cases."""
-    chosen = [path for path in sorted(maps.glob("*.nii.gz")) if path.name != EXCLUDED]
-    links = HEADS_FOLDER.with_name("maps")
-    links.mkdir(parents=True, exist_ok=True)
-    for path in chosen:
-        if not (links / path.name).exists():
-            (links / path.name).symlink_to(path.resolve())
-    options = SubjectOptions(is_same_acquisition=True, quality_mix=QUALITY, anatomies=LabelMaps.find(links))
-    subjects = sorted(write_dataset(HEADS_FOLDER, Plan("t1ce_t1", HEADS, SEED, "full", options=options)))
-    rng, cases = np.random.default_rng(5), []
-    for number, subject in enumerate(subjects):
-        stem = f"{subject}_ses-01"
-        truth = HEADS_FOLDER / "derivatives" / "truth" / subject / "ses-01" / "anat"
-        scans = HEADS_FOLDER / subject / "ses-01" / "anat"
-        mask = nibabel.load(truth / f"{stem}_desc-brain_mask.nii.gz")
-        inside = np.asanyarray(mask.dataobj) > 0
-        steps = int(rng.integers(0, MOST_EROSION + 1))
-        if steps:
-            inside = ndimage.binary_erosion(inside, iterations=steps)
-        path = HEADS_FOLDER / "masks" / f"{subject}.nii.gz"
-        path.parent.mkdir(exist_ok=True)
-        nibabel.save(nibabel.Nifti1Image(inside.astype(np.uint8), mask.affine), path)
-        split = "validation" if number % VALIDATION_EVERY == VALIDATION_EVERY - 1 else "train"
-        images = (scans / f"{stem}_ce-gadolinium_T1w.nii.gz", scans / f"{stem}_T1w.nii.gz")
-        labels = truth / f"{stem}_desc-lesion_dseg.nii.gz"
-        cases.append(Case(subject, subject, split, *images, path, labels if labels.is_file() else None))
-    write_cases(HEADS_FOLDER / "train_cases.tsv", cases)
 
 
 def measure(pairs: Path) -> dict[str, Any]:
@@ -107,8 +69,13 @@ def main() -> None:
     start, steps, validation = None, 0, []
     for name, run in STAGES.items():
         if not (run / "bundle" / "manifest.json").is_file():
-            if not (HEADS_FOLDER / "train_cases.tsv").is_file():
-                simulate(maps)
+            if not (HEADS_FOLDER / TABLE).is_file():
+                options = SubjectOptions(
+                    is_same_acquisition=True,
+                    quality_mix=QUALITY,
+                    anatomies=label_maps(maps, HEADS_FOLDER.with_name("maps")),
+                )
+                simulate(HEADS_FOLDER, Plan("t1ce_t1", HEADS, SEED, "full", options=options))
             recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml")
             train(recipe, run, root=HEADS_FOLDER, resume=True, start_from=start)
         start = run / "bundle"

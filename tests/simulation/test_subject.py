@@ -178,3 +178,13 @@ def test_a_second_session_shows_the_same_head_with_other_noise():
 def test_the_held_out_scanner_f_makes_thick_slices():
     made = simulate_subject("t1ce_t1", seed=3, scanner="F")
     assert made.images["T1w"].spacing_mm == pytest.approx((2, 2, 6))
+
+
+def test_aligned_images_have_the_pose_of_the_first_and_noise_of_their_own():
+    aligned = simulate_subject("ct_to_mr", seed=6, options=Options(is_aligned=True))
+    posed = simulate_subject("ct_to_mr", seed=6)
+    settings = aligned.truth.factors["acquisitions"]
+    assert settings["T1w"]["pose"] == settings["T2w"]["pose"] == settings["CT"]["pose"]
+    assert posed.truth.factors["acquisitions"]["T2w"]["pose"] != settings["CT"]["pose"]
+    assert np.array_equal(aligned.images["CT"].data, posed.images["CT"].data)
+    assert not np.array_equal(aligned.images["T2w"].data, posed.images["T2w"].data)

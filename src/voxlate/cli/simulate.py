@@ -52,6 +52,7 @@ from voxlate.cli.verb import Verb
     "--dose", default=0.1, show_default=True, help="Gadolinium dose in mmol/kg; with 0, T1ce is a second T1w."
 )
 @click.option("--lesions", help="Lesions of every patient: glioma, metastases, plaques … or none.  [default: drawn]")
+@click.option("--aligned", is_flag=True, help="All images have the pose of the first: no registration.")
 @click.option("--same-acquisition", is_flag=True, help="T1ce has the noise, pose and scale of T1w.")
 @click.option("--dicom", is_flag=True, help="Also write each image as a DICOM series.")
 @jobs()
@@ -71,6 +72,7 @@ def simulate(
     dose: float,
     lesions: str | None,
     same_acquisition: bool,
+    aligned: bool,
     dicom: bool,
     jobs: int,
     no_progress: bool,
@@ -91,6 +93,7 @@ def simulate(
     options = Options(
         dose_mmol_kg=dose,
         is_same_acquisition=same_acquisition,
+        is_aligned=aligned,
         lesions=lesions,
         quality_mix=parse_mix(quality_mix),
         missing_share=missing,

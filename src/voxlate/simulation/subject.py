@@ -55,6 +55,8 @@ class Options:
         dose_mmol_kg: dose of the contrast agent in mmol per kg of body weight; with zero T1ce is a second T1w.
         agent: key of `AGENTS`.
         is_same_acquisition: whether T1ce repeats the noise, pose and scale of T1w, to isolate the effect of the agent.
+        is_aligned: whether all images have the pose of the first, so that a model can be trained on them without
+            registration. Each keeps its own noise and scale.
         lesions: key of `LESION_SETS`, or None to draw it.
         quality_mix: shares of good, medium, low and improper images.
         missing_share: probability, below 1, that an image other than the first is missing.
@@ -67,6 +69,7 @@ class Options:
     dose_mmol_kg: float = 0.1
     agent: str = "gadobutrol"
     is_same_acquisition: bool = False
+    is_aligned: bool = False
     lesions: str | None = None
     quality_mix: dict[str, float] = field(default_factory=lambda: {"good": 1.0})
     missing_share: float = 0.0
@@ -135,7 +138,7 @@ def simulate_subject(
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
-    plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition)
+    plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition, options.is_aligned)
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]

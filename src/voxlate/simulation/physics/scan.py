@@ -41,6 +41,7 @@ class ScanPlan:
         scanner: scanner.
         quality_mix: tier to its probability; see `quality.draw_grades`.
         is_same_acquisition: whether T1ce has the noise, pose and scale of T1w.
+        is_aligned: whether all images have the pose of the first.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class ScanPlan:
     scanner: Scanner
     quality_mix: Mapping[str, float]
     is_same_acquisition: bool = False
+    is_aligned: bool = False
 
     def stream(self, purpose: str, image: str) -> np.random.Generator:
         """Returns the generator of one image for one purpose; T1ce shares that of T1w if `is_same_acquisition`.
@@ -75,7 +77,7 @@ def scan(
     volumes: dict[str, Volume] = {}
     settings: dict[str, MrSettings | CtSettings] = {}
     for name in images:
-        is_reference = name == images[0] or (plan.is_same_acquisition and name == "T1ce")
+        is_reference = name == images[0] or plan.is_aligned or (plan.is_same_acquisition and name == "T1ce")
         if name == "CT":
             ct_settings = draw_ct_settings(plan.stream("settings", name), is_reference=is_reference)
             settings[name] = ct_settings
