@@ -35,7 +35,7 @@ from voxlate.simulation.subject import Options as SubjectOptions
 from voxlate.training.loop import train
 
 FOLDER = ROOT / "runs" / "simulated_models"
-TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # chosen by a throw of dice, before the first run
+TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # chosen arbitrarily, before the first run
 TRAIN_HEADS, TEST_HEADS, SEED = 32, 4, 31
 HELD_OUT_SCANNER = "D"
 

@@ -11,6 +11,7 @@ from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases
 from voxlate.errors import NoInput
 
 Schedule = Literal["cosine", "constant", "linear_tail"]
+Use = Literal["any", "research", "demonstration"]
 Size = Annotated[int, Field(ge=1)]
 
 DEFAULT_TABLE = "cases.tsv"

@@ -19,6 +19,7 @@ from voxlate.cli.options import (
     no_progress,
     no_synthetic_tag,
     ood,
+    research,
     retry,
     runtime,
     seconds,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @memory_gib
 @retry
 @zero_fill
+@research
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
 @no_synthetic_tag
@@ -69,6 +71,7 @@ def batch(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    research: bool,
     as_dicom: bool,
     brain_mask: str,
     no_synthetic_tag: bool,
@@ -92,6 +95,7 @@ def batch(
     options = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
+        "research": research,
         "brain_mask": brain_mask,
         "synthetic_tag": not no_synthetic_tag,
         "gate": gate,

@@ -18,6 +18,7 @@ from voxlate.cli.options import (
     no_progress,
     ood,
     optional_models,
+    research,
     retry,
     runtime,
     seconds,
@@ -139,6 +140,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @memory_gib
 @retry
 @zero_fill
+@research
 @brain_mask
 @keep_spacing
 @ood
@@ -161,6 +163,7 @@ def bids(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    research: bool,
     brain_mask: str,
     keep_spacing: bool,
     gate: Gate,
@@ -198,6 +201,7 @@ def bids(
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
+        "research": research,
         "brain_mask": brain_mask,
         "gate": gate,
     }

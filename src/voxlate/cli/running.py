@@ -60,6 +60,7 @@ def run_table(
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
+    from voxlate.inference.checks import require_use
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
@@ -72,6 +73,7 @@ def run_table(
     runtime = how.runtime
     if runtime == "auto":
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
+    require_use(bundle.recipe, is_research=bool(options.get("research")))
     case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, **options)
     work = Translation(
         tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom

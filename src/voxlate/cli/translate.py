@@ -21,6 +21,7 @@ from voxlate.cli.options import (
     no_synthetic_tag,
     ood,
     overwrite,
+    research,
     runtime,
     zero_fill,
 )
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
+@research
 @blank
 @overwrite
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
@@ -84,6 +86,7 @@ def translate(
     spread: Path | None,
     calibration: Path | None,
     zero_fill: bool,
+    research: bool,
     blank: tuple[str, ...],
     overwrite: bool,
     mask: Path | None,
@@ -127,6 +130,7 @@ def translate(
         device=where,
         keep_spacing=keep_spacing,
         zero_fill=zero_fill,
+        research=research,
         blank=blank,
         imputers=named,
         mirror=mirror,

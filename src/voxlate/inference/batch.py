@@ -23,6 +23,7 @@ from voxlate.bundle.ensemble import join_bundles
 from voxlate.bundle.pretrained import load_bundle
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable
 from voxlate.inference.calibration import require_several_predictions
+from voxlate.inference.checks import require_use
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.manifest import require_output_name
@@ -119,10 +120,11 @@ def translate_many(
 
     Raises:
         UsageError: `ONE_ANSWER` when a spread is asked of single predictions; `OUTPUT_IS_INPUT` when `spread` is
-            `folder`.
+            `folder`; `RESEARCH_ONLY`.
         TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
     """
     chosen = options or Options()
+    require_use(bundle.recipe, is_research=chosen.research)
     if spread is not None:
         _require_spread(bundle, spread, folder, chosen)
     earlier = read_ledger(folder, LEDGER)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from voxlate.bundle import starter
 from voxlate.bundle.recipe import Recipe
 from voxlate.inference.checks import Gate, end_check
 from voxlate.io.documents import InvalidDocument, read_json
@@ -13,6 +14,7 @@ from voxlate.io.nifti import nifti_stem, nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan
 
 T1_WEIGHTED = frozenset({"T1", "T1w", "T1ce", "T1nce"})
+ENHANCED = "T1ce"
 
 LONG_ECHO_MS = 60.0
 """No T1-weighted scan has an echo time from here on: the lower limit of T2-weighted spin echoes in
@@ -47,6 +49,8 @@ def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: 
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
     if nifti_suffix(path):
         word = contrast_in_name(nifti_stem(path))
+        if not word and recipe.source != ENHANCED and starter.contrast_in_name(path) == ENHANCED:
+            word = ENHANCED
         if word:
             end_check("CONTRAST_DIFFERS", f"{name} has a file name with the word {word}; {told}", gate)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
@@ -24,6 +25,13 @@ from voxlate.io.bids import require_valid_scan
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
+
+_PURPOSE: dict[Use, str] = {
+    "any": "Not for diagnosis.",
+    "research": "For research only, not for diagnosis: an image without a finding does not rule it out.",
+    "demonstration": "A demonstration, trained on simulated heads alone. Not for diagnosis, nor for measurements.",
+}
+"""End of the description of each result, by the use of its model."""
 
 
 def translate_file(
@@ -192,11 +200,12 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
     """
     recipe = bundle.recipe
     content: dict[str, Any] = {
-        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. Not for diagnosis.",
+        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. {_PURPOSE[recipe.use]}",
         "SkullStripped": recipe.preparation.frame == "native",
         "Synthetic": {
             "IsSynthetic": True,
             "Task": f"{recipe.source} to {recipe.target}",
+            "Use": recipe.use,
             "ModelName": bundle.name,
             "ModelSHA256": bundle.weights_sha256,
             "Members": list(bundle.members),

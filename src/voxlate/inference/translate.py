@@ -17,7 +17,7 @@ from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
-from voxlate.inference.checks import Gate, check_scan
+from voxlate.inference.checks import Gate, check_scan, require_use
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
@@ -120,6 +120,7 @@ class Options:
         memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
         unmarked_dicom: also read DICOM files without preamble and prefix.
         calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`.
+        research: the result is for research; a model with `use: research` needs it.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -135,6 +136,7 @@ class Options:
     memory_gib: float | None = None
     unmarked_dicom: bool = False
     calibration: Calibration | None = None
+    research: bool = False
 
 
 def translate_volume(
@@ -163,11 +165,12 @@ def translate_volume(
             `INPUT_UNKNOWN` when the scan is too far from the training scans; `SOURCE_MISSING` when an additional source
             is missing that was never missing in training; `MODEL_OUTPUT` when the network's output is not finite.
         UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER` for an imputer of
-            another contrast; `CALIBRATION`.
+            another contrast; `CALIBRATION`; `RESEARCH_ONLY`.
     """
     chosen = options or Options()
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
+    require_use(bundle.recipe, is_research=chosen.research)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
     spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
@@ -283,7 +286,12 @@ def _impute_sources(
                 "choose another bundle to impute with",
             )
         if name not in given:
-            alone = Options(device=options.device, keep_spacing=options.keep_spacing, gate=options.gate)
+            alone = Options(
+                device=options.device,
+                keep_spacing=options.keep_spacing,
+                gate=options.gate,
+                research=options.research,
+            )
             given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
     return given, imputed
