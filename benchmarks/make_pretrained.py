@@ -133,10 +133,10 @@ SUMMARY_TUNED = (
 )
 ABOUT_TUNED = """Training began with the weights of `t1ce-to-t1`, which saw simulated heads alone, and went on for 600
 steps on two real pairs whose licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017,
-CC BY) and TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC BY 3.0), with `recipes/t1ce_to_t1_finetuned.yaml`. Two pairs are few: the model removes more of the
-enhancement than `t1ce-to-t1`, and makes enhancing lesions darker than they are without agent. Choose `t1ce-to-t1`
-where a lesion that is too dark is worse than one that is still bright. The limits of the out-of-distribution score are
-those of `t1ce-to-t1`. Not measured: as there."""
+CC BY) and TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC BY 3.0), with `recipes/t1ce_to_t1_finetuned.yaml`. Two pairs are
+few: the model removes more of the enhancement than `t1ce-to-t1`, and makes enhancing lesions darker than they are
+without agent. Choose `t1ce-to-t1` where a lesion that is too dark is worse than one that is still bright. The limits of
+the out-of-distribution score are those of `t1ce-to-t1`. Not measured: as there."""
 
 SUMMARY_CT = (
     "CT of the head to {target}, brain only, slices of up to 8 mm; trained on simulated heads alone; a demonstration: "
@@ -145,20 +145,20 @@ SUMMARY_CT = (
 )
 ABOUT_CT = """The heads of training and test were simulated from label maps of real heads (Apache-2.0) with
 `recipes/ct_to_mr_simulated.yaml`. Three maps were kept for the test; half of the test heads come from a scanner that
-training never saw. In the simulation CT does not show the texture of T1 and T2 within a tissue, and
-plaques are hardly visible; what a real CT shows of them is unknown to this model. **No figure of a real scan is known**:
-no real pair of CT and MR was at hand."""
+training never saw. In the simulation CT does not show the texture of T1 and T2 within a tissue, and plaques are hardly
+visible; what a real CT shows of them is unknown to this model. **No figure of a real scan is known**: no real pair of
+CT and MR was at hand."""
 
 SUMMARY_ADDED = (
     "Enhancement that the sources do not show cannot be known. T1, T2 and FLAIR before contrast agent to T1 after it, "
-    "head, T1 alone is enough; trained on simulated heads alone; on nine real pairs {residual:.0f} % of the enhancement "
-    "is missing; for research only (--research), not for diagnosis."
+    "head, T1 alone is enough; trained on simulated heads alone; on nine real pairs {residual:.0f} % of the "
+    "enhancement is missing; for research only (--research), not for diagnosis."
 )
-ABOUT_ADDED = """**An image without enhancement does not show that nothing would enhance.** The heads were simulated from
-label maps of real heads (Apache-2.0) with `recipes/t1_to_t1ce_simulated.yaml`; no real scan was used for training. In
-the simulation T2 and diffusion tell a part of a lesion's uptake, and one glioma in five does not enhance; how much real
-scans tell is an open question. The model also takes T1 alone: T2 and FLAIR may be missing. Not measured: scans with a
-skull and without a brain mask, children, field strengths apart."""
+ABOUT_ADDED = """**An image without enhancement does not show that nothing would enhance.** The heads were simulated
+from label maps of real heads (Apache-2.0) with `recipes/t1_to_t1ce_simulated.yaml`; no real scan was used for training.
+In the simulation T2 and diffusion tell a part of a lesion's uptake, and one glioma in five does not enhance; how much
+real scans tell is an open question. The model also takes T1 alone: T2 and FLAIR may be missing. Not measured: scans
+with a skull and without a brain mask, children, field strengths apart."""
 
 if __name__ == "__main__":
     main()

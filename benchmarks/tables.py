@@ -596,10 +596,10 @@ def fine_tuning() -> str:
     }
     titles = {
         "source": "untouched source, nine pairs",
-        "zero_shot": "first stage of `t1ce-to-t1`: simulated heads of 1 mm alone",
+        "zero_shot": "`t1ce-to-t1`: simulated heads alone",
         "real_only": "real pairs alone, leave-three-out",
-        "fine_tuned": "first stage, then real pairs, leave-three-out",
-        "open_licence": "`t1ce-to-t1-finetuned`: first stage, then two pairs; the seven others",
+        "fine_tuned": "`t1ce-to-t1`, then real pairs, leave-three-out",
+        "open_licence": "`t1ce-to-t1-finetuned`: then two pairs; the seven others",
     }
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, title in titles.items():
