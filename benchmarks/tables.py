@@ -633,6 +633,40 @@ def fine_tuning() -> str:
     return "\n".join([*lines, "", note])
 
 
+def like() -> str:
+    """Returns the error of a translated scan with the contrast of a reference scan."""
+    content = result("like")
+    titles = {
+        "source": "untouched source",
+        "synthetic": "translated",
+        "like": "with the contrast of the reference (`--like`)",
+        "like_others": "with the contrast of another pair's T1, of another sequence",
+        "like_target": "*bound:* with the contrast of the target itself",
+    }
+    groups = {
+        f"simulated, scanner {name} to {content['reference']}": [
+            row for row in content["simulated"] if row["scanner"] == name
+        ]
+        for name in dict.fromkeys(row["scanner"] for row in content["simulated"])
+    }
+    groups["real pairs"] = content["real"]
+    lines = [f"| MAE in the brain, % | {' | '.join(groups)} |", "|---" * (len(groups) + 1) + "|"]
+    for key, title in titles.items():
+        cells = []
+        for rows in groups.values():
+            values = [row[key] for row in rows if key in row]
+            better = sum(row[key] < row["synthetic"] for row in rows if key in row)
+            told = "" if key in ("source", "synthetic") else f" ({better} of {len(values)} better)"
+            cells.append(f"{sum(values) / len(values):.2f}{told}" if values else "")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    note = (
+        "Mean absolute error in % of the target's range, each image in units of its median; the reference of the "
+        "simulated heads is another patient on the target's scanner. Better: than translated. `python "
+        f"benchmarks/bench_like.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def spacing() -> str:
     """Returns residual enhancement and error of the pretrained model by voxel size."""
     content = result("spacing")
@@ -838,6 +872,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "edge_agreement": edge_agreement,
     "simulated_training": simulated_training,
     "fine_tuning": fine_tuning,
+    "like": like,
     "prepare": prepare,
     "training": training,
     "speed": speed,

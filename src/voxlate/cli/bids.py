@@ -14,6 +14,7 @@ from voxlate.cli.options import (
     brain_mask,
     device,
     keep_spacing,
+    like,
     memory_gib,
     no_progress,
     ood,
@@ -140,6 +141,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @memory_gib
 @retry
 @zero_fill
+@like
 @research
 @brain_mask
 @keep_spacing
@@ -163,6 +165,7 @@ def bids(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    like: Path | None,
     research: bool,
     brain_mask: str,
     keep_spacing: bool,
@@ -197,7 +200,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, like)
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

@@ -14,6 +14,7 @@ from voxlate.cli.options import (
     brain_mask,
     device,
     keep_spacing,
+    like,
     memory_gib,
     models,
     no_preamble,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
+@like
 @research
 @blank
 @overwrite
@@ -86,6 +88,7 @@ def translate(
     spread: Path | None,
     calibration: Path | None,
     zero_fill: bool,
+    like: Path | None,
     research: bool,
     blank: tuple[str, ...],
     overwrite: bool,
@@ -115,6 +118,7 @@ def translate(
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.files import translate_file
     from voxlate.inference.item import Item
+    from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.io.log import of_case
@@ -131,6 +135,7 @@ def translate(
         keep_spacing=keep_spacing,
         zero_fill=zero_fill,
         research=research,
+        like=None if like is None else read_reference(like, bundle.recipe),
         blank=blank,
         imputers=named,
         mirror=mirror,

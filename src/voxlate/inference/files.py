@@ -71,7 +71,7 @@ def translate_file(
         raise UsageError(
             "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
         )
-    check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
+    check_contrast(scan, files.source, bundle.recipe.source, gate=chosen.gate, name=files.name)
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}
@@ -219,6 +219,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Device": options.device.type,
             "Runtime": options.runtime,
             "Window": None if synthesis.window is None else list(synthesis.window),
+            "Like": None if options.like is None else options.like.to_json(),
             "VoxelsOfNetwork": None if synthesis.voxels_mm is None else list(synthesis.voxels_mm),
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,

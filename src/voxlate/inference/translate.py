@@ -18,11 +18,12 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
+from voxlate.inference.like import ContrastDescriptor, curve
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
-from voxlate.preparation import fit_preparation
+from voxlate.preparation import Preparation, fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
 from voxlate.preparation.steps.respace import respaced
 from voxlate.volume import Array, Mask, Shape, Volume
@@ -120,6 +121,8 @@ class Options:
         memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
         unmarked_dicom: also read DICOM files without preamble and prefix.
         calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`.
+        like: contrast of a reference scan that the result gets; see `voxlate.inference.like`. None for the contrast of
+            the source.
         research: the result is for research; a model with `use: research` needs it.
     """
 
@@ -136,6 +139,7 @@ class Options:
     memory_gib: float | None = None
     unmarked_dicom: bool = False
     calibration: Calibration | None = None
+    like: ContrastDescriptor | None = None
     research: bool = False
 
 
@@ -176,21 +180,21 @@ def translate_volume(
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
     brain = _brain(bundle, source, mask, chosen, name)
-    mask_found = source.with_data(brain.mask)
-    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing_range_mm)
-    if preparation.is_respaced:
-        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
-        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
+    preparation = fit_preparation(
+        source, source.with_data(brain.mask), bundle.recipe.preparation, spacing_range_mm=spacing_range_mm
+    )
+    _tell_spacing(source, preparation, name)
     prepared = preparation.apply(source)
-    distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
-    if distance is not None:
-        _pass_gate(distance, name, refuse=chosen.gate == "refuse")
+    distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
-    synthetic = prediction.mean
+    synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
+    if chosen.like is not None:
+        synthetic, slope = curve(synthetic, preparation.mask, chosen.like)
+        spread = spread * slope
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
@@ -201,7 +205,7 @@ def translate_volume(
         missing=missing,
         imputed=imputed,
         predictions=prediction.count,
-        spread=None if prediction.count == 1 else preparation.invert(prediction.spread, source, level=level),
+        spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
         distance=distance,
         window=prediction.window,
         brain=brain,
@@ -248,14 +252,21 @@ def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options
     return brain
 
 
-def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
-    """Returns the out-of-distribution score; for an ensemble, the lowest of its members."""
+def _distance(bundle: Bundle, image: Array, mask: Mask, *, gate: Gate, name: str) -> OutOfDistributionScore | None:
+    """Returns the out-of-distribution score that let the scan pass; for an ensemble, the lowest of its members.
+
+    None with the gate `off`, and for a bundle without statistics of its training scans.
+    """
+    if gate == "off":
+        return None
     parts = bundle.parts or (bundle,)
     statistics = [part.training_statistics for part in parts if part.training_statistics is not None]
     if not statistics:
         return None
     description = describe(image, mask)
-    return min((each.score(description) for each in statistics), key=lambda distance: distance.score)
+    distance = min((each.score(description) for each in statistics), key=lambda distance: distance.score)
+    _pass_gate(distance, name, refuse=gate == "refuse")
+    return distance
 
 
 def _pass_gate(distance: OutOfDistributionScore, name: str, *, refuse: bool) -> None:
@@ -340,6 +351,12 @@ def _spacing_of_training(bundle: Bundle, source: Volume, options: Options, name:
         )
     require_memory(respaced(source.grid, low, high).shape, options.memory_gib, name=name)
     return low, high
+
+
+def _tell_spacing(source: Volume, preparation: Preparation, name: str) -> None:
+    if preparation.is_respaced:
+        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
+        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
 
 
 def _size(spacing_mm: tuple[float, float, float]) -> str:
