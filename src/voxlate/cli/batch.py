@@ -10,6 +10,7 @@ import click
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     jobs,
     keep_spacing,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @zero_fill
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
+@cache
 @no_synthetic_tag
 @keep_spacing
 @ood
@@ -71,6 +73,7 @@ def batch(
     zero_fill: bool,
     as_dicom: bool,
     brain_mask: str,
+    cache: Path | None,
     no_synthetic_tag: bool,
     keep_spacing: bool,
     gate: Gate,
@@ -88,7 +91,7 @@ def batch(
     from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, cache)
     options = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

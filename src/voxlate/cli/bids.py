@@ -12,6 +12,7 @@ from voxlate.cli.console import complain, say
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     keep_spacing,
     memory_gib,
@@ -140,6 +141,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @retry
 @zero_fill
 @brain_mask
+@cache
 @keep_spacing
 @ood
 @runtime
@@ -162,6 +164,7 @@ def bids(
     retry: bool,
     zero_fill: bool,
     brain_mask: str,
+    cache: Path | None,
     keep_spacing: bool,
     gate: Gate,
     runtime: str,
@@ -194,7 +197,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, cache)
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

@@ -31,6 +31,7 @@ class RunOptions:
     device: str
     runtime: str
     no_progress: bool
+    cache: Path | None = None
 
 
 def run_table(
@@ -49,7 +50,7 @@ def run_table(
         out: folder of the batch.
         models: folders of bundles.
         how: see `RunOptions`.
-        options: of `voxlate.inference.translate.Options`, without device, runtime and memory.
+        options: of `voxlate.inference.translate.Options`, without device, runtime, memory and cache.
         as_dicom: write a DICOM series for each case.
 
     Raises:
@@ -72,7 +73,7 @@ def run_table(
     runtime = how.runtime
     if runtime == "auto":
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
-    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, **options)
+    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, cache=how.cache, **options)
     work = Translation(
         tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
     )
