@@ -10,6 +10,7 @@ import click
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     jobs,
     keep_spacing,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @research
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
+@cache
 @no_synthetic_tag
 @keep_spacing
 @ood
@@ -77,6 +79,7 @@ def batch(
     research: bool,
     as_dicom: bool,
     brain_mask: str,
+    cache: Path | None,
     no_synthetic_tag: bool,
     keep_spacing: bool,
     gate: Gate,
@@ -94,7 +97,7 @@ def batch(
     from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, like)
+    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, like, cache)
     options = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

@@ -12,6 +12,7 @@ from voxlate.cli.console import complain, say
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     keep_spacing,
     like,
@@ -144,6 +145,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @like
 @research
 @brain_mask
+@cache
 @keep_spacing
 @ood
 @runtime
@@ -168,6 +170,7 @@ def bids(
     like: Path | None,
     research: bool,
     brain_mask: str,
+    cache: Path | None,
     keep_spacing: bool,
     gate: Gate,
     runtime: str,
@@ -200,7 +203,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, like)
+    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, like, cache)
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

@@ -95,6 +95,23 @@ trust_code = click.option(
 )
 
 
+def _open_cache(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Makes the folder, and fails before any work where it cannot be written."""
+    if value is not None:
+        from voxlate.preparation.store import open_store
+
+        open_store(value)
+    return value
+
+
+cache = click.option(
+    "--cache",
+    type=PATH,
+    callback=_open_cache,
+    help="Folder for brain masks, bias fields and registrations; another run on the same scans takes them from there.",
+)
+
+
 def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") -> Callable[..., Any]:
     """Returns the option of the number of processes.
 

@@ -32,6 +32,7 @@ class RunOptions:
     runtime: str
     no_progress: bool
     like: Path | None = None
+    cache: Path | None = None
 
 
 def run_table(
@@ -50,7 +51,7 @@ def run_table(
         out: folder of the batch.
         models: folders of bundles.
         how: see `RunOptions`.
-        options: of `voxlate.inference.translate.Options`, without device, runtime and memory.
+        options: of `voxlate.inference.translate.Options`, without device, runtime, memory and cache.
         as_dicom: write a DICOM series for each case.
 
     Raises:
@@ -77,7 +78,9 @@ def run_table(
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
     require_use(bundle.recipe, is_research=bool(options.get("research")))
     like = None if how.like is None else read_reference(how.like, bundle.recipe)
-    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, like=like, **options)
+    case_options = Options(
+        device=chosen_device, runtime=runtime, memory_gib=how.gib, like=like, cache=how.cache, **options
+    )
     work = Translation(
         tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
     )

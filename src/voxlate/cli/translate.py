@@ -12,6 +12,7 @@ from voxlate.cli.options import (
     PATH,
     blank,
     brain_mask,
+    cache,
     device,
     keep_spacing,
     like,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 @overwrite
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
+@cache
 @no_synthetic_tag
 @keep_spacing
 @ood
@@ -94,6 +96,7 @@ def translate(
     overwrite: bool,
     mask: Path | None,
     brain_mask: str,
+    cache: Path | None,
     no_synthetic_tag: bool,
     keep_spacing: bool,
     gate: Gate,
@@ -140,6 +143,7 @@ def translate(
         imputers=named,
         mirror=mirror,
         brain_mask=brain_mask,
+        cache=cache,
         synthetic_tag=not no_synthetic_tag,
         gate=gate,
         runtime=chosen,

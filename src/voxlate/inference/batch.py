@@ -239,7 +239,8 @@ def _hash_of_inputs(bundle: Bundle, item: Item, options: Options, spread: Path |
         files = {role: hash_tree(path) for role, path in paths.items() if path is not None}
     except OSError:
         return ""
-    described = {entry.name: _described(getattr(options, entry.name)) for entry in fields(options)}
+    decisive = [entry.name for entry in fields(options) if entry.name != "cache"]
+    described = {name: _described(getattr(options, name)) for name in decisive}
     content = {"voxlate": __version__, "files": files, "series": item.series, "options": described}
     content |= {"model": bundle.weights_sha256, "recipe": bundle.recipe_sha256}
     content["spread"] = None if spread is None else os.fspath(spread.resolve())

@@ -6,8 +6,10 @@ uncertainty where there are several predictions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +26,12 @@ from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
 from voxlate.preparation import Preparation, fit_preparation
-from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, find_brain, locate_brain
 from voxlate.preparation.steps.respace import respaced
 from voxlate.volume import Array, Mask, Shape, Volume
+
+if TYPE_CHECKING:
+    from voxlate.preparation.store import PreparationStore
 
 MOST_RESPACED = 8.0
 """A voxel may be this many times larger or smaller than those of the training scans before the scan is refused.
@@ -124,6 +129,8 @@ class Options:
         like: contrast of a reference scan that the result gets; see `voxlate.inference.like`. None for the contrast of
             the source.
         research: the result is for research; a model with `use: research` needs it.
+        cache: folder of brain masks, bias fields and registrations; another translation of the same scan takes them
+            from there, and the result is the same. None to keep none. See `voxlate.preparation.store`.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -141,6 +148,20 @@ class Options:
     calibration: Calibration | None = None
     like: ContrastDescriptor | None = None
     research: bool = False
+    cache: Path | None = None
+
+    @property
+    def store(self) -> PreparationStore | None:
+        """Returns the store in `cache`, or None.
+
+        Raises:
+            CannotWrite, TemporaryFailure: as `voxlate.preparation.store.open_store`.
+        """
+        if self.cache is None:
+            return None
+        from voxlate.preparation.store import open_store  # most translations have no cache
+
+        return open_store(Path(self.cache))
 
 
 def translate_volume(
@@ -165,6 +186,7 @@ def translate_volume(
 
     Raises:
         TemporaryFailure: `MEMORY`.
+        CannotWrite: `WRITE` for a cache that cannot be written.
         InputRefused: what `check_scan`, `brain_given`, `locate_brain` and `fit_preparation` refuse; `SPACING_UNSEEN`;
             `INPUT_UNKNOWN` when the scan is too far from the training scans; `SOURCE_MISSING` when an additional source
             is missing that was never missing in training; `MODEL_OUTPUT` when the network's output is not finite.
@@ -179,10 +201,10 @@ def translate_volume(
     spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
-    brain = _brain(bundle, source, mask, chosen, name)
-    preparation = fit_preparation(
-        source, source.with_data(brain.mask), bundle.recipe.preparation, spacing_range_mm=spacing_range_mm
-    )
+    store, settings = chosen.store, bundle.recipe.preparation
+    brain = _brain(bundle, source, mask, chosen, name, find_brain if store is None else store.find_brain)
+    mask_found = source.with_data(brain.mask)
+    preparation = fit_preparation(source, mask_found, settings, spacing_range_mm=spacing_range_mm, store=store)
     _tell_spacing(source, preparation, name)
     prepared = preparation.apply(source)
     distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
@@ -236,15 +258,23 @@ def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> P
     return replace(prediction, spread=options.calibration.expected_error(prediction.spread))
 
 
-def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options, name: str) -> FoundBrain:
+def _brain(
+    bundle: Bundle,
+    source: Volume,
+    mask: Volume | None,
+    options: Options,
+    name: str,
+    find: Callable[[Volume, str], Mask],
+) -> FoundBrain:
     """Returns the brain mask that is given, or that the options and the bundle find, and tells which it is."""
     own = bundle.recipe.preparation.brain_mask
     if mask is not None:
         brain = brain_given(source, mask)
     elif options.brain_mask == AUTO and own == "all":
-        brain = locate_brain(source, own)
+        brain = locate_brain(source, own, find=find)
     else:
-        brain = locate_brain(source, options.brain_mask, otherwise=None if own in (AUTO, "nonzero") else own)
+        otherwise = None if own in (AUTO, "nonzero") else own
+        brain = locate_brain(source, options.brain_mask, otherwise=otherwise, find=find)
     tell(f"{name}: {brain.text}")
     if brain.report is not None and brain.report.verdict == "bad":
         remedy = "check the mask, or leave it out" if mask is not None else "check that the scan shows a whole brain"
@@ -302,6 +332,7 @@ def _impute_sources(
                 keep_spacing=options.keep_spacing,
                 gate=options.gate,
                 research=options.research,
+                cache=options.cache,
             )
             given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
