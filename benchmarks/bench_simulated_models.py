@@ -36,8 +36,11 @@ from voxlate.training.loop import train
 
 FOLDER = ROOT / "runs" / "simulated_models"
 TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # chosen arbitrarily, before the first run
-TRAIN_HEADS, TEST_HEADS, SEED = 32, 4, 31
+TRAIN_HEADS = {"ct_to_mr": 32, "virtual_contrast": 20}  # a head with diffusion takes twice as long
+TEST_HEADS, SEED = 4, 31
 HELD_OUT_SCANNER = "D"
+SETS = {"ct_to_mr": ("test", f"test_{HELD_OUT_SCANNER}"), "virtual_contrast": ()}
+"""Test sets of each task; those of scanners that training saw and of one that it did not."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def simulate_all(maps: Path, task: str) -> None:
     training = label_maps(maps, FOLDER / "maps_train", (EXCLUDED, *TEST_MAPS))
     testing = label_maps(maps, FOLDER / "maps_test", (EXCLUDED, *rest))
     options = SubjectOptions(is_aligned=True, quality_mix=QUALITY, anatomies=training)
-    plans = {"train": Plan(task, TRAIN_HEADS, SEED, "full", options=options)}
+    plans = {"train": Plan(task, TRAIN_HEADS[task], SEED, "full", options=options)}
     if task == "ct_to_mr":
         tested = replace(options, anatomies=testing)
         plans["test"] = Plan(task, TEST_HEADS, SEED + 1, "full", options=tested)
@@ -111,7 +114,7 @@ def test_cases(model: Model, pairs: Path) -> tuple[list[Case], Settings]:
         ]
         return cases, Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
     cases = []
-    for part in ("test", "test_D"):
+    for part in SETS[model.task]:
         for case in read_cases(heads(model.task, part) / "cases.tsv"):
             target = case.more["T2w"] if "t2" in model.variants else case.target
             name = f"{part}_{case.patient}"
@@ -129,14 +132,26 @@ def measure(model: Model, bundle: Path, pairs: Path) -> dict[str, Any]:
         translate_many(read_bundle(bundle), items, run / "synthetic", options=options, overwrite=True)
         evaluate_cases(cases, run / "synthetic", run / "evaluation", settings=settings, bundle=bundle)
     content = json.loads((run / "evaluation" / "evaluation.json").read_text())
-    keys = ("set", "protocol", "region", "metric", "method", "n", "mean", "median", "low", "high")
+    keys = ("protocol", "region", "metric", "method", "n", "mean", "median", "low", "high")
     return {
         "recipe": model.recipe,
         "variants": list(model.variants),
         "cases": [case.case for case in cases],
         "steps": json.loads((run / "history.json").read_text())["training"][-1]["step"],
+        "sets": {name: brain_means(run, [case for case in cases if case.set == name]) for name in SETS[model.task]},
         "rows": [{key: row.get(key) for key in keys} for row in content["summary"] if row["intensity"] == "as_written"],
     }
+
+
+def brain_means(run: Path, cases: Sequence[Case]) -> dict[str, dict[str, float]]:
+    """Returns the means over cases in the brain, by method and metric."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for case in cases:
+        content = json.loads((run / "evaluation" / "cases" / f"{case.case}.json").read_text())
+        for method, protocol, region, metric, value, _, intensity in content["scores"]:
+            if (protocol, region, intensity) == ("voxlate", "mask", "as_written") and metric in ("mae", "psnr", "ssim"):
+                found.setdefault(method, {}).setdefault(metric, []).append(float(value))
+    return {method: {key: sum(v) / len(v) for key, v in values.items()} for method, values in found.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -667,6 +667,73 @@ def like() -> str:
     return "\n".join([*lines, "", note])
 
 
+def ct_to_mr() -> str:
+    """Returns the image quality of the models of CT on simulated heads that they never saw."""
+    content = result("simulated_models")
+    titles = {
+        "constant": "constant",
+        "histogram_match": "CT, histogram matched to the training targets",
+        "blurred_target": "blurred target (knows the target)",
+        "synthetic": "**translated**",
+    }
+    lines = ["| model | | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |", "|---" * 8 + "|"]
+    names = [name for name in content["models"] if name.startswith("ct-")]
+    for name in names:
+        sets = content["models"][name]["sets"]
+        for method, title in titles.items():
+            cells = [
+                f"{sets[part][method][key]:.{digits}f}" if method in sets[part] else ""
+                for part in sets
+                for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
+            ]
+            shown = f"`{name}`" if method == "constant" else ""
+            lines.append(f"| {shown} | {title} | {' | '.join(cells)} |")
+    count = len(content["models"][names[0]]["cases"]) // 2
+    note = (
+        f"Means in the brain over {count} simulated heads of known scanners and {count} of a new one, all of label "
+        f"maps that training never saw. `python benchmarks/bench_simulated_models.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def added_agent() -> str:
+    """Returns what the model that adds contrast agent does on real pairs."""
+    content = result("simulated_models")
+    model = content["models"]["t1-t2-flair-to-t1ce"]
+    columns = {
+        "missing enhancement": ("enhancement", "enhanced", "residual_enhancement", 0, " %"),
+        "in lesions": ("enhancement", "enhanced_lesion", "residual_enhancement", 0, " %"),
+        "less than half added": ("enhancement", "enhanced", "less_than_half_removed", 0, " %"),
+        "disturbance": ("enhancement", "mask", "disturbance", 0, " %"),
+        "MAE": ("voxlate", "mask", "mae", 2, " %"),
+        "in lesions: MAE": ("voxlate", "lesion", "mae", 1, " %"),
+        "PSNR, dB": ("voxlate", "mask", "psnr", 2, ""),
+        "SSIM": ("voxlate", "mask", "ssim", 3, ""),
+    }
+    rows = {(row["protocol"], row["region"], row["metric"], row["method"]): row for row in model["rows"]}
+    lines = [f"| nine real pairs | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for method, title in {
+        "source": "untouched T1",
+        "histogram_match": "histogram match",
+        "constant": "constant",
+        "synthetic": "**translated**",
+    }.items():
+        cells = []
+        for protocol, region, metric, digits, unit in columns.values():
+            row = rows.get((protocol, region, metric, method))
+            if row is None:
+                cells.append("100 %" if method == "source" and protocol == "enhancement" else "")
+                continue
+            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if "residual" in metric and method != "source" else ""
+            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    note = (
+        "Means over the pairs with 95 % intervals in brackets; 100 % missing is the untouched T1. The model saw no "
+        f"real scan. `python benchmarks/bench_simulated_models.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def spacing() -> str:
     """Returns residual enhancement and error of the pretrained model by voxel size."""
     content = result("spacing")
@@ -873,6 +940,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "simulated_training": simulated_training,
     "fine_tuning": fine_tuning,
     "like": like,
+    "ct_to_mr": ct_to_mr,
+    "added_agent": added_agent,
     "prepare": prepare,
     "training": training,
     "speed": speed,
