@@ -51,13 +51,14 @@ def computed(monkeypatch):
 
     def registered(volume, mask):
         turn = Transform.rigid((1, 2, 3), 1 / 3, (0.1, -20 / 7, float(mask.sum()) / 3))
-        return Registration(turn, AlignmentScore(1 / 3, 1.1, None, 0.1 + 0.2, "good", ("low edges", "é")))
+        return Registration(turn, AlignmentScore(1 / 3, 1.1, None, 0.1 + 0.2, "doubtful", ("low edges", "é")))
 
     monkeypatch.setattr(bias_module, "_ITERATIONS", (2, 2, 2))
     monkeypatch.setitem(BRAIN_MASKS, "deepbet", lambda volume: volume.data > 250)
     counted("find_brain", module.find_brain)
     counted("fit_coarse_bias", module.fit_coarse_bias)
     counted("to_template", registered)
+    counted("better_orientation", lambda volume, mask: "S where the header says I" if mask[0, 0, 0] else None)
     return counts
 
 
@@ -67,6 +68,8 @@ def parts(store, scan):
     bias = store.fit_bias(scan, scan.data > 0)
     registration = store.to_template(scan, mask)
     arrays = (mask, bias.values, registration.transform.matrix)
+    turned = [store.better_orientation(scan, np.full(scan.data.shape, inside)) for inside in (False, True)]
+    assert turned == [None, "S where the header says I"]
     return [(array.dtype, array.shape, array.tobytes()) for array in arrays], asdict(registration.score)
 
 
@@ -78,7 +81,7 @@ def test_what_is_kept_comes_back_bit_for_bit_and_is_computed_once(store, scan, c
     first = parts(store, scan)
     assert parts(store, scan) == first
     assert parts(open_store(store.folder), scan) == first
-    assert set(computed.values()) == {1}
+    assert computed == {"find_brain": 1, "fit_coarse_bias": 1, "to_template": 1, "better_orientation": 2}
     assert first[0][1][2] == fit_bias(scan, scan.data > 0).values.tobytes()
 
 
@@ -97,7 +100,7 @@ def test_a_preparation_is_the_same_with_an_empty_store_a_full_one_and_none(store
 
 def test_a_scan_is_registered_to_the_template_once(store, scan, computed):
     transforms = [preprocessing._on_template(scan, scan.data > 0, store) for _ in range(2)]
-    assert computed == {"to_template": 1}
+    assert computed == {"to_template": 1, "better_orientation": 1}
     assert transforms[0].matrix.tobytes() == transforms[1].matrix.tobytes()
 
 
@@ -149,10 +152,15 @@ def damaged_in(path, kind):
     whole = path.read_bytes()
     if kind == "truncated":
         path.write_bytes(whole[: len(whole) // 2])
-    elif kind == "flipped":  # the last byte belongs to the numbers
+    elif kind == "flipped":  # the last byte belongs to the numbers, where there are any
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     elif kind == "facts":
-        path.write_bytes(whole.replace(b"mean", b"meal").replace(b"good", b"poor"))
+        path.write_bytes(
+            whole.replace(b"mean", b"meal")
+            .replace(b"doubtful", b"truthful")
+            .replace(b"null", b"1234")
+            .replace(b"says", b"said")
+        )
     elif kind == "empty":
         path.write_bytes(b"")
     else:
@@ -162,14 +170,13 @@ def damaged_in(path, kind):
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "facts", "empty", "foreign"])
 def test_a_damaged_entry_is_computed_again_and_replaced(store, scan, computed, kind):
     first = parts(store, scan)
-    assert len(files(store)) == 3
+    assert len(files(store)) == 5
     spoilt = [path for path in files(store) if kind != "facts" or path.parent.name != "brain"]  # a mask has no facts
     for path in spoilt:
         damaged_in(path, kind)
-    assert parts(store, scan) == first
-    assert sum(computed.values()) == 3 + len(spoilt)
-    assert parts(store, scan) == first
-    assert sum(computed.values()) == 3 + len(spoilt)
+    for _ in range(2):
+        assert parts(store, scan) == first
+        assert sum(computed.values()) == 5 + len(spoilt)
 
 
 def test_an_entry_under_the_name_of_another_one_is_not_trusted(store, scan, computed):
@@ -211,7 +218,7 @@ def test_the_folder_may_be_deleted_at_any_time(store, scan, computed):
     first = parts(store, scan)
     shutil.rmtree(store.folder)
     assert parts(store, scan) == first
-    assert len(files(store)) == 3
+    assert len(files(store)) == 5
 
 
 def test_a_disk_that_takes_nothing_costs_the_entry_and_not_the_run(store, scan, computed, caplog):
@@ -239,7 +246,7 @@ def test_a_mask_that_takes_no_time_to_find_is_not_kept(store, scan):
 def test_a_name_says_nothing_but_the_part_and_a_hash(store, scan, computed):
     parts(store, scan)
     names = [path.relative_to(store.folder).parts for path in files(store)]
-    assert [part for part, _ in names] == ["bias", "brain", "template"]
+    assert [part for part, _ in names] == ["bias", "brain", "orientation", "orientation", "template"]
     assert all(len(name) == 64 + len(".safetensors") and int(name[:64], 16) for _, name in names)
 
 

@@ -272,7 +272,7 @@ def _on_template(source: Volume, inside: Mask, store: PreparationStore | None) -
         reasons = "; ".join(registration.score.reasons)
         raise InputRefused("NOT_ON_TEMPLATE", f"the scan does not fit the template: {reasons}")
     if registration.score.verdict == "doubtful":
-        require_upright("source", source, inside)
+        require_upright("source", source, inside, find=None if store is None else store.better_orientation)
     return registration.transform
 
 

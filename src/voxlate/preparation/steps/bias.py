@@ -6,7 +6,10 @@ threshold of ANTs; SimpleITK's own default stops too early and leaves most of a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 
@@ -93,18 +96,30 @@ def fit_coarse_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> 
     if inside.sum() < 100:
         raise InputRefused("EMPTY_MASK", f"{int(inside.sum())} voxels above zero are too few to fit a bias field")
     itk = library("SimpleITK")
-    filter_ = itk.N4BiasFieldCorrectionImageFilter()
-    filter_.SetNumberOfThreads(_THREADS)
+    with _few_threads(itk):  # a filter takes the limit of the time when it is made
+        filter_ = itk.N4BiasFieldCorrectionImageFilter()
     filter_.SetMaximumNumberOfIterations(_ITERATIONS)
     filter_.SetConvergenceThreshold(_THRESHOLD)
     filter_.SetNumberOfControlPoints([_control_points(n * mm, control_mm) for n, mm in _extents(small)])
     try:
-        filter_.Execute(to_image(small), itk.Cast(to_image(small.with_data(inside)), itk.sitkUInt8))
-        log_field = filter_.GetLogBiasFieldAsImage(to_image(small))
+        with _few_threads(itk):
+            filter_.Execute(to_image(small), itk.Cast(to_image(small.with_data(inside)), itk.sitkUInt8))
+            log_field = filter_.GetLogBiasFieldAsImage(to_image(small))
     except RuntimeError as error:
         raise InputRefused("BIAS_FIELD", "N4 failed on this scan; check its intensities") from error
     log_values = from_image(log_field, small)
     return CoarseBias(log_values, float(log_values.data[inside].mean()))
+
+
+@contextmanager
+def _few_threads(itk: ModuleType) -> Iterator[None]:
+    """Limits all filters of SimpleITK to `_THREADS`: N4 uses filters of its own, which its own limit does not reach."""
+    before = itk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    itk.ProcessObject.SetGlobalDefaultNumberOfThreads(_THREADS)
+    try:
+        yield
+    finally:
+        itk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _extents(volume: Volume) -> list[tuple[int, float]]:
