@@ -633,6 +633,19 @@ def fine_tuning() -> str:
     return "\n".join([*lines, "", note])
 
 
+def cache() -> str:
+    """Returns what a cache of fitted preparations saves."""
+    content = result("cache")
+    seconds, shape = content["runs"], " x ".join(map(str, content["shape"]))
+    same = "the same bytes" if content["same_bytes"] else "OTHER BYTES"
+    return (
+        f"A simulated head of {shape} voxels with its mask, translated in the frame `t1_linear` with a bias-field "
+        f"correction: {seconds['without']:.0f} processor seconds without a cache, {seconds['empty']:.0f} with an empty "
+        f"one and {seconds['filled']:.0f} with a filled one, start of the program included; {same}. The cache takes "
+        f"{content['kept_mib']:.1f} MiB. `python benchmarks/bench_cache.py`, {machine(content)}."
+    )
+
+
 def like() -> str:
     """Returns the error of a translated scan with the contrast of a reference scan."""
     content = result("like")
@@ -940,6 +953,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "simulated_training": simulated_training,
     "fine_tuning": fine_tuning,
     "like": like,
+    "cache": cache,
     "ct_to_mr": ct_to_mr,
     "added_agent": added_agent,
     "prepare": prepare,
