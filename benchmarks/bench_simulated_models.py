@@ -53,6 +53,7 @@ class Model:
         variants: of the recipe.
         task: of the simulator.
         start: name of the model whose weights the training begins with.
+        is_shipped: whether it is measured, and made into a pretrained model.
     """
 
     name: str
@@ -60,11 +61,13 @@ class Model:
     task: str
     variants: tuple[str, ...] = ()
     start: str | None = None
+    is_shipped: bool = True
 
 
 MODELS = (
-    Model("ct-to-t1", "ct_to_mr_simulated", "ct_to_mr"),
-    Model("ct-to-t2", "ct_to_mr_simulated", "ct_to_mr", ("t2",), "ct-to-t1"),
+    Model("ct-first-stage", "ct_to_mr_simulated", "ct_to_mr", is_shipped=False),
+    Model("ct-to-t1", "ct_to_mr_simulated", "ct_to_mr", ("scanners",), "ct-first-stage"),
+    Model("ct-to-t2", "ct_to_mr_simulated", "ct_to_mr", ("scanners", "t2"), "ct-to-t1"),
     Model("t1-t2-flair-to-t1ce", "t1_to_t1ce_simulated", "virtual_contrast"),
 )
 
@@ -167,7 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         simulate_all(maps, task)
     if chosen.simulate:
         return
-    measured = {model.name: measure(model, train_model(model), pairs) for model in models}
+    bundles = {model.name: train_model(model) for model in models}
+    measured = {model.name: measure(model, bundles[model.name], pairs) for model in models if model.is_shipped}
     if chosen.model is None:
         write_result("simulated_models", {"heads": TRAIN_HEADS, "test_maps": TEST_MAPS, "models": measured})
 

@@ -106,7 +106,7 @@ def main() -> None:
         make("t1ce-to-t1-finetuned", tuned / "run", tuned / "evaluation", SUMMARY_TUNED, ABOUT_TUNED, statistics)
     for model in MODELS:
         run = FOLDER / model.name
-        if is_done(run):
+        if model.is_shipped and is_done(run):
             scans = [case.source for case in test_cases(model, pairs)[0]]
             summary, about = (SUMMARY_CT, ABOUT_CT) if model.task == "ct_to_mr" else (SUMMARY_ADDED, ABOUT_ADDED)
             target = read_bundle(run / "bundle").recipe.target

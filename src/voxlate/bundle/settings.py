@@ -131,6 +131,8 @@ class AugmentationSettings(Frozen):
         gain: standard deviation of the logarithm of a random factor on the source, and of another one on both images.
         bias: largest change, across the window, of the logarithm of a bias field on both images.
         noise: largest standard deviation of noise on the source, in relative units.
+        offset: largest constant added to the source alone, in relative units: scanners and reconstructions of CT differ
+            by several Hounsfield units.
         unenhanced: probability that the source is replaced by the target.
         graft: probability that the source is replaced by the target plus the enhancement of the source.
         quarter_turns: rotate each window by 0, 90, 180 or 270 degrees within its axial slices, as Li et al. 2022.
@@ -146,6 +148,7 @@ class AugmentationSettings(Frozen):
     gain: float = Field(default=0.05, ge=0)
     bias: float = Field(default=0.1, ge=0)
     noise: float = Field(default=0.03, ge=0)
+    offset: float = Field(default=0.0, ge=0)
     unenhanced: float = Field(default=0.0, ge=0, le=1)
     graft: float = Field(default=0.0, ge=0, le=1)
     quarter_turns: bool = False
