@@ -157,44 +157,6 @@ training never saw. A second stage had offsets of up to 8 HU and more noise. In 
 texture of T1 and T2 within a tissue, and plaques are hardly visible; what a real CT shows of them is unknown to this
 model. **No figure of a real scan is known**: no real pair of CT and MR was at hand."""
 
-SUMMARY_ADDED, ABOUT_ADDED, widened(run, scans))
-
-
-def is_done(run: Path) -> bool:
-    """Returns whether a run has a bundle."""
-    return (run / "bundle" / "manifest.json").is_file()
-
-
-ABOUT = """No real scan was used for training. The heads were simulated from 19 label maps of real heads (Apache-2.0)
-with `recipes/t1ce_to_t1_simulated.yaml` and, with thick slices, `recipes/t1ce_to_t1_slices.yaml`. Both images of a pair
-had the same acquisition, so that the model keeps the contrast of its source and removes the contrast agent only. Slices
-of 2 to 7 mm are measured in docs/models.md. Not measured: scans with a skull and without a brain mask, children, field
-strengths apart. The nine real pairs set the limit of the mask's shape in the out-of-distribution score; they were not
-used for training or for choosing weights."""
-
-SUMMARY_TUNED = (
-    "T1 after contrast agent to T1 before it, head, 1 mm, skull-stripped or with a brain mask; trained on simulated "
-    "heads, then on two real pairs; on seven other real pairs {residual:.0f} % of the enhancement is left (below 0: "
-    "darker than it was); for research, not for diagnosis."
-)
-ABOUT_TUNED = """Training began with the weights of `t1ce-to-t1`, which saw simulated heads alone, and went on for 600
-steps on two real pairs whose licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017,
-CC BY) and TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC BY 3.0), with `recipes/t1ce_to_t1_finetuned.yaml`. Two pairs are
-few: the model removes more of the enhancement than `t1ce-to-t1`, and makes enhancing lesions darker than they are
-without agent. Choose `t1ce-to-t1` where a lesion that is too dark is worse than one that is still bright. The limits of
-the out-of-distribution score are those of `t1ce-to-t1`. Not measured: as there."""
-
-SUMMARY_CT = (
-    "CT of the head to {target}, brain only, slices of up to 8 mm; trained on simulated heads alone; a demonstration: "
-    "on simulated heads that it never saw the error in the brain is {mae:.1f} % of the range, that of a constant "
-    "{constant:.1f} %; not for diagnosis, nor for measurements."
-)
-ABOUT_CT = """The heads of training and test were simulated from label maps of real heads (Apache-2.0) with
-`recipes/ct_to_mr_simulated.yaml`. Three maps were kept for the test; half of the test heads come from a scanner that
-training never saw. A second stage had offsets of up to 8 HU and more noise. In the simulation CT does not show the texture of T1 and T2 within a tissue, and plaques are hardly
-visible; what a real CT shows of them is unknown to this model. **No figure of a real scan is known**: no real pair of
-CT and MR was at hand."""
-
 SUMMARY_ADDED = (
     "Enhancement that the sources do not show cannot be known. T1, T2 and FLAIR before contrast agent to T1 after it, "
     "head, T1 alone is enough; trained on simulated heads alone; on nine real pairs {residual:.0f} % of the "
