@@ -32,6 +32,16 @@ def trained(place, name, *options):
     return done
 
 
+def test_a_training_names_its_device_and_the_command_that_comes_next(place, caplog):
+    caplog.set_level("INFO")
+    done = trained(place, "run", "--device", "cpu")
+    run_folder = place / "run"
+    assert f"into {run_folder}, cpu" in caplog.text
+    assert "on 1 validation case\n" in caplog.text.replace("on 1 validation cases", "wrong")
+    next_line = done.output.splitlines()[-1]
+    assert next_line == f"next: voxlate translate {run_folder / 'cases.tsv'} synthetic -m {run_folder / 'bundle'}"
+
+
 def test_a_variant_is_trained_under_its_own_name(place):
     trained(place, "run")
     assert "# tiny-short" in (place / "run" / "bundle" / "card.md").read_text()

@@ -138,7 +138,9 @@ def simulate_subject(
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
     chosen = scanner_named(drawn if scanner is None else scanner)
-    plan = ScanPlan(seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition, options.is_aligned)
+    plan = ScanPlan(
+        seed, subject, session, chosen, options.quality_mix, options.is_same_acquisition, options.is_aligned
+    )
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
