@@ -596,10 +596,10 @@ def fine_tuning() -> str:
     }
     titles = {
         "source": "untouched source, nine pairs",
-        "zero_shot": "first stage of `t1ce-to-t1`: simulated heads of 1 mm alone",
+        "zero_shot": "`t1ce-to-t1`: simulated heads alone",
         "real_only": "real pairs alone, leave-three-out",
-        "fine_tuned": "first stage, then real pairs, leave-three-out",
-        "open_licence": "`t1ce-to-t1-finetuned`: first stage, then two pairs; the seven others",
+        "fine_tuned": "`t1ce-to-t1`, then real pairs, leave-three-out",
+        "open_licence": "`t1ce-to-t1-finetuned`: then two pairs; the seven others",
     }
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, title in titles.items():
@@ -629,6 +629,120 @@ def fine_tuning() -> str:
         f"Each pair is tested by a model that did not see it; {content['steps']} steps on real pairs. Errors in % of "
         f"the target's range. Fine-tuned minus real pairs alone, permutation tests over pairs: {told}. "
         f"`python benchmarks/bench_fine_tuning.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def cache() -> str:
+    """Returns what a cache of fitted preparations saves."""
+    content = result("cache")
+    seconds, shape = content["runs"], " x ".join(map(str, content["shape"]))
+    same = "the same bytes" if content["same_bytes"] else "OTHER BYTES"
+    return (
+        f"A simulated head of {shape} voxels with its mask, translated in the frame `t1_linear` with a bias-field "
+        f"correction: {seconds['without']:.0f} processor seconds without a cache, {seconds['empty']:.0f} with an empty "
+        f"one and {seconds['filled']:.0f} with a filled one, start of the program included; {same}. The cache takes "
+        f"{content['kept_mib']:.1f} MiB. `python benchmarks/bench_cache.py`, {machine(content)}."
+    )
+
+
+def like() -> str:
+    """Returns the error of a translated scan with the contrast of a reference scan."""
+    content = result("like")
+    titles = {
+        "source": "untouched source",
+        "synthetic": "translated",
+        "like": "with the contrast of the reference (`--like`)",
+        "like_others": "with the contrast of another pair's T1, of another sequence",
+        "like_target": "*bound:* with the contrast of the target itself",
+    }
+    groups = {
+        f"simulated, scanner {name} to {content['reference']}": [
+            row for row in content["simulated"] if row["scanner"] == name
+        ]
+        for name in dict.fromkeys(row["scanner"] for row in content["simulated"])
+    }
+    groups["real pairs"] = content["real"]
+    lines = [f"| MAE in the brain, % | {' | '.join(groups)} |", "|---" * (len(groups) + 1) + "|"]
+    for key, title in titles.items():
+        cells = []
+        for rows in groups.values():
+            values = [row[key] for row in rows if key in row]
+            better = sum(row[key] < row["synthetic"] for row in rows if key in row)
+            told = "" if key in ("source", "synthetic") else f" ({better} of {len(values)} better)"
+            cells.append(f"{sum(values) / len(values):.2f}{told}" if values else "")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    note = (
+        "Mean absolute error in % of the target's range, each image in units of its median; the reference of the "
+        "simulated heads is another patient on the target's scanner. Better: than translated. `python "
+        f"benchmarks/bench_like.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def ct_to_mr() -> str:
+    """Returns the image quality of the models of CT on simulated heads that they never saw."""
+    content = result("simulated_models")
+    titles = {
+        "constant": "constant",
+        "histogram_match": "CT, histogram matched to the training targets",
+        "blurred_target": "blurred target (knows the target)",
+        "synthetic": "**translated**",
+    }
+    lines = ["| model | | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |", "|---" * 8 + "|"]
+    names = [name for name in content["models"] if name.startswith("ct-")]
+    for name in names:
+        sets = content["models"][name]["sets"]
+        for method, title in titles.items():
+            cells = [
+                f"{sets[part][method][key]:.{digits}f}" if method in sets[part] else ""
+                for part in sets
+                for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
+            ]
+            shown = f"`{name}`" if method == "constant" else ""
+            lines.append(f"| {shown} | {title} | {' | '.join(cells)} |")
+    count = len(content["models"][names[0]]["cases"]) // 2
+    note = (
+        f"Means in the brain over {count} simulated heads of known scanners and {count} of a new one, all of label "
+        f"maps that training never saw. `python benchmarks/bench_simulated_models.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def added_agent() -> str:
+    """Returns what the model that adds contrast agent does on real pairs."""
+    content = result("simulated_models")
+    model = content["models"]["t1-t2-flair-to-t1ce"]
+    columns = {
+        "missing enhancement": ("enhancement", "enhanced", "residual_enhancement", 0, " %"),
+        "in lesions": ("enhancement", "enhanced_lesion", "residual_enhancement", 0, " %"),
+        "less than half added": ("enhancement", "enhanced", "less_than_half_removed", 0, " %"),
+        "disturbance": ("enhancement", "mask", "disturbance", 0, " %"),
+        "MAE": ("voxlate", "mask", "mae", 2, " %"),
+        "in lesions: MAE": ("voxlate", "lesion", "mae", 1, " %"),
+        "PSNR, dB": ("voxlate", "mask", "psnr", 2, ""),
+        "SSIM": ("voxlate", "mask", "ssim", 3, ""),
+    }
+    rows = {(row["protocol"], row["region"], row["metric"], row["method"]): row for row in model["rows"]}
+    lines = [f"| nine real pairs | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for method, title in {
+        "source": "untouched T1",
+        "histogram_match": "histogram match",
+        "constant": "constant",
+        "synthetic": "**translated**",
+    }.items():
+        cells = []
+        for protocol, region, metric, digits, unit in columns.values():
+            row = rows.get((protocol, region, metric, method))
+            if row is None:
+                cells.append("100 %" if method == "source" and protocol == "enhancement" else "")
+                continue
+            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if "residual" in metric and method != "source" else ""
+            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    note = (
+        "Means over the pairs with 95 % intervals in brackets; 100 % missing is the untouched T1. The model saw no "
+        f"real scan. `python benchmarks/bench_simulated_models.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
 
@@ -838,6 +952,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "edge_agreement": edge_agreement,
     "simulated_training": simulated_training,
     "fine_tuning": fine_tuning,
+    "like": like,
+    "cache": cache,
+    "ct_to_mr": ct_to_mr,
+    "added_agent": added_agent,
     "prepare": prepare,
     "training": training,
     "speed": speed,

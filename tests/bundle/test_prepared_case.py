@@ -25,7 +25,7 @@ def preparations(monkeypatch):
     """Counts how often a preparation is fitted."""
     counted = []
     original = module.fit_preparation
-    monkeypatch.setattr(module, "fit_preparation", lambda *args: counted.append(1) or original(*args))
+    monkeypatch.setattr(module, "fit_preparation", lambda *args, **more: counted.append(1) or original(*args, **more))
     return counted
 
 

@@ -50,6 +50,29 @@ def test_the_first_finished_case_tells_the_time_left_at_once_and_only_where_more
     assert caplog.messages == ["preparing: 1 of 12, 30 s gone, about 6 min left"]
 
 
+def test_cases_of_an_earlier_run_do_not_shorten_the_time_left(clock):
+    bar = Heartbeat(disable=True)
+    task = bar.add_task("preparing", total=10)
+    for _ in range(5):
+        clock[0] += 0.1  # only their files are checked
+        bar.advance(task)
+    clock[0] += 60
+    bar.advance(task)
+    assert bar.lines() == ["preparing: 6 of 10, 60 s gone, about 4 min left"]
+    clock[0] += 60
+    bar.advance(task)
+    assert bar.lines() == ["preparing: 7 of 10, 2 min gone, about 3 min left"]
+
+
+def test_cases_of_uneven_length_all_count_for_the_time_left(clock):
+    bar = Heartbeat(disable=True)
+    task = bar.add_task("grading", total=4)
+    for seconds in (0.5, 2.0):
+        clock[0] += seconds
+        bar.advance(task)
+    assert bar.lines() == ["grading: 2 of 4, 2 s gone, about 2 s left"]
+
+
 def test_the_work_of_a_few_seconds_tells_no_time(clock, caplog):
     caplog.set_level(logging.INFO, "voxlate")
     bar = Heartbeat(disable=True)

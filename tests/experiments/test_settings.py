@@ -4,6 +4,7 @@ import pytest
 
 from voxlate.errors import NoInput, UsageError
 from voxlate.experiments.plan import Size, build_plan
+from voxlate.experiments.run import fingerprints
 from voxlate.experiments.settings import read_experiment, scale_of
 from voxlate.shipped import find_shipped, shipped_files
 
@@ -76,6 +77,19 @@ def test_the_plan_names_commands_in_order(tmp_path):
     sets = [word for word in by_name["train-b"].argv if "=" in word]
     assert sets == ["data.cases=cases.tsv", "training.steps=9", "model.arguments.width=4"]
     assert by_name["evaluate-test"].prefers == ("translate-a", "translate-b")
+
+
+def test_trainings_and_translations_share_a_cache_that_decides_no_result(tmp_path):
+    from dataclasses import replace
+
+    steps = build_plan(experiment_of(tmp_path, BASE), tmp_path, Size("tiny"))
+    for step in steps:
+        has_cache = step.name.startswith(("train-", "translate-"))
+        assert has_cache == ("--cache" in step.argv)
+        assert not has_cache or step.argv[step.argv.index("--cache") + 1] == str(tmp_path / "cache")
+        assert " ".join(step.argv).replace(f" --cache {tmp_path / 'cache'}", "") == " ".join(step.decisive)
+    without = [replace(step, argv=step.decisive) for step in steps]
+    assert fingerprints(without, tmp_path) == fingerprints(steps, tmp_path)
 
 
 def test_a_step_knows_the_files_from_outside_that_decide_its_result(tmp_path):

@@ -11,8 +11,9 @@ from phantoms import ball, head
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.cli import run_with_status, voxlate
-from voxlate.errors import CannotWrite, InputRefused
+from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference import files
+from voxlate.inference.batch import translate_many
 from voxlate.inference.contrast_check import contrast_in_name
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
@@ -180,6 +181,36 @@ def test_the_sidecar_tells_what_was_recognised_and_where_the_mask_comes_from(bun
     assert content["method"] == "nonzero"
     assert content["seen"]["kind"] == "skull-stripped"
     assert content["report"]["volume_cm3"] == pytest.approx((head(0).data > 0).sum() / 1000, abs=0.001)
+
+
+@pytest.mark.parametrize("name", ["patient_t1ce", "sub-01_ce-gadolinium_T1w"])
+def test_a_scan_named_as_enhanced_is_refused_by_a_model_that_takes_t1_before_the_agent(bundle, tmp_path, name):
+    scan = a_scan(tmp_path).rename(tmp_path / f"{name}.nii.gz")
+    plain = replace(bundle, recipe=bundle.recipe.model_copy(update={"source": "T1w", "target": "T1ce"}))
+    with pytest.raises(InputRefused, match="CONTRAST_DIFFERS"):
+        translate_file(plain, scan, tmp_path / "x.nii.gz")
+    translate_file(bundle, scan, tmp_path / "x.nii.gz")
+
+
+def test_a_model_for_research_translates_only_for_research(bundle, tmp_path):
+    scan = a_scan(tmp_path)
+    limited = replace(bundle, recipe=bundle.recipe.model_copy(update={"use": "research"}))
+    with pytest.raises(UsageError, match=r"RESEARCH_ONLY .* pass --research"):
+        translate_file(limited, scan, tmp_path / "x.nii.gz")
+    with pytest.raises(UsageError, match="RESEARCH_ONLY"):
+        translate_many(limited, [Item("a", scan)], tmp_path / "many")
+    assert not (tmp_path / "x.nii.gz").exists()
+    assert not (tmp_path / "many").exists()
+    translate_file(limited, scan, tmp_path / "x.nii.gz", options=Options(research=True))
+    assert "For research only" in json.loads((tmp_path / "x.json").read_text())["Description"]
+
+
+def test_a_demonstration_says_so_in_its_sidecar(bundle, tmp_path):
+    shown = replace(bundle, recipe=bundle.recipe.model_copy(update={"use": "demonstration"}))
+    translate_file(shown, a_scan(tmp_path), tmp_path / "x.nii.gz")
+    content = json.loads((tmp_path / "x.json").read_text())
+    assert content["Description"].split(". ")[1].startswith("A demonstration")
+    assert content["Synthetic"]["Use"] == "demonstration"
 
 
 @pytest.mark.parametrize(

@@ -460,6 +460,16 @@ def test_translating_many_scans_goes_on_where_it_was_stopped(scans, bundle, tmp_
     assert tree(out) == tree(tmp_path / "whole")
 
 
+def test_a_run_goes_on_with_another_cache_as_with_the_same(scans, bundle, tmp_path):
+    items, out, seen = listed(scans), tmp_path / "out", []
+    with pytest.raises(KeyboardInterrupt):
+        translate_many(bundle, items, out, options=Options(cache=tmp_path / "cache"), watch=interrupt_after(2))
+    first = {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")}
+    translate_many(bundle, items, out, watch=seen.append)
+    assert [outcome.state for outcome in seen] == ["done"] * 5  # one that is translated anew would be refused
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
 def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bundle, tmp_path):
     items, out = listed(scans)[:1], tmp_path / "out"
     image = out / "case0.nii.gz"

@@ -3,6 +3,7 @@ import pytest
 
 from preparation.heads import simulated
 from voxlate.errors import InputRefused
+from voxlate.preparation.steps import bias
 from voxlate.preparation.steps.bias import fit_bias
 
 
@@ -26,10 +27,10 @@ def test_a_field_that_was_put_on_is_found():
 
 def test_taking_the_field_out_and_putting_it_back_changes_nothing():
     image, _, mask = shaded(0.4)
-    bias = fit_bias(image, mask)
-    assert np.allclose(bias.invert(bias.apply(image)).data, image.data, rtol=1e-5)
-    assert bias.values.min() > 0
-    assert np.log(bias.values[mask]).mean() == pytest.approx(0, abs=0.02)
+    field = fit_bias(image, mask)
+    assert np.allclose(field.invert(field.apply(image)).data, image.data, rtol=1e-5)
+    assert field.values.min() > 0
+    assert np.log(field.values[mask]).mean() == pytest.approx(0, abs=0.02)
 
 
 @pytest.mark.slow
@@ -43,3 +44,17 @@ def test_an_image_without_signal_has_no_field():
     image, _, mask = shaded(0.2)
     with pytest.raises(InputRefused, match="EMPTY_MASK"):
         fit_bias(image.with_data(np.zeros(image.data.shape)), mask)
+
+
+def test_the_field_does_not_depend_on_the_number_of_threads(monkeypatch):
+    image, _, mask = shaded(0.4)
+    process = pytest.importorskip("SimpleITK").ProcessObject
+    monkeypatch.setattr(bias, "_ITERATIONS", (2, 2, 2))
+    before, found = process.GetGlobalDefaultNumberOfThreads(), []
+    try:
+        for count in (1, 2, 3):
+            process.SetGlobalDefaultNumberOfThreads(count)
+            found.append(fit_bias(image, mask).values.tobytes())
+    finally:
+        process.SetGlobalDefaultNumberOfThreads(before)
+    assert found[0] == found[1] == found[2]

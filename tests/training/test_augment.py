@@ -44,6 +44,20 @@ def test_air_stays_zero_under_every_variation():
         assert not after.target[before.target == 0].any()
 
 
+def test_an_offset_moves_the_source_alone_by_one_constant_within_its_limit():
+    moved = [
+        augment(pair(), NONE.model_copy(update={"offset": 0.2}), np.random.default_rng(seed)) for seed in range(20)
+    ]
+    for each in moved:
+        inside = pair().source != 0
+        shifts = (each.source - pair().source)[inside]
+        assert np.ptp(shifts) < 1e-6
+        assert abs(shifts[0]) <= 0.2
+        assert not each.source[~inside].any()
+        assert np.array_equal(each.target, pair().target)
+    assert np.ptp([each.source.max() for each in moved]) > 0.1
+
+
 def test_contrast_changes_both_images_alike_and_keeps_the_reference_level():
     same = paired(pair().source, pair().source)
     after = augment(same, NONE.model_copy(update={"contrast": 0.5}), np.random.default_rng(3))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from voxlate.preparation.steps.intensity import LinearNormalisation
 from voxlate.reference_level import PROBABILITIES
 from voxlate.version import __version__
 from voxlate.volume import Array, Mask, Volume, require_same_grid
+
+if TYPE_CHECKING:
+    from voxlate.preparation.store import PreparationStore
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +75,12 @@ class PreparedCase:
 
 
 def prepare_case(
-    case: Case, folder: Path, settings: PreparationSettings, more_sources: Sequence[str] = ()
+    case: Case,
+    folder: Path,
+    settings: PreparationSettings,
+    more_sources: Sequence[str] = (),
+    *,
+    store: PreparationStore | None = None,
 ) -> PreparedCase:
     """Prepares one pair and writes its arrays, or reads those of an earlier run with the same files and settings.
 
@@ -82,6 +90,7 @@ def prepare_case(
             other settings may share it.
         settings: of the recipe.
         more_sources: names of the additional sources, in the order in which the network takes them.
+        store: keeps brain mask, bias fields and registration; see `fit_preparation`.
 
     Raises:
         InputRefused: `EMPTY_MASK` when source and target share no voxel of the mask.
@@ -97,7 +106,7 @@ def prepare_case(
     try:
         source, target = read_volume(case.source), read_volume(case.target)
         require_same_grid(source, target, names=("source", "target"))
-        preparation = fit_preparation(source, _mask_of(case), settings)
+        preparation = fit_preparation(source, _mask_of(case), settings, store=store)
         prepared_target, scale = preparation.apply_to_target(target)
         covered = preparation.locate(target)
         others = {name: read_volume(path) for name, path in case.more.items() if name in more_sources}
@@ -119,7 +128,13 @@ def prepare_case(
 
 
 def prepare_unpaired(
-    name: str, path: Path, folder: Path, settings: PreparationSettings, mask: Path | None = None
+    name: str,
+    path: Path,
+    folder: Path,
+    settings: PreparationSettings,
+    mask: Path | None = None,
+    *,
+    store: PreparationStore | None = None,
 ) -> PreparedCase:
     """Prepares a scan for training without pairs; it becomes both source and target of the result.
 
@@ -129,6 +144,7 @@ def prepare_unpaired(
         folder: gets the arrays, as in `prepare_case`.
         settings: of the recipe.
         mask: the file of its brain mask; None for a skull-stripped scan or a method of the recipe.
+        store: as in `prepare_case`.
 
     Raises:
         VoxlateError: as `prepare_case`.
@@ -140,7 +156,7 @@ def prepare_unpaired(
         return earlier
     try:
         scan = read_volume(path)
-        preparation = fit_preparation(scan, None if mask is None else read_volume(mask), settings)
+        preparation = fit_preparation(scan, None if mask is None else read_volume(mask), settings, store=store)
         data = preparation.apply(scan).data
     except VoxlateError as error:
         raise type(error)(error.code, f"{name}: {error.message}") from error

@@ -25,6 +25,7 @@ from voxlate.bundle.settings import (
     SsimSettings,
     Stage,
     TrainingSettings,
+    Use,
 )
 from voxlate.bundle.targets import with_target
 from voxlate.bundle.variants import override, vary
@@ -42,6 +43,8 @@ class Recipe(Frozen):
         source, target: the contrasts, such as T1ce and T1nce.
         more_sources: additional sources on the grid of the first, in the order in which the network takes them.
         data_kind: of the training scans, for the model card.
+        use: what the model is for. `research`: it translates only with `--research`, since its result is easily
+            mistaken for a finding. `demonstration`: each result says that the model only shows what is possible.
         data: the cases.
         preparation: of every scan, at training and at inference.
         model: the generator.
@@ -61,6 +64,7 @@ class Recipe(Frozen):
     target: str
     more_sources: tuple[str, ...] = ()
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
+    use: Use = "any"
     data: DataSettings = DataSettings()
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()

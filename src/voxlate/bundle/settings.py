@@ -11,6 +11,7 @@ from voxlate.cases import Case, cases_from_pattern, check_cases, read_cases
 from voxlate.errors import NoInput
 
 Schedule = Literal["cosine", "constant", "linear_tail"]
+Use = Literal["any", "research", "demonstration"]
 Size = Annotated[int, Field(ge=1)]
 
 DEFAULT_TABLE = "cases.tsv"
@@ -130,6 +131,8 @@ class AugmentationSettings(Frozen):
         gain: standard deviation of the logarithm of a random factor on the source, and of another one on both images.
         bias: largest change, across the window, of the logarithm of a bias field on both images.
         noise: largest standard deviation of noise on the source, in relative units.
+        offset: largest constant added to the source alone, in relative units: scanners and reconstructions of CT differ
+            by several Hounsfield units.
         unenhanced: probability that the source is replaced by the target.
         graft: probability that the source is replaced by the target plus the enhancement of the source.
         quarter_turns: rotate each window by 0, 90, 180 or 270 degrees within its axial slices, as Li et al. 2022.
@@ -145,6 +148,7 @@ class AugmentationSettings(Frozen):
     gain: float = Field(default=0.05, ge=0)
     bias: float = Field(default=0.1, ge=0)
     noise: float = Field(default=0.03, ge=0)
+    offset: float = Field(default=0.0, ge=0)
     unenhanced: float = Field(default=0.0, ge=0, le=1)
     graft: float = Field(default=0.0, ge=0, le=1)
     quarter_turns: bool = False

@@ -10,15 +10,18 @@ import click
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     jobs,
     keep_spacing,
+    like,
     memory_gib,
     models,
     no_preamble,
     no_progress,
     no_synthetic_tag,
     ood,
+    research,
     retry,
     runtime,
     seconds,
@@ -48,8 +51,11 @@ if TYPE_CHECKING:
 @memory_gib
 @retry
 @zero_fill
+@like
+@research
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
+@cache
 @no_synthetic_tag
 @keep_spacing
 @ood
@@ -69,8 +75,11 @@ def batch(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    like: Path | None,
+    research: bool,
     as_dicom: bool,
     brain_mask: str,
+    cache: Path | None,
     no_synthetic_tag: bool,
     keep_spacing: bool,
     gate: Gate,
@@ -88,10 +97,11 @@ def batch(
     from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, like, cache)
     options = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
+        "research": research,
         "brain_mask": brain_mask,
         "synthetic_tag": not no_synthetic_tag,
         "gate": gate,

@@ -12,12 +12,15 @@ from voxlate.cli.console import complain, say
 from voxlate.cli.options import (
     PATH,
     brain_mask,
+    cache,
     device,
     keep_spacing,
+    like,
     memory_gib,
     no_progress,
     ood,
     optional_models,
+    research,
     retry,
     runtime,
     seconds,
@@ -139,7 +142,10 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @memory_gib
 @retry
 @zero_fill
+@like
+@research
 @brain_mask
+@cache
 @keep_spacing
 @ood
 @runtime
@@ -161,7 +167,10 @@ def bids(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
+    like: Path | None,
+    research: bool,
     brain_mask: str,
+    cache: Path | None,
     keep_spacing: bool,
     gate: Gate,
     runtime: str,
@@ -194,10 +203,11 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress)
+    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, like, cache)
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,
+        "research": research,
         "brain_mask": brain_mask,
         "gate": gate,
     }

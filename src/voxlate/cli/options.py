@@ -95,6 +95,23 @@ trust_code = click.option(
 )
 
 
+def _open_cache(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Makes the folder, and fails before any work where it cannot be written."""
+    if value is not None:
+        from voxlate.preparation.store import open_store
+
+        open_store(value)
+    return value
+
+
+cache = click.option(
+    "--cache",
+    type=PATH,
+    callback=_open_cache,
+    help="Folder for brain masks, bias fields and registrations; another run on the same scans takes them from there.",
+)
+
+
 def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") -> Callable[..., Any]:
     """Returns the option of the number of processes.
 
@@ -153,6 +170,10 @@ zero_fill = click.option(
 blank = click.option(
     "--blank", multiple=True, metavar="CONTRAST", help="Show the network zeros in place of this source."
 )
+like = click.option(
+    "--like", type=PATH, metavar="REFERENCE", help="Scan, or JSON of a translated one, whose contrast the result gets."
+)
+research = click.option("--research", is_flag=True, help="The result is for research; some models need this.")
 keep_spacing = click.option("--keep-spacing", is_flag=True, help="Do not resample scans to the voxel size of training.")
 shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, as in a job array.")
 threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")

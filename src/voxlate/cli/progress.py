@@ -25,6 +25,8 @@ from rich.progress import (
 from voxlate.cli.console import is_quiet
 
 FIRST_SECONDS = 5.0  # of work before the time left is told for the first time; less is too uneven; chosen by hand
+REUSED_SECONDS = 1.0  # an item of an earlier run is only checked, which takes less; chosen by hand
+REUSED_FACTOR = 10.0  # how much longer than those the first item with work takes, at least; chosen by hand
 LINE_SECONDS = 60.0  # between lines: frequent enough to see that a job runs, rare enough for a log of hours
 log = logging.getLogger("voxlate")
 
@@ -39,6 +41,8 @@ class _Pace:
         skipped: items that an earlier run finished, which took no time of this one.
         reached: steps that were finished at the last call of `Heartbeat.reach`.
         is_told: whether the time left was told once.
+        last: when an item was finished last.
+        is_reusing: whether all items so far may be of an earlier run.
     """
 
     began: float
@@ -46,6 +50,22 @@ class _Pace:
     skipped: float = 0
     reached: float | None = None
     is_told: bool = False
+    last: float = 0
+    is_reusing: bool = True
+
+    def finish(self, completed: float) -> None:
+        """Notes that an item was finished; those before the first that took long are not counted for the time left.
+
+        Args:
+            completed: items that were finished before it.
+        """
+        now, count = time.monotonic(), completed - self.skipped
+        took, before = now - self.last, (self.last - self.began) / max(count, 1)
+        if self.is_reusing and took > REUSED_SECONDS:
+            self.is_reusing = False
+            if count > 0 and took > REUSED_FACTOR * before:
+                self.began, self.skipped = self.last, completed
+        self.last = now
 
     def seconds_left(self, completed: float, total: float, gone: float) -> float | None:
         """Returns the time left, or None before the first item is finished.
@@ -82,13 +102,15 @@ class Heartbeat(Progress):
             **fields: as `args`.
         """
         task = super().add_task(description, *args, **fields)
-        self._paces[task] = _Pace(time.monotonic(), max(1, jobs))
+        now = time.monotonic()
+        self._paces[task] = _Pace(now, max(1, jobs), last=now)
         return task
 
     def skip(self, task: TaskID, done: float) -> None:
         """States how many items of a task are finished without work of this run; the time is counted from now."""
         pace = self._paces[task]
         pace.began, pace.skipped = time.monotonic(), done
+        pace.last, pace.is_reusing = pace.began, False  # the caller knows what an earlier run finished
         super().update(task, completed=done)
 
     def reach(self, task: TaskID, steps: int, **fields: Any) -> None:
@@ -105,6 +127,7 @@ class Heartbeat(Progress):
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         """Counts finished items; the first one tells the time left."""
+        self._paces[task_id].finish(self.tasks[self.task_ids.index(task_id)].completed)
         super().advance(task_id, advance)
         self._tell_first(task_id)
 

@@ -31,6 +31,8 @@ class RunOptions:
     device: str
     runtime: str
     no_progress: bool
+    like: Path | None = None
+    cache: Path | None = None
 
 
 def run_table(
@@ -49,7 +51,7 @@ def run_table(
         out: folder of the batch.
         models: folders of bundles.
         how: see `RunOptions`.
-        options: of `voxlate.inference.translate.Options`, without device, runtime and memory.
+        options: of `voxlate.inference.translate.Options`, without device, runtime, memory and cache.
         as_dicom: write a DICOM series for each case.
 
     Raises:
@@ -60,6 +62,8 @@ def run_table(
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
+    from voxlate.inference.checks import require_use
+    from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
@@ -73,13 +77,18 @@ def run_table(
     runtime = how.runtime
     if runtime == "auto":
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
-    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, **options)
+    require_use(bundle.recipe, is_research=bool(options.get("research")))
+    like = None if how.like is None else read_reference(how.like, bundle.recipe)
+    case_options = Options(
+        device=chosen_device, runtime=runtime, memory_gib=how.gib, like=like, cache=how.cache, **options
+    )
     work = Translation(
         tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
     )
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}
     settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
+    settings |= {"like": "" if like is None else list(like.quantiles)}
     executor = _executor(work, how)
     total = sum(1 for _ in table.items(shard))
     what = f"translating {counted(total, 'scan')} with {bundle.name} ({runtime})"

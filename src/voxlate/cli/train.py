@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxlate.cli.console import begin, say
-from voxlate.cli.options import PATH, data, memory_gib, no_progress
+from voxlate.cli.options import PATH, cache, data, memory_gib, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
 
@@ -49,6 +49,7 @@ def _resumes(ctx: click.Context) -> str:
 @click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
 @memory_gib
 @click.option("--prepared", type=PATH, help="Folder of prepared cases that several runs share.  [default: in the run]")
+@cache
 @click.option("--estimate", is_flag=True, help="Print steps, parameters and memory, and train nothing.")
 @no_progress
 def train(
@@ -64,6 +65,7 @@ def train(
     devices: int,
     gib: float | None,
     prepared: Path | None,
+    cache: Path | None,
     estimate: bool,
     no_progress: bool,
 ) -> None:
@@ -99,7 +101,7 @@ def train(
     if run is None:
         raise click.UsageError(f"name the folder of the run: voxlate train {recipe} OUT")
     start_from = None if start_from is None else find_bundle(start_from)
-    machine = Machine(device, devices, memory_gib=gib, prepared=prepared)
+    machine = Machine(device, devices, memory_gib=gib, prepared=prepared, cache=cache)
     begin(
         f"training {plan.name}: {plan.steps:,} steps",
         out=run,

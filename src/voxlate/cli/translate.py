@@ -12,8 +12,10 @@ from voxlate.cli.options import (
     PATH,
     blank,
     brain_mask,
+    cache,
     device,
     keep_spacing,
+    like,
     memory_gib,
     models,
     no_preamble,
@@ -21,6 +23,7 @@ from voxlate.cli.options import (
     no_synthetic_tag,
     ood,
     overwrite,
+    research,
     runtime,
     zero_fill,
 )
@@ -60,10 +63,13 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
+@like
+@research
 @blank
 @overwrite
 @click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
 @brain_mask
+@cache
 @no_synthetic_tag
 @keep_spacing
 @ood
@@ -84,10 +90,13 @@ def translate(
     spread: Path | None,
     calibration: Path | None,
     zero_fill: bool,
+    like: Path | None,
+    research: bool,
     blank: tuple[str, ...],
     overwrite: bool,
     mask: Path | None,
     brain_mask: str,
+    cache: Path | None,
     no_synthetic_tag: bool,
     keep_spacing: bool,
     gate: Gate,
@@ -112,6 +121,7 @@ def translate(
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.files import translate_file
     from voxlate.inference.item import Item
+    from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.io.log import counted, of_case
@@ -127,10 +137,13 @@ def translate(
         device=where,
         keep_spacing=keep_spacing,
         zero_fill=zero_fill,
+        research=research,
+        like=None if like is None else read_reference(like, bundle.recipe),
         blank=blank,
         imputers=named,
         mirror=mirror,
         brain_mask=brain_mask,
+        cache=cache,
         synthetic_tag=not no_synthetic_tag,
         gate=gate,
         runtime=chosen,

@@ -21,8 +21,8 @@ from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
 from voxlate.shipped import find_shipped
 
-DATA, PREPARED, ARRAYS, SYSTEMS, EVALUATIONS, READERS = (
-    "data", "prepared", "arrays", "systems", "evaluation", "readers",
+DATA, PREPARED, ARRAYS, CACHE, SYSTEMS, EVALUATIONS, READERS = (
+    "data", "prepared", "arrays", "cache", "systems", "evaluation", "readers",
 )  # fmt: skip
 CASES = "cases.tsv"
 
@@ -52,6 +52,14 @@ class Step:
     reads: StepInput | None = None
     inputs: tuple[Path, ...] = ()
     recipe: Recipe | None = None
+
+    @property
+    def decisive(self) -> tuple[str, ...]:
+        """Returns the arguments that decide the result: all but `--cache FOLDER`, which only saves time."""
+        if "--cache" not in self.argv:
+            return self.argv
+        place = self.argv.index("--cache")
+        return self.argv[:place] + self.argv[place + 2 :]
 
     @property
     def command(self) -> str:
@@ -199,7 +207,7 @@ class _Planner:
         argv = ["train", str(path), str(run), "--data", str(self.cases_of(name).parent), "--no-progress"]
         argv += [word for variant in system.variants for word in ("--variant", variant)]
         argv += [word for key, value in overrides.items() for word in ("--set", f"{key}={_as_yaml(value)}")]
-        argv += ["--prepared", str(self.folder / ARRAYS)]
+        argv += ["--prepared", str(self.folder / ARRAYS), *self.cached()]
         argv += ["--resume"] if system.folds is None else ["--resume", "--folds", str(system.folds)]
         needs, given = self.after_preparation(name), self.given
         return Step(f"train-{name}", tuple(argv), needs, run, system=name, inputs=given, recipe=recipe)
@@ -214,7 +222,7 @@ class _Planner:
         argv = ["translate", str(cases), str(out), "-m", str(self.bundle(name, fold))]
         argv += [word for key, other in system.impute.items() for word in ("--impute", f"{key}={self.bundle(other)}")]
         argv += [word for contrast in system.blank for word in ("--blank", contrast)]
-        argv += ["--ood", "flag", "--keep-spacing", "--no-progress", *shlex.split(system.options)]
+        argv += ["--ood", "flag", "--keep-spacing", *self.cached(), "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
         return Step(step, tuple(argv), needs, out, system=name, reads=table)
@@ -239,6 +247,10 @@ class _Planner:
         """Returns the bundle that a system uses."""
         run = self.folder / SYSTEMS / self.experiment.bundle_owner(system) / "run"
         return run / "bundle" if fold is None else run / f"fold-{fold}" / "bundle"
+
+    def cached(self) -> tuple[str, str]:
+        """Returns the option by which training and translation share what is fitted to a scan."""
+        return ("--cache", str(self.folder / CACHE))
 
     def after_data(self) -> tuple[str, ...]:
         """Returns the last step of the data."""

@@ -123,7 +123,7 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
     """
     prints: dict[str, str] = {}
     for step in steps:
-        words = [word.replace(str(folder), "") for word in step.argv]
+        words = [word.replace(str(folder), "") for word in step.decisive]
         reads = None if step.reads is None else step.reads.settings
         content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
         content["inputs"] = [sha256(path) if path.is_file() else "" for path in step.inputs]

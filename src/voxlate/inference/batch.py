@@ -23,6 +23,7 @@ from voxlate.bundle.ensemble import join_bundles
 from voxlate.bundle.pretrained import load_bundle
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable
 from voxlate.inference.calibration import require_several_predictions
+from voxlate.inference.checks import require_use
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.manifest import require_output_name
@@ -119,10 +120,11 @@ def translate_many(
 
     Raises:
         UsageError: `ONE_ANSWER` when a spread is asked of single predictions; `OUTPUT_IS_INPUT` when `spread` is
-            `folder`.
+            `folder`; `RESEARCH_ONLY`.
         TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
     """
     chosen = options or Options()
+    require_use(bundle.recipe, is_research=chosen.research)
     if spread is not None:
         _require_spread(bundle, spread, folder, chosen)
     earlier = read_ledger(folder, LEDGER)
@@ -237,7 +239,8 @@ def _hash_of_inputs(bundle: Bundle, item: Item, options: Options, spread: Path |
         files = {role: hash_tree(path) for role, path in paths.items() if path is not None}
     except OSError:
         return ""
-    described = {entry.name: _described(getattr(options, entry.name)) for entry in fields(options)}
+    decisive = [entry.name for entry in fields(options) if entry.name != "cache"]
+    described = {name: _described(getattr(options, name)) for name in decisive}
     content = {"voxlate": __version__, "files": files, "series": item.series, "options": described}
     content |= {"model": bundle.weights_sha256, "recipe": bundle.recipe_sha256}
     content["spread"] = None if spread is None else os.fspath(spread.resolve())

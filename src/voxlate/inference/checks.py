@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from voxlate.bundle.recipe import Recipe
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, UsageError
 from voxlate.io.log import warn
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.preparation.masks.labels import looks_like_labels
@@ -25,6 +25,24 @@ _HIGHEST_MEDIAN_HU = 400.0
 
 Soft tissue has 20 to 80; chosen by hand.
 """
+
+
+def require_use(recipe: Recipe, *, is_research: bool) -> None:
+    """Refuses a model for research alone, unless that is what it is used for.
+
+    Args:
+        recipe: recipe of the model.
+        is_research: whether the user said so (`--research`).
+
+    Raises:
+        UsageError: `RESEARCH_ONLY`.
+    """
+    if recipe.use == "research" and not is_research:
+        raise UsageError(
+            "RESEARCH_ONLY",
+            f"{recipe.name} predicts {recipe.target} from {recipe.from_what}, which cannot show all of it, and is for "
+            "research alone; pass --research if this is research",
+        )
 
 
 def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None:

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from voxlate.bundle.recipe import Recipe
+from voxlate.bundle import starter
 from voxlate.inference.checks import Gate, end_check
 from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.nifti import nifti_stem, nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan
 
 T1_WEIGHTED = frozenset({"T1", "T1w", "T1ce", "T1nce"})
+ENHANCED = "T1ce"
 
 LONG_ECHO_MS = 60.0
 """No T1-weighted scan has an echo time from here on: the lower limit of T2-weighted spin echoes in
@@ -26,27 +27,29 @@ _OTHER_NAMES = (
 """Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
-def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
-    """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, for a model that takes T1.
+def check_contrast(scan: Scan, path: Path, contrast: str, *, gate: Gate, name: str) -> None:
+    """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, where T1 is wanted.
 
     Args:
         scan: the scan.
         path: its file or folder.
-        recipe: recipe of the model.
+        contrast: that the scan should show; only T1 is checked.
         gate: what to do with such a scan.
         name: of the case, for the message.
 
     Raises:
         InputRefused: `CONTRAST_DIFFERS`.
     """
-    if gate == "off" or recipe.source not in T1_WEIGHTED:
+    if gate == "off" or contrast not in T1_WEIGHTED:
         return
-    told = f"the model takes {recipe.source}; choose a model for this contrast, or pass --ood flag"
+    told = f"{contrast} is wanted; choose a model for this contrast, or pass --ood flag"
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
     if nifti_suffix(path):
         word = contrast_in_name(nifti_stem(path))
+        if not word and contrast != ENHANCED and starter.contrast_in_name(path) == ENHANCED:
+            word = ENHANCED
         if word:
             end_check("CONTRAST_DIFFERS", f"{name} has a file name with the word {word}; {told}", gate)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
@@ -25,6 +26,13 @@ from voxlate.io.bids import require_valid_scan
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
+
+_PURPOSE: dict[Use, str] = {
+    "any": "Not for diagnosis.",
+    "research": "For research only, not for diagnosis: an image without a finding does not rule it out.",
+    "demonstration": "A demonstration, trained on simulated heads alone. Not for diagnosis, nor for measurements.",
+}
+"""End of the description of each result, by the use of its model."""
 
 
 def translate_file(
@@ -66,7 +74,7 @@ def translate_file(
         raise UsageError(
             "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
         )
-    check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
+    check_contrast(scan, files.source, bundle.recipe.source, gate=chosen.gate, name=files.name)
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}
@@ -214,11 +222,12 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
     """
     recipe = bundle.recipe
     content: dict[str, Any] = {
-        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. Not for diagnosis.",
+        "Description": f"Synthetic {recipe.target} made from {recipe.from_what} by a network. {_PURPOSE[recipe.use]}",
         "SkullStripped": recipe.preparation.frame == "native",
         "Synthetic": {
             "IsSynthetic": True,
             "Task": f"{recipe.source} to {recipe.target}",
+            "Use": recipe.use,
             "ModelName": bundle.name,
             "ModelSHA256": bundle.weights_sha256,
             "Members": list(bundle.members),
@@ -232,6 +241,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Device": options.device.type,
             "Runtime": options.runtime,
             "Window": None if synthesis.window is None else list(synthesis.window),
+            "Like": None if options.like is None else options.like.to_json(),
             "VoxelsOfNetwork": None if synthesis.voxels_mm is None else list(synthesis.voxels_mm),
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,

@@ -6,8 +6,10 @@ uncertainty where there are several predictions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,15 +19,19 @@ from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import Calibration, require_same_members
-from voxlate.inference.checks import Gate, check_scan
+from voxlate.inference.checks import Gate, check_scan, require_use
+from voxlate.inference.like import ContrastDescriptor, curve
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
-from voxlate.preparation import fit_preparation
-from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, locate_brain
+from voxlate.preparation import Preparation, fit_preparation
+from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, find_brain, locate_brain
 from voxlate.preparation.steps.respace import respaced
 from voxlate.volume import Array, Mask, Shape, Volume
+
+if TYPE_CHECKING:
+    from voxlate.preparation.store import PreparationStore
 
 MOST_RESPACED = 8.0
 """A voxel may be this many times larger or smaller than those of the training scans before the scan is refused.
@@ -120,6 +126,11 @@ class Options:
         memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
         unmarked_dicom: also read DICOM files without preamble and prefix.
         calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`.
+        like: contrast of a reference scan that the result gets; see `voxlate.inference.like`. None for the contrast of
+            the source.
+        research: the result is for research; a model with `use: research` needs it.
+        cache: folder of brain masks, bias fields and registrations; another translation of the same scan takes them
+            from there, and the result is the same. None to keep none. See `voxlate.preparation.store`.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -135,6 +146,22 @@ class Options:
     memory_gib: float | None = None
     unmarked_dicom: bool = False
     calibration: Calibration | None = None
+    like: ContrastDescriptor | None = None
+    research: bool = False
+    cache: Path | None = None
+
+    @property
+    def store(self) -> PreparationStore | None:
+        """Returns the store in `cache`, or None.
+
+        Raises:
+            CannotWrite, TemporaryFailure: as `voxlate.preparation.store.open_store`.
+        """
+        if self.cache is None:
+            return None
+        from voxlate.preparation.store import open_store  # most translations have no cache
+
+        return open_store(Path(self.cache))
 
 
 def translate_volume(
@@ -159,35 +186,37 @@ def translate_volume(
 
     Raises:
         TemporaryFailure: `MEMORY`.
+        CannotWrite: `WRITE` for a cache that cannot be written.
         InputRefused: what `check_scan`, `brain_given`, `locate_brain` and `fit_preparation` refuse; `SPACING_UNSEEN`;
             `INPUT_UNKNOWN` when the scan is too far from the training scans; `SOURCE_MISSING` when an additional source
             is missing that was never missing in training; `MODEL_OUTPUT` when the network's output is not finite.
         UsageError: `SOURCE_UNKNOWN` for an additional source that the model does not take; `HELPER` for an imputer of
-            another contrast; `CALIBRATION`.
+            another contrast; `CALIBRATION`; `RESEARCH_ONLY`.
     """
     chosen = options or Options()
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
+    require_use(bundle.recipe, is_research=chosen.research)
     check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
     spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)
-    brain = _brain(bundle, source, mask, chosen, name)
+    store, settings = chosen.store, bundle.recipe.preparation
+    brain = _brain(bundle, source, mask, chosen, name, find_brain if store is None else store.find_brain)
     mask_found = source.with_data(brain.mask)
-    preparation = fit_preparation(source, mask_found, bundle.recipe.preparation, spacing_range_mm=spacing_range_mm)
-    if preparation.is_respaced:
-        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
-        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
+    preparation = fit_preparation(source, mask_found, settings, spacing_range_mm=spacing_range_mm, store=store)
+    _tell_spacing(source, preparation, name)
     prepared = preparation.apply(source)
-    distance = None if chosen.gate == "off" else _distance(bundle, prepared.data, preparation.mask)
-    if distance is not None:
-        _pass_gate(distance, name, refuse=chosen.gate == "refuse")
+    distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
     prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
-    synthetic = prediction.mean
+    synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
+    if chosen.like is not None:
+        synthetic, slope = curve(synthetic, preparation.mask, chosen.like)
+        spread = spread * slope
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
@@ -198,7 +227,7 @@ def translate_volume(
         missing=missing,
         imputed=imputed,
         predictions=prediction.count,
-        spread=None if prediction.count == 1 else preparation.invert(prediction.spread, source, level=level),
+        spread=None if prediction.count == 1 else preparation.invert(spread, source, level=level),
         distance=distance,
         window=prediction.window,
         brain=brain,
@@ -229,15 +258,23 @@ def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> P
     return replace(prediction, spread=options.calibration.expected_error(prediction.spread))
 
 
-def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options, name: str) -> FoundBrain:
+def _brain(
+    bundle: Bundle,
+    source: Volume,
+    mask: Volume | None,
+    options: Options,
+    name: str,
+    find: Callable[[Volume, str], Mask],
+) -> FoundBrain:
     """Returns the brain mask that is given, or that the options and the bundle find, and tells which it is."""
     own = bundle.recipe.preparation.brain_mask
     if mask is not None:
         brain = brain_given(source, mask)
     elif options.brain_mask == AUTO and own == "all":
-        brain = locate_brain(source, own)
+        brain = locate_brain(source, own, find=find)
     else:
-        brain = locate_brain(source, options.brain_mask, otherwise=None if own in (AUTO, "nonzero") else own)
+        otherwise = None if own in (AUTO, "nonzero") else own
+        brain = locate_brain(source, options.brain_mask, otherwise=otherwise, find=find)
     tell(f"{name}: {brain.text}")
     if brain.report is not None and brain.report.verdict == "bad":
         remedy = "check the mask, or leave it out" if mask is not None else "check that the scan shows a whole brain"
@@ -245,14 +282,21 @@ def _brain(bundle: Bundle, source: Volume, mask: Volume | None, options: Options
     return brain
 
 
-def _distance(bundle: Bundle, image: Array, mask: Mask) -> OutOfDistributionScore | None:
-    """Returns the out-of-distribution score; for an ensemble, the lowest of its members."""
+def _distance(bundle: Bundle, image: Array, mask: Mask, *, gate: Gate, name: str) -> OutOfDistributionScore | None:
+    """Returns the out-of-distribution score that let the scan pass; for an ensemble, the lowest of its members.
+
+    None with the gate `off`, and for a bundle without statistics of its training scans.
+    """
+    if gate == "off":
+        return None
     parts = bundle.parts or (bundle,)
     statistics = [part.training_statistics for part in parts if part.training_statistics is not None]
     if not statistics:
         return None
     description = describe(image, mask)
-    return min((each.score(description) for each in statistics), key=lambda distance: distance.score)
+    distance = min((each.score(description) for each in statistics), key=lambda distance: distance.score)
+    _pass_gate(distance, name, refuse=gate == "refuse")
+    return distance
 
 
 def _pass_gate(distance: OutOfDistributionScore, name: str, *, refuse: bool) -> None:
@@ -283,7 +327,13 @@ def _impute_sources(
                 "choose another bundle to impute with",
             )
         if name not in given:
-            alone = Options(device=options.device, keep_spacing=options.keep_spacing, gate=options.gate)
+            alone = Options(
+                device=options.device,
+                keep_spacing=options.keep_spacing,
+                gate=options.gate,
+                research=options.research,
+                cache=options.cache,
+            )
             given[name] = translate_volume(imputer, source, mask, options=alone, name=f"{name} of the case").volume
             imputed[name] = imputer.weights_sha256
     return given, imputed
@@ -332,6 +382,12 @@ def _spacing_of_training(bundle: Bundle, source: Volume, options: Options, name:
         )
     require_memory(respaced(source.grid, low, high).shape, options.memory_gib, name=name)
     return low, high
+
+
+def _tell_spacing(source: Volume, preparation: Preparation, name: str) -> None:
+    if preparation.is_respaced:
+        sizes = _size(source.spacing_mm), _size(preparation.spacing_mm)
+        tell(f"{name}: voxels of {sizes[0]} mm are resampled to {sizes[1]} mm for the network, and the prediction back")
 
 
 def _size(spacing_mm: tuple[float, float, float]) -> str:

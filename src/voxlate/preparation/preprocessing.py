@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxlate.errors import InputRefused
-from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, given_mask, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, find_brain, given_mask, locate_brain
 from voxlate.preparation.registration.t1_linear import T1Linear
 from voxlate.preparation.registration.templates import to_template
 from voxlate.preparation.registration.transform import Transform
@@ -20,6 +20,9 @@ from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.preparation.steps.respace import Respace, respaced
 from voxlate.volume import Array, Grid, Mask, Volume
+
+if TYPE_CHECKING:
+    from voxlate.preparation.store import PreparationStore
 
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
@@ -96,6 +99,7 @@ class Preparation:
         stored_mask: brain mask on the grid of the source.
         intensity: intensity normalisation of the source.
         bias: bias field of the source on its own grid, or None.
+        store: keeps the bias fields of the volumes that are preprocessed later; None to keep nothing.
     """
 
     settings: PreparationSettings
@@ -104,6 +108,7 @@ class Preparation:
     stored_mask: Mask
     intensity: LinearNormalisation
     bias: Bias | None
+    store: PreparationStore | None = field(default=None, repr=False, compare=False)
 
     @property
     def level(self) -> float:
@@ -170,8 +175,7 @@ class Preparation:
         """Preprocesses a scan on the grid of the source with its own normalisation; returns both."""
         native = self._native_mask()
         if self.settings.bias:
-            tissue = native & (volume.data > 0)
-            volume = fit_bias(volume, tissue, control_mm=self.settings.bias_control_mm).apply(volume)
+            volume = _bias(volume, native, self.settings, self.store).apply(volume)
         located = self.locate(volume)
         whole, within = (volume, native) if self.is_whole else (located, self.mask)
         scale = SCALES[reference](whole.data, within & (whole.data != 0))
@@ -202,6 +206,7 @@ def fit_preparation(
     settings: PreparationSettings,
     *,
     spacing_range_mm: tuple[float, float] | None = None,
+    store: PreparationStore | None = None,
 ) -> Preparation:
     """Fits the preprocessing of one case.
 
@@ -211,6 +216,8 @@ def fit_preparation(
         settings: see `PreparationSettings`.
         spacing_range_mm: least and largest voxel size of the scans that the network was trained on; axes outside it
             are resampled. None to resample only to `settings.spacing_mm`, if there is one.
+        store: keeps brain mask, bias fields and registration for later calls on the same scan; the result is the same,
+            bit for bit. None to keep nothing.
 
     Raises:
         InputRefused: `EMPTY_MASK`, `MASK_TINY`, `GRID_MISMATCH`, `NOT_SKULL_STRIPPED`, `CONSTANT`, `REFERENCE_LEVEL`;
@@ -218,47 +225,54 @@ def fit_preparation(
             `NOT_ON_TEMPLATE` and `ORIENTATION`.
         MissingLibrary: `MISSING_LIBRARY`.
     """
-    inside = _brain(source, mask, settings)
-    tissue = inside & (source.data > 0)
-    bias = fit_bias(source, tissue, control_mm=settings.bias_control_mm) if settings.bias else None
+    inside = _brain(source, mask, settings, store)
+    bias = _bias(source, inside, settings, store) if settings.bias else None
     clean = source if bias is None else bias.apply(source)
-    own = settings.spacing_mm
-    steps = _spatial_steps(clean, inside, settings, spacing_range_mm=spacing_range_mm if own is None else (own, own))
+    if settings.frame == "t1_linear":
+        steps: tuple[SpatialStep, ...] = (T1Linear(source.grid, _on_template(clean, inside, store)),)
+    else:
+        own = settings.spacing_mm
+        steps = _native_steps(clean, inside, settings.margin_mm, spacing_range_mm if own is None else (own, own))
     located, brain = clean, clean.with_data(inside)
     for step in steps:
         located, brain = step.apply(located), step.apply(brain)
     seen = np.ascontiguousarray(brain.data > 0.5)
     is_whole = settings.frame == "t1_linear"
     scale = _scale(clean.data if is_whole else located.data, inside if is_whole else seen, settings)
-    return Preparation(settings, steps, seen, inside, scale, bias)
+    return Preparation(settings, steps, seen, inside, scale, bias, store)
 
 
-def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings) -> Mask:
+def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings, store: PreparationStore | None) -> Mask:
     if mask is not None:
         return given_mask(source, mask)
-    return locate_brain(source, settings.brain_mask).mask
+    find = find_brain if store is None else store.find_brain
+    return locate_brain(source, settings.brain_mask, find=find).mask
 
 
-def _spatial_steps(
-    source: Volume, inside: Mask, settings: PreparationSettings, *, spacing_range_mm: tuple[float, float] | None
+def _bias(volume: Volume, inside: Mask, settings: PreparationSettings, store: PreparationStore | None) -> Bias:
+    fit = fit_bias if store is None else store.fit_bias
+    return fit(volume, inside & (volume.data > 0), control_mm=settings.bias_control_mm)
+
+
+def _native_steps(
+    source: Volume, inside: Mask, margin_mm: float, spacing_range_mm: tuple[float, float] | None
 ) -> tuple[SpatialStep, ...]:
-    if settings.frame == "t1_linear":
-        return (T1Linear(source.grid, _on_template(source, inside)),)
     orientation = ToRas(source.grid)
     as_ras = orientation.apply(source.with_data(inside)).data > 0.5
-    crop = Crop.around(as_ras, orientation.grid, margin_mm=settings.margin_mm)
+    crop = Crop.around(as_ras, orientation.grid, margin_mm=margin_mm)
     box = crop.grid
     grid = box if spacing_range_mm is None else respaced(box, *spacing_range_mm)
     return (orientation, crop) if grid is box else (orientation, crop, Respace(box, grid))
 
 
-def _on_template(source: Volume, inside: Mask) -> Transform:
-    registration = to_template(source, inside)
+def _on_template(source: Volume, inside: Mask, store: PreparationStore | None) -> Transform:
+    register = to_template if store is None else store.to_template
+    registration = register(source, inside)
     if registration.score.verdict == "bad":
         reasons = "; ".join(registration.score.reasons)
         raise InputRefused("NOT_ON_TEMPLATE", f"the scan does not fit the template: {reasons}")
     if registration.score.verdict == "doubtful":
-        require_upright("source", source, inside)
+        require_upright("source", source, inside, find=None if store is None else store.better_orientation)
     return registration.transform
 
 

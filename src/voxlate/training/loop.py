@@ -20,6 +20,7 @@ from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
+from voxlate.preparation.store import open_store
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
 from voxlate.training.data.cohort import TrainingCohort, prepare_training, require_files
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
@@ -53,6 +54,8 @@ class Machine:
         nodes: machines.
         memory_gib: memory in GiB that the training may use; None for all of the device.
         prepared: folder of the prepared cases, which several runs may share; `prepared/` in the run without it.
+        cache: folder of brain masks, bias fields and registrations, which runs of other recipes and translations may
+            share; None to keep none. See `voxlate.preparation.store`.
     """
 
     accelerator: str = "auto"
@@ -60,6 +63,7 @@ class Machine:
     nodes: int = 1
     memory_gib: float | None = None
     prepared: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,8 @@ def _set_up(
     objectives = objectives_of(recipe, data, loss=given.loss)
     with fabric.rank_zero_first():
         prepared = machine.prepared or run / "prepared"
-        cohort = prepare_training(cases, prepared, recipe, has_windows=windows is not None)
+        store = None if machine.cache is None else open_store(machine.cache)
+        cohort = prepare_training(cases, prepared, recipe, has_windows=windows is not None, store=store)
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
         write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
     state = new_state(recipe, generator, fabric, network=given.network)

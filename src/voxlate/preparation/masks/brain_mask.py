@@ -119,11 +119,17 @@ def find_brain(volume: Volume, method: str) -> Mask:
     """
     require_method(method)
     if method == AUTO:
-        return _chosen(volume, AUTO).mask
+        return _chosen(volume, AUTO, find_brain).mask
     return union(*(BRAIN_MASKS[name](volume) for name in method.split("+")))
 
 
-def locate_brain(volume: Volume, method: str = AUTO, *, otherwise: str | None = None) -> FoundBrain:
+def locate_brain(
+    volume: Volume,
+    method: str = AUTO,
+    *,
+    otherwise: str | None = None,
+    find: Callable[[Volume, str], Mask] = find_brain,
+) -> FoundBrain:
     """Returns the brain mask of one scan with its origin, and refuses one that cannot be a brain.
 
     The mask of a skull-stripped scan, and that of the methods in `UNCHECKED`, may have any size.
@@ -132,13 +138,14 @@ def locate_brain(volume: Volume, method: str = AUTO, *, otherwise: str | None = 
         volume: (i, j, k), in any orientation.
         method: see `find_brain`.
         otherwise: method that `auto` takes for a scan that is not skull-stripped; None for `ct` or `deepbet`.
+        find: called with the scan and a method other than `auto`; see `voxlate.preparation.store`.
 
     Raises:
         UsageError: `BRAIN_MASK`.
         MissingLibrary: `MISSING_LIBRARY`.
         InputRefused: what the method refuses; `MASK_IMPLAUSIBLE`.
     """
-    found = _chosen(volume, otherwise or AUTO) if method == AUTO else FoundBrain(find_brain(volume, method), method)
+    found = _chosen(volume, otherwise or AUTO, find) if method == AUTO else FoundBrain(find(volume, method), method)
     if found.method == "all":
         return found
     report = check_mask(found.mask, volume)
@@ -202,7 +209,7 @@ def given_mask(volume: Volume, mask: Volume) -> Mask:
     return inside
 
 
-def _chosen(volume: Volume, otherwise: str) -> FoundBrain:
+def _chosen(volume: Volume, otherwise: str, find: Callable[[Volume, str], Mask]) -> FoundBrain:
     low, high = float(volume.data.min()), float(volume.data.max())
     if low == high:
         raise InputRefused(
@@ -214,7 +221,7 @@ def _chosen(volume: Volume, otherwise: str) -> FoundBrain:
     if otherwise == AUTO:
         otherwise = "ct" if seen.kind == "CT" else "deepbet"
     try:
-        return FoundBrain(find_brain(volume, otherwise), otherwise, seen)
+        return FoundBrain(find(volume, otherwise), otherwise, seen)
     except MissingLibrary as error:
         raise MissingLibrary(
             error.code, f"the scan is {seen.text}, so its brain must be found: {error.message}; or give its brain mask"

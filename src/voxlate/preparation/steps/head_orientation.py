@@ -6,6 +6,7 @@ The template is symmetric, so a mirrored scan can only be detected by comparison
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import permutations, product
 
@@ -48,18 +49,21 @@ def better_orientation(volume: Volume, mask: Mask) -> str | None:
     return _in_words(true)
 
 
-def require_upright(name: str, volume: Volume, mask: Mask) -> None:
+def require_upright(
+    name: str, volume: Volume, mask: Mask, *, find: Callable[[Volume, Mask], str | None] | None = None
+) -> None:
     """Refuses a head whose orientation contradicts its header.
 
     Args:
         name: of the scan, for the message.
         volume: a scan of a head, (i, j, k).
         mask: its brain mask, (i, j, k).
+        find: called in place of `better_orientation`; see `voxlate.preparation.store`.
 
     Raises:
         InputRefused: `ORIENTATION`, with the true orientation.
     """
-    better = better_orientation(volume, mask)
+    better = (find or better_orientation)(volume, mask)
     if better is not None:
         raise InputRefused("ORIENTATION", f"the orientation of the head in the {name} contradicts its header: {better}")
 

@@ -126,11 +126,13 @@ def _turn(image: Array, turns: int, is_mirrored: bool) -> Array:
 
 
 def _seen(image: Array, bias: Array, settings: AugmentationSettings, random: Generator) -> Array:
-    """Returns a source (i, j, k) times a bias field and a random gain, with noise; voxels of zero stay zero."""
+    """Returns a source (i, j, k) times a bias field and a gain, plus noise and an offset; voxels of zero stay zero."""
     noise = np.float32(random.uniform(0, settings.noise)) * random.standard_normal(image.shape, dtype=np.float32)
     seen: Array = image * bias
     seen *= _gain(settings, random)
     seen += noise
+    if settings.offset:
+        seen += np.float32(random.uniform(-settings.offset, settings.offset))
     seen *= image != 0
     return seen
 

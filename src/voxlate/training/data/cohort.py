@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from voxlate.bundle.prepared_case import PreparedCase, prepare_case, prepare_unpaired
@@ -12,6 +13,7 @@ from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.cases import ABSENT, Case
 from voxlate.errors import NoInput, UsageError
 from voxlate.preparation import PreparationSettings
+from voxlate.preparation.store import PreparationStore
 from voxlate.training.data.duplicates import require_separate_splits
 
 
@@ -31,7 +33,12 @@ class TrainingCohort:
 
 
 def prepare_training(
-    cases: Sequence[Case], folder: Path, recipe: Recipe, *, has_windows: bool = False
+    cases: Sequence[Case],
+    folder: Path,
+    recipe: Recipe,
+    *,
+    has_windows: bool = False,
+    store: PreparationStore | None = None,
 ) -> TrainingCohort:
     """Prepares the cases of training and validation.
 
@@ -42,6 +49,7 @@ def prepare_training(
         folder: gets the arrays of the prepared cases.
         recipe: the resolved recipe.
         has_windows: whether a dataset of the user gives the windows; then no training case is needed.
+        store: keeps brain masks, bias fields and registrations; see `voxlate.preparation.fit_preparation`.
 
     Raises:
         UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
@@ -58,16 +66,17 @@ def prepare_training(
         raise UsageError(
             "SOURCE_NOWHERE", f"no training case has {absent[0]}; use the name that the table or the pattern uses"
         )
-    validation = [prepare_case(case, folder, settings, more) for case in cases if case.split == "validation"]
+    prepare, prepare_one = partial(prepare_case, store=store), partial(prepare_unpaired, store=store)
+    validation = [prepare(case, folder, settings, more) for case in cases if case.split == "validation"]
     if recipe.data.paired:
-        return TrainingCohort([prepare_case(case, folder, settings, more) for case in training], validation)
+        return TrainingCohort([prepare(case, folder, settings, more) for case in training], validation)
     sources = [
-        prepare_unpaired(case.case, case.source, folder / "sources", settings, case.mask)
+        prepare_one(case.case, case.source, folder / "sources", settings, case.mask)
         for case in training
         if case.source != ABSENT
     ]
     targets = [
-        prepare_unpaired(case.case, case.target, folder / "targets", _target_settings(recipe), _target_mask(case))
+        prepare_one(case.case, case.target, folder / "targets", _target_settings(recipe), _target_mask(case))
         for case in training
         if case.target != ABSENT
     ]

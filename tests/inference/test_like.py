@@ -1,0 +1,146 @@
+"""The contrast of a reference scan: an increasing curve between quantiles of the brain."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from phantoms import head
+
+from voxlate.cli import voxlate
+from voxlate.errors import InputRefused
+from voxlate.inference.files import translate_file
+from voxlate.inference.item import Item
+from voxlate.inference.like import SHARES, ContrastDescriptor, curve
+from voxlate.inference.reference_scan import read_reference
+from voxlate.inference.translate import Options
+from voxlate.io.nifti import read_volume
+
+
+def a_brain(seed: int = 0, shape: tuple[int, int, int] = (20, 21, 22)) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    mask = np.zeros(shape, dtype=bool)
+    mask[3:-3, 3:-3, 3:-3] = True
+    return np.where(mask, random.uniform(0.2, 2.0, shape), 0).astype(np.float32), mask
+
+
+def saved(path, data):
+    nib.save(nib.Nifti1Image(np.round(data).astype(np.int16), np.eye(4)), path)
+    return path
+
+
+def test_the_curve_to_its_own_contrast_changes_nothing():
+    image, mask = a_brain()
+    changed, slope = curve(image, mask, ContrastDescriptor.of(image, mask))
+    assert changed == pytest.approx(image, abs=1e-5)
+    assert slope == pytest.approx(np.ones(image.shape), abs=1e-3)
+
+
+def test_the_quantiles_of_the_result_are_those_of_the_reference_and_its_median_stays():
+    image, mask = a_brain(0)
+    other = np.where(mask, np.sqrt(a_brain(1)[0]) * 300, 0)
+    changed, _ = curve(image * 50, mask, ContrastDescriptor.of(other, mask))
+    found = np.quantile(changed[mask], SHARES)
+    wanted = np.quantile(other[mask], SHARES)
+    assert found / found[3] == pytest.approx(wanted / wanted[3], rel=2e-3)
+    assert np.median(changed[mask]) == pytest.approx(np.median(image[mask] * 50), rel=1e-3)
+    assert not changed[~mask].any()
+
+
+def test_a_contrast_that_is_linear_between_the_quantiles_is_undone_exactly():
+    image, mask = a_brain(2)
+    linear = np.where(mask, 0.5 + 0.5 * image, 0)  # its order and its differences are those of the image, times a half
+    changed, slope = curve(linear, mask, ContrastDescriptor.of(image, mask))
+    median = float(np.median(image[mask]))
+    expected = image / median * float(np.median(linear[mask]))
+    first = np.quantile(image[mask], SHARES[0])
+    inner = mask & (image > first)
+    assert changed[inner] == pytest.approx(expected[inner], rel=1e-3)
+    steep = 2 / median * float(np.median(linear[mask]))
+    assert slope[inner] == pytest.approx(np.full(inner.sum(), steep), rel=1e-2)
+
+
+def test_the_curve_keeps_the_order_of_intensities_also_where_quantiles_coincide():
+    image, mask = a_brain(3)
+    clipped = np.where(mask, np.minimum(image, 1.0), 0)
+    changed, _ = curve(clipped, mask, ContrastDescriptor.of(image, mask))
+    order = np.argsort(clipped[mask], kind="stable")
+    assert (np.diff(changed[mask][order]) >= -1e-5).all()
+
+
+def test_a_brain_of_one_intensity_or_none_has_no_contrast():
+    _, mask = a_brain()
+    with pytest.raises(InputRefused, match="CONSTANT"):
+        ContrastDescriptor.of(np.where(mask, 5.0, 0), mask)
+    with pytest.raises(InputRefused, match="REFERENCE_LEVEL"):
+        ContrastDescriptor.of(np.zeros(mask.shape), mask)
+
+
+def test_a_translated_scan_gets_the_contrast_and_its_sidecar_is_a_reference_too(bundle, tmp_path):
+    source = saved(tmp_path / "scan.nii.gz", head(0).data)
+    reference = saved(tmp_path / "reference.nii.gz", 40 * np.sqrt(np.maximum(head(1).data, 0)))
+    like = read_reference(reference, bundle.recipe)
+    translate_file(bundle, source, tmp_path / "plain.nii.gz")
+    translate_file(bundle, source, tmp_path / "like.nii.gz", options=Options(like=like))
+    made, plain = (read_volume(tmp_path / f"{name}.nii.gz").data for name in ("like", "plain"))
+    inside = plain > 0
+    assert ContrastDescriptor.of(made, inside).quantiles == pytest.approx(like.quantiles, abs=0.03)
+    assert np.median(made[inside]) == pytest.approx(np.median(plain[inside]), rel=0.02)
+    content = json.loads((tmp_path / "like.json").read_text())["Synthetic"]["Like"]
+    assert content["ReferenceSHA256"] == like.sha256
+    assert read_reference(tmp_path / "like.json", bundle.recipe) == like
+    assert json.loads((tmp_path / "plain.json").read_text())["Synthetic"]["Like"] is None
+
+
+def test_the_uncertainty_follows_the_slope_of_the_curve(bundle, tmp_path):
+    for parameter in bundle.network.parameters():  # an untrained network returns its source, and has no spread
+        parameter.data += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    item = Item("scan", saved(tmp_path / "scan.nii.gz", head(0).data))
+    reference = saved(tmp_path / "reference.nii.gz", 40 * np.sqrt(np.maximum(head(1).data, 0)))
+    like = read_reference(reference, bundle.recipe)
+    for name, wanted in {"plain": None, "like": like}.items():
+        options, spread = Options(mirror=True, like=wanted), tmp_path / f"{name}_sd.nii.gz"
+        translate_file(bundle, item, tmp_path / f"{name}.nii.gz", spread=spread, options=options)
+    image, spread, plain = (read_volume(tmp_path / f"{name}.nii.gz").data for name in ("plain", "like_sd", "plain_sd"))
+    inside = image > 0
+    _, slope = curve(image, inside, like)
+    shown = inside & (plain > 0)
+    assert shown.sum() > 100
+    assert np.median(np.abs(spread[shown] / plain[shown] / slope[shown] - 1)) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("t1ce", "CONTRAST_DIFFERS"), ("flair", "CONTRAST_DIFFERS"), ("none", "NO_INPUT")]
+)
+def test_a_reference_of_another_contrast_is_refused(bundle, tmp_path, name, code):
+    if name != "none":
+        saved(tmp_path / f"{name}.nii.gz", head(1).data)
+    with pytest.raises(Exception, match=code):
+        read_reference(tmp_path / f"{name}.nii.gz", bundle.recipe)
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '{"Synthetic": {"Like": null}}', '{"Shares": [1], "Quantiles": [1]}', "x"]
+)
+def test_a_json_without_a_contrast_is_refused(bundle, tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InputRefused, match="LIKE"):
+        read_reference(tmp_path / "x.json", bundle.recipe)
+
+
+def test_a_map_of_labels_is_no_reference(bundle, tmp_path):
+    halves = np.zeros((30, 30, 30))
+    halves[5:25, 5:15, 5:25], halves[5:25, 15:25, 5:25] = 2, 3
+    labels = saved(tmp_path / "reference.nii.gz", halves)
+    with pytest.raises(InputRefused, match="LABEL_MAP"):
+        read_reference(labels, bundle.recipe)
+
+
+def test_the_command_line_takes_a_reference(identity, tmp_path):
+    source = saved(tmp_path / "scan.nii.gz", head(0).data)
+    reference = saved(tmp_path / "reference.nii.gz", head(1).data)
+    arguments = ["translate", str(source), str(tmp_path / "x.nii.gz"), "-m", str(identity)]
+    assert CliRunner().invoke(voxlate, [*arguments, "--like", str(reference)]).exit_code == 0
+    assert json.loads((tmp_path / "x.json").read_text())["Synthetic"]["Like"]["Quantiles"]
