@@ -13,11 +13,13 @@ help: ## show this list
 
 install: $(STAMP) ## set up the environment in .venv
 $(STAMP): pyproject.toml constraints.txt
+	@echo "installing torch and the other libraries into $(VENV): some minutes and 2.6 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
 	rm -f $(VENV)/.installed-*
 	touch $@
+	@echo "installed; this puts voxlate on the path of this shell: . $(BIN)/activate"
 
 demo: install ## simulate patients, train, translate, evaluate and report, from nothing
 	$(BIN)/python -m voxlate.demo demo

@@ -83,9 +83,12 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
         ("case\tsource\na\ts.nii\n", "column target is missing; it has: case, source"),
         (
             "case,source,target\na,s.nii,t.nii\n",
-            r"c\.tsv: columns must be separated by tabs; save the table as TSV",
+            r"c\.tsv: columns must be separated by tabs; save the table as TSV$",
         ),
-        ("case source target\na s.nii t.nii\n", "columns must be separated by tabs"),
+        (
+            "case source target\na s.nii t.nii\n",
+            r"columns must be separated by tabs; .*; for blanks: tr -s ' ' '\\t' < c\.tsv > cases\.tsv$",
+        ),
         ("case;source;target\n", "columns must be separated by tabs"),
         ("", "column case, source, target is missing; it has: none"),
         ("case\tsource\ttarget\na\ts.nii\n", "as many fields as the header"),

@@ -19,7 +19,7 @@ A simulated patient, whose scans need no file:
 
 With a pretrained model (`voxlate models` on the command line lists them):
 
-    scan = voxlate.read("T1ce.nii.gz")        # skull-stripped; or pass a brain mask too
+    scan = voxlate.read("T1ce.nii.gz")        # with or without skull
     result = voxlate.translate("t1ce-to-t1", scan)
     voxlate.write("synthetic.nii.gz", result.volume)
 

@@ -121,7 +121,12 @@ def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
         if absent:
             header = "\t".join(reader.fieldnames or [])
             if "\t" not in header and len(re.split(r"[,;\s]+", header.strip())) > 1:
-                raise InputRefused("CASES", f"{path.name}: columns must be separated by tabs; save the table as TSV")
+                with_blanks = f"; for blanks: tr -s ' ' '\\t' < {path.name} > cases.tsv"
+                raise InputRefused(
+                    "CASES",
+                    f"{path.name}: columns must be separated by tabs; save the table as TSV"
+                    f"{'' if re.search('[,;]', header) else with_blanks}",
+                )
             raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}")
         cases = [_case_of(row, path, paired=paired) for row in reader]
     except csv.Error as error:

@@ -192,8 +192,10 @@ def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
     """Returns an `OSError` as a voxlate error: code `IO` when trying again may help, otherwise `WRITE`."""
     reason = error.strerror or type(error).__name__
     if error.errno in _TEMPORARY_ERRNOS:
-        return TemporaryFailure("IO", f"{name}: {reason}; nothing was left behind, run it again")
-    return CannotWrite("WRITE", f"{name}: {reason}")
+        return TemporaryFailure(
+            "IO", f"{name}: {reason}; nothing was left behind; free space if the disk is full, and run it again"
+        )
+    return CannotWrite("WRITE", f"{name}: {reason}; name another place for the output, or change its permissions")
 
 
 @contextmanager

@@ -106,7 +106,13 @@ def test_a_new_folder_gets_a_table_and_a_recipe_and_nothing_is_overwritten(tmp_p
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.voxlate, ["init", "project"])
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1] == "voxlate train project/recipe.yaml runs/mine"
+    commands = [
+        "voxlate prepare project/cases.tsv prepared",
+        "voxlate train project/recipe.yaml runs/mine --data prepared",
+    ]
+    assert done.output.splitlines()[-2:] == [f"next: {command}" for command in commands]
+    header = Path("project/recipe.yaml").read_text().split("name:")[0]
+    assert all(f"#   {command}\n" in header for command in commands)
     recipe = read_recipe("project/recipe.yaml")
     assert len(recipe.cases()) == len(starter.example_table(Contrasts("T1ce", "T1nce")).splitlines()) - 1
     before = Path("project/recipe.yaml").read_bytes()
@@ -134,6 +140,14 @@ def test_the_example_of_a_new_folder_names_files_of_the_stated_contrasts(tmp_pat
     assert {(case.source.name, case.target.name) for case in cases} == {tuple(f"{name}.nii.gz" for name in files)}
     read = read_recipe(recipe)
     assert (read.source, read.target) == contrasts
+
+
+def test_a_prepared_table_is_not_prepared_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepared = replace(row("t1ce.nii", "t1.nii"), target_mask=Path("target_mask.nii"))
+    write_cases(tmp_path / "cases.tsv", [prepared])
+    done = CliRunner().invoke(cli.voxlate, ["init", "cases.tsv", "my.yaml"])
+    assert [line for line in done.output.splitlines() if "next" in line] == ["next: voxlate train my.yaml runs/mine"]
 
 
 def test_a_target_that_no_recipe_makes_leaves_no_example_behind(tmp_path):

@@ -10,6 +10,7 @@ from tiny import RECIPE, write_cohort
 from voxlate import cli
 from voxlate.cases import read_cases
 from voxlate.errors import UsageError
+from voxlate.io.nifti import read_volume, write_volume
 
 VARIANT = "variants: {short: {training: {steps: 1}}}\n"
 
@@ -30,6 +31,27 @@ def trained(place, name, *options):
     done = run("train", recipe, place / name, "--data", place / "data", "--variant", "short", *options)
     assert done.exit_code == 0, done.output
     return done
+
+
+def test_a_training_names_its_device_and_the_command_that_comes_next(place, caplog):
+    caplog.set_level("INFO")
+    done = trained(place, "run", "--device", "cpu")
+    run_folder = place / "run"
+    assert f"into {run_folder}, cpu" in caplog.text
+    assert "on 1 validation case\n" in caplog.text.replace("on 1 validation cases", "wrong")
+    next_line = done.output.splitlines()[-1]
+    assert next_line == f"next: voxlate translate {run_folder / 'cases.tsv'} synthetic -m {run_folder / 'bundle'}"
+
+
+def test_an_evaluation_of_data_of_unknown_kind_names_the_option_that_states_it(place):
+    data, synthetic = place / "data", place / "synthetic"
+    synthetic.mkdir()
+    case = next(case for case in read_cases(data / "cases.tsv") if case.split == "test")
+    write_volume(synthetic / f"{case.case}.nii.gz", read_volume(case.source))
+    words = ("evaluate", data / "cases.tsv", place / "evaluation", "--synthetic", synthetic)
+    hint = "--data-kind real or simulated states it"
+    assert hint in run(*words).output
+    assert hint not in run(*words, "--data-kind", "simulated").output
 
 
 def test_a_variant_is_trained_under_its_own_name(place):

@@ -109,6 +109,7 @@ def test_the_broken_series_has_its_reason_in_the_table_and_in_the_cohort(warehou
     assert re.search(r"7 scans: 6 OK, 1 REFUSED:SLICE_MISSING", said)
     reasons = [line.split("\t")[1] for line in (root / "out" / "exclusions.tsv").read_text().splitlines()[1:]]
     assert reasons == ["cannot be read"]
+    assert "left out: 1 series, cannot be read" in said
     told = json.loads((root / "out" / "cohort.json").read_text())
     assert told["scans"] == 2 * SUBJECTS + 1
     assert sum(told["splits"].values()) == SUBJECTS

@@ -11,7 +11,8 @@ from phantoms import ball, head
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.cli import run_with_status, voxlate
-from voxlate.errors import InputRefused, UsageError
+from voxlate.errors import CannotWrite, InputRefused, UsageError
+from voxlate.inference import files
 from voxlate.inference.batch import translate_many
 from voxlate.inference.contrast_check import contrast_in_name
 from voxlate.inference.files import translate_file
@@ -226,3 +227,16 @@ def test_a_demonstration_says_so_in_its_sidecar(bundle, tmp_path):
 )
 def test_a_file_name_tells_another_contrast_unless_it_also_names_t1(stem, word):
     assert contrast_in_name(stem) == word
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_network_works(bundle, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("the scan was translated")
+
+    scan = tmp_path / "T1ce.nii.gz"
+    write_volume(scan, head(0, shape=(14, 15, 13)))
+    monkeypatch.setattr(files, "translate_volume", never)
+    monkeypatch.setattr(files.os, "access", lambda path, _: Path(path) != tmp_path)  # the tests may run as root
+    for output in ("x.nii.gz", "new/folder/x.nii.gz"):
+        with pytest.raises(CannotWrite, match=r"WRITE x\.nii\.gz: its folder cannot be written; name another output"):
+            translate_file(bundle, scan, tmp_path / output)

@@ -57,6 +57,24 @@ def engine(work):
     return partial(in_this_process, work)
 
 
+def test_the_status_counts_the_done_cases_that_are_flagged(tmp_path, scans):
+    from click.testing import CliRunner
+
+    from voxlate import cli
+
+    def ends(items, out):
+        for item in items:
+            write_volume(out / f"{item.name}.nii.gz", head(0, shape=(14, 15, 13)))
+            flag = "INPUT_UNUSUAL" if item.name in ("case1", "case2") else ""
+            digest = atomic.sha256(out / f"{item.name}.nii.gz")
+            yield CaseOutcome(item.name, State.DONE, files={f"{item.name}.nii.gz": digest}, flag=flag)
+
+    run_batch(read_manifest(scans), tmp_path / "out", {}, ends)
+    assert status_of(tmp_path / "out").flags == {"INPUT_UNUSUAL": 2}
+    said = CliRunner().invoke(cli.voxlate, ["status", str(tmp_path / "out")])
+    assert "INPUT_UNUSUAL                 2 of the done: look at them before use" in said.output
+
+
 def tree(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
 

@@ -201,10 +201,14 @@ def test_files_that_do_not_exist_are_told_with_what_names_them_and_the_remedy(re
     shipped = recipe.model_copy(update={"data": DataSettings(**patterns)})
     wanted = (
         r"NO_INPUT 2 of 2 cases lack a file, first a: t1ce\.nii\.gz does not exist; the recipe tiny looks for "
-        r"\{case\}/t1ce\.nii\.gz and .* in the folder prepared; write `data: \{cases: cases\.tsv\}` .*--data"
+        r"\{case\}/t1ce\.nii\.gz and .* in the folder prepared; `voxlate init %s my\.yaml` writes a recipe .*--data"
     )
-    with pytest.raises(NoInput, match=wanted):
+    with pytest.raises(NoInput, match=wanted % r"cases\.tsv"):
         train(shipped, tmp_path / "run", root=empty)
+    (empty / "cases.tsv").write_text("case\tsource\ttarget\n")  # as voxlate prepare leaves it there
+    with pytest.raises(NoInput, match=wanted % r"prepared/cases\.tsv"):
+        train(shipped, tmp_path / "run", root=empty)
+    (empty / "cases.tsv").unlink()
     (cohort / "target_2.nii.gz").unlink()
     with pytest.raises(
         NoInput, match=r"1 of 3 cases lack a file, first case2: target_2\.nii\.gz .*the table cases\.tsv in"

@@ -293,8 +293,15 @@ def test_weights_and_losses_that_make_no_sense_are_refused(recipe, cohort, tmp_p
         train(changed(recipe, more_sources=("T2w",)), tmp_path / "run", root=cohort)
     first = train(changed(recipe, {"steps": 1}), tmp_path / "first", root=cohort)
     other = changed(recipe, model=recipe.model.model_copy(update={"arguments": {"width": 8, "depth": 2}}))
-    with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS bundle is a bundle of another network"):
+    theirs, ours = recipe.model.arguments, other.model.arguments
+    fitting = f"write `model: {_in_yaml(theirs)}` into the recipe in place of {_in_yaml(ours)}"
+    with pytest.raises(ModelInvalid, match="MODEL_WEIGHTS bundle is a bundle of another network; ") as refused:
         train(other, tmp_path / "second", root=cohort, start_from=first)
+    assert refused.value.message.endswith(fitting)
+
+
+def _in_yaml(arguments):
+    return f"{{name: translator, arguments: {{{', '.join(f'{name}: {value}' for name, value in arguments.items())}}}}}"
 
 
 def test_a_run_with_dropout_that_was_stopped_ends_as_one_that_was_not(recipe, cohort, tmp_path):

@@ -143,13 +143,13 @@ def recipe_text_for(table: Path, cases: Sequence[Case], contrasts: Contrasts, *,
     name = f"{contrasts.source}_to_{contrasts.target}".lower()
     return f"""# {contrasts.source} -> {contrasts.target}; cases: {numbers}. Written by voxlate init.
 #
-#   voxlate train {file.as_posix()} runs/{name}
+{_commands(table, cases, file)}
 #
 # Every other key, its meaning and its default: docs/reference/recipe.md and the classes of voxlate.bundle.settings.
 name: {_quoted(name)}
 source: {_quoted(contrasts.source)}
 target: {_quoted(contrasts.target)}
-{_more_line(contrasts.more)}data_kind: unknown            # real or simulated; printed in card and reports
+{_more_line(contrasts.more)}data_kind: unknown            # write real or simulated; printed in card and reports
 data:
   root: {_quoted(table.parent.as_posix())}
   cases: {_quoted(table.name)}          # paths in the table are relative to its folder
@@ -164,6 +164,26 @@ training:
   learning_rate: 0.001
   validate_every: 200         # steps; the weights of the bundle are the {kept}
 {_changed(contrasts)}"""
+
+
+def next_commands(table: Path, cases: Sequence[Case], recipe: Path) -> list[str]:
+    """Returns the commands that lead from a table and its recipe to a model; a prepared table needs no preparation.
+
+    Args:
+        table: of the cases.
+        cases: its rows; `voxlate prepare` gives each a mask of its target.
+        recipe: written for the table.
+    """
+    if any(case.target_mask is not None for case in cases):
+        return [f"voxlate train {recipe.as_posix()} runs/mine"]
+    return [
+        f"voxlate prepare {table.as_posix()} prepared",
+        f"voxlate train {recipe.as_posix()} runs/mine --data prepared",
+    ]
+
+
+def _commands(table: Path, cases: Sequence[Case], file: Path) -> str:
+    return "\n".join(f"#   {command}" for command in next_commands(table, cases, file))
 
 
 def _quoted(text: str) -> str:

@@ -49,6 +49,7 @@ def cohort(
     from voxlate.cohort.rules import read_rules, with_test_share
     from voxlate.cohort.select import select
     from voxlate.cohort.series_rows import join_grades
+    from voxlate.io.log import counted
     from voxlate.quality.review.regrading import read_regrades
     from voxlate.quality.run import read_grades
     from voxlate.reporting.cohort_page import write_cohort_page
@@ -62,7 +63,7 @@ def cohort(
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
-    begin(f"writing {len(selection.pairs)} pairs", out=out, jobs=jobs or free_cores())
+    begin(f"writing {counted(len(selection.pairs), 'pair')}", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task(
             "writing", total=sum(len(pair.series) for pair in selection.pairs), jobs=jobs or free_cores()
@@ -77,7 +78,13 @@ def cohort(
     pairs, series = len(written.selection.pairs), written.selection.scans
     write_cohort_page(out, chosen.name, written.table, pairs=pairs, series=series)
     parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
-    say(f"{series} series, {pairs} pairs: {parts}; {out / CASES}")
+    for flow_step in written.selection.flow_steps:
+        if flow_step.dropped:
+            unit = "pair" if flow_step.unit == "pair" else "series"
+            say(
+                f"left out: {counted(flow_step.dropped, unit, 'pairs' if unit == 'pair' else unit)}, {flow_step.reason}"
+            )
+    say(f"{series} series, {counted(pairs, 'pair')}: {parts}; {out / CASES}; see {out / 'cohort.html'}")
     for unread, fault in written.unreadable.items():
         complain(f"series {unread}: {fault}")
     return ITEMS_REFUSED_STATUS if written.unreadable else 0

@@ -260,11 +260,12 @@ def _evaluate_one(
     from voxlate.errors import UsageError
     from voxlate.evaluation.card import findings
     from voxlate.evaluation.run import evaluate_cases
+    from voxlate.io.log import counted
 
     if len(bundles) > 1:
         raise UsageError("MODEL", f"one system has {len(bundles)} models; pass one -m, or name systems by NAME=FOLDER")
     bundle = find_bundle(_split(bundles[0])[1]) if bundles else None
-    begin(f"evaluating {len(rows)} cases", out=output, jobs=jobs)
+    begin(f"evaluating {counted(len(rows), 'case')}", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows), jobs=jobs)
         outcome = evaluate_cases(
@@ -284,6 +285,8 @@ def _evaluate_one(
         say(f"- {finding.text}", fg="red" if finding.is_worse else None)
     counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
     say(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
+    if outcome.evaluation.data_kind == "unknown":
+        say("the report will say that the kind of data is not stated; --data-kind real or simulated states it")
     return outcome.exit_status
 
 
@@ -302,6 +305,7 @@ def _compare(
     from voxlate.evaluation.comparison import compare_systems
     from voxlate.evaluation.comparison.lines import result_lines
     from voxlate.evaluation.comparison.systems import System, require_names
+    from voxlate.io.log import counted
 
     named = [_split(text) for text in folders]
     if not all(name for name, _ in named):
@@ -313,7 +317,7 @@ def _compare(
             raise UsageError("SYSTEM_NAME", f"-m of {name or 'no'} system; pass NAME=MODEL of {', '.join(made_by)}")
         made_by[name].append(find_bundle(bundle))
     systems = [System(name, folder, tuple(made_by[name])) for name, folder in named]
-    begin(f"evaluating {len(rows)} cases of {len(systems)} systems", out=output, jobs=jobs)
+    begin(f"evaluating {counted(len(rows), 'case')} of {len(systems)} systems", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows) * len(systems), jobs=jobs)
         outcome = compare_systems(

@@ -22,11 +22,15 @@ def init(where: Path, recipe: Path | None, source: str | None, target: str | Non
     WHERE is a new folder, or your table of cases (cases.tsv), for which a fitting recipe with comments is written to
     RECIPE (recipe.yaml beside the table by default). Existing files are kept.
     """
-    from voxlate.bundle.starter import start_project
+    from voxlate.bundle.settings import DEFAULT_TABLE
+    from voxlate.bundle.starter import next_commands, start_project
+    from voxlate.cases import read_cases
 
     written = start_project(where, recipe, source=source, target=target)
     for path in written:
         say(f"wrote {path}")
     if len(written) > 1:
         say(f"fill in {written[0].name} (docs/reference/cases.md explains its columns), then:")
-    say(f"voxlate train {written[-1]} runs/mine")
+    table = where if where.suffix == ".tsv" or where.is_file() else where / DEFAULT_TABLE
+    for command in next_commands(table, read_cases(table), written[-1]):
+        say(f"next: {command}")

@@ -80,7 +80,7 @@ def prepare(
     where it was stopped.
     """
     from voxlate.cases import read_cases
-    from voxlate.io.log import tell
+    from voxlate.io.log import counted, tell
     from voxlate.preparation.register_pair import PairSettings
     from voxlate.preparation.run import PairFiles, prepare_cohort
     from voxlate.reporting.figures.preparation_picture import write_picture
@@ -105,7 +105,7 @@ def prepare(
         raise UsageError("TARGET_NOWHERE", f"no case has a column more:{absent[0]}; name a contrast of the table")
     files = [PairFiles.of(row) for row in rows]
     records = []
-    begin(f"preparing {len(rows)} cases", out=out, jobs=jobs)
+    begin(f"preparing {counted(len(rows), 'case')}", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=len(rows), jobs=jobs)
         for record in prepare_cohort(files, out, settings, jobs=jobs, draw=write_picture):

@@ -67,6 +67,7 @@ def run_table(
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
+    from voxlate.io.log import counted
     from voxlate.jobs.batch import batch_setting, run_batch
     from voxlate.jobs.shards import parse_shard
 
@@ -89,16 +90,17 @@ def run_table(
     settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
     settings |= {"like": "" if like is None else list(like.quantiles)}
     executor = _executor(work, how)
-    count = sum(1 for _ in table.items(shard))
-    what = f"translating {count} scans with {bundle.name} ({runtime})"
+    total = sum(1 for _ in table.items(shard))
+    what = f"translating {counted(total, 'scan')} with {bundle.name} ({runtime})"
     begin(what, out=out, jobs=None if how.scheduler else how.jobs, device=chosen_device.type)
     with progress_bar(off=how.no_progress) as bar:
-        task = bar.add_task("translating", total=count, jobs=1 if how.scheduler else how.jobs)
+        task = bar.add_task("translating", total=total, jobs=1 if how.scheduler else how.jobs)
         bar.skip(task, _ended_before(out, shard, retry=how.retry))
         run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
     counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    say(f"{status.cases} cases: {', '.join(counts)}; {out / 'ledger.tsv'}")
+    flagged = "".join(f"; {number} flagged {code}, look at them before use" for code, number in status.flags.items())
+    say(f"{counted(status.cases, 'case')}: {', '.join(counts)}{flagged}; {out / 'ledger.tsv'}")
     if shard[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status

@@ -31,4 +31,6 @@ def status(out: Path, as_json: bool) -> int:
         click.echo(f"{name:8} {getattr(counts, name):>10,}")
     for code, count in counts.codes.items():
         click.echo(f"  {code:20} {count:>10,}")
+    for code, count in counts.flags.items():
+        click.echo(f"  {code:20} {count:>10,} of the done: look at them before use (column flag of ledger.tsv)")
     return counts.exit_status

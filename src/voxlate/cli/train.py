@@ -30,7 +30,7 @@ def _resumes(ctx: click.Context) -> str:
     return "no step was saved; the same command starts again, with the cases that are prepared already"
 
 
-@click.command(cls=Verb, example="voxlate train t1ce_to_t1 runs/mine --data prepared --device cuda", resumes=_resumes)
+@click.command(cls=Verb, example="voxlate train my.yaml runs/mine --data prepared", resumes=_resumes)
 @click.argument("recipe", type=PATH)
 @click.argument("run", metavar="OUT", type=PATH, required=False)
 @data
@@ -71,8 +71,9 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    RECIPE is a YAML file, or the name of a recipe that comes with voxlate, such as t1ce_to_t1. OUT, the folder of the
-    run, receives the bundle, the loss curves, the resolved recipe and the table of cases.
+    RECIPE is a YAML file (voxlate init writes one for a table of yours), or the name of a recipe that comes with
+    voxlate (voxlate recipes lists them). OUT, the folder of the run, receives the bundle, the loss curves, the
+    resolved recipe and the table of cases.
 
     Variants of the recipe can be combined, and single settings replaced, such as
     --variant t2 --variant depth_34 --set training.batch=2 --set model.arguments.width=8.
@@ -101,7 +102,12 @@ def train(
         raise click.UsageError(f"name the folder of the run: voxlate train {recipe} OUT")
     start_from = None if start_from is None else find_bundle(start_from)
     machine = Machine(device, devices, memory_gib=gib, prepared=prepared, cache=cache)
-    begin(f"training {plan.name}: {plan.steps:,} steps", out=run, device=device, takes=_least_time(plan, device))
+    begin(
+        f"training {plan.name}: {plan.steps:,} steps",
+        out=run,
+        device=_device_name(device),
+        takes=_least_time(plan, device),
+    )
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("preparing", total=plan.steps)
 
@@ -114,6 +120,14 @@ def train(
             return
         bundle = run_training(plan, run, root=root, resume=resume, start_from=start_from, machine=machine, watch=watch)
     say(f"bundle: {bundle}")
+    say(f"next: voxlate translate {run / 'cases.tsv'} synthetic -m {bundle}")
+
+
+def _device_name(device: str) -> str:
+    """Returns the device that `auto` stands for."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _least_time(recipe: Recipe, device: str) -> str | None:
@@ -121,13 +135,11 @@ def _least_time(recipe: Recipe, device: str) -> str | None:
 
     None below a minute, and for a GPU, whose speed is not measured; progress lines tell the time left.
     """
-    import torch
-
     from voxlate.cli.progress import LINE_SECONDS
     from voxlate.experiments.estimate import least_training_seconds
     from voxlate.io.log import duration
 
-    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+    if _device_name(device) == "cuda":
         return None
     seconds = least_training_seconds(recipe)
     return (

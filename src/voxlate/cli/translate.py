@@ -124,7 +124,7 @@ def translate(
     from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
-    from voxlate.io.log import of_case
+    from voxlate.io.log import counted, of_case
     from voxlate.io.nifti import nifti_stem
     from voxlate.jobs.states import count_states
 
@@ -161,7 +161,7 @@ def translate(
         raise click.UsageError(
             "--mask, --with and --series are for a single scan; a table of cases has columns for them"
         )
-    begin(f"translating {len(items)} scans with {bundle.name}", out=output, device=where.type)
+    begin(f"translating {counted(len(items), 'scan')} with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
         outcomes = translate_many(

@@ -6,7 +6,7 @@ cases = evaluated + refused + missing. A run that was stopped can be continued.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Outcome:
     n_evaluated: int
     n_missing: int
     n_refused: int
-    evaluation: Evaluation
+    evaluation: Evaluation = field(repr=False)  # pages of text
 
     @property
     def content(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ NIfTI in, NIfTI out; DICOM in, NIfTI or a DICOM series out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
-from voxlate.errors import InputRefused, UsageError
+from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
 from voxlate.inference.calibration import Calibration
 from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
@@ -55,12 +56,14 @@ def translate_file(
 
     Raises:
         VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
-            `OUTPUT_NAME`; `ONE_ANSWER` when a spread is asked of a single prediction.
+            `OUTPUT_NAME`; `WRITE` when the folder of an output cannot be written; `ONE_ANSWER` when a spread is
+            asked of a single prediction.
     """
     files = Item(nifti_stem(item), item) if isinstance(item, Path) else item
     _require_distinct_paths(files.paths(), [output, spread])
     if not overwrite:
         _require_free([output, spread])
+    _require_writable([output, spread])
     chosen = options or Options()
     if files.output is not None:
         require_valid_scan(files.source)
@@ -105,6 +108,25 @@ def _require_free(outputs: Sequence[Path | None]) -> None:
     for path in outputs:
         if path is not None and path.is_file():
             raise UsageError("OUTPUT_EXISTS", f"{path.name} exists already; pass --overwrite, or name another output")
+
+
+def _require_writable(outputs: Sequence[Path | None]) -> None:
+    """Refuses a folder that cannot be written before the time of a translation is spent.
+
+    The folder of an output may not exist yet; the nearest one above it that does is asked. A disk that fills up, or a
+    permission that changes meanwhile, is still found when the files are written.
+
+    Raises:
+        CannotWrite: `WRITE`.
+    """
+    for path in outputs:
+        if path is None:
+            continue
+        folder = next(above for above in path.absolute().parents if above.exists())
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            raise CannotWrite(
+                "WRITE", f"{path.name}: its folder cannot be written; name another output, or change its permissions"
+            )
 
 
 def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:

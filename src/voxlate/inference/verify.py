@@ -23,9 +23,11 @@ class Status(Counts):
 
     Attributes:
         codes: how often each code was given for a case that is not done.
+        flags: how often each code was given for a case that is done, but is to be looked at before use.
     """
 
     codes: dict[str, int]
+    flags: dict[str, int]
 
 
 def status_of(out: Path) -> Status:
@@ -37,7 +39,8 @@ def status_of(out: Path) -> Status:
     outcomes = outcomes_of(out)
     counts = count_states(outcome.state for outcome in outcomes)
     codes = Counter(outcome.code for outcome in outcomes if outcome.code)
-    return Status(**asdict(counts), codes=dict(sorted(codes.items())))
+    flags = Counter(outcome.flag for outcome in outcomes if outcome.flag and outcome.state == DONE)
+    return Status(**asdict(counts), codes=dict(sorted(codes.items())), flags=dict(sorted(flags.items())))
 
 
 def differences(out: Path) -> Iterator[str]:

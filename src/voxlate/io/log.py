@@ -46,6 +46,16 @@ def warn(code: str, message: str) -> None:
     _LOG.warning("%s %s", code, printable(text), extra={"code": code})
 
 
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Returns a count with its noun.
+
+    Example:
+        >>> counted(1, "patient"), counted(3, "patient"), counted(2000, "body", "bodies")
+        ('1 patient', '3 patients', '2,000 bodies')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
 def duration(seconds: float) -> str:
     """Returns a time as progress lines show it, in seconds, minutes or hours.
 

@@ -129,7 +129,7 @@ def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = N
     if outcome.state != DONE:
         log.error("%s: %s %s", printable(outcome.case), outcome.text, printable(outcome.message))
     elif outcome.flag:
-        log.warning("%s: flagged %s; look at it before it is used", outcome.case, outcome.flag)
+        log.debug("%s: flagged %s", outcome.case, outcome.flag)  # the reason was logged where the work was done
     if watch is not None:
         watch(outcome)
 

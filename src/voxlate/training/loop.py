@@ -18,6 +18,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
 from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
+from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
 from voxlate.preparation.store import open_store
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
@@ -305,13 +306,13 @@ def _log_start(run: Run, progress: Progress) -> None:
     parameters = sum(parameter.numel() for parameter in run.state.generator.parameters())
     begin = f"resumed at step {progress.step}" if progress.step else "from step 0"
     log.info(
-        "training on %s, validating on %d; %s of %s parameters on %s, %d threads; %s of %d",
-        f"{len(run.cohort.train)} cases" if windows is None else f"{windows.count} windows of a dataset",
+        "training on %s, validating on %d; %s of %s parameters on %s, %s; %s of %d",
+        counted(len(run.cohort.train), "case") if windows is None else f"{windows.count} windows of a dataset",
         len(run.cohort.validation),
         run.recipe.model.name,
         f"{parameters:,}",
         run.fabric.device,
-        torch.get_num_threads(),
+        counted(torch.get_num_threads(), "thread"),
         begin,
         run.recipe.steps,
     )

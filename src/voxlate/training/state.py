@@ -6,6 +6,7 @@ extends the one before it. The names in `networks` and `optimisers` are those of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch.optim import Optimizer
 
 from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
 from voxlate.bundle.networks import NetworkObject, discriminator_of, generator_of, load_encoder
-from voxlate.bundle.recipe import Recipe
+from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.models import GENERATORS
@@ -154,8 +155,25 @@ def new_generator(
         try:
             network.load_state_dict(read_weights(start_from / WEIGHTS))
         except RuntimeError as error:
-            raise ModelInvalid("MODEL_WEIGHTS", f"{start_from.name} is a bundle of another network") from error
+            raise ModelInvalid("MODEL_WEIGHTS", _other_network(recipe, start_from)) from error
     return network
+
+
+def _other_network(recipe: Recipe, start_from: Path) -> str:
+    """Returns how the network of a bundle differs from that of a recipe, and the line of the recipe that fits it."""
+    text = f"{start_from.name} is a bundle of another network"
+    theirs = read_recipe(start_from / "recipe.yaml")
+    if theirs.model.name.startswith("<"):  # an object of Python, which no recipe can name
+        return text
+    if len(theirs.more_sources) != len(recipe.more_sources):
+        return f"{text}: it takes {theirs.from_what}, and the recipe gives {recipe.from_what}"
+    return f"{text}; write `model: {_model_line(theirs)}` into the recipe in place of {_model_line(recipe)}"
+
+
+def _model_line(recipe: Recipe) -> str:
+    """Returns the network of a recipe as it is written in YAML on one line."""
+    arguments = ", ".join(f"{name}: {json.dumps(value)}" for name, value in recipe.model.arguments.items())
+    return f"{{name: {recipe.model.name}, arguments: {{{arguments}}}}}"
 
 
 def _require_output(network: nn.Module, recipe: Recipe) -> None:

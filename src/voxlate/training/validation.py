@@ -18,6 +18,7 @@ from voxlate.bundle.prepared_case import PreparedCase, all_sources
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.errors import InputRefused
+from voxlate.io.log import counted
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
 from voxlate.training.outputs.trackers import Tracker
@@ -172,7 +173,12 @@ class Validator:
             tracker.sample(step, result.sample)
         if not has_cases:
             return None
-        log.info("step %d: error on %d validation cases %.4f", step, len(cases), result.error)
+        log.info(
+            "step %d: mean absolute error %.4f in relative units on %s",
+            step,
+            result.error,
+            counted(len(cases), "validation case"),
+        )
         for tracker in self.trackers:
             tracker.losses(step, {"validation": result.error})
         return result.error

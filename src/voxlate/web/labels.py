@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from voxlate.io.log import counted
+
 MISSING = "\N{EM DASH}"
 
 METHODS = {
@@ -87,10 +89,8 @@ def n_is(n: int) -> str:
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n}"
 
 
-def count(n: int, noun: str, plural: str | None = None) -> str:
-    """Returns a count with its noun: `1 patient`, `3 patients`."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
-
+count = counted
+"""A count with its noun: `1 patient`, `3 patients`."""
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w./])(?:/|[A-Za-z]:\\|~/)(?:[^\s/\\'\";,]+[/\\])+([^\s/\\'\";,]*)")
 

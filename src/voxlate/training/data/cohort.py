@@ -110,9 +110,8 @@ def require_files(cases: Sequence[Case], recipe: Recipe, folder: Path) -> None:
         raise NoInput("NO_INPUT", f"{start}; correct its path in the list of cases")
     if data.source is not None:
         origin = f"the recipe {recipe.name} looks for {data.source} and {data.target} in the folder {place}"
-        remedy = (
-            f"write `data: {{cases: {DEFAULT_TABLE}}}` into the recipe to train on a table of your own, or pass --data"
-        )
+        table = f"{place}/{DEFAULT_TABLE}" if (folder / DEFAULT_TABLE).is_file() else DEFAULT_TABLE
+        remedy = f"`voxlate init {table} my.yaml` writes a recipe for a table of your own; or pass --data"
     else:
         origin = f"the table {data.cases or DEFAULT_TABLE} in the folder {place} names it"
         remedy = "paths in a table are relative to its folder; correct the table, or pass --data"
