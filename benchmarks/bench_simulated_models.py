@@ -131,7 +131,7 @@ def measure(model: Model, bundle: Path, pairs: Path) -> dict[str, Any]:
     cases, settings = test_cases(model, pairs)
     if not (run / "evaluation" / "evaluation.json").is_file():
         items = [Item(case.case, case.source, case.mask, more=dict(case.more)) for case in cases]
-        options = Options(gate="flag", keep_spacing=True)
+        options = Options(gate="flag", keep_spacing=True, research=True)
         translate_many(read_bundle(bundle), items, run / "synthetic", options=options, overwrite=True)
         evaluate_cases(cases, run / "synthetic", run / "evaluation", settings=settings, bundle=bundle)
     content = json.loads((run / "evaluation" / "evaluation.json").read_text())
