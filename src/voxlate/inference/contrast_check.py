@@ -27,7 +27,9 @@ _OTHER_NAMES = (
 """Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
-def check_contrast(scan: Scan, path: Path, contrast: str, *, gate: Gate, name: str) -> None:
+def check_contrast(
+    scan: Scan, path: Path, contrast: str, *, gate: Gate, name: str, reason: str = "the model takes"
+) -> None:
     """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, where T1 is wanted.
 
     Args:
@@ -36,13 +38,14 @@ def check_contrast(scan: Scan, path: Path, contrast: str, *, gate: Gate, name: s
         contrast: that the scan should show; only T1 is checked.
         gate: what to do with such a scan.
         name: of the case, for the message.
+        reason: why the contrast is expected, for the message.
 
     Raises:
         InputRefused: `CONTRAST_DIFFERS`.
     """
     if gate == "off" or contrast not in T1_WEIGHTED:
         return
-    told = f"{contrast} is wanted; choose a model for this contrast, or pass --ood flag"
+    told = f"{reason} {contrast}; choose a model for this contrast, or pass --ood flag"
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)

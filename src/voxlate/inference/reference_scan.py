@@ -35,7 +35,7 @@ def read_reference(path: Path, recipe: Recipe) -> ContrastDescriptor:
         return _read_descriptor(path)
     name = "the reference"
     scan = read_scan(path, shows=recipe.target)
-    check_contrast(scan, path, recipe.target, gate="refuse", name=name)
+    check_contrast(scan, path, recipe.target, gate="refuse", name=name, reason="the result shows")
     if looks_like_labels(scan.volume):
         end_check("LABEL_MAP", f"{name} is a map of labels; name the scan that it belongs to", "refuse")
     if looks_like_ct(scan.volume):
