@@ -53,7 +53,8 @@ class Model:
         variants: of the recipe.
         task: of the simulator.
         start: name of the model whose weights the training begins with.
-        is_shipped: whether it is measured, and made into a pretrained model.
+        is_measured: whether it is more than the first stage of another.
+        is_shipped: whether it is made into a pretrained model.
     """
 
     name: str
@@ -61,14 +62,15 @@ class Model:
     task: str
     variants: tuple[str, ...] = ()
     start: str | None = None
+    is_measured: bool = True
     is_shipped: bool = True
 
 
 MODELS = (
-    Model("ct-first-stage", "ct_to_mr_simulated", "ct_to_mr", is_shipped=False),
+    Model("ct-first-stage", "ct_to_mr_simulated", "ct_to_mr", is_measured=False, is_shipped=False),
     Model("ct-to-t1", "ct_to_mr_simulated", "ct_to_mr", ("scanners",), "ct-first-stage"),
     Model("ct-to-t2", "ct_to_mr_simulated", "ct_to_mr", ("scanners", "t2"), "ct-to-t1"),
-    Model("t1-t2-flair-to-t1ce", "t1_to_t1ce_simulated", "virtual_contrast"),
+    Model("t1-t2-flair-to-t1ce", "t1_to_t1ce_simulated", "virtual_contrast", is_shipped=False),
 )
 
 
@@ -171,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.simulate:
         return
     bundles = {model.name: train_model(model) for model in models}
-    measured = {model.name: measure(model, bundles[model.name], pairs) for model in models if model.is_shipped}
+    measured = {model.name: measure(model, bundles[model.name], pairs) for model in models if model.is_measured}
     if chosen.model is None:
         write_result("simulated_models", {"heads": TRAIN_HEADS, "test_maps": TEST_MAPS, "models": measured})
 

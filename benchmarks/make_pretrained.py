@@ -113,13 +113,10 @@ def main() -> None:
         run = FOLDER / model.name
         if model.is_shipped and is_done(run):
             scans = [read_volume(case.source) for case in test_cases(model, pairs)[0]]
-            if model.task == "ct_to_mr":
-                shifted = [scan.with_data(scan.data + hu) for scan in scans for hu in (-OFFSET_HU, 0, OFFSET_HU)]
-                limits = widened(run, shifted, ("shape", "intensities"))
-                summary = SUMMARY_CT.replace("{target}", read_bundle(run / "bundle").recipe.target)
-                make(model.name, run, run / "evaluation", summary, ABOUT_CT, limits)
-            else:
-                make(model.name, run, run / "evaluation", SUMMARY_ADDED, ABOUT_ADDED, widened(run, scans))
+            shifted = [scan.with_data(scan.data + hu) for scan in scans for hu in (-OFFSET_HU, 0, OFFSET_HU)]
+            limits = widened(run, shifted, ("shape", "intensities"))
+            summary = SUMMARY_CT.replace("{target}", read_bundle(run / "bundle").recipe.target)
+            make(model.name, run, run / "evaluation", summary, ABOUT_CT, limits)
 
 
 def is_done(run: Path) -> bool:
@@ -156,17 +153,6 @@ ABOUT_CT = """The heads of training and test were simulated from label maps of r
 training never saw. A second stage had offsets of up to 8 HU and more noise. In the simulation CT does not show the
 texture of T1 and T2 within a tissue, and plaques are hardly visible; what a real CT shows of them is unknown to this
 model. **No figure of a real scan is known**: no real pair of CT and MR was at hand."""
-
-SUMMARY_ADDED = (
-    "Enhancement that the sources do not show cannot be known. T1, T2 and FLAIR before contrast agent to T1 after it, "
-    "head, T1 alone is enough; trained on simulated heads alone; on nine real pairs {residual:.0f} % of the "
-    "enhancement is missing; for research only (--research), not for diagnosis."
-)
-ABOUT_ADDED = """**An image without enhancement does not show that nothing would enhance.** The heads were simulated
-from label maps of real heads (Apache-2.0) with `recipes/t1_to_t1ce_simulated.yaml`; no real scan was used for training.
-In the simulation T2 and diffusion tell a part of a lesion's uptake, and one glioma in five does not enhance; how much
-real scans tell is an open question. The model also takes T1 alone: T2 and FLAIR may be missing. Not measured: scans
-with a skull and without a brain mask, children, field strengths apart."""
 
 if __name__ == "__main__":
     main()

@@ -11,25 +11,37 @@ from voxlate.cli.options import PATH
 from voxlate.cli.verb import Verb
 
 
-@click.command(cls=Verb, example="voxlate init cases.tsv my.yaml")
+@click.command(cls=Verb, example="voxlate init cases.tsv my.yaml --scans FOLDER")
 @click.argument("where", type=PATH)
 @click.argument("recipe", type=PATH, required=False)
 @click.option("--source", help="Contrast of the source, such as T1ce.  [default: by the file names]")
 @click.option("--target", help="Contrast of the target, such as T1nce.  [default: by the file names]")
-def init(where: Path, recipe: Path | None, source: str | None, target: str | None) -> None:
-    """Start a project: a table of cases to fill in, and a recipe.
+@click.option("--scans", type=PATH, help="Folder of your NIfTI scans; the table is made of the pairs found there.")
+def init(where: Path, recipe: Path | None, source: str | None, target: str | None, scans: Path | None) -> None:
+    """Start a project: a table of cases, and a recipe.
 
     WHERE is a new folder, or your table of cases (cases.tsv), for which a fitting recipe with comments is written to
     RECIPE (recipe.yaml beside the table by default). Existing files are kept.
+
+    With --scans the table is written too: each folder below FOLDER with one source and one target by the file names,
+    such as t1ce.nii.gz and t1.nii.gz or those of BIDS, becomes a case. The first folder below FOLDER is the patient.
+    Patients are divided into 70 % training, 10 % validation and 20 % test.
     """
+    from voxlate.bundle.scan_search import write_found_pairs
     from voxlate.bundle.settings import DEFAULT_TABLE
     from voxlate.bundle.starter import next_commands, start_project
-    from voxlate.cases import read_cases
+    from voxlate.cases import SPLITS, read_cases
 
+    if scans is not None:
+        found = write_found_pairs(where, scans, source=source, target=target)
+        counts = [f"{sum(case.split == split for case in found.cases)} {split}" for split in SPLITS]
+        say(f"{len(found.cases)} pairs in {scans.name}: {', '.join(counts)}; their names are those of the folders")
+        for reason, count in sorted(found.left_out.items()):
+            say(f"left out: {count} folders with {reason}")
     written = start_project(where, recipe, source=source, target=target)
     for path in written:
         say(f"wrote {path}")
-    if len(written) > 1:
+    if len(written) > 1 and scans is None:
         say(f"fill in {written[0].name} (docs/reference/cases.md explains its columns), then:")
     table = where if where.suffix == ".tsv" or where.is_file() else where / DEFAULT_TABLE
     for command in next_commands(table, read_cases(table), written[-1]):
