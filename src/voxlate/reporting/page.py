@@ -125,7 +125,8 @@ def _pictures(shown: Sequence[Html], view: View, viewer: str | None) -> Html:
         tag("p", link, " (a folder beside this file): every slice, the difference, linked panels.") if viewer else None
     )
     rules = " ".join([view.rule, panels.SLICE_RULE, panels.SCALE_RULE, CONVENTION])
-    return tag("div", opener, shown, note(rules))
+    only = None if shown else tag("p", "The only case with a picture is shown in the result.")
+    return tag("div", opener, shown, only, note(rules))
 
 
 def _absent_count(evaluation: Evaluation) -> str:
