@@ -1,9 +1,9 @@
-"""`--like`: does the contrast of a reference scan bring a synthetic T1 nearer to the T1 of that sequence?
+"""`--like`: whose scan is a reference that brings a synthetic T1 nearer to the T1 of that sequence?
 
     python benchmarks/bench_like.py
 
-Simulated heads: T1ce of two scanners is translated by `t1ce-to-t1`; the reference is the T1 of another patient on a
-third scanner, and the truth the T1 of the same patient on that scanner. Real pairs (with the development data): the
+Simulated heads: T1ce of two scanners is translated by `t1ce-to-t1`; the truth is the T1 of the same patient on a third
+scanner. The reference is the T1 of another visit of the patient to that scanner, or of another patient. Real pairs (with the development data): the
 reference is the target itself, which is the best that a curve can do, or the T1 of each other pair, whose sequence
 differs. Ten minutes on one core.
 """
@@ -38,24 +38,33 @@ def simulated() -> list[dict[str, Any]]:
     bundle, rows = load_bundle("t1ce-to-t1"), []
     options = SubjectOptions(is_same_acquisition=True)
 
-    def patient(number: int, scanner: str) -> Subject:
-        return simulate_subject("t1ce_t1", seed=SEED, subject=number, size="full", scanner=scanner, options=options)
+    def patient(number: int, scanner: str, visit: int = 0) -> Subject:
+        return simulate_subject(
+            "t1ce_t1", seed=SEED, subject=number, session=visit, size="full", scanner=scanner, options=options
+        )
 
-    reference = patient(PATIENTS, REFERENCE)
-    wanted = ContrastDescriptor.of(reference.images["T1w"].data, reference.truth.brain_mask.data > 0)
+    def contrast(subject: Subject) -> ContrastDescriptor:
+        return ContrastDescriptor.of(subject.images["T1w"].data, subject.truth.brain_mask.data > 0)
+
+    stranger = contrast(patient(PATIENTS, REFERENCE))
     for number in range(PATIENTS):
         truth = patient(number, REFERENCE)
         mask = truth.truth.brain_mask.data > 0
         target = truth.images["T1w"].data
+        references = {
+            "like_visit": contrast(patient(number, REFERENCE, visit=1)),
+            "like_others": stranger,
+            "like_target": contrast(truth),
+        }
         for scanner in SOURCES:
             source = patient(number, scanner).images["T1ce"]
             brain = source.with_data(mask.astype(np.float32))
             made = translate_volume(bundle, source, brain, options=Options(gate="flag")).volume.data
             row = {"patient": number, "scanner": scanner, "source": error(source.data, target, mask)}
-            changed, _ = curve(made, mask, wanted)
-            best, _ = curve(made, mask, ContrastDescriptor.of(target, mask))
-            row |= {"synthetic": error(made, target, mask), "like": error(changed, target, mask)}
-            rows.append(row | {"like_target": error(best, target, mask)})
+            row |= {"synthetic": error(made, target, mask)}
+            rows.append(
+                row | {key: error(curve(made, mask, each)[0], target, mask) for key, each in references.items()}
+            )
     return rows
 
 

@@ -652,9 +652,9 @@ def like() -> str:
     titles = {
         "source": "untouched source",
         "synthetic": "translated",
-        "like": "with the contrast of the reference (`--like`)",
-        "like_others": "with the contrast of another pair's T1, of another sequence",
-        "like_target": "*bound:* with the contrast of the target itself",
+        "like_visit": "`--like` a scan of the same patient from another visit",
+        "like_others": "`--like` a scan of another patient (real pairs: of another sequence, too)",
+        "like_target": "*bound:* `--like` the target itself",
     }
     groups = {
         f"simulated, scanner {name} to {content['reference']}": [
@@ -673,8 +673,8 @@ def like() -> str:
             cells.append(f"{sum(values) / len(values):.2f}{told}" if values else "")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     note = (
-        "Mean absolute error in % of the target's range, each image in units of its median; the reference of the "
-        "simulated heads is another patient on the target's scanner. Better: than translated. `python "
+        "Mean absolute error in % of the target's range, each image in units of its median. Better: than translated. "
+        "`python "
         f"benchmarks/bench_like.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])

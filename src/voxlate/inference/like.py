@@ -1,10 +1,10 @@
 """Gives a synthetic scan the contrast of a reference scan, by an intensity curve.
 
 A model keeps the sequence of its source, because the sequence of a scan that was never taken cannot be known. Where the
-wanted sequence is known from a reference scan, of any person, a curve takes the intensities of the synthetic scan to
-those of the reference: increasing, linear between seven quantiles of the brain, both scans in units of their median.
-The curve changes no order of intensities and knows no anatomy: a difference of atrophy or a large lesion in one of the
-two scans moves the quantiles, too. Measured in `benchmarks/bench_like.py`.
+patient has an earlier scan of the wanted sequence, a curve takes the intensities of the synthetic scan to those of that
+reference: increasing, linear between seven quantiles of the brain, both scans in units of their median. The curve keeps
+the order of intensities and knows no anatomy. Patients differ in their tissues more than many sequences do, so that
+the scan of another person makes the error larger. Measured in `benchmarks/bench_like.py`.
 """
 
 from __future__ import annotations
