@@ -14,7 +14,6 @@ from voxlate.cli.options import (
     device,
     jobs,
     keep_spacing,
-    like,
     memory_gib,
     models,
     no_preamble,
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 @memory_gib
 @retry
 @zero_fill
-@like
 @research
 @click.option("--dicom", "as_dicom", is_flag=True, help="Write a DICOM series for each case, whose source is DICOM.")
 @brain_mask
@@ -75,7 +73,6 @@ def batch(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
-    like: Path | None,
     research: bool,
     as_dicom: bool,
     brain_mask: str,
@@ -97,7 +94,7 @@ def batch(
     from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.manifest import read_manifest
 
-    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, like, cache)
+    how = RunOptions(shard, jobs, threads, scheduler, seconds, gib, retry, device, runtime, no_progress, cache)
     options = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

@@ -15,7 +15,6 @@ from voxlate.cli.options import (
     cache,
     device,
     keep_spacing,
-    like,
     memory_gib,
     no_progress,
     ood,
@@ -142,7 +141,6 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @memory_gib
 @retry
 @zero_fill
-@like
 @research
 @brain_mask
 @cache
@@ -167,7 +165,6 @@ def bids(
     gib: float | None,
     retry: bool,
     zero_fill: bool,
-    like: Path | None,
     research: bool,
     brain_mask: str,
     cache: Path | None,
@@ -203,7 +200,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, like, cache)
+    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, cache)
     options: dict[str, Any] = {
         "keep_spacing": keep_spacing,
         "zero_fill": zero_fill,

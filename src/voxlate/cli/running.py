@@ -31,7 +31,6 @@ class RunOptions:
     device: str
     runtime: str
     no_progress: bool
-    like: Path | None = None
     cache: Path | None = None
 
 
@@ -63,7 +62,6 @@ def run_table(
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.checks import require_use
-    from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options, choose_device
     from voxlate.inference.verify import status_of
@@ -78,17 +76,13 @@ def run_table(
     if runtime == "auto":
         runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
     require_use(bundle.recipe, is_research=bool(options.get("research")))
-    like = None if how.like is None else read_reference(how.like, bundle.recipe)
-    case_options = Options(
-        device=chosen_device, runtime=runtime, memory_gib=how.gib, like=like, cache=how.cache, **options
-    )
+    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, cache=how.cache, **options)
     work = Translation(
         tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
     )
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= {name: "" if value is None else value for name, value in options.items()}
     settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
-    settings |= {"like": "" if like is None else list(like.quantiles)}
     executor = _executor(work, how)
     total = sum(1 for _ in table.items(shard))
     what = f"translating {counted(total, 'scan')} with {bundle.name} ({runtime})"
