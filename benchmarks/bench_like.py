@@ -3,9 +3,9 @@
     python benchmarks/bench_like.py
 
 Simulated heads: T1ce of two scanners is translated by `t1ce-to-t1`; the truth is the T1 of the same patient on a third
-scanner. The reference is the T1 of another visit of the patient to that scanner, or of another patient. Real pairs (with the development data): the
-reference is the target itself, which is the best that a curve can do, or the T1 of each other pair, whose sequence
-differs. Ten minutes on one core.
+scanner. The reference is the T1 of another visit of the patient to that scanner, or of another patient. Real pairs
+(with the development data): the reference is the target itself, which is the best that a curve can do, or the T1 of
+each other pair, whose sequence differs. Ten minutes on one core.
 """
 
 from __future__ import annotations

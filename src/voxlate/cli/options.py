@@ -170,12 +170,6 @@ zero_fill = click.option(
 blank = click.option(
     "--blank", multiple=True, metavar="CONTRAST", help="Show the network zeros in place of this source."
 )
-like = click.option(
-    "--like",
-    type=PATH,
-    metavar="REFERENCE",
-    help="Earlier scan of this patient whose contrast the result gets, or JSON of a scan translated with it.",
-)
 research = click.option("--research", is_flag=True, help="The result is for research; some models need this.")
 keep_spacing = click.option("--keep-spacing", is_flag=True, help="Do not resample scans to the voxel size of training.")
 shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, as in a job array.")

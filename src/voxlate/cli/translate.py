@@ -15,7 +15,6 @@ from voxlate.cli.options import (
     cache,
     device,
     keep_spacing,
-    like,
     memory_gib,
     models,
     no_preamble,
@@ -63,7 +62,12 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
 @zero_fill
-@like
+@click.option(
+    "--like",
+    type=PATH,
+    metavar="REFERENCE",
+    help="Earlier scan of this patient, whose contrast the result gets; or the JSON of a result of --like.",
+)
 @research
 @blank
 @overwrite
@@ -161,6 +165,8 @@ def translate(
         raise click.UsageError(
             "--mask, --with and --series are for a single scan; a table of cases has columns for them"
         )
+    if like is not None:
+        raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     begin(f"translating {counted(len(items), 'scan')} with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
