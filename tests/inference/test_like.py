@@ -144,3 +144,13 @@ def test_the_command_line_takes_a_reference(identity, tmp_path):
     arguments = ["translate", str(source), str(tmp_path / "x.nii.gz"), "-m", str(identity)]
     assert CliRunner().invoke(voxlate, [*arguments, "--like", str(reference)]).exit_code == 0
     assert json.loads((tmp_path / "x.json").read_text())["Synthetic"]["Like"]["Quantiles"]
+
+
+def test_one_reference_is_not_for_several_patients(identity, tmp_path):
+    (tmp_path / "scans").mkdir()
+    reference = saved(tmp_path / "scans" / "a.nii.gz", head(0).data)
+    arguments = ["translate", str(tmp_path / "scans"), str(tmp_path / "out"), "-m", str(identity)]
+    done = CliRunner().invoke(voxlate, [*arguments, "--like", str(reference)])
+    assert done.exit_code != 0
+    assert "--like is for a single scan" in done.output
+    assert not (tmp_path / "out").exists()
