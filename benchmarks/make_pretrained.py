@@ -8,8 +8,8 @@
 Weights become float16. The limit of the mask's shape in the out-of-distribution score is widened to the farthest of
 some scans that training never saw (the nine real pairs; for CT, the simulated test heads), because the masks of the
 training heads resemble each other more. The limits of intensities and pattern stay, because they tell contrasts apart.
-Only that of the intensities of CT is widened, to the test heads with the offsets that training had (`recipes/
-ct_to_mr_simulated.yaml`); another modality is recognised before. The card gets what was measured.
+For CT all three are widened, to the test heads with the offsets that training had (`recipes/ct_to_mr_simulated.yaml`):
+another modality is recognised before by its values. The card gets what was measured.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def main() -> None:
         if model.is_shipped and is_done(run):
             scans = [read_volume(case.source) for case in test_cases(model, pairs)[0]]
             shifted = [scan.with_data(scan.data + hu) for scan in scans for hu in (-OFFSET_HU, 0, OFFSET_HU)]
-            limits = widened(run, shifted, ("shape", "intensities"))
+            limits = widened(run, shifted, ("shape", "intensities", "pattern"))
             summary = SUMMARY_CT.replace("{target}", read_bundle(run / "bundle").recipe.target)
             make(model.name, run, run / "evaluation", summary, ABOUT_CT, limits)
 
