@@ -183,6 +183,16 @@ def test_the_sidecar_tells_what_was_recognised_and_where_the_mask_comes_from(bun
     assert content["report"]["volume_cm3"] == pytest.approx((head(0).data > 0).sum() / 1000, abs=0.001)
 
 
+@pytest.mark.parametrize("undershoot", [0.0, -52.0])
+def test_a_stripped_mr_is_no_ct_also_where_interpolation_made_values_below_zero(bundle, undershoot):
+    ct = replace(bundle, recipe=bundle.recipe.model_copy(update={"source": "CT"}))
+    brain = head(0)
+    data = np.where(brain.data > 0, brain.data / np.median(brain.data[brain.data > 0]) * 265, 0).astype(np.float32)
+    data[0, 0, 0] = undershoot
+    with pytest.raises(InputRefused, match="NOT_HOUNSFIELD"):
+        translate_volume(ct, brain.with_data(data))
+
+
 @pytest.mark.parametrize("name", ["patient_t1ce", "sub-01_ce-gadolinium_T1w"])
 def test_a_scan_named_as_enhanced_is_refused_by_a_model_that_takes_t1_before_the_agent(bundle, tmp_path, name):
     scan = a_scan(tmp_path).rename(tmp_path / f"{name}.nii.gz")
