@@ -25,11 +25,10 @@ MOST_FIGURES_KIB = 600
 """Figures above this size stay out of the documents: a repository is no place for many pictures."""
 
 
-def record(name: str, scale: str, jobs: int, systems: tuple[str, ...] = ()) -> dict[str, Any]:
+def record(name: str, scale: str, jobs: int) -> dict[str, Any]:
     """Runs an experiment and returns the content of its `results.json`, with the figures copied to `docs/images`."""
     folder = ROOT / "runs" / "reproduce" / f"{name}-{scale}"
     command = [sys.executable, "-m", "voxlate", "reproduce", name, str(folder), "--scale", scale, "--jobs", str(jobs)]
-    command += [word for system in systems for word in ("--system", system)]
     done = subprocess.run(command, check=False)
     path = folder / "results.json"
     if not path.is_file():
@@ -50,11 +49,10 @@ def record(name: str, scale: str, jobs: int, systems: tuple[str, ...] = ()) -> d
 @click.argument("names", nargs=-1)
 @click.option("--scale", default="tiny", show_default=True)
 @click.option("--jobs", default=2, show_default=True)
-@click.option("--system", "systems", multiple=True, help="Only this system; may be repeated. The others stay pending.")
-def main(names: tuple[str, ...], scale: str, jobs: int, systems: tuple[str, ...]) -> None:
+def main(names: tuple[str, ...], scale: str, jobs: int) -> None:
     """Run and record experiments."""
     for name in names or tuple(shipped_files("experiments")):
-        write_result(f"reproduce_{name}_{scale}", record(name, scale, jobs, systems))
+        write_result(f"reproduce_{name}_{scale}", record(name, scale, jobs))
 
 
 if __name__ == "__main__":
