@@ -18,7 +18,7 @@ from voxlate.errors import DEBUG_VARIABLE, VoxlateError, nearest, os_failure, si
 from voxlate.version import __version__
 
 VERBS = {
-    "init": "Start a project: a table of cases to fill in, and a recipe.",
+    "init": "Start a project: a table of cases, and a recipe.",
     "simulate": "Simulate patients and write them as BIDS, with ground truth.",
     "index": "Index the DICOM series of an archive by their headers.",
     "classify": "Classify DICOM series by their headers: type and contrast agent.",
