@@ -1,9 +1,11 @@
 """The ledger survives torn lines, wrong clocks and hostile names."""
 
+import logging
 import os
 
-from voxlate.jobs.batch import write_table
+from voxlate.jobs.batch import record_outcome, write_table
 from voxlate.jobs.ledger import Ledger, read_ledger
+from voxlate.jobs.states import DONE, CaseOutcome
 
 
 def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
@@ -40,3 +42,13 @@ def test_cells_of_the_ledger_start_no_formula(tmp_path):
     rows = [line.split("\t") for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
     assert [row[0] for row in rows[1:]] == ["'=cmd()", "'+1"]
     assert rows[1][4].startswith("'=cmd")
+
+
+def test_a_flagged_case_is_in_the_log_at_the_usual_level_and_printed_once(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "voxlate")
+    ledger = Ledger(tmp_path)
+    record_outcome(CaseOutcome("case7", DONE, flag="INPUT_UNUSUAL"), ledger)
+    ledger.close()
+    (record,) = caplog.records
+    assert record.getMessage() == "case7: flagged INPUT_UNUSUAL; look at it before use"
+    assert record.is_shown  # the console leaves it out

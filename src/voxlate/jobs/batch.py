@@ -129,7 +129,8 @@ def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = N
     if outcome.state != DONE:
         log.error("%s: %s %s", printable(outcome.case), outcome.text, printable(outcome.message))
     elif outcome.flag:
-        log.debug("%s: flagged %s", outcome.case, outcome.flag)  # the reason was logged where the work was done
+        # For the log file alone: the process that did the work has printed the reason.
+        log.info("%s: flagged %s; look at it before use", outcome.case, outcome.flag, extra={"is_shown": True})
     if watch is not None:
         watch(outcome)
 
