@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from voxlate.bundle.scan_search import find_pairs, split_by_patient
+from voxlate.bundle.scan_search import find_pairs, split_by_patient, write_found_pairs
 from voxlate.cases import Case, read_cases
 from voxlate.cli import voxlate
-from voxlate.errors import NoInput
+from voxlate.errors import InputRefused, NoInput
 from voxlate.io.nifti import write_volume
 from voxlate.volume import Volume
 
@@ -70,6 +70,15 @@ def test_a_folder_without_pairs_says_what_it_holds(tmp_path):
         find_pairs(tmp_path, "T1ce", "T1w")
     with pytest.raises(NoInput, match="NO_INPUT"):
         find_pairs(tmp_path / "none", "T1ce", "T1w")
+
+
+def test_two_folders_that_give_one_name_are_refused_and_no_table_is_left(tmp_path):
+    for folder in ("a/b", "a_b"):
+        scan(tmp_path / "scans" / folder / "t1ce.nii.gz")
+        scan(tmp_path / "scans" / folder / "t1.nii.gz")
+    with pytest.raises(InputRefused, match="CASE_DUPLICATE"):
+        write_found_pairs(tmp_path / "cases.tsv", tmp_path / "scans")
+    assert not (tmp_path / "cases.tsv").exists()
 
 
 def test_a_patient_has_one_split_and_a_fifth_is_for_the_test():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.bundle.starter import contrast_in_name, example_contrasts
-from voxlate.cases import Case, write_cases
+from voxlate.cases import Case, check_cases, write_cases
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.bids import CONTRAST_ALIASES
 from voxlate.io.nifti import is_marked_synthetic, nifti_suffix
@@ -91,7 +91,7 @@ def write_found_pairs(where: Path, scans: Path, *, source: str | None = None, ta
 
     Raises:
         UsageError: `FILE_EXISTS` when there is a table.
-        NoInput, InputRefused: what `find_pairs` raises.
+        NoInput, InputRefused: what `find_pairs` and `check_cases` raise; no table is written then.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     table = where if where.suffix == ".tsv" else where / DEFAULT_TABLE
@@ -99,7 +99,7 @@ def write_found_pairs(where: Path, scans: Path, *, source: str | None = None, ta
         raise UsageError("FILE_EXISTS", f"{table.name} exists and is kept; name another table, or leave out --scans")
     contrasts = example_contrasts(source, target)
     found = find_pairs(scans, contrasts.source, contrasts.target)
-    write_cases(table, found.cases)
+    write_cases(table, check_cases(found.cases))
     return found
 
 
