@@ -201,7 +201,10 @@ def test_two_processes_may_write_the_same_entry_at_once(store, scan, computed, m
         return found
 
     monkeypatch.setattr(module, "fit_coarse_bias", together)
-    write = lambda: results.put(store.fit_bias(scan, scan.data > 0).values.tobytes())  # noqa: E731
+
+    def write() -> None:
+        results.put(store.fit_bias(scan, scan.data > 0).values.tobytes())
+
     processes = [context.Process(target=write) for _ in range(2)]
     for process in processes:
         process.start()
