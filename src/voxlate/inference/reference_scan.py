@@ -14,7 +14,7 @@ from voxlate.inference.like import SHARES, ContrastDescriptor
 from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.scans import read_scan
 from voxlate.preparation import fit_preparation
-from voxlate.preparation.masks.brain_mask import AUTO, locate_brain
+from voxlate.preparation.masks.brain_mask import AUTO
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.preparation.masks.labels import looks_like_labels
 
@@ -43,8 +43,7 @@ def read_reference(path: Path, recipe: Recipe) -> ContrastDescriptor:
     settings = recipe.preparation.model_copy(
         update={"brain_mask": AUTO, "frame": "native", "range_hu": None, "reference": "median_in_mask"}
     )
-    brain = scan.volume.with_data(locate_brain(scan.volume, AUTO).mask)
-    preparation = fit_preparation(scan.volume, brain, settings)
+    preparation = fit_preparation(scan.volume, None, settings)
     return ContrastDescriptor.of(preparation.apply(scan.volume).data, preparation.mask, sha256=scan.sha256)
 
 
