@@ -30,7 +30,7 @@ from voxlate.version import __version__
 _PURPOSE: dict[Use, str] = {
     "any": "Not for diagnosis.",
     "research": "For research only, not for diagnosis: an image without a finding does not rule it out.",
-    "demonstration": "A demonstration, trained on simulated heads alone. Not for diagnosis, nor for measurements.",
+    "demonstration": "A demonstration of what is possible. Not for diagnosis, nor for measurements.",
 }
 """End of the description of each result, by the use of its model."""
 
