@@ -136,6 +136,12 @@ def translate(
     named = {name: load_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([load_bundle(model) for model in models])
     items = _items(source, split, bundle.recipe)
+    if items is not None and (mask is not None or more or series is not None):
+        raise click.UsageError(
+            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
+        )
+    if items is not None and like is not None:
+        raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     options = Options(
         device=where,
@@ -161,12 +167,6 @@ def translate(
             synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
-    if mask is not None or more or series is not None:
-        raise click.UsageError(
-            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
-        )
-    if like is not None:
-        raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     begin(f"translating {counted(len(items), 'scan')} with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
