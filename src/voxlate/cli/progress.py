@@ -16,6 +16,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -127,7 +128,7 @@ class Heartbeat(Progress):
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         """Counts finished items; the first one tells the time left."""
-        self._paces[task_id].finish(self.tasks[self.task_ids.index(task_id)].completed)
+        self._paces[task_id].finish(self._task(task_id).completed)
         super().advance(task_id, advance)
         self._tell_first(task_id)
 
@@ -136,9 +137,11 @@ class Heartbeat(Progress):
         super().update(task_id, *args, **fields)
         self._tell_first(task_id)
 
+    def _task(self, task_id: TaskID) -> Task:
+        return next(each for each in self.tasks if each.id == task_id)
+
     def _tell_first(self, task_id: TaskID) -> None:
-        pace = self._paces[task_id]
-        task = next(each for each in self.tasks if each.id == task_id)
+        pace, task = self._paces[task_id], self._task(task_id)
         left = self._seconds_left(task)
         if left is None or pace.is_told or self._gone(task) < self._least_seconds:
             return
