@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from voxlate.bundle.scan_search import find_pairs, split_by_patient, write_found_pairs
+from voxlate.bundle.scan_search import find_pairs, split_by_patient
 from voxlate.cases import Case, read_cases
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput
@@ -77,7 +77,8 @@ def test_two_folders_that_give_one_name_are_refused_and_no_table_is_left(tmp_pat
         scan(tmp_path / "scans" / folder / "t1ce.nii.gz")
         scan(tmp_path / "scans" / folder / "t1.nii.gz")
     with pytest.raises(InputRefused, match="CASE_DUPLICATE"):
-        write_found_pairs(tmp_path / "cases.tsv", tmp_path / "scans")
+        find_pairs(tmp_path / "scans", "T1ce", "T1w")
+    CliRunner().invoke(voxlate, ["init", str(tmp_path / "cases.tsv"), "--scans", str(tmp_path / "scans")])
     assert not (tmp_path / "cases.tsv").exists()
 
 
@@ -103,3 +104,6 @@ def test_the_command_writes_table_and_recipe_and_keeps_a_table_that_exists(tmp_p
     assert len(read_cases(tmp_path / "cases.tsv")) == 5
     assert "source: T1ce" in (tmp_path / "my.yaml").read_text()
     assert "FILE_EXISTS" in str(CliRunner().invoke(voxlate, arguments).exception)
+    (tmp_path / "cases.tsv").unlink()
+    assert "FILE_EXISTS my.yaml" in str(CliRunner().invoke(voxlate, arguments).exception)
+    assert not (tmp_path / "cases.tsv").exists()  # both files or none

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voxlate.bundle.settings import DEFAULT_TABLE
-from voxlate.bundle.starter import contrast_in_name, example_contrasts
-from voxlate.cases import Case, check_cases, write_cases
-from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.bundle.starter import contrast_in_name
+from voxlate.cases import Case, check_cases
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io.bids import CONTRAST_ALIASES
 from voxlate.io.nifti import is_marked_synthetic, nifti_suffix
 
@@ -51,6 +50,7 @@ def find_pairs(folder: Path, source: str, target: str) -> Found:
 
     Raises:
         NoInput: `NO_INPUT` when there is no such folder; `NO_PAIRS` when it holds no pair.
+        InputRefused: `CASE_DUPLICATE` when two folders give one name.
     """
     if not folder.is_dir():
         raise NoInput("NO_INPUT", f"{folder.name}: no such folder")
@@ -59,8 +59,9 @@ def find_pairs(folder: Path, source: str, target: str) -> Found:
     for place, files in sorted(_by_session(folder).items()):
         labels = [path for path in files if _LABELS.search(path.name.lower())]
         scans = [path for path in files if path not in labels and not _MASK.search(path.name.lower())]
-        by_contrast = [[path for path in scans if _contrast(path) == name] for name in wanted]
-        seen.update(name for path in scans if (name := _contrast(path)) is not None)
+        stated = {path: name for path in scans if (name := _contrast(path)) is not None and not _is_synthetic(path)}
+        seen.update(stated.values())
+        by_contrast = [[path for path, found in stated.items() if found == name] for name in wanted]
         if not any(by_contrast):
             continue
         reason = _fault(by_contrast, wanted)
@@ -77,30 +78,7 @@ def find_pairs(folder: Path, source: str, target: str) -> Found:
             f"{folder.name}: no folder holds one {source} and one {target} by name; found {counts}; see "
             "docs/reference/cases.md for the table to write by hand",
         )
-    return Found(split_by_patient(cases), left_out)
-
-
-def write_found_pairs(where: Path, scans: Path, *, source: str | None = None, target: str | None = None) -> Found:
-    """Writes a table of the pairs in a folder.
-
-    Args:
-        where: the table (`.tsv`), or a folder that gets `cases.tsv`.
-        scans: folder of the scans.
-        source: contrast of the source; T1ce without it, or T1w if the target is T1ce.
-        target: contrast of the target, likewise.
-
-    Raises:
-        UsageError: `FILE_EXISTS` when there is a table.
-        NoInput, InputRefused: what `find_pairs` and `check_cases` raise; no table is written then.
-        TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
-    """
-    table = where if where.suffix == ".tsv" else where / DEFAULT_TABLE
-    if table.exists():
-        raise UsageError("FILE_EXISTS", f"{table.name} exists and is kept; name another table, or leave out --scans")
-    contrasts = example_contrasts(source, target)
-    found = find_pairs(scans, contrasts.source, contrasts.target)
-    write_cases(table, check_cases(found.cases))
-    return found
+    return Found(check_cases(split_by_patient(cases)), left_out)
 
 
 def split_by_patient(cases: Sequence[Case]) -> list[Case]:
@@ -129,7 +107,7 @@ def _by_session(folder: Path) -> dict[Path, list[Path]]:
         session = place.parent if place.name in ("anat", "ct") else place
         for name in sorted(names):
             path = place / name
-            if nifti_suffix(path) and not name.startswith(".") and not _is_synthetic(path):
+            if nifti_suffix(path) and not name.startswith("."):
                 found.setdefault(session, []).append(path)
     return found
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxlate.bundle.settings import DEFAULT_TABLE
-from voxlate.cases import ABSENT, Case, read_cases
+from voxlate.cases import ABSENT, Case, read_cases, write_cases
 from voxlate.errors import UsageError
 from voxlate.io.atomic import write_text
 from voxlate.io.bids import CONTRAST_ALIASES, contrast_of
@@ -242,8 +242,18 @@ def _is_ct(sources: Sequence[Path]) -> bool:
     return existing is not None and looks_like_ct(read_volume(existing))
 
 
+def table_in(where: Path) -> Path:
+    """Returns the table of a project that is named by its table or by its folder."""
+    return where if where.suffix == ".tsv" or where.is_file() else where / DEFAULT_TABLE
+
+
 def start_project(
-    where: Path, recipe: Path | None = None, *, source: str | None = None, target: str | None = None
+    where: Path,
+    recipe: Path | None = None,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    rows: Sequence[Case] = (),
 ) -> list[Path]:
     """Writes a recipe for a table of cases; for a folder without a table, an example of one first.
 
@@ -252,22 +262,28 @@ def start_project(
         recipe: the recipe to write; `recipe.yaml` beside the table without it.
         source: contrast of the source; by default the file names state it; see `example_contrasts` for a new folder.
         target: contrast of the target, likewise.
+        rows: of a new table, such as the pairs that `voxlate.bundle.scan_search.find_pairs` found.
 
     Returns:
         What was written.
 
     Raises:
-        UsageError: `FILE_EXISTS` when the recipe exists; what `contrasts_of` raises.
+        UsageError: `FILE_EXISTS` when the recipe exists, or a table although there are rows for a new one; what
+            `contrasts_of` raises.
         NoInput, InputRefused: the table does not exist, or cannot be read.
     """
-    is_table = where.suffix == ".tsv" or where.is_file()
-    table = where if is_table else where / DEFAULT_TABLE
+    table = table_in(where)
     file = recipe or table.with_name("recipe.yaml")
-    if file.exists():
-        raise UsageError("FILE_EXISTS", f"{file.name} exists and is kept; name another file, or move it away")
+    for path in (file, table) if rows else (file,):
+        if path.exists():
+            raise UsageError("FILE_EXISTS", f"{path.name} exists and is kept; name another file, or move it away")
     written = []
     contrasts = None
-    if not is_table and not table.exists():
+    if rows:
+        contrasts = contrasts_of(rows, source=source, target=target)
+        write_cases(table, rows)
+        written.append(table)
+    elif table != where and not table.exists():
         contrasts = example_contrasts(source, target)
         write_text(table, example_table(contrasts))
         written.append(table)

@@ -27,22 +27,24 @@ def init(where: Path, recipe: Path | None, source: str | None, target: str | Non
     such as t1ce.nii.gz and t1.nii.gz or those of BIDS, becomes a case. The first folder below FOLDER is the patient.
     Patients are divided into 70 % training, 10 % validation and 20 % test.
     """
-    from voxlate.bundle.scan_search import write_found_pairs
-    from voxlate.bundle.settings import DEFAULT_TABLE
-    from voxlate.bundle.starter import next_commands, start_project
-    from voxlate.cases import SPLITS, read_cases
+    from voxlate.bundle.scan_search import find_pairs
+    from voxlate.bundle.starter import example_contrasts, next_commands, start_project, table_in
+    from voxlate.cases import SPLITS, Case, read_cases
 
+    rows: list[Case] = []
     if scans is not None:
-        found = write_found_pairs(where, scans, source=source, target=target)
+        wanted = example_contrasts(source, target)
+        found = find_pairs(scans, wanted.source, wanted.target)
+        rows = found.cases
         counts = [f"{sum(case.split == split for case in found.cases)} {split}" for split in SPLITS]
         say(f"{len(found.cases)} pairs in {scans.name}: {', '.join(counts)}; their names are those of the folders")
         for reason, count in sorted(found.left_out.items()):
             say(f"left out: {count} folders with {reason}")
-    written = start_project(where, recipe, source=source, target=target)
+    written = start_project(where, recipe, source=source, target=target, rows=rows)
     for path in written:
         say(f"wrote {path}")
     if len(written) > 1 and scans is None:
         say(f"fill in {written[0].name} (docs/reference/cases.md explains its columns), then:")
-    table = where if where.suffix == ".tsv" or where.is_file() else where / DEFAULT_TABLE
+    table = table_in(where)
     for command in next_commands(table, read_cases(table), written[-1]):
         say(f"next: {command}")
