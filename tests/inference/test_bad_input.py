@@ -14,7 +14,7 @@ from voxlate.cli import run_with_status, voxlate
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference import files
 from voxlate.inference.batch import translate_many
-from voxlate.inference.contrast_check import contrast_in_name
+from voxlate.inference.contrast_check import other_contrast_in_name
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options, translate_volume
@@ -236,7 +236,7 @@ def test_a_demonstration_says_so_in_its_sidecar(bundle, tmp_path):
     ],
 )
 def test_a_file_name_tells_another_contrast_unless_it_also_names_t1(stem, word):
-    assert contrast_in_name(stem) == word
+    assert other_contrast_in_name(stem) == word
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_network_works(bundle, tmp_path, monkeypatch):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from voxlate.bundle import starter
+from voxlate.bundle.recipe import Recipe
+from voxlate.bundle.starter import contrast_in_name
 from voxlate.inference.checks import Gate, end_check
 from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.nifti import nifti_stem, nifti_suffix, sidecar_path
@@ -27,37 +29,46 @@ _OTHER_NAMES = (
 """Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
-def check_contrast(
-    scan: Scan, path: Path, contrast: str, *, gate: Gate, name: str, reason: str = "the model takes"
-) -> None:
-    """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, where T1 is wanted.
+def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
+    """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, for a model that takes T1.
+
+    Args:
+        scan: the scan.
+        path: its file or folder.
+        recipe: recipe of the model.
+        gate: what to do with such a scan.
+        name: of the case, for the message.
+
+    Raises:
+        InputRefused: `CONTRAST_DIFFERS`.
+    """
+    for fault in () if gate == "off" else contrast_faults(scan, path, recipe.source):
+        told = f"the model takes {recipe.source}; choose a model for this contrast, or pass --ood flag"
+        end_check("CONTRAST_DIFFERS", f"{name} has {fault}; {told}", gate)
+
+
+def contrast_faults(scan: Scan, path: Path, contrast: str) -> Iterator[str]:
+    """Yields what in the header and in the name of a scan says that it shows another contrast.
 
     Args:
         scan: the scan.
         path: its file or folder.
         contrast: that the scan should show; only T1 is checked.
-        gate: what to do with such a scan.
-        name: of the case, for the message.
-        reason: why the contrast is expected, for the message.
-
-    Raises:
-        InputRefused: `CONTRAST_DIFFERS`.
     """
-    if gate == "off" or contrast not in T1_WEIGHTED:
+    if contrast not in T1_WEIGHTED:
         return
-    told = f"{reason} {contrast}; choose a model for this contrast, or pass --ood flag"
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
-        end_check("CONTRAST_DIFFERS", f"{name} has an echo time of {echo_ms:.0f} ms, too long for T1; {told}", gate)
+        yield f"an echo time of {echo_ms:.0f} ms, too long for T1"
     if nifti_suffix(path):
-        word = contrast_in_name(nifti_stem(path))
-        if not word and contrast != ENHANCED and starter.contrast_in_name(path) == ENHANCED:
+        word = other_contrast_in_name(nifti_stem(path))
+        if not word and contrast != ENHANCED and contrast_in_name(path) == ENHANCED:
             word = ENHANCED
         if word:
-            end_check("CONTRAST_DIFFERS", f"{name} has a file name with the word {word}; {told}", gate)
+            yield f"a file name with the word {word}"
 
 
-def contrast_in_name(stem: str) -> str:
+def other_contrast_in_name(stem: str) -> str:
     """Returns the word of a file name that says another contrast than T1, or "".
 
     Beside a word such as `T1w`, only the last word counts.

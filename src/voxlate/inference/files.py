@@ -74,7 +74,7 @@ def translate_file(
         raise UsageError(
             "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
         )
-    check_contrast(scan, files.source, bundle.recipe.source, gate=chosen.gate, name=files.name)
+    check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
     more = {name: other.volume for name, other in others.items()}

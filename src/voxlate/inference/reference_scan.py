@@ -8,8 +8,7 @@ import numpy as np
 
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import InputRefused
-from voxlate.inference.checks import end_check
-from voxlate.inference.contrast_check import check_contrast
+from voxlate.inference.contrast_check import contrast_faults
 from voxlate.inference.like import SHARES, ContrastDescriptor
 from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.scans import read_scan
@@ -35,11 +34,12 @@ def read_reference(path: Path, recipe: Recipe) -> ContrastDescriptor:
         return _read_descriptor(path)
     name = "the reference"
     scan = read_scan(path, shows=recipe.target)
-    check_contrast(scan, path, recipe.target, gate="refuse", name=name, reason="the result shows")
+    for fault in contrast_faults(scan, path, recipe.target):
+        raise InputRefused("CONTRAST_DIFFERS", f"{name} has {fault}; name a scan of {recipe.target}")
     if looks_like_labels(scan.volume):
-        end_check("LABEL_MAP", f"{name} is a map of labels; name the scan that it belongs to", "refuse")
+        raise InputRefused("LABEL_MAP", f"{name} is a map of labels; name the scan that it belongs to")
     if looks_like_ct(scan.volume):
-        end_check("LOOKS_LIKE_CT", f"{name} has air at -1000 like a CT; name a scan of {recipe.target}", "refuse")
+        raise InputRefused("LOOKS_LIKE_CT", f"{name} has air at -1000 like a CT; name a scan of {recipe.target}")
     settings = recipe.preparation.model_copy(
         update={"brain_mask": AUTO, "frame": "native", "range_hu": None, "reference": "median_in_mask"}
     )
