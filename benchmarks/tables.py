@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from voxlate.evaluation.baselines import MATCHED_DB
+from voxlate.evaluation.enhancement import DISTURBANCE, HALF, RESIDUAL
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+AGENT_METRICS = (RESIDUAL, HALF, DISTURBANCE)
 TITLES = {
     "constant": "constant",
     "source": "untouched source",
@@ -542,6 +544,36 @@ def agent() -> str:
     return "\n".join([*lines, "", note])
 
 
+def rows_by_method(
+    head: str,
+    rows: Iterable[Mapping[str, Any]],
+    columns: Mapping[str, tuple[str, str, int, str]],
+    methods: Mapping[str, str],
+) -> list[str]:
+    """Returns a table with a row for each method; the figures of the contrast agent have their intervals.
+
+    Args:
+        head: of the first column.
+        rows: of a summary, with region, metric, method, mean, low and high.
+        columns: region, metric, digits and unit by the head of each column.
+        methods: title by method, in the order of the rows.
+    """
+    found = {(row["region"], row["metric"], row["method"]): row for row in rows}
+    lines = [f"| {head} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for method, title in methods.items():
+        cells = []
+        for region, metric, digits, unit in columns.values():
+            row, is_agent = found.get((region, metric, method)), metric in AGENT_METRICS
+            if row is None:
+                cells.append("100 %" if method == "source" and is_agent else "")
+                continue
+            has_interval = is_agent and row["low"] is not None
+            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if has_interval else ""
+            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
+
+
 def simulated_training() -> str:
     """Returns residual enhancement and image quality of a model trained on simulated heads alone, on real pairs."""
     content = result("simulated_training")
@@ -553,9 +585,6 @@ def simulated_training() -> str:
         "PSNR, dB": ("mask", "psnr", 2, ""),
         "SSIM": ("mask", "ssim", 3, ""),
     }
-    rows = {(row["region"], row["metric"], row["method"]): row for row in [*content["enhancement"], *content["brain"]]}
-    count = len(content["cases"])
-    lines = [f"| {count} real pairs | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     methods = {
         "source": "untouched source",
         "histogram_match": "histogram match (to the simulated targets)",
@@ -563,16 +592,8 @@ def simulated_training() -> str:
         "blurred_target": "blurred target",
         "synthetic": "**voxlate, trained on simulated heads alone**",
     }
-    for method, title in methods.items():
-        cells = []
-        for region, metric, digits, unit in columns.values():
-            row = rows.get((region, metric, method))
-            if row is None:
-                cells.append("100 %" if method == "source" and unit else "")
-                continue
-            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if unit and row["low"] is not None else ""
-            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+    head = f"{len(content['cases'])} real pairs"
+    lines = rows_by_method(head, [*content["enhancement"], *content["brain"]], columns, methods)
     note = (
         f"Means over the pairs with 95 % intervals in brackets; {content['heads']} simulated heads from "
         f"{content['maps']} label maps, {content['steps']:,} steps. `python benchmarks/bench_simulated_training.py`, "
@@ -714,32 +735,22 @@ def added_agent() -> str:
     content = result("simulated_models")
     model = content["models"]["t1-t2-flair-to-t1ce"]
     columns = {
-        "missing enhancement": ("enhancement", "enhanced", "residual_enhancement", 0, " %"),
-        "in lesions": ("enhancement", "enhanced_lesion", "residual_enhancement", 0, " %"),
-        "less than half added": ("enhancement", "enhanced", "less_than_half_removed", 0, " %"),
-        "disturbance": ("enhancement", "mask", "disturbance", 0, " %"),
-        "MAE": ("voxlate", "mask", "mae", 2, " %"),
-        "in lesions: MAE": ("voxlate", "lesion", "mae", 1, " %"),
-        "PSNR, dB": ("voxlate", "mask", "psnr", 2, ""),
-        "SSIM": ("voxlate", "mask", "ssim", 3, ""),
+        "missing enhancement": ("enhanced", "residual_enhancement", 0, " %"),
+        "in lesions": ("enhanced_lesion", "residual_enhancement", 0, " %"),
+        "less than half added": ("enhanced", "less_than_half_removed", 0, " %"),
+        "disturbance": ("mask", "disturbance", 0, " %"),
+        "MAE": ("mask", "mae", 2, " %"),
+        "in lesions: MAE": ("lesion", "mae", 1, " %"),
+        "PSNR, dB": ("mask", "psnr", 2, ""),
+        "SSIM": ("mask", "ssim", 3, ""),
     }
-    rows = {(row["protocol"], row["region"], row["metric"], row["method"]): row for row in model["rows"]}
-    lines = [f"| nine real pairs | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for method, title in {
+    methods = {
         "source": "untouched T1",
         "histogram_match": "histogram match",
         "constant": "constant",
         "synthetic": "**translated**",
-    }.items():
-        cells = []
-        for protocol, region, metric, digits, unit in columns.values():
-            row = rows.get((protocol, region, metric, method))
-            if row is None:
-                cells.append("100 %" if method == "source" and protocol == "enhancement" else "")
-                continue
-            spread = f" [{row['low']:.0f}, {row['high']:.0f}]" if "residual" in metric and method != "source" else ""
-            cells.append(f"{row['mean']:.{digits}f}{unit}{spread}")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+    }
+    lines = rows_by_method("nine real pairs", model["rows"], columns, methods)
     note = (
         "Means over the pairs with 95 % intervals in brackets; 100 % missing is the untouched T1. The model saw no "
         f"real scan. `python benchmarks/bench_simulated_models.py`, {machine(content)}."
