@@ -11,13 +11,12 @@ command continues after an interruption. Without the development data it says so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ENHANCING_LABELS, HELD_OUT, ROOT, development_data, pair_cases, write_result
+from machine import ENHANCING_LABELS, HELD_OUT, ROOT, case_scores, development_data, pair_cases, write_result
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
@@ -80,12 +79,11 @@ def values_of(
     outcome = evaluate_cases(cases, synthetic, out, settings=settings, bundle=bundle)
     assert outcome.n_evaluated == len(cases), f"{synthetic.name}: not all cases were evaluated"
     for case in cases:
-        content = json.loads((out / "cases" / f"{case.case}.json").read_text())
-        for method, protocol, region, metric, value, _, intensity in content["scores"]:
+        for method, protocol, region, metric, value in case_scores(out, case.case):
             is_wanted = protocol == PROTOCOL or (region in ("mask", "lesion") and metric in ("mae", "psnr", "ssim"))
-            if method in ("synthetic", "source") and intensity == "as_written" and is_wanted:
+            if method in ("synthetic", "source") and is_wanted:
                 key = f"{region}:{metric}" if method == "synthetic" else f"source:{region}:{metric}"
-                found.setdefault(key, {})[case.case] = float(value)
+                found.setdefault(key, {})[case.case] = value
     return found
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from machine import ENHANCING_LABELS, ROOT, development_data, pair_cases, write_result
+from machine import ENHANCING_LABELS, ROOT, case_scores, development_data, pair_cases, write_result
 from simulated_heads import EXCLUDED, QUALITY, TABLE, label_maps, simulate
 
 from voxlate.bundle.bundle import read_bundle
@@ -152,10 +152,9 @@ def brain_means(run: Path, cases: Sequence[Case]) -> dict[str, dict[str, float]]
     """Returns the means over cases in the brain, by method and metric."""
     found: dict[str, dict[str, list[float]]] = {}
     for case in cases:
-        content = json.loads((run / "evaluation" / "cases" / f"{case.case}.json").read_text())
-        for method, protocol, region, metric, value, _, intensity in content["scores"]:
-            if (protocol, region, intensity) == ("voxlate", "mask", "as_written") and metric in ("mae", "psnr", "ssim"):
-                found.setdefault(method, {}).setdefault(metric, []).append(float(value))
+        for method, protocol, region, metric, value in case_scores(run / "evaluation", case.case):
+            if (protocol, region) == ("voxlate", "mask") and metric in ("mae", "psnr", "ssim"):
+                found.setdefault(method, {}).setdefault(metric, []).append(value)
     return {method: {key: sum(v) / len(v) for key, v in values.items()} for method, values in found.items()}
 
 

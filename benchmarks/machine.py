@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,19 @@ def pair_cases(pairs: Path, held_out: Collection[str] | None = None) -> list[Cas
         split = "test" if held_out is None or folder.name in held_out else "train"
         cases.append(Case(folder.name, folder.name, split, folder / "t1ce.nii.gz", folder / "t1.nii.gz", labels=labels))
     return cases
+
+
+def case_scores(evaluation: Path, case: str) -> Iterator[tuple[str, str, str, str, float]]:
+    """Yields method, protocol, region, metric and value of each score of a case, of the images as they were written.
+
+    Args:
+        evaluation: folder of an evaluation.
+        case: name of the case.
+    """
+    content = json.loads((evaluation / "cases" / f"{case}.json").read_text())
+    for method, protocol, region, metric, value, _, intensity in content["scores"]:
+        if intensity == "as_written":
+            yield method, protocol, region, metric, float(value)
 
 
 def trained_bundle() -> Path:
