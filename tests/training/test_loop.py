@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny import write_cohort
 
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.prepared_case import prepare_case
@@ -261,3 +262,13 @@ def test_more_gpus_than_there_are_are_refused(recipe, cohort, tmp_path, monkeypa
     monkeypatch.setattr("lightning_fabric.utilities.device_parser._get_all_available_gpus", lambda **_: [0])
     with pytest.raises(UsageError, match="DEVICE 4 of the device 'cuda' is not available here"):
         train(recipe, tmp_path / "run", root=cohort, machine=Machine("cuda", devices=4))
+
+
+@pytest.mark.parametrize(("window", "is_fitted"), [(None, True), ((-20.0, 1000.0), False)])
+def test_a_source_in_hounsfield_units_is_never_taken_for_a_target(recipe, tmp_path, window, is_fitted):
+    for case in write_cohort(tmp_path, ["train"] * 6 + ["validation"]):
+        source = read_volume(case.source)
+        write_volume(case.target, source.with_data(source.data**3), dtype="float32")  # far from any source
+    preparation = recipe.preparation.model_copy(update={"range_hu": window})
+    bundle = train(recipe.model_copy(update={"preparation": preparation}), tmp_path / "run", root=tmp_path)
+    assert (read_bundle(bundle).training_statistics.target is not None) == is_fitted

@@ -119,9 +119,11 @@ def main() -> None:
 
 def run_with_status(command: Callable[[], Any]) -> int:
     """Runs a command and returns its exit status; the reason of a failure is printed on standard error in one line."""
+    from voxlate.allocator import keep_freed_memory
     from voxlate.threads import use_free_cores
 
     use_free_cores()  # before libraries that read these variables are imported
+    keep_freed_memory()
     _log_to_the_console()
     signal.signal(signal.SIGTERM, _terminate)
     silence_warnings()

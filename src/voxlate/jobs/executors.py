@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from voxlate.allocator import keep_freed_memory
 from voxlate.errors import MissingLibrary, TemporaryFailure, UsageError, silence_warnings
 from voxlate.jobs.states import FAILED, CaseOutcome
 
@@ -224,6 +225,7 @@ def _initialise(work: Work[Any], limits: Limits, began: Any, parent: int) -> Non
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     _limit_threads(limits.threads)
     silence_warnings()
+    keep_freed_memory()
     if limits.gib is not None:
         size = int(limits.gib * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))

@@ -13,6 +13,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any, TypeVar
 
+from voxlate.allocator import keep_freed_memory
 from voxlate.errors import TemporaryFailure, UsageError, silence_warnings
 from voxlate.threads import THREAD_VARIABLES
 
@@ -107,7 +108,7 @@ def require_jobs(jobs: int) -> None:
 
 def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator[R]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start) as pool:
         running: set[Future[R]] = set()
         while True:
             running |= {pool.submit(work, item) for item in islice(waiting, 2 * jobs - len(running))}
@@ -117,8 +118,9 @@ def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator
             yield from (future.result() for future in done)
 
 
-def _use_one_thread() -> None:
+def _start() -> None:
     """Limits numerical libraries to one thread; a new process has not loaded them yet, so that variables suffice."""
     silence_warnings()
+    keep_freed_memory()
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"

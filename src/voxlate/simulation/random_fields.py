@@ -65,12 +65,14 @@ def _along(control: Array, axis: int, position: np.ndarray) -> Array:
     """Returns the splines evaluated along one axis at `position`, (size,), in steps of the lattice."""
     first = np.clip(np.floor(position).astype(np.intp), 1, control.shape[axis] - 3)
     taps = _weights((position - first).astype(np.float32))
-    along = [1] * control.ndim
-    along[axis] = -1
-    total = np.take(control, first - 1, axis=axis) * taps[0].reshape(along)
-    for k in (1, 2, 3):
-        total += np.take(control, first - 1 + k, axis=axis) * taps[k].reshape(along)
-    return np.asarray(total, dtype=np.float32)
+    result = np.empty((*control.shape[:axis], position.size, *control.shape[axis + 1 :]), np.float32)
+    planes, made = np.moveaxis(control, axis, 0), np.moveaxis(result, axis, 0)
+    product = np.empty(planes.shape[1:], np.float32)
+    for n, start in enumerate(first - 1):  # plane by plane, so that what is added stays in the processor's cache
+        np.multiply(planes[start], taps[0][n], out=made[n])
+        for k in (1, 2, 3):
+            made[n] += np.multiply(planes[start + k], taps[k][n], out=product)
+    return result
 
 
 def _weights(t: Array) -> list[Array]:

@@ -29,6 +29,7 @@ _SPIN_ECHO_FLOW = 0.12  # fraction of the signal of arterial blood that remains 
 _TURBO = {"T2w", "FLAIR"}
 _TEXTURE_WAVELENGTH_MM = 9.0  # shortest wavelength of a texture; prior
 _STEP = 1e-3  # relative step of the finite differences: small against a texture, large against rounding
+_SLAB = 8  # planes that are mixed at a time, so that the sum stays in the cache of the processor
 
 
 @dataclass(frozen=True)
@@ -207,9 +208,13 @@ def mixed(tissue_map: PartialVolumeMap, value: Callable[[str], float]) -> Array:
     """
     image = np.zeros(tissue_map.free.shape, dtype=np.float32)
     values = {name: np.float32(value(name)) for name in {part.tissue for part in tissue_map.parts}}
-    for part in tissue_map.parts:
-        if values[part.tissue] != 0:
-            image[part.box] += part.fraction * values[part.tissue]
+    parts = [part for part in tissue_map.parts if values[part.tissue] != 0]
+    for start in range(0, len(image), _SLAB):
+        for part in parts:
+            i, j, k = part.box
+            low, high = max(start, i.start), min(start + _SLAB, i.stop)
+            if low < high:
+                image[low:high, j, k] += part.fraction[low - i.start : high - i.start] * values[part.tissue]
     return image
 
 

@@ -45,7 +45,7 @@ def write_results(
     weights = read_weights(latest_best_weights(run, len(recipe.plan)))
     history = _history(recipe, progress)
     mapping = level_mapping(cohort.train, cohort.targets) if cohort.train else dict(UNKNOWN_MAPPING)
-    documents = {"mapping": mapping, "history": history, **_statistics(cohort)}
+    documents = {"mapping": mapping, "history": history, **_statistics(recipe, cohort)}
     network = generator_of(recipe, trust_code=True, network=given.network)
     network.load_state_dict(weights)
     pictured = (cohort.validation or cohort.train)[:1]
@@ -62,11 +62,13 @@ def write_results(
     write_json(run / "history.json", history)
 
 
-def _statistics(cohort: TrainingCohort) -> dict[str, Any]:
+def _statistics(recipe: Recipe, cohort: TrainingCohort) -> dict[str, Any]:
     """Returns `baselines` and `known`, which only whole training cases give, or nothing without such cases."""
     if not cohort.train:
         return {}
-    targets = [intensity_quantiles(case.target[case.mask]) for case in cohort.targets or cohort.train]
+    # A source in Hounsfield units cannot be taken for a target: their values have different units.
+    comparable = () if recipe.preparation.range_hu is not None else cohort.targets or cohort.train
+    targets = [intensity_quantiles(case.target[case.mask]) for case in comparable]
     return {
         "baselines": quantile_functions(cohort.train, cohort.targets),
         "known": fit_training_statistics([case.description for case in cohort.train], targets).to_json(),
