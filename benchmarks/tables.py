@@ -667,6 +667,25 @@ def cache() -> str:
     )
 
 
+def allocator() -> str:
+    """Returns what the settings of the allocator save."""
+    content = result("allocator")
+    lines = [
+        "| verb | processor seconds, glibc's defaults | voxlate's settings | times as fast | peak, MiB | peak, MiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for verb, row in content["verbs"].items():
+        seconds = " | ".join(f"{row[kind]['processor_s']:.1f}" for kind in ("default", "voxlate"))
+        peaks = " | ".join(f"{row[kind]['peak_mib']:,.0f}" for kind in ("default", "voxlate"))
+        lines.append(f"| `{verb}` | {seconds} | {row['times_as_fast']:.2f} | {peaks} |")
+    lines.append(
+        f"\nOne head of 1 mm each, start of the program included; `train` takes {content['training_steps']} steps on "
+        f"heads of 2 mm. One thread, the lower of {content['rounds']} rounds; peaks in the order of the seconds. "
+        f"`python benchmarks/bench_allocator.py`, {machine(content)}."
+    )
+    return "\n".join(lines)
+
+
 def like() -> str:
     """Returns the error of a translated scan with the contrast of a reference scan."""
     content = result("like")
@@ -965,6 +984,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fine_tuning": fine_tuning,
     "like": like,
     "cache": cache,
+    "allocator": allocator,
     "ct_to_mr": ct_to_mr,
     "added_agent": added_agent,
     "prepare": prepare,

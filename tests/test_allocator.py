@@ -8,26 +8,27 @@ from voxlate.allocator import VARIABLES
 
 ALLOCATE = """
 import resource
-from voxlate.allocator import keep_freed_memory
+import sys
+from voxlate.allocator import keep_freed_memory, return_freed_memory
 print(keep_freed_memory())
-import numpy as np
-del np
+if "return" in sys.argv:
+    return_freed_memory()
 import numpy as np
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-np.full((40, 1 << 20), 1, np.uint8)
+np.full((100, 1 << 20), 1, np.uint8)
 before = faults()
 for _ in range(20):
-    np.full((40, 1 << 20), 1, np.uint8)
+    np.full((100, 1 << 20), 1, np.uint8)
 print(faults() - before)
 """
 
 
-def _run(given: dict[str, str]) -> tuple[str, int]:
-    """Returns what keep_freed_memory answered, and the page faults of 20 arrays of 40 MiB in a row."""
+def _run(given: dict[str, str], *words: str) -> tuple[str, int]:
+    """Returns what keep_freed_memory answered, and the page faults of 20 arrays of 100 MiB in a row."""
     clean = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     run = subprocess.run(
-        [sys.executable, "-c", ALLOCATE], env=clean | given, capture_output=True, text=True, check=True
+        [sys.executable, "-c", ALLOCATE, *words], env=clean | given, capture_output=True, text=True, check=True
     )
     answer, faults = run.stdout.split()
     return answer, int(faults)
@@ -41,6 +42,8 @@ def test_arrays_of_a_size_that_was_freed_cost_no_page_faults():
     default = 131_072  # bytes, of glibc; naming it leaves all other settings at their defaults as well
     _, without = _run({"MALLOC_TOP_PAD_": str(default)})
     assert faults < without / 5
+    _, returned = _run({}, "return")
+    assert returned > without / 2
 
 
 def test_settings_of_the_user_stay_in_charge():

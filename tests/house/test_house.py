@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "voxlate"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "volume", "reference_level", "threads", "information", "version"}
+GROUND = {"errors", "volume", "reference_level", "threads", "allocator", "information", "version"}
 FILES_AND_JOBS = GROUND | {"io", "jobs", "cases", "pairs"}
 MAY_IMPORT = {
     "version": set(),
     "errors": set(),
     "threads": set(),
+    "allocator": set(),
     "information": set(),
     "volume": {"errors"},
     "reference_level": {"errors", "volume"},

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from voxlate.allocator import FRAGMENTED, return_freed_memory
 from voxlate.bundle.bundle import read_weights
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
@@ -26,7 +27,7 @@ from voxlate.training.data.cohort import TrainingCohort, prepare_training, requi
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.given import Given
-from voxlate.training.memory import require_training_memory
+from voxlate.training.memory import memory_limit, require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
@@ -167,9 +168,12 @@ def train_cases(
     """
     machine, given = machine or Machine(), given or Given()
     fabric = _launch(recipe, machine)
-    require_training_memory(
+    estimate = require_training_memory(
         recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib, network=given.network
     )
+    limit = memory_limit(fabric.device, processes=machine.devices, gib=machine.memory_gib)
+    if estimate.need_bytes is None or estimate.need_bytes * FRAGMENTED > limit:
+        return_freed_memory()
     if fabric.is_global_zero:
         for folder in (run, machine.prepared or run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
