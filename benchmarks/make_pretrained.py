@@ -25,6 +25,7 @@ from machine import ROOT, development_data
 
 from voxlate.bundle.bundle import read_bundle, read_weights, write_bundle
 from voxlate.bundle.out_of_distribution import TrainingStatistics, describe
+from voxlate.evaluation.card import write_measured_card
 from voxlate.evaluation.enhancement import PROTOCOL
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.results import read_evaluation
@@ -83,9 +84,10 @@ def make(
         part: json.loads((run / "bundle" / f"{part}.json").read_text()) for part in ("mapping", "baselines", "history")
     }
     documents["known"] = statistics.to_json()
+    results = read_evaluation(evaluation).evaluation
     means = {
         (row.protocol, row.region, row.metric, row.method): row.mean
-        for row in read_evaluation(evaluation).evaluation.summary
+        for row in results.summary
         if row.intensity == AS_WRITTEN
     }
     numbers = {
@@ -93,6 +95,7 @@ def make(
         "mae": means["voxlate", "mask", "mae", "synthetic"],
         "constant": means["voxlate", "mask", "mae", "constant"],
     }
+    write_measured_card(run / "bundle", evaluation, results)  # the evaluation may be older than the sentences
     measured = (evaluation / "card.md").read_text().split("\n", 1)[1]
     card = f"# {name}\n\n{summary.format(**numbers)}\n\n{about}\n{measured}"
     write_bundle(OUT / name, bundle.recipe, weights, documents=documents, card=card)

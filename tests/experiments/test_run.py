@@ -82,8 +82,11 @@ def test_a_step_whose_rules_changed_is_another_one(tmp_path):
     rules.write_text("a: 1")
     first = fingerprints(steps, tmp_path)
     assert fingerprints(steps, tmp_path) == first
-    rules.write_text("a: 2")
-    assert fingerprints(steps, tmp_path) != first
+    rules.write_text("# a comment\na: 1\n")
+    assert fingerprints(steps, tmp_path) == first
+    for other in ("a: 2", "a: ["):
+        rules.write_text(other)
+        assert fingerprints(steps, tmp_path) != first
 
 
 def test_a_table_gets_another_target_and_sets(tmp_path):

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from voxlate.bundle.recipe import recipe_text
 from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, NoInput, UsageError, writing
 from voxlate.experiments.plan import Step
 from voxlate.io.atomic import sha256, write_json
-from voxlate.io.documents import json_sha256
+from voxlate.io.documents import InvalidDocument, json_sha256, parse_yaml, read_text
 from voxlate.jobs.locking import lock
 from voxlate.jobs.results import read_result
 from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, State
@@ -126,11 +127,19 @@ def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
         words = [word.replace(str(folder), "") for word in step.decisive]
         reads = None if step.reads is None else step.reads.settings
         content: dict[str, Any] = {"argv": words, "reads": reads, "needs": [prints[name] for name in step.needs]}
-        content["inputs"] = [sha256(path) if path.is_file() else "" for path in step.inputs]
+        content["inputs"] = [_content_sha256(path) if path.is_file() else "" for path in step.inputs]
         if step.recipe is not None:
             content["argv"] = [*words[2:], recipe_text(step.recipe)]  # not the file, whose other parts may change
         prints[step.name] = json_sha256(content)
     return prints
+
+
+def _content_sha256(path: Path) -> str:
+    """Returns a hash of a file; for YAML a hash of its values, so that a changed comment repeats no step."""
+    if path.suffix in (".yaml", ".yml"):
+        with suppress(InvalidDocument):  # the step itself refuses it
+            return json_sha256(parse_yaml(read_text(path)))
+    return sha256(path)
 
 
 @dataclass

@@ -88,6 +88,14 @@ def record(kind, **content):
     return {"kind": kind, "case": "a", "patient": "a", **content}
 
 
+def test_a_constant_that_is_nearer_in_lesions_is_named():
+    means = {("lesion", "source"): 46.8, ("lesion", "synthetic"): 19.1, ("lesion", "constant"): 14.3}
+    (first, *_) = lesion_sentences(means, [], unit="%")
+    assert "(untouched source 46.8, constant 14.3). A constant image has a smaller error there" in first.text
+    (first, *_) = lesion_sentences(means | {("lesion", "constant"): 20.0}, [], unit="%")
+    assert first.text.endswith("constant 20.0).")
+
+
 def test_the_sentences_say_where_the_image_is_worse_than_its_source():
     means = {("lesion", "source"): 17.9, ("lesion", "synthetic"): 23.1, ("lesion", "histogram_match"): 20.0,
              ("lesion_rim", "source"): 9.0, ("lesion_rim", "synthetic"): 8.0}  # fmt: skip

@@ -106,15 +106,18 @@ def _interval(row: SummaryRow) -> str:
 
 
 def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
-    """Returns a sentence on the MAE of the synthetic image and of the untouched source in a region, if both exist."""
+    """Returns a sentence on the MAE of the synthetic image and of the baselines in a region, if it was measured."""
     synthetic, source = means.get((region, "synthetic")), means.get((region, "source"))
     if synthetic is None or source is None:
         return []
     is_worse = synthetic > source
     verdict = "worse than doing nothing" if is_worse else "better than doing nothing"
-    matched = means.get((region, "histogram_match"))
-    versus = "" if matched is None else f", histogram match {matched:.1f}"
+    others = {name: means.get((region, name.replace(" ", "_"))) for name in ("histogram match", "constant")}
+    versus = "".join(f", {name} {value:.1f}" for name, value in others.items() if value is not None)
     text = f"{where} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."
+    constant = others["constant"]
+    if constant is not None and constant < synthetic:
+        text += " A constant image has a smaller error there, although it shows no structure."
     return [Sentence(text, is_worse)]
 
 
