@@ -9,8 +9,11 @@ import pytest
 from phantoms import head
 from tiny import RECIPE, write_cohort
 
+from voxlate.allocator import keep_freed_memory
 from voxlate.bundle.recipe import Recipe, parse_recipe
 from voxlate.volume import Volume
+
+keep_freed_memory()  # as the command line does, which makes the tests faster
 
 
 @pytest.fixture
