@@ -23,11 +23,11 @@ TEST_GOOD, TEST_LOW = "Test_good", "Test_low"
 
 @dataclass(frozen=True)
 class SplitAssignment:
-    """Split of a pair.
+    """Split of a pair or of a single scan.
 
     Attributes:
         split: `train`, `validation` or `test`.
-        test_set: `Test_good` or `Test_low` for the test split, else empty.
+        test_set: `Test_good` or `Test_low` for the test split, else empty; the quality of a scan that is not split.
     """
 
     split: str
