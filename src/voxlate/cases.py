@@ -32,7 +32,7 @@ ABSENT = Path()
 
 _SINGLE_SCANS = (
     "scans without a target can be translated (voxlate translate, voxlate batch); to prepare, train or evaluate, "
-    "write the real scan of each case into the column target"
+    "write the real scan of each case into the column target, or run voxlate cohort with rules that have a target"
 )
 """Remedy for a table of single scans where pairs are needed."""
 
