@@ -303,6 +303,8 @@ def test_single_scans_are_split_by_patient_where_the_rules_say_so(tmp_path, inde
     assert good == [case for case in cases if case.split == "test"]
     with pytest.raises(UsageError, match=r"SPLIT_FROZEN split\.json is there, and these rules do not split"):
         written(tmp_path, index)
+    with pytest.raises(UsageError, match=r"RULES --extend: these rules do not split single scans"):
+        run("cohort", tmp_path / "rules.yaml", index, tmp_path / "new", "--extend", "--jobs", 1)
 
 
 def test_a_cohort_without_a_scan_is_an_error_that_names_the_reasons(tmp_path, index):

@@ -71,7 +71,7 @@ def write_cohort(
     Raises:
         NoInput: `NO_PAIRS` or `NO_SINGLES` when nothing is left; the exclusions are written nevertheless.
         InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
-        UsageError: `SPLIT_FROZEN`, `COLUMN`.
+        UsageError: `SPLIT_FROZEN`, `RULES`, `COLUMN`.
         TemporaryFailure: `SERIES` when a series failed for a reason that may be temporary; no table is written then.
         CannotWrite: see `voxlate.errors.writing`.
     """
@@ -109,10 +109,13 @@ def _splits_of(out: Path, selection: Selection, rules: Rules, *, extend: bool) -
     """Returns the split of each group, none where the rules do not split.
 
     Raises:
-        UsageError: `SPLIT_FROZEN` when the folder holds the splits of other rules; what `frozen_splits` raises.
+        UsageError: `SPLIT_FROZEN` when the folder holds the splits of other rules; `RULES` when there are no splits to
+            extend; what `frozen_splits` raises.
     """
     if rules.splits is not None:
         return frozen_splits(out, selection.pairs, rules.splits, extend=extend)
+    if extend:
+        raise UsageError("RULES", "--extend: these rules do not split single scans; leave it out, or add `splits`")
     if (out / SPLIT_FILE).exists():
         raise UsageError(
             "SPLIT_FROZEN",
