@@ -39,6 +39,10 @@ def test_single_scans_are_counted_as_scans_and_with_their_series_where_there_are
         assert text in found, text
     draw_flow(tmp_path / "flow.svg", 9, steps[:1], {"good": 5}, unit="single")
     assert "5 scans" in texts(tmp_path / "flow.svg")
+    unused = FlowStep("no source", "scan", 5, 0)
+    draw_flow(tmp_path / "flow.svg", 9, [FlowStep("no agent", "scan", 9, 4), unused], {"good": 5}, unit="single")
+    found = texts(tmp_path / "flow.svg")
+    assert found == ["9 series in the index", "no agent", "4 series", "5 scans", "good", "5 scans"]
     assert not any("pair" in text for text in texts(tmp_path / "flow.svg"))
 
 

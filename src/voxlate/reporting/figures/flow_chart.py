@@ -89,8 +89,9 @@ def _rows(scans: int, steps: Sequence[FlowStep], kept: int, unit: Unit) -> list[
         left = step.before - step.dropped
         later = steps[number + 1] if number + 1 < len(steps) else None
         is_last_of_series = step.unit == "scan" and (later is None or later.unit != "scan")
-        if step.dropped or is_last_of_series:
+        if step.dropped or (is_last_of_series and (unit == "pair" or not rows)):
             rows.append((text, f"{step.reason}\n{_counted(step.dropped, step.unit)}"))
+        if step.dropped or is_last_of_series:
             made = kept if later is None else later.before  # a pair has more than two series with further sources
             series = "" if unit == "single" and made == left else f" ({left:,} series)"
             text = _counted(made, unit) + series if is_last_of_series else _counted(left, step.unit)
