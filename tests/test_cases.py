@@ -155,6 +155,32 @@ def test_lists_of_unequal_length_are_read_for_training_alone(tmp_path):
             read_cases(tmp_path / "c.tsv", paired=False)
 
 
+def test_a_table_of_single_scans_needs_no_target_to_be_translated(tmp_path):
+    singles = [
+        Case("a", "p", "test", tmp_path / "s.nii", ABSENT, set="low"),
+        Case("b", "q", "test", tmp_path / "t.nii", ABSENT),
+    ]
+    write_cases(tmp_path / "c.tsv", singles, without=("split", "target"))
+    assert (tmp_path / "c.tsv").read_text() == (
+        "case\tpatient\tsource\tmask\tlabels\tset\na\tp\ts.nii\t\t\tlow\nb\tq\tt.nii\t\t\t\n"
+    )
+    assert read_cases(tmp_path / "c.tsv", paired=False, single=True) == singles
+    for paired in (True, False):
+        with pytest.raises(InputRefused, match=r"CASES c\.tsv: column target is missing; .* can be translated"):
+            read_cases(tmp_path / "c.tsv", paired=paired)
+    (tmp_path / "c.tsv").write_text("case\tsource\ttarget\na\ts.nii\t\n")
+    assert [each.is_pair for each in read_cases(tmp_path / "c.tsv", paired=False, single=True)] == [False]
+    with pytest.raises(InputRefused, match=r"'a' lacks a source or a target; .* can be translated"):
+        read_cases(tmp_path / "c.tsv", paired=False)
+
+
+@pytest.mark.parametrize("row", ["a\t\tt.nii\n", "a\t\t\n", "a\ts.nii\n"])
+def test_a_single_scan_has_a_source_and_as_many_fields_as_the_header(tmp_path, row):
+    (tmp_path / "c.tsv").write_text(f"case\tsource\ttarget\n{row}")
+    with pytest.raises(InputRefused, match=r"lacks a source|as many fields"):
+        read_cases(tmp_path / "c.tsv", paired=False, single=True)
+
+
 def test_a_split_without_a_row_is_answered_with_the_splits_of_the_table():
     rows = [Case(name, name, split, Path("s.nii"), Path("t.nii")) for name, split in (("a", "train"), ("b", "test"))]
     assert rows_of_split(rows, "test") == rows[1:]

@@ -1,4 +1,7 @@
-"""The table of cases (`cases.tsv`): one row per pair of source and target, with its patient and split."""
+"""The table of cases (`cases.tsv`): one row per pair of source and target, with its patient and split.
+
+A table without targets lists single scans, which can be translated.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +28,13 @@ SET = "set"
 """Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
 
 ABSENT = Path()
-"""Stands for the source or the target of a training row that has only the other one; see `read_cases`."""
+"""Stands for the target of a single scan, and for what a training row without pairs lacks; see `read_cases`."""
+
+_SINGLE_SCANS = (
+    "scans without a target can be translated (voxlate translate, voxlate batch); to prepare, train or evaluate, "
+    "write the real scan of each case into the column target, or run voxlate cohort with rules that have a target"
+)
+"""Remedy for a table of single scans where pairs are needed."""
 
 SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
@@ -45,7 +54,8 @@ class Case:
         patient: the unit of splits and statistics.
         split: `train`, `validation` or `test`.
         source: the scan to translate; `ABSENT` in an unpaired row that holds a target alone.
-        target: the real scan of the other contrast; `ABSENT` in an unpaired row that holds a source alone.
+        target: the real scan of the other contrast; `ABSENT` for a single scan, and in an unpaired row that holds a
+            source alone.
         mask: brain mask on the source's grid, or None for skull-stripped scans; that of the target in a row without a
             source.
         labels: lesion labels on the target's grid, or None.
@@ -96,13 +106,15 @@ def require_case_name(name: str) -> None:
         raise InputRefused("CASE_NAME", f"{shown!r} is not a valid case name; use letters, digits, '-' and '_'")
 
 
-def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
+def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -> list[Case]:
     """Reads a table of cases.
 
     Args:
         path: tab-separated, UTF-8; paths in it are relative to its folder.
         paired: every row needs a source and a target. Otherwise a training row may hold only one of them, so that the
             lists of sources and of targets may differ in length.
+        single: rows of all splits may hold a source alone, and there need be no column of targets, as to translate
+            them.
 
     Raises:
         NoInput: the table is missing or has no row.
@@ -117,7 +129,8 @@ def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
         raise InputRefused("CASES", f"{path.name}: {error}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     try:
-        absent = [name for name in ("case", "source", "target") if name not in (reader.fieldnames or [])]
+        needed = ("case", "source") if single else ("case", "source", "target")
+        absent = [name for name in needed if name not in (reader.fieldnames or [])]
         if absent:
             header = "\t".join(reader.fieldnames or [])
             if "\t" not in header and len(re.split(r"[,;\s]+", header.strip())) > 1:
@@ -127,8 +140,11 @@ def read_cases(path: str | Path, *, paired: bool = True) -> list[Case]:
                     f"{path.name}: columns must be separated by tabs; save the table as TSV"
                     f"{'' if re.search('[,;]', header) else with_blanks}",
                 )
-            raise InputRefused("CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}")
-        cases = [_case_of(row, path, paired=paired) for row in reader]
+            remedy = f"; {_SINGLE_SCANS}" if absent == ["target"] else ""
+            raise InputRefused(
+                "CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}{remedy}"
+            )
+        cases = [_case_of(row, path, paired=paired, single=single) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
@@ -170,27 +186,30 @@ def rows_of_split(rows: Sequence[Case], split: str) -> list[Case]:
     return found
 
 
-def write_cases(path: str | Path, cases: Iterable[Case]) -> None:
+def write_cases(path: str | Path, cases: Iterable[Case], *, without: Collection[str] = ()) -> None:
     """Writes a table that `read_cases` reads back; optional columns only when they are used.
 
     Args:
         path: of the table, replaced as a whole; paths of images in it are relative to its folder.
         cases: the rows.
+        without: columns that are left out: `target` in a table of single scans; `split`, where all cases are read as
+            `test`.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     path, cases = Path(path), list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
-    has_sets = any(case.set for case in cases)
-    has_target_mask = any(case.target_mask for case in cases)
-    columns = [*COLUMNS, *(MORE + contrast for contrast in contrasts), *[SET] * has_sets]
-    lines = ["\t".join([*columns, *[TARGET_MASK] * has_target_mask])]
+    used = {SET: any(case.set for case in cases), TARGET_MASK: any(case.target_mask for case in cases)}
+    names = (*COLUMNS, *(MORE + contrast for contrast in contrasts), SET, TARGET_MASK)
+    columns = [name for name in names if name not in without and used.get(name, True)]
+    lines = ["\t".join(columns)]
     for case in cases:
-        files = [case.source, case.target, case.mask, case.labels, *(case.more.get(name) for name in contrasts)]
-        fields = [case.case, case.patient, case.split, *(_relative(file, path.parent) for file in files)]
-        fields += [case.set] * has_sets + [_relative(case.target_mask, path.parent)] * has_target_mask
-        lines.append("\t".join(fields))
+        texts = {"case": case.case, "patient": case.patient, "split": case.split, SET: case.set}
+        files = {name: getattr(case, name) for name in ("source", "target", "mask", "labels", TARGET_MASK)}
+        files |= {MORE + name: case.more.get(name) for name in contrasts}
+        texts |= {name: _relative(file, path.parent) for name, file in files.items()}
+        lines.append("\t".join(texts[column] for column in columns))
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -286,9 +305,9 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
+def _case_of(row: dict[str, str | None], table: Path, *, paired: bool, single: bool) -> Case:
     name = row.get("case") or ""
-    if None in row or any(row.get(column) is None for column in ("source", "target")):
+    if None in row or any(row[column] is None for column in ("source", "target") if column in row):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
 
     if any("\0" in (text or "") for text in row.values()):
@@ -302,9 +321,12 @@ def _case_of(row: dict[str, str | None], table: Path, *, paired: bool) -> Case:
 
     source, target = file("source"), file("target")
     split = row.get("split") or "test"
-    may_be_single = not paired and split == "train"
-    if (source is None or target is None) and not (may_be_single and (source or target)):
+    has_all = source is not None and target is not None
+    is_listed = not paired and split == "train" and (source or target)
+    if not (has_all or is_listed or (single and source)):
         advice = "; only training rows of a recipe with `data: {paired: false}` may hold one of the two"
+        if source is not None:
+            advice += f"; {_SINGLE_SCANS}"
         raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target{advice}")
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}

@@ -169,7 +169,7 @@ def test_each_condition_compares_and_a_missing_value_fits_missing_only(condition
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("name: x\nsource: {shows: T1ce, when: []}\n", "target: Field required"),
+        ("name: x\ntarget: {shows: T1ce, when: []}\n", "source: Field required"),
         ("name: [", "not YAML.*line [12]"),
         (BOTTANI.read_text() + "\ncolour: red\n", "colour is not a key of the rules"),
         (BOTTANI.read_text().replace("is: low", "is: low, below: 3"), "exactly one"),

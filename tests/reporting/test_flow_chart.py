@@ -31,6 +31,21 @@ def test_a_pair_may_have_more_than_two_series(tmp_path):
     assert "2 pairs (8 series)" in texts(tmp_path / "flow.svg")
 
 
+def test_single_scans_are_counted_as_scans_and_with_their_series_where_there_are_more(tmp_path):
+    steps = [FlowStep("no source", "scan", 9, 4), FlowStep("no T2w", "single", 3, 1)]
+    draw_flow(tmp_path / "flow.svg", 9, steps, {"good": 1, "low": 1}, unit="single")
+    found = texts(tmp_path / "flow.svg")
+    for text in ("3 scans (5 series)", "1 scan", "2 scans", "good"):
+        assert text in found, text
+    draw_flow(tmp_path / "flow.svg", 9, steps[:1], {"good": 5}, unit="single")
+    assert "5 scans" in texts(tmp_path / "flow.svg")
+    unused = FlowStep("no source", "scan", 5, 0)
+    draw_flow(tmp_path / "flow.svg", 9, [FlowStep("no agent", "scan", 9, 4), unused], {"good": 5}, unit="single")
+    found = texts(tmp_path / "flow.svg")
+    assert found == ["9 series in the index", "no agent", "4 series", "5 scans", "good", "5 scans"]
+    assert not any("pair" in text for text in texts(tmp_path / "flow.svg"))
+
+
 def test_the_same_counts_give_the_same_bytes(tmp_path):
     for name in ("a.svg", "b.svg", "a.png", "b.png"):
         draw_flow(tmp_path / name, 1000, BOXES, {"train": 99})

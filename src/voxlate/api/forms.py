@@ -40,6 +40,6 @@ def volume_of(volume: Volume | PathLike, shows: str) -> Volume:
     return read_scan(Path(volume), shows=shows).volume if isinstance(volume, str | Path) else volume
 
 
-def rows_of(cases: PathLike | Sequence[Case], *, paired: bool = True) -> list[Case]:
+def rows_of(cases: PathLike | Sequence[Case], *, paired: bool = True, single: bool = False) -> list[Case]:
     """Returns the rows of a table of cases, given as an object or a path."""
-    return read_cases(cases, paired=paired) if isinstance(cases, str | Path) else list(cases)
+    return read_cases(cases, paired=paired, single=single) if isinstance(cases, str | Path) else list(cases)

@@ -173,6 +173,6 @@ def translate_cases(
     from voxlate.inference.inputs import items_of_cases
     from voxlate.inference.translate import Options, choose_device
 
-    items = items_of_cases(rows_of(cases, paired=False), split)
+    items = items_of_cases(rows_of(cases, paired=False, single=True), split)
     chosen = replace(options or Options(), device=choose_device(device))
     return translate_many(bundle_of(model), items, Path(out), options=chosen, overwrite=overwrite)

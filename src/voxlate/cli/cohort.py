@@ -38,10 +38,11 @@ def cohort(
     jobs: int | None,
     no_progress: bool,
 ) -> int:
-    """Select pairs from an index by rules, and write them as BIDS.
+    """Select pairs or single scans from an index by rules, and write them as BIDS.
 
-    RULES is a YAML file, or the name of one that comes with voxlate, such as bottani2024. INDEX is a folder written by
-    voxlate index. OUT becomes a BIDS data set with cases.tsv for voxlate prepare, the reason for each exclusion, and a
+    RULES is a YAML file, or the name of one that comes with voxlate: bottani2024 selects pairs to train on,
+    enhanced_t1 every T1 after contrast agent, to translate them. INDEX is a folder written by voxlate index. OUT
+    becomes a BIDS data set with cases.tsv for voxlate prepare or voxlate batch, the reason for each exclusion, and a
     flow chart. Pairs are split by patient, and a split never changes silently.
     """
     from voxlate.archive import read_stamps, read_table
@@ -63,7 +64,8 @@ def cohort(
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
-    begin(f"writing {counted(len(selection.pairs), 'pair')}", out=out, jobs=jobs or free_cores())
+    noun = "pair" if selection.unit == "pair" else "scan"
+    begin(f"writing {counted(len(selection.pairs), noun)}", out=out, jobs=jobs or free_cores())
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task(
             "writing", total=sum(len(pair.series) for pair in selection.pairs), jobs=jobs or free_cores()
@@ -74,17 +76,22 @@ def cohort(
     if written is None:
         return 1
     for suffix in ("svg", "png"):
-        draw_flow(out / f"flow.{suffix}", written.selection.scans, written.selection.flow_steps, written.splits)
-    pairs, series = len(written.selection.pairs), written.selection.scans
-    write_cohort_page(out, chosen.name, written.table, pairs=pairs, series=series)
-    parts = ", ".join(f"{count} {name}" for name, count in written.splits.items())
+        draw_flow(
+            out / f"flow.{suffix}",
+            written.selection.scans,
+            written.selection.flow_steps,
+            written.parts,
+            unit=selection.unit,
+        )
+    kept, series = counted(len(written.selection.pairs), noun), written.selection.scans
+    write_cohort_page(out, chosen.name, written.table, kept=kept, series=series)
+    parts = ", ".join(f"{count} {name}" for name, count in written.parts.items())
     for flow_step in written.selection.flow_steps:
         if flow_step.dropped:
-            unit = "pair" if flow_step.unit == "pair" else "series"
-            say(
-                f"left out: {counted(flow_step.dropped, unit, 'pairs' if unit == 'pair' else unit)}, {flow_step.reason}"
-            )
-    say(f"{series} series, {counted(pairs, 'pair')}: {parts}; {out / CASES}; see {out / 'cohort.html'}")
+            is_series = flow_step.unit == "scan"
+            dropped = counted(flow_step.dropped, *(("series", "series") if is_series else (noun,)))
+            say(f"left out: {dropped}, {flow_step.reason}")
+    say(f"{series} series, {kept}: {parts}; {out / CASES}; see {out / 'cohort.html'}")
     for unread, fault in written.unreadable.items():
         complain(f"series {unread}: {fault}")
     return ITEMS_REFUSED_STATUS if written.unreadable else 0

@@ -191,7 +191,7 @@ def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
     from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_cases, items_of_subject
 
     if source.suffix == ".tsv":
-        return items_of_cases(read_cases(source, paired=False), split)
+        return items_of_cases(read_cases(source, paired=False, single=True), split)
     if (source / "dataset_description.json").is_file():
         raise UsageError(
             "BIDS_ROOT", f"{source.name} is a BIDS data set; run voxlate bids {source} OUT participant -m MODEL"

@@ -1,1 +1,1 @@
-"""Cohorts: selects pairs of scans from an index by written rules, splits them, and writes them as BIDS."""
+"""Cohorts: selects pairs or single scans from an index by written rules, splits pairs, and writes BIDS."""

@@ -38,8 +38,8 @@ _COLUMNS = {
 _README = """A cohort selected by voxlate. Names are pseudonyms made with a secret of the site, and the dates of each
 patient were moved by a number of days of its own. Faces were not removed: an image itself may still tell who it is.
 
-cases.tsv lists the pairs, cohort_table.tsv and cohort.html describe them, exclusions.tsv says why every other series
-is not among them, flow.svg shows the selection in numbers.
+cases.tsv lists the pairs, or the scans of a cohort without targets. cohort_table.tsv and cohort.html describe them,
+exclusions.tsv says why every other series is not among them, flow.svg shows the selection in numbers.
 """
 
 
@@ -50,16 +50,18 @@ class CohortImage:
     Attributes:
         scan: row of the series in the archive index.
         shows: its contrast, a key of `io.bids.IMAGES`.
+        run: see `Pair.run`.
     """
 
     scan: SeriesRow
     shows: str
+    run: int = 0
 
     @property
     def path(self) -> Path:
         """Returns its path below the data set."""
         subject, session = subject_name(self.scan["patient"]), session_name(self.scan["study"])
-        return bids.image_path(subject, session, self.shows)
+        return bids.image_path(subject, session, self.shows, self.run)
 
 
 def export(index: Path, root: Path, image: CohortImage) -> CaseOutcome:

@@ -11,19 +11,31 @@ from functools import partial
 from pathlib import Path
 
 from voxlate.archive.pseudonyms import subject_name
-from voxlate.cases import Case, write_cases
+from voxlate.archive.rows import TIERS
+from voxlate.cases import ABSENT, Case, write_cases
 from voxlate.cohort.bids_export import CohortImage, export, remove_unselected, require_distinct, write_dataset_files
 from voxlate.cohort.cohort_table import TABLE, cohort_table
 from voxlate.cohort.pairing import Pair
 from voxlate.cohort.rules import Rules
 from voxlate.cohort.select import FlowStep, Selection
-from voxlate.cohort.splits import TEST_GOOD, TEST_LOW, assignment_of, frozen_splits, group_of
-from voxlate.errors import NoInput, TemporaryFailure
+from voxlate.cohort.splits import (
+    SPLIT_FILE,
+    TEST_GOOD,
+    TEST_LOW,
+    SplitAssignment,
+    assignment_of,
+    frozen_splits,
+    group_of,
+)
+from voxlate.errors import NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import write_json, write_text
 from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.states import DONE, FAILED
 
 CASES, EXCLUSIONS, COHORT = "cases.tsv", "exclusions.tsv", "cohort.json"
+
+UNKNOWN_QUALITY = "quality unknown"
+"""Part of the single scans that were not graded, or whose grade is not one of `TIERS`, as that of each CT."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +43,14 @@ class Written:
     """A cohort that was written.
 
     Attributes:
-        selection: the pairs that were written.
-        splits: number of pairs by the name of the split or test set.
+        selection: the pairs or single scans that were written.
+        parts: their number by split or test set; without splits by quality.
         unreadable: state and code of each series that could not be read.
         table: rows of `cohort_table.tsv`, the header first.
     """
 
     selection: Selection
-    splits: dict[str, int]
+    parts: dict[str, int]
     unreadable: dict[str, str]
     table: list[list[str]]
 
@@ -57,16 +69,18 @@ def write_cohort(
         extend: assign splits to patients that are not in the split file.
 
     Raises:
-        NoInput: `NO_PAIRS` when no pair is left; the exclusions are written nevertheless.
+        NoInput: `NO_PAIRS` or `NO_SINGLES` when nothing is left; the exclusions are written nevertheless.
         InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
-        UsageError: `SPLIT_FROZEN`, `COLUMN`.
+        UsageError: `SPLIT_FROZEN`, `RULES`, `COLUMN`.
         TemporaryFailure: `SERIES` when a series failed for a reason that may be temporary; no table is written then.
         CannotWrite: see `voxlate.errors.writing`.
     """
     if not selection.pairs:
         write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
+        if rules.target is None:
+            raise NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series; {EXCLUSIONS} has the reasons")
         raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} has the reasons")
-    splits = frozen_splits(out, selection.pairs, rules.splits, extend=extend)
+    splits = _splits_of(out, selection, rules, extend=extend)
     chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))
     outcomes = []
@@ -82,7 +96,7 @@ def write_cohort(
     kept = without_unreadable(chosen, rules, faults)
     parts = _write_tables(out, kept, rules, splits)
     counts = {name: len(pairs) for name, pairs in parts.items()}
-    rows = cohort_table(parts, source=rules.source.shows, target=rules.target.shows)
+    rows = cohort_table(parts, source=rules.source.shows, target=None if rules.target is None else rules.target.shows)
     write_text(out / TABLE, "\n".join("\t".join(row) for row in rows) + "\n")
     write_dataset_files(out, rules.name, _wanted(kept.pairs, rules))
     write_text(out / EXCLUSIONS, _exclusions(kept.exclusions))
@@ -91,11 +105,31 @@ def write_cohort(
     yield Written(kept, counts, faults, rows)
 
 
+def _splits_of(out: Path, selection: Selection, rules: Rules, *, extend: bool) -> dict[str, str]:
+    """Returns the split of each group, none where the rules do not split.
+
+    Raises:
+        UsageError: `SPLIT_FROZEN` when the folder holds the splits of other rules; `RULES` when there are no splits to
+            extend; what `frozen_splits` raises.
+    """
+    if rules.splits is not None:
+        return frozen_splits(out, selection.pairs, rules.splits, extend=extend)
+    if extend:
+        raise UsageError("RULES", "--extend: these rules do not split single scans; leave it out, or add `splits`")
+    if (out / SPLIT_FILE).exists():
+        raise UsageError(
+            "SPLIT_FROZEN",
+            f"{SPLIT_FILE} is there, and these rules do not split; use the rules that drew it, or another folder",
+        )
+    return {}
+
+
 def without_assigned_low(selection: Selection, rules: Rules, splits: dict[str, str]) -> Selection:
     """Returns the selection without pairs of low quality whose patient is already in training or validation."""
-    if not rules.splits.low:
+    settings = rules.splits
+    if settings is None or not settings.low:
         return selection
-    out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, rules.splits)] != "test"]
+    out = [pair for pair in selection.pairs if pair.is_low and splits[group_of(pair, settings)] != "test"]
     reason = "of low quality, but its patient is not in the test split"
     return _without(selection, out, reason, {series: reason for pair in out for series in pair.series})
 
@@ -131,7 +165,7 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: Ma
     kept = tuple(pair for pair in selection.pairs if pair.name not in gone)
     used = {name for pair in kept for name in pair.series}
     excluded = [(name, text) for name, text in reasons.items() if name not in used]
-    steps = [FlowStep(reason, "pair", len(selection.pairs), len(out))] if out else []
+    steps = [FlowStep(reason, selection.unit, len(selection.pairs), len(out))] if out else []
     return replace(
         selection,
         pairs=kept,
@@ -143,7 +177,9 @@ def _without(selection: Selection, out: Sequence[Pair], reason: str, reasons: Ma
 def _wanted(pairs: Iterable[Pair], rules: Rules) -> list[CohortImage]:
     images: list[CohortImage] = []
     for pair in pairs:
-        images += [CohortImage(pair.source, rules.source.shows), CohortImage(pair.target, rules.target.shows)]
+        images.append(CohortImage(pair.source, rules.source.shows, pair.run))
+        if pair.target is not None and rules.target is not None:
+            images.append(CohortImage(pair.target, rules.target.shows))
         images += [CohortImage(scan, contrast) for contrast, scan in pair.more.items()]
     # Two pairs may share a further source. By path, two series of one name would be one, and the other lost.
     return list({(image.scan["series"], image.shows): image for image in images}.values())
@@ -155,28 +191,49 @@ def _summary(selection: Selection, rules: Rules, counts: dict[str, int]) -> dict
         if step.listed is not None:
             content["listed"] = step.listed.name  # not where it lies
     boxes = [vars(step) for step in selection.flow_steps]
-    return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, "splits": counts}
+    parts = "quality" if rules.splits is None else "splits"
+    return {"name": rules.name, "rules": written, "scans": selection.scans, "boxes": boxes, parts: counts}
 
 
 def _write_tables(out: Path, selection: Selection, rules: Rules, splits: dict[str, str]) -> dict[str, list[Pair]]:
-    """Writes the table of all cases and one for each test set; returns the pairs of each part."""
-    cases: dict[str, list[Case]] = {}
-    parts: dict[str, list[Pair]] = {name: [] for name in ("train", "validation", TEST_GOOD, TEST_LOW)}
+    """Writes the table of all cases and one for each test set; returns the pairs or single scans of each part."""
+    names = ("train", "validation", TEST_GOOD, TEST_LOW) if rules.splits is not None else (*TIERS, UNKNOWN_QUALITY)
+    parts: dict[str, list[Pair]] = {name: [] for name in names}
+    cases: dict[str, list[Case]] = {name: [] for name in names}
     for pair in selection.pairs:
-        assignment = assignment_of(pair, rules.splits, splits)
-        source, target, *further = (out / wanted.path for wanted in _wanted([pair], rules))
-        more = dict(zip(pair.more, further, strict=True))
-        names = pair.name, subject_name(pair.patient), assignment.split
-        part = assignment.test_set or assignment.split
-        cases.setdefault(part, []).append(Case(*names, source, target, more=more, set=assignment.test_set))
+        assignment = _by_quality(pair) if rules.splits is None else assignment_of(pair, rules.splits, splits)
+        part = assignment.test_set or (UNKNOWN_QUALITY if rules.splits is None else assignment.split)
         parts[part].append(pair)
-    write_cases(out / CASES, sorted((case for part in cases.values() for case in part), key=lambda case: case.case))
+        cases[part].append(_case_of(pair, assignment, out, rules))
+    absent = {"split": rules.splits is None, "target": rules.target is None}
+    write = partial(write_cases, without=[column for column, is_absent in absent.items() if is_absent])
+    write(out / CASES, sorted((case for part in cases.values() for case in part), key=lambda case: case.case))
     for name in (TEST_GOOD, TEST_LOW):
-        if name in cases:
-            write_cases(out / f"cases_{name}.tsv", cases[name])
+        if cases.get(name):
+            write(out / f"cases_{name}.tsv", cases[name])
         else:
             (out / f"cases_{name}.tsv").unlink(missing_ok=True)
     return {name: pairs for name, pairs in parts.items() if pairs}
+
+
+def _case_of(pair: Pair, assignment: SplitAssignment, out: Path, rules: Rules) -> Case:
+    images = zip((name for name, _ in pair.sides), _wanted([pair], rules), strict=True)
+    files = {name: out / image.path for name, image in images}
+    return Case(
+        pair.name,
+        subject_name(pair.patient),
+        assignment.split,
+        files["source"],
+        files.get("target", ABSENT),
+        more={contrast: files[contrast] for contrast in pair.more},
+        set=assignment.test_set,
+    )
+
+
+def _by_quality(pair: Pair) -> SplitAssignment:
+    """Returns the quality of a single scan in place of a test set; a table without splits is read as all `test`."""
+    tier = pair.source["tier"]
+    return SplitAssignment("test", tier if tier in TIERS else "")
 
 
 def _exclusions(rows: Sequence[tuple[str, str]]) -> str:

@@ -17,20 +17,20 @@ TABLE = "cohort_table.tsv"
 NOT_STATED = "not stated"
 
 
-def cohort_table(parts: Mapping[str, Sequence[Pair]], *, source: str, target: str) -> list[list[str]]:
+def cohort_table(parts: Mapping[str, Sequence[Pair]], *, source: str, target: str | None) -> list[list[str]]:
     """Returns the table with its header row: columns `characteristic`, `value`, `all`, and one for each part.
 
     Args:
-        parts: pairs by split or test set, in order.
+        parts: pairs by split or test set, or single scans by quality, in order.
         source: contrast of the sources.
-        target: contrast of the targets.
+        target: contrast of the targets, None for single scans.
     """
     columns = {"all": [pair for pairs in parts.values() for pair in pairs], **parts}
     images = {name: _images(pairs) for name, pairs in columns.items()}
     people = {name: _people(pairs) for name, pairs in columns.items()}
     rows = [
         ["patients", "", *(str(len(each)) for each in people.values())],
-        ["pairs", "", *(str(len(pairs)) for pairs in columns.values())],
+        ["pairs" if target else "scans to translate", "", *(str(len(pairs)) for pairs in columns.values())],
         ["images", "", *(str(len(each)) for each in images.values())],
         *_counts("images by contrast", {name: _contrasts(each, source, target) for name, each in columns.items()}),
         *_counts("images by field strength", {name: Counter(map(_field, each)) for name, each in images.items()}),
@@ -68,7 +68,7 @@ def _counts(characteristic: str, counts: Mapping[str, Counter[str]]) -> list[lis
 
 def _images(pairs: Sequence[Pair]) -> list[SeriesRow]:
     """Returns each series once, though two pairs may share one."""
-    scans = [scan for pair in pairs for scan in (pair.source, pair.target, *pair.more.values())]
+    scans = [scan for pair in pairs for _, scan in pair.sides]
     return list({scan["series"]: scan for scan in scans}.values())
 
 
@@ -80,10 +80,10 @@ def _people(pairs: Sequence[Pair]) -> list[SeriesRow]:
     return list(first.values())
 
 
-def _contrasts(pairs: Sequence[Pair], source: str, target: str) -> Counter[str]:
-    sides = [(name, scan) for pair in pairs for name, scan in ((source, pair.source), (target, pair.target))]
-    sides += [item for pair in pairs for item in pair.more.items()]
-    return Counter(name for name, _ in {(name, scan["series"]): None for name, scan in sides})
+def _contrasts(pairs: Sequence[Pair], source: str, target: str | None) -> Counter[str]:
+    contrasts = {"source": source, "target": target or ""}
+    images = {(contrasts.get(name, name), scan["series"]): None for pair in pairs for name, scan in pair.sides}
+    return Counter(name for name, _ in images)
 
 
 def _field(scan: SeriesRow) -> str:

@@ -1,4 +1,7 @@
-"""The rules of a cohort in YAML: which scans are excluded and why, what makes a pair, how patients are split."""
+"""The rules of a cohort in YAML: which scans are excluded and why, what makes a pair, how patients are split.
+
+Rules without a target select single scans, to translate them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from voxlate.errors import NoInput, UsageError
 from voxlate.io.settings import parse_settings, read_settings, validated
 
 Value = str | int | float | bool
+
+Unit = Literal["scan", "pair", "single"]
+"""What a step of the selection counts: series, pairs, or the single scans of a cohort without targets."""
 
 
 class _Strict(BaseModel):
@@ -109,7 +115,9 @@ class Step(_Strict):
 
 
 class Side(_Strict):
-    """What makes a scan a source or a target: every condition must fit. The best scan of a session is taken.
+    """What makes a scan a source or a target: every condition must fit.
+
+    A pair takes the best scan of a session.
 
     Attributes:
         shows: image contrast.
@@ -121,10 +129,10 @@ class Side(_Strict):
 
 
 class Further(Side):
-    """A further source, the nearest in time to the source within the limits of `pair`.
+    """A further source, the nearest in time to the source within the limits of `pair`; without it, of its session.
 
     Attributes:
-        required: exclude pairs without it; otherwise it is missing in the table of cases.
+        required: exclude pairs or single scans without it; otherwise it is missing in the table of cases.
     """
 
     required: bool = True
@@ -137,7 +145,7 @@ class Pairing(_Strict):
 
 
 class Splits(_Strict):
-    """How pairs are split into training, validation and test.
+    """How pairs or single scans are split into training, validation and test.
 
     Attributes:
         by: column of the source that defines the groups; a group goes to one split as a whole.
@@ -168,31 +176,71 @@ class Rules(_Strict):
 
     Attributes:
         name: of the data set.
-        source, target: the two sides of a pair.
+        source: which scans are sources.
+        target: which scans are targets. Without it the cohort holds single scans: every source.
         more: further sources, each of another contrast.
-        pair: how far apart they may be.
+        pair: how far apart source and target may be. With a target the default below holds; without one it is refused.
         steps: exclusions, in order.
-        splits: training, validation and test.
+        splits: training, validation and test. With a target the defaults below hold; single scans are split only where
+            this is given.
+        best_of_session: keep only the best single scan of each session, not every one. Pairs always hold the best.
         drop_duplicates: exclude scans with the same image as another scan.
     """
 
     name: str
     source: Side
-    target: Side
+    target: Side | None = None
     more: tuple[Further, ...] = ()
-    pair: Pairing = Pairing()
+    pair: Pairing | None = None
     steps: tuple[Step, ...] = ()
-    splits: Splits = Splits()
+    splits: Splits | None = None
+    best_of_session: bool = False
     drop_duplicates: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_pairs(cls, content: Any) -> Any:
+        """Gives rules with a target their default `pair` and `splits`."""
+        if not isinstance(content, dict) or content.get("target") is None:
+            return content
+        defaults: dict[str, object] = {name: {} for name in ("pair", "splits") if content.get(name) is None}
+        return content | defaults
 
     @model_validator(mode="after")
     def _two_contrasts(self) -> Rules:
-        if self.source.shows == self.target.shows:
+        if self.target is not None and self.source.shows == self.target.shows:
             raise ValueError("source and target show the same contrast; a pair needs two")
-        contrasts = [self.source.shows, self.target.shows, *(side.shows for side in self.more)]
+        contrasts = [side.shows for _, side in self.sides]
         if len(set(contrasts)) < len(contrasts):
             raise ValueError("a further source shows a contrast that is there already; name each contrast once")
         return self
+
+    @model_validator(mode="after")
+    def _pairs_or_single_scans(self) -> Rules:
+        if self.target is not None:
+            if self.best_of_session:
+                raise ValueError("best_of_session is for rules without a target; pairs hold the best scans: remove it")
+            return self
+        if self.pair is not None:
+            raise ValueError("pair is given without a target; add the target, or remove pair to select single scans")
+        for step in self.steps:
+            if step.of == "pair":
+                raise ValueError(
+                    f"the step {step.reason!r} is `of: pair`, and there is no target; "
+                    "write `of: scan`, or add the target"
+                )
+        return self
+
+    @property
+    def sides(self) -> tuple[tuple[str, Side], ...]:
+        """Returns the source, the target if there is one, and the further sources, each with its name."""
+        target = () if self.target is None else (("target", self.target),)
+        return ("source", self.source), *target, *((side.shows, side) for side in self.more)
+
+    @property
+    def unit(self) -> Unit:
+        """Returns what the cohort is a list of: `pair`, or `single` without a target."""
+        return "single" if self.target is None else "pair"
 
 
 def read_rules(path: Path) -> Rules:
@@ -217,7 +265,9 @@ def with_test_share(rules: Rules, share: float) -> Rules:
     """Returns the rules with another share of groups in the test split.
 
     Raises:
-        UsageError: `RULES` when test and validation leave nothing to train on.
+        UsageError: `RULES` when test and validation leave nothing to train on, or for rules without splits.
     """
+    if rules.splits is None:
+        raise UsageError("RULES", "--test: these rules do not split single scans; leave --test out, or add `splits`")
     content = rules.splits.model_dump() | {"test": share}
     return rules.model_copy(update={"splits": validated(content, Splits, code="RULES", name="--test", whole="splits")})

@@ -1,4 +1,4 @@
-"""Selects the pairs of a cohort by rules; every series ends in a pair or has a reason why not.
+"""Selects the pairs or single scans of a cohort by rules; every series is in one or has a reason why not.
 
 The counts of the flow chart follow from the reasons.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voxlate.cohort.pairing import Pair, all_fit, any_fits, paired
-from voxlate.cohort.rules import Rules, Step
+from voxlate.cohort.rules import Rules, Step, Unit
 from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput
 
@@ -26,14 +26,14 @@ class FlowStep:
     """One step of the flow chart.
 
     Attributes:
-        reason: why scans or pairs were dropped.
-        unit: `scan` or `pair`.
+        reason: why they were dropped.
+        unit: `scan` for series; `pair`, or `single` in a cohort without targets, after these are made.
         before: how many entered the step.
         dropped: how many it dropped.
     """
 
     reason: str
-    unit: str
+    unit: Unit
     before: int
     dropped: int
 
@@ -45,18 +45,20 @@ class Selection:
     Attributes:
         scans: number of series of the index.
         flow_steps: in order.
-        pairs: those that are left, sorted by name.
-        exclusions: pseudonym and reason of each series that is in no pair, sorted.
+        pairs: the pairs or single scans that are left, sorted by name.
+        exclusions: pseudonym and reason of each series that is in none of them, sorted.
+        unit: of `pairs`: `pair` or `single`.
     """
 
     scans: int
     flow_steps: tuple[FlowStep, ...]
     pairs: tuple[Pair, ...]
     exclusions: tuple[tuple[str, str], ...] = field(repr=False)
+    unit: Unit = "pair"
 
 
 def select(scans: Sequence[SeriesRow], rules: Rules) -> Selection:
-    """Returns the pairs that the rules leave, and a reason for every other series.
+    """Returns the pairs or single scans that the rules leave, and a reason for every other series.
 
     Args:
         scans: every series of the index; see `join_grades`.
@@ -81,15 +83,22 @@ def select(scans: Sequence[SeriesRow], rules: Rules) -> Selection:
         duplicates = _duplicates(left, rules)
         left = flow.drop_scans("same image as another scan", left, lambda scan: scan["series"] in duplicates)
     pairs, unpaired = paired(left, rules)
-    reason = "no partner, or a better scan of the session was taken"
-    flow.record("scan", reason, len(left), len(unpaired), [scan["series"] for scan in unpaired])
+    flow.record("scan", _reason_of_the_rest(rules), len(left), len(unpaired), [scan["series"] for scan in unpaired])
     pairs = _after_steps(pairs, rules, flow)
     used = {name for pair in pairs for name in pair.series}
     missing = [scan["series"] for scan in scans if scan["series"] not in used | set(flow.reasons)]
     if missing:
-        raise AssertionError(f"{len(missing)} series are in no pair and have no reason")
+        raise AssertionError(f"{len(missing)} series are not in the cohort and have no reason")
     exclusions = tuple(sorted((name, reason) for name, reason in flow.reasons.items() if name not in used))
-    return Selection(len(scans), tuple(flow.steps), tuple(pairs), exclusions)
+    return Selection(len(scans), tuple(flow.steps), tuple(pairs), exclusions, rules.unit)
+
+
+def _reason_of_the_rest(rules: Rules) -> str:
+    """Returns why a scan that no step excluded is in no pair, or is no single scan."""
+    if rules.target is not None:
+        return "no partner, or a better scan of the session was taken"
+    better = ", or a better scan of the session was taken" if rules.best_of_session else ""
+    return f"does not meet the conditions of the source{better}"
 
 
 @dataclass
@@ -107,13 +116,15 @@ class _Flow:
         self.record("scan", reason, len(scans), len(dropped), [scan["series"] for scan in dropped])
         return kept
 
-    def drop_pairs(self, reason: str, pairs: Sequence[Pair], is_dropped: Callable[[Pair], bool]) -> list[Pair]:
-        """Records one step of pairs and returns those that are left."""
+    def drop_pairs(
+        self, reason: str, pairs: Sequence[Pair], is_dropped: Callable[[Pair], bool], unit: Unit = "pair"
+    ) -> list[Pair]:
+        """Records one step of pairs or single scans and returns those that are left."""
         kept, dropped = _partition(pairs, is_dropped)
-        self.record("pair", reason, len(pairs), len(dropped), [name for pair in dropped for name in pair.series])
+        self.record(unit, reason, len(pairs), len(dropped), [name for pair in dropped for name in pair.series])
         return kept
 
-    def record(self, unit: str, reason: str, before: int, dropped: int, series: Iterable[str]) -> None:
+    def record(self, unit: Unit, reason: str, before: int, dropped: int, series: Iterable[str]) -> None:
         """Records one step with the pseudonyms of the dropped series."""
         self.reasons |= dict.fromkeys(series, reason)
         self.steps.append(FlowStep(reason, unit, before, dropped))
@@ -123,7 +134,7 @@ def _after_steps(pairs: list[Pair], rules: Rules, flow: _Flow) -> list[Pair]:
     """Returns the pairs that have every required further source and that the steps of pairs leave."""
     for side in rules.more:
         if side.required:
-            pairs = flow.drop_pairs(f"no {side.shows}", pairs, partial(_lacks, side.shows))
+            pairs = flow.drop_pairs(f"no {side.shows}", pairs, partial(_lacks, side.shows), rules.unit)
     for step in rules.steps:
         if step.of == "pair":
             pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules))
@@ -187,7 +198,7 @@ def _duplicates(scans: Sequence[SeriesRow], rules: Rules) -> set[str]:
     """
     sides_of_session: dict[str, set[str]] = defaultdict(set)
     for scan in scans:
-        for name, side in (("source", rules.source), ("target", rules.target), *((m.shows, m) for m in rules.more)):
+        for name, side in rules.sides:
             if all_fit(side.when, scan):
                 sides_of_session[scan["study"]].add(name)
     same_image: dict[str, list[SeriesRow]] = defaultdict(list)

@@ -23,11 +23,11 @@ TEST_GOOD, TEST_LOW = "Test_good", "Test_low"
 
 @dataclass(frozen=True)
 class SplitAssignment:
-    """Split of a pair.
+    """Split of a pair or of a single scan.
 
     Attributes:
         split: `train`, `validation` or `test`.
-        test_set: `Test_good` or `Test_low` for the test split, else empty.
+        test_set: `Test_good` or `Test_low` for the test split, else empty; the quality of a scan that is not split.
     """
 
     split: str
@@ -146,7 +146,10 @@ def frozen_splits(folder: Path, pairs: Sequence[Pair], settings: Splits, *, exte
     """
     path = folder / SPLIT_FILE
     if not path.is_file() and (folder / "cases.tsv").is_file():
-        raise InputRefused("SPLIT_CHANGED", f"{path.name} is missing beside cases.tsv; restore it, or remove both")
+        raise InputRefused(
+            "SPLIT_CHANGED",
+            f"{path.name} is missing beside cases.tsv; restore it, name another folder, or remove cases.tsv",
+        )
     previous = _read(path, settings) if path.is_file() else {}
     fresh = {group_of(pair, settings) for pair in pairs} - set(previous)
     if previous and fresh and not extend:

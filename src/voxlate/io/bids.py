@@ -50,20 +50,25 @@ _NAME = re.compile(r"^sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*_[A-Za-z0-9]+\.nii(
 _CE_ENTITY = re.compile(r"_ce-[A-Za-z0-9]+_")
 
 
-def image_path(subject: str, session: str, contrast: str) -> Path:
+def image_path(subject: str, session: str, contrast: str, run: int = 0) -> Path:
     """Returns the path of an image below its data set.
 
     Args:
         subject: with its prefix, `sub-0001`.
         session: with its prefix, `ses-01`.
         contrast: a key of `IMAGES`.
+        run: number of the image among those of its contrast and session; 0 leaves the entity `run` out.
 
     Example:
         >>> image_path("sub-01", "ses-02", "T1ce").as_posix()
         'sub-01/ses-02/anat/sub-01_ses-02_ce-gadolinium_T1w.nii.gz'
+        >>> image_path("sub-01", "ses-02", "T1ce", run=2).name
+        'sub-01_ses-02_ce-gadolinium_run-2_T1w.nii.gz'
     """
     folder, ending = IMAGES[contrast]
-    return Path(subject) / session / folder / f"{subject}_{session}_{ending}.nii.gz"
+    *entities, suffix = ending.split("_")
+    name = "_".join([subject, session, *entities, *([f"run-{run}"] if run else []), suffix])
+    return Path(subject) / session / folder / f"{name}.nii.gz"
 
 
 def suffix_of(contrast: str) -> str | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from voxlate.io.atomic import write_text
 from voxlate.version import __version__
-from voxlate.web import labels
 from voxlate.web.document import Section, document, header
 from voxlate.web.html import tag
 from voxlate.web.tables import Column, table
@@ -15,14 +14,14 @@ from voxlate.web.tables import Column, table
 PAGE = "cohort.html"
 
 
-def write_cohort_page(out: Path, name: str, rows: Sequence[Sequence[str]], *, pairs: int, series: int) -> None:
+def write_cohort_page(out: Path, name: str, rows: Sequence[Sequence[str]], *, kept: str, series: int) -> None:
     """Writes `cohort.html` beside `flow.svg`.
 
     Args:
         out: folder of the cohort.
         name: of the cohort.
         rows: the table of the cohort, its header first.
-        pairs: number of pairs.
+        kept: the number of pairs or scans with its noun.
         series: number of series of the archive.
 
     Raises:
@@ -38,6 +37,6 @@ def write_cohort_page(out: Path, name: str, rows: Sequence[Sequence[str]], *, pa
         Section("table", "Scans and patients", table(columns, shown, label="Table of the cohort")),
         Section("selection", "Selection", flow),
     ]
-    facts = [labels.count(pairs, "pair"), f"of {series} series", f"voxlate {__version__}"]
+    facts = [kept, f"of {series} series", f"voxlate {__version__}"]
     top = header(name, facts, is_synthetic=False)
     write_text(out / PAGE, document(f"{name} · voxlate", top, sections, images="'self'"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from voxlate.io.log import counted
 from voxlate.web import plotting
 
 _ROW_IN = 0.92
@@ -22,16 +23,20 @@ _MAIN_X, _SIDE_X, _MAIN_W, _SIDE_W, _BOX_H = 2.3, 6.3, 3.2, 3.6, 0.58
 _MAIN_FILL, _SIDE_FILL, _END_FILL = "#e8f3f6", "#f5f1e8", "#e9eef5"
 
 
+Unit = Literal["scan", "pair", "single"]
+"""What a step counts; see `FlowStep.unit`."""
+
+
 class FlowStep(Protocol):
     """One step of a selection, as `voxlate.cohort.select` records it."""
 
     @property
     def reason(self) -> str:
-        """Returns why scans or pairs were dropped."""
+        """Returns why they were dropped."""
 
     @property
     def unit(self) -> str:
-        """Returns `scan` or `pair`."""
+        """Returns `scan` for series, `pair`, or `single` for the scans of a cohort without targets."""
 
     @property
     def before(self) -> int:
@@ -42,16 +47,19 @@ class FlowStep(Protocol):
         """Returns how many it dropped."""
 
 
-def draw_flow(path: Path, scans: int, steps: Sequence[FlowStep], splits: Mapping[str, int]) -> None:
+def draw_flow(
+    path: Path, scans: int, steps: Sequence[FlowStep], parts: Mapping[str, int], *, unit: Unit = "pair"
+) -> None:
     """Writes the chart, PNG or SVG by its suffix.
 
     Args:
         path: the file.
         scans: number of series at the start.
         steps: steps of the selection; the chart shows those that drop something.
-        splits: number of pairs in each split, in order.
+        parts: number of pairs or single scans in each split, or of each quality, in order.
+        unit: what the parts count.
     """
-    rows = _rows(scans, steps, sum(splits.values()))
+    rows = _rows(scans, steps, sum(parts.values()), unit)
     height = (len(rows) + 1.3) * _ROW_IN
     with rc_context({"font.size": 9, "svg.fonttype": "none", "font.family": ["sans-serif"]}):
         figure = Figure(figsize=(8.6, height))
@@ -69,42 +77,46 @@ def draw_flow(path: Path, scans: int, steps: Sequence[FlowStep], splits: Mapping
             if number + 1 < len(rows):
                 _arrow(axes, (_MAIN_X, y - _BOX_H / 2), (_MAIN_X, y - _ROW_IN + _BOX_H / 2))
             y -= _ROW_IN
-        _split_boxes(axes, y + _ROW_IN, splits)
+        _part_boxes(axes, y + _ROW_IN, parts, unit)
     plotting.save(figure, path)
 
 
-def _rows(scans: int, steps: Sequence[FlowStep], pairs: int) -> list[tuple[str, str]]:
+def _rows(scans: int, steps: Sequence[FlowStep], kept: int, unit: Unit) -> list[tuple[str, str]]:
     """Returns the text of each box in the main column, and of the box beside the arrow to the next one."""
     rows: list[tuple[str, str]] = []
     text = f"{scans:,} series in the index"
     for number, step in enumerate(steps):
         left = step.before - step.dropped
         later = steps[number + 1] if number + 1 < len(steps) else None
-        is_pairing = step.unit == "scan" and (later is None or later.unit == "pair")
-        if step.dropped or is_pairing:
+        is_last_of_series = step.unit == "scan" and (later is None or later.unit != "scan")
+        if step.dropped or (is_last_of_series and (unit == "pair" or not rows)):
             rows.append((text, f"{step.reason}\n{_counted(step.dropped, step.unit)}"))
-            made = pairs if later is None else later.before  # a pair has more than two series with further sources
-            text = _counted(made, "pair") + f" ({left:,} series)" if is_pairing else _counted(left, step.unit)
+        if step.dropped or is_last_of_series:
+            made = kept if later is None else later.before  # a pair has more than two series with further sources
+            series = "" if unit == "single" and made == left else f" ({left:,} series)"
+            text = _counted(made, unit) + series if is_last_of_series else _counted(left, step.unit)
     return [*rows, (text, "")]
 
 
 def _counted(count: int, unit: str) -> str:
-    """Returns `1 pair`, `2 pairs`, `1 series`."""
-    return f"{count:,} series" if unit == "scan" else f"{count:,} pair{'' if count == 1 else 's'}"
+    """Returns `1 pair`, `2 pairs`, `1 series`, `1 scan`."""
+    if unit == "scan":
+        return f"{count:,} series"
+    return counted(count, "scan" if unit == "single" else "pair")
 
 
-def _split_boxes(axes: Axes, y: float, splits: Mapping[str, int]) -> None:
-    width = min(1.9, 8.0 / max(len(splits), 1))
-    start = max(_MAIN_X - width * len(splits) / 2, 0.15)
+def _part_boxes(axes: Axes, y: float, parts: Mapping[str, int], unit: Unit) -> None:
+    width = min(1.9, 8.0 / max(len(parts), 1))
+    start = max(_MAIN_X - width * len(parts) / 2, 0.15)
     below = y - _ROW_IN * 1.15
-    for number, (name, count) in enumerate(splits.items()):
+    for number, (name, count) in enumerate(parts.items()):
         x = start + (number + 0.5) * width
         _box(
             axes,
             x,
             below,
             width - 0.2,
-            f"{name.replace('_', ' ')}\n{_counted(count, 'pair')}",
+            f"{name.replace('_', ' ')}\n{_counted(count, unit)}",
             _END_FILL,
             is_strong=True,
         )
