@@ -41,7 +41,8 @@ CANARIES = {"PatientName": "CANARY^ANNA", "PatientID": "CANARY-{}", "PatientBirt
 
 def run(*arguments, status=0):
     result = CliRunner().invoke(voxlate, list(map(str, arguments)), standalone_mode=False)
-    assert (result.return_value or 0) == status, (result.output, result.exception)
+    assert result.exception is None, result.output
+    assert (result.return_value or 0) == status, result.output
     return result.output
 
 
