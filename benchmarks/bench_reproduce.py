@@ -14,15 +14,22 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 from machine import ROOT, write_result
+from PIL import Image
 
 from voxlate.shipped import shipped_files
 
 MOST_FIGURES_KIB = 600
-"""Figures above this size stay out of the documents: a repository is no place for many pictures."""
+"""Figures above this size get fewer colours, or stay out of the documents: a repository is no place for large files."""
+
+COLOURS = 64
+"""Of a figure that gets fewer; half the size, and the difference is hardly seen in shades of grey."""
+
+IMAGES = ROOT / "docs" / "images" / "papers"
 
 
 def record(name: str, scale: str, jobs: int) -> dict[str, Any]:
@@ -35,14 +42,23 @@ def record(name: str, scale: str, jobs: int) -> dict[str, Any]:
         raise SystemExit(f"{name}: no results (exit status {done.returncode}); see {folder / 'logs'}")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for figure in content["figures"]:
-        picture = folder / "figures" / f"{figure['key']}.png"
-        small = picture.is_file() and picture.stat().st_size <= MOST_FIGURES_KIB << 10
-        figure["file"] = f"{name}-{scale}-{figure['key']}.png" if small else ""
-        if small:
-            target = ROOT / "docs" / "images" / "papers" / figure["file"]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(picture, target)
+        target = IMAGES / f"{name}-{scale}-{figure['key']}.png"
+        figure["file"] = target.name if copied(folder / "figures" / f"{figure['key']}.png", target) else ""
     return content | {"exit_status": done.returncode}
+
+
+def copied(picture: Path, target: Path) -> bool:
+    """Copies a figure, with fewer colours if it is large; returns whether it is there and small enough."""
+    if not picture.is_file():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(picture, target)
+    if target.stat().st_size > MOST_FIGURES_KIB << 10:
+        with Image.open(picture) as image:
+            image.convert("RGB").quantize(COLOURS).save(target, optimize=True)
+    if target.stat().st_size > MOST_FIGURES_KIB << 10:
+        target.unlink()
+    return target.is_file()
 
 
 @click.command()

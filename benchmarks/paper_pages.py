@@ -84,9 +84,12 @@ def _results(content: dict[str, Any], scale: str) -> Iterator[str]:
     if scale == "tiny":
         yield "The networks are narrow and trained for a few steps: these tables show that every system runs, no more."
     yield ""
-    bad = {key: system for key, system in content["systems"].items() if system["state"] != "OK"}
-    for key, system in bad.items():
-        yield f"- {system['label']} (`{key}`): {system['state']}"
+    bad: dict[str, list[str]] = {}
+    for system in content["systems"].values():
+        if system["state"] != "OK":
+            bad.setdefault(system["state"], []).append(system["label"])
+    for state, labels in bad.items():
+        yield f"- {', '.join(labels)}: `{state}`"
     if bad:
         yield ""
     for table in content["tables"]:

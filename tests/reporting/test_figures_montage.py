@@ -12,7 +12,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.tissues import TISSUES, segment_by_mixture, tissue_probabilities
 from voxlate.io.nifti import write_volume
 from voxlate.reporting.figures.drawing import save
-from voxlate.reporting.figures.montage import draw_montage
+from voxlate.reporting.figures.montage import _title, draw_montage
 from voxlate.reporting.figures.montage_cuts import Loaded, cut_row
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column, Row, with_reference_levels
@@ -231,3 +231,7 @@ def test_tissue_and_bright_probabilities_sum_to_1_and_their_largest_is_the_segme
     assert any("no segmentation" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
     with pytest.raises(UsageError, match="did you mean GM"):
         draw_probability_maps(rows, COLUMNS[1:3], tissue="GMM", data_kind="simulated")
+
+
+def test_a_long_word_in_a_column_title_is_broken_at_its_hyphen():
+    assert _title(Column("Trans-U-Net"), 0.65).split("\n") == ["Trans-U-", "Net"]

@@ -147,7 +147,9 @@ def _title(column: Column, cell_in: float) -> str:
     """Returns the name of a column, in lines of letters that fit into its width."""
     name = labels.method(column.name) if column.name in labels.METHODS else column.name
     room = cell_in * _TITLE_LETTERS
-    return name if len(name) <= room else fill(name, max(int(cell_in * _SMALL_LETTERS), 4), break_on_hyphens=False)
+    width = max(int(cell_in * _SMALL_LETTERS), 4)
+    is_long = any(len(word) > width for word in name.split())  # "Trans-U-Net" is better broken at a hyphen
+    return name if len(name) <= room else fill(name, width, break_on_hyphens=is_long)
 
 
 def _lines_of(column: Column, cell_in: float) -> int:
