@@ -14,6 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+ROUNDING = 1e-9
+"""Errors closer than this are the same; a cost that does not grow then is a line."""
+
 
 @dataclass(frozen=True)
 class CostLaw:
@@ -64,7 +67,7 @@ def fit_law(sizes: Sequence[float], costs: Sequence[float]) -> CostLaw:
     power_error = _error(np.exp(log_price + exponent * log_x), y)
     price, start, line_ends = _least_squares(np.stack([x / y, 1 / y], axis=1), np.ones_like(y))
     line_error = _error(start + price * x, y)
-    if start >= 0 and line_error <= power_error:
+    if start >= 0 and line_error <= power_error + ROUNDING:
         return CostLaw("line", start, price, exponent, line_ends[0], power_ends[0], line_error)
     ends = (float(np.exp(power_ends[1][0])), float(np.exp(power_ends[1][1])))
     return CostLaw("power", 0.0, float(np.exp(log_price)), exponent, ends, power_ends[0], power_error)
