@@ -91,11 +91,14 @@ def training(content: Content) -> str:
         least = shares(row["processor_s"], row["gflop"], content)
         peak = row["peak_mib"] / 1024
         lines.append(f"| {row['batch']} x {row['window']}³ | {row['processor_s']:.2f} | {least} | {peak:.2f} |")
-    time, memory = (law_of(part["laws"][name]) for name in ("processor_s", "peak_mib"))
-    text = [
-        f"- Time of a step: {sentence(time, unit='million voxels', cost='s', scale=1e6)}.",
-        f"- Peak memory: {sentence(memory, unit='million voxels', cost='MiB', scale=1e6)}.",
-    ]
+    text = []
+    for batch, laws in part["laws"].items():
+        name = f"{batch} window{'s' if batch != '1' else ''}"
+        time, memory = (law_of(laws[cost]) for cost in ("processor_s", "peak_mib"))
+        text += [
+            f"- Time of a step of {name}: {sentence(time, unit='million voxels', cost='s', scale=1e6)}.",
+            f"- Peak memory with {name}: {sentence(memory, unit='million voxels', cost='MiB', scale=1e6)}.",
+        ]
     return "\n".join([*lines, "", *text, "", f"`{part['recipe']}`, a simulated head. {measured(part)}"])
 
 
@@ -186,8 +189,9 @@ def batch(content: Content) -> str:
 def answers(content: Content) -> str:
     """Returns what a user computes from the laws, for a scan of the largest size."""
     scan = content["translation"]["rows"][-1]["voxels"]
-    times = {name: law_of(content[name]["laws"]["processor_s"]) for name in ("training", "translation", "evaluation")}
-    alone, step = times["translation"].at(scan), times["training"].at(STEP_VOXELS)
+    times = {name: law_of(content[name]["laws"]["processor_s"]) for name in ("translation", "evaluation")}
+    step = law_of(content["training"]["laws"]["2"]["processor_s"]).at(STEP_VOXELS)
+    alone = times["translation"].at(scan)
     in_batch, evaluated = (times[name].at(scan) - times[name].start for name in ("translation", "evaluation"))
     indexed = law_of(content["index"]["laws"]["processor_s"]).at(SERIES)
     size = " x ".join(map(str, content["translation"]["largest"]))

@@ -38,7 +38,7 @@ def words(value: float, _: object = None) -> str:
 def points(axes: Axes, rows: Rows, size: str, cost: str, law: CostLaw, *, scale: float = 1, **look: Any) -> None:
     """Draws measured costs and their law."""
     x = np.array([row[size] for row in rows], dtype=float)
-    colour, label = look.get("color", MEASURED), look.get("label", "measured, and its law")
+    colour, label = look.get("color", MEASURED), look.get("label", "measured, its law")
     axes.plot(
         x, [row[cost] / scale for row in rows], look.get("marker", "o"), color=colour, markersize=4.5, label=label
     )
@@ -54,51 +54,46 @@ def limits(axes: Axes, rows: Rows, size: str, lines: dict[str, Callable[[dict[st
         axes.plot([row[size] for row in ordered], values, dash, color=LIMIT, linewidth=1.1, label=label)
 
 
-def finish(axes: Axes, *, x: str, y: str, is_log: bool) -> None:
-    """Names the axes; sizes are on a logarithmic axis, and times too."""
+def finish(axes: Axes, *, x: str, y: str, sizes: Sequence[float], is_log: bool) -> None:
+    """Names the axes and puts the legend above; the measured sizes are the ticks, on a logarithmic axis."""
     axes.set_xscale("log")
+    axes.set_xticks(list(sizes), [words(value) for value in sizes])
+    axes.set_xticks([], minor=True)
     if is_log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(words))
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     else:
-        axes.set_ylim(0)
+        axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.set(xlabel=x, ylabel=y)
-    for axis in (axes.xaxis, *([axes.yaxis] if is_log else [])):
-        axis.set_major_formatter(FuncFormatter(words))
-        axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    axes.legend(frameon=False, fontsize=7)
+    axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
 
-def sizes_as_ticks(axes: Axes, values: Sequence[float]) -> None:
-    axes.set_xticks(list(values), [words(value) for value in values])
+def by_group(axes: Axes, part: dict[str, Any], group: str, size: str, cost: str, *, scale: float, name: str) -> None:
+    """Draws the costs of each group, one window or two, one worker or two, with its own law."""
+    for (key, laws), colour, marker in zip(part["laws"].items(), (MEASURED, SECOND), "os", strict=True):
+        rows = [row for row in part["rows"] if str(row[group]) == key]
+        label = f"{key} {name}{'s' if key != '1' else ''}"
+        points(axes, rows, size, cost, law_of(laws[cost]), scale=scale, color=colour, marker=marker, label=label)
 
 
 def training(content: dict[str, Any]) -> None:
     part, best = content["training"], content["limits"]
-    rows, law = part["rows"], {name: law_of(row) for name, row in part["laws"].items()}
     figure, (time, memory) = plotting.plots(2, WIDTH_IN, HEIGHT_IN)
     for cost, axes, scale in (("processor_s", time, 1), ("peak_mib", memory, 1024)):
-        for batch, marker in ((1, "o"), (2, "s")):
-            some = [row for row in rows if row["batch"] == batch]
-            label = f"{batch} window{'s' if batch > 1 else ''} a step"
-            axes.plot(
-                [row["voxels"] for row in some],
-                [row[cost] / scale for row in some],
-                marker,
-                color=MEASURED,
-                markersize=4.5,
-                label=label,
-            )
-        points(axes, rows, "voxels", cost, law[cost], scale=scale, marker="", label=None)
-    limits(time, rows, "voxels", floating(best))
-    finish(time, x="voxels in a step", y="processor seconds of a step", is_log=True)
-    finish(memory, x="voxels in a step", y="peak memory (GiB)", is_log=False)
+        by_group(axes, part, "batch", "voxels", cost, scale=scale, name="window")
+    limits(time, part["rows"], "voxels", floating(best))
+    sizes = [min(row["voxels"] for row in part["rows"])]
+    sizes += [row["voxels"] for row in part["rows"] if row["batch"] == 2]  # all would stand too close
+    finish(time, x="voxels in a step", y="processor seconds of a step", sizes=sizes, is_log=True)
+    finish(memory, x="voxels in a step", y="peak memory (GiB)", sizes=sizes, is_log=False)
     plotting.save(figure, image("training"))
 
 
 def floating(best: dict[str, Any]) -> dict[str, Callable[[dict[str, Any]], float]]:
     return {
-        "limit: counted operations, plain convolution": lambda row: row["gflop"] / best["convolution_gflop_s"],
-        "limit: counted operations, matrix product": lambda row: row["gflop"] / best["matrix_product_gflop_s"],
+        "limit: plain convolution": lambda row: row["gflop"] / best["convolution_gflop_s"],
+        "limit: matrix product": lambda row: row["gflop"] / best["matrix_product_gflop_s"],
     }
 
 
@@ -116,12 +111,13 @@ def translation(content: dict[str, Any]) -> None:
     figure, (time, memory) = plotting.plots(2, WIDTH_IN, HEIGHT_IN)
     points(time, rows, "voxels", "processor_s", law["processor_s"])
     start = best["start"]["processor_s"]
-    time.axhline(start, color=SECOND, linewidth=1.1, label="start of the program alone")
-    limits(time, rows, "voxels", floating(best) | {"limit: files through the disk": through_disk(best)})
+    time.axhline(start, color=SECOND, linewidth=1.1, label="start of the program")
+    limits(time, rows, "voxels", floating(best) | {"limit: disk": through_disk(best)})
     points(memory, rows, "voxels", "peak_mib", law["peak_mib"], scale=1024)
-    memory.axhline(best["start"]["peak_mib"] / 1024, color=SECOND, linewidth=1.1, label="start of the program alone")
-    finish(time, x="voxels of the scan", y="processor seconds of a scan", is_log=True)
-    finish(memory, x="voxels of the scan", y="peak memory (GiB)", is_log=False)
+    memory.axhline(best["start"]["peak_mib"] / 1024, color=SECOND, linewidth=1.1, label="start of the program")
+    sizes = [row["voxels"] for row in rows]
+    finish(time, x="voxels of the scan", y="processor seconds of a scan", sizes=sizes, is_log=True)
+    finish(memory, x="voxels of the scan", y="peak memory (GiB)", sizes=sizes, is_log=False)
     plotting.save(figure, image("translation"))
 
 
@@ -132,18 +128,14 @@ def evaluation(content: dict[str, Any]) -> None:
     for (name, size, x), time, memory in zip(parts, axes[::2], axes[1::2], strict=True):
         rows, law = content[name]["rows"], {key: law_of(row) for key, row in content[name]["laws"].items()}
         points(time, rows, size, "processor_s", law["processor_s"])
-        operations = {
-            "limit: counted filters, matrix product": floating(best)["limit: counted operations, matrix product"]
-        }
+        operations = {"limit: filters as a product": floating(best)["limit: matrix product"]}
         if name == "evaluation":
-            operations["limit: files through the disk"] = through_disk(best)
+            operations["limit: disk"] = through_disk(best)
         limits(time, rows, size, operations)
         points(memory, rows, size, "peak_mib", law["peak_mib"], scale=1024)
-        finish(time, x=x, y="processor seconds", is_log=True)
-        finish(memory, x=x, y="peak memory (GiB)", is_log=False)
-        if name == "cases":
-            for each in (time, memory):
-                sizes_as_ticks(each, [row[size] for row in rows])
+        sizes = [row[size] for row in rows]
+        finish(time, x=x, y="processor seconds", sizes=sizes, is_log=True)
+        finish(memory, x=x, y="peak memory (GiB)", sizes=sizes, is_log=False)
     plotting.save(figure, image("evaluation"))
 
 
@@ -157,35 +149,26 @@ def index(content: dict[str, Any]) -> None:
         rows,
         "series",
         {
-            "limit: the same files read, nothing else": lambda row: row["plain_read_s"],
-            "limit: their bytes through the disk": through_disk(best),
+            "limit: files read, no more": lambda row: row["plain_read_s"],
+            "limit: disk": through_disk(best),
         },
     )
     points(memory, rows, "series", "peak_mib", law["peak_mib"])
-    finish(time, x="series, one file each", y="processor seconds", is_log=True)
-    finish(memory, x="series, one file each", y="peak memory (MiB)", is_log=False)
-    for axes in (time, memory):
-        sizes_as_ticks(axes, [row["series"] for row in rows])
+    sizes = [row["series"] for row in rows]
+    finish(time, x="series, one file each", y="processor seconds", sizes=sizes, is_log=True)
+    finish(memory, x="series, one file each", y="peak memory (MiB)", sizes=sizes, is_log=False)
     plotting.save(figure, image("index"))
 
 
 def batch(content: dict[str, Any]) -> None:
     part, best = content["batch"], content["limits"]
     figure, (time, memory) = plotting.plots(2, WIDTH_IN, HEIGHT_IN)
-    looks = {"1": (MEASURED, "o"), "2": (SECOND, "s")}
-    for workers, laws in part["laws"].items():
-        rows = [row for row in part["rows"] if str(row["workers"]) == workers]
-        colour, marker = looks[workers]
-        name = f"{workers} worker{'s' if workers != '1' else ''}"
-        law = law_of(laws["processor_s"])
-        points(time, rows, "cases", "processor_s", law, color=colour, marker=marker, label=name)
-        together = law_of(laws["together_mib"])
-        points(memory, rows, "cases", "together_mib", together, scale=1024, color=colour, marker=marker, label=name)
+    by_group(time, part, "workers", "cases", "processor_s", scale=1, name="worker")
+    by_group(memory, part, "workers", "cases", "together_mib", scale=1024, name="worker")
     limits(time, [row for row in part["rows"] if row["workers"] == 1], "cases", floating(best))
-    finish(time, x="scans of 96 x 96 x 62 voxels", y="processor seconds of all processes", is_log=True)
-    finish(memory, x="scans of 96 x 96 x 62 voxels", y="memory of all processes (GiB)", is_log=False)
-    for axes in (time, memory):
-        sizes_as_ticks(axes, sorted({row["cases"] for row in part["rows"]}))
+    sizes = sorted({row["cases"] for row in part["rows"]})
+    finish(time, x="scans of 96 x 96 x 62 voxels", y="processor s of all processes", sizes=sizes, is_log=True)
+    finish(memory, x="scans of 96 x 96 x 62 voxels", y="memory of all processes (GiB)", sizes=sizes, is_log=False)
     plotting.save(figure, image("batch"))
 
 
