@@ -35,10 +35,10 @@ STEPS, WARM_UP = 8, 2
 """Steps of each training, and how many at the start are not counted; chosen by hand."""
 ROUNDS = {"training": 1, "translation": 2, "evaluation": 1, "cases": 1, "index": 1, "batch": 1}
 """Measurements of each size; as many as a quarter of an hour allows."""
-BALLS = (4, 8, 16, 32)
+BALLS = (4, 8, 16)
 """Small cases of an evaluation, those of `bench_evaluate.py`."""
 SERIES = (500, 1000, 2000, 4000)
-BATCH_CASES, WORKERS = (2, 4, 8, 16), (1, 2)
+BATCH_CASES, WORKERS = (2, 5, 12), (1, 2)
 """More workers than the two cores are not measured: they could only wait for each other."""
 VOXLATE = (sys.executable, "-m", "voxlate")
 
