@@ -99,7 +99,16 @@ def training(content: Content) -> str:
             f"- Time of a step of {name}: {sentence(time, unit='million voxels', cost='s', scale=1e6)}.",
             f"- Peak memory with {name}: {sentence(memory, unit='million voxels', cost='MiB', scale=1e6)}.",
         ]
+    text.append(_alone_or_in_two(part["rows"]))
     return "\n".join([*lines, "", *text, "", f"`{part['recipe']}`, a simulated head. {measured(part)}"])
+
+
+def _alone_or_in_two(rows: list[Content]) -> str:
+    """Returns what a window costs alone in a step, over what it costs in a step of two."""
+    seconds = {(row["batch"], row["window"]): row["processor_s"] for row in rows}
+    sides = [row["window"] for row in rows if row["batch"] == 2]
+    ratios = [f"{2 * seconds[1, side] / seconds[2, side]:.1f} ({side}³)" for side in sides]
+    return f"- A window alone in a step costs {', '.join(ratios)} times what it costs in a step of two."
 
 
 def translation(content: Content) -> str:
