@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 from command_cost import command_cost, memory_mib
-from cost_fit import fit_law
+from cost_fit import FEWEST, fit_law
 from cost_inputs import FACTORS, SHAPE, Head, machine_limits, simulated_head, voxels_of, write_case
 from machine import RESULTS, ROOT, stamp, write_result
 
@@ -47,7 +47,9 @@ T = TypeVar("T")
 
 
 def laws(rows: Sequence[dict[str, Any]], size: str, costs: Sequence[str]) -> dict[str, Any]:
-    """Returns the law of each cost against a size."""
+    """Returns the law of each cost against a size; none for too few sizes."""
+    if len(rows) < FEWEST:
+        return {}
     return {cost: fit_law([row[size] for row in rows], [row[cost] for row in rows]).row() for cost in costs}
 
 

@@ -1,8 +1,9 @@
 """The law that a cost follows: a start and a price for each unit of size, or a power of the size.
 
-Both are fitted by least squares of relative errors, because the sizes of one law span more than one order. The law
-whose root mean square relative error is the smaller is chosen; a start below zero has no meaning, and then it is the
-power.
+Both are fitted by least squares of relative errors, because the sizes of one law span more than one order. A line is
+chosen where it describes the costs, because every program has a start, and a power that is fitted to start and price
+together foretells too little for large sizes. Otherwise the law with the smaller root mean square relative error is
+chosen. A start below zero has no meaning; then it is the power.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-ROUNDING = 1e-9
-"""Errors closer than this are the same; a cost that does not grow then is a line."""
+FEWEST = 3
+"""Sizes that a law needs: two of them fit any line."""
+
+DESCRIBES = 0.1
+"""Root mean square relative error up to which a line describes the costs; chosen by hand."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def fit_law(sizes: Sequence[float], costs: Sequence[float]) -> CostLaw:
     power_error = _error(np.exp(log_price + exponent * log_x), y)
     price, start, line_ends = _least_squares(np.stack([x / y, 1 / y], axis=1), np.ones_like(y))
     line_error = _error(start + price * x, y)
-    if start >= 0 and line_error <= power_error + ROUNDING:
+    if start >= 0 and line_error <= max(DESCRIBES, power_error):
         return CostLaw("line", start, price, exponent, line_ends[0], power_ends[0], line_error)
     ends = (float(np.exp(power_ends[1][0])), float(np.exp(power_ends[1][1])))
     return CostLaw("power", 0.0, float(np.exp(log_price)), exponent, ends, power_ends[0], power_error)

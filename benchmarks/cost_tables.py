@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import floor
 from typing import Any
 
-from cost_fit import CostLaw, law_of
+from cost_fit import FEWEST, CostLaw, law_of
 
 Content = dict[str, Any]
 SCANS, SERIES, EVALUATED = 10_000, 1_000_000, 100
@@ -184,10 +184,13 @@ def batch(content: Content) -> str:
     text = []
     for workers, laws in part["laws"].items():
         name = f"{workers} worker{'s' if workers != '1' else ''}"
-        text += [
-            f"- Time of {name}: {sentence(law_of(laws['processor_s']), unit='scan', cost='s')}.",
-            f"- Memory of {name}: {sentence(law_of(laws['together_mib']), unit='scan', cost='MiB')}.",
-        ]
+        if laws:
+            text += [
+                f"- Time of {name}: {sentence(law_of(laws['processor_s']), unit='scan', cost='s')}.",
+                f"- Memory of {name}: {sentence(law_of(laws['together_mib']), unit='scan', cost='MiB')}.",
+            ]
+        else:
+            text.append(f"- {name}: fewer than {FEWEST} sizes were measured, so that no law is stated.")
     note = (
         f"`voxlate batch` with `{part['model']}`, scans of {part['voxels'] / 1e6:.2f} million voxels. {measured(part)} "
         "More workers than the two cores of this machine were not measured: they could only wait for each other."

@@ -35,13 +35,15 @@ def words(value: float, _: object = None) -> str:
     return f"{value:.3g}"
 
 
-def points(axes: Axes, rows: Rows, size: str, cost: str, law: CostLaw, *, scale: float = 1, **look: Any) -> None:
-    """Draws measured costs and their law."""
+def points(axes: Axes, rows: Rows, size: str, cost: str, law: CostLaw | None, *, scale: float = 1, **look: Any) -> None:
+    """Draws measured costs and their law, if there is one."""
     x = np.array([row[size] for row in rows], dtype=float)
     colour, label = look.get("color", MEASURED), look.get("label", "measured, its law")
     axes.plot(
         x, [row[cost] / scale for row in rows], look.get("marker", "o"), color=colour, markersize=4.5, label=label
     )
+    if law is None:
+        return
     dense = np.geomspace(x.min(), x.max(), 60)
     axes.plot(dense, [law.at(each) / scale for each in dense], color=colour, linewidth=1.2)
 
@@ -74,7 +76,8 @@ def by_group(axes: Axes, part: dict[str, Any], group: str, size: str, cost: str,
     for (key, laws), colour, marker in zip(part["laws"].items(), (MEASURED, SECOND), "os", strict=True):
         rows = [row for row in part["rows"] if str(row[group]) == key]
         label = f"{key} {name}{'s' if key != '1' else ''}"
-        points(axes, rows, size, cost, law_of(laws[cost]), scale=scale, color=colour, marker=marker, label=label)
+        law = law_of(laws[cost]) if laws else None
+        points(axes, rows, size, cost, law, scale=scale, color=colour, marker=marker, label=label)
 
 
 def training(content: dict[str, Any]) -> None:

@@ -29,6 +29,12 @@ def test_a_power_is_found_as_one():
     assert law.at(100) == pytest.approx(0.2 * 100**1.7)
 
 
+def test_a_start_and_a_price_with_noise_are_not_taken_for_a_power():
+    law = fit_law([4, 8, 16], [4.9, 7.4, 11.3])  # a power of 0.6 fits these best, and foretells half as much at 1,000
+    assert law.kind == "line"
+    assert law.at(1000) > 400
+
+
 def test_a_cost_that_does_not_grow_has_the_price_zero():
     law = fit_law(SIZES, [7.0] * len(SIZES))
     assert (law.price, law.exponent) == pytest.approx((0, 0), abs=1e-9)
