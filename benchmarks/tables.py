@@ -12,10 +12,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
+
+from cost_tables import COST_TABLES
 
 from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.enhancement import DISTURBANCE, HALF, RESIDUAL
@@ -992,6 +995,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "step": step,
 }
+
+
+def cost(name: str) -> str:
+    content = result("cost_laws")
+    return f"{COST_TABLES[name](content)} `python benchmarks/bench_cost_laws.py`, {machine(content)}."
+
+
+TABLES |= {name: partial(cost, name) for name in COST_TABLES}
 
 
 def rebuilt(text: str) -> str:
