@@ -54,6 +54,7 @@ def lines_of(experiment: Experiment) -> Iterator[str]:
     yield ""
     file = f"experiments/{experiment.name}.yaml"
     yield f"Its systems, tables and figures are in [{file}](../../{file})."
+    yield "What the paper did, item by item: [items](items.md)."
     yield ""
     for scale, settings in experiment.scales.items():
         yield f"- `--scale {scale}`: {settings.patients} patients; {settings.needs}."

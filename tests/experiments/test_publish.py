@@ -1,13 +1,15 @@
 """Tables, figures and page of an experiment, from evaluations and images that lie in its folder."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 from tiny import write_cohort
 
-from voxlate.cases import write_cases
+from voxlate.cases import read_cases, write_cases
 from voxlate.experiments.figures import KINDS as FUNCTIONS
 from voxlate.experiments.plan import Size, build_plan
 from voxlate.experiments.publish import publish
@@ -78,6 +80,17 @@ def test_an_experiment_is_published_and_what_cannot_be_drawn_is_told(experiment,
 
 def test_every_kind_of_figure_that_a_file_may_name_is_drawn_by_a_function():
     assert set(get_args(Figure.model_fields["kind"].annotation)) == set(FUNCTIONS)
+
+
+def test_a_montage_shows_further_sources_between_the_source_and_the_target(experiment, folder):
+    cases = [replace(case, more={"T2w": case.target}) for case in read_cases(folder / "data" / "cases.tsv")]
+    write_cases(folder / "data" / "cases.tsv", cases)
+    figure = experiment.figures["montage"].model_copy(update={"more_sources": ("T2w",)})
+    experiment = experiment.model_copy(update={"figures": {"montage": figure}})
+    steps = build_plan(experiment, folder, Size("tiny"))
+    publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder))
+    titles = re.findall(r"font-weight: 700[^>]*>([^<]+)<", (folder / "figures" / "montage.svg").read_text())
+    assert titles == ["Untouched source", "T2w", "target", "System a", "System b"]
 
 
 def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):

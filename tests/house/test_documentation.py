@@ -40,6 +40,63 @@ def test_every_document_is_in_the_index():
     assert [path for path in (ROOT / "docs").rglob("*.md") if path != index and path.resolve() not in linked] == []
 
 
+ITEMS = ROOT / "docs" / "papers" / "items.md"
+
+
+def rows_of_items() -> list[list[str]]:
+    lines = re.findall(r"^\| [A-Z]\d+ \| .*$", ITEMS.read_text(), flags=re.MULTILINE)
+    return [line.strip("| ").split(" | ") for line in lines]
+
+
+def test_the_states_of_the_items_of_the_papers_are_counted():
+    paper = {"B": "Bottani 2024", "L": "Lee 2020", "C": "Chen 2022", "D": "Li 2022"}
+    printed = re.findall(r"^\| \[(.+)\]\(.+\) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", ITEMS.read_text(), re.MULTILINE)
+    states = [(paper[item[0]], state) for item, _, state, *_ in rows_of_items()]
+    assert {name: tuple(map(int, numbers)) for name, *numbers in printed} == {
+        name: (
+            sum(of == name for of, _ in states),
+            *(states.count((name, state)) for state in ("yes", "in part", "no")),
+        )
+        for name in paper.values()
+    }
+    totals = [sum(int(row[column]) for row in printed) for column in range(1, 5)]
+    assert f"| all | {' | '.join(map(str, totals))} |" in ITEMS.read_text()
+
+
+def test_every_test_and_verb_that_an_item_of_the_papers_names_is_there():
+    from voxlate.cli import voxlate
+
+    verbs = voxlate.list_commands(click.Context(voxlate))
+    for item, _, _, shown, *_ in rows_of_items():
+        path = ""
+        for named, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(test_\w+))?`", shown):
+            path = named or path
+            assert (named or test) == "" or (ROOT / path).is_file(), item
+            assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{item}: {test}"
+        assert set(re.findall(r"`voxlate (\w+)", shown)) <= set(verbs), item
+
+
+def test_every_key_that_an_item_of_the_papers_names_is_in_its_experiment_or_recipes():
+    from voxlate.experiments.settings import read_experiment
+
+    experiments = {"B": "bottani2024", "L": "lee2020", "C": "chen2022", "D": "li2022"}
+    for item, _, _, shown, *_ in rows_of_items():
+        name = experiments[item[0]]
+        experiment = read_experiment(ROOT / "experiments" / f"{name}.yaml")
+        recipes = [yaml.safe_load(path.read_text()) for path in (ROOT / "recipes" / name).glob("*.yaml")]
+        known = {
+            "table": set(experiment.tables),
+            "figure": set(experiment.figures),
+            "system": set(experiment.systems),
+            "reader": set(experiment.readers),
+            "variant": {variant for recipe in recipes for variant in recipe.get("variants", {})},
+        }
+        for kind, listed in re.findall(r"(table|figure|system|reader|variant)s? ((?:`\w+`(?:, | and | to )?)+)", shown):
+            assert set(re.findall(r"`(\w+)`", listed)) <= known[kind], f"{item}: {listed}"
+        named = set(re.findall(r"`((?:table|figure)\d\w*)`", shown))
+        assert named <= known["table"] | known["figure"], item
+
+
 def parse(line: str) -> None:
     """Parses a command as `voxlate` does, and runs nothing; a word that is no verb, option or value is an error."""
     from voxlate.cli import voxlate

@@ -251,7 +251,8 @@ def _montage(context: Context) -> Drawing:
 def _row_of(context: Context, case: Case) -> Row:
     images = {context.label(name): context.synthetic(name, case.case) for name in context.systems}
     found = {name: path for name, path in images.items() if path is not None}
-    given = {"source": case.source, "target": case.target, **found}
+    more = {name: case.more[name] for name in context.figure.more_sources if name in case.more}
+    given = {"source": case.source, **more, "target": case.target, **found}
     is_alone = sum(other.patient == case.patient for other in context.cases) == 1
     return Row(case.patient if is_alone else case.case, given, mask=case.mask, labels=case.labels, set=case.set)
 
@@ -307,7 +308,8 @@ def _features(context: Context) -> Drawing:
 
 def _columns_of(context: Context) -> list[MontageColumn]:
     systems = [MontageColumn(context.label(name)) for name in context.systems if name in context.experiment.systems]
-    return [MontageColumn("source", "source"), MontageColumn("target", "target"), *systems]
+    sources = [MontageColumn(name, "source") for name in ("source", *context.figure.more_sources)]
+    return [*sources, MontageColumn("target", "target"), *systems]
 
 
 def _by_set(context: Context, values: Values) -> dict[str, dict[str, dict[str, float]]]:

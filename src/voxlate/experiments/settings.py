@@ -187,6 +187,7 @@ class Figure(Frozen):
         patients: number of cases of each test set.
         planes: of slices.
         is_difference_shown: montage: also the absolute difference from the target.
+        more_sources: montage: contrasts of columns `more:CONTRAST`, such as T2w, shown beside the source.
         blocks: montage: cases side by side.
         column: metric of bars, boxes and curves.
         values: curve: value of the swept setting of each system.
@@ -212,6 +213,7 @@ class Figure(Frozen):
     patients: int = Field(default=2, ge=1)
     planes: tuple[Literal["axial", "sagittal", "coronal"], ...] = ("axial",)
     is_difference_shown: bool = False
+    more_sources: tuple[str, ...] = ()
     blocks: int = Field(default=1, ge=1)
     column: Column | None = None
     values: dict[str, float] = Field(default_factory=dict)
