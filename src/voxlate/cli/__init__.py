@@ -24,7 +24,7 @@ VERBS = {
     "classify": "Classify DICOM series by their headers: type and contrast agent.",
     "grade": "Grade the quality of scans, and classify their voxels.",
     "regrade": "Open a local web page to review and correct quality grades.",
-    "cohort": "Select pairs or single scans from an index by rules, and write them as BIDS.",
+    "cohort": "Select pairs or single scans by rules, and write them as BIDS.",
     "prepare": "Register the scans of each case, and extract the brain.",
     "spine": "Register CT and T2w of spines, and write a pair for each disc.",
     "adc": "Compute an ADC map from diffusion-weighted images.",

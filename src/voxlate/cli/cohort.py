@@ -38,7 +38,7 @@ def cohort(
     jobs: int | None,
     no_progress: bool,
 ) -> int:
-    """Select pairs or single scans from an index by rules, and write them as BIDS.
+    """Select pairs or single scans by rules, and write them as BIDS.
 
     RULES is a YAML file, or the name of one that comes with voxlate: bottani2024 selects pairs to train on,
     enhanced_t1 every T1 after contrast agent, to translate them. INDEX is a folder written by voxlate index. OUT
