@@ -134,6 +134,11 @@ def _in_units(case: dict[str, Any]) -> tuple[Any, Any, Any]:
     return source, target, mask
 
 
+def is_complete(folder: Path, n_folds: int) -> bool:
+    """Returns whether a system has a record of every fold; means over other subjects would not be comparable."""
+    return len(list(folder.glob("fold-*/record.json"))) == n_folds
+
+
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     """Returns mean with its 95 % interval, median and n by system and metric."""
     table: dict[str, Any] = {}
@@ -192,6 +197,7 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
                 if not score_only:
                     out = folder / name / f"fold-{fold}"
                     n_failed += not train_and_apply(name, task, cases, tested=tested, out=out, seconds=seconds)
+        names = [name for name in names if is_complete(folder / name, len(folds))]
         found = measure(task, cases, folds, folder, names)
         records = {
             name: [json.loads(path.read_text()) for path in sorted((folder / name).glob("fold-*/record.json"))]
