@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from threading import Event
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
 """Parameters of `mallopt` in glibc's `malloc.h`."""
@@ -36,6 +37,8 @@ VARIABLES = (
 FRAGMENTED = 1.5
 """Resident memory over what is in use, at most: a Trans-U-Net whose step holds 8.8 GiB took 12.5 GiB."""
 
+_is_kept = Event()
+
 
 def keep_freed_memory() -> bool:
     """Sets up the allocator of this process and returns whether it did; does nothing without glibc.
@@ -43,12 +46,19 @@ def keep_freed_memory() -> bool:
     Call it once at the start of a process of our own, not from a library function: it acts on the whole process.
     The peak of resident memory grows by a tenth to a half, because freed memory is not always reused in full.
     """
-    return _set((_MMAP_MAX, 0), (_TRIM_THRESHOLD, KEPT_BYTES), (_TOP_PAD, GROWTH_BYTES))
+    if _set((_MMAP_MAX, 0), (_TRIM_THRESHOLD, KEPT_BYTES), (_TOP_PAD, GROWTH_BYTES)):
+        _is_kept.set()
+    return _is_kept.is_set()
 
 
 def return_freed_memory() -> None:
-    """Undoes `keep_freed_memory`, for work whose memory times `FRAGMENTED` would not fit."""
-    _set(*_DEFAULTS)
+    """Undoes `keep_freed_memory`, for work whose memory times `FRAGMENTED` would not fit.
+
+    Does nothing in a process that did not call it: a program that imports voxlate keeps its own settings.
+    """
+    if _is_kept.is_set():
+        _set(*_DEFAULTS)
+        _is_kept.clear()
 
 
 def _set(*parameters: tuple[int, int]) -> bool:
