@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from command_cost import command_cost
 from machine import write_result
 
 from voxlate.bundle.recipe import parse_recipe, recipe_text
@@ -31,18 +31,9 @@ STEPS = 30
 
 
 def run(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Runs a command and returns its clock and processor seconds, those in the system, and its peak memory in MiB."""
-    begin = time.perf_counter()
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "voxlate", *command], os.environ | environment)
-    _, status, usage = os.wait4(pid, 0)
-    if os.waitstatus_to_exitcode(status) not in (0, ITEMS_REFUSED_STATUS):
-        raise SystemExit(f"{command[0]}: exit status {os.waitstatus_to_exitcode(status)}")
-    return {
-        "clock_s": round(time.perf_counter() - begin, 2),
-        "processor_s": round(usage.ru_utime + usage.ru_stime, 2),
-        "in_the_system_s": round(usage.ru_stime, 2),
-        "peak_mib": round(usage.ru_maxrss / 1024),
-    }
+    """Runs a verb and returns what it cost, see `command_cost`."""
+    words = [sys.executable, "-m", "voxlate", *command]
+    return command_cost(words, may_be=(0, ITEMS_REFUSED_STATUS), environment=environment).row()
 
 
 def verbs(folder: Path) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ class CommandCost:
     Attributes:
         clock_s: from its start to its end, other jobs of the machine included.
         processor_s: of all its processes and threads.
+        system_s: the part of `processor_s` that was spent in the kernel, such as on page faults.
         peak_mib: largest peak resident memory among its processes.
         together_mib: largest memory of all its processes at a time.
         output: what it wrote to the standard output.
@@ -40,6 +41,7 @@ class CommandCost:
 
     clock_s: float
     processor_s: float
+    system_s: float
     peak_mib: float
     together_mib: float
     output: str
@@ -49,17 +51,21 @@ class CommandCost:
         return {
             "clock_s": round(self.clock_s, 3),
             "processor_s": round(self.processor_s, 3),
+            "system_s": round(self.system_s, 3),
             "peak_mib": round(self.peak_mib, 1),
             "together_mib": round(self.together_mib, 1),
         }
 
 
-def command_cost(command: Sequence[object], *, may_be: Iterable[int] = (0,)) -> CommandCost:
+def command_cost(
+    command: Sequence[object], *, may_be: Iterable[int] = (0,), environment: Mapping[str, str] | None = None
+) -> CommandCost:
     """Runs a command with one thread for each process.
 
     Args:
         command: program and arguments.
         may_be: exit statuses that are not an error.
+        environment: variables beside those of this process.
 
     Raises:
         RuntimeError: another exit status, with the end of what the command wrote.
@@ -70,7 +76,7 @@ def command_cost(command: Sequence[object], *, may_be: Iterable[int] = (0,)) -> 
             [str(word) for word in command],
             stdout=out,
             stderr=complaints,
-            env={**os.environ, **ONE_THREAD},
+            env={**os.environ, **ONE_THREAD, **(environment or {})},
             start_new_session=True,
         )
         peaks, together, round_number = {process.pid: 0.0}, 0.0, 0
@@ -95,7 +101,7 @@ def command_cost(command: Sequence[object], *, may_be: Iterable[int] = (0,)) -> 
                 f"exit status {process.returncode}: {command}\n{output[-500:]}{complaints.read()[-2000:]}"
             )
     peak = max(peaks.values())
-    return CommandCost(clock_s, usage.ru_utime + usage.ru_stime, peak, max(together, peak), output)
+    return CommandCost(clock_s, usage.ru_utime + usage.ru_stime, usage.ru_stime, peak, max(together, peak), output)
 
 
 def memory_mib(process: int, file: str, field: str) -> float:
