@@ -225,8 +225,9 @@ def _initialise(work: Work[Any], limits: Limits, began: Any, parent: int) -> Non
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     _limit_threads(limits.threads)
     silence_warnings()
-    keep_freed_memory()
-    if limits.gib is not None:
+    if limits.gib is None:
+        keep_freed_memory()  # under a limit, memory that is freed but kept would count
+    else:
         size = int(limits.gib * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
     _work.append((work, began))
