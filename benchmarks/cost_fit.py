@@ -1,8 +1,8 @@
-"""The law that a cost follows: a start and a price for each unit of size, or a power of the size.
+"""The law that a cost follows: a start and a cost for each unit of size (the price), or a power of the size.
 
 Both are fitted by least squares of relative errors, because the sizes of one law span more than one order. A line is
 chosen where it describes the costs, because every program has a start, and a power that is fitted to start and price
-together foretells too little for large sizes. Otherwise the law with the smaller root mean square relative error is
+together predicts too little for large sizes. Otherwise the law with the smaller root mean square relative error is
 chosen. A start below zero has no meaning; then it is the power.
 """
 

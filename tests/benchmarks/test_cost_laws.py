@@ -30,7 +30,7 @@ def test_a_power_is_found_as_one():
 
 
 def test_a_start_and_a_price_with_noise_are_not_taken_for_a_power():
-    law = fit_law([4, 8, 16], [4.9, 7.4, 11.3])  # a power of 0.6 fits these best, and foretells half as much at 1,000
+    law = fit_law([4, 8, 16], [4.9, 7.4, 11.3])  # a power of 0.6 fits these best, and predicts half as much at 1,000
     assert law.kind == "line"
     assert law.at(1000) > 400
 
