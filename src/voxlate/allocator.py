@@ -1,8 +1,8 @@
 """Keeps the memory of freed arrays in the process, so that the next array of that size costs no page faults.
 
 By default the allocator of glibc maps each array above 32 MiB anew and returns it to the system when it is freed. Each
-new array then costs a page fault, and a page of zeros, for every 4 KiB. With volumes and feature maps that is a sixth
-to a third of the processor time (`benchmarks/bench_allocator.py`).
+new array then costs a page fault, and a page of zeros, for every 4 KiB. With volumes and feature maps that is 13 %
+to 44 % of the processor time (`benchmarks/bench_allocator.py`).
 """
 
 from __future__ import annotations
