@@ -135,7 +135,7 @@ def body_with(lesion, plasma=0.646):
     substances = {name: Substance(tissue, tissue.uptake * plasma) for name, tissue in tissues.items()}
     tissue_map = PartialVolumeMap((3, 3, 3))
     tissue_map.mix({"L01-solid": 0.5, "wm": 0.5}, np.ones((3, 3, 3), np.float32))
-    return Body(tissue_map, substances, AGENTS["gadobutrol"], {})
+    return Body(substances, AGENTS["gadobutrol"], tissue_map=tissue_map, textures={})
 
 
 def test_the_oracle_of_virtual_contrast_is_right_on_average_and_its_variance_is_its_error():
@@ -176,7 +176,7 @@ def edge_body():
     half[12:] = 1
     tissue_map.mix({"wm": 1.0}, half)
     substances = {name: Substance(tissue, 0.0) for name, tissue in scanner_named("A").tissues().items()}
-    return Body(tissue_map, substances, AGENTS["gadobutrol"], {})
+    return Body(substances, AGENTS["gadobutrol"], tissue_map=tissue_map, textures={})
 
 
 @pytest.mark.parametrize("amplitude", [0.1, 0.4])

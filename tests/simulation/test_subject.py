@@ -17,7 +17,7 @@ def body(shares, textures=None, concentration=0.0):
     tissue_map = PartialVolumeMap((2, 2, 2))
     tissue_map.mix(shares, np.ones((2, 2, 2), np.float32))
     substances = {name: Substance(tissue, concentration) for name, tissue in TISSUES.items()}
-    return Body(tissue_map, substances, AGENTS["generic"], textures or {})
+    return Body(substances, AGENTS["generic"], tissue_map=tissue_map, textures=textures or {})
 
 
 @pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR", "b0"])

@@ -31,7 +31,7 @@ from voxlate.simulation.physics.acquisition import POSE_SHIFT_MM, POSE_TURN_DEG,
 from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import enhanced
 from voxlate.simulation.physics.ct import CtSettings
-from voxlate.simulation.physics.render import TEXTURE, Body, mixed, reference_signal, tissue_signal, tissue_slope
+from voxlate.simulation.physics.render import TEXTURE, Body, mixed, reference_signal, tissue_signal, tissue_slopes
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal, scanner_named, t1w_signal
 from voxlate.simulation.rng import generator
 from voxlate.volume import Array, Mask
@@ -136,9 +136,10 @@ def texture_variance(body: Body, scanner: Scanner, contrast: str) -> Array:
     """
     reference = reference_signal(body, scanner, contrast)
     total = np.zeros(body.tissue_map.free.shape, dtype=np.float32)
+    names = list(body.substances)
     for time in TEXTURE:
-        slopes = {name: tissue_slope(body, scanner, contrast, name, time) for name in body.substances}
-        total += mixed(body.tissue_map, slopes.__getitem__) ** 2
+        slopes = tissue_slopes(body, scanner, contrast, names, time)
+        total += mixed(body.tissue_map, dict(zip(names, slopes, strict=True)).__getitem__) ** 2
     return total / np.float32(reference**2)
 
 

@@ -143,7 +143,9 @@ def build_patient(
         paint_lesion(head.tissue_map, head.frame, lesion, cavity, generator(seed, subject, "outline", lesion.name))
         substances |= {name: _substance(tissue, patient.injection) for name, tissue in lesion.tissues.items()}
     textures = draw_textures(head.frame.shape, spacing_mm, generator(seed, subject, "texture"))
-    return head, Body(head.tissue_map, substances, patient.injection.agent, textures, patient.inflow)
+    return head, Body(
+        substances, patient.injection.agent, inflow=patient.inflow, tissue_map=head.tissue_map, textures=textures
+    )
 
 
 def _drawn_head(rng: np.random.Generator, anatomy: LabelMap | None) -> HeadFactors | LabelHeadFactors:

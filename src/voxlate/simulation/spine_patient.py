@@ -75,7 +75,9 @@ def build_spine_patient(
     painted = build_spine(patient.spine, spacing_mm, seed_sequence(seed, subject, "anatomy"))
     substances = {name: Substance(tissue) for name, tissue in patient.tissues.items()}
     textures = draw_textures(painted.frame.shape, spacing_mm, generator(seed, subject, "texture"))
-    return painted, Body(painted.tissue_map, substances, AGENTS["generic"], textures, reference="muscle")
+    return painted, Body(
+        substances, AGENTS["generic"], reference="muscle", tissue_map=painted.tissue_map, textures=textures
+    )
 
 
 def disc_slices(patient: SpinePatient, painted: PaintedAnatomy) -> list[int]:

@@ -7,13 +7,13 @@ except for CT (HU).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
 from voxlate.simulation.anatomy.partial_volume import PartialVolumeMap
-from voxlate.simulation.anatomy.tissues import Relaxation, Tissue
+from voxlate.simulation.anatomy.tissues import Floats, Relaxation, Tissue
 from voxlate.simulation.physics.contrast_agent import Agent, enhanced
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal
 from voxlate.simulation.physics.sequences import SpinEcho, diffusion
@@ -41,25 +41,36 @@ class Substance:
 
 
 @dataclass(frozen=True)
-class Body:
-    """Everything about a subject that an image depends on.
+class Chemistry:
+    """The substances of a subject: all that the signal of a tissue depends on.
 
     Attributes:
-        tissue_map: fractions of the tissues in every voxel.
-        substances: the tissues of the map by name, at the field of the scanner.
+        substances: the tissues by name, at the field of the scanner.
         agent: contrast agent.
-        textures: `T1` and `T2` to a float32 field of the volume's shape with mean 0 and variance 1, by which the
-            relaxation time varies within a tissue.
         inflow: signal of arterial blood in a gradient echo over that of blood at rest.
         reference: tissue whose signal sets noise and scale.
     """
 
-    tissue_map: PartialVolumeMap
     substances: Mapping[str, Substance]
     agent: Agent
-    textures: Mapping[str, Array]
+    _: KW_ONLY
     inflow: float = 1.0
     reference: str = "wm"
+
+
+@dataclass(frozen=True)
+class Body(Chemistry):
+    """Everything about a subject that an image depends on.
+
+    Attributes:
+        tissue_map: fractions of the tissues in every voxel.
+        textures: `T1` and `T2` to a float32 field of the volume's shape with mean 0 and variance 1, by which the
+            relaxation time varies within a tissue.
+    """
+
+    _: KW_ONLY
+    tissue_map: PartialVolumeMap
+    textures: Mapping[str, Array]
 
 
 def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> dict[str, Array]:
@@ -73,8 +84,47 @@ def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> 
     return {time: smooth_field(shape, spacing_mm, _TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
 
 
+def tissue_signals(
+    body: Chemistry,
+    scanner: Scanner,
+    contrast: str,
+    names: Sequence[str],
+    *,
+    has_agent: bool = False,
+    factors: Mapping[str, float] | None = None,
+) -> Floats:
+    """Returns the signals of several tissues, (len(names),).
+
+    Args:
+        body: subject.
+        scanner: scanner, which sets timing and field.
+        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
+        names: tissues.
+        has_agent: whether the image is taken after the injection.
+        factors: factors on `T1`, `T2`, `flip` (angle) and `weighting`; 1 when absent.
+    """
+    tissues = [body.substances[name].tissue for name in names]
+    factors = factors or {}
+    t1, t2 = factors.get("T1", 1.0), factors.get("T2", 1.0)
+    relaxation = Relaxation(
+        np.array([tissue.t1_ms * t1 for tissue in tissues]),
+        np.array([tissue.t2_ms * t2 for tissue in tissues]),
+        np.array([tissue.t2_star_ms * t2 for tissue in tissues]),
+        np.array([tissue.proton_density for tissue in tissues]),
+    )
+    if has_agent:
+        concentrations = np.array([body.substances[name].concentration_mm for name in names])
+        relaxation = enhanced(relaxation, concentrations, body.agent, scanner.field_tesla)
+    flip, weighting = factors.get("flip", 1.0), factors.get("weighting", 1.0)
+    values = contrast_signal(contrast, relaxation, scanner, flip, weighting=weighting)
+    if contrast in _TURBO:
+        values = values * np.array([tissue.turbo_kept for tissue in tissues])
+    flow = body.inflow if _is_gradient_echo(contrast, scanner) else _SPIN_ECHO_FLOW
+    return np.asarray(values * np.array([flow if name == "artery" else 1.0 for name in names]))
+
+
 def tissue_signal(
-    body: Body,
+    body: Chemistry,
     scanner: Scanner,
     contrast: str,
     name: str,
@@ -82,30 +132,8 @@ def tissue_signal(
     has_agent: bool = False,
     factors: Mapping[str, float] | None = None,
 ) -> float:
-    """Returns the signal of one tissue.
-
-    Args:
-        body: subject.
-        scanner: scanner, which sets timing and field.
-        contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
-        name: tissue.
-        has_agent: whether the image is taken after the injection.
-        factors: factors on `T1`, `T2`, `flip` (angle) and `weighting`; 1 when absent.
-    """
-    substance = body.substances[name]
-    tissue = substance.tissue
-    factors = factors or {}
-    t1, t2 = factors.get("T1", 1.0), factors.get("T2", 1.0)
-    relaxation = Relaxation(tissue.t1_ms * t1, tissue.t2_ms * t2, tissue.t2_star_ms * t2, tissue.proton_density)
-    if has_agent:
-        relaxation = enhanced(relaxation, substance.concentration_mm, body.agent, scanner.field_tesla)
-    flip, weighting = factors.get("flip", 1.0), factors.get("weighting", 1.0)
-    value = float(contrast_signal(contrast, relaxation, scanner, flip, weighting=weighting))
-    if contrast in _TURBO:
-        value *= tissue.turbo_kept
-    if name == "artery":
-        return value * (body.inflow if _is_gradient_echo(contrast, scanner) else _SPIN_ECHO_FLOW)
-    return value
+    """Returns the signal of one tissue; the arguments are those of `tissue_signals`."""
+    return float(tissue_signals(body, scanner, contrast, [name], has_agent=has_agent, factors=factors)[0])
 
 
 def render(
@@ -127,44 +155,42 @@ def render(
         transmit: actual over nominal flip angle, of the volume's shape; acts on T1w gradient echoes.
         weighting: see `contrast_signal`.
     """
+    names = list(body.substances)
 
-    def signals(flip: float) -> Callable[[str], float]:
+    def clean(flip: float) -> Array:
         factors = {"flip": flip, "weighting": weighting}
-        return lambda name: tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors=factors)
+        values = tissue_signals(body, scanner, contrast, names, has_agent=has_agent, factors=factors)
+        return mixed(body.tissue_map, dict(zip(names, values, strict=True)).__getitem__)
 
     if transmit is not None and _is_gradient_echo(contrast, scanner):
-        nodes = [mixed(body.tissue_map, signals(flip)) for flip in FLIP_NODES]
-        image = _parabola(nodes, transmit)
+        image = _parabola([clean(flip) for flip in FLIP_NODES], transmit)
     else:
-        image = mixed(body.tissue_map, signals(1.0))
+        image = clean(1.0)
     for time, field in body.textures.items():
-        slopes = {
-            name: tissue_slope(body, scanner, contrast, name, time, has_agent=has_agent) for name in body.substances
-        }
-        image += field * mixed(body.tissue_map, slopes.__getitem__)
+        slopes = tissue_slopes(body, scanner, contrast, names, time, has_agent=has_agent)
+        image += field * mixed(body.tissue_map, dict(zip(names, slopes, strict=True)).__getitem__)
     return image
 
 
-def tissue_slope(
-    body: Body, scanner: Scanner, contrast: str, name: str, time: str, *, has_agent: bool = False
-) -> float:
-    """Returns the change of a tissue's signal for one standard deviation of its texture.
+def tissue_slopes(
+    body: Chemistry, scanner: Scanner, contrast: str, names: Sequence[str], time: str, *, has_agent: bool = False
+) -> Floats:
+    """Returns the change of each tissue's signal for one standard deviation of its texture, (len(names),).
 
     Args:
         body: subject.
         scanner: scanner, which sets timing and field.
         contrast: `T1w`, `T2w`, `FLAIR` or `b0`.
-        name: tissue.
+        names: tissues; air and fluids have no texture, and a slope of zero.
         time: `T1` or `T2`.
         has_agent: whether the image is taken after the injection.
     """
-    if name in _SMOOTH_TISSUES:
-        return 0.0
     low, high = (
-        tissue_signal(body, scanner, contrast, name, has_agent=has_agent, factors={time: 1 + step})
+        tissue_signals(body, scanner, contrast, names, has_agent=has_agent, factors={time: 1 + step})
         for step in (-_STEP, _STEP)
     )
-    return (high - low) / (2 * _STEP) * TEXTURE[time]
+    has_texture = np.array([name not in _SMOOTH_TISSUES for name in names])
+    return np.where(has_texture, (high - low) / (2 * _STEP) * TEXTURE[time], 0.0)
 
 
 def render_diffusion(body: Body, scanner: Scanner, b_value_s_mm2: float) -> Array:
@@ -188,7 +214,7 @@ def render_ct(body: Body) -> Array:
     return mixed(body.tissue_map, lambda name: body.substances[name].tissue.hounsfield)
 
 
-def reference_signal(body: Body, scanner: Scanner, contrast: str) -> float:
+def reference_signal(body: Chemistry, scanner: Scanner, contrast: str) -> float:
     """Returns the signal of the reference tissue without contrast agent, which sets noise and scale.
 
     Args:
