@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "quality": FILES_AND_JOBS | {"archive", "preparation", "models", "web"},
     "readers": GROUND | {"io", "web", "preparation", "evaluation"},
     "bundle": FILES_AND_JOBS | {"preparation", "windows", "models"},
-    "training": FILES_AND_JOBS | {"preparation", "windows", "models", "losses", "bundle", "evaluation"},
+    "training": FILES_AND_JOBS | {"preparation", "simulation", "windows", "models", "losses", "bundle", "evaluation"},
     "inference": FILES_AND_JOBS | {"preparation", "windows", "models", "bundle", "evaluation"},
     "shipped": {"errors"},
     "experiments": FILES_AND_JOBS
@@ -131,7 +131,7 @@ SIMULATION_ORDER = (
     {"anatomy"},
     {"lesions"},
     {"physics"},
-    {"patient", "spine_patient", "oracle", "truth", "subject", "__init__"},
+    {"patient", "spine_patient", "oracle", "truth", "subject", "tissue_map", "__init__"},
     {"files"},
 )
 """Parts of the simulator; each imports only from its own line and the lines above it."""

@@ -114,7 +114,7 @@ def test_a_pair_on_two_grids_is_refused_with_its_name(recipe, cohort, tmp_path):
 def test_a_loss_that_is_not_a_number_stops_the_run_with_the_case_and_keeps_the_checkpoint(
     recipe, cohort, tmp_path, monkeypatch
 ):
-    def poisoned(cases, recipe, step, *, rank=0, stream=0):
+    def poisoned(cases, recipe, step, *, rank=0, stream=0, simulated=None):
         batch = draw_batch(cases, recipe, step, rank=rank)
         if step == 6:
             batch.source[0, 0, 8, 8, 8] = float("nan")

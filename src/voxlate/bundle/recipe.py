@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, model_validator
@@ -22,6 +22,8 @@ from voxlate.bundle.settings import (
     InferenceSettings,
     LocalSettings,
     ModelSettings,
+    SimulatedContrast,
+    SimulatedSettings,
     SsimSettings,
     Stage,
     TrainingSettings,
@@ -46,6 +48,7 @@ class Recipe(Frozen):
         use: what the model is for. `research`: it translates only with `--research`, since its result is easily
             mistaken for a finding. `demonstration`: each result says that the model only shows what is possible.
         data: the cases.
+        simulated: windows of simulated heads beside those of the cases; None for none.
         preparation: of every scan, at training and at inference.
         model: the generator.
         loss: weights by name: keys of `voxlate.losses`, or `MODULE:NAME` for a loss outside voxlate, a function of
@@ -66,6 +69,7 @@ class Recipe(Frozen):
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
     use: Use = "any"
     data: DataSettings = DataSettings()
+    simulated: SimulatedSettings | None = None
     preparation: PreparationSettings = PreparationSettings()
     model: ModelSettings = ModelSettings()
     loss: dict[str, float] = Field(default_factory=lambda: {"l1": 1.0})
@@ -100,6 +104,24 @@ class Recipe(Frozen):
             raise ValueError("two sources have the same name")
         if self.augmentation.quarter_turns and self.training.window[0] != self.training.window[1]:
             raise ValueError("`quarter_turns` needs a window that is square in the axial slice")
+        return self
+
+    @model_validator(mode="after")
+    def _simulated_windows_fit(self) -> Recipe:
+        if self.simulated is None:
+            return self
+        preparation, known = self.preparation, get_args(SimulatedContrast)
+        unknown = [name for name in self.more_sources if self.simulated.more.get(name, name) not in known]
+        if unknown:
+            raise ValueError(f"`simulated.more` needs a contrast for {unknown[0]}: one of {', '.join(known)}")
+        if self.cycle is not None:
+            raise ValueError("`simulated` windows are pairs; a `cycle` has none")
+        if self.training.region != "brain" or preparation.frame != "native" or preparation.bias:
+            raise ValueError("`simulated` windows show the brain alone: leave out `region: all`, `frame` and `bias`")
+        if "min_max" in (preparation.reference, preparation.target_reference):
+            raise ValueError("`simulated` windows have no range of a whole image: `reference: min_max` cannot be used")
+        if (self.simulated.source == "CT") != (preparation.range_hu is not None):
+            raise ValueError("`simulated.source: CT` and `preparation.range_hu` go together")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,8 @@ from voxlate.errors import NoInput
 
 Schedule = Literal["cosine", "constant", "linear_tail"]
 Use = Literal["any", "research", "demonstration"]
+Tier = Literal["good", "medium", "low"]
+SimulatedContrast = Literal["T1w", "T1ce", "T2w", "FLAIR", "b0", "CT"]
 Size = Annotated[int, Field(ge=1)]
 
 DEFAULT_TABLE = "cases.tsv"
@@ -347,6 +349,34 @@ class LocalSettings(Frozen):
     smoothing: int = Field(default=3, ge=1)
     largest_slice_voxels: int | None = Field(default=None, ge=1)
     normalise: Literal["area", "all"] = "area"
+
+
+class SimulatedSettings(Frozen):
+    """Windows of simulated heads, computed while the training runs, in place of some windows of the training cases.
+
+    Attributes:
+        heads: folder of tissue maps (`voxlate simulate FOLDER --tissue-maps`), relative to the data folder.
+        source, target: simulated contrasts of the recipe's first source and of its target.
+        more: simulated contrast of each additional source by its name in the recipe; by default the contrast of that
+            name.
+        share: of the windows; the others are cut from the training cases.
+        same_acquisition: whether T1ce and T1w of a window differ by the contrast agent alone.
+        quality_mix: tier (good, medium, low) to its probability.
+    """
+
+    heads: str
+    source: SimulatedContrast
+    target: SimulatedContrast
+    more: dict[str, SimulatedContrast] = Field(default_factory=dict)
+    share: float = Field(default=1.0, gt=0, le=1)
+    same_acquisition: bool = True
+    quality_mix: dict[Tier, float] = {"good": 1.0}
+
+    @model_validator(mode="after")
+    def _mix_is_positive(self) -> SimulatedSettings:
+        if min(self.quality_mix.values(), default=0) < 0 or not sum(self.quality_mix.values()) > 0:
+            raise ValueError("`quality_mix` needs numbers of zero or more, and at least one above zero")
+        return self
 
 
 class InferenceSettings(Frozen):

@@ -5,11 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from voxlate.cli.console import begin, say
 from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
+
+_OF_IMAGES = {
+    "sessions": "--sessions",
+    "task": "--task",
+    "scanner": "--scanner",
+    "quality_mix": "--quality-mix",
+    "missing": "--missing",
+    "dose": "--dose",
+    "aligned": "--aligned",
+    "same_acquisition": "--same-acquisition",
+    "dicom": "--dicom",
+}
+"""Options that a tissue map does not depend on."""
+
+
+def _refuse_options_of_images() -> None:
+    """Refuses options that only images depend on; ignored, they would seem to have been obeyed."""
+    from voxlate.errors import UsageError
+
+    context = click.get_current_context()
+    for name, option in _OF_IMAGES.items():
+        if context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}:
+            raise UsageError("OPTION_OF_IMAGES", f"{option} is of images; with --tissue-maps leave it out")
 
 
 @click.command(
@@ -54,6 +78,12 @@ from voxlate.cli.verb import Verb
 @click.option("--lesions", help="Lesions of every patient: glioma, metastases, plaques … or none.  [default: drawn]")
 @click.option("--aligned", is_flag=True, help="All images have the pose of the first: no registration.")
 @click.option("--same-acquisition", is_flag=True, help="T1ce has the noise, pose and scale of T1w.")
+@click.option(
+    "--tissue-maps",
+    is_flag=True,
+    help="Instead of images write the tissues of each head, from which a training draws windows (`simulated` in a "
+    "recipe).",
+)
 @click.option("--dicom", is_flag=True, help="Also write each image as a DICOM series.")
 @jobs()
 @no_progress
@@ -73,6 +103,7 @@ def simulate(
     lesions: str | None,
     same_acquisition: bool,
     aligned: bool,
+    tissue_maps: bool,
     dicom: bool,
     jobs: int,
     no_progress: bool,
@@ -83,13 +114,25 @@ def simulate(
     real scans.
     """
     from voxlate.errors import UsageError
+    from voxlate.io.log import counted
     from voxlate.simulation.anatomy.anatomies import anatomies_named
     from voxlate.simulation.files.dataset import Plan, write_dataset
+    from voxlate.simulation.files.tissue_maps import MapPlan, write_tissue_maps
     from voxlate.simulation.physics.quality import parse_mix
     from voxlate.simulation.subject import Options
 
     if labels is not None and anatomy in ("embedded", "formula"):
         raise UsageError("LABEL_TABLE", "--labels is a table for the maps of --anatomy; name their folder too")
+    if tissue_maps:
+        _refuse_options_of_images()
+        maps = MapPlan(subjects, seed, size, lesions, anatomies_named(anatomy, labels))
+        begin(f"building {counted(subjects, 'head')}", out=out, jobs=jobs)
+        with progress_bar(off=no_progress) as bar:
+            count = bar.add_task("heads", total=subjects, jobs=jobs)
+            for _ in write_tissue_maps(out, maps, jobs=jobs):
+                bar.advance(count)
+        say(f"tissue maps of {counted(subjects, 'head')} in {out.name}, for `simulated` in a recipe")
+        return
     options = Options(
         dose_mmol_kg=dose,
         is_same_acquisition=same_acquisition,

@@ -32,6 +32,7 @@ from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
 from voxlate.training.schedule import StagePosition, stage_position
+from voxlate.training.simulated.windows import SimulatedWindows
 from voxlate.training.state import SupervisedState, new_generator, new_state
 from voxlate.training.steps import Losses, Step, take_step
 from voxlate.training.validation import EmaWeights, Validator, ema_decay, ema_of, latest_best_weights, update_ema
@@ -276,12 +277,15 @@ def _set_up(
     if windows is not None:
         windows.require_channels(recipe)
     require_files(cases, recipe, data)
+    simulated = SimulatedWindows.of(recipe, data)
     generator = new_generator(recipe, data, given.start_from, given=given.network)
     objectives = objectives_of(recipe, data, loss=given.loss)
     with fabric.rank_zero_first():
         prepared = machine.prepared or run / "prepared"
         store = None if machine.cache is None else open_store(machine.cache)
-        cohort = prepare_training(cases, prepared, recipe, has_windows=windows is not None, store=store)
+        cohort = prepare_training(
+            cases, prepared, recipe, has_windows=windows is not None, simulated=simulated, store=store
+        )
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
         write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
     state = new_state(recipe, generator, fabric, network=given.network)

@@ -56,6 +56,11 @@ def draw_ct_settings(rng: np.random.Generator, *, is_reference: bool) -> CtSetti
     )
 
 
+def sigma_voxels(settings: CtSettings, spacing_mm: float) -> float:
+    """Returns the standard deviation of the Gaussian point spread function in voxels of `spacing_mm`."""
+    return settings.blur_mm / _FWHM_PER_SIGMA / spacing_mm
+
+
 def acquire_ct(image: Array, settings: CtSettings, spacing_mm: float, rng: np.random.Generator) -> Array:
     """Returns the HU that the scanner stores: whole numbers, float32 of the image's shape.
 
@@ -68,7 +73,7 @@ def acquire_ct(image: Array, settings: CtSettings, spacing_mm: float, rng: np.ra
     if settings.pose != Pose():
         image = artefacts.apply_pose(image, settings.pose, spacing_mm)
     shape: Shape = image.shape[0], image.shape[1], image.shape[2]
-    result = ndimage.gaussian_filter(image, settings.blur_mm / _FWHM_PER_SIGMA / spacing_mm, output=np.float32)
+    result = ndimage.gaussian_filter(image, sigma_voxels(settings, spacing_mm), output=np.float32)
     result += settings.cupping_hu * _cup(image)
     result += settings.streak_hu * _streaks(image, rng)
     result += blue_noise(shape, settings.noise_hu, rng)

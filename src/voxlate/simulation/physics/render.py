@@ -24,10 +24,11 @@ FLIP_NODES = (0.8, 1.0, 1.2)
 """Relative flip angles at which a gradient echo is computed; between them the signal is interpolated by a parabola."""
 TEXTURE = {"T1": 0.015, "T2": 0.02}
 """Relative standard deviation of a relaxation time within one tissue. Prior, chosen for this project."""
+TEXTURE_WAVELENGTH_MM = 9.0
+"""Shortest wavelength of a texture. Prior, chosen for this project."""
 _SMOOTH_TISSUES = {"air", "csf", "vitreous", "blood", "artery"}  # air and fluids, which have no texture
 _SPIN_ECHO_FLOW = 0.12  # fraction of the signal of arterial blood that remains in a spin echo; prior
 _TURBO = {"T2w", "FLAIR"}
-_TEXTURE_WAVELENGTH_MM = 9.0  # shortest wavelength of a texture; prior
 _STEP = 1e-3  # relative step of the finite differences: small against a texture, large against rounding
 _SLAB = 8  # planes that are mixed at a time, so that the sum stays in the cache of the processor
 
@@ -81,7 +82,7 @@ def draw_textures(shape: Shape, spacing_mm: float, rng: np.random.Generator) -> 
         spacing_mm: isotropic voxel size.
         rng: generator of the fields.
     """
-    return {time: smooth_field(shape, spacing_mm, _TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
+    return {time: smooth_field(shape, spacing_mm, TEXTURE_WAVELENGTH_MM, rng) for time in TEXTURE}
 
 
 def tissue_signals(

@@ -15,6 +15,7 @@ from voxlate.errors import NoInput, UsageError
 from voxlate.preparation import PreparationSettings
 from voxlate.preparation.store import PreparationStore
 from voxlate.training.data.duplicates import require_separate_splits
+from voxlate.training.simulated.windows import SimulatedWindows
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class TrainingCohort:
         train: pairs; in training without pairs, the sources alone.
         validation: pairs.
         targets: in training without pairs, the targets alone; otherwise None.
+        simulated: windows of simulated heads, if the recipe asks for them.
     """
 
     train: list[PreparedCase]
     validation: list[PreparedCase]
     targets: list[PreparedCase] | None = None
+    simulated: SimulatedWindows | None = None
 
 
 def prepare_training(
@@ -38,6 +41,7 @@ def prepare_training(
     recipe: Recipe,
     *,
     has_windows: bool = False,
+    simulated: SimulatedWindows | None = None,
     store: PreparationStore | None = None,
 ) -> TrainingCohort:
     """Prepares the cases of training and validation.
@@ -49,10 +53,12 @@ def prepare_training(
         folder: gets the arrays of the prepared cases.
         recipe: the resolved recipe.
         has_windows: whether a dataset of the user gives the windows; then no training case is needed.
+        simulated: windows of simulated heads; see `SimulatedWindows.of`.
         store: keeps brain masks, bias fields and registrations; see `voxlate.preparation.fit_preparation`.
 
     Raises:
-        UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has.
+        UsageError: `NO_TRAINING_CASE`; `SOURCE_NOWHERE` for an additional source that no training case has;
+            `SIMULATED_SPACING`.
         InputRefused: `IMAGE_IN_TWO_SPLITS`.
         VoxlateError: a case cannot be used; the message begins with its name.
     """
@@ -69,7 +75,10 @@ def prepare_training(
     prepare, prepare_one = partial(prepare_case, store=store), partial(prepare_unpaired, store=store)
     validation = [prepare(case, folder, settings, more) for case in cases if case.split == "validation"]
     if recipe.data.paired:
-        return TrainingCohort([prepare(case, folder, settings, more) for case in training], validation)
+        pairs = [prepare(case, folder, settings, more) for case in training]
+        if simulated is not None and pairs:
+            simulated.require_spacing(pairs[0].spacing_mm)
+        return TrainingCohort(pairs, validation, simulated=simulated)
     sources = [
         prepare_one(case.case, case.source, folder / "sources", settings, case.mask)
         for case in training

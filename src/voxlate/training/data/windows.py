@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxlate.bundle.contrast import CHANGED
 from voxlate.bundle.prepared_case import PreparedCase
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import TrainingSettings
 from voxlate.training.data.augment import Pair, augment
 from voxlate.training.data.cohort import TrainingCohort
+from voxlate.training.data.weights import weighted
+from voxlate.training.simulated.windows import SimulatedWindows
 from voxlate.volume import Array
 
 
@@ -90,14 +91,22 @@ def cohort_batches(cohort: TrainingCohort, recipe: Recipe, step: int, *, rank: i
         rank: of the process; each process has windows of its own.
     """
     size = recipe.training.batch
-    sources = micro_batches(draw_batch(cohort.train, recipe, step, rank=rank), size)
+    sources = micro_batches(draw_batch(cohort.train, recipe, step, rank=rank, simulated=cohort.simulated), size)
     if recipe.cycle is None:
         return StepBatches(sources)
     targets = draw_batch(cohort.targets or cohort.train, recipe, step, rank=rank, stream=1)
     return StepBatches(sources, micro_batches(targets, size))
 
 
-def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank: int = 0, stream: int = 0) -> Batch:
+def draw_batch(
+    cases: Sequence[PreparedCase],
+    recipe: Recipe,
+    step: int,
+    *,
+    rank: int = 0,
+    stream: int = 0,
+    simulated: SimulatedWindows | None = None,
+) -> Batch:
     """Returns the windows of one step; the same recipe, step, rank and stream give the same windows.
 
     Each window has random numbers of its own, so that two processes with two windows each see what one process with
@@ -109,14 +118,15 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
         step: optimiser steps done before.
         rank: of the process.
         stream: another number gives unrelated windows, for training without pairs.
+        simulated: gives a share of the windows.
     """
     settings, names, pairs = recipe.training, [], []
     count = settings.batch * settings.accumulate
     for index in range(count):
         random = np.random.default_rng([settings.seed, step, rank * count + index, *([stream] if stream else [])])
-        case = cases[int(random.integers(len(cases)))]
-        names.append(case.name)
-        pairs.append(augment(cut_window(case, settings, random), recipe.augmentation, random))
+        name, pair = _random_window(cases, recipe, simulated, random)
+        names.append(name)
+        pairs.append(augment(pair, recipe.augmentation, random))
 
     def stack(of: Callable[[Pair], Array]) -> Tensor:
         return torch.from_numpy(np.stack([of(pair) for pair in pairs]))
@@ -129,6 +139,17 @@ def draw_batch(cases: Sequence[PreparedCase], recipe: Recipe, step: int, *, rank
     )
 
 
+def _random_window(
+    cases: Sequence[PreparedCase], recipe: Recipe, simulated: SimulatedWindows | None, random: np.random.Generator
+) -> tuple[str, Pair]:
+    """Returns a window and the name of its case or simulated head."""
+    if simulated is not None and random.random() < simulated.settings.share:
+        name, plain, lesions = simulated.draw(random)
+        return name, weighted(plain, recipe.training, lesions)
+    case = cases[int(random.integers(len(cases)))]
+    return case.name, cut_window(case, recipe.training, random)
+
+
 def micro_batches(batch: Batch, size: int) -> list[Batch]:
     """Returns the windows of a step in parts of `size` windows, whose gradients are accumulated."""
     parts = [slice(start, start + size) for start in range(0, len(batch.cases), size)]
@@ -138,9 +159,8 @@ def micro_batches(batch: Batch, size: int) -> list[Batch]:
 def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random.Generator) -> Pair:
     """Returns a window around a random voxel of the mask, moved inside the volume and padded with zeros.
 
-    A share of the windows is centred on a changed voxel. Changed voxels and lesions have larger weights in the loss;
-    see `TrainingSettings.changed_share`, `changed_weight` and `lesion_weight`. With `region: all` every voxel of the
-    scan has a weight.
+    A share of the windows is centred on a changed voxel; see `TrainingSettings.changed_share`, and `weighted` for the
+    weights. With `region: all` every voxel of the scan has a weight.
 
     Args:
         case: a prepared case.
@@ -158,14 +178,12 @@ def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random
         return np.pad(part, pads) if part.shape != window else part
 
     inside = cut(case.mask) if settings.region == "brain" else cut(np.broadcast_to(np.True_, shape))
-    plain = Pair(cut(case.source), cut(case.target), inside, case.line)
-    weight = inside
-    if settings.changed_weight > 1:  # the difference is zero outside
-        weight = np.where(np.abs(plain.difference()) > CHANGED, np.float32(settings.changed_weight), inside)
-    if settings.lesion_weight > 1 and case.lesions is not None:
-        weight = np.where((cut(case.lesions) > 0) & (inside > 0), np.float32(settings.lesion_weight), weight)
     more = [cut(image) for image in case.more]
-    return replace(plain, weight=weight, more=np.stack(more) if more else plain.more)
+    plain = Pair(cut(case.source), cut(case.target), inside, case.line)
+    if more:
+        plain = replace(plain, more=np.stack(more))
+    lesions = cut(case.lesions) if settings.lesion_weight > 1 and case.lesions is not None else None
+    return weighted(plain, settings, lesions)
 
 
 def _random_voxel(case: PreparedCase, changed_share: float, random: np.random.Generator) -> tuple[int, ...]:

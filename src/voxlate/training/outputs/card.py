@@ -10,6 +10,7 @@ from torch import Tensor
 from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
+from voxlate.io.log import counted
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.training.checkpoint import Progress
@@ -32,6 +33,7 @@ def card(
     progress: Progress,
     mapping: Mapping[str, Any],
     windows: int = 0,
+    heads: int = 0,
 ) -> str:
     """Returns the model card of a bundle as Markdown.
 
@@ -42,6 +44,7 @@ def card(
         progress: of the finished run.
         mapping: the content of `mapping.json`.
         windows: number of windows of a dataset that was trained on; 0 for windows of the cases.
+        heads: number of simulated heads that a share of the windows came from.
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
@@ -53,7 +56,7 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 | | |
 |---|---|
 | network | `{recipe.model.name}` {recipe.model.arguments or ""}, {parameters:,} parameters |
-| trained on | {_trained_on(recipe, names["train"], windows)} |
+| trained on | {_trained_on(recipe, names["train"], windows)}{_of_heads(recipe, heads)} |
 | held out for testing | {", ".join(names["test"]) or "none"} |
 | steps | {_steps(recipe, progress)} |
 | loss | {_loss(recipe)} |
@@ -70,6 +73,13 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 {_custom_network(recipe, windows)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
+
+
+def _of_heads(recipe: Recipe, heads: int) -> str:
+    """Returns how many windows were drawn from simulated heads; empty for none."""
+    if recipe.simulated is None:
+        return ""
+    return f"; {recipe.simulated.share:.0%} of the windows from {counted(heads, 'simulated head')}".replace("%", " %")
 
 
 def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:

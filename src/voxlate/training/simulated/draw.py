@@ -1,0 +1,313 @@
+"""Draws windows of simulated images from a tissue map, each with a new patient, sequence, deformation and noise.
+
+Signals are those of `voxlate.simulation.physics.render`, noise and shading those of
+`voxlate.simulation.physics.acquisition`. Windows have no motion, no truncated k-space, and no displacement between the
+images of a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from voxlate.errors import UsageError
+from voxlate.simulation.anatomy.tissues import Tissue
+from voxlate.simulation.physics import artefacts, ct
+from voxlate.simulation.physics.acquisition import MrSettings, draw_mr_settings
+from voxlate.simulation.physics.contrast_agent import AGENTS, plasma_concentration_mm
+from voxlate.simulation.physics.quality import draw_grades
+from voxlate.simulation.physics.render import (
+    TEXTURE,
+    TEXTURE_WAVELENGTH_MM,
+    Chemistry,
+    Substance,
+    reference_signal,
+    tissue_signals,
+    tissue_slopes,
+)
+from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
+from voxlate.simulation.random_fields import smooth_field
+from voxlate.simulation.tissue_map import DEPTH_STEP_MM, KEPT, REACH_MM, WHOLE, TissueMap
+from voxlate.training.simulated.warp import Warp, in_box, random_warp
+from voxlate.volume import Array, Mask, Shape
+
+CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "b0": "b0"}
+"""MR images that a window may have, and their contrast; the other image is `CT`."""
+
+DOSE_MMOL_KG, DELAY_MIN, INFLOW = (0.07, 0.13), (4.0, 10.0), (1.0, 1.3)
+"""Ranges of dose, minutes from injection to image, and inflow of arterial blood. Priors, those of a simulated patient;
+there the dose is an option, 0.1 mmol/kg by default."""
+UPTAKE_SPREAD = 0.28
+"""Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
+MASK_MM = (-1.5, 2.5)
+"""Range of the depth at which the brain is cut: skull-stripping tools differ by some millimetres. Prior."""
+_POOL_STEP = 64  # the side of a texture is a multiple of it, so that few are computed
+_COARSE = 16  # points along each axis at which the shading of a head is computed; it has 5 control points
+_MOST_HU = 3.0  # largest offset of a CT, as the cupping of `ct.draw_ct_settings`
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """What is drawn.
+
+    Attributes:
+        images: names, keys of `CONTRASTS` or `CT`.
+        window: voxels along each axis.
+        is_same_acquisition: whether T1ce and T1w have the same sequence, noise and shading, so that they differ by the
+            agent alone.
+        quality_mix: tier to its probability; see `quality.draw_grades`.
+        enhancing_share: share of windows centred on a voxel that enhances; half of them on a lesion, where there is
+            one.
+
+    Raises:
+        UsageError: `CONTRAST_UNKNOWN`.
+    """
+
+    images: tuple[str, ...]
+    window: Shape
+    is_same_acquisition: bool = True
+    quality_mix: Mapping[str, float] = field(default_factory=lambda: {"good": 1.0})
+    enhancing_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in self.images:
+            if name not in CONTRASTS and name != "CT":
+                raise UsageError(
+                    "CONTRAST_UNKNOWN", f"unknown contrast {name!r}; choose from {', '.join(CONTRASTS)}, CT"
+                )
+
+
+@dataclass(frozen=True)
+class DrawnWindow:
+    """A window.
+
+    Attributes:
+        images: name to (i, j, k), float32, in the units of the scan.
+        inside: (i, j, k), the brain.
+        lesions: (i, j, k), voxels of a lesion.
+        sample: name to (m,), values of each image without noise in random voxels of the brain, which give its scale.
+    """
+
+    images: dict[str, Array]
+    inside: Mask
+    lesions: Mask
+    sample: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One image before it is acquired.
+
+    Attributes:
+        settings: of an MR image; None for a CT.
+        reference: signal that sets noise and scale; 1 for a CT.
+        columns: (tissues, 3), signal of each tissue and its change with the textures of T1 and T2.
+        stream: seed of shading and noise.
+    """
+
+    settings: MrSettings | None
+    reference: float
+    columns: NDArray[np.float64]
+    stream: int
+
+
+def draw_window(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> DrawnWindow:
+    """Returns a window of a head; the same generator gives the same window.
+
+    Args:
+        head: tissues of the head.
+        plan: what is drawn.
+        rng: generator of all draws.
+    """
+    scanner = scanner_named(str(rng.choice(TRAINING_SCANNERS)))
+    chemistry = _chemistry(head, scanner, rng)
+    images = _images(head, plan, scanner, chemistry, rng)
+    warp = random_warp(_centre(head, plan, rng), plan.window, head.spacing_mm, rng)
+    box = warp.box
+    index, share, depth = (_cut(part, box) for part in (head.index, head.share, head.depth))
+    table = np.concatenate([image.columns for image in images.values()], axis=1)
+    mixed = _mixed(table, index.reshape(-1, KEPT), share.reshape(-1, KEPT)).reshape(*depth.shape, len(images), 3)
+    textures = [_texture(depth.shape, head.spacing_mm, rng) for _ in TEXTURE]
+    planes = [_textured(mixed[..., number, :], textures) for number in range(len(images))]
+    planes += [torch.from_numpy(part.astype(np.float32)) for part in (depth, _cut(head.lesions, box) > 0)]
+    moved = F.grid_sample(torch.stack(planes)[None], warp.normalised(), align_corners=True)[0].numpy()
+    cut_mm = float(rng.uniform(*MASK_MM))
+    kept = np.unravel_index(head.sample, head.shape)
+    drawn = _mixed(table, head.index[kept], head.share[kept]).reshape(len(head.sample), len(images), 3).numpy()
+    scan = _Scan(warp, head)
+    return DrawnWindow(
+        {name: scan.acquired(moved[number], image) for number, (name, image) in enumerate(images.items())},
+        moved[-2] * np.float32(DEPTH_STEP_MM) - np.float32(REACH_MM) > cut_mm,
+        moved[-1] > 0.5,
+        {name: _in_units(drawn[:, number, 0], image) for number, (name, image) in enumerate(images.items())},
+    )
+
+
+def _chemistry(head: TissueMap, scanner: Scanner, rng: np.random.Generator) -> Chemistry:
+    """Returns the substances of a new patient with the anatomy and the lesions of a head."""
+    at_field = scanner.tissues()
+    tissues = {name: at_field[name].jittered(rng) for name in sorted(at_field)}
+    tissues |= {name: _leaky(tissue, rng) for name, tissue in head.lesion_tissues[scanner.field_tesla].items()}
+    agent = AGENTS[str(rng.choice(list(AGENTS)))]
+    plasma = float(plasma_concentration_mm(float(rng.uniform(*DELAY_MIN)), float(rng.uniform(*DOSE_MMOL_KG))))
+    substances = {name: Substance(tissue, tissue.uptake * plasma) for name, tissue in tissues.items()}
+    return Chemistry(substances, agent, inflow=float(rng.uniform(*INFLOW)))
+
+
+def _leaky(tissue: Tissue, rng: np.random.Generator) -> Tissue:
+    return replace(tissue, uptake=tissue.uptake * float(np.exp(UPTAKE_SPREAD * rng.standard_normal())))
+
+
+def _images(
+    head: TissueMap, plan: WindowPlan, scanner: Scanner, chemistry: Chemistry, rng: np.random.Generator
+) -> dict[str, _Image]:
+    """Returns the images of a session by name."""
+    drawn: dict[str, _Image] = {}
+    for name in plan.images:
+        settings, stream = _settings(plan, scanner, rng), int(rng.integers(2**63))
+        if name == "CT":
+            columns = np.zeros((len(head.names), 3))
+            columns[:, 0] = [chemistry.substances[tissue].tissue.hounsfield for tissue in head.names]
+            drawn[name] = _Image(None, 1.0, columns, stream)
+            continue
+        twin = {"T1ce": "T1w", "T1w": "T1ce"}.get(name, "")
+        if plan.is_same_acquisition and twin in drawn:
+            settings, stream = drawn[twin].settings or settings, drawn[twin].stream
+        columns = _columns(head, name, scanner, chemistry, settings, stream)
+        drawn[name] = _Image(settings, reference_signal(chemistry, scanner, CONTRASTS[name]), columns, stream)
+    return drawn
+
+
+def _settings(plan: WindowPlan, scanner: Scanner, rng: np.random.Generator) -> MrSettings:
+    grades = replace(draw_grades(plan.quality_mix, rng), improper="")
+    return draw_mr_settings(grades, scanner.field_tesla, rng, is_reference=True)
+
+
+def _columns(
+    head: TissueMap, name: str, scanner: Scanner, chemistry: Chemistry, settings: MrSettings, stream: int
+) -> NDArray[np.float64]:
+    """Returns the signals of an MR image and their changes with the textures, (tissues, 3)."""
+    contrast, has_agent = CONTRASTS[name], name == "T1ce"
+    # The transmit field varies slowly: in a window it is one factor on the flip angle.
+    error = settings.transmit / 2 * np.random.default_rng([stream, 0]).uniform(-1, 1)
+    factors = {"flip": float(np.exp(error)), "weighting": settings.weighting}
+    signals = tissue_signals(chemistry, scanner, contrast, head.names, has_agent=has_agent, factors=factors)
+    slopes = [tissue_slopes(chemistry, scanner, contrast, head.names, time, has_agent=has_agent) for time in TEXTURE]
+    return np.stack([signals, *slopes], axis=1)
+
+
+def _centre(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Returns the voxel at the centre of a window, (3,)."""
+    chosen = head.sample
+    if rng.random() < plan.enhancing_share and len(head.enhancing):
+        chosen = head.enhancing
+        if rng.random() < 0.5:
+            of_lesions = chosen[head.lesions.reshape(-1)[chosen] > 0]
+            chosen = of_lesions if len(of_lesions) else chosen
+    return np.array(np.unravel_index(int(rng.choice(chosen)), head.shape))
+
+
+def _cut(array: NDArray[np.uint8], box: Sequence[slice]) -> NDArray[np.uint8]:
+    """Returns a box of a volume; what lies beyond the volume repeats its border, which is outside the brain."""
+    shape = array.shape[:3]
+    within = tuple(slice(max(axis.start, 0), min(axis.stop, size)) for axis, size in zip(box, shape, strict=True))
+    pads = [(part.start - axis.start, axis.stop - part.stop) for part, axis in zip(within, box, strict=True)]
+    cut = array[within]
+    return (
+        np.ascontiguousarray(cut) if not any(map(any, pads)) else np.pad(cut, [*pads, (0, 0)][: cut.ndim], mode="edge")
+    )
+
+
+def _mixed(table: NDArray[np.float64], index: NDArray[np.uint8], share: NDArray[np.uint8]) -> Tensor:
+    """Returns the sum over the tissues of a voxel of share times value, (n, columns), float32.
+
+    Args:
+        table: (tissues, columns), values of the tissues.
+        index: (n, KEPT), numbers of the tissues.
+        share: (n, KEPT), their shares of `WHOLE`.
+    """
+    return F.embedding_bag(
+        torch.from_numpy(index.astype(np.int32)),
+        torch.from_numpy((table / WHOLE).astype(np.float32)),
+        per_sample_weights=torch.from_numpy(share.astype(np.float32)),
+        mode="sum",
+    )
+
+
+def _textured(mixed: Tensor, textures: Sequence[Array]) -> Tensor:
+    """Returns signal plus textures; `mixed` is (i, j, k, 3): the signal, and its change with each texture."""
+    image = mixed[..., 0].clone()
+    for number, texture in enumerate(textures, start=1):
+        image += mixed[..., number] * torch.from_numpy(texture)
+    return image
+
+
+def _texture(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Returns a random part of a texture that is computed once."""
+    pool = _pool(-(-2 * max(shape) // _POOL_STEP) * _POOL_STEP, spacing_mm)
+    i, j, k = (int(rng.integers(pool.shape[0] - size + 1)) for size in shape)
+    return np.ascontiguousarray(pool[i : i + shape[0], j : j + shape[1], k : k + shape[2]])
+
+
+@lru_cache(maxsize=2)
+def _pool(side: int, spacing_mm: float) -> Array:
+    return smooth_field((side, side, side), spacing_mm, TEXTURE_WAVELENGTH_MM, np.random.default_rng(side))
+
+
+class _Scan:
+    """Acquires the images of a window; images of one acquisition share shading and noise.
+
+    Args:
+        warp: where the window lies.
+        head: the head.
+    """
+
+    def __init__(self, warp: Warp, head: TissueMap) -> None:
+        self.warp, self.head = warp, head
+        self.drawn: dict[int, tuple[Array, Array, Array]] = {}
+
+    def acquired(self, image: Array, drawn: _Image) -> Array:
+        """Returns an image with shading and noise, in the units of the scan."""
+        settings = drawn.settings
+        if settings is None:
+            return _acquired_ct(image, self.head.spacing_mm, np.random.default_rng([drawn.stream, 1]))
+        if drawn.stream not in self.drawn:
+            self.drawn[drawn.stream] = self._fields(settings, image.shape, drawn.stream)
+        shading, real, imaginary = self.drawn[drawn.stream]
+        # Rician noise, as `artefacts.add_rician_noise`, in relative units.
+        seen = image * (shading / np.float32(drawn.reference))
+        seen += real
+        return np.asarray(np.hypot(seen, imaginary), dtype=np.float32)
+
+    def _fields(self, settings: MrSettings, shape: tuple[int, ...], stream: int) -> tuple[Array, Array, Array]:
+        """Returns shading, real and imaginary noise, of the window's shape; the noise in units of the reference."""
+        rng = np.random.default_rng([stream, 1])
+        coarse = torch.from_numpy(artefacts.shading((_COARSE,) * 3, settings.shading, rng))[None, None]
+        whole = [slice(0, size) for size in self.head.shape]
+        at = in_box(self.warp.nodes, whole).permute(0, 2, 3, 4, 1)
+        nodes = F.grid_sample(coarse, at, padding_mode="border", align_corners=True)
+        sigma = np.float32(settings.noise_percent / 100)
+        real, imaginary = (sigma * rng.standard_normal(shape, dtype=np.float32) for _ in range(2))
+        return self.warp.upsampled(nodes)[0, 0].numpy(), real, imaginary
+
+
+def _acquired_ct(image: Array, spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Returns a CT with blur, noise and an offset, in HU."""
+    settings = ct.draw_ct_settings(rng, is_reference=True)
+    blurred = ndimage.gaussian_filter(image, ct.sigma_voxels(settings, spacing_mm), output=np.float32)
+    shape: Shape = image.shape[0], image.shape[1], image.shape[2]
+    offset = np.float32(rng.uniform(-_MOST_HU, _MOST_HU))
+    return np.asarray(blurred + ct.blue_noise(shape, settings.noise_hu, rng) + offset, dtype=np.float32)
+
+
+def _in_units(values: Array, drawn: _Image) -> Array:
+    """Returns signals in units of the reference tissue's, or HU as they are; float32."""
+    return np.asarray(values / np.float32(drawn.reference), dtype=np.float32)
