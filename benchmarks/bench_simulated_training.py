@@ -39,15 +39,20 @@ STAGES = {
 RUN = STAGES["t1ce_to_t1_slices"]
 
 
-def measure(pairs: Path) -> dict[str, Any]:
-    """Translates and evaluates all real pairs; returns the rows of the enhancement measure and of the brain."""
+def measure(run: Path, pairs: Path) -> dict[str, Any]:
+    """Translates and evaluates all real pairs; returns the rows of the enhancement measure and of the brain.
+
+    Args:
+        run: folder of the training.
+        pairs: folder of the real pairs.
+    """
     cases = pair_cases(pairs)
     items = [Item(case.case, case.source) for case in cases]
     options = Options(gate="flag", keep_spacing=True)
-    outcomes = translate_many(read_bundle(RUN / "bundle"), items, RUN / "synthetic", options=options, overwrite=True)
+    outcomes = translate_many(read_bundle(run / "bundle"), items, run / "synthetic", options=options, overwrite=True)
     settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
-    evaluate_cases(cases, RUN / "synthetic", RUN / "evaluation", settings=settings, bundle=RUN / "bundle")
-    content = json.loads((RUN / "evaluation" / "evaluation.json").read_text())
+    evaluate_cases(cases, run / "synthetic", run / "evaluation", settings=settings, bundle=run / "bundle")
+    content = json.loads((run / "evaluation" / "evaluation.json").read_text())
     keys = ("region", "metric", "method", "n", "mean", "median", "low", "high")
     brain = ("voxlate", "as_written", "mask")
     return {
@@ -83,7 +88,7 @@ def main() -> None:
         steps += history["training"][-1]["step"]
         validation.append(history["validation"])
     result = {"heads": HEADS, "maps": 19, "steps": steps, "validation": validation}
-    write_result("simulated_training", result | measure(pairs))
+    write_result("simulated_training", result | measure(RUN, pairs))
 
 
 if __name__ == "__main__":

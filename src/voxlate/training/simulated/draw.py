@@ -47,7 +47,7 @@ DOSE_MMOL_KG, DELAY_MIN, INFLOW = (0.07, 0.13), (4.0, 10.0), (1.0, 1.3)
 there the dose is an option, 0.1 mmol/kg by default."""
 UPTAKE_SPREAD = 0.28
 """Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
-MASK_MM = (-1.5, 2.5)
+MASK_MM = (-1.0, 3.0)
 """Range of the depth at which the brain is cut: skull-stripping tools differ by some millimetres. Prior."""
 _POOL_STEP = 64  # the side of a texture is a multiple of it, so that few are computed
 _COARSE = 16  # points along each axis at which the shading of a head is computed; it has 5 control points
