@@ -112,8 +112,9 @@ def test_ct_windows_are_hounsfield_units_with_the_noise_of_a_scanner(still):
     head = brick()
     head = replace(head, index=np.full_like(head.index, NAMES.index("wm")))
     window = draw_window(head, WindowPlan(("CT", "T1w"), (32, 32, 32)), np.random.default_rng(0)).images["CT"]
-    assert window.mean() == pytest.approx(28, abs=3.01)  # the offset of a scanner
-    assert 3 < window.std() < 5
+    # White matter has 28 HU, 34 without contrast to grey matter; 8 is the largest offset.
+    assert 28 - 0.6 - 8 < window.mean() < 34 + 8
+    assert 3 < window.std() < 12
 
 
 def test_the_deformation_never_folds_and_its_box_holds_every_voxel():
@@ -181,7 +182,7 @@ def test_windows_of_ct_are_clipped_to_the_range_of_the_recipe(recipe):
     grey = by_range_hu(0, 80).apply(np.float32(40))
     assert pair.source.min() >= 0
     assert pair.source.max() <= 1
-    assert pair.source.max() == pytest.approx(float(grey), abs=0.35)
+    assert pair.source.max() == pytest.approx(float(grey), abs=0.5)
 
 
 def test_training_on_simulated_windows_resumes_and_gives_the_same_weights(recipe, cohort, maps, tmp_path):

@@ -51,7 +51,13 @@ MASK_MM = (-1.0, 3.0)
 """Range of the depth at which the brain is cut: skull-stripping tools differ by some millimetres. Prior."""
 _POOL_STEP = 64  # the side of a texture is a multiple of it, so that few are computed
 _COARSE = 16  # points along each axis at which the shading of a head is computed; it has 5 control points
-_MOST_HU = 3.0  # largest offset of a CT, as the cupping of `ct.draw_ct_settings`
+CT_OFFSET_HU, CT_NOISE_HU = 8.0, (3.0, 12.0)
+"""Largest offset of a CT, and range of its noise. Scanners and reconstructions differ by several HU; 3 to 5 HU are the
+noise of thick slices, and thin ones are two to three times as noisy. The one real head at hand had 7 HU."""
+CT_CONTRAST = (0.4, 1.1)
+"""Range of a factor on the difference of grey and white matter, 12 HU in the simulator. Beam energy, beam hardening and
+blur make it smaller; on the real head at hand it was some 5 HU."""
+_CT_BRAIN = ("gm", "wm", "cord")  # tissues whose CT numbers are moved towards their mean
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,7 @@ def _images(
     for name in plan.images:
         settings, stream = _settings(plan, scanner, rng), int(rng.integers(2**63))
         if name == "CT":
-            columns = np.zeros((len(head.names), 3))
-            columns[:, 0] = [chemistry.substances[tissue].tissue.hounsfield for tissue in head.names]
-            drawn[name] = _Image(None, 1.0, columns, stream)
+            drawn[name] = _Image(None, 1.0, _ct_columns(head, chemistry, stream), stream)
             continue
         twin = {"T1ce": "T1w", "T1w": "T1ce"}.get(name, "")
         if plan.is_same_acquisition and twin in drawn:
@@ -184,6 +188,17 @@ def _images(
         columns = _columns(head, name, scanner, chemistry, settings, stream)
         drawn[name] = _Image(settings, reference_signal(chemistry, scanner, CONTRASTS[name]), columns, stream)
     return drawn
+
+
+def _ct_columns(head: TissueMap, chemistry: Chemistry, stream: int) -> NDArray[np.float64]:
+    """Returns the CT numbers of the tissues in HU and two columns of zeros, (tissues, 3): a CT shows no texture."""
+    numbers = {name: substance.tissue.hounsfield for name, substance in chemistry.substances.items()}
+    middle = (numbers["gm"] + numbers["wm"]) / 2
+    factor = float(np.random.default_rng([stream, 0]).uniform(*CT_CONTRAST))
+    numbers |= {name: middle + factor * (numbers[name] - middle) for name in _CT_BRAIN}
+    columns = np.zeros((len(head.names), 3))
+    columns[:, 0] = [numbers[name] for name in head.names]
+    return columns
 
 
 def _settings(plan: WindowPlan, scanner: Scanner, rng: np.random.Generator) -> MrSettings:
@@ -304,8 +319,9 @@ def _acquired_ct(image: Array, spacing_mm: float, rng: np.random.Generator) -> A
     settings = ct.draw_ct_settings(rng, is_reference=True)
     blurred = ndimage.gaussian_filter(image, ct.sigma_voxels(settings, spacing_mm), output=np.float32)
     shape: Shape = image.shape[0], image.shape[1], image.shape[2]
-    offset = np.float32(rng.uniform(-_MOST_HU, _MOST_HU))
-    return np.asarray(blurred + ct.blue_noise(shape, settings.noise_hu, rng) + offset, dtype=np.float32)
+    offset = np.float32(rng.uniform(-CT_OFFSET_HU, CT_OFFSET_HU))
+    noise = ct.blue_noise(shape, float(rng.uniform(*CT_NOISE_HU)), rng)
+    return np.asarray(blurred + noise + offset, dtype=np.float32)
 
 
 def _in_units(values: Array, drawn: _Image) -> Array:
