@@ -312,10 +312,13 @@ def _log_start(run: Run, progress: Progress) -> None:
     """Logs cases, network, device and first step."""
     windows = run.given.windows
     parameters = sum(parameter.numel() for parameter in run.state.generator.parameters())
+    simulated = run.cohort.simulated
+    drawn = "" if simulated is None else f", {simulated.told}"
     begin = f"resumed at step {progress.step}" if progress.step else "from step 0"
     log.info(
-        "training on %s, validating on %d; %s of %s parameters on %s, %s; %s of %d",
+        "training on %s%s, validating on %d; %s of %s parameters on %s, %s; %s of %d",
         counted(len(run.cohort.train), "case") if windows is None else f"{windows.count} windows of a dataset",
+        drawn,
         len(run.cohort.validation),
         run.recipe.model.name,
         f"{parameters:,}",

@@ -10,7 +10,6 @@ from torch import Tensor
 from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
-from voxlate.io.log import counted
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.training.checkpoint import Progress
@@ -33,7 +32,7 @@ def card(
     progress: Progress,
     mapping: Mapping[str, Any],
     windows: int = 0,
-    heads: int = 0,
+    drawn: str = "",
 ) -> str:
     """Returns the model card of a bundle as Markdown.
 
@@ -44,7 +43,7 @@ def card(
         progress: of the finished run.
         mapping: the content of `mapping.json`.
         windows: number of windows of a dataset that was trained on; 0 for windows of the cases.
-        heads: number of simulated heads that a share of the windows came from.
+        drawn: the share of the windows that came from simulated heads, in words; empty for none.
     """
     parameters = sum(tensor.numel() for tensor in weights.values())
     return f"""# {recipe.name}
@@ -56,7 +55,7 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 | | |
 |---|---|
 | network | `{recipe.model.name}` {recipe.model.arguments or ""}, {parameters:,} parameters |
-| trained on | {_trained_on(recipe, names["train"], windows)}{_of_heads(recipe, heads)} |
+| trained on | {_trained_on(recipe, names["train"], windows)}{f"; {drawn}" if drawn else ""} |
 | held out for testing | {", ".join(names["test"]) or "none"} |
 | steps | {_steps(recipe, progress)} |
 | loss | {_loss(recipe)} |
@@ -73,13 +72,6 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 {_custom_network(recipe, windows)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
-
-
-def _of_heads(recipe: Recipe, heads: int) -> str:
-    """Returns how many windows were drawn from simulated heads; empty for none."""
-    if recipe.simulated is None:
-        return ""
-    return f"; {recipe.simulated.share:.0%} of the windows from {counted(heads, 'simulated head')}".replace("%", " %")
 
 
 def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:

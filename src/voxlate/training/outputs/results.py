@@ -53,9 +53,9 @@ def write_results(
     documents |= {} if pictures is None else {"pictures": pictures}
     splits = ("train", "validation", "test")
     names = {split: [case.case for case in cases if case.split == split] for split in splits}
-    heads = 0 if cohort.simulated is None else len(cohort.simulated.heads)
+    drawn = "" if cohort.simulated is None else cohort.simulated.told
     windows = 0 if given.windows is None else given.windows.count
-    text = card(recipe, weights, names=names, progress=progress, mapping=mapping, windows=windows, heads=heads)
+    text = card(recipe, weights, names=names, progress=progress, mapping=mapping, windows=windows, drawn=drawn)
     write_bundle(run / "bundle", recipe, weights, documents=documents, card=text)
     if cases:
         write_cases(run / "cases.tsv", list(cases))

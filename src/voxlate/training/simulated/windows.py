@@ -10,6 +10,7 @@ import numpy as np
 from voxlate.bundle.contrast import contrast_line
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
+from voxlate.io.log import counted
 from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_range_hu
 from voxlate.preparation.steps.respace import SPACING_TOLERANCE
 from voxlate.simulation.files.tissue_maps import read_tissue_maps
@@ -59,6 +60,11 @@ class SimulatedWindows:
         if recipe.simulated is None:
             return None
         return cls(read_tissue_maps(folder / recipe.simulated.heads), recipe)
+
+    @property
+    def told(self) -> str:
+        """Returns the share of the windows and the number of heads in words."""
+        return f"{100 * self.settings.share:.0f} % of the windows from {counted(len(self.heads), 'simulated head')}"
 
     def require_spacing(self, spacing_mm: Sequence[float]) -> None:
         """Refuses training cases of other voxels than those of the heads.
