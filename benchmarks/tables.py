@@ -752,6 +752,45 @@ def ct_to_mr() -> str:
     return "\n".join([*lines, "", note])
 
 
+def drawn_windows() -> str:
+    """Returns what windows drawn from tissue maps cost and bring, beside windows cut from simulated heads."""
+    content = result("drawn_windows")
+    columns = {
+        "residual enhancement": ("enhanced", "residual_enhancement", 0, " %"),
+        "less than half removed": ("enhanced", "less_than_half_removed", 0, " %"),
+        "disturbance": ("mask", "disturbance", 0, " %"),
+        "MAE, % of range": ("mask", "mae", 2, ""),
+        "PSNR, dB": ("mask", "psnr", 2, ""),
+        "SSIM": ("mask", "ssim", 3, ""),
+    }
+    real = content["t1ce_to_t1"]
+    lines: list[str] = []
+    titles = {"cut": "windows of 44 simulated heads", "drawn": f"windows drawn from {content['heads']} maps"}
+    for kind, title in titles.items():
+        rows = [*real[kind]["enhancement"], *real[kind]["brain"]]
+        methods = ({"source": "untouched source"} if kind == "cut" else {}) | {"synthetic": title}
+        table = rows_by_method(f"T1ce to T1, {len(real[kind]['cases'])} real pairs", rows, columns, methods)
+        lines += table if kind == "cut" else table[2:]
+    lines += ["", "| CT to T1, simulated heads | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |"]
+    lines.append("|---" * 7 + "|")
+    for kind, title in (("cut", "windows of 32 simulated heads"), ("drawn", "drawn windows")):
+        sets = content["ct_to_t1"][kind]
+        cells = [
+            f"{sets[part]['synthetic'][key]:.{digits}f}"
+            for part in sets
+            for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    cost = content["cost"]
+    note = (
+        f"Last stage of the training, {content['steps']['drawn']:,} steps from the same weights. Means in the brain "
+        f"with 95 % intervals in brackets. Two windows of 64 voxels take {1000 * cost['draw_drawn']:.0f} ms of one core to draw "
+        f"and {1000 * cost['draw_cut']:.0f} ms to cut; a step takes {cost['step_drawn']:.2f} s and "
+        f"{cost['step_cut']:.2f} s. `python benchmarks/bench_drawn_windows.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def added_agent() -> str:
     """Returns what the model that adds contrast agent does on real pairs."""
     content = result("simulated_models")
@@ -989,6 +1028,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "cache": cache,
     "allocator": allocator,
     "ct_to_mr": ct_to_mr,
+    "drawn_windows": drawn_windows,
     "added_agent": added_agent,
     "prepare": prepare,
     "training": training,
