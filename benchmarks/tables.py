@@ -784,8 +784,8 @@ def drawn_windows() -> str:
     cost = content["cost"]
     note = (
         f"Last stage of the training, {content['steps']['drawn']:,} steps from the same weights. Means in the brain "
-        f"with 95 % intervals in brackets. Two windows of 64 voxels take {1000 * cost['draw_drawn']:.0f} ms of one core "
-        f"to draw and {1000 * cost['draw_cut']:.0f} ms to cut; a step takes {cost['step_drawn']:.2f} s and "
+        f"with 95 % intervals in brackets. Two windows of 64 voxels take {1000 * cost['draw_drawn']:.0f} ms of one "
+        f"core to draw and {1000 * cost['draw_cut']:.0f} ms to cut; a step takes {cost['step_drawn']:.2f} s and "
         f"{cost['step_cut']:.2f} s. `python benchmarks/bench_drawn_windows.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
