@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from voxlate.bundle.bundle import read_weights
+from voxlate.bundle.prepared_case import prepare_case
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
 from voxlate.preparation.steps.intensity import by_range_hu
@@ -15,6 +16,7 @@ from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.render import Chemistry, Substance, tissue_signal
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.tissue_map import KEPT, WHOLE, TissueMap
+from voxlate.training.data.windows import painted_window
 from voxlate.training.loop import train
 from voxlate.training.simulated import draw, warp
 from voxlate.training.simulated.draw import WindowPlan, draw_window
@@ -59,7 +61,7 @@ def test_without_deformation_and_noise_a_window_has_the_signals_of_its_tissues(s
     chemistry = Chemistry(substances, AGENTS["gadobutrol"])
     monkeypatch.setattr(draw, "TRAINING_SCANNERS", ("A",))
     monkeypatch.setattr(draw, "_chemistry", lambda *_: chemistry)
-    monkeypatch.setattr(draw, "_centre", lambda *_: np.array([24, 24, 24]))
+    monkeypatch.setattr(draw, "random_centre", lambda *_: np.array([24, 24, 24]))
     drawn = draw_window(brick(), WindowPlan(("T1ce", "T1w", "T2w", "FLAIR"), (16, 16, 16)), np.random.default_rng(0))
     for name, contrast in (("T1ce", "T1w"), ("T1w", "T1w"), ("T2w", "T2w"), ("FLAIR", "FLAIR")):
 
@@ -174,6 +176,28 @@ def test_a_window_is_in_units_of_the_median_of_the_brain(recipe):
     assert np.median(medians) == pytest.approx(1, abs=0.15)
 
 
+def test_a_painted_pair_is_the_target_of_its_case_and_the_same_with_enhancement(recipe, cohort, tmp_path):
+    painted = simulated(recipe, share=0.0, paint=1.0)
+    case = prepare_case(painted.cases(cohort)[0], tmp_path, painted.preparation)
+    windows = SimulatedWindows([brick()], painted)
+    settings = painted.training.model_copy(update={"changed_share": 1.0})
+    for seed in range(5):
+        pair = painted_window(case, settings, windows, np.random.default_rng(seed))
+        added = pair.source - pair.target
+        assert added.min() >= 0
+        assert (added[pair.weight == 0] == 0).all()
+        assert pair.line == (1.0, 0.0)
+    enhanced = [
+        painted_window(case, settings, windows, np.random.default_rng(seed)).difference().max() for seed in range(20)
+    ]
+    assert max(enhanced) > 0.3
+    bloodless = np.where(brick().index == NAMES.index("blood"), NAMES.index("wm"), brick().index).astype(np.uint8)
+    pair = painted_window(
+        case, settings, SimulatedWindows([replace(brick(), index=bloodless)], painted), np.random.default_rng(0)
+    )
+    assert pair.source == pytest.approx(pair.target, abs=0.05)  # grey and white matter take up hardly any agent
+
+
 def test_windows_of_ct_are_clipped_to_the_range_of_the_recipe(recipe):
     data = recipe.model_dump(mode="json")
     data |= {"source": "CT", "simulated": {"heads": "maps", "source": "CT", "target": "T1w"}}
@@ -217,7 +241,9 @@ def test_maps_of_other_voxels_than_the_cases_are_refused(recipe, cohort, tmp_pat
         ("range of a whole image", {"preparation": {"reference": "min_max"}}),
         ("go together", {"preparation": {"range_hu": [0, 80]}}),
         ("quality_mix", {"simulated": {"heads": "m", "source": "T1ce", "target": "T1w", "quality_mix": {"good": 0}}}),
-        ("greater than 0", {"simulated": {"heads": "m", "source": "T1ce", "target": "T1w", "share": 0}}),
+        ("the heads are not used", {"simulated": {"heads": "m", "source": "T1ce", "target": "T1w", "share": 0}}),
+        ("a `share` below 1", {"simulated": {"heads": "m", "source": "T1ce", "target": "T1w", "paint": 1}}),
+        ("adds enhancement", {"simulated": {"heads": "m", "source": "T1w", "target": "T1ce", "paint": 1, "share": 0}}),
     ],
 )
 def test_recipes_whose_windows_cannot_be_drawn_are_refused(recipe, message, changes):

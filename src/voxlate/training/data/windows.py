@@ -147,6 +147,8 @@ def _random_window(
         name, plain, lesions = simulated.draw(random)
         return name, weighted(plain, recipe.training, lesions)
     case = cases[int(random.integers(len(cases)))]
+    if simulated is not None and random.random() < simulated.settings.paint:
+        return case.name, painted_window(case, recipe.training, simulated, random)
     return case.name, cut_window(case, recipe.training, random)
 
 
@@ -167,9 +169,48 @@ def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random
         settings: `window` is in voxels along each axis of the RAS+ grid.
         random: where the window lies.
     """
+    plain, lesions, _ = _window_around(_random_voxel(case, settings.changed_share, random), case, settings)
+    return weighted(plain, settings, lesions)
+
+
+def painted_window(
+    case: PreparedCase, settings: TrainingSettings, simulated: SimulatedWindows, random: np.random.Generator
+) -> Pair:
+    """Returns a semi-synthetic pair: the target of a case, and as its source the target with simulated enhancement.
+
+    Both have one sequence, noise and texture, so that the agent alone differs and the answer is exact. Vessels and
+    lesions lie where they lie in a simulated head whose brain has been given the extent of the case's.
+
+    Args:
+        case: a prepared case, whose source is not used.
+        settings: as in `cut_window`.
+        simulated: gives the enhancement.
+        random: decides everything.
+    """
+    shape = np.array(case.mask.shape)
+    number, position = simulated.place(random)
+    i, j, k = (position * shape).astype(int)
+    plain, lesions, centre = _window_around((int(i), int(j), int(k)), case, settings)
+    brighter = simulated.enhancement(number, centre / shape, random)
+    source = np.where(plain.weight > 0, plain.target + brighter, plain.target)
+    return weighted(replace(plain, source=source.astype(np.float32), line=(1.0, 0.0)), settings, lesions)
+
+
+def _window_around(
+    voxel: tuple[int, ...], case: PreparedCase, settings: TrainingSettings
+) -> tuple[Pair, Array | None, NDArray[np.float64]]:
+    """Returns the window around a voxel, its lesions where they count, and the voxel at its centre.
+
+    Args:
+        voxel: of the case; the window is moved inside the volume.
+        case: a prepared case.
+        settings: as in `cut_window`.
+
+    Returns:
+        A pair whose weight is 1 where the loss counts; lesions, of the window's shape, or None; (3,).
+    """
     window, shape = settings.window, case.mask.shape
-    centre = _random_voxel(case, settings.changed_share, random)
-    starts = [int(np.clip(c - w // 2, 0, max(0, n - w))) for c, w, n in zip(centre, window, shape, strict=True)]
+    starts = [int(np.clip(c - w // 2, 0, max(0, n - w))) for c, w, n in zip(voxel, window, shape, strict=True)]
     box = tuple(slice(start, start + w) for start, w in zip(starts, window, strict=True))
     pads = [(0, w - min(w, n)) for w, n in zip(window, shape, strict=True)]
 
@@ -183,7 +224,7 @@ def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random
     if more:
         plain = replace(plain, more=np.stack(more))
     lesions = cut(case.lesions) if settings.lesion_weight > 1 and case.lesions is not None else None
-    return weighted(plain, settings, lesions)
+    return plain, lesions, np.array([start + w / 2 for start, w in zip(starts, window, strict=True)])
 
 
 def _random_voxel(case: PreparedCase, changed_share: float, random: np.random.Generator) -> tuple[int, ...]:

@@ -125,18 +125,22 @@ class _Image:
     stream: int
 
 
-def draw_window(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> DrawnWindow:
+def draw_window(
+    head: TissueMap, plan: WindowPlan, rng: np.random.Generator, centre: NDArray[np.int64] | None = None
+) -> DrawnWindow:
     """Returns a window of a head; the same generator gives the same window.
 
     Args:
         head: tissues of the head.
         plan: what is drawn.
         rng: generator of all draws.
+        centre: voxel at the centre of the window, (3,); None to draw it.
     """
     scanner = scanner_named(str(rng.choice(TRAINING_SCANNERS)))
     chemistry = _chemistry(head, scanner, rng)
     images = _images(head, plan, scanner, chemistry, rng)
-    warp = random_warp(_centre(head, plan, rng), plan.window, head.spacing_mm, rng)
+    centre = random_centre(head, plan, rng) if centre is None else centre
+    warp = random_warp(centre, plan.window, head.spacing_mm, rng)
     box = warp.box
     index, share, depth = (_cut(part, box) for part in (head.index, head.share, head.depth))
     table = np.concatenate([image.columns for image in images.values()], axis=1)
@@ -219,8 +223,8 @@ def _columns(
     return np.stack([signals, *slopes], axis=1)
 
 
-def _centre(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Returns the voxel at the centre of a window, (3,)."""
+def random_centre(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Returns the voxel at the centre of a window, (3,); see `WindowPlan.enhancing_share`."""
     chosen = head.sample
     if rng.random() < plan.enhancing_share and len(head.enhancing):
         chosen = head.enhancing

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.bundle.contrast import contrast_line
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
 from voxlate.io.log import counted
-from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_range_hu
+from voxlate.preparation.steps.intensity import SCALES, LinearNormalisation, by_median, by_range_hu
 from voxlate.preparation.steps.respace import SPACING_TOLERANCE
 from voxlate.simulation.files.tissue_maps import read_tissue_maps
 from voxlate.simulation.tissue_map import TissueMap
 from voxlate.training.data.augment import Pair
-from voxlate.training.simulated.draw import DrawnWindow, WindowPlan, draw_window
+from voxlate.training.simulated.draw import DrawnWindow, WindowPlan, draw_window, random_centre
 from voxlate.volume import Array, Mask
+
+Floats = NDArray[np.float64]
 
 
 class SimulatedWindows:
@@ -98,6 +102,31 @@ class SimulatedWindows:
         if more:
             pair = Pair(pair.source, pair.target, pair.weight, line, np.stack([image for image, _ in more]))
         return f"simulated head {number + 1}", pair, drawn.lesions
+
+    def place(self, random: np.random.Generator) -> tuple[int, Floats]:
+        """Returns the number of a head and a position in it, (3,), as parts of its extent along each axis.
+
+        Args:
+            random: decides both; the position is that of a window, see `WindowPlan.enhancing_share`.
+        """
+        number = int(random.integers(len(self.heads)))
+        head = self.heads[number]
+        return number, random_centre(head, self.plan, random) / np.array(head.shape)
+
+    def enhancement(self, number: int, position: Floats, random: np.random.Generator) -> Array:
+        """Returns by how much contrast agent brightens a T1w window of a head, (i, j, k), in relative units.
+
+        Args:
+            number: of the head.
+            position: of the centre of the window, (3,), as parts of the extent of the head along each axis.
+            random: patient, sequence and deformation.
+        """
+        head = self.heads[number]
+        plan = replace(self.plan, images=("T1ce", "T1w"), is_same_acquisition=True)
+        drawn = draw_window(head, plan, random, (position * head.shape).astype(np.int64))
+        level = by_median(drawn.sample["T1w"], np.ones(drawn.sample["T1w"].shape, dtype=bool)).scale
+        brighter = np.maximum(drawn.images["T1ce"] - drawn.images["T1w"], 0) / np.float32(level)
+        return np.asarray(brighter * drawn.inside, dtype=np.float32)
 
     def _relative(self, drawn: DrawnWindow, place: int) -> tuple[Array, Array]:
         """Returns an image and its sample in relative units; the image is zero outside the brain.
