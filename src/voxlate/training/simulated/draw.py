@@ -42,9 +42,10 @@ from voxlate.volume import Array, Mask, Shape
 CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "b0": "b0"}
 """MR images that a window may have, and their contrast; the other image is `CT`."""
 
-DOSE_MMOL_KG, DELAY_MIN, INFLOW = (0.07, 0.13), (4.0, 10.0), (1.0, 1.3)
-"""Ranges of dose, minutes from injection to image, and inflow of arterial blood. Priors, those of a simulated patient;
-there the dose is an option, 0.1 mmol/kg by default."""
+DOSE_MMOL_KG, DELAY_MIN, INFLOW = (0.08, 0.2), (4.0, 10.0), (1.0, 1.3)
+"""Ranges of dose, minutes from injection to image, and inflow of arterial blood. A single dose is 0.1 mmol/kg, a double
+one 0.2; the agent is drawn too, and their mean relaxivity is a fifth below gadobutrol's, so that the mean enhancement is
+that of 0.1 mmol/kg of gadobutrol. Delay and inflow are those of a simulated patient."""
 UPTAKE_SPREAD = 0.28
 """Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
 MASK_MM = (-1.0, 3.0)
