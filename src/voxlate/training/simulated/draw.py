@@ -44,8 +44,8 @@ CONTRASTS = {"T1w": "T1w", "T1ce": "T1w", "T2w": "T2w", "FLAIR": "FLAIR", "b0": 
 
 DOSE_MMOL_KG, DELAY_MIN, INFLOW = (0.08, 0.2), (4.0, 10.0), (1.0, 1.3)
 """Ranges of dose, minutes from injection to image, and inflow of arterial blood. A single dose is 0.1 mmol/kg, a double
-one 0.2; the agent is drawn too, and their mean relaxivity is a fifth below gadobutrol's, so that the mean enhancement is
-that of 0.1 mmol/kg of gadobutrol. Delay and inflow are those of a simulated patient."""
+one 0.2; the agent is drawn too, and their mean relaxivity is a fifth below gadobutrol's, so that the mean enhancement
+is that of 0.1 mmol/kg of gadobutrol. Delay and inflow are those of a simulated patient."""
 UPTAKE_SPREAD = 0.28
 """Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
 MASK_MM = (-1.0, 3.0)
