@@ -27,6 +27,21 @@ def test_a_transformer_layer_is_that_of_torch():
     assert torch.allclose(ours(tokens), theirs(tokens), atol=1e-5)
 
 
+@pytest.mark.parametrize(("times", "kept"), [(1, 0.9), (2, 0.81)])
+def test_activations_are_dropped_once_or_twice_after_the_attention(times, kept):
+    torch.manual_seed(0)
+    layer = TransformerLayer(8, 2, dropout=0.1, attention_dropouts=times)
+    torch.nn.init.zeros_(layer.project.weight)
+    torch.nn.init.ones_(layer.project.bias)
+    torch.nn.init.zeros_(layer.feed_forward[4].weight)
+    torch.nn.init.zeros_(layer.feed_forward[4].bias)
+    with torch.no_grad():
+        answer = layer(torch.zeros(20, 500, 8))
+    assert (answer != 0).float().mean().item() == pytest.approx(kept, abs=0.005)
+    assert answer.mean().item() == pytest.approx(1, abs=0.01)  # what is kept is scaled up
+    assert torch.equal(layer.eval()(torch.zeros(1, 3, 8)), torch.ones(1, 3, 8))
+
+
 def test_fixed_positions_take_one_size_and_there_are_the_interpolated_ones():
     torch.manual_seed(0)
     fixed = build("trans_unet", **SMALL, position="fixed").eval()

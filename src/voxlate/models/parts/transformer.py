@@ -18,16 +18,17 @@ class TransformerLayer(nn.Module):
         channels: channels of each token.
         heads: number of attention heads.
         dropout: share of activations, and of attention weights, dropped during training.
+        attention_dropouts: how often activations are dropped after the attention; the code of TransBTS does so twice.
 
     Raises:
         UsageError: `MODEL_ARGUMENT` when the channels are not a multiple of the heads.
     """
 
-    def __init__(self, channels: int, heads: int, *, dropout: float) -> None:
+    def __init__(self, channels: int, heads: int, *, dropout: float, attention_dropouts: int = 1) -> None:
         super().__init__()
         if channels % heads:
             raise UsageError("MODEL_ARGUMENT", f"{channels} channels per token are not a multiple of {heads} heads")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.attention_dropouts = heads, dropout, attention_dropouts
         self.attention_norm = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels, bias=False)
         self.project = nn.Linear(channels, channels)
@@ -42,7 +43,10 @@ class TransformerLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Maps tokens (B, N, channels) to the same shape."""
-        tokens = tokens + F.dropout(self._attend(self.attention_norm(tokens)), self.dropout, self.training)
+        attended = self._attend(self.attention_norm(tokens))
+        for _ in range(self.attention_dropouts):
+            attended = F.dropout(attended, self.dropout, self.training)
+        tokens = tokens + attended
         result: Tensor = tokens + self.feed_forward(tokens)
         return result
 
