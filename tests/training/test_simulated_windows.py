@@ -198,6 +198,18 @@ def test_a_painted_pair_is_the_target_of_its_case_and_the_same_with_enhancement(
     assert pair.source == pytest.approx(pair.target, abs=0.05)  # grey and white matter take up hardly any agent
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "100 % of the windows from 1 simulated head"),
+        ({"share": 0, "paint": 1}, "100 % with enhancement of 1 simulated head"),
+        ({"share": 0.6, "paint": 0.5}, "60 % of the windows from, 20 % with enhancement of 1 simulated head"),
+    ],
+)
+def test_the_share_of_the_windows_is_told_in_words(recipe, settings, told):
+    assert SimulatedWindows([brick()], simulated(recipe, **settings)).told == told
+
+
 def test_windows_of_ct_are_clipped_to_the_range_of_the_recipe(recipe):
     data = recipe.model_dump(mode="json")
     data |= {"source": "CT", "simulated": {"heads": "maps", "source": "CT", "target": "T1w"}}

@@ -68,7 +68,10 @@ class SimulatedWindows:
     @property
     def told(self) -> str:
         """Returns the share of the windows and the number of heads in words."""
-        return f"{100 * self.settings.share:.0f} % of the windows from {counted(len(self.heads), 'simulated head')}"
+        share, paint = self.settings.share, (1 - self.settings.share) * self.settings.paint
+        parts = [f"{100 * share:.0f} % of the windows from"] * (share > 0)
+        parts += [f"{100 * paint:.0f} % with enhancement of"] * (paint > 0)
+        return f"{', '.join(parts)} {counted(len(self.heads), 'simulated head')}"
 
     def require_spacing(self, spacing_mm: Sequence[float]) -> None:
         """Refuses training cases of other voxels than those of the heads.
