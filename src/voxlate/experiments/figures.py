@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case, read_cases
 from voxlate.errors import NoInput, VoxlateError
 from voxlate.evaluation.tissues import TISSUES, tissue_protocol
-from voxlate.experiments.plan import SYSTEMS, Size, Step
+from voxlate.experiments.networks import stages_of
+from voxlate.experiments.plan import SYSTEMS, Size, Step, recipe_of
 from voxlate.experiments.settings import Column, Experiment, Figure
 from voxlate.experiments.tables import Scores, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
@@ -26,6 +28,7 @@ from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column as MontageColumn
 from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
+from voxlate.reporting.figures.network_diagram import draw_networks
 from voxlate.reporting.figures.preparation_steps import draw_masks
 from voxlate.reporting.figures.probability_maps import draw_probability_maps
 from voxlate.reporting.figures.training_curves import draw_training_curves
@@ -322,6 +325,23 @@ def _by_set(context: Context, values: Values) -> dict[str, dict[str, dict[str, f
     return {name or "test": systems for name, systems in found.items() if systems}
 
 
+def _networks(context: Context) -> Drawing:
+    """Draws the networks of the shown systems at the published size; systems that share one are named together."""
+    labels: dict[str, list[str]] = {}
+    recipes: dict[str, Recipe] = {}
+    for system in context.systems:
+        if system in context.experiment.systems:
+            # At the smaller scales networks are narrower; the drawing shows those of the paper.
+            recipe = recipe_of(context.experiment, context.experiment.bundle_owner(system), "published")
+            key = recipe.model.model_dump_json()
+            labels.setdefault(key, []).append(context.label(system))
+            recipes.setdefault(key, recipe)
+    found = {", ".join(names): stages_of(recipes[key]) for key, names in labels.items()}
+    return draw_networks(
+        {label: stages for label, (stages, _) in found.items()}, {label: count for label, (_, count) in found.items()}
+    )
+
+
 KINDS: dict[str, Callable[[Context], Drawing]] = {
     "bars": _bars,
     "boxes": _boxes,
@@ -331,6 +351,7 @@ KINDS: dict[str, Callable[[Context], Drawing]] = {
     "losses": _losses,
     "masks": _masks,
     "montage": _montage,
+    "networks": _networks,
     "probabilities": _probabilities,
     "profile": _profile,
     "volumes": _volumes,

@@ -110,6 +110,22 @@ def overrides_of(experiment: Experiment, system: System, scale: ScaleName) -> Ov
     return {**scale_of(experiment, scale).override, **system.override, **system.scales.get(scale, {})}
 
 
+def recipe_of(experiment: Experiment, name: str, scale: ScaleName) -> Recipe:
+    """Returns the recipe that a system with weights of its own is trained with at a scale.
+
+    Args:
+        experiment: that names the system.
+        name: of the system.
+        scale: of the experiment.
+
+    Raises:
+        UsageError: see `read_recipe`.
+    """
+    system = experiment.systems[name]
+    path = find_shipped("recipes", system.recipe, what="recipe")
+    return read_recipe(path, variants=system.variants, overrides=overrides_of(experiment, system, scale))
+
+
 class _Planner:
     """Builds the steps of one experiment; see `build_plan`."""
 

@@ -206,6 +206,7 @@ class Figure(Frozen):
         "features",
         "volumes",
         "masks",
+        "networks",
         "probabilities",
     ]
     evaluation: str = ""
