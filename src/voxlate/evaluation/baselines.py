@@ -178,9 +178,14 @@ class Blur:
         self._is_mean = mask & (self._weight > 0)
 
     def of(self, image: Array) -> Array:
-        """Returns the mean around each voxel of an image of the mask's shape; 0 outside the mask."""
-        total = gaussian_mean(np.where(self._mask, image, np.float32(0)), self._sigma, beyond="zero")
-        return np.divide(total, self._weight, out=np.zeros_like(total), where=self._is_mean)
+        """Returns the mean around each voxel of an image of the mask's shape; 0 outside the mask.
+
+        The image's level is taken off first, so that weights rounded to single precision do not shift it.
+        """
+        level = image.dtype.type(image[self._mask].mean(dtype=np.float64))
+        total = gaussian_mean(np.where(self._mask, image - level, np.float32(0)), self._sigma, beyond="zero")
+        np.divide(total, self._weight, out=total, where=self._is_mean)
+        return np.where(self._is_mean, total + level, np.float32(0))
 
 
 def _strictly_rising(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -245,12 +245,15 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
     gain, offset = 0.0, 0.0
     for _ in range(ROUNDS):
         gain, offset = line_through(x[chosen], y[chosen])
-        distance = y - gain * x - offset
-        centre = median(distance)
-        spread = MAD_TO_SD * median(np.abs(distance - centre))
+        distance = gain * x
+        np.subtract(y, distance, out=distance)
+        distance -= offset
+        distance -= median(distance)
+        np.abs(distance, out=distance)
+        spread = MAD_TO_SD * median(distance)
         if spread == 0:  # more than half of the voxels lie on the line
             break
-        chosen = np.abs(distance - centre) <= TRIMMED_AT * spread
+        chosen = distance <= TRIMMED_AT * spread
     return gain, offset
 
 
