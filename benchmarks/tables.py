@@ -293,13 +293,15 @@ def metrics() -> str:
 def evaluation() -> str:
     content = result("evaluate")
     memory, size = content["own_memory_mib"], " x ".join(map(str, content["shape"]))
+    records = content.get("one_case", {})
+    one_case = f"\n\n{_one_case(records['after'], records['before'])}" if "after" in records else ""
     return (
         f"{content['cases']:,} small cases ({size} voxels) by {content['processes']} processes: "
         f"{content['cases_per_second']:.1f} cases per second. The main process used "
         f"{memory['after_a_tenth']:.0f} MiB after a tenth of the cases and {memory['at_the_end']:.0f} MiB at the end, "
         f"the largest worker {content['largest_child_mib']:.0f} MiB. A second run, which reuses all results, takes "
         f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, "
-        f"other jobs running).\n\n{_one_case(content['one_case']['after'], content['one_case']['before'])}"
+        f"other jobs running).{one_case}"
     )
 
 
