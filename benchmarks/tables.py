@@ -293,13 +293,28 @@ def metrics() -> str:
 def evaluation() -> str:
     content = result("evaluate")
     memory, size = content["own_memory_mib"], " x ".join(map(str, content["shape"]))
+    records = content.get("one_case", {})
+    one_case = f"\n\n{_one_case(records['after'], records['before'])}" if "after" in records else ""
     return (
         f"{content['cases']:,} small cases ({size} voxels) by {content['processes']} processes: "
         f"{content['cases_per_second']:.1f} cases per second. The main process used "
         f"{memory['after_a_tenth']:.0f} MiB after a tenth of the cases and {memory['at_the_end']:.0f} MiB at the end, "
         f"the largest worker {content['largest_child_mib']:.0f} MiB. A second run, which reuses all results, takes "
         f"{content['seconds_of_a_second_run']:.0f} s (`python benchmarks/bench_evaluate.py`, {machine(content)}, "
-        "other jobs running)."
+        f"other jobs running).{one_case}"
+    )
+
+
+def _one_case(now: dict[str, Any], before: dict[str, Any]) -> str:
+    size, parts = " x ".join(map(str, now["shape"])), now["processor_s_of_parts"]
+    shares = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts.items())
+    return (
+        f"One case of {size} voxels without skull, with a lesion, no model: {now['processor_s']:.1f} processor seconds "
+        f"on one thread, peak {now['peak_mib']:.0f} MiB. Under a profiler, which adds some: {shares} (`start` is that "
+        f"of the program, with the tables). Before the target's filters were shared (commit "
+        f"{before['machine']['commit']}): {before['processor_s']:.1f} s, {before['peak_mib']:.0f} MiB. "
+        f"`python benchmarks/bench_evaluate_case.py`, {machine(now)}, the fewest of {now['rounds']} rounds, other jobs "
+        "running."
     )
 
 

@@ -65,6 +65,17 @@ def test_the_enhanced_voxels_are_those_that_were_painted(head):
     assert measure.enhancement.reverse_share == 0
 
 
+def test_a_voxel_within_3_mm_of_the_border_is_not_enhanced_also_where_the_mask_fills_the_image(head):
+    source, target, _, _ = head
+    plain = target[12:36, 12:36, 12:36]
+    painted = source[12:36, 12:36, 12:36] - plain
+    painted[abs(painted) > 0.3] = 0  # leaves the noise
+    painted[:8, 8:16, 8:16] += 0.9
+    mask = np.ones(plain.shape, dtype=bool)
+    measure = EnhancementMeasure(plain + painted, plain, mask, spacing_mm=SPACING, direction=REMOVE)
+    assert np.argwhere(measure.enhancement.voxels)[:, 0].min() == 2  # the third layer is 3 mm from the one outside
+
+
 def test_for_a_model_that_adds_enhancement_the_figures_mean_the_same(head):
     source, target, mask, _ = head
     removing = EnhancementMeasure(source, target, mask, spacing_mm=SPACING, direction=REMOVE)

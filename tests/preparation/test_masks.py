@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from phantoms import ball
+from scipy import ndimage
 
 from preparation.heads import simulated
 from voxlate.errors import InputRefused, UsageError
 from voxlate.preparation.masks.brain_mask import BRAIN_MASKS, find_brain, union
 from voxlate.preparation.masks.checks import check_mask, require_plausible
+from voxlate.preparation.masks.components import fill_holes
 from voxlate.preparation.masks.ct_mask import metal_cm3, require_hounsfield
 from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Volume
@@ -117,3 +119,10 @@ def test_a_brain_that_is_cut_or_in_pieces_is_doubtful():
     torn[:, :, mask.shape[2] // 2 - 1 : mask.shape[2] // 2 + 1] = False
     assert any("largest connected component" in reason for reason in check_mask(torn, volume).reasons)
     assert check_mask(np.zeros_like(mask), volume).verdict == "bad"
+
+
+@pytest.mark.parametrize("share", [0.02, 0.4, 0.6, 0.9])
+def test_holes_are_those_of_scipy_at_the_edge_of_the_image_too(share):
+    mask = np.random.default_rng(1).random((13, 21, 17)) < share
+    for chosen in (mask, np.pad(mask, 3), np.pad(mask, ((0, 4), (2, 0), (1, 1))), np.zeros_like(mask)):
+        assert (fill_holes(chosen) == ndimage.binary_fill_holes(chosen)).all()

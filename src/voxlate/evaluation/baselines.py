@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from voxlate.errors import ModelInvalid
 from voxlate.evaluation.similarity import psnr
 from voxlate.evaluation.similarity.arrays import box_of
+from voxlate.evaluation.similarity.gaussian import gaussian_mean
 from voxlate.io.documents import read_json
 from voxlate.reference_level import PROBABILITIES
 from voxlate.volume import Array, Mask
@@ -159,10 +159,33 @@ def blur(image: Array, mask: Mask, sigma_mm: float, spacing_mm: Sequence[float])
         sigma_mm: standard deviation of the Gaussian.
         spacing_mm: of the grid, along the three axes.
     """
-    sigma = [sigma_mm / spacing for spacing in spacing_mm]
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
-    total = ndimage.gaussian_filter(np.where(mask, image, np.float32(0)), sigma, mode="constant")
-    return np.divide(total, weight, out=np.zeros_like(total), where=mask & (weight > 0))
+    return Blur(mask, sigma_mm, spacing_mm).of(image)
+
+
+class Blur:
+    """Gaussian mean over the voxels of one mask, for many images.
+
+    Args:
+        mask: (i, j, k).
+        sigma_mm: standard deviation of the Gaussian.
+        spacing_mm: of the grid, along the three axes.
+    """
+
+    def __init__(self, mask: Mask, sigma_mm: float, spacing_mm: Sequence[float]) -> None:
+        self._sigma = [sigma_mm / spacing for spacing in spacing_mm]
+        self._mask = mask
+        self._weight = gaussian_mean(mask.astype(np.float32), self._sigma, beyond="zero")
+        self._is_mean = mask & (self._weight > 0)
+
+    def of(self, image: Array) -> Array:
+        """Returns the mean around each voxel of an image of the mask's shape; 0 outside the mask.
+
+        The image's level is taken off first, so that weights rounded to single precision do not shift it.
+        """
+        level = image.dtype.type(image[self._mask].mean(dtype=np.float64))
+        total = gaussian_mean(np.where(self._mask, image - level, np.float32(0)), self._sigma, beyond="zero")
+        np.divide(total, self._weight, out=total, where=self._is_mean)
+        return np.where(self._is_mean, total + level, np.float32(0))
 
 
 def _strictly_rising(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -32,10 +32,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
-from voxlate.evaluation.baselines import blur
-from voxlate.evaluation.cases.intensity import MAD_TO_SD, line_through
+from voxlate.evaluation.baselines import Blur
+from voxlate.evaluation.cases.intensity import MAD_TO_SD, line_through, median
 from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
@@ -145,8 +144,8 @@ class EnhancementMeasure:
         box = box_of(mask)
         self._spacing = spacing_mm
         self._inside = mask[box]
-        self._target = blur(target[box], self._inside, SMOOTHING_MM, spacing_mm)
-        self._source = blur(source[box], self._inside, SMOOTHING_MM, spacing_mm)
+        self._blur = Blur(self._inside, SMOOTHING_MM, spacing_mm)
+        self._target, self._source = (self._blur.of(image[box]) for image in (target, source))
         self.enhancement = self._find(direction, box)
         self._regions = self._split({name: region[box] for name, region in (regions or {}).items()})
         self._change = self._error_of(self._source)
@@ -170,7 +169,7 @@ class EnhancementMeasure:
             yield from (Score("enhanced", metric, math.nan, "%", left_out=self.left_out) for metric in (RESIDUAL, HALF))
             yield Score("mask", DISTURBANCE, math.nan, "%", left_out=self.left_out)
             return
-        error = self._error_of(blur(image[self.enhancement.box], self._inside, SMOOTHING_MM, self._spacing))
+        error = self._error_of(self._blur.of(image[self.enhancement.box]))
         for region, voxels in self._regions.items():
             change = self._change[voxels]
             left = error[voxels]
@@ -189,16 +188,19 @@ class EnhancementMeasure:
         gain, offset = trimmed_line(self._source, self._target, self._inside)
         difference = direction.sign * (gain * self._source + offset - self._target)
         values = difference[self._inside]
-        centre = float(np.median(values))
-        spread = MAD_TO_SD * float(np.median(np.abs(values - centre)))
-        least = max(LEAST_DEVIATIONS * spread, LEAST_SHARE_OF_MEDIAN * float(np.median(self._target[self._inside])))
-        deep = ndimage.distance_transform_edt(np.pad(self._inside, 1), sampling=self._spacing)[1:-1, 1:-1, 1:-1]
-        voxels, opposite = (
-            self._parts((side > least) & self._inside & (deep >= BORDER_MM)) for side in (difference, -difference)
-        )
-        away = self._inside & ~within(voxels, AWAY_MM, self._spacing) if voxels.any() else self._inside
+        centre = median(values)
+        spread = MAD_TO_SD * median(np.abs(values - centre))
+        least = max(LEAST_DEVIATIONS * spread, LEAST_SHARE_OF_MEDIAN * median(self._target[self._inside]))
+        deep = self._inside & ~self._near_border()
+        voxels, opposite = (self._parts((side > least) & deep) for side in (difference, -difference))
+        away = self._inside & ~within(voxels, AWAY_MM, self._spacing)
         count = int(voxels.sum())
         return Enhancement(voxels, away, 100 * int(opposite.sum()) / count if count else 0.0, box)
+
+    def _near_border(self) -> Mask:
+        """Returns the voxels that are less than `BORDER_MM` from one outside the mask; the box's edge is outside."""
+        outside = np.pad(~self._inside, 1, constant_values=True)
+        return within(outside, float(np.nextafter(BORDER_MM, 0)), self._spacing)[1:-1, 1:-1, 1:-1]
 
     def _parts(self, mask: Mask) -> Mask:
         """Returns the connected parts of a mask that are large enough."""
@@ -243,12 +245,15 @@ def trimmed_line(image: Array, target: Array, mask: Mask) -> tuple[float, float]
     gain, offset = 0.0, 0.0
     for _ in range(ROUNDS):
         gain, offset = line_through(x[chosen], y[chosen])
-        distance = y - gain * x - offset
-        centre = np.median(distance)
-        spread = MAD_TO_SD * float(np.median(np.abs(distance - centre)))
+        distance = gain * x
+        np.subtract(y, distance, out=distance)
+        distance -= offset
+        distance -= median(distance)
+        np.abs(distance, out=distance)
+        spread = MAD_TO_SD * median(distance)
         if spread == 0:  # more than half of the voxels lie on the line
             break
-        chosen = np.abs(distance - centre) <= TRIMMED_AT * spread
+        chosen = distance <= TRIMMED_AT * spread
     return gain, offset
 
 

@@ -1,8 +1,8 @@
 """All metrics in one table: label, unit, better direction, best value, meaning and, for images, the function.
 
-A metric of two images is one function of `voxlate.evaluation.similarity` and one entry of `IMAGE_METRICS`; the contract
-tests then run on it. Metrics of tissues, of enhancement and of protocols are computed elsewhere; `METRICS` describes
-them beside the others, so that tables and reports use the same labels and directions.
+A metric of two images is one function of `voxlate.evaluation.similarity`, the same of a `Comparison`, and one entry of
+`IMAGE_METRICS`; the contract tests then run on it. Metrics of tissues, of enhancement and of protocols are computed
+elsewhere; `METRICS` describes them beside the others, so that tables and reports use the same labels and directions.
 """
 
 from __future__ import annotations
@@ -12,23 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from voxlate.evaluation.similarity import (
-    bias,
-    gradient_error,
-    local_correlation,
-    mae,
-    ms_ssim,
-    nmi,
-    psnr,
-    rmse,
-    sharpness_ratio,
-    ssim,
-)
+from voxlate.evaluation.similarity import Comparison, Errors, Target
 from voxlate.evaluation.similarity.arrays import Image
+from voxlate.evaluation.similarity.shared import MS_SSIM_SCALES
 from voxlate.volume import Mask
-
-MS_SSIM_SCALES = 3
-"""Wang's five scales need 11 voxels at a sixteenth of the resolution, more than a head has; three scales fit."""
 
 Better = Literal["lower", "higher", "one", "unknown"]
 
@@ -74,15 +61,38 @@ class ImageMetric(Metric):
     """A metric that compares an image with its target.
 
     Attributes:
-        compute: function of (image, target, mask, data_range) that returns the value in `unit`.
+        measure: function of an image beside its target that returns the value in `unit`.
     """
 
-    compute: Callable[[Image, Image, Mask, float], float]
+    measure: Callable[[Comparison], float]
 
+    def compute(self, image: Image, target: Image, mask: Mask, data_range: float) -> float:
+        """Returns the value of one image, in `unit`.
+
+        Args:
+            image: the compared image.
+            target: of the same shape and unit.
+            mask: of the same shape, compared voxels.
+            data_range: L, in that unit.
+
+        Raises:
+            InputRefused: as the function of `voxlate.evaluation.similarity`.
+            UsageError: `DATA_RANGE`.
+        """
+        return self.measure(Comparison(image, Target(target, mask), data_range))
+
+
+REGION_METRICS: dict[str, Callable[[Errors, float], float]] = {
+    "mae": lambda errors, data_range: 100 * errors.mae / data_range,
+    "rmse": lambda errors, data_range: 100 * errors.rmse / data_range,
+    "bias": lambda errors, data_range: 100 * errors.bias / data_range,
+    "psnr": lambda errors, data_range: errors.psnr(data_range),
+}
+"""Metrics of a part of the mask, besides SSIM, from its errors and L; the others need more voxels than a lesion has."""
 
 IMAGE_METRICS: dict[str, ImageMetric] = {
     "mae": ImageMetric(
-        compute=lambda x, y, m, r: 100 * mae(x, y, mask=m) / r,
+        measure=lambda pair: REGION_METRICS["mae"](pair.errors, pair.data_range),
         label="MAE",
         unit="%",
         better="lower",
@@ -90,7 +100,7 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
         meaning="mean absolute error in % of L",
     ),
     "rmse": ImageMetric(
-        compute=lambda x, y, m, r: 100 * rmse(x, y, mask=m) / r,
+        measure=lambda pair: REGION_METRICS["rmse"](pair.errors, pair.data_range),
         label="RMSE",
         unit="%",
         better="lower",
@@ -98,7 +108,7 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
         meaning="root mean squared error in % of L",
     ),
     "bias": ImageMetric(
-        compute=lambda x, y, m, r: 100 * bias(x, y, mask=m) / r,
+        measure=lambda pair: REGION_METRICS["bias"](pair.errors, pair.data_range),
         label="Bias",
         unit="%",
         better="one",
@@ -106,7 +116,7 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
         meaning="mean signed error in % of L",
     ),
     "psnr": ImageMetric(
-        compute=lambda x, y, m, r: psnr(x, y, data_range=r, mask=m),
+        measure=lambda pair: REGION_METRICS["psnr"](pair.errors, pair.data_range),
         label="PSNR",
         unit="dB",
         better="higher",
@@ -114,35 +124,35 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
         meaning="20 log10(L / RMSE)",
     ),
     "ssim": ImageMetric(
-        compute=lambda x, y, m, r: ssim(x, y, data_range=r, mask=m),
+        measure=Comparison.ssim,
         label="SSIM",
         better="higher",
         best=1.0,
         meaning="SSIM, 3-D Gaussian window of 11 voxels (sigma 1.5), K 0.01 and 0.03",
     ),
     "ms_ssim": ImageMetric(
-        compute=lambda x, y, m, r: ms_ssim(x, y, data_range=r, mask=m, scales=MS_SSIM_SCALES),
+        measure=Comparison.ms_ssim,
         label="MS-SSIM",
         better="higher",
         best=1.0,
         meaning=f"multi-scale SSIM over {MS_SSIM_SCALES} scales (first of Wang's weights, scaled to 1)",
     ),
     "nmi": ImageMetric(
-        compute=lambda x, y, m, _r: nmi(x, y, mask=m),
+        measure=Comparison.nmi,
         label="NMI",
         better="higher",
         best=2.0,
         meaning="normalised mutual information, 64 bins",
     ),
     "local_correlation": ImageMetric(
-        compute=lambda x, y, m, _r: local_correlation(x, y, mask=m),
+        measure=Comparison.local_correlation,
         label="Local correlation",
         better="higher",
         best=1.0,
         meaning="mean Pearson r in a Gaussian window of 11 voxels",
     ),
     "gradient_error": ImageMetric(
-        compute=lambda x, y, m, r: 100 * gradient_error(x, y, mask=m) / r,
+        measure=lambda pair: 100 * pair.gradient_error() / pair.data_range,
         label="Gradient error",
         unit="%",
         better="lower",
@@ -150,7 +160,7 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
         meaning="mean absolute difference of gradient lengths in % of L per voxel",
     ),
     "sharpness_ratio": ImageMetric(
-        compute=lambda x, y, m, _r: sharpness_ratio(x, y, mask=m),
+        measure=Comparison.sharpness_ratio,
         label="Sharpness ratio",
         better="one",
         best=1.0,

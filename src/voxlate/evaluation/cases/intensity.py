@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,6 +83,14 @@ def line_through(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
     variance = float(centred @ centred)
     gain = float(centred @ (y - y.mean())) / variance if variance > 0 else 0.0
     return gain, float(y.mean() - gain * x.mean())
+
+
+def median(values: NDArray[Any]) -> float:
+    """Returns the median of a vector, not empty: the value of `np.median` by one partition in place of three."""
+    middle = values.size // 2
+    parted = np.partition(values, middle)
+    upper = parted[middle]
+    return float(upper if values.size % 2 else (parted[:middle].max() + upper) / 2)
 
 
 def fitted(image: Array, target: Array, mask: Mask) -> Array:

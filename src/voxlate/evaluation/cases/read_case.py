@@ -168,7 +168,8 @@ def _labels(case: Case, target: Volume, settings: Settings) -> NDArray[np.int32]
         return None
     volume = _on_grid(read_volume(case.labels, shows="labels"), target, case.case, settings, interpolation="nearest")
     whole = np.rint(volume.data)
-    if np.abs(whole - volume.data).max() > 1e-3 or whole.min() < 0:
+    apart = whole - volume.data
+    if max(float(apart.max()), -float(apart.min())) > 1e-3 or whole.min() < 0:
         raise InputRefused(
             "LABELS", f"{case.case}: labels must be whole numbers from 0; resample them by nearest neighbour"
         )

@@ -12,9 +12,10 @@ from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve
 from voxlate.evaluation.lesions import describe_lesions
-from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score, require_skull
+from voxlate.evaluation.protocols import PROTOCOLS, Pair, Score, masked, require_skull
 from voxlate.evaluation.schema.rows import CaseLesionRow
 from voxlate.evaluation.settings import Settings
+from voxlate.evaluation.similarity import Target
 from voxlate.evaluation.tissues import TissueResults, measure_tissues, segmenters_for
 from voxlate.volume import Array, Mask, Volume
 
@@ -86,6 +87,7 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
         require_skull(case.target, case.union_mask)
     regions = _regions(case, settings)
     yield from _enhancement_scores(case, compared, regions)
+    target = Target(masked(case.target, case.mask), case.mask)
     for method, image in compared.images.items():
         pair = Pair(
             image,
@@ -96,6 +98,7 @@ def score_images(case: LoadedCase, compared: Compared, settings: Settings) -> It
             case.data_range,
             is_scan=method == "source",
             share=case.share_of_range if method == "synthetic" else None,
+            masked_target=target,
         )
         for name in settings.protocols:
             for score in PROTOCOLS[name].measure(pair):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxlate.evaluation.baselines import blur
+from voxlate.evaluation.baselines import Blur
 from voxlate.evaluation.cases.intensity import robustly_fitted
 from voxlate.evaluation.lesions.components import Component, components
 from voxlate.evaluation.lesions.reference import noise_sd
@@ -57,9 +57,10 @@ def find_structures(
     box = box_of(mask)
     inside = mask[box]
     target = images["target"][box]
-    smooth = {"target": blur(target, inside, SMOOTHING_MM, spacing_mm)}
+    blur = Blur(inside, SMOOTHING_MM, spacing_mm)
+    smooth = {"target": blur.of(target)}
     for role in ("source", "synthetic"):
-        smooth[role] = blur(robustly_fitted(images[role][box], target, inside), inside, SMOOTHING_MM, spacing_mm)
+        smooth[role] = blur.of(robustly_fitted(images[role][box], target, inside))
     threshold = max(NOISE_FACTOR * noise_sd(target, inside), LEAST_SHARE_OF_RANGE * data_range)
     parts = _structures(smooth, threshold, voxel_mm3=float(np.prod(spacing_mm)))
     volumes = {kind: sum((part.volume_mm3 for part in own), 0.0) for kind, own in parts.items()}

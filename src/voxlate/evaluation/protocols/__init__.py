@@ -9,6 +9,7 @@ from voxlate.evaluation.protocols.base import (
     Pair,
     Protocol,
     Score,
+    masked,
     require_possible,
     require_skull,
 )
@@ -35,4 +36,14 @@ PROTOCOLS: dict[str, Protocol] = {
     )
 }
 
-__all__ = ["AS_WRITTEN", "LINEAR_FIT", "PROTOCOLS", "Pair", "Protocol", "Score", "require_possible", "require_skull"]
+__all__ = [
+    "AS_WRITTEN",
+    "LINEAR_FIT",
+    "PROTOCOLS",
+    "Pair",
+    "Protocol",
+    "Score",
+    "masked",
+    "require_possible",
+    "require_skull",
+]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from voxlate.errors import InputRefused, VoxlateError
-from voxlate.evaluation.similarity import highest_psnr
+from voxlate.evaluation.similarity import Target, highest_psnr
 from voxlate.volume import Array, Mask
 
 _LEAST_HEAD = 0.2
@@ -61,6 +61,8 @@ class Pair:
         is_scan: whether the image is a real scan, which has a range of intensities of its own.
         share: (i, j, k), the image as its network answered, where the unit of the network is the whole range of a scan,
             0 its minimum and 1 its maximum; None for any other.
+        masked_target: the target, 0 outside the mask (`masked`), if the pairs of a case share what metrics need of it;
+            None for a pair that is scored alone.
     """
 
     image: Array
@@ -71,6 +73,7 @@ class Pair:
     data_range: float
     is_scan: bool = False
     share: Array | None = None
+    masked_target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,11 @@ def require_skull(scan: Array, mask: Mask) -> None:
             "removed, and with it the range of the whole head by which this protocol scales; give the scans with skull "
             "and a mask, as voxlate prepare writes them",
         )
+
+
+def masked(image: Array, mask: Mask) -> Array:
+    """Returns an image (i, j, k), 0 outside a mask of its shape."""
+    return np.where(mask, image, np.float32(0))
 
 
 def to_unit_range(image: Array, low: float, high: float) -> Array:

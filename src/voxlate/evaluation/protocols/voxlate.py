@@ -2,59 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache, partial
-
-import numpy as np
+from collections.abc import Iterator
+from functools import partial
 
 from voxlate.evaluation.cases.intensity import fitted
-from voxlate.evaluation.metrics import IMAGE_METRICS, MS_SSIM_SCALES
-from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, computed
-from voxlate.evaluation.similarity import ssim_map
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.evaluation.similarity.structural import GAUSSIAN_RADIUS
-from voxlate.volume import Array, Mask
-
-REGION_METRICS = ("mae", "rmse", "bias", "psnr")
-"""Metrics of a part of the mask, besides SSIM; the other metrics need more voxels than a lesion has."""
-
-_COARSEST = 2 ** (MS_SSIM_SCALES - 1)
+from voxlate.evaluation.metrics import IMAGE_METRICS, REGION_METRICS
+from voxlate.evaluation.protocols.base import AS_WRITTEN, LINEAR_FIT, Pair, Protocol, Score, computed, masked
+from voxlate.evaluation.similarity import Comparison, Target
+from voxlate.volume import Mask
 
 
 def _score(pair: Pair) -> Iterator[Score]:
-    near = box_of(pair.mask, GAUSSIAN_RADIUS * _COARSEST)
-    box = tuple(slice(part.start // _COARSEST * _COARSEST, part.stop) for part in near)
-    image, target, mask = pair.image[box], pair.target[box], pair.mask[box]
-    regions = {name: region[box] for name, region in pair.regions.items() if region.any()}
-    target = _inside(target, mask)
+    target = pair.masked_target or Target(masked(pair.target, pair.mask), pair.mask)
     for intensity in (AS_WRITTEN, LINEAR_FIT):
-        shown = _inside(image if intensity == AS_WRITTEN else fitted(image, target, mask), mask)
+        image = pair.image if intensity == AS_WRITTEN else fitted(pair.image, target.image, pair.mask)
+        comparison = Comparison(masked(image, pair.mask), target, pair.data_range)
         for name, metric in IMAGE_METRICS.items():
-            compute = partial(metric.compute, shown, target, mask, pair.data_range)
-            yield computed(compute, "mask", name, metric.unit, intensity)
-        yield from _score_regions(shown, target, regions, pair.data_range, intensity=intensity)
+            yield computed(partial(metric.measure, comparison), "mask", name, metric.unit, intensity)
+        yield from _score_regions(comparison, pair.regions, intensity)
 
 
-def _score_regions(
-    image: Array, target: Array, regions: dict[str, Mask], data_range: float, *, intensity: str
-) -> Iterator[Score]:
-    """Yields the scores of the parts of the mask; the map of SSIM is computed once for all of them."""
-    if not regions:
-        return
-    structure = cache(partial(ssim_map, image, target, data_range=data_range))
+def _score_regions(comparison: Comparison, regions: dict[str, Mask], intensity: str) -> Iterator[Score]:
+    """Yields the scores of the parts of the mask; each takes its share of the errors and of the map of SSIM."""
     for region, voxels in regions.items():
-        for name in REGION_METRICS:
-            value = IMAGE_METRICS[name].compute(image, target, voxels, data_range)
-            yield Score(region, name, value, IMAGE_METRICS[name].unit, intensity)
-        yield computed(partial(_mean_of, structure, voxels), region, "ssim", "", intensity)
-
-
-def _mean_of(structure: Callable[[], Array], voxels: Mask) -> float:
-    return float(structure()[voxels].mean(dtype=np.float64))
-
-
-def _inside(image: Array, mask: Mask) -> Array:
-    return np.where(mask, image, np.float32(0))
+        chosen = voxels[comparison.target.mask]
+        if not chosen.any():
+            continue
+        errors = comparison.errors.at(chosen)
+        for name, measure in REGION_METRICS.items():
+            yield Score(region, name, measure(errors, comparison.data_range), IMAGE_METRICS[name].unit, intensity)
+        yield computed(partial(comparison.ssim_at, chosen), region, "ssim", "", intensity)
 
 
 VOXLATE = Protocol(

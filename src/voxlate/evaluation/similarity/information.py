@@ -12,11 +12,14 @@ Both take images of shape (i, j) or (i, j, k) and a mask of the same shape, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.similarity.arrays import Image, box_of, in_mask, require_comparable
-from voxlate.evaluation.similarity.structural import GAUSSIAN
+from voxlate.evaluation.similarity.arrays import Image, in_mask, require_comparable
+from voxlate.evaluation.similarity.moments import GAUSSIAN, JointMoments, Place
 from voxlate.information import normalised_information
 from voxlate.volume import Mask
 
@@ -36,8 +39,50 @@ def nmi(image: Image, target: Image, *, mask: Mask | None = None, bins: int = NM
     Raises:
         InputRefused: see `in_mask`; `CONSTANT` when both images are constant, so that the entropies are 0.
     """
-    first, second = in_mask(image, target, mask)
-    joint, _, _ = np.histogram2d(first, second, bins=bins)
+    first, second = (Binned.of(values, bins) for values in in_mask(image, target, mask))
+    return shared_information(first, second)
+
+
+@dataclass(frozen=True)
+class Binned:
+    """The compared voxels of an image, sorted into equal bins.
+
+    Attributes:
+        index: (voxels,), bin of each voxel, from 0.
+        bins: number of bins.
+    """
+
+    index: NDArray[np.intp]
+    bins: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], bins: int = NMI_BINS) -> Binned:
+        """Returns the bins of values (voxels,), as `np.histogram2d` sorts them: the last bin holds its upper edge.
+
+        The bin is computed and corrected by the edges next to it, because a search for each voxel is slow.
+        """
+        low, high = float(values.min()), float(values.max())
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges = np.linspace(low, high, bins + 1)
+        index = ((values - low) * (bins / (high - low))).astype(np.intp).clip(0, bins - 1)
+        index -= values < edges[index]
+        index += (values >= edges[index + 1]) & (index < bins - 1)
+        return cls(index, bins)
+
+
+def shared_information(first: Binned, second: Binned) -> float:
+    """Returns the normalised mutual information of two binned images, 1 to 2.
+
+    Args:
+        first: of one image.
+        second: of the other, at the same voxels.
+
+    Raises:
+        InputRefused: `CONSTANT` when both images are constant.
+    """
+    cells = first.index * second.bins + second.index
+    joint = np.bincount(cells, minlength=first.bins * second.bins).reshape(first.bins, second.bins)
     if np.count_nonzero(joint) == 1:
         raise InputRefused("CONSTANT", "both images are constant in the mask; their mutual information is not defined")
     return normalised_information(joint)
@@ -58,13 +103,6 @@ def local_correlation(image: Image, target: Image, *, mask: Mask | None = None) 
     """
     require_comparable(image, target, mask)
     GAUSSIAN.require_fit(image.shape)
-    box = (slice(None),) * image.ndim if mask is None else box_of(mask, GAUSSIAN.radius)
-    x, y = (array[box].astype(np.float64) for array in (image, target))
-    mean_x, mean_y = GAUSSIAN.mean(x), GAUSSIAN.mean(y)
-    covariance = GAUSSIAN.mean(x * y) - mean_x * mean_y
-    variance = (GAUSSIAN.mean(x * x) - mean_x**2).clip(0) * (GAUSSIAN.mean(y * y) - mean_y**2).clip(0)
-    # A product of variances that is rounding error is that of a constant window.
-    is_varied = variance > (1e-12 * (float(np.square(x).mean()) * float(np.square(y).mean())))
-    r = np.divide(covariance, np.sqrt(variance), out=np.zeros_like(covariance), where=is_varied)
-    chosen = r[GAUSSIAN.interior(r.ndim) if mask is None else mask[box]]
-    return float(chosen.mean())
+    place = Place.of(mask, image.ndim)
+    first, second = (place.moments(array, dtype=np.float64) for array in (image, target))
+    return float(JointMoments(first, second).correlation().mean())

@@ -12,10 +12,65 @@ All raise `InputRefused` (`GRID_MISMATCH`, `DIMENSIONS`, `EMPTY_MASK`, `NON_FINI
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.evaluation.similarity.arrays import Image, in_mask, require_range
 from voxlate.volume import Mask
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Signed errors of the compared voxels, in the unit of the images.
+
+    Attributes:
+        values: (voxels,), image minus target.
+    """
+
+    values: NDArray[np.float64]
+
+    def at(self, chosen: NDArray[np.bool_]) -> Errors:
+        """Returns the errors of some of the voxels.
+
+        Args:
+            chosen: (voxels,).
+        """
+        return Errors(self.values[chosen])
+
+    @property
+    def mae(self) -> float:
+        """Returns the mean absolute error."""
+        return float(np.abs(self.values).mean())
+
+    @property
+    def bias(self) -> float:
+        """Returns the mean signed error."""
+        return float(self.values.mean())
+
+    @property
+    def mse(self) -> float:
+        """Returns the mean squared error."""
+        return float(np.square(self.values).mean())
+
+    @property
+    def rmse(self) -> float:
+        """Returns the root mean squared error."""
+        return float(np.sqrt(self.mse))
+
+    def psnr(self, data_range: float) -> float:
+        """Returns the peak signal-to-noise ratio in decibel; infinite for equal images.
+
+        Args:
+            data_range: L, in the unit of the images, above 0.
+
+        Raises:
+            UsageError: `DATA_RANGE`.
+        """
+        require_range(data_range)
+        error = self.mse
+        return float(10 * np.log10(data_range**2 / error)) if error > 0 else float("inf")
 
 
 def mae(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -29,8 +84,7 @@ def mae(image: Image, target: Image, *, mask: Mask | None = None) -> float:
     Raises:
         InputRefused: see the module.
     """
-    first, second = in_mask(image, target, mask)
-    return float(np.abs(first - second).mean())
+    return _errors(image, target, mask).mae
 
 
 def bias(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -44,8 +98,7 @@ def bias(image: Image, target: Image, *, mask: Mask | None = None) -> float:
     Raises:
         InputRefused: see the module.
     """
-    first, second = in_mask(image, target, mask)
-    return float((first - second).mean())
+    return _errors(image, target, mask).bias
 
 
 def mse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -59,8 +112,7 @@ def mse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
     Raises:
         InputRefused: see the module.
     """
-    first, second = in_mask(image, target, mask)
-    return float(np.square(first - second).mean())
+    return _errors(image, target, mask).mse
 
 
 def rmse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -74,7 +126,7 @@ def rmse(image: Image, target: Image, *, mask: Mask | None = None) -> float:
     Raises:
         InputRefused: see the module.
     """
-    return float(np.sqrt(mse(image, target, mask=mask)))
+    return _errors(image, target, mask).rmse
 
 
 def psnr(image: Image, target: Image, *, data_range: float, mask: Mask | None = None) -> float:
@@ -91,8 +143,7 @@ def psnr(image: Image, target: Image, *, data_range: float, mask: Mask | None = 
         InputRefused: see the module.
     """
     require_range(data_range)
-    error = mse(image, target, mask=mask)
-    return float(10 * np.log10(data_range**2 / error)) if error > 0 else float("inf")
+    return _errors(image, target, mask).psnr(data_range)
 
 
 def smape(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -132,3 +183,8 @@ def highest_psnr(mean_absolute_error: float, data_range: float) -> float:
     """
     require_range(data_range)
     return float(20 * np.log10(data_range / mean_absolute_error)) if mean_absolute_error > 0 else float("inf")
+
+
+def _errors(image: Image, target: Image, mask: Mask | None) -> Errors:
+    first, second = in_mask(image, target, mask)
+    return Errors(first - second)

@@ -8,10 +8,11 @@ of slope 1. Images have the shape (i, j) or (i, j, k), a mask the same shape; le
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.similarity.arrays import Image, box_of, require_comparable
+from voxlate.evaluation.similarity.gaussian import gaussian_mean
 from voxlate.volume import Mask
 
 HIGH_FREQUENCY = (0.25, 0.5)
@@ -26,11 +27,39 @@ _LEAST_POWER = 1e-12
 
 def gradient_magnitude(image: Image) -> Image:
     """Returns |G|, the length of the gradient in intensity per voxel, an array of the image's shape."""
-    squares = np.zeros(image.shape, dtype=np.promote_types(image.dtype, np.float32))
-    smoothing = 2.0 * 4.0 ** (image.ndim - 1)
+    image = image.astype(np.promote_types(image.dtype, np.float32), copy=False)
+    squares = np.zeros_like(image)
     for axis in range(image.ndim):
-        squares += np.square(ndimage.sobel(image.astype(squares.dtype), axis=axis, mode="nearest") / smoothing)
-    return np.sqrt(squares)
+        slope = _difference(image, axis)
+        for other in range(image.ndim):
+            if other != axis:
+                slope = _smoothed(slope, other)
+        squares += slope * slope
+    return np.sqrt(squares, out=squares)
+
+
+def _difference(image: Image, axis: int) -> Image:
+    """Returns half of next minus previous voxel along an axis; the voxel at the edge stands for the one beyond it."""
+    result = np.empty_like(image)
+    values, slope = image.swapaxes(0, axis), result.swapaxes(0, axis)
+    slope[:-1] = values[1:]
+    slope[-1] = values[-1]
+    slope[1:] -= values[:-1]
+    slope[0] -= values[0]
+    result *= 0.5
+    return result
+
+
+def _smoothed(image: Image, axis: int) -> Image:
+    """Returns the means of 3 voxels along an axis, weights 1, 2 and 1; the edge is repeated beyond it."""
+    result = 2 * image
+    values, mean = image.swapaxes(0, axis), result.swapaxes(0, axis)
+    mean[:-1] += values[1:]
+    mean[-1] += values[-1]
+    mean[1:] += values[:-1]
+    mean[0] += values[0]
+    result *= 0.25
+    return result
 
 
 def tenengrad(image: Image, *, threshold: float = 0.0, mask: Mask | None = None) -> float:
@@ -49,10 +78,21 @@ def tenengrad(image: Image, *, threshold: float = 0.0, mask: Mask | None = None)
         InputRefused: as `mae`.
     """
     require_comparable(image, image, mask)
-    box = (slice(None),) * image.ndim if mask is None else box_of(mask, 1)
-    magnitude = gradient_magnitude(image[box])
-    chosen = magnitude.ravel() if mask is None else magnitude[mask[box]]
+    chosen = gradients(image, mask)
     return float(chosen[chosen > threshold].sum(dtype=np.float64) / chosen.size)
+
+
+def gradients(image: Image, mask: Mask | None) -> Image:
+    """Returns |G| of the measured voxels, a vector.
+
+    Args:
+        image: (i, j) or (i, j, k).
+        mask: of the same shape, not empty; None for all.
+    """
+    if mask is None:
+        return gradient_magnitude(image).ravel()
+    box = box_of(mask, 1)
+    return gradient_magnitude(image[box])[mask[box]]
 
 
 def gradient_error(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -67,10 +107,12 @@ def gradient_error(image: Image, target: Image, *, mask: Mask | None = None) -> 
         InputRefused: as `mae`.
     """
     require_comparable(image, target, mask)
-    box = (slice(None),) * image.ndim if mask is None else box_of(mask, 1)
-    difference = np.abs(gradient_magnitude(image[box]) - gradient_magnitude(target[box]))
-    chosen = difference if mask is None else difference[mask[box]]
-    return float(chosen.mean(dtype=np.float64))
+    return mean_difference(gradients(image, mask), gradients(target, mask))
+
+
+def mean_difference(first: Image, second: Image) -> float:
+    """Returns the mean absolute difference of two vectors."""
+    return float(np.abs(first - second).mean(dtype=np.float64))
 
 
 def sharpness_ratio(image: Image, target: Image, *, mask: Mask | None = None) -> float:
@@ -91,39 +133,77 @@ def sharpness_ratio(image: Image, target: Image, *, mask: Mask | None = None) ->
             constant.
     """
     require_comparable(image, target, mask)
-    inside = np.ones(image.shape, dtype=np.bool_) if mask is None else mask
-    box = box_of(inside)
-    taper = _taper(inside[box])
-    of_target = _high_share(target[box], taper)
-    if of_target is None:
+    detail = Detail(np.ones(image.shape, dtype=np.bool_) if mask is None else mask)
+    return ratio_of(detail.share(image), detail.share(target))
+
+
+def ratio_of(image: float | None, target: float | None) -> float:
+    """Returns the ratio of two shares of `Detail.share`; 0 for a constant image.
+
+    Raises:
+        InputRefused: `CONSTANT` when the target is constant.
+    """
+    if target is None:
         raise InputRefused("CONSTANT", "the target is constant in the mask; its sharpness is not defined")
-    return (_high_share(image[box], taper) or 0.0) / of_target
+    return (image or 0.0) / target
+
+
+class Detail:
+    """Measures the fine detail of images in one mask.
+
+    Args:
+        mask: (i, j) or (i, j, k), not empty.
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self._box = box_of(mask)
+        self._taper = _taper(mask[self._box])
+        self._weight = float(self._taper.sum(dtype=np.float64))
+        low, high = HIGH_FREQUENCY
+        radius = _frequency(self._taper.shape)
+        self._is_high = (radius >= low) & (radius <= high)
+
+    def share(self, image: Image) -> float | None:
+        """Returns the amplitude in `HIGH_FREQUENCY` divided by the total amplitude; None for a constant image.
+
+        Args:
+            image: of the shape of the mask.
+
+        Raises:
+            InputRefused: `TOO_SMALL` when the mask is too thin for the taper.
+        """
+        if self._weight == 0:
+            raise InputRefused("TOO_SMALL", "the mask is too thin for its sharpness to be measured")
+        part = image[self._box]
+        level = float((part * self._taper).sum(dtype=np.float64)) / self._weight
+        waves = fft.rfftn((part - image.dtype.type(level)) * self._taper)
+        power = np.square(waves.real) + np.square(waves.imag)
+        power[..., 1 : (part.shape[-1] + 1) // 2] *= 2  # a real transform leaves out the conjugate half
+        power.flat[0] = 0
+        total = float(power.sum(dtype=np.float64))
+        if total <= _LEAST_POWER * max(level**2, 1e-300) * self._weight:
+            return None
+        return float(np.sqrt(power[self._is_high].sum(dtype=np.float64) / total))
 
 
 def _taper(mask: Mask) -> Image:
     """Returns weights of the mask's shape that fall to 0 at its edge; the border of the image counts as an edge."""
-    padded = np.pad(mask, 1)
-    core = ndimage.binary_erosion(padded, iterations=round(_TAPER_SIGMA)) if mask.any() else padded
-    smooth = ndimage.gaussian_filter(core.astype(np.float32), _TAPER_SIGMA, mode="constant")
+    core = np.pad(mask, 1)
+    for _ in range(round(_TAPER_SIGMA)):
+        core = _eroded(core)
+    smooth = gaussian_mean(core.astype(np.float32), _TAPER_SIGMA, beyond="zero")
     inner = tuple(slice(1, -1) for _ in mask.shape)
     return np.where(mask, smooth[inner], np.float32(0))
 
 
-def _high_share(image: Image, taper: Image) -> float | None:
-    """Returns the amplitude in `HIGH_FREQUENCY` divided by the total amplitude; None for a constant image."""
-    weight = float(taper.sum(dtype=np.float64))
-    if weight == 0:
-        raise InputRefused("TOO_SMALL", "the mask is too thin for its sharpness to be measured")
-    level = float((image * taper).sum(dtype=np.float64)) / weight
-    power = np.square(np.abs(np.fft.rfftn((image - image.dtype.type(level)) * taper)))
-    power[..., 1 : (image.shape[-1] + 1) // 2] *= 2  # a real transform leaves out the conjugate half
-    power.flat[0] = 0
-    total = float(power.sum(dtype=np.float64))
-    if total <= _LEAST_POWER * max(level**2, 1e-300) * weight:
-        return None
-    low, high = HIGH_FREQUENCY
-    radius = _frequency(image.shape)
-    return float(np.sqrt(power[(radius >= low) & (radius <= high)].sum(dtype=np.float64) / total))
+def _eroded(mask: Mask) -> Mask:
+    """Returns the voxels whose neighbours along every axis are in the mask, which does not reach the array's edge."""
+    result = mask.copy()
+    for axis in range(mask.ndim):
+        here, there = result.swapaxes(0, axis), mask.swapaxes(0, axis)
+        here[1:] &= there[:-1]
+        here[:-1] &= there[1:]
+    return result
 
 
 def _frequency(shape: tuple[int, ...]) -> Image:

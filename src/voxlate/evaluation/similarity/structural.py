@@ -5,8 +5,8 @@ voxel, with weights w (Gaussian, sigma 1.5, 11 voxels wide; or uniform, 7 wide) 
 
     SSIM = (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)),   C1 = (0.01 L)², C2 = (0.03 L)²
 
-with population variances and reflection at the edge of the image. L is the data range, given by the caller. The mean is
-over the mask or, without a mask, over all voxels whose window lies within the image.
+with population variances and reflection at the edge of the image (`moments`). L is the data range, given by the caller.
+The mean is over the mask or, without a mask, over all voxels whose window lies within the image.
 
 With `slice_axis` the window has no extent along that axis, which gives the SSIM of every slice at once. With a mask
 only its box, grown by the radius of the window, is computed; the values in the mask are the same.
@@ -14,79 +14,26 @@ only its box, grown by the radius of the window, is computed; the values in the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from scipy import ndimage
+from numpy.typing import DTypeLike
 
 from voxlate.errors import InputRefused, UsageError
 from voxlate.evaluation.similarity.arrays import Image, box_of, require_comparable, require_range
+from voxlate.evaluation.similarity.moments import (
+    GAUSSIAN,
+    GAUSSIAN_RADIUS,
+    JointMoments,
+    LocalMoments,
+    Place,
+    Window,
+)
 from voxlate.volume import Mask
-
-SIGMA, GAUSSIAN_RADIUS = 1.5, 5
-"""Wang 2004: a Gaussian of sigma 1.5 in a window of 11."""
-
-UNIFORM_RADIUS = 3
-"""A window of 7, the default of scikit-image, which SynthRAD uses."""
 
 WANG_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of MS-SSIM from the finest scale to the coarsest (Wang 2003)."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Neighbourhood over which SSIM takes its local means.
-
-    Attributes:
-        shape: `gaussian` (sigma 1.5, 11 voxels wide) or `uniform` (7 wide).
-        slice_axis: axis along which the window has no extent; None for a window in all dimensions.
-        is_sample: whether variances are divided by N−1, as in scikit-image by default, and not by N.
-    """
-
-    shape: Literal["gaussian", "uniform"] = "gaussian"
-    slice_axis: int | None = None
-    is_sample: bool = False
-
-    @property
-    def radius(self) -> int:
-        """Returns the number of voxels from the centre of the window to its edge."""
-        return GAUSSIAN_RADIUS if self.shape == "gaussian" else UNIFORM_RADIUS
-
-    def axes(self, ndim: int) -> tuple[int, ...]:
-        """Returns the axes along which the window has an extent."""
-        skipped = None if self.slice_axis is None else self.slice_axis % ndim
-        return tuple(axis for axis in range(ndim) if axis != skipped)
-
-    def mean(self, array: Image) -> Image:
-        """Returns the weighted mean around each voxel, an array of the same shape and type."""
-        axes = self.axes(array.ndim)
-        if self.shape == "gaussian":
-            return np.asarray(ndimage.gaussian_filter(array, SIGMA, radius=self.radius, axes=axes))
-        return np.asarray(ndimage.uniform_filter(array, 2 * self.radius + 1, axes=axes))
-
-    def covariance_factor(self, ndim: int) -> float:
-        """Returns N/(N−1) for sample variances, else 1."""
-        count = (2 * self.radius + 1) ** len(self.axes(ndim))
-        return count / (count - 1) if self.is_sample else 1.0
-
-    def interior(self, ndim: int) -> tuple[slice, ...]:
-        """Returns the part of an image, as slices, in which the whole window lies within the image."""
-        axes = self.axes(ndim)
-        return tuple(slice(self.radius, -self.radius) if axis in axes else slice(None) for axis in range(ndim))
-
-    def require_fit(self, shape: tuple[int, ...]) -> None:
-        """Refuses an image of a shape that is narrower than the window.
-
-        Raises:
-            InputRefused: `TOO_SMALL`.
-        """
-        width = 2 * self.radius + 1
-        if min(shape[axis] for axis in self.axes(len(shape))) < width:
-            raise InputRefused("TOO_SMALL", f"an image of {shape} is narrower than the {width} voxels of the window")
-
-
-GAUSSIAN = Window()
 
 
 def ssim_map(image: Image, target: Image, *, data_range: float, window: Window = GAUSSIAN) -> Image:
@@ -104,8 +51,7 @@ def ssim_map(image: Image, target: Image, *, data_range: float, window: Window =
     """
     _require(image, target, None, data_range)
     window.require_fit(image.shape)
-    luminance, structure = _components(image, target, data_range, window, level=_level(target, None))
-    return luminance * structure
+    return _joint(image, target, Place.everywhere(image.ndim, window)).ssim(data_range)
 
 
 def ssim(
@@ -129,13 +75,8 @@ def ssim(
     """
     _require(image, target, mask, data_range)
     window.require_fit(image.shape)
-    if mask is None:
-        values = ssim_map(image, target, data_range=data_range, window=window)[window.interior(image.ndim)]
-    else:
-        box = box_of(mask, window.radius)
-        luminance, structure = _components(image[box], target[box], data_range, window, level=_level(target, mask))
-        values = (luminance * structure)[mask[box]]
-    return float(values.mean(dtype=np.float64))
+    joint = _joint(image, target, Place.of(mask, image.ndim, window))
+    return float(joint.ssim(data_range).mean(dtype=np.float64))
 
 
 def ms_ssim(
@@ -164,32 +105,89 @@ def ms_ssim(
         UsageError: `DATA_RANGE`, or `SCALES` for another number of scales.
     """
     _require(image, target, mask, data_range)
-    if not 1 <= scales <= len(WANG_WEIGHTS):
-        raise UsageError("SCALES", f"MS-SSIM has 1 to {len(WANG_WEIGHTS)} scales, not {scales}")
-    if mask is not None:
-        coarsest = 2 ** (scales - 1)
-        near = box_of(mask, GAUSSIAN_RADIUS * coarsest)
-        # The box starts at a multiple of the coarsest step, so that the same voxels are averaged as in the whole image.
-        box = tuple(slice(part.start // coarsest * coarsest, part.stop + coarsest) for part in near)
-        image, target, mask = image[box], target[box], mask[box]
+    places = Scales.of(mask, image.shape, scales)
+    image, target = _of_one_type(image, target)
+    return over_scales(map(JointMoments, places.moments(image), places.moments(target)), scales, data_range)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Where MS-SSIM is measured at each scale.
+
+    Attributes:
+        box: part of the image that the scales are made from, one slice per axis.
+        places: of the scales, from the finest to the coarsest; each is a place of the image of that scale.
+    """
+
+    box: tuple[slice, ...]
+    places: tuple[Place, ...]
+
+    @classmethod
+    def of(cls, mask: Mask | None, shape: tuple[int, ...], count: int) -> Scales:
+        """Returns the scales of images of a shape.
+
+        Args:
+            mask: compared voxels, of that shape, not empty; None for all whose window lies within the image.
+            shape: of the images.
+            count: number of scales, 1 to 5.
+
+        Raises:
+            UsageError: `SCALES` for another number of scales.
+            InputRefused: `TOO_SMALL` when the window does not fit at a scale, `EMPTY_MASK` when the mask vanishes.
+        """
+        if not 1 <= count <= len(WANG_WEIGHTS):
+            raise UsageError("SCALES", f"MS-SSIM has 1 to {len(WANG_WEIGHTS)} scales, not {count}")
+        coarsest = 2 ** (count - 1)
+        box = tuple(slice(0, size) for size in shape)
+        if mask is not None:
+            # The box starts at a multiple of the coarsest step, so that the same voxels are averaged as in the image.
+            near = box_of(mask, GAUSSIAN_RADIUS * coarsest)
+            starts = (part.start // coarsest * coarsest for part in near)
+            ends = (min(part.stop + coarsest, size) for part, size in zip(near, shape, strict=True))
+            box = tuple(map(slice, starts, ends))
+            mask = mask[box]
+        sides = tuple(part.stop - part.start for part in box)
+        return cls(box, tuple(_places(mask, sides, count)))
+
+    def moments(self, image: Image, *, first: int = 0, dtype: DTypeLike | None = None) -> Iterator[LocalMoments]:
+        """Yields the local moments of an image at each scale.
+
+        Args:
+            image: of the shape of the images.
+            first: the first of these scales; the finest is 0.
+            dtype: type in which the moments are computed; None for that of the image.
+        """
+        part = image[self.box]
+        for scale, place in enumerate(self.places):
+            if scale >= first:
+                yield place.moments(part, dtype=dtype)
+            part = _halve(part)
+
+
+def over_scales(joint: Iterable[JointMoments], scales: int, data_range: float) -> float:
+    """Returns the MS-SSIM from the moments at each scale, the finest first; see `ms_ssim`.
+
+    Args:
+        joint: moments of image and target, one for each scale.
+        scales: number of scales.
+        data_range: L, in the unit of the images.
+    """
     weights = np.array(WANG_WEIGHTS[:scales]) / sum(WANG_WEIGHTS[:scales])
     result = 1.0
-    for scale, weight in enumerate(weights):
-        GAUSSIAN.require_fit(image.shape)
-        value = _mean_at_scale(image, target, mask, data_range, is_coarsest=scale == scales - 1)
-        result *= max(value, 0.0) ** float(weight)
-        image, target = _halve(image), _halve(target)
-        mask = None if mask is None else _halve(mask.astype(np.float32)) >= 0.5
+    for scale, (moments, weight) in enumerate(zip(joint, weights, strict=True)):
+        values = moments.ssim(data_range) if scale == scales - 1 else moments.structure(data_range)
+        result *= max(float(values.mean(dtype=np.float64)), 0.0) ** float(weight)
     return result
 
 
-def _mean_at_scale(image: Image, target: Image, mask: Mask | None, data_range: float, *, is_coarsest: bool) -> float:
-    luminance, structure = _components(image, target, data_range, GAUSSIAN, level=_level(target, mask))
-    values = luminance * structure if is_coarsest else structure
-    chosen = values[GAUSSIAN.interior(values.ndim) if mask is None else mask]
-    if chosen.size == 0:
-        raise InputRefused("EMPTY_MASK", "the mask vanishes at a coarser scale; ask for fewer scales")
-    return float(chosen.mean(dtype=np.float64))
+def _places(mask: Mask | None, shape: tuple[int, ...], count: int) -> Iterator[Place]:
+    for _ in range(count):
+        GAUSSIAN.require_fit(shape)
+        if mask is not None and not mask.any():
+            raise InputRefused("EMPTY_MASK", "the mask vanishes at a coarser scale; ask for fewer scales")
+        yield Place.of(mask, len(shape))
+        shape = tuple(size // 2 for size in shape)
+        mask = None if mask is None else _halve(mask.astype(np.float32)) >= 0.5
 
 
 def _halve(array: Image) -> Image:
@@ -206,26 +204,12 @@ def _require(image: Image, target: Image, mask: Mask | None, data_range: float) 
     require_range(data_range)
 
 
-def _level(target: Image, mask: Mask | None) -> float:
-    return float((target if mask is None else target[mask]).mean(dtype=np.float64))
+def _joint(image: Image, target: Image, place: Place) -> JointMoments:
+    image, target = _of_one_type(image, target)
+    return JointMoments(place.moments(image), place.moments(target))
 
 
-def _components(image: Image, target: Image, data_range: float, window: Window, *, level: float) -> tuple[Image, Image]:
-    """Returns luminance and contrast-structure, two arrays of the images' shape; their product is the SSIM.
-
-    Both images are shifted by `level` first, so that small variances around a high level are not lost in single
-    precision. Four filterings are enough, because only the sum of both variances is needed.
-    """
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+def _of_one_type(image: Image, target: Image) -> tuple[Image, Image]:
+    """Returns both images in the more precise of their types, at least single precision."""
     dtype = np.promote_types(np.result_type(image, target), np.float32)
-    shift = dtype.type(level)
-    x, y = image.astype(dtype) - shift, target.astype(dtype) - shift
-    mean_x, mean_y = window.mean(x), window.mean(y)
-    product, squares = window.mean(x * y), window.mean(x * x + y * y)
-    factor = dtype.type(window.covariance_factor(x.ndim))
-    structure = 2 * factor * (product - mean_x * mean_y) + dtype.type(c2)
-    structure /= factor * (squares - mean_x * mean_x - mean_y * mean_y) + dtype.type(c2)
-    mean_x += shift
-    mean_y += shift
-    luminance = (2 * mean_x * mean_y + dtype.type(c1)) / (mean_x * mean_x + mean_y * mean_y + dtype.type(c1))
-    return luminance, structure
+    return image.astype(dtype, copy=False), target.astype(dtype, copy=False)

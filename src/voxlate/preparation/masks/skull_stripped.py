@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.masks.checks import LEAST_LARGEST_SHARE, POSSIBLE_CM3
-from voxlate.preparation.masks.components import largest_component
+from voxlate.preparation.masks.components import fill_holes, largest_component
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 from voxlate.volume import Array, Mask, Volume
 
@@ -82,7 +81,7 @@ def recognise(volume: Volume) -> Recognition:
     if not BACKGROUND_SHARE <= share < 1:
         return Recognition(other, share)
     largest = largest_component(shown)
-    mask: Mask = ndimage.binary_fill_holes(largest)
+    mask = fill_holes(largest)
     region_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
     doubt = _doubt(mask, region_cm3, volume, connected=float(largest.sum()) / float(shown.sum()))
     if doubt:
@@ -128,8 +127,7 @@ def nonzero_mask(data: Array) -> Mask:
             f"only {zero_share:.1%} of the voxels are zero; give a brain mask for this scan, or find one with "
             "--brain-mask auto (needs pip install 'voxlate[prepare]')",
         )
-    filled: Mask = ndimage.binary_fill_holes(largest_component(nonzero))
-    return filled
+    return fill_holes(largest_component(nonzero))
 
 
 def stripped_mask(volume: Volume) -> Mask:
