@@ -37,6 +37,12 @@ def test_the_median_is_that_of_numpy(size, dtype):
         assert (values == before).all()
 
 
+def test_the_median_of_an_even_number_of_values_needs_the_largest_of_the_lower_half():
+    values = np.random.default_rng(117).normal(size=1000)
+    assert np.partition(values, 500)[499] != np.sort(values)[499]  # the lower half of a partition is not sorted
+    assert median(values) == float(np.median(values))
+
+
 @pytest.mark.parametrize("sigma_mm", [0.1, 1.0, 12.0])
 def test_a_blur_is_the_ratio_of_two_filters_in_double_precision(sigma_mm):
     mask = ndimage.gaussian_filter(RANDOM.normal(size=(30, 40, 35)), 4) > 0
