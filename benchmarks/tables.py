@@ -780,7 +780,7 @@ def drawn_windows() -> str:
     }
     real = content["t1ce_to_t1"]
     lines: list[str] = []
-    titles = {"cut": "windows of 44 simulated heads", "drawn": f"windows drawn from {content['heads']} maps"}
+    titles = {"cut": "windows of 44 simulated heads", "drawn": f"half of them drawn from {content['heads']} maps"}
     for kind, title in titles.items():
         rows = [*real[kind]["enhancement"], *real[kind]["brain"]]
         methods = ({"source": "untouched source"} if kind == "cut" else {}) | {"synthetic": title}
@@ -788,7 +788,7 @@ def drawn_windows() -> str:
         lines += table if kind == "cut" else table[2:]
     lines += ["", "| CT to T1, simulated heads | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |"]
     lines.append("|---" * 7 + "|")
-    for kind, title in (("cut", "windows of 32 simulated heads"), ("drawn", "drawn windows")):
+    for kind, title in (("cut", "windows of 32 simulated heads"), ("drawn", "all windows drawn")):
         sets = content["ct_to_t1"][kind]
         cells = [
             f"{sets[part]['synthetic'][key]:.{digits}f}"
