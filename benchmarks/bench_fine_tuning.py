@@ -2,10 +2,12 @@
 
     python benchmarks/bench_fine_tuning.py
 
-Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs, each time from the pretrained model and from random
-weights with as many steps, and translates the three pairs that were left out. So each pair is tested once by a model
-that has not seen it. A fourth training takes the two pairs whose licence lets weights be shipped (CC BY); the other
-seven test it. One training takes 8 minutes on one core. Each stage is skipped when its files exist, so that the
+Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs, each time from the pretrained model, from it with
+the variant `mixed` (simulated and semi-synthetic windows beside those of the pairs), and from random weights, all with
+as many steps, and translates the three pairs that were left out. So each pair is tested once by a model that has not
+seen it. Two more trainings, with and without the variant, take the two pairs whose licence lets weights be shipped (CC
+BY); the other seven test them. The tissue maps are those of `bench_drawn_windows.py`. One training takes 8 minutes on
+one core. Each stage is skipped when its files exist, so that the
 command continues after an interruption. Without the development data it says so and ends.
 """
 
@@ -20,7 +22,7 @@ from machine import ENHANCING_LABELS, HELD_OUT, ROOT, case_scores, development_d
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
-from voxlate.bundle.recipe import read_recipe
+from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.cases import Case, write_cases
 from voxlate.evaluation.enhancement import PROTOCOL
 from voxlate.evaluation.run import evaluate_cases
@@ -36,8 +38,19 @@ BASE = "t1ce-to-t1"
 OPEN_LICENCE = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
 """Pairs under CC BY; the terms of the seven others were not found to allow shipped weights."""
 
-SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "real_only": None}
+SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "mixed": BASE, "real_only": None}
 """Systems, with the weights that the training of each begins with; the zero-shot model is not trained here."""
+
+MAPS = ROOT / "runs" / "tissue_maps"
+"""Heads of the variant `mixed`."""
+
+
+def recipe_of(*, is_mixed: bool) -> Recipe:
+    """Returns the recipe, with or without the variant `mixed`."""
+    path = ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml"
+    if not is_mixed:
+        return read_recipe(path)
+    return read_recipe(path, variants=["mixed"], overrides={"simulated.heads": str(MAPS)})
 
 
 def run_fold(pairs: Path, system: str, fold: int) -> None:
@@ -49,7 +62,7 @@ def run_fold(pairs: Path, system: str, fold: int) -> None:
     if system != "zero_shot":
         bundle = folder / system / "bundle"
         if not (bundle / "manifest.json").is_file():
-            recipe = read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml")
+            recipe = recipe_of(is_mixed=system == "mixed")
             start = None if SYSTEMS[system] is None else find_bundle(BASE)
             train(recipe, folder / system, root=folder, resume=True, start_from=start)
     items = [Item(case.case, case.source) for case in cases if case.split == "test"]
@@ -87,14 +100,14 @@ def values_of(
     return found
 
 
-def open_licence(pairs: Path) -> dict[str, dict[str, float]]:
+def open_licence(pairs: Path, *, is_mixed: bool) -> dict[str, dict[str, float]]:
     """Fine-tunes the pretrained model on the two pairs of open licence, and returns its values on the other seven."""
-    folder = RUN / "open_licence"
+    folder = RUN / ("open_licence_mixed" if is_mixed else "open_licence")
     held_out = [path.name for path in sorted(pairs.iterdir()) if path.is_dir() and path.name not in OPEN_LICENCE]
     cases = pair_cases(pairs, held_out)
     write_cases(folder / "cases.tsv", cases)
     if not (folder / "run" / "bundle" / "manifest.json").is_file():
-        recipe = read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml")
+        recipe = recipe_of(is_mixed=is_mixed)
         train(recipe, folder / "run", root=folder, resume=True, start_from=find_bundle(BASE))
     tested = [case for case in cases if case.split == "test"]
     items = [Item(case.case, case.source) for case in tested]
@@ -127,7 +140,8 @@ def main() -> None:
         for fold in range(len(HELD_OUT)):
             run_fold(pairs, system, fold)
     measured = {system: measure(pairs, system) for system in SYSTEMS}
-    measured["open_licence"] = open_licence(pairs)
+    measured["open_licence"] = open_licence(pairs, is_mixed=False)
+    measured["open_licence_mixed"] = open_licence(pairs, is_mixed=True)
     tests = {}
     for key, ours in measured["fine_tuned"].items():
         other = measured["real_only"].get(key, {})
