@@ -41,6 +41,9 @@ OPEN_LICENCE = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
 SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "mixed": BASE, "real_only": None}
 """Systems, with the weights that the training of each begins with; the zero-shot model is not trained here."""
 
+Values = dict[str, dict[str, float]]
+"""Value by pair, by name."""
+
 MAPS = ROOT / "runs" / "tissue_maps"
 """Heads of the variant `mixed`."""
 
@@ -132,6 +135,23 @@ def summary(values: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def tested(first: Values, second: Values) -> dict[str, dict[str, float]]:
+    """Returns the mean difference of each value over the shared pairs, with the p of a permutation test.
+
+    Args:
+        first: value by pair, by name.
+        second: the same of another system.
+    """
+    tests = {}
+    for key, ours in first.items():
+        shared = sorted(set(ours) & set(second.get(key, {})))
+        if not key.startswith("source:") and len(shared) >= 3:
+            pair = [ours[case] for case in shared], [second[key][case] for case in shared]
+            tests[key] = {"n": len(shared), "difference": float(np.mean(pair[0]) - np.mean(pair[1]))}
+            tests[key]["p_permutation"] = sign_flip(*pair).p
+    return tests
+
+
 def main() -> None:
     pairs = development_data("pairs")
     if pairs is None:
@@ -142,14 +162,6 @@ def main() -> None:
     measured = {system: measure(pairs, system) for system in SYSTEMS}
     measured["open_licence"] = open_licence(pairs, is_mixed=False)
     measured["open_licence_mixed"] = open_licence(pairs, is_mixed=True)
-    tests = {}
-    for key, ours in measured["fine_tuned"].items():
-        other = measured["real_only"].get(key, {})
-        shared = sorted(set(ours) & set(other))
-        if not key.startswith("source:") and len(shared) >= 3:
-            first, second = [ours[case] for case in shared], [other[case] for case in shared]
-            tests[key] = {"n": len(shared), "difference": float(np.mean(first) - np.mean(second))}
-            tests[key]["p_permutation"] = sign_flip(first, second).p
     write_result(
         "fine_tuning",
         {
@@ -164,7 +176,14 @@ def main() -> None:
                 }
                 for name, rows in measured.items()
             },
-            "fine_tuned_minus_real_only": tests,
+            **{
+                f"{first}_minus_{second}": tested(measured[first], measured[second])
+                for first, second in (
+                    ("fine_tuned", "real_only"),
+                    ("mixed", "fine_tuned"),
+                    ("open_licence_mixed", "open_licence"),
+                )
+            },
         },
     )
 
