@@ -640,7 +640,7 @@ def fine_tuning() -> str:
         "fine_tuned": "`t1ce-to-t1`, then real pairs, leave-three-out",
         "mixed": "the same with simulated and semi-synthetic windows",
         "open_licence": "`t1ce-to-t1`, then two pairs; the seven others",
-        "open_licence_mixed": "`t1ce-to-t1-finetuned`: the same with these windows",
+        "open_licence_mixed": "`t1ce-to-t1-finetuned`: the same with these windows, 900 steps",
     }
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, title in titles.items():
