@@ -141,12 +141,12 @@ SUMMARY_TUNED = (
     "{residual:.0f} % of the enhancement is left; for research, not for diagnosis."
 )
 ABOUT_TUNED = """Training began with the weights of `t1ce-to-t1`, which saw simulated heads alone, and went on for 900
-steps with `recipes/t1ce_to_t1_finetuned.yaml`, variant `two_pairs`: windows of two real pairs whose licence lets weights
-be shared, MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY) and TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC
-BY 3.0), the scans of these pairs without agent with simulated enhancement painted onto them, and windows of 64 simulated
-heads from 16 label maps (Apache-2.0). With the pairs alone, a model made enhancing lesions darker than they are without
-agent. The setting was the better of two that were tried on the seven test pairs. The limits of the out-of-distribution
-score are those of `t1ce-to-t1`. Not measured: as there."""
+steps with `recipes/t1ce_to_t1_finetuned.yaml`, variant `two_pairs`: windows of two real pairs whose licence lets
+weights be shared, MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY) and TCGA-FG-6692 (glioma; TCIA,
+TCGA-LGG, CC BY 3.0), the scans of these pairs without agent with simulated enhancement painted onto them, and windows
+of 64 simulated heads from 16 label maps (Apache-2.0). With the pairs alone, a model made enhancing lesions darker than
+they are without agent. The setting was the better of two that were tried on the seven test pairs. The limits of the
+out-of-distribution score are those of `t1ce-to-t1`. Not measured: as there."""
 
 SUMMARY_CT = (
     "CT of the head to {target}, brain only, slices of up to 8 mm; trained on simulated heads alone; a demonstration: "
