@@ -98,7 +98,11 @@ def make(
     write_measured_card(run / "bundle", evaluation, results)  # the evaluation may be older than the sentences
     measured = (evaluation / "card.md").read_text().split("\n", 1)[1]
     card = f"# {name}\n\n{summary.format(**numbers)}\n\n{about}\n{measured}"
-    write_bundle(OUT / name, bundle.recipe, weights, documents=documents, card=card)
+    recipe = bundle.recipe
+    if recipe.simulated is not None:  # the folder of the tissue maps on this machine is nobody else's
+        heads = Path(recipe.simulated.heads).name
+        recipe = recipe.model_copy(update={"simulated": recipe.simulated.model_copy(update={"heads": heads})})
+    write_bundle(OUT / name, recipe, weights, documents=documents, card=card)
 
 
 def main() -> None:

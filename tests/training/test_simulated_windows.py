@@ -202,8 +202,8 @@ def test_a_painted_pair_is_the_target_of_its_case_and_the_same_with_enhancement(
     ("settings", "told"),
     [
         ({}, "100 % of the windows from 1 simulated head"),
-        ({"share": 0, "paint": 1}, "100 % with enhancement of 1 simulated head"),
-        ({"share": 0.6, "paint": 0.5}, "60 % of the windows from, 20 % with enhancement of 1 simulated head"),
+        ({"share": 0, "paint": 1}, "100 % of the windows with enhancement of 1 simulated head"),
+        ({"share": 0.6, "paint": 0.5}, "60 % of the windows from 1 simulated head, 20 % with their enhancement"),
     ],
 )
 def test_the_share_of_the_windows_is_told_in_words(recipe, settings, told):

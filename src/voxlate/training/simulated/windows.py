@@ -69,9 +69,11 @@ class SimulatedWindows:
     def told(self) -> str:
         """Returns the share of the windows and the number of heads in words."""
         share, paint = self.settings.share, (1 - self.settings.share) * self.settings.paint
-        parts = [f"{100 * share:.0f} % of the windows from"] * (share > 0)
-        parts += [f"{100 * paint:.0f} % with enhancement of"] * (paint > 0)
-        return f"{', '.join(parts)} {counted(len(self.heads), 'simulated head')}"
+        heads = counted(len(self.heads), "simulated head")
+        if not share:
+            return f"{100 * paint:.0f} % of the windows with enhancement of {heads}"
+        painted = f", {100 * paint:.0f} % with their enhancement" if paint else ""
+        return f"{100 * share:.0f} % of the windows from {heads}{painted}"
 
     def require_spacing(self, spacing_mm: Sequence[float]) -> None:
         """Refuses training cases of other voxels than those of the heads.
