@@ -22,13 +22,12 @@ from voxlate.bundle.settings import (
     InferenceSettings,
     LocalSettings,
     ModelSettings,
-    SimulatedContrast,
-    SimulatedSettings,
     SsimSettings,
     Stage,
     TrainingSettings,
     Use,
 )
+from voxlate.bundle.simulated_settings import SimulatedContrast, SimulatedSettings
 from voxlate.bundle.targets import with_target
 from voxlate.bundle.variants import override, vary
 from voxlate.cases import Case
