@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,14 +151,22 @@ def test_a_preview_shows_the_head_in_six_slices():
         assert all(row[:, k : k + 200].max() > 100 for k in (0, 200, 400))
 
 
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Two scans of a BIDS data set and a file that is none; simulated once, as it takes three seconds."""
+    folder = tmp_path_factory.mktemp("scans")
+    volumes = [filed.volume for filed in visit(4711, 1, scanner=scanner_named("A"), images=2, not_t1w=0)]
+    for number, volume in enumerate(volumes, start=1):
+        write_volume(folder / f"sub-{number}" / f"ses-a/anat/sub-{number}_ses-a_T1w.nii.gz", volume)
+    whole = (folder / "sub-1" / "ses-a/anat/sub-1_ses-a_T1w.nii.gz").read_bytes()
+    (folder / "broken.nii.gz").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path):
-    """Two scans of a BIDS data set and a file that is none."""
-    scans = [filed.volume for filed in visit(4711, 1, scanner=scanner_named("A"), images=2, not_t1w=0)]
-    for number, volume in enumerate(scans, start=1):
-        write_volume(tmp_path / "in" / f"sub-{number}" / f"ses-a/anat/sub-{number}_ses-a_T1w.nii.gz", volume)
-    whole = (tmp_path / "in" / "sub-1" / "ses-a/anat/sub-1_ses-a_T1w.nii.gz").read_bytes()
-    (tmp_path / "in" / "broken.nii.gz").write_bytes(whole[: len(whole) // 2])
+def folder(scans, tmp_path):
+    """A copy of the scans, which a test may change."""
+    shutil.copytree(scans, tmp_path / "in")
     return tmp_path
 
 
