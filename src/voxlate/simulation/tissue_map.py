@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,17 @@ class TissueMap:
     enhancing: NDArray[np.int64]
     sample: NDArray[np.int64]
     lesion_tissues: Mapping[float, Mapping[str, Tissue]]
+
+    @cached_property
+    def enhancing_lesions(self) -> NDArray[np.int64]:
+        """Returns those of `enhancing` that lie in a lesion, which windows are centred on."""
+        return np.asarray(self.enhancing[self.lesions.reshape(-1)[self.enhancing] > 0])
+
+    @cached_property
+    def sampled(self) -> tuple[Bytes, Bytes]:
+        """Returns `index` and `share` at the voxels of `sample`, (m, KEPT) each; every window needs them."""
+        places = np.unravel_index(self.sample, self.shape)
+        return np.asarray(self.index[places]), np.asarray(self.share[places])
 
     @property
     def shape(self) -> tuple[int, int, int]:

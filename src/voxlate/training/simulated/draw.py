@@ -151,8 +151,7 @@ def draw_window(
     planes += [torch.from_numpy(part.astype(np.float32)) for part in (depth, _cut(head.lesions, box) > 0)]
     moved = F.grid_sample(torch.stack(planes)[None], warp.normalised(), align_corners=True)[0].numpy()
     cut_mm = float(rng.uniform(*MASK_MM))
-    kept = np.unravel_index(head.sample, head.shape)
-    drawn = _mixed(table, head.index[kept], head.share[kept]).reshape(len(head.sample), len(images), 3).numpy()
+    drawn = _mixed(table, *head.sampled).reshape(len(head.sample), len(images), 3).numpy()
     scan = _Scan(warp, head)
     return DrawnWindow(
         {name: scan.acquired(moved[number], image) for number, (name, image) in enumerate(images.items())},
@@ -230,8 +229,7 @@ def random_centre(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -
     if rng.random() < plan.enhancing_share and len(head.enhancing):
         chosen = head.enhancing
         if rng.random() < 0.5:
-            of_lesions = chosen[head.lesions.reshape(-1)[chosen] > 0]
-            chosen = of_lesions if len(of_lesions) else chosen
+            chosen = head.enhancing_lesions if len(head.enhancing_lesions) else chosen
     return np.array(np.unravel_index(int(rng.choice(chosen)), head.shape))
 
 
