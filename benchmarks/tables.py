@@ -592,17 +592,20 @@ def rows_by_method(
     return lines
 
 
+REMOVAL = {
+    "residual enhancement": ("enhanced", "residual_enhancement", 0, " %"),
+    "less than half removed": ("enhanced", "less_than_half_removed", 0, " %"),
+    "disturbance": ("mask", "disturbance", 0, " %"),
+    "MAE, % of range": ("mask", "mae", 2, ""),
+    "PSNR, dB": ("mask", "psnr", 2, ""),
+    "SSIM": ("mask", "ssim", 3, ""),
+}
+"""Columns of a model that removes contrast agent: region, metric, digits and unit by heading; see `rows_by_method`."""
+
+
 def simulated_training() -> str:
     """Returns residual enhancement and image quality of a model trained on simulated heads alone, on real pairs."""
     content = result("simulated_training")
-    columns = {
-        "residual enhancement": ("enhanced", "residual_enhancement", 0, " %"),
-        "less than half removed": ("enhanced", "less_than_half_removed", 0, " %"),
-        "disturbance": ("mask", "disturbance", 0, " %"),
-        "MAE, % of range": ("mask", "mae", 2, ""),
-        "PSNR, dB": ("mask", "psnr", 2, ""),
-        "SSIM": ("mask", "ssim", 3, ""),
-    }
     methods = {
         "source": "untouched source",
         "histogram_match": "histogram match (to the simulated targets)",
@@ -611,7 +614,7 @@ def simulated_training() -> str:
         "synthetic": "**voxlate, trained on simulated heads alone**",
     }
     head = f"{len(content['cases'])} real pairs"
-    lines = rows_by_method(head, [*content["enhancement"], *content["brain"]], columns, methods)
+    lines = rows_by_method(head, [*content["enhancement"], *content["brain"]], REMOVAL, methods)
     note = (
         f"Means over the pairs with 95 % intervals in brackets; {content['heads']} simulated heads from "
         f"{content['maps']} label maps, {content['steps']:,} steps. `python benchmarks/bench_simulated_training.py`, "
@@ -745,6 +748,15 @@ def like() -> str:
     return "\n".join([*lines, "", note])
 
 
+def _cells_by_set(sets: dict[str, Any], method: str) -> list[str]:
+    """Returns MAE, PSNR and SSIM of a method in each test set; empty where it was not measured."""
+    return [
+        f"{rows[method][key]:.{digits}f}" if method in rows else ""
+        for rows in sets.values()
+        for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
+    ]
+
+
 def ct_to_mr() -> str:
     """Returns the image quality of the models of CT on simulated heads that they never saw."""
     content = result("simulated_models")
@@ -759,11 +771,7 @@ def ct_to_mr() -> str:
     for name in names:
         sets = content["models"][name]["sets"]
         for method, title in titles.items():
-            cells = [
-                f"{sets[part][method][key]:.{digits}f}" if method in sets[part] else ""
-                for part in sets
-                for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
-            ]
+            cells = _cells_by_set(sets, method)
             shown = f"`{name}`" if method == "constant" else ""
             lines.append(f"| {shown} | {title} | {' | '.join(cells)} |")
     count = len(content["models"][names[0]]["cases"]) // 2
@@ -777,31 +785,19 @@ def ct_to_mr() -> str:
 def drawn_windows() -> str:
     """Returns what windows drawn from tissue maps cost and bring, beside windows cut from simulated heads."""
     content = result("drawn_windows")
-    columns = {
-        "residual enhancement": ("enhanced", "residual_enhancement", 0, " %"),
-        "less than half removed": ("enhanced", "less_than_half_removed", 0, " %"),
-        "disturbance": ("mask", "disturbance", 0, " %"),
-        "MAE, % of range": ("mask", "mae", 2, ""),
-        "PSNR, dB": ("mask", "psnr", 2, ""),
-        "SSIM": ("mask", "ssim", 3, ""),
-    }
     real = content["t1ce_to_t1"]
     lines: list[str] = []
     titles = {"cut": "windows of 44 simulated heads", "drawn": f"half of them drawn from {content['heads']} maps"}
     for kind, title in titles.items():
         rows = [*real[kind]["enhancement"], *real[kind]["brain"]]
         methods = ({"source": "untouched source"} if kind == "cut" else {}) | {"synthetic": title}
-        table = rows_by_method(f"T1ce to T1, {len(real[kind]['cases'])} real pairs", rows, columns, methods)
+        table = rows_by_method(f"T1ce to T1, {len(real[kind]['cases'])} real pairs", rows, REMOVAL, methods)
         lines += table if kind == "cut" else table[2:]
     lines += ["", "| CT to T1, simulated heads | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |"]
     lines.append("|---" * 7 + "|")
     for kind, title in (("cut", "windows of 32 simulated heads"), ("drawn", "all windows drawn")):
         sets = content["ct_to_t1"][kind]
-        cells = [
-            f"{sets[part]['synthetic'][key]:.{digits}f}"
-            for part in sets
-            for key, digits in (("mae", 1), ("psnr", 1), ("ssim", 3))
-        ]
+        cells = _cells_by_set(sets, "synthetic")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     cost = content["cost"]
     note = (

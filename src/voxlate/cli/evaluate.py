@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
-from click.core import ParameterSource
 
 from voxlate.cli.console import begin, complain, say
-from voxlate.cli.options import PATH, jobs, no_progress
+from voxlate.cli.options import PATH, first_given, jobs, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
 
@@ -182,10 +181,9 @@ def _refuse_options_of_systems() -> None:
     """Refuses options that only a comparison reads; ignored, they would seem to have been obeyed."""
     from voxlate.errors import UsageError
 
-    context = click.get_current_context()
-    for name, option in _OF_SYSTEMS.items():
-        if context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}:
-            raise UsageError("SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER with it")
+    option = first_given(_OF_SYSTEMS)
+    if option is not None:
+        raise UsageError("SYSTEM_NAME", f"{option} is of named systems; pass --synthetic NAME=FOLDER with it")
 
 
 @dataclass(frozen=True)

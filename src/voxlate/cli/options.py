@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 _LONGEST_PATH, _LONGEST_NAME = 4095, 255
@@ -187,3 +188,14 @@ no_progress = click.option(
     is_flag=True,
     help="No progress bar (the default without a terminal); one line per minute is still logged.",
 )
+
+
+def first_given(options: Mapping[str, str]) -> str | None:
+    """Returns the first of some options of the running verb that the command line or the file of --config sets.
+
+    Args:
+        options: how an option is written, by its parameter.
+    """
+    context = click.get_current_context()
+    given = {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}
+    return next((option for name, option in options.items() if context.get_parameter_source(name) in given), None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from voxlate.cli.console import begin, say
-from voxlate.cli.options import PATH, jobs, no_progress
+from voxlate.cli.options import PATH, first_given, jobs, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
 
@@ -30,10 +30,25 @@ def _refuse_options_of_images() -> None:
     """Refuses options that only images depend on; ignored, they would seem to have been obeyed."""
     from voxlate.errors import UsageError
 
-    context = click.get_current_context()
-    for name, option in _OF_IMAGES.items():
-        if context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}:
-            raise UsageError("OPTION_OF_IMAGES", f"{option} is of images; with --tissue-maps leave it out")
+    option = first_given(_OF_IMAGES)
+    if option is not None:
+        raise UsageError("OPTION_OF_IMAGES", f"{option} is of images; with --tissue-maps leave it out")
+
+
+def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_progress: bool) -> None:
+    """Writes what an iterator yields, with a progress bar.
+
+    Args:
+        made: yields a name when one is finished.
+        what: is counted.
+        total: number of them.
+        jobs: number of processes.
+        no_progress: no bar.
+    """
+    with progress_bar(off=no_progress) as bar:
+        count = bar.add_task(what, total=total, jobs=jobs)
+        for _ in made:
+            bar.advance(count)
 
 
 @click.command(
@@ -127,10 +142,7 @@ def simulate(
         _refuse_options_of_images()
         maps = MapPlan(subjects, seed, size, lesions, anatomies_named(anatomy, labels))
         begin(f"building {counted(subjects, 'head')}", out=out, jobs=jobs)
-        with progress_bar(off=no_progress) as bar:
-            count = bar.add_task("heads", total=subjects, jobs=jobs)
-            for _ in write_tissue_maps(out, maps, jobs=jobs):
-                bar.advance(count)
+        _write_all(write_tissue_maps(out, maps, jobs=jobs), "heads", subjects, jobs=jobs, no_progress=no_progress)
         say(f"tissue maps of {counted(subjects, 'head')} in {out.name}, for `simulated` in a recipe")
         return
     options = Options(
@@ -144,8 +156,5 @@ def simulate(
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
     begin(f"simulating {subjects} patients for {task}", out=out, jobs=jobs)
-    with progress_bar(off=no_progress) as bar:
-        count = bar.add_task("patients", total=subjects, jobs=jobs)
-        for _ in write_dataset(out, plan, jobs=jobs):
-            bar.advance(count)
+    _write_all(write_dataset(out, plan, jobs=jobs), "patients", subjects, jobs=jobs, no_progress=no_progress)
     say(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")
