@@ -112,6 +112,15 @@ def test_maps_are_written_read_and_continued(tmp_path, head):
     assert len(read_tissue_maps(root)) == 2
 
 
+def test_a_map_whose_description_is_damaged_is_written_again(tmp_path, head, monkeypatch):
+    monkeypatch.setattr("voxlate.simulation.files.tissue_maps.build_tissue_map", lambda plan, number: head)
+    list(write_tissue_maps(tmp_path / "maps", MapPlan(1, 5)))
+    for content in ("{}", '{"files": {}}', "not json"):
+        (tmp_path / "maps" / "sub-0001" / "tissue_map.json").write_text(content)
+        assert list(write_tissue_maps(tmp_path / "maps", MapPlan(1, 5))) == ["sub-0001"]
+        assert read_tissue_maps(tmp_path / "maps")[0].names == head.names
+
+
 def _damage(folder):
     content = bytearray((folder / "share.npy").read_bytes())
     content[-1] ^= 1

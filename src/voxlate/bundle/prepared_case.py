@@ -20,7 +20,8 @@ from voxlate.bundle.contrast import CHANGED, Line, contrast_difference, contrast
 from voxlate.bundle.out_of_distribution import NAMES, describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, VoxlateError
-from voxlate.io.atomic import replacing, write_json
+from voxlate.io.arrays import mapped_array, write_array
+from voxlate.io.atomic import write_json
 from voxlate.io.documents import json_sha256, read_json
 from voxlate.io.nifti import read_volume
 from voxlate.jobs.results import are_unchanged, hash_files, hash_inputs, read_result
@@ -263,7 +264,9 @@ def _load(name: str, folder: Path, stored: Mapping[str, Any]) -> PreparedCase:
         folder: of the arrays.
         stored: content of `stored.json`.
     """
-    arrays = {file.removesuffix(".npy"): _mapped(folder / file) for file in stored["files"] if file.endswith(".npy")}
+    arrays = {
+        file.removesuffix(".npy"): mapped_array(folder / file) for file in stored["files"] if file.endswith(".npy")
+    }
     facts = read_json(folder / "prepared.json")
     low, high = arrays["quantiles"]
     return PreparedCase(
@@ -310,7 +313,7 @@ def _stored(
     arrays |= {"changed": np.flatnonzero(np.abs(difference) > CHANGED), "quantiles": np.stack(facts["quantiles"])}
     arrays |= dict(facts["description"]) | ({} if lesions is None else {"lesions": lesions})
     for part, array in arrays.items():
-        _write(folder / f"{part}.npy", array)
+        write_array(folder / f"{part}.npy", array)
     files = hash_files(folder, ["prepared.json", *(f"{part}.npy" for part in arrays)])
     stored = {"key": key, "line": list(line), "files": files}
     write_json(folder / _STORED, stored)
@@ -320,13 +323,3 @@ def _stored(
 def all_sources(case: PreparedCase) -> Tensor:
     """Returns source and additional sources of a case, (1 + additional, D, H, W), relative units."""
     return torch.from_numpy(np.stack([np.array(case.source), *(np.array(each) for each in case.more)]))
-
-
-def _write(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as partial, partial.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped

@@ -10,7 +10,7 @@ from voxlate.simulation.anatomy.label_map import LabelMaps
 from voxlate.simulation.anatomy.partial_volume import PaintedAnatomy
 from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.factors import OracleError, PatientFactors, SubjectFactors
-from voxlate.simulation.lesions.lesions import LESION_SETS, Lesion
+from voxlate.simulation.lesions.lesions import Lesion, require_lesion_set
 from voxlate.simulation.oracle import (
     Posterior,
     acquisition_variance,
@@ -84,10 +84,8 @@ class Options:
             )
         if self.agent not in AGENTS:
             raise UsageError("AGENT_UNKNOWN", f"unknown agent {self.agent!r}; choose from {', '.join(AGENTS)}")
-        if self.lesions is not None and self.lesions not in LESION_SETS:
-            raise UsageError(
-                "LESION_UNKNOWN", f"unknown lesions {self.lesions!r}; choose from {', '.join(LESION_SETS)}"
-            )
+        if self.lesions is not None:
+            require_lesion_set(self.lesions)
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxlate.errors import InputRefused, NoInput, UsageError
-from voxlate.io.atomic import replacing, write_json
+from voxlate.io.arrays import mapped_array, write_array
+from voxlate.io.atomic import write_json
 from voxlate.jobs.processes import require_jobs
 from voxlate.jobs.results import are_unchanged, hash_files, read_object, resume
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.simulation.anatomy.anatomies import Anatomies, EmbeddedHead, FormulaHeads
 from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.checks import require_not_negative
-from voxlate.simulation.lesions.lesions import LESION_SETS, Lesion, draw_lesions
+from voxlate.simulation.files.dataset import subject_name
+from voxlate.simulation.lesions.lesions import Lesion, draw_lesions, require_lesion_set
 from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, scanner_named
 from voxlate.simulation.rng import generator
@@ -65,10 +65,8 @@ class MapPlan:
             raise UsageError("SUBJECTS", f"{self.subjects} subjects: give 1 or more")
         if self.size not in SIZES_MM:
             raise UsageError("SIZE_UNKNOWN", f"unknown size {self.size!r}; sizes: {', '.join(SIZES_MM)}")
-        if self.lesions is not None and self.lesions not in LESION_SETS:
-            raise UsageError(
-                "LESION_UNKNOWN", f"unknown lesions {self.lesions!r}; choose from {', '.join(LESION_SETS)}"
-            )
+        if self.lesions is not None:
+            require_lesion_set(self.lesions)
         if isinstance(self.anatomies, FormulaHeads):
             raise UsageError(
                 "ANATOMY_FORMULA", "heads made of formulas teach a network nothing; use --anatomy embedded or a folder"
@@ -105,10 +103,9 @@ def write_tissue_maps(root: Path, plan: MapPlan, *, jobs: int = 1) -> Iterator[s
 def _write(root: Path, plan: MapPlan, number: int) -> str:
     """Builds and writes one head, `tissue_map.json` last; returns its name."""
     head = build_tissue_map(plan, number)
-    name = _name(number)
+    name = subject_name(number)
     for part in ARRAYS:
-        with replacing(root / name / f"{part}.npy") as partial_file, partial_file.open("wb") as stream:
-            np.save(stream, getattr(head, part), allow_pickle=False)
+        write_array(root / name / f"{part}.npy", getattr(head, part))
     content = {
         "names": head.names,
         "spacing_mm": head.spacing_mm,
@@ -143,15 +140,11 @@ def build_tissue_map(plan: MapPlan, number: int) -> TissueMap:
     return compact(painted, lesions_at, generator(plan.seed, number, "sample"))
 
 
-def _name(number: int) -> str:
-    return f"sub-{number + 1:04d}"
-
-
 def _finished(root: Path, number: int) -> str | None:
     """Returns the name of a head that an earlier run finished, or None."""
-    folder = root / _name(number)
-    content = read_object(folder / MAP_FILE)
-    return folder.name if content is not None and are_unchanged(folder, content["files"]) else None
+    folder = root / subject_name(number)
+    files = (read_object(folder / MAP_FILE) or {}).get("files")
+    return folder.name if isinstance(files, dict) and files and are_unchanged(folder, files) else None
 
 
 def read_tissue_maps(root: Path) -> list[TissueMap]:
@@ -178,7 +171,7 @@ def _read(folder: Path) -> TissueMap:
     try:
         if not are_unchanged(folder, content["files"]):
             raise ValueError("an array is not as it was written")
-        arrays = {part: np.load(folder / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ARRAYS}
+        arrays = {part: mapped_array(folder / f"{part}.npy") for part in ARRAYS}
         tissues = {float(tesla): _tissues(values) for tesla, values in content["lesion_tissues"].items()}
         return TissueMap(tuple(content["names"]), float(content["spacing_mm"]), **arrays, lesion_tissues=tissues)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:

@@ -163,8 +163,7 @@ def draw_lesions(
     # Drawn even when the set is given, so that the draws after it are the same.
     drawn = str(rng.choice(list(LESION_SETS), p=list(LESION_SETS.values())))
     lesion_set = drawn if lesion_set is None else lesion_set
-    if lesion_set not in LESION_SETS:
-        raise UsageError("LESION_UNKNOWN", f"unknown lesions {lesion_set!r}; choose from {', '.join(LESION_SETS)}")
+    require_lesion_set(lesion_set)
     correlation = float(rng.uniform(*CORRELATION_RANGE))
     several = {
         "none": [],
@@ -179,6 +178,16 @@ def draw_lesions(
         if site is not None:
             lesions.append(replace(lesion, centre_mm=site))
     return lesions
+
+
+def require_lesion_set(name: str) -> None:
+    """Refuses a name that is no key of `LESION_SETS`.
+
+    Raises:
+        UsageError: `LESION_UNKNOWN`, with the valid names.
+    """
+    if name not in LESION_SETS:
+        raise UsageError("LESION_UNKNOWN", f"unknown lesions {name!r}; choose from {', '.join(LESION_SETS)}")
 
 
 def draw_lesion(
