@@ -1,8 +1,8 @@
 """Gaussian filter as a product with a banded matrix along each axis.
 
 The values are those of `scipy.ndimage.gaussian_filter`: the same weights, cut off at the same radius. SciPy convolves
-one line at a time in double precision; here BLAS multiplies blocks of a volume in the type of the array, which takes a
-sixth of the processor time in single precision and half of it in double (`benchmarks/bench_evaluate.py`).
+one line at a time in double precision; here BLAS multiplies blocks of a volume in the type of the array, which takes
+less processor time (`benchmarks/bench_evaluate_case.py` measures a whole case).
 """
 
 from __future__ import annotations
