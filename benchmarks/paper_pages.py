@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,18 @@ def lines_of(experiment: Experiment) -> Iterator[str]:
     yield "## May the numbers be compared?"
     yield paper.comparable.strip()
     yield ""
-    recorded = [(scale, RESULTS / f"reproduce_{experiment.name}_{scale}.json") for scale in SCALES]
-    for scale, path in recorded:
-        if path.is_file():
-            yield from _results(json.loads(path.read_text(encoding="utf-8")), scale)
-            return
-    yield "No run is recorded yet."
+    paths = {scale: RESULTS / f"reproduce_{experiment.name}_{scale}.json" for scale in SCALES}
+    recorded = {scale: json.loads(path.read_text(encoding="utf-8")) for scale, path in paths.items() if path.is_file()}
+    if not recorded:
+        yield "No run is recorded yet."
+        return
+    shown, *others = recorded.items()
+    yield from _results(*shown)
+    for other in others:
+        yield from _further(*other, {figure["key"] for figure in shown[1]["figures"]})
 
 
-def _results(content: dict[str, Any], scale: str) -> Iterator[str]:
+def _results(scale: str, content: dict[str, Any]) -> Iterator[str]:
     machine = content["machine"]
     yield f"## Results at the scale `{scale}`"
     yield (
@@ -95,7 +98,23 @@ def _results(content: dict[str, Any], scale: str) -> Iterator[str]:
         yield ""
     for table in content["tables"]:
         yield from _table(table_from_json(table))
-    for figure in content["figures"]:
+    yield from _figures(content["figures"])
+
+
+def _further(scale: str, content: dict[str, Any], shown: Collection[str]) -> Iterator[str]:
+    """Yields what a run at another scale adds: its time, and figures that the shown run did not draw."""
+    machine = content["machine"]
+    yield f"## At the scale `{scale}`"
+    yield (
+        f"All systems, from nothing: {content['seconds'] / 60:.0f} minutes of computing on {machine['cores']} cores of "
+        f"{machine['processor']} (commit {machine['commit']})."
+    )
+    yield ""
+    yield from _figures([figure for figure in content["figures"] if figure["key"] not in shown])
+
+
+def _figures(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for figure in figures:
         if figure["file"]:
             yield f"![{figure['key']}](../images/papers/{figure['file']})"
             yield ""
