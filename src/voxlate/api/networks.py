@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.api.forms import PathLike, bundle_of, recipe_of, rows_of, volume_of
+from voxlate.api.progress import progress
 from voxlate.cases import Case
 from voxlate.pairs import Pair
 from voxlate.volume import Volume
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
     from voxlate.inference.translate import Options, Synthesis
     from voxlate.jobs.states import CaseOutcome
+    from voxlate.training.checkpoint import Progress
     from voxlate.training.data.dataset import WindowsOfUser
     from voxlate.training.loop import Machine
 
@@ -87,7 +89,12 @@ def train(
     chosen = training_data(recipe_of(recipe), data, out / "pairs")
     named, given = with_objects(chosen.recipe, network=network, loss=loss, windows=chosen.windows)
     machine = device if isinstance(device, Machine) else Machine(device)
-    return train_cases(named, chosen.cases, out, root=chosen.root, given=given, machine=machine)
+    with progress("preparing", named.steps) as (bar, task):
+
+        def watch(position: Progress, value: float) -> None:
+            bar.reach(task, position.step, description=f"training, loss {value:.4f}")
+
+        return train_cases(named, chosen.cases, out, root=chosen.root, given=given, machine=machine, watch=watch)
 
 
 def translate(
@@ -175,4 +182,12 @@ def translate_cases(
 
     items = items_of_cases(rows_of(cases, paired=False, single=True), split)
     chosen = replace(options or Options(), device=choose_device(device))
-    return translate_many(bundle_of(model), items, Path(out), options=chosen, overwrite=overwrite)
+    with progress("translating", len(items)) as (bar, task):
+        return translate_many(
+            bundle_of(model),
+            items,
+            Path(out),
+            options=chosen,
+            overwrite=overwrite,
+            watch=lambda _: bar.advance(task),
+        )

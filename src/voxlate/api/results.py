@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.api.forms import PathLike, rows_of
+from voxlate.api.progress import progress
 from voxlate.cases import Case, rows_of_split
 from voxlate.errors import UsageError
 
@@ -65,7 +66,16 @@ def evaluate(
         kind = "unknown" if bundle is None else read_recipe(bundle / "recipe.yaml").data_kind
         settings = Settings(data_kind=kind)
     rows = rows_of_split([row for row in rows_of(cases, paired=False) if row.is_pair], split)
-    return evaluate_cases(rows, Path(synthetic), Path(out), settings=settings, bundle=bundle, jobs=jobs)
+    with progress("evaluating", len(rows), jobs=jobs) as (bar, task):
+        return evaluate_cases(
+            rows,
+            Path(synthetic),
+            Path(out),
+            settings=settings,
+            bundle=bundle,
+            jobs=jobs,
+            watch=lambda _: bar.advance(task),
+        )
 
 
 def report(evaluation: PathLike, html: PathLike, *, title: str | None = None, viewer: bool = False) -> Path:

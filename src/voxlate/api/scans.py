@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxlate.api.forms import PathLike, rows_of
+from voxlate.api.progress import progress
 from voxlate.cases import Case
 from voxlate.volume import Volume
 
@@ -156,7 +157,11 @@ def prepare(
     chosen.require_methods()
     rows, out = rows_of(cases), Path(out)
     files = [PairFiles.of(row) for row in rows]
-    records = list(prepare_cohort(files, out, chosen, jobs=jobs, draw=write_picture))
+    records = []
+    with progress("preparing", len(files), jobs=jobs) as (bar, task):
+        for record in prepare_cohort(files, out, chosen, jobs=jobs, draw=write_picture):
+            records.append(record)
+            bar.advance(task)
     for record in records:
         if record["state"] != "done":
             log.warning("%s:%s %s: %s", record["state"].upper(), record["code"], record["case"], record["message"])

@@ -135,9 +135,9 @@ def _least_time(recipe: Recipe, device: str) -> str | None:
 
     None below a minute, and for a GPU, whose speed is not measured; progress lines tell the time left.
     """
-    from voxlate.cli.progress import LINE_SECONDS
     from voxlate.experiments.estimate import least_training_seconds
     from voxlate.io.log import duration
+    from voxlate.jobs.progress import LINE_SECONDS
 
     if _device_name(device) == "cuda":
         return None
