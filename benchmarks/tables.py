@@ -714,6 +714,25 @@ def allocator() -> str:
     return "\n".join(lines)
 
 
+def single_sample() -> str:
+    """Returns what convolutions of one sample cost, by PyTorch's own way and by oneDNN."""
+    content = result("single_sample")
+    lines = [
+        "| processor seconds | PyTorch's own way | voxlate | times as fast | each of two windows |",
+        "|---|---|---|---|---|",
+    ]
+    rows = [(f"step on one window, {name}", row) for name, row in content["steps"].items()]
+    rows.append(("`t1ce-to-t1` on one brain", content["inference"]))
+    for name, row in rows:
+        two = f"{row['two']:.2f}" if "two" in row else ""
+        lines.append(f"| {name} | {row['own']:.2f} | {row['onednn']:.2f} | {row['own'] / row['onednn']:.1f} | {two} |")
+    lines.append(
+        "\nForward and backward on 64 x 64 x 64 voxels; a brain of 150 x 180 x 150 voxels. One thread, the least of five "
+        f"rounds. `python benchmarks/bench_single_sample.py`, {machine(content)}."
+    )
+    return "\n".join(lines)
+
+
 def like() -> str:
     """Returns the error of a translated scan with the contrast of a reference scan."""
     content = result("like")
@@ -1045,6 +1064,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "like": like,
     "cache": cache,
     "allocator": allocator,
+    "single_sample": single_sample,
     "ct_to_mr": ct_to_mr,
     "drawn_windows": drawn_windows,
     "added_agent": added_agent,

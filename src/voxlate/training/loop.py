@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
+from voxlate.models.parts.single_sample import SingleSampleConvolutions
 from voxlate.preparation.store import open_store
 from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
 from voxlate.training.data.cohort import TrainingCohort, prepare_training, require_files
@@ -200,7 +202,8 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
     with a checkpoint.
     """
     recipe, state, settings = run.recipe, run.state, run.recipe.training
-    with StopRequest() as request, Prefetcher(partial(_draw, run), recipe.steps) as prefetcher:
+    convolutions = SingleSampleConvolutions() if settings.batch == 1 else nullcontext()
+    with StopRequest() as request, Prefetcher(partial(_draw, run), recipe.steps) as prefetcher, convolutions:
         while progress.step < recipe.steps:
             current = stage_position(recipe, progress.step)
             trains_generator = current.stage.trains != "discriminator"

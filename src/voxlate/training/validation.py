@@ -19,6 +19,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.errors import InputRefused
 from voxlate.io.log import counted
+from voxlate.models.parts.single_sample import SingleSampleConvolutions
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
 from voxlate.training.outputs.trackers import Tracker
@@ -99,7 +100,8 @@ def whole_volume(network: nn.Module, source: Tensor, inference: InferenceSetting
     was_training = network.training
     network.eval()
     try:
-        return translate_windows(network, source, window=inference.window, overlap=inference.overlap)
+        with SingleSampleConvolutions():
+            return translate_windows(network, source, window=inference.window, overlap=inference.overlap)
     finally:
         network.train(was_training)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import UsageError
 from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, read_model, size_multiple
+from voxlate.models.parts.single_sample import SingleSampleConvolutions
 
 TORCH, OPENVINO, INT8 = "torch", "openvino", "int8"
 RUNTIMES = (TORCH, OPENVINO, INT8)
@@ -56,7 +57,7 @@ def _load(bundle: Bundle, runtime: str) -> OpenVinoNetwork:
 
 def _in_torch(network: nn.Module) -> Runner:
     def run(x: Tensor) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), SingleSampleConvolutions():
             output: Tensor = network(x)
         return output
 
