@@ -727,8 +727,8 @@ def single_sample() -> str:
         two = f"{row['two']:.2f}" if "two" in row else ""
         lines.append(f"| {name} | {row['own']:.2f} | {row['onednn']:.2f} | {row['own'] / row['onednn']:.1f} | {two} |")
     lines.append(
-        "\nForward and backward on 64 x 64 x 64 voxels; a brain of 150 x 180 x 150 voxels. One thread, the least of five "
-        f"rounds. `python benchmarks/bench_single_sample.py`, {machine(content)}."
+        "\nForward and backward on 64 x 64 x 64 voxels; a brain of 150 x 180 x 150 voxels. One thread, the least of "
+        f"five rounds. `python benchmarks/bench_single_sample.py`, {machine(content)}."
     )
     return "\n".join(lines)
 

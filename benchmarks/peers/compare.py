@@ -14,8 +14,8 @@ from typing import Any
 import click
 import nibabel
 import numpy as np
-from machine import ROOT, development_data, write_result
-from peers_page import write_page
+from machine import ROOT, development_data, stamp, write_result
+from peers_page import recorded_tasks, write_page
 from score import baselines, scores
 from tasks import TASKS, Task, cases_of, folds_of
 
@@ -206,13 +206,17 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
         peers = [name for name in names if not name.startswith(OURS)]
         recorded[key] = {
             "title": task.title,
+            "agent": task.agent,
+            "machine": stamp(),
             "records": records,
             "summary": summary(found),
             "tests": tests(found, peers),
             "cases": {name: {case: _measured(row) for case, row in rows.items()} for name, rows in found.items()},
         }
     if recorded:
-        write_result("peers", {"seconds": seconds, "folds": 3, "tasks": recorded})
+        kept = recorded_tasks(seconds)
+        tasks_in_order = {key: (kept | recorded)[key] for key in TASKS if key in kept | recorded}
+        write_result("peers", {"seconds": seconds, "folds": 3, "tasks": tasks_in_order})
         write_page()
     if n_failed:
         raise SystemExit(f"{n_failed} trainings failed; their rows are missing or incomplete")
