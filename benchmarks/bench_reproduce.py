@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from machine import ROOT, write_result
+from machine import RESULTS, ROOT, write_result
+from paper_pages import SCALES
 from PIL import Image
 
 from voxlate.shipped import shipped_files
@@ -41,10 +42,25 @@ def record(name: str, scale: str, jobs: int) -> dict[str, Any]:
     if not path.is_file():
         raise SystemExit(f"{name}: no results (exit status {done.returncode}); see {folder / 'logs'}")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    larger = figures_of_larger_scales(name, scale)
     for figure in content["figures"]:
+        if figure["key"] in larger:  # the page shows that one
+            figure["file"] = ""
+            continue
         target = IMAGES / f"{name}-{scale}-{figure['key']}.png"
         figure["file"] = target.name if copied(folder / "figures" / f"{figure['key']}.png", target) else ""
     return content | {"exit_status": done.returncode}
+
+
+def figures_of_larger_scales(name: str, scale: str) -> set[str]:
+    """Returns the keys of figures that a recorded run at a larger scale has."""
+    paths = [RESULTS / f"reproduce_{name}_{larger}.json" for larger in SCALES[: SCALES.index(scale)]]
+    return {
+        figure["key"]
+        for path in paths
+        if path.is_file()
+        for figure in json.loads(path.read_text(encoding="utf-8"))["figures"]
+    }
 
 
 def copied(picture: Path, target: Path) -> bool:
@@ -63,7 +79,7 @@ def copied(picture: Path, target: Path) -> bool:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--scale", default="tiny", show_default=True)
+@click.option("--scale", default="tiny", show_default=True, type=click.Choice(SCALES))
 @click.option("--jobs", default=2, show_default=True)
 def main(names: tuple[str, ...], scale: str, jobs: int) -> None:
     """Run and record experiments."""

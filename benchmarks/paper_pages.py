@@ -21,7 +21,7 @@ from voxlate.shipped import shipped_files
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "papers"
 SCALES = ("small", "tiny")
-"""Recorded scales; the page shows the first that is there."""
+"""Recorded scales from the largest on; the page shows the first that is there, and figures of others that it lacks."""
 
 
 def main() -> int:

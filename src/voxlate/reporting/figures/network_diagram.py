@@ -13,8 +13,12 @@ from matplotlib.patches import Rectangle
 
 from voxlate.reporting.figures.drawing import PAGE_IN, SMALL_PT, TITLE_PT, Drawing, require_values
 
-_ROW_IN = 2.5
-"""Height of a network, in inches: a box of 1.2 inches, sizes above it, channels and names below it."""
+_UNIT_IN, _TITLE_IN = 0.8, 0.35
+"""Inches of the highest box, and of the title above each network."""
+_SIZES_AT, _CHANNELS_AT, _NAMES_AT, _BOTTOM = 0.56, -0.56, -1.02, -1.75
+"""Where the text of a stage begins, and the lower edge, in heights of the highest box from its centre."""
+_CHARACTER = 0.6 * SMALL_PT / 72 / _UNIT_IN
+"""Width of a character in the same unit: a digit is some 0.6 of the size of its font."""
 _LEAST_HEIGHT, _LEAST_WIDTH = 0.15, 0.25
 """Of a box that shows one voxel or one channel, as parts of the largest; chosen by eye."""
 _NAME_PT = 6.0
@@ -85,10 +89,13 @@ def draw_networks(networks: Mapping[str, Sequence[Stage]], parameters: Mapping[s
     """
     require_values(networks, "networks")
     with rc_context({"font.size": SMALL_PT}):
-        figure = Figure(figsize=(PAGE_IN, _ROW_IN * len(networks)), layout="constrained")
-        rows = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
-        for axes, (label, stages) in zip(rows, networks.items(), strict=True):
+        tops = [_SIZES_AT + _CHARACTER * max(len(stage.size_text) + 1 for stage in each) for each in networks.values()]
+        heights = [_UNIT_IN * (top - _BOTTOM) + _TITLE_IN for top in tops]
+        figure = Figure(figsize=(PAGE_IN, sum(heights)), layout="constrained")
+        rows = figure.subplots(len(networks), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, top, (label, stages) in zip(rows, tops, networks.items(), strict=True):
             _draw(axes, joined(stages))
+            axes.set_ylim(_BOTTOM, top)
             axes.set_title(f"{label}: {parameters[label]:,} parameters", fontsize=TITLE_PT, loc="left")
     named = ", ".join(networks)
     caption = (
@@ -113,11 +120,11 @@ def _draw(axes: Axes, stages: Sequence[Stage]) -> None:
         )
         axes.add_patch(Rectangle((place - width / 2, -height / 2), width, height, color=_COLOURS[kind]))
         count = f"\n× {stage.count}" if stage.count > 1 else ""
-        axes.text(place, 0.56, stage.size_text, ha="center", va="bottom", rotation=90, fontsize=SMALL_PT)
-        axes.text(place, -0.56, f"{stage.channels:,}{count}", ha="center", va="top", fontsize=SMALL_PT)
-        axes.text(place, -0.95, stage.name, ha="center", va="top", rotation=90, fontsize=_NAME_PT, color="#555555")
+        axes.text(place, _SIZES_AT, stage.size_text, ha="center", va="bottom", rotation=90, fontsize=SMALL_PT)
+        axes.text(place, _CHANNELS_AT, f"{stage.channels:,}{count}", ha="center", va="top", fontsize=SMALL_PT)
+        axes.text(place, _NAMES_AT, stage.name, ha="center", va="top", rotation=90, fontsize=_NAME_PT, color="#555555")
         before = voxels
-    axes.set(xlim=(-0.6, columns - 0.4), ylim=(-1.6, 1.7))
+    axes.set_xlim(-0.6, columns - 0.4)
     axes.axis("off")
 
 
