@@ -200,7 +200,9 @@ def test_the_scans_of_a_table_are_those_of_a_split_with_a_source():
         items_of_cases(rows[1:], "test")
 
 
-@pytest.mark.parametrize(("column", "meant"), [("Label", "labels"), ("masks", "mask"), ("Split", "split"), (" set", "set")])
+@pytest.mark.parametrize(
+    ("column", "meant"), [("Label", "labels"), ("masks", "mask"), ("Split", "split"), (" set", "set")]
+)
 def test_a_column_that_is_nearly_an_optional_one_is_refused_and_not_ignored(tmp_path, column, meant):
     table = tmp_path / "cases.tsv"
     table.write_text(f"case\tsource\ttarget\t{column}\na\ta.nii\tb.nii\tx\n")
