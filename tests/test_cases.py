@@ -198,3 +198,27 @@ def test_the_scans_of_a_table_are_those_of_a_split_with_a_source():
     assert items_of_cases(rows, "test") == [Item("a", Path("s.nii"), Path("m.nii"))]
     with pytest.raises(NoInput, match="NO_INPUT"):
         items_of_cases(rows[1:], "test")
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"), [("Label", "labels"), ("masks", "mask"), ("Split", "split"), (" set", "set")]
+)
+def test_a_column_that_is_nearly_an_optional_one_is_refused_and_not_ignored(tmp_path, column, meant):
+    table = tmp_path / "cases.tsv"
+    table.write_text(f"case\tsource\ttarget\t{column}\na\ta.nii\tb.nii\tx\n")
+    with pytest.raises(InputRefused, match=f"is not known; call it {meant}"):
+        read_cases(table)
+
+
+@pytest.mark.parametrize("column", ["mask", "more:T2"])
+def test_a_column_that_occurs_twice_is_refused(tmp_path, column):
+    table = tmp_path / "cases.tsv"
+    table.write_text(f"case\tsource\ttarget\t{column}\t{column}\na\ta.nii\tb.nii\tx\ty\n")
+    with pytest.raises(InputRefused, match=f"column {column} occurs twice"):
+        read_cases(table)
+
+
+def test_a_column_of_another_meaning_is_left_alone(tmp_path):
+    table = tmp_path / "cases.tsv"
+    table.write_text("case\tsource\ttarget\tage\tmask\tMask\na\ta.nii\tb.nii\t40\tm.nii\tx\n")
+    assert read_cases(table)[0].mask == tmp_path / "m.nii"

@@ -118,7 +118,8 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
 
     Raises:
         NoInput: the table is missing or has no row.
-        InputRefused: `CASES` for a missing column or image, a ragged row or text that is not UTF-8; see `check_cases`.
+        InputRefused: `CASES` for a missing column or image, a column that occurs twice or whose name is nearly that of
+            an optional one, a ragged row or text that is not UTF-8; see `check_cases`.
     """
     path = Path(path)
     if not path.is_file():
@@ -144,10 +145,30 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
             raise InputRefused(
                 "CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}{remedy}"
             )
+        _require_known(list(reader.fieldnames or []), path.name)
         cases = [_case_of(row, path, paired=paired, single=single) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
+
+
+def _require_known(columns: Sequence[str], table: str) -> None:
+    """Refuses a column that occurs twice, and one such as `Label`, which would leave a case without its labels.
+
+    Other unknown columns, such as the age of the patients, are left alone.
+    """
+    known = (*COLUMNS, SET, TARGET_MASK)
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputRefused("CASES", f"{table}: column {column} occurs twice; remove one, or give it its own name")
+        meant = next((name for name in known if _bare(name) == _bare(column) and name not in columns), None)
+        if meant is not None:
+            raise InputRefused("CASES", f"{table}: column {column!r} is not known; call it {meant}, or remove it")
+
+
+def _bare(column: str) -> str:
+    """Returns the name of a column without what people add to it: capitals, blanks, a plural."""
+    return column.strip().lower().removesuffix("s")
 
 
 def check_cases(cases: Sequence[Case]) -> list[Case]:

@@ -55,6 +55,15 @@ def test_scans_whose_scale_leaves_the_median_near_zero_are_described_as_steadily
     assert statistics.score(centred(31, sign=-1)).by["intensities"] > 1.5
 
 
+def test_a_scan_of_another_part_of_the_body_is_unknown_and_its_score_can_be_written_as_json(statistics):
+    x, y, z = np.indices(SHAPE)
+    cord = np.abs(x - z) + np.abs(y - z) < 4  # a thin diagonal fills hardly any cell of its box
+    image = (100 + y).astype(np.float32)
+    score = statistics.score(describe(image, cord))
+    assert score.verdict == "unknown"
+    assert json.loads(json.dumps(score.by, allow_nan=False)) == score.by
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_a_scan_that_lies_otherwise_is_unknown_by_its_shape(statistics, axis):
     image, mask = head(30)

@@ -153,6 +153,15 @@ def test_nothing_is_overwritten_without_being_asked(bundle, scan, tmp_path):
     translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz", overwrite=True)
 
 
+def test_an_output_never_gets_the_sidecar_of_its_source(bundle, scan, tmp_path):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    with pytest.raises(UsageError, match=r"OUTPUT_IS_INPUT .*sidecar s\.json"):
+        translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "s.nii", overwrite=True)
+    with pytest.raises(UsageError, match=r"OUTPUT_IS_INPUT .*sidecar x\.json"):
+        translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii", spread=tmp_path / "x.nii.gz")
+    assert not [path for path in tmp_path.iterdir() if path.name in ("s.json", "s.nii", "x.json", "x.nii")]
+
+
 @pytest.mark.parametrize("spoil", ["no sidecar", "renamed", "UTF-16", "a text for true", "no header mark"])
 def test_a_synthetic_image_is_never_translated_by_whichever_mark_is_left(bundle, scan, tmp_path, spoil):
     write_volume(tmp_path / "s.nii.gz", scan)

@@ -10,7 +10,7 @@ import pytest
 from roe_metz import Skill, separation_for, simulate_ratings, true_auc
 from scipy import stats
 
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.evaluation.statistics.auc import auc_influences
 from voxlate.readers.analysis import analyse_study
@@ -373,6 +373,30 @@ def test_a_table_without_the_metric_is_refused(tmp_path):
     (tmp_path / "scores.tsv").write_text("case\tmethod\tmetric\tvalue\na\tsynthetic\tssim\t1\n")
     with pytest.raises(InputRefused, match="TABLE"):
         case_scores(tmp_path / "scores.tsv", "mae")
+
+
+def test_a_score_that_a_case_does_not_have_is_left_out_and_text_is_refused(tmp_path):
+    table = tmp_path / "scores.tsv"
+    head = "case\tprotocol\tmethod\tmetric\tvalue\n"
+    table.write_text(f"{head}a\tone\tsynthetic\tssim\tn/a\na\ttwo\tsynthetic\tssim\t1\nb\tone\tsynthetic\tssim\t0.5\n")
+    assert case_scores(table, "ssim") == {"b": 0.5}
+    table.write_text(f"{head}a\tone\tsynthetic\tssim\tgood\n")
+    with pytest.raises(InputRefused, match="'good' of a is not a number"):
+        case_scores(table, "ssim")
+
+
+def test_a_metric_of_which_more_is_better_ranks_the_highest_case_first(result, tmp_path):
+    lines = [f"case{at}\tsynthetic\tpsnr\t{20 + at}" for at in range(8)]
+    (tmp_path / "scores.tsv").write_text("\n".join(["case\tmethod\tmetric\tvalue", *lines]) + "\n")
+    analyse_study(result.parent / "study", tmp_path / "out", scores=tmp_path / "scores.tsv", metric="psnr")
+    ranks = json.loads((tmp_path / "out" / "analysis.json").read_text())["designs"]["lee"]["discordance"]
+    assert {row["case"]: row["metric_rank"] for row in ranks["cases"]} == {f"case{at}": 8 - at for at in range(8)}
+    assert {row["metric"] for row in ranks["cases"]} == set(range(20, 28))
+
+
+def test_a_metric_without_a_better_direction_ranks_no_case(result, tmp_path):
+    with pytest.raises(UsageError, match="no value of tenengrad is better"):
+        analyse_study(result.parent / "study", tmp_path, scores=result.parent / "scores.tsv", metric="tenengrad")
 
 
 def test_lesions_are_found_where_the_display_shows_them(package):

@@ -172,6 +172,21 @@ def test_residual_enhancement_of_vessels_is_judged_by_its_distance_from_none(eva
     assert direction_of(vessels.source) == f"{direction} on average"
 
 
+@pytest.mark.parametrize(
+    ("ours", "direction", "certainty"), [(30.0, "better", "adjusted for"), (-80.0, "better on average", "not tested")]
+)
+def test_a_test_of_the_difference_is_no_test_of_the_distance_from_a_best_value_between(
+    evaluation, ours, direction, certainty
+) -> None:
+    folder = evaluation(*NAMES, images=False)
+    enhancement(folder, ours)
+    where = {"protocol": "enhancement", "region": "enhanced_elsewhere", "metric": "residual_enhancement"}
+    folder.compare(**where, mean_difference=ours - 100, ci_low=ours - 120, ci_high=ours - 80)
+    vessels = places(folder)[-1]
+    assert direction_of(vessels.source) == direction
+    assert certainty in amount_of(vessels.source)[1]
+
+
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.rows = [row for row in folder.rows if row[2] != "histogram_match"]

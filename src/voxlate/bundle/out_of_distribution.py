@@ -106,6 +106,9 @@ REFERENCE_QUANTILE = 0.95
 MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation, 1 / 0.6745."""
 
+MOST_PATTERN_DISTANCE = 2.0
+"""The largest value that 1 - r can have; a finite number, as a sidecar (JSON) cannot hold an infinite one."""
+
 NAMES = {
     "intensities": "the distribution of its intensities",
     "shape": "the shape of its mask",
@@ -192,7 +195,7 @@ class TrainingStatistics:
         return OutOfDistributionScore(score, verdict, by)
 
     def distance(self, description: Description, name: str) -> float:
-        """Returns the distance of one description from its mean; infinite for a pattern that hardly overlaps."""
+        """Returns the distance of one description from its mean; the largest for a pattern that hardly overlaps."""
         if name == "pattern":
             return _pattern_distance(description[name], self.mean[name]) / PRIOR_PATTERN_DISTANCE
         z = (description[name] - self.mean[name]) / self.spread[name]
@@ -320,12 +323,12 @@ def _normal_distance(distances: Sequence[float]) -> float:
 def _pattern_distance(pattern: Numbers, mean: Numbers) -> float:
     """Returns 1 - r of two patterns over the cells that both have.
 
-    Infinite when these are fewer than three, which always correlate, or than a quarter of the cells of the mean pattern
-    (chosen by hand): such a scan shows another part of the body.
+    The largest value when these are fewer than three, which always correlate, or than a quarter of the cells of the
+    mean pattern (chosen by hand): such a scan shows another part of the body.
     """
     both = np.isfinite(pattern) & np.isfinite(mean)
     if both.sum() < 0.25 * np.isfinite(mean).sum() or both.sum() < 3:
-        return float("inf")
+        return MOST_PATTERN_DISTANCE
     first, second = pattern[both], mean[both]
     if first.std() == 0 or second.std() == 0:
         return 1.0

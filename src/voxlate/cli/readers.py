@@ -118,7 +118,7 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
 @click.argument("output", metavar="OUT", type=PATH)
 @database
 @click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate, to compare metrics with readers.")
-@click.option("--metric", default="mae", show_default=True, help="Metric of that table.")
+@click.option("--metric", default="mae", show_default=True, help="Metric of that table, such as psnr or ssim.")
 def analyse(folder: Path, output: Path, database: str | None, scores: Path | None, metric: str) -> None:
     """Analyse all answers as the protocol fixed it.
 

@@ -132,18 +132,29 @@ def _require_writable(outputs: Sequence[Path | None]) -> None:
 def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
     """Refuses an output that is an input, that lies inside an input folder, or that equals the other output.
 
+    An output `T1.nii` beside the input `T1.nii.gz` is refused, too: both would have the sidecar `T1.json`, which would
+    then call the input synthetic.
+
     Raises:
         UsageError: `OUTPUT_IS_INPUT`.
     """
     used = {path.resolve() for path in inputs if path is not None}
+    sidecars = {sidecar_path(path) for path in used if nifti_suffix(path)}
     for path in outputs:
         if path is None:
             continue
+        sidecar = sidecar_path(path.resolve())
+        if sidecar in sidecars and path.resolve() not in used:
+            raise UsageError(
+                "OUTPUT_IS_INPUT",
+                f"{path.name} would share its sidecar {sidecar.name} with an input or the other output; name another",
+            )
         if path.resolve() in used or any(parent in used and parent.is_dir() for parent in path.resolve().parents):
             raise UsageError(
                 "OUTPUT_IS_INPUT", f"{path.name} is an input, inside one, or the other output; name another"
             )
         used.add(path.resolve())
+        sidecars.add(sidecar)
 
 
 def _write_spread(

@@ -330,7 +330,9 @@ def _impute_sources(
             alone = Options(
                 device=options.device,
                 keep_spacing=options.keep_spacing,
+                brain_mask=options.brain_mask,
                 gate=options.gate,
+                memory_gib=options.memory_gib,
                 research=options.research,
                 cache=options.cache,
             )

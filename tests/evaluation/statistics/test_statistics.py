@@ -71,6 +71,14 @@ def test_the_studentised_bootstrap_has_the_ends_of_its_definition():
     assert found.high - values.mean() > values.mean() - found.low
 
 
+@pytest.mark.parametrize("values", [[0.0] * 19 + [1.0], [0.1] * 19 + [1.0], [1 / 3] * 25 + [2 / 3]])
+def test_values_that_most_patients_share_have_the_interval_of_student(values):
+    # A third of the resamples hold one value alone; dividing by the rounding of their standard error gave 10⁷.
+    found = st.mean_interval(values)
+    assert (found.low, found.high) == pytest.approx(tuple(stats.ttest_1samp(values, 0).confidence_interval()))
+    assert found.method == "Student's t"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 9, 26])
 @pytest.mark.parametrize(("kind", "sd"), [("normal", 1.0), ("log-normal", 0.25)])
@@ -88,6 +96,13 @@ def test_values_that_do_not_vary_have_no_interval_and_no_test():
     assert "do not vary" in found.method
     assert np.isnan(st.paired_t([3.0, 4.0, 5.0], [1.0, 2.0, 3.0]).p)
     assert not st.tost([3.0, 4.0, 5.0], [1.0, 2.0, 3.0], margin=5.0).is_shown
+
+
+def test_a_difference_that_is_constant_but_for_rounding_has_no_p_value():
+    first, second = [1.1, 2.1, 3.1, 4.1], [1.0, 2.0, 3.0, 4.0]
+    assert np.isnan(st.paired_t(first, second).p)
+    assert np.isnan(st.tost(first, second, margin=1.0).p)
+    assert np.isinf(st.cohen_dz(first, second))
 
 
 @pytest.mark.parametrize("name", ["holm", "bonferroni"])

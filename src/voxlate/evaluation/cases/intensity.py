@@ -47,7 +47,7 @@ def range_of(target: Array, mask: Mask) -> float:
 def shown_range(target: Array, mask: Mask) -> tuple[float, float]:
     """Returns the lowest and highest value at which a target and its synthetic images are shown, in their unit.
 
-    From the target's 0.5th percentile, or 0 if that is higher, to 1.1 times its 99.5th percentile, so that values
+    From 0, or the target's 0.5th percentile where that is below 0, to 1.1 times its 99.5th percentile, so that values
     somewhat brighter than the target's are not clipped.
 
     Args:

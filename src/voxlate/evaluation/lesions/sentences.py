@@ -110,8 +110,10 @@ def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
     synthetic, source = means.get((region, "synthetic")), means.get((region, "source"))
     if synthetic is None or source is None:
         return []
-    is_worse = synthetic > source
-    verdict = "worse than doing nothing" if is_worse else "better than doing nothing"
+    # Compared as they are printed: "4.5, better than doing nothing (untouched source 4.5)" would contradict itself.
+    change = round(synthetic, 1) - round(source, 1)
+    is_worse = change > 0
+    verdict = f"{'worse' if is_worse else 'better'} than doing nothing" if change else "the same as doing nothing"
     others = {name: means.get((region, name.replace(" ", "_"))) for name in ("histogram match", "constant")}
     versus = "".join(f", {name} {value:.1f}" for name, value in others.items() if value is not None)
     text = f"{where} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."

@@ -3,8 +3,7 @@
 Correlation does not show it: two measurements that differ by a constant factor correlate perfectly.
 
 - Bland–Altman (1986, 1999): the mean difference (bias) and the limits of agreement, bias ± 1.96 SD, within which 95 %
-of
-  normal differences lie, with intervals.
+  of normal differences lie, with intervals.
 - Lin's concordance (1989): 2 s12 / (s1² + s2² + (m1 − m2)²), which is Pearson's r times a factor for the distance from
   the line of identity.
 - Intraclass correlation of a two-way model, single measurement (McGraw and Wong 1996): ICC(2,1) for absolute agreement,

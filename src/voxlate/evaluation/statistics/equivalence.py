@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from voxlate.errors import UsageError
-from voxlate.evaluation.statistics.samples import differences
+from voxlate.evaluation.statistics.samples import differences, standard_deviation
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _require_margin(margin: float) -> None:
 def _moments(first: ArrayLike, second: ArrayLike) -> tuple[float, float, int]:
     """Returns mean and standard error of the differences, and the degrees of freedom."""
     d = differences(first, second)
-    return float(d.mean()), float(d.std(ddof=1) / np.sqrt(d.size)), d.size - 1
+    return float(d.mean()), float(standard_deviation(d) / np.sqrt(d.size)), d.size - 1
 
 
 def _upper_tail(distance: float, error: float, freedom: int) -> float:

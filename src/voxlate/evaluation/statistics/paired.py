@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from voxlate.evaluation.statistics.samples import Values, differences
+from voxlate.evaluation.statistics.samples import Values, differences, standard_deviation
 
 FLIPS = 10_000
 """Drawn sign patterns; the Monte Carlo error of a p of 0.05 is 0.002."""
@@ -48,7 +48,7 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> TestResult:
         InputRefused: as `differences`.
     """
     d = differences(first, second)
-    spread = float(d.std(ddof=1))
+    spread = standard_deviation(d)
     if spread == 0:
         return TestResult(0.0, 1.0) if d[0] == 0 else TestResult(float("nan"), float("nan"))
     t = float(d.mean()) / (spread / np.sqrt(d.size))
@@ -124,7 +124,7 @@ def cohen_dz(first: ArrayLike, second: ArrayLike) -> float:
         InputRefused: as `differences`.
     """
     d = differences(first, second)
-    mean, spread = float(d.mean()), float(d.std(ddof=1))
+    mean, spread = float(d.mean()), standard_deviation(d)
     if spread == 0:
         return 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
     return mean / spread

@@ -17,6 +17,9 @@ Values = NDArray[np.float64]
 MINIMUM_PATIENTS = 3
 """With fewer patients no test is run: two differences leave one degree of freedom, and the interval spans 18 SD."""
 
+_LEAST_SPREAD = 1e-12
+"""Relative to the largest absolute value: a smaller standard deviation is rounding."""
+
 
 def by_patient(values: ArrayLike, patients: Sequence[str]) -> dict[str, float]:
     """Returns the mean of the values of each patient, patients in order of first appearance.
@@ -76,3 +79,13 @@ def differences(first: ArrayLike, second: ArrayLike) -> Values:
     if one.size != two.size:
         raise InputRefused("LENGTHS", f"a paired test has {one.size} and {two.size} values; pair them by patient")
     return one - two
+
+
+def standard_deviation(values: Values) -> float:
+    """Returns the standard deviation with n − 1 in the denominator; 0 when the values differ by rounding only.
+
+    Args:
+        values: (patients,), at least two.
+    """
+    spread = float(values.std(ddof=1))
+    return spread if spread > _LEAST_SPREAD * float(np.abs(values).max()) else 0.0

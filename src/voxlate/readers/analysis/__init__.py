@@ -24,7 +24,7 @@ from voxlate.readers.analysis.results import (
     ReaderProgress,
 )
 from voxlate.readers.analysis.statistics.order_effects import order_effects
-from voxlate.readers.analysis.statistics.rank_comparison import case_scores, compare_ranks
+from voxlate.readers.analysis.statistics.rank_comparison import case_scores, compare_ranks, require_direction
 from voxlate.readers.package import Package, load_package
 from voxlate.readers.study import Design, Marks, Quality, Reader, RealOrSynthetic, Similarity
 from voxlate.version import __version__
@@ -50,13 +50,17 @@ def analyse_study(
             `<design>.imrmc`, `<design>_codebook.csv` and `<design>_mrmcaov.csv`.
         database_url: PostgreSQL address of the answers; `answers.sqlite` in the study when `None`.
         scores: a table of a metric per case, to compare its ranks with those of the readers.
-        metric: name of the metric in that table; lower is better.
+        metric: name of the metric in that table; lower is better unless `voxlate.evaluation.metrics.METRICS` states
+            another direction.
 
     Raises:
         NoInput: `NO_INPUT` when there is no study, no answer or no table of scores.
         InputRefused: `PROTOCOL_CHANGED`, `TABLE`.
+        UsageError: `METRIC` for a metric that has no better direction.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
+    if scores is not None:
+        require_direction(metric)
     package = load_package(folder)
     log = AnswerLog(open_database(folder, database_url), package.protocol_hash)
     try:
@@ -86,7 +90,7 @@ def _analyse(
             by_design[design.name] = DesignAnalysis(
                 result=_analyse_design(own, design, package),
                 order_effects=order_effects(own, design),
-                discordance=compare_ranks(own, design, scores) if scores else None,
+                discordance=compare_ranks(own, design, scores, metric=metric) if scores else None,
             )
     readers = [_reader_progress(package, records, reader) for reader in study.readers]
     return Analysis(

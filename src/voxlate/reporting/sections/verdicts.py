@@ -67,11 +67,7 @@ class MethodComparison:
 
     @property
     def gain_interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of `gain`; None where the interval of the difference does not give one.
-
-        That is so for a metric with a best value between the two means, such as a residual enhancement of −20 %
-        against 100 %.
-        """
+        """The 95 % interval of `gain`; None without a test, and for a metric without a better direction."""
         if self.interval is None:
             return None
         low, high = self.interval
@@ -81,6 +77,16 @@ class MethodComparison:
         if metric.better == "lower" or (metric.better == "one" and min(self.ours, self.theirs) >= metric.best):
             return -high, -low
         return None
+
+    @property
+    def has_best_between(self) -> bool:
+        """Whether the best value lies between the two means, as for a residual enhancement of −80 % against 100 %.
+
+        A test of the difference of −180 then says nothing about which of the two is nearer to 0.
+        """
+        metric = metric_of(self.metric)
+        low, high = sorted((self.ours, self.theirs))
+        return metric.better == "one" and low < metric.best < high
 
     @property
     def outcome(self) -> Outcome:
@@ -122,6 +128,8 @@ def too_few(n: int) -> str:
 def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> MethodComparison | None:
     """Returns the comparison of the synthetic images with another method; None when they share no patient.
 
+    It is without a test where the evaluation has none, or only one of another question (`has_best_between`).
+
     Args:
         evaluated: an evaluation folder.
         view: protocol, region and intensities of the scores.
@@ -141,7 +149,9 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
         other, metric, unit, len(both), first, second, first - second, None, None, comparisons=0, lost=lost
     )
     test = _test(evaluated, view, metric, other)
-    return untested if test is None or test.mean_difference is None else _with_test(untested, test)
+    if test is None or test.mean_difference is None or untested.has_best_between:
+        return untested
+    return _with_test(untested, test)
 
 
 def _test(evaluated: Evaluated, view: View, metric: str, other: str) -> Comparison | None:

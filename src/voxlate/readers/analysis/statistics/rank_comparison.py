@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.evaluation.metrics import METRICS
+from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 from voxlate.readers.analysis.records import Record, Values
 from voxlate.readers.analysis.scoring import chose_synthetic, decided_synthetic, score
 from voxlate.readers.study import Design, ForcedChoice, Quality, RealOrSynthetic, Similarity
@@ -21,6 +25,9 @@ _LEAST_CASES = 4
 
 _BOOTSTRAPS = 2000
 """Bootstrap samples: some 50 of them lie beyond each end of the 95 % interval."""
+
+MISSING = "n/a"
+"""A score that a case does not have, as `voxlate evaluate` writes it."""
 
 _SEED = 2020
 """Of the bootstrap, so that the same answers give the same interval. Chosen by hand."""
@@ -59,30 +66,49 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
     """Returns one value of a metric per case, that of the synthetic image.
 
     Args:
-        path: `scores.tsv` (columns case, method, metric, value), or a table with the columns case and `metric`.
-            Tabs separate the columns of `.tsv`, commas those of any other file.
+        path: `scores.tsv` (columns case, method, metric, value), of which the first row of each case is taken: the
+            first protocol, in the mask, as written; or a table with the columns case and `metric`. Tabs separate the
+            columns of `.tsv`, commas those of any other file.
         metric: name of the metric.
 
     Raises:
         NoInput: `NO_INPUT` when the file does not exist.
-        InputRefused: `TABLE` when the table has neither form or no value of this metric.
+        InputRefused: `TABLE` when the table cannot be read, has neither form or no value of this metric, or has a value
+            that is not a number.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name} does not exist; name the table of scores with --scores")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-    scores: dict[str, float] = {}
+    try:
+        text = read_text(path, max_bytes=MAX_TABLE_BYTES)
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+    except (InvalidDocument, OSError, csv.Error) as error:
+        raise InputRefused("TABLE", f"{path.name}: {error}; write it as UTF-8") from error
+    values: dict[str, str] = {}
     for row in rows:
         is_long = row.get("metric") == metric and row.get("method", "synthetic") == "synthetic"
         value = row.get("value") if is_long else row.get(metric)
-        if value and row.get("case") and row["case"] not in scores:
-            scores[row["case"]] = float(value)
+        if value and row.get("case"):
+            values.setdefault(row["case"], value)
+    scores = {case: _number(value, path.name, case) for case, value in values.items() if value != MISSING}
     if not scores:
         raise InputRefused("TABLE", f"{path.name} has no {metric} of synthetic images; name another with --metric")
     return scores
 
 
-def compare_ranks(records: Sequence[Record], design: Design, scores: Mapping[str, float]) -> RankComparison | None:
+def require_direction(metric: str) -> None:
+    """Refuses a metric that cannot rank cases, because neither its low nor its high values are better.
+
+    Raises:
+        UsageError: `METRIC`.
+    """
+    if math.isnan(_loss(metric, 0.0)):
+        ranking = ", ".join(name for name in METRICS if not math.isnan(_loss(name, 0.0)))
+        raise UsageError("METRIC", f"no value of {metric} is better than another; choose one of {ranking}")
+
+
+def compare_ranks(
+    records: Sequence[Record], design: Design, scores: Mapping[str, float], *, metric: str
+) -> RankComparison | None:
     """Returns the ranks of the cases by a metric and by the readers; `None` with fewer than four cases.
 
     Readers rank a case by how often its synthetic image was taken for real, by its mean similarity or by its mean
@@ -92,7 +118,9 @@ def compare_ranks(records: Sequence[Record], design: Design, scores: Mapping[str
     Args:
         records: of one design; repeats are left out.
         design: of these records.
-        scores: metric of each case; lower is better.
+        scores: metric of each case.
+        metric: its name in `voxlate.evaluation.metrics.METRICS`, which states the better direction; lower is better in
+            a metric of another name.
     """
     by_case: dict[str, list[float]] = defaultdict(list)
     for record in records:
@@ -103,15 +131,30 @@ def compare_ranks(records: Sequence[Record], design: Design, scores: Mapping[str
     if len(cases) < _LEAST_CASES:
         return None
     read = np.array([np.mean(by_case[case]) for case in cases])
-    metric = np.array([scores[case] for case in cases])
-    ranks = stats.rankdata(metric), stats.rankdata(-read)
-    low, high = _interval(metric, -read)
+    losses = np.array([_loss(metric, scores[case]) for case in cases])
+    ranks = stats.rankdata(losses), stats.rankdata(-read)
+    low, high = _interval(losses, -read)
     rows = [
-        RankedCase(case=case, metric=float(m), readers=float(s), metric_rank=float(a), reader_rank=float(b))
-        for case, m, s, a, b in zip(cases, metric, read, *ranks, strict=True)
+        RankedCase(case=case, metric=scores[case], readers=float(s), metric_rank=float(a), reader_rank=float(b))
+        for case, s, a, b in zip(cases, read, *ranks, strict=True)
     ]
     rows.sort(key=lambda row: -abs(row.metric_rank - row.reader_rank))
-    return RankComparison(n=len(cases), spearman=_spearman(metric, -read), low=low, high=high, cases=rows)
+    return RankComparison(n=len(cases), spearman=_spearman(losses, -read), low=low, high=high, cases=rows)
+
+
+def _loss(metric: str, value: float) -> float:
+    """Returns a value of a metric such that lower is better; NaN when the metric has no better direction."""
+    return METRICS[metric].loss(value) if metric in METRICS else value
+
+
+def _number(text: str, table: str, case: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise InputRefused("TABLE", f"{table}: the value {text!r} of {case} is not a number; correct or remove its row")
+    return value
 
 
 def _looks_real(record: Record, design: Design) -> float | None:
