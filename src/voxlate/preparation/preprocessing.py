@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, find_brain, given_mask, locate_brain
@@ -27,6 +35,13 @@ if TYPE_CHECKING:
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
 
+EVERY_KEY = {"every_key": True}
+"""Context of pydantic's `model_dump` with which the added keys of `PreparationSettings` are written at their defaults."""
+_ADDED = ("grey_levels",)
+"""Keys that are not written at their defaults, so that stored cases, checkpoints and bundles of earlier versions keep their
+hashes."""
+
+
 class PreparationSettings(BaseModel):
     """Preprocessing settings of a recipe and a bundle.
 
@@ -44,6 +59,8 @@ class PreparationSettings(BaseModel):
         reference: intensity normalisation; see `voxlate.preparation.steps.intensity.SCALES`.
         target_reference: intensity normalisation of the target, if it differs.
         range_hu: window of a CT source in Hounsfield units; replaces `reference`.
+        grey_levels: round all images to that many grey levels from 0 to 1, as the 256 of Lee et al. 2020; needs the
+            reference `min_max`. None for no rounding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,6 +74,15 @@ class PreparationSettings(BaseModel):
     reference: ScaleName = "median_in_mask"
     target_reference: ScaleName | None = None
     range_hu: tuple[float, float] | None = None
+    grey_levels: int | None = Field(default=None, ge=2)
+
+    @model_serializer(mode="wrap")
+    def _added_if_used(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if info.context == EVERY_KEY:
+            return content
+        fields = type(self).model_fields
+        return {key: value for key, value in content.items() if key not in _ADDED or value != fields[key].default}
 
     @model_validator(mode="after")
     def _sensible(self) -> PreparationSettings:
@@ -71,6 +97,10 @@ class PreparationSettings(BaseModel):
             raise ValueError(fault)
         if self.range_hu is not None and self.bias:
             raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
+        if self.grey_levels is not None and {self.reference, self.target_reference or self.reference} != {"min_max"}:
+            raise ValueError(
+                "`grey_levels` lie from 0 to 1; scale all images with `reference: min_max`, or leave them out"
+            )
         return self
 
 
@@ -179,6 +209,7 @@ class Preparation:
         located = self.locate(volume)
         whole, within = (volume, native) if self.is_whole else (located, self.mask)
         scale = SCALES[reference](whole.data, within & (whole.data != 0))
+        scale = replace(scale, levels=self.settings.grey_levels)
         return self._shown(located, scale), scale
 
     def _shown(self, located: Volume, scale: LinearNormalisation) -> Volume:
@@ -278,5 +309,7 @@ def _on_template(source: Volume, inside: Mask, store: PreparationStore | None) -
 
 def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> LinearNormalisation:
     if settings.range_hu is not None:
-        return by_range_hu(*settings.range_hu)
-    return SCALES[settings.reference](data, inside)
+        scale = by_range_hu(*settings.range_hu)
+    else:
+        scale = SCALES[settings.reference](data, inside)
+    return replace(scale, levels=settings.grey_levels)
