@@ -93,7 +93,7 @@ def test_networks_see_grey_levels_if_the_recipe_says_so(oblique, is_ct):
 
 def test_grey_levels_need_a_scale_from_0_to_1():
     for wrong in ({"reference": "percentile"}, {"reference": "min_max", "target_reference": "z_score"}):
-        with pytest.raises(ValueError, match="grey_levels.*reference: min_max"):
+        with pytest.raises(ValueError, match=r"grey_levels.*reference: min_max"):
             PreparationSettings(grey_levels=256, **wrong)
 
 

@@ -71,7 +71,8 @@ def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_prog
 @click.option(
     "--scanner",
     type=click.Choice(list("ABCDEFG")),
-    help="One scanner for all.  [default: drawn from A, B, C and E; D and F are reserved for testing, G has the timings of Li et al. 2022]",
+    help="One scanner for all; D and F are reserved for testing, G has the timings of Li et al. 2022.  "
+    "[default: drawn from A, B, C and E]",
 )
 @click.option(
     "--anatomy",

@@ -36,9 +36,9 @@ ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_pea
 
 
 EVERY_KEY = {"every_key": True}
-"""Context of pydantic's `model_dump` with which the added keys of `PreparationSettings` are written at their defaults."""
+"""Context of `model_dump` with which `PreparationSettings` also writes its added keys at their defaults."""
 _ADDED = ("grey_levels",)
-"""Keys that are not written at their defaults, so that stored cases, checkpoints and bundles of earlier versions keep their
+"""Keys that are not written at their defaults, so that stored cases and checkpoints of earlier versions keep their
 hashes."""
 
 
@@ -98,9 +98,7 @@ class PreparationSettings(BaseModel):
         if self.range_hu is not None and self.bias:
             raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
         if self.grey_levels is not None and {self.reference, self.target_reference or self.reference} != {"min_max"}:
-            raise ValueError(
-                "`grey_levels` lie from 0 to 1; scale all images with `reference: min_max`, or leave them out"
-            )
+            raise ValueError("`grey_levels` lie from 0 to 1: scale with `reference: min_max`, or leave them out")
         return self
 
 

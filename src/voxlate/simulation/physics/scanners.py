@@ -1,7 +1,8 @@
-"""Simulated scanners with their protocols: A, B, C and E for training, D and F for out-of-distribution tests, G by name.
+"""Simulated scanners with their protocols: A, B, C and E for training, D and F for out-of-distribution tests, G of Li.
 
-The timings of A to F are typical ones, not measurements of a product; those of G are of Li et al. 2022. Each scanner has a fixed factor on the T1 of white matter
-and one on the T1 of grey matter, because measured T1 differs between sites (see `anatomy.tissues`).
+The timings of A to F are typical ones, not measurements of a product; those of G are of Li et al. 2022. Each scanner
+has a fixed factor on the T1 of white matter and one on the T1 of grey matter, because measured T1 differs between sites
+(see `anatomy.tissues`).
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ SCANNERS = {
         Scanner("D", 1.5, Mprage(1800, 778, 3.3, 12, 8.2, 120, 40), is_held_out=True),
         Scanner("E", 1.5, GradientEcho(25, 4.6, 30)),
         Scanner("F", 3.0, SpinEcho(600, 10), slice_mm=5.0, gap_mm=1.0, is_held_out=True),
-        # Li et al. 2022: TR, TE and turbo factor of the T1, TR and TE of the T2 as printed. TI, flip angle and echo spacing
-        # are not printed; they are those of C, whose TR and TE are the same. The long echo train of SPACE, whose flip
-        # angles vary, is modelled as a turbo spin echo.
+        # Li et al. 2022: TR, TE and turbo factor of the T1, TR and TE of the T2 as printed. TI, flip angle and echo
+        # spacing are not printed; they are those of C, whose TR and TE are the same. The long echo train of SPACE with
+        # its varying flip angles is modelled as a turbo spin echo.
         Scanner(
             "G", 1.5, Mprage(1600, 800, 3.37, 15, 7.5, 125, 62), is_held_out=True, t2w_timing=SpinEcho(2500.0, 123.0)
         ),
