@@ -109,6 +109,6 @@ def test_the_text_of_chen_sums_l1_the_plain_ssim_of_slices_and_the_local_loss(tm
     error, brighter = (synthetic - target).abs(), target - source > 0.1
     parts = (error.mean().item(), 1 - np.mean(maps), (error * brighter).mean().item())
     assert brighter.any()
-    for objective, weights in zip(objectives_of(recipe, tmp_path), ((1, 1, 1), (0.1, 0.1, 10)), strict=True):
+    for summed, weights in zip(objectives_of(recipe, tmp_path), ((1, 1, 1), (0.1, 0.1, 10)), strict=True):
         expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
-        assert objective(synthetic, target, torch.ones_like(target), source).item() == pytest.approx(expected, abs=1e-5)
+        assert summed(synthetic, target, torch.ones_like(target), source).item() == pytest.approx(expected, abs=1e-5)

@@ -37,7 +37,7 @@ ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_pea
 
 EVERY_KEY = {"every_key": True}
 """Context of `model_dump` with which `PreparationSettings` also writes its added keys at their defaults."""
-_ADDED = ("grey_levels",)
+_ADDED = ("bias_region", "grey_levels")
 """Keys that are not written at their defaults, so that stored cases and checkpoints of earlier versions keep their
 hashes."""
 
@@ -50,6 +50,8 @@ class PreparationSettings(BaseModel):
             `preparation.masks.brain_mask.BRAIN_MASKS`.
         bias: correct the bias field of source and target with N4, each on its own.
         bias_control_mm: distance of the control points of that field at the coarsest level; see `fit_bias`.
+        bias_region: where that field is fitted: in the `brain`, or on `all` voxels above zero, background included, as
+            Bottani et al. 2024 did (N4 without a mask).
         frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
             with the skull and 128³ voxels.
         margin_mm: margin around the brain in the native frame.
@@ -68,6 +70,7 @@ class PreparationSettings(BaseModel):
     brain_mask: str = AUTO
     bias: bool = False
     bias_control_mm: float = Field(default=60.0, gt=0)
+    bias_region: Literal["brain", "all"] = "brain"
     frame: Literal["native", "t1_linear"] = "native"
     margin_mm: float = Field(default=4.0, ge=0)
     spacing_mm: float | None = Field(default=None, gt=0)
@@ -280,7 +283,10 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings, s
 
 def _bias(volume: Volume, inside: Mask, settings: PreparationSettings, store: PreparationStore | None) -> Bias:
     fit = fit_bias if store is None else store.fit_bias
-    return fit(volume, inside & (volume.data > 0), control_mm=settings.bias_control_mm)
+    region = volume.data > 0
+    if settings.bias_region == "brain":
+        region = region & inside
+    return fit(volume, region, control_mm=settings.bias_control_mm)
 
 
 def _native_steps(
