@@ -30,11 +30,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from voxlate.archive import index, read_table
 from voxlate.jobs.processes import parallel_map
 from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
-from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
+from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.rng import generator
 
 A_FOLDER = 500
 SHOWN = ("T1w", "T1ce", "T2w", "FLAIR", "b1000", "ADC", "CT")
+SCANNERS = list("ABCDEF")  # those of the recorded run
 SAMPLE = 4000
 
 
@@ -48,7 +49,7 @@ def write_headers(folder: Path, start: int, count: int) -> int:
 
 def header(number: int) -> Dataset:
     rng = generator(9, number, "index")
-    shown, scanner = str(rng.choice(SHOWN)), scanner_named(str(rng.choice(list(SCANNERS))))
+    shown, scanner = str(rng.choice(SHOWN)), scanner_named(str(rng.choice(SCANNERS)))
     variant = draw_header_variant(shown, scanner, "generic", rng)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()

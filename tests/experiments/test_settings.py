@@ -79,6 +79,15 @@ def test_the_plan_names_commands_in_order(tmp_path):
     assert by_name["evaluate-test"].prefers == ("translate-a", "translate-b")
 
 
+def test_a_step_of_the_data_has_further_arguments_at_some_scales_only(tmp_path):
+    scales = "{tiny: {patients: 5}, published: {patients: 5}}"
+    text = BASE.replace("{tiny: {patients: 5, override: {training.steps: 4}}}", scales)
+    text = text.replace('{size}"}', '{size}", scales: {published: --scanner G}}')
+    experiment = experiment_of(tmp_path, text)
+    argv = {name: build_plan(experiment, tmp_path, Size(name))[0].argv for name in ("tiny", "published")}
+    assert argv["published"] == (*argv["tiny"], "--scanner", "G")
+
+
 def test_trainings_and_translations_share_a_cache_that_decides_no_result(tmp_path):
     from dataclasses import replace
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from phantoms import ball, head
 
 from preparation.heads import simulated
 from voxlate.errors import InputRefused
+from voxlate.preparation import PreparationSettings, fit_preparation, preprocessing
 from voxlate.preparation.steps import bias
-from voxlate.preparation.steps.bias import fit_bias
+from voxlate.preparation.steps.bias import Bias, fit_bias
 
 
 def shaded(strength: float):
@@ -58,3 +60,18 @@ def test_the_field_does_not_depend_on_the_number_of_threads(monkeypatch):
     finally:
         process.SetGlobalDefaultNumberOfThreads(before)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("region", ["brain", "all"])
+def test_a_bias_field_is_fitted_in_the_brain_or_in_the_whole_image(region, monkeypatch):
+    scan, masks = head(3), []
+    brain = ball(scan.data.shape, 5)
+    field = Bias(np.ones(scan.data.shape, np.float32))
+    monkeypatch.setattr(preprocessing, "fit_bias", lambda volume, mask, **_: masks.append(mask) or field)
+    settings = PreparationSettings(bias=True, bias_region=region)
+    preparation = fit_preparation(scan, scan.with_data(brain.astype(np.float32)), settings)
+    preparation.apply_to_target(scan)
+    whole = scan.data > 0
+    assert (whole & ~brain).any()
+    assert len(masks) == 2
+    assert all(np.array_equal(mask, whole if region == "all" else whole & brain) for mask in masks)

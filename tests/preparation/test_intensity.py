@@ -51,6 +51,24 @@ def test_scales_put_what_they_promise_where_they_promise_it():
     assert by_white_matter(data, MASK).scale == pytest.approx(100, rel=0.02)
 
 
+@pytest.mark.parametrize("levels", [2, 3, 256])
+@given(seed=st.integers(0, 9), scale=st.floats(0.01, 1000), offset=st.floats(-1000, 1000))
+def test_grey_levels_come_back_exactly_and_other_values_within_half_a_level(levels, seed, scale, offset):
+    plain, rounded = LinearNormalisation(scale, offset), LinearNormalisation(scale, offset, levels=levels)
+    data = np.random.default_rng(seed).uniform(offset, offset + scale, 500)
+    seen = rounded.apply(data)
+    assert np.abs(seen * (levels - 1) - np.rint(seen * (levels - 1))).max() < 0.01
+    assert np.abs(seen - plain.apply(data)).max() <= 0.5 / (levels - 1) + 1e-6
+    whole = np.arange(min(levels, 256), dtype=np.float64)  # of an image of 8 bits
+    stored = LinearNormalisation(levels - 1, levels=levels)
+    assert np.array_equal(stored.invert(stored.apply(whole)), whole)
+    assert np.array_equal(stored.apply(stored.invert(stored.apply(whole))), stored.apply(whole))
+
+
+def test_values_beyond_the_grey_levels_are_clipped():
+    assert LinearNormalisation(10, levels=256).apply(np.float32([-5, 0, 10, 12])).tolist() == [0, 0, 1, 1]
+
+
 def test_one_bright_vessel_moves_the_range_and_nothing_else():
     data = image()
     vessel = data.copy()

@@ -8,6 +8,7 @@ from phantoms import ball, head
 from voxlate.errors import InputRefused
 from voxlate.preparation import PreparationSettings, fit_preparation
 from voxlate.preparation.masks.skull_stripped import nonzero_mask
+from voxlate.preparation.preprocessing import EVERY_KEY
 from voxlate.preparation.register_pair import PairSettings, prepare_pair
 from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.orientation import ToRas
@@ -73,6 +74,33 @@ def test_the_margin_is_in_millimetres_and_stops_at_the_border():
     mask[5, 10, 15] = True
     crop = Crop.around(mask, Volume(np.zeros(mask.shape), np.diag([1.0, 2.0, 4.0, 1.0])).grid, margin_mm=8)
     assert (crop.start, crop.stop) == ((0, 6, 13), (10, 15, 18))
+
+
+@pytest.mark.parametrize("is_ct", [False, True])
+def test_networks_see_grey_levels_if_the_recipe_says_so(oblique, is_ct):
+    low, high = map(float, np.percentile(oblique.data, [10, 90]))
+    range_hu = (low, high) if is_ct else None
+    settings = PreparationSettings(brain_mask="all", reference="min_max", range_hu=range_hu, grey_levels=16)
+    preparation = fit_preparation(oblique, None, settings)
+    target, scale = preparation.apply_to_target(oblique)
+    for seen in (preparation.apply(oblique), target, preparation.apply_to_more(oblique)):
+        levels = seen.data * np.float32(15)
+        assert np.abs(levels - np.rint(levels)).max() < 1e-4
+        assert 8 < len(np.unique(np.rint(levels))) <= 16
+    back = preparation.invert(target.data, oblique, level=scale.scale, offset=scale.offset / scale.scale)
+    assert np.abs(back.data - oblique.data).max() <= 0.5001 * scale.scale / 15
+
+
+def test_grey_levels_need_a_scale_from_0_to_1():
+    for wrong in ({"reference": "percentile"}, {"reference": "min_max", "target_reference": "z_score"}):
+        with pytest.raises(ValueError, match=r"grey_levels.*reference: min_max"):
+            PreparationSettings(grey_levels=256, **wrong)
+
+
+def test_a_key_that_was_added_is_written_only_if_it_is_used():
+    assert "grey_levels" not in PreparationSettings().model_dump(mode="json")
+    assert PreparationSettings().model_dump(context=EVERY_KEY)["grey_levels"] is None
+    assert PreparationSettings(reference="min_max", grey_levels=9).model_dump()["grey_levels"] == 9
 
 
 def test_preparing_and_going_back_returns_the_brain_and_zero_elsewhere(oblique):

@@ -103,6 +103,19 @@ def test_held_out_scanners_are_not_trained_on():
     assert TRAINING_SCANNERS == ("A", "B", "C", "E")
 
 
+def test_scanner_g_has_the_timings_of_li():
+    scanner = scanner_named("G")
+    assert (scanner.field_tesla, scanner.t1w.repetition_ms, scanner.t1w.echo_ms) == (1.5, 1600, 3.37)
+    assert (scanner.t2w.repetition_ms, scanner.t2w.echo_ms) == (2500, 123)
+    fluid = TISSUES["csf"].at_field(1.5)
+    expected = fluid.proton_density * (1 - np.exp(-2500 / fluid.t1_ms)) * np.exp(-123 / fluid.t2_ms)
+    assert contrast_signal("T2w", fluid.relaxation, scanner) == pytest.approx(expected)
+
+
+def test_the_timing_of_a_t2_is_that_of_the_field_unless_a_scanner_has_its_own():
+    assert [scanner_named(name).t2w.repetition_ms for name in "ACG"] == [6000, 5000, 2500]
+
+
 def test_flair_nulls_fluid_at_either_field():
     for name in ("A", "C"):
         scanner = scanner_named(name)

@@ -1,6 +1,11 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 
+from voxlate.bundle.recipe import read_recipe
 from voxlate.bundle.settings import FeatureSettings, LocalSettings, SsimSettings, Stage
 from voxlate.errors import NoInput, UsageError
 from voxlate.losses.contextual import contextual
@@ -90,3 +95,20 @@ def test_the_range_of_the_images_in_ssim_is_that_of_the_recipe(recipe):
     assert found(synthetic, target, mask, source).item() == ssim_slices(synthetic, target, mask, 1.0).item()
     (usual,) = losses(recipe, loss={"ssim_slices": 1.0})
     assert usual(synthetic, target, mask, source).item() == ssim_slices(synthetic, target, mask).item()
+
+
+def test_the_text_of_chen_sums_l1_the_plain_ssim_of_slices_and_the_local_loss(tmp_path):
+    path = Path(__file__).resolve().parents[2] / "recipes" / "chen2022" / "faithful.yaml"
+    recipe = read_recipe(path, variants=["plain_ssim"])
+    torch.manual_seed(0)
+    synthetic, target, source = torch.rand(3, 1, 1, 40, 30, 3)
+    target, source = 0.5 * target, source.clamp(max=0.4)  # differences below `high`
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    pairs = [[x[0, 0, :, :, k].double().numpy() for x in (synthetic, target)] for k in range(3)]
+    maps = [structural_similarity(*pair, full=True, **options)[1][5:-5, 5:-5] for pair in pairs]
+    error, brighter = (synthetic - target).abs(), target - source > 0.1
+    parts = (error.mean().item(), 1 - np.mean(maps), (error * brighter).mean().item())
+    assert brighter.any()
+    for summed, weights in zip(objectives_of(recipe, tmp_path), ((1, 1, 1), (0.1, 0.1, 10)), strict=True):
+        expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+        assert summed(synthetic, target, torch.ones_like(target), source).item() == pytest.approx(expected, abs=1e-5)

@@ -60,6 +60,20 @@ def test_slices_are_cases_of_their_own(discs, tmp_path, name):
     assert made.data.std() > 0
 
 
+def test_the_published_networks_see_256_grey_levels(discs, tmp_path):
+    train(small("faithful"), tmp_path / "run", root=discs)
+    for path in (tmp_path / "run" / "prepared").rglob("*.npy"):
+        if path.stem in ("source", "target"):
+            levels = np.load(path) * np.float32(255)
+            assert np.abs(levels - np.rint(levels)).max() < 1e-3
+            assert len(np.unique(levels)) > 100
+    without = read_recipe(RECIPES / "faithful.yaml", overrides={"preparation.grey_levels": None})
+    assert without.preparation.grey_levels is None
+    scaled = {"preparation.reference": "min_max", "preparation.target_reference": "min_max"}
+    some = read_recipe(RECIPES / "default.yaml", overrides=scaled | {"preparation.grey_levels": 9})
+    assert some.preparation.grey_levels == 9
+
+
 def test_slices_without_partners_are_trained(discs, tmp_path):
     table = discs / "cases.tsv"
     rows = [line.split("\t") for line in table.read_text().splitlines()]

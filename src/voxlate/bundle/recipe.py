@@ -34,6 +34,7 @@ from voxlate.cases import Case
 from voxlate.io.documents import parse_yaml, read_text
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation import PreparationSettings
+from voxlate.preparation.preprocessing import EVERY_KEY
 
 
 class Recipe(Frozen):
@@ -197,7 +198,7 @@ def parse_recipe(
     recipe = validated(content, Recipe, code="RECIPE", name=name, whole="recipe")
     if not overrides:
         return recipe
-    changed = override(recipe.model_dump(mode="json"), overrides, file=name)
+    changed = override(recipe.model_dump(mode="json", context=EVERY_KEY), overrides, file=name)
     return validated(changed, Recipe, code="RECIPE", name=name, whole="recipe")
 
 
@@ -207,5 +208,5 @@ def variants_of(path: Path) -> list[str]:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """Returns the recipe as YAML with every default written out."""
+    """Returns the recipe as YAML with its defaults written out."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -70,8 +70,9 @@ def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_prog
 @click.option("--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="2 mm or 1 mm.")
 @click.option(
     "--scanner",
-    type=click.Choice(list("ABCDEF")),
-    help="One scanner for all.  [default: drawn from A, B, C and E; D and F are reserved for testing]",
+    type=click.Choice(list("ABCDEFG")),
+    help="One scanner for all; D and F are reserved for testing, G has the timings of Li et al. 2022.  "
+    "[default: drawn from A, B, C and E]",
 )
 @click.option(
     "--anatomy",

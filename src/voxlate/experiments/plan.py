@@ -144,7 +144,7 @@ class _Planner:
             return []
         steps = []
         for number, each in enumerate(self.experiment.data.steps, start=1):
-            argv = self.filled(each.run)
+            argv = self.filled(f"{each.run} {each.scales.get(self.size.scale, '')}")
             needs = (f"data-{number - 1}",) if number > 1 else ()
             is_cohort = argv[0] == "cohort"
             rules = (find_shipped("cohorts", argv[1], what="rules of a cohort"),) if is_cohort else ()

@@ -61,10 +61,12 @@ class DataStep(Frozen):
     Attributes:
         run: arguments of voxlate. `{data}` is the folder of the data, `{patients}` and `{size}` come from the scale.
         makes: what it makes, below `{data}`, removed before it runs with other settings; all of `{data}` without it.
+        scales: further arguments by scale.
     """
 
     run: str
     makes: str = ""
+    scales: dict[ScaleName, str] = Field(default_factory=dict)
 
 
 class Data(Frozen):

@@ -41,7 +41,13 @@ def read_reference(path: Path, recipe: Recipe) -> ContrastDescriptor:
     if looks_like_ct(scan.volume):
         raise InputRefused("LOOKS_LIKE_CT", f"{name} has air at -1000 like a CT; name a scan of {recipe.target}")
     settings = recipe.preparation.model_copy(
-        update={"brain_mask": AUTO, "frame": "native", "range_hu": None, "reference": "median_in_mask"}
+        update={
+            "brain_mask": AUTO,
+            "frame": "native",
+            "range_hu": None,
+            "reference": "median_in_mask",
+            "grey_levels": None,
+        }
     )
     preparation = fit_preparation(scan.volume, None, settings)
     return ContrastDescriptor.of(preparation.apply(scan.volume).data, preparation.mask, sha256=scan.sha256)

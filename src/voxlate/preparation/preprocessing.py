@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from voxlate.errors import InputRefused
 from voxlate.preparation.masks.brain_mask import AUTO, fault_of_method, find_brain, given_mask, locate_brain
@@ -27,6 +35,13 @@ if TYPE_CHECKING:
 ScaleName = Literal["median_in_mask", "min_max", "percentile", "white_matter_peak", "z_score"]
 
 
+EVERY_KEY = {"every_key": True}
+"""Context of `model_dump` with which `PreparationSettings` also writes its added keys at their defaults."""
+_ADDED = ("bias_region", "grey_levels")
+"""Keys that are not written at their defaults, so that stored cases and checkpoints of earlier versions keep their
+hashes."""
+
+
 class PreparationSettings(BaseModel):
     """Preprocessing settings of a recipe and a bundle.
 
@@ -35,6 +50,8 @@ class PreparationSettings(BaseModel):
             `preparation.masks.brain_mask.BRAIN_MASKS`.
         bias: correct the bias field of source and target with N4, each on its own.
         bias_control_mm: distance of the control points of that field at the coarsest level; see `fit_bias`.
+        bias_region: where that field is fitted: in the `brain`, or on `all` voxels above zero, background included, as
+            Bottani et al. 2024 did (N4 without a mask).
         frame: `native` keeps the voxels of the scan and crops to the brain; `t1_linear` is the frame of Bottani et al.,
             with the skull and 128³ voxels.
         margin_mm: margin around the brain in the native frame.
@@ -44,6 +61,8 @@ class PreparationSettings(BaseModel):
         reference: intensity normalisation; see `voxlate.preparation.steps.intensity.SCALES`.
         target_reference: intensity normalisation of the target, if it differs.
         range_hu: window of a CT source in Hounsfield units; replaces `reference`.
+        grey_levels: round all images to that many grey levels from 0 to 1, as the 256 of Lee et al. 2020; needs the
+            reference `min_max`. None for no rounding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,12 +70,22 @@ class PreparationSettings(BaseModel):
     brain_mask: str = AUTO
     bias: bool = False
     bias_control_mm: float = Field(default=60.0, gt=0)
+    bias_region: Literal["brain", "all"] = "brain"
     frame: Literal["native", "t1_linear"] = "native"
     margin_mm: float = Field(default=4.0, ge=0)
     spacing_mm: float | None = Field(default=None, gt=0)
     reference: ScaleName = "median_in_mask"
     target_reference: ScaleName | None = None
     range_hu: tuple[float, float] | None = None
+    grey_levels: int | None = Field(default=None, ge=2)
+
+    @model_serializer(mode="wrap")
+    def _added_if_used(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if info.context == EVERY_KEY:
+            return content
+        fields = type(self).model_fields
+        return {key: value for key, value in content.items() if key not in _ADDED or value != fields[key].default}
 
     @model_validator(mode="after")
     def _sensible(self) -> PreparationSettings:
@@ -71,6 +100,8 @@ class PreparationSettings(BaseModel):
             raise ValueError(fault)
         if self.range_hu is not None and self.bias:
             raise ValueError("a CT in Hounsfield units has no bias field; leave out `bias` or `range_hu`")
+        if self.grey_levels is not None and {self.reference, self.target_reference or self.reference} != {"min_max"}:
+            raise ValueError("`grey_levels` lie from 0 to 1: scale with `reference: min_max`, or leave them out")
         return self
 
 
@@ -179,6 +210,7 @@ class Preparation:
         located = self.locate(volume)
         whole, within = (volume, native) if self.is_whole else (located, self.mask)
         scale = SCALES[reference](whole.data, within & (whole.data != 0))
+        scale = replace(scale, levels=self.settings.grey_levels)
         return self._shown(located, scale), scale
 
     def _shown(self, located: Volume, scale: LinearNormalisation) -> Volume:
@@ -251,7 +283,10 @@ def _brain(source: Volume, mask: Volume | None, settings: PreparationSettings, s
 
 def _bias(volume: Volume, inside: Mask, settings: PreparationSettings, store: PreparationStore | None) -> Bias:
     fit = fit_bias if store is None else store.fit_bias
-    return fit(volume, inside & (volume.data > 0), control_mm=settings.bias_control_mm)
+    region = volume.data > 0
+    if settings.bias_region == "brain":
+        region = region & inside
+    return fit(volume, region, control_mm=settings.bias_control_mm)
 
 
 def _native_steps(
@@ -278,5 +313,7 @@ def _on_template(source: Volume, inside: Mask, store: PreparationStore | None) -
 
 def _scale(data: Array, inside: Mask, settings: PreparationSettings) -> LinearNormalisation:
     if settings.range_hu is not None:
-        return by_range_hu(*settings.range_hu)
-    return SCALES[settings.reference](data, inside)
+        scale = by_range_hu(*settings.range_hu)
+    else:
+        scale = SCALES[settings.reference](data, inside)
+    return replace(scale, levels=settings.grey_levels)

@@ -122,6 +122,32 @@ def test_the_tests_are_those_of_scipy_on_the_patients_that_both_have(done):
         assert (test.n, test.mean_difference) == (3, pytest.approx((first - other).mean()))
 
 
+def test_all_slices_are_tested_as_independent_samples_for_metrics_of_slices_alone(tmp_path):
+    cases = [replace(case, set="") for case in write_study(tmp_path)]
+    systems = [System(name, tmp_path / name) for name in ("plain", "noisy")]
+    settings = Settings(protocols=("li2022", "lee2020"), data_kind="simulated")
+    comparison = compare_systems(cases, systems, tmp_path / "out", settings=settings, comparison=HOW).comparison
+    assert {row.region for row in comparison.summary if row.protocol == "li2022"} == {"slices"}
+    of = {(t.protocol, t.metric): t for t in comparison.tests if (t.first, t.second) == ("plain", "noisy")}
+    test, scans = of["li2022", "psnr"], of["lee2020", "mae"]
+    assert (scans.p_independent_slices, scans.n_slices) == (None, (0, 0))
+    found = rows(tmp_path)
+    parts = [
+        [
+            [float(r["value"]) for r in found if (r["system"], r["region"], r["metric"]) == (name, region, "psnr")]
+            for region in ("slice_count", "slices", "slice_sd")
+        ]
+        for name in ("plain", "noisy")
+    ]
+    counts, means, sds = (np.array([part[place] for part in parts]) for place in range(3))
+    assert test.n_slices == tuple(counts.sum(axis=1).astype(int))
+    whole = (counts * means).sum(axis=1) / counts.sum(axis=1)
+    spread = np.sqrt((counts * (sds**2 + (means - whole[:, None]) ** 2)).sum(axis=1) / (counts.sum(axis=1) - 1))
+    expected = stats.ttest_ind_from_stats(whole[0], spread[0], test.n_slices[0], whole[1], spread[1], test.n_slices[1])
+    assert test.p_independent_slices == pytest.approx(expected.pvalue, rel=1e-6)
+    assert test.n_slices[0] > 6 * test.n_scans[0]
+
+
 def test_p_is_adjusted_for_all_tests_of_its_family_and_every_adjustment_is_printed(done):
     comparison = done[2]
     against = [

@@ -33,6 +33,17 @@ def test_the_independent_test_is_scipy_s_and_hides_what_pairing_shows():
     assert st.independent_t([1, 1, 1], [1, 1, 1]).p == 1
 
 
+def test_the_independent_test_of_groups_is_scipy_s_on_all_values_of_the_groups():
+    rng = np.random.default_rng(1)
+    first, second = ([rng.normal(i, 2, n) for i, n in enumerate(sizes)] for sizes in ((3, 9, 1), (5, 4, 7, 2)))
+    summaries = [[st.Summary(g.size, g.mean(), g.std()) for g in groups] for groups in (first, second)]
+    expected = stats.ttest_ind(np.concatenate(first), np.concatenate(second))
+    result = st.independent_t_of_groups(*summaries)
+    assert (result.statistic, result.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+    with pytest.raises(InputRefused, match=r"TOO_FEW_PATIENTS.*1 values"):
+        st.independent_t_of_groups(summaries[0][2:], summaries[1])
+
+
 def test_sampled_sign_flips_approach_the_exact_p_of_scipy():
     rng = np.random.default_rng(5)
     first, second = rng.normal(0.5, 1, 16), np.zeros(16)

@@ -101,6 +101,9 @@ class ComparedTest(_Record):
             the two methods for scans of different people, and several scans of a patient for several patients
             (pseudo-replication). It never gives a star.
         n_scans: scans of the first and the second method in that test.
+        p_independent_slices: the same test over all slices, as Li 2022 ran it; None for a metric that is no mean of
+            slices. Slices of a patient are not independent, so this p is far too small. It never gives a star.
+        n_slices: slices of the first and the second method in that test.
         m: tests in the family, the number of comparisons that p is adjusted for.
         p_none: the p of the chosen paired test.
         p_bonferroni: m times that p, at most 1.
@@ -132,6 +135,8 @@ class ComparedTest(_Record):
     p_permutation: Finite
     p_independent_t: Finite
     n_scans: tuple[int, int]
+    p_independent_slices: Finite = None
+    n_slices: tuple[int, int] = (0, 0)
     effect_size: Finite
     m: int
     p_none: Finite

@@ -18,6 +18,7 @@ from voxlate.evaluation.comparison.schema import ComparedTest, MarginRow, Questi
 from voxlate.evaluation.comparison.settings import ComparisonSettings
 from voxlate.evaluation.comparison.tables import ScoreTables
 from voxlate.evaluation.metrics import metric_of
+from voxlate.evaluation.protocols import SLICE_COUNT, SLICE_SD
 from voxlate.evaluation.schema.table import (
     PRIMARY_METRICS,
     MetricKey,
@@ -28,9 +29,11 @@ from voxlate.evaluation.schema.table import (
 from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
     MarginResult,
+    Summary,
     bonferroni,
     holm,
     independent_t,
+    independent_t_of_groups,
     non_inferiority,
     tost,
 )
@@ -82,6 +85,7 @@ def _test(
     paired = table.test(key, first, second)
     chosen = {"permutation": paired.p_permutation, "t": paired.p_t, "wilcoxon": paired.p_wilcoxon}[settings.test]
     scans = [np.array([v for own in table.scores(key, name).values() for v in own]) for name in (first, second)]
+    slices = [_slices(table, key, name) for name in (first, second)]
     margins = _against_margin(table, key, (first, second), settings)
     return ComparedTest(
         set=set_name,
@@ -101,6 +105,8 @@ def _test(
         p_permutation=paired.p_permutation,
         p_independent_t=_independent(scans),
         n_scans=(scans[0].size, scans[1].size),
+        p_independent_slices=_independent_slices(slices),
+        n_slices=(_number(slices[0]), _number(slices[1])),
         effect_size=paired.effect_size,
         m=0,
         p_none=chosen,
@@ -119,6 +125,25 @@ def _independent(scans: Sequence[Values]) -> float | None:
     if min(values.size for values in scans) < MINIMUM_PATIENTS:
         return None
     return independent_t(*scans).p
+
+
+def _slices(table: ScoreTable, key: MetricKey, method: str) -> list[Summary]:
+    """Returns number, mean and spread of the slices of each scan; none for a metric that is no mean of slices."""
+    places = (key._replace(region=SLICE_COUNT), key, key._replace(region=SLICE_SD))
+    counts, means, sds = ([v for own in table.scores(place, method).values() for v in own] for place in places)
+    if key.region != "slices" or not counts:
+        return []
+    return [Summary(int(n), mean, sd) for n, mean, sd in zip(counts, means, sds, strict=True)]
+
+
+def _number(slices: Sequence[Summary]) -> int:
+    return sum(group.number for group in slices)
+
+
+def _independent_slices(slices: Sequence[Sequence[Summary]]) -> float | None:
+    if min(len(groups) for groups in slices) < MINIMUM_PATIENTS:
+        return None
+    return independent_t_of_groups(*slices).p
 
 
 def _against_margin(

@@ -6,6 +6,8 @@ A new protocol is one file and one entry of `PROTOCOLS`; the contract tests then
 from voxlate.evaluation.protocols.base import (
     AS_WRITTEN,
     LINEAR_FIT,
+    SLICE_COUNT,
+    SLICE_SD,
     Pair,
     Protocol,
     Score,
@@ -40,6 +42,8 @@ __all__ = [
     "AS_WRITTEN",
     "LINEAR_FIT",
     "PROTOCOLS",
+    "SLICE_COUNT",
+    "SLICE_SD",
     "Pair",
     "Protocol",
     "Score",

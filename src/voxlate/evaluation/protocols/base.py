@@ -20,6 +20,10 @@ head hold more than half of the brain's volume; a mask that is a voxel too narro
 AS_WRITTEN = "as_written"
 LINEAR_FIT = "linear_fit"
 
+SLICE_COUNT, SLICE_SD = "slice_count", "slice_sd"
+"""Regions of a score that is the number of slices in the mean of the same metric over `slices`, and their standard
+deviation (divisor: that number); for tests over slices, see `voxlate.evaluation.statistics.independent`."""
+
 _TOLERANCE_DB = 1e-6
 """Rounding error that a PSNR may exceed its bound by."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed
+from voxlate.evaluation.protocols.base import SLICE_COUNT, SLICE_SD, Pair, Protocol, Score, computed
 from voxlate.evaluation.protocols.lee import GREATEST_LEVEL, grey_levels
 from voxlate.evaluation.similarity import psnr, rmse, ssim, tenengrad
 from voxlate.volume import Array
@@ -25,8 +25,12 @@ def _score(pair: Pair) -> Iterator[Score]:
     names = ("psnr", "ssim", "rmse", "tenengrad", "tenengrad_of_target")
     units = ("dB", "", "grey levels", "grey levels per voxel", "grey levels per voxel")
     means = {name: _mean(column) for name, column in zip(names, by_slice.T, strict=True)}
-    for name, unit in zip(names, units, strict=True):
+    for name, unit, column in zip(names, units, by_slice.T, strict=True):
         yield Score("slices", name, means[name], unit)
+        finite = column[np.isfinite(column)]
+        if finite.size:  # with these, all slices of all patients can be tested as the paper did
+            yield Score(SLICE_COUNT, name, float(finite.size), "")
+            yield Score(SLICE_SD, name, float(finite.std()), unit)
     yield computed(lambda: _ratio(means["tenengrad"], means["tenengrad_of_target"]), "slices", "tenengrad_ratio", "")
 
 
@@ -60,7 +64,8 @@ LI = Protocol(
         "Li 2022: 256 grey levels from 0 to the range L of the target, 0 outside the mask; on each axial slice that "
         "holds tissue, background included: PSNR with peak 255, SSIM (2-D Gaussian window of 11, sigma 1.5), RMSE, "
         "Tenengrad (mean Sobel gradient divided by 8, threshold 0; the paper states neither divisor nor threshold); "
-        "averaged over slices; the ratio of Tenengrad to the target's is the figure to read, 1 as sharp as the target."
+        "averaged over slices, whose number and standard deviation are in the regions slice_count and slice_sd; the "
+        "ratio of Tenengrad to the target's is the figure to read, 1 as sharp as the target."
     ),
     score=_score,
 )

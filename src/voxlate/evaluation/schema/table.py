@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.protocols import AS_WRITTEN, SLICE_COUNT, SLICE_SD
 from voxlate.evaluation.schema.results import Comparison, ScoreRow, SummaryRow
 from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
@@ -64,8 +64,11 @@ class ScoreTable:
             patients.setdefault(row.patient, []).append(row.value)
 
     def measured(self) -> list[MetricKey]:
-        """Returns what was measured, in the order of first appearance."""
-        return list(self._values)
+        """Returns what was measured, in the order of first appearance; without numbers and spreads of slices."""
+        return [key for key, _ in self._shown()]
+
+    def _shown(self) -> list[tuple[MetricKey, dict[str, dict[str, list[float]]]]]:
+        return [(key, methods) for key, methods in self._values.items() if key.region not in (SLICE_COUNT, SLICE_SD)]
 
     def unit(self, key: MetricKey) -> str:
         """Returns the unit of a metric."""
@@ -83,7 +86,7 @@ class ScoreTable:
         """Returns one row per metric and method, in the order of first appearance."""
         return [
             _summary(key, method, self._units[key], patient_means(patients))
-            for key, methods in self._values.items()
+            for key, methods in self._shown()
             for method, patients in methods.items()
         ]
 
@@ -97,7 +100,7 @@ class ScoreTable:
         """
         tests = [
             self.test(key, OURS, other)
-            for key, methods in self._values.items()
+            for key, methods in self._shown()
             for other in OPPONENTS
             if OURS in methods and other in methods
         ]

@@ -10,7 +10,7 @@ from voxlate.evaluation.statistics.agreement import (
 )
 from voxlate.evaluation.statistics.counts import clopper_pearson, mcnemar
 from voxlate.evaluation.statistics.equivalence import MarginResult, non_inferiority, tost
-from voxlate.evaluation.statistics.independent import independent_t
+from voxlate.evaluation.statistics.independent import Summary, independent_t, independent_t_of_groups
 from voxlate.evaluation.statistics.intervals import Interval, mean_interval
 from voxlate.evaluation.statistics.mixed_model import MixedModel, fit_mixed_model
 from voxlate.evaluation.statistics.paired import (
@@ -30,6 +30,7 @@ __all__ = [
     "IntraclassCorrelation",
     "MarginResult",
     "MixedModel",
+    "Summary",
     "TestResult",
     "bland_altman",
     "bonferroni",
@@ -41,6 +42,7 @@ __all__ = [
     "holm",
     "icc",
     "independent_t",
+    "independent_t_of_groups",
     "least_p",
     "mcnemar",
     "mean_interval",

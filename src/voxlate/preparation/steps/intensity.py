@@ -1,7 +1,7 @@
 """Normalises the intensities of a scan for a network, and back; each normalisation is fitted on one scan alone.
 
-All are linear, so that the inverse is exact up to rounding, except where a CT window clips values. Arrays are
-(i, j, k), in the units of the scan; masks are boolean arrays of the same shape.
+All are linear, so that the inverse is exact up to rounding, except where a CT window clips values or grey levels are
+rounded. Arrays are (i, j, k), in the units of the scan; masks are boolean arrays of the same shape.
 """
 
 from __future__ import annotations
@@ -19,26 +19,35 @@ from voxlate.volume import Array, Mask
 
 @dataclass(frozen=True)
 class LinearNormalisation:
-    """(value - offset) / scale.
+    """(value - offset) / scale, rounded to grey levels if there are `levels`.
 
     Attributes:
         scale: above zero, in the units of the scan.
         offset: in the units of the scan.
         limits: values are clipped to this range, in the units of the scan, or None; clipping is not undone.
+        levels: number of grey levels, evenly spaced from 0 to 1, that results are clipped and rounded to; None for no
+            rounding, which is not undone: a value comes back within half a level, a level itself exactly.
 
     Example:
         >>> LinearNormalisation(scale=50, offset=10).apply(np.float32([10, 60, 110])).tolist()
         [0.0, 1.0, 2.0]
+        >>> LinearNormalisation(scale=10, levels=3).apply(np.float32([1, 4, 12])).tolist()
+        [0.0, 0.5, 1.0]
     """
 
     scale: float
     offset: float = 0.0
     limits: tuple[float, float] | None = None
+    levels: int | None = None
 
     def apply(self, data: Array) -> Array:
         """Returns the normalised data, float32."""
         kept = data if self.limits is None else np.clip(data, *self.limits)
-        return np.asarray((kept - np.float32(self.offset)) / np.float32(self.scale), dtype=np.float32)
+        normalised = np.asarray((kept - np.float32(self.offset)) / np.float32(self.scale), dtype=np.float32)
+        if self.levels is None:
+            return normalised
+        steps = np.float32(self.levels - 1)
+        return np.asarray(np.rint(np.clip(normalised, 0, 1) * steps) / steps, dtype=np.float32)
 
     def invert(self, data: Array, *, gain: float = 1.0) -> Array:
         """Returns normalised data in the units of the scan, multiplied by `gain`."""

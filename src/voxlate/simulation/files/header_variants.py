@@ -53,8 +53,9 @@ VENDORS = {
     "C": "Philips",
     "D": "Siemens Healthineers",
     "E": "GE MEDICAL SYSTEMS",
+    "F": "Philips Medical Systems",
+    "G": "SIEMENS",
 }
-VENDORS |= {"F": "Philips Medical Systems"}
 _WRITES_SPACING_AS_TR = {"GE MEDICAL SYSTEMS", "Philips"}
 
 

@@ -1,7 +1,8 @@
-"""Simulated scanners with their protocols: A, B, C and E for training, D and F for out-of-distribution tests.
+"""Simulated scanners with their protocols: A, B, C and E for training, D and F for out-of-distribution tests, G of Li.
 
-The timings are typical ones, not measurements of a product. Each scanner has a fixed factor on the T1 of white matter
-and one on the T1 of grey matter, because measured T1 differs between sites (see `anatomy.tissues`).
+The timings of A to F are typical ones, not measurements of a product; those of G are of Li et al. 2022. Each scanner
+has a fixed factor on the T1 of white matter and one on the T1 of grey matter, because measured T1 differs between sites
+(see `anatomy.tissues`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Scanner:
         t1w: timing of its T1-weighted sequence; its class gives the sequence.
         slice_mm: thickness of T1w slices; zero for a 3-D sequence.
         gap_mm: gap between T1w slices.
-        is_held_out: whether it is kept for out-of-distribution tests.
+        is_held_out: whether it is used by name only; training and data sets never draw it.
+        t2w_timing: timing of its T2-weighted turbo spin echo; None for the usual one of the field strength.
     """
 
     name: str
@@ -52,10 +54,13 @@ class Scanner:
     slice_mm: float = 0.0
     gap_mm: float = 0.0
     is_held_out: bool = False
+    t2w_timing: SpinEcho | None = None
 
     @property
     def t2w(self) -> SpinEcho:
         """Returns the timing of the T2-weighted turbo spin echo."""
+        if self.t2w_timing is not None:
+            return self.t2w_timing
         return SpinEcho(5000.0, 100.0) if self.field_tesla < 2 else SpinEcho(6000.0, 96.0)
 
     @property
@@ -89,6 +94,12 @@ SCANNERS = {
         Scanner("D", 1.5, Mprage(1800, 778, 3.3, 12, 8.2, 120, 40), is_held_out=True),
         Scanner("E", 1.5, GradientEcho(25, 4.6, 30)),
         Scanner("F", 3.0, SpinEcho(600, 10), slice_mm=5.0, gap_mm=1.0, is_held_out=True),
+        # Li et al. 2022: TR, TE and turbo factor of the T1, TR and TE of the T2 as printed. TI, flip angle and echo
+        # spacing are not printed; they are those of C, whose TR and TE are the same. The long echo train of SPACE with
+        # its varying flip angles is modelled as a turbo spin echo.
+        Scanner(
+            "G", 1.5, Mprage(1600, 800, 3.37, 15, 7.5, 125, 62), is_held_out=True, t2w_timing=SpinEcho(2500.0, 123.0)
+        ),
     )
 }
 TRAINING_SCANNERS = tuple(name for name, scanner in SCANNERS.items() if not scanner.is_held_out)

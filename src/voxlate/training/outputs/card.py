@@ -21,7 +21,8 @@ def relative_unit(settings: PreparationSettings) -> str:
     if settings.range_hu is None and settings.reference == "median_in_mask":
         return REFERENCE_LEVEL_DEFINITION
     name = settings.reference if settings.range_hu is None else f"window of {settings.range_hu} HU"
-    return f"source: {name}; target: {settings.target_reference or settings.reference}"
+    levels = "" if settings.grey_levels is None else f"; {settings.grey_levels} grey levels"
+    return f"source: {name}; target: {settings.target_reference or settings.reference}{levels}"
 
 
 def card(
