@@ -5,8 +5,10 @@
 BUNDLE is a trained one, for example from `bench_systems.py`; without it that of `recipes/t1ce_to_t1.yaml` or of the
 demo is taken, with one of its scans; it is copied, and the copy is accelerated, its cases found below ROOT or where its
 recipe says. SCAN is skull-stripped. Every engine works in a process of its own, in turns, so that each sees the same
-machine. `monai` and `windows` slide the same windows over the whole volume and differ in their blending weights alone.
-`box` is what `voxlate translate` does: the box of the brain at once."""
+machine. `monai` and `windows` slide the same windows over the whole volume: `monai` calls the network as it is,
+`windows` as `voxlate translate` does where memory is short. `box` is what `voxlate translate` does otherwise: the box
+of the brain at once. `monai-unet` is MONAI's own U-Net as in `benchmarks/peers`, with random weights, on which its time
+does not depend."""
 
 from __future__ import annotations
 
@@ -24,7 +26,16 @@ from machine import trained_bundle, write_result
 
 WINDOW, OVERLAP = (96, 96, 96), 0.5
 ROUNDS = 1
-ENGINES = ("monai torch", "windows torch", "windows openvino", "windows int8", "box torch", "box openvino", "box int8")
+ENGINES = (
+    "monai torch",
+    "monai-unet torch",
+    "windows torch",
+    "windows openvino",
+    "windows int8",
+    "box torch",
+    "box openvino",
+    "box int8",
+)
 
 
 def run_here(engine: str, folder: Path, bundle_path: Path) -> None:
@@ -39,15 +50,29 @@ def run_here(engine: str, folder: Path, bundle_path: Path) -> None:
     bundle = read_bundle(bundle_path)
     name = "box" if way == "box" else "whole"
     x = torch.from_numpy(np.load(folder / f"{name}.npy"))[None, None]
-    run = runner_of(bundle, runtime, torch.device("cpu"))
-    if way == "monai":
+    if way.startswith("monai"):
         from monai.inferers import SlidingWindowInferer
+        from monai.networks.nets import UNet
 
         inferer = SlidingWindowInferer(roi_size=WINDOW, sw_batch_size=1, overlap=OVERLAP, mode="gaussian")
+        unet = UNet(
+            spatial_dims=3,
+            in_channels=1,
+            out_channels=1,
+            channels=(32, 64, 128, 256),
+            strides=(2,) * 3,
+            num_res_units=2,
+        )
+        network = bundle.network.eval() if way == "monai" else unet.eval()
+
+        def run(x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return network(x)
 
         def work() -> torch.Tensor:
             return inferer(x, run)
     else:
+        run = runner_of(bundle, runtime, torch.device("cpu"))
         window = None if way == "box" else WINDOW
 
         def work() -> torch.Tensor:
@@ -161,6 +186,8 @@ def differences(folder: Path, engines: list[str]) -> dict[str, float]:
     found = {}
     for engine in engines:
         way = engine.partition(" ")[0]
+        if way == "monai-unet":
+            continue
         reference = np.load(folder / f"{'windows' if way == 'monai' else way}_torch.npy")
         answer = np.load(folder / f"{engine.replace(' ', '_')}.npy")
         found[engine] = float(np.abs(answer - reference).max() / np.ptp(reference))
@@ -193,7 +220,7 @@ def main() -> None:
         engines = [each for each in ENGINES if "int8" not in each or told["runtimes"]["int8"]["passed"]]
         if find_spec("monai") is None:
             print("MONAI is not installed; ours are compared with the same windows in plain torch instead")
-            engines.remove("monai torch")
+            engines = [each for each in engines if not each.startswith("monai")]
         first = engines[0]
         runs: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
         for _ in range(ROUNDS):
@@ -214,7 +241,7 @@ def main() -> None:
                 "seconds": float(np.median([each["seconds"] for each in several])),
                 f"times_as_fast_as_{'monai' if first == 'monai torch' else 'windows_torch'}": float(np.median(ratios)),
                 "peak_gib": max(each["peak_gib"] for each in several),
-                "largest_difference": apart[engine],
+                "largest_difference": apart.get(engine),
             }
         )
         print(rows[-1])

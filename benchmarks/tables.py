@@ -325,15 +325,16 @@ def runtime() -> str:
         "|---|---|---|---|---|",
     ]
     for row in content["rows"]:
-        apart = f"{100 * row['largest_difference']:.2g}"
+        apart = "" if row["largest_difference"] is None else f"{100 * row['largest_difference']:.2g}"
         figures = f"{row['seconds']:.1f} | {row['times_as_fast_as_monai']:.1f} | {row['peak_gib']:.1f} | {apart}"
         lines.append(f"| {row['engine']} | {figures} |")
     box = " x ".join(map(str, content["shapes"]["box"]))
     note = (
-        f"`monai` is the SlidingWindowInferer of MONAI and `windows` that of voxlate, with the same windows of "
-        f"{content['window'][0]}³ that overlap by {content['overlap']:.0%}, both over the whole volume. `box` is what "
-        f"`voxlate translate` does: the bounding box of the brain, {box}, in one piece. Differences are to torch on "
-        "the same windows; that of MONAI comes from its blending. "
+        f"`monai` is the SlidingWindowInferer of MONAI around the plain network, `monai-unet` the same around a U-Net "
+        f"of MONAI, and `windows` is the sliding window of voxlate, all with windows of {content['window'][0]}³ that "
+        f"overlap by {content['overlap']:.0%} over the whole volume. `box` is what `voxlate translate` does: the "
+        f"bounding box of the brain, {box}, in one piece. Differences are to torch on the same windows; that of MONAI "
+        "comes from its blending. "
         f"{_eight_bits(content)} Rounds: {content['rounds']}. `python benchmarks/bench_runtime.py`, {machine(content)}."
     )
     lines += ["", note]
