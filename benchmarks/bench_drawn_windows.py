@@ -5,9 +5,9 @@
     python benchmarks/bench_drawn_windows.py
 
 The first two commands train the models that this one compares with. It builds 64 tissue maps (10 minutes on one core)
-and trains the last stage of `t1ce-to-t1` and of `ct-to-t1` again from the same weights with as many steps (25 and
-20 minutes), with the variant `drawn` of their recipes: half of the windows for T1 after contrast agent, all of them for
-CT, whose drawn windows also vary more in contrast, noise and offset. T1 after contrast agent is measured on the nine
+and trains the second stage of `t1ce-to-t1` and the last of `ct-to-t1` again from the same weights with as many steps
+(25 and 20 minutes), with the variant `drawn` of their recipes: half of the windows for T1 after contrast agent, all of
+them for CT, whose drawn windows also vary more in contrast, noise and offset. T1 after contrast agent is measured on the nine
 real pairs, CT on simulated heads of label maps that no training saw. Each stage is skipped when its files exist.
 Without the development data it says so and ends.
 """
@@ -26,27 +26,24 @@ import bench_simulated_models as models
 import bench_simulated_training as contrast
 import torch
 from machine import ROOT, development_data, write_result
-from simulated_heads import EXCLUDED, label_maps
+from simulated_heads import N_TISSUE_MAPS, write_maps
 
 from voxlate.bundle.recipe import Recipe, read_recipe
-from voxlate.simulation.files.tissue_maps import MapPlan, write_tissue_maps
 from voxlate.training.data.cohort import prepare_training
 from voxlate.training.data.windows import draw_batch
 from voxlate.training.loop import train, train_cases
 from voxlate.training.simulated.windows import SimulatedWindows
 
-HEADS, SEED = 64, 41
-MAPS = ROOT / "runs" / "tissue_maps"
 FOLDER = ROOT / "runs" / "drawn_windows"
 DRAWS, STEPS = 40, 12
 """Batches that are drawn to time one, and steps of the timed trainings; chosen by hand."""
 
 
 def drawn_contrast() -> Path:
-    """Trains the last stage of `t1ce-to-t1` on drawn windows and returns its run."""
+    """Trains the second stage of `t1ce-to-t1` on drawn windows and returns its run."""
     run = FOLDER / "t1ce-to-t1"
     if not (run / "bundle" / "manifest.json").is_file():
-        start = contrast.STAGES["t1ce_to_t1_simulated"] / "bundle"
+        start = contrast.STAGES[0].run / "bundle"
         recipe = read_recipe(ROOT / "recipes" / "t1ce_to_t1_slices.yaml", variants=["drawn"])
         train(recipe, run, root=contrast.HEADS_FOLDER, resume=True, start_from=start)
     return run
@@ -115,12 +112,10 @@ def main() -> None:
     maps, pairs = development_data("anatomies"), development_data("pairs")
     if maps is None or pairs is None:
         return
-    anatomies = label_maps(maps, models.FOLDER / "maps_train", (EXCLUDED, *models.TEST_MAPS))
-    for _ in write_tissue_maps(MAPS, MapPlan(HEADS, SEED, "full", None, anatomies)):
-        pass
+    write_maps(maps)
     recipe = read_recipe(ROOT / "recipes" / "t1ce_to_t1_slices.yaml", variants=["drawn"])
-    content: dict[str, Any] = {"heads": HEADS, "cost": cost(recipe, contrast.HEADS_FOLDER)}
-    runs = {"cut": contrast.RUN, "drawn": drawn_contrast()}
+    content: dict[str, Any] = {"heads": N_TISSUE_MAPS, "cost": cost(recipe, contrast.HEADS_FOLDER)}
+    runs = {"cut": contrast.STAGES[1].run, "drawn": drawn_contrast()}
     content["t1ce_to_t1"] = {kind: contrast.measure(run, pairs) for kind, run in runs.items()}
     fixed = next(model for model in models.MODELS if model.name == "ct-to-t1")
     content["ct_to_t1"] = {

@@ -6,7 +6,7 @@ Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs, each time f
 the variant `mixed` (simulated and semi-synthetic windows beside those of the pairs), and from random weights, all with
 as many steps, and translates the three pairs that were left out. So each pair is tested once by a model that has not
 seen it. Two more trainings, one of them with the variant `two_pairs` (900 steps), take the two pairs whose licence lets
-weights be shipped (CC BY); the other seven test them. The tissue maps are those of `bench_drawn_windows.py`. One
+weights be shipped (CC BY); the other seven test them. The tissue maps are those of `bench_simulated_training.py`. One
 training takes 5 to 8 minutes on one core. Each stage is skipped when its files exist, so that the command continues
 after an interruption. Without the development data it says so and ends.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from machine import ENHANCING_LABELS, HELD_OUT, ROOT, case_scores, development_data, pair_cases, write_result
+from simulated_heads import TISSUE_MAPS
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
@@ -44,13 +45,10 @@ SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "mixed": BASE, "real_only": No
 Values = dict[str, dict[str, float]]
 """Value by pair, by name."""
 
-MAPS = ROOT / "runs" / "tissue_maps"
-"""Heads of the variant `mixed`."""
-
 
 def recipe_of(*variants: str) -> Recipe:
     """Returns the recipe with some of its variants, which take the tissue maps of this benchmark."""
-    overrides = {"simulated.heads": str(MAPS)} if variants else None
+    overrides = {"simulated.heads": str(TISSUE_MAPS)} if variants else None
     return read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml", variants=variants, overrides=overrides)
 
 

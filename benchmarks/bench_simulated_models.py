@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import ENHANCING_LABELS, ROOT, case_scores, development_data, pair_cases, write_result
-from simulated_heads import EXCLUDED, QUALITY, TABLE, label_maps, simulate
+from simulated_heads import EXCLUDED, QUALITY, TABLE, TEST_MAPS, label_maps, simulate
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.recipe import read_recipe
@@ -35,7 +35,6 @@ from voxlate.simulation.subject import Options as SubjectOptions
 from voxlate.training.loop import train
 
 FOLDER = ROOT / "runs" / "simulated_models"
-TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # chosen arbitrarily, before the first run
 TRAIN_HEADS = {"ct_to_mr": 32, "virtual_contrast": 20}  # a head with diffusion takes twice as long
 TEST_HEADS, SEED = 4, 31
 HELD_OUT_SCANNER = "D"

@@ -1,4 +1,4 @@
-"""Heads simulated from the label maps of the development data, and their tables of training cases."""
+"""Heads simulated from the label maps of the development data, tables of training cases, and tissue maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from machine import ROOT
 from scipy import ndimage
 
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.simulation.anatomy.label_map import LabelMaps
 from voxlate.simulation.files.dataset import Plan, write_dataset
+from voxlate.simulation.files.tissue_maps import MapPlan, write_tissue_maps
 
 EXCLUDED = "18.nii.gz"  # refused for 1.2 ml of unlabelled sinus air when the recorded models were trained
+TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # of the test heads of CT; chosen arbitrarily before the first run
+TISSUE_MAPS, N_TISSUE_MAPS = ROOT / "runs" / "tissue_maps", 64
 QUALITY = {"good": 0.6, "medium": 0.3, "low": 0.1}
 TABLE = "train_cases.tsv"
 _MOST_EROSION = 3  # voxels of 1 mm; masks of real data end between the cortex and the dura
@@ -51,3 +55,15 @@ def simulate(folder: Path, plan: Plan) -> None:
         split = "validation" if number % _VALIDATION_EVERY == _VALIDATION_EVERY - 1 else "train"
         cases.append(replace(case, case=case.patient, split=split, mask=path))
     write_cases(folder / TABLE, cases)
+
+
+def write_maps(maps: Path) -> Path:
+    """Writes tissue maps for training windows, unless they are there (10 minutes on one core); returns their folder.
+
+    Args:
+        maps: folder of the label maps of the development data.
+    """
+    anatomies = label_maps(maps, TISSUE_MAPS.with_name("maps_train"), (EXCLUDED, *TEST_MAPS))
+    for _ in write_tissue_maps(TISSUE_MAPS, MapPlan(N_TISSUE_MAPS, 41, "full", None, anatomies)):
+        pass
+    return TISSUE_MAPS

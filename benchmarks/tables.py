@@ -617,9 +617,9 @@ def simulated_training() -> str:
     head = f"{len(content['cases'])} real pairs"
     lines = rows_by_method(head, [*content["enhancement"], *content["brain"]], REMOVAL, methods)
     note = (
-        f"Means over the pairs with 95 % intervals in brackets; {content['heads']} simulated heads from "
-        f"{content['maps']} label maps, {content['steps']:,} steps. `python benchmarks/bench_simulated_training.py`, "
-        f"{machine(content)}."
+        f"Means over the pairs with 95 % intervals in brackets; {content['heads']} simulated heads and windows of "
+        f"{content['tissue_maps']} more from {content['maps']} label maps, {content['steps']:,} steps. "
+        f"`python benchmarks/bench_simulated_training.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
 
