@@ -5,9 +5,9 @@
     python benchmarks/bench_simulated_models.py
     python benchmarks/make_pretrained.py
 
-Weights become float16. The limit of the mask's shape in the out-of-distribution score is widened to the farthest of
-some scans that training never saw (the nine real pairs; for CT, the simulated test heads), because the masks of the
-training heads resemble each other more. The limits of intensities and pattern stay, because they tell contrasts apart.
+Weights become float16. The limits of the mask's shape and of the pattern in the out-of-distribution score are widened to
+the farthest of some scans that training never saw (the nine real pairs; for CT, the simulated test heads), because
+simulated heads resemble each other more. The limit of the intensities stays, because it tells contrasts apart.
 For CT all three are widened, to the test heads with the offsets that training had (`recipes/ct_to_mr_simulated.yaml`):
 another modality is recognised before by its values. The card gets what was measured.
 """
@@ -44,7 +44,7 @@ SUMMARY = (
 )
 
 
-def widened(run: Path, scans: Iterable[Volume], limits: Sequence[str] = ("shape",)) -> TrainingStatistics:
+def widened(run: Path, scans: Iterable[Volume], limits: Sequence[str] = ("shape", "pattern")) -> TrainingStatistics:
     """Returns the statistics of a run's bundle with limits that include every scan."""
     bundle = read_bundle(run / "bundle")
     statistics = bundle.training_statistics
@@ -136,8 +136,8 @@ with `recipes/t1ce_to_t1_simulated.yaml`, with thick slices by `recipes/t1ce_to_
 its variant `drawn`, half of whose windows come from 64 further heads with a new patient, scanner and dose for each
 window. Both images of a pair had the same acquisition, so that the model keeps the contrast of its source and removes
 the contrast agent only. Slices of 2 to 7 mm are measured in docs/models.md. Not measured: scans with a skull and
-without a brain mask, children, field strengths apart. The nine real pairs set the limit of the mask's shape in the
-out-of-distribution score; they were not used for training or for choosing weights."""
+without a brain mask, children, field strengths apart. The nine real pairs set the limits of the mask's shape and of the
+pattern in the out-of-distribution score; they were not used for training or for choosing weights."""
 
 SUMMARY_TUNED = (
     "T1 after contrast agent to T1 before it, head, 1 mm, skull-stripped or with a brain mask; trained on simulated "

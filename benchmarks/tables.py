@@ -813,6 +813,9 @@ def drawn_windows() -> str:
         methods = ({"source": "untouched source"} if kind == "cut" else {}) | {"synthetic": title}
         table = rows_by_method(f"T1ce to T1, {len(real[kind]['cases'])} real pairs", rows, REMOVAL, methods)
         lines += table if kind == "cut" else table[2:]
+    shipped = result("simulated_training")
+    title = "shipped `t1ce-to-t1`: windows of 44 heads, then 6,000 steps like the row above"
+    lines += rows_by_method("", [*shipped["enhancement"], *shipped["brain"]], REMOVAL, {"synthetic": title})[2:]
     lines += ["", "| CT to T1, simulated heads | MAE, % | PSNR, dB | SSIM | new scanner: MAE, % | PSNR, dB | SSIM |"]
     lines.append("|---" * 7 + "|")
     for kind, title in (("cut", "windows of 32 simulated heads"), ("drawn", "all windows drawn")):
@@ -821,7 +824,8 @@ def drawn_windows() -> str:
         lines.append(f"| {title} | {' | '.join(cells)} |")
     cost = content["cost"]
     note = (
-        f"Last stage of the training, {content['steps']['drawn']:,} steps from the same weights. Means in the brain "
+        f"Second stage of the training (of CT, the last), {content['steps']['drawn']:,} steps from the same weights. "
+        f"The shipped model: `python benchmarks/bench_simulated_training.py`, {machine(shipped)}. Means in the brain "
         f"with 95 % intervals in brackets. Two windows of 64 voxels take {1000 * cost['draw_drawn']:.0f} ms of one "
         f"core to draw and {1000 * cost['draw_cut']:.0f} ms to cut; a step takes {cost['step_drawn']:.2f} s and "
         f"{cost['step_cut']:.2f} s. `python benchmarks/bench_drawn_windows.py`, {machine(content)}."
