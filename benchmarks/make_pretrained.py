@@ -5,8 +5,8 @@
     python benchmarks/bench_simulated_models.py
     python benchmarks/make_pretrained.py
 
-Weights become float16. The limits of the mask's shape and of the pattern in the out-of-distribution score are widened to
-the farthest of some scans that training never saw (the nine real pairs; for CT, the simulated test heads), because
+Weights become float16. The limits of the mask's shape and of the pattern in the out-of-distribution score are widened
+to the farthest of some scans that training never saw (the nine real pairs; for CT, the simulated test heads), because
 simulated heads resemble each other more. The limit of the intensities stays, because it tells contrasts apart.
 For CT all three are widened, to the test heads with the offsets that training had (`recipes/ct_to_mr_simulated.yaml`):
 another modality is recognised before by its values. The card gets what was measured.
