@@ -44,7 +44,7 @@ subjects; 95 % intervals in brackets. A system that the command trains and no ta
   every network reaches, because the second sequence, its noise and its registration make most of the error.
 - A blurred target knows the target; it shows what resolution alone costs.
 - The systems of voxlate stand in bold. The one that starts from the shipped model has the training of that model for
-  free, and is counted apart.
+  free, and is counted apart. Its row is of the shipped model before its third stage.
 """
 """What stands above the tables."""
 
