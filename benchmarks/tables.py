@@ -673,9 +673,11 @@ def fine_tuning() -> str:
             )
         )
 
+    kept = content.get("real_only_commit")  # trainings that do not depend on the shipped model need no repetition
+    earlier = f"The row of real pairs alone is of commit {kept}. " if kept else ""
     note = (
         f"Each pair is tested by a model that did not see it; {content['steps']} steps on real pairs. Errors in % of "
-        "the target's range. Permutation tests over pairs. Fine-tuned minus real pairs alone: "
+        f"the target's range. {earlier}Permutation tests over pairs. Fine-tuned minus real pairs alone: "
         f"{told('fine_tuned_minus_real_only')}. With the further windows minus without, six pairs: "
         f"{told('mixed_minus_fine_tuned')}; two pairs: {told('open_licence_mixed_minus_open_licence')}. "
         f"`python benchmarks/bench_fine_tuning.py`, {machine(content)}."
