@@ -98,7 +98,11 @@ def make(
     measured = (evaluation / "card.md").read_text().split("\n", 1)[1]
     card = f"# {name}\n\n{summary.format(**numbers)}\n\n{about}\n{measured}"
     recipe = bundle.recipe
-    if recipe.simulated is not None:  # the folder of the tissue maps on this machine is nobody else's
+    root = recipe.data.root
+    if Path(root).is_absolute():  # a folder of this machine is nobody else's
+        relative = Path(root).relative_to(ROOT).as_posix()
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": relative})})
+    if recipe.simulated is not None:
         heads = Path(recipe.simulated.heads).name
         recipe = recipe.model_copy(update={"simulated": recipe.simulated.model_copy(update={"heads": heads})})
     write_bundle(OUT / name, recipe, weights, documents=documents, card=card)
