@@ -24,6 +24,9 @@ _MOST_DISTURBANCE = 200.0
 """In % of the error of the untouched source outside enhancement. Some disturbance is inevitable (110 % with a plain
 U-Net); an image with twice the source's error is marked as worse."""
 
+_SOURCE = 100.0
+"""Residual enhancement of the untouched source in %, by definition."""
+
 _REGIONS = {"lesion": "Inside lesions", "lesion_rim": "In the rim of lesions (5 mm around)"}
 
 
@@ -81,24 +84,32 @@ def enhancement_sentences(summary: Sequence[SummaryRow]) -> list[Sentence]:
         return []
     curve = rows.get(("enhanced", RESIDUAL, "curve"))
     text = f"Residual enhancement is {residual.mean:.0f} %{_interval(residual)}, median {residual.median:.0f} %"
-    text += f" (100 % the untouched source, 0 % the target; {patients_of(residual.n)})"
+    text += f" (100 % the untouched source, 0 % the target; {patients_of(residual.n)}{_distance(residual)})"
     if curve is not None and curve.mean is not None:
         text += f"; the best intensity curve, which knows the target, leaves {curve.mean:.0f} %"
     text += f". Of the enhanced voxels {half.mean:.0f} % are less than half changed."
     if disturbance is not None and disturbance.mean is not None:
         text += f" Elsewhere the error is {disturbance.mean:.0f} % of the untouched source's."
-    sentences = [Sentence(text, abs(residual.mean) > 100 or _is_disturbed(disturbance))]
+    sentences = [Sentence(text, residual.loss > _SOURCE or _is_disturbed(disturbance))]
     for region, where in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
         row = rows.get((region, RESIDUAL, "synthetic"))
         if row is not None and row.mean is not None:
-            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)})."
-            sentences.append(Sentence(text, abs(row.mean) > 100))
+            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)}{_distance(row)})."
+            sentences.append(Sentence(text, row.loss > _SOURCE))
     return sentences
 
 
 def _is_disturbed(disturbance: SummaryRow | None) -> bool:
     """Returns whether the error outside enhancement is above `_MOST_DISTURBANCE`."""
     return disturbance is not None and disturbance.mean is not None and disturbance.mean > _MOST_DISTURBANCE
+
+
+def _distance(row: SummaryRow) -> str:
+    """Returns the mean distance from the target where it is not the mean: too much and too little cancel in a mean."""
+    distance = row.mean_distance
+    if distance is None or row.mean is None or round(distance) == round(abs(row.mean)):
+        return ""
+    return f"; mean distance from the target {distance:.0f} %"
 
 
 def _interval(row: SummaryRow) -> str:
