@@ -27,6 +27,12 @@ U-Net); an image with twice the source's error is marked as worse."""
 _SOURCE = 100.0
 """Residual enhancement of the untouched source in %, by definition."""
 
+_BETTER = {
+    "histogram match": "The source after a histogram match, which needs no network, has a smaller error there.",
+    "constant": "A constant image has a smaller error there, although it shows no structure.",
+}
+"""Baselines, and the sentence where the error of one is smaller than that of the synthetic image."""
+
 _REGIONS = {"lesion": "Inside lesions", "lesion_rim": "In the rim of lesions (5 mm around)"}
 
 
@@ -94,7 +100,8 @@ def enhancement_sentences(summary: Sequence[SummaryRow]) -> list[Sentence]:
     for region, where in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
         row = rows.get((region, RESIDUAL, "synthetic"))
         if row is not None and row.mean is not None:
-            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)}{_distance(row)})."
+            patients = f"{patients_of(row.n)}{_distance(row)}"
+            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients})."
             sentences.append(Sentence(text, row.loss > _SOURCE))
     return sentences
 
@@ -125,12 +132,12 @@ def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
     change = round(synthetic, 1) - round(source, 1)
     is_worse = change > 0
     verdict = f"{'worse' if is_worse else 'better'} than doing nothing" if change else "the same as doing nothing"
-    others = {name: means.get((region, name.replace(" ", "_"))) for name in ("histogram match", "constant")}
+    others = {name: means.get((region, name.replace(" ", "_"))) for name in _BETTER}
     versus = "".join(f", {name} {value:.1f}" for name, value in others.items() if value is not None)
     text = f"{where} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."
-    constant = others["constant"]
-    if constant is not None and constant < synthetic:
-        text += " A constant image has a smaller error there, although it shows no structure."
+    # As printed, too: a baseline of the same printed value is not called better.
+    better = [name for name, value in others.items() if value is not None and round(value, 1) < round(synthetic, 1)]
+    text += "".join(f" {_BETTER[name]}" for name in better)
     return [Sentence(text, is_worse)]
 
 
