@@ -16,6 +16,7 @@ from voxlate.cases import (
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.inputs import items_of_cases
 from voxlate.inference.item import Item
+from voxlate.inference.manifest import read_manifest
 
 
 def case(name: str, split: str = "train", patient: str | None = None) -> Case:
@@ -216,6 +217,39 @@ def test_a_column_that_occurs_twice_is_refused(tmp_path, column):
     table.write_text(f"case\tsource\ttarget\t{column}\t{column}\na\ta.nii\tb.nii\tx\ty\n")
     with pytest.raises(InputRefused, match=f"column {column} occurs twice"):
         read_cases(table)
+
+
+def test_n_a_in_a_field_means_that_it_is_empty(tmp_path):
+    table = tmp_path / "cases.tsv"
+    columns = ["case", "patient", "split", "source", "target", "mask", "labels", "more:T2", "set", "target_mask"]
+    rows = [["a", *["n/a"] * 2, "a.nii", "b.nii", *["n/a"] * 5], ["b", *[""] * 2, "a.nii", "b.nii", *[""] * 5]]
+    table.write_text("".join("\t".join(row) + "\n" for row in (columns, *rows)))
+    one, other = read_cases(table)
+    assert replace(one, case="b", patient="b") == other
+    assert (one.mask, one.labels, one.more, one.set, one.target_mask) == (None, None, {}, "", None)
+    table.write_text("case\tsource\ttarget\na\ta.nii\tn/a\n")
+    with pytest.raises(InputRefused, match="lacks a source or a target"):
+        read_cases(table)
+
+
+@pytest.mark.parametrize("column", ["more:", "more:T2/x"])
+def test_an_additional_source_without_a_usable_contrast_is_refused_at_reading(tmp_path, column):
+    table = tmp_path / "cases.tsv"
+    table.write_text(f"case\tsource\ttarget\t{column}\na\ta.nii\tb.nii\tx.nii\n")
+    with pytest.raises(InputRefused, match=f"CONTRAST_NAME {column} is not a valid column"):
+        read_cases(table)
+    with pytest.raises(InputRefused, match=f"CONTRAST_NAME {column} is not a valid column"):
+        read_manifest(table)
+
+
+def test_n_a_in_a_manifest_means_that_the_field_is_empty(tmp_path):
+    table = tmp_path / "manifest.tsv"
+    table.write_text("case\tsource\tmask\tmore:T2\na\ta.nii\tn/a\tn/a\n")
+    (item,) = read_manifest(table).items()
+    assert (item.mask, dict(item.more)) == (None, {})
+    table.write_text("case\tsource\na\tn/a\n")
+    with pytest.raises(InputRefused, match="no source"):
+        read_manifest(table)
 
 
 def test_a_column_of_another_meaning_is_left_alone(tmp_path):

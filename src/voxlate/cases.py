@@ -24,6 +24,9 @@ TARGET_MASK = "target_mask"
 MORE = "more:"
 """Prefix of a column with an additional source, followed by its contrast: `more:T2`. Empty fields mean missing."""
 
+EMPTY = frozenset({"", "n/a"})
+"""Fields without a value; `n/a` is how BIDS writes it."""
+
 SET = "set"
 """Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
 
@@ -119,7 +122,8 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
     Raises:
         NoInput: the table is missing or has no row.
         InputRefused: `CASES` for a missing column or image, a column that occurs twice or whose name is nearly that of
-            an optional one, a ragged row or text that is not UTF-8; see `check_cases`.
+            an optional one, a ragged row or text that is not UTF-8; `CONTRAST_NAME` for a column `more:` without a
+            contrast that can be part of a file name; see `check_cases`.
     """
     path = Path(path)
     if not path.is_file():
@@ -164,6 +168,8 @@ def _require_known(columns: Sequence[str], table: str) -> None:
         meant = next((name for name in known if _bare(name) == _bare(column) and name not in columns), None)
         if meant is not None:
             raise InputRefused("CASES", f"{table}: column {column!r} is not known; call it {meant}, or remove it")
+        if column.startswith(MORE):
+            more_file_name(column.removeprefix(MORE))
 
 
 def _bare(column: str) -> str:
@@ -326,7 +332,7 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: dict[str, str | None], table: Path, *, paired: bool, single: bool) -> Case:
+def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single: bool) -> Case:
     name = row.get("case") or ""
     if None in row or any(row[column] is None for column in ("source", "target") if column in row):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
@@ -335,6 +341,8 @@ def _case_of(row: dict[str, str | None], table: Path, *, paired: bool, single: b
         raise InputRefused(
             "CASES", f"{table.name}: the row of {name!r} contains a NUL character, which file names cannot contain"
         )
+
+    row = {column: "" if text in EMPTY else text for column, text in row.items()}
 
     def file(column: str) -> Path | None:
         text = row.get(column)

@@ -7,7 +7,8 @@ from scipy import ndimage
 from voxlate.evaluation.baselines import blur
 from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure, best_curve, trimmed_line
 from voxlate.evaluation.lesions.sentences import enhancement_sentences
-from voxlate.evaluation.schema.results import SummaryRow
+from voxlate.evaluation.schema.results import ScoreRow, SummaryRow
+from voxlate.evaluation.schema.table import ScoreTable
 from voxlate.simulation import Options, simulate_subject
 
 SPACING = (1.0, 1.0, 1.0)
@@ -122,6 +123,23 @@ def test_a_result_that_is_overdone_or_that_ruins_the_rest_is_called_worse(left, 
     ]  # fmt: skip
     (sentence,) = enhancement_sentences(rows)
     assert sentence.is_worse == is_worse
+
+
+def test_too_much_in_one_patient_and_too_little_in_another_do_not_cancel_in_the_sentence():
+    table = ScoreTable("voxlate")
+    where = {"protocol": "enhancement", "intensity": "as_written", "method": "synthetic", "unit": "%"}
+    for patient, scans in {"a": [110.0], "b": [-110.0], "c": [120.0, -120.0]}.items():
+        for at, value in enumerate(scans):
+            own = where | {"case": f"{patient}{at}", "patient": patient}
+            table.add(ScoreRow(**own, region="enhanced", metric="residual_enhancement", value=value))
+            table.add(ScoreRow(**own, region="enhanced", metric="less_than_half_removed", value=10.0))
+    rows = table.summarize()
+    assert (rows[0].mean, rows[0].mean_distance, rows[0].loss) == pytest.approx((0, 340 / 3, 340 / 3))
+    assert (rows[1].mean_distance, rows[1].loss) == (None, 10.0)
+    (sentence,) = enhancement_sentences(rows)
+    assert sentence.is_worse
+    assert "Residual enhancement is 0 %" in sentence.text
+    assert "3 patients; mean distance from the target 113 %)" in sentence.text
 
 
 def test_a_line_that_ignores_outliers_is_found_exactly():

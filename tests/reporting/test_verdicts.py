@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from itertools import cycle
+
+import numpy as np
 import pytest
+from scipy import stats
 
 from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.case_selection import leading_view
-from voxlate.reporting.sections.first_screen import headline
+from voxlate.reporting.sections.first_screen import first_screen, headline
 from voxlate.reporting.sections.places import places_of
 from voxlate.reporting.sections.verdicts import amount_of, compare_with, direction_of, is_powerless
 
@@ -38,7 +42,7 @@ def test_a_verdict_does_not_depend_on_the_order_of_the_methods(evaluation) -> No
     folder = evaluation(*NAMES, images=False)
     folder.compare(first="source", second="synthetic", mean_difference=5.0, ci_low=4.0, ci_high=6.0)
     found = verdict(folder)
-    assert (found.outcome, found.difference, found.interval) == ("better", -5.0, (-6.0, -4.0))
+    assert (found.outcome, found.gain, found.gain_interval) == ("better", 5.0, (4.0, 6.0))
 
 
 def test_a_higher_psnr_is_better(evaluation) -> None:
@@ -148,16 +152,19 @@ def test_a_tested_result_is_told_without_on_average(evaluation) -> None:
     assert headline(places(folder)).startswith("Against the untouched source: worse inside the mask.")
 
 
-def enhancement(folder, ours: float) -> None:
-    """Adds the residual enhancement of vessels: 100 % for the source, `ours` for the synthetic image."""
+def enhancement(folder, *ours: float) -> None:
+    """Adds the residual enhancement of vessels: 100 % for the source, `ours` in turn for the synthetic images."""
     folder.content["protocols"].append({"name": "enhancement", "definition": "Residual enhancement."})
     metric = ["enhanced_elsewhere", "residual_enhancement"]
-    for method, value in (("source", 100.0), ("synthetic", ours)):
+    for method, values in (("source", [100.0]), ("synthetic", ours)):
+        value = sum(values) / len(values)
         folder.rows += [
-            [name, f"P{at}", method, *metric, value, "%", "enhancement", "as_written"] for at, name in enumerate(NAMES)
+            [case["case"], case["patient"], method, *metric, each, "%", "enhancement", "as_written"]
+            for case, each in zip(folder.content["cases"], cycle(values), strict=False)
         ]
         row = folder.content["summary"][0]
         keys = {"protocol": "enhancement", "region": metric[0], "metric": metric[1], "method": method, "mean": value}
+        keys["mean_distance"] = sum(map(abs, values)) / len(values)
         folder.content["summary"].append({**row, **keys, "n": 4, "unit": "%"})
 
 
@@ -185,6 +192,31 @@ def test_a_test_of_the_difference_is_no_test_of_the_distance_from_a_best_value_b
     vessels = places(folder)[-1]
     assert direction_of(vessels.source) == direction
     assert certainty in amount_of(vessels.source)[1]
+
+
+def test_too_much_in_one_patient_and_too_little_in_another_do_not_cancel(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    enhancement(folder, 130.0, -130.0)
+    vessels = places(folder)[-1].source
+    assert (vessels.ours, vessels.our_loss, vessels.gain) == (0, 130, -30)
+    assert direction_of(vessels) == "worse on average"
+    evaluated = read_evaluation(folder.path)
+    assert "mean distance from 0: 130" in str(first_screen(evaluated, leading_view(evaluated), ""))
+
+
+def test_values_on_both_sides_of_the_best_are_tested_by_their_distance_from_it(evaluation) -> None:
+    names = tuple("abcdefghij")
+    folder = evaluation(*names, images=False)
+    enhancement(folder, 20.0, -30.0, 10.0, -5.0, 40.0)
+    where = {"protocol": "enhancement", "region": "enhanced_elsewhere", "metric": "residual_enhancement"}
+    folder.compare(**where, mean_difference=-93.0, ci_low=-100, ci_high=-80, comparisons=4, n=10)
+    vessels = places(folder)[-1].source
+    gains = np.array([80.0, 70.0, 90.0, 95.0, 60.0] * 2)
+    half = stats.t.ppf(0.975, 9) * gains.std(ddof=1) / np.sqrt(10)
+    assert vessels.gain == pytest.approx(79)
+    assert vessels.gain_interval == pytest.approx((79 - half, 79 + half))
+    assert vessels.p_adjusted == pytest.approx(4 * 2 / 2**10)  # all signs agree: 2 of 1024 patterns, Bonferroni over 4
+    assert direction_of(vessels) == "better"
 
 
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:

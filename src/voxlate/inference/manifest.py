@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxlate.cases import MORE, require_case_name
+from voxlate.cases import EMPTY, MORE, more_file_name, require_case_name
 from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.item import Item
 from voxlate.io.atomic import sha256
@@ -74,7 +74,8 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         NoInput: the table does not exist or has no row.
-        InputRefused: `MANIFEST` with the line: not UTF-8, a missing column, a ragged row, a line break in a field, no
+        InputRefused: `CONTRAST_NAME` for a column `more:` without a contrast that can be part of a file name;
+            `MANIFEST` with the line: not UTF-8, a missing column, a ragged row, a line break in a field, no
             source, a case that occurs twice.
     """
     if not path.is_file():
@@ -90,6 +91,9 @@ def read_manifest(path: Path) -> Manifest:
             absent = [name for name in ("case", "source") if name not in heading]
             if absent or len(set(heading)) < len(heading):
                 raise InputRefused("MANIFEST", f"{path.name}: column {', '.join(absent) or 'names'} missing or twice")
+            for column in columns:
+                if column.startswith(MORE):
+                    more_file_name(column.removeprefix(MORE))
             positions = [heading.index(name) if name in heading else None for name in columns]
             faults: dict[str, str] = {}
             rows = list(_rows(reader, path.name, len(heading), positions, faults))
@@ -113,6 +117,7 @@ def _rows(
         elif any("\n" in text or "\r" in text for text in fields):
             fault = "a field with a line break"
         row = tuple("" if position is None or fault else fields[position] for position in positions)
+        row = (row[0], *("" if text in EMPTY else text for text in row[1:]))
         if not fault and not row[1]:
             fault = "no source"
         if not fault and row[0] in seen:

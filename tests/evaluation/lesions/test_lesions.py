@@ -96,6 +96,15 @@ def test_a_constant_that_is_nearer_in_lesions_is_named():
     assert first.text.endswith("constant 20.0).")
 
 
+def test_a_histogram_match_that_is_nearer_in_lesions_is_named():
+    means = {("lesion", "source"): 46.8, ("lesion", "synthetic"): 19.1, ("lesion", "histogram_match"): 18.2}
+    (first, *_) = lesion_sentences(means, [], unit="%")
+    assert "better than doing nothing (untouched source 46.8, histogram match 18.2). The source after a" in first.text
+    assert first.text.endswith("histogram match, which needs no network, has a smaller error there.")
+    (first, *_) = lesion_sentences(means | {("lesion", "histogram_match"): 19.08}, [], unit="%")
+    assert first.text.endswith("histogram match 19.1).")
+
+
 def test_the_sentences_say_where_the_image_is_worse_than_its_source():
     means = {("lesion", "source"): 17.9, ("lesion", "synthetic"): 23.1, ("lesion", "histogram_match"): 20.0,
              ("lesion_rim", "source"): 9.0, ("lesion_rim", "synthetic"): 8.0}  # fmt: skip

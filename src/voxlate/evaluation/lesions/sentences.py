@@ -24,6 +24,15 @@ _MOST_DISTURBANCE = 200.0
 """In % of the error of the untouched source outside enhancement. Some disturbance is inevitable (110 % with a plain
 U-Net); an image with twice the source's error is marked as worse."""
 
+_SOURCE = 100.0
+"""Residual enhancement of the untouched source in %, by definition."""
+
+_BETTER = {
+    "histogram match": "The source after a histogram match, which needs no network, has a smaller error there.",
+    "constant": "A constant image has a smaller error there, although it shows no structure.",
+}
+"""Baselines, and the sentence where the error of one is smaller than that of the synthetic image."""
+
 _REGIONS = {"lesion": "Inside lesions", "lesion_rim": "In the rim of lesions (5 mm around)"}
 
 
@@ -81,24 +90,33 @@ def enhancement_sentences(summary: Sequence[SummaryRow]) -> list[Sentence]:
         return []
     curve = rows.get(("enhanced", RESIDUAL, "curve"))
     text = f"Residual enhancement is {residual.mean:.0f} %{_interval(residual)}, median {residual.median:.0f} %"
-    text += f" (100 % the untouched source, 0 % the target; {patients_of(residual.n)})"
+    text += f" (100 % the untouched source, 0 % the target; {patients_of(residual.n)}{_distance(residual)})"
     if curve is not None and curve.mean is not None:
         text += f"; the best intensity curve, which knows the target, leaves {curve.mean:.0f} %"
     text += f". Of the enhanced voxels {half.mean:.0f} % are less than half changed."
     if disturbance is not None and disturbance.mean is not None:
         text += f" Elsewhere the error is {disturbance.mean:.0f} % of the untouched source's."
-    sentences = [Sentence(text, abs(residual.mean) > 100 or _is_disturbed(disturbance))]
+    sentences = [Sentence(text, residual.loss > _SOURCE or _is_disturbed(disturbance))]
     for region, where in (("enhanced_lesion", "in lesions"), ("enhanced_elsewhere", "beyond lesions and their rim")):
         row = rows.get((region, RESIDUAL, "synthetic"))
         if row is not None and row.mean is not None:
-            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients_of(row.n)})."
-            sentences.append(Sentence(text, abs(row.mean) > 100))
+            patients = f"{patients_of(row.n)}{_distance(row)}"
+            text = f"Residual enhancement {where}: {row.mean:.0f} %{_interval(row)} ({patients})."
+            sentences.append(Sentence(text, row.loss > _SOURCE))
     return sentences
 
 
 def _is_disturbed(disturbance: SummaryRow | None) -> bool:
     """Returns whether the error outside enhancement is above `_MOST_DISTURBANCE`."""
     return disturbance is not None and disturbance.mean is not None and disturbance.mean > _MOST_DISTURBANCE
+
+
+def _distance(row: SummaryRow) -> str:
+    """Returns the mean distance from the target where it is not the mean: too much and too little cancel in a mean."""
+    distance = row.mean_distance
+    if distance is None or row.mean is None or round(distance) == round(abs(row.mean)):
+        return ""
+    return f"; mean distance from the target {distance:.0f} %"
 
 
 def _interval(row: SummaryRow) -> str:
@@ -114,12 +132,12 @@ def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
     change = round(synthetic, 1) - round(source, 1)
     is_worse = change > 0
     verdict = f"{'worse' if is_worse else 'better'} than doing nothing" if change else "the same as doing nothing"
-    others = {name: means.get((region, name.replace(" ", "_"))) for name in ("histogram match", "constant")}
+    others = {name: means.get((region, name.replace(" ", "_"))) for name in _BETTER}
     versus = "".join(f", {name} {value:.1f}" for name, value in others.items() if value is not None)
     text = f"{where} the MAE is {synthetic:.1f} {unit}, {verdict} (untouched source {source:.1f}{versus})."
-    constant = others["constant"]
-    if constant is not None and constant < synthetic:
-        text += " A constant image has a smaller error there, although it shows no structure."
+    # As printed, too: a baseline of the same printed value is not called better.
+    better = [name for name, value in others.items() if value is not None and round(value, 1) < round(synthetic, 1)]
+    text += "".join(f" {_BETTER[name]}" for name in better)
     return [Sentence(text, is_worse)]
 
 

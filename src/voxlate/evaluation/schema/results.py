@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.files import Kind, read_document, read_folder
 from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.rows import AnyLesionRow, AnyVolumeRow
@@ -134,6 +135,9 @@ class SummaryRow(_Record):
         sd: standard deviation between patients; None for a single patient.
         low: lower end of the 95 % interval of the mean; None below three patients, as `high`.
         interval: how the interval was computed (`voxlate.evaluation.statistics.intervals`); empty without one.
+        mean_distance: mean over patients of the distance from the best value, for a metric with worse values on both
+            sides of it (bias, residual enhancement): patients at +100 and -100 have the mean 0 and the distance 100.
+            None for other metrics.
     """
 
     protocol: str
@@ -149,6 +153,14 @@ class SummaryRow(_Record):
     low: Finite
     high: Finite
     interval: str = ""
+    mean_distance: Finite = None
+
+    @property
+    def loss(self) -> float:
+        """Returns the mean such that lower is better; NaN without one, and where the better direction is unknown."""
+        if self.mean_distance is not None:
+            return self.mean_distance
+        return math.nan if self.mean is None else metric_of(self.metric).loss(self.mean)
 
 
 class Comparison(_Record):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN, SLICE_COUNT, SLICE_SD
 from voxlate.evaluation.schema.results import Comparison, ScoreRow, SummaryRow
 from voxlate.evaluation.statistics import (
@@ -85,7 +86,7 @@ class ScoreTable:
     def summarize(self) -> list[SummaryRow]:
         """Returns one row per metric and method, in the order of first appearance."""
         return [
-            _summary(key, method, self._units[key], patient_means(patients))
+            _summary(key, method, self._units[key], patients)
             for key, methods in self._shown()
             for method, patients in methods.items()
         ]
@@ -130,8 +131,8 @@ def patient_means(patients: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {patient: float(np.mean(values)) for patient, values in patients.items()}
 
 
-def _summary(key: MetricKey, method: str, unit: str, patients: Mapping[str, float]) -> SummaryRow:
-    values = np.array(list(patients.values()))
+def _summary(key: MetricKey, method: str, unit: str, patients: Mapping[str, Sequence[float]]) -> SummaryRow:
+    values = np.array(list(patient_means(patients).values()))
     n = values.size
     interval = mean_interval(values) if n >= MINIMUM_PATIENTS else None
     return SummaryRow(
@@ -148,7 +149,16 @@ def _summary(key: MetricKey, method: str, unit: str, patients: Mapping[str, floa
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         interval=interval.method if interval else "",
+        mean_distance=_mean_distance(key.metric, patients),
     )
+
+
+def _mean_distance(metric: str, patients: Mapping[str, Sequence[float]]) -> float | None:
+    """Returns `SummaryRow.mean_distance`; distances of scans are averaged, so that two scans do not cancel either."""
+    described = metric_of(metric)
+    if described.better != "one" or not patients:
+        return None
+    return float(np.mean([np.mean([described.loss(value) for value in scans]) for scans in patients.values()]))
 
 
 _Means = tuple[str, Mapping[str, float]]

@@ -141,13 +141,12 @@ class Results:
 
     def best(self, view: TableView, name: str, place: Place) -> str:
         """Returns the baseline or system with the best mean; an empty text when the metric has no direction."""
-        loss = metric_of(place[1]).loss
         candidates = [*self.comparison.baselines, *self.comparison.system_names]
         means = {}
         for method in candidates:
             row = self.row(view, name, method, place)
-            if row is not None and row.mean is not None and not math.isnan(loss(row.mean)):
-                means[method] = loss(row.mean)
+            if row is not None and not math.isnan(row.loss):
+                means[method] = row.loss
         return min(means, key=lambda method: means[method]) if len(means) > 1 else ""
 
     def n(self, view: TableView, name: str) -> str:

@@ -30,18 +30,22 @@ _TICKS = {
 }
 
 
-def patient_means(evaluated: Evaluated, view: View, metric: str) -> dict[str, dict[str, float]]:
+def patient_means(
+    evaluated: Evaluated, view: View, metric: str, *, are_losses: bool = False
+) -> dict[str, dict[str, float]]:
     """Returns the mean of each patient's finite scores, by method and patient, in the order of the methods.
 
     Args:
         evaluated: an evaluation folder.
         view: protocol, region and intensities of the scores.
         metric: name of the metric.
+        are_losses: average `Metric.loss` of each score instead of the score, so that lower is better.
     """
+    loss = metric_of(metric).loss
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in evaluated.evaluation.methods}
     for score in evaluated.scores:
         if view.holds(score) and score.metric == metric and math.isfinite(score.value) and score.method in values:
-            values[score.method][score.patient].append(score.value)
+            values[score.method][score.patient].append(loss(score.value) if are_losses else score.value)
     means = {name: {p: float(np.mean(v)) for p, v in by_patient.items()} for name, by_patient in values.items()}
     return {name: by_patient for name, by_patient in means.items() if by_patient}
 

@@ -132,13 +132,26 @@ def _row(place: Place) -> list[Child | Cell]:
     decimals = labels.decimals_for([known[0].ours, *(one.theirs for one in known)])
     where = tag("b", f"{place.name[:1].upper()}{place.name[1:]}")
     cells: list[Child | Cell] = [[where, tag("br"), tag("small", metric_of(place.metric).label)]]
-    cells.append(Cell([tag("b", labels.number(known[0].ours, decimals)), unit]))
+    distance = _distance(place.metric, known[0].ours, known[0].our_loss, decimals)
+    cells.append(Cell([tag("b", labels.number(known[0].ours, decimals)), unit, *distance]))
     for one in (place.source, place.simple):
-        value: Child = labels.MISSING if one is None else [labels.number(one.theirs, decimals), unit]
+        value: Child = labels.MISSING
+        if one is not None:
+            distance = _distance(place.metric, one.theirs, one.their_loss, decimals)
+            value = [labels.number(one.theirs, decimals), unit, *distance]
         if one is not None and one is place.simple:
             value = [value, tag("br"), tag("small", labels.method(one.other))]
         cells += [Cell(value), labels.MISSING if one is None else _told(one)]
     return cells
+
+
+def _distance(name: str, mean: float, loss: float, decimals: int) -> list[Child]:
+    """Returns a line with the mean distance from the best value, where patients lie on both sides of it."""
+    metric = metric_of(name)
+    told, of_mean = (labels.number(value, decimals) for value in (loss, metric.loss(mean)))
+    if metric.better != "one" or told == of_mean:
+        return []
+    return [tag("br"), tag("small", f"mean distance from {metric.best:g}: {told}")]
 
 
 def _told(comparison: MethodComparison) -> Child:

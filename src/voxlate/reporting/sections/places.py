@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
 from voxlate.evaluation.enhancement import RESIDUAL
-from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.sections.verdicts import MethodComparison, compare_with
@@ -79,8 +78,7 @@ def _place(evaluated: Evaluated, view: View, metric: str) -> Place | None:
     source = compare_with(evaluated, view, metric, "source")
     simple = [compare_with(evaluated, view, metric, other) for other in SIMPLE_METHODS]
     known = [comparison for comparison in simple if comparison is not None]
-    loss = metric_of(metric).loss
-    best = min(known, key=lambda comparison: _or_last(loss(comparison.theirs)), default=None)
+    best = min(known, key=lambda comparison: _or_last(comparison.their_loss), default=None)
     name, short = _NAMES.get(view.region, (f"in {view.region.replace('_', ' ')}",) * 2)
     return None if source is None and best is None else Place(name, short, metric, source, best)
 

@@ -88,9 +88,7 @@ def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
         lost = []
         for name in metrics:
             ours, theirs = rows.get((name, "synthetic")), rows.get((name, other))
-            if ours is None or theirs is None or ours.mean is None or theirs.mean is None:
-                continue
-            if metric_of(name).loss(ours.mean) > metric_of(name).loss(theirs.mean):
+            if ours is not None and theirs is not None and ours.loss > theirs.loss:
                 lost.append(metric_of(name).label)
         if lost:
             yield f"On average the model is worse than the {labels.method(other).lower()} in {', '.join(lost)}."

@@ -10,9 +10,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from voxlate.evaluation.metrics import metric_of
+import numpy as np
+
+from voxlate.evaluation.metrics import Metric, metric_of
 from voxlate.evaluation.schema.results import Comparison, Evaluated
-from voxlate.evaluation.statistics import MINIMUM_PATIENTS, least_p
+from voxlate.evaluation.statistics import MINIMUM_PATIENTS, least_p, mean_interval, sign_flip
+from voxlate.evaluation.statistics.samples import Values
 from voxlate.reporting.case_selection import View
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL
@@ -32,8 +35,12 @@ class MethodComparison:
         n: number of patients that both methods share.
         ours: mean over these patients of the synthetic images.
         theirs: mean over these patients of the other method.
-        difference: mean over patients of synthetic minus the other method.
-        interval: 95 % confidence interval of `difference`; None when none was computed.
+        our_loss: mean over these patients of `Metric.loss` of the synthetic images, such that lower is better: for
+            residual enhancement of +100 % in one patient and -100 % in another the mean is 0, and the loss 100.
+        their_loss: the same of the other method.
+        gain: by how much the synthetic images are better, in `unit`, over patients; negative when they are worse; NaN
+            for a metric without a better direction.
+        gain_interval: 95 % confidence interval of `gain`; None when none was computed.
         p_adjusted: p value adjusted for `comparisons` tests; None without a test.
         comparisons: number of tests in the family.
         lost: number of patients in whom the synthetic image is worse.
@@ -46,47 +53,14 @@ class MethodComparison:
     n: int
     ours: float
     theirs: float
-    difference: float
-    interval: tuple[float, float] | None
+    our_loss: float
+    their_loss: float
+    gain: float
+    gain_interval: tuple[float, float] | None
     p_adjusted: float | None
     comparisons: int
     lost: int
     note: str = ""
-
-    @property
-    def gain(self) -> float:
-        """By how much the mean of the synthetic images is better, in `unit`; negative when it is worse.
-
-        NaN for a metric without a better direction.
-        """
-        metric = metric_of(self.metric)
-        signs = {"lower": -1.0, "higher": 1.0}
-        if metric.better in signs:
-            return signs[metric.better] * self.difference
-        return metric.loss(self.theirs) - metric.loss(self.ours)
-
-    @property
-    def gain_interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of `gain`; None without a test, and for a metric without a better direction."""
-        if self.interval is None:
-            return None
-        low, high = self.interval
-        metric = metric_of(self.metric)
-        if metric.better == "higher" or (metric.better == "one" and max(self.ours, self.theirs) <= metric.best):
-            return low, high
-        if metric.better == "lower" or (metric.better == "one" and min(self.ours, self.theirs) >= metric.best):
-            return -high, -low
-        return None
-
-    @property
-    def has_best_between(self) -> bool:
-        """Whether the best value lies between the two means, as for a residual enhancement of −80 % against 100 %.
-
-        A test of the difference of −180 then says nothing about which of the two is nearer to 0.
-        """
-        metric = metric_of(self.metric)
-        low, high = sorted((self.ours, self.theirs))
-        return metric.better == "one" and low < metric.best < high
 
     @property
     def outcome(self) -> Outcome:
@@ -96,10 +70,10 @@ class MethodComparison:
         below 0.05, whatever their values; `leaning` when only the interval excludes 0; `open` when it does not or the
         metric has no direction; `untested` without a test.
         """
-        if self.interval is None or self.p_adjusted is None:
+        has_direction = not math.isnan(self.gain)
+        if self.p_adjusted is None or (has_direction and self.gain_interval is None):
             return "untested"
-        low, high = self.interval
-        is_outside = not low <= 0 <= high and not math.isnan(self.gain)
+        is_outside = self.gain_interval is not None and not self.gain_interval[0] <= 0 <= self.gain_interval[1]
         if is_outside and self.p_adjusted < LEVEL:
             return "better" if self.gain > 0 else "worse"
         if is_powerless(self.n, self.comparisons):
@@ -128,30 +102,54 @@ def too_few(n: int) -> str:
 def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> MethodComparison | None:
     """Returns the comparison of the synthetic images with another method; None when they share no patient.
 
-    It is without a test where the evaluation has none, or only one of another question (`has_best_between`).
-
     Args:
         evaluated: an evaluation folder.
         view: protocol, region and intensities of the scores.
         metric: name of the metric.
         other: name of the other method.
     """
-    means = patient_means(evaluated, view, metric)
-    ours, theirs = means.get("synthetic", {}), means.get(other, {})
-    both = sorted(set(ours) & set(theirs))
+    means, losses = (patient_means(evaluated, view, metric, are_losses=flag) for flag in (False, True))
+    both = sorted(set(means.get("synthetic", {})) & set(means.get(other, {})))
     if not both:
         return None
-    loss = metric_of(metric).loss
-    lost = sum(loss(ours[patient]) > loss(theirs[patient]) for patient in both)
-    unit = next(s.unit for s in evaluated.scores if s.metric == metric and view.holds(s))
-    first, second = (math.fsum(one[patient] for patient in both) / len(both) for one in (ours, theirs))
+    ours, theirs, our_losses, their_losses = (
+        np.array([of[name][patient] for patient in both]) for of in (means, losses) for name in ("synthetic", other)
+    )
     untested = MethodComparison(
-        other, metric, unit, len(both), first, second, first - second, None, None, comparisons=0, lost=lost
+        other,
+        metric,
+        next(s.unit for s in evaluated.scores if s.metric == metric and view.holds(s)),
+        len(both),
+        ours=float(ours.mean()),
+        theirs=float(theirs.mean()),
+        our_loss=float(our_losses.mean()),
+        their_loss=float(their_losses.mean()),
+        gain=float((their_losses - our_losses).mean()),
+        gain_interval=None,
+        p_adjusted=None,
+        comparisons=0,
+        lost=int((our_losses > their_losses).sum()),
     )
     test = _test(evaluated, view, metric, other)
-    if test is None or test.mean_difference is None or untested.has_best_between:
+    if test is None or test.mean_difference is None:
         return untested
-    return _with_test(untested, test)
+    gains = their_losses - our_losses
+    if math.isnan(untested.gain):
+        return replace(untested, p_adjusted=test.p_adjusted, comparisons=test.comparisons)
+    direction = _direction(metric_of(metric), ours - theirs, gains)
+    return _with_test(untested, test, direction) if direction else _with_test_of_gains(untested, test, gains)
+
+
+def _direction(metric: Metric, differences: Values, gains: Values) -> float:
+    """Returns 1 where a higher value is better in all patients, -1 where a lower one is, 0 where it depends.
+
+    It depends where values lie on both sides of the best one: a test of the difference of 200 between a residual
+    enhancement of +100 % and -100 % says nothing about which of the two is nearer to 0.
+    """
+    signs = {"higher": 1.0, "lower": -1.0}
+    if metric.better in signs:
+        return signs[metric.better]
+    return next((sign for sign in signs.values() if np.allclose(sign * differences, gains)), 0.0)
 
 
 def _test(evaluated: Evaluated, view: View, metric: str, other: str) -> Comparison | None:
@@ -164,9 +162,15 @@ def _test(evaluated: Evaluated, view: View, metric: str, other: str) -> Comparis
     return None
 
 
-def _with_test(untested: MethodComparison, test: Comparison) -> MethodComparison:
-    """Returns the comparison with the results of its test, whose methods may be in either order."""
-    sign = 1.0 if test.first == "synthetic" else -1.0
+def _with_test(untested: MethodComparison, test: Comparison, direction: float) -> MethodComparison:
+    """Returns the comparison with the results of its test, whose methods may be in either order.
+
+    Args:
+        untested: the comparison.
+        test: of the difference of the two methods.
+        direction: 1 where higher values are better, -1 where lower ones are.
+    """
+    sign = direction if test.first == "synthetic" else -direction
     interval = None
     if test.ci_low is not None and test.ci_high is not None:
         low, high = sorted((sign * test.ci_low, sign * test.ci_high))
@@ -174,11 +178,33 @@ def _with_test(untested: MethodComparison, test: Comparison) -> MethodComparison
     return replace(
         untested,
         n=test.n,
-        difference=sign * (test.mean_difference or 0.0),
-        interval=interval,
+        gain=sign * (test.mean_difference or 0.0),
+        gain_interval=interval,
         p_adjusted=test.p_adjusted,
         comparisons=test.comparisons,
         note=test.note or "",
+    )
+
+
+def _with_test_of_gains(untested: MethodComparison, test: Comparison, gains: Values) -> MethodComparison:
+    """Returns the comparison with a test of its own, where values lie on both sides of the best one.
+
+    Args:
+        untested: the comparison.
+        test: of the difference of the two methods; its family has as many comparisons. Bonferroni's adjustment over
+            them needs no other p, and is never below Holm's.
+        gains: (patients,), loss of the other method minus that of the synthetic images.
+    """
+    if test.p_adjusted is None:
+        return untested
+    interval = mean_interval(gains)
+    has_interval = not math.isnan(interval.low)
+    p = sign_flip(gains, np.zeros_like(gains)).p
+    return replace(
+        untested,
+        gain_interval=(interval.low, interval.high) if has_interval else None,
+        p_adjusted=min(1.0, p * max(test.comparisons, 1)) if has_interval else None,
+        comparisons=test.comparisons,
     )
 
 
