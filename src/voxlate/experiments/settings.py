@@ -194,6 +194,7 @@ class Figure(Frozen):
         column: metric of bars, boxes and curves.
         values: curve: value of the swept setting of each system.
         axis: curve: name of the swept setting.
+        parts: residual_blocks: blocks of each system's network, by their names in its code, such as `encoder.layer2.0`.
     """
 
     title: str
@@ -210,6 +211,8 @@ class Figure(Frozen):
         "masks",
         "networks",
         "probabilities",
+        "residual_blocks",
+        "contextual_loss",
     ]
     evaluation: str = ""
     systems: tuple[str, ...] = ()
@@ -221,6 +224,7 @@ class Figure(Frozen):
     column: Column | None = None
     values: dict[str, float] = Field(default_factory=dict)
     axis: str = ""
+    parts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Figure:
@@ -228,6 +232,8 @@ class Figure(Frozen):
             raise ValueError(f"a figure of kind `{self.kind}` needs a `column`")
         if self.kind == "curve" and not self.values:
             raise ValueError("a curve needs `values`, the swept setting of each system")
+        if self.kind == "residual_blocks" and not self.parts:
+            raise ValueError("a figure of residual blocks needs `parts`, their names in the code of the network")
         return self
 
 
