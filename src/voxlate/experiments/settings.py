@@ -165,6 +165,8 @@ class Table(Frozen):
         against: method that the others are tested against; its stars are explained below the table.
         correction: of the p values.
         alpha: level of significance.
+        has_slice_test: show, beside the p of the paired test, that of an independent-samples t-test over all slices,
+            as Li 2022 tested.
         printed: cells of the paper by row, under `EVALUATION`, `SET` or `EVALUATION/SET`; shown beside ours.
     """
 
@@ -176,7 +178,14 @@ class Table(Frozen):
     against: str = ""
     correction: Literal["none", "bonferroni", "holm"] = "bonferroni"
     alpha: float = Field(default=0.05, gt=0, lt=1)
+    has_slice_test: bool = False
     printed: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_tests(self) -> Table:
+        if self.has_slice_test and not self.against:
+            raise ValueError("`has_slice_test` needs `against`, the method that the others are tested against")
+        return self
 
 
 class Figure(Frozen):
