@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxlate.experiments.page import cell_text, table_note
+from voxlate.experiments.page import cell_texts, parts_of, table_note
 from voxlate.experiments.settings import Experiment, read_experiment
 from voxlate.experiments.tables import MadeTable, table_from_json
 from voxlate.shipped import shipped_files
@@ -123,10 +123,10 @@ def _figures(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _table(made: MadeTable) -> Iterator[str]:
-    has_printed = any(cell.printed for block in made.blocks for row in block.rows for cell in row.cells)
+    parts = parts_of(made)
     yield f"### {made.title}"
     for block in made.blocks:
-        heads = [head for title in made.heads for head in ((title, "paper") if has_printed else (title,))]
+        heads = [head for title in made.heads for head in (title, *parts[1:])]
         counts = {cell.n for row in block.rows for cell in row.cells}
         name = ", ".join(part for part in (block.evaluation, block.set) if part and part != "test")
         name = f"{name} (n = {max(counts, default=0)})".strip()
@@ -136,9 +136,7 @@ def _table(made: MadeTable) -> Iterator[str]:
         for row in block.rows:
             cells = []
             for cell, digits in zip(row.cells, made.digits, strict=True):
-                cells.append(cell_text(cell, digits, made.alpha))
-                if has_printed:
-                    cells.append(cell.printed)
+                cells += cell_texts(made, cell, digits)
             yield f"| {row.label} | {' | '.join(cells)} |"
     yield ""
     yield table_note(made).replace("*:", "\\*:")

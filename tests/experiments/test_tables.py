@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from voxlate.evaluation.comparison.schema import read_scores
-from voxlate.experiments.page import cell_text
+from voxlate.evaluation.comparison.schema import ComparedTest, read_scores
+from voxlate.experiments.page import cell_text, cell_texts, parts_of, table_html
 from voxlate.experiments.publish import as_tsv
 from voxlate.experiments.settings import Experiment
-from voxlate.experiments.tables import Cell, make_table
+from voxlate.experiments.tables import Cell, make_table, table_from_json
+from voxlate.web.labels import p_value
 
 COLUMNS = ("case", "patient", "set", "fold", "system", "region", "metric", "value", "unit", "protocol", "intensity")
 
@@ -78,3 +79,29 @@ def test_without_an_evaluation_there_is_no_table(tmp_path):
 
 def test_a_cell_without_a_value_is_a_dash():
     assert cell_text(Cell(None, None, 0), 2, 0.05) == "—"
+
+
+def test_the_p_over_slices_stands_beside_the_paired_one_and_gives_no_star(scores):
+    rows, values = scores
+    place = {"set": "Test_good", "protocol": "voxlate", "region": "mask", "metric": "mae", "intensity": "as_written"}
+    tests = [
+        ComparedTest.model_construct(**place, first="a", second="b", p_independent_slices=0.3),
+        ComparedTest.model_construct(**place, first="b", second="source", p_independent_slices=1e-9),
+        ComparedTest.model_construct(**place | {"set": "other"}, first="b", second="source", p_independent_slices=0.7),
+    ]
+    settings = experiment(against="source", correction="none", has_slice_test=True)
+    made = make_table(settings, "one", rows, {}, {"test": tests})
+    cells = {row.method: row.cells[0] for row in made.blocks[0].rows}
+    assert {name: cell.p_slices for name, cell in cells.items()} == {"source": None, "a": None, "b": 1e-9, "c": None}
+    expected = stats.ttest_rel(values["b"], values["source"]).pvalue
+    assert cell_texts(made, cells["b"], 2)[1:] == [p_value(expected), p_value(1e-9)]
+    assert "*" not in cell_texts(made, cells["b"], 2)[0]
+    assert table_from_json(made.to_json()) == made
+    assert parts_of(made) == ["here", "p, patients", "p, slices"]
+    assert "p, slices" in str(table_html(made))
+    assert "1e-09" in as_tsv(made)
+
+
+def test_a_test_over_slices_needs_a_method_to_test_against():
+    with pytest.raises(ValueError, match=r"has_slice_test.*against"):
+        experiment(has_slice_test=True)

@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "preparation",
         "windows",
         "models",
+        "losses",
         "bundle",
         "evaluation",
         "reporting",

@@ -7,7 +7,7 @@ import torch
 
 from voxlate.errors import UsageError
 from voxlate.losses import FEATURE_LOSSES
-from voxlate.losses.contextual import contextual, contextual_dissimilarity
+from voxlate.losses.contextual import contextual, contextual_dissimilarity, match_features
 from voxlate.losses.features import feature_pairs, spread_evenly
 from voxlate.losses.perceptual import perceptual, segmentation
 from voxlate.losses.style import content, gram, style
@@ -85,6 +85,18 @@ def test_the_contextual_loss_is_the_formula_of_the_paper(bandwidth):
     synthetic, target = torch.rand(4, 7), torch.rand(4, 9)
     found = contextual_dissimilarity(synthetic, target, bandwidth).item()
     assert found == pytest.approx(plain(synthetic, target, bandwidth), rel=1e-3)
+
+
+def test_the_steps_of_the_contextual_loss_end_in_the_loss():
+    torch.manual_seed(0)
+    synthetic, target = torch.rand(4, 7), torch.rand(4, 9)
+    matching = match_features(synthetic, target, 0.5)
+    assert matching.loss.item() == pytest.approx(contextual_dissimilarity(synthetic, target, 0.5).item(), rel=1e-6)
+    assert torch.allclose(matching.weight.sum(dim=1), torch.ones(7))
+    assert torch.allclose(matching.relative.amin(dim=1), torch.ones(7), rtol=1e-3)
+    x, y = (features - target.mean(dim=1, keepdim=True) for features in (synthetic, target))
+    cosine = torch.cosine_similarity(x.T[:, None], y.T[None], dim=2)
+    assert torch.allclose(matching.distance, (1 - cosine) / 2, atol=1e-6)
 
 
 def test_chunks_do_not_change_the_contextual_loss():

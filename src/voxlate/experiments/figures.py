@@ -15,12 +15,15 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case, read_cases
 from voxlate.errors import NoInput, VoxlateError
 from voxlate.evaluation.tissues import TISSUES, tissue_protocol
+from voxlate.experiments.blocks import residual_block_of
+from voxlate.experiments.matching import example_of
 from voxlate.experiments.networks import stages_of
 from voxlate.experiments.plan import SYSTEMS, Size, Step, recipe_of
 from voxlate.experiments.settings import Column, Experiment, Figure
 from voxlate.experiments.tables import Scores, Values, label_of, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
+from voxlate.reporting.figures.contextual_loss import draw_contextual_loss
 from voxlate.reporting.figures.drawing import Drawing, save
 from voxlate.reporting.figures.feature_maps import draw_feature_maps, read_pictures, sheets_of
 from voxlate.reporting.figures.line_profile import draw_line_profile
@@ -31,6 +34,7 @@ from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
 from voxlate.reporting.figures.network_diagram import draw_networks
 from voxlate.reporting.figures.preparation_steps import draw_masks
 from voxlate.reporting.figures.probability_maps import draw_probability_maps
+from voxlate.reporting.figures.residual_block import draw_residual_blocks
 from voxlate.reporting.figures.training_curves import draw_training_curves
 
 _DEFAULT_TISSUES = tissue_protocol("mixture").name
@@ -329,23 +333,46 @@ def _networks(context: Context) -> Drawing:
     """Draws the networks of the shown systems at the published size; systems that share one are named together."""
     labels: dict[str, list[str]] = {}
     recipes: dict[str, Recipe] = {}
-    for system in context.systems:
-        if system in context.experiment.systems:
-            # At the smaller scales networks are narrower; the drawing shows those of the paper.
-            recipe = recipe_of(context.experiment, context.experiment.bundle_owner(system), "published")
-            key = recipe.model.model_dump_json()
-            labels.setdefault(key, []).append(context.label(system))
-            recipes.setdefault(key, recipe)
+    for label, recipe in _published(context).items():
+        key = recipe.model.model_dump_json()
+        labels.setdefault(key, []).append(label)
+        recipes.setdefault(key, recipe)
     found = {", ".join(names): stages_of(recipes[key]) for key, names in labels.items()}
     return draw_networks(
         {label: stages for label, (stages, _) in found.items()}, {label: count for label, (_, count) in found.items()}
     )
 
 
+def _residual_blocks(context: Context) -> Drawing:
+    """Draws blocks of the networks of the shown systems at the published size."""
+    return draw_residual_blocks(
+        {
+            f"{label}\n{part}": residual_block_of(recipe, part)
+            for label, recipe in _published(context).items()
+            for part in context.figure.parts
+        }
+    )
+
+
+def _contextual_loss(context: Context) -> Drawing:
+    """Draws the contextual loss with the bandwidth of the first system."""
+    for recipe in _published(context).values():
+        return draw_contextual_loss(example_of(recipe))
+    raise NoInput("NO_INPUT", "none of the shown systems is trained")
+
+
+def _published(context: Context) -> dict[str, Recipe]:
+    """Returns the recipes of the shown systems by label: those of the paper, whose networks are not narrowed."""
+    experiment = context.experiment
+    shown = [name for name in context.systems if name in experiment.systems]
+    return {context.label(name): recipe_of(experiment, experiment.bundle_owner(name), "published") for name in shown}
+
+
 KINDS: dict[str, Callable[[Context], Drawing]] = {
     "bars": _bars,
     "boxes": _boxes,
     "case_bars": _case_bars,
+    "contextual_loss": _contextual_loss,
     "curve": _curve,
     "features": _features,
     "losses": _losses,
@@ -354,6 +381,7 @@ KINDS: dict[str, Callable[[Context], Drawing]] = {
     "networks": _networks,
     "probabilities": _probabilities,
     "profile": _profile,
+    "residual_blocks": _residual_blocks,
     "volumes": _volumes,
 }
 """Kinds of figures, by the names of `Figure.kind`."""

@@ -24,9 +24,8 @@ def stages_of(recipe: Recipe) -> tuple[list[Stage], int]:
     Raises:
         UsageError, ModelInvalid: as `generator_of`.
     """
-    with torch.device("meta"):
-        network = generator_of(recipe).eval()
-    channels, window = 1 + len(recipe.more_sources), recipe.training.window
+    network, x = network_of(recipe), input_of(recipe)
+    channels, window = x.shape[1], tuple(x.shape[2:])
     is_flat = recipe.model.slice_axis is not None
     stages = [Stage("input", channels, tuple(size for size in window if size > 1) if is_flat else window)]
 
@@ -39,8 +38,23 @@ def stages_of(recipe: Recipe) -> tuple[list[Stage], int]:
     for name, part in _parts(network):
         part.register_forward_hook(lambda _, __, output, name=name: note(name, output))
     with torch.no_grad():
-        network(torch.empty((1, channels, *window), device="meta"))
+        network(x)
     return stages, sum(parameter.numel() for parameter in network.parameters())
+
+
+def network_of(recipe: Recipe) -> nn.Module:
+    """Returns the generator of a recipe on the meta device, for inference.
+
+    Raises:
+        UsageError, ModelInvalid: as `generator_of`.
+    """
+    with torch.device("meta"):
+        return generator_of(recipe).eval()
+
+
+def input_of(recipe: Recipe) -> Tensor:
+    """Returns one training window of a recipe without values, (1, sources, D, H, W)."""
+    return torch.empty((1, 1 + len(recipe.more_sources), *recipe.training.window), device="meta")
 
 
 def _stage(name: str, output: Tensor) -> Stage:

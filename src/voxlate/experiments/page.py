@@ -52,14 +52,13 @@ def page(
 
 def table_html(made: MadeTable) -> Html:
     """Returns a table: a group of rows for each evaluation and set, and beside each value what the paper prints."""
-    has_printed = any(cell.printed for block in made.blocks for row in block.rows for cell in row.cells)
+    parts = parts_of(made)
     columns = [Column("", is_row_header=True)]
     spans: list[tuple[Child, int]] = [(None, 1)]
     for head in made.heads:
-        columns.append(Column("here" if has_printed else head, is_number=True))
-        if has_printed:
-            columns.append(Column("paper", is_number=True, class_="muted"))
-            spans.append((head, 2))
+        columns.append(Column(parts[0] if len(parts) > 1 else head, is_number=True))
+        columns += [Column(part, is_number=True, class_="muted") for part in parts[1:]]
+        spans.append((head, len(parts)))
     is_one = len({block.evaluation for block in made.blocks}) == 1
     groups = []
     for block in made.blocks:
@@ -67,8 +66,21 @@ def table_html(made: MadeTable) -> Html:
         names = [block.set] if is_one and block.set else [block.evaluation, block.set]
         patients = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
         title = f"{', '.join(name for name in names if name)} (patients: {patients})"
-        groups.append(Group(title, [_row(made, row, has_printed) for row in block.rows]))
-    return table(columns, groups, label=made.title, spans=spans if has_printed else ())
+        groups.append(Group(title, [_row(made, row) for row in block.rows]))
+    return table(columns, groups, label=made.title, spans=spans if len(parts) > 1 else ())
+
+
+def parts_of(made: MadeTable) -> list[str]:
+    """Returns what stands side by side under the head of each metric, see `cell_texts`."""
+    has_printed = any(cell.printed for block in made.blocks for row in block.rows for cell in row.cells)
+    return ["here", *["paper"] * has_printed, *["p, patients", "p, slices"] * made.has_slice_test]
+
+
+def cell_texts(made: MadeTable, cell: Cell, digits: int) -> list[str]:
+    """Returns the texts of a cell, one for each of `parts_of`."""
+    printed = [cell.printed] if "paper" in parts_of(made) else []
+    p = [p_value(cell.p_adjusted), p_value(cell.p_slices)] if made.has_slice_test else []
+    return [cell_text(cell, digits, made.alpha), *printed, *p]
 
 
 def table_note(made: MadeTable) -> str:
@@ -82,6 +94,12 @@ def table_note(made: MadeTable) -> str:
         )
     elif made.against:
         text += " Too few patients for a test."
+    if made.has_slice_test:
+        text += (
+            " p, patients: of that paired test. p, slices: of a t-test of independent samples over all slices, as the "
+            "paper tested. It takes the slices of a patient for independent ones and the images of the two systems for "
+            "images of different patients; the first makes it far too small, so it gives no star."
+        )
     return text
 
 
@@ -94,14 +112,13 @@ def cell_text(cell: Cell, digits: int, alpha: float) -> str:
     return f"{number(cell.mean, digits)}{spread}{STAR if is_different else ''}"
 
 
-def _row(made: MadeTable, row: Row, has_printed: bool) -> list[Child | HtmlCell]:
+def _row(made: MadeTable, row: Row) -> list[Child | HtmlCell]:
     label: Child = row.label if not row.state else [row.label, tag("small", f" {row.state}", class_="muted")]
     cells: list[Child | HtmlCell] = [label]
     for cell, digits in zip(row.cells, made.digits, strict=True):
         hint = None if cell.p_adjusted is None else f"n = {cell.n}, p {p_value(cell.p_adjusted)} (adjusted)"
-        cells.append(HtmlCell(cell_text(cell, digits, made.alpha), hint=hint))
-        if has_printed:
-            cells.append(cell.printed or "")
+        first, *others = cell_texts(made, cell, digits)
+        cells += [HtmlCell(first, hint=hint), *others]
     return cells
 
 

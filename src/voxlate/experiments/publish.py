@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxlate.evaluation.comparison.schema import read_scores
+from voxlate.evaluation.comparison.schema import COMPARISON, ComparedTest, read_comparison_document, read_scores
 from voxlate.experiments.figures import MadeFigure, make_figures
 from voxlate.experiments.page import page
 from voxlate.experiments.plan import EVALUATIONS, Size, Step
@@ -40,7 +40,8 @@ def publish(
     scores = {name: read_scores(folder / EVALUATIONS / name) for name in experiment.evaluations}
     scores = {name: rows for name, rows in scores.items() if rows}
     states = system_states(experiment, steps, outcomes)
-    made = [make_table(experiment, key, scores, states) for key in experiment.tables]
+    tests = _tests(experiment, folder, scores)
+    made = [make_table(experiment, key, scores, states, tests) for key in experiment.tables]
     tables = [table for table in made if table is not None]
     if not tables:
         return None
@@ -51,6 +52,20 @@ def publish(
     write_json(folder / RESULTS, content)
     write_text(folder / PAGE, page(experiment, content, tables, figures))
     return folder / PAGE
+
+
+def _tests(experiment: Experiment, folder: Path, names: Iterable[str]) -> dict[str, Sequence[ComparedTest]]:
+    """Returns the tests of the evaluations of which a table shows one that it does not compute itself.
+
+    An evaluation that was stopped after it wrote its scores has none.
+    """
+    first = next(iter(experiment.evaluations))
+    tables = [table for table in experiment.tables.values() if table.has_slice_test]
+    wanted = {name for table in tables for name in table.evaluations or (first,)}
+    folders = {name: folder / EVALUATIONS / name for name in names if name in wanted}
+    return {
+        name: read_comparison_document(path).tests for name, path in folders.items() if (path / COMPARISON).is_file()
+    }
 
 
 def system_states(experiment: Experiment, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:
@@ -107,15 +122,27 @@ def as_tsv(table: MadeTable) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
     writer.writerow(
-        ("evaluation", "set", "method", "label", "column", "n", "mean", "sd", "p", "p_adjusted", "printed", "state")
+        (
+            "evaluation",
+            "set",
+            "method",
+            "label",
+            "column",
+            "n",
+            "mean",
+            "sd",
+            "p",
+            "p_adjusted",
+            "p_slices",
+            "printed",
+            "state",
+        )
     )
     for block in table.blocks:
         for row in block.rows:
             for head, cell in zip(table.heads, row.cells, strict=True):
-                numbers = (
-                    "" if value is None else repr(value) for value in (cell.mean, cell.sd, cell.p, cell.p_adjusted)
-                )
-                mean, sd, p, p_adjusted = numbers
+                values = (cell.mean, cell.sd, cell.p, cell.p_adjusted, cell.p_slices)
+                numbers = ("" if value is None else repr(value) for value in values)
                 writer.writerow(
                     (
                         block.evaluation,
@@ -124,10 +151,7 @@ def as_tsv(table: MadeTable) -> str:
                         row.label,
                         head,
                         cell.n,
-                        mean,
-                        sd,
-                        p,
-                        p_adjusted,
+                        *numbers,
                         cell.printed,
                         row.state,
                     )

@@ -165,6 +165,8 @@ class Table(Frozen):
         against: method that the others are tested against; its stars are explained below the table.
         correction: of the p values.
         alpha: level of significance.
+        has_slice_test: show, beside the p of the paired test, that of an independent-samples t-test over all slices,
+            as Li 2022 tested.
         printed: cells of the paper by row, under `EVALUATION`, `SET` or `EVALUATION/SET`; shown beside ours.
     """
 
@@ -176,7 +178,14 @@ class Table(Frozen):
     against: str = ""
     correction: Literal["none", "bonferroni", "holm"] = "bonferroni"
     alpha: float = Field(default=0.05, gt=0, lt=1)
+    has_slice_test: bool = False
     printed: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_tests(self) -> Table:
+        if self.has_slice_test and not self.against:
+            raise ValueError("`has_slice_test` needs `against`, the method that the others are tested against")
+        return self
 
 
 class Figure(Frozen):
@@ -194,6 +203,7 @@ class Figure(Frozen):
         column: metric of bars, boxes and curves.
         values: curve: value of the swept setting of each system.
         axis: curve: name of the swept setting.
+        parts: residual_blocks: blocks of each system's network, by their names in its code, such as `encoder.layer2.0`.
     """
 
     title: str
@@ -210,6 +220,8 @@ class Figure(Frozen):
         "masks",
         "networks",
         "probabilities",
+        "residual_blocks",
+        "contextual_loss",
     ]
     evaluation: str = ""
     systems: tuple[str, ...] = ()
@@ -221,6 +233,7 @@ class Figure(Frozen):
     column: Column | None = None
     values: dict[str, float] = Field(default_factory=dict)
     axis: str = ""
+    parts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Figure:
@@ -228,6 +241,8 @@ class Figure(Frozen):
             raise ValueError(f"a figure of kind `{self.kind}` needs a `column`")
         if self.kind == "curve" and not self.values:
             raise ValueError("a curve needs `values`, the swept setting of each system")
+        if self.kind == "residual_blocks" and not self.parts:
+            raise ValueError("a figure of residual blocks needs `parts`, their names in the code of the network")
         return self
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from voxlate.evaluation.comparison.schema import ComparedScore
+from voxlate.evaluation.comparison.schema import ComparedScore, ComparedTest
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bonferroni, holm, paired_t
 from voxlate.experiments.settings import Column, Experiment, Table
 from voxlate.web.labels import method as method_label
@@ -33,6 +33,7 @@ class Cell:
         p: of the paired t-test against `Table.against`; None without a test.
         p_adjusted: after the table's correction.
         printed: what the paper prints; empty without.
+        p_slices: of the independent-samples t-test over all slices, not adjusted; None unless the table shows it.
     """
 
     mean: float | None
@@ -41,6 +42,7 @@ class Cell:
     p: float | None = None
     p_adjusted: float | None = None
     printed: str = ""
+    p_slices: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class MadeTable:
         heads: titles of the columns.
         digits: decimals of each column.
         tests: number of comparisons m.
+        has_slice_test: see `Table.has_slice_test`.
     """
 
     key: str
@@ -82,6 +85,7 @@ class MadeTable:
     correction: str
     alpha: float
     tests: int
+    has_slice_test: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values."""
@@ -93,6 +97,9 @@ Values = dict[tuple[str, str], dict[str, float]]
 
 Scores = Mapping[str, Sequence[ComparedScore]]
 """The scores of each evaluation that is there, by its key."""
+
+Tests = Mapping[str, Sequence[ComparedTest]]
+"""The tests of each evaluation, by its key; only tables with `has_slice_test` need them."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,9 @@ class _Draft:
         return self.columns[column].get((self.set, method), {})
 
 
-def make_table(experiment: Experiment, key: str, scores: Scores, states: Mapping[str, str]) -> MadeTable | None:
+def make_table(
+    experiment: Experiment, key: str, scores: Scores, states: Mapping[str, str], tests: Tests | None = None
+) -> MadeTable | None:
     """Returns a table with its values, or None when none of its evaluations is there.
 
     Args:
@@ -117,6 +126,7 @@ def make_table(experiment: Experiment, key: str, scores: Scores, states: Mapping
         key: of the table.
         scores: of the evaluations.
         states: why a system has no images, by its key.
+        tests: of the evaluations, for `Table.has_slice_test`.
     """
     table = experiment.tables[key]
     names = table.evaluations or (next(iter(experiment.evaluations)),)
@@ -125,22 +135,25 @@ def make_table(experiment: Experiment, key: str, scores: Scores, states: Mapping
         return None
     p_of = _p_values(table, drafts)
     adjust = {"bonferroni": bonferroni, "holm": holm}.get(table.correction, np.array)
+    p_slices = _p_slices(table, drafts, tests or {}) if table.has_slice_test else {}
     adjusted = dict(zip(p_of, np.asarray(adjust(list(p_of.values())), dtype=float).tolist(), strict=True))
 
     def row(b: int, draft: _Draft, method: str) -> Row:
         printed = _printed(table, draft).get(method, ())
-        cells = tuple(
-            _cell(draft.values(c, method), p_of.get((b, method, c)), adjusted.get((b, method, c)), printed[c : c + 1])
-            for c in range(len(table.columns))
-        )
-        return Row(method, label_of(experiment, method), cells, states.get(method, ""))
+        cells = []
+        for c in range(len(table.columns)):
+            place = (b, method, c)
+            cell = _cell(draft.values(c, method), p_of.get(place), adjusted.get(place), printed[c : c + 1])
+            cells.append(replace(cell, p_slices=p_slices.get(place)))
+        return Row(method, label_of(experiment, method), tuple(cells), states.get(method, ""))
 
     blocks = tuple(
         Block(draft.evaluation, draft.set, tuple(row(b, draft, method) for method in draft.methods))
         for b, draft in enumerate(drafts)
     )
     heads, digits = zip(*((column.head, column.digits) for column in table.columns), strict=True)
-    return MadeTable(key, table.title, heads, digits, blocks, table.against, table.correction, table.alpha, len(p_of))
+    chosen = (table.against, table.correction, table.alpha)
+    return MadeTable(key, table.title, heads, digits, blocks, *chosen, len(p_of), table.has_slice_test)
 
 
 def read_values(
@@ -204,6 +217,21 @@ def _p_values(table: Table, drafts: Sequence[_Draft]) -> dict[tuple[int, str, in
                     p = paired_t([other[name] for name in shared], [base[name] for name in shared]).p
                     if math.isfinite(p):
                         found[b, method, c] = p
+    return found
+
+
+def _p_slices(table: Table, drafts: Sequence[_Draft], tests: Tests) -> dict[tuple[int, str, int], float]:
+    """Returns p of the independent-samples t-tests over all slices, by block, method and column."""
+    found = {}
+    for b, draft in enumerate(drafts):
+        for c, column in enumerate(table.columns):
+            wanted = (draft.set, column.protocol, column.region, column.metric, column.intensity)
+            for test in tests.get(draft.evaluation, ()):
+                pair = {test.first, test.second}
+                place = (test.set, test.protocol, test.region, test.metric, test.intensity)
+                if place == wanted and table.against in pair and test.p_independent_slices is not None:
+                    (method,) = pair - {table.against}
+                    found[b, method, c] = test.p_independent_slices
     return found
 
 

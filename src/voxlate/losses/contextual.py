@@ -18,6 +18,7 @@ precision 1 − cos can be negative and the loss NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,6 +34,26 @@ _MIN_NORM = 1e-6
 """Features with a smaller norm count as background. Chosen by hand; not tuned."""
 _CHUNK = 512
 """Rows of the distance matrix held at a time: 512 x 4096 float32 take 8 MiB instead of 64 MiB for all rows."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How N features of a synthetic image are matched to M features of the target.
+
+    Attributes:
+        distance: d of the formula, cosine distances, (N, M), 0 to 1.
+        relative: r, the distances of each synthetic feature over its least distance, (N, M).
+        weight: w, (N, M); each row sums to 1.
+    """
+
+    distance: Tensor
+    relative: Tensor
+    weight: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """Returns the loss, a scalar."""
+        return _loss_of(self.weight.amax(dim=0))
 
 
 def contextual(
@@ -89,6 +110,20 @@ def contextual_dissimilarity(synthetic: Tensor, target: Tensor, bandwidth: float
     return _dissimilarity(synthetic, target, no_positions, bandwidth, spatial_weight=0.0, chunk=chunk)
 
 
+def match_features(synthetic: Tensor, target: Tensor, bandwidth: float) -> Matching:
+    """Returns each step of the loss between two sets of features, without positions.
+
+    Args:
+        synthetic: (C, N).
+        target: (C, M).
+        bandwidth: h of the formula.
+    """
+    x, y = _directions(synthetic, target)
+    distance = _cosine_distances(x, y)
+    relative = _relative_distances(distance)
+    return Matching(distance, relative, _weights(relative, bandwidth))
+
+
 def _foreground(pair: FeaturePair, item: int, count: int) -> Tensor:
     is_inside = pair.mask[item, 0].flatten() > 0
     has_features = pair.target[item].flatten(1).norm(dim=0) > _MIN_NORM
@@ -112,16 +147,14 @@ def _dissimilarity(
     spatial_weight: float,
     chunk: int = _CHUNK,
 ) -> Tensor:
-    mean = target.mean(dim=1, keepdim=True)
-    x, y = (F.normalize(features - mean, dim=0, eps=_MIN_NORM).T for features in (synthetic, target))
+    x, y = _directions(synthetic, target)
 
     def largest_weights(rows: Tensor, where: Tensor) -> Tensor:
-        distance = 0.5 * (1 - rows @ y.T).clamp(min=0)
+        distance = _cosine_distances(rows, y)
         if spatial_weight:
             squared = (where[:, None] - positions[None]).square().sum(dim=2)
             distance = (1 - spatial_weight) * distance + spatial_weight * squared
-        relative = distance / (distance.min(dim=1, keepdim=True).values + 1e-5)
-        return F.softmax(-relative / bandwidth, dim=1).max(dim=0).values
+        return _weights(_relative_distances(distance), bandwidth).max(dim=0).values
 
     # Checkpointing recomputes each chunk in the backward pass instead of keeping its distance matrix.
     starts = range(0, len(x), chunk)
@@ -130,4 +163,28 @@ def _dissimilarity(
         checkpoint(largest_weights, x[start : start + chunk], where_all[start : start + chunk], use_reentrant=False)
         for start in starts
     ]
-    return -torch.log(torch.stack(best).amax(dim=0).mean())
+    return _loss_of(torch.stack(best).amax(dim=0))
+
+
+def _directions(synthetic: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns both sets of features, (N, C) and (M, C), less the mean of the target's, each of length 1."""
+    mean = target.mean(dim=1, keepdim=True)
+    x, y = (F.normalize(features - mean, dim=0, eps=_MIN_NORM).T for features in (synthetic, target))
+    return x, y
+
+
+def _cosine_distances(x: Tensor, y: Tensor) -> Tensor:
+    return 0.5 * (1 - x @ y.T).clamp(min=0)
+
+
+def _relative_distances(distance: Tensor) -> Tensor:
+    return distance / (distance.min(dim=1, keepdim=True).values + 1e-5)
+
+
+def _weights(relative: Tensor, bandwidth: float) -> Tensor:
+    return F.softmax(-relative / bandwidth, dim=1)
+
+
+def _loss_of(best: Tensor) -> Tensor:
+    """Returns the loss from the largest weight of each target feature, (M,)."""
+    return -torch.log(best.mean())
