@@ -26,6 +26,24 @@ def row(source, target, **more):
 
 
 @pytest.mark.parametrize(
+    ("description", "kind"),
+    [
+        ('{"GeneratedBy": [{"Name": "voxlate simulate", "Version": "1"}]}', "simulated"),
+        ('{"GeneratedBy": [{"Name": "voxlate cohort"}]}', "unknown"),
+        ('{"GeneratedBy": "voxlate simulate"}', "unknown"),
+        ("[]", "unknown"),
+        ("no JSON", "unknown"),
+    ],
+)
+def test_a_recipe_for_scans_of_voxlate_simulate_says_that_they_are_simulated(tmp_path, description, kind):
+    (tmp_path / "dataset_description.json").write_text(description)
+    cases = [row("a_t1ce.nii.gz", "a_t1.nii.gz")]
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe_text_for(tmp_path / "cases.tsv", cases, Contrasts("T1ce", "T1nce"), file=file))
+    assert read_recipe(file).data_kind == kind
+
+
+@pytest.mark.parametrize(
     ("name", "contrast"),
     [
         ("BraTS-GLI-00001-000-t1c.nii.gz", "T1ce"),

@@ -233,6 +233,14 @@ def test_a_demonstration_says_so_in_its_sidecar(bundle, tmp_path):
         ("patient2_ce", ""),
         ("T1ce", ""),
         ("sub-02_T2starw", "T2starw"),
+        ("CT_0001_mprage_gd", ""),
+        ("CT_0002_spgr", ""),
+        ("pet-007_bravo", ""),
+        ("ct01_tfl3d", ""),
+        ("CT_0003_space_sag", ""),
+        ("t2_space_sag", "t2"),
+        ("CT_0004_mprage_seg", "seg"),
+        ("CT_0005", "CT"),
     ],
 )
 def test_a_file_name_tells_another_contrast_unless_it_also_names_t1(stem, word):

@@ -88,14 +88,18 @@ def test_a_mirrored_answer_is_turned_back_before_it_counts(three, scan):
     assert np.allclose(both.volume.data, (plain + mirrored) / 2, atol=1e-3 * plain.max())
 
 
-def test_a_spread_of_a_single_answer_is_refused_and_nothing_is_written(three, scan, tmp_path):
+def test_a_spread_that_cannot_be_made_is_refused_before_the_translation(three, scan, tmp_path, monkeypatch):
     write_volume(tmp_path / "s.nii.gz", scan)
-    with pytest.raises(UsageError, match="ONE_ANSWER"):
-        translate_file(three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.nii.gz")
+    with monkeypatch.context() as patched:
+        patched.delattr("voxlate.inference.files.translate_volume")
+        with pytest.raises(UsageError, match="ONE_ANSWER"):
+            translate_file(three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.nii.gz")
+        with pytest.raises(UsageError, match="OUTPUT_NAME"):
+            translate_file(three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.mha")
     assert not (tmp_path / "o.nii.gz").exists()
     options = Options(mirror=True)
     translate_file(
         three[0], tmp_path / "s.nii.gz", tmp_path / "o.nii.gz", spread=tmp_path / "sd.nii.gz", options=options
     )
-    assert "Standard deviation of 2 answers" in (tmp_path / "sd.json").read_text()
+    assert "Standard deviation of 2 predictions" in (tmp_path / "sd.json").read_text()
     assert read_volume(tmp_path / "sd.nii.gz").data.max() > 0

@@ -153,6 +153,19 @@ def test_nothing_is_overwritten_without_being_asked(bundle, scan, tmp_path):
     translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz", overwrite=True)
 
 
+def test_a_sidecar_of_another_file_is_kept_and_one_left_by_voxlate_replaced(bundle, scan, tmp_path):
+    write_volume(tmp_path / "s.nii.gz", scan)
+    notes = tmp_path / "x.json"
+    for text in ('{"EchoTime": 0.003}', "[1]", "no JSON"):
+        notes.write_text(text)
+        with pytest.raises(UsageError, match=r"OUTPUT_EXISTS x\.json exists already"):
+            translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz")
+        assert notes.read_text() == text
+    notes.write_text('{"Synthetic": {"IsSynthetic": true}}')
+    translate_file(bundle, tmp_path / "s.nii.gz", tmp_path / "x.nii.gz")
+    assert "ModelSHA256" in notes.read_text()
+
+
 def test_an_output_never_gets_the_sidecar_of_its_source(bundle, scan, tmp_path):
     write_volume(tmp_path / "s.nii.gz", scan)
     with pytest.raises(UsageError, match=r"OUTPUT_IS_INPUT .*sidecar s\.json"):

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 
 import numpy as np
-import pytest
 from scipy import stats
 
 from voxlate.evaluation.schema.results import History, read_evaluation
@@ -16,11 +15,16 @@ from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
 from voxlate.web import plotting
 
 
-def test_the_interval_of_a_subgroup_equals_that_of_scipy() -> None:
-    values = np.array([1.0, 2.5, 4.0, 3.0])
-    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    assert subgroups.mean_interval(values) == pytest.approx(expected)
-    assert subgroups.mean_interval(values[:2]) is None
+def test_the_interval_of_a_subgroup_equals_that_of_scipy(evaluation) -> None:
+    folder = evaluation(*"abcdef", images=False)
+    for case, scanner in zip(folder.content["cases"], "XXXXYY", strict=True):
+        case["subgroups"] = {"scanner": scanner}
+    evaluated = read_evaluation(folder.write())
+    text = str(subgroups.scores_by_subgroup(evaluated, leading_view(evaluated)))
+    values = np.array([4.0, 5.0, 6.0, 7.0])
+    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert f"{low:.2f} to {high:.2f}" in text
+    assert text.count(" to ") == 1 + text.count("up to ")  # two patients have no interval
 
 
 def test_subgroups_show_their_gap_and_patients_without_a_group(evaluation) -> None:

@@ -12,8 +12,8 @@ from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.cases import ABSENT, Case, read_cases, write_cases
 from voxlate.errors import UsageError
 from voxlate.io.atomic import write_text
-from voxlate.io.bids import CONTRAST_ALIASES, contrast_of
-from voxlate.io.documents import parse_yaml
+from voxlate.io.bids import CONTRAST_ALIASES, DESCRIPTION_FILE, SIMULATED_BY, contrast_of
+from voxlate.io.documents import InvalidDocument, parse_yaml, read_json
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 
@@ -149,7 +149,7 @@ def recipe_text_for(table: Path, cases: Sequence[Case], contrasts: Contrasts, *,
 name: {_quoted(name)}
 source: {_quoted(contrasts.source)}
 target: {_quoted(contrasts.target)}
-{_more_line(contrasts.more)}data_kind: unknown            # write real or simulated; printed in card and reports
+{_more_line(contrasts.more)}{_data_kind_line(table.parent)}
 data:
   root: {_quoted(table.parent.as_posix())}
   cases: {_quoted(table.name)}          # paths in the table are relative to its folder
@@ -195,6 +195,18 @@ def _quoted(text: str) -> str:
 def _more_line(more: Iterable[str]) -> str:
     names = ", ".join(_quoted(name) for name in more)
     return f"more_sources: [{names}]   # further inputs of the network, on the grid of the source\n" if names else ""
+
+
+def _data_kind_line(folder: Path) -> str:
+    """Returns the kind of the scans: simulated where `voxlate simulate` wrote the data set, else to be filled in."""
+    try:
+        made_by = read_json(folder / DESCRIPTION_FILE)["GeneratedBy"]
+        is_simulated = any(entry["Name"] == SIMULATED_BY for entry in made_by)
+    except (InvalidDocument, OSError, LookupError, TypeError):  # no data set of BIDS, or another writer's fields
+        is_simulated = False
+    if is_simulated:
+        return "data_kind: simulated          # printed in card and reports"
+    return "data_kind: unknown            # write real or simulated; printed in card and reports"
 
 
 def _preparation(contrasts: Contrasts) -> str:

@@ -15,7 +15,9 @@ from voxlate.errors import UsageError
 @click.command(cls=Verb, example="voxlate adc b0.nii.gz b500.nii.gz b1000.nii.gz adc.nii.gz --b-values 0,500,1000")
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @click.argument("output", type=PATH)
-@click.option("--b-values", "-b", help="One b value per image in s/mm², as 0,500,1000.  [default: from .bval files]")
+@click.option(
+    "--b-values", "-b", help="One b value per image in s/mm², such as 0,500,1000.  [default: from .bval files]"
+)
 @click.option(
     "--fit",
     type=click.Choice(["weighted", "least_squares", "mean"]),

@@ -21,7 +21,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 )
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--kind", "kinds", multiple=True, help="With an index: only series of this type, as T1w.")
+@click.option("--kind", "kinds", multiple=True, help="With an index: only series of this type, such as T1w.")
 @jobs(default=None)
 @no_progress
 def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_progress: bool) -> int:

@@ -132,6 +132,8 @@ def translate(
     from voxlate.io.nifti import nifti_stem
     from voxlate.jobs.states import count_states
 
+    if calibration is not None and spread is None:
+        raise click.UsageError("--calibration turns --uncertainty into an expected error; pass --uncertainty as well")
     where = choose_device(device)
     named = {name: load_bundle(path) for name, path in _pairs(helpers).items()}
     bundle = join_bundles([load_bundle(model) for model in models])

@@ -29,6 +29,13 @@ _OTHER_NAMES = (
 """Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
 
+_T1_WORDS = ("t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfl")
+"""Beginnings of words of T1-weighted images: the contrast, and sequences that are used for T1 alone."""
+
+_MR_WORDS = ("space", *_T1_WORDS)
+"""Beginnings of words of MR images. SPACE makes T1, T2 and FLAIR alike, so it only says that `CT` is a pseudonym."""
+
+
 def check_contrast(scan: Scan, path: Path, recipe: Recipe, *, gate: Gate, name: str) -> None:
     """Refuses, or flags, a scan whose header or name says that it is not T1-weighted, for a model that takes T1.
 
@@ -71,14 +78,15 @@ def contrast_faults(scan: Scan, path: Path, contrast: str) -> Iterator[str]:
 def other_contrast_in_name(stem: str) -> str:
     """Returns the word of a file name that says another contrast than T1, or "".
 
-    Beside a word such as `T1w`, only the last word counts.
+    Beside a word that says T1, such as `T1w` or the sequence `mprage`, only the last word counts.
 
     Args:
         stem: the name without its suffix.
     """
     words = re.split(r"[^A-Za-z0-9]", stem)
-    is_t1 = any(word.lower().startswith("t1") for word in words)
-    return next((word for word in reversed(words[-1:] if is_t1 else words) if word.lower() in _OTHER_NAMES), "")
+    is_t1, is_mr = (any(word.lower().startswith(known) for word in words) for known in (_T1_WORDS, _MR_WORDS))
+    others = _OTHER_NAMES - {"ct", "pet"} if is_mr else _OTHER_NAMES
+    return next((word for word in reversed(words[-1:] if is_t1 else words) if word.lower() in others), "")
 
 
 def echo_time_ms(scan: Scan, path: Path) -> float | None:

@@ -16,13 +16,15 @@ from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
-from voxlate.inference.calibration import Calibration
+from voxlate.inference.calibration import Calibration, require_several_predictions
 from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
 from voxlate.inference.translate import Options, Synthesis, translate_volume
-from voxlate.io.atomic import json_text, replacing, replacing_folder
+from voxlate.io.atomic import json_text, replacing, replacing_folder, require_free_folder
 from voxlate.io.bids import require_valid_scan
+from voxlate.io.dicom import DicomScan
+from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
@@ -65,6 +67,8 @@ def translate_file(
         _require_free([output, spread])
     _require_writable([output, spread])
     chosen = options or Options()
+    if spread is not None:
+        _require_spread(bundle, spread, chosen)
     if files.output is not None:
         require_valid_scan(files.source)
     if nifti_suffix(files.source):  # the DICOM reader has limits of its own
@@ -74,6 +78,8 @@ def translate_file(
         raise UsageError(
             "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
         )
+    if not nifti_suffix(output):
+        _require_series(bundle, output, scan)
     check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
     brain = None if files.mask is None else read_volume(files.mask, shows="mask")
     others = {name: read_scan(path, shows=name, unmarked=chosen.unmarked_dicom) for name, path in files.more.items()}
@@ -100,14 +106,55 @@ def _model_label(bundle: Bundle) -> str:
 
 
 def _require_free(outputs: Sequence[Path | None]) -> None:
-    """Refuses to overwrite existing files.
+    """Refuses to overwrite existing files, and sidecars that are not of a synthetic scan.
+
+    A sidecar that voxlate left without its image may be replaced.
 
     Raises:
         UsageError: `OUTPUT_EXISTS`.
     """
     for path in outputs:
-        if path is not None and path.is_file():
-            raise UsageError("OUTPUT_EXISTS", f"{path.name} exists already; pass --overwrite, or name another output")
+        if path is None:
+            continue
+        sidecar = sidecar_path(path)
+        taken = path if path.is_file() else sidecar if sidecar.is_file() and not _is_ours(sidecar) else None
+        if taken is not None:
+            raise UsageError("OUTPUT_EXISTS", f"{taken.name} exists already; pass --overwrite, or name another output")
+
+
+def _is_ours(sidecar: Path) -> bool:
+    """Returns whether a sidecar has the object `Synthetic` of `provenance`."""
+    try:
+        content = read_json(sidecar)
+    except (InvalidDocument, OSError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("Synthetic"), dict)
+
+
+def _require_spread(bundle: Bundle, spread: Path, options: Options) -> None:
+    """Refuses a spread that cannot be made or written, before the time of a translation is spent.
+
+    Raises:
+        UsageError: `OUTPUT_NAME`, `ONE_ANSWER`.
+    """
+    if not nifti_suffix(spread):
+        raise UsageError("OUTPUT_NAME", f"{spread.name}: a spread must end in .nii or .nii.gz")
+    require_several_predictions(bundle, mirror=options.mirror)
+
+
+def _require_series(bundle: Bundle, folder: Path, scan: Scan) -> DicomScan:
+    """Returns the DICOM source of a series to be written; refuses one that cannot be, before a translation is made.
+
+    Raises:
+        InputRefused: `DICOM_TARGET`.
+        UsageError: `FOLDER_OCCUPIED`.
+    """
+    if bundle.recipe.target == "CT" or scan.dicom is None:
+        raise InputRefused(
+            "DICOM_TARGET", f"a synthetic {bundle.recipe.target} cannot be written as DICOM; write it as NIfTI"
+        )
+    require_free_folder(folder)
+    return scan.dicom
 
 
 def _require_writable(outputs: Sequence[Path | None]) -> None:
@@ -160,11 +207,9 @@ def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Pat
 def _write_spread(
     path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, model_label: str
 ) -> None:
-    if not nifti_suffix(path):
-        raise UsageError("OUTPUT_NAME", f"{path.name}: a spread must end in .nii or .nii.gz")
     if synthesis.spread is None:
         raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
-    text = f"Standard deviation of {synthesis.predictions} answers of a network. {content['Description']}"
+    text = f"Standard deviation of {synthesis.predictions} predictions of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
         content = content | {"Calibration": asdict(calibration)}
@@ -199,8 +244,7 @@ def write_dicom(
     from voxlate.io.dicom.derived import Derivation, derived_series
 
     recipe = bundle.recipe
-    if recipe.target == "CT" or scan.dicom is None:
-        raise InputRefused("DICOM_TARGET", f"a synthetic {recipe.target} cannot be written as DICOM; write it as NIfTI")
+    source = _require_series(bundle, folder, scan)
     derivation = Derivation(
         recipe.source,
         recipe.target,
@@ -213,7 +257,7 @@ def write_dicom(
         has_synthetic_tag=has_synthetic_tag,
     )
     sources = {name: other.dicom for name, other in others.items() if other.dicom is not None}
-    slices = derived_series(synthesis.volume, scan.dicom, derivation, others=sources, taken_numbers=scan.numbers)
+    slices = derived_series(synthesis.volume, source, derivation, others=sources, taken_numbers=scan.numbers)
     with replacing_folder(folder) as partial:
         for k, dataset in enumerate(slices, start=1):
             dataset.save_as(partial / f"IM_{k:04d}.dcm", enforce_file_format=True)
@@ -222,7 +266,7 @@ def write_dicom(
 def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, options: Options) -> dict[str, Any]:
     """Returns the sidecar of a synthetic volume: BIDS fields and the `Synthetic` object.
 
-    A network that answers in shares of the whole range of a scan has `IntensityUnit`: its answer was
+    A network whose output is in shares of the whole range of a scan has `IntensityUnit`: the output was
     value / Level − Offset.
 
     Args:

@@ -60,8 +60,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         UsageError: `FOLDER_OCCUPIED` when `path` is a file or a folder that is not empty.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError("FOLDER_OCCUPIED", f"{path.name} is not empty; name a new folder")
+    require_free_folder(path)
     with writing(path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=_prefix(), dir=path.parent))
@@ -74,6 +73,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             flush(path.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_free_folder(path: Path) -> None:
+    """Refuses a path that `replacing_folder` would not replace.
+
+    Raises:
+        UsageError: `FOLDER_OCCUPIED` when `path` is a file or a folder that is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError("FOLDER_OCCUPIED", f"{path.name} is not empty; name a new folder")
 
 
 def is_partial(path: Path) -> bool:

@@ -18,6 +18,9 @@ from voxlate.io.nifti import sidecar_path
 from voxlate.version import __version__
 
 BIDS_VERSION = "1.10.0"
+SIMULATED_BY = "voxlate simulate"
+"""Name in `GeneratedBy` of a data set of simulated scans."""
+
 DESCRIPTION_FILE = "dataset_description.json"
 IMAGES: Mapping[str, tuple[str, str]] = {
     "T1w": ("anat", "T1w"),

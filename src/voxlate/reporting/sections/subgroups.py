@@ -6,17 +6,17 @@ import math
 from collections import defaultdict
 
 import numpy as np
-from scipy import stats
 
 from voxlate.evaluation.schema.results import Evaluated
+from voxlate.evaluation.statistics import MINIMUM_PATIENTS, mean_interval
+from voxlate.evaluation.statistics.intervals import BOOTSTRAP_FROM
 from voxlate.reporting.case_selection import View
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Html, tag
 from voxlate.web.tables import Column, Group, table
 
-_FEWEST = 3
-"""Fewest values for an interval. Chosen by hand: with two values, t has one degree of freedom and is 12.7."""
+_HOW = f"by Student's t, from {BOOTSTRAP_FROM} patients on by the studentised bootstrap"
 
 
 def scores_by_subgroup(evaluated: Evaluated, view: View) -> Html | None:
@@ -33,8 +33,8 @@ def scores_by_subgroup(evaluated: Evaluated, view: View) -> Html | None:
     columns = [Column("Group", is_row_header=True)]
     columns += [Column(title, is_number=True) for title in ("n", "MAE, mean ± SD", "95 % interval of the mean")]
     remark = (
-        f"Means over patients. Intervals by Student's t, from {_FEWEST} patients on. The gap is the highest group mean "
-        "minus the lowest. The groups were not tested against each other. "
+        f"Means over patients. Intervals of the mean from {MINIMUM_PATIENTS} patients on, {_HOW}. The gap is the "
+        "highest group mean minus the lowest. The groups were not tested against each other. "
         f"{labels.DATA_KINDS[evaluated.evaluation.data_kind]}."
     )
     return tag("div", table(columns, groups, label="Scores by subgroup"), note(remark))
@@ -50,18 +50,6 @@ def _patients_by_group(evaluated: Evaluated, view: View, kind: str) -> dict[str,
     return values
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float] | None:
-    """Returns the 95 % confidence interval of the mean by Student's t; None for fewer than three values.
-
-    Args:
-        values: shape (n,), one per patient.
-    """
-    if len(values) < _FEWEST:
-        return None
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
 def _group(kind: str, groups: dict[str, dict[str, list[float]]]) -> Group:
     means = {name: np.array([np.mean(v) for v in patients.values()]) for name, patients in sorted(groups.items())}
     centres = [float(values.mean()) for values in means.values()]
@@ -73,7 +61,13 @@ def _group(kind: str, groups: dict[str, dict[str, list[float]]]) -> Group:
 def _row(name: str, values: np.ndarray) -> tuple[str, str, str, str]:
     decimals = labels.decimals_for([float(values.mean())])
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    interval = mean_interval(values)
     mean = labels.mean_and_sd(float(values.mean()), sd, decimals)
-    ends = " to ".join(labels.number(end, decimals) for end in interval) if interval else labels.MISSING
-    return name, str(len(values)), mean, ends
+    return name, str(len(values)), mean, _interval(values, decimals)
+
+
+def _interval(values: np.ndarray, decimals: int) -> str:
+    """Returns the 95 % interval of the mean; a dash for too few values, and for values that do not vary."""
+    interval = mean_interval(values) if len(values) >= MINIMUM_PATIENTS else None
+    if interval is None or math.isnan(interval.low):
+        return labels.MISSING
+    return " to ".join(labels.number(end, decimals) for end in (interval.low, interval.high))

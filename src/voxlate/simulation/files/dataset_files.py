@@ -62,7 +62,7 @@ def write_description_files(root: Path, task: str, settings: dict[str, Any], set
     common = {
         "BIDSVersion": bids.BIDS_VERSION,
         "License": "CC0, with the notice of the ICBM template in README" if is_embedded else "CC0",
-        "GeneratedBy": bids.generated_by("voxlate simulate"),
+        "GeneratedBy": bids.generated_by(bids.SIMULATED_BY),
     }
     name = f"Simulated scans for the task {task}"
     write_json(root / settings_file, settings)
