@@ -53,6 +53,25 @@ def test_a_step_of_another_command_is_made_again_and_its_output_removed(tmp_path
     assert not first.output.exists()
 
 
+def test_an_evaluation_is_made_again_when_a_system_was_mended_or_changed(tmp_path):
+    bad = ("translate", os.devnull, "-m", "nothing", str(tmp_path / "a"))
+    first, second = step("translate-a", tmp_path, *bad, system="a"), step("translate-b", tmp_path, system="b")
+    last = step("evaluate", tmp_path, prefers=("translate-a", "translate-b"))
+    assert run_plan([first, second, last], tmp_path)["translate-a"].state == FAILED
+    last.output.mkdir()
+    mended = step("translate-a", tmp_path, system="a")
+    outcome = run_plan([mended, second, last], tmp_path)["evaluate"]
+    assert (outcome.state, outcome.is_reused, last.output.exists()) == (DONE, False, False)
+    assert run_plan([mended, second, last], tmp_path)["evaluate"].is_reused
+    changed = replace(second, argv=("models", "show", "t1ce-to-t1"))
+    assert not run_plan([mended, changed, last], tmp_path)["evaluate"].is_reused
+    record = tmp_path / "steps" / "evaluate.json"
+    content = json.loads(record.read_text())
+    assert list(content.pop("preferred")) == ["translate-a", "translate-b"]
+    record.write_text(json.dumps(content))  # as an earlier version wrote it
+    assert run_plan([mended, changed, last], tmp_path)["evaluate"].is_reused
+
+
 def test_steps_of_other_systems_are_left_and_what_waits_for_them_is_pending(tmp_path):
     steps = [
         step("train-a", tmp_path, system="a"),

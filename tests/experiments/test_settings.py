@@ -18,6 +18,7 @@ systems:
   b: {recipe: t1ce_to_t1_simulated, override: {training.steps: 9}, scales: {tiny: {model.arguments.width: 4}}}
 evaluations: {test: {}}
 """
+EVALUATIONS, TABLE = "evaluations: {test: {}}", "title: x, columns: [{metric: mae, head: MAE}]"
 
 
 def experiment_of(tmp_path: Path, text: str):
@@ -42,6 +43,10 @@ def test_a_small_experiment_is_read(tmp_path):
         ("  b: {recipe: t1ce_to_t1_simulated,", "  b: {recipe: x, weights_of: a,", "either `recipe` or `weights_of`"),
         ("  b: {", "  ../b: {", "names a folder"),
         ("  b: {recipe", "  b: {folds: 2, recipe", "with and without folds"),
+        (EVALUATIONS, f"{EVALUATIONS}\ntables: {{one: {{{TABLE}, rows: [source, c]}}}}", "there is no 'c'"),
+        (EVALUATIONS, f"{EVALUATIONS}\ntables: {{one: {{{TABLE}, against: c}}}}", "there is no 'c'"),
+        (EVALUATIONS, f"{EVALUATIONS}\nfigures: {{one: {{title: x, kind: losses, systems: [c]}}}}", "there is no 'c'"),
+        (EVALUATIONS, f"{EVALUATIONS}\nfigures: {{one: {{title: x, kind: residual_blocks}}}}", "needs `parts`"),
     ],
 )
 def test_a_faulty_experiment_is_refused_with_its_key(tmp_path, old, new, told):

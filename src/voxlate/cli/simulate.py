@@ -156,6 +156,6 @@ def simulate(
         anatomies=anatomies_named(anatomy, labels),
     )
     plan = Plan(task, subjects, seed, size, scanner, sessions, dicom, options)
-    begin(f"simulating {subjects} patients for {task}", out=out, jobs=jobs)
+    begin(f"simulating {counted(subjects, 'patient')} for {task}", out=out, jobs=jobs)
     _write_all(write_dataset(out, plan, jobs=jobs), "patients", subjects, jobs=jobs, no_progress=no_progress)
-    say(f"{subjects} simulated patients for {task} in {out.name}; not for diagnosis")
+    say(f"{counted(subjects, 'simulated patient')} for {task} in {out.name}; not for diagnosis")

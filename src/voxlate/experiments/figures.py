@@ -279,9 +279,10 @@ def _probabilities(context: Context) -> Drawing:
 
 def _profile(context: Context) -> Drawing:
     """Draws intensities along a line through the source and, for each target, the real and the synthetic image."""
-    case = _first_of_each_set(context)[0]
-    if case.mask is None:
-        raise NoInput("NO_INPUT", f"{case.case} has no mask; prepare it first")
+    case = next(iter(_first_of_each_set(context)), None)
+    if case is None or case.mask is None:
+        name = "the first test case" if case is None else case.case
+        raise NoInput("NO_INPUT", f"{name} has no mask; prepare it first")
     contrasts: dict[str, dict[str, Path]] = {"source": {"source": case.source}}
     for system in context.systems:
         name = context.target_of(system)
@@ -333,7 +334,7 @@ def _networks(context: Context) -> Drawing:
     """Draws the networks of the shown systems at the published size; systems that share one are named together."""
     labels: dict[str, list[str]] = {}
     recipes: dict[str, Recipe] = {}
-    for label, recipe in _published(context).items():
+    for label, recipe in _published(context):
         key = recipe.model.model_dump_json()
         labels.setdefault(key, []).append(label)
         recipes.setdefault(key, recipe)
@@ -348,7 +349,7 @@ def _residual_blocks(context: Context) -> Drawing:
     return draw_residual_blocks(
         {
             f"{label}\n{part}": residual_block_of(recipe, part)
-            for label, recipe in _published(context).items()
+            for label, recipe in _published(context)
             for part in context.figure.parts
         }
     )
@@ -356,16 +357,16 @@ def _residual_blocks(context: Context) -> Drawing:
 
 def _contextual_loss(context: Context) -> Drawing:
     """Draws the contextual loss with the bandwidth of the first system."""
-    for recipe in _published(context).values():
+    for _, recipe in _published(context):
         return draw_contextual_loss(example_of(recipe))
     raise NoInput("NO_INPUT", "none of the shown systems is trained")
 
 
-def _published(context: Context) -> dict[str, Recipe]:
-    """Returns the recipes of the shown systems by label: those of the paper, whose networks are not narrowed."""
+def _published(context: Context) -> list[tuple[str, Recipe]]:
+    """Returns label and recipe of the shown systems: those of the paper, whose networks are not narrowed."""
     experiment = context.experiment
     shown = [name for name in context.systems if name in experiment.systems]
-    return {context.label(name): recipe_of(experiment, experiment.bundle_owner(name), "published") for name in shown}
+    return [(context.label(name), recipe_of(experiment, experiment.bundle_owner(name), "published")) for name in shown]
 
 
 KINDS: dict[str, Callable[[Context], Drawing]] = {

@@ -106,6 +106,8 @@ class StudyFiles:
         if not cases:
             raise NoInput("NO_INPUT", "no test case has a synthetic image for the readers")
         images = {"real": "real", "synthetic": "synthetic"} | ({"source": "source"} if self.has_source else {})
+        for kind in images:  # images of an earlier run, whose case may have none now
+            shutil.rmtree(self.folder / kind, ignore_errors=True)
         for case in cases:
             files = {"real": case.target, "synthetic": self._synthetic(case), "source": case.source}
             for kind in images:

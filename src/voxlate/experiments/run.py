@@ -1,8 +1,9 @@
 """Runs the steps of a plan, each in a process of its own, and goes on where an earlier run was stopped.
 
 A step is done when `steps/NAME.json` says so for the same command and the same steps before it. A step whose command
-changed is made again. Several processes, also on several machines with one file system, may run the same plan at once:
-each step is done under a lock, by whichever process takes it first.
+changed is made again, and so is an evaluation when a system that it shows was made again, or was mended. Several
+processes, also on several machines with one file system, may run the same plan at once: each step is done under a lock,
+by whichever process takes it first.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def run_plan(
     prints = fingerprints(steps, folder)
     mine = [step for step in steps if systems is None or not step.system or step.system in systems]
     run = _Run(folder, jobs, prints)
-    outcomes = {step.name: _recorded(folder, step, prints) or StepOutcome(step.name) for step in steps}
+    outcomes = _known(steps, folder, prints, retried={step.name for step in mine})
     waiting = [step for step in mine if outcomes[step.name].state != DONE]
     for step in mine:
         if outcomes[step.name].state == DONE and watch is not None:
@@ -102,7 +103,7 @@ def run_plan(
                 ready = [step for step in waiting if _is_ready(step, outcomes, waiting, running.values())]
                 for step in ready[: jobs - len(running)]:
                     waiting.remove(step)
-                    running[pool.submit(run.run, step)] = step
+                    running[pool.submit(run.run, step, _preferred(step, outcomes, prints))] = step
                 if not running:
                     return outcomes
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -152,15 +153,15 @@ class _Run:
     processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
     is_stopped: bool = False
 
-    def run(self, step: Step) -> StepOutcome:
-        """Runs a step under its lock, unless another process did it meanwhile."""
+    def run(self, step: Step, preferred: Mapping[str, str]) -> StepOutcome:
+        """Runs a step under its lock, unless another process did it meanwhile; see `_preferred`."""
         record = self.folder / RECORDS / f"{step.name}.json"
         with writing(record.name):
             record.parent.mkdir(parents=True, exist_ok=True)
             handle = lock(record.with_suffix(".lock"), wait=True)
         try:
-            done = _recorded(self.folder, step, self.prints)
-            return done if done is not None and done.state == DONE else self._run_locked(step, record)
+            done = _recorded(self.folder, step, self.prints, preferred)
+            return done if done is not None and done.state == DONE else self._run_locked(step, record, preferred)
         finally:
             os.close(handle)
 
@@ -170,11 +171,12 @@ class _Run:
         for process in list(self.processes):
             process.terminate()
 
-    def _run_locked(self, step: Step, record: Path) -> StepOutcome:
+    def _run_locked(self, step: Step, record: Path, preferred: Mapping[str, str]) -> StepOutcome:
         key = self.prints[step.name]
-        if record.is_file() and read_result(record, fingerprint=key) is None:
-            _remove(step.output)  # it was made by another command
-        write_json(record, {"fingerprint": key, "state": PENDING, "command": self._shown(step)})
+        if record.is_file() and not _is_of(read_result(record, fingerprint=key), preferred):
+            _remove(step.output)  # it was made by another command, or from other images
+        shown = {"fingerprint": key, "command": self._shown(step)} | ({"preferred": preferred} if step.prefers else {})
+        write_json(record, {**shown, "state": PENDING})
         began = time.monotonic()
         status, code, message = self._execute(step)
         seconds = round(time.monotonic() - began, 1)
@@ -186,8 +188,7 @@ class _Run:
         outcome = StepOutcome(step.name, state, code, message, seconds)
         write_json(
             record,
-            {"fingerprint": key, "state": state, "code": code, "message": message, "seconds": seconds}
-            | {"exit_status": status, "command": self._shown(step)},
+            {**shown, "state": state, "code": code, "message": message, "seconds": seconds, "exit_status": status},
         )
         return outcome
 
@@ -226,10 +227,32 @@ class _Run:
         return step.command.replace(f"{self.folder}/", "")
 
 
-def _recorded(folder: Path, step: Step, prints: Mapping[str, str]) -> StepOutcome | None:
-    """Returns how an earlier run ended a step with the same command, or None."""
+def _known(
+    steps: Sequence[Step], folder: Path, prints: Mapping[str, str], *, retried: Collection[str]
+) -> dict[str, StepOutcome]:
+    """Returns how earlier runs ended the steps; a step that prefers one that is tried again is pending."""
+    outcomes: dict[str, StepOutcome] = {}
+    for step in steps:
+        is_open = any(outcomes[name].state != DONE and name in retried for name in step.prefers)
+        known = None if is_open else _recorded(folder, step, prints, _preferred(step, outcomes, prints))
+        outcomes[step.name] = known or StepOutcome(step.name)
+    return outcomes
+
+
+def _preferred(step: Step, outcomes: Mapping[str, StepOutcome], prints: Mapping[str, str]) -> dict[str, str]:
+    """Returns the fingerprints of the done steps among those that a step prefers: what its result shows."""
+    return {name: prints[name] for name in step.prefers if outcomes[name].state == DONE}
+
+
+def _is_of(content: Mapping[str, Any] | None, preferred: Mapping[str, str]) -> bool:
+    """Returns whether a record was made from these steps; one of an earlier version does not tell, and counts."""
+    return content is not None and content.get("preferred", preferred) == preferred
+
+
+def _recorded(folder: Path, step: Step, prints: Mapping[str, str], preferred: Mapping[str, str]) -> StepOutcome | None:
+    """Returns how an earlier run ended a step with the same command and the same preferred steps, or None."""
     content = read_result(folder / RECORDS / f"{step.name}.json", fingerprint=prints[step.name])
-    if content is None or content.get("state") not in (DONE, REFUSED, FAILED):
+    if content is None or not _is_of(content, preferred) or content.get("state") not in (DONE, REFUSED, FAILED):
         return None
     return StepOutcome(
         step.name,

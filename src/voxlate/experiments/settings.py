@@ -20,6 +20,9 @@ ScaleName = Literal["tiny", "small", "published"]
 Override = dict[str, Any]
 """Dotted key of a recipe to its value, as `--set` takes it: `{"training.steps": 20}`."""
 
+BASELINES = ("source", "histogram_match", "constant", "blurred_target")
+"""Methods that an evaluation may have beside the systems, in the order in which tables show them before these."""
+
 
 class Paper(Frozen):
     """Reference of the published work.
@@ -310,10 +313,13 @@ class Experiment(Frozen):
                 yield other, self.systems, f"systems.{key}"
         for key, evaluation in self.evaluations.items():
             yield from ((name, self.systems, f"evaluations.{key}.systems") for name in evaluation.systems)
+        methods = dict.fromkeys(BASELINES) | self.systems
         for key, table in self.tables.items():
             yield from ((name, self.evaluations, f"tables.{key}.evaluations") for name in table.evaluations)
+            yield from ((name, methods, f"tables.{key}") for name in (*table.rows, table.against))
         for key, figure in self.figures.items():
             yield figure.evaluation, self.evaluations, f"figures.{key}.evaluation"
+            yield from ((name, methods, f"figures.{key}") for name in (*figure.systems, *figure.values))
         for key, study in self.readers.items():
             yield study.system, self.systems, f"readers.{key}.system"
 

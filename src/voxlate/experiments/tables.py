@@ -16,11 +16,8 @@ import numpy as np
 
 from voxlate.evaluation.comparison.schema import ComparedScore, ComparedTest
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bonferroni, holm, paired_t
-from voxlate.experiments.settings import Column, Experiment, Table
+from voxlate.experiments.settings import BASELINES, Column, Experiment, Table
 from voxlate.web.labels import method as method_label
-
-BASELINES = ("source", "histogram_match", "constant", "blurred_target")
-"""Rows before the systems, in this order; those that the evaluation has."""
 
 
 @dataclass(frozen=True)
