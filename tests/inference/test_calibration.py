@@ -146,3 +146,9 @@ def test_one_answer_has_no_spread_and_no_case_no_calibration(bundle):
         next(sample_errors(bundle, []))
     with pytest.raises(NoInput):
         next(sample_errors(bundle, [], mirror=True))
+
+
+def test_a_calibration_without_an_uncertainty_to_turn_is_refused():
+    said = CliRunner().invoke(voxlate, ["translate", "s.nii.gz", "o.nii.gz", "-m", "bundle", "--calibration", "c.json"])
+    assert said.exit_code == 2
+    assert "pass --uncertainty as well" in " ".join(said.output.split())

@@ -286,3 +286,12 @@ def test_a_metric_that_a_case_does_not_allow_is_listed_with_its_reason(evaluatio
 def test_a_cell_without_a_significant_difference_has_a_blank_instead_of_a_star(written: str) -> None:
     marks = re.findall(r"<sup([^>]*)>([^<]*)</sup>", written)
     assert {("", "*"), (' class="blank"', "")} == set(marks)
+
+
+def test_with_one_patient_a_sentence_stands_where_plots_of_a_single_point_would(evaluation) -> None:
+    one, two = (page(read_evaluation(evaluation(*names, images=False).write())) for names in ("a", "ab"))
+    told = "One patient was evaluated, so there are no plots over patients"
+    assert told in one
+    assert "box-mae" not in one
+    assert told not in two
+    assert "box-mae" in two

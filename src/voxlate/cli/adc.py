@@ -16,7 +16,7 @@ from voxlate.errors import UsageError
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @click.argument("output", type=PATH)
 @click.option(
-    "--b-values", "-b", help="One b value per image in s/mm², such as 0,500,1000.  [default: from .bval files]"
+    "--b-values", "-b", help="b value of each image in s/mm², such as 0,500,1000.  [default: from .bval files]"
 )
 @click.option(
     "--fit",

@@ -173,9 +173,7 @@ blank = click.option(
 )
 research = click.option("--research", is_flag=True, help="The result is for research; some models need this.")
 keep_spacing = click.option("--keep-spacing", is_flag=True, help="Do not resample scans to the voxel size of training.")
-shard = click.option(
-    "--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, such as one task of a job array."
-)
+shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, for job arrays.")
 threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")
 seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
 retry = click.option("--retry", is_flag=True, help="Retry failed cases.")

@@ -28,9 +28,10 @@ from voxlate.errors import UsageError
 def regrade(grades: Path, reader: str, port: int, source: Path | None) -> None:
     """Open a local web page to review and correct quality grades.
 
-    GRADES is a folder made by voxlate grade. The scans that the software is least sure of come first, and what it says
-    of them is not shown. The page scrolls and zooms the scans if they are where voxlate grade read them, and shows
-    their pictures if not. Every grade is kept; of a scan, voxlate cohort --grades takes the last one.
+    GRADES is a folder made by voxlate grade. The scans whose grades are least certain come first; the predicted grade
+    is not shown. Where the scans still lie where voxlate grade read them, the page scrolls and zooms them; elsewhere it
+    shows the pictures that voxlate grade made. Every grade is kept; voxlate cohort --grades takes the last one of each
+    scan.
     """
     from voxlate.web.server.serve import Address, server_not_installed
 

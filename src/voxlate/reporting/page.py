@@ -31,6 +31,8 @@ from voxlate.web.tables import Column, table
 
 VIEWER = "viewer"
 
+_ONE_PATIENT = "One patient was evaluated, so there are no plots over patients; the tables hold the values."
+
 
 def write_report(folder: Path, output: Path, *, title: str | None = None, viewer: bool = False) -> list[str]:
     """Writes the report of an evaluation folder.
@@ -91,7 +93,7 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
         Section("verdict", "Result", first_screen(evaluated, view, middle)),
         Section("findings", "Findings", remarks(evaluated, view)),
         Section("pictures", "Pictures", _pictures(list(shown.values()), view, viewer)),
-        Section("patients", "Patients", tag("div", quality_plots.box_plots(evaluated, view), class_="plots")),
+        Section("patients", "Patients", _patients(evaluated, view)),
         Section("methods", "Methods text", methods.paragraph(evaluated)),
         Section("quality", "Image quality", _quality(evaluation), "every metric, region and test"),
         Section("cases", "All cases", case_table.scores_by_case(evaluated, view), f"{all_cases}, losses marked"),
@@ -107,6 +109,13 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
     ]
 
 
+def _patients(evaluated: Evaluated, view: View) -> Html:
+    """Returns the box plots; a sentence in place of boxes of a single point."""
+    if evaluated.evaluation.n_patients == 1:
+        return note(_ONE_PATIENT)
+    return tag("div", quality_plots.box_plots(evaluated, view), class_="plots")
+
+
 def _quality(evaluation: Evaluation) -> Html:
     return Html("".join([*quality.tables(evaluation), quality.error_rate(evaluation) or ""]))
 
@@ -115,7 +124,10 @@ def _volumes(evaluation: Evaluation) -> Html | None:
     rows = lesion_tables.records_table(evaluation.volumes, label="Tissue volumes", data_kind=evaluation.data_kind)
     if rows is None:
         return None
-    plots = volume_plots.plots(evaluation.volumes, data_kind=evaluation.data_kind)
+    if evaluation.n_patients > 1:
+        plots = volume_plots.plots(evaluation.volumes, data_kind=evaluation.data_kind)
+    else:
+        plots = note(_ONE_PATIENT)
     return tag("div", plots, tag("details", tag("summary", "All volumes"), rows))
 
 
