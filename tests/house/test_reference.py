@@ -16,7 +16,7 @@ NO_CODES = {
     "AS_WRITTEN", "BIOGRAPH_MMR", "DB_DT", "FEATURE_LOSSES", "FIELD_MAP", "GLIBC_TUNABLES", "GR_IR", "HEAD_NECK",
     "IEC_NORMAL", "IEC_WHOLE_BODY", "LEVELS_ENOUGH", "LINEAR_FIT", "MAX_BYTES", "MINIMUM_PATIENTS", "MORE_SEGMENTERS",
     "NIFTI_GZ", "NO_CONTRAST", "O_CLOEXEC", "O_NONBLOCK", "PERFORMANCE_HINT", "PRISMA_FIT", "SE_IR", "SIZES_MM",
-    "T1W_3D_TFE", "T2W_TSE",
+    "SLICE_COUNT", "SLICE_SD", "T1W_3D_TFE", "T2W_TSE",
 }  # fmt: skip
 """Texts of the source that have the shape of a code: names of constants, scanners, sequences and DICOM terms."""
 
