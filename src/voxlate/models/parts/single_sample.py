@@ -1,8 +1,8 @@
 """Convolutions of one sample on a processor by oneDNN.
 
-PyTorch computes a 3D convolution of a batch of one by unfolding its input, which writes each voxel 27 times for a
-kernel of 3 x 3 x 3. A batch of two goes to oneDNN, which takes less than half of the time for each sample and none of
-that memory.
+PyTorch computes a 3D convolution of a batch of one with small maps by unfolding its input, which writes each voxel 27
+times for a kernel of 3 x 3 x 3. A batch of two goes to oneDNN, which takes less time for both samples than unfolding
+takes for one (`python benchmarks/bench_single_sample.py`), and none of that memory.
 """
 
 from __future__ import annotations
