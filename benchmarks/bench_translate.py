@@ -56,7 +56,7 @@ def translate_here(folder: Path, bundle: Path) -> None:
     from voxlate.inference.files import translate_file
 
     start = time.perf_counter()
-    synthesis = translate_file(read_bundle(bundle), folder / "scan.nii.gz", folder / "out.nii.gz")
+    synthesis = translate_file(read_bundle(bundle), folder / "scan.nii.gz", folder / "out.nii.gz", overwrite=True)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "peak_gib": peak, "brain_voxels": synthesis.brain_voxels}))
