@@ -2,13 +2,13 @@
 
     python benchmarks/bench_runtime.py [BUNDLE SCAN [ROOT]]
 
-BUNDLE is a trained one, for example from `bench_systems.py`; without it that of `recipes/t1ce_to_t1.yaml` or of the
-demo is taken, with one of its scans; it is copied, and the copy is accelerated, its cases found below ROOT or where its
-recipe says. SCAN is skull-stripped. Every engine works in a process of its own, in turns, so that each sees the same
-machine. `monai` and `windows` slide the same windows over the whole volume: `monai` calls the network as it is,
-`windows` as `voxlate translate` does where memory is short. `box` is what `voxlate translate` does otherwise: the box
-of the brain at once. `monai-unet` is MONAI's own U-Net as in `benchmarks/peers`, with random weights, on which its time
-does not depend."""
+BUNDLE is a trained one; without it that of the first fold of `bench_fine_tuning.py` is taken, with a scan that it has
+not seen, else that of `recipes/t1ce_to_t1.yaml` or of the demo with one of its scans. It is copied, and the copy is
+accelerated, its cases found below ROOT or where its recipe says. SCAN is skull-stripped. Every engine works in a
+process of its own, in turns, so that each sees the same machine. `monai` and `windows` slide the same windows over the
+whole volume: `monai` calls the network as it is, `windows` as `voxlate translate` does where memory is short. `box` is
+what `voxlate translate` does otherwise: the box of the brain at once. `monai-unet` is MONAI's own U-Net as in
+`benchmarks/peers`, with random weights, on which its time does not depend."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from machine import trained_bundle, write_result
+from machine import ROOT, development_data, trained_bundle, write_result
 
 WINDOW, OVERLAP = (96, 96, 96), 0.5
 ROUNDS = 1
+SCAN = "BraTS2021_01658"  # of 240 x 240 x 155 voxels, skull-stripped
 ENGINES = (
     "monai torch",
     "monai-unet torch",
@@ -200,6 +201,9 @@ def arguments() -> tuple[Path, Path, Path | None]:
         return Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None
     from voxlate.cases import read_cases
 
+    tuned, pairs = ROOT / "runs" / "fine_tuning" / "fold-0", development_data("pairs")
+    if pairs is not None and (tuned / "fine_tuned" / "bundle" / "manifest.json").is_file():
+        return tuned / "fine_tuned" / "bundle", pairs / SCAN / "t1ce.nii.gz", tuned
     bundle = trained_bundle()
     run = bundle.parent
     return bundle, read_cases(run / "cases.tsv")[0].source, run.parent / "data" if run.name == "run" else None

@@ -136,7 +136,7 @@ def _table(made: MadeTable) -> Iterator[str]:
         for row in block.rows:
             cells = []
             for cell, digits in zip(row.cells, made.digits, strict=True):
-                cells += cell_texts(made, cell, digits)
+                cells += cell_texts(made, cell, digits, parts)
             yield f"| {row.label} | {' | '.join(cells)} |"
     yield ""
     yield table_note(made).replace("*:", "\\*:")

@@ -113,7 +113,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     level = told["Synthetic"]["ReferenceLevel"]
     spread = read_volume(tmp_path / "s.nii.gz").data
     assert np.median(spread[spread > 0]) == pytest.approx(content["calibration"]["floor"] * level, rel=0.2)
-    with pytest.raises(UsageError, match=r"ONE_ANSWER .*--tta-flip"):
+    with pytest.raises(UsageError, match=r"CALIBRATION .*--tta-flip"):
         run("translate", scan, tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
 
 

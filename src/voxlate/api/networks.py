@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
     from voxlate.inference.translate import Options, Synthesis
     from voxlate.jobs.states import CaseOutcome
-    from voxlate.training.checkpoint import Progress
     from voxlate.training.data.dataset import WindowsOfUser
     from voxlate.training.loop import Machine
 
@@ -90,10 +89,7 @@ def train(
     named, given = with_objects(chosen.recipe, network=network, loss=loss, windows=chosen.windows)
     machine = device if isinstance(device, Machine) else Machine(device)
     with progress("preparing", named.steps) as (bar, task):
-
-        def watch(position: Progress, value: float) -> None:
-            bar.reach(task, position.step, description=f"training, loss {value:.4f}")
-
+        watch = bar.follow(task)
         return train_cases(named, chosen.cases, out, root=chosen.root, given=given, machine=machine, watch=watch)
 
 

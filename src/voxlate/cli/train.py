@@ -15,7 +15,6 @@ from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
-    from voxlate.training.checkpoint import Progress
 
 log = logging.getLogger("voxlate")
 
@@ -109,11 +108,7 @@ def train(
         takes=_least_time(plan, device),
     )
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("preparing", total=plan.steps)
-
-        def watch(progress: Progress, loss: float) -> None:
-            bar.reach(task, progress.step, description=f"training, loss {loss:.4f}")
-
+        watch = bar.follow(bar.add_task("preparing", total=plan.steps))
         if folds is not None:
             for fold in train_folds(plan, run, folds, root=root, resume=resume, machine=machine, watch=watch):
                 say(f"fold {fold.index}: {fold.bundle}, tested on {', '.join(fold.held_out)}")

@@ -66,7 +66,7 @@ def table_html(made: MadeTable) -> Html:
         names = [block.set] if is_one and block.set else [block.evaluation, block.set]
         patients = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
         title = f"{', '.join(name for name in names if name)} (patients: {patients})"
-        groups.append(Group(title, [_row(made, row) for row in block.rows]))
+        groups.append(Group(title, [_row(made, row, parts) for row in block.rows]))
     return table(columns, groups, label=made.title, spans=spans if len(parts) > 1 else ())
 
 
@@ -76,9 +76,9 @@ def parts_of(made: MadeTable) -> list[str]:
     return ["here", *["paper"] * has_printed, *["p, patients", "p, slices"] * made.has_slice_test]
 
 
-def cell_texts(made: MadeTable, cell: Cell, digits: int) -> list[str]:
-    """Returns the texts of a cell, one for each of `parts_of`."""
-    printed = [cell.printed] if "paper" in parts_of(made) else []
+def cell_texts(made: MadeTable, cell: Cell, digits: int, parts: Sequence[str]) -> list[str]:
+    """Returns the texts of a cell, one for each of `parts_of(made)`."""
+    printed = [cell.printed] if "paper" in parts else []
     p = [p_value(cell.p_adjusted), p_value(cell.p_slices)] if made.has_slice_test else []
     return [cell_text(cell, digits, made.alpha), *printed, *p]
 
@@ -112,12 +112,12 @@ def cell_text(cell: Cell, digits: int, alpha: float) -> str:
     return f"{number(cell.mean, digits)}{spread}{STAR if is_different else ''}"
 
 
-def _row(made: MadeTable, row: Row) -> list[Child | HtmlCell]:
+def _row(made: MadeTable, row: Row, parts: Sequence[str]) -> list[Child | HtmlCell]:
     label: Child = row.label if not row.state else [row.label, tag("small", f" {row.state}", class_="muted")]
     cells: list[Child | HtmlCell] = [label]
     for cell, digits in zip(row.cells, made.digits, strict=True):
         hint = None if cell.p_adjusted is None else f"n = {cell.n}, p {p_value(cell.p_adjusted)} (adjusted)"
-        first, *others = cell_texts(made, cell, digits)
+        first, *others = cell_texts(made, cell, digits, parts)
         cells += [HtmlCell(first, hint=hint), *others]
     return cells
 

@@ -16,7 +16,7 @@ from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
-from voxlate.inference.calibration import Calibration, require_several_predictions
+from voxlate.inference.calibration import Calibration, require_same_members, require_several_predictions
 from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
@@ -135,10 +135,12 @@ def _require_spread(bundle: Bundle, spread: Path, options: Options) -> None:
     """Refuses a spread that cannot be made or written, before the time of a translation is spent.
 
     Raises:
-        UsageError: `OUTPUT_NAME`, `ONE_ANSWER`.
+        UsageError: `OUTPUT_NAME`, `CALIBRATION`, `ONE_ANSWER`.
     """
     if not nifti_suffix(spread):
         raise UsageError("OUTPUT_NAME", f"{spread.name}: a spread must end in .nii or .nii.gz")
+    if options.calibration is not None:
+        require_same_members(options.calibration, bundle, mirror=options.mirror)
     require_several_predictions(bundle, mirror=options.mirror)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from rich.progress import Progress, Task, TaskID
 
@@ -68,6 +69,10 @@ class _Pace:
         return max(0.0, gone / finished * (items - finished))
 
 
+class _Position(Protocol):
+    step: int
+
+
 class Heartbeat(Progress):
     """A progress bar that also logs one line per minute: task, count, total, elapsed time and time left.
 
@@ -113,6 +118,14 @@ class Heartbeat(Progress):
             self.skip(task, steps)
         pace.reached = steps
         self.update(task, completed=steps, **fields)
+
+    def follow(self, task: TaskID) -> Callable[[_Position, float], None]:
+        """Returns a watcher of a training, to be called with its position and its loss after each step."""
+
+        def watch(position: _Position, loss: float) -> None:
+            self.reach(task, position.step, description=f"training, loss {loss:.4f}")
+
+        return watch
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         """Counts finished items; the first one tells the time left."""
