@@ -98,6 +98,8 @@ def make(
     measured = (evaluation / "card.md").read_text().split("\n", 1)[1]
     card = f"# {name}\n\n{summary.format(**numbers)}\n\n{about}\n{measured}"
     recipe = bundle.recipe
+    if name == "t1ce-to-t1":  # sidecars keep its name, whatever the variant of its last stage
+        recipe = recipe.model_copy(update={"name": "t1ce_to_t1"})
     root = recipe.data.root
     if Path(root).is_absolute():  # a folder of this machine is nobody else's
         relative = Path(root).relative_to(ROOT).as_posix()
