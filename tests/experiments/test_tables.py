@@ -94,8 +94,8 @@ def test_the_p_over_slices_stands_beside_the_paired_one_and_gives_no_star(scores
     cells = {row.method: row.cells[0] for row in made.blocks[0].rows}
     assert {name: cell.p_slices for name, cell in cells.items()} == {"source": None, "a": None, "b": 1e-9, "c": None}
     expected = stats.ttest_rel(values["b"], values["source"]).pvalue
-    assert cell_texts(made, cells["b"], 2)[1:] == [p_value(expected), p_value(1e-9)]
-    assert "*" not in cell_texts(made, cells["b"], 2)[0]
+    assert cell_texts(made, cells["b"], 2, parts_of(made))[1:] == [p_value(expected), p_value(1e-9)]
+    assert "*" not in cell_texts(made, cells["b"], 2, parts_of(made))[0]
     assert table_from_json(made.to_json()) == made
     assert parts_of(made) == ["here", "p, patients", "p, slices"]
     assert "p, slices" in str(table_html(made))
