@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from phantoms import head
 from tiny import RECIPE, write_cohort
 
 from voxlate.allocator import keep_freed_memory
 from voxlate.bundle.recipe import Recipe, parse_recipe
 from voxlate.volume import Volume
+
+settings.register_profile("same examples every time", derandomize=True, database=None)
+settings.load_profile("same examples every time")  # a change must not fail by chance; see CONTRIBUTING.md for new ones
 
 keep_freed_memory()  # as the command line does, which makes the tests faster
 
