@@ -2,10 +2,10 @@
 
     python benchmarks/bench_scanners.py
 
-For each simulated scanner, four patients of the embedded head at 1 mm, T1 before and after contrast agent; training used
-label maps of other heads. Each pair is translated with its true brain mask, and evaluated with the truth of the
-simulation, which states the lowest possible error. The patients are the same for every scanner. A stage whose files exist is not
-repeated. An hour on one core; the development data are not needed.
+For each simulated scanner, four patients of the embedded head at 1 mm, T1 before and after contrast agent; training
+used label maps of other heads. The patients are the same for every scanner. Each pair is translated with its true brain
+mask, and evaluated with the truth of the simulation, which states the lowest possible error. A stage whose files exist
+is not repeated. An hour on one core; the development data are not needed.
 """
 
 from __future__ import annotations

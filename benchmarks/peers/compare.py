@@ -204,7 +204,9 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             for name in names
         }
         peers = [name for name in names if not name.startswith(OURS)]
-        recorded[key] = {
+        recorded[folder.name] = {
+            "task": key,
+            "seconds": seconds,
             "title": task.title,
             "agent": task.agent,
             "machine": stamp(),
@@ -214,9 +216,10 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             "cases": {name: {case: _measured(row) for case, row in rows.items()} for name, rows in found.items()},
         }
     if recorded:
-        kept = recorded_tasks(seconds)
-        tasks_in_order = {key: (kept | recorded)[key] for key in TASKS if key in kept | recorded}
-        write_result("peers", {"seconds": seconds, "folds": 3, "tasks": tasks_in_order})
+        order = list(TASKS)
+        found = recorded_tasks() | recorded
+        keys = sorted(found, key=lambda key: (order.index(found[key]["task"]), -found[key]["seconds"]))
+        write_result("peers", {"folds": 3, "tasks": {key: found[key] for key in keys}})
         write_page()
     if n_failed:
         raise SystemExit(f"{n_failed} trainings failed; their rows are missing or incomplete")
