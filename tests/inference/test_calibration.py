@@ -8,17 +8,20 @@ import pytest
 from click.testing import CliRunner
 from phantoms import head
 
+from voxlate.bundle.bundle import add_to_bundle, read_bundle
+from voxlate.bundle.calibration import CALIBRATION_FILE, Calibration
+from voxlate.bundle.pretrained import model_card
 from voxlate.cases import Case, write_cases
 from voxlate.cli import voxlate
-from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.inference.calibration import (
-    Calibration,
     fit_calibration,
     read_calibration,
     reliability,
     require_same_members,
     sample_errors,
 )
+from voxlate.io.documents import read_json
 from voxlate.io.nifti import read_volume, write_volume
 
 
@@ -115,6 +118,42 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     assert np.median(spread[spread > 0]) == pytest.approx(content["calibration"]["floor"] * level, rel=0.2)
     with pytest.raises(UsageError, match=r"CALIBRATION .*--tta-flip"):
         run("translate", scan, tmp_path / "o.nii.gz", "--overwrite", *common, *options[1:])
+
+
+def test_a_calibration_in_the_bundle_is_used_by_itself_and_shown_with_the_card(table, identity, tmp_path):
+    run("calibrate", table, tmp_path / "first", "-m", identity, "--tta-flip", "--add-to-bundle", "--no-progress")
+    run("calibrate", table, tmp_path / "again", "-m", identity, "--tta-flip", "--add-to-bundle", "--no-progress")
+    assert read_json(identity / CALIBRATION_FILE) == read_json(tmp_path / "again" / "calibration.json")
+    own = read_bundle(identity).calibration
+    assert own is not None
+    assert own.floor == pytest.approx(0.1, abs=0.03)
+    scan, spread = table.parent / "0_source.nii.gz", tmp_path / "s.nii.gz"
+    run("translate", scan, tmp_path / "o.nii.gz", "-m", identity, "--ood", "off", "--uncertainty", spread)
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert told["Description"].startswith("Expected error, calibrated on 2 cases")
+    assert told["Calibration"]["floor"] == own.floor
+    assert "validation, 2 cases" in model_card(str(identity))
+
+
+def test_a_calibration_of_other_weights_makes_a_bundle_invalid(table, identity, tmp_path):
+    run("calibrate", table, tmp_path / "out", "-m", identity, "--tta-flip", "--no-progress")
+    content = read_json(tmp_path / "out" / "calibration.json")
+    content["calibration"]["members"] = ["0"]
+    (identity / CALIBRATION_FILE).write_text(json.dumps(content))
+    add_to_bundle(identity, [CALIBRATION_FILE])
+    with pytest.raises(ModelInvalid, match=r"MODEL_MANIFEST .*other weights"):
+        read_bundle(identity)
+    (identity / CALIBRATION_FILE).write_text("[]")
+    add_to_bundle(identity, [CALIBRATION_FILE])
+    with pytest.raises(ModelInvalid, match="MODEL_DOCUMENT"):
+        read_bundle(identity)
+
+
+def test_only_one_bundle_in_a_folder_can_hold_its_calibration(table, identity, tmp_path):
+    for models in (("-m", "t1ce-to-t1"), ("-m", identity, "-m", identity)):
+        with pytest.raises(UsageError, match="ADD_TO_BUNDLE"):
+            run("calibrate", table, tmp_path / "out", *models, "--tta-flip", "--add-to-bundle", "--no-progress")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_calibration_of_other_answers_is_refused(bundle):

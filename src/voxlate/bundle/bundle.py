@@ -6,6 +6,7 @@ mapping.json          from relative units to the units of the target
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
 known.json            statistics of the training scans, for out-of-distribution detection
+calibration.json      the expected error of its predictions; see `voxlate calibrate --add-to-bundle`
 runtimes.json         other runtimes that may run the network, with measurements; see `voxlate accelerate`
 pictures.json         filters and feature maps of a DRUNet
 card.md               the model card: intended use, training data, measurements
@@ -28,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from voxlate.bundle.calibration import CALIBRATION_FILE, Calibration, calibration_from_json
 from voxlate.bundle.networks import NetworkObject, generator_of
 from voxlate.bundle.out_of_distribution import TrainingStatistics, training_statistics_from_json
 from voxlate.bundle.recipe import Recipe, read_recipe, recipe_text
@@ -76,6 +78,7 @@ class Bundle:
         parts: the members of an ensemble; empty for a single bundle.
         training_statistics: what the training scans look like; None in an old bundle without `known.json`.
         runtimes: files of the network for other runtimes, by name of the runtime; see `voxlate.inference.runtime`.
+        calibration: of the spread of its own predictions; None where it was not calibrated.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Bundle:
     parts: tuple[Bundle, ...] = ()
     training_statistics: TrainingStatistics | None = None
     runtimes: dict[str, Path] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -157,6 +161,7 @@ def read_bundle(folder: Path, *, trust_code: bool = False, network: NetworkObjec
         spacing_mm=(low, high),
         training_statistics=_training_statistics(folder, hashes),
         runtimes=_runtimes(folder, hashes),
+        calibration=_calibration(folder, hashes),
     )
 
 
@@ -243,6 +248,20 @@ def _training_statistics(folder: Path, hashes: dict[str, str]) -> TrainingStatis
         return None
     with _readable(folder, "known.json"):
         return training_statistics_from_json(read_json(folder / "known.json"))
+
+
+def _calibration(folder: Path, hashes: dict[str, str]) -> Calibration | None:
+    """Returns the calibration of a bundle, which must be of its own weights."""
+    if CALIBRATION_FILE not in hashes:
+        return None
+    with _readable(folder, CALIBRATION_FILE):
+        calibration = calibration_from_json(read_json(folder / CALIBRATION_FILE))
+    if calibration.members != (hashes[WEIGHTS],):
+        raise ModelInvalid(
+            "MODEL_MANIFEST",
+            f"{folder.name}: {CALIBRATION_FILE} belongs to other weights; run `voxlate calibrate` again",
+        )
+    return calibration
 
 
 def _runtimes(folder: Path, hashes: dict[str, str]) -> dict[str, Path]:

@@ -62,4 +62,5 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
         spacing_mm=(min(low), max(high)),
         parts=tuple(bundles),
         runtimes={},
+        calibration=None,
     )

@@ -75,10 +75,30 @@ def model_card(name: str) -> str:
         ModelInvalid: `MODEL_MISSING`.
         NoInput: `NO_INPUT` when the bundle has no card.
     """
-    path = find_bundle(name) / _CARD
-    if not path.is_file():
+    folder = find_bundle(name)
+    if not (folder / _CARD).is_file():
         raise NoInput("NO_INPUT", f"{name}: the bundle has no {_CARD}")
-    return path.read_text(encoding="utf-8")
+    return (folder / _CARD).read_text(encoding="utf-8") + _expected_error(folder)
+
+
+def _expected_error(folder: Path) -> str:
+    """Returns the section of the card on the calibration that the bundle holds; empty if it holds none."""
+    from voxlate.bundle.calibration import CALIBRATION_FILE
+    from voxlate.io.documents import read_json
+
+    if not (folder / CALIBRATION_FILE).is_file():
+        return ""
+    content = read_json(folder / CALIBRATION_FILE)
+    about = (
+        f"`voxlate translate --uncertainty FILE` writes the expected error of each voxel, fitted on "
+        f"{content['calibration']['cases']} cases. Normally distributed errors would be within it in 68 % of the "
+        "voxels, and within twice of it in 95 %."
+    )
+    lines = ["\n## Expected error", about]
+    for name, each in content["by_split"].items():
+        shares = f"{each['within_one']:.0%} within it, {each['within_two']:.0%} within twice of it"
+        lines.append(f"- {name}: {shares}; rank correlation with the error of a voxel {each['correlation']:.2f}.")
+    return "\n".join(lines) + "\n"
 
 
 def summary_line(name: str) -> str:

@@ -20,9 +20,22 @@ from voxlate.cli.verb import Verb
 @click.option("--tta-flip", "mirror", is_flag=True, help="Also predict from the mirrored scan (needed for one bundle).")
 @click.option("--split", default="validation", show_default=True, help="Rows of the table to fit on.")
 @click.option("--test", "unseen", default="test", show_default=True, help="Rows to test the calibration on.")
+@click.option(
+    "--add-to-bundle",
+    "is_kept",
+    is_flag=True,
+    help="Also write the calibration into the bundle; `voxlate translate --uncertainty` then uses it by itself.",
+)
 @no_progress
 def calibrate(
-    cases: Path, out: Path, models: tuple[Path, ...], mirror: bool, split: str, unseen: str, no_progress: bool
+    cases: Path,
+    out: Path,
+    models: tuple[Path, ...],
+    mirror: bool,
+    split: str,
+    unseen: str,
+    is_kept: bool,
+    no_progress: bool,
 ) -> int:
     """Calibrate the uncertainty of a model on known targets.
 
@@ -35,10 +48,19 @@ def calibrate(
     from voxlate.bundle.ensemble import join_bundles
     from voxlate.bundle.pretrained import load_bundle
     from voxlate.cases import read_cases, rows_of_split
-    from voxlate.inference.calibration import fit_calibration, member_hashes, reliability, sample_errors
+    from voxlate.errors import UsageError
+    from voxlate.inference.calibration import (
+        fit_calibration,
+        keep_calibration,
+        member_hashes,
+        reliability,
+        sample_errors,
+    )
     from voxlate.io.atomic import write_json
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
+    if is_kept and not (len(models) == 1 and models[0].is_dir()):
+        raise UsageError("ADD_TO_BUNDLE", "a calibration is kept in one bundle: pass one -m, the folder of a bundle")
     rows = read_cases(cases)
     bundle = join_bundles([load_bundle(model) for model in models])
     parts = {split: rows_of_split(rows, split)} | {unseen: [row for row in rows if row.split == unseen]}
@@ -57,7 +79,10 @@ def calibrate(
         errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))
         found[f"{name}, {len(several)} cases"] = reliability(errors, fitted.expected_error(spreads).astype(np.float64))
     shown = {name: asdict(each) for name, each in found.items()}
-    write_json(out / "calibration.json", {"calibration": asdict(fitted), "by_split": shown})
+    content = {"calibration": asdict(fitted), "by_split": shown}
+    write_json(out / "calibration.json", content)
+    if is_kept:
+        keep_calibration(models[0], content)
     for suffix in ("png", "svg"):
         draw_calibration(out / f"calibration.{suffix}", shown)
     law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x spread^{fitted.power:.2f})²"

@@ -60,7 +60,11 @@ if TYPE_CHECKING:
     type=PATH,
     help="Also write the standard deviation of the predictions: a .nii.gz, or a folder for several scans.",
 )
-@click.option("--calibration", type=PATH, help="Turns --uncertainty into an expected error; see voxlate calibrate.")
+@click.option(
+    "--calibration",
+    type=PATH,
+    help="Turns --uncertainty into an expected error; see voxlate calibrate.  [default: that of the bundle, if any]",
+)
 @zero_fill
 @click.option(
     "--like",
@@ -145,6 +149,9 @@ def translate(
     if items is not None and like is not None:
         raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
+    calibrated = None if calibration is None else read_calibration(calibration)
+    if spread is not None and calibration is None and bundle.calibration is not None:
+        calibrated, mirror = bundle.calibration, bundle.calibration.mirror
     options = Options(
         device=where,
         keep_spacing=keep_spacing,
@@ -161,7 +168,7 @@ def translate(
         runtime=chosen,
         memory_gib=gib,
         unmarked_dicom=unmarked,
-        calibration=None if calibration is None else read_calibration(calibration),
+        calibration=calibrated,
     )
     if items is None:
         item = Item(nifti_stem(source), source, mask, _pairs(more), series)

@@ -1,13 +1,9 @@
 """Calibrates uncertainty: maps the spread of several predictions to the error to be expected of a voxel.
 
 The standard deviation of a few networks is smaller than their error, because they share a part of it. On cases with a
-known target three numbers are fitted:
-
-    expected error^2 = floor^2 + (factor * spread^power)^2
-
-in relative units (multiples of the image's reference level). A power below 1 lowers the largest errors that the spread
-alone would predict. The fit maximises the likelihood of normally distributed errors, as Laves et al. 2020 do for a
-factor alone; each case has the same weight.
+known target the three numbers of `voxlate.bundle.calibration` are fitted. A power below 1 lowers the largest errors
+that the spread alone would predict. The fit maximises the likelihood of normally distributed errors, as Laves et al.
+2020 do for a factor alone; each case has the same weight.
 """
 
 from __future__ import annotations
@@ -17,21 +13,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.bundle import Bundle, add_to_bundle, remove_from_bundle
+from voxlate.bundle.calibration import CALIBRATION_FILE, Calibration, calibration_from_json
 from voxlate.bundle.prepared_case import all_sources, prepare_case
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.memory import activation_budget
 from voxlate.inference.predict import predict
 from voxlate.inference.runtime import TORCH
+from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_json
-from voxlate.volume import Array
 
 Numbers = NDArray[np.float64]
 
@@ -43,35 +41,6 @@ BINS, SHARES = 10, 20
 
 MIN_ERROR = 1e-6
 """Smallest error in relative units that a logarithm or a division takes. Chosen by hand, far below the 0.1 measured."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The map from the spread of predictions to their expected error.
-
-    Attributes:
-        floor, factor, power: parameters of the formula above; the floor in relative units.
-        members: hashes of the weights of the ensemble members.
-        mirror: whether flipped scans were predicted as well.
-        cases: number of cases of the fit.
-    """
-
-    floor: float
-    factor: float
-    power: float
-    members: tuple[str, ...]
-    mirror: bool
-    cases: int
-
-    def expected_error(self, spread: Array, level: float = 1.0) -> Array:
-        """Returns the expected standard deviation of the error; the floor where all predictions agree.
-
-        Args:
-            spread: standard deviations of predictions, of any shape.
-            level: one relative unit in the unit of `spread`.
-        """
-        relative = np.hypot(self.floor, self.factor * (np.asarray(spread, dtype=np.float64) / level) ** self.power)
-        return np.asarray(level * relative, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -221,18 +190,22 @@ def read_calibration(path: Path) -> Calibration:
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name}: this calibration does not exist")
     try:
-        content = read_json(path)["calibration"]
-        calibration = Calibration(**content | {"members": tuple(content["members"])})
-        valid = all(
-            np.isfinite(value) and value >= 0 for value in (calibration.floor, calibration.factor, calibration.power)
-        )
+        return calibration_from_json(read_json(path))
     except (ValueError, KeyError, TypeError) as error:
-        raise InputRefused(
-            "CALIBRATION", f"{path.name} is not a calibration; make one with `voxlate calibrate`"
-        ) from error
-    if not valid:
-        raise InputRefused("CALIBRATION", f"{path.name}: floor, factor and power must be finite and not negative")
-    return calibration
+        reason = str(error) if "must be" in str(error) else "not a calibration"
+        raise InputRefused("CALIBRATION", f"{path.name}: {reason}; make one with `voxlate calibrate`") from error
+
+
+def keep_calibration(folder: Path, content: dict[str, Any]) -> None:
+    """Writes a calibration into the bundle that it belongs to; an interruption leaves a bundle that is valid.
+
+    Args:
+        folder: of the bundle.
+        content: of the file that `voxlate calibrate` writes.
+    """
+    remove_from_bundle(folder, [CALIBRATION_FILE])
+    write_json(folder / CALIBRATION_FILE, content)
+    add_to_bundle(folder, [CALIBRATION_FILE])
 
 
 def require_same_members(calibration: Calibration, bundle: Bundle, *, mirror: bool) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.calibration import Calibration
 from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
 from voxlate.errors import CannotWrite, InputRefused, UsageError
 from voxlate.inference.bids_app import sidecar_of
-from voxlate.inference.calibration import Calibration, require_same_members, require_several_predictions
+from voxlate.inference.calibration import require_same_members, require_several_predictions
 from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.calibration import Calibration
 from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
-from voxlate.inference.calibration import Calibration, require_same_members
+from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
 from voxlate.inference.like import ContrastDescriptor, curve
 from voxlate.inference.memory import activation_budget, require_memory
@@ -125,7 +126,8 @@ class Options:
         runtime: one of `voxlate.inference.runtime.RUNTIMES`.
         memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
         unmarked_dicom: also read DICOM files without preamble and prefix.
-        calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`.
+        calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`. A
+            bundle may hold its own: `Options(mirror=True, calibration=bundle.calibration)`.
         like: contrast of a reference scan that the result gets; see `voxlate.inference.like`. None for the contrast of
             the source.
         research: the result is for research; a model with `use: research` needs it.
