@@ -391,6 +391,25 @@ def uncertainty() -> str:
     return "\n".join([*lines, "", note])
 
 
+def expected_error() -> str:
+    """Returns how well the expected error of the pretrained models predicts the error on real pairs."""
+    content = result("expected_error")
+    lines = ["| model | real pairs | within it | within twice of it | range over pairs | rank correlation |"]
+    lines.append("|---" * 6 + "|")
+    for name, each in content["models"].items():
+        pooled, shares = each["left_one_out"], [case["within_one"] for case in each["cases"].values()]
+        lines.append(
+            f"| `{name}` | {len(each['cases'])} | {pooled['within_one']:.0%} | {pooled['within_two']:.0%} | "
+            f"{min(shares):.0%} to {max(shares):.0%} within it | {pooled['correlation']:.2f} |"
+        )
+    note = (
+        "Shares of the voxels of the brain whose error is below the expected error; normally distributed errors would "
+        "give 68 % and 95 %. Each pair is judged by a fit on the others. Rank correlation of expected and actual error. "
+        f"`python benchmarks/bench_expected_error.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def coverage() -> str:
     content = result("uncertainty")["gate"]
     lines = ["| | n | wrong type or error | in distribution | flagged | refused |", "|---|---|---|---|---|---|"]
@@ -1050,6 +1069,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "quality_rules": quality_rules,
     "gate": gate,
     "uncertainty": uncertainty,
+    "expected_error": expected_error,
     "coverage": coverage,
     "faults": faults,
     "memory": memory,
