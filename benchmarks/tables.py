@@ -404,8 +404,8 @@ def expected_error() -> str:
         )
     note = (
         "Shares of the voxels of the brain whose error is below the expected error; normally distributed errors would "
-        "give 68 % and 95 %. Each pair is judged by a fit on the others. Rank correlation of expected and actual error. "
-        f"`python benchmarks/bench_expected_error.py`, {machine(content)}."
+        "give 68 % and 95 %. Each pair is judged by a fit on the others. Rank correlation of expected and actual "
+        f"error. `python benchmarks/bench_expected_error.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
 

@@ -60,7 +60,7 @@ def calibrate(
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
     if is_kept and not (len(models) == 1 and models[0].is_dir()):
-        raise UsageError("ADD_TO_BUNDLE", "a calibration is kept in one bundle: pass one -m, the folder of a bundle")
+        raise UsageError("ADD_TO_BUNDLE", "a calibration is kept in a single bundle; pass one -m, its folder")
     rows = read_cases(cases)
     bundle = join_bundles([load_bundle(model) for model in models])
     parts = {split: rows_of_split(rows, split)} | {unseen: [row for row in rows if row.split == unseen]}
