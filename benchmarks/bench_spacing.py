@@ -1,13 +1,13 @@
-"""The pretrained model on scans of other voxel sizes, by slice thickness.
+"""The pretrained models on scans of other voxel sizes, by slice thickness.
 
     python benchmarks/bench_spacing.py
 
 The nine real pairs of the development data have voxels of 1 mm. Source and target are averaged over slices of 2 to
 7 mm, or interpolated to finer voxels in the plane of thick slices, and each scan is translated three times: resampled
 to the voxel size of training and back, which is the default; with its own voxels (`--keep-spacing`); and, as a bound
-that a user cannot have, before the averaging. All are compared with the averaged target. No pair was used in training.
-The model's first stage, which saw voxels of 1 mm alone, is measured beside it if `bench_simulated_training.py` made it.
-A scan that is translated already is not translated again. Without the development data it says so and ends.
+that a user cannot have, before the averaging. All are compared with the averaged target. The fine-tuned model is
+measured the default way on the pairs that it was not trained on, beside the other model on the same pairs. A scan that
+is translated already is not translated again. Without the development data it says so and ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_fine_tuning import summary
+from bench_fine_tuning import OPEN_LICENCE, summary
 from machine import ROOT, development_data, pair_cases, write_result
 
 from voxlate.bundle.bundle import Bundle, read_bundle
@@ -33,8 +33,7 @@ from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Volume
 
 RUN = ROOT / "runs" / "spacing"
-MODEL = "t1ce-to-t1"
-FIRST_STAGE = ROOT / "runs" / "simulated_training" / "bundle"
+MODEL, TUNED = "t1ce-to-t1", "t1ce-to-t1-finetuned"
 WAYS = ("resampled", "kept", "before")
 FINER = 2
 """Voxels of 0.5 mm from those of 1 mm."""
@@ -158,21 +157,29 @@ def main() -> None:
     if folder is None:
         return
     pairs = pair_cases(folder)
-    models = {"model": find_bundle(MODEL)} | ({"first_stage": FIRST_STAGE} if FIRST_STAGE.is_dir() else {})
-    content: dict[str, Any] = {"name": MODEL}
-    for key, path in models.items():
-        bundle = read_bundle(path)
-        ways = WAYS if key == "model" else WAYS[:1]
-        measured = {name: measure(bundle, name, pairs, ways) for name in CONDITIONS}
-        content[key] = {
-            "weights_sha256": bundle.weights_sha256,
-            "conditions": {
-                name: {way: {metric: summary(values) for metric, values in rows.items()} for way, rows in found.items()}
-                for name, found in measured.items()
-            },
-            "resampled_minus_kept": {name: differences(rows) for name, rows in measured.items() if "kept" in rows},
+    unseen = [case for case in pairs if case.case not in OPEN_LICENCE]
+    bundle, tuned = (read_bundle(find_bundle(name)) for name in (MODEL, TUNED))
+    measured = {name: measure(bundle, name, pairs, WAYS) for name in CONDITIONS}
+    content: dict[str, Any] = {
+        "weights_sha256": {MODEL: bundle.weights_sha256, TUNED: tuned.weights_sha256},
+        "conditions": {name: summaries(found) for name, found in measured.items()},
+        "resampled_minus_kept": {name: differences(rows) for name, rows in measured.items()},
+        "unseen_pairs": {},
+    }
+    names = {case.case for case in unseen}
+    for name, found in measured.items():
+        fine_tuned = measure(tuned, name, unseen, WAYS[:1])["resampled"]
+        base = {
+            metric: {case: value for case, value in rows.items() if case in names}
+            for metric, rows in found["resampled"].items()
         }
+        content["unseen_pairs"][name] = summaries({MODEL: base, TUNED: fine_tuned})
     write_result("spacing", content)
+
+
+def summaries(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Returns the summary of each metric by way or model."""
+    return {way: {metric: summary(values) for metric, values in rows.items()} for way, rows in found.items()}
 
 
 def differences(ways: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
