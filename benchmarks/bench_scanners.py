@@ -11,6 +11,7 @@ is not repeated. An hour on one core; the development data are not needed.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from machine import ROOT, write_result
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
-from voxlate.cases import read_cases
+from voxlate.cases import Case, read_cases
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.preparation.steps.resample import resample
 from voxlate.simulation.files.dataset import Plan, write_dataset
 from voxlate.simulation.physics.scanners import SCANNERS, Scanner
 from voxlate.simulation.physics.sequences import GradientEcho, Mprage
@@ -52,10 +55,22 @@ def simulated(name: str) -> Path:
     return folder
 
 
+def on_grid_of_source(case: Case, folder: Path) -> Case:
+    """Returns a case whose mask and lesions have the grid of its source: the truth has no thick slices."""
+    grid, found = read_volume(case.source).grid, {"mask": case.mask, "labels": case.labels}
+    for role, path in found.items():
+        truth = None if path is None else read_volume(path)
+        if truth is None or truth.grid.matches(grid):
+            continue
+        found[role] = folder / "on_grid" / f"{case.case}_{role}.nii.gz"
+        write_volume(found[role], resample(truth, grid, interpolation="nearest"), dtype="int16")
+    return replace(case, **found)
+
+
 def measured(model: str, name: str) -> dict[str, Any]:
     """Translates and evaluates the patients of a scanner; returns the means and the comparison with the oracle."""
     folder = simulated(name)
-    cases = read_cases(folder / "cases.tsv")
+    cases = [on_grid_of_source(case, folder) for case in read_cases(folder / "cases.tsv")]
     path = find_bundle(model)
     run = RUN / f"{model}-{read_bundle(path).weights_sha256[:8]}" / name
     if not (run / "evaluation" / "evaluation.json").is_file():

@@ -14,7 +14,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from bench_scanners import MODELS, RUN, sequence_of
+from bench_scanners import MODELS, RUN, on_grid_of_source, sequence_of
 from machine import ROOT, case_scores
 
 from voxlate.bundle.pretrained import load_bundle
@@ -37,7 +37,8 @@ def ranked() -> list[tuple[float, str, Case]]:
     weights = load_bundle(MODELS[0]).weights_sha256[:8]
     found = []
     for name in SCANNERS:
-        for case in read_cases(RUN / "heads" / name / "cases.tsv"):
+        for row in read_cases(RUN / "heads" / name / "cases.tsv"):
+            case = on_grid_of_source(row, RUN / "heads" / name)
             scores = case_scores(RUN / f"{MODELS[0]}-{weights}" / name / "evaluation", case.case)
             for method, protocol, region, metric, value in scores:
                 if (method, protocol, region, metric) == ("synthetic", "voxlate", "lesion", "mae"):
