@@ -28,7 +28,7 @@ from voxlate.inference.calibration import (
     sample_errors,
 )
 
-TRAINED_ON = {"t1ce-to-t1": (), "t1ce-to-t1-finetuned": OPEN_LICENCE}
+TRAINED_ON = {"t1ce-to-t1": OPEN_LICENCE, "t1ce-to-t1-simulated": ()}
 """Real pairs that each model has seen, which are left out."""
 
 

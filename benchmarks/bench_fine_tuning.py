@@ -35,7 +35,7 @@ from voxlate.inference.translate import Options
 from voxlate.training.loop import train
 
 RUN = ROOT / "runs" / "fine_tuning"
-BASE = "t1ce-to-t1"
+BASE = "t1ce-to-t1-simulated"
 OPEN_LICENCE = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
 """Pairs under CC BY; the terms of the seven others were not found to allow shipped weights."""
 

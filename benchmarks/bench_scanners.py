@@ -33,7 +33,7 @@ from voxlate.simulation.physics.sequences import GradientEcho, Mprage
 from voxlate.simulation.subject import Options as SubjectOptions
 
 RUN = ROOT / "runs" / "scanners"
-MODELS = ("t1ce-to-t1", "t1ce-to-t1-finetuned")
+MODELS = ("t1ce-to-t1", "t1ce-to-t1-simulated")
 PATIENTS, SEED = 4, 71
 KEPT = ("n", "mean", "median", "low", "high")
 METHODS = ("source", "histogram_match", "constant", "synthetic")

@@ -33,7 +33,7 @@ from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Volume
 
 RUN = ROOT / "runs" / "spacing"
-MODEL, TUNED = "t1ce-to-t1", "t1ce-to-t1-finetuned"
+MODEL, TUNED = "t1ce-to-t1-simulated", "t1ce-to-t1"
 WAYS = ("resampled", "kept", "before")
 FINER = 2
 """Voxels of 0.5 mm from those of 1 mm."""

@@ -44,8 +44,9 @@ run.
 - MAE, PSNR and SSIM in the whole brain saturate on real pairs: an intensity curve that knows the target reaches what
   every network reaches, because the second sequence, its noise and its registration make most of the error.
 - A blurred target knows the target; it shows what resolution alone costs.
-- The systems of voxlate stand in bold. The one that starts from the shipped model has the training of that model for
-  free, and is counted apart. After 300 s its row is of the shipped model before its third stage.
+- The systems of voxlate stand in bold. The one that starts from the shipped model (`t1ce-to-t1-simulated`, which has
+  seen no real scan) has the training of that model for free, and is counted apart. After 300 s its row is of that model
+  before its third stage.
 """
 """What stands above the tables."""
 

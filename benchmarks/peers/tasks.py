@@ -60,7 +60,7 @@ TASKS = {
         1,
         "t1ce_to_t1_finetuned",
         {},
-        pretrained="t1ce-to-t1",
+        pretrained="t1ce-to-t1-simulated",  # the other has seen two of the nine pairs
     ),
     "t1-t2-flair-to-t1ce": Task(
         "T1, T2 and FLAIR to T1 with contrast agent, nine real pairs",

@@ -26,7 +26,7 @@ from voxlate.preparation import fit_preparation
 from voxlate.preparation.masks.skull_stripped import nonzero_mask
 
 MOST_BYTES = 12 << 20
-SHIPPED = ("ct-to-t1", "ct-to-t2", "t1ce-to-t1", "t1ce-to-t1-finetuned")
+SHIPPED = ("ct-to-t1", "ct-to-t2", "t1ce-to-t1", "t1ce-to-t1-simulated")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -21,10 +21,7 @@ from voxlate.errors import UsageError
 from voxlate.io.documents import read_json
 
 MODEL = "t1ce-to-t1"
-"""The model of the package that the demo shows first."""
-
-START = "t1ce-to-t1-finetuned"
-"""The model of the package whose weights the training of the demo starts with."""
+"""The model of the package that the demo shows first, and whose weights its training starts with."""
 
 MARKER = ".voxlate-demo"
 """Marks a folder as made by the demo; without it nothing in a folder is ever deleted."""
@@ -43,7 +40,7 @@ def demo(folder: Path) -> int:
     claim(folder)
     start = time.perf_counter()
     _show_first(folder / "first", start)
-    run_stages(folder, embedded_recipe(), start_from=find_bundle(START))
+    run_stages(folder, embedded_recipe(), start_from=find_bundle(MODEL))
     _say_what_matters(folder, time.perf_counter() - start)
     return 0
 
