@@ -6,10 +6,10 @@
 
 The first two commands train the models that this one compares with. It builds 64 tissue maps (10 minutes on one core)
 and trains the second stage of `t1ce-to-t1-simulated` and the last of `ct-to-t1` anew, from the same weights with as
-many steps (25 and 20 minutes), with the variant `drawn` of their recipes: half of the windows for T1 after contrast agent, all of
-them for CT, whose drawn windows also vary more in contrast, noise and offset. T1 after contrast agent is measured on
-the nine real pairs, CT on simulated heads of label maps that no training saw. Each stage is skipped when its files
-exist. Without the development data it says so and ends.
+many steps (25 and 20 minutes), with the variant `drawn` of their recipes: half of the windows for T1 after contrast
+agent, all of them for CT, whose drawn windows also vary more in contrast, noise and offset. T1 after contrast agent is
+measured on the nine real pairs, CT on simulated heads of label maps that no training saw. Each stage is skipped when
+its files exist. Without the development data it says so and ends.
 """
 
 from __future__ import annotations

@@ -922,8 +922,8 @@ def spacing() -> str:
         lines += [] if is_original else [_spacing_line(title, ways[way]) for way, title in titles.items()]
     note = (
         "Model `t1ce-to-t1-simulated`, which saw no real scan in training, on nine real pairs whose voxels of 1 mm "
-        "were averaged over slices (left-right x back-front x down-up); 0.5 mm is interpolated. Mean absolute error in the "
-        "brain in % of the target's range, each image in units of its median. "
+        "were averaged over slices (left-right x back-front x down-up); 0.5 mm is interpolated. Mean absolute error in "
+        "the brain in % of the target's range, each image in units of its median. "
         f"`python benchmarks/bench_spacing.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
