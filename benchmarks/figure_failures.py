@@ -1,4 +1,4 @@
-"""Draws the three simulated heads in whose lesions the pretrained model errs most, and the one in the middle.
+"""Draws each simulated patient on the scanner where the pretrained model errs most in lesions.
 
     python benchmarks/bench_scanners.py
     python benchmarks/figure_failures.py
@@ -33,7 +33,7 @@ def upright(volume: Volume) -> Array:
 
 
 def ranked() -> list[tuple[float, str, Case]]:
-    """Returns the MAE in lesions, the scanner and the case of all patients with lesions, the largest first."""
+    """Returns the largest MAE in lesions of each patient with its scanner and case, the largest first."""
     weights = load_bundle(MODELS[0]).weights_sha256[:8]
     found = []
     for name in SCANNERS:
@@ -43,7 +43,9 @@ def ranked() -> list[tuple[float, str, Case]]:
             for method, protocol, region, metric, value in scores:
                 if (method, protocol, region, metric) == ("synthetic", "voxlate", "lesion", "mae"):
                     found.append((value, name, case))
-    return sorted(found, key=lambda each: -each[0])
+    found.sort(key=lambda each: -each[0])
+    worst = {case.patient: (error, name, case) for error, name, case in reversed(found)}
+    return sorted(worst.values(), key=lambda each: -each[0])
 
 
 def draw(row: list[plt.Axes], error: float, scanner: str, case: Case) -> None:
@@ -59,24 +61,25 @@ def draw(row: list[plt.Axes], error: float, scanner: str, case: Case) -> None:
     difference = np.where(inside, synthetic - target, 0)
     level = int(np.argmax((np.abs(difference) * lesions).sum(axis=(0, 1))))
     top = 1.1 * float(np.quantile(target[inside], 0.995))
+    (left, right), (low, high) = (np.flatnonzero(inside.any(axis=each))[[0, -1]] for each in ((1, 2), (0, 2)))
+    brain = slice(left, right + 1), slice(low, high + 1), level
     images = (source * inside, synthetic, target * inside, difference)
     for axis, image, is_signed in zip(row, images, (False, False, False, True), strict=True):
         axis.axis("off")
         shown = {"cmap": "RdBu_r", "vmin": -0.7, "vmax": 0.7} if is_signed else {"cmap": "gray", "vmin": 0, "vmax": top}
-        axis.imshow(np.rot90(image[:, :, level]), **shown)
-    about = f"scanner {scanner}: {sequence_of(SCANNERS[scanner])}; MAE in lesions {error:.0f} %"
-    row[0].text(0, -0.06, about, transform=row[0].transAxes, color="white", fontsize=11)
+        axis.imshow(np.rot90(image[brain]), **shown)
+    about = f"{sequence_of(SCANNERS[scanner])}\nMAE in lesions {error:.0f} %"
+    row[0].text(-0.04, 0.5, about, transform=row[0].transAxes, color="white", rotation=90, ha="right", va="center")
 
 
 def main() -> None:
-    cases = ranked()
-    chosen = [*cases[:3], cases[len(cases) // 2]]
-    figure, axes = plt.subplots(len(chosen), len(TITLES), figsize=(11, 13), facecolor="black")
+    chosen = ranked()
+    figure, axes = plt.subplots(len(chosen), len(TITLES), figsize=(11, 13.5), facecolor="black", squeeze=False)
     for row, (error, scanner, case) in zip(axes, chosen, strict=True):
         draw(list(row), error, scanner, case)
     for axis, title in zip(axes[0], TITLES, strict=True):
         axis.set_title(title, color="white")
-    figure.tight_layout()
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.01, top=0.97, wspace=0.02, hspace=0.03)
     figure.savefig(ROOT / "docs" / "images" / "failures.png", dpi=60, facecolor="black")
 
 

@@ -929,6 +929,44 @@ def spacing() -> str:
     return "\n".join([*lines, "", note])
 
 
+def scanners() -> str:
+    """Returns the two models that remove contrast agent by simulated scanner."""
+    content = result("scanners")
+    heads = (
+        "scanner",
+        "model",
+        "residual enhancement",
+        "less than half removed",
+        "MAE in the brain (untouched)",
+        "in lesions (untouched; constant)",
+        "RMSE over the lowest possible",
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, scanner in content["scanners"].items():
+        about = f"{name}: {scanner['about']}" + (" (not in training)" if scanner["is_held_out"] else "")
+        for number, model in enumerate(content["models"]):
+            rows, oracle = scanner[model]["rows"], scanner[model]["oracle"]
+            means = {key: row["mean"] for key, row in rows.items()}
+            brain, untouched = means["synthetic:mask:mae"], means["source:mask:mae"]
+            lesion, before, constant = (means[f"{way}:lesion:mae"] for way in ("synthetic", "source", "constant"))
+            cells = (
+                "" if number else about,
+                f"`{model}`",
+                f"{means['synthetic:enhanced:residual_enhancement']:.0f} %",
+                f"{means['synthetic:enhanced:less_than_half_removed']:.0f} %",
+                f"{brain:.1f} % ({untouched:.1f})",
+                f"{lesion:.1f} % ({before:.1f}; {constant:.1f})",
+                f"{oracle['synthetic_rmse_percent'] / oracle['oracle_rmse_percent']:.1f}",
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+    note = (
+        f"Means over {content['patients']} simulated patients of a scanner, the same for all, 1 mm, with the true "
+        "brain mask; their anatomy is not among those of training. Source and target have one sequence, each its own "
+        f"noise and shading. `python benchmarks/bench_scanners.py`, {machine(content)}."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def spacing_tuned() -> str:
     """Returns the two models that remove contrast agent by voxel size, on the pairs that both have not seen."""
     content = result("spacing")
@@ -1096,6 +1134,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "simulate": simulate,
     "spacing": spacing,
     "spacing_tuned": spacing_tuned,
+    "scanners": scanners,
     "metrics": metrics,
     "batch": batch,
     "index": index,
