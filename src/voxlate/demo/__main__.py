@@ -81,7 +81,8 @@ def _show_first(folder: Path, start: float) -> None:
     click.echo(f"1. A ready model: {MODEL} removes the contrast agent from one simulated head of 1 mm ...")
     folder.mkdir()
     left = translate_first_head(folder, MODEL)
-    click.echo(f"   {folder / 'first.png'}: {left:.0f} % of the enhancement is left ({_since(start)})")
+    said = f"residual enhancement {left:.0f} % (100 % the untouched scan, 0 % the scan before the agent)"
+    click.echo(f"   {folder / 'first.png'}: {said} ({_since(start)})")
     click.echo("2. A model of your own: simulate patients, train, translate unseen ones, evaluate and report ...")
 
 
