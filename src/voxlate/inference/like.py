@@ -4,7 +4,7 @@ A model keeps the sequence of its source, because the sequence of a scan that wa
 patient has an earlier scan of the wanted sequence, a curve takes the intensities of the synthetic scan to those of that
 reference: increasing, linear between seven quantiles of the brain, both scans in units of their median. The curve keeps
 the order of intensities and knows no anatomy. Patients differ in their tissues more than many sequences do, so that
-the scan of another person makes the error larger. Measured in `benchmarks/bench_like.py`.
+the scan of another person mostly makes the error larger. Measured in `benchmarks/bench_like.py`.
 """
 
 from __future__ import annotations
