@@ -77,7 +77,7 @@ def test_structures_of_label_maps_are_measured_and_compared(tmp_path):
             lines.append(f"p{patient}\t{method}\t{method}{patient}.nii.gz")
     (tmp_path / "maps.tsv").write_text("\n".join(lines) + "\n")
     result = run("structures", tmp_path / "maps.tsv", tmp_path / "out", "--by-side")
-    assert "1 comparisons" in result.output
+    assert "1 comparison;" in result.output
     (row,) = json.loads((tmp_path / "out" / "structures.json").read_text())["rows"]
     assert (row["structure"], row["n"], row["difference"]) == ("Left-Hippocampus", 3, pytest.approx(-0.025))
     (tmp_path / "maps.tsv").write_text(lines[0] + "\n")

@@ -188,9 +188,8 @@ def test_the_map_of_the_code_names_every_folder_and_nothing_else():
 NO_OPTIONS = {
     *("--help", "--check", "--only-stream", "--minutes", "--parts", "--write", "--stream", "--no-deps", "--bind"),
     *("--cases", "--bundle", "--workers", "--n-procs", "--root", "--accelerator"),
-    "--like",
 }
-"""Options that documents name and no verb has: of benchmarks, pip and Python; old spellings; one that is planned."""
+"""Options that documents name and no verb has: of benchmarks, pip and Python; old spellings."""
 
 
 def options_of(command: click.Command) -> set[str]:

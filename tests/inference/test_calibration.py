@@ -102,7 +102,7 @@ def test_a_spread_is_calibrated_drawn_and_used(table, identity, tmp_path):
     out = tmp_path / "calibrated"
     run("calibrate", table, out, "-m", identity, "--tta-flip", "--no-progress")
     content = json.loads((out / "calibration.json").read_text())
-    assert list(content["by_split"]) == ["validation, 2 cases", "test, 1 cases"]
+    assert list(content["by_split"]) == ["validation, 2 cases", "test, 1 case"]
     assert content["calibration"]["floor"] == pytest.approx(0.1, abs=0.03)  # the noise, as the answers do not differ
     assert (out / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (out / "calibration.svg").read_bytes()

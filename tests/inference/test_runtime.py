@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -302,6 +303,16 @@ def test_an_exported_network_gives_the_same_answers_and_says_what_it_takes(cohor
     told = json.loads(output.with_suffix(".json").read_text())
     assert told["input"]["channels"] == ["T1ce"]
     assert "not for diagnosis" in told["notice"]
+
+
+def test_a_model_is_exported_by_its_name(cohort, tmp_path, monkeypatch):
+    from voxlate.cli.export import export
+
+    (tmp_path / "models").mkdir()
+    shutil.copytree(cohort, tmp_path / "models" / "mine")
+    monkeypatch.setenv("VOXLATE_MODELS", str(tmp_path / "models"))
+    export.main(["mine", str(tmp_path / "network.xml")], standalone_mode=False)
+    assert json.loads((tmp_path / "network.json").read_text())["input"]["channels"] == ["T1ce"]
 
 
 def test_an_export_of_another_kind_is_refused(cohort, tmp_path):

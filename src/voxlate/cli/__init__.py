@@ -107,7 +107,7 @@ class LazyGroup(click.Group):
 def voxlate() -> None:
     """Medical image-to-image translation, with evaluation.
 
-    Synthetic images are not for diagnosis. The network is used only to query an archive that you name.
+    Synthetic images are not for diagnosis. No connection is made, except to an archive that you name.
     """
 
 

@@ -15,7 +15,7 @@ from voxlate.cli.verb import Verb
 @click.argument("bundle", metavar="MODEL", type=PATH)
 @trust_code
 @data
-@click.option("--no-int8", is_flag=True, help="Skip the 8-bit runtime; no cases are needed then.")
+@click.option("--no-int8", is_flag=True, help="Leave out the 8-bit runtime; no cases are needed then.")
 def accelerate(bundle: Path, root: Path | None, no_int8: bool) -> int:
     """Add faster runtimes to a model, if they keep its quality.
 

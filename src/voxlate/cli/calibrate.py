@@ -11,6 +11,7 @@ from voxlate.cli.console import begin, say
 from voxlate.cli.options import PATH, models, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
+from voxlate.io.log import counted
 
 
 @click.command(cls=Verb, example="voxlate calibrate cases.tsv calibrated -m runs/mine/bundle --tta-flip")
@@ -18,8 +19,10 @@ from voxlate.cli.verb import Verb
 @click.argument("out", type=PATH)
 @models
 @click.option("--tta-flip", "mirror", is_flag=True, help="Also predict from the mirrored scan (needed for one bundle).")
-@click.option("--split", default="validation", show_default=True, help="Rows of the table to fit on.")
-@click.option("--test", "unseen", default="test", show_default=True, help="Rows to test the calibration on.")
+@click.option(
+    "--split", default="validation", show_default=True, help="Split of the rows that the calibration is fitted on."
+)
+@click.option("--test", "unseen", default="test", show_default=True, help="Split of the rows that it is tested on.")
 @click.option(
     "--add-to-bundle",
     "is_kept",
@@ -39,9 +42,8 @@ def calibrate(
 ) -> int:
     """Calibrate the uncertainty of a model on known targets.
 
-    CASES is a table with source and target. OUT becomes a folder with `calibration.json`, for `voxlate translate
-    --uncertainty FILE --calibration`, and a figure as PNG and SVG. None of the bundles may have been trained on
-    these cases.
+    CASES is a table with source and target; none of the models may have been trained on the rows that are used. OUT
+    becomes a folder with calibration.json, for `voxlate translate --uncertainty FILE --calibration`, and a figure.
     """
     import numpy as np
 
@@ -65,7 +67,7 @@ def calibrate(
     bundle = join_bundles([load_bundle(model) for model in models])
     parts = {split: rows_of_split(rows, split)} | {unseen: [row for row in rows if row.split == unseen]}
     total = sum(map(len, parts.values()))
-    begin(f"translating {total} cases with {bundle.name}", out=out)
+    begin(f"translating {counted(total, 'case')} with {bundle.name}", out=out)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=total)
         samples = {
@@ -77,7 +79,9 @@ def calibrate(
     found = {}
     for name, several in samples.items():
         errors, spreads = (np.concatenate(each) for each in zip(*several, strict=True))
-        found[f"{name}, {len(several)} cases"] = reliability(errors, fitted.expected_error(spreads).astype(np.float64))
+        found[f"{name}, {counted(len(several), 'case')}"] = reliability(
+            errors, fitted.expected_error(spreads).astype(np.float64)
+        )
     shown = {name: asdict(each) for name, each in found.items()}
     content = {"calibration": asdict(fitted), "by_split": shown}
     write_json(out / "calibration.json", content)
@@ -85,8 +89,8 @@ def calibrate(
         keep_calibration(models[0], content)
     for suffix in ("png", "svg"):
         draw_calibration(out / f"calibration.{suffix}", shown)
-    law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x spread^{fitted.power:.2f})²"
-    say(f"expected error² = {law}, {fitted.cases} cases; {out}")
+    law = f"{fitted.floor:.4f}² + ({fitted.factor:.2f} x SD^{fitted.power:.2f})²"
+    say(f"expected error² = {law}, {counted(fitted.cases, 'case')}; {out}")
     for name, each in found.items():
         say(f"{name}: {each.within_one:.0%} within one, {each.within_two:.0%} within two of it")
     return 0

@@ -21,10 +21,15 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.argument("rules", type=PATH)
 @click.argument("index", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--grades", type=PATH, help="Folder written by voxlate grade from this index.")
+@click.option(
+    "--grades", type=PATH, help="Folder written by voxlate grade from this index; rules that use the voxels need it."
+)
 @click.option("--extend", is_flag=True, help="Assign splits to patients that are not in the split file yet.")
 @click.option(
-    "--test", "share", type=click.FloatRange(0, 1, max_open=True), help="Share of patients in the test split."
+    "--test",
+    "share",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of patients in the test split.  [default: that of the rules]",
 )
 @jobs(default=None)
 @no_progress

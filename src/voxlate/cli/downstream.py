@@ -9,6 +9,7 @@ import click
 from voxlate.cli.console import say
 from voxlate.cli.options import PATH
 from voxlate.cli.verb import VerbGroup
+from voxlate.io.log import counted
 
 
 @click.group(cls=VerbGroup, example="voxlate downstream classify volumes.tsv classes.tsv out")
@@ -22,15 +23,24 @@ def downstream() -> None:
 @downstream.command(example="voxlate downstream volumes evaluation volumes.tsv")
 @click.argument("evaluation", type=PATH)
 @click.argument("table", type=PATH)
-@click.option("--segmenter", default="mixture", show_default=True, help="Whose volumes.")
+@click.option(
+    "--segmenter",
+    default="mixture",
+    show_default=True,
+    help="Method whose volumes are written; see voxlate evaluate --segmenter.",
+)
 def volumes(evaluation: Path, table: Path, segmenter: str) -> None:
-    """Write the tissue volumes of an evaluation (voxlate evaluate --segment) to TABLE, for the other checks."""
+    """Write the tissue volumes of an evaluation to a table.
+
+    EVALUATION is a folder of voxlate evaluate --segment. TABLE is what `classify` and `change` read.
+    """
     from voxlate.evaluation.downstream import write_measurements
     from voxlate.evaluation.downstream.evaluated import read_volumes
 
     found = read_volumes(evaluation, segmenter=segmenter)
     write_measurements(table, found)
-    say(f"{len(found)} volumes of {len({one.patient for one in found})} patients; {table}")
+    patients = counted(len({one.patient for one in found}), "patient")
+    say(f"{counted(len(found), 'volume')} of {patients}; {table}")
 
 
 @downstream.command(example="voxlate downstream classify volumes.tsv classes.tsv out")
@@ -38,11 +48,16 @@ def volumes(evaluation: Path, table: Path, segmenter: str) -> None:
 @click.argument("classes", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--positive", help="Label of the positive class.  [default: 1]")
-@click.option("--simulated", is_flag=True, help="CLASSES is a folder of voxlate simulate: wide sulci are the class.")
+@click.option(
+    "--simulated",
+    is_flag=True,
+    help="CLASSES is a folder of voxlate simulate; sulci wider than the median are the class.",
+)
 def classify(table: Path, classes: Path, out: Path, positive: str | None, simulated: bool) -> None:
-    """Train a classifier on volumes of real or synthetic images, and test it on either.
+    """Train and test a classifier on tissue volumes.
 
-    CLASSES is a table with the columns patient and label. No image of a test patient is in the training.
+    It is trained on real and tested on synthetic images, and the other combinations. TABLE is that of `volumes`,
+    CLASSES a table with the columns patient and label. No image of a test patient is in the training.
     """
     from voxlate.evaluation.downstream import classify_files, simulated_atrophy
     from voxlate.io.atomic import write_text
@@ -62,19 +77,23 @@ def classify(table: Path, classes: Path, out: Path, positive: str | None, simula
 @click.option("--percent", is_flag=True, help="Change in per cent of the first session.")
 @click.option("--per-year", is_flag=True, help="Change per year; TABLE needs the column years.")
 def change(table: Path, out: Path, percent: bool, per_year: bool) -> None:
-    """Compare the change between the first and the last session in real and in synthetic images."""
+    """Compare the change between two sessions.
+
+    The change is that from the first to the last session, in real and in synthetic images. TABLE has the columns
+    patient, session, method, structure and value, as that of `volumes`.
+    """
     from voxlate.evaluation.downstream import compare_changes_files
 
     rows = compare_changes_files(table, out, is_percent=percent, is_per_year=per_year)
-    say(f"{len(rows)} comparisons; {out / 'longitudinal.tsv'}")
+    say(f"{counted(len(rows), 'comparison')}; {out / 'longitudinal.tsv'}")
 
 
 @downstream.command(example="voxlate downstream structures maps.tsv out")
 @click.argument("maps", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--by-side", is_flag=True, help="Left and right apart.")
+@click.option("--by-side", is_flag=True, help="Give left and right separately.")
 def structures(maps: Path, out: Path, by_side: bool) -> None:
-    """Compare volumes of structures and cortical thickness in given label maps and tables of FreeSurfer.
+    """Compare volumes of structures and cortical thickness.
 
     MAPS is a table with the columns patient, method (target, or the name of a system) and path: a label map with
     FreeSurfer's numbers, or a file *.stats.
@@ -84,4 +103,4 @@ def structures(maps: Path, out: Path, by_side: bool) -> None:
     measured = out / "measurements.tsv"
     write_measurements(measured, measure_label_maps(maps, is_by_side=by_side))
     rows = compare_structures_files(measured, out)
-    say(f"{len(rows)} comparisons; {out / 'structures.tsv'}")
+    say(f"{counted(len(rows), 'comparison')}; {out / 'structures.tsv'}")

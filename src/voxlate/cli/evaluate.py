@@ -43,7 +43,7 @@ _OF_SYSTEMS = {
     metavar="[NAME=]FOLDER",
     required=True,
     multiple=True,
-    help="Folder with <case>.nii.gz and <case>.json; NAME=FOLDER, repeated, compares several systems.",
+    help="Folder with CASE.nii.gz and CASE.json, from voxlate translate; NAME=FOLDER, repeated, compares systems.",
 )
 @click.option(
     "-m",
@@ -51,12 +51,15 @@ _OF_SYSTEMS = {
     "bundles",
     metavar="[NAME=]MODEL",
     multiple=True,
-    help="Name or bundle of the model (of the system NAME): histogram match, loss curves.",
+    help="Model that made the images: adds two baselines that need its training cases, loss curves and card.md.",
 )
 @click.option(
-    "--protocol", "protocols", multiple=True, help="Evaluation protocol; may be repeated.  [default: voxlate]"
+    "--protocol",
+    "protocols",
+    multiple=True,
+    help="Definition of the metrics, such as bottani2024 or synthrad2025; may be repeated.  [default: voxlate]",
 )
-@click.option("--split", default="test", show_default=True, help="Which rows of the table.")
+@click.option("--split", default="test", show_default=True, help="Which rows of the table of cases.")
 @jobs()
 @click.option(
     "--data-kind",
@@ -65,8 +68,17 @@ _OF_SYSTEMS = {
     show_default=True,
     help="Whether the images are real or simulated; printed with every figure.",
 )
-@click.option("--unit", default="relative", show_default=True, help="Unit of calibrated images, for example HU.")
-@click.option("--data-range", type=float, help="Intensity range of calibrated images, in their unit.")
+@click.option(
+    "--unit",
+    default="relative",
+    show_default=True,
+    help="Unit of the intensities, such as HU; relative: each image in units of its median in the brain.",
+)
+@click.option(
+    "--data-range",
+    type=float,
+    help="With --unit: width of the range of intensities that PSNR and SSIM refer to, such as 4024.",
+)
 @click.option(
     "--enhancing-label",
     "enhancing_labels",
@@ -77,7 +89,8 @@ _OF_SYSTEMS = {
 @click.option(
     "--factors",
     type=PATH,
-    help="Table of groups (column case, patient or participant_id; all others are factors), or a simulation's truth.",
+    help="Table for results by subgroup: a column case, patient or participant_id, all others are factors; or the "
+    "truth folder of a simulation.",
 )
 @click.option("--segment", "is_segmented", is_flag=True, help="Also segment tissues and compare their volumes.")
 @click.option(
@@ -91,36 +104,39 @@ _OF_SYSTEMS = {
     "--correction",
     default="holm",
     show_default=True,
-    help="Systems: adjustment of p for the number of tests: none, bonferroni or holm.",
+    help="Several systems: adjustment of p for the number of tests: none, bonferroni or holm.",
 )
 @click.option(
     "--test",
     default="permutation",
     show_default=True,
-    help="Systems: the test that is adjusted: permutation, t, wilcoxon.",
+    help="Several systems: the test that is adjusted: permutation, t or wilcoxon.",
 )
 @click.option(
     "--alpha",
     "alphas",
     metavar="[METRIC=]LEVEL",
     multiple=True,
-    help="Systems: significance level, of all metrics or of one; may be repeated.  [default: 0.05]",
+    help="Several systems: significance level, of all metrics or of one; may be repeated.  [default: 0.05]",
 )
 @click.option(
     "--margin",
     "margins",
     metavar="METRIC=VALUE",
     multiple=True,
-    help="Systems: test the metric for equivalence within this margin, in its unit; may be repeated.",
+    help="Several systems: test equivalence within this margin, in the unit of the metric; may be repeated.",
 )
 @click.option(
     "--folds",
     "are_folds",
     is_flag=True,
-    help="Systems: each FOLDER is the run of a cross-validation, joined to one table.",
+    help="Each FOLDER of --synthetic is a run of voxlate train --folds; its folds are joined to one table.",
 )
 @click.option(
-    "--allow-training-cases", "allows_training_cases", is_flag=True, help="Systems: also test patients of the training."
+    "--allow-training-cases",
+    "allows_training_cases",
+    is_flag=True,
+    help="Several systems: also evaluate patients of the training.",
 )
 @no_progress
 def evaluate(

@@ -18,11 +18,12 @@ from voxlate.cli.verb import Verb
 def export(bundle: Path, output: Path) -> int:
     """Export the network of a model to ONNX.
 
-    MODEL is the folder of a bundle. OUTPUT ends in .onnx, or in .xml for OpenVINO. A JSON file beside it describes
-    inputs and outputs. The preparation is not part of the file.
+    MODEL is the name of a pretrained model or the folder of a bundle. OUTPUT ends in .onnx, or in .xml for OpenVINO. A
+    JSON file beside it describes inputs and outputs. The preparation is not part of the file.
     """
+    from voxlate.bundle.pretrained import find_bundle
     from voxlate.inference.runtime.onnx import export_network
 
-    export_network(bundle, output)
+    export_network(find_bundle(bundle), output)
     say(f"{output} (synthetic images: not for diagnosis)")
     return 0

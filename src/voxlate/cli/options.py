@@ -73,7 +73,7 @@ ood = click.option(
     default="refuse",
     show_default=True,
     type=click.Choice(["refuse", "flag", "off"]),
-    help="What to do with an out-of-distribution scan.",
+    help="A scan unlike those of the training: refuse it, translate it with a flag, or do not check (off).",
 )
 brain_mask = click.option(
     "--brain-mask",
@@ -109,7 +109,7 @@ cache = click.option(
     "--cache",
     type=PATH,
     callback=_open_cache,
-    help="Folder for brain masks, bias fields and registrations; another run on the same scans takes them from there.",
+    help="Folder that keeps brain masks, bias fields and registrations for other runs on the same scans.",
 )
 
 
@@ -121,7 +121,7 @@ def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") ->
         least: smallest value; 0 means that the work is done in this process.
         what: what runs at the same time.
     """
-    here = "; 0 for this one" if least == 0 else ""
+    here = "; 0 works in this process alone" if least == 0 else ""
     every = "  [default: one for each processor]" if default is None else ""
     return click.option(
         "-j",
@@ -149,10 +149,11 @@ def _models(command: Callable[..., Any], *, is_required: bool) -> Callable[..., 
         "--model",
         "models",
         type=PATH,
+        metavar="MODEL",
         required=is_required,
         multiple=True,
         shell_complete=_complete_model,
-        help="Name of a pretrained model (see voxlate models) or folder of a bundle; several are averaged.",
+        help="Name of a pretrained model (see voxlate models) or folder of a bundle; of several the mean is taken.",
     )
     return option(trust_code(command))
 
@@ -166,20 +167,34 @@ def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 zero_fill = click.option(
-    "--zero-fill", is_flag=True, help="Replace a missing source by zeros even if training never did."
+    "--zero-fill", is_flag=True, help="Replace a missing source by zeros, also if no source was missing in training."
 )
 blank = click.option(
-    "--blank", multiple=True, metavar="CONTRAST", help="Show the network zeros in place of this source."
+    "--blank",
+    multiple=True,
+    metavar="CONTRAST",
+    help="Show the network zeros in place of this source; may be repeated.",
 )
-research = click.option("--research", is_flag=True, help="The result is for research; some models need this.")
-keep_spacing = click.option("--keep-spacing", is_flag=True, help="Do not resample scans to the voxel size of training.")
+research = click.option(
+    "--research", is_flag=True, help="Use a model that is for research alone; without this option it is refused."
+)
+keep_spacing = click.option(
+    "--keep-spacing", is_flag=True, help="Do not resample scans to the voxel size of the training."
+)
 shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, for job arrays.")
 threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")
 seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
 retry = click.option("--retry", is_flag=True, help="Retry failed cases.")
-memory_gib = click.option("--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.")
+memory_gib = click.option(
+    "--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.  [default: the memory of the device]"
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
-data = click.option("--data", "root", type=PATH, help="Folder of the data, in place of the recipe's.")
+data = click.option(
+    "--data",
+    "root",
+    type=PATH,
+    help="Folder with cases.tsv, such as that of voxlate prepare, in place of the recipe's.",
+)
 no_preamble = click.option(
     "--no-preamble", "unmarked", is_flag=True, help="Also read DICOM files without preamble and DICM prefix."
 )

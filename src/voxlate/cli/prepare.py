@@ -30,29 +30,38 @@ if TYPE_CHECKING:
     "--brain-mask",
     default="auto",
     show_default=True,
-    help="Brain mask of the source: auto (its own if skull-stripped, else deepbet or ct), robex, … or a+b.",
+    help="Brain mask of the source: auto (its own if skull-stripped, else deepbet, or ct for CT), robex …; two are "
+    "joined as deepbet+robex.",
 )
-@click.option("--target-brain-mask", help="Brain extraction of the target.  [default: as the source]")
-@click.option("--more-brain-mask", help="Brain extraction of the further sources.  [default: as the source]")
+@click.option("--target-brain-mask", help="Brain mask of the target.  [default: as the source]")
+@click.option("--more-brain-mask", help="Brain mask of the further sources.  [default: as the source]")
 @click.option(
     "--aligned",
     is_flag=True,
-    help="Skip registration of all scans; skull-stripped scans on one grid are recognised without it.",
+    help="Register nothing: all scans are aligned. Skull-stripped scans that are aligned are recognised without this.",
 )
 @click.option(
     "--degrees",
     type=click.Choice(["6", "12"]),
     default="6",
     show_default=True,
-    help="Degrees of freedom of the target: rigid, or affine.",
+    help="Degrees of freedom of the registration of the target: 6 is rigid, 12 is affine.",
 )
 @click.option(
-    "--target-too", multiple=True, metavar="T2w", help="Further contrast that is a target: treat it as the target."
+    "--target-too",
+    multiple=True,
+    metavar="T2w",
+    help="Contrast of a column more: that is the target of another network; treated as the target. May be repeated.",
 )
 @click.option("--denoise", is_flag=True, help="Remove noise from the target by anisotropic diffusion.")
-@click.option("--template/--no-template", default=True, show_default=True, help="Also register to MNI space.")
-@click.option("--refuse-doubtful", is_flag=True, help="Refuse doubtful cases, which should be reviewed.")
-@click.option("--refuse-missing", is_flag=True, help="Refuse cases with a further source that is missing.")
+@click.option(
+    "--template/--no-template",
+    default=True,
+    show_default=True,
+    help="Also register to a template in MNI space, which checks the orientation of the head; takes longer.",
+)
+@click.option("--refuse-doubtful", is_flag=True, help="Refuse cases whose registration or mask is doubtful.")
+@click.option("--refuse-missing", is_flag=True, help="Refuse cases of which a further source is missing.")
 @jobs()
 @no_progress
 def prepare(

@@ -13,7 +13,7 @@ from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import VerbGroup
 
 database = click.option(
-    "--database", metavar="URL", help="postgresql://…, for several sites.  [answers.sqlite in the study]"
+    "--database", metavar="URL", help="postgresql://…, for several sites.  [default: answers.sqlite in the study]"
 )
 
 
@@ -27,9 +27,11 @@ def readers() -> None:
 @click.argument("output", metavar="OUT", type=PATH)
 @no_progress
 def create(study: Path, output: Path, no_progress: bool) -> None:
-    """Create a study folder: encode and allocate the images, test for leaks, freeze the protocol.
+    """Create a study folder.
 
-    STUDY is a YAML file; docs/how-to/reader-study.md describes it. OUT must be new or empty.
+    The images are encoded and allocated to the readers, file properties that tell real from synthetic are searched,
+    and the protocol is frozen. STUDY is a YAML file; docs/how-to/reader-study.md describes it. OUT must be new or
+    empty.
     """
     from voxlate.readers.package import create_package, load_package
 
@@ -49,7 +51,7 @@ def create(study: Path, output: Path, no_progress: bool) -> None:
 @click.argument("folder", type=PATH)
 @database
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--name", "names", multiple=True, help="Host name that readers use, with the port unless it is 443.")
 @click.option("--certificate", type=PATH, help="PEM file for TLS.")
 @click.option("--certificate-key", type=PATH, help="Its private key.")
@@ -99,7 +101,10 @@ def serve(
 @database
 @click.option("--origin", default="http://127.0.0.1:8765", show_default=True, help="Address of the study.")
 def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
-    """Print a new personal link for one READER, also while the study is served."""
+    """Print a new link for one reader.
+
+    READER is an `id` of the study file. The study may be served meanwhile.
+    """
     from voxlate.readers.package import load_package
     from voxlate.readers.server.serve import links
     from voxlate.web.server.answer_log import AnswerLog
@@ -120,7 +125,7 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
 @click.option("--scores", type=PATH, help="scores.tsv of voxlate evaluate, to compare metrics with readers.")
 @click.option("--metric", default="mae", show_default=True, help="Metric of that table, such as psnr or ssim.")
 def analyse(folder: Path, output: Path, database: str | None, scores: Path | None, metric: str) -> None:
-    """Analyse all answers as the protocol fixed it.
+    """Analyse all answers as the protocol says.
 
     OUT becomes a folder with report.html, analysis.json, tables and exports.
     """

@@ -24,7 +24,7 @@ from voxlate.errors import UsageError
     type=click.IntRange(1, 65535),
     help="Port on this computer.",
 )
-@click.option("--source", type=PATH, help="The index or scans that were graded.  [noted in GRADES]")
+@click.option("--source", type=PATH, help="The index or scans that were graded.  [default: noted in GRADES]")
 def regrade(grades: Path, reader: str, port: int, source: Path | None) -> None:
     """Open a local web page to review and correct quality grades.
 

@@ -67,7 +67,9 @@ def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_prog
     show_default=True,
     help="Images of each patient.",
 )
-@click.option("--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="2 mm or 1 mm.")
+@click.option(
+    "--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="Voxels of 2 mm or 1 mm."
+)
 @click.option(
     "--scanner",
     type=click.Choice(list("ABCDEFG")),
@@ -85,15 +87,19 @@ def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_prog
     "--quality-mix",
     default="good=1",
     show_default=True,
-    help="Fractions of good, medium, low, improper.",
+    help="Shares of image quality, such as good=0.7,medium=0.2,low=0.1.",
 )
-@click.option("--missing", default=0.0, show_default=True, help="Fraction of missing images.")
+@click.option("--missing", default=0.0, show_default=True, help="Share of images that are left out.")
 @click.option(
     "--dose", default=0.1, show_default=True, help="Gadolinium dose in mmol/kg; with 0, T1ce is a second T1w."
 )
 @click.option("--lesions", help="Lesions of every patient: glioma, metastases, plaques … or none.  [default: drawn]")
-@click.option("--aligned", is_flag=True, help="All images have the pose of the first: no registration.")
-@click.option("--same-acquisition", is_flag=True, help="T1ce has the noise, pose and scale of T1w.")
+@click.option("--aligned", is_flag=True, help="All images of a visit have one pose, so that no registration is needed.")
+@click.option(
+    "--same-acquisition",
+    is_flag=True,
+    help="T1ce has the noise, pose and scale of T1w: they differ by the contrast agent alone.",
+)
 @click.option(
     "--tissue-maps",
     is_flag=True,
@@ -126,8 +132,8 @@ def simulate(
 ) -> None:
     """Simulate patients and write them as BIDS, with ground truth.
 
-    OUT becomes a BIDS data set. The same command resumes a run that was stopped. Simulated images make no claim about
-    real scans.
+    OUT becomes a BIDS data set. The same command resumes a run that was stopped. Results on simulated images are no
+    evidence about real scans.
     """
     from voxlate.errors import UsageError
     from voxlate.io.log import counted

@@ -34,20 +34,39 @@ def _resumes(ctx: click.Context) -> str:
 @click.argument("run", metavar="OUT", type=PATH, required=False)
 @data
 @click.option("--resume", is_flag=True, help="Resume from the checkpoint in the folder of the run.")
-@click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be given several times.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace.")
+@click.option("--variant", "variants", multiple=True, help="Variant of the recipe; may be repeated.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Setting of the recipe to replace; may be repeated."
+)
 @click.option("--folds", type=click.IntRange(2), help="Number of folds of a cross-validation by patient.")
-@click.option("--from", "start_from", type=PATH, help="Pretrained model (by name) or bundle with initial weights.")
+@click.option(
+    "--from",
+    "start_from",
+    type=PATH,
+    metavar="MODEL",
+    help="Start with the weights of this model: a name (see voxlate models) or a bundle.",
+)
 @click.option(
     "--device",
     default="auto",
     show_default=True,
     type=click.Choice(["cpu", "cuda", "auto"]),
-    help="auto: the first GPU if there is one. CUDA_VISIBLE_DEVICES chooses among several.",
+    help="auto is the first GPU if there is one; CUDA_VISIBLE_DEVICES chooses among several.",
 )
-@click.option("--devices", default=1, show_default=True, type=click.IntRange(1), help="Processes or devices.")
+@click.option(
+    "--devices",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of GPUs, or of processes on the CPU.",
+)
 @memory_gib
-@click.option("--prepared", type=PATH, help="Folder of prepared cases that several runs share.  [default: in the run]")
+@click.option(
+    "--prepared",
+    type=PATH,
+    help="Folder that keeps the arrays made from the cases, for several runs; not that of voxlate prepare, which is "
+    "--data.  [default: in OUT]",
+)
 @cache
 @click.option("--estimate", is_flag=True, help="Print steps, parameters and memory, and train nothing.")
 @no_progress

@@ -42,49 +42,56 @@ if TYPE_CHECKING:
 )
 @click.argument("source", metavar="INPUT", type=PATH)
 @click.argument("output", type=PATH)
-@click.option("--series", help="Number or identifier of the DICOM series; 4:2 for its 2nd volume.")
-@click.option("--split", default="test", show_default=True, help="With a table of cases: rows to use.")
 @models
-@click.option("--with", "more", multiple=True, metavar="T2=FILE", help="An additional source on the scan's grid.")
+@click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
+@brain_mask
+@overwrite
+@click.option("--series", help="Number or identifier of the DICOM series; 4:2 for the second volume of series 4.")
+@click.option("--split", default="test", show_default=True, help="With a table of cases: which rows.")
+@click.option(
+    "--with",
+    "more",
+    multiple=True,
+    metavar="T2w=FILE",
+    help="Further source, on the grid of the scan; may be repeated.",
+)
 @click.option(
     "--impute",
     "helpers",
     multiple=True,
-    metavar="T2=BUNDLE",
-    help="Bundle that synthesises this source where it is missing.",
+    metavar="T2w=MODEL",
+    help="Model that synthesises a missing further source; may be repeated.",
 )
-@click.option("--tta-flip", "mirror", is_flag=True, help="Average with the mirrored scan.")
+@zero_fill
+@blank
+@click.option("--tta-flip", "mirror", is_flag=True, help="Average with the prediction from the mirrored scan.")
 @click.option(
     "--uncertainty",
     "spread",
     type=PATH,
-    help="Also write the standard deviation of the predictions: a .nii.gz, or a folder for several scans.",
+    help="Also write the expected error of each voxel, or without a calibration the standard deviation of the "
+    "predictions of several models or of --tta-flip: a .nii.gz, or a folder for several scans.",
 )
 @click.option(
     "--calibration",
     type=PATH,
-    help="Turns --uncertainty into an expected error; see voxlate calibrate.  [default: that of the bundle, if any]",
+    help="calibration.json of voxlate calibrate, for --uncertainty.  [default: that of the model, if it has one]",
 )
-@zero_fill
 @click.option(
     "--like",
     type=PATH,
     metavar="REFERENCE",
-    help="Earlier scan of this patient, whose contrast the result gets; or the JSON of a result of --like.",
+    help="Earlier scan of this patient: the result gets its contrast. Or the JSON beside an earlier result of --like.",
 )
-@research
-@blank
-@overwrite
-@click.option("--mask", type=PATH, help="Brain mask of the scan; not needed when it is skull-stripped.")
-@brain_mask
-@cache
-@no_synthetic_tag
-@keep_spacing
 @ood
-@runtime
+@keep_spacing
+@research
 @device
 @memory_gib
+@runtime
+@cache
 @no_preamble
+@no_synthetic_tag
 @no_progress
 def translate(
     source: Path,

@@ -80,7 +80,10 @@ def require_several_predictions(bundle: Bundle, *, mirror: bool) -> None:
         UsageError: `ONE_ANSWER`.
     """
     if not bundle.parts and not mirror:
-        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
+        raise UsageError(
+            "ONE_ANSWER",
+            "--uncertainty and calibration need several predictions: pass several models (-m), or --tta-flip",
+        )
 
 
 def sample_errors(

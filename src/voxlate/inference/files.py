@@ -211,7 +211,10 @@ def _write_spread(
     path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, model_label: str
 ) -> None:
     if synthesis.spread is None:
-        raise UsageError("ONE_ANSWER", "a spread needs several predictions: pass several bundles, or --tta-flip")
+        raise UsageError(
+            "ONE_ANSWER",
+            "--uncertainty and calibration need several predictions: pass several models (-m), or --tta-flip",
+        )
     text = f"Standard deviation of {synthesis.predictions} predictions of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
