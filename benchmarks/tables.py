@@ -683,7 +683,7 @@ def fine_tuning() -> str:
         "fine_tuned": "`t1ce-to-t1-simulated`, then real pairs, leave-three-out",
         "mixed": "the same with simulated and semi-synthetic windows",
         "open_licence": "`t1ce-to-t1-simulated`, then two pairs; the seven others",
-        "open_licence_mixed": "`t1ce-to-t1`: the same with these windows, 900 steps",
+        "open_licence_mixed": "`t1ce-to-t1`: the same with these windows, of 96 voxels, 900 steps",
     }
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, title in titles.items():
