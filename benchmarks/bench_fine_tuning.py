@@ -5,10 +5,10 @@
 Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs, each time from the pretrained model, from it with
 the variant `mixed` (simulated and semi-synthetic windows beside those of the pairs), and from random weights, all with
 as many steps, and translates the three pairs that were left out. So each pair is tested once by a model that has not
-seen it. Two more trainings, one of them with the variant `two_pairs` (900 steps in larger windows, 13 minutes), take the two pairs whose licence lets
-weights be shipped (CC BY); the other seven test them. The tissue maps are those of `bench_simulated_training.py`. One
-training takes 5 to 8 minutes on one core. Each stage is skipped when its files exist, so that the command continues
-after an interruption. Without the development data it says so and ends.
+seen it. Two more trainings, one of them with the variant `two_pairs` (900 steps with larger windows, 13 minutes), take
+the two pairs whose licence lets weights be shipped (CC BY); the other seven test them. The tissue maps are those of
+`bench_simulated_training.py`. The other trainings take 5 to 8 minutes on one core. Each stage is skipped when its files
+exist, so that the command continues after an interruption. Without the development data it says so and ends.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ def main() -> None:
                     ("fine_tuned", "real_only"),
                     ("mixed", "fine_tuned"),
                     ("open_licence_mixed", "open_licence"),
+                    ("open_licence_mixed", "zero_shot"),
                 )
             },
         },

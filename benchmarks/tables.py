@@ -712,13 +712,16 @@ def fine_tuning() -> str:
             )
         )
 
-    kept = content.get("real_only_commit")  # trainings that do not depend on the shipped model need no repetition
-    earlier = f"The row of real pairs alone is of commit {kept}. " if kept else ""
+    # A training that does not depend on what has changed since needs no repetition.
+    rest, alone = content.get("earlier_commit"), content.get("real_only_commit")
+    earlier = f"All rows but the last are of commit {rest}. " if rest else ""
+    earlier += f"The row of real pairs alone is of commit {alone}. " if alone else ""
     note = (
         f"Each pair is tested by a model that did not see it; {content['steps']} steps on real pairs. Errors in % of "
         f"the target's range. {earlier}Permutation tests over pairs. Fine-tuned minus real pairs alone: "
         f"{told('fine_tuned_minus_real_only')}. With the further windows minus without, six pairs: "
         f"{told('mixed_minus_fine_tuned')}; two pairs: {told('open_licence_mixed_minus_open_licence')}. "
+        f"`t1ce-to-t1` minus `t1ce-to-t1-simulated`: {told('open_licence_mixed_minus_zero_shot')}. "
         f"`python benchmarks/bench_fine_tuning.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
