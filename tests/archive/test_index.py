@@ -20,7 +20,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
-from voxlate.archive import IndexStore, index, indexed_series, read_table, series_files
+from voxlate.archive import IndexStore, index, indexed_series, read_stamps, read_table, series_files
 from voxlate.archive.rows import IndexRow
 from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
@@ -161,6 +161,19 @@ def test_dates_of_a_patient_are_shifted_by_the_same_days(tmp_path):
     assert all(day < date(2018, 3, 20) for pair in days.values() for day in pair)
     first, second = (min(pair) for pair in days.values())
     assert abs((first - second).days) > 2
+
+
+def test_the_fingerprint_of_a_series_changes_with_its_files_and_does_not_tell_their_dates(tmp_path):
+    stored_ns = 1_552_212_000_123_456_789  # the morning of 10 March 2019
+    for path in archive(tmp_path / "in", series=1).rglob("*.dcm"):
+        os.utime(path, ns=(stored_ns, stored_ns))
+    run(tmp_path / "in", tmp_path / "out")
+    (stamp,) = read_stamps(tmp_path / "out").values()
+    assert str(stored_ns)[:7] not in stamp
+    assert (stamp,) == tuple(read_stamps(tmp_path / "out").values())
+    os.utime(tmp_path / "in" / "s0" / "IM0001.dcm", ns=(stored_ns, stored_ns + 1))
+    run(tmp_path / "in", tmp_path / "out")
+    assert (stamp,) != tuple(read_stamps(tmp_path / "out").values())
 
 
 def test_another_key_or_another_source_is_refused(tmp_path, monkeypatch):

@@ -238,10 +238,17 @@ class IndexStore:
         return files
 
     def stamps(self) -> dict[str, str]:
-        """Returns a fingerprint of the files of each series: their number, sizes and modification times."""
+        """Returns a fingerprint of the files of each series, made from their number, sizes and modification times.
+
+        It is a pseudonym, because it is written into sidecars: the time at which an archive stored a file is often the
+        day of the scan, and would undo the shift of the dates.
+        """
         sql = """SELECT s.name, count(*), sum(f.size), sum(f.changed % 1000000007), max(f.changed)
                  FROM files f JOIN series s ON s.id = f.series GROUP BY s.id"""
-        return {name: "-".join(str(value) for value in values) for name, *values in self._rows(sql)}
+        return {
+            name: pseudonym(self.key, "files", "-".join(str(value) for value in values))
+            for name, *values in self._rows(sql)
+        }
 
     def file_count(self, name: str) -> int:
         """Returns the number of files of the series with this pseudonym."""
