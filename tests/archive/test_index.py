@@ -395,6 +395,23 @@ def test_a_series_whose_files_changed_since_the_index_is_refused(tmp_path):
             pass
 
 
+def test_a_series_that_was_given_to_another_patient_since_the_index_is_refused(tmp_path):
+    archive(tmp_path / "in", series=1)
+    run(tmp_path / "in", tmp_path / "out")
+    (row,) = read_table(tmp_path / "out")
+    for path in (tmp_path / "in" / "s0").iterdir():  # as a PACS corrects a scan that was filed under a wrong person
+        dataset = dcmread(path)
+        dataset.PatientID, dataset.PatientName = "P9", "TEST^NINE"
+        dataset.save_as(path)
+    with pytest.raises(InputRefused, match="SERIES_CHANGED"), indexed_series(tmp_path / "out", row["series"]):
+        pass
+    run(tmp_path / "in", tmp_path / "out")
+    (corrected,) = read_table(tmp_path / "out")
+    assert corrected["patient"] != row["patient"]
+    with indexed_series(tmp_path / "out", corrected["series"]) as found:
+        assert len(found.files) == 4
+
+
 def is_as_indexed(out, series):
     try:
         with indexed_series(out, series):

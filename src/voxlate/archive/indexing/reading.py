@@ -77,9 +77,25 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
                     f"the files of series {series} have changed: {indexed} were indexed, "
                     f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
                 )
+            _require_same_owner(store, series, read[0])
             yield read[0]
     finally:
         store.close()
+
+
+def _require_same_owner(store: IndexStore, series: str, found: DicomSeries) -> None:
+    """Refuses files that were given to another patient or study since, as after a correction in the archive."""
+    from voxlate.archive.indexing.headers import series_record
+
+    record = series_record(found.first, "")
+    owner = (pseudonym(store.key, "patient", record.patient), pseudonym(store.key, "study", record.study))
+    if owner != store.owner_of(series):
+        where = " into a new folder" if is_url(store.source) else ""  # a server does not tell that headers changed
+        raise InputRefused(
+            "SERIES_CHANGED",
+            f"the files of series {series} belong to another patient or study than was indexed; "
+            f"run voxlate index again{where}",
+        )
 
 
 @contextmanager

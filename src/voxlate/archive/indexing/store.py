@@ -256,6 +256,17 @@ class IndexStore:
             "SELECT count(*) FROM files JOIN series ON series.id = files.series WHERE series.name = ?", name
         )
 
+    def owner_of(self, name: str) -> tuple[str, str]:
+        """Returns the pseudonyms of patient and study of the series with this pseudonym.
+
+        Raises:
+            UsageError: `SERIES` when the index has no such series.
+        """
+        rows = self._rows("SELECT patient, study FROM series WHERE name = ?", name)
+        if not rows:
+            raise UsageError("SERIES", f"the index has no series {name}")
+        return str(rows[0][0]), str(rows[0][1])
+
     def identifiers_of(self, name: str) -> tuple[str, str]:
         """Returns StudyInstanceUID and SeriesInstanceUID of the series with this pseudonym.
 

@@ -105,7 +105,15 @@ def _unpacked(archive: Path, folder: Path) -> list[Path]:
                 path.parent.mkdir(exist_ok=True)
                 _unpack(opened, member, path)
                 paths.append(path)
-    except (zipfile.BadZipFile, zlib.error, LZMAError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+        RuntimeError,
+        NotImplementedError,
+        EOFError,
+        ValueError,
+    ) as error:
         raise InputRefused("ARCHIVE", f"{archive.name} cannot be unpacked: {error}") from error
     except OSError as error:
         if error.errno is not None:  # the disk; bzip2 raises the same error without a number for damaged bytes
