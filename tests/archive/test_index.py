@@ -412,6 +412,33 @@ def test_a_series_that_was_given_to_another_patient_since_the_index_is_refused(t
         assert len(found.files) == 4
 
 
+@pytest.mark.parametrize("size", [0, 150, 420])
+def test_a_series_whose_last_file_is_damaged_is_not_read_as_if_it_were_whole(tmp_path, size):
+    last = archive(tmp_path / "in", series=2, slices=6) / "s0" / "IM0005.dcm"  # no gap tells that it is missing
+    last.write_bytes(last.read_bytes()[:size])
+    run(tmp_path / "in", tmp_path / "out")
+    named = [row for row in read_table(tmp_path / "out") if row["fault"] != "UID_MISSING"]
+    damaged, whole = sorted(named, key=lambda row: row["files"])
+    with indexed_series(tmp_path / "out", whole["series"]) as found:
+        assert read_series(found).volume.data.shape[2] == 6
+    with (
+        indexed_series(tmp_path / "out", damaged["series"]) as found,
+        pytest.raises(InputRefused, match="SLICE_MISSING"),
+    ):
+        read_series(found)
+
+
+def test_a_damaged_file_beside_several_series_refuses_none_of_them(tmp_path):
+    source = archive(tmp_path / "in", series=2)
+    for path in (source / "s1").iterdir():
+        path.rename(source / "s0" / f"other-{path.name}")
+    (source / "s0" / "IM9999.dcm").write_bytes(b"")
+    run(source, tmp_path / "out")
+    for row in read_table(tmp_path / "out"):
+        with indexed_series(tmp_path / "out", row["series"]) as found:
+            assert read_series(found).volume.data.shape[2] == 4
+
+
 def is_as_indexed(out, series):
     try:
         with indexed_series(out, series):
