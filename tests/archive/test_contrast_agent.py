@@ -68,7 +68,8 @@ def test_no_description_of_the_simulator_is_classified_wrongly(texts, wrong):
     [
         ({"ContrastBolusAgent": "GADOVIST"}, "yes"),
         ({"ContrastBolusAgent": "Kein"}, "no"),
-        ({"ContrastBolusAgent": ""}, "no"),
+        ({"ContrastBolusAgent": ""}, "unknown"),  # what de-identification leaves of any agent (PS3.15, table E.1-1)
+        ({"ContrastBolusAgent": "", "SeriesDescription": "T1 +C"}, "yes"),
         ({"ContrastBolusIngredient": "NONE"}, "no"),
         ({"ContrastBolusVolume": "7.5"}, "yes"),
         ({"ContrastBolusVolume": "0"}, "unknown"),

@@ -80,7 +80,7 @@ AFFIRMED = (
 )
 
 # What technologists write into ContrastBolusAgent when no agent was given, in the eight languages.
-_NO_AGENT = {"", "NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
+_NO_AGENT = {"NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
 _NO_AGENT |= {"OHNE", "KEIN", "KEINE", "NEIN", "NESSUNO", "SENZA", "NADA", "SIN", "SEM", "NAO", "INGET", "INGEN"}
 _NO_AGENT |= {"NEJ", "UTAN", "GEEN", "NEE", "ZONDER"}
 
@@ -203,10 +203,13 @@ def with_timeline(
 
 
 def _tag_evidence(header: Mapping[str, str]) -> list[Evidence]:
-    """Returns the evidence of the Contrast/Bolus module; an absent or unreadable element gives none."""
+    """Returns the evidence of the Contrast/Bolus module; an absent, empty or unreadable element gives none.
+
+    An empty agent is not evidence of "no": de-identification empties the element (DICOM PS3.15, table E.1-1).
+    """
     evidence = []
-    if "ContrastBolusAgent" in header:
-        is_none = header["ContrastBolusAgent"].strip().upper() in _NO_AGENT
+    if agent := header.get("ContrastBolusAgent", "").strip().upper():
+        is_none = agent in _NO_AGENT
         evidence.append(Evidence("ContrastBolusAgent", "no" if is_none else "yes", "none" if is_none else "an agent"))
     ingredient = header.get("ContrastBolusIngredient", "").strip().upper()
     if ingredient in ("GADOLINIUM", "NONE"):
