@@ -37,6 +37,7 @@ _WITHOUT = (
     r"(?:without|w o|wo|no|non|sans|ohne|senza|sin|utan|ej|sem|zonder|geen|vor|before|avant|prima|antes|fore|pre)"
 )
 _WITH = r"(?:with|w|avec|mit|con|med|com|met|post|pos|nach|after|apres|dopo|despues|efter|apos|na)"
+_NOT_AFTER_WITH = "".join(rf"(?<!\b{word})" for word in _WITH.removeprefix("(?:").removesuffix(")").split("|"))
 
 MISLEADING = (
     r"post(?:erior)?\W*fossa",
@@ -50,6 +51,10 @@ MISLEADING = (
     r"post\W*proc\w*",
     r"phase\W*contrast",
     r"contrast\W*ratio",
+    r"\bc\W*spine\b",
+    # a hyphen or a minus: "T1-KM", "T1 FS - Gd"; in "mit-KM" it is a hyphen
+    rf"(?<=\w){_NOT_AFTER_WITH}-(?:c|k|km)\b(?!\s*\+)",
+    r"(?<=\w)\s+-\s+(?:gd|c|k|km)\b(?!\s*\+)",
 )
 """Phrases that resemble contrast and say nothing of it."""
 
@@ -68,7 +73,8 @@ NEGATED = (
     r"\bblanco\b",
     r"\bpre\b",
     r"\b(?:wo|w o|ohne|sans|utan|senza|sin)\b",
-    r"(?<!\+)-\s*(?:gd|c|k|km)\b",
+    r"(?<![\w+])-\s*(?:gd|c|k|km)\b(?!\s*\+)",
+    r"\b(?:gd|c|k|km)-(?!\w)",
 )
 AFFIRMED = (
     rf"\b{_WITH}\W*{_GIVEN}\b",
