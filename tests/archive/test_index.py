@@ -176,6 +176,26 @@ def test_the_fingerprint_of_a_series_changes_with_its_files_and_does_not_tell_th
     assert (stamp,) != tuple(read_stamps(tmp_path / "out").values())
 
 
+@pytest.mark.parametrize(("has_dates", "minutes"), [(True, [0, 10, 20]), (False, [1430, 0, 10])])
+def test_a_study_that_runs_past_midnight_is_in_the_order_of_its_dates(tmp_path, has_dates, minutes):
+    moments = [("20190310", "235000", "T1"), ("20190311", "000000", "T1 +C"), ("20190311", "001000", "T1")]
+    for number, (day, time_of_day, text) in enumerate(moments):
+
+        def change(dataset, k, number=number, day=day, time_of_day=time_of_day, text=text):
+            dataset.SeriesInstanceUID, dataset.SOPInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.{k}"
+            dataset.SeriesNumber, dataset.StudyDate = number + 1, "20190310"
+            dataset.AcquisitionTime, dataset.SeriesDescription = time_of_day, text
+            if has_dates or number:  # one series without a date: its order is not known
+                dataset.AcquisitionDate = day
+
+        write_series(tmp_path / "in" / str(number), change)
+    run(tmp_path / "in", tmp_path / "out")
+    rows = sorted(read_table(tmp_path / "out"), key=lambda row: row["number"])
+    assert [row["minute"] for row in rows] == minutes
+    if has_dates:
+        assert [row["may_be_enhanced"] for row in rows] == [False, False, True]
+
+
 def test_another_key_or_another_source_is_refused(tmp_path, monkeypatch):
     run(archive(tmp_path / "in"), tmp_path / "out")
     with pytest.raises(UsageError, match="SETTINGS_DIFFER"):

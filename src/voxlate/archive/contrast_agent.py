@@ -197,8 +197,8 @@ def with_timeline(
 
     Args:
         statuses: one for each series.
-        times: AcquisitionTime of each series as DICOM writes it, empty when unknown.
-        starts: ContrastBolusStartTime of each series, empty when unknown.
+        times: AcquisitionTime of each series as DICOM writes it, or other text that sorts by time; empty when unknown.
+        starts: ContrastBolusStartTime of each series in the same form, empty when unknown.
     """
     enhanced = [time for status, time in zip(statuses, times, strict=True) if status.state == "yes" and time]
     first = min([*enhanced, *(start for start in starts if start)], default="")
