@@ -24,6 +24,7 @@ YES += [
     "T1 com contraste",
 ]
 YES += ["T1 CON CONTRASTE", "T1 gadovist", "POST FOSSA T1 +GD", "T1 post op with gado"]
+YES += ["AX T1-GD", "t1_mprage-gd", "T1 SE-KM+", "T1 Gd-DTPA", "T1 KM-Gabe", "T1 mit-KM"]  # a hyphen is not a minus
 NO = ["WO T1", "T1 w/o contrast", "T1 without gd", "T1 no contrast", "T1 non-contrast", "T1 unenhanced", "T1 native"]
 NO += [
     "MPRAGE_ohne",
@@ -43,8 +44,18 @@ NO += [
     "T1 pre contrast",
     "T1 plain",
 ]
-BOTH = ["T1 avec et sans gado", "T1 mit und ohne KM", "con e senza mdc", "T1 W WO", "T1 PRE/POST", "T1 +/- C"]
+NO += ["T1 -KM", "t1_tse_tra_-gd", "T1 KM-", "T1 Gd- tra", "T1 C-"]
+BOTH = [
+    "T1 C-/C+",
+    "T1 avec et sans gado",
+    "T1 mit und ohne KM",
+    "con e senza mdc",
+    "T1 W WO",
+    "T1 PRE/POST",
+    "T1 +/- C",
+]
 UNKNOWN = ["T1 POST FOSSA", "T1 POST OP", "PRESAT T1", "T1 NON FATSAT", "CSF flow", "AX T1 SE", "T2 FSE axial", ""]
+UNKNOWN += ["T1-C", "T1-KM tra", "T1 FS - Gd", "MPRAGE - C", "C-SPINE T1", "T1 W C-SPINE"]  # hyphen or minus
 UNKNOWN += ["fosse posterieure", "phase contrast", "Sag T1 MPRAGE"]
 
 
@@ -68,7 +79,8 @@ def test_no_description_of_the_simulator_is_classified_wrongly(texts, wrong):
     [
         ({"ContrastBolusAgent": "GADOVIST"}, "yes"),
         ({"ContrastBolusAgent": "Kein"}, "no"),
-        ({"ContrastBolusAgent": ""}, "no"),
+        ({"ContrastBolusAgent": ""}, "unknown"),  # what de-identification leaves of any agent (PS3.15, table E.1-1)
+        ({"ContrastBolusAgent": "", "SeriesDescription": "T1 +C"}, "yes"),
         ({"ContrastBolusIngredient": "NONE"}, "no"),
         ({"ContrastBolusVolume": "7.5"}, "yes"),
         ({"ContrastBolusVolume": "0"}, "unknown"),

@@ -20,7 +20,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
-from voxlate.archive import IndexStore, index, indexed_series, read_table, series_files
+from voxlate.archive import IndexStore, index, indexed_series, read_stamps, read_table, series_files
 from voxlate.archive.rows import IndexRow
 from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
@@ -161,6 +161,39 @@ def test_dates_of_a_patient_are_shifted_by_the_same_days(tmp_path):
     assert all(day < date(2018, 3, 20) for pair in days.values() for day in pair)
     first, second = (min(pair) for pair in days.values())
     assert abs((first - second).days) > 2
+
+
+def test_the_fingerprint_of_a_series_changes_with_its_files_and_does_not_tell_their_dates(tmp_path):
+    stored_ns = 1_552_212_000_123_456_789  # the morning of 10 March 2019
+    for path in archive(tmp_path / "in", series=1).rglob("*.dcm"):
+        os.utime(path, ns=(stored_ns, stored_ns))
+    run(tmp_path / "in", tmp_path / "out")
+    (stamp,) = read_stamps(tmp_path / "out").values()
+    assert str(stored_ns)[:7] not in stamp
+    assert (stamp,) == tuple(read_stamps(tmp_path / "out").values())
+    os.utime(tmp_path / "in" / "s0" / "IM0001.dcm", ns=(stored_ns, stored_ns + 1))
+    run(tmp_path / "in", tmp_path / "out")
+    assert (stamp,) != tuple(read_stamps(tmp_path / "out").values())
+
+
+@pytest.mark.parametrize(("has_dates", "minutes"), [(True, [0, 10, 20]), (False, [1430, 0, 10])])
+def test_a_study_that_runs_past_midnight_is_in_the_order_of_its_dates(tmp_path, has_dates, minutes):
+    moments = [("20190310", "235000", "T1"), ("20190311", "000000", "T1 +C"), ("20190311", "001000", "T1")]
+    for number, (day, time_of_day, text) in enumerate(moments):
+
+        def change(dataset, k, number=number, day=day, time_of_day=time_of_day, text=text):
+            dataset.SeriesInstanceUID, dataset.SOPInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.{k}"
+            dataset.SeriesNumber, dataset.StudyDate = number + 1, "20190310"
+            dataset.AcquisitionTime, dataset.SeriesDescription = time_of_day, text
+            if has_dates or number:  # one series without a date: its order is not known
+                dataset.AcquisitionDate = day
+
+        write_series(tmp_path / "in" / str(number), change)
+    run(tmp_path / "in", tmp_path / "out")
+    rows = sorted(read_table(tmp_path / "out"), key=lambda row: row["number"])
+    assert [row["minute"] for row in rows] == minutes
+    if has_dates:
+        assert [row["may_be_enhanced"] for row in rows] == [False, False, True]
 
 
 def test_another_key_or_another_source_is_refused(tmp_path, monkeypatch):
@@ -380,6 +413,50 @@ def test_a_series_whose_files_changed_since_the_index_is_refused(tmp_path):
     for series in changed:
         with pytest.raises(InputRefused, match="SERIES_CHANGED"), indexed_series(tmp_path / "out", series):
             pass
+
+
+def test_a_series_that_was_given_to_another_patient_since_the_index_is_refused(tmp_path):
+    archive(tmp_path / "in", series=1)
+    run(tmp_path / "in", tmp_path / "out")
+    (row,) = read_table(tmp_path / "out")
+    for path in (tmp_path / "in" / "s0").iterdir():  # as a PACS corrects a scan that was filed under a wrong person
+        dataset = dcmread(path)
+        dataset.PatientID, dataset.PatientName = "P9", "TEST^NINE"
+        dataset.save_as(path)
+    with pytest.raises(InputRefused, match="SERIES_CHANGED"), indexed_series(tmp_path / "out", row["series"]):
+        pass
+    run(tmp_path / "in", tmp_path / "out")
+    (corrected,) = read_table(tmp_path / "out")
+    assert corrected["patient"] != row["patient"]
+    with indexed_series(tmp_path / "out", corrected["series"]) as found:
+        assert len(found.files) == 4
+
+
+@pytest.mark.parametrize("size", [0, 150, 420])
+def test_a_series_whose_last_file_is_damaged_is_not_read_as_if_it_were_whole(tmp_path, size):
+    last = archive(tmp_path / "in", series=2, slices=6) / "s0" / "IM0005.dcm"  # no gap tells that it is missing
+    last.write_bytes(last.read_bytes()[:size])
+    run(tmp_path / "in", tmp_path / "out")
+    named = [row for row in read_table(tmp_path / "out") if row["fault"] != "UID_MISSING"]
+    damaged, whole = sorted(named, key=lambda row: row["files"])
+    with indexed_series(tmp_path / "out", whole["series"]) as found:
+        assert read_series(found).volume.data.shape[2] == 6
+    with (
+        indexed_series(tmp_path / "out", damaged["series"]) as found,
+        pytest.raises(InputRefused, match="SLICE_MISSING"),
+    ):
+        read_series(found)
+
+
+def test_a_damaged_file_beside_several_series_refuses_none_of_them(tmp_path):
+    source = archive(tmp_path / "in", series=2)
+    for path in (source / "s1").iterdir():
+        path.rename(source / "s0" / f"other-{path.name}")
+    (source / "s0" / "IM9999.dcm").write_bytes(b"")
+    run(source, tmp_path / "out")
+    for row in read_table(tmp_path / "out"):
+        with indexed_series(tmp_path / "out", row["series"]) as found:
+            assert read_series(found).volume.data.shape[2] == 4
 
 
 def is_as_indexed(out, series):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from voxlate.errors import CannotWrite, TemporaryFailure
-from voxlate.io.atomic import replacing, sha256, write_json, write_text
+from voxlate.io.atomic import replacing, replacing_folder, sha256, write_json, write_text
 
 
 def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -43,6 +43,17 @@ def test_a_written_file_is_readable_as_the_umask_allows(tmp_path):
     old = os.umask(0)
     os.umask(old)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~old
+
+
+def test_the_umask_that_all_threads_share_is_not_changed_for_a_moment(tmp_path, monkeypatch):
+    old = os.umask(0)
+    os.umask(old)
+    monkeypatch.setattr(os, "umask", None)  # two threads that set it and set it back may leave it at 0
+    write_text(tmp_path / "a", "x")
+    with replacing_folder(tmp_path / "b") as partial:
+        (partial / "c").touch()
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~old
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o777 & ~old
 
 
 def test_json_refuses_what_is_not_a_number(tmp_path):

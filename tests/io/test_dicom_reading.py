@@ -89,6 +89,16 @@ def test_white_for_the_least_number_is_turned_round(tmp_path):
     assert np.array_equal(read(tmp_path).volume.data, 4095.0 - voxels())
 
 
+def test_hounsfield_units_are_those_of_the_stored_numbers_however_they_are_displayed(tmp_path):
+    def white(dataset, k):
+        dataset.Modality, dataset.PhotometricInterpretation = "CT", "MONOCHROME1"
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+
+    write_series(tmp_path, white)
+    assert np.array_equal(read(tmp_path).volume.data, voxels() - 1024.0)
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
 def test_every_way_of_writing_uncompressed_pixels_gives_the_same_values(tmp_path, syntax):
     def written(dataset, k):

@@ -267,14 +267,17 @@ def test_an_archive_of_links_bombs_or_too_much_is_refused(tmp_path, monkeypatch)
         assert refusal(tmp_path / f"{name}.zip") == "ARCHIVE"
 
 
-def test_a_damaged_archive_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         for path in write_series(tmp_path / "in"):
             archive.write(path, path.name)
-    content = bytearray((tmp_path / "a.zip").read_bytes())
-    content[3000] ^= 0xFF
-    (tmp_path / "a.zip").write_bytes(content)
-    assert refusal(tmp_path / "a.zip") == "ARCHIVE"
+    content = (tmp_path / "a.zip").read_bytes()
+    for start in range(100, 600, 50):  # compressed bytes of the first file: each place damages another part of them
+        damaged = bytearray(content)
+        damaged[start : start + 6] = bytes(value ^ 0xFF for value in content[start : start + 6])
+        (tmp_path / "a.zip").write_bytes(damaged)
+        assert refusal(tmp_path / "a.zip") == "ARCHIVE"
 
 
 def test_the_order_of_files_and_a_copy_elsewhere_change_no_refusal(tmp_path):

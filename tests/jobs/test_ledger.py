@@ -2,7 +2,9 @@
 
 import logging
 import os
+import threading
 
+from voxlate.jobs import batch
 from voxlate.jobs.batch import record_outcome, write_table
 from voxlate.jobs.ledger import Ledger, read_ledger
 from voxlate.jobs.states import DONE, CaseOutcome
@@ -42,6 +44,34 @@ def test_cells_of_the_ledger_start_no_formula(tmp_path):
     rows = [line.split("\t") for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
     assert [row[0] for row in rows[1:]] == ["'=cmd()", "'+1"]
     assert rows[1][4].startswith("'=cmd")
+
+
+def test_of_two_shards_that_end_together_the_table_of_the_later_one_stays(tmp_path, monkeypatch):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    read, has_read, is_other_written = batch.batch_outcomes, threading.Event(), threading.Event()
+
+    def read_slowly(out):
+        outcomes = read(out)
+        if threading.current_thread() is first:
+            has_read.set()
+            is_other_written.wait(1)  # with a long ledger, the other shard ends meanwhile
+        return outcomes
+
+    def end(case):
+        ledger = Ledger(tmp_path)
+        record_outcome(CaseOutcome(case, DONE, files={f"{case}.txt": "0"}), ledger)
+        ledger.close()
+        write_table(tmp_path)
+
+    monkeypatch.setattr(batch, "batch_outcomes", read_slowly)
+    first = threading.Thread(target=end, args=("a",))
+    first.start()
+    assert has_read.wait(10)
+    end("b")
+    is_other_written.set()
+    first.join()
+    rows = [line.split("\t")[:2] for line in (tmp_path / "ledger.tsv").read_text().splitlines()]
+    assert rows[1:] == [["a", "done"], ["b", "done"]]
 
 
 def test_a_flagged_case_is_in_the_log_at_the_usual_level_and_printed_once(tmp_path, caplog):

@@ -14,7 +14,9 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.evaluation.statistics.auc import auc_influences
 from voxlate.readers.analysis import analyse_study
+from voxlate.readers.analysis.grading import similarity
 from voxlate.readers.analysis.output.exports import cell, csv_text
+from voxlate.readers.analysis.records import Record
 from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.statistics.mrmc import (
     NO_VARIANCE,
@@ -29,6 +31,7 @@ from voxlate.readers.analysis.statistics.mrmc import (
 )
 from voxlate.readers.analysis.statistics.rank_comparison import case_scores
 from voxlate.readers.package import load_package
+from voxlate.readers.study import Similarity
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.sql import SqliteDatabase
 
@@ -92,6 +95,43 @@ def test_one_reader_is_named_as_such_and_gets_the_t_interval_of_the_cases():
     assert found.form == ONE_READER
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
     assert differs(found, reference=0) == pytest.approx(expected.pvalue)
+
+
+def test_cases_that_a_reader_did_not_read_do_not_narrow_the_interval():
+    values = np.random.default_rng(0).normal(size=(1, 3))
+    among = np.concatenate([values, np.full((1, 17), np.nan)], axis=1)
+    found = reader_mean(*mean_influences(among), read=np.isfinite(among))
+    expected = stats.ttest_1samp(values[0], 0)
+    assert (found.freedom, found.low, found.high) == pytest.approx((2, *expected.confidence_interval()))
+    two = np.random.default_rng(1).normal(size=(2, 4))
+    more = np.concatenate([two, np.full((2, 16), np.nan)], axis=1)
+    found, alone = reader_mean(*mean_influences(more), read=np.isfinite(more)), reader_mean(*mean_influences(two))
+    assert (found.freedom, found.low, found.high) == pytest.approx((alone.freedom, alone.low, alone.high))
+
+
+def test_a_structure_that_one_reader_assessed_in_three_of_twenty_cases_is_judged_by_three():
+    design = Similarity(name="s", structures=("stenosis",))
+    given = {0: 90, 1: 95, 2: 85}
+    records = [similarity_record(case, given.get(case)) for case in range(20)]
+    (found,) = similarity(records, design, 0.05).structures
+    expected = stats.ttest_1samp(list(given.values()), 80, alternative="greater")
+    assert (found.n, found.not_assessable) == (3, 17)
+    assert found.pooled.mean.freedom == 2
+    assert found.pooled.test.p == pytest.approx(expected.pvalue)
+
+
+def test_a_repeated_answer_is_not_counted_among_the_answers_without_a_score():
+    design = Similarity(name="s", structures=("stenosis",))
+    records = [similarity_record(case, None if case == 0 else 80 + case) for case in range(5)]
+    again = [similarity_record(case, None, is_repeat=True) for case in range(2)]
+    (found,) = similarity([*records, *again], design, 0.05).structures
+    assert (found.n, found.not_assessable) == (4, 1)
+
+
+def similarity_record(case, score, *, is_repeat=False):
+    answer = {"kind": "similarity", "scores": {"stenosis": score}}
+    shown = ("real", "synthetic")
+    return Record("anna", f"case{case:02d}", "s", shown, case, 0, is_repeat, is_repeat, answer, "", 1.0, 0, "")
 
 
 def test_a_single_case_gives_no_interval_and_no_test():

@@ -37,6 +37,7 @@ _WITHOUT = (
     r"(?:without|w o|wo|no|non|sans|ohne|senza|sin|utan|ej|sem|zonder|geen|vor|before|avant|prima|antes|fore|pre)"
 )
 _WITH = r"(?:with|w|avec|mit|con|med|com|met|post|pos|nach|after|apres|dopo|despues|efter|apos|na)"
+_NOT_AFTER_WITH = "".join(rf"(?<!\b{word})" for word in _WITH.removeprefix("(?:").removesuffix(")").split("|"))
 
 MISLEADING = (
     r"post(?:erior)?\W*fossa",
@@ -50,6 +51,10 @@ MISLEADING = (
     r"post\W*proc\w*",
     r"phase\W*contrast",
     r"contrast\W*ratio",
+    r"\bc\W*spine\b",
+    # a hyphen or a minus: "T1-KM", "T1 FS - Gd"; in "mit-KM" it is a hyphen
+    rf"(?<=\w){_NOT_AFTER_WITH}-(?:c|k|km)\b(?!\s*\+)",
+    r"(?<=\w)\s+-\s+(?:gd|c|k|km)\b(?!\s*\+)",
 )
 """Phrases that resemble contrast and say nothing of it."""
 
@@ -68,7 +73,8 @@ NEGATED = (
     r"\bblanco\b",
     r"\bpre\b",
     r"\b(?:wo|w o|ohne|sans|utan|senza|sin)\b",
-    r"(?<!\+)-\s*(?:gd|c|k|km)\b",
+    r"(?<![\w+])-\s*(?:gd|c|k|km)\b(?!\s*\+)",
+    r"\b(?:gd|c|k|km)-(?!\w)",
 )
 AFFIRMED = (
     rf"\b{_WITH}\W*{_GIVEN}\b",
@@ -80,7 +86,7 @@ AFFIRMED = (
 )
 
 # What technologists write into ContrastBolusAgent when no agent was given, in the eight languages.
-_NO_AGENT = {"", "NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
+_NO_AGENT = {"NONE", "NO", "N", "NO CONTRAST", "NO_CONTRAST", "WITHOUT", "0", "NIL", "N/A", "NON", "SANS", "AUCUN"}
 _NO_AGENT |= {"OHNE", "KEIN", "KEINE", "NEIN", "NESSUNO", "SENZA", "NADA", "SIN", "SEM", "NAO", "INGET", "INGEN"}
 _NO_AGENT |= {"NEJ", "UTAN", "GEEN", "NEE", "ZONDER"}
 
@@ -191,8 +197,8 @@ def with_timeline(
 
     Args:
         statuses: one for each series.
-        times: AcquisitionTime of each series as DICOM writes it, empty when unknown.
-        starts: ContrastBolusStartTime of each series, empty when unknown.
+        times: AcquisitionTime of each series as DICOM writes it, or other text that sorts by time; empty when unknown.
+        starts: ContrastBolusStartTime of each series in the same form, empty when unknown.
     """
     enhanced = [time for status, time in zip(statuses, times, strict=True) if status.state == "yes" and time]
     first = min([*enhanced, *(start for start in starts if start)], default="")
@@ -203,10 +209,13 @@ def with_timeline(
 
 
 def _tag_evidence(header: Mapping[str, str]) -> list[Evidence]:
-    """Returns the evidence of the Contrast/Bolus module; an absent or unreadable element gives none."""
+    """Returns the evidence of the Contrast/Bolus module; an absent, empty or unreadable element gives none.
+
+    An empty agent is not evidence of "no": de-identification empties the element (DICOM PS3.15, table E.1-1).
+    """
     evidence = []
-    if "ContrastBolusAgent" in header:
-        is_none = header["ContrastBolusAgent"].strip().upper() in _NO_AGENT
+    if agent := header.get("ContrastBolusAgent", "").strip().upper():
+        is_none = agent in _NO_AGENT
         evidence.append(Evidence("ContrastBolusAgent", "no" if is_none else "yes", "none" if is_none else "an agent"))
     ingredient = header.get("ContrastBolusIngredient", "").strip().upper()
     if ingredient in ("GADOLINIUM", "NONE"):

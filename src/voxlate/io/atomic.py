@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,13 +38,11 @@ def replacing(path: Path) -> Iterator[Path]:
     suffixes = "".join(path.suffixes[-2:])
     with writing(path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffixes, dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
+        partial = _free_name(path.parent, suffixes)
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             yield partial
             flush(partial)
-            partial.chmod(0o666 & ~_umask())
             partial.replace(path)
             flush(path.parent)
         finally:
@@ -63,12 +61,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     require_free_folder(path)
     with writing(path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=_prefix(), dir=path.parent))
+        partial = _free_name(path.parent)
+        partial.mkdir()
         try:
             yield partial
             for file in [*partial.rglob("*"), partial]:
                 flush(file)
-            partial.chmod(0o777 & ~_umask())
             partial.replace(path)
             flush(path.parent)
         finally:
@@ -108,6 +106,15 @@ def remove_orphans(folder: Path) -> None:
 
 def _prefix() -> str:
     return f"{_PARTIAL}{_machine()}-{os.getpid()}-"
+
+
+def _free_name(folder: Path, suffixes: str = "") -> Path:
+    """Returns a new temporary path. What is created there gets the permissions that the umask allows.
+
+    `tempfile` would create it for this user alone; to widen that, the umask must be set to be read, which other threads
+    would notice.
+    """
+    return folder / f"{_prefix()}{secrets.token_hex(8)}{suffixes}"
 
 
 @cache
@@ -168,9 +175,3 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

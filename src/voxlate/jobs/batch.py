@@ -137,13 +137,15 @@ def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = N
 
 def write_table(out: Path) -> Counts:
     """Writes `ledger.tsv`, one row for each case in the order of the table, and returns how many are in each state."""
-    outcomes = batch_outcomes(out)
-    lines = ["case\tstate\tcode\tflag\tfiles"]
-    for outcome in outcomes:
-        files = " ".join(f"{file}={value}" for file, value in sorted(outcome.files.items()))
-        cells = [outcome.case, outcome.state, outcome.code, outcome.flag, files]
-        lines.append("\t".join(inert_cell(cell) for cell in cells))
-    write_text(out / TABLE, "\n".join(lines) + "\n")
+    # Shards may end together. One that wrote what it had read earlier would replace the table of one that ended later.
+    with _locked(out, "table", wait=True):
+        outcomes = batch_outcomes(out)
+        lines = ["case\tstate\tcode\tflag\tfiles"]
+        for outcome in outcomes:
+            files = " ".join(f"{file}={value}" for file, value in sorted(outcome.files.items()))
+            cells = [outcome.case, outcome.state, outcome.code, outcome.flag, files]
+            lines.append("\t".join(inert_cell(cell) for cell in cells))
+        write_text(out / TABLE, "\n".join(lines) + "\n")
     return count_states(outcome.state for outcome in outcomes)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 INDEXED_ELEMENTS = (
-    "StudyInstanceUID", "StudyDate", "StudyTime", "SeriesDate", "SeriesNumber", "Rows", "Columns",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "SeriesDate", "AcquisitionDate", "SeriesNumber", "Rows", "Columns",
     "NumberOfFrames", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "BodyPartExamined", "PatientAge",
     "PatientSex", "ManufacturerModelName", "TransferSyntaxUID", "FrameOfReferenceUID", "InstitutionName", "StationName",
     "DeviceSerialNumber", "ConvolutionKernel",

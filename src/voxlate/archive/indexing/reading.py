@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
 def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
     """Gives an indexed series, ready to be read as long as the block runs.
 
+    Files that were damaged when they were indexed count as damaged files of the series where it is alone in its folder.
+
     Args:
         folder: of the index.
         series: pseudonym.
@@ -77,9 +80,37 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
                     f"the files of series {series} have changed: {indexed} were indexed, "
                     f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
                 )
-            yield read[0]
+            _require_same_owner(store, series, read[0])
+            yield _with_damage(store, series, read[0])
     finally:
         store.close()
+
+
+def _require_same_owner(store: IndexStore, series: str, found: DicomSeries) -> None:
+    """Refuses files that were given to another patient or study since, as after a correction in the archive."""
+    from voxlate.archive.indexing.headers import series_record
+
+    record = series_record(found.first, "")
+    owner = (pseudonym(store.key, "patient", record.patient), pseudonym(store.key, "study", record.study))
+    if owner != store.owner_of(series):
+        where = " into a new folder" if is_url(store.source) else ""  # a server does not tell that headers changed
+        raise InputRefused(
+            "SERIES_CHANGED",
+            f"the files of series {series} belong to another patient or study than was indexed; "
+            f"run voxlate index again{where}",
+        )
+
+
+def _with_damage(store: IndexStore, series: str, found: DicomSeries) -> DicomSeries:
+    """Returns the series with the damaged files beside it, of which one may be its first or last slice."""
+    damaged = [
+        InputRefused(
+            "UNREADABLE",
+            f"a file in its folder was damaged ({code}) when it was indexed; export it again and run voxlate index",
+        )
+        for code in store.damage_of(series)
+    ]
+    return replace(found, damaged=(*found.damaged, *damaged))
 
 
 @contextmanager

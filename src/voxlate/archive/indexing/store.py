@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxlate.archive.indexing.records import FileRecord, SeriesRecord, StoredSeries
+from voxlate.archive.indexing.records import NOT_DICOM, FileRecord, SeriesRecord, StoredSeries
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
 from voxlate.io.site_key import site_key
@@ -238,16 +238,49 @@ class IndexStore:
         return files
 
     def stamps(self) -> dict[str, str]:
-        """Returns a fingerprint of the files of each series: their number, sizes and modification times."""
+        """Returns a fingerprint of the files of each series, made from their number, sizes and modification times.
+
+        It is a pseudonym, because it is written into sidecars: the time at which an archive stored a file is often the
+        day of the scan, and would undo the shift of the dates.
+        """
         sql = """SELECT s.name, count(*), sum(f.size), sum(f.changed % 1000000007), max(f.changed)
                  FROM files f JOIN series s ON s.id = f.series GROUP BY s.id"""
-        return {name: "-".join(str(value) for value in values) for name, *values in self._rows(sql)}
+        return {
+            name: pseudonym(self.key, "files", "-".join(str(value) for value in values))
+            for name, *values in self._rows(sql)
+        }
 
     def file_count(self, name: str) -> int:
         """Returns the number of files of the series with this pseudonym."""
         return self._count(
             "SELECT count(*) FROM files JOIN series ON series.id = files.series WHERE series.name = ?", name
         )
+
+    def owner_of(self, name: str) -> tuple[str, str]:
+        """Returns the pseudonyms of patient and study of the series with this pseudonym.
+
+        Raises:
+            UsageError: `SERIES` when the index has no such series.
+        """
+        rows = self._rows("SELECT patient, study FROM series WHERE name = ?", name)
+        if not rows:
+            raise UsageError("SERIES", f"the index has no series {name}")
+        return str(rows[0][0]), str(rows[0][1])
+
+    def damage_of(self, name: str) -> list[str]:
+        """Returns the error codes of damaged files in the folders of a series; none where these hold other series too.
+
+        Args:
+            name: pseudonym of the series.
+        """
+        where = """WHERE series.name IS NOT ? AND folder IN
+                   (SELECT folder FROM files JOIN series ON series.id = files.series WHERE series.name = ?)"""
+        beside = "FROM files LEFT JOIN series ON series.id = files.series " + where
+        if self._rows("SELECT 1 " + beside + " AND series.uid != '' LIMIT 1", name, name):
+            return []
+        rows = self._rows("SELECT files.state, series.uid " + beside + " ORDER BY 1", name, name)
+        # a file without SeriesInstanceUID was cut off before it
+        return [str(state) if uid is None else "UID_MISSING" for state, uid in rows if state != NOT_DICOM]
 
     def identifiers_of(self, name: str) -> tuple[str, str]:
         """Returns StudyInstanceUID and SeriesInstanceUID of the series with this pseudonym.

@@ -7,7 +7,8 @@ The table holds no name, no identifier and no date of a patient: see `voxlate.ar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from types import NoneType
@@ -94,21 +95,48 @@ def rows_of(store: IndexStore) -> Iterator[IndexRow]:
     """Yields a row for each series, by patient and study; the timeline of a study adds to the contrast-agent status."""
     for _, members in groupby(store.series(), key=lambda series: (series.patient, series.study)):
         study = list(members)
-        times = [series.header.get("AcquisitionTime", "") for series in study]
-        starts = [series.header.get("ContrastBolusStartTime", "") for series in study]
-        agents = with_timeline([agent_status_of(series.header) for series in study], times, starts)
-        begin_s = min((second for time in times if (second := _seconds(time)) is not None), default=None)
-        for series, agent in zip(study, agents, strict=True):
-            yield _row(store.key, series, agent, begin_s)
+        days = _days(study)
+        seconds = [
+            _moment(series.header.get("AcquisitionTime", ""), day) for series, day in zip(study, days, strict=True)
+        ]
+        starts = [
+            _moment(series.header.get("ContrastBolusStartTime", ""), day)
+            for series, day in zip(study, days, strict=True)
+        ]
+        agents = with_timeline(
+            [agent_status_of(series.header) for series in study], _sortable(seconds), _sortable(starts)
+        )
+        begin_s = min((second for second in seconds if second is not None), default=0.0)
+        for series, agent, second in zip(study, agents, seconds, strict=True):
+            yield _row(store.key, series, agent, None if second is None else round((second - begin_s) / 60, 2))
 
 
-def _row(key: str, series: StoredSeries, agent: AgentStatus, begin_s: float | None) -> IndexRow:
+def _days(study: Sequence[StoredSeries]) -> list[int]:
+    """Returns the days of acquisition of the series of a study, as numbers; 0 for all unless each states its date."""
+    dates = [series.header.get("AcquisitionDate", "").strip().replace(".", "") for series in study]
+    try:
+        return [date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal() for text in dates]
+    except ValueError:
+        return [0] * len(study)
+
+
+def _moment(time: str, day: int) -> float | None:
+    """Returns the seconds of a DICOM time on a day, so that a study past midnight keeps its order; None for no time."""
+    second = _seconds(time)
+    return None if second is None else day * 86_400 + second
+
+
+def _sortable(seconds: Iterable[float | None]) -> list[str]:
+    """Returns times as texts that sort as the times do; empty for None."""
+    return ["" if second is None else f"{second:020.6f}" for second in seconds]
+
+
+def _row(key: str, series: StoredSeries, agent: AgentStatus, minute: float | None) -> IndexRow:
     header, kind = series.header, series_type_of(series.header)
 
     def text(keyword: str) -> str:
         return header.get(keyword, "")
 
-    time_s = _seconds(text("AcquisitionTime"))
     return {
         "patient": series.patient,
         "study": series.study,
@@ -133,7 +161,7 @@ def _row(key: str, series: StoredSeries, agent: AgentStatus, begin_s: float | No
         "slices": min(max(series.frames, series.files), _MAX_COUNT),
         "rows": _count(header, "Rows"),
         "columns": _count(header, "Columns"),
-        "minute": None if time_s is None or begin_s is None else round((time_s - begin_s) / 60, 2),
+        "minute": minute,
         "age_years": _age(text("PatientAge")),
         "field_tesla": _real(header, "MagneticFieldStrength"),
         "slice_spacing_mm": _real(header, "SpacingBetweenSlices") or _real(header, "SliceThickness"),

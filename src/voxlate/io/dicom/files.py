@@ -6,9 +6,11 @@ import os
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 from voxlate.errors import InputRefused, NoInput, writing
@@ -103,7 +105,19 @@ def _unpacked(archive: Path, folder: Path) -> list[Path]:
                 path.parent.mkdir(exist_ok=True)
                 _unpack(opened, member, path)
                 paths.append(path)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+        RuntimeError,
+        NotImplementedError,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise InputRefused("ARCHIVE", f"{archive.name} cannot be unpacked: {error}") from error
+    except OSError as error:
+        if error.errno is not None:  # the disk; bzip2 raises the same error without a number for damaged bytes
+            raise
         raise InputRefused("ARCHIVE", f"{archive.name} cannot be unpacked: {error}") from error
     if not paths:
         raise NoInput("NO_INPUT", f"{archive.name}: the archive is empty")

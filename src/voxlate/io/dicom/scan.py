@@ -198,9 +198,13 @@ def _numbers(headers: Mapping[Path, Dataset], expected_bytes: int, *, force: boo
 
 
 def _values(stored: Stored, plane: Plane, header: Dataset) -> Affine:
-    """Returns values (rows, columns) in 64 bits; MONOCHROME1, in which 0 is white, is inverted."""
+    """Returns values (rows, columns) in 64 bits; MONOCHROME1, in which 0 is white, is inverted.
+
+    Not for CT: the attribute is about the display, and Hounsfield units follow from the stored numbers alone (DICOM
+    PS3.3, C.7.6.3.1.2 and C.11.1).
+    """
     numbers = stored.astype(np.float64)
-    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+    if header.get("PhotometricInterpretation") == "MONOCHROME1" and header.get("Modality") != "CT":
         bits = int(header.get("BitsStored") or header.BitsAllocated)
         ends = -1.0 if int(header.get("PixelRepresentation") or 0) else 2.0**bits - 1
         numbers = ends - numbers

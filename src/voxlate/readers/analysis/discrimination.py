@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from voxlate.evaluation.statistics import clopper_pearson
@@ -50,7 +51,9 @@ def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha:
         accuracy=_accuracy(records, [is_correct(record, design.levels) for record in records]),
         auc=[_reader_auc(reader, real[at], synthetic[at]) for at, reader in enumerate(readers)],
         roc={reader: roc_points(real[at], synthetic[at], design.levels).tolist() for at, reader in enumerate(readers)},
-        mean_auc=_against_chance(readers, aucs, influences, margin=design.margin, alpha=alpha),
+        mean_auc=_against_chance(
+            readers, aucs, influences, read=_has_rated(real, synthetic), margin=design.margin, alpha=alpha
+        ),
         fleiss=fleiss_kappa(decided),
         weighted=mean_pairwise(both, levels=design.levels),
         within_reader=within_reader(records, confidences, levels=design.levels),
@@ -72,7 +75,9 @@ def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float)
     left = sum(chose_left(record) for record in records)
     return ForcedChoiceResult(
         accuracy=_accuracy(records, correct),
-        mean_accuracy=_against_chance(readers, means, influences, margin=design.margin, alpha=alpha),
+        mean_accuracy=_against_chance(
+            readers, means, influences, read=np.isfinite(correct_table), margin=design.margin, alpha=alpha
+        ),
         chose_left=SideChoices(n=left, of=len(records), p=float(stats.binomtest(left, len(records)).pvalue)),
         fleiss=fleiss_kappa(correct_table),
     )
@@ -101,15 +106,27 @@ def _share(right: int, n: int) -> ShareEstimate:
 
 def _reader_auc(reader: str, real: Values, synthetic: Values) -> ReaderAuc:
     """Returns the AUC of one reader from (cases,) confidences."""
-    auc = reader_mean(*auc_influences(real[None], synthetic[None]), bounds=UNIT)
+    read = _has_rated(real, synthetic)[None]
+    auc = reader_mean(*auc_influences(real[None], synthetic[None]), read=read, bounds=UNIT)
     return ReaderAuc(reader=reader, auc=auc.mean, low=auc.low, high=auc.high, note=auc.note)
 
 
+def _has_rated(real: Values, synthetic: Values) -> NDArray[np.bool_]:
+    """Returns whether a reader rated the real or the synthetic image of each case; the case is the cluster."""
+    return np.isfinite(real) | np.isfinite(synthetic)
+
+
 def _against_chance(
-    readers: Sequence[str], figures: Values, influences: Values, *, margin: float, alpha: float
+    readers: Sequence[str],
+    figures: Values,
+    influences: Values,
+    *,
+    read: NDArray[np.bool_],
+    margin: float,
+    alpha: float,
 ) -> ChanceComparison:
     """Returns the mean of (readers,) figures with (readers, cases) influences, compared with chance."""
-    mean = reader_mean(figures, influences, bounds=UNIT)
+    mean = reader_mean(figures, influences, read=read, bounds=UNIT)
     return ChanceComparison(
         mean=mean,
         undefined=tuple(readers[at] for at in mean.undefined),

@@ -43,7 +43,11 @@ def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: flo
     real, synthetic = (_detections(records, design, lesions, version) for version in ("real", "synthetic"))
     comparison = None
     if cases_with_lesions:
-        mean = reader_mean(*_sensitivity_difference(real, synthetic, readers, cases_with_lesions), bounds=(-1.0, 1.0))
+        read = np.array(
+            [[(r, case) in real and (r, case) in synthetic for case in cases_with_lesions] for r in readers], dtype=bool
+        )
+        figures = _sensitivity_difference(real, synthetic, readers, cases_with_lesions)
+        mean = reader_mean(*figures, read=read, bounds=(-1.0, 1.0))
         test = not_below(mean, reference=-design.margin, alpha=alpha)
         comparison = MarginComparison(mean=mean, margin=design.margin, test=test)
     return MarksResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,9 @@ def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: 
     return StructureResult(
         structure=name,
         n=int(np.isfinite(scores).sum()),
-        not_assessable=int(np.isnan(answers).sum()),
+        not_assessable=sum(
+            math.isnan(answer) and not record.is_repeat for record, answer in zip(records, answers, strict=True)
+        ),
         summary=_summary(names(records)[0], scores, case_means) if case_means.size else None,
         pooled=_pooled(scores, design.margin, alpha) if case_means.size > 1 else None,
     )
@@ -80,7 +83,8 @@ def _summary(readers: Sequence[str], scores: Values, case_means: Values) -> Scor
 
 def _pooled(scores: Values, margin: float, alpha: float) -> MarginComparison:
     """Returns the mean over the readers with a score, tested against 100 − margin."""
-    mean = reader_mean(*mean_influences(scores[np.isfinite(scores).any(axis=1)]), bounds=PERCENT)
+    given = scores[np.isfinite(scores).any(axis=1)]
+    mean = reader_mean(*mean_influences(given), read=np.isfinite(given), bounds=PERCENT)
     return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
 
 
@@ -110,7 +114,8 @@ def _icc(scores: Values) -> CaseAgreement | None:
 def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -> QualityItemResult:
     grades = [grade(record, item) for record in records]
     real, synthetic = table(records, grades, version="real"), table(records, grades, version="synthetic")
-    mean = reader_mean(*mean_influences(synthetic - real))
+    change = synthetic - real
+    mean = reader_mean(*mean_influences(change), read=np.isfinite(change))
     test = not_below(mean, reference=-design.margin, alpha=alpha)
     return QualityItemResult(
         item=item,

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from voxlate.evaluation.statistics import MarginResult
@@ -61,6 +62,7 @@ def reader_mean(
     figures: ArrayLike,
     influences: ArrayLike,
     *,
+    read: ArrayLike | None = None,
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> ReaderMean:
@@ -73,6 +75,8 @@ def reader_mean(
         figures: (readers,) figures of merit, NaN where undefined.
         influences: (readers, cases) influence of each case on each reader's figure, 0 where a reader did not read
             the case. The sums of their products over cases estimate the covariances of the figures.
+        read: (readers, cases), whether a reader read the case; all when `None`. A case that was not read is no degree
+            of freedom.
         confidence: of the interval.
         bounds: least and largest possible value of the figure, 0 and 1 for an AUC; the interval is cut at them.
 
@@ -83,12 +87,13 @@ def reader_mean(
         (2.67, 1.07, 4.26)
     """
     values, effects = np.asarray(figures, dtype=np.float64), np.asarray(influences, dtype=np.float64)
+    has_read = np.ones(effects.shape, dtype=bool) if read is None else np.asarray(read, dtype=bool)
     is_defined = np.isfinite(values)
     undefined = tuple(int(at) for at in np.flatnonzero(~is_defined))
     per_reader = tuple(float(value) for value in values)
     form = ONE_READER if is_defined.sum() == 1 else MANY_READERS
     mean = float(values[is_defined].mean()) if is_defined.any() else math.nan
-    note, variance, freedom = _inference(values[is_defined], effects[is_defined])
+    note, variance, freedom = _inference(values[is_defined], effects[is_defined], has_read[is_defined].sum(axis=1))
     error = math.sqrt(variance)
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     low, high = max(mean - half, bounds[0]), min(mean + half, bounds[1])
@@ -154,16 +159,24 @@ def upper_tail(distance: float, result: ReaderMean) -> float:
     return float(stats.t.sf(distance / result.standard_error, result.freedom))
 
 
-def _inference(values: Values, influences: Values) -> tuple[str, float, float]:
-    """Returns the note (empty when something can be inferred), the variance of the mean, and its degrees of freedom."""
-    readers, cases = influences.shape
+def _inference(values: Values, influences: Values, cases: NDArray[np.integer[Any]]) -> tuple[str, float, float]:
+    """Returns the note (empty when something can be inferred), the variance of the mean, and its degrees of freedom.
+
+    Args:
+        values: (readers,) figures.
+        influences: (readers, cases).
+        cases: (readers,) cases that each reader read.
+    """
+    readers = values.size
     if readers == 0:
         return UNDEFINED, math.nan, math.nan
-    if cases < 2:
+    if cases.max() < 2:
         return ONE_CASE, math.nan, math.nan
-    covariance = influences @ influences.T * cases / (cases - 1)
+    # The influences hold 1 / n, an unbiased covariance n − 1; a reader of one case has influences of 0.
+    unbiased = influences * np.sqrt(cases / np.maximum(cases - 1, 1))[:, None]
+    covariance = unbiased @ unbiased.T
     if readers == 1:
-        variance, freedom = float(covariance[0, 0]), float(cases - 1)
+        variance, freedom = float(covariance[0, 0]), float(cases[0] - 1)
     else:
         variance, freedom = _obuchowski_rockette(values, covariance)
     # Rounding leaves a variance of about 1e-34 when all influences are equal.
