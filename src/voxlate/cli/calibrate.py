@@ -11,7 +11,6 @@ from voxlate.cli.console import begin, say
 from voxlate.cli.options import PATH, models, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
-from voxlate.io.log import counted
 
 
 @click.command(cls=Verb, example="voxlate calibrate cases.tsv calibrated -m runs/mine/bundle --tta-flip")
@@ -59,6 +58,7 @@ def calibrate(
         sample_errors,
     )
     from voxlate.io.atomic import write_json
+    from voxlate.io.log import counted
     from voxlate.reporting.figures.calibration_plot import draw_calibration
 
     if is_kept and not (len(models) == 1 and models[0].is_dir()):

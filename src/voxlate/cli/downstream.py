@@ -9,7 +9,6 @@ import click
 from voxlate.cli.console import say
 from voxlate.cli.options import PATH
 from voxlate.cli.verb import VerbGroup
-from voxlate.io.log import counted
 
 
 @click.group(cls=VerbGroup, example="voxlate downstream classify volumes.tsv classes.tsv out")
@@ -36,6 +35,7 @@ def volumes(evaluation: Path, table: Path, segmenter: str) -> None:
     """
     from voxlate.evaluation.downstream import write_measurements
     from voxlate.evaluation.downstream.evaluated import read_volumes
+    from voxlate.io.log import counted
 
     found = read_volumes(evaluation, segmenter=segmenter)
     write_measurements(table, found)
@@ -83,6 +83,7 @@ def change(table: Path, out: Path, percent: bool, per_year: bool) -> None:
     patient, session, method, structure and value, as that of `volumes`.
     """
     from voxlate.evaluation.downstream import compare_changes_files
+    from voxlate.io.log import counted
 
     rows = compare_changes_files(table, out, is_percent=percent, is_per_year=per_year)
     say(f"{counted(len(rows), 'comparison')}; {out / 'longitudinal.tsv'}")
@@ -99,6 +100,7 @@ def structures(maps: Path, out: Path, by_side: bool) -> None:
     FreeSurfer's numbers, or a file *.stats.
     """
     from voxlate.evaluation.downstream import compare_structures_files, measure_label_maps, write_measurements
+    from voxlate.io.log import counted
 
     measured = out / "measurements.tsv"
     write_measurements(measured, measure_label_maps(maps, is_by_side=by_side))
