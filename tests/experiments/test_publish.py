@@ -15,6 +15,7 @@ from voxlate.experiments.plan import Size, build_plan
 from voxlate.experiments.publish import publish
 from voxlate.experiments.run import StepOutcome
 from voxlate.experiments.settings import Experiment, Figure
+from voxlate.io.nifti import read_volume, write_volume
 from voxlate.jobs.states import DONE, FAILED, PENDING
 
 COLUMN = {"metric": "mae", "head": "MAE"}
@@ -91,6 +92,19 @@ def test_a_montage_shows_further_sources_between_the_source_and_the_target(exper
     publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder))
     titles = re.findall(r"font-weight: 700[^>]*>([^<]+)<", (folder / "figures" / "montage.svg").read_text())
     assert titles == ["Untouched source", "T2w", "target", "System a", "System b"]
+
+
+def test_a_profile_of_two_systems_with_one_target_draws_both(experiment, folder):
+    cases = read_cases(folder / "data" / "cases.tsv")
+    source = read_volume(cases[0].source)
+    write_volume(folder / "mask.nii.gz", source.with_data(source.data > 0), dtype="uint8")
+    write_cases(folder / "data" / "cases.tsv", [replace(case, mask=folder / "mask.nii.gz") for case in cases])
+    figure = experiment.figures["montage"].model_copy(update={"kind": "profile"})
+    experiment = experiment.model_copy(update={"figures": {"profile": figure}})
+    steps = build_plan(experiment, folder, Size("tiny"))
+    publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder))
+    drawn = (folder / "figures" / "profile.svg").read_text()
+    assert all(f">{name}<" in drawn for name in ("real target", "System a", "System b"))
 
 
 def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):
