@@ -67,6 +67,21 @@ def test_a_prepared_case_keeps_its_set_and_leaves_out_what_is_missing(tmp_path):
     assert prepared.target_mask is None
 
 
+def test_the_kind_of_data_is_kept_by_a_written_table_and_a_preparation(tmp_path):
+    cases = [replace(case("a"), data_kind="simulated"), case("b")]
+    write_cases(tmp_path / "c.tsv", cases)
+    assert [each.data_kind for each in read_cases(tmp_path / "c.tsv")] == ["simulated", "unknown"]
+    assert prepared_in(tmp_path, cases[0]).data_kind == "simulated"
+    write_cases(tmp_path / "c.tsv", cases[1:])
+    assert "data_kind" not in (tmp_path / "c.tsv").read_text()
+
+
+def test_cases_beside_the_description_of_simulated_scans_are_simulated_unless_their_column_says_otherwise(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "voxlate simulate"}]}')
+    (tmp_path / "c.tsv").write_text("case\tsource\ttarget\tdata_kind\na\ts\tt\t\nb\ts\tt\treal\n")
+    assert [each.data_kind for each in read_cases(tmp_path / "c.tsv")] == ["simulated", "real"]
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_column(tmp_path):
     (tmp_path / "c.tsv").write_bytes(b"\xef\xbb\xbfcase\tsource\ttarget\na\ts.nii\tt.nii\n")
     assert read_cases(tmp_path / "c.tsv")[0].split == "test"
@@ -96,6 +111,8 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
         ("case\tsource\ttarget\na\ts.nii\tt.nii\textra\n", "as many fields as the header"),
         ("case\tsource\ttarget\na\t\tt.nii\n", "lacks a source"),
         ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
+        ("case\tsource\ttarget\tdata_kind\na\ts\tt\tphantom\n", "DATA_KIND a: .* 'phantom'; write real, simulated"),
+        ("case\tsource\ttarget\tData_kind\na\ts\tt\treal\n", "'Data_kind' is not known; call it data_kind"),
         ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),
         ('case\tsource\t"target\na\ts\tt\n', "CASES"),
         ("case\tsource\ttarget\na\ts\0.nii\tt.nii\n", "NUL"),

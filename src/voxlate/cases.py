@@ -15,6 +15,7 @@ from pathlib import Path
 
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import write_text
+from voxlate.io.bids import is_simulated
 from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
 
 COLUMNS = ("case", "patient", "split", "source", "target", "mask", "labels")
@@ -29,6 +30,9 @@ EMPTY = frozenset({"", "n/a"})
 
 SET = "set"
 """Optional column with the name of the test set (`Test_good`, `Test_low`); written only where a case has one."""
+
+DATA_KIND, DATA_KINDS = "data_kind", ("real", "simulated", "unknown")
+"""Optional column that says whether the scans are of people; written only where a case is not `unknown`."""
 
 ABSENT = Path()
 """Stands for the target of a single scan, and for what a training row without pairs lacks; see `read_cases`."""
@@ -66,6 +70,7 @@ class Case:
         set: name of the test set whose table the case belongs to, such as `Test_good`; empty when there is only one.
         target_mask: brain mask of the target on the source's grid, as `voxlate prepare` writes it, or None. Evaluation
             and unpaired training alone may read it: there is no target at inference.
+        data_kind: `real`, `simulated` or `unknown`.
     """
 
     case: str
@@ -78,6 +83,7 @@ class Case:
     more: Mapping[str, Path] = field(default_factory=dict, hash=False)
     set: str = ""
     target_mask: Path | None = None
+    data_kind: str = "unknown"
 
     def __post_init__(self) -> None:
         require_case_name(self.case)
@@ -86,6 +92,12 @@ class Case:
         if not self.set.isprintable() or len(self.set) > _LONGEST_SET:
             raise InputRefused(
                 "SET", f"{self.case}: the name of its set is not a name; use at most {_LONGEST_SET} letters and digits"
+            )
+
+        if self.data_kind not in DATA_KINDS:
+            raise InputRefused(
+                "DATA_KIND",
+                f"{self.case}: the kind of data is {self.data_kind!r}; write {', '.join(DATA_KINDS[:-1])} or unknown",
             )
 
     @property
@@ -111,6 +123,8 @@ def require_case_name(name: str) -> None:
 
 def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -> list[Case]:
     """Reads a table of cases.
+
+    Cases of a table in a data set of `voxlate simulate` are simulated, unless the column `data_kind` says otherwise.
 
     Args:
         path: tab-separated, UTF-8; paths in it are relative to its folder.
@@ -150,7 +164,8 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
                 "CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}{remedy}"
             )
         _require_known(list(reader.fieldnames or []), path.name)
-        cases = [_case_of(row, path, paired=paired, single=single) for row in reader]
+        kind = "simulated" if is_simulated(path.parent) else "unknown"
+        cases = [_case_of(row, path, paired=paired, single=single, data_kind=kind) for row in reader]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
@@ -161,7 +176,7 @@ def _require_known(columns: Sequence[str], table: str) -> None:
 
     Other unknown columns, such as the age of the patients, are left alone.
     """
-    known = (*COLUMNS, SET, TARGET_MASK)
+    known = (*COLUMNS, SET, TARGET_MASK, DATA_KIND)
     for column in columns:
         if columns.count(column) > 1:
             raise InputRefused("CASES", f"{table}: column {column} occurs twice; remove one, or give it its own name")
@@ -228,11 +243,13 @@ def write_cases(path: str | Path, cases: Iterable[Case], *, without: Collection[
     path, cases = Path(path), list(cases)
     contrasts = sorted({contrast for case in cases for contrast in case.more})
     used = {SET: any(case.set for case in cases), TARGET_MASK: any(case.target_mask for case in cases)}
-    names = (*COLUMNS, *(MORE + contrast for contrast in contrasts), SET, TARGET_MASK)
+    used[DATA_KIND] = any(case.data_kind != "unknown" for case in cases)
+    names = (*COLUMNS, *(MORE + contrast for contrast in contrasts), SET, TARGET_MASK, DATA_KIND)
     columns = [name for name in names if name not in without and used.get(name, True)]
     lines = ["\t".join(columns)]
     for case in cases:
         texts = {"case": case.case, "patient": case.patient, "split": case.split, SET: case.set}
+        texts[DATA_KIND] = case.data_kind
         files = {name: getattr(case, name) for name in ("source", "target", "mask", "labels", TARGET_MASK)}
         files |= {MORE + name: case.more.get(name) for name in contrasts}
         texts |= {name: _relative(file, path.parent) for name, file in files.items()}
@@ -332,7 +349,7 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single: bool) -> Case:
+def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single: bool, data_kind: str) -> Case:
     name = row.get("case") or ""
     if None in row or any(row[column] is None for column in ("source", "target") if column in row):
         raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
@@ -371,4 +388,5 @@ def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single
         more,
         set=name_of_set,
         target_mask=file(TARGET_MASK),
+        data_kind=row.get(DATA_KIND) or data_kind,
     )

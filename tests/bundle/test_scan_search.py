@@ -54,6 +54,14 @@ def test_sessions_of_a_bids_data_set_are_cases_of_one_patient_and_derivatives_ar
     ]
 
 
+def test_pairs_in_a_data_set_of_voxlate_simulate_are_simulated(tmp_path):
+    scan(tmp_path / "p1" / "t1ce.nii.gz")
+    scan(tmp_path / "p1" / "t1.nii.gz")
+    assert find_pairs(tmp_path, "T1ce", "T1w").cases[0].data_kind == "unknown"
+    (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "voxlate simulate"}]}')
+    assert find_pairs(tmp_path, "T1ce", "T1w").cases[0].data_kind == "simulated"
+
+
 def test_a_synthetic_scan_is_no_target_and_a_damaged_one_is_left_to_the_preparation(tmp_path):
     scan(tmp_path / "p1" / "t1ce.nii.gz")
     scan(tmp_path / "p1" / "t1.nii.gz")

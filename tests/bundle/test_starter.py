@@ -15,6 +15,7 @@ from voxlate.bundle.starter import Contrasts, contrast_in_name, contrasts_of, re
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import write_volume
+from voxlate.preparation.run import write_prepared
 from voxlate.training.loop import train
 from voxlate.volume import Volume
 
@@ -37,10 +38,24 @@ def row(source, target, **more):
 )
 def test_a_recipe_for_scans_of_voxlate_simulate_says_that_they_are_simulated(tmp_path, description, kind):
     (tmp_path / "dataset_description.json").write_text(description)
-    cases = [row("a_t1ce.nii.gz", "a_t1.nii.gz")]
-    file = tmp_path / "recipe.yaml"
-    file.write_text(recipe_text_for(tmp_path / "cases.tsv", cases, Contrasts("T1ce", "T1nce"), file=file))
-    assert read_recipe(file).data_kind == kind
+    table = tmp_path / "cases.tsv"
+    table.write_text(f"{HEADER}\na\ttrain\ta_t1ce.nii.gz\ta_t1.nii.gz\n")
+    start_project(table)
+    assert read_recipe(tmp_path / "recipe.yaml").data_kind == kind
+    prepared = tmp_path / "prepared"  # has no description of a data set
+    write_prepared(read_cases(table), [{"case": "a", "state": "done"}], prepared)
+    start_project(prepared / "cases.tsv", source="T1ce", target="T1nce")
+    assert read_recipe(prepared / "recipe.yaml").data_kind == kind
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind"), [(("real", "real"), "real"), (("simulated", "real"), "unknown"), (("", "real"), "unknown")]
+)
+def test_a_recipe_states_the_kind_that_the_whole_table_has(tmp_path, kinds, kind):
+    rows = [f"{name}\ttrain\t{name}_t1ce.nii\t{name}_t1.nii\t{own}" for name, own in zip("ab", kinds, strict=True)]
+    (tmp_path / "cases.tsv").write_text("\n".join([f"{HEADER}\tdata_kind", *rows]) + "\n")
+    start_project(tmp_path / "cases.tsv")
+    assert read_recipe(tmp_path / "recipe.yaml").data_kind == kind
 
 
 @pytest.mark.parametrize(

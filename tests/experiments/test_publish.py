@@ -15,7 +15,8 @@ from voxlate.experiments.plan import Size, build_plan
 from voxlate.experiments.publish import publish
 from voxlate.experiments.run import StepOutcome
 from voxlate.experiments.settings import Experiment, Figure
-from voxlate.jobs.states import DONE, FAILED
+from voxlate.io.nifti import read_volume, write_volume
+from voxlate.jobs.states import DONE, FAILED, PENDING
 
 COLUMN = {"metric": "mae", "head": "MAE"}
 KINDS = ("bars", "boxes", "case_bars", "curve", "losses", "masks", "montage", "features")
@@ -93,6 +94,44 @@ def test_a_montage_shows_further_sources_between_the_source_and_the_target(exper
     assert titles == ["Untouched source", "T2w", "target", "System a", "System b"]
 
 
+def test_a_profile_of_two_systems_with_one_target_draws_both(experiment, folder):
+    cases = read_cases(folder / "data" / "cases.tsv")
+    source = read_volume(cases[0].source)
+    write_volume(folder / "mask.nii.gz", source.with_data(source.data > 0), dtype="uint8")
+    write_cases(folder / "data" / "cases.tsv", [replace(case, mask=folder / "mask.nii.gz") for case in cases])
+    figure = experiment.figures["montage"].model_copy(update={"kind": "profile"})
+    experiment = experiment.model_copy(update={"figures": {"profile": figure}})
+    steps = build_plan(experiment, folder, Size("tiny"))
+    publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder))
+    drawn = (folder / "figures" / "profile.svg").read_text()
+    assert all(f">{name}<" in drawn for name in ("real target", "System a", "System b"))
+
+
 def test_without_any_evaluation_there_is_no_page(experiment, tmp_path):
     steps = build_plan(experiment, tmp_path, Size("tiny"))
     assert publish(experiment, tmp_path, Size("tiny"), steps, outcomes_of(experiment, tmp_path)) is None
+
+
+@pytest.mark.parametrize("state", [PENDING, FAILED])
+def test_the_scores_of_an_evaluation_that_is_not_done_are_shown_nowhere(experiment, folder, state):
+    steps = build_plan(experiment, folder, Size("tiny"))
+    assert publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder)) is not None
+    outcomes = outcomes_of(experiment, folder, evaluate_test=(state,))
+    assert publish(experiment, folder, Size("tiny"), steps, outcomes) is None
+    assert not any(path.is_file() for name in ("tables", "figures") for path in (folder / name).iterdir())
+    assert not (folder / "index.html").exists()
+    assert not (folder / "results.json").exists()
+
+
+def test_an_evaluation_that_is_not_done_leaves_the_others_shown(experiment, folder):
+    table = experiment.tables["one"]
+    tables = {name: table.model_copy(update={"evaluations": (name,)}) for name in ("test", "other")}
+    evaluations = dict.fromkeys(("test", "other"), experiment.evaluations["test"])
+    experiment = experiment.model_copy(update={"evaluations": evaluations, "tables": tables})
+    shutil.copytree(folder / "evaluation" / "test", folder / "evaluation" / "other")
+    steps = build_plan(experiment, folder, Size("tiny"))
+    publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder))
+    page = publish(experiment, folder, Size("tiny"), steps, outcomes_of(experiment, folder, evaluate_other=(PENDING,)))
+    assert "4.50 ± 0.62" in page.read_text()
+    assert [path.name for path in (folder / "tables").iterdir()] == ["test.tsv"]
+    assert [table["key"] for table in json.loads((folder / "results.json").read_text())["tables"]] == ["test"]

@@ -56,6 +56,34 @@ def test_a_faulty_experiment_is_refused_with_its_key(tmp_path, old, new, told):
     assert told in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"a": "U-Net", "b": "U-Net"}, "evaluations.test: a and b have one label, 'U-Net'; give each its own"),
+        ({"a": "b"}, "evaluations.test: a and b have one label, 'b'"),
+        ({"a": "U_Net", "b": "U Net"}, "a and b have one label, 'U Net'"),  # figures print blanks
+        ({"b": "Untouched source"}, "evaluations.test: source and b have one label, 'Untouched source'"),
+    ],
+)
+def test_systems_of_an_evaluation_whose_labels_are_one_are_refused(tmp_path, labels, told):
+    text = BASE
+    for key, label in labels.items():
+        text = text.replace(f"  {key}: {{", f"  {key}: {{label: {label}, ")
+    with pytest.raises(UsageError, match="EXPERIMENT") as raised:
+        experiment_of(tmp_path, text)
+    assert told in raised.value.message
+
+
+def test_systems_of_two_evaluations_may_have_one_label_unless_a_figure_shows_both(tmp_path):
+    text = BASE.replace("  a: {", "  a: {label: U-Net, ").replace("  b: {", "  b: {label: U-Net, ")
+    text = text.replace(EVALUATIONS, "evaluations: {T1: {systems: [a]}, T2: {target: T2w, systems: [b]}}")
+    assert experiment_of(tmp_path, text).systems_of("T2") == ["b"]
+    figure = "figures: {one: {title: x, kind: KIND, systems: [a, b]}}"
+    experiment_of(tmp_path, f"{text}{figure.replace('KIND', 'profile')}\n")  # a plot for each target
+    with pytest.raises(UsageError, match=r"figures.one: a and b have one label, 'U-Net'"):
+        experiment_of(tmp_path, f"{text}{figure.replace('KIND', 'losses')}\n")
+
+
 def test_a_system_brings_those_whose_bundles_it_uses():
     chen = read_experiment(find_shipped("experiments", "chen2022", what="experiment"))
     assert chen.with_needed(["imputed"]) == {"imputed", "ours", "helper_t2", "helper_adc"}

@@ -14,6 +14,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.evaluation.statistics.auc import auc_influences
 from voxlate.readers.analysis import analyse_study
+from voxlate.readers.analysis.discrimination import forced_choice
 from voxlate.readers.analysis.grading import similarity
 from voxlate.readers.analysis.output.exports import cell, csv_text
 from voxlate.readers.analysis.records import Record
@@ -31,7 +32,7 @@ from voxlate.readers.analysis.statistics.mrmc import (
 )
 from voxlate.readers.analysis.statistics.rank_comparison import case_scores
 from voxlate.readers.package import load_package
-from voxlate.readers.study import Similarity
+from voxlate.readers.study import ForcedChoice, Similarity
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.sql import SqliteDatabase
 
@@ -365,6 +366,21 @@ def test_the_imrmc_file_holds_each_image_s_truth_once_and_each_first_rating(foun
     assert all((row[3] == "6") == (truth[row[1]] == "1") for row in ratings_)
     head = (result / "turing_mrmcaov.csv").read_text().splitlines()[0]
     assert head == "reader,treatment,case,truth,rating"
+
+
+def choice_of(reader, case, side, *, is_repeat=False):
+    return Record(reader=reader, case=case, design="choice", shown=("real", "synthetic"), position=0, session=0,
+                  is_repeat=is_repeat, is_second=is_repeat, answer={"side": side}, comment="", viewed_s=1.0, revision=0,
+                  time_utc="")  # fmt: skip
+
+
+def test_the_preference_for_a_side_counts_each_case_of_a_reader_once():
+    sides = ["left"] * 7 + ["right"]
+    first = [choice_of(reader, f"case{at}", side) for reader in ("anna", "ben") for at, side in enumerate(sides)]
+    again = [choice_of(each.reader, each.case, each.answer["side"], is_repeat=True) for each in first]
+    found = forced_choice([*first, *again], ForcedChoice(name="choice", repeats=8), 0.05).chose_left
+    # P(X <= 2) + P(X >= 14) of 16 tosses: 2 (1 + 16 + 120) / 65536; 28 of 32 would have p = 2e-5.
+    assert (found.n, found.of, found.p) == (14, 16, pytest.approx(274 / 65536))
 
 
 def test_the_ranks_of_a_metric_and_of_the_readers_are_compared_case_by_case(found):

@@ -79,6 +79,13 @@ def test_tests_are_stated_only_where_they_were_run(evaluation) -> None:
     assert references[-1].startswith("Holm")
 
 
+@pytest.mark.parametrize(("interval", "is_told"), [("studentised bootstrap", True), ("Student's t", False)])
+def test_the_limit_of_a_bootstrap_interval_is_stated_beside_it(evaluation, interval, is_told) -> None:
+    folder = evaluation("a", "b", images=False)
+    folder.compare(interval=interval)
+    assert ("One patient far from all others makes" in told(folder)[0]) == is_told
+
+
 @pytest.mark.parametrize(("change", "reference"), [("is_cycle", "Zhu"), ("is_adversarial", "Isola")])
 def test_an_adversarial_training_is_cited(evaluation, change, reference) -> None:
     _, references = told(evaluation("a", images=False), **{change: True})

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,3 +110,25 @@ def test_impossible_timings_and_negative_weightings_are_refused():
         diffusion(1.0, 1.0, -5)
     with pytest.raises(UsageError, match="DENSITY_NEGATIVE"):
         Relaxation(1000, 100, 50, -0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"centre": -1}, "the centre of k-space is readout -1; choose one from 0 to 175"),
+        ({"centre": 176, "inversion_ms": 1300}, "the centre of k-space is readout 176; choose one from 0 to 175"),
+        ({"centre": np.nan}, "the centre of k-space is readout nan"),
+        ({"efficiency": -0.1}, "the inversion turns -0.1 of the magnetisation; give a share from 0 to 1"),
+        ({"efficiency": 1.01}, "the inversion turns 1.01 of the magnetisation"),
+        ({"efficiency": np.nan}, "the inversion turns nan of the magnetisation"),
+    ],
+)
+def test_an_mprage_with_a_centre_outside_of_its_train_or_an_impossible_inversion_is_refused(changes, message):
+    with pytest.raises(UsageError, match=f"SEQUENCE_IMPOSSIBLE {message}"):
+        replace(SIEMENS, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"centre": 0}, {"centre": 175, "inversion_ms": 1300}, {"efficiency": 0.0}])
+def test_an_mprage_at_the_ends_of_its_ranges_equals_the_recursion(changes):
+    timing = replace(SIEMENS, **changes)
+    assert mprage(WHITE, timing) == pytest.approx(recursion(WHITE, timing), abs=1e-10)

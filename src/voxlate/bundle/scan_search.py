@@ -13,7 +13,7 @@ from pathlib import Path
 from voxlate.bundle.starter import contrast_in_name
 from voxlate.cases import Case, check_cases
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
-from voxlate.io.bids import CONTRAST_ALIASES
+from voxlate.io.bids import CONTRAST_ALIASES, is_simulated
 from voxlate.io.nifti import is_marked_synthetic, nifti_suffix
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
@@ -70,7 +70,8 @@ def find_pairs(folder: Path, source: str, target: str) -> Found:
             continue
         levels = place.relative_to(folder).parts or (folder.name,)
         case = Case("_".join(map(_safe, levels)), _safe(levels[0]), "train", by_contrast[0][0], by_contrast[1][0])
-        cases.append(replace(case, labels=labels[0] if len(labels) == 1 else None))
+        kind = "simulated" if is_simulated(folder) else "unknown"
+        cases.append(replace(case, labels=labels[0] if len(labels) == 1 else None, data_kind=kind))
     if not cases:
         counts = ", ".join(f"{count} {name}" for name, count in sorted(seen.items())) or "no scan with a known name"
         raise NoInput(

@@ -12,8 +12,8 @@ from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.cases import ABSENT, Case, read_cases, write_cases
 from voxlate.errors import UsageError
 from voxlate.io.atomic import write_text
-from voxlate.io.bids import CONTRAST_ALIASES, DESCRIPTION_FILE, SIMULATED_BY, contrast_of
-from voxlate.io.documents import InvalidDocument, parse_yaml, read_json
+from voxlate.io.bids import CONTRAST_ALIASES, contrast_of
+from voxlate.io.documents import parse_yaml
 from voxlate.io.nifti import read_volume
 from voxlate.preparation.masks.ct_mask import looks_like_ct
 
@@ -149,7 +149,7 @@ def recipe_text_for(table: Path, cases: Sequence[Case], contrasts: Contrasts, *,
 name: {_quoted(name)}
 source: {_quoted(contrasts.source)}
 target: {_quoted(contrasts.target)}
-{_more_line(contrasts.more)}{_data_kind_line(table.parent)}
+{_more_line(contrasts.more)}{_data_kind_line(cases)}
 data:
   root: {_quoted(table.parent.as_posix())}
   cases: {_quoted(table.name)}          # paths in the table are relative to its folder
@@ -197,15 +197,11 @@ def _more_line(more: Iterable[str]) -> str:
     return f"more_sources: [{names}]   # further inputs of the network, on the grid of the source\n" if names else ""
 
 
-def _data_kind_line(folder: Path) -> str:
-    """Returns the kind of the scans: simulated where `voxlate simulate` wrote the data set, else to be filled in."""
-    try:
-        made_by = read_json(folder / DESCRIPTION_FILE)["GeneratedBy"]
-        is_simulated = any(entry["Name"] == SIMULATED_BY for entry in made_by)
-    except (InvalidDocument, OSError, LookupError, TypeError):  # no data set of BIDS, or another writer's fields
-        is_simulated = False
-    if is_simulated:
-        return "data_kind: simulated          # printed in card and reports"
+def _data_kind_line(cases: Sequence[Case]) -> str:
+    """Returns the kind of the scans: that of all cases, else to be filled in."""
+    kinds = {case.data_kind for case in cases}
+    if kinds in ({"real"}, {"simulated"}):
+        return f"data_kind: {kinds.pop():<18} # printed in card and reports"
     return "data_kind: unknown            # write real or simulated; printed in card and reports"
 
 

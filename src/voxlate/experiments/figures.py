@@ -20,7 +20,7 @@ from voxlate.experiments.matching import example_of
 from voxlate.experiments.networks import stages_of
 from voxlate.experiments.plan import SYSTEMS, Size, Step, recipe_of
 from voxlate.experiments.settings import Column, Experiment, Figure
-from voxlate.experiments.tables import Scores, Values, label_of, read_values
+from voxlate.experiments.tables import Scores, Values, read_values
 from voxlate.reporting.figures.bars import draw_bars_by_case, draw_bars_by_system, draw_sweep
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, draw_boxes
 from voxlate.reporting.figures.contextual_loss import draw_contextual_loss
@@ -101,7 +101,7 @@ class Context:
 
     def label(self, method: str) -> str:
         """Returns how the figure names a system or a baseline."""
-        return label_of(self.experiment, method)
+        return self.experiment.label_of(method)
 
     def values(self, column: Column | None = None, *, by: Literal["patient", "case"] = "patient") -> Values:
         """Returns the scores of a column by set and method, for each patient or each case.
@@ -284,13 +284,14 @@ def _profile(context: Context) -> Drawing:
         name = "the first test case" if case is None else case.case
         raise NoInput("NO_INPUT", f"{name} has no mask; prepare it first")
     contrasts: dict[str, dict[str, Path]] = {"source": {"source": case.source}}
-    for system in context.systems:
-        name = context.target_of(system)
+    targets = {system: context.target_of(system) for system in context.systems}
+    for system, name in targets.items():
         target = case.more.get(name, case.target)
         shown = contrasts.setdefault(name, {f"real {name}": target})
         synthetic = context.synthetic(system, case.case)
         if synthetic is not None:
-            shown[f"synthetic {name}"] = synthetic
+            is_alone = list(targets.values()).count(name) == 1
+            shown[f"synthetic {name}" if is_alone else context.label(system)] = synthetic
     units = {"source": "HU"} if context.source_of(context.systems[0]) == "CT" else {}
     return draw_line_profile(contrasts, mask=case.mask, data_kind=context.data_kind, units=units)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxlate.evaluation.comparison.schema import COMPARISON, ComparedTest, read_comparison_document, read_scores
+from voxlate.errors import writing
+from voxlate.evaluation.comparison.schema import ComparedTest, read_comparison_document, read_scores
 from voxlate.experiments.figures import MadeFigure, make_figures
 from voxlate.experiments.page import page
 from voxlate.experiments.plan import EVALUATIONS, Size, Step
@@ -17,6 +18,7 @@ from voxlate.experiments.settings import Experiment, scale_of
 from voxlate.experiments.tables import MadeTable, make_table
 from voxlate.io.atomic import write_json, write_text
 from voxlate.jobs.states import DONE, PENDING
+from voxlate.reporting.figures.drawing import files_of
 from voxlate.version import __version__
 
 RESULTS, PAGE, TABLES, FIGURES = "results.json", "index.html", "tables", "figures"
@@ -25,7 +27,10 @@ RESULTS, PAGE, TABLES, FIGURES = "results.json", "index.html", "tables", "figure
 def publish(
     experiment: Experiment, folder: Path, size: Size, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]
 ) -> Path | None:
-    """Writes the tables and figures of the evaluations that are there, and returns the page; None without any.
+    """Writes the tables and figures of the evaluations that are done, and returns the page; None without any.
+
+    Scores that an evaluation left behind when it was stopped, or that were made before one of its systems changed, are
+    not shown, and the tables, figures and page that an earlier call made of them are removed.
 
     Args:
         experiment: what was compared.
@@ -37,35 +42,46 @@ def publish(
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
-    scores = {name: read_scores(folder / EVALUATIONS / name) for name in experiment.evaluations}
-    scores = {name: rows for name, rows in scores.items() if rows}
+    done = [name for name in experiment.evaluations if outcomes[f"evaluate-{name}"].state == DONE]
+    scores = {name: rows for name in done if (rows := read_scores(folder / EVALUATIONS / name))}
     states = system_states(experiment, steps, outcomes)
     tests = _tests(experiment, folder, scores)
     made = [make_table(experiment, key, scores, states, tests) for key in experiment.tables]
     tables = [table for table in made if table is not None]
     if not tables:
+        _remove_others(folder, experiment, (), ())
         return None
     for table in tables:
         write_text(folder / TABLES / f"{table.key}.tsv", as_tsv(table))
     figures = make_figures(experiment, folder, size, steps, scores, folder / FIGURES)
+    _remove_others(folder, experiment, tables, figures)
     content = results(experiment, size, steps, outcomes, states, tables, figures)
     write_json(folder / RESULTS, content)
     write_text(folder / PAGE, page(experiment, content, tables, figures))
     return folder / PAGE
 
 
-def _tests(experiment: Experiment, folder: Path, names: Iterable[str]) -> dict[str, Sequence[ComparedTest]]:
-    """Returns the tests of the evaluations of which a table shows one that it does not compute itself.
+def _remove_others(
+    folder: Path, experiment: Experiment, tables: Sequence[MadeTable], figures: Sequence[MadeFigure]
+) -> None:
+    """Removes the tables, figures and page that an earlier call wrote and this one did not write again."""
+    shown = {table.key for table in tables}
+    drawn = {figure.key for figure in figures if figure.png is not None}
+    old = [folder / TABLES / f"{key}.tsv" for key in experiment.tables if key not in shown]
+    old += [path for key in experiment.figures if key not in drawn for path in files_of(folder / FIGURES / key)]
+    old += [] if tables else [folder / RESULTS, folder / PAGE]
+    for path in old:
+        with writing(path.name):
+            path.unlink(missing_ok=True)
 
-    An evaluation that was stopped after it wrote its scores has none.
-    """
+
+def _tests(experiment: Experiment, folder: Path, names: Iterable[str]) -> dict[str, Sequence[ComparedTest]]:
+    """Returns the tests of the evaluations of which a table shows one that it does not compute itself."""
     first = next(iter(experiment.evaluations))
     tables = [table for table in experiment.tables.values() if table.has_slice_test]
     wanted = {name for table in tables for name in table.evaluations or (first,)}
     folders = {name: folder / EVALUATIONS / name for name in names if name in wanted}
-    return {
-        name: read_comparison_document(path).tests for name, path in folders.items() if (path / COMPARISON).is_file()
-    }
+    return {name: read_comparison_document(path).tests for name, path in folders.items()}
 
 
 def system_states(experiment: Experiment, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from voxlate.bundle.settings import Frozen
 from voxlate.errors import UsageError
 from voxlate.io.settings import parse_settings, read_settings, validated
+from voxlate.web.labels import method as method_label
 
 ScaleName = Literal["tiny", "small", "published"]
 Override = dict[str, Any]
@@ -90,7 +91,7 @@ class System(Frozen):
     """A system that is compared: a trained network, and how it is applied.
 
     Attributes:
-        label: as tables and figures print it; the key of the system without one.
+        label: as tables and figures print it, its own in each evaluation; the key of the system without one.
         recipe: name or path of its recipe.
         variants: of the recipe, merged in this order.
         override: of the recipe.
@@ -304,6 +305,24 @@ class Experiment(Frozen):
             if len({self.systems[name].folds for name in self.systems_of(key)}) > 1:
                 raise ValueError(f"evaluations.{key}: systems with and without folds are not tested on the same cases")
         return self
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Experiment:
+        """Figures hold the values of a system under its label: of two systems with one label, one would be lost."""
+        groups = {f"evaluations.{key}": (*BASELINES, *self.systems_of(key)) for key in self.evaluations}
+        figures = [(key, figure) for key, figure in self.figures.items() if figure.kind != "profile"]  # names targets
+        for where, names in (groups | {f"figures.{key}": figure.systems for key, figure in figures}).items():
+            first: dict[str, str] = {}
+            for name in names:
+                label = method_label(self.label_of(name))
+                if first.setdefault(label, name) != name:
+                    raise ValueError(f"{where}: {first[label]} and {name} have one label, {label!r}; give each its own")
+        return self
+
+    def label_of(self, method: str) -> str:
+        """Returns how tables and figures name a system or a baseline."""
+        system = self.systems.get(method)
+        return (system.label or method) if system is not None else method_label(method)
 
     def _named(self) -> Iterator[tuple[str, Mapping[str, Any], str]]:
         """Yields every name that another key must define, what may be named, and where it stands."""

@@ -17,7 +17,6 @@ import numpy as np
 from voxlate.evaluation.comparison.schema import ComparedScore, ComparedTest
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bonferroni, holm, paired_t
 from voxlate.experiments.settings import BASELINES, Column, Experiment, Table
-from voxlate.web.labels import method as method_label
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def make_table(
             place = (b, method, c)
             cell = _cell(draft.values(c, method), p_of.get(place), adjusted.get(place), printed[c : c + 1])
             cells.append(replace(cell, p_slices=p_slices.get(place)))
-        return Row(method, label_of(experiment, method), tuple(cells), states.get(method, ""))
+        return Row(method, experiment.label_of(method), tuple(cells), states.get(method, ""))
 
     blocks = tuple(
         Block(draft.evaluation, draft.set, tuple(row(b, draft, method) for method in draft.methods))
@@ -169,12 +168,6 @@ def read_values(
         if (row.protocol, row.region, row.metric, row.intensity) == wanted and math.isfinite(row.value):
             found[row.set, row.system][getattr(row, by)].append(row.value * column.factor)
     return {place: {name: float(np.mean(values)) for name, values in named.items()} for place, named in found.items()}
-
-
-def label_of(experiment: Experiment, method: str) -> str:
-    """Returns how tables and figures name a method."""
-    system = experiment.systems.get(method)
-    return (system.label or method) if system is not None else method_label(method)
 
 
 def _drafts(experiment: Experiment, table: Table, evaluation: str, scores: Sequence[ComparedScore]) -> Iterator[_Draft]:

@@ -155,6 +155,14 @@ def generated_by(name: str, description: str = "") -> list[dict[str, str]]:
     return [entry | ({"Description": description} if description else {})]
 
 
+def is_simulated(root: Path) -> bool:
+    """Returns whether `voxlate simulate` made the data set in a folder, as its `dataset_description.json` says."""
+    try:
+        return any(entry["Name"] == SIMULATED_BY for entry in read_json(root / DESCRIPTION_FILE)["GeneratedBy"])
+    except (InvalidDocument, OSError, LookupError, TypeError):  # no data set of BIDS, or another writer's fields
+        return False
+
+
 def write_description(root: Path, **fields: Any) -> None:
     """Writes `dataset_description.json`.
 

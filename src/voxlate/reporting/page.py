@@ -31,8 +31,6 @@ from voxlate.web.tables import Column, table
 
 VIEWER = "viewer"
 
-_ONE_PATIENT = "One patient was evaluated, so there are no plots over patients; the tables hold the values."
-
 
 def write_report(folder: Path, output: Path, *, title: str | None = None, viewer: bool = False) -> list[str]:
     """Writes the report of an evaluation folder.
@@ -112,7 +110,7 @@ def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Sect
 def _patients(evaluated: Evaluated, view: View) -> Html:
     """Returns the box plots; a sentence in place of boxes of a single point."""
     if evaluated.evaluation.n_patients == 1:
-        return note(_ONE_PATIENT)
+        return quality_plots.no_plots()
     return tag("div", quality_plots.box_plots(evaluated, view), class_="plots")
 
 
@@ -127,7 +125,7 @@ def _volumes(evaluation: Evaluation) -> Html | None:
     if evaluation.n_patients > 1:
         plots = volume_plots.plots(evaluation.volumes, data_kind=evaluation.data_kind)
     else:
-        plots = note(_ONE_PATIENT)
+        plots = quality_plots.no_plots()
     return tag("div", plots, tag("details", tag("summary", "All volumes"), rows))
 
 

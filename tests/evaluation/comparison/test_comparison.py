@@ -238,8 +238,11 @@ def test_a_folder_without_a_comparison_and_a_spoiled_one_are_refused(done, tmp_p
 
 @pytest.mark.parametrize(
     ("names", "code"),
-    [(["a", "a"], "SYSTEM_TWICE"), (["a", "A"], "SYSTEM_TWICE"), (["source"], "SYSTEM_NAME"), (["a/b"], "SYSTEM_NAME")],
-)
+    [
+        (["a", "a"], "SYSTEM_TWICE"), (["a", "A"], "SYSTEM_TWICE"), (["a_b", "a b"], "SYSTEM_TWICE"),
+        (["source"], "SYSTEM_NAME"), (["a/b"], "SYSTEM_NAME"),
+    ],
+)  # fmt: skip
 def test_a_name_that_two_systems_or_a_baseline_have_is_refused(tmp_path, names, code):
     systems = [System(name, tmp_path) for name in names]
     with pytest.raises(UsageError, match=code):

@@ -90,6 +90,19 @@ def test_values_that_most_patients_share_have_the_interval_of_student(values):
     assert found.method == "Student's t"
 
 
+def test_the_bootstrap_interval_grows_with_the_square_of_an_outlier_and_student_s_with_the_outlier():
+    others = np.random.default_rng(3).normal(size=19)
+
+    def upper(outlier):
+        found = st.mean_interval([*others, outlier])
+        assert found.method == "studentised bootstrap"
+        return found.high, stats.ttest_1samp([*others, outlier], 0).confidence_interval().high
+
+    (near, near_t), (far, far_t) = upper(1000.0), upper(2000.0)
+    assert far / near == pytest.approx(4, rel=0.05)
+    assert far_t / near_t == pytest.approx(2, rel=0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 9, 26])
 @pytest.mark.parametrize(("kind", "sd"), [("normal", 1.0), ("log-normal", 0.25)])

@@ -14,11 +14,12 @@ from voxlate.cli import voxlate
 from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
 from voxlate.evaluation.comparison.tables import tables_by_set
+from voxlate.evaluation.schema.table import MetricKey
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.comparison.first_screen import headline
 from voxlate.reporting.comparison.page import comparison_page, write_comparison_report
-from voxlate.reporting.comparison.pictures import box_plots, chosen_cases
+from voxlate.reporting.comparison.pictures import box_plots, chosen_cases, patient_means_by_set
 from voxlate.reporting.comparison.sentences import outcome_of
 from voxlate.reporting.comparison.view import Results, main_view
 
@@ -182,6 +183,47 @@ def test_one_collapsed_case_does_not_take_a_system_out_of_the_pictures(tmp_path)
     assert "not drawn" not in plain
     assert "once" in plain
     assert chosen_cases(compared)[-1] == "case_1"  # the worst by the mean over both systems
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (("",), "One patient was evaluated, so there are no plots over patients; the tables hold the values."),
+        (("A", "B"), "One patient of each set was evaluated, so there are no plots over patients"),
+        (("A", "A", "B"), "Boxes: quartiles and median; dots and lines: patients. A: 2 patients; B: 1 patient."),
+    ],
+)
+def test_boxes_are_drawn_from_two_patients_of_a_set_on(tmp_path, sets, told):
+    cases = [replace(write_case(tmp_path, f"case_{k}", seed=k), set=name) for k, name in enumerate(sets)]
+    write_system(tmp_path, "fine", cases, 0.0)
+    compare_systems(cases, {"fine": tmp_path / "fine"}, tmp_path / "out", settings=Settings(protocols=("lee2020",)))
+    text = comparison_page(read_comparison(tmp_path / "out"))
+    shown = text[text.index('id="plots"') : text.index('id="shown"')]
+    assert told in "".join(re.sub("<[^>]*>", "", shown))
+    assert ("<svg" in shown) == (len(sets) > 2)
+
+
+def test_one_metric_in_two_regions_has_two_plots(tmp_path):
+    cases = [write_case(tmp_path, f"case_{k}", seed=k) for k in range(2)]
+    settings = Settings(protocols=("chen2022",))
+    compare_systems(cases, {"ours": tmp_path / "synthetic"}, tmp_path / "out", settings=settings)
+    compared = read_comparison(tmp_path / "out")
+    tables = tables_by_set(compared.scores, compared.comparison.sets)
+    plain = "".join(Page(str(box_plots(compared.comparison, tables))).text)
+    assert all(f"{region}: {metric}: All cases" in plain for region in ("mask", "lesion") for metric in ("MAE", "PSNR"))
+
+
+def test_a_system_with_the_label_of_a_baseline_is_drawn_beside_it(tmp_path):
+    cases = [write_case(tmp_path, f"case_{k}", seed=k) for k in range(2)]
+    write_system(tmp_path, "fine", cases, 0.0)
+    systems = {"Untouched source": tmp_path / "fine"}
+    compare_systems(cases, systems, tmp_path / "out", settings=Settings(protocols=("lee2020",)))
+    compared = read_comparison(tmp_path / "out")
+    tables = tables_by_set(compared.scores, compared.comparison.sets)
+    key = MetricKey("lee2020", "as_written", "mask", "mae")
+    found = patient_means_by_set(compared.comparison, tables, key)["All cases"]
+    assert list(found) == ["source", "Untouched source"]
+    assert found["source"] != found["Untouched source"]
 
 
 def test_the_same_slices_are_shown_for_the_median_and_the_worst_case_of_each_set(folder, text):

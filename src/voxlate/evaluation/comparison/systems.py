@@ -60,9 +60,11 @@ def require_names(names: Iterable[str]) -> None:
             ) from error
         if name in RESERVED:
             raise UsageError("SYSTEM_NAME", f"{name!r} is the name of a baseline or reference; choose another")
-        if name.casefold() in seen:  # folders of some file systems do not tell the case of letters
-            raise UsageError("SYSTEM_TWICE", f"two systems are named {name!r}; give each its own name")
-        seen.add(name.casefold())
+        # Folders of some file systems do not tell the case of letters; figures print blanks for underscores.
+        shown = name.casefold().replace("_", " ")
+        if shown in seen:
+            raise UsageError("SYSTEM_TWICE", f"two systems are named {name!r} or nearly so; give each its own name")
+        seen.add(shown)
 
 
 def training_cases(bundle: Path) -> tuple[frozenset[str], frozenset[str]]:

@@ -63,6 +63,11 @@ def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha:
 def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float) -> ForcedChoiceResult:
     """Returns the share of correct choices per reader, their mean and its equivalence with chance, and side bias.
 
+    Side bias is tested on the first readings alone: each case counts once for each reader. A repeat shows the same
+    images on the same sides, so its answer is no new toss of the coin. A binomial test of the first readings keeps its
+    level: the synthetic image is on the left in half of a reader's cases, which makes the number of left choices of a
+    reader without a preference vary no more than tosses do.
+
     Args:
         records: answers to this design.
         design: as frozen in the study.
@@ -72,15 +77,20 @@ def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float)
     readers, _ = names(records)
     correct_table = table(records, correct)
     means, influences = mean_influences(correct_table)
-    left = sum(chose_left(record) for record in records)
+    sides = [chose_left(record) for record in records if not record.is_repeat]
     return ForcedChoiceResult(
         accuracy=_accuracy(records, correct),
         mean_accuracy=_against_chance(
             readers, means, influences, read=np.isfinite(correct_table), margin=design.margin, alpha=alpha
         ),
-        chose_left=SideChoices(n=left, of=len(records), p=float(stats.binomtest(left, len(records)).pvalue)),
+        chose_left=_side_choices(sides),
         fleiss=fleiss_kappa(correct_table),
     )
+
+
+def _side_choices(are_left: Sequence[bool]) -> SideChoices:
+    left, n = sum(are_left), len(are_left)
+    return SideChoices(n=left, of=n, p=float(stats.binomtest(left, n).pvalue))
 
 
 def _accuracy(records: Sequence[Record], correct: Sequence[float]) -> list[Accuracy]:

@@ -126,7 +126,7 @@ class RealOrSyntheticResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SideChoices:
-    """How often the left image was chosen, `n` of `of` times, and the two-sided binomial p against one half."""
+    """How often the left image was chosen in first readings, `n` of `of`, and the two-sided binomial p against half."""
 
     n: int
     of: int

@@ -162,7 +162,7 @@ def _cards(results: Results, view: TableView, tables: ScoreTables) -> Iterator[H
         values = {method: list(own.values()) for method, own in means.get(set_name(of), {}).items()}
         if not values:
             continue
-        strip = Strip(values, ours=name_of(results.best(view, of, view.places[0])))
+        strip = Strip(values, ours=results.best(view, of, view.places[0]))
         decimals = labels.decimals_for([strip.mean(method) for method in values])
         heading = [tag("b", set_name(of)), f" · {metric.label} {unit}".rstrip(), f" · {metric.direction}"]
         drawn = strips(strip, name=f"strip-set-{at}", metric=metric, decimals=decimals)

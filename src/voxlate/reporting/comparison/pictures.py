@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,11 +16,12 @@ from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.results import EvaluatedCase, Evaluation, read_evaluation_document
 from voxlate.evaluation.schema.table import MetricKey, patient_means
-from voxlate.reporting.comparison.view import TISSUES, Place, TableView, main_view, name_of, set_name
+from voxlate.reporting.comparison.view import TISSUES, Place, TableView, main_view, set_name
 from voxlate.reporting.figures.box_by_system import VOLUME_DIFFERENCE, Sets, draw_boxes
 from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column, Row
+from voxlate.reporting.figures.quality_plots import no_plots
 from voxlate.web.document import note
 from voxlate.web.html import Html, tag
 
@@ -31,37 +33,65 @@ _CASES_OF_SET, _MOST_CASES = 2, 6
 def box_plots(comparison: SystemsComparison, tables: ScoreTables) -> Html | None:
     """Returns box plots of the main metrics and of volume differences; None without a score.
 
+    Where no set has two patients, a sentence stands in place of boxes of a single point.
+
     Args:
         comparison: content of `comparison.json`.
         tables: scores by set.
     """
     view = main_view(comparison)
-    parts = [_boxes(comparison, tables, view.protocol, view.places, name="boxes")]
-    for protocol in [one.name for one in comparison.protocols if one.name.startswith(TISSUES)]:
-        places = [(tissue, "vd") for tissue in ("GM", "WM", "CSF")]
-        parts.append(_boxes(comparison, tables, protocol, places, name=f"vd-{protocol}"))
-    drawn = [part for part in parts if part is not None]
-    return tag("div", drawn) if drawn else None
+    volumes = [(tissue, "vd") for tissue in ("GM", "WM", "CSF")]
+    tissues = [one.name for one in comparison.protocols if one.name.startswith(TISSUES)]
+    wanted = [("boxes", view.protocol, view.places), *((f"vd-{name}", name, volumes) for name in tissues)]
+    found = [(name, protocol, _measured(comparison, tables, protocol, places)) for name, protocol, places in wanted]
+    drawn = [(name, protocol, measured) for name, protocol, measured in found if measured]
+    if not drawn:
+        return None
+    if all(one.most_patients == 1 for _, _, measured in drawn for one in measured):
+        return no_plots(sets=len(comparison.sets))
+    return tag("div", [_boxes(comparison, measured, protocol, name=name) for name, protocol, measured in drawn])
 
 
-def _boxes(
-    comparison: SystemsComparison, tables: ScoreTables, protocol: str, places: Sequence[Place], *, name: str
-) -> Html | None:
-    is_volume = any(metric == "vd" for _, metric in places)
-    metrics: dict[str, Sets] = {}
-    units: dict[str, str] = {}
-    for place in places:
-        label = place[0] if is_volume else metric_of(place[1]).label
-        key = MetricKey(protocol, AS_WRITTEN, *place)
+@dataclass(frozen=True)
+class _Measured:
+    """The values of one metric: its name in the schema, its label and unit, and the values by set and system."""
+
+    metric: str
+    label: str
+    unit: str
+    sets: Sets
+
+    @property
+    def most_patients(self) -> int:
+        """Returns the number of patients of the largest box."""
+        return max(len(patients) for systems in self.sets.values() for patients in systems.values())
+
+
+def _measured(
+    comparison: SystemsComparison, tables: ScoreTables, protocol: str, places: Sequence[Place]
+) -> list[_Measured]:
+    """Returns the metrics of which a patient has a score; labels name the region where the columns differ in it."""
+    found, has_regions = [], len({region for region, _ in places}) > 1
+    for region, metric in places:
+        key = MetricKey(protocol, AS_WRITTEN, region, metric)
         values = patient_means_by_set(comparison, tables, key)
         if values:
-            metrics[label] = values
             unit = next(table.unit(key) for table in tables.values() if key in table.measured())
-            units[label] = unit.replace("cm3", "cm³")
-    if not metrics:
-        return None
-    remark = VOLUME_DIFFERENCE if is_volume else ""
-    drawing = draw_boxes(metrics, units=units, data_kind=comparison.data_kind, note=remark, has_zero=is_volume)
+            where = f"{region.replace('_', ' ')}: " if has_regions else ""
+            label = region if metric == "vd" else f"{where}{metric_of(metric).label}"
+            found.append(_Measured(metric, label, unit.replace("cm3", "cm³"), values))
+    return found
+
+
+def _boxes(comparison: SystemsComparison, measured: Sequence[_Measured], protocol: str, *, name: str) -> Html:
+    is_volume = any(one.metric == "vd" for one in measured)
+    drawing = draw_boxes(
+        {one.label: one.sets for one in measured},
+        units={one.label: one.unit for one in measured},
+        data_kind=comparison.data_kind,
+        note=VOLUME_DIFFERENCE if is_volume else "",
+        has_zero=is_volume,
+    )
     collapsed = sorted(system.name for system in comparison.systems if system.is_collapsed)
     left_out = f"Collapsed and not drawn: {', '.join(collapsed)}." if collapsed else None
     title = f"Volume differences, {protocol.removeprefix(TISSUES)}" if is_volume else f"Protocol {protocol}"
@@ -82,7 +112,7 @@ def patient_means_by_set(comparison: SystemsComparison, tables: ScoreTables, key
         for method in [*comparison.baselines, *working]:
             means = patient_means(table.scores(key, method))
             if means:
-                found.setdefault(set_name(name), {})[name_of(method)] = means
+                found.setdefault(set_name(name), {})[method] = means
     return found
 
 

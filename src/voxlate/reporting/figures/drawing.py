@@ -55,11 +55,16 @@ def save(drawing: Drawing, stem: Path) -> tuple[Path, Path, Path]:
     Raises:
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
-    png, svg, text = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".txt"))
+    png, svg, text = files_of(stem)
     plotting.save(drawing.figure, png)
     plotting.save(drawing.figure, svg)
     write_text(text, drawing.caption + "\n")
     return png, svg, text
+
+
+def files_of(stem: Path) -> tuple[Path, Path, Path]:
+    """Returns the paths of the files that `save` writes."""
+    return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.txt")
 
 
 def facts(n: int, noun: str, *, data_kind: str, unit: str = "") -> str:

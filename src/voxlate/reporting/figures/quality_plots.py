@@ -13,6 +13,7 @@ from voxlate.evaluation.metrics import Metric, metric_of
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View, usual_first
 from voxlate.web import labels, plotting
+from voxlate.web.document import note
 from voxlate.web.html import Html
 
 _MOST_LINES = 60
@@ -53,6 +54,16 @@ def patient_means(
 def leading_metrics(evaluated: Evaluated, view: View) -> dict[str, str]:
     """Returns the units of all metrics that have scores in the view, by name, in the order of the scores."""
     return {score.metric: score.unit for score in evaluated.scores if view.holds(score)}
+
+
+def no_plots(*, sets: int = 1) -> Html:
+    """Returns the sentence that stands in place of plots over patients when there is one patient only.
+
+    Args:
+        sets: number of test sets, each with one patient.
+    """
+    of_each = " of each set" if sets > 1 else ""
+    return note(f"One patient{of_each} was evaluated, so there are no plots over patients; the tables hold the values.")
 
 
 def box_plots(evaluated: Evaluated, view: View) -> list[Html]:

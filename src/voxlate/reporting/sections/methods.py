@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.results import Evaluated, Evaluation
-from voxlate.evaluation.statistics.intervals import NO_INTERVAL
+from voxlate.evaluation.statistics.intervals import BOOTSTRAP, NO_INTERVAL, OUTLIER_LIMIT
 from voxlate.preparation.masks.brain_mask import AUTO
 from voxlate.reporting.sections.provenance import values_of_sidecars
 from voxlate.reporting.sections.quality import LEVEL
@@ -168,8 +168,10 @@ def _tests(evaluation: Evaluation, cited: _Cited) -> list[str]:
     families = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
     intervals = " or ".join(sorted({test.interval for test in tested} - {"", NO_INTERVAL}))
     with_intervals = f", with 95 % intervals of the mean difference by {intervals}" if intervals else ""
+    limit = [f"{OUTLIER_LIMIT}."] if BOOTSTRAP in intervals else []
     return [
         f"{averaged}{with_intervals}.",
+        *limit,
         (
             "Methods were compared by two-sided sign-flip permutation tests, paired over patients, adjusted by Holm's "
             f"method{cited.mark('holm')} within families of {families} tests at a level of {LEVEL:g}."

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, mean_interval
-from voxlate.evaluation.statistics.intervals import BOOTSTRAP_FROM
+from voxlate.evaluation.statistics.intervals import BOOTSTRAP_FROM, OUTLIER_LIMIT
 from voxlate.reporting.case_selection import View
 from voxlate.web import labels
 from voxlate.web.document import note
@@ -33,8 +33,8 @@ def scores_by_subgroup(evaluated: Evaluated, view: View) -> Html | None:
     columns = [Column("Group", is_row_header=True)]
     columns += [Column(title, is_number=True) for title in ("n", "MAE, mean ± SD", "95 % interval of the mean")]
     remark = (
-        f"Means over patients. Intervals of the mean from {MINIMUM_PATIENTS} patients on, {_HOW}. The gap is the "
-        "highest group mean minus the lowest. The groups were not tested against each other. "
+        f"Means over patients. Intervals of the mean from {MINIMUM_PATIENTS} patients on, {_HOW}. {OUTLIER_LIMIT}. "
+        "The gap is the highest group mean minus the lowest. The groups were not tested against each other. "
         f"{labels.DATA_KINDS[evaluated.evaluation.data_kind]}."
     )
     return tag("div", table(columns, groups, label="Scores by subgroup"), note(remark))

@@ -29,11 +29,12 @@ class Mprage:
         flip_deg: flip angle of a readout.
         spacing_ms: from one readout to the next.
         readouts: number of readouts per inversion.
-        centre: index of the readout of the centre of k-space, from 0.
+        centre: index of the readout of the centre of k-space, from 0 to `readouts` - 1.
         efficiency: fraction of the magnetisation that the inversion turns, 0 to 1.
 
     Raises:
-        UsageError: `TIME_NEGATIVE`; `SEQUENCE_IMPOSSIBLE` when the train does not fit between the inversions.
+        UsageError: `TIME_NEGATIVE`; `SEQUENCE_IMPOSSIBLE` when the train does not fit between the inversions, or for a
+            centre or an efficiency outside of its range.
     """
 
     repetition_ms: float
@@ -48,6 +49,16 @@ class Mprage:
     def __post_init__(self) -> None:
         require_positive("TIME_NEGATIVE", TR=self.repetition_ms, echo_spacing=self.spacing_ms, readouts=self.readouts)
         require_not_negative("TIME_NEGATIVE", TI=self.inversion_ms, TE=self.echo_ms)
+        if not 0 <= self.centre < self.readouts:  # also refuses NaN
+            raise UsageError(
+                "SEQUENCE_IMPOSSIBLE",
+                f"the centre of k-space is readout {self.centre}; choose one from 0 to {self.readouts - 1}",
+            )
+        if not 0 <= self.efficiency <= 1:
+            raise UsageError(
+                "SEQUENCE_IMPOSSIBLE",
+                f"the inversion turns {self.efficiency:g} of the magnetisation; give a share from 0 to 1",
+            )
         if self.before_ms < 0 or self.after_ms < 0:
             raise UsageError(
                 "SEQUENCE_IMPOSSIBLE",

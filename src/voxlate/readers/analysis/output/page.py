@@ -129,7 +129,7 @@ def _inference(mean: ReaderMean, undefined: Sequence[str]) -> str:
 
 def _choice(name: str, result: ForcedChoiceResult) -> list[Child]:
     mean, left = result.mean_accuracy, result.chose_left
-    side = f"Left was chosen {left.n} of {left.of} times (p {p_value(left.p)})."
+    side = f"Left was chosen in {left.n} of {left.of} first readings (p {p_value(left.p)})."
     intervals = [
         ReaderInterval(row.reader, row.estimate.share, row.estimate.low, row.estimate.high)
         for row in result.accuracy
