@@ -266,6 +266,13 @@ def test_a_change_is_last_minus_first_also_per_year_and_in_percent() -> None:
     assert changes(reversed_names)[REAL]["GM"]["a"].value == -2.0
 
 
+@pytest.mark.parametrize("sessions", [("9", "10"), ("M06", "M12", "M120"), ("M6", "M12"), ("base", "year1"), ("", "1")])
+def test_a_later_session_has_the_larger_number_in_its_name(sessions: tuple[str, ...]) -> None:
+    rows = [Measurement("a", REAL, "GM", 600.0 - k, name) for k, name in enumerate(sessions)]
+    found = changes(rows[::-1])[REAL]["GM"]["a"]
+    assert (found.value, found.sessions) == (1.0 - len(sessions), (sessions[0], sessions[-1]))
+
+
 def test_half_the_change_has_a_bias_of_half_and_the_limits_of_bland_and_altman() -> None:
     (row,) = compare_changes(visits(0.5))
     real = np.array([-10.0 - k for k in range(8)])

@@ -84,6 +84,17 @@ def test_systems_of_two_evaluations_may_have_one_label_unless_a_figure_shows_bot
         experiment_of(tmp_path, f"{text}{figure.replace('KIND', 'losses')}\n")
 
 
+def test_images_of_borrowed_weights_are_made_again_when_the_preparation_of_the_system_changes(tmp_path):
+    prepared = "preparations: {whole: 'prepare {cases} {out}', cut: 'prepare {cases} {out} --aligned'}"
+    text = BASE.partition("  b: {")[0] + f"  b: {{weights_of: a, preparation: cut}}\n{EVALUATIONS}\n{prepared}\n"
+    changed = text.replace("--aligned", "--brain-mask nonzero")
+    plans = [build_plan(experiment_of(tmp_path, each), tmp_path, Size("tiny")) for each in (text, changed)]
+    step = next(step for step in plans[0] if step.name == "translate-b")
+    assert set(step.needs) == {"train-a", "prepare-cut"}
+    old, new = (fingerprints(steps, tmp_path) for steps in plans)
+    assert {name for name in old if old[name] != new[name]} == {"prepare-cut", "translate-b"}
+
+
 def test_a_system_brings_those_whose_bundles_it_uses():
     chen = read_experiment(find_shipped("experiments", "chen2022", what="experiment"))
     assert chen.with_needed(["imputed"]) == {"imputed", "ours", "helper_t2", "helper_adc"}

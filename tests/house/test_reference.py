@@ -20,7 +20,7 @@ NO_CODES = {
 }  # fmt: skip
 """Texts of the source that have the shape of a code: names of constants, scanners, sequences and DICOM terms."""
 
-SETTINGS_OF_OTHERS = re.compile(r"(VOXLATE|MLFLOW|INFERENCE|XDG|LOCAL|SLURM|OMP|MKL|OPENBLAS|ITK)_.*")
+SETTINGS_OF_OTHERS = re.compile(r"(VOXLATE|MLFLOW|INFERENCE|XDG|LOCAL|SLURM|OMP|MKL|OPENBLAS|ITK)_.*|(NODE|GROUP)_RANK")
 """Environment variables and settings of libraries."""
 
 

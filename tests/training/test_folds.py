@@ -55,6 +55,18 @@ def four(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.parametrize("rank", ["LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_the_second_process_or_machine_joins_the_folds_that_the_first_began(recipe, four, tmp_path, monkeypatch, rank):
+    folds = train_folds(short(recipe), tmp_path / "run", 3, root=four)
+    next(folds)  # the first process is within its first fold
+    others = train_folds(short(recipe), tmp_path / "run", 3, root=four)
+    with pytest.raises(UsageError, match="RUN_EXISTS"):
+        next(others)
+    monkeypatch.setenv(rank, "1")
+    monkeypatch.setattr("voxlate.training.folds.train_cases", lambda *_, **__: None)  # without a partner to wait for
+    assert next(train_folds(short(recipe), tmp_path / "run", 3, root=four)).index == 0
+
+
 def short(recipe, **change):
     return recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 2} | change)})
 

@@ -8,7 +8,7 @@ import torch
 from voxlate.bundle.recipe import read_recipe
 from voxlate.errors import TemporaryFailure
 from voxlate.training.loop import Machine, train
-from voxlate.training.memory import estimate_training, memory_limit, require_training_memory
+from voxlate.training.memory import estimate_training, has_unreached_weights, memory_limit, require_training_memory
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 CPU = torch.device("cpu")
@@ -42,6 +42,21 @@ def test_the_memory_of_a_step_grows_with_each_window_by_the_same_number_of_bytes
     assert four.step_bytes == one.step_bytes + 3 * each
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("hr_fcn", {"width": 2}, False),
+        ("hr_fcn", {"width": 2, "last_fusion": "as_coded"}, True),
+        ("trans_unet", {"width": 2, "heads": 2}, False),
+        ("trans_unet", {"width": 2, "heads": 2, "unreached_parts": True}, True),
+        ("translator", {"width": 4}, False),
+    ],
+)
+def test_weights_that_reach_no_output_are_found(recipe, name, arguments, expected):
+    model = recipe.model.model_copy(update={"name": name, "arguments": arguments})
+    assert has_unreached_weights(recipe.model_copy(update={"model": model})) is expected
+
+
 class ReadsValues(torch.nn.Module):
     """A network that reads a value while it is built, as stochastic depth does."""
 
@@ -57,6 +72,7 @@ class ReadsValues(torch.nn.Module):
 def test_a_network_that_reads_values_has_no_estimate_and_is_trained_all_the_same(recipe, cohort, tmp_path):
     model = recipe.model.model_copy(update={"name": f"{__name__}:ReadsValues", "arguments": {}})
     custom = recipe.model_copy(update={"model": model})
+    assert has_unreached_weights(custom)  # not known, so that several processes look for them
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     estimate = estimate_training(custom)

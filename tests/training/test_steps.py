@@ -1,5 +1,7 @@
 """What a step does to weights, against losses written out by hand; plain descent shows the gradient itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -25,6 +27,12 @@ def batch(seed, count=1):
     torch.manual_seed(seed)
     weight = (torch.rand(count, 1, 3, 3, 3) > 0.3).float()
     return Batch(torch.rand(count, 1, 3, 3, 3) * weight, torch.rand(count, 1, 3, 3, 3) * weight, weight, ("a",) * count)
+
+
+def with_rest(part, value):
+    """Returns a batch whose images have a value outside the mask."""
+    rest = value * (1 - part.weight)
+    return replace(part, source=part.source + rest, target=part.target + rest)
 
 
 def take(
@@ -117,6 +125,17 @@ def test_a_cycle_adds_both_ways_both_discriminators_and_what_should_stay(recipe)
         assert torch.allclose(network.weight, value - RATE * slope(loss, twin.weight))
     assert not torch.allclose(discriminator.weight, torch.tensor(0.3))
     assert not torch.allclose(inverse_discriminator.weight, torch.tensor(0.2))
+
+
+def test_what_a_scan_shows_outside_its_mask_teaches_no_discriminator_of_a_cycle(recipe):
+    change = {"adversarial": AdversarialSettings(conditional=False), "cycle": CycleSettings(), "loss": {}}
+    learned = []
+    for outside in (0, 5):  # as of a skull around the brain, or of what the other scan of a pair does not cover
+        here, there = (with_rest(batch(seed), outside) for seed in (0, 1))
+        networks = scale(0.4), scale(0.3), scale(0.6), scale(0.2)
+        take(recipe, [here], *networks, targets=[there], **change)
+        learned.append([networks[1].weight.item(), networks[3].weight.item()])
+    assert learned[0] == pytest.approx(learned[1])
 
 
 @pytest.mark.parametrize(("precision", "is_fused"), [("32-true", True), ("bf16-mixed", True), ("16-mixed", None)])

@@ -241,6 +241,8 @@ class _Planner:
         argv += ["--ood", "flag", "--keep-spacing", *self.cached(), "--no-progress", *shlex.split(system.options)]
         others = (self.experiment.bundle_owner(name), *map(self.experiment.bundle_owner, system.impute.values()))
         needs = tuple(f"train-{other}" for other in others)
+        if self.experiment.preparation_of(name) != self.experiment.preparation_of(others[0]):
+            needs += self.after_preparation(name)  # that of the weights comes before their training
         return Step(step, tuple(argv), needs, out, system=name, reads=table)
 
     def _evaluated_cases(self, name: str, evaluation: Evaluation, system: str) -> CaseTable | None:

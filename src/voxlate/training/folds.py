@@ -22,6 +22,9 @@ from voxlate.training.loop import Machine, Watcher, train_cases
 
 TABLE = "folds.tsv"
 
+_RANKS = ("RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Environment variables by which torchrun, SLURM and Lightning Fabric number the processes or machines of a run."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -132,7 +135,8 @@ def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
     """Writes the table of folds, or checks that an existing one is the same."""
     text = "case\tfold\n" + "".join(f"{case}\t{fold}\n" for case, fold in sorted(folds.items()))
     path = run / TABLE
-    is_partner = os.environ.get("LOCAL_RANK", "0") != "0"  # started by the first process after it wrote the table
+    # Of several processes the first one alone can find the folds of an earlier run; the others may find its table.
+    is_partner = any(os.environ.get(name, "0") != "0" for name in _RANKS)
     if (run / CHECKPOINT).exists() or (path.exists() and not resume and not is_partner):
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if path.exists() and path.read_text(encoding="utf-8") != text:

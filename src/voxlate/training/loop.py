@@ -29,7 +29,7 @@ from voxlate.training.data.cohort import TrainingCohort, prepare_training, requi
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.given import Given
-from voxlate.training.memory import memory_limit, require_training_memory
+from voxlate.training.memory import has_unreached_weights, memory_limit, require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
@@ -170,7 +170,7 @@ def train_cases(
         VoxlateError: as `train`; `DATASET`.
     """
     machine, given = machine or Machine(), given or Given()
-    fabric = _launch(recipe, machine)
+    fabric = _launch(recipe, machine, given)
     estimate = require_training_memory(
         recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib, network=given.network
     )
@@ -241,15 +241,18 @@ def _draw(run: Run, step: int) -> StepBatches:
     return StepBatches(micro_batches(batch, run.recipe.training.batch))
 
 
-def _launch(recipe: Recipe, machine: Machine) -> Fabric:
+def _launch(recipe: Recipe, machine: Machine, given: Given) -> Fabric:
     """Returns Fabric with its processes started and its random generators seeded.
 
     Raises:
         UsageError: `DEVICE` when there is no such accelerator, or fewer devices.
     """
+    is_shared = machine.devices * machine.nodes > 1
+    seeks_unreached = is_shared and has_unreached_weights(recipe, network=given.network)
     try:
         fabric = Fabric(
             accelerator=machine.accelerator,
+            strategy="ddp_find_unused_parameters_true" if seeks_unreached else "auto",  # it takes time in each step
             devices=machine.devices,
             num_nodes=machine.nodes,
             precision=recipe.training.precision,

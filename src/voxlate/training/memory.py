@@ -66,6 +66,25 @@ def estimate_training(recipe: Recipe, *, network: NetworkObject | None = None) -
     return TrainingEstimate(recipe.steps, parameters, state_bytes, _step_bytes(recipe, networks) if is_meta else None)
 
 
+def has_unreached_weights(recipe: Recipe, *, network: NetworkObject | None = None) -> bool:
+    """Returns whether a generator has weights that its output does not depend on; also where that cannot be known.
+
+    Several processes wait for the gradient of each weight, unless they are told to look for such weights.
+
+    Args:
+        recipe: the resolved recipe.
+        network: as in `estimate_training`.
+
+    Raises:
+        UsageError: see `estimate_training`.
+    """
+    networks, is_meta = _networks(recipe, network)
+    if not is_meta or _step_bytes(recipe, networks) is None:
+        return True
+    generators = [each for name, each in networks.items() if name in ("generator", "back")]
+    return any(w.requires_grad and w.grad is None for each in generators for w in each.parameters())
+
+
 def _networks(recipe: Recipe, network: NetworkObject | None) -> tuple[dict[str, nn.Module], bool]:
     """Returns the networks of a recipe, and whether they are on the meta device.
 

@@ -7,6 +7,7 @@ and Altman: the bias (method − real) and the limits within which 95 % of the d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def changes(
 ) -> dict[str, dict[str, dict[str, Change]]]:
     """Returns the changes of all patients with two sessions or more, by method, structure and patient.
 
-    Sessions are in the order of their `years`, or else of their names.
+    Sessions are in the order of their `years`, or else of their names, with numbers in them by size: M6 before M12.
 
     Args:
         measurements: of several sessions.
@@ -105,7 +106,7 @@ def changes(
         if len(values) < 2:
             continue
         is_timed = all(one.years is not None for one in values)
-        ordered = sorted(values, key=lambda one: (one.years if is_timed else 0, one.session))
+        ordered = sorted(values, key=lambda one: (one.years if is_timed else 0, _by_number(one.session)))
         change = _change(ordered[0], ordered[-1], is_per_year=is_per_year)
         found.setdefault(method, {}).setdefault(structure, {})[patient] = change
     if not found:
@@ -113,6 +114,12 @@ def changes(
             "SESSIONS", "no patient has two sessions; give the column session, with at least two of them"
         )
     return found
+
+
+def _by_number(session: str) -> tuple[tuple[int, str], ...]:
+    """Returns a key that sorts names with the numbers in them by size; a number comes before a word."""
+    parts = re.findall(r"\d+|\D+", session)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _change(first: Measurement, last: Measurement, *, is_per_year: bool) -> Change:

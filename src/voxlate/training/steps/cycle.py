@@ -17,6 +17,7 @@ def cycle_step(state: CycleState, sources: Sequence[Batch], targets: Sequence[Ba
     """Updates both discriminators once and then both generators once, as far as the stage trains them.
 
     The discriminators are updated at the last micro-batch, before the generators' loss of that micro-batch is computed.
+    Outside the mask they see zeros in real and synthetic images alike.
 
     Args:
         state: changed in place.
@@ -32,15 +33,17 @@ def cycle_step(state: CycleState, sources: Sequence[Batch], targets: Sequence[Ba
     for index, (a, b) in enumerate(zip(sources, targets, strict=True)):
         first, second, seed = a.to(step.fabric.device), b.to(step.fabric.device), step.seed(index)
         source, target = first.source, second.target
-        synthetic_target = state.generator(source) * (first.weight > 0)
-        synthetic_source = state.inverse_generator(target) * (second.weight > 0)
+        source_brain, target_brain = first.weight > 0, second.weight > 0
+        synthetic_target = state.generator(source) * source_brain
+        synthetic_source = state.inverse_generator(target) * target_brain
         forward, inverse = (synthetic_target, source), (synthetic_source, target)
 
         values: Losses = {}
         if trains != "generator":
-            loss = discriminator_loss(state.discriminator, synthetic_target, target, source, settings, seed)
+            shown, shown_source = target * target_brain, source * source_brain
+            loss = discriminator_loss(state.discriminator, synthetic_target, shown, source, settings, seed)
             loss = loss + discriminator_loss(
-                state.inverse_discriminator, synthetic_source, source, target, settings, seed
+                state.inverse_discriminator, synthetic_source, shown_source, target, settings, seed
             )
             values["discriminator"] = step.backward(loss, share, first, second)
             if index + 1 == len(sources):
