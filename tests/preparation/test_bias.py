@@ -6,7 +6,9 @@ from preparation.heads import simulated
 from voxlate.errors import InputRefused
 from voxlate.preparation import PreparationSettings, fit_preparation, preprocessing
 from voxlate.preparation.steps import bias
-from voxlate.preparation.steps.bias import Bias, fit_bias
+from voxlate.preparation.steps.bias import Bias, CoarseBias, fit_bias
+from voxlate.preparation.steps.grid import coarser
+from voxlate.volume import Grid, Volume
 
 
 def shaded(strength: float):
@@ -36,6 +38,16 @@ def test_taking_the_field_out_and_putting_it_back_changes_nothing():
 
 
 @pytest.mark.slow
+def test_a_field_goes_on_to_the_edge_of_a_scan_that_ends_after_its_voxels():
+    grid = Grid((154, 4, 4), np.eye(4))  # 38 voxels of 4 mm are 152 mm
+    coarse = coarser(grid, 4.0)
+    slope = np.linspace(-0.3, 0.3, coarse.shape[0], dtype=np.float32)[:, None, None]
+    logarithm = Volume(np.broadcast_to(slope, coarse.shape).copy(), coarse.affine, "T1w")
+    values = CoarseBias(logarithm, 0.0).on(grid).values[:, 2, 2]
+    assert np.abs(np.diff(values)).max() < 0.01
+    assert (values[0], values[-1]) == (pytest.approx(np.exp(-0.3), rel=1e-3), pytest.approx(np.exp(0.3), rel=1e-3))
+
+
 def test_the_gain_of_the_scanner_is_no_bias():
     image, _, mask = shaded(0.2)
     louder = fit_bias(image.with_data(image.data * 50), mask)

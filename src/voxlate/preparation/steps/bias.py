@@ -65,10 +65,17 @@ class CoarseBias:
         Raises:
             InputRefused: `BIAS_FIELD` when it is not finite.
         """
-        whole = resample(self.logarithm, grid, outside=self.mean).data
+        whole = resample(_with_border(self.logarithm), grid, outside=self.mean).data
         if not np.isfinite(whole).all():
             raise InputRefused("BIAS_FIELD", "the bias field is not finite; check the intensities of the scan")
         return Bias(np.exp(whole - np.float32(self.mean)))
+
+
+def _with_border(volume: Volume) -> Volume:
+    """Returns a volume with its outermost voxels repeated: the voxels of 4 mm may end before the scan does."""
+    affine = volume.affine.copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    return Volume(np.pad(volume.data, 1, mode="edge"), affine, volume.shows)
 
 
 def fit_bias(volume: Volume, mask: Mask, *, control_mm: float = 60.0) -> Bias:
