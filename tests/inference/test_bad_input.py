@@ -128,6 +128,17 @@ def test_an_mr_scan_is_refused_by_a_model_that_takes_ct_and_a_stripped_ct_is_tak
     assert translate_volume(for_ct(bundle), stripped).brain.method == "nonzero"
 
 
+def test_an_mr_of_a_whole_head_in_noisy_air_is_no_ct_where_its_brain_mask_is_given(bundle):
+    brain = head(0)
+    noise = np.random.default_rng(1).uniform(1, 20, SHAPE)  # most voxels are air: their median is near 0 as in CT
+    scan = brain.with_data(np.where(ball(SHAPE, 6), brain.data, noise).astype(np.float32))
+    assert np.median(scan.data) < 150
+    with pytest.raises(InputRefused, match=r"NOT_HOUNSFIELD the scan .*the model takes CT; choose a model"):
+        translate_volume(for_ct(bundle), scan, brain.with_data(ball(SHAPE, 6)))
+    with pytest.raises(InputRefused, match=r"NOT_HOUNSFIELD .*; for MR choose another model"):
+        translate_volume(for_ct(bundle), scan, options=Options(brain_mask="ct"))
+
+
 @pytest.mark.parametrize(("voxels", "code"), [(0, "EMPTY_MASK"), (64, "MASK_TINY the mask has 64 voxels")])
 def test_an_empty_or_tiny_mask_is_refused_and_may_be_left_out(bundle, scan, voxels, code):
     mask = np.zeros(scan.data.shape)
