@@ -5,7 +5,7 @@ from tiny import RECIPE
 
 from voxlate import errors
 from voxlate.bundle.recipe import parse_recipe
-from voxlate.errors import CannotWrite, InputRefused, TemporaryFailure, UsageError, VoxlateError, writing
+from voxlate.errors import CannotWrite, InputRefused, TemporaryFailure, UsageError, VoxlateError, os_failure, writing
 
 
 def test_every_error_is_drawn_in_the_docstring():
@@ -32,6 +32,12 @@ def test_a_full_disk_is_temporary_and_a_read_only_one_is_not(number, kind, code)
     with pytest.raises(kind) as caught, writing("out.nii.gz"):
         raise OSError(number, "no")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.EEXIST])
+def test_a_file_in_the_place_of_a_folder_is_told_as_such(number):
+    with pytest.raises(CannotWrite, match=r"x.json: a part of its path is a file, not a folder; name another"):
+        raise os_failure(OSError(number, "File exists"), "x.json")
 
 
 @pytest.mark.parametrize(

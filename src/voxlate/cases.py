@@ -165,7 +165,12 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
             )
         _require_known(list(reader.fieldnames or []), path.name)
         kind = "simulated" if is_simulated(path.parent) else "unknown"
-        cases = [_case_of(row, path, paired=paired, single=single, data_kind=kind) for row in reader]
+        cases = [
+            _case_of(
+                row, f"{path.name}: line {reader.line_num}", path.parent, paired=paired, single=single, data_kind=kind
+            )
+            for row in reader
+        ]
     except csv.Error as error:
         raise InputRefused("CASES", f"{path.name}: line {reader.line_num}: {error}") from error
     return check_cases(cases)
@@ -349,21 +354,22 @@ def cases_from_pattern(
     return check_cases(cases)
 
 
-def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single: bool, data_kind: str) -> Case:
+def _case_of(
+    row: Mapping[str, str | None], line: str, folder: Path, *, paired: bool, single: bool, data_kind: str
+) -> Case:
     name = row.get("case") or ""
     if None in row or any(row[column] is None for column in ("source", "target") if column in row):
-        raise InputRefused("CASES", f"{table.name}: the row of {name!r} does not have as many fields as the header")
-
-    if any("\0" in (text or "") for text in row.values()):
         raise InputRefused(
-            "CASES", f"{table.name}: the row of {name!r} contains a NUL character, which file names cannot contain"
+            "CASES",
+            f"{line} does not have as many fields as the header; separate them by tabs, also where one is empty",
         )
-
+    if any("\0" in (text or "") for text in row.values()):
+        raise InputRefused("CASES", f"{line} contains a NUL character, which file names cannot contain; remove it")
     row = {column: "" if text in EMPTY else text for column, text in row.items()}
 
     def file(column: str) -> Path | None:
         text = row.get(column)
-        return table.parent / text if text else None
+        return folder / text if text else None
 
     source, target = file("source"), file("target")
     split = row.get("split") or "test"
@@ -373,7 +379,9 @@ def _case_of(row: Mapping[str, str | None], table: Path, *, paired: bool, single
         advice = "; only training rows of a recipe with `data: {paired: false}` may hold one of the two"
         if source is not None:
             advice += f"; {_SINGLE_SCANS}"
-        raise InputRefused("CASES", f"{table.name}: {name!r} lacks a source or a target{advice}")
+        raise InputRefused("CASES", f"{line}: {name!r} lacks a source or a target{advice}")
+    if not single and has_all and source == target:
+        raise InputRefused("CASES", f"{line}: source and target of {name!r} are one file; name the scan of the target")
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
     patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()

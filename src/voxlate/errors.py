@@ -29,6 +29,7 @@ DEBUG_VARIABLE = "VOXLATE_DEBUG"
 
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # the folder of an output cannot be made where a file is
 _TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EIO}
 
 
@@ -191,6 +192,10 @@ def places_of(model: Any) -> set[str]:
 def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
     """Returns an `OSError` as a voxlate error: code `IO` when trying again may help, otherwise `WRITE`."""
     reason = error.strerror or type(error).__name__
+    if error.errno in _NO_FOLDER:
+        return CannotWrite(
+            "WRITE", f"{name}: a part of its path is a file, not a folder; name another place for the output"
+        )
     if error.errno in _TEMPORARY_ERRNOS:
         return TemporaryFailure(
             "IO", f"{name}: {reason}; nothing was left behind; free space if the disk is full, and run it again"

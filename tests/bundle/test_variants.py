@@ -103,6 +103,7 @@ def test_the_steps_of_stages_are_set_by_their_index():
         ("training.window.3", "has 3 entries"),
         ("model.arguments.a.b", "there is no model.arguments.a.b"),
         ("name.first", "there is no name.first"),
+        ("foo.bar", "there is no foo.bar; choose from name, source, .*, or a key below them"),
     ],
 )
 def test_an_override_of_what_does_not_exist_is_refused_with_the_nearest_place(place, advice):

@@ -77,7 +77,7 @@ def synthetic(folder: Path) -> Path:
 BAD = [
     (one_slice, "TOO_FEW_SLICES", "scan has one slice (21 x 26 x 1); give the whole volume"),
     (four_dimensions, "DIMENSIONS", "split it first"),
-    (colours, "DATATYPE", "only real numbers can be read"),
+    (colours, "DATATYPE", "type 128 (RGB), not real numbers; convert it"),
     (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
     (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
     (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
@@ -128,6 +128,17 @@ def test_an_mr_scan_is_refused_by_a_model_that_takes_ct_and_a_stripped_ct_is_tak
     assert translate_volume(for_ct(bundle), stripped).brain.method == "nonzero"
 
 
+def test_an_mr_of_a_whole_head_in_noisy_air_is_no_ct_where_its_brain_mask_is_given(bundle):
+    brain = head(0)
+    noise = np.random.default_rng(1).uniform(1, 20, SHAPE)  # most voxels are air: their median is near 0 as in CT
+    scan = brain.with_data(np.where(ball(SHAPE, 6), brain.data, noise).astype(np.float32))
+    assert np.median(scan.data) < 150
+    with pytest.raises(InputRefused, match=r"NOT_HOUNSFIELD the scan .*the model takes CT; choose a model"):
+        translate_volume(for_ct(bundle), scan, brain.with_data(ball(SHAPE, 6)))
+    with pytest.raises(InputRefused, match=r"NOT_HOUNSFIELD .*; for MR choose another model"):
+        translate_volume(for_ct(bundle), scan, options=Options(brain_mask="ct"))
+
+
 @pytest.mark.parametrize(("voxels", "code"), [(0, "EMPTY_MASK"), (64, "MASK_TINY the mask has 64 voxels")])
 def test_an_empty_or_tiny_mask_is_refused_and_may_be_left_out(bundle, scan, voxels, code):
     mask = np.zeros(scan.data.shape)
@@ -154,6 +165,18 @@ def test_a_head_that_fills_half_the_field_is_not_taken_for_a_brain(bundle, monke
     assert np.array_equal(made.volume.data > 0, brain)
     (line,) = [each for each in caplog.messages if each.startswith("case7: not skull-stripped")]
     assert line.endswith("more than a brain); the brain was found by deepbet")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (np.zeros(SHAPE), "EMPTY_MASK every voxel is 0, .*; export or convert the scan again"),
+        (np.arange(8).reshape(2, 2, 2), "MASK_TINY the mask has 7 voxels, 100 are needed; check that the scan shows"),
+    ],
+)
+def test_a_scan_of_zeros_or_of_a_few_voxels_is_refused_with_a_remedy_that_needs_no_mask(bundle, data, told):
+    with pytest.raises(InputRefused, match=told):
+        translate_volume(bundle, Volume(data.astype(np.float32), np.eye(4), "T1ce"))
 
 
 def test_a_neck_or_an_abdomen_has_no_brain_and_the_refusal_names_the_mask(bundle, monkeypatch):
@@ -245,6 +268,17 @@ def test_a_demonstration_says_so_in_its_sidecar(bundle, tmp_path):
 )
 def test_a_file_name_tells_another_contrast_unless_it_also_names_t1(stem, word):
     assert other_contrast_in_name(stem) == word
+
+
+def test_a_file_in_the_place_of_the_folder_of_an_output_is_refused_before_the_network_works(
+    bundle, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "translate_volume", lambda *_, **__: pytest.fail("the scan was translated"))
+    scan = a_scan(tmp_path)
+    (tmp_path / "file").touch()
+    for output in ("file/x.nii.gz", "file/below/x.nii.gz"):
+        with pytest.raises(CannotWrite, match=r"WRITE x\.nii\.gz: file is a file, not a folder; name another output"):
+            translate_file(bundle, scan, tmp_path / output)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_network_works(bundle, tmp_path, monkeypatch):

@@ -154,3 +154,19 @@ def test_one_reference_is_not_for_several_patients(identity, tmp_path):
     assert done.exit_code != 0
     assert "--like is for a single scan" in done.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "brightest", "count"), [("T1nce", 3, 1), ("T1nce", 1.5, 0), ("T2w", 1.5, 1), ("T2w", 3, 0)]
+)
+def test_a_reference_whose_brightest_tissue_is_that_of_another_contrast_is_flagged(
+    bundle, tmp_path, caplog, target, brightest, count
+):
+    brain = head(1)
+    fluid = (brain.data > 0) & (np.indices(brain.data.shape)[0] > 14)  # more than 2 % of the brain
+    reference = saved(
+        tmp_path / "scan.nii.gz", np.where(fluid, brightest * 500, brain.data / 8 + 440 * (brain.data > 0))
+    )
+    recipe = bundle.recipe.model_copy(update={"target": target})
+    read_reference(reference, recipe)
+    assert [getattr(record, "code", "") for record in caplog.records].count("REFERENCE_UNUSUAL") == count

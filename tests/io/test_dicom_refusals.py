@@ -124,6 +124,23 @@ def test_a_series_is_refused_for(what, tmp_path):
     assert refusal(tmp_path) == code
 
 
+@pytest.mark.parametrize(
+    ("what", "remedy"),
+    [
+        ("a localizer of three slices", "the series holds 3 stacks of too few slices .*; it may be a localizer"),
+        ("a missing middle slice", "1 of 8 slices are missing, .*; export the series again"),
+        ("rows that vary", "; export them as different series"),
+        ("60 rows and columns", "; export it again"),
+    ],
+)
+def test_a_refused_series_is_told_what_to_do(tmp_path, what, remedy):
+    write_series(tmp_path, CHANGES[what][0])
+    with dicom_files(tmp_path) as files:
+        (series,) = find_series(files)
+    with pytest.raises(VoxlateError, match=rf"{remedy}$"):
+        read_series(series)
+
+
 @pytest.mark.parametrize("text", ["NaN", "abc", "1e999"])
 def test_a_position_that_is_no_number_is_refused(tmp_path, text):
     paths = write_series(tmp_path)

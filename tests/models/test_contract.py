@@ -187,5 +187,9 @@ def test_space_to_depth_moves_each_voxel_and_is_undone():
 def test_an_unknown_network_and_an_unknown_argument_are_refused_with_a_name():
     with pytest.raises(UsageError, match=r"MODEL_UNKNOWN .*att_unet, .*translator"):
         build("unet42")
-    with pytest.raises(UsageError, match=r"MODEL_ARGUMENT .*depht"):
+    with pytest.raises(UsageError, match=r"MODEL_ARGUMENT translator has no argument 'depht'; did you mean depth\?"):
         build("translator", depht=3)
+    with pytest.raises(
+        UsageError, match=r"MODEL_ARGUMENT translator has no argument 'x'; choose from .*depth, .*width"
+    ):
+        build("translator", x=3)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from phantoms import DATA
 
-from voxlate.cli import voxlate
+from voxlate.cli import run_with_status, voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import write_volume
 from voxlate.simulation import Options, simulate_subject
@@ -198,6 +198,19 @@ def test_the_command_writes_a_data_set_that_names_its_maps_by_hash_alone(tmp_pat
     assert "SETTINGS_DIFFER" in str(other.exception)
     without = CliRunner().invoke(voxlate, ["simulate", str(out), "-n", "2", "--lesions", "none"])
     assert "SETTINGS_DIFFER" in str(without.exception)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "kind"), [(with_hole, "ANATOMY_HOLE", []), (two_heads, "ANATOMY_HEADS", ["--tissue-maps"])]
+)
+def test_nothing_is_written_where_the_map_of_any_subject_is_no_head(tmp_path, capsys, change, code, kind):
+    write(tmp_path / "maps", labels(), name="a.nii.gz")
+    write(tmp_path / "maps", change(labels()), name="b.nii.gz")
+    out = tmp_path / "out"
+    arguments = ["simulate", str(out), "-n", "2", "--anatomy", str(tmp_path / "maps"), "--no-progress", *kind]
+    assert run_with_status(lambda: voxlate.main(arguments, standalone_mode=False)) == 65
+    assert f"REFUSED:{code} " in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.skipif(not (DATA / "anatomies").is_dir(), reason="the development data are absent")

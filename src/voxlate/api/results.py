@@ -58,6 +58,7 @@ def evaluate(
     """
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.bundle.recipe import read_recipe
+    from voxlate.evaluation.comparison.systems import flag_seen
     from voxlate.evaluation.run import evaluate_cases
     from voxlate.evaluation.settings import Settings
 
@@ -66,6 +67,8 @@ def evaluate(
         kind = "unknown" if bundle is None else read_recipe(bundle / "recipe.yaml").data_kind
         settings = Settings(data_kind=kind)
     rows = rows_of_split([row for row in rows_of(cases, paired=False) if row.is_pair], split)
+    if bundle is not None:
+        flag_seen(bundle, rows)
     with progress("evaluating", len(rows), jobs=jobs) as (bar, task):
         return evaluate_cases(
             rows,

@@ -190,6 +190,7 @@ def _why_not(node: Any, keys: Sequence[str], place: str, whole: Any) -> str:
     places = [".".join(path) for path in _places(whole)]
     same_end = [each for each in places if each.split(".")[-1] == place.rsplit(".", maxsplit=1)[-1]]
     advice = f"; did you mean {' or '.join(same_end[:3])}?" if same_end else nearest(place, places)
+    advice = advice or f"; choose from {', '.join(map(str, whole))}, or a key below them"
     return f"there is no {place}{advice}"
 
 

@@ -273,6 +273,7 @@ def _evaluate_one(
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import UsageError
     from voxlate.evaluation.card import findings
+    from voxlate.evaluation.comparison.systems import flag_seen
     from voxlate.evaluation.run import evaluate_cases
     from voxlate.io.log import counted
 
@@ -280,6 +281,8 @@ def _evaluate_one(
         raise UsageError("MODEL", f"one system has {len(bundles)} models; pass one -m, or name systems by NAME=FOLDER")
     bundle = find_bundle(_split(bundles[0])[1]) if bundles else None
     begin(f"evaluating {counted(len(rows), 'case')}", out=output, jobs=jobs)
+    if bundle is not None:
+        flag_seen(bundle, rows)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows), jobs=jobs)
         outcome = evaluate_cases(
@@ -315,7 +318,7 @@ def _compare(
     no_progress: bool,
 ) -> int:
     from voxlate.bundle.pretrained import find_bundle
-    from voxlate.errors import UsageError
+    from voxlate.errors import ModelInvalid, UsageError
     from voxlate.evaluation.comparison import compare_systems
     from voxlate.evaluation.comparison.lines import result_lines
     from voxlate.evaluation.comparison.systems import System, require_names
@@ -329,7 +332,12 @@ def _compare(
     for name, bundle in map(_split, bundles):
         if name not in made_by:
             raise UsageError("SYSTEM_NAME", f"-m of {name or 'no'} system; pass NAME=MODEL of {', '.join(made_by)}")
-        made_by[name].append(find_bundle(bundle))
+        try:
+            made_by[name].append(find_bundle(bundle))
+        except ModelInvalid as error:
+            if dict(named)[name].exists():
+                raise
+            complain(f"{name} has neither its images nor its model ({error.code}); its row says so")
     systems = [System(name, folder, tuple(made_by[name])) for name, folder in named]
     begin(f"evaluating {counted(len(rows), 'case')} of {len(systems)} systems", out=output, jobs=jobs)
     with progress_bar(off=no_progress) as bar:

@@ -65,10 +65,11 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
         how: options of the command line.
 
     Raises:
-        VoxlateError: what `build_plan`, `run_plan` and `publish` raise; `EXPERIMENT_DIFFERS`, `FOLDER_OCCUPIED`.
+        VoxlateError: what `build_plan`, `require_data`, `run_plan` and `publish` raise;
+            `EXPERIMENT_DIFFERS`, `FOLDER_OCCUPIED`.
     """
     from voxlate.errors import UsageError, nearest
-    from voxlate.experiments.plan import Size, build_plan
+    from voxlate.experiments.plan import Size, build_plan, require_data
     from voxlate.experiments.publish import publish
     from voxlate.experiments.run import run_plan
     from voxlate.jobs.run_folder import RunFolder
@@ -76,12 +77,14 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
 
     for name in how.systems:
         if name not in experiment.systems:
-            raise UsageError("SYSTEM", f"{experiment.name} has no system {name!r}{nearest(name, experiment.systems)}")
+            known = nearest(name, experiment.systems) or f"; it has: {', '.join(experiment.systems)}"
+            raise UsageError("SYSTEM", f"{experiment.name} has no system {name!r}{known}")
     size = Size(cast("ScaleName", how.scale), how.patients, how.data and how.data.absolute(), how.prepared)
     part = parse_shard(how.shard)
     named = [name for name in experiment.systems if not how.systems or name in how.systems]
     chosen = experiment.with_needed([name for name in named if shard_of(name, part[1]) == part[0]])
     steps = build_plan(experiment, out.absolute(), size)
+    require_data(experiment, size)
     if how.dry_run:
         from voxlate.experiments.estimate import describe
 

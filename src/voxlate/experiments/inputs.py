@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 import yaml
 
-from voxlate.cases import Case, read_cases, write_cases
-from voxlate.errors import InputRefused, NoInput
+from voxlate.bundle.recipe import Recipe
+from voxlate.cases import MORE, Case, read_cases, write_cases
+from voxlate.errors import InputRefused, NoInput, UsageError
+from voxlate.experiments.settings import Evaluation
 from voxlate.io.atomic import replacing, write_text
 
 STUDY = "study.yaml"
@@ -71,6 +73,37 @@ class CaseTable:
         if self.is_target_source:
             cases = [replace(case, source=case.target) for case in cases]
         write_cases(self.path, cases)
+
+
+def require_contrasts(table: Path, recipes: Mapping[str, Recipe], evaluations: Mapping[str, Evaluation]) -> None:
+    """Refuses a cohort that lacks a contrast, before anything is trained on it.
+
+    Where some systems can be trained without the contrast, the experiment begins, and the tables name the others with
+    the reason.
+
+    Args:
+        table: the user's table of cases.
+        recipes: of the systems that are trained, by system.
+        evaluations: of the experiment.
+
+    Raises:
+        NoInput, InputRefused: what `read_cases` refuses; `TARGET_MISSING` for the target of an evaluation;
+            `SOURCE_NOWHERE` for a source of every system.
+    """
+    cases = read_cases(table, paired=False)
+    known = {contrast for case in cases for contrast in case.more}
+    for name, evaluation in evaluations.items():
+        if evaluation.target and evaluation.target not in known:
+            raise InputRefused(
+                "TARGET_MISSING",
+                f"no case has {evaluation.target}, the target of the evaluation {name}; add the column "
+                f"more:{evaluation.target} to {table.name}",
+            )
+    lacking = [[each for each in recipe.more_sources if each not in known] for recipe in recipes.values()]
+    if lacking and all(lacking):
+        absent = sorted({each for some in lacking for each in some})
+        columns = ", ".join(MORE + each for each in absent)
+        raise UsageError("SOURCE_NOWHERE", f"no case has {', '.join(absent)}; add to {table.name}: {columns}")
 
 
 @dataclass(frozen=True)

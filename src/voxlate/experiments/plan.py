@@ -17,7 +17,7 @@ import yaml
 
 from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.errors import UsageError
-from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles
+from voxlate.experiments.inputs import STUDY, CaseTable, StepInput, StudyFiles, require_contrasts
 from voxlate.experiments.settings import Evaluation, Experiment, Override, ScaleName, System, scale_of
 from voxlate.shipped import find_shipped
 
@@ -103,6 +103,23 @@ def build_plan(experiment: Experiment, folder: Path, size: Size) -> list[Step]:
     for name in experiment.evaluations:
         steps.append(plan.evaluation_step(name))
     return [*steps, *plan.reader_steps()]
+
+
+def require_data(experiment: Experiment, size: Size) -> None:
+    """Refuses data of the user's that lack what the experiment needs; nothing is checked without them.
+
+    Args:
+        experiment: what is compared.
+        size: with the folder of the data.
+
+    Raises:
+        VoxlateError: what `require_contrasts` refuses.
+    """
+    if size.data is None:
+        return
+    systems = experiment.systems
+    recipes = {name: recipe_of(experiment, name, size.scale) for name in systems if not systems[name].weights_of}
+    require_contrasts(size.data / CASES, recipes, experiment.evaluations)
 
 
 def overrides_of(experiment: Experiment, system: System, scale: ScaleName) -> Override:

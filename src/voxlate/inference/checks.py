@@ -44,12 +44,13 @@ def require_use(recipe: Recipe, *, is_research: bool) -> None:
         )
 
 
-def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None:
+def check_scan(source: Volume, recipe: Recipe, mask: Volume | None = None, *, gate: Gate, name: str) -> None:
     """Refuses, or flags, a scan that is not an image of the kind that a model takes.
 
     Args:
         source: the scan, (i, j, k).
         recipe: recipe of the model.
+        mask: its brain mask, above 0.5 inside, if one is given; one of another shape is refused later.
         gate: what to do with a label map or a scan of another modality; a single slice is always refused.
         name: of the case, for the message.
 
@@ -62,10 +63,10 @@ def check_scan(source: Volume, recipe: Recipe, *, gate: Gate, name: str) -> None
         return
     if looks_like_labels(source):
         end_check("LABEL_MAP", f"{name} is a map of labels; name the scan it belongs to, or pass --ood flag", gate)
-    _check_modality(source, recipe, gate, name)
+    _check_modality(source, recipe, mask, gate, name)
 
 
-def _check_modality(source: Volume, recipe: Recipe, gate: Gate, name: str) -> None:
+def _check_modality(source: Volume, recipe: Recipe, mask: Volume | None, gate: Gate, name: str) -> None:
     takes_ct = recipe.source == "CT" or recipe.preparation.range_hu is not None
     if not takes_ct and looks_like_ct(source):
         end_check(
@@ -73,7 +74,7 @@ def _check_modality(source: Volume, recipe: Recipe, gate: Gate, name: str) -> No
             f"{name} has air at -1000 like a CT, and the model takes {recipe.source}; choose a model that takes CT",
             gate,
         )
-    if takes_ct and not _may_be_hounsfield(source):
+    if takes_ct and not _may_be_hounsfield(source, mask):
         end_check(
             "NOT_HOUNSFIELD",
             f"{name} is not in Hounsfield units, and the model takes CT; choose a model that takes this contrast, or "
@@ -82,12 +83,15 @@ def _check_modality(source: Volume, recipe: Recipe, gate: Gate, name: str) -> No
         )
 
 
-def _may_be_hounsfield(source: Volume) -> bool:
+def _may_be_hounsfield(source: Volume, mask: Volume | None) -> bool:
     """Returns whether values can be Hounsfield units: there is air at -1000, or the median is that of soft tissue.
 
-    Values below zero alone prove nothing: interpolation makes them in MR, too.
+    Values below zero alone prove nothing: interpolation makes them in MR, too. Where a mask is given the median is that
+    of the brain: the noisy air around an MR of a whole head brings the median of all voxels near zero.
     """
     shown = source.data[source.data != 0]
+    if mask is not None and mask.data.shape == source.data.shape:
+        shown = source.data[mask.data > 0.5]
     if shown.size == 0 or looks_like_ct(source):
         return True
     return abs(float(np.median(shown))) <= _FARTHEST_MEDIAN_HU

@@ -173,7 +173,9 @@ def _require_writable(outputs: Sequence[Path | None]) -> None:
         if path is None:
             continue
         folder = next(above for above in path.absolute().parents if above.exists())
-        if folder.is_dir() and not os.access(folder, os.W_OK):
+        if not folder.is_dir():
+            raise CannotWrite("WRITE", f"{path.name}: {folder.name} is a file, not a folder; name another output")
+        if not os.access(folder, os.W_OK):
             raise CannotWrite(
                 "WRITE", f"{path.name}: its folder cannot be written; name another output, or change its permissions"
             )

@@ -47,7 +47,9 @@ def items_in_folder(folder: Path) -> list[Item]:
         if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
     ]
     if not items:
-        raise NoInput("NO_INPUT", f"{folder.name}: no .nii or .nii.gz file there")
+        raise NoInput(
+            "NO_INPUT", f"{folder.name}: no .nii or .nii.gz file there, nor DICOM; name the folder of the scans"
+        )
     return _require_distinct(items, folder, "keep one of .nii and .nii.gz")
 
 

@@ -199,7 +199,7 @@ def translate_volume(
     if chosen.calibration is not None:
         require_same_members(chosen.calibration, bundle, mirror=chosen.mirror)
     require_use(bundle.recipe, is_research=chosen.research)
-    check_scan(source, bundle.recipe, gate=chosen.gate, name=name)
+    check_scan(source, bundle.recipe, mask, gate=chosen.gate, name=name)
     spacing_range_mm = _spacing_of_training(bundle, source, chosen, name)
     given, imputed = _impute_sources(bundle, source, mask, more or {}, chosen)
     missing = _missing_sources(bundle, given, blank=chosen.blank, zero_fill=chosen.zero_fill)

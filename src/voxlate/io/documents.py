@@ -53,7 +53,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
     try:
         return read_bounded(path, max_bytes=max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidDocument(f"not UTF-8 at byte {error.start}") from error
+        raise InvalidDocument(f"not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
@@ -94,7 +94,9 @@ class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
         for key, _ in node.value:
             value = key.value if isinstance(key, yaml.ScalarNode) else None
             if value is not None and value != "<<" and (key.tag, value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {value!r} occurs twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {value!r} occurs twice; give each its own name,", key.start_mark
+                )
             seen.add((key.tag, value))
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
@@ -105,7 +107,8 @@ def parse_yaml(text: str) -> Any:
     try:
         return _UniqueKeys(text).get_single_data()
     except yaml.YAMLError as error:
-        raise InvalidDocument(f"not YAML: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split()).replace('in "<unicode string>", line', "in line")
+        raise InvalidDocument(f"not YAML: {told}") from error
     except RecursionError as error:
         raise InvalidDocument("nested too deeply") from error
     except (

@@ -60,7 +60,9 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
     with dicom_files(path) as files:
         series_found = find_series(files, force=unmarked)
         if not series_found:
-            raise NoInput("NO_INPUT", f"{path.name}: no DICOM file found")
+            raise NoInput(
+                "NO_INPUT", f"{path.name}: no DICOM file found; name the folder or zip of a series, or a NIfTI file"
+            )
         name, _, volume = (series or "").partition(":")
         if volume and not (volume.isascii() and volume.isdigit()):
             raise UsageError(
@@ -106,17 +108,20 @@ def _marks_synthetic(content: Any, name: str) -> bool:
 
 
 def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeries:
+    count = Counter(each.number for each in candidates)
+    names = [str(each.number) if count[each.number] == 1 else each.uid for each in candidates[:12]]
+    shown = ", ".join(f"{name} ({len(each.files)} files)" for name, each in zip(names, candidates, strict=False))
     if not series:
         if len(candidates) == 1:
             return candidates[0]
-        count = Counter(each.number for each in candidates)
-        names = [str(each.number) if count[each.number] == 1 else each.uid for each in candidates[:12]]
-        shown = ", ".join(f"{name} ({len(each.files)} files)" for name, each in zip(names, candidates, strict=False))
         raise InputRefused(
             "SEVERAL_SERIES",
             f"{path.name} holds {len(candidates)} series, numbers {shown}; choose one, for example --series {names[0]}",
         )
     matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:
-        raise UsageError("SERIES", f"{path.name}: {len(matching)} of {len(candidates)} series have this number or UID")
+        raise UsageError(
+            "SERIES",
+            f"{path.name}: {len(matching)} of {len(candidates)} series have this number or UID; choose from {shown}",
+        )
     return matching[0]

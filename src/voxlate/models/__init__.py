@@ -5,12 +5,13 @@ To add one, write a file and add a line to a table here; the contract tests in `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from inspect import Parameter, signature
 from typing import Any
 
 from torch import nn
 
-from voxlate.errors import UsageError
+from voxlate.errors import UsageError, nearest
 from voxlate.models.att_unet import AttUNet
 from voxlate.models.bottani_unet import BottaniUNet
 from voxlate.models.casnet import CasNet
@@ -77,7 +78,19 @@ def build(name: str, **arguments: Any) -> nn.Module:
     """
     if name not in MODELS:
         raise UsageError("MODEL_UNKNOWN", f"there is no network {name!r}; choose one of {', '.join(sorted(MODELS))}")
+    _require_known(name, arguments)
     try:
         return MODELS[name](**arguments)
     except TypeError as error:
         raise UsageError("MODEL_ARGUMENT", f"{name}: {error}") from error
+
+
+def _require_known(name: str, arguments: Iterable[str]) -> None:
+    """Refuses an argument that a network does not have, with the most similar one; raises `MODEL_ARGUMENT`."""
+    parameters = signature(MODELS[name]).parameters
+    if any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values()):
+        return
+    for word in arguments:
+        if word not in parameters:
+            advice = nearest(word, parameters) or f"; choose from {', '.join(sorted(parameters))}"
+            raise UsageError("MODEL_ARGUMENT", f"{name} has no argument {word!r}{advice}")

@@ -149,7 +149,10 @@ def load_checkpoint(path: Path, state: SupervisedState, ema: dict[str, Tensor], 
     with safe_open(path, framework="pt") as stored:
         metadata = stored.metadata()
     if metadata.get("recipe") != fingerprint:
-        raise ModelInvalid("CHECKPOINT_RECIPE", f"{path.name} is from another recipe or cohort; use another run folder")
+        raise ModelInvalid(
+            "CHECKPOINT_RECIPE",
+            f"{path.name} is from another recipe or cohort; restore these, or use another run folder",
+        )
     for network_name, network in state.networks().items():
         try:
             network.load_state_dict(_below(f"network.{network_name}.", tensors))

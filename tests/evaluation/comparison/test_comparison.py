@@ -400,6 +400,33 @@ def test_the_command_compares_named_systems_and_still_evaluates_one_without_a_na
     assert (tmp_path / "cli" / "evaluation.json").is_file()
 
 
+def test_a_system_whose_training_failed_has_a_row_that_says_so_and_the_others_are_scored(tmp_path):
+    cases = [write_case(tmp_path, "case_0", seed=0)]
+    write_cases(tmp_path / "cases.tsv", cases)
+    failed = tmp_path / "failed"
+    options = ["--synthetic", f"plain={tmp_path / 'synthetic'}", "--synthetic", f"failed={failed / 'synthetic'}"]
+    done = evaluate(tmp_path, *options, "--model", f"failed={failed / 'run' / 'bundle'}")
+    assert (done.exception, done.return_value) == (None, 8)
+    assert "failed has neither its images nor its model (MODEL_MISSING)" in done.output
+    comparison = read_comparison(tmp_path / "cli").comparison
+    assert [(row.system, row.case) for row in comparison.unscored] == [("failed", "case_0")]
+    wrong = evaluate(tmp_path, *options, "--model", "plain=nothing")  # a slip of the pen is no failed training
+    assert "MODEL_MISSING" in str(wrong.exception)
+
+
+def test_one_model_that_is_tested_on_its_training_patients_is_flagged(tmp_path, caplog):
+    cases = [write_case(tmp_path, f"case_{seed}", seed=seed) for seed in range(2)]
+    write_cases(tmp_path / "cases.tsv", cases)
+    bundle = write_bundle(tmp_path)
+    options = ["--synthetic", str(tmp_path / "synthetic"), "--model", str(bundle)]
+    for trained_on, count in (("case_9", 0), ("case_9, case_1", 1)):
+        (bundle / "card.md").write_text(f"# x\n\n| | |\n|---|---|\n| trained on | 2 cases (real): {trained_on} |\n")
+        assert evaluate(tmp_path, *options).return_value == 0
+        told = [each.getMessage() for each in caplog.records if getattr(each, "code", "") == "TRAINED_ON_TEST"]
+        assert len(told) == count
+    assert "1 of 2 cases (case_1); the scores say nothing of other patients" in told[0]
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

@@ -16,7 +16,7 @@ from typing import Any
 
 from voxlate.archive.indexing.records import NOT_DICOM, FileRecord, SeriesRecord, StoredSeries
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.errors import CannotWrite, TemporaryFailure, UsageError
+from voxlate.errors import CannotWrite, TemporaryFailure, UsageError, os_failure
 from voxlate.io.site_key import site_key
 from voxlate.jobs.locking import lock
 
@@ -389,8 +389,8 @@ def _disk_errors(name: str) -> Iterator[None]:
             raise TemporaryFailure(
                 "IO", f"{name}: {error}; what was read so far is stored, run voxlate index again"
             ) from error
-        raise CannotWrite("WRITE", f"{name}: {error}") from error
+        raise CannotWrite("WRITE", f"{name}: {error}; name another folder, or change its permissions") from error
     except sqlite3.DatabaseError as error:
         raise CannotWrite("INDEX", f"{name} is damaged ({error}); remove it and index again") from error
     except OSError as error:
-        raise CannotWrite("WRITE", f"{name}: {error.strerror}") from error
+        raise os_failure(error, name) from error

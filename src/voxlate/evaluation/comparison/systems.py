@@ -12,6 +12,7 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.evaluation.card import CARD
 from voxlate.evaluation.cases.scores import CURVE, METHODS
 from voxlate.evaluation.tissues.volumes import RESCANNED, TARGET
+from voxlate.io.log import warn
 
 RESERVED = frozenset({*METHODS, CURVE, RESCANNED, TARGET})
 """Names of baselines and references in every table; no system can have one."""
@@ -97,12 +98,28 @@ def require_unseen(system: str, bundle: Path, cases: Sequence[Case]) -> None:
     Raises:
         InputRefused: `TRAINED_ON_TEST`.
     """
+    fault = _seen(system, bundle, cases)
+    if fault:
+        raise InputRefused("TRAINED_ON_TEST", f"{fault}; test it on others, or pass --allow-training-cases")
+
+
+def flag_seen(bundle: Path, cases: Sequence[Case]) -> None:
+    """Warns with `TRAINED_ON_TEST` where cases are of patients that the one model evaluated was trained or chosen on.
+
+    Args:
+        bundle: folder of its bundle.
+        cases: that it is tested on.
+    """
+    fault = _seen("the model", bundle, cases)
+    if fault:
+        warn("TRAINED_ON_TEST", f"{fault}; the scores say nothing of other patients: test it on others")
+
+
+def _seen(system: str, bundle: Path, cases: Sequence[Case]) -> str:
+    """Returns which cases are of patients that a bundle was trained or chosen on, or "" for none."""
     names, patients = training_cases(bundle)
     seen = [case.case for case in cases if case.case in names or case.patient in patients]
-    if seen:
-        more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
-        raise InputRefused(
-            "TRAINED_ON_TEST",
-            f"{system} was trained or chosen on the patients of {len(seen)} of {len(cases)} cases "
-            f"({', '.join(seen[:_MOST_NAMED])}{more}); test it on others, or pass --allow-training-cases",
-        )
+    more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
+    listed = f"{', '.join(seen[:_MOST_NAMED])}{more}"
+    told = f"{system} was trained or chosen on the patients of {len(seen)} of {len(cases)} cases ({listed})"
+    return told if seen else ""

@@ -171,7 +171,8 @@ def _require_whole(dataset: Dataset, name: Path, size: int) -> None:
             if int(tag) == _PIXEL_DATA and element.length <= _expected_bytes(dataset) + 1:
                 missing = element.length - len(element.value)
                 raise InputRefused(
-                    "PIXEL_TRUNCATED", f"{file_label(name)}: {missing:,} bytes of its pixel data are missing"
+                    "PIXEL_TRUNCATED",
+                    f"{file_label(name)}: {missing:,} bytes of its pixel data are missing; export it again",
                 )
             raise InputRefused(
                 "LENGTH_INVALID",

@@ -18,7 +18,7 @@ from voxlate.io.dicom.parse import file_label, read_dataset, refusing_damage
 from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
 from voxlate.io.dicom.planes import Plane, planes_of
 from voxlate.io.dicom.series import DicomSeries
-from voxlate.io.dicom.stacking import LEAST_SLICES, Stack, affine_of, stacks_of
+from voxlate.io.dicom.stacking import EXPORT_AGAIN, LEAST_SLICES, Stack, affine_of, stacks_of
 from voxlate.io.log import warn
 from voxlate.io.nifti import MAX_BYTES
 from voxlate.volume import Affine, Array, Volume
@@ -134,7 +134,11 @@ def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
         codes = {stack.label.split(" slices")[0] for stack in stacks if " slices" in stack.label}
         code = "ORIENTATION_MIXED" if len(codes) > 1 else "SEVERAL_VOLUMES"
         if max(len(stack.planes) for stack in stacks) < LEAST_SLICES:
-            code = "TOO_FEW_SLICES"
+            raise InputRefused(
+                "TOO_FEW_SLICES",
+                f"the series holds {len(stacks)} stacks of too few slices for a volume ({labels}); it "
+                "may be a localizer",
+            )
         raise InputRefused(
             code, f"the series holds {len(stacks)} volumes ({labels}); choose one, for example --series 4:2"
         )
@@ -153,7 +157,8 @@ def _naming_damage(series: DicomSeries) -> Iterator[None]:
         if first.code not in ("EMPTY", "UNREADABLE"):
             raise first from error
         raise InputRefused(
-            "SLICE_MISSING", f"{error.message}; it may be in an unreadable file: {first.message}"
+            "SLICE_MISSING",
+            f"{error.message.removesuffix(EXPORT_AGAIN)}; it may be in an unreadable file: {first.message}",
         ) from error
 
 

@@ -18,6 +18,8 @@ from voxlate.volume import Affine
 LEAST_SLICES = 4
 """Fewer slices are a localizer, not a volume; chosen by hand."""
 
+EXPORT_AGAIN = "; export the series again"
+
 SAME_DIRECTION = 2e-3
 """Largest difference between the direction cosines of slices with one orientation (0.1 degrees); chosen by hand."""
 
@@ -166,7 +168,10 @@ def _normal(plane: Plane) -> Affine:
 def _require_one_matrix(planes: Sequence[Plane], name: str) -> None:
     shapes = sorted({plane.shape for plane in planes})
     if len(shapes) > 1:
-        raise InputRefused("MATRIX_VARIES", f"{name}: slices of {shapes[0]} and of {shapes[-1]} rows and columns")
+        raise InputRefused(
+            "MATRIX_VARIES",
+            f"{name}: slices of {shapes[0]} and of {shapes[-1]} rows and columns; export them as different series",
+        )
     spacings = np.array([plane.spacing_mm for plane in planes])
     if np.ptp(spacings, axis=0).max() > 1e-3 * spacings.min():  # above the rounding of headers; chosen by hand
         raise InputRefused("SPACING_VARIES", f"{name}: pixel spacings from {spacings.min():g} to {spacings.max():g} mm")
@@ -182,7 +187,10 @@ def _require_regular(along: Affine, name: str) -> None:
         missing = int(np.rint(gaps[wide] / usual).sum() - wide.sum())
         at = int(np.flatnonzero(wide)[0])
         where = f"between {along[at]:.1f} and {along[at + 1]:.1f} mm along the stack"
-        raise InputRefused("SLICE_MISSING", f"{name}: {missing} of {len(along) + missing} slices are missing, {where}")
+        raise InputRefused(
+            "SLICE_MISSING",
+            f"{name}: {missing} of {len(along) + missing} slices are missing, {where}{EXPORT_AGAIN}",
+        )
     steps = np.arange(len(along))
     slope, start = np.polyfit(steps, along, 1)
     jitter = float(np.abs(along - (start + slope * steps)).max() / slope)

@@ -42,6 +42,9 @@ _PAIR_MAGIC = (b"ni1", b"ni2")
 _END_OF_LINE_CHECK = ([13, 10, 26, 10], [0, 0, 0, 0])
 _EXTENSIONS_MAX_BYTES = 64 << 20  # header extensions beyond this are taken for damage; chosen by hand; not tuned
 
+_CONVERT = "convert the scan again"
+"""Remedy for a header that no converter writes."""
+
 SPACING_RANGE_MM = (0.01, 100.0)
 """Voxel sizes outside this range mean another unit, not a scan of a patient; chosen by hand."""
 
@@ -112,7 +115,9 @@ def header_length(start: bytes, *, name: str) -> int:
     for length in (int.from_bytes(start, "little"), int.from_bytes(start, "big")):
         if length in _FIELDS:
             return length
-    raise InputRefused("HEADER", f"{name} is not a NIfTI file: it does not begin with a header of 348 or 540 bytes")
+    raise InputRefused(
+        "HEADER", f"{name} is not a NIfTI file: it does not begin with a header of 348 or 540 bytes; {_CONVERT}"
+    )
 
 
 def parse_header(block: bytes, *, name: str, assume_ras: bool, max_bytes: int, is_series: bool = False) -> NiftiHeader:
@@ -161,7 +166,10 @@ def _dtype(fields: np.void, name: str) -> np.dtype[Any]:
     code, bits = int(fields["datatype"]), int(fields["bitpix"])
     if code not in STORED_TYPES:
         what = _OTHER_TYPES.get(code, "unknown")
-        raise InputRefused("DATATYPE", f"{name} holds voxels of type {code} ({what}); only real numbers can be read")
+        raise InputRefused(
+            "DATATYPE",
+            f"{name} holds voxels of type {code} ({what}), not real numbers; convert it to one number per voxel",
+        )
     dtype = np.dtype(STORED_TYPES[code])
     if bits not in (0, 8 * dtype.itemsize):
         raise InputRefused("HEADER", f"{name}: {bits} bits per voxel (bitpix) contradict the type {dtype.name}")
@@ -278,10 +286,14 @@ def _qform(fields: np.void, name: str) -> Affine:
     imaginary = np.array([fields[f"quatern_{part}"] for part in "bcd"], dtype=np.float64)
     square = float(imaginary @ imaginary)
     if not square <= 1 + _QUATERNION_TOLERANCE:
-        raise InputRefused("AFFINE", f"{name}: the squared length of the qform's quaternion is {square:.6g}, above 1")
+        raise InputRefused(
+            "AFFINE", f"{name}: the squared length of the qform's quaternion is {square:.6g}, above 1; {_CONVERT}"
+        )
     spacing = fields["pixdim"][1:4].astype(np.float64)
     if not (spacing > 0).all():
-        raise InputRefused("AFFINE", f"{name}: the qform needs voxel sizes above 0, pixdim is {spacing.tolist()}")
+        raise InputRefused(
+            "AFFINE", f"{name}: the qform needs voxel sizes above 0, pixdim is {spacing.tolist()}; {_CONVERT}"
+        )
     rotation = quat2mat([np.sqrt(max(0.0, 1 - square)), *imaginary])
     handed = [1.0, 1.0, -1.0 if fields["pixdim"][0] < 0 else 1.0]
     affine = np.eye(4)
@@ -299,19 +311,19 @@ def _centred(fields: np.void, shape: Shape) -> Affine:
 
 def _require_usable(affine: Affine, what: str) -> None:
     if not np.isfinite(affine).all():
-        raise InputRefused("AFFINE", f"{what} is not finite; convert the scan again")
+        raise InputRefused("AFFINE", f"{what} is not finite; {_CONVERT}")
     low, high = SPACING_RANGE_MM
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not ((lengths >= low) & (lengths <= high)).all():
         shown = " x ".join(f"{length:.3g}" for length in lengths)
-        raise InputRefused("AFFINE", f"{what} has voxels of {shown} mm, outside {low} to {high} mm")
+        raise InputRefused("AFFINE", f"{what} has voxels of {shown} mm, outside {low} to {high} mm; {_CONVERT}")
     if np.abs(affine[:3, 3]).max() > FARTHEST_MM:
         raise InputRefused(
-            "AFFINE", f"{what} places the first voxel at {affine[:3, 3].tolist()} mm, outside any scanner"
+            "AFFINE", f"{what} places the first voxel at {affine[:3, 3].tolist()} mm, outside any scanner; {_CONVERT}"
         )
     axes = affine[:3, :3] / lengths
     if abs(np.linalg.det(axes)) < SHEAR_TOLERANCE:
-        raise InputRefused("AFFINE", f"{what} is singular: its three axes lie in one plane")
+        raise InputRefused("AFFINE", f"{what} is singular: its three axes lie in one plane; {_CONVERT}")
     cosine = np.abs(axes.T @ axes - np.eye(3)).max()
     if cosine > SHEAR_TOLERANCE:
         degrees = 90 - np.degrees(np.arccos(min(1.0, cosine)))

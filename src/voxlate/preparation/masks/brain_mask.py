@@ -204,7 +204,9 @@ def given_mask(volume: Volume, mask: Volume) -> Mask:
         )
     if count < _LEAST_VOXELS:
         raise InputRefused(
-            "MASK_TINY", f"the mask has {count} voxels; give the mask of the brain, or leave it out to have one found"
+            "MASK_TINY",
+            f"the mask has {count} voxels, {_LEAST_VOXELS} are needed; check that the scan shows a brain, and give "
+            "its mask or, where one is given, leave it out",
         )
     return inside
 
@@ -213,7 +215,8 @@ def _chosen(volume: Volume, otherwise: str, find: Callable[[Volume, str], Mask])
     low, high = float(volume.data.min()), float(volume.data.max())
     if low == high:
         raise InputRefused(
-            "EMPTY_MASK" if low == 0 else "CONSTANT", f"every voxel is {low:g}, so no brain can be found"
+            "EMPTY_MASK" if low == 0 else "CONSTANT",
+            f"every voxel is {low:g}, so no brain can be found; export or convert the scan again",
         )
     seen = recognise(volume)
     if seen.mask is not None:

@@ -43,7 +43,8 @@ def require_hounsfield(volume: Volume) -> None:
         raise InputRefused(
             "NOT_HOUNSFIELD",
             f"{air:.1%} of the voxels are below -500 and {tissue:.1%} within 150 of 0: this is not a CT in Hounsfield "
-            "units with air around the head; take the brain mask auto, or give the CT uncropped in Hounsfield units",
+            "units with air around the head; for MR choose another model or method, for a skull-stripped scan take the "
+            "brain mask auto, and give a CT uncropped in Hounsfield units",
         )
 
 

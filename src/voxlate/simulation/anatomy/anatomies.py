@@ -58,6 +58,17 @@ class Anatomies(Protocol):
             subject: number of the subject, from 0.
         """
 
+    def check(self, seed: int, subjects: int) -> None:
+        """Refuses a map that no head can be built from, before anything of a data set is written.
+
+        Args:
+            seed: seed of the data set.
+            subjects: number of its subjects.
+
+        Raises:
+            InputRefused: see `voxlate.simulation.anatomy.label_map.read_label_map`.
+        """
+
 
 @dataclass(frozen=True)
 class EmbeddedHead:
@@ -71,6 +82,9 @@ class EmbeddedHead:
         """Returns the one map, whatever seed and subject."""
         return embedded_head()
 
+    def check(self, seed: int, subjects: int) -> None:
+        """Does nothing: the map of the package is tested."""
+
 
 @dataclass(frozen=True)
 class FormulaHeads:
@@ -81,6 +95,9 @@ class FormulaHeads:
 
     def of(self, seed: int, subject: int) -> None:
         """Returns None: there is no map."""
+
+    def check(self, seed: int, subjects: int) -> None:
+        """Does nothing: there is no map."""
 
 
 def anatomies_named(name: str, labels: Path | None = None) -> Anatomies:

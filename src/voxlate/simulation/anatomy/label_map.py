@@ -185,6 +185,19 @@ class LabelMaps:
         chosen = int(order[subject % len(self.paths)])
         return read_label_map(self.paths[chosen], self.hashes[chosen], self.table)
 
+    def check(self, seed: int, subjects: int) -> None:
+        """Reads each map that a data set will use; some 2 s for a map of 1 mm.
+
+        Args:
+            seed: seed of the data set.
+            subjects: number of its subjects.
+
+        Raises:
+            InputRefused: see `read_label_map`.
+        """
+        for subject in reversed(range(min(subjects, len(self.paths)))):  # that of the first subject is kept in memory
+            self.of(seed, subject)
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
@@ -292,7 +305,7 @@ def _one_head(groups: NDArray[np.uint8], spacing: NDArray[np.float64], name: str
     parts, count = ndimage.label(groups[step] > 0)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     if count == 0:
-        raise InputRefused("ANATOMY_BRAIN", f"map {name} holds no label")
+        raise InputRefused("ANATOMY_BRAIN", f"map {name} holds no label; give the label map of a head")
     order = np.argsort(sizes)[::-1]
     if count > 1 and sizes[order[1]] > _SECOND_HEAD * sizes[order[0]]:
         raise InputRefused("ANATOMY_HEADS", f"map {name} holds two heads; give one map per head")

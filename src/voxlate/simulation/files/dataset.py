@@ -86,6 +86,7 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
 
     Raises:
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`, `JOBS`.
+        InputRefused: what `read_label_map` refuses, before anything is written.
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
     require_jobs(jobs)
@@ -93,6 +94,8 @@ def write_dataset(root: Path, plan: Plan, *, jobs: int = 1) -> Iterator[str]:
     folder.require_own()
     if folder.is_claimed:
         folder.require_same(plan.identity())
+    elif plan.task != "spine":
+        plan.options.anatomies.check(plan.seed, plan.subjects)
     write_description_files(root, plan.task, plan.identity(), SETTINGS_FILE)
     yield from resume(
         partial(write_subject, root, plan), range(plan.subjects), partial(_finished_name, root), jobs=jobs

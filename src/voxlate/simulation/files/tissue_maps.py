@@ -93,10 +93,14 @@ def write_tissue_maps(root: Path, plan: MapPlan, *, jobs: int = 1) -> Iterator[s
 
     Raises:
         UsageError: `FOLDER_OCCUPIED`, `SETTINGS_DIFFER`, `JOBS`.
+        InputRefused: what `read_label_map` refuses, before anything is written.
         CannotWrite, TemporaryFailure: see `voxlate.errors.writing`.
     """
     require_jobs(jobs)
-    RunFolder(root, SETTINGS_FILE).claim(plan.identity())
+    folder = RunFolder(root, SETTINGS_FILE)
+    if not folder.is_claimed:
+        plan.anatomies.check(plan.seed, plan.subjects)
+    folder.claim(plan.identity())
     yield from resume(partial(_write, root, plan), range(plan.subjects), partial(_finished, root), jobs=jobs)
 
 

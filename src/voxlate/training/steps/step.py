@@ -90,7 +90,9 @@ class Step:
         if not bool(torch.isfinite(loss)):
             cases = ", ".join(sorted({case for batch in batches for case in batch.cases}))
             raise InputRefused(
-                "LOSS_NOT_FINITE", f"the loss is {value} at step {self.done} on {cases}; the last checkpoint is kept"
+                "LOSS_NOT_FINITE",
+                f"the loss is {value} at step {self.done} on {cases}; an earlier checkpoint is kept; lower "
+                "training.learning_rate, and check these cases",
             )
         return value
 
