@@ -145,8 +145,9 @@ def test_a_calibration_of_other_weights_makes_a_bundle_invalid(table, identity, 
         read_bundle(identity)
     (identity / CALIBRATION_FILE).write_text("[]")
     add_to_bundle(identity, [CALIBRATION_FILE])
-    with pytest.raises(ModelInvalid, match="MODEL_DOCUMENT"):
-        read_bundle(identity)
+    for read in (read_bundle, model_card):
+        with pytest.raises(ModelInvalid, match="MODEL_DOCUMENT"):
+            read(identity)
 
 
 def test_only_one_bundle_in_a_folder_can_hold_its_calibration(table, identity, tmp_path):

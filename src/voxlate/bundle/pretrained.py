@@ -72,7 +72,7 @@ def model_card(name: str) -> str:
     """Returns the card of a pretrained model as Markdown.
 
     Raises:
-        ModelInvalid: `MODEL_MISSING`.
+        ModelInvalid: `MODEL_MISSING`; `MODEL_DOCUMENT` for a calibration that is none.
         NoInput: `NO_INPUT` when the bundle has no card.
     """
     folder = find_bundle(name)
@@ -88,17 +88,23 @@ def _expected_error(folder: Path) -> str:
 
     if not (folder / CALIBRATION_FILE).is_file():
         return ""
-    content = read_json(folder / CALIBRATION_FILE)
+    try:
+        content = read_json(folder / CALIBRATION_FILE)
+        lines = [
+            f"- {name}: {100 * each['within_one']:.0f} % within it, {100 * each['within_two']:.0f} % within twice of it; "
+            f"rank correlation with the error of a voxel {each['correlation']:.2f}."
+            for name, each in content["by_split"].items()
+        ]
+        cases = int(content["calibration"]["cases"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelInvalid(
+            "MODEL_DOCUMENT", f"{folder.name}/{CALIBRATION_FILE} is not a calibration; copy the bundle again"
+        ) from error
     about = (
-        f"`voxlate translate --uncertainty FILE` writes the expected error of each voxel, fitted on "
-        f"{content['calibration']['cases']} cases. Normally distributed errors would be within it in 68 % of the "
-        "voxels, and within twice of it in 95 %."
+        f"`voxlate translate --uncertainty FILE` writes the expected error of each voxel, fitted on {cases} cases. "
+        "Normally distributed errors would be within it in 68 % of the voxels, and within twice of it in 95 %."
     )
-    lines = ["\n## Expected error", about]
-    for name, each in content["by_split"].items():
-        shares = f"{each['within_one']:.0%} within it, {each['within_two']:.0%} within twice of it"
-        lines.append(f"- {name}: {shares}; rank correlation with the error of a voxel {each['correlation']:.2f}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(["\n## Expected error", about, *lines]) + "\n"
 
 
 def summary_line(name: str) -> str:
