@@ -400,7 +400,8 @@ def expected_error() -> str:
         pooled, shares = each["left_one_out"], [case["within_one"] for case in each["cases"].values()]
         lines.append(
             f"| `{name}` | {len(each['cases'])} | {100 * pooled['within_one']:.0f} % | "
-            f"{100 * pooled['within_two']:.0f} % | {100 * min(shares):.0f} to {100 * max(shares):.0f} % within it | {pooled['correlation']:.2f} |"
+            f"{100 * pooled['within_two']:.0f} % | {100 * min(shares):.0f} to {100 * max(shares):.0f} % within it | "
+            f"{pooled['correlation']:.2f} |"
         )
     note = (
         "Shares of the voxels of the brain whose error is below the expected error; normally distributed errors would "

@@ -91,8 +91,8 @@ def _expected_error(folder: Path) -> str:
     try:
         content = read_json(folder / CALIBRATION_FILE)
         lines = [
-            f"- {name}: {100 * each['within_one']:.0f} % within it, {100 * each['within_two']:.0f} % within twice of it; "
-            f"rank correlation with the error of a voxel {each['correlation']:.2f}."
+            f"- {name}: {100 * each['within_one']:.0f} % within it, {100 * each['within_two']:.0f} % within twice of "
+            f"it; rank correlation with the error of a voxel {each['correlation']:.2f}."
             for name, each in content["by_split"].items()
         ]
         cases = int(content["calibration"]["cases"])
