@@ -17,8 +17,8 @@ from voxlate.io.log import warn
 RESERVED = frozenset({*METHODS, CURVE, RESCANNED, TARGET})
 """Names of baselines and references in every table; no system can have one."""
 
-_TRAINED_ON = re.compile(r"^\| trained on \| \d+ cases \([^)]*\): (.*) \|$", re.MULTILINE)
-"""The line of a model card that names the training cases."""
+_TRAINED_ON = re.compile(r"^\| trained on \| \d+ cases \((?!simulated)[^)]*\): ([^;|]*)", re.MULTILINE)
+"""The line of a model card that names the training cases; simulated patients have the same names in each data set."""
 
 _MOST_NAMED = 5
 """Cases that a message names."""
@@ -84,7 +84,7 @@ def training_cases(bundle: Path) -> tuple[frozenset[str], frozenset[str]]:
     if not card.is_file():
         return frozenset(), frozenset()
     found = _TRAINED_ON.search(card.read_text(encoding="utf-8"))
-    return frozenset(found[1].split(", ") if found else ()), frozenset()
+    return frozenset(found[1].strip().split(", ") if found else ()), frozenset()
 
 
 def require_unseen(system: str, bundle: Path, cases: Sequence[Case]) -> None:
