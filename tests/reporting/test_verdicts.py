@@ -219,6 +219,20 @@ def test_values_on_both_sides_of_the_best_are_tested_by_their_distance_from_it(e
     assert direction_of(vessels) == "better"
 
 
+@pytest.mark.parametrize(("changes", "direction"), [((1, -2, 2, 0), "no difference"), ((3, 4, 5, 4), "better on")])
+def test_without_a_test_an_average_counts_only_if_its_interval_leaves_out_none(evaluation, changes, direction) -> None:
+    folder = evaluation(*NAMES, images=False)
+    own = {row[0]: row[5] for row in folder.rows if row[2] == "synthetic" and row[4] == "mae"}
+    more = dict(zip(NAMES, changes, strict=True))
+    for row in folder.rows:
+        if row[2] == "source" and row[4] == "mae":
+            row[5] = own[row[0]] + more[row[0]]
+    found = verdict(folder)
+    assert found.outcome == "untested"
+    assert direction_of(found).startswith(direction)
+    assert amount_of(found)[1].startswith("95 % interval")
+
+
 def test_methods_that_share_no_patient_are_not_compared(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
     folder.rows = [row for row in folder.rows if row[2] != "histogram_match"]

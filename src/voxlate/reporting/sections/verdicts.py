@@ -1,7 +1,8 @@
 """Verdicts on whether the model is better than a simpler method, as far as the tests allow one.
 
 `better` and `worse` need both a 95 % interval that excludes 0 and an adjusted p below 0.05. Everything else is told as
-an average, with the reason why it is no more: no test, too few patients for one, or a test that showed nothing.
+an average, with the reason why it is no more: no test, too few patients for one, or a test that showed nothing. Without
+a test, an average is told as better or worse only if its interval excludes 0.
 """
 
 from __future__ import annotations
@@ -80,6 +81,13 @@ class MethodComparison:
             return "few"
         return "leaning" if is_outside else "open"
 
+    @property
+    def is_undecided(self) -> bool:
+        """Returns whether a test, or without one the interval of the difference, shows no difference."""
+        if self.outcome == "untested" and self.gain_interval is not None:
+            return self.gain_interval[0] <= 0 <= self.gain_interval[1]
+        return self.outcome == "open"
+
 
 def is_powerless(n: int, comparisons: int, level: float = LEVEL) -> bool:
     """Returns whether no values of n patients can give an adjusted p below the level.
@@ -115,6 +123,7 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
     ours, theirs, our_losses, their_losses = (
         np.array([of[name][patient] for patient in both]) for of in (means, losses) for name in ("synthetic", other)
     )
+    gains = their_losses - our_losses
     untested = MethodComparison(
         other,
         metric,
@@ -124,8 +133,8 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
         theirs=float(theirs.mean()),
         our_loss=float(our_losses.mean()),
         their_loss=float(their_losses.mean()),
-        gain=float((their_losses - our_losses).mean()),
-        gain_interval=None,
+        gain=float(gains.mean()),
+        gain_interval=_interval_of(gains),
         p_adjusted=None,
         comparisons=0,
         lost=int((our_losses > their_losses).sum()),
@@ -133,11 +142,18 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
     test = _test(evaluated, view, metric, other)
     if test is None or test.mean_difference is None:
         return untested
-    gains = their_losses - our_losses
     if math.isnan(untested.gain):
         return replace(untested, p_adjusted=test.p_adjusted, comparisons=test.comparisons)
     direction = _direction(metric_of(metric), ours - theirs, gains)
     return _with_test(untested, test, direction) if direction else _with_test_of_gains(untested, test, gains)
+
+
+def _interval_of(gains: Values) -> tuple[float, float] | None:
+    """Returns the 95 % interval of the mean of gains, (patients,); None for too few patients or without a direction."""
+    if len(gains) < MINIMUM_PATIENTS or not np.isfinite(gains).all():
+        return None
+    interval = mean_interval(gains)
+    return None if math.isnan(interval.low) else (interval.low, interval.high)
 
 
 def _direction(metric: Metric, differences: Values, gains: Values) -> float:
@@ -197,12 +213,10 @@ def _with_test_of_gains(untested: MethodComparison, test: Comparison, gains: Val
     """
     if test.p_adjusted is None:
         return untested
-    interval = mean_interval(gains)
-    has_interval = not math.isnan(interval.low)
+    has_interval = untested.gain_interval is not None
     p = sign_flip(gains, np.zeros_like(gains)).p
     return replace(
         untested,
-        gain_interval=(interval.low, interval.high) if has_interval else None,
         p_adjusted=min(1.0, p * max(test.comparisons, 1)) if has_interval else None,
         comparisons=test.comparisons,
     )
@@ -217,7 +231,7 @@ def direction_of(comparison: MethodComparison) -> str:
     outcome, gain = comparison.outcome, comparison.gain
     if outcome in {"better", "worse"}:
         return outcome
-    if outcome == "open" or not abs(gain) > 0:
+    if comparison.is_undecided or not abs(gain) > 0:
         return "no difference shown"
     return "better on average" if gain > 0 else "worse on average"
 
@@ -236,7 +250,7 @@ def amount_of(comparison: MethodComparison) -> tuple[str, str]:
     decimals = labels.decimals_for([gain])
     unit = "points" if comparison.unit.startswith("%") else comparison.unit
     size = f"{labels.number(abs(gain), decimals)} {unit}".rstrip()
-    if comparison.outcome == "open":
+    if comparison.is_undecided and gain:
         return f": mean {size} {'better' if gain > 0 else 'worse'}", _with_interval(comparison, decimals)
     return f" by {size}" if gain else "", _with_interval(comparison, decimals)
 
