@@ -247,7 +247,8 @@ def amount_of(comparison: MethodComparison) -> tuple[str, str]:
     gain = comparison.gain
     if math.isnan(gain):
         return "", certainty_of(comparison)
-    decimals = labels.decimals_for([gain])
+    # The median of three: where the interval holds 0, its ends say how well the mean is known.
+    decimals = labels.decimals_for([gain, *(comparison.gain_interval or ())])
     unit = "points" if comparison.unit.startswith("%") else comparison.unit
     size = f"{labels.number(abs(gain), decimals)} {unit}".rstrip()
     if comparison.is_undecided and gain:
