@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from dicom_series import write_series
+from phantoms import DATA
 
 from voxlate.archive.classify import COLUMNS, classify
 from voxlate.archive.series_type import RULES, series_type_of
@@ -13,7 +14,7 @@ from voxlate.simulation.files.header_variants import OTHERS, draw_header_variant
 from voxlate.simulation.physics.scanners import SCANNERS
 from voxlate.simulation.rng import generator
 
-DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "dicom"
+DICOM_DATA = DATA / "dicom"
 MPRAGE = {"ScanningSequence": "GR\\IR", "EchoTime": "2.98", "InversionTime": "900", "RepetitionTime": "2300"}
 
 
@@ -137,9 +138,9 @@ def test_every_rule_is_in_the_documentation():
     assert all(f"| {rule.kind} | {rule.words} |" in text for rule in RULES)
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the development data are not there")
+@pytest.mark.skipif(not DICOM_DATA.exists(), reason="the development data are not there")
 def test_real_series_are_classified_as_their_protocols_name_them():
-    found = sorted((each.manufacturer.split()[0].upper(), each.kind.kind) for each in classify(DATA))
+    found = sorted((each.manufacturer.split()[0].upper(), each.kind.kind) for each in classify(DICOM_DATA))
     assert found.count(("GE", "fMRI")) == 4
     assert found.count(("SIEMENS", "perfusion")) == 2
     assert found.count(("SIEMENS", "fMRI")) == 1

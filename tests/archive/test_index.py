@@ -10,12 +10,12 @@ import time
 import zipfile
 from contextlib import closing
 from datetime import date
-from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from click.testing import CliRunner
 from dicom_series import slice_header, voxels, write_series
+from phantoms import DATA
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
@@ -26,7 +26,7 @@ from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.dicom import find_series, read_series
 
-DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "dicom"
+DICOM_DATA = DATA / "dicom"
 
 
 @pytest.fixture(autouse=True)
@@ -467,9 +467,9 @@ def is_as_indexed(out, series):
         return False
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
+@pytest.mark.skipif(not DICOM_DATA.is_dir(), reason="needs the shared data")
 def test_the_series_of_four_vendors_are_all_listed(tmp_path):
-    run(DATA, tmp_path / "out", jobs=2)
+    run(DICOM_DATA, tmp_path / "out", jobs=2)
     rows = read_table(tmp_path / "out")
     assert len(rows) == 14
     assert {row["manufacturer"] for row in rows} == {"GE", "SIEMENS", "PHILIPS"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import logging
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phantoms import DATA
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
@@ -19,7 +19,6 @@ from voxlate.io.nifti import read_grid, read_mask, read_volume
 from voxlate.io.nifti.header import STORED_TYPES, parse_header
 from voxlate.volume import Volume
 
-DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 IMAGES = {1: nib.Nifti1Image, 2: nib.Nifti2Image}
 
 

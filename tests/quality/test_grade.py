@@ -3,12 +3,12 @@
 import json
 import math
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from phantoms import DATA
 from simulated_warehouse import varied_scanner, visit
 
 from voxlate.archive.rows import GradeRow
@@ -25,8 +25,6 @@ from voxlate.quality.rules import RULES, Finding
 from voxlate.quality.run import grade_all, is_temporary, read_grades, write_table
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
-
-DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 
 def made(verdict="pass", proper=0.99, agent=0.5, kinds=(0.97, 0.03), grades=((0.9, 0.05, 0.05),) * 3):
