@@ -358,3 +358,17 @@ def test_an_interrupted_training_says_how_to_go_on_only_if_a_checkpoint_exists(t
     assert "no step was saved" in resumes(context)
     (tmp_path / "checkpoint.safetensors").touch()
     assert "with --resume goes on" in resumes(context)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("models t1ce-to-t1", "t1ce-to-t1 is a model; its card: voxlate models show t1ce-to-t1"),
+        ("models nothing", "there is no command 'nothing'; choose from show"),
+        ("readers creat", "there is no command 'creat'; did you mean create?"),
+    ],
+)
+def test_a_command_that_a_verb_lacks_is_answered_with_those_that_it_has(line, told):
+    done = CliRunner().invoke(cli.voxlate, line.split())
+    assert done.exit_code == 2
+    assert told in done.output

@@ -7,7 +7,20 @@ import click
 from voxlate.cli.verb import VerbGroup
 
 
-@click.group(cls=VerbGroup, invoke_without_command=True, example="voxlate models show t1ce-to-t1")
+class _Models(VerbGroup):
+    """Answers the name of a model in the place of a command with the command that prints its card."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from voxlate.bundle.pretrained import pretrained_models
+
+        if args and args[0] not in self.commands and args[0] in pretrained_models():
+            raise click.UsageError(f"{args[0]} is a model; its card: voxlate models show {args[0]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Models, invoke_without_command=True, example="voxlate models show t1ce-to-t1")
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """List the pretrained models, or print the card of one.

@@ -100,6 +100,19 @@ class VerbGroup(Verb, click.Group):
 
     command_class = Verb
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Returns the command that the arguments begin with; an unknown one is answered with those that there are."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args[0].startswith("-"):  # an option of no command
+                raise
+            commands = self.list_commands(ctx)
+            advice = nearest(args[0], commands) or f"; choose from {', '.join(commands)}"
+            raise click.UsageError(f"there is no command {args[0]!r}{advice}", ctx) from error
+
 
 def common_options() -> list[click.Parameter]:
     """Returns the options of every verb."""
