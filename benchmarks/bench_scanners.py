@@ -46,6 +46,11 @@ def sequence_of(scanner: Scanner) -> str:
     return f"{scanner.field_tesla:g} T, {kind}{slices}"
 
 
+def run_of(model: str, weights_sha256: str, scanner: str) -> Path:
+    """Returns the folder of what a model makes of the patients of a scanner; other weights have another folder."""
+    return RUN / f"{model}-{weights_sha256[:8]}" / scanner
+
+
 def simulated(name: str) -> Path:
     """Returns the data set of a scanner, simulated unless it is there."""
     folder = RUN / "heads" / name
@@ -72,10 +77,11 @@ def measured(model: str, name: str) -> dict[str, Any]:
     folder = simulated(name)
     cases = [on_grid_of_source(case, folder) for case in read_cases(folder / "cases.tsv")]
     path = find_bundle(model)
-    run = RUN / f"{model}-{read_bundle(path).weights_sha256[:8]}" / name
+    bundle = read_bundle(path)
+    run = run_of(model, bundle.weights_sha256, name)
     if not (run / "evaluation" / "evaluation.json").is_file():
         items = [Item(case.case, case.source, case.mask) for case in cases]
-        translate_many(read_bundle(path), items, run / "synthetic", options=Options(gate="flag"), overwrite=True)
+        translate_many(bundle, items, run / "synthetic", options=Options(gate="flag"), overwrite=True)
         settings = Settings(data_kind="simulated", factors=folder / "derivatives" / "truth")
         evaluate_cases(cases, run / "synthetic", run / "evaluation", settings=settings, bundle=path)
     content = json.loads((run / "evaluation" / "evaluation.json").read_text())

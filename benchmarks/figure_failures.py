@@ -14,7 +14,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from bench_scanners import MODELS, RUN, on_grid_of_source, sequence_of
+from bench_scanners import MODELS, RUN, on_grid_of_source, run_of, sequence_of
 from machine import ROOT, case_scores
 
 from voxlate.bundle.pretrained import load_bundle
@@ -34,12 +34,12 @@ def upright(volume: Volume) -> Array:
 
 def ranked() -> list[tuple[float, str, Case]]:
     """Returns the largest MAE in lesions of each patient with its scanner and case, the largest first."""
-    weights = load_bundle(MODELS[0]).weights_sha256[:8]
+    weights = load_bundle(MODELS[0]).weights_sha256
     found = []
     for name in SCANNERS:
         for row in read_cases(RUN / "heads" / name / "cases.tsv"):
             case = on_grid_of_source(row, RUN / "heads" / name)
-            scores = case_scores(RUN / f"{MODELS[0]}-{weights}" / name / "evaluation", case.case)
+            scores = case_scores(run_of(MODELS[0], weights, name) / "evaluation", case.case)
             for method, protocol, region, metric, value in scores:
                 if (method, protocol, region, metric) == ("synthetic", "voxlate", "lesion", "mae"):
                     found.append((value, name, case))
@@ -50,8 +50,8 @@ def ranked() -> list[tuple[float, str, Case]]:
 
 def draw(row: list[plt.Axes], error: float, scanner: str, case: Case) -> None:
     """Draws a case in the axial slice with the largest error in its lesions."""
-    weights = load_bundle(MODELS[0]).weights_sha256[:8]
-    made = RUN / f"{MODELS[0]}-{weights}" / scanner / "synthetic" / f"{case.case}.nii.gz"
+    weights = load_bundle(MODELS[0]).weights_sha256
+    made = run_of(MODELS[0], weights, scanner) / "synthetic" / f"{case.case}.nii.gz"
     if case.mask is None or case.labels is None:
         raise SystemExit(f"{case.case} has no mask or no lesions")
     paths = (case.source, made, case.target, case.mask, case.labels)

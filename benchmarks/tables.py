@@ -906,6 +906,12 @@ def added_agent() -> str:
     return "\n".join([*lines, "", note])
 
 
+_SPACING_HEAD = (
+    "| voxels, mm | | residual enhancement, mean [95 %], median | less than half removed | disturbance | MAE |",
+    "|---" * 6 + "|",
+)
+
+
 def spacing() -> str:
     """Returns residual enhancement and error of the pretrained models by voxel size."""
     content = result("spacing")
@@ -914,10 +920,7 @@ def spacing() -> str:
         "kept": "own voxels (`--keep-spacing`)",
         "before": "*bound:* translated at 1 mm, then averaged",
     }
-    lines = [
-        "| voxels, mm | | residual enhancement, mean [95 %], median | less than half removed | disturbance | MAE |",
-        "|---" * 6 + "|",
-    ]
+    lines = list(_SPACING_HEAD)
     for name, ways in content["conditions"].items():
         is_original = name == "1 x 1 x 1"
         source = ways["source"]["mask:mae"]["mean"]
@@ -974,10 +977,7 @@ def scanners() -> str:
 def spacing_tuned() -> str:
     """Returns the two models that remove contrast agent by voxel size, on the pairs that both have not seen."""
     content = result("spacing")
-    lines = [
-        "| voxels, mm | | residual enhancement, mean [95 %], median | less than half removed | disturbance | MAE |",
-        "|---" * 6 + "|",
-    ]
+    lines = list(_SPACING_HEAD)
     for name, models in content["unseen_pairs"].items():
         for number, (model, rows) in enumerate(models.items()):
             lines.append(_spacing_line(f"`{model}`", rows, first="" if number else name))

@@ -53,11 +53,15 @@ def calibration_from_json(content: Any) -> Calibration:
         content: of the file.
 
     Raises:
-        ValueError, KeyError, TypeError: it is no calibration, or its numbers are negative or not finite.
+        ValueError: it is no calibration, or its numbers are negative or not finite.
     """
-    stated = content["calibration"]
-    calibration = Calibration(**stated | {"members": tuple(stated["members"])})
-    numbers = (calibration.floor, calibration.factor, calibration.power)
-    if not all(np.isfinite(number) and number >= 0 for number in numbers):
+    try:
+        stated = content["calibration"]
+        calibration = Calibration(**stated | {"members": tuple(stated["members"])})
+        numbers = (calibration.floor, calibration.factor, calibration.power)
+        is_valid = all(np.isfinite(number) and number >= 0 for number in numbers)
+    except (LookupError, TypeError) as error:
+        raise ValueError("it does not have the fields of a calibration") from error
+    if not is_valid:
         raise ValueError("floor, factor and power must be finite and not negative")
     return calibration

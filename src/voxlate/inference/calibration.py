@@ -194,9 +194,8 @@ def read_calibration(path: Path) -> Calibration:
         raise NoInput("NO_INPUT", f"{path.name}: this calibration does not exist")
     try:
         return calibration_from_json(read_json(path))
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error) if "must be" in str(error) else "not a calibration"
-        raise InputRefused("CALIBRATION", f"{path.name}: {reason}; make one with `voxlate calibrate`") from error
+    except ValueError as error:
+        raise InputRefused("CALIBRATION", f"{path.name}: {error}; make one with `voxlate calibrate`") from error
 
 
 def keep_calibration(folder: Path, content: dict[str, Any]) -> None:

@@ -262,10 +262,8 @@ class IndexStore:
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
-        rows = self._rows("SELECT patient, study FROM series WHERE name = ?", name)
-        if not rows:
-            raise UsageError("SERIES", f"the index has no series {name}")
-        return str(rows[0][0]), str(rows[0][1])
+        patient, study = self._of_series(name, "patient, study")
+        return str(patient), str(study)
 
     def damage_of(self, name: str) -> list[str]:
         """Returns the error codes of damaged files in the folders of a series; none where these hold other series too.
@@ -288,10 +286,15 @@ class IndexStore:
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
-        rows = self._rows("SELECT header, uid FROM series WHERE name = ?", name)
+        header, uid = self._of_series(name, "header, uid")
+        return str(json.loads(header).get("StudyInstanceUID", "")), str(uid)
+
+    def _of_series(self, name: str, columns: str) -> tuple[Any, ...]:
+        """Returns some columns of the series with this pseudonym; raises `SERIES` when there is none."""
+        rows = self._rows(f"SELECT {columns} FROM series WHERE name = ?", name)  # noqa: S608, the columns are ours
         if not rows:
             raise UsageError("SERIES", f"the index has no series {name}")
-        return str(json.loads(rows[0][0]).get("StudyInstanceUID", "")), str(rows[0][1])
+        return rows[0]
 
     def _birth_dates(self, patient: str) -> int:
         """Returns how many birth dates the series of a patient have; two mean that two people share a number."""
