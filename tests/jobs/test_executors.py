@@ -7,7 +7,7 @@ from voxlate.jobs.executors import Limits
 @pytest.mark.parametrize(("gib", "expected"), [(None, ["keep"]), (2.0, [2 << 30])])
 def test_a_worker_keeps_freed_memory_unless_its_memory_is_limited(monkeypatch, gib, expected):
     done = []
-    monkeypatch.setattr(executors, "_exit_with_parent", lambda parent: None)
+    monkeypatch.setattr(executors, "end_with_parent", lambda parent: None)
     monkeypatch.setattr(executors, "_limit_threads", lambda threads: None)
     monkeypatch.setattr(executors, "_work", [])
     monkeypatch.setattr(executors, "silence_warnings", lambda: None)

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,6 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from voxlate.allocator import keep_freed_memory
 from voxlate.errors import MissingLibrary, TemporaryFailure, UsageError, silence_warnings
+from voxlate.jobs.processes import end_with_parent
 from voxlate.jobs.states import FAILED, CaseOutcome
 
 
@@ -47,9 +47,6 @@ _CONNECT_TIMEOUT = "10s"
 TRIES = 2
 """Number of tries of a case that kills its process. A second one, as the cause may lie outside the case, for example in
 the memory that other programs use; chosen by hand."""
-
-_PARENT_CHECK_S = 0.2
-"""Time in seconds between two checks that the parent process lives, so that workers end within a second of it."""
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _work: list[tuple[Work[Any], Any]] = []
@@ -222,7 +219,7 @@ class _Worker(Generic[T]):
 
 
 def _initialise(work: Work[Any], limits: Limits, began: Any, parent: int) -> None:
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     _limit_threads(limits.threads)
     silence_warnings()
     if limits.gib is None:
@@ -242,13 +239,6 @@ def _limit_threads(threads: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
-
-
-def _exit_with_parent(parent: int) -> None:
-    """Ends this process when its parent dies, even if the parent died before this function started."""
-    while os.getppid() == parent:
-        time.sleep(_PARENT_CHECK_S)
-    os._exit(1)
 
 
 def _process_case(item: Any, out: Path, seconds: float | None) -> CaseOutcome:

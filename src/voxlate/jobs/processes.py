@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +20,9 @@ from voxlate.threads import THREAD_VARIABLES
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_PARENT_CHECK_S = 0.2
+"""Time in seconds between two checks that the parent process lives, so that workers end within a second of it."""
 
 
 class StopRequest:
@@ -108,7 +112,7 @@ def require_jobs(jobs: int) -> None:
 
 def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator[R]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(os.getpid(),)) as pool:
         running: set[Future[R]] = set()
         while True:
             running |= {pool.submit(work, item) for item in islice(waiting, 2 * jobs - len(running))}
@@ -118,8 +122,26 @@ def _spread(work: Callable[[T], R], waiting: Iterator[T], jobs: int) -> Iterator
             yield from (future.result() for future in done)
 
 
-def _start() -> None:
+def end_with_parent(parent: int) -> None:
+    """Lets this process end when its parent dies, even if it died before this call.
+
+    Without it, workers of a parent that was killed go on with the items that it gave them, then wait for ever.
+
+    Args:
+        parent: its process id.
+    """
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _start(parent: int) -> None:
     """Limits numerical libraries to one thread; a new process has not loaded them yet, so that variables suffice."""
+    end_with_parent(parent)
     silence_warnings()
     keep_freed_memory()
     for variable in THREAD_VARIABLES:
