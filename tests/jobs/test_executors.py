@@ -1,7 +1,27 @@
+import os
+import signal
+from typing import NamedTuple
+
 import pytest
 
 from voxlate.jobs import executors
-from voxlate.jobs.executors import Limits
+from voxlate.jobs.executors import Limits, in_processes
+
+
+class Named(NamedTuple):
+    name: str
+
+
+class DiesWhenItIsLoaded:
+    """Work whose process is killed before the case begins, as by the memory limit of a container."""
+
+    def __reduce__(self):
+        return kill_another_process, (os.getpid(),)
+
+
+def kill_another_process(process):
+    if os.getpid() != process:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("gib", "expected"), [(None, ["keep"]), (2.0, [2 << 30])])
@@ -15,3 +35,8 @@ def test_a_worker_keeps_freed_memory_unless_its_memory_is_limited(monkeypatch, g
     monkeypatch.setattr(executors.resource, "setrlimit", lambda kind, sizes: done.append(sizes[0]))
     executors._initialise(None, Limits(gib=gib), None, 0)
     assert done == expected
+
+
+def test_a_worker_that_dies_before_its_case_begins_was_killed_and_not_too_slow(tmp_path):
+    found = list(in_processes(DiesWhenItIsLoaded(), iter([Named("a")]), tmp_path, workers=1, limits=Limits(seconds=60)))
+    assert [outcome.code for outcome in found] == ["KILLED"]

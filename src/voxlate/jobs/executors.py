@@ -190,6 +190,7 @@ class _Worker(Generic[T]):
         """Starts a case, or tries the same case once more."""
         self.tries = self.tries + 1 if self.tries and item.name == self.item.name else 1
         self.item = item
+        self.began.value = time.monotonic()  # the worker sets it again; one that dies while it starts has taken no time
         return self.pool.submit(_process_case, item, self.out, self.limits.seconds)
 
     def end(self, future: Future[CaseOutcome]) -> CaseOutcome | None:
