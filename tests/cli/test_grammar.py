@@ -300,6 +300,7 @@ def test_a_config_gives_options_and_the_command_line_comes_first(call, tmp_path)
         ("jbs: 4", UsageError, r"CONFIG c.yaml: tool has no option 'jbs'; did you mean jobs\?"),
         ("source: x", UsageError, "no option 'source'"),
         ("jobs: [1, 2]", UsageError, "jobs takes one value"),
+        ("jobs:", UsageError, "jobs takes one value"),
         ("jobs: {a: 1}", UsageError, "jobs takes one value"),
         ("with: [[1]]", UsageError, "with takes a value or a list of them"),
         ("config: other.yaml", UsageError, "no option 'config'"),
@@ -317,6 +318,17 @@ def test_a_config_with_a_mistake_is_refused(call, tmp_path, text, error, told):
 def test_a_config_that_is_missing_is_refused(call, tmp_path):
     with pytest.raises(NoInput, match=r"none.yaml does not exist"):
         raise call("x", "--config", tmp_path / "none.yaml").exception
+
+
+def test_values_of_a_config_are_read_as_on_the_command_line(tmp_path):
+    (tmp_path / "c.yaml").write_text("series: 4:2\nood: off\nwith: [T2w=01]\noverwrite: yes\nresearch: off\n")
+    given = parse(f"voxlate translate scan out.nii.gz -m a --config {tmp_path / 'c.yaml'}").params
+    assert [given[name] for name in ("series", "gate", "more", "overwrite", "research")] == [
+        *("4:2", "off", ("T2w=01",), True, False),
+    ]
+    (tmp_path / "c.yaml").write_text("participant_label: [01, 08]\n")
+    given = parse(f"voxlate bids data out participant -m a --config {tmp_path / 'c.yaml'}").params
+    assert given["subjects"] == ("01", "08")
 
 
 def test_a_required_option_may_come_from_a_config(tmp_path):

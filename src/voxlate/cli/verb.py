@@ -192,7 +192,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     from voxlate.io.documents import InvalidDocument, parse_yaml, read_text
 
     try:
-        content = parse_yaml(read_text(value))
+        content = parse_yaml(read_text(value), as_text=True)  # as on the command line
     except FileNotFoundError as error:
         raise NoInput("NO_INPUT", f"{value.name} does not exist; --config takes a YAML file with options") from error
     except (InvalidDocument, OSError) as error:
@@ -219,6 +219,5 @@ def _defaults(command: click.Command, content: Mapping[Any, Any], file: str) -> 
         ):
             takes = "a value or a list of them" if option.multiple else "one value"
             raise UsageError("CONFIG", f"{file}: {name} takes {takes}; see voxlate {command.name} --help")
-        texts = [one if option.is_flag else str(one) for one in values]  # as they would come from the command line
-        found[option.name] = texts if option.multiple else texts[0]
+        found[option.name] = values if option.multiple else values[0]
     return found

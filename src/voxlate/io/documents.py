@@ -85,6 +85,9 @@ def json_sha256(content: object) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
+_KEPT_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "merge")}
+
+
 class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the parser in C, where it is there
     """Loads plain types, and refuses a key that occurs twice: PyYAML would take the last one silently."""
 
@@ -102,10 +105,24 @@ class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
         return mapping
 
 
-def parse_yaml(text: str) -> Any:
-    """Returns the content of YAML text, plain types only; raises `InvalidDocument` when it is not valid."""
+class _Texts(_UniqueKeys):
+    """Leaves every scalar but an empty one as the text that it is."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - read by PyYAML under this name
+        first: [(tag, rule) for tag, rule in rules if tag in _KEPT_TAGS]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def parse_yaml(text: str, *, as_text: bool = False) -> Any:
+    """Returns the content of YAML text, plain types only; raises `InvalidDocument` when it is not valid.
+
+    Args:
+        text: of the document.
+        as_text: return scalars as they are written: YAML 1.1 reads `4:2` as 242, `01` as 1 and `off` as false.
+    """
     try:
-        return _UniqueKeys(text).get_single_data()
+        return (_Texts if as_text else _UniqueKeys)(text).get_single_data()
     except yaml.YAMLError as error:
         told = " ".join(str(error).split()).replace('in "<unicode string>", line', "in line")
         raise InvalidDocument(f"not YAML: {told}") from error
