@@ -38,6 +38,10 @@ def _container_cores(otherwise: int) -> int:
     return otherwise
 
 
+_chosen: dict[str, str] = {}
+"""Variables that `use_free_cores` has set in this process, with their values; all others are of the user."""
+
+
 def use_free_cores() -> None:
     """Sets the environment variables that limit the threads of numerical libraries. Call it before they are imported.
 
@@ -45,5 +49,18 @@ def use_free_cores() -> None:
     processors are shared, that costs up to five times the processor time. Variables that the user has set are kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for variable in THREAD_VARIABLES:
-        os.environ.setdefault(variable, os.environ.get("OMP_NUM_THREADS") or str(free_cores()))
+    for name, value in thread_variables(free_cores()).items():
+        if os.environ.get(name) != value:
+            os.environ[name] = _chosen[name] = value
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Returns the variables that give a process so many threads; those that the user has set keep their values.
+
+    Args:
+        threads: of each library.
+    """
+    values = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    given = {name: value for name, value in values.items() if value and _chosen.get(name) != value}
+    default = given.get("OMP_NUM_THREADS", str(threads))
+    return {name: given.get(name, default) for name in THREAD_VARIABLES}

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from voxlate import threads
 from voxlate.cases import Case, read_cases, write_cases
 from voxlate.errors import InputRefused
+from voxlate.experiments import run
 from voxlate.experiments.inputs import CaseTable
 from voxlate.experiments.plan import Step
 from voxlate.experiments.run import fingerprints, run_plan
@@ -83,6 +85,18 @@ def test_steps_of_other_systems_are_left_and_what_waits_for_them_is_pending(tmp_
         "train-a": DONE, "train-b": PENDING, "evaluate": PENDING,
     }  # fmt: skip
     assert run_plan(steps, tmp_path, systems={"b"})["evaluate"].state == DONE
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", "2"), ("3", "3")])
+def test_steps_at_a_time_share_the_processors_unless_the_user_set_the_threads(tmp_path, monkeypatch, given, expected):
+    for name in threads.THREAD_VARIABLES:
+        monkeypatch.setenv(name, given if name == "OMP_NUM_THREADS" else "")
+    monkeypatch.setattr(threads, "_chosen", {})
+    for module in (threads, run):
+        monkeypatch.setattr(module, "free_cores", lambda: 8)
+    threads.use_free_cores()  # as the command line does before it runs a plan
+    environment = run._Run(tmp_path, jobs=4, prints={})._environment()
+    assert {environment[name] for name in threads.THREAD_VARIABLES} == {expected}
 
 
 def test_a_fingerprint_depends_on_the_needs_and_not_on_the_folder(tmp_path):

@@ -29,7 +29,7 @@ from voxlate.io.documents import InvalidDocument, json_sha256, parse_yaml, read_
 from voxlate.jobs.locking import lock
 from voxlate.jobs.results import read_result
 from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, State
-from voxlate.threads import THREAD_VARIABLES, free_cores
+from voxlate.threads import free_cores, thread_variables
 
 RECORDS, LOGS = "steps", "logs"
 
@@ -219,8 +219,8 @@ class _Run:
 
     def _environment(self) -> dict[str, str]:
         """Returns the environment of a step: each of the steps at a time has its share of the processors."""
-        threads = str(max(1, free_cores() // self.jobs))
-        return {"OMP_WAIT_POLICY": "PASSIVE"} | dict.fromkeys(THREAD_VARIABLES, threads) | dict(os.environ)
+        share = thread_variables(max(1, free_cores() // self.jobs))
+        return {"OMP_WAIT_POLICY": "PASSIVE"} | dict(os.environ) | share
 
     def _shown(self, step: Step) -> str:
         """Returns the command with paths relative to the folder of the experiment."""
