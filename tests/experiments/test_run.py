@@ -55,6 +55,16 @@ def test_a_step_of_another_command_is_made_again_and_its_output_removed(tmp_path
     assert not first.output.exists()
 
 
+def test_a_killed_step_does_not_give_the_reason_of_an_earlier_run(tmp_path, monkeypatch):
+    fails = step("train", tmp_path, "translate", os.devnull, "-m", "nothing", str(tmp_path / "a"))
+    assert run_plan([fails], tmp_path)["train"].code == "MODEL_MISSING"
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(run.sys, "executable", str(killed))
+    assert run_plan([fails], tmp_path)["train"].code == "KILLED"
+
+
 def test_an_evaluation_is_made_again_when_a_system_was_mended_or_changed(tmp_path):
     bad = ("translate", os.devnull, "-m", "nothing", str(tmp_path / "a"))
     first, second = step("translate-a", tmp_path, *bad, system="a"), step("translate-b", tmp_path, system="b")

@@ -203,6 +203,7 @@ class _Run:
         with writing(log.name):
             log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
+            began = stream.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, "-m", "voxlate", *step.argv],
                 stdin=subprocess.DEVNULL,
@@ -215,7 +216,7 @@ class _Run:
                 process.terminate()
             status = process.wait()
             self.processes.discard(process)
-        return (status, *_reason(log, status))
+        return (status, *_reason(log, status, began))
 
     def _environment(self) -> dict[str, str]:
         """Returns the environment of a step: each of the steps at a time has its share of the processors."""
@@ -281,12 +282,18 @@ def _is_ready(
     return not any(may_end(name) for name in step.prefers)
 
 
-def _reason(log: Path, status: int) -> tuple[str, str]:
-    """Returns the code and message of the last line in which a verb said why it ended."""
+def _reason(log: Path, status: int, began: int) -> tuple[str, str]:
+    """Returns the code and message of the last line in which a verb said why it ended.
+
+    Args:
+        log: of all runs of the step.
+        status: exit status of the last one.
+        began: size of the log before it.
+    """
     if status in (0, ITEMS_REFUSED_STATUS):
         return "", ""
     with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        stream.seek(max(began, log.stat().st_size - _LOG_TAIL_BYTES))
         lines = stream.read().decode("utf-8", "replace").splitlines()
     for line in reversed(lines):
         found = _REASON.match(line.strip())
