@@ -1,5 +1,6 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -107,6 +108,39 @@ def test_steps_at_a_time_share_the_processors_unless_the_user_set_the_threads(tm
     threads.use_free_cores()  # as the command line does before it runs a plan
     environment = run._Run(tmp_path, jobs=4, prints={})._environment()
     assert {environment[name] for name in threads.THREAD_VARIABLES} == {expected}
+
+
+def test_processes_that_run_one_plan_take_different_steps(tmp_path, monkeypatch):
+    verb = tmp_path / "python"  # ends when both steps run at once, or after 30 s
+    verb.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\necho $3 >> calls\n"
+        "for i in $(seq 300); do [ $(wc -l < calls) = 2 ] && exit 0; sleep 0.1; done\nexit 1\n"
+    )
+    verb.chmod(0o755)
+    monkeypatch.setattr(run.sys, "executable", str(verb))
+    monkeypatch.setattr(run, "_RETRY_SECONDS", 0.05)
+    steps = [step(name, tmp_path, name, system=name) for name in ("train-a", "train-b")]
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(run_plan, steps, tmp_path) for _ in range(2)]
+        states = [{outcome.state for outcome in each.result().values()} for each in both]
+    assert states == [{DONE}, {DONE}]
+    assert sorted((tmp_path / "calls").read_text().split()) == ["train-a", "train-b"]
+
+
+def test_the_shard_that_ends_last_evaluates_the_systems_of_all(tmp_path):
+    steps = [
+        step("train-a", tmp_path, system="a"),
+        step("train-b", tmp_path, system="b"),
+        step("evaluate", tmp_path, prefers=("train-a", "train-b")),
+    ]
+    others = iter([{"b"}])
+
+    def end_another_shard(done, outcome):
+        for other in others:
+            assert run_plan(steps, tmp_path, systems=other)["train-b"].state == DONE
+
+    outcomes = run_plan(steps, tmp_path, systems={"a"}, watch=end_another_shard)
+    assert {outcome.state for outcome in outcomes.values()} == {DONE}
 
 
 def test_a_fingerprint_depends_on_the_needs_and_not_on_the_folder(tmp_path):

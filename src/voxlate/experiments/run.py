@@ -39,6 +39,9 @@ _REFUSALS = frozenset({UsageError.exit_status, InputRefused.exit_status, NoInput
 _REASON = re.compile(r"^voxlate: [A-Z]+:([A-Z0-9_]+) (.*)$")
 """The one line with which a verb says why it ended."""
 
+_RETRY_SECONDS = 2.0
+"""Between two looks at steps that other processes have; steps take minutes. Chosen by hand."""
+
 _LOG_TAIL_BYTES = 8192
 """Read from the end of a log to find that line; messages are shorter than this."""
 
@@ -92,28 +95,64 @@ def run_plan(
     mine = [step for step in steps if systems is None or not step.system or step.system in systems]
     run = _Run(folder, jobs, prints)
     outcomes = _known(steps, folder, prints, retried={step.name for step in mine})
-    waiting = [step for step in mine if outcomes[step.name].state != DONE]
+    waiting = {step.name: step for step in mine if outcomes[step.name].state != DONE}
+    tell = watch or (lambda *_: None)
     for step in mine:
-        if outcomes[step.name].state == DONE and watch is not None:
-            watch(step, outcomes[step.name])
+        if outcomes[step.name].state == DONE:
+            tell(step, outcomes[step.name])
     with ThreadPoolExecutor(jobs) as pool:
-        running: dict[Future[StepOutcome], Step] = {}
+        running: dict[Future[StepOutcome | None], Step] = {}
+        elsewhere: set[str] = set()  # another process has them; tried again after a while
         try:
             while True:
-                ready = [step for step in waiting if _is_ready(step, outcomes, waiting, running.values())]
-                for step in ready[: jobs - len(running)]:
-                    waiting.remove(step)
+                for step in _next(waiting, outcomes, running.values(), elsewhere)[: jobs - len(running)]:
                     running[pool.submit(run.run, step, _preferred(step, outcomes, prints))] = step
-                if not running:
+                if not running and not elsewhere and not _learn(steps, folder, prints, outcomes, waiting):
                     return outcomes
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    step = running.pop(future)
-                    outcomes[step.name] = future.result()
-                    if watch is not None:
-                        watch(step, outcomes[step.name])
+                ended = wait(running, _RETRY_SECONDS if elsewhere else None, FIRST_COMPLETED).done
+                if elsewhere and not ended:
+                    time.sleep(0 if running else _RETRY_SECONDS)  # `wait` does not wait for nothing
+                    elsewhere.clear()
+                for future in ended:
+                    step, outcome = running.pop(future), future.result()
+                    if outcome is None:
+                        elsewhere.add(step.name)
+                        continue
+                    outcomes[step.name] = outcome
+                    del waiting[step.name]
+                    tell(step, outcome)
         except BaseException:
             run.stop()
             raise
+
+
+def _next(
+    waiting: Mapping[str, Step],
+    outcomes: Mapping[str, StepOutcome],
+    running: Collection[Step],
+    elsewhere: Collection[str],
+) -> list[Step]:
+    """Returns the steps that can be tried now, in the order of the plan."""
+    busy = {step.name for step in running} | set(elsewhere)
+    return [step for step in waiting.values() if step.name not in busy and _is_ready(step, outcomes, waiting)]
+
+
+def _learn(
+    steps: Sequence[Step],
+    folder: Path,
+    prints: Mapping[str, str],
+    outcomes: dict[str, StepOutcome],
+    waiting: Collection[str],
+) -> bool:
+    """Adds how other processes ended the steps that this one leaves to them; returns whether there is anything new."""
+    known = {
+        step.name: _recorded(folder, step, prints, _preferred(step, outcomes, prints))
+        for step in steps
+        if outcomes[step.name].state == PENDING and step.name not in waiting
+    }
+    new = {name: outcome for name, outcome in known.items() if outcome is not None}
+    outcomes.update(new)
+    return bool(new)
 
 
 def fingerprints(steps: Sequence[Step], folder: Path) -> dict[str, str]:
@@ -153,12 +192,20 @@ class _Run:
     processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
     is_stopped: bool = False
 
-    def run(self, step: Step, preferred: Mapping[str, str]) -> StepOutcome:
-        """Runs a step under its lock, unless another process did it meanwhile; see `_preferred`."""
+    def run(self, step: Step, preferred: Mapping[str, str]) -> StepOutcome | None:
+        """Runs a step under its lock, unless another process did it meanwhile; None while another one does it.
+
+        Args:
+            step: to run.
+            preferred: see `_preferred`.
+        """
         record = self.folder / RECORDS / f"{step.name}.json"
         with writing(record.name):
             record.parent.mkdir(parents=True, exist_ok=True)
-            handle = lock(record.with_suffix(".lock"), wait=True)
+            try:
+                handle = lock(record.with_suffix(".lock"))
+            except BlockingIOError:
+                return None
         try:
             done = _recorded(self.folder, step, self.prints, preferred)
             return done if done is not None and done.state == DONE else self._run_locked(step, record, preferred)
@@ -265,19 +312,15 @@ def _recorded(folder: Path, step: Step, prints: Mapping[str, str], preferred: Ma
     )
 
 
-def _is_ready(
-    step: Step, outcomes: Mapping[str, StepOutcome], waiting: Collection[Step], running: Collection[Step]
-) -> bool:
+def _is_ready(step: Step, outcomes: Mapping[str, StepOutcome], waiting: Mapping[str, Step]) -> bool:
     """Returns whether a step can run now: its needs are done, and what it prefers has ended or cannot run any more."""
     if any(outcomes[name].state != DONE for name in step.needs):
         return False
-    busy = {other.name for other in running}
-    open_steps = {other.name: other for other in waiting}
 
     def may_end(name: str) -> bool:
-        if name in open_steps:
-            return all(outcomes[need].state == DONE or may_end(need) for need in open_steps[name].needs)
-        return name in busy or outcomes[name].state == PENDING  # pending here: another process has it
+        if name in waiting:
+            return all(outcomes[need].state == DONE or may_end(need) for need in waiting[name].needs)
+        return outcomes[name].state == PENDING  # another process has it
 
     return not any(may_end(name) for name in step.prefers)
 
