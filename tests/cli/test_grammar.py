@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from voxlate import cli
 from voxlate.cli.bids import repeat_options
-from voxlate.cli.console import LogFormatter
+from voxlate.cli.console import LogFormatter, log_call
 from voxlate.cli.spelling import INPUT, OLD, OUTPUT
 from voxlate.cli.verb import Verb
 from voxlate.errors import InputRefused, NoInput, UsageError
@@ -272,6 +272,36 @@ def test_the_log_file_has_everything_with_times_and_without_paths_and_names_of_s
         assert wanted in text
     assert all(line[:2] == "20" and line[10] == " " for line in text.splitlines())
     assert not [one for one in logging.getLogger("voxlate").handlers if isinstance(one, logging.FileHandler)]
+
+
+def test_the_log_file_names_no_scan_of_a_translation_and_no_case_called_after_one(tmp_path):
+    from voxlate.io.log import of_case, warn
+
+    file = tmp_path / "log"
+    scans = {name: f"{folder}Doe_{name}.nii.gz" for name, folder in (("a", ""), ("b", "Doe/"), ("c", ""))}
+    words = [scans["a"], "out.nii.gz", "-m", "m", "--with", f"T2w={scans['b']}", "--like", scans["c"]]
+    context = parse(shlex.join(["voxlate", "translate", *words, "--log-file", str(file)]))
+    try:
+        log_call(context, "1")
+        with of_case("Doe_a"):
+            warn("SPACING", f"{scans['a']}, Doe_b.nii.gz and Doe_c.nii.gz differ")
+    finally:
+        context.close()
+    text = file.read_text()
+    assert "Doe" not in text
+    assert "more = T2w=INPUT" in text
+    assert "WARNING SPACING INPUT: INPUT, INPUT and INPUT differ" in text
+
+
+def test_the_password_of_a_database_is_in_no_log(tmp_path):
+    file = tmp_path / "log"
+    context = parse(f"voxlate readers link study r1 --database postgresql://u:geheim@host/db --log-file {file}")
+    try:
+        log_call(context, "1")
+    finally:
+        context.close()
+    assert "reader = r1" in file.read_text()
+    assert "geheim" not in file.read_text()
 
 
 def test_absolute_folders_are_cut_from_a_line_of_the_log_but_addresses_are_not():

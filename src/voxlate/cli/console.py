@@ -17,6 +17,9 @@ from voxlate.errors import VoxlateError, os_failure
 log = logging.getLogger("voxlate")
 
 _QUIET = "voxlate.quiet"
+_SECRET = ("database",)
+"""Parameters whose values may hold a password."""
+
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s]+/)+")
 """The folders of an absolute path, without those of an address such as http://host/path."""
 
@@ -153,7 +156,8 @@ def log_call(ctx: click.Context, version: str) -> None:
     for name, value in ctx.params.items():
         source = ctx.get_parameter_source(name)
         if source is not None and source is not ParameterSource.DEFAULT:
-            log.debug("%s = %s (%s)", name, _shown(value), source.name.lower())
+            shown = "(not shown)" if name in _SECRET else _shown(value)
+            log.debug("%s = %s (%s)", name, shown, source.name.lower())
 
 
 def log_failure(error: Exception) -> None:

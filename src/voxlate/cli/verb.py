@@ -18,7 +18,7 @@ from voxlate.version import __version__
 INTERRUPTED_STATUS, TERMINATED_STATUS = 130, 143
 """Exit statuses of a shell for SIGINT and SIGTERM: 128 and the number of the signal."""
 
-PRIVATE = ("source", "images", "mask")
+PRIVATE = ("source", "images", "mask", "like", "more")
 """Parameters that name scans, whose file names may hold a patient's name; the log file has INPUT in their place."""
 
 _COMMON = ("verbose", "quiet", "log_file", "config")
@@ -172,11 +172,18 @@ def _open_log(ctx: click.Context) -> None:
     private: dict[str, str] = {}
     for name, value in ctx.params.items():
         for given in value if isinstance(value, tuple) else (value,):
-            if name in PRIVATE and given is not None and Path(given).name:
-                private |= dict.fromkeys((os.fspath(given), Path(given).name), "INPUT")
+            if name in PRIVATE and given is not None:
+                private |= _hidden(os.fspath(given).partition("=")[2] if name == "more" else os.fspath(given))
             elif isinstance(given, Path) and given.name:
                 private[os.fspath(given)] = given.name
     open_log_file(ctx, path, private)
+
+
+def _hidden(scan: str) -> dict[str, str]:
+    """Returns what stands in a log for the path of a scan, for its name, and for the case that is called after it."""
+    name = Path(scan).name
+    stem = name.removesuffix(".gz").removesuffix(".nii")
+    return {scan: "INPUT", name: "INPUT", f"{stem}:": "INPUT:"} if name else {}
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
