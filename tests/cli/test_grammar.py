@@ -316,6 +316,15 @@ def test_a_log_file_that_cannot_be_written_is_refused(call, tmp_path):
     assert call("x", "--log-file", tmp_path / "file" / "log").exception.exit_status == 73
 
 
+def test_the_work_goes_on_when_the_disk_of_the_log_file_is_full(call):
+    result = call("x", "--log-file", "/dev/full")
+    assert result.exception is None
+    assert "jobs 1, fast False" in result.output
+    told = "voxlate: full cannot be written (No space left on device); the work goes on without a log file\n"
+    assert result.output.count(told) == 1
+    assert "Traceback" not in result.output
+
+
 def test_a_config_gives_options_and_the_command_line_comes_first(call, tmp_path):
     (tmp_path / "c.yaml").write_text("jobs: 4\nis_fast: true\nwith: [a=1, b=2]\n")
     assert "jobs 4, fast True, with a=1 b=2" in call("x", "--config", tmp_path / "c.yaml").output

@@ -6,13 +6,14 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from voxlate.errors import VoxlateError, os_failure
+from voxlate.errors import VoxlateError, os_failure, printable
 
 log = logging.getLogger("voxlate")
 
@@ -35,6 +36,27 @@ class ConsoleHandler(logging.Handler):
             click.echo(self.format(record), err=True)
         except Exception:
             self.handleError(record)
+
+
+class _LogFile(logging.FileHandler):
+    """Appends records to a file; when it cannot be written any more, says so once, and the work goes on without it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is that of logging
+        """Prints why, in one line, and takes no more records."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self.setLevel(logging.CRITICAL + 1)
+        name = printable(Path(self.baseFilename).name)
+        click.echo(
+            f"voxlate: {name} cannot be written ({error.strerror}); the work goes on without a log file", err=True
+        )
+
+    def close(self) -> None:
+        """Closes the file; what could not be written was told."""
+        with suppress(OSError):
+            super().close()
 
 
 class LogFormatter(logging.Formatter):
@@ -128,7 +150,7 @@ def open_log_file(ctx: click.Context, path: Path, private: Mapping[str, str]) ->
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise os_failure(error, path.name) from error
     handler.setFormatter(LogFormatter(private))
