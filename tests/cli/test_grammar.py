@@ -387,6 +387,18 @@ def test_an_option_of_systems_in_a_config_is_not_ignored_without_systems(tmp_pat
         run(*words, tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--prepared"], "--prepared is about the cases of --data"),
+        (["--data", "mine", "--patients", "5"], "--patients is the number of simulated patients"),
+    ],
+)
+def test_an_option_of_data_is_not_ignored_in_an_experiment_without_them(tmp_path, words, told):
+    with pytest.raises(click.UsageError, match=told):
+        run("reproduce", "li2022", tmp_path / "out", *words, "--dry-run", standalone_mode=False)
+
+
 def test_ctrl_c_says_that_the_same_command_goes_on(call):
     done = call("stop")
     assert done.output.endswith("voxlate: interrupted; the same command goes on\n")

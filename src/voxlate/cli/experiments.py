@@ -65,6 +65,7 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
         how: options of the command line.
 
     Raises:
+        click.UsageError: options that exclude each other.
         VoxlateError: what `build_plan`, `require_data`, `run_plan` and `publish` raise;
             `EXPERIMENT_DIFFERS`, `FOLDER_OCCUPIED`.
     """
@@ -75,6 +76,10 @@ def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) ->
     from voxlate.jobs.run_folder import RunFolder
     from voxlate.jobs.shards import parse_shard, shard_of
 
+    if how.prepared and how.data is None:
+        raise click.UsageError("--prepared is about the cases of --data; name their folder by --data")
+    if how.patients is not None and how.data is not None:
+        raise click.UsageError("--patients is the number of simulated patients; with --data leave it out")
     for name in how.systems:
         if name not in experiment.systems:
             known = nearest(name, experiment.systems) or f"; it has: {', '.join(experiment.systems)}"
