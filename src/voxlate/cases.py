@@ -37,7 +37,7 @@ DATA_KIND, DATA_KINDS = "data_kind", ("real", "simulated", "unknown")
 ABSENT = Path()
 """Stands for the target of a single scan, and for what a training row without pairs lacks; see `read_cases`."""
 
-_SINGLE_SCANS = (
+SINGLE_SCANS = (
     "scans without a target can be translated (voxlate translate, voxlate batch); to prepare, train or evaluate, "
     "write the real scan of each case into the column target, or run voxlate cohort with rules that have a target"
 )
@@ -159,7 +159,7 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
                     f"{path.name}: columns must be separated by tabs; save the table as TSV"
                     f"{'' if re.search('[,;]', header) else with_blanks}",
                 )
-            remedy = f"; {_SINGLE_SCANS}" if absent == ["target"] else ""
+            remedy = f"; {SINGLE_SCANS}" if absent == ["target"] else ""
             raise InputRefused(
                 "CASES", f"{path.name}: column {', '.join(absent)} is missing; it has: {_shown(header)}{remedy}"
             )
@@ -378,7 +378,7 @@ def _case_of(
     if not (has_all or is_listed or (single and source)):
         advice = "; only training rows of a recipe with `data: {paired: false}` may hold one of the two"
         if source is not None:
-            advice += f"; {_SINGLE_SCANS}"
+            advice += f"; {SINGLE_SCANS}"
         raise InputRefused("CASES", f"{line}: {name!r} lacks a source or a target{advice}")
     if not single and has_all and source == target:
         raise InputRefused("CASES", f"{line}: source and target of {name!r} are one file; name the scan of the target")

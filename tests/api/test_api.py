@@ -4,6 +4,7 @@ import doctest
 import inspect
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from voxlate import pairs
 from voxlate.api import networks, results, scans
 from voxlate.bundle import custom_code, pretrained
 from voxlate.bundle.bundle import read_weights
+from voxlate.cases import ABSENT
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.preparation import run
@@ -219,6 +221,26 @@ def test_a_finished_run_is_not_overwritten(project, recipe, tmp_path):
     with pytest.raises(UsageError, match="RUN_EXISTS run holds a run"):
         voxlate.train(recipe, tmp_path / "run")
     assert voxlate.train(recipe, tmp_path / "run", resume=True).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda row: [], NoInput, "NO_INPUT the table of cases has no row"),
+        (lambda row: [row, row], InputRefused, "CASE_DUPLICATE sub-0001 occurs twice"),
+        (
+            lambda row: [row, replace(row, case="other", split="train" if row.split == "test" else "test")],
+            InputRefused,
+            "PATIENT_IN_TWO_SPLITS",
+        ),
+        (lambda row: [replace(row, target=ABSENT)], InputRefused, "CASES 'sub-0001' lacks a source or a target"),
+    ],
+)
+def test_a_list_of_cases_is_checked_as_a_table_is(project, tmp_path, change, error, message):
+    rows = change(voxlate.read_cases("raw.tsv")[0])
+    with pytest.raises(error, match=message):
+        voxlate.prepare(rows, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_split_without_rows_is_refused_with_the_splits_that_there_are(project, tmp_path):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxlate.cases import Case, read_cases
+from voxlate.cases import SINGLE_SCANS, Case, check_cases, read_cases
+from voxlate.errors import InputRefused
 from voxlate.volume import Volume
 
 if TYPE_CHECKING:
@@ -41,5 +42,15 @@ def volume_of(volume: Volume | PathLike, shows: str) -> Volume:
 
 
 def rows_of(cases: PathLike | Sequence[Case], *, paired: bool = True, single: bool = False) -> list[Case]:
-    """Returns the rows of a table of cases, given as an object or a path."""
-    return read_cases(cases, paired=paired, single=single) if isinstance(cases, str | Path) else list(cases)
+    """Returns the rows of a table of cases, given as an object or a path; both are checked alike.
+
+    Raises:
+        NoInput, InputRefused: see `voxlate.cases.read_cases`.
+    """
+    if isinstance(cases, str | Path):
+        return read_cases(cases, paired=paired, single=single)
+    rows = check_cases(cases)
+    lone = next((row.case for row in rows if paired and not row.is_pair), None)
+    if lone is not None:
+        raise InputRefused("CASES", f"{lone!r} lacks a source or a target; {SINGLE_SCANS}")
+    return rows
