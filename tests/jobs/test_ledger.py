@@ -1,9 +1,13 @@
 """The ledger survives torn lines, wrong clocks and hostile names."""
 
+import errno
 import logging
 import os
 import threading
 
+import pytest
+
+from voxlate.errors import TemporaryFailure
 from voxlate.jobs import batch
 from voxlate.jobs.batch import record_outcome, write_table
 from voxlate.jobs.ledger import Ledger, read_ledger
@@ -21,6 +25,26 @@ def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
     (tmp_path / ".runs" / "x.jsonl").write_bytes(damaged + b"[" * 100_000 + b"\n")
     found = read_ledger(tmp_path)
     assert (found["a"].state, found["c"].state, sorted(found)) == ("done", "refused", ["a", "c"])
+
+
+def test_a_line_that_the_disk_takes_in_part_is_written_to_its_end_or_told(tmp_path, monkeypatch):
+    write, room = os.write, [5, 1000]
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[: room.pop(0)]))
+    ledger = Ledger(tmp_path)
+    ledger.add("a", "done", files={"a.txt": "0"})
+    assert read_ledger(tmp_path)["a"].state == "done"
+
+    def write_until_full(handle, data):
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data[: room.pop(0)])
+
+    room.append(5)
+    monkeypatch.setattr(os, "write", write_until_full)
+    with pytest.raises(TemporaryFailure, match="No space left"):
+        ledger.add("b", "done", files={"b.txt": "0"})
+    ledger.close()
+    assert list(read_ledger(tmp_path)) == ["a"]
 
 
 def test_a_clock_that_was_set_back_changes_no_book(tmp_path):

@@ -48,8 +48,10 @@ class Ledger:
     def add(self, case: str, event: str, **more: Any) -> None:
         """Appends a line and waits until it is on the disk."""
         text = json.dumps({"case": case, "event": event} | more, ensure_ascii=False) + "\n"
+        left = memoryview(text.encode("utf-8", "backslashreplace"))
         with writing(self.path.name):
-            os.write(self.handle, text.encode("utf-8", "backslashreplace"))
+            while left:  # a disk that becomes full takes a part without an error; the next write raises it
+                left = left[os.write(self.handle, left) :]
             os.fsync(self.handle)
 
     def end(self, outcome: CaseOutcome) -> None:
