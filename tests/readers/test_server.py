@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,10 +13,11 @@ from voxlate.errors import UsageError
 from voxlate.readers.package import create_package, load_package
 from voxlate.readers.server import session
 from voxlate.readers.server.app import create_app
+from voxlate.readers.server.serve import serve
 from voxlate.web.server import connections
 from voxlate.web.server.answer_log import AnswerLog, verify_chain
 from voxlate.web.server.auth import COOKIE, issue_link
-from voxlate.web.server.serve import Address, require_safe, run_app
+from voxlate.web.server.serve import Address, require_free_port, require_safe, run_app
 from voxlate.web.server.sql import SqliteDatabase
 
 from .conftest import ORIGIN, STUDY, Browser, fill
@@ -388,3 +390,13 @@ def test_the_source_of_a_case_is_sent_as_its_first_panel(sources, tmp_path):
         assert reader.answer().status_code == 200
     finally:
         store.close()
+
+
+def test_a_port_that_another_program_has_is_refused_before_a_link_is_made():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = Address(port=other.getsockname()[1])
+        with pytest.raises(UsageError, match=rf"PORT port {taken.port} of 127.0.0.1 cannot be used \(Address already"):
+            require_free_port(taken)
+        with pytest.raises(UsageError, match="PORT"):
+            serve(Path("nowhere"), taken, announce=print)
+    require_free_port(taken)

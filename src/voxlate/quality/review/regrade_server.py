@@ -13,7 +13,7 @@ from voxlate.quality.run import read_grades
 from voxlate.web.server.app import CSS, HTML, JAVASCRIPT, PageFiles, add_session, new_app
 from voxlate.web.server.auth import Authenticator, csrf_token, issue_link
 from voxlate.web.server.security import App, SecurityMiddleware
-from voxlate.web.server.serve import Address, require_safe, run_app
+from voxlate.web.server.serve import Address, require_free_port, require_safe, run_app
 
 REGRADE_COOKIE = "voxlate_regrader"
 _PAGE_FILES: PageFiles = {
@@ -81,10 +81,11 @@ def serve_regrading(
         source: what was graded; see `RegradingSession`.
 
     Raises:
-        UsageError: `NOT_LOOPBACK`, `GRADES`.
+        UsageError: `NOT_LOOPBACK`, `PORT`, `GRADES`.
         CannotWrite, InputRefused: see `open_log`.
     """
     require_safe(address)
+    require_free_port(address)
     read_grades(folder)  # refuses another kind of folder before the log is created in it
     log = open_log(folder)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from voxlate.readers.package import Package, check_leaks, load_package
 from voxlate.web.server.answer_log import AnswerLog
 from voxlate.web.server.auth import issue_link
-from voxlate.web.server.serve import Address, require_safe, run_app, server_not_installed
+from voxlate.web.server.serve import Address, require_free_port, require_safe, run_app, server_not_installed
 from voxlate.web.server.sql import open_database
 
 
@@ -64,10 +64,11 @@ def serve(
         is_quiet: whether to log warnings and errors only.
 
     Raises:
-        UsageError: see `require_safe`; `SERVER` when FastAPI or uvicorn is not installed.
+        UsageError: see `require_safe`, `require_free_port`; `SERVER` when FastAPI or uvicorn is not installed.
         VoxlateError: see `open_study`.
     """
     require_safe(address)
+    require_free_port(address)
     try:
         from voxlate.readers.server.app import create_app
     except ImportError as error:

@@ -6,6 +6,7 @@ A server listens on this computer only, unless the user allows the network and g
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def require_safe(address: Address) -> None:
         raise UsageError(
             "TLS", "on a network links and answers must be encrypted: give --certificate, --certificate-key and --name"
         )
+
+
+def require_free_port(address: Address) -> None:
+    """Refuses a port that another program has, before readers are told the address.
+
+    Raises:
+        UsageError: `PORT`.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        socket.create_server((address.host, address.port), family=family).close()
+    except OSError as error:
+        reason = f"port {address.port} of {address.host} cannot be used ({error.strerror})"
+        raise UsageError("PORT", f"{reason}; stop the other server, or choose another port by --port") from error
 
 
 def server_not_installed() -> UsageError:
