@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from voxlate.cli import readers
 from voxlate.errors import UsageError
 from voxlate.readers.package import create_package, load_package
 from voxlate.readers.server import session
@@ -400,3 +401,15 @@ def test_a_port_that_another_program_has_is_refused_before_a_link_is_made():
         with pytest.raises(UsageError, match="PORT"):
             serve(Path("nowhere"), taken, announce=print)
     require_free_port(taken)
+
+
+def test_only_the_owner_can_read_a_file_of_links_from_its_first_byte_on(tmp_path, monkeypatch):
+    modes, write = [], Path.write_text
+
+    def note(path, *args, **more):
+        modes.append(path.stat().st_mode & 0o777)
+        return write(path, *args, **more)
+
+    monkeypatch.setattr(Path, "write_text", note)
+    readers._announce({"anna": "http://127.0.0.1:8765/#secret"}, tmp_path / "links.tsv")
+    assert (modes, (tmp_path / "links.tsv").stat().st_mode & 0o777) == ([0o600], 0o600)

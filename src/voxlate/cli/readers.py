@@ -141,8 +141,9 @@ def _announce(links: Mapping[str, str], file: Path | None) -> None:
     if file is None:
         click.echo(lines, nl=False)
         return
-    from voxlate.io.atomic import write_text
+    from voxlate.io.atomic import replacing
 
-    write_text(file, lines)
-    file.chmod(0o600)
+    with replacing(file) as partial:
+        partial.chmod(0o600)  # before a link is in it: whoever reads it can answer for the reader
+        partial.write_text(lines, encoding="utf-8")
     click.echo(f"{len(links)} links in {file.name}; each works once")
