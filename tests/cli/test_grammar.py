@@ -17,6 +17,7 @@ from voxlate import cli
 from voxlate.cli.bids import repeat_options
 from voxlate.cli.console import LogFormatter, log_call
 from voxlate.cli.spelling import INPUT, OLD, OUTPUT
+from voxlate.cli.translate import _pairs
 from voxlate.cli.verb import Verb
 from voxlate.errors import InputRefused, NoInput, UsageError
 
@@ -397,6 +398,28 @@ def test_an_option_of_systems_in_a_config_is_not_ignored_without_systems(tmp_pat
 def test_an_option_of_data_is_not_ignored_in_an_experiment_without_them(tmp_path, words, told):
     with pytest.raises(click.UsageError, match=told):
         run("reproduce", "li2022", tmp_path / "out", *words, "--dry-run", standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--folds", "--split", "validation"], "--split is not for --folds"),
+        (["--margin", "mae=1", "--margin", "mae=2"], "--margin is given twice for mae"),
+        (["--alpha", "0.05", "--alpha", "0.01"], "--alpha is given twice for all metrics"),
+    ],
+)
+def test_an_option_of_systems_that_would_not_count_is_refused(tmp_path, words, told):
+    from tiny import write_cohort
+
+    write_cohort(tmp_path / "data", ["test"])
+    given = ["evaluate", tmp_path / "data" / "cases.tsv", tmp_path / "out", "--synthetic", f"a={tmp_path / 'none'}"]
+    with pytest.raises((UsageError, click.UsageError), match=told):
+        run(*given, *words, standalone_mode=False)
+
+
+def test_a_further_source_that_is_given_twice_is_refused():
+    with pytest.raises(click.UsageError, match="T2w is given twice"):
+        _pairs(("T2w=a.nii.gz", "T2w=b.nii.gz"))
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(call):

@@ -183,6 +183,8 @@ def evaluate(
         more_segmenters=more_segmenters,
         factors=factors,
     )
+    if are_folds and first_given({"split": "--split"}):
+        raise click.UsageError("--split is not for --folds: the test cases of folds are those of the training")
     rows = [case for case in read_cases(cases, paired=False) if case.is_pair]
     if not are_folds:  # the test cases of folds are those of the training
         rows = [case for case in rows if case.split == split]
@@ -236,9 +238,11 @@ def _numbers(code: str, option: str, given: Sequence[str]) -> dict[str, float]:
     """Returns the values of an option such as `--margin mae=0.5` by metric."""
     from voxlate.errors import UsageError
 
-    values = {}
+    values: dict[str, float] = {}
     for text in given:
         name, separator, number = text.partition("=")
+        if name.strip() in values:
+            raise UsageError(code, f"{option} is given twice for {name.strip() or 'all metrics'}; give it once")
         try:
             values[name.strip()] = float(number)
         except ValueError:

@@ -219,10 +219,12 @@ def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Path]:
     """Returns contrasts and paths out of CONTRAST=PATH."""
-    found = {}
+    found: dict[str, Path] = {}
     for text in texts:
         name, sign, path = text.partition("=")
         if not sign or not name or not path:
             raise click.UsageError(f"{text!r} is not CONTRAST=PATH")
+        if name in found:
+            raise click.UsageError(f"{name} is given twice; give each contrast once")
         found[name] = Path(path)
     return found
