@@ -182,7 +182,7 @@ class _Worker(Generic[T]):
 
     def __init__(self, work: Work[T], out: Path, limits: Limits) -> None:
         self.work, self.out, self.limits = work, out, limits
-        self.began = _CONTEXT.Value("d", 0.0)
+        self.began = _CONTEXT.Value("d", 0.0, lock=False)  # a killed worker would keep the lock
         self.pool = self._new_pool()
         self.tries = 0
 
