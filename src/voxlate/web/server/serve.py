@@ -98,8 +98,11 @@ def require_free_port(address: Address) -> None:
     try:
         socket.create_server((address.host, address.port), family=family).close()
     except OSError as error:
-        reason = f"port {address.port} of {address.host} cannot be used ({error.strerror})"
-        raise UsageError("PORT", f"{reason}; stop the other server, or choose another port by --port") from error
+        raise UsageError(
+            "PORT",
+            f"port {address.port} of {address.host} cannot be used ({error.strerror}); stop the other server, or "
+            "choose another port by --port",
+        ) from error
 
 
 def server_not_installed() -> UsageError:
