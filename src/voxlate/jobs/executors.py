@@ -247,8 +247,11 @@ def _process_case(item: Any, out: Path, seconds: float | None) -> CaseOutcome:
     work, began = _work[0]
     began.value = time.monotonic()
     with Path(os.devnull).open("w") as devnull:
-        if seconds is not None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
+        try:
+            if seconds is not None:
+                faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
+        except RuntimeError:  # the watchdog is a thread, which needs memory
+            return CaseOutcome(item.name, FAILED, "MEMORY", "its process does not fit into the memory it may take")
         try:
             outcome: CaseOutcome = work(item, out)
             return outcome
