@@ -378,6 +378,17 @@ def test_label_maps_and_tables_are_measured_and_compared(tmp_path: Path) -> None
         measure_label_maps(tmp_path / "maps.tsv")
 
 
+def test_a_session_that_the_method_lacks_is_in_neither_mean() -> None:
+    """Hippocampi shrink by 0.4 cm³ until the second session, which has no synthetic image."""
+    rows = [
+        Measurement(f"p{k}", method, "Hippocampus", 3.5 + 0.05 * k - loss + 0.001 * k * (method == MADE), session)
+        for k in range(8)
+        for method, session, loss in ((REAL, "1", 0.0), (REAL, "2", 0.4), (MADE, "1", 0.0))
+    ]
+    (found,) = compare_structures(rows)
+    assert (found.n, found.real, found.difference) == (8, pytest.approx(3.675), pytest.approx(0.0035))
+
+
 def test_p_values_are_those_of_the_paired_test_adjusted_over_structures(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     values = {name: random.normal(5, 1, (2, 10)) for name in ("Thalamus", "Caudate", "Putamen")}
