@@ -201,6 +201,15 @@ def test_exact_mcnemar_equals_statsmodels_and_mid_p_is_smaller():
     assert st.mcnemar(0, 0) == 1.0
 
 
+@pytest.mark.parametrize(("only_first", "only_second"), [(1, 1), (4, 4), (2, 7), (0, 5)])
+def test_mid_p_is_the_probability_of_rarer_outcomes_and_half_of_that_of_equally_rare_ones(only_first, only_second):
+    chance = stats.binom.pmf(np.arange(only_first + only_second + 1), only_first + only_second, 0.5)
+    observed = chance[only_first]
+    is_equal = np.isclose(chance, observed)
+    expected = chance[(chance < observed) & ~is_equal].sum() + 0.5 * chance[is_equal].sum()
+    assert st.mcnemar(only_first, only_second) == pytest.approx(expected)
+
+
 def test_mixed_model_equals_statsmodels():
     golden = GOLDEN["mixed"]
     design = np.column_stack([np.ones(len(golden["values"])), golden["method"], golden["scanner"]])
