@@ -105,6 +105,12 @@ def test_a_histogram_match_that_is_nearer_in_lesions_is_named():
     assert first.text.endswith("histogram match 19.1).")
 
 
+@pytest.mark.parametrize(("share", "is_worse"), [(-0.1, True), (0.1, False), (1.9, False), (2.6, True)])
+def test_a_change_beyond_the_target_is_worse_than_the_source_from_twice_its_size_on(share, is_worse):
+    (sentence,) = lesion_sentences({}, [record("enhancement", share_reached=share)], unit="%")
+    assert sentence.is_worse == is_worse
+
+
 def test_the_sentences_say_where_the_image_is_worse_than_its_source():
     means = {("lesion", "source"): 17.9, ("lesion", "synthetic"): 23.1, ("lesion", "histogram_match"): 20.0,
              ("lesion_rim", "source"): 9.0, ("lesion_rim", "synthetic"): 8.0}  # fmt: skip

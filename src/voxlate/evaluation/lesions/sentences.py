@@ -154,7 +154,7 @@ def _enhancement(lesions: Sequence[AnyLesionRow]) -> list[Sentence]:
         Sentence(
             f"Of the change from source to target in lesions that enhance, {100 * share:.0f} % was made in the median "
             f"patient (0 % the untouched source, 100 % the target; measured in {patients_of(len(shares))}).",
-            share < 0,
+            abs(share - 1) > 1,  # farther from the target than the source, on either side of it
         )
     ]
 
