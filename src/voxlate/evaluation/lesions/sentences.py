@@ -159,8 +159,8 @@ def _enhancement(lesions: Sequence[AnyLesionRow]) -> list[Sentence]:
     return [
         Sentence(
             f"Of the change from source to target in lesions{' that enhance' if enhancing else ''}, "
-            f"{100 * share:.0f} % was made in the median patient (0 % the untouched source, 100 % the target; measured in "
-            f"{patients_of(len(shares))}).",
+            f"{100 * share:.0f} % was made in the median patient (0 % the untouched source, 100 % the target; "
+            f"measured in {patients_of(len(shares))}).",
             abs(share - 1) > 1,  # farther from the target than the source, on either side of it
         )
     ]
