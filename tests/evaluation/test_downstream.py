@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,18 @@ def test_the_classifier_is_the_penalised_logistic_regression() -> None:
 
     beta = optimize.minimize(loss, np.zeros(x.shape[1] + 1), tol=1e-10).x
     np.testing.assert_allclose(scores[held_out], (x[held_out] - mean) / spread @ beta[1:] + beta[0], atol=2e-3)
+
+
+def test_a_session_without_a_synthetic_image_is_left_out_of_the_real_ones_too() -> None:
+    """Atrophy shows in the second session, of which only the real images are there; the first ones are equal."""
+    pytest.importorskip("sklearn")
+    rows, classes = cohort(0.0, 60)
+    first = [replace(one, method=method, session="1") for one in rows if one.method == REAL for method in (REAL, MADE)]
+    second = [replace(one, session="2") for one in cohort(6.0, 60)[0] if one.method == REAL]
+    regimes = [SIMPLE, Regime((MADE,), MADE)]
+    assert [row.auc for row in classify([*first, *second], classes, regimes=regimes, repeats=2)] == [
+        row.auc for row in classify(first, classes, regimes=regimes, repeats=2)
+    ]
 
 
 def test_features_are_shares_of_the_volume_and_sessions_are_averaged() -> None:
@@ -376,6 +389,17 @@ def test_label_maps_and_tables_are_measured_and_compared(tmp_path: Path) -> None
     (tmp_path / "maps.tsv").write_text("\n".join([*lines, lines[1]]) + "\n")
     with pytest.raises(InputRefused, match="twice"):
         measure_label_maps(tmp_path / "maps.tsv")
+
+
+def test_a_session_that_the_method_lacks_is_in_neither_mean() -> None:
+    """Hippocampi shrink by 0.4 cm³ until the second session, which has no synthetic image."""
+    rows = [
+        Measurement(f"p{k}", method, "Hippocampus", 3.5 + 0.05 * k - loss + 0.001 * k * (method == MADE), session)
+        for k in range(8)
+        for method, session, loss in ((REAL, "1", 0.0), (REAL, "2", 0.4), (MADE, "1", 0.0))
+    ]
+    (found,) = compare_structures(rows)
+    assert (found.n, found.real, found.difference) == (8, pytest.approx(3.675), pytest.approx(0.0035))
 
 
 def test_p_values_are_those_of_the_paired_test_adjusted_over_structures(tmp_path: Path) -> None:

@@ -442,6 +442,13 @@ def test_calibrated_images_keep_their_unit_and_need_no_sidecar(study):
     assert mean_of(content, method="synthetic", metric="mae") == pytest.approx(expected, rel=1e-3)
 
 
+def test_calibrated_images_have_no_baseline_that_was_fitted_in_relative_units(study, bundle):
+    """The constant of the bundle is 1, the median of targets over their own median; these targets have 500 HU."""
+    content = run((study[0], study[1][:1]), bundle=bundle, unit="HU", data_range=2000.0).content
+    assert content["methods"] == ["source", "blurred_target", "synthetic"]
+    assert "fitted in relative units" in content["protocols"][0]["definition"]
+
+
 def test_no_case_and_unknown_options_are_refused(study):
     with pytest.raises(NoInput, match="no case"):
         run((study[0], []))

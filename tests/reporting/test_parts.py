@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import product
 
 import numpy as np
 from scipy import stats
 
-from voxlate.evaluation.schema.results import History, read_evaluation
+from voxlate.evaluation.schema.results import History, ScoreRow, read_evaluation
+from voxlate.evaluation.schema.table import ScoreTable
 from voxlate.reporting.case_selection import leading_view
 from voxlate.reporting.figures import volume_plots
 from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.figures.training_curves import loss_curves
-from voxlate.reporting.sections import claim_checklist, lesion_tables, subgroups
+from voxlate.reporting.sections import claim_checklist, lesion_tables, quality, subgroups
 from voxlate.web import plotting
 
 
@@ -35,6 +37,15 @@ def test_subgroups_show_their_gap_and_patients_without_a_group(evaluation) -> No
     text = subgroups.scores_by_subgroup(evaluated, leading_view(evaluated))
     assert "not stated" in text
     assert "gap 2.50" in text  # means 4.5, 6 and 7
+
+
+def test_the_note_on_stars_states_the_number_of_tests_of_each_family_also_where_the_leading_one_is_larger() -> None:
+    table = ScoreTable("lee2020")
+    for k, method, metric in product(range(4), ("source", "synthetic"), ("mae", "psnr", "psnr_as_printed")):
+        place = (f"c{k}", f"p{k}", method, "mask", metric)
+        table.add(ScoreRow(*place, k + (method == "source"), "", "lee2020", "as_written"))
+    note = quality._star_note(table.compare()).replace("\N{NO-BREAK SPACE}", " ")
+    assert "adjusted for 2 comparisons (MAE, PSNR and SSIM in the mask; the others for 1)" in note
 
 
 def test_without_subgroups_there_is_no_table(evaluation) -> None:

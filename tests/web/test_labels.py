@@ -37,6 +37,8 @@ def test_a_missing_number_is_a_dash(value: float | None) -> None:
 def test_a_small_p_is_never_printed_as_zero() -> None:
     assert labels.p_value(1e-9).startswith("<")
     assert labels.p_value(0.0491) == "0.049"
+    assert [labels.p_value(p) for p in (0.0496, 0.0504, 0.04997, 0.05)] == ["0.0496", "0.0504", "0.04997", "0.050"]
+    assert [labels.p_value(p) for p in (0.0098, 0.0104, 0.01)] == ["0.0098", "0.0104", "0.010"]
     assert labels.p_value(0.5) == "0.50"
 
 

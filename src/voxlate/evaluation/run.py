@@ -23,7 +23,7 @@ from voxlate.evaluation.schema.files import SCORES, write_rows
 from voxlate.evaluation.schema.results import EVALUATION, Evaluation, ScoreRow
 from voxlate.evaluation.schema.rows import VolumeRow
 from voxlate.evaluation.schema.table import ScoreTable
-from voxlate.evaluation.settings import Baselines, Settings
+from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import write_json
@@ -96,7 +96,7 @@ def evaluate_cases(
     if not cases:
         raise NoInput("NO_INPUT", "no case to evaluate; check the split")
     factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
-    matches = _histogram_matches(cases, settings.baselines, bundle)
+    matches = _histogram_matches(cases, settings, bundle)
     files = [CaseFiles.find(case, synthetic if isinstance(synthetic, Path) else synthetic[case.case]) for case in cases]
     by_case: dict[str, CaseResult] = {}
     work = partial(_evaluate, settings=settings, matches=matches, folder=output / CASES)
@@ -118,9 +118,15 @@ def evaluate_cases(
 
 
 def _histogram_matches(
-    cases: Sequence[Case], baselines: Baselines, bundle: Path | None
+    cases: Sequence[Case], settings: Settings, bundle: Path | None
 ) -> dict[str, HistogramMatch | None]:
-    """Returns the histogram match of each case, every bundle read once; None without a bundle."""
+    """Returns the histogram match of each case, every bundle read once; None without a bundle.
+
+    Calibrated images have none: bundles hold quantiles in relative units, in which a median of 40 HU is 1.
+    """
+    if not settings.is_relative:
+        return dict.fromkeys(case.case for case in cases)
+    baselines = settings.baselines
     fitted_on = {case.case: baselines.bundles.get(case.case, baselines.bundle or bundle) for case in cases}
     read = {path: None if path is None else read_histogram_match(path) for path in dict.fromkeys(fitted_on.values())}
     return {case: read[path] for case, path in fitted_on.items()}

@@ -75,13 +75,28 @@ def decimals_for(values: Iterable[float | None]) -> int:
     return int(np.clip(2 - math.floor(math.log10(float(np.median(sizes)))), 0, 4))
 
 
+_LEVELS = (0.05, 0.01)
+"""Significance levels at which stars begin; 0.0496 printed as 0.050 beside a star contradicts it."""
+
+_MOST_P_DECIMALS = 6
+"""Of a p value; a p of 10,000 sign patterns differs from a level by more."""
+
+
 def p_value(value: float | None) -> str:
-    """Returns a p value with three decimals below 0.1 and two above; `< 0.001` for smaller ones."""
+    """Returns a p value with three decimals below 0.1 and two above; `< 0.001` for smaller ones.
+
+    A p that would round to a significance level has as many decimals as show on which side of it it lies.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
     if value < 0.001:
         return "<\N{NO-BREAK SPACE}0.001"
-    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    text = f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    for decimals in range(4, _MOST_P_DECIMALS + 1):
+        if float(text) not in _LEVELS or float(text) == value:
+            break
+        text = f"{value:.{decimals}f}"
+    return text
 
 
 def n_is(n: int) -> str:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from voxlate.cases import ABSENT, write_cases
 from voxlate.cli import voxlate
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
-from voxlate.evaluation.comparison.schema import SystemsComparison
+from voxlate.evaluation.comparison.schema import ComparedScore, SystemsComparison
 from voxlate.evaluation.comparison.systems import System
+from voxlate.evaluation.comparison.tables import tables_by_set
+from voxlate.evaluation.comparison.testing import compare_methods
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.settings import Settings
 from voxlate.io.atomic import json_text
@@ -120,6 +123,20 @@ def test_the_tests_are_those_of_scipy_on_the_patients_that_both_have(done):
         assert test.p_wilcoxon == pytest.approx(stats.wilcoxon(first, other).pvalue)
         assert test.p_independent_t == pytest.approx(stats.ttest_ind(first, other).pvalue)
         assert (test.n, test.mean_difference) == (3, pytest.approx((first - other).mean()))
+
+
+def test_a_hard_scan_that_one_system_lacks_is_in_no_test_of_the_two():
+    scored = []
+    for patient, (scan, mae) in product(range(8), (("easy", 2.0), ("hard", 10.0))):
+        for system, more in (("whole", 0.01 * patient), ("part", 0.5 + 0.02 * patient)):
+            if (system, scan) != ("part", "hard"):
+                place = (f"{patient}_{scan}", str(patient), "", "", system, "mask", "mae")
+                scored.append(ComparedScore(*place, mae + more, "%", "lee2020", "as_written"))
+    how = ComparisonSettings(margins={"mae": 1.0})
+    (test,) = compare_methods(tables_by_set(scored, [""]), ["whole", "part"], [], how)
+    assert (test.n, test.mean_difference) == (8, pytest.approx(-0.535))
+    assert test.equivalence.is_shown
+    assert test.non_inferiority.is_shown
 
 
 def test_all_slices_are_tested_as_independent_samples_for_metrics_of_slices_alone(tmp_path):

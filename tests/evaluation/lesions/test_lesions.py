@@ -105,6 +105,21 @@ def test_a_histogram_match_that_is_nearer_in_lesions_is_named():
     assert first.text.endswith("histogram match 19.1).")
 
 
+@pytest.mark.parametrize(("share", "is_worse"), [(-0.1, True), (0.1, False), (1.9, False), (2.6, True)])
+def test_a_change_beyond_the_target_is_worse_than_the_source_from_twice_its_size_on(share, is_worse):
+    (sentence,) = lesion_sentences({}, [record("enhancement", share_reached=share)], unit="%")
+    assert sentence.is_worse == is_worse
+
+
+def test_the_sentence_on_lesions_that_enhance_leaves_out_cases_without_an_enhancing_label():
+    records = [
+        record("enhancement", patient=patient, region=region, share_reached=share)
+        for patient, region, share in (("a", "enhancing", 0.9), ("b", "lesion", 0.0), ("c", "lesion", 0.1))
+    ]
+    assert "lesions that enhance, 90 % was made" in lesion_sentences({}, records, unit="%")[0].text
+    assert "target in lesions, 5 % was made" in lesion_sentences({}, records[1:], unit="%")[0].text
+
+
 def test_the_sentences_say_where_the_image_is_worse_than_its_source():
     means = {("lesion", "source"): 17.9, ("lesion", "synthetic"): 23.1, ("lesion", "histogram_match"): 20.0,
              ("lesion_rim", "source"): 9.0, ("lesion_rim", "synthetic"): 8.0}  # fmt: skip

@@ -13,13 +13,17 @@ from small_study import write_case
 from voxlate.cli import voxlate
 from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
-from voxlate.evaluation.comparison.tables import tables_by_set
+from voxlate.evaluation.comparison.schema import ComparedScore, SystemRow, SystemsComparison
+from voxlate.evaluation.comparison.tables import summarize, tables_by_set
+from voxlate.evaluation.comparison.testing import compare_methods
+from voxlate.evaluation.schema.results import Direction, ProtocolDefinition
 from voxlate.evaluation.schema.table import MetricKey
 from voxlate.evaluation.settings import Settings
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.comparison.first_screen import headline
 from voxlate.reporting.comparison.page import comparison_page, write_comparison_report
 from voxlate.reporting.comparison.pictures import box_plots, chosen_cases, patient_means_by_set
+from voxlate.reporting.comparison.printed import printed_table
 from voxlate.reporting.comparison.sentences import outcome_of
 from voxlate.reporting.comparison.view import Results, main_view
 
@@ -336,3 +340,44 @@ def test_a_simple_method_with_the_best_mean_is_named_as_the_best(folder) -> None
     ]
     turned = comparison.model_copy(update={"summary": rows})
     assert told_of(turned)[0].startswith("No system has a better mean MAE than the untouched source in A and B")
+
+
+def without_hard_cases():
+    """Returns a comparison of `part`, which has 9 easy cases of 14, and `whole`, which is better in each of these."""
+    scored, random = [], np.random.default_rng(0)
+    for k in range(14):
+        level = (4.0 if k < 9 else 12.0) + random.normal()
+        maes = {"part": level + 0.6, "whole": level + 0.05 * k}
+        for system in ("part", "whole") if k < 9 else ("whole",):
+            place = (f"case_{k}", f"case_{k}", "", "", system, "mask", "mae")
+            scored.append(ComparedScore(*place, maes[system], "%", "lee2020", "as_written"))
+    tables, names = tables_by_set(scored, [""]), ["part", "whole"]
+    row = SystemRow(name="", evaluation="", state="partly", n_evaluated=0, n_missing=0, n_refused=0, reason="")
+    return SystemsComparison(
+        voxlate_version="0",
+        data_kind="simulated",
+        direction=Direction(),
+        protocols=[ProtocolDefinition(name="lee2020", definition="")],
+        systems=[row.model_copy(update={"name": name, "n_evaluated": n}) for name, n in (("part", 9), ("whole", 14))],
+        baselines=[],
+        references=[],
+        sets=[""],
+        **{name: getattr(ComparisonSettings(), name) for name in ("correction", "test", "alpha", "alphas", "margins")},
+        cases=[],
+        summary=summarize(tables, names),
+        tests=compare_methods(tables, names, [], ComparisonSettings()),
+    )
+
+
+def test_a_system_without_the_hard_cases_is_not_called_better_than_one_that_is_better_on_the_shared_ones() -> None:
+    comparison = without_hard_cases()
+    (test,) = comparison.tests
+    assert test.is_significant
+    assert test.mean_difference > 0
+    assert told_of(comparison) == [
+        "part has the best mean MAE.",
+        "Each mean is over the cases that its system has (part 9, whole 14); tests are over those that both have.",
+        "part is shown to be worse than whole on the cases that both have.",
+    ]
+    table = str(printed_table(Results(comparison), main_view(comparison)))
+    assert re.search(r"whole</b>.*≈", table)

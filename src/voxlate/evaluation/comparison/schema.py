@@ -91,12 +91,12 @@ class MarginRow(_Record):
 
 
 class ComparedTest(_Record):
-    """Two methods compared on the patients that both have; differences are first − second.
+    """Two methods compared on the scans that both have, averaged to patients; differences are first − second.
 
     Attributes:
         question: see `Question`; with protocol, intensity and `is_leading` it names the family.
         is_leading: whether the metric is among MAE, PSNR and SSIM of the whole compared region.
-        n: patients that both have.
+        n: patients of whom both have a scan.
         p_independent_t: independent-samples t-test over all scans of both, as Li 2022 printed it. It takes the scans of
             the two methods for scans of different people, and several scans of a patient for several patients
             (pseudo-replication). It never gives a star.

@@ -23,8 +23,6 @@ from voxlate.evaluation.schema.table import (
     PRIMARY_METRICS,
     MetricKey,
     ScoreTable,
-    paired_values,
-    patient_means,
 )
 from voxlate.evaluation.statistics import (
     MINIMUM_PATIENTS,
@@ -151,7 +149,7 @@ def _against_margin(
 ) -> tuple[MarginRow | None, MarginRow | None]:
     """Returns the tests of equivalence and of non-inferiority; None without a margin or with too few patients."""
     margin = settings.margins.get(key.metric)
-    first, second = paired_values(*(patient_means(table.scores(key, name)) for name in names))
+    first, second = table.paired(key, *names)
     if margin is None or first.size < MINIMUM_PATIENTS:
         return None, None
     alpha = settings.alpha_of(key.metric)

@@ -9,7 +9,7 @@ cross-validations; the AUC over patients has DeLong's interval, which does not h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,8 @@ def classify(
 ) -> list[Classified]:
     """Returns one row per regime, over the patients who have a label and the volumes of every method of the regimes.
 
+    A session that one of these methods lacks is left out of all, because atrophy may show in that session alone.
+
     Args:
         measurements: volumes of tissues (or structures) of all methods.
         has_atrophy: the class by patient.
@@ -159,7 +161,7 @@ def classify(
     methods = {method for regime in chosen for method in (*regime.train, regime.test)}
     for method in sorted(methods):
         require_method(measurements, method)
-    table = features(measurements, is_relative=is_relative)
+    table = features(_in_shared_sessions(measurements, methods), is_relative=is_relative)
     patients = [name for name in has_atrophy if all(name in table.get(method, {}) for method in methods)]
     positive = np.array([has_atrophy[name] for name in patients], dtype=bool)
     require_classes(positive, least=max(folds, 2))
@@ -170,6 +172,14 @@ def classify(
         _row(regime, scores, found, areas[0] if index else None, positive)
         for index, (regime, scores, found) in enumerate(zip(chosen, scored, areas, strict=True))
     ]
+
+
+def _in_shared_sessions(measurements: Sequence[Measurement], methods: Collection[str]) -> list[Measurement]:
+    """Returns the measurements of the sessions in which every one of the methods measured something."""
+    measured: dict[tuple[str, str], set[str]] = {}
+    for one in measurements:
+        measured.setdefault((one.patient, one.session), set()).add(one.method)
+    return [one for one in measurements if measured[one.patient, one.session].issuperset(methods)]
 
 
 def _scores(

@@ -23,7 +23,7 @@ from voxlate.evaluation.downstream.measurements import (
     require_method,
     write_rows,
 )
-from voxlate.evaluation.statistics import MINIMUM_PATIENTS, holm, icc, mean_interval, paired_t
+from voxlate.evaluation.statistics import MINIMUM_PATIENTS, by_patient, holm, icc, mean_interval, paired_t
 from voxlate.io.atomic import write_json
 from voxlate.io.nifti import read_volume
 from voxlate.io.tables import read_rows
@@ -37,7 +37,7 @@ class StructureDifference:
 
     Attributes:
         method, structure, unit: what is compared.
-        n: patients measured by both; sessions of a patient are averaged.
+        n: patients measured by both; the sessions of a patient that both have are averaged.
         real, value: mean of the real images and of the method, in `unit`.
         difference, low, high: mean of method − real with its 95 % interval, in `unit`.
         percent: difference in percent of `real`.
@@ -115,45 +115,50 @@ def compare_structures(measurements: Sequence[Measurement], *, reference: str = 
         InputRefused: `METHOD` when nothing was measured in the reference.
     """
     require_method(measurements, reference)
-    means = _patient_means(measurements)
+    measured = _by_image(measurements)
     units = {one.structure: one.unit for one in measurements}
     rows: list[StructureDifference] = []
-    for method in [name for name in means if name != reference]:
+    for method in [name for name in measured if name != reference]:
         own = [
-            _difference(method, structure, units[structure], means[method].get(structure, {}), real)
-            for structure, real in means[reference].items()
+            _difference(method, structure, units[structure], measured[method].get(structure, {}), real)
+            for structure, real in measured[reference].items()
         ]
         rows += _adjusted(own)
     return rows
 
 
-def _patient_means(measurements: Sequence[Measurement]) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns the mean over sessions by method, structure and patient."""
-    collected: dict[str, dict[str, dict[str, list[float]]]] = {}
+Image = tuple[str, str]
+"""Patient and session."""
+
+
+def _by_image(measurements: Sequence[Measurement]) -> dict[str, dict[str, dict[Image, float]]]:
+    """Returns the value by method, structure and image."""
+    found: dict[str, dict[str, dict[Image, float]]] = {}
     for one in measurements:
-        patients = collected.setdefault(one.method, {}).setdefault(one.structure, {})
-        patients.setdefault(one.patient, []).append(one.value)
-    return {
-        method: {name: {p: float(np.mean(own)) for p, own in patients.items()} for name, patients in structures.items()}
-        for method, structures in collected.items()
-    }
+        images = found.setdefault(one.method, {}).setdefault(one.structure, {})
+        images[one.patient, one.session] = one.value
+    return found
 
 
 def _difference(
-    method: str, structure: str, unit: str, ours: dict[str, float], real: dict[str, float]
+    method: str, structure: str, unit: str, ours: dict[Image, float], real: dict[Image, float]
 ) -> StructureDifference:
-    patients = [name for name in real if name in ours]
-    if len(patients) < MINIMUM_PATIENTS:
-        note = f"at least {MINIMUM_PATIENTS} patients measured by both are needed; here {len(patients)}"
-        return StructureDifference(method, structure, unit, len(patients), note=note)
-    made, true = (np.array([each[name] for name in patients]) for each in (ours, real))
+    shared = [image for image in real if image in ours]
+    patients = [patient for patient, _ in shared]
+    made, true = (
+        np.array(list(by_patient([each[image] for image in shared], patients).values())) for each in (ours, real)
+    )
+    n = made.size
+    if n < MINIMUM_PATIENTS:
+        note = f"at least {MINIMUM_PATIENTS} patients measured by both are needed; here {n}"
+        return StructureDifference(method, structure, unit, n, note=note)
     interval = mean_interval(made - true)
     agreement = icc(np.stack([true, made], axis=1))[0] if np.ptp(true) > 0 else None
     return StructureDifference(
         method,
         structure,
         unit,
-        len(patients),
+        n,
         real=float(true.mean()),
         value=float(made.mean()),
         difference=float((made - true).mean()),

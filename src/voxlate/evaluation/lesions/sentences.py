@@ -142,9 +142,15 @@ def _error(means: Means, region: str, where: str, unit: str) -> list[Sentence]:
 
 
 def _enhancement(lesions: Sequence[AnyLesionRow]) -> list[Sentence]:
-    """Returns a sentence on the share of the change from source to target that was made in the enhancing part."""
+    """Returns a sentence on the share of the change from source to target that was made in the enhancing part.
+
+    Where no case has an enhancing label, it is on all lesions. A case without one has a row of all its lesions too; it
+    says nothing of enhancement.
+    """
     shares: dict[str, list[float]] = defaultdict(list)
-    for row in of_kind(lesions, "enhancement"):
+    rows = of_kind(lesions, "enhancement")
+    enhancing = [row for row in rows if row.get("region") == "enhancing"]
+    for row in enhancing or rows:
         if row["share_reached"] is not None:
             shares[row["patient"]].append(row["share_reached"])
     if not shares:
@@ -152,9 +158,10 @@ def _enhancement(lesions: Sequence[AnyLesionRow]) -> list[Sentence]:
     share = float(np.median([np.mean(own) for own in shares.values()]))
     return [
         Sentence(
-            f"Of the change from source to target in lesions that enhance, {100 * share:.0f} % was made in the median "
-            f"patient (0 % the untouched source, 100 % the target; measured in {patients_of(len(shares))}).",
-            share < 0,
+            f"Of the change from source to target in lesions{' that enhance' if enhancing else ''}, "
+            f"{100 * share:.0f} % was made in the median patient (0 % the untouched source, 100 % the target; "
+            f"measured in {patients_of(len(shares))}).",
+            abs(share - 1) > 1,  # farther from the target than the source, on either side of it
         )
     ]
 

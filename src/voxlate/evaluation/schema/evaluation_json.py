@@ -170,6 +170,8 @@ def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> 
         f"({match.target_median:.3g})"
         if match is not None
         else "no histogram match and no constant, as no bundle was given that holds their training cases"
+        if settings.is_relative
+        else "no histogram match and no constant, as those of bundles are fitted in relative units"
     )
     return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}; {_BLURRED}."
 

@@ -164,7 +164,7 @@ class SummaryRow(_Record):
 
 
 class Comparison(_Record):
-    """Two methods compared on the same patients; differences are first − second.
+    """Two methods compared on the scans that both have, averaged to patients; differences are first − second.
 
     Attributes:
         mean_difference: over patients, in the unit of the metric.

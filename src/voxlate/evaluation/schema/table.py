@@ -53,22 +53,24 @@ class ScoreTable:
     def __init__(self, primary_protocol: str) -> None:
         """Args: primary_protocol: name of the protocol whose tests were chosen before the data were seen."""
         self._primary_protocol = primary_protocol
-        self._values: dict[MetricKey, dict[str, dict[str, list[float]]]] = {}
+        self._values: dict[MetricKey, dict[str, dict[str, float]]] = {}
         self._units: dict[MetricKey, str] = {}
+        self._patients: dict[str, str] = {}
 
     def add(self, row: ScoreRow) -> None:
         """Adds one score; infinite and missing values are left out of means and tests."""
         key = MetricKey(row.protocol, row.intensity, row.region, row.metric)
         self._units.setdefault(key, row.unit)
-        patients = self._values.setdefault(key, {}).setdefault(row.method, {})
+        cases = self._values.setdefault(key, {}).setdefault(row.method, {})
+        self._patients[row.case] = row.patient
         if np.isfinite(row.value):
-            patients.setdefault(row.patient, []).append(row.value)
+            cases[row.case] = row.value
 
     def measured(self) -> list[MetricKey]:
         """Returns what was measured, in the order of first appearance; without numbers and spreads of slices."""
         return [key for key, _ in self._shown()]
 
-    def _shown(self) -> list[tuple[MetricKey, dict[str, dict[str, list[float]]]]]:
+    def _shown(self) -> list[tuple[MetricKey, dict[str, dict[str, float]]]]:
         return [(key, methods) for key, methods in self._values.items() if key.region not in (SLICE_COUNT, SLICE_SD)]
 
     def unit(self, key: MetricKey) -> str:
@@ -77,18 +79,38 @@ class ScoreTable:
 
     def scores(self, key: MetricKey, method: str) -> Mapping[str, Sequence[float]]:
         """Returns the finite scores of a method, one per scan, by patient; none where nothing was measured."""
-        return self._values.get(key, {}).get(method, {})
+        return self._by_patient(self._values.get(key, {}).get(method, {}))
+
+    def paired(self, key: MetricKey, first: str, second: str) -> tuple[Values, Values]:
+        """Returns the patient means of two methods over the scans that both have, as two vectors in one order.
+
+        A scan that one method lacks is left out of both means: a hard scan that only one has would count as a
+        difference of the methods.
+        """
+        ours, theirs = (self._values.get(key, {}).get(name, {}) for name in (first, second))
+        shared = [case for case in ours if case in theirs]
+        one, other = (
+            np.array(list(patient_means(self._by_patient({case: of[case] for case in shared})).values()))
+            for of in (ours, theirs)
+        )
+        return one, other
+
+    def _by_patient(self, cases: Mapping[str, float]) -> dict[str, list[float]]:
+        scores: dict[str, list[float]] = {}
+        for case, value in cases.items():
+            scores.setdefault(self._patients[case], []).append(value)
+        return scores
 
     def test(self, key: MetricKey, first: str, second: str) -> Comparison:
-        """Returns the tests of two methods on the patients that both have, not adjusted for their number."""
-        return _compare(key, *((name, patient_means(self.scores(key, name))) for name in (first, second)))
+        """Returns the tests of two methods on the scans that both have, not adjusted for their number."""
+        return _compare(key, (first, second), *self.paired(key, first, second))
 
     def summarize(self) -> list[SummaryRow]:
         """Returns one row per metric and method, in the order of first appearance."""
         return [
-            _summary(key, method, self._units[key], patients)
+            _summary(key, method, self._units[key], self._by_patient(cases))
             for key, methods in self._shown()
-            for method, patients in methods.items()
+            for method, cases in methods.items()
         ]
 
     def compare(self) -> list[Comparison]:
@@ -161,13 +183,7 @@ def _mean_distance(metric: str, patients: Mapping[str, Sequence[float]]) -> floa
     return float(np.mean([np.mean([described.loss(value) for value in scans]) for scans in patients.values()]))
 
 
-_Means = tuple[str, Mapping[str, float]]
-"""Name of a method, and its mean score of each patient."""
-
-
-def _compare(key: MetricKey, one: _Means, other: _Means) -> Comparison:
-    names, (ours, theirs) = (one[0], other[0]), (one[1], other[1])
-    first, second = paired_values(ours, theirs)
+def _compare(key: MetricKey, names: tuple[str, str], first: Values, second: Values) -> Comparison:
     n = first.size
     if n == 0:
         return _untested(key, names, n, None, "no patient has both; no test is run")
@@ -192,13 +208,6 @@ def _compare(key: MetricKey, one: _Means, other: _Means) -> Comparison:
         effect_size=cohen_dz(first, second),
         note=_power_note(n),
     )
-
-
-def paired_values(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[Values, Values]:
-    """Returns the values of the patients that both methods have, in one order, as two vectors."""
-    patients = [patient for patient in first if patient in second]
-    one, other = (np.array([of[patient] for patient in patients], dtype=np.float64) for of in (first, second))
-    return one, other
 
 
 def _untested(key: MetricKey, names: tuple[str, str], n: int, difference: float | None, note: str) -> Comparison:

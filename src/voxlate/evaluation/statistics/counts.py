@@ -45,6 +45,6 @@ def mcnemar(only_first: int, only_second: int, *, is_mid_p: bool = True) -> floa
     p = min(1.0, 2 * float(stats.binom.cdf(least, discordant, 0.5)))
     if not is_mid_p:
         return p
-    if only_first == only_second:
-        return 1.0 - float(stats.binom.pmf(least, discordant, 0.5))
-    return p - float(stats.binom.pmf(least, discordant, 0.5))
+    observed = float(stats.binom.pmf(least, discordant, 0.5))
+    # With equal counts the observed outcome is the middle one, which both tails would count twice.
+    return 1.0 - 0.5 * observed if only_first == only_second else p - observed

@@ -10,7 +10,7 @@ from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.table import MetricKey
 from voxlate.reporting.comparison.pictures import patient_means_by_set
-from voxlate.reporting.comparison.sentences import outcome_of
+from voxlate.reporting.comparison.sentences import outcome_for, outcome_of
 from voxlate.reporting.comparison.view import SOURCE, Results, TableView, name_of, set_name
 from voxlate.reporting.figures.strip_plot import Strip, strips
 from voxlate.reporting.sections.verdicts import is_powerless, too_few
@@ -49,7 +49,8 @@ def headline(results: Results, view: TableView) -> list[str]:
         results: rows and tests.
         view: the main table; its first column is the metric.
     """
-    told = [*_best(results, view), *_against_source(results, view), *_against_others(results, view)]
+    told = [*_best(results, view), *_unequal(results)]
+    told += [*_against_source(results, view), *_against_others(results, view)]
     comparison = results.comparison
     silent = [system for system in comparison.systems if system.is_collapsed or not system.n_evaluated]
     if silent:
@@ -77,6 +78,14 @@ def _best(results: Results, view: TableView) -> Iterator[str]:
             told = f"{'no' if parts else 'No'} system has a better mean {label} than the {name_of(best).lower()}"
         parts.append(told + _in_sets(results, names))
     yield f"{'; '.join(parts)}."
+
+
+def _unequal(results: Results) -> Iterator[str]:
+    """Yields that means are over different cases, where systems have different numbers of them."""
+    numbers = {one.name: one.n_evaluated for one in results.comparison.systems if one.n_evaluated}
+    if len(set(numbers.values())) > 1:
+        counts = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        yield f"Each mean is over the cases that its system has ({counts}); tests are over those that both have."
 
 
 def _in_sets(results: Results, names: Sequence[str]) -> str:
@@ -119,13 +128,18 @@ def _against_others(results: Results, view: TableView) -> Iterator[str]:
 
 
 def _clause(results: Results, view: TableView, name: str, best: str) -> str:
-    """Returns what is shown of the best system of a set, such as `shown to be better than a`; empty without tests."""
+    """Returns what is shown of the best system of a set, such as `shown to be better than a`; empty without tests.
+
+    A system that lacks hard cases can have the best mean and yet be worse on the cases that it shares with another.
+    """
     rivals = [other for other in results.comparison.system_names if other != best]
     tests = {other: results.test(view, name, best, other, view.places[0]) for other in rivals}
     known = {other: test for other, test in tests.items() if test is not None and test.mean_difference is not None}
-    beaten = [other for other, test in known.items() if test.is_significant]
-    left = [other for other in known if other not in beaten]
-    parts = [f"shown to be better than {', '.join(beaten)}"] if beaten else []
+    parts, left = [], list(known)
+    for outcome, told in (("better", "better than {}"), ("worse", "worse than {} on the cases that both have")):
+        own = [other for other, test in known.items() if outcome_for(best, test) == outcome]
+        left = [other for other in left if other not in own]
+        parts += [f"shown to be {told.format(', '.join(own))}"] if own else []
     if left:
         parts.append(f"not shown to differ from {', '.join(left)}{_too_few(results, [known[one] for one in left])}")
     return "; ".join(parts)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voxlate.evaluation.comparison.schema import ComparedTest
 from voxlate.evaluation.metrics import metric_of
+from voxlate.reporting.comparison.sentences import outcome_for
 from voxlate.reporting.comparison.view import (
     CORRECTIONS,
     MOST_COLUMNS,
@@ -92,7 +93,9 @@ def _marks(results: Results, view: TableView, name: str, pair: tuple[str, str], 
     is_system = method in results.comparison.system_names
     star = STAR if is_system and against_source is not None and against_source.is_significant else ""
     against_best = results.test(view, name, method, best, place) if best and method != best else None
-    is_open = against_best is not None and not against_best.is_significant
+    is_open = against_best is not None and (
+        not against_best.is_significant or outcome_for(best, against_best) == "worse"
+    )
     return star + (OPEN if is_open else "")
 
 
@@ -126,8 +129,8 @@ def _note(results: Results, view: TableView) -> str:
             "the means show the direction."
         )
     parts.append(
-        f"Bold: the best mean of a set. {OPEN} no difference from the best could be shown, which does not show that "
-        "there is none."
+        f"Bold: the best mean of a set. {OPEN} not shown to be worse than the best, which does not show that there is "
+        "no difference."
     )
     parts += _powerless(tests) if comparison.test == "permutation" else []
     return " ".join(parts)

@@ -40,6 +40,11 @@ def shown_and_not_shown(results: Results, view: TableView) -> Html | None:
     return tag("ul", lines, class_="verdicts") if lines else None
 
 
+def outcome_for(method: str, test: ComparedTest) -> Outcome:
+    """Returns what a test shows of one of its two methods."""
+    return outcome_of(test if test.first == method else _reversed(test))
+
+
 def outcome_of(test: ComparedTest) -> Outcome:
     """Returns what a test shows of its first method."""
     difference, better = test.mean_difference, metric_of(test.metric).better

@@ -63,6 +63,8 @@ def headline(places: Sequence[Place]) -> str:
     parts = [_against_source(against_source)] if against_source else []
     if beaten:
         parts.append(f"A simple method is better {_joined(list(dict.fromkeys(beaten)))}.")
+    elif any(place.simple is not None and place.simple.gain < 0 for place in places):
+        parts.append("No simple method is shown to be better.")
     elif any(place.simple is not None for place in places):
         parts.append("No simple method is better on average.")
     return " ".join([*parts, *_too_few([comparison for _, comparison in against_source])])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
+from voxlate.evaluation.schema.table import is_leading
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -90,12 +91,14 @@ def _has_infinite_psnr(rows: Sequence[SummaryRow]) -> bool:
 
 
 def _star_note(tests: Sequence[Comparison]) -> str:
-    sizes = sorted({test.comparisons for test in tests} - {0})
-    if not sizes:
+    tested = [test for test in tests if test.comparisons]
+    if not tested:
         return "No test was run."
+    # The two families of the block, that of the leading metrics first: it can be the larger one (two of three metrics).
+    sizes = [size for _, size in sorted({(not is_leading(t.region, t.metric), t.comparisons) for t in tested})]
     differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
     adjusted = f"adjusted for {labels.count(sizes[0], 'comparison')}"
-    if len(sizes) > 1:
+    if sizes[-1] != sizes[0]:
         adjusted += f" (MAE, PSNR and SSIM in the mask; the others for {sizes[-1]})"
     is_primary = any(test.family == "primary" for test in tests)
     role = "The primary tests of this run are here" if is_primary else "All tests here are exploratory"
