@@ -195,6 +195,13 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
+def test_no_file_holds_a_merge_that_was_not_finished():
+    for path in tracked():
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".json", ".txt"}:
+            found = re.search(r"^(<{7} |>{7} )", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert found is None, path.name
+
+
 def test_no_file_names_a_machine_s_folder_or_a_registry_s_host():
     paths = "|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/[a-z]", "/t" + "mp/[a-z]"))
     hosts = r"https?://[^ ]*(py" + r"pi|python" + r"hosted|npm" + r"js|deb" + r"ian)\.(org|com)"
