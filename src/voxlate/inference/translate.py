@@ -105,6 +105,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def device_of_worker(device: torch.device, worker: int) -> torch.device:
+    """Returns the device of one of several worker processes: they take the GPUs in turn, unless a GPU is named.
+
+    Args:
+        device: what the user chose; a CPU and a GPU with a number, such as `cuda:1`, are returned unchanged.
+        worker: number of the process, from 0.
+    """
+    count = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
+    return torch.device("cuda", worker % count) if count > 1 else device
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Options of a translation.
