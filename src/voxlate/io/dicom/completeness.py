@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from voxlate.io.dicom.stacking import EXPORT_AGAIN, Stack
+from voxlate.io.dicom.stacking import Stack
 from voxlate.io.log import warn
 
 _STATED: dict[str, str | tuple[int, str, int]] = {
@@ -46,7 +46,7 @@ def warn_if_incomplete(stack: Stack, headers: Mapping[Path, Dataset], planes: in
     if sign:
         warn(
             "SERIES_INCOMPLETE",
-            f"{name}: {sign}; a slice at an end may be missing{EXPORT_AGAIN}, unless a part of it is meant",
+            f"{name}: {sign}, so that a slice at an end may be missing; export it again, unless a part of it is meant",
         )
 
 
