@@ -196,7 +196,7 @@ def test_each_process_of_a_batch_works_on_a_gpu_of_its_own(monkeypatch, identity
         found.extend(work.options.device for work in works)
         yield from in_this_process(replace(works[0], options=Options()), items, out)
 
-    monkeypatch.setattr("voxlate.inference.translate.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("voxlate.inference.devices.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("voxlate.jobs.executors.in_processes", ends)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     how = RunOptions("1/1", 3, 1, None, None, None, retry=False, device="cuda", runtime="torch", no_progress=True)

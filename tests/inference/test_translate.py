@@ -11,10 +11,11 @@ from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import summary, translate_many
+from voxlate.inference.devices import choose_device, device_of_worker
 from voxlate.inference.files import translate_file
 from voxlate.inference.inputs import items_in_folder
 from voxlate.inference.item import Item
-from voxlate.inference.translate import Options, choose_device, device_of_worker, translate_volume
+from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import is_marked_synthetic, read_volume, write_volume
 from voxlate.jobs.states import count_states

@@ -62,8 +62,9 @@ def run_table(
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.checks import require_use
+    from voxlate.inference.devices import choose_device
     from voxlate.inference.runtime import choose_runtime
-    from voxlate.inference.translate import Options, choose_device
+    from voxlate.inference.translate import Options
     from voxlate.inference.verify import status_of
     from voxlate.io.log import counted
     from voxlate.jobs.batch import batch_setting, run_batch
@@ -115,7 +116,7 @@ def _ended_before(out: Path, shard: tuple[int, int], *, retry: bool) -> int:
 
 def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     from voxlate.errors import UsageError
-    from voxlate.inference.translate import device_of_worker
+    from voxlate.inference.devices import device_of_worker
     from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.jobs == 0) and (how.seconds or how.gib):
