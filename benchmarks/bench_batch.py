@@ -80,7 +80,7 @@ def batched(manifest: Path, model: Path, out: Path, workers: int) -> dict[str, A
     work = Translation((model,), bundle.weights_sha256, Options())
     marks = [time.perf_counter()]
     table = read_manifest(manifest)
-    engine = partial(in_processes, work, workers=workers, limits=Limits())
+    engine = partial(in_processes, [work] * workers, limits=Limits())
     run_batch(table, out, {}, engine, watch=lambda _: marks.append(time.perf_counter()))
     status = status_of(out)
     assert status.done == status.cases, status

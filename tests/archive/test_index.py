@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -63,7 +64,9 @@ def test_every_series_has_a_row_with_its_series_type(tmp_path):
     assert len({row["patient"] for row in rows}) == 2 == len({row["study"] for row in rows})
     assert sorted(row["minute"] for row in rows) == [0, 0, 1]
     told = json.loads((tmp_path / "out" / "index.json").read_text())
-    assert told == {"files": 12, "read": 12, "no_dicom": 0, "refused": {}, "pending_series": 0, "series": 3}
+    assert told == {
+        "files": 12, "read": 12, "no_dicom": 0, "refused": {}, "duplicates": 0, "pending_series": 0, "series": 3
+    }  # fmt: skip
 
 
 def test_the_columns_of_the_table_are_the_fields_of_a_row_in_order_and_of_their_types(tmp_path):
@@ -103,6 +106,54 @@ def test_files_of_one_series_in_several_folders_are_one_series(tmp_path):
     paths[3].rename(tmp_path / "in" / "b" / "IM.dcm")
     run(tmp_path / "in", tmp_path / "out")
     assert [row["files"] for row in read_table(tmp_path / "out")] == [8]
+
+
+def test_copies_of_a_file_in_another_folder_count_once_and_are_told(tmp_path):
+    source = archive(tmp_path / "in", series=2)
+    alone = run(source, tmp_path / "alone")
+    shutil.copytree(source / "s0", source / "backup" / "s0")
+    result = CliRunner().invoke(voxlate, ["index", str(source), str(tmp_path / "out"), "-j", "1"])
+    assert "12 files: 12 DICOM, 0 not DICOM; 4 are copies of others and do not count; refused: none" in result.output
+    table = (tmp_path / "out" / "series.parquet").read_bytes()
+    assert table == alone  # as if there were no copies
+    assert run(source, tmp_path / "again", jobs=2) == table
+    (name,) = (row["series"] for row in read_table(tmp_path / "out") if row["number"] and row["minute"] == 0)
+    with indexed_series(tmp_path / "out", name) as found:
+        assert read_series(found).volume.data.shape[2] == 4
+    shutil.rmtree(source / "s0")  # the copies are all that is left
+    assert [row["files"] for row in read_table_after(source, tmp_path / "out")] == [4, 4]
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["duplicates"] == 0
+
+
+def test_frames_of_copies_count_once_and_files_without_an_identifier_each_for_itself(tmp_path):
+    def change(dataset, k):
+        dataset.NumberOfFrames, dataset.SOPInstanceUID = 10 + k, f"1.2.3.4.{k // 2}"
+        if k > 3:
+            del dataset.SOPInstanceUID
+
+    for k, path in enumerate(write_series(tmp_path / "in")):
+        dataset = dcmread(path)
+        change(dataset, k)
+        dataset.save_as(path)
+    run(tmp_path / "in", tmp_path / "out")
+    (row,) = read_table(tmp_path / "out")
+    assert (row["files"], row["slices"]) == (2 + 4, 11 + 13 + 14 + 15 + 16 + 17)
+
+
+def test_an_index_of_an_earlier_version_is_read_anew_with_its_own_secret(tmp_path, monkeypatch):
+    monkeypatch.delenv("VOXLATE_UID_SALT")
+    source = archive(tmp_path / "in", series=2)
+    table = run(source, tmp_path / "out")
+    with closing(sqlite3.connect(tmp_path / "out" / "index.sqlite")) as store:
+        store.executescript("DROP INDEX by_series; ALTER TABLE files DROP COLUMN frames; PRAGMA user_version = 0")
+    with pytest.raises(UsageError, match=r"INDEX .*another version of voxlate; run voxlate index again"):
+        read_stamps(tmp_path / "out")
+    assert run(source, tmp_path / "out") == table
+
+
+def read_table_after(source, out):
+    run(source, out)
+    return read_table(out)
 
 
 def test_the_header_of_a_series_is_that_of_its_first_file_also_when_it_was_added_later(tmp_path):
@@ -396,6 +447,63 @@ def test_a_patient_number_with_two_birth_dates_is_a_fault(tmp_path):
         write_series(tmp_path / "in" / str(number), born(number))
     run(tmp_path / "in", tmp_path / "out")
     assert [row["fault"] for row in read_table(tmp_path / "out")] == ["PATIENT_ID_SHARED"] * 2
+
+
+def scanned(folder, number, issuer="", birth="19700101", name="ONE^A", patient="77"):
+    """Writes one series of a patient into `folder`."""
+
+    def change(dataset, k):
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"1.2.{number}", f"1.3.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}.{k}"
+        dataset.PatientID, dataset.PatientBirthDate, dataset.PatientName = patient, birth, name
+        dataset.SeriesNumber = number
+        if issuer:
+            dataset.IssuerOfPatientID = issuer
+
+    write_series(folder / str(number), change, data=voxels()[:, :, :1])
+
+
+def owners(out):
+    """Returns pseudonym and fault of the series, in the order of their numbers."""
+    rows = sorted(read_table(out), key=lambda row: row["number"])
+    return [row["patient"] for row in rows], [row["fault"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("persons", "expected", "faults"),
+    [
+        ([{}, {"issuer": "HOSP"}], [1, 1], ["", ""]),
+        ([{"birth": ""}, {"issuer": "HOSP"}], [1, 1], ["", ""]),
+        ([{"name": "One^Ann"}, {"issuer": "HOSP"}], [1, 1], ["", ""]),
+        ([{"birth": "", "name": "One^Ann"}, {"issuer": "HOSP"}], [0, 1], ["PATIENT_ISSUER", ""]),
+        ([{"birth": "19800101"}, {"issuer": "HOSP"}], [0, 1], ["", ""]),
+        ([{}, {"issuer": "HOSP"}, {"issuer": "CLINIC"}], [0, 1, 2], ["PATIENT_ISSUER", "", ""]),
+        ([{"patient": "78"}, {"issuer": "HOSP"}], [0, 1], ["", ""]),
+        ([{"patient": ""}, {"patient": "", "issuer": "HOSP"}], [0, 1], ["", ""]),
+    ],
+)
+def test_a_number_without_issuer_is_that_of_the_only_issuer_if_the_person_agrees(tmp_path, persons, expected, faults):
+    for number, person in enumerate(persons, start=1):
+        scanned(tmp_path / "in", number, **person)
+    run(tmp_path / "in", tmp_path / "out")
+    patients, found = owners(tmp_path / "out")
+    assert [patients.index(patient) for patient in patients] == [expected.index(k) for k in expected]
+    assert found == faults
+    names = [row["series"] for row in read_table(tmp_path / "out") if not row["fault"]]
+    for name in names:
+        with indexed_series(tmp_path / "out", name) as series:
+            assert len(series.files) == 1
+
+
+def test_a_second_issuer_that_comes_later_undoes_the_choice_of_the_first(tmp_path):
+    scanned(tmp_path / "in", 1)
+    scanned(tmp_path / "in", 2, issuer="HOSP")
+    run(tmp_path / "in", tmp_path / "out")
+    assert len(set(owners(tmp_path / "out")[0])) == 1
+    scanned(tmp_path / "in", 3, issuer="CLINIC")
+    assert run(tmp_path / "in", tmp_path / "out") == run(tmp_path / "in", tmp_path / "fresh")
+    patients, faults = owners(tmp_path / "out")
+    assert (len(set(patients)), faults) == (3, ["PATIENT_ISSUER", "", ""])
 
 
 def test_a_series_whose_files_changed_since_the_index_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dicom_series import everywhere, write_series
 from faulty import Faulty
 from phantoms import head
 
+from voxlate.cli.running import RunOptions, run_table
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import Translation, translate_many
 from voxlate.inference.files import translate_file
@@ -179,12 +181,27 @@ def test_another_manifest_model_or_folder_is_refused(scans, engine, tmp_path):
 
 def test_a_process_that_dies_fails_its_case_and_not_the_run(tmp_path):
     manifest = named(tmp_path, "a", "dies", "b", "once", "c", "hangs", "huge", "d")
-    engine = partial(in_processes, Faulty(), workers=2, limits=Limits(seconds=2, gib=1))
+    engine = partial(in_processes, [Faulty()] * 2, limits=Limits(seconds=2, gib=1))
     run_batch(manifest, tmp_path / "out", {}, engine)
     status = status_of(tmp_path / "out")
     assert (status.done, status.failed, status.pending) == (5, 3, 0)
     assert status.codes == {"KILLED": 1, "MEMORY": 1, "TIME": 1}
     assert read_ledger(tmp_path / "out")["once"].state == "done"
+
+
+def test_each_process_of_a_batch_works_on_a_gpu_of_its_own(monkeypatch, identity, bundle, scans, tmp_path):
+    found = []
+
+    def ends(works, items, out, *, limits):
+        found.extend(work.options.device for work in works)
+        yield from in_this_process(replace(works[0], options=Options()), items, out)
+
+    monkeypatch.setattr("voxlate.inference.devices.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("voxlate.jobs.executors.in_processes", ends)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    how = RunOptions("1/1", 3, 1, None, None, None, retry=False, device="cuda", runtime="torch", no_progress=True)
+    run_table(read_manifest(scans), tmp_path / "out", (identity,), how, {})
+    assert found == [torch.device("cuda", k) for k in (0, 1, 0)]
 
 
 def test_what_failed_is_tried_again_only_when_asked(tmp_path):

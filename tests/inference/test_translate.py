@@ -11,10 +11,11 @@ from phantoms import head
 
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import summary, translate_many
+from voxlate.inference.devices import choose_device, device_of_worker
 from voxlate.inference.files import translate_file
 from voxlate.inference.inputs import items_in_folder
 from voxlate.inference.item import Item
-from voxlate.inference.translate import Options, choose_device, translate_volume
+from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import is_marked_synthetic, read_volume, write_volume
 from voxlate.jobs.states import count_states
@@ -275,6 +276,20 @@ def test_a_device_that_is_not_there_is_refused_and_never_replaced():
         choose_device("cuda:99" if torch.cuda.is_available() else "cuda")
     with pytest.raises(UsageError, match="DEVICE"):
         choose_device("abacus")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gpus", "expected"),
+    [
+        ("cuda", 2, ["cuda:0", "cuda:1", "cuda:0"]),
+        ("cuda", 1, ["cuda"] * 3),
+        ("cuda:1", 2, ["cuda:1"] * 3),
+        ("cpu", 2, ["cpu"] * 3),
+    ],
+)
+def test_workers_take_the_gpus_in_turn_unless_a_device_is_named(monkeypatch, chosen, gpus, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert [device_of_worker(torch.device(chosen), worker) for worker in range(3)] == list(map(torch.device, expected))
 
 
 def test_what_lies_below_the_zero_of_the_target_s_scale_is_kept(bundle, scan):

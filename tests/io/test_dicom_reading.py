@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from dicom_series import CORNER_MM, SHAPE, SPACING_MM, enhanced, voxels, write_series
+from dicom_series import CORNER_MM, SHAPE, SPACING_MM, enhanced, everywhere, voxels, write_series
 from pydicom import dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -147,6 +147,85 @@ def test_echoes_of_a_classic_series_are_told_apart(tmp_path):
         (series,) = find_series(files)
         assert np.array_equal(read_series(series, volume=1).volume.data, voxels())
         assert np.array_equal(read_series(series, volume=2).volume.data, voxels()[::-1])
+
+
+@pytest.mark.parametrize("keyword", ["EchoTime", "EchoNumbers"])
+def test_echoes_at_interleaved_positions_are_told_apart(tmp_path, keyword):
+    write_series(tmp_path, lambda dataset, k: setattr(dataset, keyword, 1 + k % 2))
+    with pytest.raises(Exception, match=rf"SEVERAL_VOLUMES .*1: {keyword}=1.*; 2: {keyword}=2"):
+        read(tmp_path)
+    scan = read(tmp_path, volume=2)
+    assert np.array_equal(scan.volume.data, voxels()[:, :, 1::2])
+    assert scan.volume.spacing_mm[2] == pytest.approx(2 * SPACING_MM[2])
+
+
+def test_echo_times_that_differ_by_rounding_are_those_of_one_volume(tmp_path):
+    write_series(tmp_path, lambda dataset, k: setattr(dataset, "EchoTime", 2.98 + 0.01 * (k % 3)))
+    assert np.array_equal(read(tmp_path).volume.data, voxels())
+
+
+def without(missing, *, first=1, step=1, **elements):
+    """Returns a change that leaves slices out; slice k has the instance number first + k x step."""
+
+    def change(dataset, k):
+        dataset.InstanceNumber = first + k * step
+        for keyword, value in elements.items():
+            setattr(dataset, keyword, value)
+        dataset.skip = k in missing
+
+    return change
+
+
+INCOMPLETE = {
+    "the last by the number of images": without([7], ImagesInAcquisition=8),
+    "the last two by the number of instances": without([6, 7], NumberOfSeriesRelatedInstances=8),
+    "the first by its instance number": without([0]),
+    "the first by its instance number, from head to feet": without([7], first=8, step=-1),
+    "the first of every second number": without([0], step=2),
+}
+WHOLE = {
+    "all by the number of images": without([], ImagesInAcquisition=8),
+    "one of three volumes of an acquisition in series of their own": without([], first=9, ImagesInAcquisition=24),
+    "every second image of an acquisition": without([], first=2, step=2, ImagesInAcquisition=16),
+    "a part that was reformatted": without([7], ImageType=["DERIVED", "SECONDARY"], ImagesInAcquisition=8),
+    "numbers from zero": without([], first=0),
+    "numbers of no order": lambda dataset, k: setattr(dataset, "InstanceNumber", (9, 3, 5, 4, 8, 6, 2, 7)[k]),
+    "numbers that go on from those of another series": without([], first=2**31 - 9),
+    "no numbers at all": everywhere(InstanceNumber=None, ImagesInAcquisition=None),
+    "fewer stated than there are": without([], ImagesInAcquisition=4),
+}
+
+
+@pytest.mark.parametrize("what", INCOMPLETE)
+def test_a_series_without_its_first_or_last_slice_is_read_with_a_warning(tmp_path, caplog, what):
+    write_series(tmp_path, INCOMPLETE[what])
+    read(tmp_path)
+    assert codes(caplog) == ["SERIES_INCOMPLETE"]
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_a_whole_series_and_a_part_that_is_meant_give_no_warning(tmp_path, caplog, what):
+    write_series(tmp_path, WHOLE[what])
+    read(tmp_path)
+    assert codes(caplog) == []
+
+
+@pytest.mark.parametrize(("missing", "expected"), [((), []), ((7,), ["SERIES_INCOMPLETE"])])
+def test_the_slices_of_each_volume_are_compared_with_the_number_that_a_vendor_states(
+    tmp_path, caplog, missing, expected
+):
+    def stated(dataset, time):
+        dataset.private_block(0x0021, "GEMS_RELA_01", create=True).add_new(0x4F, "SL", 8)
+        dataset.TemporalPositionIdentifier = time
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{time}.{dataset.InstanceNumber}"
+
+    for time in (1, 2):
+        part = without(missing, first=1 + 8 * (time - 1))
+        write_series(
+            tmp_path / str(time), lambda dataset, k, time=time, part=part: (part(dataset, k), stated(dataset, time))
+        )
+    read(tmp_path, volume=2)
+    assert codes(caplog) == expected
 
 
 def test_text_and_times_that_tell_volumes_apart_are_not_told(tmp_path):

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.losses.l1 import l1
 from voxlate.training.data.windows import Batch, StepBatches
 from voxlate.training.objective import objectives_of
+from voxlate.training.scaling import StepScaler, scale_by_step
 from voxlate.training.state import AdversarialState, CycleState, SupervisedState, new_state
 from voxlate.training.steps import Step, take_step
 
@@ -36,19 +38,30 @@ def with_rest(part, value):
 
 
 def take(
-    recipe, sources, generator, discriminator=None, inverse=None, inverse_discriminator=None, targets=(), **change
+    recipe,
+    sources,
+    generator,
+    discriminator=None,
+    inverse=None,
+    inverse_discriminator=None,
+    targets=(),
+    fabric=None,
+    **change,
 ):
     """Takes one step by plain descent and returns its losses."""
+    fabric = fabric or Fabric(accelerator="cpu", devices=1)
     settings = {"learning_rate": RATE, "warmup": 0, "schedule": "constant", "clip": None}
+    settings["precision"] = fabric.strategy.precision.precision
     training = recipe.training.model_copy(update=settings)
     plan = recipe.model_copy(update={"training": training, **change})
-    state = SupervisedState(generator, descent(generator, inverse))
+    state = SupervisedState(generator, fabric.setup_optimizers(descent(generator, inverse)))
     if discriminator is not None:
-        parts = (plan.adversarial, discriminator, descent(discriminator, inverse_discriminator))
+        mover = fabric.setup_optimizers(descent(discriminator, inverse_discriminator))
+        parts = (plan.adversarial, discriminator, mover)
         state = AdversarialState(generator, state.optimiser, *parts)
         if inverse is not None:
             state = CycleState(generator, state.optimiser, *parts, plan.cycle, inverse, inverse_discriminator)
-    step = Step(Fabric(accelerator="cpu", devices=1), plan, 0)
+    step = Step(fabric, plan, 0)
     return take_step(state, StepBatches(sources, list(targets)), step, objectives_of(plan, ".")[0])
 
 
@@ -145,3 +158,46 @@ def test_all_weights_are_updated_in_one_call_unless_the_gradients_are_scaled(rec
     plan = recipe.model_copy(update={"training": training, "adversarial": None})
     state = new_state(plan, scale(0.4), Fabric(accelerator="cpu", devices=1))
     assert state.optimiser.param_groups[0]["fused"] is is_fused
+
+
+@pytest.mark.parametrize("kind", ["supervised", "adversarial", "cycle"])
+def test_with_a_gradient_scale_the_micro_batches_of_a_step_count_as_without_and_the_scale_changes_once(recipe, kind):
+    # torch, "Automatic Mixed Precision examples": one scale for all that is accumulated, one update for all optimisers.
+    adversarial = AdversarialSettings(weight=0.7, conditional=False)
+    change = {
+        "supervised": {},
+        "adversarial": {"adversarial": adversarial},
+        "cycle": {"adversarial": adversarial, "cycle": CycleSettings(weight=2, identity=3), "loss": {}},
+    }[kind]
+    count = {"supervised": 1, "adversarial": 2, "cycle": 4}[kind]
+    scaler = StepScaler("cpu", init_scale=256.0, growth_interval=1)  # doubles at each update
+    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    weights = []
+    for fabric in (Fabric(accelerator="cpu", devices=1), Fabric(accelerator="cpu", devices=1, plugins=[precision])):
+        networks = [scale(value) for value in (0.4, 0.3, 0.6, 0.2)[:count]]
+        take(recipe, [batch(0), batch(1)], *networks, targets=[batch(2), batch(3)], fabric=fabric, **change)
+        weights.append([network.weight.item() for network in networks])
+    assert weights[1] == pytest.approx(weights[0], rel=2e-3)  # half precision has 11 bits
+    assert scaler.get_scale() == 512.0
+
+
+def test_a_step_whose_gradients_overflow_moves_nothing_and_halves_the_scale(recipe):
+    scaler = StepScaler("cpu", init_scale=2.0**127)
+    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[precision])
+    generator, discriminator = scale(0.4), scale(0.3)
+    here = replace(batch(0), target=1e3 * batch(0).target)
+    settings = AdversarialSettings(weight=0.7, conditional=False)
+    take(recipe, [here, here], generator, discriminator, fabric=fabric, adversarial=settings, loss={"mse": 1.0})
+    assert (generator.weight.item(), discriminator.weight.item()) == pytest.approx((0.4, 0.3))
+    assert scaler.get_scale() == 2.0**126
+
+
+def test_only_a_precision_that_scales_gradients_gets_the_scaler_of_a_step():
+    precision = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[precision])
+    scale_by_step(fabric)
+    assert isinstance(precision.scaler, StepScaler)
+    plain = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    scale_by_step(plain)
+    assert plain.strategy.precision.scaler is None

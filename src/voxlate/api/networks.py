@@ -128,7 +128,8 @@ def translate(
         ('T1nce', True)
         >>> voxlate.write("synthetic.nii.gz", result.volume)
     """
-    from voxlate.inference.translate import Options, choose_device, translate_volume
+    from voxlate.inference.devices import choose_device
+    from voxlate.inference.translate import Options, translate_volume
 
     bundle = bundle_of(model)
     chosen = replace(options or Options(), device=choose_device(device))
@@ -173,8 +174,9 @@ def translate_cases(
         [('case3', 'done')]
     """
     from voxlate.inference.batch import translate_many
+    from voxlate.inference.devices import choose_device
     from voxlate.inference.inputs import items_of_cases
-    from voxlate.inference.translate import Options, choose_device
+    from voxlate.inference.translate import Options
 
     items = items_of_cases(rows_of(cases, paired=False, single=True), split)
     chosen = replace(options or Options(), device=choose_device(device))

@@ -27,6 +27,7 @@ class IndexSummary(TypedDict):
         read: files of series.
         no_dicom: files that are not DICOM images.
         refused: damaged files by error code.
+        duplicates: of `read`, copies of another file, which do not count as slices.
         pending_series: series left for the next run.
     """
 
@@ -34,6 +35,7 @@ class IndexSummary(TypedDict):
     read: int
     no_dicom: int
     refused: dict[str, int]
+    duplicates: int
     pending_series: int
 
 
@@ -55,6 +57,7 @@ def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
     try:
         remove_orphans(out)
         yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)
+        store.settle_patients()
         count = write_table(store, out / TABLE)
         write_json(out / SUMMARY, {**summary(store.counts()), "series": count})
     finally:
@@ -69,9 +72,10 @@ def summary(counts: dict[str, int]) -> IndexSummary:
     """
     damaged = {name: n for name, n in sorted(counts.items()) if name.isupper()}  # error codes are in capitals
     return {
-        "files": sum(n for name, n in counts.items() if name not in ("series", "pending")),
+        "files": sum(n for name, n in counts.items() if name not in ("series", "duplicates", "pending")),
         "read": counts.get(READ, 0),
         "no_dicom": counts.get(NOT_DICOM, 0),
         "refused": damaged,
+        "duplicates": counts["duplicates"],
         "pending_series": counts["pending"],
     }

@@ -27,7 +27,7 @@ class IndexRow(TypedDict):
         agent, evidence, may_be_enhanced: contrast-agent status and its evidence; see `AgentStatus`.
         fault: code of a fault of the identifiers, empty without one.
         number: SeriesNumber.
-        files, slices: number of files and of frames.
+        files, slices: number of files and of frames; copies of a file count once.
         rows, columns: size of a slice, in pixels.
         minute: minutes from the first acquisition of the study to this one.
         age_years: at most 89.

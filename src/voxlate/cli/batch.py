@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxlate.cli.options import (
+    ON_GPUS,
     PATH,
     brain_mask,
     cache,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=PATH)
 @models
 @shard
-@jobs(least=0)
+@jobs(least=0, what=ON_GPUS)
 @threads
 @click.option("--scheduler", help="Address of a Dask scheduler, in place of --jobs.")
 @seconds

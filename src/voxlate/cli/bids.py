@@ -10,6 +10,7 @@ import click
 
 from voxlate.cli.console import complain, say
 from voxlate.cli.options import (
+    ON_GPUS,
     PATH,
     brain_mask,
     cache,
@@ -117,7 +118,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
 @click.option("--masks", type=PATH, help="Root of a derivative with ..._desc-brain_mask.nii.gz.")
 @click.option("--keep-ce", is_flag=True, help="Keep the entity ce of a source in the name of its output.")
 @click.option(
-    "-j", "--jobs", "--n_procs", "jobs", default=1, show_default=True, type=click.IntRange(0), help="Processes."
+    "-j", "--jobs", "--n_procs", "jobs", default=1, show_default=True, type=click.IntRange(0), help=f"{ON_GPUS}."
 )
 @click.option(
     "-w",

@@ -42,6 +42,7 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     summary = read_json(out / SUMMARY)
     refused = ", ".join(f"{count} {code}" for code, count in summary["refused"].items()) or "none"
     read, other = summary["read"], summary["no_dicom"]
-    say(f"{summary['files']} files: {read} DICOM, {other} not DICOM; refused: {refused}")
+    copies = f"{summary['duplicates']} are copies of others and do not count; " if summary["duplicates"] else ""
+    say(f"{summary['files']} files: {read} DICOM, {other} not DICOM; {copies}refused: {refused}")
     say(f"{summary['series']} series, {summary['pending_series']} pending; {out / TABLE}")
     return ITEMS_REFUSED_STATUS if summary["refused"] or summary["pending_series"] else 0

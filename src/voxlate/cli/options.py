@@ -113,6 +113,10 @@ cache = click.option(
 )
 
 
+ON_GPUS = "Processes, which take the GPUs in turn unless --device names one"
+"""Help of the number of processes of a command that translates in each of them."""
+
+
 def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") -> Callable[..., Any]:
     """Returns the option of the number of processes.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +62,9 @@ def run_table(
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.checks import require_use
+    from voxlate.inference.devices import choose_device
     from voxlate.inference.runtime import choose_runtime
-    from voxlate.inference.translate import Options, choose_device
+    from voxlate.inference.translate import Options
     from voxlate.inference.verify import status_of
     from voxlate.io.log import counted
     from voxlate.jobs.batch import batch_setting, run_batch
@@ -115,6 +116,7 @@ def _ended_before(out: Path, shard: tuple[int, int], *, retry: bool) -> int:
 
 def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     from voxlate.errors import UsageError
+    from voxlate.inference.devices import device_of_worker
     from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.jobs == 0) and (how.seconds or how.gib):
@@ -125,4 +127,6 @@ def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
         return partial(on_dask, work, address=how.scheduler)
     if how.jobs == 0:
         return partial(in_this_process, work)
-    return partial(in_processes, work, workers=how.jobs, limits=Limits(how.seconds, how.gib, how.threads))
+    devices = [device_of_worker(work.options.device, worker) for worker in range(how.jobs)]
+    works = [replace(work, options=replace(work.options, device=each)) for each in devices]
+    return partial(in_processes, works, limits=Limits(how.seconds, how.gib, how.threads))

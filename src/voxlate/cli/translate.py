@@ -134,11 +134,12 @@ def translate(
     from voxlate.bundle.pretrained import load_bundle
     from voxlate.inference.batch import translate_many
     from voxlate.inference.calibration import read_calibration
+    from voxlate.inference.devices import choose_device
     from voxlate.inference.files import translate_file
     from voxlate.inference.item import Item
     from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
-    from voxlate.inference.translate import Options, choose_device
+    from voxlate.inference.translate import Options
     from voxlate.io.log import counted, of_case
     from voxlate.io.nifti import nifti_stem
     from voxlate.jobs.states import count_states

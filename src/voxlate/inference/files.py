@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.calibration import Calibration
@@ -29,6 +29,7 @@ from voxlate.io.documents import InvalidDocument, read_json
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
+from voxlate.volume import Volume
 
 _PURPOSE: dict[Use, str] = {
     "any": "Not for diagnosis.",
@@ -91,7 +92,8 @@ def translate_file(
         content |= sidecar_of(files.bids_paths["source"], {name: files.bids_paths[MORE + name] for name in files.more})
     content["Synthetic"]["MoreSources"] = {name: other.sha256 for name, other in others.items()}
     if spread is not None:
-        _write_spread(spread, synthesis, content, chosen.calibration, model_label=_model_label(bundle))
+        uncertainty = cast("Volume", synthesis.spread)  # `_require_spread` has seen that there are several predictions
+        _write_spread(spread, uncertainty, synthesis.predictions, content, chosen.calibration, _model_label(bundle))
     # Both files say that the image is synthetic. Both are complete before the first one is renamed.
     with replacing(sidecar_path(output)) as partial:
         partial.write_text(json_text(content), encoding="utf-8")
@@ -210,20 +212,20 @@ def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Pat
 
 
 def _write_spread(
-    path: Path, synthesis: Synthesis, content: dict[str, Any], calibration: Calibration | None, *, model_label: str
+    path: Path,
+    spread: Volume,
+    predictions: int,
+    content: dict[str, Any],
+    calibration: Calibration | None,
+    model_label: str,
 ) -> None:
-    if synthesis.spread is None:
-        raise UsageError(
-            "ONE_ANSWER",
-            "--uncertainty and calibration need several predictions: pass several models (-m), or --tta-flip",
-        )
-    text = f"Standard deviation of {synthesis.predictions} predictions of a network. {content['Description']}"
+    text = f"Standard deviation of {predictions} predictions of a network. {content['Description']}"
     if calibration is not None:
         text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
         content = content | {"Calibration": asdict(calibration)}
     with replacing(sidecar_path(path)) as partial:
         partial.write_text(json_text(content | {"Description": text}), encoding="utf-8")
-        write_volume(path, synthesis.spread, dtype="float32", synthetic=f"spread of {model_label}")
+        write_volume(path, spread, dtype="float32", synthetic=f"spread of {model_label}")
 
 
 def write_dicom(

@@ -83,28 +83,6 @@ class Synthesis:
         return "" if self.distance is None or self.distance.verdict == "known" else "INPUT_UNUSUAL"
 
 
-def choose_device(name: str) -> torch.device:
-    """Returns a device.
-
-    Args:
-        name: a device of torch, such as `cpu` or `cuda:0`; `auto` for the first GPU, or the CPU if there is no GPU.
-
-    Raises:
-        UsageError: `DEVICE` when the device is not available; there is no fallback to another one.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type == "meta":
-            raise RuntimeError("it has no data")
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError("DEVICE", f"the device {name!r} is not available: {reason}; choose another") from error
-    return device
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Options of a translation.

@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -80,22 +80,19 @@ def in_this_process(work: Work[T], items: Iterator[T], out: Path) -> Iterator[Ca
         yield work(item, out)
 
 
-def in_processes(
-    work: Work[T], items: Iterator[T], out: Path, *, workers: int, limits: Limits
-) -> Iterator[CaseOutcome]:
+def in_processes(works: Sequence[Work[T]], items: Iterator[T], out: Path, *, limits: Limits) -> Iterator[CaseOutcome]:
     """Processes cases in worker processes, one case at a time in each; a worker lives for many cases.
 
     Args:
-        work: processes one case; it must be picklable.
+        works: what each worker process does with a case; picklable. They differ in nothing but where they compute.
         items: the cases.
         out: folder of the run.
-        workers: number of worker processes.
         limits: limits of each worker process.
 
     Raises:
-        CannotWrite, TemporaryFailure: what `work` raises; the next run repeats the cases that were in progress.
+        CannotWrite, TemporaryFailure: what a work raises; the next run repeats the cases that were in progress.
     """
-    all_workers: list[_Worker[T]] = [_Worker(work, out, limits) for _ in range(workers)]
+    all_workers: list[_Worker[T]] = [_Worker(work, out, limits) for work in works]
     try:
         busy: dict[Future[CaseOutcome], _Worker[T]] = {}
         free = list(all_workers)

@@ -33,6 +33,7 @@ from voxlate.training.memory import has_unreached_weights, memory_limit, require
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
+from voxlate.training.scaling import scale_by_step
 from voxlate.training.schedule import StagePosition, stage_position
 from voxlate.training.simulated.windows import SimulatedWindows
 from voxlate.training.state import SupervisedState, new_generator, new_state
@@ -262,6 +263,7 @@ def _launch(recipe: Recipe, machine: Machine, given: Given) -> Fabric:
         raise UsageError(
             "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"
         ) from error
+    scale_by_step(fabric)
     fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
     return fabric

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from voxlate.archive.indexing.folder import Progress
-from voxlate.archive.indexing.headers import series_record
-from voxlate.archive.indexing.records import READ, FileRecord, SeriesRecord
+from voxlate.archive.indexing.headers import frames_of, series_record
+from voxlate.archive.indexing.records import READ, FileRecord, SeriesRecord, instance_number
 from voxlate.archive.indexing.store import IndexStore
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.errors import InputRefused, TemporaryFailure, UsageError, VoxlateError
@@ -286,7 +286,9 @@ def _index_series(archive: DicomWebServer, store: IndexStore, which: tuple[str, 
     record = archive.header(study, series, instances[0])
     if stored:
         store.forget(folder, stored)
-    store.add(folder, [FileRecord(name, 0, 0, series, READ) for name in instances], [record], number)
+    frames = frames_of(record.header)  # of the others, too: one header of a series is asked for
+    files = [FileRecord(name, 0, 0, series, READ, instance_number(name), frames) for name in instances]
+    store.add(folder, files, [record], number)
     return 1
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.classify import element_text, header_of
-from voxlate.archive.indexing.records import NOT_DICOM, READ, FileRecord, SeriesRecord
+from voxlate.archive.indexing.records import NOT_DICOM, READ, FileRecord, SeriesRecord, instance_number
 from voxlate.errors import InputRefused, TemporaryFailure
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def read_chunk(root: str, chunk: Chunk) -> tuple[Chunk, list[FileRecord], list[S
             status = path.stat()
         except OSError:
             continue  # removed while the archive was read; the next round decides
-        record, state = _read(path, f"{chunk.folder}/{name}")
-        series += [] if record is None else [record]
+        record, state, instance = _read(path, f"{chunk.folder}/{name}")
         changed = _READ_AGAIN if state in TRANSIENT_STATES else status.st_mtime_ns
-        files.append(FileRecord(name, status.st_size, changed, "" if record is None else record.uid, state))
+        if record is None:
+            files.append(FileRecord(name, status.st_size, changed, "", state))
+            continue
+        series.append(record)
+        frames = frames_of(record.header)
+        files.append(FileRecord(name, status.st_size, changed, record.uid, state, instance, frames))
     return chunk, files, merge_records(series)
 
 
@@ -92,14 +96,17 @@ def series_record(dataset: Dataset, path: str) -> SeriesRecord:
     issuer = element_text(dataset, "IssuerOfPatientID").strip()
     own = element_text(dataset, "PatientID").strip()
     patient_key = f"{issuer}\n{own}" if own else f"study {header.get('StudyInstanceUID', '')}"
-    frames = max(_whole(header.get("NumberOfFrames", "")), 1)
-    return SeriesRecord(
-        uid, header.get("StudyInstanceUID", ""), patient_key, path, header, frozenset(identities), frames
-    )
+    return SeriesRecord(uid, header.get("StudyInstanceUID", ""), patient_key, own, path, header, frozenset(identities))
+
+
+def frames_of(header: Mapping[str, str]) -> int:
+    """Returns the number of frames of a file, from 1, by the header of a `SeriesRecord`."""
+    text = header.get("NumberOfFrames", "")
+    return max(int(text), 1) if text.isascii() and text.isdecimal() and len(text) <= _MAX_FRAMES_DIGITS else 1
 
 
 def merge_records(records: Iterable[SeriesRecord]) -> list[SeriesRecord]:
-    """Returns one record for each series, with the header of the first file and the frames of all."""
+    """Returns one record for each series, with the header of the first file and the identities of all."""
     result: dict[str, SeriesRecord] = {}
     for record in records:
         other = result.get(record.uid)
@@ -107,10 +114,7 @@ def merge_records(records: Iterable[SeriesRecord]) -> list[SeriesRecord]:
             result[record.uid] = record
             continue
         first = min(record, other, key=lambda each: each.first)
-        result[record.uid] = SeriesRecord(
-            first.uid, first.study, first.patient, first.first, first.header,
-            record.identities | other.identities, record.frames + other.frames,
-        )  # fmt: skip
+        result[record.uid] = replace(first, identities=record.identities | other.identities)
     return list(result.values())
 
 
@@ -125,8 +129,8 @@ def chunks_of(folder: str, names: Sequence[str], size: int) -> list[Chunk]:
     return [Chunk(folder, tuple(names[start : start + size])) for start in range(0, len(names), size)]
 
 
-def _read(path: Path, relative: str) -> tuple[SeriesRecord | None, str]:
-    """Returns the record of a file, None when it is not an image of a series, and the state of the file."""
+def _read(path: Path, relative: str) -> tuple[SeriesRecord | None, str, int]:
+    """Returns the record of a file, None when it is not an image of a series; its state; the number of its image."""
     from voxlate.io.dicom.files import SUFFIXES
     from voxlate.io.dicom.parse import NotDicom, read_dataset, refusing_damage
     from voxlate.io.dicom.series import is_directory_file
@@ -135,7 +139,10 @@ def _read(path: Path, relative: str) -> tuple[SeriesRecord | None, str]:
     try:
         dataset = read_dataset(path, with_pixels=False)
         with refusing_damage(path):
-            return (None, NOT_DICOM) if is_directory_file(dataset) else (series_record(dataset, relative), READ)
+            if is_directory_file(dataset):
+                return None, NOT_DICOM, 0
+            instance = instance_number(element_text(dataset, "SOPInstanceUID") or relative)
+            return series_record(dataset, relative), READ, instance
     except NotDicom:
         state = "UNREADABLE" if is_named else NOT_DICOM
     except (InputRefused, TemporaryFailure) as error:
@@ -143,8 +150,4 @@ def _read(path: Path, relative: str) -> tuple[SeriesRecord | None, str]:
         state = "NO_ACCESS" if isinstance(error.__cause__, OSError) else error.code if is_dicom else NOT_DICOM
     except OSError:
         state = "NO_ACCESS"
-    return None, state
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_FRAMES_DIGITS else 0
+    return None, state, 0

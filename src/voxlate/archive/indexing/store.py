@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from voxlate.archive.indexing.patients import settle_patients
 from voxlate.archive.indexing.records import NOT_DICOM, FileRecord, SeriesRecord, StoredSeries
+from voxlate.archive.indexing.schema import prepare_tables
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.errors import CannotWrite, TemporaryFailure, UsageError, os_failure
 from voxlate.io.site_key import site_key
@@ -25,20 +27,13 @@ LOCK = "index.lock"
 BUSY_S = 10.0
 """Seconds that a statement waits for another process that writes; transactions take far less. Chosen by hand."""
 
-_CREATE = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS folders (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, study TEXT NOT NULL, patient TEXT NOT NULL, name TEXT NOT NULL,
-    first TEXT NOT NULL, header TEXT NOT NULL, frames INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS by_name ON series (patient, study, name);
-CREATE TABLE IF NOT EXISTS files (
-    folder INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL,
-    series INTEGER, state TEXT NOT NULL, round INTEGER NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_series ON files (series);
-CREATE TABLE IF NOT EXISTS identities (
-    series INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (series, kind, value)) WITHOUT ROWID;
+_ADD_SERIES = """
+INSERT INTO series (uid, study, patient, name, first, header, stated, number, bare)
+VALUES (:uid, :study, :patient, :name, :first, :header, :stated, :number, :bare)
+ON CONFLICT (uid) DO UPDATE SET (study, patient, name, first, header, stated, number, bare) =
+    (excluded.study, excluded.patient, excluded.name, excluded.first, excluded.header, excluded.stated,
+     excluded.number, excluded.bare)
+WHERE excluded.first < series.first
 """
 
 # Texts of SQLite errors that another run may not meet again.
@@ -60,8 +55,8 @@ class IndexStore:
         key: secret for pseudonyms.
 
     Raises:
-        UsageError: `INDEX` when the store does not exist, `KEY` when it was made with another key, `SETTINGS_DIFFER`
-            when it is the index of another source.
+        UsageError: `INDEX` when the store does not exist or is of another version, `KEY` when it was made with another
+            key, `SETTINGS_DIFFER` when it is the index of another source.
         TemporaryFailure: `LOCKED` when another run writes.
     """
 
@@ -78,9 +73,10 @@ class IndexStore:
             path.chmod(0o600)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_CREATE)
         self.key = ""
         try:
+            with _disk_errors(path.name):
+                prepare_tables(self._connection, is_new=is_new)
             self._claim(folder, source, is_new=is_new)
         except BaseException:
             self.close()
@@ -165,12 +161,13 @@ class IndexStore:
             folder_id = self._folder(folder)
             ids = {record.uid: self._series(record) for record in series}
             self._connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (folder_id, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state, number)
+                    (folder_id, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state,
+                     file.instance, file.frames, number)
                     for file in files
                 ],
-            )
+            )  # fmt: skip
 
     def forget(self, folder: str, names: Iterable[str]) -> None:
         """Deletes changed files and all files of their series, so that these are read again."""
@@ -196,29 +193,39 @@ class IndexStore:
         with self.transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('pending', ?)", (str(count),))
 
+    def settle_patients(self) -> None:
+        """Decides to whom series without IssuerOfPatientID belong; see `settle_patients`."""
+        with self.transaction():
+            settle_patients(self._connection)
+
     def counts(self) -> dict[str, int]:
-        """Returns the number of files by state, of series (`series`) and of series left for later (`pending`)."""
+        """Returns the number of files by state, of series, of copies (`duplicates`) and of series left for later."""
         rows = self._rows("SELECT state, count(*) FROM files GROUP BY 1")
         pending = self._rows("SELECT value FROM meta WHERE name = 'pending'")
+        copies = """SELECT coalesce(sum(files - images), 0) FROM (SELECT count(*) AS files,
+                    count(DISTINCT instance) AS images FROM files WHERE series IS NOT NULL GROUP BY series)"""
         return {str(state): int(count) for state, count in rows} | {
             "series": self._count("SELECT count(*) FROM series"),
+            "duplicates": self._count(copies),
             "pending": int(pending[0][0]) if pending else 0,
         }
 
     def series(self) -> Iterator[StoredSeries]:
         """Yields the series by patient, study and name; memory does not grow with their number."""
-        sql = """SELECT s.id, s.uid, s.study, s.patient, s.name, s.header, s.frames,
-                        (SELECT count(*) FROM files f WHERE f.series = s.id)
-                 FROM series s ORDER BY s.patient, s.study, s.name"""
+        sql = """SELECT id, uid, study, patient, name, header, unclear FROM series ORDER BY patient, study, name"""
+        images = """SELECT count(*), sum(frames) FROM
+                    (SELECT max(frames) AS frames FROM files WHERE series = ? GROUP BY instance)"""
         birth_dates, last = 0, None
         with _disk_errors(STORE):
-            for number, uid, study, patient, name, header, frames, files in self._connection.execute(sql):
+            for number, uid, study, patient, name, header, unclear in self._connection.execute(sql):
                 if patient != last:
                     birth_dates, last = self._birth_dates(patient), patient
                 kinds = self._rows("SELECT kind, count(*) FROM identities WHERE series = ? GROUP BY kind", number)
+                ((files, frames),) = self._rows(images, number)
                 yield StoredSeries(
                     uid=uid, study=study, patient=patient, name=name, header=json.loads(header), files=files,
-                    frames=frames, birth_dates=birth_dates, identities=dict(kinds),
+                    frames=frames or 0, has_unclear_issuer=bool(unclear), birth_dates=birth_dates,
+                    identities=dict(kinds),
                 )  # fmt: skip
 
     def files_of(self, name: str) -> list[Path]:
@@ -257,12 +264,12 @@ class IndexStore:
         )
 
     def owner_of(self, name: str) -> tuple[str, str]:
-        """Returns the pseudonyms of patient and study of the series with this pseudonym.
+        """Returns the pseudonyms of patient and study as the header of the series with this pseudonym states them.
 
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
-        patient, study = self._of_series(name, "patient, study")
+        patient, study = self._of_series(name, "stated, study")
         return str(patient), str(study)
 
     def damage_of(self, name: str) -> list[str]:
@@ -304,29 +311,20 @@ class IndexStore:
 
     def _series(self, record: SeriesRecord) -> int:
         """Stores a series, or adds a record to a stored one; returns its row number."""
-        rows = self._rows("SELECT id, first FROM series WHERE uid = ?", record.uid)
-        first = record.first.encode("utf-8", "backslashreplace").decode()
-        values = (
-            pseudonym(self.key, "study", record.study),
-            pseudonym(self.key, "patient", record.patient),
-            pseudonym(self.key, "series", record.uid),
-            first,
-            json.dumps(dict(record.header), sort_keys=True),
-        )
-        if not rows:
-            made = self._connection.execute(
-                "INSERT INTO series (study, patient, name, first, header, frames, uid) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*values, record.frames, record.uid),
-            )
-            number = int(made.lastrowid or 0)
-        else:
-            number = int(rows[0][0])
-            self._connection.execute("UPDATE series SET frames = frames + ? WHERE id = ?", (record.frames, number))
-            if first < rows[0][1]:
-                self._connection.execute(
-                    "UPDATE series SET study = ?, patient = ?, name = ?, first = ?, header = ? WHERE id = ?",
-                    (*values, number),
-                )
+        patient = pseudonym(self.key, "patient", record.patient)
+        values = {
+            "study": pseudonym(self.key, "study", record.study),
+            "patient": patient,
+            "name": pseudonym(self.key, "series", record.uid),
+            "first": record.first.encode("utf-8", "backslashreplace").decode(),
+            "header": json.dumps(dict(record.header), sort_keys=True),
+            "stated": patient,
+            "number": pseudonym(self.key, "number", record.number) if record.number else "",
+            "bare": record.patient == f"\n{record.number}",
+            "uid": record.uid,
+        }
+        self._connection.execute(_ADD_SERIES, values)
+        number = self._count("SELECT id FROM series WHERE uid = ?", record.uid)
         self._connection.executemany(
             "INSERT OR IGNORE INTO identities VALUES (?, ?, ?)",
             [(number, kind, pseudonym(self.key, kind, value)) for kind, value in sorted(record.identities)],

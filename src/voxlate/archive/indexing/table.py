@@ -158,7 +158,7 @@ def _row(key: str, series: StoredSeries, agent: AgentStatus, minute: float | Non
         "fault": fault_of(series),
         "number": _count(header, "SeriesNumber"),
         "files": series.files,
-        "slices": min(max(series.frames, series.files), _MAX_COUNT),
+        "slices": min(series.frames, _MAX_COUNT),
         "rows": _count(header, "Rows"),
         "columns": _count(header, "Columns"),
         "minute": minute,
@@ -188,6 +188,8 @@ def fault_of(series: StoredSeries) -> str:
             return code
     if series.birth_dates > 1:
         return "PATIENT_ID_SHARED"
+    if series.has_unclear_issuer:
+        return "PATIENT_ISSUER"
     return "ALREADY_SYNTHETIC" if "synthetic" in series.identities else ""
 
 

@@ -36,6 +36,7 @@ SEPARATORS = (
     "StackID",
     "EchoTime",
     "EffectiveEchoTime",
+    "EchoNumbers",
     "DiffusionBValue",
     "ComplexImageComponent",
     "ImageType",

@@ -14,6 +14,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from voxlate.errors import InputRefused
+from voxlate.io.dicom.completeness import warn_if_incomplete
 from voxlate.io.dicom.parse import file_label, read_dataset, refusing_damage
 from voxlate.io.dicom.pixels import Stored, decode, decoded_elsewhere, is_compressed, require_pixels
 from voxlate.io.dicom.planes import Plane, planes_of
@@ -66,19 +67,22 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
     with _naming_damage(series):
         files = _read_files(series.files, force=force)
         expected = sum(file.pixel_bytes for file in files.values())
-        stack = _chosen(stacks_of([p for path, file in files.items() for p in planes_of(file.header, path)]), volume)
+        planes = [plane for path, file in files.items() for plane in planes_of(file.header, path)]
+        stack = _chosen(stacks_of(planes), volume)
         name = f"series of {len(files)} files"
         affine = affine_of(stack, name)
     _report_damage(series)
+    headers = {path: file.header for path, file in files.items()}
+    warn_if_incomplete(stack, headers, len(planes), name)
     shape = stack.planes[0].shape
     if shape[0] * shape[1] * len(stack.planes) * 4 > MAX_BYTES:
         raise InputRefused(
             "TOO_LARGE", f"{name}: {shape} by {len(stack.planes)} voxels exceed {MAX_BYTES >> 30} GiB; split it"
         )
-    data = _voxels(stack, {path: file.header for path, file in files.items()}, expected, force=force)
+    data = _voxels(stack, headers, expected, force=force)
     if data.min() == data.max():
         raise InputRefused("CONSTANT", f"{name}: every voxel is {data.flat[0]:g}")
-    first = files[stack.planes[0].path].header
+    first = headers[stack.planes[0].path]
     digest = hashlib.sha256(b"".join(sorted(file.digest for file in files.values()))).hexdigest()
     return DicomScan(Volume(data, affine, shows, _stored_dtype(stack, first)), stack.planes, first, stack.label, digest)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,6 +36,13 @@ Chosen by hand.
 SHEAR_REFUSED = 0.01
 """Largest sideways shift from slice to slice, as a fraction of the slice distance: a gantry tilt of 0.6 degrees."""
 
+ECHOES = ("EchoTime", "EffectiveEchoTime", "EchoNumbers")
+"""Attributes that tell the echoes of a sequence apart, in the order in which they are tried."""
+
+SAME_ECHO = 0.1
+"""Largest difference between echo times (ms), or numbers, of one echo: above the rounding of headers, and below the
+distance of two echoes of a sequence. Chosen by hand."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -45,10 +53,10 @@ class Stack:
 
 
 def stacks_of(planes: Sequence[Plane]) -> list[Stack]:
-    """Returns the volumes of a series: one, unless orientations differ or positions repeat.
+    """Returns the volumes of a series: one, unless orientations or echoes differ, or positions repeat.
 
-    Slices of different orientation are separate volumes. Where several slices share a position, the first attribute of
-    `SEPARATORS` that distinguishes them splits the series.
+    Slices of different orientation are separate volumes, and so are those of different echoes. Where several slices
+    share a position, the first attribute of `SEPARATORS` that distinguishes them splits the series.
 
     Raises:
         InputRefused: `POSITIONS_REPEAT` when no attribute distinguishes them.
@@ -112,9 +120,9 @@ def _by_direction(planes: Sequence[Plane]) -> list[list[Plane]]:
 
 
 def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[Plane], tuple[str, ...]]]:
-    """Returns groups without repeated positions, each with the attributes that distinguish it."""
+    """Returns groups of one echo without repeated positions, each with the attributes that distinguish it."""
     if not _repeats(planes):
-        return [(planes, facts)]
+        return _by_echo(planes, facts)
     for keyword in SEPARATORS:
         values = sorted({plane.facts[keyword] for plane in planes}, key=_as_number)
         if len(values) < 2:
@@ -128,6 +136,23 @@ def _apart(planes: list[Plane], facts: tuple[str, ...] = ()) -> list[tuple[list[
         f"several of {len(planes)} slices share a position, and no attribute distinguishes them; export each volume "
         "as a series of its own",
     )
+
+
+def _by_echo(planes: list[Plane], facts: tuple[str, ...]) -> list[tuple[list[Plane], tuple[str, ...]]]:
+    """Returns the slices of each echo; those of two echoes may alternate, so that no position repeats."""
+    for keyword in ECHOES:
+        values = sorted({plane.facts[keyword] for plane in planes}, key=_as_number)
+        if "" in values:
+            continue
+        later = [
+            k for k in range(1, len(values)) if _as_number(values[k])[0] - _as_number(values[k - 1])[0] > SAME_ECHO
+        ]
+        if later:
+            echoes = [values[start:end] for start, end in pairwise([0, *later, len(values)])]
+            groups = [[plane for plane in planes if plane.facts[keyword] in echo] for echo in echoes]
+            shown = _shown(keyword, [echo[0] for echo in echoes])
+            return [(group, (*facts, f"{keyword}={value}")) for group, value in zip(groups, shown, strict=True)]
+    return [(planes, facts)]
 
 
 def _shown(keyword: str, values: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voxlate.training.data.windows import StepBatches
 from voxlate.training.objective import Objective
+from voxlate.training.scaling import end_step
 from voxlate.training.state import AdversarialState, CycleState, SupervisedState
 from voxlate.training.steps.adversarial import adversarial_step
 from voxlate.training.steps.cycle import cycle_step
@@ -31,7 +32,10 @@ def take_step(state: SupervisedState, batches: StepBatches, step: Step, objectiv
     """
     step.begin(state)
     if isinstance(state, CycleState):
-        return cycle_step(state, batches.sources, batches.targets, step)
-    if isinstance(state, AdversarialState) and step.stage.trains != "generator":
-        return adversarial_step(state, batches.sources, step, objective)
-    return supervised_step(state, batches.sources, step, objective)
+        losses = cycle_step(state, batches.sources, batches.targets, step)
+    elif isinstance(state, AdversarialState) and step.stage.trains != "generator":
+        losses = adversarial_step(state, batches.sources, step, objective)
+    else:
+        losses = supervised_step(state, batches.sources, step, objective)
+    end_step(step.fabric)
+    return losses
