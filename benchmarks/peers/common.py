@@ -119,15 +119,21 @@ def z_score(image: Any, mask: Any) -> Any:
     return np.where(mask, (image - inside.mean()) / inside.std(), 0).astype(np.float32)
 
 
-def target_units(cases: list[dict[str, Any]]) -> tuple[float, float]:
+def target_units(cases: list[dict[str, Any]], *, is_of_mask: bool = True) -> tuple[float, float]:
     """Returns mean and standard deviation of the training targets in units of their medians, averaged over cases.
 
     An answer in z-scores becomes an image by them: a user has no target at hand when a network is applied.
+
+    Args:
+        cases: training cases.
+        is_of_mask: whether the z-scores are of the mask; else of all voxels that are not zero, the air around a head
+            included. The median is that of the mask in both.
     """
     values = []
     for case in cases:
-        inside = read_image(case["target"])[read_mask(case)]
-        values.append((inside.mean() / np.median(inside), inside.std() / np.median(inside)))
+        image, mask = read_image(case["target"]), read_mask(case)
+        scored, median = image[mask if is_of_mask else image != 0], np.median(image[mask])
+        values.append((scored.mean() / median, scored.std() / median))
     mean, deviation = np.mean(values, axis=0)
     return float(mean), float(deviation)
 

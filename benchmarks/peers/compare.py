@@ -134,9 +134,13 @@ def _in_units(case: dict[str, Any]) -> tuple[Any, Any, Any]:
     return source, target, mask
 
 
-def is_complete(folder: Path, n_folds: int) -> bool:
-    """Returns whether a system has a record of every fold; means over other subjects would not be comparable."""
-    return len(list(folder.glob("fold-*/record.json"))) == n_folds
+def complete_systems(task: Task, folder: Path, n_folds: int) -> list[str]:
+    """Returns the systems with a record of every fold; means over other subjects would not be comparable.
+
+    Those of earlier calls are among them, so that a call for one system does not drop the rows of the others.
+    """
+    fitting = (name for name, system in SYSTEMS.items() if fits(system, task))
+    return [name for name in fitting if len(list((folder / name).glob("fold-*/record.json"))) == n_folds]
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +183,7 @@ def tests(found: dict[str, Any], peers: list[str]) -> list[dict[str, Any]]:
 @click.command()
 @click.option("--seconds", default=1800.0, show_default=True, help="Processor seconds of each training.")
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="[default: all]")
-@click.option("--system", "systems", multiple=True, type=click.Choice(list(SYSTEMS)), help="[default: all]")
+@click.option("--system", "systems", multiple=True, type=click.Choice(list(SYSTEMS)), help="To train.  [default: all]")
 @click.option("--score-only", is_flag=True, help="Score and record what is there.")
 def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score_only: bool) -> None:
     """Train, apply and score."""
@@ -197,7 +201,7 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
                 if not score_only:
                     out = folder / name / f"fold-{fold}"
                     n_failed += not train_and_apply(name, task, cases, tested=tested, out=out, seconds=seconds)
-        names = [name for name in names if is_complete(folder / name, len(folds))]
+        names = complete_systems(task, folder, len(folds))
         found = measure(task, cases, folds, folder, names)
         records = {
             name: [json.loads(path.read_text()) for path in sorted((folder / name).glob("fold-*/record.json"))]

@@ -1,8 +1,10 @@
 """KonfAI's own workflow with the network of its synthesis example: UNet++ on a ResNet-34, five slices in, L1.
 
 Differences from the example: no perceptual loss, whose network would have to be downloaded; the target is in z-scores
-and the last layer has no tanh, because MR has no fixed range; no flips at prediction. Training is stopped when the
-processor seconds are used, and the last checkpoint predicts, at most `EVERY` steps older.
+and the last layer has no tanh, because MR has no fixed range; z-scores of the mask, and no clip of the source at its
+99.5th percentile; slices of 256 and not 320 pixels; the learning rate stays, as the example lowers it only every ten
+epochs; AdamW's own weight decay; no flips at prediction. Training is stopped when the processor seconds are used, and
+the last checkpoint predicts, at most `EVERY` steps older; the seconds count the writing of these checkpoints.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def main() -> None:
     clock = Clock(job.seconds)
     steps = train(clock, optimiser, step, cosine)
     used = clock.used
-    mean, deviation = target_units(job.train)
+    mean, deviation = target_units(job.train, is_of_mask=False)  # those of NormalizeIntensityd
     model.eval()
     prepare = Compose(loading(names))
     with torch.no_grad():

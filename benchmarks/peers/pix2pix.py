@@ -1,4 +1,8 @@
-"""pix2pix as published (Isola et al., CVPR 2017): U-Net 256 and 70 x 70 PatchGAN in axial slices, L1 x 100."""
+"""pix2pix (Isola et al., CVPR 2017): U-Net 256 and 70 x 70 PatchGAN in axial slices, L1 x 100, as published.
+
+Without the random jitter and mirroring of the paper. Images are scaled to [-1, 1] up to their 99.5th percentile in the
+mask, so that what is brighter, such as much of an enhancing lesion, is clipped in source and target.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The residual-encoder U-Net of nnU-Net with its optimiser and schedule, and L1 in place of Dice."""
+"""The residual-encoder U-Net of nnU-Net with its optimiser and schedule, and L1 in place of Dice.
+
+Without nnU-Net's planning, deep supervision and augmentation, of which flips alone are left: nnU-Net is made for
+segmentation, and this is its network.
+"""
 
 from __future__ import annotations
 

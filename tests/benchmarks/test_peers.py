@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -14,7 +15,8 @@ from voxlate.simulation.subject import simulate_subject
 sys.path += [str(Path(__file__).resolve().parents[2] / "benchmarks" / name) for name in ("", "peers")]
 
 import score
-from compare import SYSTEMS, fits
+from common import target_units
+from compare import SYSTEMS, complete_systems, fits
 from tasks import TASKS, folds_of
 from voxlate_default import changed
 
@@ -70,6 +72,29 @@ def test_the_recipe_of_each_task_takes_its_sources(task):
     fitting = [name for name, system in SYSTEMS.items() if fits(system, task)]
     assert {"voxlate", "MONAI U-Net", "nnU-Net residual encoder", "pix2pix"} <= set(fitting)
     assert ("KonfAI U-Net" in fitting) == (len(task.sources) == 1)
+
+
+@pytest.mark.parametrize("is_of_mask", [True, False])
+def test_an_answer_in_z_scores_becomes_the_image_again(is_of_mask, tmp_path):
+    random = np.random.default_rng(0)
+    image, mask = random.uniform(1, 9, (8, 8, 8)), np.zeros((8, 8, 8))
+    image[:, :, 5:], mask[2:6, 2:6, :4] = 20, 1
+    for name, data in (("target", image), ("mask", mask)):
+        nibabel.save(nibabel.Nifti1Image(data.astype(np.float32), np.eye(4)), tmp_path / f"{name}.nii.gz")
+    scored = image[mask > 0] if is_of_mask else image
+    answer = (image - scored.mean()) / scored.std()
+    case = {name: str(tmp_path / f"{name}.nii.gz") for name in ("target", "mask")}
+    mean, deviation = target_units([case], is_of_mask=is_of_mask)
+    assert answer * deviation + mean == pytest.approx(image / np.median(image[mask > 0]), abs=1e-5)
+
+
+def test_a_call_for_one_system_keeps_the_rows_of_the_others(tmp_path):
+    task = TASKS["t1ce-to-t1"]
+    for name, folds in (("voxlate", 3), ("MONAI U-Net", 3), ("pix2pix", 2)):
+        for fold in range(folds):
+            (tmp_path / name / f"fold-{fold}").mkdir(parents=True)
+            (tmp_path / name / f"fold-{fold}" / "record.json").write_text("{}")
+    assert complete_systems(task, tmp_path, 3) == ["voxlate", "MONAI U-Net"]
 
 
 def test_every_subject_is_tested_once():

@@ -1,6 +1,7 @@
 """A data set on disk: BIDS names, the same bytes in parallel, taken up again, and nothing written on a mistake."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -13,8 +14,10 @@ from voxlate.errors import InputRefused, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.nifti import read_volume, write_volumes
 from voxlate.simulation import Options
+from voxlate.simulation.files.bids import sidecar
 from voxlate.simulation.files.dataset import Plan, is_finished, manifest_path, write_dataset
 from voxlate.simulation.files.dataset_files import mean_oracle, split_of
+from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.volume import Volume
 
 PLAN = Plan("spine", 2, seed=8)
@@ -107,6 +110,16 @@ def test_other_settings_and_other_folders_are_refused_before_anything_is_written
     with pytest.raises(UsageError, match="JOBS"):
         made(tmp_path / "new", jobs=0)
     assert not (tmp_path / "new").exists()
+
+
+def test_the_sidecar_states_the_slices_that_were_acquired(glioma):
+    thick = sidecar("T1w", scanner_named("F"), glioma)
+    assert (thick["MRAcquisitionType"], thick["SliceThickness"], thick["SpacingBetweenSlices"]) == ("2D", 5, 6)
+    assert "SliceThickness" not in sidecar("T2w", scanner_named("F"), glioma)
+    acquisitions = {"T1w": {"grades": {"improper": "localiser"}}}
+    factors = {**glioma.truth.factors, "acquisitions": acquisitions}
+    localiser = sidecar("T1w", scanner_named("A"), replace(glioma, truth=replace(glioma.truth, factors=factors)))
+    assert (localiser["SliceThickness"], localiser["SpacingBetweenSlices"]) == (10, 20)
 
 
 def test_splits_keep_a_fifth_for_tests():

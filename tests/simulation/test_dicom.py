@@ -8,8 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxlate.simulation.files.header_variants import TAG_SHARES, draw_header_variant, timing_tags
+from voxlate.simulation.files.header_variants import TAG_SHARES, HeaderVariant, draw_header_variant, timing_tags
+from voxlate.simulation.physics.artefacts import thick_slices
+from voxlate.simulation.physics.scan import slices_of
 from voxlate.simulation.physics.scanners import SCANNERS, scanner_named
+from voxlate.volume import Volume
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -87,7 +90,6 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
 
     from voxlate.simulation.files.dicom import _instances
     from voxlate.simulation.files.dicom_series import SimulatedSeries
-    from voxlate.simulation.files.header_variants import HeaderVariant
 
     header = HeaderVariant("T2", None, "absent", is_enhanced=True, slope=2.0, intercept=0.0)
     one = SimulatedSeries("sub-0001", 0, 1, "T2w", spine.images["T2w"], header, scanner_named("C"), "LSPINE")
@@ -97,6 +99,48 @@ def test_an_enhanced_file_holds_all_slices_with_their_places(spine, tmp_path):
     assert read.pixel_array.shape == (48, 80, 80)
     places = [frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in read.PerFrameFunctionalGroupsSequence]
     assert np.diff(places) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_thick_slices_state_their_thickness_and_their_distance(is_enhanced, spine):
+    from voxlate.simulation.files.dicom import _instances
+    from voxlate.simulation.files.dicom_series import SimulatedSeries
+
+    header = HeaderVariant("T1", None, "absent", is_enhanced=is_enhanced, slope=1.0, intercept=0.0)
+    volume, scanner = thick_slices(spine.images["T2w"], 5.0, 1.0), scanner_named("F")
+    slice_mm, _ = slices_of(scanner, "T1w")
+    made = [
+        each for _, each in _instances(SimulatedSeries("s", 0, 1, "T1w", volume, header, scanner, "HEAD", slice_mm))
+    ]
+    measures = made[0].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0] if is_enhanced else made[0]
+    assert (measures.SliceThickness, measures.SpacingBetweenSlices) == (5, 6)
+    assert made[0].MRAcquisitionType == "2D"
+
+
+def test_subjects_of_two_data_sets_are_not_of_one_study(glioma, tmp_path):
+    def study(seed):
+        root, factors = tmp_path / str(seed), {**glioma.truth.factors, "seed": seed}
+        thin = {name: Volume(image.data[:, :, :2], image.affine, name) for name, image in glioma.images.items()}
+        write_dicom(root, replace(glioma, images=thin, truth=replace(glioma.truth, factors=factors)), 0)
+        return {pydicom.dcmread(path).StudyInstanceUID for path in root.rglob("*.dcm")}
+
+    from voxlate.simulation.files.dicom import write_dicom
+
+    first, second = study(1), study(2)
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_without_a_dose_no_true_header_states_an_agent(glioma, tmp_path):
+    from voxlate.simulation.files.dicom import write_dicom
+
+    image = glioma.images["T1ce"]
+    for seed in range(12):
+        factors = {**glioma.truth.factors, "seed": seed, "dose_mmol_kg": 0.0}
+        thin = {"T1ce": Volume(image.data[:, :, :1], image.affine, "T1ce")}
+        write_dicom(tmp_path, replace(glioma, images=thin, truth=replace(glioma.truth, factors=factors)), 0)
+        (row,) = json.loads(next(tmp_path.rglob("*_dicom.json")).read_text())
+        assert row["tags"] != "true" or row["agent"] not in ("GADOVIST", "Gd")
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools")

@@ -32,13 +32,14 @@ from voxlate.simulation.oracle import (
     contrast_removal_posterior,
     oracle_error,
     virtual_contrast_posterior,
+    visibility,
 )
 from voxlate.simulation.physics.acquisition import draw_mr_settings
 from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.quality import Grades
 from voxlate.simulation.physics.render import Body, Substance, tissue_signal
-from voxlate.simulation.physics.scanners import scanner_named
+from voxlate.simulation.physics.scanners import contrast_signal, scanner_named
 from voxlate.volume import Volume
 
 
@@ -168,6 +169,28 @@ def test_the_oracle_s_error_is_variance_times_share_squared_plus_noise():
 def acquired(shading_amplitude=0.3, bend_mm=0.0):
     settings = draw_mr_settings(Grades(), 3.0, random(0), is_reference=bend_mm == 0)
     return replace(settings, shading=shading_amplitude, bend_mm=bend_mm)
+
+
+def test_a_lesion_is_as_visible_as_the_sequence_that_was_acquired_shows_it():
+    lesion, scanner = metastasis(1), scanner_named("A")
+    body, planned = body_with(lesion), acquired()
+
+    def expected(contrast, **weighting):
+        def signal(tissue, **by):
+            kept = tissue.turbo_kept if contrast == "T2w" else 1
+            return kept * float(contrast_signal(contrast, tissue.relaxation, scanner, **by))
+
+        white = scanner.tissues()["wm"]
+        noise = signal(white) * planned.noise_percent / 100
+        return (signal(lesion.solid, **weighting) - signal(white, **weighting)) / noise
+
+    for changed, of in (
+        ({}, expected("T1w")),
+        ({"weighting": 0.2}, expected("T1w", weighting=0.2)),
+        ({"grades": Grades(improper="t2_weighted")}, expected("T2w")),
+    ):
+        found = visibility(lesion, body, scanner, {"T1w": replace(planned, **changed)})
+        assert found["cnr_T1w"] == pytest.approx(of, abs=2e-3)
 
 
 def edge_body():

@@ -66,6 +66,8 @@ def test_no_gadolinium_and_the_same_acquisition_give_t1ce_equal_to_t1():
     options = Options(dose_mmol_kg=0.0, is_same_acquisition=True, lesions="none")
     subject = simulate_subject("t1ce_t1", seed=4, options=options)
     assert np.array_equal(subject.images["T1w"].data, subject.images["T1ce"].data)
+    # The source is then an answer without error, and no oracle may state a larger one.
+    assert subject.truth.factors["oracle"]["T1w"]["all"]["total_mse"] == 0
 
 
 def test_the_images_show_what_the_physics_says(glioma):

@@ -32,6 +32,7 @@ from voxlate.simulation.physics.artefacts import shading
 from voxlate.simulation.physics.contrast_agent import enhanced
 from voxlate.simulation.physics.ct import CtSettings
 from voxlate.simulation.physics.render import TEXTURE, Body, mixed, reference_signal, tissue_signal, tissue_slopes
+from voxlate.simulation.physics.scan import contrast_of
 from voxlate.simulation.physics.scanners import Scanner, contrast_signal, scanner_named, t1w_signal
 from voxlate.simulation.rng import generator
 from voxlate.volume import Array, Mask
@@ -157,9 +158,9 @@ def visibility(
     ratios: dict[str, float] = {}
     for name, acquired in settings.items():
         if isinstance(acquired, MrSettings):
-            contrast = {"T1ce": "T1w", "DWI": "b0"}.get(name, name)
+            contrast, factors = contrast_of(name, acquired.grades.improper), {"weighting": acquired.weighting}
             solid, white = (
-                tissue_signal(body, scanner, contrast, tissue, has_agent=name == "T1ce")
+                tissue_signal(body, scanner, contrast, tissue, has_agent=name == "T1ce", factors=factors)
                 for tissue in (f"{lesion.name}-solid", "wm")
             )
             noise = acquired.noise_percent / 100 * reference_signal(body, scanner, contrast)

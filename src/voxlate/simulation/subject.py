@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from voxlate.errors import UsageError
 from voxlate.simulation.anatomy.anatomies import Anatomies, EmbeddedHead
@@ -96,7 +96,7 @@ class Subject:
         name: such as `sub-0007`.
         task: key of `TASKS`.
         images: `T1w`, `T1ce`, `T2w`, `FLAIR`, `b0`, `b500`, `b1000`, `ADC` (0.001 mm²/s) or `CT` (HU) to its volume.
-        truth: truth on the grid of the first image.
+        truth: truth at the place of the first image; see `Truth`.
     """
 
     name: str
@@ -142,7 +142,7 @@ def simulate_subject(
     case = _spine_case(plan, size) if task == "spine" else _head_case(plan, task, size, options)
     images, settings = scan(plan, TASKS[task], case.painted.frame, case.body)
     rows = [visibility(lesion, case.body, chosen, settings) for lesion in case.lesions]
-    oracle = _oracle(task, case, chosen, settings)
+    oracle = _oracle(task, case, chosen, settings, is_same_acquisition=options.is_same_acquisition)
     factors: SubjectFactors = {
         "task": task,
         "size": size,
@@ -207,7 +207,12 @@ def _spine_case(plan: ScanPlan, size: str) -> _Case:
 
 
 def _oracle(
-    task: str, case: _Case, scanner: Scanner, settings: dict[str, MrSettings | CtSettings]
+    task: str,
+    case: _Case,
+    scanner: Scanner,
+    settings: dict[str, MrSettings | CtSettings],
+    *,
+    is_same_acquisition: bool,
 ) -> dict[str, OracleError]:
     """Returns the oracle's errors for each target of a task; `settings` are those of each image."""
     errors = {}
@@ -216,6 +221,8 @@ def _oracle(
         noise, acquisition, texture = 0.0, None, None
         contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
         if isinstance(acquired, MrSettings):
+            if is_same_acquisition and "T1ce" in TASKS[task]:  # the source shows noise and shading of the target
+                acquired = replace(acquired, noise_percent=0.0, shading=0.0)
             noise = acquired.noise_percent / 100
             spacing_mm, has_agent = case.painted.frame.spacing_mm, target == "T1ce"
             acquisition = acquisition_variance(

@@ -37,7 +37,10 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Truth:
-    """Truth about one session of a subject, on the grid of the first image.
+    """Truth about one session of a subject, at the place of the first image.
+
+    Its grid is that of the anatomy, with isotropic voxels. The first image has the same grid unless it has thick slices
+    or is cut (scanner F, improper images).
 
     Attributes:
         fractions: fraction of each voxel, 0 to 1, that is `csf`, `gm`, `wm`, `vessel`, `lesion`, `oedema`, `bone`,

@@ -10,7 +10,7 @@ import numpy as np
 from voxlate.io import bids
 from voxlate.io.atomic import write_json, write_text
 from voxlate.io.nifti import sidecar_path, write_volume, write_volumes
-from voxlate.simulation.physics.scan import B_VALUES_S_MM2
+from voxlate.simulation.physics.scan import B_VALUES_S_MM2, slices_of
 from voxlate.simulation.physics.scanners import Scanner, scanner_named
 from voxlate.simulation.physics.sequences import Flair, GradientEcho, Mprage, SpinEcho
 from voxlate.simulation.subject import Subject
@@ -102,17 +102,26 @@ def sidecar(shown: str, scanner: Scanner, subject: Subject) -> dict[str, Any]:
     common: dict[str, Any] = {"Manufacturer": "voxlate", "SimulatedData": True}
     if shown == "CT":
         return {**common, "Modality": "CT", "ManufacturersModelName": "Simulated CT"}
+    slice_mm, gap_mm = slices_of(scanner, shown, improper_of(subject, shown))
     common |= {
         "Modality": "MR",
         "ManufacturersModelName": f"Simulated scanner {scanner.name}",
         "MagneticFieldStrength": scanner.field_tesla,
-        "MRAcquisitionType": "2D" if scanner.slice_mm and shown in ("T1w", "T1ce") else "3D",
+        "MRAcquisitionType": "2D" if slice_mm else "3D",
     }
+    if slice_mm:
+        common |= {"SliceThickness": slice_mm, "SpacingBetweenSlices": slice_mm + gap_mm}
     if shown == "ADC":
         return {**common, "Units": "0.001 mm2/s", "Sources": [_dwi_source(subject)]}
     others: dict[str, SpinEcho | Flair] = {"T2w": scanner.t2w, "FLAIR": scanner.flair, "DWI": scanner.diffusion}
     timing = others.get(shown, scanner.t1w)
     return {**common, **_timing(timing), **_contrast(shown, subject)}
+
+
+def improper_of(subject: Subject, shown: str) -> str:
+    """Returns why an image is not a proper T1w, see `quality.Grades`; empty for all other images."""
+    grades = subject.truth.factors["acquisitions"].get(shown, {}).get("grades", {})
+    return str(grades.get("improper", ""))
 
 
 def _dwi_source(subject: Subject) -> str:

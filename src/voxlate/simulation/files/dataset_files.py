@@ -102,7 +102,7 @@ def write_summary_files(root: Path, task: str, sessions: int, subjects: Sequence
 
 
 def _age(factors: Mapping[str, Any]) -> float | None:
-    """Returns the age in years of a formula head; None for a spine or a head from a label map."""
+    """Returns the age in years of a head; None for a spine and for a head from a folder of label maps."""
     age = factors.get("head", {}).get("age_years")
     return None if age is None else round(age, 1)
 

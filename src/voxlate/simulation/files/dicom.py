@@ -26,10 +26,11 @@ from voxlate.io.dicom.write import (
     slice_plane,
     uid_from_digest,
 )
-from voxlate.simulation.files.bids import session_name, truth_path
+from voxlate.simulation.files.bids import improper_of, session_name, truth_path
 from voxlate.simulation.files.dicom_enhanced import complete
 from voxlate.simulation.files.dicom_series import SimulatedSeries
 from voxlate.simulation.files.header_variants import VENDORS, draw_header_variant, timing_tags
+from voxlate.simulation.physics.scan import slices_of
 from voxlate.simulation.physics.scanners import scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.simulation.subject import Subject
@@ -60,8 +61,12 @@ def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
     part = "LSPINE" if subject.task == "spine" else "HEAD"
     for number, (shown, volume) in enumerate(subject.images.items(), start=1):
         rng = generator(int(factors["seed"]), int(factors["subject"]), f"session-{session}", "dicom", shown)
-        header = draw_header_variant(shown, scanner, str(factors.get("agent", "generic")), rng)
-        series = SimulatedSeries(subject.name, session, number, shown, volume, header, scanner, part)
+        # Without a dose, T1ce is a second T1w, and its header is drawn as one.
+        told = "T1w" if shown == "T1ce" and not factors["dose_mmol_kg"] else shown
+        header = draw_header_variant(told, scanner, str(factors.get("agent", "generic")), rng)
+        slice_mm, _ = slices_of(scanner, shown, improper_of(subject, shown))
+        seed = int(factors["seed"])
+        series = SimulatedSeries(subject.name, session, number, shown, volume, header, scanner, part, slice_mm, seed)
         folder = FOLDER / subject.name / session_name(session) / f"series-{number:03d}"
         written += [_save(root, folder / name, dataset) for name, dataset in _instances(series)]
         truths.append({"folder": folder.as_posix(), "shows": shown, **asdict(header)})
@@ -89,7 +94,10 @@ def _instances(series: SimulatedSeries) -> Iterator[tuple[str, Dataset]]:
         plane = slice_plane(affine, k)
         dataset.ImagePositionPatient = _rounded(plane.position_mm)
         dataset.ImageOrientationPatient = _rounded(plane.orientation)
-        dataset.PixelSpacing, dataset.SliceThickness = list(plane.pixel_spacing_mm), plane.spacing_mm
+        dataset.PixelSpacing = list(plane.pixel_spacing_mm)
+        dataset.SliceThickness = series.slice_mm or plane.spacing_mm
+        if series.slice_mm:
+            dataset.SpacingBetweenSlices = plane.spacing_mm
         dataset.InstanceNumber = k + 1
         if series.shows == "CT" or slope != 1:
             dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
@@ -120,7 +128,7 @@ def _header(series: SimulatedSeries, sop_class: UID, k: int) -> Dataset:
     is_ct = sop_class == CT_IMAGE
     dataset = Dataset()
     set_identity(dataset, sop_class, series.uid("instance", k))
-    study = hashlib.sha256(repr((series.subject, series.session)).encode()).digest()
+    study = hashlib.sha256(repr((series.seed, series.subject, series.session)).encode()).digest()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.StudyInstanceUID = uid_from_digest(study[:16])
     dataset.FrameOfReferenceUID = uid_from_digest(study[16:])
@@ -146,8 +154,7 @@ def _acquisition(dataset: Dataset, series: SimulatedSeries, *, is_ct: bool) -> N
         dataset.KVP, dataset.AcquisitionNumber = 120, 1
         return
     dataset.MagneticFieldStrength = series.scanner.field_tesla
-    is_thick = series.scanner.slice_mm > 0 and series.shows in ("T1w", "T1ce")
-    dataset.MRAcquisitionType = "2D" if is_thick else "3D"
+    dataset.MRAcquisitionType = "2D" if series.slice_mm else "3D"
     for name, value in timing_tags(series.shows, series.scanner).items():
         setattr(dataset, name, value)
     if series.header.agent is not None:
@@ -170,6 +177,7 @@ def _enhanced(
     planes = [slice_plane(affine, k) for k in range(stored.shape[2])]
     dataset.NumberOfFrames, dataset.InstanceNumber = len(planes), 1
     shared: dict[str, Any] = {"orientation": _rounded(planes[0].orientation), "slope": scale[0], "intercept": scale[1]}
-    shared |= {"spacing": list(planes[0].pixel_spacing_mm), "thickness": planes[0].spacing_mm}
+    shared |= {"spacing": list(planes[0].pixel_spacing_mm), "between": planes[0].spacing_mm}
+    shared |= {"thickness": series.slice_mm or planes[0].spacing_mm}
     complete(dataset, series, [_rounded(plane.position_mm) for plane in planes], shared)
     return dataset

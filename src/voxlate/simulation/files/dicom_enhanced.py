@@ -33,7 +33,8 @@ def complete(
         dataset: the image with its header and the pixels of all frames.
         series: the series.
         positions: (3,) for each frame, centre of its first pixel, LPS millimetres.
-        shared: `orientation`, `spacing`, `thickness`, `slope` and `intercept` of all frames.
+        shared: `orientation`, `spacing` in the plane, `thickness`, `between` slices, `slope` and `intercept` of all
+            frames.
     """
     first = "DERIVED" if series.shows == "ADC" else "ORIGINAL"
     organisation = series.uid("dimensions")
@@ -94,9 +95,9 @@ def _describe_pulses(dataset: Dataset) -> None:
 def _shared_groups(dataset: Dataset, series: SimulatedSeries, first: str, shared: dict[str, Any]) -> Dataset:
     code, meaning = _REGIONS[series.body_part]
     region = _item(CodeValue=code, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
-    spacing, thickness = shared["spacing"], shared["thickness"]
+    spacing, thickness, between = shared["spacing"], shared["thickness"], shared["between"]
     return _item(
-        PixelMeasuresSequence=[_item(PixelSpacing=spacing, SliceThickness=thickness, SpacingBetweenSlices=thickness)],
+        PixelMeasuresSequence=[_item(PixelSpacing=spacing, SliceThickness=thickness, SpacingBetweenSlices=between)],
         PlaneOrientationSequence=[_item(ImageOrientationPatient=shared["orientation"])],
         PixelValueTransformationSequence=[
             _item(RescaleSlope=shared["slope"], RescaleIntercept=shared["intercept"], RescaleType="US")

@@ -22,6 +22,8 @@ class SimulatedSeries:
         header: variant of its header.
         scanner: the simulated scanner.
         body_part: `HEAD` or `LSPINE`.
+        slice_mm: thickness of the slices of a 2-D sequence, which may have gaps; 0 for a 3-D one.
+        seed: seed of the data set, so that subjects of two data sets are not of one study.
     """
 
     subject: str
@@ -32,6 +34,8 @@ class SimulatedSeries:
     header: HeaderVariant
     scanner: Scanner
     body_part: str
+    slice_mm: float = 0.0
+    seed: int = 0
 
     def uid(self, *words: object) -> str:
         """Returns the UID of a part of this series, a hash of its name and voxels."""

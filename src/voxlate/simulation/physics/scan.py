@@ -63,6 +63,29 @@ class ScanPlan:
         return generator(self.seed, self.subject, f"session-{self.session}", purpose, shared)
 
 
+def contrast_of(image: str, improper: str = "") -> str:
+    """Returns the contrast that an MR image shows: `T1w`, `T2w`, `FLAIR` or `b0`.
+
+    Args:
+        image: `T1w`, `T1ce`, `T2w`, `FLAIR` or `DWI`; other names are returned as they are.
+        improper: why it is not a proper T1w, see `quality.Grades`.
+    """
+    return "T2w" if improper == "t2_weighted" else _CONTRASTS.get(image, image)
+
+
+def slices_of(scanner: Scanner, image: str, improper: str = "") -> tuple[float, float]:
+    """Returns the thickness of the slices of an MR image and the gap between them in mm; zeros for a 3-D sequence.
+
+    Args:
+        scanner: scanner.
+        image: as for `contrast_of`.
+        improper: as for `contrast_of`.
+    """
+    if improper == "localiser":
+        return _LOCALISER_MM, _LOCALISER_MM
+    return (scanner.slice_mm, scanner.gap_mm) if contrast_of(image, improper) == "T1w" else (0.0, 0.0)
+
+
 def scan(
     plan: ScanPlan, images: Sequence[str], frame: Frame, body: Body
 ) -> tuple[dict[str, Volume], dict[str, MrSettings | CtSettings]]:
@@ -99,15 +122,13 @@ def scan(
 def _mr_image(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, body: Body) -> dict[str, Volume]:
     """Returns one MR image by its name, with thick slices or half a head where scanner or grades ask for them."""
     improper = settings.grades.improper
-    contrast = "T2w" if improper == "t2_weighted" else _CONTRASTS[name]
+    contrast = contrast_of(name, improper)
     transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
     clean = render(
         body, plan.scanner, contrast, has_agent=name == "T1ce", transmit=transmit, weighting=settings.weighting
     )
     reference = reference_signal(body, plan.scanner, contrast)
-    slice_mm, gap_mm = (plan.scanner.slice_mm, plan.scanner.gap_mm) if contrast == "T1w" else (0.0, 0.0)
-    if improper == "localiser":
-        slice_mm, gap_mm = _LOCALISER_MM, _LOCALISER_MM
+    slice_mm, gap_mm = slices_of(plan.scanner, name, improper)
     if slice_mm:  # the noise is set for the thick slice; averaging over its voxels reduces it by this factor
         settings = replace(settings, noise_percent=settings.noise_percent * float(np.sqrt(slice_mm / frame.spacing_mm)))
     data = acquire_mr(clean, settings, reference, frame.spacing_mm, plan.stream("noise", name))
