@@ -43,11 +43,11 @@ def test_a_worker_keeps_freed_memory_unless_its_memory_is_limited(monkeypatch, g
 
 
 def test_a_worker_that_dies_before_its_case_begins_was_killed_and_not_too_slow(tmp_path):
-    found = list(in_processes(DiesWhenItIsLoaded(), iter([Named("a")]), tmp_path, workers=1, limits=Limits(seconds=60)))
+    found = list(in_processes([DiesWhenItIsLoaded()], iter([Named("a")]), tmp_path, limits=Limits(seconds=60)))
     assert [outcome.code for outcome in found] == ["KILLED"]
 
 
 def test_a_memory_limit_below_the_size_of_the_process_fails_the_case_and_not_the_run(tmp_path):
     limits = Limits(seconds=60, gib=0.001)
-    found = list(in_processes(end, iter([Named("a")]), tmp_path, workers=1, limits=limits))
+    found = list(in_processes([end], iter([Named("a")]), tmp_path, limits=limits))
     assert [outcome.code for outcome in found] == ["MEMORY"]
