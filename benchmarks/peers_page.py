@@ -60,10 +60,7 @@ What a peer would say:
   most. The measure of the agent was defined for voxlate.
 - **voxlate predicts in the unit of the scores.** Peers predict z-scores or a range, which mean and deviation of the
   training targets turn into that unit. The tables after the best line do not depend on this.
-- **MONAI U-Net is at a disadvantage in the tasks from CT**: its z-scores are of all voxels that are not zero, and
-  there air is not zero, so that the contrast of the brain is small in the input, and its loss counts the whole head;
-  the other systems in the table see the brain alone. Its recorded answers were, moreover, turned into units by mean
-  and deviation of the brain. Do not read a difference between the methods from this row.
+- MONAI U-Net gets heads with skull masked (`MaskIntensityd`), since its z-scores are of all voxels that are not zero.
 - MONAI copies the cached volumes for each batch by default, which counts.
 - nnU-Net residual encoder is nnU-Net's network, optimiser and schedule, without its planning, deep supervision and
   augmentation. pix2pix has no random jitter, and clips what is brighter than the 99.5th percentile.

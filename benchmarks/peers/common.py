@@ -31,18 +31,20 @@ class Job:
         train, test: cases, each with `name`, `sources`, `target` and `mask` (paths); test cases have no target.
         seconds: processor seconds of all threads that training may take, from the first step on.
         out: folder of the answers.
+        has_skull: the images show whole heads, so that a peer has to be given the mask.
     """
 
     train: list[dict[str, Any]]
     test: list[dict[str, Any]]
     seconds: float
     out: Path
+    has_skull: bool
 
 
 def read_job() -> Job:
     """Returns the job whose file is the first argument of the script."""
     content = json.loads(Path(sys.argv[1]).read_text())
-    return Job(content["train"], content["test"], content["seconds"], Path(content["out"]))
+    return Job(content["train"], content["test"], content["seconds"], Path(content["out"]), content["has_skull"])
 
 
 class Clock:
@@ -126,8 +128,8 @@ def target_units(cases: list[dict[str, Any]], *, is_of_mask: bool = True) -> tup
 
     Args:
         cases: training cases.
-        is_of_mask: whether the z-scores are of the mask; else of all voxels that are not zero, the air around a head
-            included. The median is that of the mask in both.
+        is_of_mask: whether the z-scores are of the mask; else of all voxels that are not zero, of which the target has
+            some outside the mask. The median is that of the mask in both.
     """
     values = []
     for case in cases:

@@ -89,6 +89,7 @@ def train_and_apply(name: str, task: Task, cases: list[Case], *, tested: Fold, o
         "test": [{k: v for k, v in case.items() if k != "target"} for case in cases if case["name"] in tested],
         "seconds": seconds,
         "out": str(out),
+        "has_skull": task.is_simulated,
         "more": task.more,
         "recipe": task.recipe,
         "change": task.change,

@@ -12,6 +12,7 @@ from monai.transforms import (
     Compose,
     EnsureChannelFirstd,
     LoadImaged,
+    MaskIntensityd,
     NormalizeIntensityd,
     RandCropByPosNegLabeld,
     RandFlipd,
@@ -32,6 +33,7 @@ def main() -> None:
         return [
             LoadImaged([*keys, "mask"]),
             EnsureChannelFirstd([*keys, "mask"]),
+            *([MaskIntensityd(keys, mask_key="mask")] if job.has_skull else []),
             NormalizeIntensityd(keys, nonzero=True, channel_wise=True),
         ]
 
@@ -64,7 +66,7 @@ def main() -> None:
     clock = Clock(job.seconds)
     steps = train(clock, optimiser, step, cosine)
     used = clock.used
-    mean, deviation = target_units(job.train, is_of_mask=False)  # those of NormalizeIntensityd
+    mean, deviation = target_units(job.train, is_of_mask=job.has_skull)  # those of NormalizeIntensityd
     model.eval()
     prepare = Compose(loading(names))
     with torch.no_grad():
