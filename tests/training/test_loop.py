@@ -15,6 +15,7 @@ from voxlate.io.nifti import read_volume, write_volume
 from voxlate.training.data.cohort import require_files
 from voxlate.training.data.windows import cut_window, draw_batch
 from voxlate.training.loop import Machine, train, train_cases
+from voxlate.training.validation import toward_start
 
 
 class Killed(Exception):
@@ -89,6 +90,39 @@ def test_training_can_start_from_a_bundle(recipe, cohort, tmp_path):
     train(still, tmp_path / "second", root=cohort, start_from=first)
     before, after = weights_of(tmp_path / "first"), weights_of(tmp_path / "second")
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+
+
+def test_a_share_of_the_start_is_kept_also_by_a_run_that_is_resumed_without_it(recipe, cohort, tmp_path):
+    first = train(recipe, tmp_path / "first", root=cohort)
+    last = recipe.model_copy(update={"training": recipe.training.model_copy(update={"keep": "last"})})
+    kept = recipe.model_copy(update={"training": last.training.model_copy(update={"start_share": 0.25})})
+    train(last, tmp_path / "all", root=cohort, start_from=first)
+    train(kept, tmp_path / "part", root=cohort, start_from=first)
+    start, end, part = (weights_of(tmp_path / name) for name in ("first", "all", "part"))
+    for name in start:
+        torch.testing.assert_close(part[name], 0.75 * end[name] + 0.25 * start[name])
+    assert not same(part, end)
+
+    with pytest.raises(Killed):
+        train(kept, tmp_path / "cut", root=cohort, start_from=first, watch=killer(7))
+    train(kept, tmp_path / "cut", root=cohort, resume=True)
+    assert same(part, weights_of(tmp_path / "cut"))
+
+
+def test_a_share_of_the_start_has_no_effect_on_new_weights(recipe, cohort, tmp_path):
+    kept = recipe.model_copy(update={"training": recipe.training.model_copy(update={"start_share": 0.25})})
+    train(recipe, tmp_path / "without", root=cohort)
+    train(kept, tmp_path / "with", root=cohort)
+    assert same(weights_of(tmp_path / "without"), weights_of(tmp_path / "with"))
+    assert not (tmp_path / "with" / "start.safetensors").exists()
+
+
+def test_weights_between_two_networks_are_their_weighted_mean_and_counters_stay():
+    trained = {"weight": torch.tensor([1.0, 3.0]), "count": torch.tensor(7)}
+    start = {"weight": torch.tensor([5.0, 3.0]), "count": torch.tensor(2)}
+    found = toward_start(trained, start, 0.25)
+    assert found["weight"].tolist() == [2.0, 3.0]
+    assert int(found["count"]) == 7
 
 
 def test_a_cohort_without_a_training_case_or_without_a_file_is_refused(recipe, cohort, tmp_path):

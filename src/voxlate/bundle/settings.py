@@ -178,6 +178,9 @@ class TrainingSettings(Frozen):
         warmup: steps over which the learning rate rises.
         clip: largest norm of the gradient; None for no limit.
         average: decay of the EMA weights, which are validated and put into the bundle; 0 for the weights themselves.
+        start_share: share of the weights that the training starts from, a bundle or a network of yours, in those that are
+            validated and put into the bundle: (1 - share) x EMA + share x start (WiSE-FT, Wortsman et al., CVPR 2022).
+            Fine-tuning on few scans then keeps more of what the start knew of others. Without a start it has no effect.
         keep: which weights the bundle gets: the `best` on the validation cases (the last without such cases), the
             `last`, or those with the least `training_loss` of a single batch, as Bottani et al. 2024 chose them.
         patience: end a stage after so many validations without a better one; None for no early stopping.
@@ -202,6 +205,7 @@ class TrainingSettings(Frozen):
     warmup: int = Field(default=50, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
     average: float = Field(default=0.995, ge=0, lt=1)
+    start_share: float = Field(default=0.0, ge=0, lt=1)
     keep: Literal["best", "last", "training_loss"] = "best"
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=200, ge=1)

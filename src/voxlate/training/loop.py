@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from voxlate.allocator import FRAGMENTED, return_freed_memory
-from voxlate.bundle.bundle import read_weights
+from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
@@ -44,6 +45,9 @@ log = logging.getLogger("voxlate")
 
 LOG_EVERY = 10
 """Steps between two points of the loss curve; chosen by hand, so that 10,000 steps give a curve of 1,000 points."""
+
+START = "start.safetensors"
+"""In the folder of a run: the weights that it started from, where a share of them is kept."""
 
 Watcher = Callable[[Progress, float], None]
 """Called after every step with the progress and the loss."""
@@ -115,7 +119,7 @@ def train(
     Args:
         recipe: what to do.
         run: folder of the run; gets `prepared/`, `samples/`, `checkpoint.safetensors`, `start.json`, `history.json`,
-            `cases.tsv`, `recipe.yaml`, `bundle/`.
+            `cases.tsv`, `recipe.yaml`, `bundle/`, and `start.safetensors` with `training.start_share`.
         root: replaces the data folder of the recipe.
         resume: go on from the checkpoint in `run`, if it has one.
         start_from: a bundle whose weights the generator starts with.
@@ -296,14 +300,28 @@ def _set_up(
         )
     if fabric.is_global_zero and not (run / CHECKPOINT).exists():
         write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
+    start = _start_of(run, recipe, generator, given) if fabric.is_global_zero else None
     state = new_state(recipe, generator, fabric, network=given.network)
     ema = ema_of(state.generator)
     trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
     new_network = partial(generator_of, recipe, trust_code=True, network=given.network)
-    validator = Validator(recipe, run, cohort, fabric, trackers=trackers, new_network=new_network)
+    validator = Validator(recipe, run, cohort, fabric, trackers=trackers, new_network=new_network, start=start)
     fingerprint = fingerprint_of(recipe, cases, windows=None if windows is None else windows.count)
     checkpointer = Checkpointer(run / CHECKPOINT, fabric, state, ema, fingerprint=fingerprint)
     return Run(run, recipe, fabric, cohort, given, state, ema, objectives, validator, checkpointer, trackers)
+
+
+def _start_of(run: Path, recipe: Recipe, generator: nn.Module, given: Given) -> EmaWeights | None:
+    """Returns the weights of which `training.start_share` is kept; None where the training starts from new ones.
+
+    They are kept in the folder of the run, because the command that resumes it need not name the bundle again.
+    """
+    path = run / START
+    if not (run / CHECKPOINT).exists():
+        path.unlink(missing_ok=True)
+        if recipe.training.start_share and (given.start_from is not None or isinstance(given.network, nn.Module)):
+            write_weights(path, generator.state_dict())
+    return read_weights(path) if path.is_file() else None
 
 
 def _begin_stage(run: Run, current: StagePosition, progress: Progress) -> None:
