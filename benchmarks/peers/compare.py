@@ -52,6 +52,7 @@ class System:
 SYSTEMS = {
     OURS: System("voxlate_default.py"),
     "voxlate, from the shipped model": System("voxlate_default.py", is_warm=True),
+    "voxlate, 40 % of the shipped weights kept": System("voxlate_kept.py", is_warm=True),
     "MONAI U-Net": System("monai_unet.py", ("monai", "nibabel")),
     "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel", "pyyaml"), most_sources=1),
     "nnU-Net residual encoder": System("residual_encoder.py", ("dynamic-network-architectures", "nibabel")),

@@ -14,7 +14,7 @@ from pathlib import Path
 import nibabel
 from common import Job, read_job, write_answer, write_record
 
-from voxlate.bundle.bundle import read_bundle
+from voxlate.bundle.bundle import Bundle, read_bundle
 from voxlate.bundle.pretrained import find_bundle
 from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.cases import Case, write_cases
@@ -70,6 +70,17 @@ def timed_training(recipe: Recipe, folder: Path, run: str, start_from: Path | No
     return ends
 
 
+def answer(job: Job, bundle: Bundle, folder: Path, names: list[str]) -> None:
+    """Translates the test cases and writes the answers."""
+    options = Options(gate="off", keep_spacing=True)
+    for case in job.test:
+        item = Item(case["name"], Path(case["sources"][0]), Path(case["mask"]), more_sources(case, names))
+        path = folder / "synthetic" / f"{case['name']}.nii.gz"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        synthesis = translate_file(bundle, item, path, options=options, overwrite=True)
+        write_answer(job, case, nibabel.load(path).get_fdata() / synthesis.reference_level)
+
+
 def main() -> None:
     job, content = read_job(), json.loads(Path(sys.argv[1]).read_text())
     folder, names = job.out / "work", content["more"]
@@ -83,13 +94,7 @@ def main() -> None:
     ends = timed_training(with_steps(recipe, steps), folder, "run", start_from)
     used = of_trial + ends[-1] - ends[0] + of_step
     bundle = read_bundle(folder / "run" / "bundle")
-    options = Options(gate="off", keep_spacing=True)
-    for case in job.test:
-        item = Item(case["name"], Path(case["sources"][0]), Path(case["mask"]), more_sources(case, names))
-        path = folder / "synthetic" / f"{case['name']}.nii.gz"
-        path.parent.mkdir(exist_ok=True)
-        synthesis = translate_file(bundle, item, path, options=options, overwrite=True)
-        write_answer(job, case, nibabel.load(path).get_fdata() / synthesis.reference_level)
+    answer(job, bundle, folder, names)
     parameters = sum(parameter.numel() for parameter in bundle.network.parameters())
     write_record(job, used, steps, parameters, recipe=content["recipe"], start_from=content["start_from"])
 
