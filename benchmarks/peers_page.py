@@ -57,8 +57,8 @@ What these tables show, T1 with agent to T1 without:
 - **After 300 s voxlate from the shipped model is ahead of both peers**, but for the error in lesions and their rim.
   Against MONAI's U-Net two of these differences are beyond chance: disturbance, and voxels less than half removed.
 - **After 1,800 s no figure distinguishes it from MONAI's U-Net.** MONAI learns on; voxlate, with more than 7,000 steps
-  on six pairs, forgets what the shipped model knew of other scanners: its error in the brain is larger than after 300 s.
-  With 40 % of the shipped weights kept it is not. Do not train longer than the recipe says without that setting.
+  on six pairs, forgets what the shipped model knew of other scanners: its error in the brain is larger than after
+  300 s. With 40 % of the shipped weights kept it is not. Do not train longer than the recipe says without that setting.
 
 What a peer would say:
 
