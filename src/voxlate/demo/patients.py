@@ -10,8 +10,8 @@ from voxlate.io.nifti import write_volume
 from voxlate.simulation import Options, simulate_subject
 
 SPLITS = ("train",) * 10 + ("validation",) * 2 + ("test",) * 12
-"""The smallest p of a Wilcoxon test of twelve test patients is .0005, and .021 after adjustment for the 44 comparisons of
-the family of lesions; of ten it was above .05 there."""
+"""The smallest p of a Wilcoxon test of twelve test patients is .0005, and .021 after adjustment for the 44 comparisons
+of the family of lesions; of ten it was above .05 there."""
 SEED = 2024
 LESIONS = ("glioma", "meningioma", "metastases", "lymphoma")
 """Lesions of the patients, in turn: a demo of a model that removes enhancement needs some that enhance."""
