@@ -20,7 +20,8 @@ from voxlate.training.validation import toward_start
 TRAINED = "voxlate, from the shipped model"
 
 START_SHARE = 0.4
-"""Best of 0, 0.2, 0.4, 0.6 and 0.8 by the MAE in the brain of the nine pairs, which are those of the comparison."""
+"""Best of 0, 0.2, 0.4, 0.6 and 0.8 by the MAE in the brain of the nine pairs, which are those of the comparison:
+benchmarks/results/start_share.json."""
 
 
 def main() -> None:

@@ -180,9 +180,9 @@ def _open_log(ctx: click.Context) -> None:
 
 
 def _hidden(scan: str) -> dict[str, str]:
-    """Returns what stands in a log for the path of a scan, for its name, and for the case that is called after it."""
+    """Returns the replacements in a log: for the path of a scan, its file name, and the case named after it."""
     name = Path(scan).name
-    stem = name.removesuffix(".gz").removesuffix(".nii")
+    stem = name.removesuffix(".gz").removesuffix(".nii")  # as `nifti_stem`, which takes half a second to import
     return {scan: "INPUT", name: "INPUT", f"{stem}:": "INPUT:"} if name else {}
 
 

@@ -109,11 +109,7 @@ def run_plan(
                     running[pool.submit(run.run, step, _preferred(step, outcomes, prints))] = step
                 if not running and not elsewhere and not _learn(steps, folder, prints, outcomes, waiting):
                     return outcomes
-                ended = wait(running, _RETRY_SECONDS if elsewhere else None, FIRST_COMPLETED).done
-                if elsewhere and not ended:
-                    time.sleep(0 if running else _RETRY_SECONDS)  # `wait` does not wait for nothing
-                    elsewhere.clear()
-                for future in ended:
+                for future in _ended(running, elsewhere):
                     step, outcome = running.pop(future), future.result()
                     if outcome is None:
                         elsewhere.add(step.name)
@@ -124,6 +120,16 @@ def run_plan(
         except BaseException:
             run.stop()
             raise
+
+
+def _ended(running: Mapping[Future[StepOutcome | None], Step], elsewhere: set[str]) -> set[Future[StepOutcome | None]]:
+    """Waits until a step ends and returns what has ended; nothing when steps elsewhere are to be tried again."""
+    if elsewhere and not running:
+        time.sleep(_RETRY_SECONDS)  # `wait` does not wait for nothing
+    ended = wait(running, _RETRY_SECONDS if elsewhere else None, FIRST_COMPLETED).done
+    if not ended:
+        elsewhere.clear()
+    return ended
 
 
 def _next(

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -108,7 +108,7 @@ class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
 class _Texts(_UniqueKeys):
     """Leaves every scalar but an empty one as the text that it is."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - read by PyYAML under this name
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {
         first: [(tag, rule) for tag, rule in rules if tag in _KEPT_TAGS]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -298,9 +298,7 @@ def _set_up(
         cohort = prepare_training(
             cases, prepared, recipe, has_windows=windows is not None, simulated=simulated, store=store
         )
-    if fabric.is_global_zero and not (run / CHECKPOINT).exists():
-        write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
-    start = _start_of(run, recipe, generator, given) if fabric.is_global_zero else None
+    start = _note_start(run, recipe, generator, given) if fabric.is_global_zero else None
     state = new_state(recipe, generator, fabric, network=given.network)
     ema = ema_of(state.generator)
     trackers = trackers_of(recipe, run) if fabric.is_global_zero else []
@@ -311,13 +309,15 @@ def _set_up(
     return Run(run, recipe, fabric, cohort, given, state, ema, objectives, validator, checkpointer, trackers)
 
 
-def _start_of(run: Path, recipe: Recipe, generator: nn.Module, given: Given) -> EmaWeights | None:
+def _note_start(run: Path, recipe: Recipe, generator: nn.Module, given: Given) -> EmaWeights | None:
     """Returns the weights of which `training.start_share` is kept; None where the training starts from new ones.
 
-    They are kept in the folder of the run, because the command that resumes it need not name the bundle again.
+    A run that begins writes their hash, and the weights themselves, because the command that resumes it need not name
+    the bundle again.
     """
     path = run / START
     if not (run / CHECKPOINT).exists():
+        write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
         path.unlink(missing_ok=True)
         if recipe.training.start_share and (given.start_from is not None or isinstance(given.network, nn.Module)):
             write_weights(path, generator.state_dict())

@@ -50,8 +50,8 @@ def update_ema(ema: EmaWeights, network: nn.Module, *, decay: float) -> None:
 def toward_start(weights: EmaWeights, start: EmaWeights, share: float) -> EmaWeights:
     """Returns (1 - share) x weights + share x start, name by name; whole numbers, such as counters, as in `weights`.
 
-    Networks that were fine-tuned from one start lie in one basin, so that the weights between them are a network that
-    errs less on scans of other kinds than both (WiSE-FT; Wortsman et al., CVPR 2022).
+    The network between a pretrained and a fine-tuned one often has a smaller error than either on scans unlike those of
+    the fine-tuning (WiSE-FT; Wortsman et al., CVPR 2022).
 
     Args:
         weights: after training, by name.
@@ -154,7 +154,7 @@ class Validator:
         """Validates the EMA weights and returns whether the patience of the recipe is used up.
 
         Args:
-            ema: what is validated and kept, after a share of the start.
+            ema: EMA weights. They are validated and kept, mixed with a share of the start where there is one.
             progress: gets the error, and whether the weights are the best so far.
             training_loss: of the last step; it chooses the weights with `keep: training_loss`.
 

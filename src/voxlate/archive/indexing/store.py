@@ -269,8 +269,8 @@ class IndexStore:
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
-        patient, study = self._of_series(name, "stated, study")
-        return str(patient), str(study)
+        _, _, patient, study = self._of_series(name)
+        return patient, study
 
     def damage_of(self, name: str) -> list[str]:
         """Returns the error codes of damaged files in the folders of a series; none where these hold other series too.
@@ -293,15 +293,16 @@ class IndexStore:
         Raises:
             UsageError: `SERIES` when the index has no such series.
         """
-        header, uid = self._of_series(name, "header, uid")
-        return str(json.loads(header).get("StudyInstanceUID", "")), str(uid)
+        header, uid, _, _ = self._of_series(name)
+        return str(json.loads(header).get("StudyInstanceUID", "")), uid
 
-    def _of_series(self, name: str, columns: str) -> tuple[Any, ...]:
-        """Returns some columns of the series with this pseudonym; raises `SERIES` when there is none."""
-        rows = self._rows(f"SELECT {columns} FROM series WHERE name = ?", name)  # noqa: S608, the columns are ours
+    def _of_series(self, name: str) -> tuple[str, str, str, str]:
+        """Returns header, SeriesInstanceUID, stated patient and study of a series; raises `SERIES` without one."""
+        rows = self._rows("SELECT header, uid, stated, study FROM series WHERE name = ?", name)
         if not rows:
             raise UsageError("SERIES", f"the index has no series {name}")
-        return rows[0]
+        header, uid, patient, study = map(str, rows[0])
+        return header, uid, patient, study
 
     def _birth_dates(self, patient: str) -> int:
         """Returns how many birth dates the series of a patient have; two mean that two people share a number."""

@@ -96,13 +96,7 @@ def rows_of(store: IndexStore) -> Iterator[IndexRow]:
     for _, members in groupby(store.series(), key=lambda series: (series.patient, series.study)):
         study = list(members)
         days = _days(study)
-        seconds = [
-            _moment(series.header.get("AcquisitionTime", ""), day) for series, day in zip(study, days, strict=True)
-        ]
-        starts = [
-            _moment(series.header.get("ContrastBolusStartTime", ""), day)
-            for series, day in zip(study, days, strict=True)
-        ]
+        seconds, starts = (_moments(study, days, keyword) for keyword in ("AcquisitionTime", "ContrastBolusStartTime"))
         agents = with_timeline(
             [agent_status_of(series.header) for series in study], _sortable(seconds), _sortable(starts)
         )
@@ -120,10 +114,13 @@ def _days(study: Sequence[StoredSeries]) -> list[int]:
         return [0] * len(study)
 
 
-def _moment(time: str, day: int) -> float | None:
-    """Returns the seconds of a DICOM time on a day, so that a study past midnight keeps its order; None for no time."""
-    second = _seconds(time)
-    return None if second is None else day * 86_400 + second
+def _moments(study: Sequence[StoredSeries], days: Sequence[int], keyword: str) -> list[float | None]:
+    """Returns an element of time of each series in seconds, the day included; None where there is no time.
+
+    With the day, a study past midnight keeps its order.
+    """
+    seconds = [_seconds(series.header.get(keyword, "")) for series in study]
+    return [None if each is None else day * 86_400 + each for each, day in zip(seconds, days, strict=True)]
 
 
 def _sortable(seconds: Iterable[float | None]) -> list[str]:
