@@ -180,8 +180,7 @@ class TrainingSettings(Frozen):
         average: decay of the EMA weights, which are validated and put into the bundle; 0 for the weights themselves.
         start_share: share of the weights that the training starts from (a bundle, or a network of yours) in those that
             are validated and put into the bundle: (1 - share) x EMA + share x start (WiSE-FT, Wortsman et al., CVPR
-            2022). A long fine-tuning on few scans then keeps more of what the start knew of others. Without a start it
-            has no effect.
+            2022), for a long fine-tuning on few scans. Without a start it has no effect.
         keep: which weights the bundle gets: the `best` on the validation cases (the last without such cases), the
             `last`, or those with the least `training_loss` of a single batch, as Bottani et al. 2024 chose them.
         patience: end a stage after so many validations without a better one; None for no early stopping.
