@@ -246,6 +246,17 @@ def test_a_normalised_curve_starts_at_1_and_keeps_its_ratios(tmp_path: Path) -> 
     np.testing.assert_allclose(one[:3], [1, 1 / 2, 1 / 3])
 
 
+def test_names_with_dollar_signs_are_drawn_as_they_are_and_a_logarithmic_axis_has_plain_numbers() -> None:
+    names = ("US$ 5, $x_{$", r"$\foo$")
+    drawing = draw_training_curves(dict.fromkeys(names, history(40.0)), is_logarithmic=True)
+    svg = drawing.html("curves")
+    assert all(name in svg for name in names)
+    assert "mathdefault" not in svg
+    assert all(f">{tick}<" in svg for tick in ("1", "10"))
+    bars = draw_bars_by_system({"MAE": {name: values() for name in names}}, units={}, data_kind="simulated")
+    assert all(name in bars.html("bars") for name in names)
+
+
 def test_a_history_that_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoInput, match="name the folder of a run"):
         read_history(tmp_path)

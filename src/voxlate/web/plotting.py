@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatterSciNotation
 
 from voxlate.io.atomic import replacing
 from voxlate.web.html import Html, tag
@@ -52,7 +54,16 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "axes.linewidth": 0.7,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # names of systems and patients may hold "$"; for tick labels, which drawing creates
 }
+
+
+class PlainLogFormatter(LogFormatterSciNotation):
+    """Labels the ticks of a logarithmic axis as 0.01, 0.1 and 1, without the mathematical markup of the base class."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Returns the label of a tick, empty where the base class has none."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def plot(width_in: float = 3.5, height_in: float = 2.8) -> tuple[Figure, Axes]:
@@ -116,6 +127,7 @@ def save(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG or SVG, by the suffix of the path; the same figure gives the same bytes."""
     form = path.suffix.removeprefix(".")
     metadata: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    _take_texts_literally(figure)
     with rc_context(_STYLE), replacing(path) as partial:
         figure.savefig(partial, format=form, dpi=160, metadata=metadata)
 
@@ -129,6 +141,7 @@ def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:
         alt: text for people who cannot see the figure.
     """
     stream = io.StringIO()
+    _take_texts_literally(figure)
     with rc_context(_STYLE):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
@@ -139,6 +152,12 @@ def inline_svg(figure: Figure, *, name: str, alt: str) -> Html:
     opening = f'<svg role="img" aria-labelledby="{name}-alt" '
     title = tag("title", alt, id=f"{name}-alt")
     return Html(re.sub(r"<svg ([^>]*)>", lambda m: f"{opening}{m[1]}>{title}", drawing, count=1))
+
+
+def _take_texts_literally(figure: Figure) -> None:
+    """Switches mathematical markup off: a name such as "$x_{$" would end a report."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
 
 
 def framed(drawing: Html, *, caption: str, kind: str = "plot") -> Html:

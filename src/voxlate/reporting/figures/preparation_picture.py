@@ -94,7 +94,7 @@ def _title(text: str, width: int) -> Picture:
     figure = Figure(figsize=(width / _DOTS_PER_IN, _TITLE_PX / _DOTS_PER_IN), dpi=_DOTS_PER_IN, facecolor="black")
     size_px = min(_TEXT_PX, width / (_LETTER_WIDTH * len(text)))
     size_pt = size_px * _POINTS_PER_IN / _DOTS_PER_IN
-    figure.text(0.5, 0.5, text, color="white", fontsize=size_pt, ha="center", va="center")
+    figure.text(0.5, 0.5, text, color="white", fontsize=size_pt, ha="center", va="center", parse_math=False)
     stream = io.BytesIO()
     figure.savefig(stream, format="raw", dpi=_DOTS_PER_IN)
     pixels: Picture = np.frombuffer(stream.getvalue(), dtype=np.uint8).reshape(_TITLE_PX, width, 4)[..., :3]

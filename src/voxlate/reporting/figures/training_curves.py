@@ -115,6 +115,8 @@ def draw_training_curves(
     axes.set_ylabel(f"{which} loss (first point = 1)" if is_normalised else f"{which} loss")
     if is_logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(plotting.PlainLogFormatter())
+        axes.yaxis.set_minor_formatter(plotting.PlainLogFormatter())
     figure.legend(frameon=False, fontsize=SMALL_PT, ncols=legend_columns(runs), loc="outside upper center")
     spoken = f"Last points: {'; '.join(ends)}."
     parts = [
