@@ -17,7 +17,7 @@ from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import PROTOCOLS
 from voxlate.evaluation.run import evaluate_cases
 from voxlate.evaluation.schema.results import Evaluation, read_evaluation
-from voxlate.evaluation.settings import Settings
+from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.io.atomic import json_text
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.reporting.page import write_report
@@ -484,6 +484,18 @@ def test_a_bundle_with_broken_knots_is_refused(study, bundle, content):
     (bundle / "baselines.json").write_text(content)
     with pytest.raises(ModelInvalid, match="BASELINES"):
         run(study, bundle=bundle, **QUICK)
+
+
+def test_the_definition_states_the_training_cases_of_the_bundles_of_all_folds(study, bundle, tmp_path):
+    folder, cases = study
+    content = json.loads((bundle / "baselines.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "baselines.json").write_text(json.dumps(content | {"n_cases": content["n_cases"] + 2}))
+    baselines = Baselines(bundles={cases[0].case: bundle, cases[1].case: other})
+    definition = run((folder, cases[:2]), baselines=baselines, **QUICK).content["protocols"][0]["definition"]
+    n = content["n_cases"]
+    assert f"histogram match fitted on {n} to {n + 2} training cases of each fold" in definition
 
 
 def test_without_a_mask_file_only_voxels_of_both_scans_are_compared(study):

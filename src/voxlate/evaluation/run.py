@@ -108,8 +108,8 @@ def evaluate_cases(
     volumes = with_differences(_records(results, "volumes"))
     table = _write_scores(output, results, volumes, settings.protocols[0])
     collected = CollectedResults(table, _records(results, "lesions"), volumes, factors)
-    match = next((match for match in matches.values() if match is not None), None)
-    evaluation = build_evaluation(results, files, collected, output, settings=settings, match=match, bundle=bundle)
+    fitted = list({id(match): match for match in matches.values() if match is not None}.values())
+    evaluation = build_evaluation(results, files, collected, output, settings=settings, matches=fitted, bundle=bundle)
     write_json(output / EVALUATION, evaluation.to_json())
     if bundle is not None:
         write_measured_card(bundle, output, evaluation)

@@ -77,7 +77,7 @@ def build_evaluation(
     output: Path,
     *,
     settings: Settings,
-    match: HistogramMatch | None,
+    matches: Sequence[HistogramMatch],
     bundle: Path | None,
 ) -> Evaluation:
     """Returns the content of `evaluation.json`; every case is in `cases`, `missing` or `refused`.
@@ -88,7 +88,7 @@ def build_evaluation(
         collected: what the results hold together.
         output: folder of `evaluation.json`; paths are relative to it.
         settings: options of the run.
-        match: histogram match of the bundle, if it has one.
+        matches: histogram matches of the bundles; several where the cases of each fold have their own.
         bundle: folder of the bundle, for its loss curves, pictures and recipe.
 
     Raises:
@@ -100,7 +100,7 @@ def build_evaluation(
         voxlate_version=__version__,
         protocols=[
             *(
-                ProtocolDefinition(name=name, definition=_definition(name, settings, match))
+                ProtocolDefinition(name=name, definition=_definition(name, settings, matches))
                 for name in settings.protocols
             ),
             *([enhancement_protocol()] if _has_agent(done) else []),
@@ -109,7 +109,7 @@ def build_evaluation(
         data_kind=settings.data_kind,
         unit=settings.unit,
         direction=_direction([result for result, _ in done]),
-        methods=_methods([result for result, _ in done], match),
+        methods=_methods([result for result, _ in done], matches),
         cases=[_evaluated_case(result, one, output, collected.factors) for result, one in done],
         summary=collected.table.summarize(),
         comparisons=collected.table.compare(),
@@ -135,10 +135,10 @@ def build_evaluation(
     )
 
 
-def _methods(results: Sequence[CaseResult], match: HistogramMatch | None) -> list[str]:
+def _methods(results: Sequence[CaseResult], matches: Sequence[HistogramMatch]) -> list[str]:
     """Returns the methods of the run in the order of every table; those that any case has, where there is a case."""
     present = {name for result in results for name in result.content["methods"]}
-    known = [name for name in METHODS if match is not None or name not in OF_BUNDLE]
+    known = [name for name in METHODS if matches or name not in OF_BUNDLE]
     return [name for name in known if name in present] if present else known
 
 
@@ -157,7 +157,7 @@ def _oracle(done: Sequence[tuple[CaseResult, CaseFiles]], settings: Settings) ->
     return compare_with_oracle(errors, ours)
 
 
-def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> str:
+def _definition(name: str, settings: Settings, matches: Sequence[HistogramMatch]) -> str:
     """Returns the definition of a protocol with the unit, the mask and the baselines of this run."""
     unit = (
         "relative units (each image divided by its reference level, that of the synthetic one as its bundle stated it)"
@@ -166,14 +166,21 @@ def _definition(name: str, settings: Settings, match: HistogramMatch | None) -> 
     )
     masks = "mask: the file given, else the non-zero regions of source and target intersected"
     matched = (
-        f"histogram match fitted on {match.n_cases} training cases, constant the median of their targets "
-        f"({match.target_median:.3g})"
-        if match is not None
+        f"histogram match fitted on {_range([match.n_cases for match in matches])} training cases"
+        f"{' of each fold' if len(matches) > 1 else ''}, constant the median of their targets "
+        f"({_range([match.target_median for match in matches])})"
+        if matches
         else "no histogram match and no constant, as no bundle was given that holds their training cases"
         if settings.is_relative
         else "no histogram match and no constant, as those of bundles are fitted in relative units"
     )
     return f"{PROTOCOLS[name].definition} Compared in {unit}; {masks}; {matched}; {_BLURRED}."
+
+
+def _range(values: Sequence[float]) -> str:
+    """Returns the range of counts, or of numbers with three digits; one value if the ends are equal."""
+    ends = dict.fromkeys(str(end) if isinstance(end, int) else f"{end:.3g}" for end in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def _direction(results: Sequence[CaseResult]) -> Direction:
