@@ -97,7 +97,8 @@ def echo_time_ms(scan: Scan, path: Path) -> float | None:
         path: its file or folder.
     """
     if scan.dicom is not None:
-        return _number(scan.dicom.header.get("EchoTime"))
+        facts = scan.dicom.planes[0].facts  # of the first frame: an enhanced image has no EchoTime of the file
+        return _number(facts["EchoTime"] or facts["EffectiveEchoTime"])
     try:
         content = read_json(sidecar_path(path))
     except (InvalidDocument, OSError):
