@@ -264,7 +264,7 @@ def test_a_volume_is_chosen_out_of_a_series_of_several(tmp_path):
     enhanced(voxels(), times=2).save_as(tmp_path / "in" / "one.dcm", enforce_file_format=True)
     for text in (":2", "3:2"):
         assert read_scan(tmp_path / "in", series=text).dicom.label == "TemporalPositionIndex=2"
-    with pytest.raises(InputRefused, match="SEVERAL_VOLUMES .* for example --series 3:2"):
+    with pytest.raises(InputRefused, match=r"SEVERAL_VOLUMES .* for example --series 3:2"):
         read_scan(tmp_path / "in", series="3:3")
     with pytest.raises(UsageError, match="SERIES 'two' is not the number"):
         read_scan(tmp_path / "in", series="3:two")

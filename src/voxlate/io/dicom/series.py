@@ -85,7 +85,7 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
             else:
                 not_dicom += 1
     if not_dicom:
-        warn("NON_DICOM_IGNORED", f"{counted(not_dicom, 'file')} ignored that {'is' if not_dicom == 1 else 'are'} not DICOM")
+        warn("NON_DICOM_IGNORED", f"not DICOM, ignored: {counted(not_dicom, 'file')}")
     if not by_uid and damaged:
         raise damaged[0][1]
     return [_series(uid, members, by_uid, damaged) for uid, members in by_uid.items()]
