@@ -269,7 +269,7 @@ def test_an_index_without_a_series_of_the_kind_says_which_it_holds(tmp_path, mon
     (tmp_path / "series.parquet").touch()
     rows = [{"kind": kind} for kind in ("fMRI", "DWI", "fMRI")]
     monkeypatch.setattr("voxlate.archive.read_table", lambda _: rows)
-    with pytest.raises(NoInput, match=r"none of the 3 series of .* is T1w; their kinds are fMRI 2, DWI 1"):
+    with pytest.raises(NoInput, match=r"none of the 3 series of .* is T1w; pass a --kind that it holds: fMRI 2, DWI 1"):
         items_of(tmp_path, ("T1w",))
 
 

@@ -74,7 +74,8 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
             held = ", ".join(f"{kind} {n}" for kind, n in Counter(str(row["kind"]) for row in every).most_common())
             raise NoInput(
                 "NO_INPUT",
-                f"none of the {len(every)} series of {source.name} is {' or '.join(kinds)}; their kinds are {held}",
+                f"none of the {len(every)} series of {source.name} is {' or '.join(kinds)}; "
+                f"pass a --kind that it holds: {held}",
             )
         stamps = read_stamps(source)
         items = [_of_row(row, stamps.get(row["series"], "")) for row in rows]
