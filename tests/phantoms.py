@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from voxlate.volume import Volume
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("VOXLATE_DEVELOPMENT_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 
 
 def ball(shape: tuple[int, int, int], radius: float) -> np.ndarray:

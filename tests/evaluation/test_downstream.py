@@ -312,7 +312,11 @@ def test_too_few_sessions_are_noted_or_refused(tmp_path: Path) -> None:
     write_measurements(tmp_path / "volumes.tsv", visits(0.5))
     compare_changes_files(tmp_path / "volumes.tsv", tmp_path / "out")
     assert "\t6.75\t" in (tmp_path / "out" / "longitudinal.tsv").read_text()
-    assert json.loads((tmp_path / "out" / "longitudinal.json").read_text())["rows"][0]["bias"] == 6.75
+    written = json.loads((tmp_path / "out" / "longitudinal.json").read_text())
+    assert written["rows"][0]["bias"] == 6.75
+    # The change of these sessions was not divided by a time, and the definition must not say that it was.
+    assert written["rows"][0]["unit"] == "cm3"
+    assert "a unit that ends in /year says that it is divided by the years" in written["definition"]
 
 
 # Structures

@@ -148,6 +148,7 @@ def test_a_synthetic_image_without_any_contrast_is_a_bad_case_and_not_an_error(s
     assert mean_of(outcome.content, method="synthetic", metric="mae") > 10
     assert mean_of(outcome.content, method="synthetic", metric="sharpness_ratio") == 0
     left = {entry["protocol"] for entry in outcome.content["left_out"] if "synthetic" in entry["methods"]}
+    assert {entry["methods"] for entry in outcome.content["left_out"] if entry["region"] == "tissues"} == {"synthetic"}
     needing_skull = {name for name, protocol in PROTOCOLS.items() if protocol.needs_skull}  # these scans have none
     assert left == {"tissues_mixture", "tissues_clusters", *needing_skull, protocols[0]}
     assert (

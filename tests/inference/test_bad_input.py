@@ -7,7 +7,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_series import enhanced
 from phantoms import ball, head
+from pydicom.dataset import Dataset
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.cli import run_with_status, voxlate
@@ -61,6 +63,22 @@ def long_echo(folder: Path) -> Path:
     return a_scan(folder)
 
 
+def long_echo_of_a_multi_frame_image(folder: Path) -> Path:
+    dataset, echo = enhanced(np.round(head(0).data).astype(np.uint16)), Dataset()
+    del dataset.EchoTime
+    echo.EffectiveEchoTime = 95.0
+    dataset.SharedFunctionalGroupsSequence[0].MREchoSequence = [echo]
+    dataset.save_as(folder / "scan.dcm", enforce_file_format=True)
+    return folder / "scan.dcm"
+
+
+def perfusion(folder: Path) -> Path:
+    dataset = enhanced(np.round(head(0).data).astype(np.uint16))
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"]
+    dataset.save_as(folder / "scan.dcm", enforce_file_format=True)
+    return folder / "scan.dcm"
+
+
 def t2_by_name(folder: Path) -> Path:
     return a_scan(folder, "sub-01_T2w")
 
@@ -81,6 +99,8 @@ BAD = [
     (labels, "LABEL_MAP", "scan is a map of labels; name the scan it belongs to, or pass --ood flag"),
     (a_ct, "LOOKS_LIKE_CT", "the model takes T1ce; choose a model that takes CT"),
     (long_echo, "CONTRAST_DIFFERS", "scan has an echo time of 95 ms, too long for T1; the model takes T1ce"),
+    (long_echo_of_a_multi_frame_image, "CONTRAST_DIFFERS", "has an echo time of 95 ms, too long for T1"),
+    (perfusion, "CONTRAST_DIFFERS", "has PERFUSION in its ImageType; the model takes T1ce; choose"),
     (t2_by_name, "CONTRAST_DIFFERS", "sub-01_T2w has a file name with the word T2w; the model takes T1ce"),
     (flair_by_name, "CONTRAST_DIFFERS", "flair has a file name with the word flair; the model takes T1ce"),
     (synthetic, "ALREADY_SYNTHETIC", "synthetic scans are not translated"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -213,6 +214,15 @@ def test_a_list_that_is_none_is_refused(tmp_path, text, code):
 def test_the_root_of_a_bids_data_set_is_sent_to_its_own_verb(data, identity, tmp_path):
     with pytest.raises(UsageError, match=r"BIDS_ROOT .* run voxlate bids .* participant -m MODEL"):
         run("translate", data, tmp_path / "out", "-m", identity)
+
+
+def test_a_folder_of_scans_is_not_translated_into_a_file(data, identity, tmp_path):
+    (tmp_path / "in").mkdir()
+    scan = next(data.rglob("*_T1w.nii.gz"))
+    (tmp_path / "in" / "a.nii.gz").write_bytes(scan.read_bytes())
+    with pytest.raises(click.UsageError, match=r"in holds several scans, .* OUTPUT is a folder"):
+        run("translate", tmp_path / "in", tmp_path / "out.nii.gz", "-m", identity)
+    assert not (tmp_path / "out.nii.gz").exists()
 
 
 def test_the_group_level_counts_the_scans_of_each_participant_and_reads_their_sidecars(data, identity, tmp_path):

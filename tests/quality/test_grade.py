@@ -265,6 +265,14 @@ def test_a_folder_without_scans_and_one_without_grades_are_refused(tmp_path):
         read_grades(tmp_path)
 
 
+def test_an_index_without_a_series_of_the_kind_says_which_it_holds(tmp_path, monkeypatch):
+    (tmp_path / "series.parquet").touch()
+    rows = [{"kind": kind} for kind in ("fMRI", "DWI", "fMRI")]
+    monkeypatch.setattr("voxlate.archive.read_table", lambda _: rows)
+    with pytest.raises(NoInput, match=r"none of the 3 series of .* is T1w; pass a --kind that it holds: fMRI 2, DWI 1"):
+        items_of(tmp_path, ("T1w",))
+
+
 def test_the_command_counts_and_ends_with_8_when_some_were_refused(folder):
     arguments = ["grade", str(folder / "in"), str(folder / "out"), "-j", "1"]
     result = CliRunner().invoke(voxlate, arguments, standalone_mode=False)

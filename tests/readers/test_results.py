@@ -1,11 +1,14 @@
 """The form of results in `analysis.json`."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from voxlate.evaluation.statistics import MarginResult
 from voxlate.readers.analysis.output.json_values import to_json
+from voxlate.readers.analysis.output.page import _inference
 from voxlate.readers.analysis.results import Accuracy, ChanceComparison, MarksResult, ShareEstimate
-from voxlate.readers.analysis.statistics.mrmc import reader_mean
+from voxlate.readers.analysis.statistics.mrmc import ReaderMean, reader_mean
 
 
 def test_numbers_that_are_not_finite_become_null_and_numpy_numbers_plain():
@@ -31,3 +34,10 @@ def test_readers_without_a_defined_value_are_named_not_numbered():
     comparison = ChanceComparison(mean=mean, undefined=("ben",), p_different=1.0, margin=0.1, test=test)
     assert mean.undefined == (1,)
     assert to_json(comparison)["undefined"] == ["ben"]
+
+
+def test_the_report_names_infinite_degrees_of_freedom():
+    """They are infinite where the readers' figures are equal; a dash would look like a missing number."""
+    mean = ReaderMean("method", 0.5, 0.1, np.inf, 0.3, 0.7, (0.5, 0.5))
+    assert _inference(mean, []) == "Mean: method, infinite degrees of freedom."
+    assert _inference(replace(mean, freedom=2.5), []) == "Mean: method, 2.5 degrees of freedom."

@@ -166,5 +166,32 @@ def test_each_kind_of_record_has_its_own_table_and_summaries_come_first() -> Non
     assert lesion_tables.tables_by_kind([], data_kind="real") is None
 
 
+def test_columns_and_criteria_of_lesions_have_names_units_and_definitions() -> None:
+    worst = [{"kind": "worst_case", "criterion": "mae_synthetic", "rank": 1, "case": "a", "value": 16.0}]
+    sizes = [{"kind": "by_size", "size": "<5 mm", "n_lesions": 2, "mae_source": 6.5, "share_reached": 0.1}]
+    text = lesion_tables.tables_by_kind([*worst, *sizes], data_kind="real")
+    assert "largest MAE of a lesion, % of L" in text
+    assert "mae_synthetic" not in text
+    assert "MAE source <small>% of L</small>" in text
+    assert "0 as in the source, 1 as in the target" in text
+
+
+def test_agreement_of_volumes_is_a_table_of_numbers_or_a_sentence() -> None:
+    place = {"kind": "agreement", "segmenter": "mixture", "method": "target_again", "tissue": "GM"}
+    limits = {"bias": 3.25, "bias_interval": [1.0, 5.5], "lower": -2.0, "upper": 8.5}
+    equal = {"margin_cm3": 11.0, "p": 0.04, "is_shown": True}
+    row = place | {"n": 8, "bland_altman": limits, "icc_2_1": [0.91, 0.7, 0.98], "icc_3_1": [0.95, 0.8, 0.99]}
+    row |= {"concordance": 0.9, "equivalence": equal, "note": ""}
+    text = lesion_tables.agreement_table([row], data_kind="real")
+    assert "3.25" in text
+    assert "Target (noise drawn again)" in text
+    assert "bias_interval" not in text
+    assert "ICC(2,1)" in text
+    alone = lesion_tables.agreement_table([place | {"n": 1, "note": "agreement is not computed"}] * 3, data_kind="real")
+    assert alone.count("Agreement is not computed.") == 1
+    assert "<table" not in alone
+    assert lesion_tables.agreement_table([], data_kind="real") is None
+
+
 def test_records_without_the_columns_are_not_drawn() -> None:
     assert volume_plots.plots([{"case": "a", "tissue": "GM"}], data_kind="real") is None

@@ -43,7 +43,7 @@ def create(study: Path, output: Path, no_progress: bool) -> None:
     trials = len(next(iter(package.trials.values())))
     tested = ", ".join(leak.feature for leak in leaks)
     practice = f" after {len(package.study.practice)} practice cases" if package.study.practice else ""
-    say(f"{output.name}: {len(package.trials)} readers, {trials} trials each{practice}; nothing found in {tested}")
+    say(f"{output.name}: {len(package.trials)} readers, {trials} trials each{practice}; no leak found in {tested}")
     say(f"protocol {package.protocol_hash}: write it down, it proves that nothing changed after the first answer")
 
 

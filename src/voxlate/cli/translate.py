@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     "spread",
     type=PATH,
     help="Also write the expected error of each voxel, or without a calibration the standard deviation of the "
-    "predictions of several models or of --tta-flip: a .nii.gz, or a folder for several scans.",
+    "predictions of several models or of --tta-flip: a .nii.gz, or a folder for several scans. The synthetic scan "
+    "is then the mean of these predictions, also where the calibration asks for a mirrored one.",
 )
 @click.option(
     "--calibration",
@@ -141,7 +142,7 @@ def translate(
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options
     from voxlate.io.log import counted, of_case
-    from voxlate.io.nifti import nifti_stem
+    from voxlate.io.nifti import nifti_stem, nifti_suffix
     from voxlate.jobs.states import count_states
 
     if calibration is not None and spread is None:
@@ -154,6 +155,8 @@ def translate(
         raise click.UsageError(
             "--mask, --with and --series are for a single scan; a table of cases has columns for them"
         )
+    if items is not None and nifti_suffix(output):
+        raise click.UsageError(f"{source.name} holds several scans, so OUTPUT is a folder; {output.name} is a file")
     if items is not None and like is not None:
         raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime

@@ -19,10 +19,11 @@ def verify(out: Path) -> int:
     """
     from voxlate.errors import ITEMS_REFUSED_STATUS
     from voxlate.inference.verify import differences, status_of
+    from voxlate.io.log import counted
 
     lines = list(differences(out))
     for line in lines:
         click.echo(line)
     done = status_of(out).done
-    click.echo(f"{done} cases are done; {len(lines) or 'no'} difference{'' if len(lines) == 1 else 's'}")
+    click.echo(f"{counted(done, 'case')} done; {counted(len(lines), 'difference') if lines else 'no differences'}")
     return ITEMS_REFUSED_STATUS if lines else 0

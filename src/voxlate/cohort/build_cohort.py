@@ -5,6 +5,7 @@ A run that was stopped can be continued: images that are complete are not writte
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,9 +78,11 @@ def write_cohort(
     """
     if not selection.pairs:
         write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
+        reasons = Counter(reason for _, reason in selection.exclusions).most_common()
+        told = "; ".join(f"{count} {reason}" for reason, count in reasons)
         if rules.target is None:
-            raise NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series; {EXCLUSIONS} has the reasons")
-        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series; {EXCLUSIONS} has the reasons")
+            raise NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series ({told}); {EXCLUSIONS} has each")
+        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series ({told}); {EXCLUSIONS} has each")
     splits = _splits_of(out, selection, rules, extend=extend)
     chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))

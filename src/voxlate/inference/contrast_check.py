@@ -28,6 +28,13 @@ _OTHER_NAMES = (
 )
 """Words in the names of images that are not T1-weighted: suffixes of BIDS, and names such as `flair.nii.gz`."""
 
+_OTHER_IMAGE_TYPES = (
+    frozenset({"DIFFUSION", "ADC", "FA", "TRACEW"})
+    | {"PERFUSION", "ASL", "CBF", "CBV", "MTT", "TTP"}
+    | {"P", "PHASE", "PHASE MAP"}
+)
+"""Values of ImageType (DICOM) of images that are not T1-weighted: those of `voxlate.archive.series_type`. The voxels of
+some of them, such as perfusion, look enough like T1 to be flagged only."""
 
 _T1_WORDS = ("t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfl")
 """Beginnings of words of T1-weighted images: the contrast, and sequences that are used for T1 alone."""
@@ -67,6 +74,9 @@ def contrast_faults(scan: Scan, path: Path, contrast: str) -> Iterator[str]:
     echo_ms = echo_time_ms(scan, path)
     if echo_ms is not None and echo_ms >= LONG_ECHO_MS:
         yield f"an echo time of {echo_ms:.0f} ms, too long for T1"
+    if scan.dicom is not None:
+        types = [str(word).upper() for word in scan.dicom.header.get("ImageType") or ()]
+        yield from (f"{word} in its ImageType" for word in types if word in _OTHER_IMAGE_TYPES)
     if nifti_suffix(path):
         word = other_contrast_in_name(nifti_stem(path))
         if not word and contrast != ENHANCED and contrast_in_name(path) == ENHANCED:
@@ -97,7 +107,8 @@ def echo_time_ms(scan: Scan, path: Path) -> float | None:
         path: its file or folder.
     """
     if scan.dicom is not None:
-        return _number(scan.dicom.header.get("EchoTime"))
+        facts = scan.dicom.planes[0].facts  # of the first frame: an enhanced image has no EchoTime of the file
+        return _number(facts["EchoTime"] or facts["EffectiveEchoTime"])
     try:
         content = read_json(sidecar_path(path))
     except (InvalidDocument, OSError):

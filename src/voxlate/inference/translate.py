@@ -284,10 +284,10 @@ def _pass_gate(distance: OutOfDistributionScore, name: str, *, refuse: bool) -> 
     if distance.verdict == "unknown" and refuse:
         raise InputRefused(
             "INPUT_UNKNOWN",
-            f"{name}: {text}; check contrast, organ and brain mask of the scan, or pass --ood flag to translate it",
+            f"{name}: {text}; check contrast, organ, orientation and mask, or pass --ood flag to translate it",
         )
     if distance.verdict != "known":
-        warn("INPUT_UNUSUAL", f"{text}; check contrast and brain mask of the scan, and look at the synthetic scan")
+        warn("INPUT_UNUSUAL", f"{text}; check contrast, orientation and mask, and look at the synthetic scan")
 
 
 def _impute_sources(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.atomic import sha256
 from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.log import counted
 from voxlate.io.nifti import is_marked_synthetic, nifti_suffix, read_volume, sidecar_path
 from voxlate.volume import Volume
 
@@ -110,13 +111,16 @@ def _marks_synthetic(content: Any, name: str) -> bool:
 def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeries:
     count = Counter(each.number for each in candidates)
     names = [str(each.number) if count[each.number] == 1 else each.uid for each in candidates[:12]]
-    shown = ", ".join(f"{name} ({len(each.files)} files)" for name, each in zip(names, candidates, strict=False))
+    shown = ", ".join(
+        f"{name} ({counted(len(each.files), 'file')})" for name, each in zip(names, candidates, strict=False)
+    )
     if not series:
         if len(candidates) == 1:
             return candidates[0]
         raise InputRefused(
             "SEVERAL_SERIES",
-            f"{path.name} holds {len(candidates)} series, numbers {shown}; choose one, for example --series {names[0]}",
+            f"{path.name} holds {len(candidates)} series: {shown}; choose one, for example --series {names[0]} "
+            "(voxlate classify lists what each shows)",
         )
     matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,15 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
     from voxlate.archive import TABLE, read_stamps, read_table
 
     if (source / TABLE).is_file():
-        rows = [row for row in read_table(source) if not kinds or row["kind"] in kinds]
+        every = read_table(source)
+        rows = [row for row in every if not kinds or row["kind"] in kinds]
+        if every and not rows:
+            held = ", ".join(f"{kind} {n}" for kind, n in Counter(str(row["kind"]) for row in every).most_common())
+            raise NoInput(
+                "NO_INPUT",
+                f"none of the {len(every)} series of {source.name} is {' or '.join(kinds)}; "
+                f"pass a --kind that it holds: {held}",
+            )
         stamps = read_stamps(source)
         items = [_of_row(row, stamps.get(row["series"], "")) for row in rows]
     else:
@@ -77,7 +86,7 @@ def items_of(source: Path, kinds: Sequence[str]) -> list[Item]:
     if not items:
         raise NoInput(
             "NO_INPUT",
-            f"{source.name} has no scan to grade: neither an index with the kinds asked for nor a NIfTI file",
+            f"{source.name} has no scan to grade: neither an index with series nor a NIfTI file",
         )
     return items
 

@@ -119,14 +119,19 @@ def _quality(evaluation: Evaluation) -> Html:
 
 
 def _volumes(evaluation: Evaluation) -> Html | None:
-    rows = lesion_tables.records_table(evaluation.volumes, label="Tissue volumes", data_kind=evaluation.data_kind)
+    kind = evaluation.data_kind
+    by_case = [row for row in evaluation.volumes if row.get("kind") != "agreement"]
+    agreement = [row for row in evaluation.volumes if row.get("kind") == "agreement"]
+    rows = lesion_tables.records_table(by_case, label="Tissue volumes", data_kind=kind)
     if rows is None:
         return None
+    agree = lesion_tables.agreement_table(agreement, data_kind=kind)
     if evaluation.n_patients > 1:
         plots = volume_plots.plots(evaluation.volumes, data_kind=evaluation.data_kind)
     else:
         plots = quality_plots.no_plots()
-    return tag("div", plots, tag("details", tag("summary", "All volumes"), rows))
+    compared = tag("details", tag("summary", "Agreement over patients"), agree) if agree else None
+    return tag("div", plots, compared, tag("details", tag("summary", "All volumes"), rows))
 
 
 def _pictures(shown: Sequence[Html], view: View, viewer: str | None) -> Html:

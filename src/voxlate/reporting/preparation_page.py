@@ -11,6 +11,7 @@ from voxlate.io.atomic import write_text
 from voxlate.jobs.states import DONE
 from voxlate.preparation.records import PreparationRecord
 from voxlate.preparation.run import PICTURE
+from voxlate.reporting.figures.slices import CONVENTION
 from voxlate.version import __version__
 from voxlate.web import labels
 from voxlate.web.document import Section, document, header, note
@@ -24,7 +25,8 @@ LEGEND = (
     "The worst pairs come first. Columns of a picture: the source, the target at the position in its header, the "
     "registered target, and, where one was asked for, the template. Green: outline of the brain mask found on the "
     "source. If it does not follow the brain of the registered target, the registration is wrong. Orange: outline of "
-    "the template's brain, registered to the source; it only shows whether position and orientation are plausible."
+    "the template's brain, registered to the source; it only shows whether position and orientation are plausible. "
+    f"{CONVENTION}"
 )
 TERMS = (
     "Edges: share of edges of source and target that coincide, from 0 to 1. NMI: normalised mutual information. Moved: "

@@ -277,6 +277,14 @@ def test_the_summary_averages_patients_and_names_the_worst_cases_by_rule():
     assert [(record["rank"], record["case"]) for record in worst] == [(1, "c"), (2, "a")]
 
 
+def test_the_summary_lists_the_sizes_from_small_to_large():
+    lesion = next(row for row in described("a", "p") if row["kind"] == "lesion")
+    sizes = {">10 mm": 12.0, "5-10 mm": 7.0, "<5 mm": 3.0}
+    rows = [lesion | {"size": size, "diameter_mm": mm} for size, mm in sizes.items()]
+    listed = [record["size"] for record in summarize_lesions(rows) if record["kind"] == "by_size"]
+    assert listed == ["<5 mm", "5-10 mm", ">10 mm"]
+
+
 def test_a_case_without_reference_tissue_says_so():
     lesion = {"lesion": MASK}
     records = describe_lesions(images(), MASK, lesion, spacing_mm=SPACING, data_range=2.0)

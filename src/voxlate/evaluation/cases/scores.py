@@ -137,7 +137,9 @@ def lesion_records(case: LoadedCase, settings: Settings) -> list[CaseLesionRow]:
 
 
 def tissue_results(case: LoadedCase, images: dict[str, Array], settings: Settings) -> TissueResults:
-    """Returns tissue volumes and overlaps of all images, see `voxlate.evaluation.tissues`; none without `--segment`.
+    """Returns tissue volumes and overlaps of the images, see `voxlate.evaluation.tissues`; none without `--segment`.
+
+    The baseline `constant` is left out: it has no tissues.
 
     Args:
         case: target, mask and spacing.
@@ -148,7 +150,8 @@ def tissue_results(case: LoadedCase, images: dict[str, Array], settings: Setting
         return TissueResults([], [])
     target = Volume(case.target, case.affine)
     segmenters = segmenters_for(target, case.mask, settings.more_segmenters)
-    return measure_tissues(images, case.target, case.mask, spacing_mm=case.spacing_mm, segmenters=segmenters)
+    shown = {method: image for method, image in images.items() if method != "constant"}
+    return measure_tissues(shown, case.target, case.mask, spacing_mm=case.spacing_mm, segmenters=segmenters)
 
 
 def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:

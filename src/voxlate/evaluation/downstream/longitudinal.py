@@ -1,8 +1,9 @@
 """Does the change of a volume between two visits look the same in synthetic and in real images?
 
-For each patient, method and structure the change is the value of the last session minus that of the first, divided by
-the years between them where these are known. Changes of a method are compared with those of the real images by Bland
-and Altman: the bias (method − real) and the limits within which 95 % of the differences lie, with intervals.
+For each patient, method and structure the change is the value of the last session minus that of the first, in its own
+unit or, where the unit is %, over the first value; a unit that ends in /year says that it is divided by the years
+between them. Changes of a method are compared with those of the real images by Bland and Altman: the bias (method −
+real) and the limits within which 95 % of the differences lie, with intervals.
 """
 
 from __future__ import annotations

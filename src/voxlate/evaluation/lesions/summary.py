@@ -30,7 +30,8 @@ def _by_size(lesions: Sequence[LesionRow]) -> Iterable[LesionSizeRow]:
     groups: dict[str, dict[str, list[LesionRow]]] = defaultdict(lambda: defaultdict(list))
     for lesion in lesions:
         groups[lesion["size"]][lesion["patient"]].append(lesion)
-    for size in sorted(groups):
+    smallest = {size: min(one["diameter_mm"] for own in groups[size].values() for one in own) for size in groups}
+    for size in sorted(groups, key=smallest.__getitem__):
         patients = groups[size]
         everyone = [lesion for own in patients.values() for lesion in own]
         yield {

@@ -68,7 +68,7 @@ def read_series(series: DicomSeries, *, shows: str = "", volume: int | None = No
         files = _read_files(series.files, force=force)
         expected = sum(file.pixel_bytes for file in files.values())
         planes = [plane for path, file in files.items() for plane in planes_of(file.header, path)]
-        stack = _chosen(stacks_of(planes), volume)
+        stack = _chosen(stacks_of(planes), volume, series.number)
         name = f"series of {len(files)} files"
         affine = affine_of(stack, name)
     _report_damage(series)
@@ -130,7 +130,7 @@ def _header(path: Path, *, force: bool) -> tuple[Dataset, int, str]:
     return dataset, size, str(dataset.get("SOPInstanceUID") or path)
 
 
-def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
+def _chosen(stacks: list[Stack], volume: int | None, number: int) -> Stack:
     if volume is None and len(stacks) == 1:
         return stacks[0]
     labels = "; ".join(f"{k}: {stack.label or 'all'}" for k, stack in enumerate(stacks[:6], start=1))
@@ -144,7 +144,8 @@ def _chosen(stacks: list[Stack], volume: int | None) -> Stack:
                 "may be a localizer",
             )
         raise InputRefused(
-            code, f"the series holds {len(stacks)} volumes ({labels}); choose one, for example --series 4:2"
+            code,
+            f"the series holds {len(stacks)} volumes ({labels}); choose one, for example --series {number or ''}:2",
         )
     return stacks[volume - 1]
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from voxlate.errors import InputRefused
 from voxlate.io.dicom.files import SUFFIXES
 from voxlate.io.dicom.parse import UID, NotDicom, file_label, read_dataset, refusing_damage
-from voxlate.io.log import warn
+from voxlate.io.log import counted, warn
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
@@ -85,7 +85,7 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
             else:
                 not_dicom += 1
     if not_dicom:
-        warn("NON_DICOM_IGNORED", f"{not_dicom} files are not DICOM and are ignored")
+        warn("NON_DICOM_IGNORED", f"not DICOM, ignored: {counted(not_dicom, 'file')}")
     if not by_uid and damaged:
         raise damaged[0][1]
     return [_series(uid, members, by_uid, damaged) for uid, members in by_uid.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
@@ -122,7 +123,8 @@ def _confidence(name: str, result: RealOrSyntheticResult) -> list[Child]:
 
 def _inference(mean: ReaderMean, undefined: Sequence[str]) -> str:
     """Returns the method of inference for the mean over readers, and the readers without a defined value."""
-    degrees = "" if mean.note else f", {number(mean.freedom, 1)} degrees of freedom"
+    shown = "infinite" if math.isinf(mean.freedom) else number(mean.freedom, 1)  # infinite where readers are equal
+    degrees = "" if mean.note else f", {shown} degrees of freedom"
     left_out = f" Undefined and left out: {', '.join(undefined)}." if undefined else ""
     return f"Mean: {mean.form}{degrees}.{left_out}"
 
