@@ -83,11 +83,11 @@ def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:
 
 
 def _spacing(mapping: Mapping[str, Any]) -> str:
-    """Returns the range of voxel sizes."""
+    """Returns the range of voxel sizes, or the only one."""
     if mapping["spacing_mm"] is None:
         return "not known; scans of any voxel size are translated"
     low, high = mapping["spacing_mm"]
-    return f"{low:g} to {high:g} mm"
+    return f"{low:g} mm" if f"{low:g}" == f"{high:g}" else f"{low:g} to {high:g} mm"
 
 
 def _level_limit(mapping: Mapping[str, Any]) -> str:
