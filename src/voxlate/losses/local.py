@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxlate.losses.masked_mean import masked_mean
+
 
 @dataclass(frozen=True)
 class Enhancement:
@@ -77,6 +79,5 @@ def local(
         region: the same shape as `mask`: from `Enhancement.region`, or 1 inside lesions.
         normalise: divide by the number of voxels of the `area`, or of `all` voxels of the tensor (as in the code).
     """
-    weight = (mask * region).expand_as(target)
-    total = ((synthetic - target).abs() * weight).sum()
-    return total / (weight.sum().clamp(min=1) if normalise == "area" else target.numel())
+    error, weight = (synthetic - target).abs(), mask * region
+    return masked_mean(error, weight) if normalise == "area" else (error * weight).mean()

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
+from voxlate.losses.masked_mean import masked_mean
 
 SIGMA, RADIUS = 1.5, 5
 """Standard deviation and radius of the Gaussian window in voxels; 11 voxels and 1.5 as Wang et al. 2004."""
@@ -181,8 +182,7 @@ def _mean_dissimilarity(
         raise UsageError("SIZE", f"ssim needs at least 11 voxels along each axis, not {tuple(target.shape[2:])}")
     with torch.autocast(device_type=synthetic.device.type, enabled=False):
         luminance, structure = similarity_maps(synthetic.float(), target.float(), data_range, axes=axes)
-        inner = crop_border(mask, axes).expand_as(structure)
-        return ((1 - luminance * structure) * inner).sum() / inner.sum().clamp(min=1)
+        return masked_mean(1 - luminance * structure, crop_border(mask, axes))
 
 
 def _multi_scale_dissimilarity(
