@@ -15,11 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, as_slices, feature_pairs, zero_loss
+from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, Loss, as_slices, feature_pairs, zero_loss
 from voxlate.losses.l1 import l1
 from voxlate.losses.mse import mse
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def perceptual(network: FeatureNetwork, *, slice_count: int | None = SLICE_COUNT) -> Loss:
