@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.blocks import normalised_convolution, require_multiple, two_convolutions
 from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_two_voxels
 
 FACTOR = 16
@@ -55,13 +55,13 @@ class AttUNet(nn.Module):
         require_choice("normalisation", normalisation, ("instance", "batch"))
         widths = [width * 2**level for level in range(5)]
         self.encoders = nn.ModuleList(
-            _double(i, o, normalisation) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)
+            two_convolutions(i, o, normalisation) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         upward = list(reversed(widths))
         pairs = list(pairwise(upward))
-        self.ups = nn.ModuleList(_convolve(i, o, normalisation) for i, o in pairs)
+        self.ups = nn.ModuleList(normalised_convolution(i, o, normalisation) for i, o in pairs)
         self.gates = nn.ModuleList(AttentionGate(o, normalisation) for _, o in pairs)
-        self.decoders = nn.ModuleList(_double(2 * o, o, normalisation) for _, o in pairs)
+        self.decoders = nn.ModuleList(two_convolutions(2 * o, o, normalisation) for _, o in pairs)
         self.head = nn.Conv3d(width, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,17 +102,3 @@ class AttentionGate(nn.Module):
         """Maps the gating signal and the skip, both (B, channels, D, H, W), to the weighted skip of the same shape."""
         weighted: Tensor = skip * self.weight(F.relu(self.of_gate(gate) + self.of_skip(skip)))
         return weighted
-
-
-def _convolve(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 3, padding=1),
-        _normalise(out_channels, normalisation),
-        nn.ReLU(),
-    )
-
-
-def _double(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
-    return nn.Sequential(
-        *_convolve(in_channels, out_channels, normalisation), *_convolve(out_channels, out_channels, normalisation)
-    )
