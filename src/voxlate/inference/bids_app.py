@@ -21,7 +21,7 @@ from voxlate.inference.manifest import COLUMNS, OUTPUT, Manifest, require_output
 from voxlate.io import bids
 from voxlate.io.atomic import write_text
 from voxlate.io.bids import DESCRIPTION_FILE, is_contrast_enhanced, raw_uri, suffix_of
-from voxlate.io.documents import read_json
+from voxlate.io.documents import read_object
 from voxlate.io.log import warn
 from voxlate.io.nifti import nifti_stem
 
@@ -149,10 +149,7 @@ def write_description(out: Path, root: Path, model: str) -> None:
         root: root of the data set of the sources.
         model: name of the model.
     """
-    try:
-        name = read_json(root / DESCRIPTION_FILE)["Name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = "a BIDS data set"
+    name = read_object(root / DESCRIPTION_FILE).get("Name", "a BIDS data set")
     bids.write_description(
         out,
         Name=f"Synthetic images of {name}",

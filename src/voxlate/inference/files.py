@@ -25,7 +25,7 @@ from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder, require_free_folder
 from voxlate.io.bids import require_valid_scan
 from voxlate.io.dicom import DicomScan
-from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.documents import read_object
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
@@ -127,11 +127,7 @@ def _require_free(outputs: Sequence[Path | None]) -> None:
 
 def _is_ours(sidecar: Path) -> bool:
     """Returns whether a sidecar has the object `Synthetic` of `provenance`."""
-    try:
-        content = read_json(sidecar)
-    except (InvalidDocument, OSError):
-        return False
-    return isinstance(content, dict) and isinstance(content.get("Synthetic"), dict)
+    return isinstance(read_object(sidecar).get("Synthetic"), dict)
 
 
 def _require_spread(bundle: Bundle, spread: Path, options: Options) -> None:
