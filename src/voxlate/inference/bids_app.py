@@ -23,7 +23,7 @@ from voxlate.io.atomic import write_text
 from voxlate.io.bids import DESCRIPTION_FILE, is_contrast_enhanced, raw_uri, suffix_of
 from voxlate.io.documents import read_object
 from voxlate.io.log import warn
-from voxlate.io.nifti import nifti_stem
+from voxlate.io.nifti import nifti_stem, nifti_suffix
 
 GROUP_FILES = ("group.tsv", "group.json")
 OWN_FILES = (DESCRIPTION_FILE, "README.md", *GROUP_FILES)
@@ -167,7 +167,7 @@ def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
     paths = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
     if suffix == "T1w":
         paths = [path for path in paths if is_contrast_enhanced(path) == (shown == "T1ce")]
-    return [path for path in paths if path.name.endswith((".nii", ".nii.gz"))]
+    return [path for path in paths if nifti_suffix(path)]
 
 
 def _suffix(shown: str) -> str:
