@@ -1,10 +1,11 @@
-"""`Volume`, an array of voxels with its affine, and `Grid`, the position of the voxels in the patient.
+"""`Volume`, an array of voxels with its affine, `Grid`, the position of the voxels in the patient, and masks.
 
 All world coordinates are in millimetres, RAS+ (right, anterior, superior are positive), as in NIfTI.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -142,6 +143,23 @@ class Volume:
         if array.shape != self.data.shape:
             raise ValueError(f"data of shape {array.shape} does not fit the grid {self.data.shape}")
         return replace(self, data=array, shows=self.shows if shows is None else shows)
+
+
+def box_of(mask: Mask, margin: int | Sequence[int] = 0) -> tuple[slice, ...]:
+    """Returns the smallest box that contains a mask, as one slice per axis.
+
+    Args:
+        mask: of any shape, not empty.
+        margin: voxels by which the box is grown on each side, along all axes or one per axis; it ends at the edge of
+            the image.
+    """
+    margins = (margin,) * mask.ndim if isinstance(margin, int) else margin
+    box = []
+    for axis, (size, reach) in enumerate(zip(mask.shape, margins, strict=True)):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        index = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(max(int(index[0]) - reach, 0), min(int(index[-1]) + 1 + reach, size)))
+    return tuple(box)
 
 
 def require_same_grid(first: Volume, second: Volume, *, names: tuple[str, str]) -> None:
