@@ -10,6 +10,7 @@ def test_the_spacing_is_the_length_of_the_affine_s_columns():
     grid = Grid((2, 3, 4), affine)
     assert grid.spacing_mm == (1.5, 2.0, 3.0)
     assert grid.voxel_volume_mm3 == pytest.approx(9)
+    assert grid.volume_cm3(np.arange(24).reshape(2, 3, 4) < 10) == pytest.approx(0.09)
     assert grid.orientation == "ALS"
 
 

@@ -56,6 +56,10 @@ class Grid:
         """Returns the volume of one voxel, in cubic millimetres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
+    def volume_cm3(self, mask: Mask) -> float:
+        """Returns the volume of a mask, (i, j, k) on this grid, in cubic centimetres."""
+        return float(mask.sum()) * self.voxel_volume_mm3 / 1000
+
     @property
     def orientation(self) -> str:
         """Returns the closest anatomical orientation of the array axes, for example `RAS`."""
