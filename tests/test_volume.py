@@ -21,6 +21,13 @@ def test_the_corners_are_the_affine_s_images_of_the_corner_voxels():
     assert corners.max(axis=0).tolist() == [4, 9, 16]
 
 
+def test_an_index_that_becomes_millimetres_comes_back():
+    affine = np.array([[0, -2.0, 0.3, 5], [1.5, 0.1, 0, 6], [0, 0, 3.0, 7], [0, 0, 0, 1]])
+    grid, index = Grid((2, 3, 4), affine), np.array([[0, 0, 0], [1, 2, 3], [0.5, -4, 9.25]])
+    assert np.allclose(grid.to_index(grid.to_mm(index)), index)
+    assert np.allclose(grid.to_index(affine[:3, 3]), 0)
+
+
 @pytest.mark.parametrize("affine", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.eye(3)])
 def test_an_affine_that_gives_a_voxel_no_place_is_refused(affine):
     with pytest.raises(InputRefused, match="AFFINE"):

@@ -76,6 +76,11 @@ class Grid:
         """Converts voxel indices, (..., 3) and not necessarily whole, to RAS+ millimetres, (..., 3)."""
         return np.asarray(np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3])
 
+    def to_index(self, points_mm: ArrayLike) -> Affine:
+        """Converts RAS+ millimetres, (..., 3), to voxel indices, (..., 3), which are not rounded."""
+        inverse = np.linalg.inv(self.affine)
+        return np.asarray(np.asarray(points_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3])
+
     def part(self, start: ArrayLike, shape: Shape) -> Grid:
         """Returns the grid of a box of this grid.
 
