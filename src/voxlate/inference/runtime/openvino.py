@@ -169,7 +169,7 @@ def read_model(path: Path, *, factor: int) -> OpenVinoNetwork:
         return OpenVinoNetwork(openvino.Core().read_model(path), factor=factor)
     except RuntimeError as error:
         raise ModelInvalid(
-            "RUNTIME", f"{path.name} cannot be read by this OpenVINO; run voxlate accelerate again"
+            "RUNTIME", f"{path.name} cannot be read by this OpenVINO; make it again with voxlate accelerate or export"
         ) from error
 
 
