@@ -87,7 +87,7 @@ def accelerate(
 
     Raises:
         NoInput: the recipe names too few cases.
-        UsageError: `MISSING_LIBRARY`; `ENSEMBLE`.
+        UsageError: `MISSING_LIBRARY`.
         ModelInvalid: `RUNTIME` when OpenVINO's output differs from torch's.
         VoxlateError: what reading the bundle and its cases raises.
     """
