@@ -10,6 +10,7 @@ def test_the_spacing_is_the_length_of_the_affine_s_columns():
     grid = Grid((2, 3, 4), affine)
     assert grid.spacing_mm == (1.5, 2.0, 3.0)
     assert grid.voxel_volume_mm3 == pytest.approx(9)
+    assert grid.volume_cm3(np.arange(24).reshape(2, 3, 4) < 10) == pytest.approx(0.09)
     assert grid.orientation == "ALS"
 
 
@@ -18,6 +19,13 @@ def test_the_corners_are_the_affine_s_images_of_the_corner_voxels():
     corners = Grid((3, 4, 5), affine).corners_mm()
     assert corners.min(axis=0).tolist() == [0, 0, 0]
     assert corners.max(axis=0).tolist() == [4, 9, 16]
+
+
+def test_an_index_that_becomes_millimetres_comes_back():
+    affine = np.array([[0, -2.0, 0.3, 5], [1.5, 0.1, 0, 6], [0, 0, 3.0, 7], [0, 0, 0, 1]])
+    grid, index = Grid((2, 3, 4), affine), np.array([[0, 0, 0], [1, 2, 3], [0.5, -4, 9.25]])
+    assert np.allclose(grid.to_index(grid.to_mm(index)), index)
+    assert np.allclose(grid.to_index(affine[:3, 3]), 0)
 
 
 @pytest.mark.parametrize("affine", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.eye(3)])

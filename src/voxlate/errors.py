@@ -204,6 +204,19 @@ def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
 
 
 @contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Context manager that puts the name of a case or a scan before the message of an error of voxlate.
+
+    Raises:
+        VoxlateError: what the block raises, with the same code.
+    """
+    try:
+        yield
+    except VoxlateError as error:
+        raise type(error)(error.code, f"{name}: {error.message}") from error
+
+
+@contextmanager
 def writing(name: str) -> Iterator[None]:
     """Context manager that turns an `OSError` raised while writing `name` into a voxlate error.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxlate.cases import Case, check_cases, more_file_name, write_cases
-from voxlate.errors import VoxlateError
+from voxlate.errors import naming
 from voxlate.io.nifti import write_volume
 from voxlate.volume import Volume, require_same_grid
 
@@ -78,10 +78,8 @@ def write_pairs(folder: str | Path, pairs: Sequence[Pair]) -> list[Case]:
     folder = Path(folder)
     rows = check_cases([_row(folder / pair.case, pair) for pair in pairs])
     for row, pair in zip(rows, pairs, strict=True):
-        try:
+        with naming(pair.case):
             _write(row, pair)
-        except VoxlateError as error:
-            raise type(error)(error.code, f"{pair.case}: {error.message}") from error
     write_cases(folder / "cases.tsv", rows)
     return rows
 

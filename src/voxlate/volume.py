@@ -1,10 +1,11 @@
-"""`Volume`, an array of voxels with its affine, and `Grid`, the position of the voxels in the patient.
+"""`Volume`, an array of voxels with its affine, `Grid`, the position of the voxels in the patient, and masks.
 
 All world coordinates are in millimetres, RAS+ (right, anterior, superior are positive), as in NIfTI.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,6 +56,10 @@ class Grid:
         """Returns the volume of one voxel, in cubic millimetres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
+    def volume_cm3(self, mask: Mask) -> float:
+        """Returns the volume of a mask, (i, j, k) on this grid, in cubic centimetres."""
+        return float(mask.sum()) * self.voxel_volume_mm3 / 1000
+
     @property
     def orientation(self) -> str:
         """Returns the closest anatomical orientation of the array axes, for example `RAS`."""
@@ -70,6 +75,11 @@ class Grid:
     def to_mm(self, index: ArrayLike) -> Affine:
         """Converts voxel indices, (..., 3) and not necessarily whole, to RAS+ millimetres, (..., 3)."""
         return np.asarray(np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def to_index(self, points_mm: ArrayLike) -> Affine:
+        """Converts RAS+ millimetres, (..., 3), to voxel indices, (..., 3), which are not rounded."""
+        inverse = np.linalg.inv(self.affine)
+        return np.asarray(np.asarray(points_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3])
 
     def part(self, start: ArrayLike, shape: Shape) -> Grid:
         """Returns the grid of a box of this grid.
@@ -142,6 +152,23 @@ class Volume:
         if array.shape != self.data.shape:
             raise ValueError(f"data of shape {array.shape} does not fit the grid {self.data.shape}")
         return replace(self, data=array, shows=self.shows if shows is None else shows)
+
+
+def box_of(mask: Mask, margin: int | Sequence[int] = 0) -> tuple[slice, ...]:
+    """Returns the smallest box that contains a mask, as one slice per axis.
+
+    Args:
+        mask: of any shape, not empty.
+        margin: voxels by which the box is grown on each side, along all axes or one per axis; it ends at the edge of
+            the image.
+    """
+    margins = (margin,) * mask.ndim if isinstance(margin, int) else margin
+    box = []
+    for axis, (size, reach) in enumerate(zip(mask.shape, margins, strict=True)):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        index = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(max(int(index[0]) - reach, 0), min(int(index[-1]) + 1 + reach, size)))
+    return tuple(box)
 
 
 def require_same_grid(first: Volume, second: Volume, *, names: tuple[str, str]) -> None:

@@ -27,6 +27,11 @@ def test_a_resolved_recipe_reads_back_as_itself():
         ("augmentation: {flip: 2}", "augmentation.flip"),
         ("preparation: {reference: mean}", "preparation.reference"),
         ("training: {precision: 8-bit}", "training.precision"),
+        ("training: {betas: [0.9, 1.0]}", "training.betas.1"),
+        ("adversarial: {patches: {size: [8, 8, 0]}}", "adversarial.patches.size.2"),
+        ("adversarial: {patches: {stride: [0, 8, 8]}}", "adversarial.patches.stride.0"),
+        ("local: {smoothing: 2}", "local: .*smoothing"),
+        ("local: {low: 0.3, high: 0.2}", "local: .*high"),
     ],
 )
 def test_what_a_recipe_does_not_know_is_named_with_its_place(addition, place):

@@ -280,6 +280,7 @@ def test_the_log_file_names_no_scan_of_a_translation_and_no_case_called_after_on
 
     file = tmp_path / "log"
     scans = {name: f"{folder}Doe_{name}.nii.gz" for name, folder in (("a", ""), ("b", "Doe/"), ("c", ""))}
+    scans["a"] = "Doe_a.NII.gz"
     words = [scans["a"], "out.nii.gz", "-m", "m", "--with", f"T2w={scans['b']}", "--like", scans["c"]]
     context = parse(shlex.join(["voxlate", "translate", *words, "--log-file", str(file)]))
     try:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from phantoms import head
 
 from voxlate.cli import voxlate
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.like import SHARES, ContrastDescriptor, curve
@@ -121,12 +121,30 @@ def test_a_reference_of_another_contrast_is_refused(bundle, tmp_path, name, code
         read_reference(tmp_path / f"{name}.nii.gz", bundle.recipe)
 
 
+def described(*quantiles: float) -> str:
+    return json.dumps({"Shares": SHARES, "Quantiles": quantiles})
+
+
 @pytest.mark.parametrize(
-    "content", ["{}", "[]", '{"Synthetic": {"Like": null}}', '{"Shares": [1], "Quantiles": [1]}', "x"]
+    "content",
+    [
+        "{}",
+        "[]",
+        '{"Synthetic": {"Like": null}}',
+        '{"Shares": [1], "Quantiles": [1]}',
+        "x",
+        described(0.2, 0.5, 0.8, 1, 1.1, 1.2, float("inf")),
+        described(0, 0, 0, 0, 0, 0, 0),
+    ],
 )
 def test_a_json_without_a_contrast_is_refused(bundle, tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputRefused, match="LIKE"):
+        read_reference(tmp_path / "x.json", bundle.recipe)
+
+
+def test_a_json_that_does_not_exist_is_no_input(bundle, tmp_path):
+    with pytest.raises(NoInput, match=r"NO_INPUT x\.json"):
         read_reference(tmp_path / "x.json", bundle.recipe)
 
 

@@ -228,6 +228,10 @@ def test_the_quickest_that_is_allowed_is_chosen_once_and_remembered(cohort, tmp_
     assert choose_runtime(bundle, CPU) == OPENVINO
     assert len(tried) == 2
     assert choose_runtime(bundle, torch.device("meta")) == TORCH
+    for remembered in (tmp_path / "cache").iterdir():
+        remembered.write_text("[1]")
+    assert choose_runtime(bundle, CPU) == OPENVINO
+    assert len(tried) == 4
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(cohort, tmp_path, monkeypatch):

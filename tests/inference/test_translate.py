@@ -13,11 +13,11 @@ from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure,
 from voxlate.inference.batch import summary, translate_many
 from voxlate.inference.devices import choose_device, device_of_worker
 from voxlate.inference.files import translate_file
-from voxlate.inference.inputs import items_in_folder
+from voxlate.inference.inputs import holds_nifti, items_in_folder
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import is_marked_synthetic, read_volume, write_volume
+from voxlate.io.nifti import is_marked_synthetic, read_volume, sidecar_path, write_volume
 from voxlate.jobs.states import count_states
 from voxlate.reference_level import reference_level
 from voxlate.volume import Volume
@@ -255,6 +255,16 @@ def test_in_is_done_plus_refused_plus_failed_and_the_others_go_on(bundle, scan, 
     assert count_states(o.state for o in outcomes if o.state == "refused").exit_status == 65
     assert count_states(o.state for o in outcomes if o.state == "done").exit_status == 0
     assert not (tmp_path / "out" / "bad.nii.gz").exists()
+
+
+def test_scans_whose_names_end_in_capitals_are_found_and_lose_their_ending(bundle, scan, tmp_path):
+    write_volume(tmp_path / "one.nii", scan)
+    (tmp_path / "one.nii").rename(tmp_path / "ONE.NII")
+    write_volume(tmp_path / "two.nii.gz", scan)
+    (tmp_path / "two.nii.gz").rename(tmp_path / "Two.Nii.GZ")
+    assert holds_nifti(tmp_path)
+    assert [item.name for item in items_in_folder(tmp_path)] == ["ONE", "Two"]
+    assert sidecar_path(tmp_path / "Two.Nii.GZ") == tmp_path / "Two.json"
 
 
 def test_a_missing_scan_in_a_list_is_counted(bundle, tmp_path):

@@ -122,10 +122,10 @@ def test_a_network_can_be_exported(name):
         assert torch.allclose(program.module()(x), model(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["bottani_unet", "drunet", "hr_fcn", "resnet_generator", "trans_unet", "unet"])
+@generators
 def test_a_tensor_of_other_dimensions_is_refused(name):
     with pytest.raises(UsageError, match="DIMENSIONS"):
-        network(name)(torch.rand(1, 1, *ENTRIES[name].size, 8) if name == "drunet" else torch.rand(1, 1, 32))
+        network(name)(torch.rand(1, 1, 32))
 
 
 def test_batch_normalisation_has_the_same_parameters_as_instance_normalisation():
@@ -171,9 +171,27 @@ def test_the_translator_gives_a_window_what_it_gives_the_whole_away_from_borders
     assert not torch.allclose(whole, x, atol=1e-3)
 
 
-def test_res_unet_refuses_the_one_size_it_cannot_normalise():
-    with pytest.raises(UsageError, match="32, 32, 64 would fit"):
-        network("res_unet")(torch.rand(1, 1, 32, 32, 32))
+@pytest.mark.parametrize(("name", "size", "fitting"), [("att_unet", 16, 32), ("res_unet", 32, 64)])
+def test_the_one_size_that_cannot_be_normalised_is_refused(name, size, fitting):
+    with pytest.raises(UsageError, match=rf"SIZE .*\({fitting}, {size}, {size}\)"):
+        network(name)(torch.rand(1, 1, size, size, size))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("att_unet", {"normalisation": "btach"}),
+        ("decnn", {"convolutions": 0}),
+        ("res_unet", {"final_activation": "tahn"}),
+        ("res_unet", {"skip_from": "pre"}),
+        ("translator", {"depth": 0}),
+        ("translator", {"width": 0}),
+        ("unet", {"convolutions": 0}),
+    ],
+)
+def test_a_value_that_makes_no_network_is_refused_with_its_argument(name, arguments):
+    with pytest.raises(UsageError, match=f"MODEL_ARGUMENT .*{next(iter(arguments))}"):
+        network(name, **arguments)
 
 
 def test_space_to_depth_moves_each_voxel_and_is_undone():

@@ -19,11 +19,10 @@ def ball(shape, spacing, *, radius_mm):
     return square <= radius_mm**2
 
 
-@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 5.0), (0.9, 4.4, 1.1), (6.5, 1.2, 1.0), (2.0, 2.0, 2.0)])
-def test_thick_slices_come_back_exactly(spacing, interpolation):
+def test_thick_slices_come_back_exactly(spacing):
     scan = textured((14, 12, 10), spacing)
-    step = Respace(scan.grid, respaced(scan.grid, 1.0, 1.0), interpolation)
+    step = Respace(scan.grid, respaced(scan.grid, 1.0, 1.0))
     assert max(step.grid.spacing_mm) <= 1.25
     assert np.allclose(step.invert(step.apply(scan)).data, scan.data, atol=2e-3)
 

@@ -80,6 +80,15 @@ def test_a_discriminator_learns_from_real_and_synthetic_images_and_nothing_from_
     assert all(weight.requires_grad for weight in discriminator.parameters())
 
 
+def test_weights_that_a_discriminator_of_the_user_has_frozen_stay_frozen_after_the_loss_of_the_generator():
+    image = torch.rand(2, 1, 8, 8, 8)
+    network = torch.nn.Conv3d(1, 1, 4)
+    network.bias.requires_grad_(False)
+    settings = AdversarialSettings(conditional=False)
+    generator_loss(network, image, image, settings, (0,), fabric=Fabric(accelerator="cpu"))
+    assert (network.weight.requires_grad, network.bias.requires_grad) == (True, False)
+
+
 def test_the_objectives_are_those_of_least_squares_by_hand():
     discriminator, settings = torch.nn.Conv3d(2, 1, 1), AdversarialSettings()
     torch.nn.init.zeros_(discriminator.weight)

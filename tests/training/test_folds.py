@@ -111,5 +111,5 @@ def test_folds_that_were_stopped_go_on_and_finished_ones_are_kept(recipe, four, 
 
 def test_folds_do_not_go_into_the_folder_of_a_single_run(recipe, four, tmp_path):
     train(short(recipe), tmp_path / "run", root=four)
-    with pytest.raises(UsageError, match="RUN_EXISTS"):
+    with pytest.raises(UsageError, match="RUN_EXISTS run holds a run without folds; name another folder"):
         next(train_folds(short(recipe), tmp_path / "run", 2, root=four, resume=True))

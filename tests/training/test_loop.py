@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import write_cohort
 
-from voxlate.bundle.bundle import read_bundle, read_weights
+from voxlate.bundle.bundle import read_bundle, read_weights, write_weights
 from voxlate.bundle.prepared_case import prepare_case
 from voxlate.bundle.settings import DataSettings
 from voxlate.cases import Case
@@ -80,6 +80,12 @@ def test_a_folder_with_a_run_is_not_overwritten_and_not_resumed_by_another_recip
     other = recipe.model_copy(update={"loss": {"gradient": 1.0}})
     with pytest.raises(ModelInvalid, match="CHECKPOINT_RECIPE"):
         train(other, tmp_path / "run", root=cohort, resume=True)
+
+
+def test_weights_in_the_place_of_a_checkpoint_are_refused(recipe, cohort, tmp_path):
+    write_weights(tmp_path / "run" / "checkpoint.safetensors", {"weight": torch.ones(2)})
+    with pytest.raises(ModelInvalid, match="CHECKPOINT_RECIPE"):
+        train(recipe, tmp_path / "run", root=cohort, resume=True)
 
 
 def test_training_can_start_from_a_bundle(recipe, cohort, tmp_path):

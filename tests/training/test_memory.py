@@ -25,8 +25,8 @@ def test_the_published_att_unet_needs_more_than_24_gb():
     with pytest.raises(
         TemporaryFailure, match=r"MEMORY .*needs about 2\d\.\d GiB for 2 windows .*24.0 GiB may be used"
     ):
-        require_training_memory(faithful(), CPU, gib=24)
-    assert require_training_memory(faithful(), CPU, gib=32) == estimate
+        require_training_memory(faithful(), memory_limit(CPU, gib=24))
+    assert require_training_memory(faithful(), memory_limit(CPU, gib=32)) == estimate
 
 
 def test_the_memory_of_a_step_grows_with_each_window_by_the_same_number_of_bytes(recipe):

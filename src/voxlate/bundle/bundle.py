@@ -150,7 +150,7 @@ def read_bundle(folder: Path, *, trust_code: bool = False, network: NetworkObjec
     hashes = verify_bundle(folder)
     recipe = _recipe(folder)
     made = _network(folder, recipe, trust_code=trust_code, network=network)
-    mapping, (low, high) = _mapping(folder)
+    mapping, spacing_mm = _mapping(folder)
     return Bundle(
         recipe.name,
         recipe,
@@ -158,7 +158,7 @@ def read_bundle(folder: Path, *, trust_code: bool = False, network: NetworkObjec
         made,
         hashes[WEIGHTS],
         hashes["recipe.yaml"],
-        spacing_mm=(low, high),
+        spacing_mm=spacing_mm,
         training_statistics=_training_statistics(folder, hashes),
         runtimes=_runtimes(folder, hashes),
         calibration=_calibration(folder, hashes),

@@ -58,7 +58,7 @@ class PeakCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         output = function(*args, **(kwargs or {}))
         outputs = output if isinstance(output, tuple | list) else (output,)
-        tensors = [value for value in outputs if _is_tensor(value)]
+        tensors = [value for value in outputs if isinstance(value, Tensor)]
         for tensor in tensors:
             self._count(tensor)
         extra = _bytes(args[0]) + _bytes(tensors[0]) if "convolution" in str(function) and tensors else 0
@@ -76,10 +76,6 @@ class PeakCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _gone(self, key: int, size: int) -> None:
         self.seen.discard(key)
         self.live -= size
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
 
 
 def _bytes(tensor: Tensor) -> int:

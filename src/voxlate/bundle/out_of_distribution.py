@@ -35,7 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array, Mask, box_of
 
 Numbers = NDArray[np.float64]
 Description = Mapping[str, Numbers]
@@ -237,8 +237,7 @@ def describe(image: Array, mask: Mask) -> dict[str, Numbers]:
     """
     values = image[mask]
     unit = float(np.median(np.abs(values))) or 1.0  # the median would be near zero for a scale that subtracts it
-    extent = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-    box = tuple(slice(int(inside.min()), int(inside.max()) + 1) for inside in extent)
+    box = box_of(mask)
     inside, shown = mask[box].astype(np.float64), np.where(mask[box], image[box], 0).astype(np.float64)
     share, mean = _cell_means(inside, PATTERN_GRID), _cell_means(shown, PATTERN_GRID)
     with np.errstate(invalid="ignore", divide="ignore"):

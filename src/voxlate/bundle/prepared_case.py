@@ -19,7 +19,7 @@ from torch import Tensor
 from voxlate.bundle.contrast import CHANGED, Line, contrast_difference, contrast_line
 from voxlate.bundle.out_of_distribution import NAMES, describe
 from voxlate.cases import Case
-from voxlate.errors import InputRefused, VoxlateError
+from voxlate.errors import InputRefused, naming
 from voxlate.io.arrays import mapped_array, write_array
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import json_sha256, read_json
@@ -104,7 +104,7 @@ def prepare_case(
     earlier = _read_stored(case.case, arrays, key)
     if earlier is not None:
         return earlier
-    try:
+    with naming(case.case):
         source, target = read_volume(case.source), read_volume(case.target)
         require_same_grid(source, target, names=("source", "target"))
         preparation = fit_preparation(source, _mask_of(case), settings, store=store)
@@ -113,17 +113,13 @@ def prepare_case(
         others = {name: read_volume(path) for name, path in case.more.items() if name in more_sources}
         more = prepare_more(preparation, source, others, more_sources)
         lesions = None if case.labels is None else _lesions(preparation, source, case.labels)
-    except VoxlateError as error:
-        raise type(error)(error.code, f"{case.case}: {error.message}") from error
     common = preparation.mask & (covered.data != 0)
     if not common.any():
         raise InputRefused(
             "EMPTY_MASK", f"{case.case}: source and target share no voxel of the brain mask; look at their registration"
         )
-    levels = _levels(preparation.intensity, scale, covered.data[common])
-    quantiles = (_quantiles(preparation.locate(source).data[common]), _quantiles(covered.data[common]))
     images = [preparation.apply(source).data, prepared_target.data, *more]
-    facts = levels | {"spacing_mm": preparation.spacing_mm, "quantiles": quantiles}
+    facts = _facts(preparation, scale, preparation.locate(source).data[common], covered.data[common])
     facts |= {"description": describe(images[0], preparation.mask)}
     return _stored(case.case, arrays, images, common, lesions, facts, key)
 
@@ -155,16 +151,12 @@ def prepare_unpaired(
     earlier = _read_stored(name, arrays, key)
     if earlier is not None:
         return earlier
-    try:
+    with naming(name):
         scan = read_volume(path)
         preparation = fit_preparation(scan, None if mask is None else read_volume(mask), settings, store=store)
         data = preparation.apply(scan).data
-    except VoxlateError as error:
-        raise type(error)(error.code, f"{name}: {error.message}") from error
     inside = preparation.locate(scan).data[preparation.mask]
-    levels = _levels(preparation.intensity, preparation.intensity, inside)
-    quantiles = (_quantiles(inside), _quantiles(inside))
-    facts = levels | {"spacing_mm": preparation.spacing_mm, "quantiles": quantiles}
+    facts = _facts(preparation, preparation.intensity, inside, inside)
     facts |= {"description": describe(data, preparation.mask)}
     return _stored(name, arrays, [data, data], preparation.mask, None, facts, key)
 
@@ -193,19 +185,22 @@ def prepare_more(
     return prepared
 
 
-def _levels(source: LinearNormalisation, target: LinearNormalisation, target_inside: Array) -> dict[str, Any]:
-    """Returns levels, offset and median by the names of `PreparedCase`.
+def _facts(preparation: Preparation, scale: LinearNormalisation, source: Array, target: Array) -> dict[str, Any]:
+    """Returns levels, offset, median, quantiles and voxel size by the names of `PreparedCase`.
 
     Args:
-        source: from the units of the source to relative units.
-        target: the same of the target.
-        target_inside: (n,), the target in the mask, in its own units.
+        preparation: fitted on the source.
+        scale: from the units of the target to relative units.
+        source: (n,), the source in the mask, in its own units.
+        target: (n,), likewise.
     """
     return {
-        "source_level": source.scale,
-        "target_level": target.scale,
-        "target_offset": target.offset / target.scale,
-        "target_median": float(np.median(target_inside)) / target.scale,
+        "source_level": preparation.level,
+        "target_level": scale.scale,
+        "target_offset": scale.offset / scale.scale,
+        "target_median": float(np.median(target)) / scale.scale,
+        "spacing_mm": preparation.spacing_mm,
+        "quantiles": (_quantiles(source), _quantiles(target)),
     }
 
 

@@ -13,6 +13,7 @@ from voxlate.errors import NoInput
 Schedule = Literal["cosine", "constant", "linear_tail"]
 Use = Literal["any", "research", "demonstration"]
 Size = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 DEFAULT_TABLE = "cases.tsv"
 """The table of a recipe that names no cases; `voxlate prepare` and `voxlate train` write tables of this name."""
@@ -198,7 +199,7 @@ class TrainingSettings(Frozen):
     lesion_weight: float = Field(default=1.0, ge=1)
     region: Literal["brain", "all"] = "brain"
     optimiser: Literal["adamw", "adam"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Schedule = "cosine"
     weight_decay: float = Field(default=1e-2, ge=0)
@@ -241,8 +242,8 @@ class Patches(Frozen):
             et al. 2024 published. None covers the window with as few patches as possible.
     """
 
-    size: tuple[int, int, int] = (64, 64, 64)
-    stride: tuple[int, int, int] | None = None
+    size: tuple[Size, Size, Size] = (64, 64, 64)
+    stride: tuple[Size, Size, Size] | None = None
 
 
 class AdversarialSettings(Frozen):
@@ -341,7 +342,7 @@ class LocalSettings(Frozen):
     Attributes:
         low: least difference, in relative units; delta in the paper.
         high: largest difference; None for no limit.
-        smoothing: voxels along each axis over which the difference is averaged first; 1 for none.
+        smoothing: voxels along each axis over which the difference is averaged first, an odd number; 1 for none.
         largest_slice_voxels: slices with a larger region do not count; None for no limit.
         normalise: divide by the number of voxels in the region (`area`), or in the window (`all`, as in their code).
     """
@@ -351,6 +352,14 @@ class LocalSettings(Frozen):
     smoothing: int = Field(default=3, ge=1)
     largest_slice_voxels: int | None = Field(default=None, ge=1)
     normalise: Literal["area", "all"] = "area"
+
+    @model_validator(mode="after")
+    def _has_a_region(self) -> LocalSettings:
+        if self.smoothing % 2 == 0:
+            raise ValueError("`smoothing` is an odd number of voxels, such as 3: the mean of an even one has no centre")
+        if self.high is not None and self.high <= self.low:
+            raise ValueError("no difference lies above `low` and below `high`: `high` must be larger than `low`")
+        return self
 
 
 class InferenceSettings(Frozen):

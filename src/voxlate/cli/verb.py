@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,7 @@ def _open_log(ctx: click.Context) -> None:
 def _hidden(scan: str) -> dict[str, str]:
     """Returns the replacements in a log: for the path of a scan, its file name, and the case named after it."""
     name = Path(scan).name
-    stem = name.removesuffix(".gz").removesuffix(".nii")  # as `nifti_stem`, which takes half a second to import
+    stem = re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE)  # as `nifti_stem`, half a second to import
     return {scan: "INPUT", name: "INPUT", f"{stem}:": "INPUT:"} if name else {}
 
 

@@ -16,8 +16,8 @@ from voxlate.cohort.series_rows import SeriesRow
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure
 from voxlate.io import bids
 from voxlate.io.atomic import sha256, write_json, write_text
+from voxlate.io.documents import read_object
 from voxlate.io.nifti import sidecar_path, write_volume
-from voxlate.jobs.results import read_object
 from voxlate.jobs.states import DONE, CaseOutcome, outcome_of_error
 from voxlate.volume import Volume
 
@@ -201,7 +201,7 @@ def _is_ours(path: Path) -> bool:
 
 def _sidecar_at(path: Path) -> dict[str, Any]:
     """Returns the sidecar of an image; empty if it is missing or unreadable."""
-    return read_object(sidecar_path(path)) or {}
+    return read_object(sidecar_path(path))
 
 
 def _age(years: Any) -> str | None:

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from voxlate.errors import ModelInvalid
 from voxlate.evaluation.similarity import psnr
-from voxlate.evaluation.similarity.arrays import box_of
 from voxlate.evaluation.similarity.gaussian import gaussian_mean
 from voxlate.io.documents import read_json
 from voxlate.reference_level import PROBABILITIES
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array, Mask, box_of
 
 BASELINES_FILE = "baselines.json"
 

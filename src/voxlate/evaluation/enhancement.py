@@ -39,8 +39,7 @@ from voxlate.evaluation.cases.regions import within
 from voxlate.evaluation.lesions.components import components
 from voxlate.evaluation.protocols import Score
 from voxlate.evaluation.schema.results import ProtocolDefinition
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array, Mask, box_of
 
 PROTOCOL = "enhancement"
 ENHANCED, PLAIN = "T1ce", frozenset({"T1", "T1w", "T1nce"})

@@ -21,9 +21,9 @@ from voxlate.inference.manifest import COLUMNS, OUTPUT, Manifest, require_output
 from voxlate.io import bids
 from voxlate.io.atomic import write_text
 from voxlate.io.bids import DESCRIPTION_FILE, is_contrast_enhanced, raw_uri, suffix_of
-from voxlate.io.documents import read_json
+from voxlate.io.documents import read_object
 from voxlate.io.log import warn
-from voxlate.io.nifti import nifti_stem
+from voxlate.io.nifti import nifti_stem, nifti_suffix
 
 GROUP_FILES = ("group.tsv", "group.json")
 OWN_FILES = (DESCRIPTION_FILE, "README.md", *GROUP_FILES)
@@ -149,10 +149,7 @@ def write_description(out: Path, root: Path, model: str) -> None:
         root: root of the data set of the sources.
         model: name of the model.
     """
-    try:
-        name = read_json(root / DESCRIPTION_FILE)["Name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = "a BIDS data set"
+    name = read_object(root / DESCRIPTION_FILE).get("Name", "a BIDS data set")
     bids.write_description(
         out,
         Name=f"Synthetic images of {name}",
@@ -170,7 +167,7 @@ def _scans(root: Path, shown: str, within: str = "sub-*/**") -> list[Path]:
     paths = sorted(root.glob(f"{within}/*_{suffix}.nii*"))
     if suffix == "T1w":
         paths = [path for path in paths if is_contrast_enhanced(path) == (shown == "T1ce")]
-    return [path for path in paths if path.name.endswith((".nii", ".nii.gz"))]
+    return [path for path in paths if nifti_suffix(path)]
 
 
 def _suffix(shown: str) -> str:

@@ -17,7 +17,7 @@ from voxlate.inference.bids_app import GROUP_FILES, require_subjects
 from voxlate.inference.verify import outcomes_of
 from voxlate.io import bids
 from voxlate.io.atomic import write_json, write_text
-from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.documents import read_object
 from voxlate.jobs.states import DONE, CaseOutcome, count_states
 
 TABLE, SUMMARY = GROUP_FILES
@@ -98,16 +98,11 @@ def _participant(out: Path, name: str, outcomes: Sequence[CaseOutcome]) -> Parti
 
 
 def _sidecars(out: Path, outcome: CaseOutcome) -> Iterator[Mapping[str, Any]]:
-    """Yields what the sidecars of a case say of the synthetic images; a file that cannot be read says nothing."""
+    """Yields what the sidecars of a case say of the synthetic images; `voxlate verify` tells of unreadable ones."""
     for name in outcome.files:
-        if name.endswith(".json"):
-            try:
-                content = read_json(out / name)
-            except (OSError, InvalidDocument):  # `voxlate verify` tells about it
-                continue
-            found = content.get("Synthetic") if isinstance(content, dict) else None
-            if isinstance(found, dict):
-                yield found
+        found = read_object(out / name).get("Synthetic") if name.endswith(".json") else None
+        if isinstance(found, dict):
+            yield found
 
 
 def _figures(sidecars: Sequence[Mapping[str, Any]], *keys: str) -> list[float]:

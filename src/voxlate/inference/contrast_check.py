@@ -10,7 +10,7 @@ from typing import Any
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.starter import contrast_in_name
 from voxlate.inference.checks import Gate, end_check
-from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.documents import read_object
 from voxlate.io.nifti import nifti_stem, nifti_suffix, sidecar_path
 from voxlate.io.scans import Scan
 
@@ -109,11 +109,7 @@ def echo_time_ms(scan: Scan, path: Path) -> float | None:
     if scan.dicom is not None:
         facts = scan.dicom.planes[0].facts  # of the first frame: an enhanced image has no EchoTime of the file
         return _number(facts["EchoTime"] or facts["EffectiveEchoTime"])
-    try:
-        content = read_json(sidecar_path(path))
-    except (InvalidDocument, OSError):
-        return None
-    seconds = _number(content.get("EchoTime")) if isinstance(content, dict) else None
+    seconds = _number(read_object(sidecar_path(path)).get("EchoTime"))
     return None if seconds is None else 1000 * seconds
 
 

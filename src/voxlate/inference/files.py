@@ -25,7 +25,7 @@ from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder, require_free_folder
 from voxlate.io.bids import require_valid_scan
 from voxlate.io.dicom import DicomScan
-from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.documents import read_object
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
@@ -64,10 +64,11 @@ def translate_file(
             asked of a single prediction.
     """
     files = Item(nifti_stem(item), item) if isinstance(item, Path) else item
-    _require_distinct_paths(files.paths(), [output, spread])
+    outputs = [output] if spread is None else [output, spread]
+    _require_distinct_paths(files.paths(), outputs)
     if not overwrite:
-        _require_free([output, spread])
-    _require_writable([output, spread])
+        _require_free(outputs)
+    _require_writable(outputs)
     chosen = options or Options()
     if spread is not None:
         _require_spread(bundle, spread, chosen)
@@ -108,7 +109,7 @@ def _model_label(bundle: Bundle) -> str:
     return f"{bundle.name} {bundle.weights_sha256[:8]}, voxlate {__version__}"
 
 
-def _require_free(outputs: Sequence[Path | None]) -> None:
+def _require_free(outputs: Sequence[Path]) -> None:
     """Refuses to overwrite existing files, and sidecars that are not of a synthetic scan.
 
     A sidecar that voxlate left without its image may be replaced.
@@ -117,8 +118,6 @@ def _require_free(outputs: Sequence[Path | None]) -> None:
         UsageError: `OUTPUT_EXISTS`.
     """
     for path in outputs:
-        if path is None:
-            continue
         sidecar = sidecar_path(path)
         taken = path if path.is_file() else sidecar if sidecar.is_file() and not _is_ours(sidecar) else None
         if taken is not None:
@@ -127,11 +126,7 @@ def _require_free(outputs: Sequence[Path | None]) -> None:
 
 def _is_ours(sidecar: Path) -> bool:
     """Returns whether a sidecar has the object `Synthetic` of `provenance`."""
-    try:
-        content = read_json(sidecar)
-    except (InvalidDocument, OSError):
-        return False
-    return isinstance(content, dict) and isinstance(content.get("Synthetic"), dict)
+    return isinstance(read_object(sidecar).get("Synthetic"), dict)
 
 
 def _require_spread(bundle: Bundle, spread: Path, options: Options) -> None:
@@ -162,7 +157,7 @@ def _require_series(bundle: Bundle, folder: Path, scan: Scan) -> DicomScan:
     return scan.dicom
 
 
-def _require_writable(outputs: Sequence[Path | None]) -> None:
+def _require_writable(outputs: Sequence[Path]) -> None:
     """Refuses a folder that cannot be written before the time of a translation is spent.
 
     The folder of an output may not exist yet; the nearest one above it that does is asked. A disk that fills up, or a
@@ -172,8 +167,6 @@ def _require_writable(outputs: Sequence[Path | None]) -> None:
         CannotWrite: `WRITE`.
     """
     for path in outputs:
-        if path is None:
-            continue
         folder = next(above for above in path.absolute().parents if above.exists())
         if not folder.is_dir():
             raise CannotWrite("WRITE", f"{path.name}: {folder.name} is a file, not a folder; name another output")
@@ -183,7 +176,7 @@ def _require_writable(outputs: Sequence[Path | None]) -> None:
             )
 
 
-def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+def _require_distinct_paths(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Refuses an output that is an input, that lies inside an input folder, or that equals the other output.
 
     An output `T1.nii` beside the input `T1.nii.gz` is refused, too: both would have the sidecar `T1.json`, which would
@@ -192,22 +185,21 @@ def _require_distinct_paths(inputs: Sequence[Path | None], outputs: Sequence[Pat
     Raises:
         UsageError: `OUTPUT_IS_INPUT`.
     """
-    used = {path.resolve() for path in inputs if path is not None}
+    used = {path.resolve() for path in inputs}
     sidecars = {sidecar_path(path) for path in used if nifti_suffix(path)}
     for path in outputs:
-        if path is None:
-            continue
-        sidecar = sidecar_path(path.resolve())
-        if sidecar in sidecars and path.resolve() not in used:
+        place = path.resolve()
+        sidecar = sidecar_path(place)
+        if sidecar in sidecars and place not in used:
             raise UsageError(
                 "OUTPUT_IS_INPUT",
                 f"{path.name} would share its sidecar {sidecar.name} with an input or the other output; name another",
             )
-        if path.resolve() in used or any(parent in used and parent.is_dir() for parent in path.resolve().parents):
+        if place in used or any(parent in used and parent.is_dir() for parent in place.parents):
             raise UsageError(
                 "OUTPUT_IS_INPUT", f"{path.name} is an input, inside one, or the other output; name another"
             )
-        used.add(path.resolve())
+        used.add(place)
         sidecars.add(sidecar)
 
 

@@ -13,15 +13,15 @@ from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.bids_app import manifest_of
 from voxlate.inference.item import Item
 from voxlate.io.documents import InvalidDocument, read_text
-from voxlate.io.nifti import nifti_stem
+from voxlate.io.nifti import nifti_stem, nifti_suffix
 
 
 def holds_nifti(path: Path) -> bool:
     """Returns whether `path` is a folder that is empty or has NIfTI files in it."""
     if not path.is_dir():
         return False
-    names = [entry.name for entry in path.iterdir()]
-    return not names or any(name.endswith((".nii", ".nii.gz")) for name in names)
+    entries = list(path.iterdir())
+    return not entries or any(map(nifti_suffix, entries))
 
 
 def items_of_cases(cases: Sequence[Case], split: str) -> list[Item]:
@@ -44,7 +44,7 @@ def items_in_folder(folder: Path) -> list[Item]:
     items = [
         Item(nifti_stem(path), path)
         for path in sorted(folder.iterdir())
-        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
+        if nifti_suffix(path) and not path.name.startswith(".")
     ]
     if not items:
         raise NoInput(

@@ -32,9 +32,9 @@ class Item:
     output: str | None = None
     bids_paths: Mapping[str, str] = field(default_factory=dict)
 
-    def paths(self) -> list[Path | None]:
-        """Returns the paths of the source, the mask and the additional sources."""
-        return [self.source, self.mask, *self.more.values()]
+    def paths(self) -> list[Path]:
+        """Returns the paths of the source, the mask and the additional sources that are given."""
+        return [path for path in (self.source, self.mask, *self.more.values()) if path is not None]
 
     def without_names(self, message: str) -> str:
         """Returns a message with the role of each file in place of its name, which may contain a patient's name."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.bundle.recipe import Recipe
-from voxlate.errors import InputRefused
+from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.contrast_check import ENHANCED, T1_WEIGHTED, contrast_faults
 from voxlate.inference.like import SHARES, ContrastDescriptor
-from voxlate.io.documents import InvalidDocument, read_json
+from voxlate.io.documents import read_object
 from voxlate.io.log import warn
 from voxlate.io.scans import read_scan
 from voxlate.preparation import fit_preparation
@@ -80,16 +81,23 @@ def _flag_other_contrast(found: ContrastDescriptor, target: str) -> None:
 
 
 def _read_descriptor(path: Path) -> ContrastDescriptor:
-    refused = InputRefused(
-        "LIKE", f"{path.name} holds no contrast; name a scan, or the JSON beside a scan translated with --like"
-    )
+    if not path.is_file():
+        raise NoInput("NO_INPUT", f"{path.name}: this reference does not exist")
+    content = read_object(path)
     try:
-        content = read_json(path)
         found = content["Synthetic"]["Like"] if "Synthetic" in content else content
-        quantiles = tuple(float(value) for value in found["Quantiles"])
-        is_known = [float(share) for share in found["Shares"]] == list(SHARES)
-    except (InvalidDocument, KeyError, TypeError, ValueError) as error:
-        raise refused from error
-    if not is_known or len(quantiles) != len(SHARES) or not (np.diff((0.0, *quantiles)) >= 0).all():
-        raise refused
-    return ContrastDescriptor(quantiles, str(found.get("ReferenceSHA256", "")))
+        quantiles = np.array(found["Quantiles"], dtype=np.float64)
+        is_contrast = list(found["Shares"]) == list(SHARES) and _are_quantiles(quantiles)
+    except (KeyError, TypeError, ValueError):
+        is_contrast = False
+    if not is_contrast:
+        raise InputRefused(
+            "LIKE", f"{path.name} holds no contrast; name a scan, or the JSON beside a scan translated with --like"
+        )
+    return ContrastDescriptor(tuple(quantiles.tolist()), str(found.get("ReferenceSHA256", "")))
+
+
+def _are_quantiles(values: NDArray[np.float64]) -> bool:
+    """Returns whether numbers can be the quantiles of a brain at `SHARES`: finite, not falling, not all zero."""
+    is_rising = values.shape == (len(SHARES),) and bool((np.diff(values, prepend=0.0) >= 0).all())
+    return is_rising and 0 < float(values[-1]) < np.inf

@@ -13,7 +13,7 @@ from typing import Any
 
 from voxlate.errors import InputRefused
 from voxlate.io.atomic import write_json, write_text
-from voxlate.io.documents import InvalidDocument, parse_json, read_bounded, read_json
+from voxlate.io.documents import InvalidDocument, parse_json, read_bounded, read_object
 from voxlate.io.nifti import sidecar_path
 from voxlate.version import __version__
 
@@ -129,10 +129,7 @@ def is_contrast_enhanced(path: Path) -> bool:
     """Returns whether the file name (entity `ce`) or the sidecar of a scan names a gadolinium contrast agent."""
     if _CE_ENTITY.search(path.name):
         return True
-    try:
-        return str(read_json(sidecar_path(path))[_AGENT_FIELD]).upper() == _GADOLINIUM
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return str(read_object(sidecar_path(path)).get(_AGENT_FIELD)).upper() == _GADOLINIUM
 
 
 def contrast_agent_field(is_given: bool) -> dict[str, str]:
@@ -158,8 +155,8 @@ def generated_by(name: str, description: str = "") -> list[dict[str, str]]:
 def is_simulated(root: Path) -> bool:
     """Returns whether `voxlate simulate` made the data set in a folder, as its `dataset_description.json` says."""
     try:
-        return any(entry["Name"] == SIMULATED_BY for entry in read_json(root / DESCRIPTION_FILE)["GeneratedBy"])
-    except (InvalidDocument, OSError, LookupError, TypeError):  # no data set of BIDS, or another writer's fields
+        return any(entry["Name"] == SIMULATED_BY for entry in read_object(root / DESCRIPTION_FILE)["GeneratedBy"])
+    except (LookupError, TypeError):  # no data set of BIDS, or another writer's fields
         return False
 
 

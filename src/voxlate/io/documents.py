@@ -65,6 +65,15 @@ def read_json(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
     return parse_json(read_text(path, max_bytes=max_bytes))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file; empty when the file is missing, unreadable, damaged or holds no object."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def parse_json(text: str) -> Any:
     """Returns the content of JSON text; raises `InvalidDocument` when it is not valid."""
     try:

@@ -28,7 +28,7 @@ from voxlate.jobs.ledger import RETRY, RUNS, Ledger, is_whole, read_ledger
 from voxlate.jobs.locking import lock
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.shards import shard_of
-from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, CaseOutcome, Counts, count_states
+from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, CaseOutcome
 from voxlate.version import __version__
 
 log = logging.getLogger("voxlate")
@@ -81,8 +81,8 @@ def run_batch(
 
     Raises:
         UsageError: `BATCH_DIFFERS` when `out` belongs to another table, bundle or settings; `FOLDER_OCCUPIED`.
-        TemporaryFailure: `SHARD_BUSY` when another process works on the shard; `IO`.
-        CannotWrite: `WRITE`.
+        TemporaryFailure: `SHARD_BUSY` when another process works on the shard; `IO`; what the work raises.
+        CannotWrite: `WRITE`; what the work raises.
     """
     _claim(table, out, settings | {"shards": shard[1]})
     with _only_runner(out, shard):
@@ -92,35 +92,12 @@ def run_batch(
         try:
             outcomes = read_ledger(out)
             _refuse_faults(table, shard, outcomes, ledger, watch)
-            run_cases(_remaining(table, shard, out, outcomes, ledger, retry=retry), out, executor, ledger, watch=watch)
+            for outcome in executor(_remaining(table, shard, out, outcomes, ledger, retry=retry), out):
+                record_outcome(outcome, ledger, watch)
         finally:
             ledger.close()
             _clear_work(out, shard)
     write_table(out)
-
-
-def run_cases(
-    cases: Iterator[T],
-    out: Path,
-    executor: Executor[T],
-    ledger: Ledger,
-    *,
-    watch: Watch | None = None,
-) -> None:
-    """Does the work on cases and writes how each ended to the ledger and to the log.
-
-    Args:
-        cases: the cases that need work.
-        out: folder of the run.
-        executor: does the work; see `voxlate.jobs.executors`.
-        ledger: gets a line for each case.
-        watch: called with the outcome of each case.
-
-    Raises:
-        TemporaryFailure, CannotWrite: what the work or the ledger raises.
-    """
-    for outcome in executor(cases, out):
-        record_outcome(outcome, ledger, watch)
 
 
 def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = None) -> None:
@@ -135,18 +112,16 @@ def record_outcome(outcome: CaseOutcome, ledger: Ledger, watch: Watch | None = N
         watch(outcome)
 
 
-def write_table(out: Path) -> Counts:
-    """Writes `ledger.tsv`, one row for each case in the order of the table, and returns how many are in each state."""
+def write_table(out: Path) -> None:
+    """Writes `ledger.tsv`, one row for each case in the order of the table."""
     # Shards may end together. One that wrote what it had read earlier would replace the table of one that ended later.
     with _locked(out, "table", wait=True):
-        outcomes = batch_outcomes(out)
         lines = ["case\tstate\tcode\tflag\tfiles"]
-        for outcome in outcomes:
+        for outcome in batch_outcomes(out):
             files = " ".join(f"{file}={value}" for file, value in sorted(outcome.files.items()))
             cells = [outcome.case, outcome.state, outcome.code, outcome.flag, files]
             lines.append("\t".join(inert_cell(cell) for cell in cells))
         write_text(out / TABLE, "\n".join(lines) + "\n")
-    return count_states(outcome.state for outcome in outcomes)
 
 
 def batch_outcomes(out: Path) -> list[CaseOutcome]:

@@ -12,20 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voxlate.io.atomic import sha256
-from voxlate.io.documents import read_json
+from voxlate.io.documents import read_object
 from voxlate.jobs.processes import parallel_map
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def read_object(path: Path) -> dict[str, Any] | None:
-    """Returns the object in a JSON file, or None when the file is missing, unreadable or damaged."""
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def read_result(path: Path, **expected: Any) -> dict[str, Any] | None:
@@ -36,7 +27,7 @@ def read_result(path: Path, **expected: Any) -> dict[str, Any] | None:
         expected: values that the file must hold by key, for example the hash of the inputs.
     """
     content = read_object(path)
-    if content is None or any(name not in content or content[name] != value for name, value in expected.items()):
+    if not content or any(name not in content or content[name] != value for name, value in expected.items()):
         return None
     return content
 

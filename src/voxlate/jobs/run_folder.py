@@ -14,7 +14,7 @@ from typing import Any
 
 from voxlate.errors import UsageError
 from voxlate.io.atomic import is_partial, write_json
-from voxlate.jobs.results import read_object
+from voxlate.io.documents import read_object
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class RunFolder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings of the run that claimed the folder; nothing when they are missing or damaged."""
-        return read_object(self.root / self.settings_file) or {}
+        return read_object(self.root / self.settings_file)
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Writes the settings, which claims the folder.

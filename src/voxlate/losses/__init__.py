@@ -16,6 +16,7 @@ from torch import Tensor
 from voxlate.losses.adversarial import AdversarialLoss, log_gan, lsgan
 from voxlate.losses.bce import bce
 from voxlate.losses.contextual import contextual
+from voxlate.losses.features import Loss
 from voxlate.losses.gradient import gradient
 from voxlate.losses.l1 import charbonnier, l1
 from voxlate.losses.mse import mse
@@ -24,9 +25,6 @@ from voxlate.losses.ssim import ms_ssim, ms_ssim_slices, negative_log_ssim, ssim
 from voxlate.losses.style import content, style
 
 __all__ = ["ADVERSARIAL", "FEATURE_LOSSES", "LOSSES", "SIMILARITIES", "Loss"]
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function of synthetic (B, C, D, H, W), target (same shape) and mask (B, 1, D, H, W); returns a scalar."""
 
 SIMILARITIES: dict[str, Callable[..., Tensor]] = {
     "ms_ssim": ms_ssim,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from voxlate.errors import UsageError
+from voxlate.losses.masked_mean import masked_mean
 
 _MIN_PROBABILITY = 1e-12
 """Lower limit of a probability before its logarithm, so that loss and gradient are finite. Chosen by hand."""
@@ -40,8 +41,7 @@ def bce(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         expected = torch.where(inside, target, 0.5).float()
         predicted = torch.where(inside, synthetic, 0.5).float()
         divergence = _cross_entropy(predicted, expected) - _cross_entropy(expected, expected)
-        weight = mask.expand_as(target).float()
-        return (divergence * weight).sum() / weight.sum().clamp(min=1)
+        return masked_mean(divergence, mask.float())
 
 
 def _cross_entropy(predicted: Tensor, expected: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ precision 1 − cos can be negative and the loss NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,9 +25,15 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from voxlate.errors import UsageError
-from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, FeaturePair, feature_pairs, spread_evenly, zero_loss
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+from voxlate.losses.features import (
+    SLICE_COUNT,
+    FeatureNetwork,
+    FeaturePair,
+    Loss,
+    feature_pairs,
+    spread_evenly,
+    zero_loss,
+)
 
 _MIN_NORM = 1e-6
 """Features with a smaller norm count as background. Chosen by hand; not tuned."""

@@ -15,10 +15,8 @@ from torch import Tensor
 from voxlate.losses.l1 import l1
 
 
-def cycle_consistency(
-    synthetic: Tensor, inverse: Callable[[Tensor], Tensor], source: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Returns the cycle-consistency loss, a scalar, and the restored source.
+def cycle_consistency(synthetic: Tensor, inverse: Callable[[Tensor], Tensor], source: Tensor, mask: Tensor) -> Tensor:
+    """Returns the cycle-consistency loss, a scalar.
 
     Args:
         synthetic: (B, C', D, H, W), the forward network's output for `source`; the gradient continues into that
@@ -27,8 +25,7 @@ def cycle_consistency(
         source: (B, C, D, H, W).
         mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
     """
-    restored = inverse(synthetic)
-    return l1(restored, source, mask), restored
+    return l1(inverse(synthetic), source, mask)
 
 
 def identity_keeping(network: Callable[[Tensor], Tensor], target: Tensor, mask: Tensor) -> Tensor:

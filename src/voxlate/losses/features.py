@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Function of synthetic (B, C, D, H, W), target (same shape) and mask (B, 1, D, H, W); returns a scalar."""
+
 FeatureNetwork = Callable[[Tensor], list[Tensor]]
 """Maps images (B, C, ...) to a list of feature maps (B, C', ...); frozen."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from voxlate.losses.masked_mean import masked_mean
+
 
 def l1(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Returns the mean of |synthetic − target| over the voxels of `mask`, a scalar from 0; 0 for an empty mask.
@@ -20,8 +22,7 @@ def l1(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         >>> l1(target + 0.5, target, mask).item()
         0.5
     """
-    weight = mask.expand_as(target)
-    return ((synthetic - target).abs() * weight).sum() / weight.sum().clamp(min=1)
+    return masked_mean((synthetic - target).abs(), mask)
 
 
 def charbonnier(synthetic: Tensor, target: Tensor, mask: Tensor, rounding: float = 1e-3) -> Tensor:
@@ -33,6 +34,4 @@ def charbonnier(synthetic: Tensor, target: Tensor, mask: Tensor, rounding: float
         mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
         rounding: difference below which the penalty turns from linear to quadratic, in the unit of the images.
     """
-    weight = mask.expand_as(target)
-    penalty = torch.sqrt((synthetic - target).square() + rounding**2) - rounding
-    return (penalty * weight).sum() / weight.sum().clamp(min=1)
+    return masked_mean(torch.sqrt((synthetic - target).square() + rounding**2) - rounding, mask)

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxlate.losses.masked_mean import masked_mean
+
 
 @dataclass(frozen=True)
 class Enhancement:
@@ -30,9 +32,8 @@ class Enhancement:
         low: smallest difference, in the unit of the images; 0.1 as the paper, for images scaled to [0, 1].
         high: largest difference.
         smoothing: side in voxels of the cube that the difference is averaged over; odd, 1 for no smoothing.
-        largest_slice_voxels: slices with more voxels of region are left out; None for no limit.
-        skipped_slices: slices at the beginning of the slice axis that are left out; for whole volumes.
-        slice_axis: spatial axis (0, 1 or 2) that runs across slices; in a RAS+ array the last one, for axial slices.
+        largest_slice_voxels: axial slices with more voxels of region are left out; None for no limit.
+        skipped_slices: slices at the beginning of the last axis that are left out; for whole volumes.
     """
 
     low: float = 0.1
@@ -40,7 +41,6 @@ class Enhancement:
     smoothing: int = 3
     largest_slice_voxels: int | None = None
     skipped_slices: int = 0
-    slice_axis: int = 2
 
     def region(self, before: Tensor, after: Tensor) -> Tensor:
         """Returns 1 where the contrast agent enhances and 0 elsewhere, (B, 1, D, H, W).
@@ -53,12 +53,9 @@ class Enhancement:
             (after - before).float(), self.smoothing, 1, self.smoothing // 2, count_include_pad=False
         )
         region = ((difference > self.low) & (difference <= self.high)).float()
-        axis = 2 + self.slice_axis
         if self.largest_slice_voxels is not None:
-            within = tuple(other for other in (1, 2, 3, 4) if other != axis)
-            region = region * (region.sum(dim=within, keepdim=True) <= self.largest_slice_voxels)
-        index = torch.arange(region.shape[axis], device=region.device)
-        return region * (index >= self.skipped_slices).reshape([-1 if other == axis else 1 for other in range(5)])
+            region = region * (region.sum(dim=(1, 2, 3), keepdim=True) <= self.largest_slice_voxels)
+        return region * (torch.arange(region.shape[4], device=region.device) >= self.skipped_slices)
 
 
 PUBLISHED = Enhancement(high=0.6, smoothing=1, largest_slice_voxels=10_000, skipped_slices=75)
@@ -77,6 +74,5 @@ def local(
         region: the same shape as `mask`: from `Enhancement.region`, or 1 inside lesions.
         normalise: divide by the number of voxels of the `area`, or of `all` voxels of the tensor (as in the code).
     """
-    weight = (mask * region).expand_as(target)
-    total = ((synthetic - target).abs() * weight).sum()
-    return total / (weight.sum().clamp(min=1) if normalise == "area" else target.numel())
+    error, weight = (synthetic - target).abs(), mask * region
+    return masked_mean(error, weight) if normalise == "area" else (error * weight).mean()

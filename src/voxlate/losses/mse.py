@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from voxlate.losses.masked_mean import masked_mean
+
 
 def mse(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Returns the mean of (synthetic − target)^2 over the voxels of `mask`, a scalar from 0; 0 for an empty mask.
@@ -13,5 +15,4 @@ def mse(synthetic: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         target: the same shape.
         mask: (B, 1, D, H, W), the weight of each voxel; 0 outside.
     """
-    weight = mask.expand_as(target)
-    return ((synthetic - target).square() * weight).sum() / weight.sum().clamp(min=1)
+    return masked_mean((synthetic - target).square(), mask)

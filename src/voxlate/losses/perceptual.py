@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, as_slices, feature_pairs, zero_loss
+from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, Loss, as_slices, feature_pairs, zero_loss
 from voxlate.losses.l1 import l1
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+from voxlate.losses.mse import mse
 
 
 def perceptual(network: FeatureNetwork, *, slice_count: int | None = SLICE_COUNT) -> Loss:
@@ -55,7 +54,6 @@ def segmentation(network: Callable[[Tensor], Tensor], *, slice_count: int | None
             with torch.no_grad():
                 target_classes = F.softmax(network(target.float()), dim=1)
             synthetic_classes = F.softmax(network(synthetic.float()), dim=1)
-            weight = mask.float().expand_as(target_classes)
-            return ((synthetic_classes - target_classes).square() * weight).sum() / weight.sum().clamp(min=1)
+            return mse(synthetic_classes, target_classes, mask.float())
 
     return loss

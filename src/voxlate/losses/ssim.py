@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
+from voxlate.losses.masked_mean import masked_mean
 
 SIGMA, RADIUS = 1.5, 5
 """Standard deviation and radius of the Gaussian window in voxels; 11 voxels and 1.5 as Wang et al. 2004."""
@@ -61,23 +62,19 @@ def ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.
     return _mean_dissimilarity(synthetic, target, mask, data_range, axes=VOLUME_AXES)
 
 
-def ssim_slices(
-    synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5, slice_axis: int = 2
-) -> Tensor:
-    """Returns one minus the mean SSIM with windows of 11 x 11 voxels within each slice, as Chen et al. 2023.
+def ssim_slices(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5) -> Tensor:
+    """Returns one minus the mean SSIM with windows of 11 x 11 voxels within each axial slice, as Chen et al. 2023.
 
     Args:
-        synthetic: (B, C, D, H, W); any size across slices, at least 11 within them.
+        synthetic: (B, C, D, H, W); any size along the last axis, which runs across slices, and at least 11 within them.
         target: the same shape.
         mask: (B, 1, D, H, W), 1 inside and 0 outside.
         data_range: as in `ssim`.
-        slice_axis: spatial axis (0, 1 or 2) that runs across slices; in a RAS+ array the last one, for axial slices.
 
     Raises:
         UsageError: `SIZE` when an axis within the slice is shorter than 11.
     """
-    axes = tuple(axis for axis in VOLUME_AXES if axis != 2 + slice_axis)
-    return _mean_dissimilarity(synthetic, target, mask, data_range, axes=axes)
+    return _mean_dissimilarity(synthetic, target, mask, data_range, axes=(2, 3))
 
 
 def negative_log_ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5) -> Tensor:
@@ -106,22 +103,19 @@ def ms_ssim(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float =
     return _multi_scale_dissimilarity(synthetic, target, mask, data_range, axes=VOLUME_AXES)
 
 
-def ms_ssim_slices(
-    synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5, slice_axis: int = 2
-) -> Tensor:
-    """Returns the mean over slices of one minus the multi-scale SSIM within the slice, as Chen et al. 2023.
+def ms_ssim_slices(synthetic: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.5) -> Tensor:
+    """Returns the mean over axial slices of one minus the multi-scale SSIM within the slice, as Chen et al. 2023.
 
     Args:
-        synthetic: (B, C, D, H, W); any size across slices, at least 11 within them.
+        synthetic: (B, C, D, H, W), as in `ssim_slices`.
         target: the same shape.
         mask: (B, 1, D, H, W), 1 inside and 0 outside; slices with an empty mask do not count.
         data_range: as in `ssim`.
-        slice_axis: as in `ssim_slices`.
 
     Raises:
         UsageError: `SIZE` when an axis within the slice is shorter than 11.
     """
-    slices = [x.movedim(2 + slice_axis, 1).flatten(0, 1).unsqueeze(2) for x in (synthetic, target, mask)]
+    slices = [x.movedim(4, 1).flatten(0, 1).unsqueeze(2) for x in (synthetic, target, mask)]
     return _multi_scale_dissimilarity(slices[0], slices[1], slices[2], data_range, axes=(3, 4))
 
 
@@ -181,8 +175,7 @@ def _mean_dissimilarity(
         raise UsageError("SIZE", f"ssim needs at least 11 voxels along each axis, not {tuple(target.shape[2:])}")
     with torch.autocast(device_type=synthetic.device.type, enabled=False):
         luminance, structure = similarity_maps(synthetic.float(), target.float(), data_range, axes=axes)
-        inner = crop_border(mask, axes).expand_as(structure)
-        return ((1 - luminance * structure) * inner).sum() / inner.sum().clamp(min=1)
+        return masked_mean(1 - luminance * structure, crop_border(mask, axes))
 
 
 def _multi_scale_dissimilarity(

@@ -10,15 +10,11 @@ both by 0.0001. An empty mask gives 0 with a gradient of 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, feature_pairs, zero_loss
+from voxlate.losses.features import SLICE_COUNT, FeatureNetwork, Loss, feature_pairs, zero_loss
 from voxlate.losses.mse import mse
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def style(network: FeatureNetwork, *, slice_count: int | None = SLICE_COUNT) -> Loss:

@@ -22,6 +22,7 @@ from voxlate.models.gain_offset_unet import GainOffsetUNet
 from voxlate.models.hr_fcn import HRFCN
 from voxlate.models.hr_fcn_printed import HRFCNPrinted
 from voxlate.models.locality_adaptive_unet import LocalityAdaptiveUNet
+from voxlate.models.parts.layers import require_at_least
 from voxlate.models.patch_discriminator import PatchDiscriminator
 from voxlate.models.pix2pix_unet import Pix2PixUNet
 from voxlate.models.res_unet import ResUNet
@@ -80,6 +81,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
         raise UsageError("MODEL_UNKNOWN", f"there is no network {name!r}; choose one of {', '.join(sorted(MODELS))}")
     _require_known(name, arguments)
     try:
+        require_at_least("width", arguments.get("width", 1), 1)
         return MODELS[name](**arguments)
     except TypeError as error:
         raise UsageError("MODEL_ARGUMENT", f"{name}: {error}") from error

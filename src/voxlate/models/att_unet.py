@@ -20,11 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.blocks import normalised_convolution, require_multiple, two_convolutions
+from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_two_voxels
 
-Normalisation = Literal["instance", "batch"]
-LEVELS = 4
-"""Number of times the resolution is halved, as in the released code."""
+FACTOR = 16
+"""Sizes must be multiples of it: the resolution is halved four times, as in the released code."""
+
+
+_normalise = layers_of(3).normalise
 
 
 class AttUNet(nn.Module):
@@ -41,27 +44,35 @@ class AttUNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 1, out_channels: int = 1, width: int = 64, *, normalisation: Normalisation = "instance"
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        width: int = 64,
+        *,
+        normalisation: Literal["instance", "batch"] = "instance",
     ) -> None:
         super().__init__()
-        widths = [width * 2**level for level in range(LEVELS + 1)]
+        require_choice("normalisation", normalisation, ("instance", "batch"))
+        widths = [width * 2**level for level in range(5)]
         self.encoders = nn.ModuleList(
-            _double(i, o, normalisation) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)
+            two_convolutions(i, o, normalisation) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         upward = list(reversed(widths))
         pairs = list(pairwise(upward))
-        self.ups = nn.ModuleList(_convolve(i, o, normalisation) for i, o in pairs)
+        self.ups = nn.ModuleList(normalised_convolution(i, o, normalisation) for i, o in pairs)
         self.gates = nn.ModuleList(AttentionGate(o, normalisation) for _, o in pairs)
-        self.decoders = nn.ModuleList(_double(2 * o, o, normalisation) for _, o in pairs)
+        self.decoders = nn.ModuleList(two_convolutions(2 * o, o, normalisation) for _, o in pairs)
         self.head = nn.Conv3d(width, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, in_channels, D, H, W), sizes multiples of 16, to (B, out_channels, D, H, W).
 
         Raises:
-            UsageError: `SIZE` for sizes that are not multiples of 16.
+            UsageError: `SIZE` for sizes that do not fit, `DIMENSIONS`.
         """
-        require_multiple(x, 2**LEVELS, network="att_unet")
+        layers_of(3).require_dimensions(x, network="att_unet")
+        require_multiple(x, FACTOR, network="att_unet")
+        require_two_voxels(x, FACTOR, network="att_unet")
         skips = []
         for level, encoder in enumerate(self.encoders):
             x = encoder(F.max_pool3d(x, 2) if level else x)
@@ -91,21 +102,3 @@ class AttentionGate(nn.Module):
         """Maps the gating signal and the skip, both (B, channels, D, H, W), to the weighted skip of the same shape."""
         weighted: Tensor = skip * self.weight(F.relu(self.of_gate(gate) + self.of_skip(skip)))
         return weighted
-
-
-def _normalise(channels: int, normalisation: Normalisation) -> nn.Module:
-    if normalisation == "batch":
-        return nn.BatchNorm3d(channels)
-    return nn.InstanceNorm3d(channels, affine=True)
-
-
-def _convolve(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 3, padding=1), _normalise(out_channels, normalisation), nn.ReLU()
-    )
-
-
-def _double(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
-    return nn.Sequential(
-        *_convolve(in_channels, out_channels, normalisation), *_convolve(out_channels, out_channels, normalisation)
-    )

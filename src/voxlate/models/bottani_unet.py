@@ -18,10 +18,7 @@ from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import require_multiple
 from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
-from voxlate.models.res_unet import Down, Up
-
-FACTOR = 32
-"""Sizes must be multiples of it: the resolution is halved five times."""
+from voxlate.models.res_unet import FACTOR, Down, Up
 
 
 class BottaniUNet(nn.Module):

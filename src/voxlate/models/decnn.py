@@ -41,6 +41,7 @@ class DECNNDesign:
 
     def __post_init__(self) -> None:
         require_at_least("embeddings", self.embeddings, 1)
+        require_at_least("convolutions", self.convolutions, 1)
 
 
 class DECNN(nn.Module):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.models.parts.blocks import ScaledResidual, depth_to_space, pad_to_multiple, space_to_depth
+from voxlate.models.parts.layers import layers_of, require_at_least
 from voxlate.models.parts.paired import paired_convolution
 
 
@@ -37,6 +38,7 @@ class GainOffsetUNet(nn.Module):
         self, in_channels: int = 1, out_channels: int = 1, width: int = 32, depth: int = 4, blocks: int = 2
     ) -> None:
         super().__init__()
+        require_at_least("depth", depth, 1)
         self.factor = 2**depth
         self.out_channels = out_channels
         detail = max(4, width // 4)  # few channels at full resolution, where each costs eight times the memory
@@ -58,7 +60,11 @@ class GainOffsetUNet(nn.Module):
         """Maps (B, in_channels, D, H, W) in relative units to (B, out_channels, D, H, W).
 
         Any size: the border is repeated up to a multiple of 2^depth, and the output is cropped again.
+
+        Raises:
+            UsageError: `DIMENSIONS`.
         """
+        layers_of(3).require_dimensions(x, network="translator")
         size = x.shape[2:]
         padded = pad_to_multiple(x, self.factor)
         is_in_rows = self.training and x.device.type == "cpu"

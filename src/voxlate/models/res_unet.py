@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.layers import layers_of, require_choice, require_two_voxels
 
-LEVELS = 5
-"""Number of times the resolution is halved."""
+FACTOR = 32
+"""Sizes must be multiples of it: the resolution is halved five times."""
 
 
 class ResUNet(nn.Module):
@@ -51,6 +51,8 @@ class ResUNet(nn.Module):
         final_activation: Literal["tanh", "none"] = "tanh",
     ) -> None:
         super().__init__()
+        require_choice("skip_from", skip_from, ("coded", "post"))
+        require_choice("final_activation", final_activation, ("tanh", "none"))
         self.skip_from, self.final_activation = skip_from, final_activation
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.downs = nn.ModuleList(Down(i, o) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True))
@@ -64,14 +66,11 @@ class ResUNet(nn.Module):
         """Maps (B, in_channels, D, H, W), sizes multiples of 32, to (B, out_channels, D, H, W).
 
         Raises:
-            UsageError: `SIZE` for sizes that are not multiples of 32, and for 32 x 32 x 32, where instance
-                normalisation would have a single voxel at the lowest level.
+            UsageError: `SIZE` for sizes that do not fit, `DIMENSIONS`.
         """
-        require_multiple(x, 2**LEVELS, network="res_unet")
-        if x.shape[2:].numel() == (2**LEVELS) ** 3:
-            raise UsageError(
-                "SIZE", "res_unet normalises over at least two voxels at its lowest level; 32, 32, 64 would fit"
-            )
+        layers_of(3).require_dimensions(x, network="res_unet")
+        require_multiple(x, FACTOR, network="res_unet")
+        require_two_voxels(x, FACTOR, network="res_unet")
         skips = []
         for level, down in enumerate(self.downs):
             before = down(x)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
-from voxlate.models.parts.blocks import require_multiple
+from voxlate.models.parts.blocks import require_multiple, two_convolutions
 from voxlate.models.parts.layers import Normalisation, layers_of, require_choice, require_two_voxels
 from voxlate.models.parts.transformer import TransformerLayer
 
@@ -102,7 +102,7 @@ class TransUNet(nn.Module):
                 for _ in range(choices.depth)
             ]
         )
-        self.from_tokens = _double(tokens, widths[3], choices.normalisation)
+        self.from_tokens = two_convolutions(tokens, widths[3], choices.normalisation)
         self.bottom = Residual(widths[3], choices.normalisation)
         self.ups = nn.ModuleList(UpBlock(w, choices.normalisation) for w in reversed(widths[:3]))
         self.head = nn.Conv3d(width, out_channels, 1)
@@ -182,7 +182,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, normalisation: Normalisation) -> None:
         super().__init__()
-        self.inner = _double(channels, channels, normalisation)
+        self.inner = two_convolutions(channels, channels, normalisation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, channels, D, H, W) to the same shape."""
@@ -205,15 +205,3 @@ class UpBlock(nn.Module):
         joined = self.join(torch.cat([skip, self.enlarge(self.narrow(x))], dim=1))
         refined: Tensor = self.refine(joined)
         return refined
-
-
-def _double(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
-    normalise = layers_of(3).normalise
-    return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 3, padding=1),
-        normalise(out_channels, normalisation),
-        nn.ReLU(),
-        nn.Conv3d(out_channels, out_channels, 3, padding=1),
-        normalise(out_channels, normalisation),
-        nn.ReLU(),
-    )

@@ -28,7 +28,15 @@ from torch.nn import functional as F
 
 from voxlate.errors import UsageError
 from voxlate.models.parts.blocks import require_multiple
-from voxlate.models.parts.layers import Dimensions, Layers, Normalisation, layers_of, require_choice, require_two_voxels
+from voxlate.models.parts.layers import (
+    Dimensions,
+    Layers,
+    Normalisation,
+    layers_of,
+    require_at_least,
+    require_choice,
+    require_two_voxels,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class UNetDesign:
     def __post_init__(self) -> None:
         require_choice("upsampling", self.upsampling, ("transposed", "nearest"))
         require_choice("final_activation", self.final_activation, ("none", "relu", "sigmoid"))
+        require_at_least("convolutions", self.convolutions, 1)
         if self.factored and self.dimensions == 2:
             raise UsageError("MODEL_ARGUMENT", "factored convolutions need dimensions=3")
 

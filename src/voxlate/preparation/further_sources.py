@@ -148,7 +148,8 @@ def doubts_of(more: Mapping[str, FurtherSource]) -> list[str]:
     """Returns the reasons to check the further sources: missing ones, and doubtful registrations."""
     reasons = []
     for contrast, each in more.items():
-        found = [each.text] if isinstance(each, MissingSource) else each.registration.score.reasons
-        reasons += [f"{contrast} is missing: {text}" if isinstance(each, MissingSource) else f"{contrast}: {text}"
-                    for text in found]  # fmt: skip
+        if isinstance(each, MissingSource):
+            reasons.append(f"{contrast} is missing: {each.text}")
+        else:
+            reasons += [f"{contrast}: {reason}" for reason in each.registration.score.reasons]
     return reasons

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from voxlate.errors import InputRefused, UsageError
+from voxlate.errors import InputRefused, UsageError, naming
 from voxlate.preparation.align_scan import align_scan, aligned_already, require_kind, require_scan
 from voxlate.preparation.further_sources import (
     FurtherSettings,
@@ -271,30 +271,17 @@ def _brains(
     if mask is None:
         require_kind("source", source, settings.source_mask)
     require_kind("target", target, settings.target_mask)
-    with _named("source"):
+    with naming("source"):
         if mask is None:
             brain = locate_brain(source, settings.source_mask)
         else:
             given = given_mask(source, source.with_data(mask))
             brain = FoundBrain(given, GIVEN, recognise(source) if settings.source_mask == AUTO else None)
         report = plausible_report(brain, source)
-    with _named("target"):
+    with naming("target"):
         target_brain = locate_brain(target, settings.target_mask)
         plausible_report(target_brain, target)
     return (brain, target_brain), report
-
-
-@contextmanager
-def _named(role: str) -> Iterator[None]:
-    """Puts the role of a scan before the refusals of a block: a mask method sees one scan and does not know which.
-
-    Raises:
-        InputRefused: what the block refuses.
-    """
-    try:
-        yield
-    except InputRefused as error:
-        raise InputRefused(error.code, f"{role}: {error.message}") from error
 
 
 def _on_template(source: Volume, brain: Mask) -> tuple[Transform, AlignmentScore]:

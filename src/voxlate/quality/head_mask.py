@@ -52,7 +52,7 @@ class Head:
     @property
     def volume_ml(self) -> float:
         """Returns the volume of the head in ml."""
-        return float(self.mask.sum()) * self.coarse.grid.voxel_volume_mm3 / 1000
+        return self.coarse.grid.volume_cm3(self.mask)
 
     def box(self) -> tuple[slice, slice, slice]:
         """Returns the bounding box of the head in voxels of `coarse`; the whole grid when the mask is empty."""

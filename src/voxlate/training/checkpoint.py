@@ -147,7 +147,7 @@ def load_checkpoint(path: Path, state: SupervisedState, ema: dict[str, Tensor], 
     """
     tensors = read_weights(path)
     with safe_open(path, framework="pt") as stored:
-        metadata = stored.metadata()
+        metadata = stored.metadata() or {}  # None in a file of weights alone
     if metadata.get("recipe") != fingerprint:
         raise ModelInvalid(
             "CHECKPOINT_RECIPE",

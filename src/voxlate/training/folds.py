@@ -137,7 +137,9 @@ def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
     path = run / TABLE
     # Of several processes the first one alone can find the folds of an earlier run; the others may find its table.
     is_partner = any(os.environ.get(name, "0") != "0" for name in _RANKS)
-    if (run / CHECKPOINT).exists() or (path.exists() and not resume and not is_partner):
+    if (run / CHECKPOINT).exists():
+        raise UsageError("RUN_EXISTS", f"{run.name} holds a run without folds; name another folder")
+    if path.exists() and not resume and not is_partner:
         raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UsageError("FOLDS_CHANGED", f"{run.name} holds folds of other cases; use another folder")

@@ -176,10 +176,8 @@ def train_cases(
     """
     machine, given = machine or Machine(), given or Given()
     fabric = _launch(recipe, machine, given)
-    estimate = require_training_memory(
-        recipe, fabric.device, processes=machine.devices, gib=machine.memory_gib, network=given.network
-    )
     limit = memory_limit(fabric.device, processes=machine.devices, gib=machine.memory_gib)
+    estimate = require_training_memory(recipe, limit, network=given.network)
     if estimate.need_bytes is None or estimate.need_bytes * FRAGMENTED > limit:
         return_freed_memory()
     if fabric.is_global_zero:

@@ -120,21 +120,12 @@ def memory_limit(device: torch.device, *, processes: int = 1, gib: float | None 
     return budget_bytes(device, gib) // (processes if device.type == "cpu" else 1)
 
 
-def require_training_memory(
-    recipe: Recipe,
-    device: torch.device,
-    *,
-    processes: int = 1,
-    gib: float | None = None,
-    network: NetworkObject | None = None,
-) -> TrainingEstimate:
+def require_training_memory(recipe: Recipe, limit: int, *, network: NetworkObject | None = None) -> TrainingEstimate:
     """Refuses a training that does not fit into the memory of its device; returns the estimate.
 
     Args:
         recipe: the resolved recipe.
-        device: where it is trained.
-        processes: that share the memory of a CPU.
-        gib: memory that may be used, in GiB; None for all of the device.
+        limit: memory in bytes that each process may use, see `memory_limit`.
         network: as in `estimate_training`.
 
     Raises:
@@ -142,7 +133,6 @@ def require_training_memory(
         UsageError: see `estimate_training`.
     """
     estimate = estimate_training(recipe, network=network)
-    limit = memory_limit(device, processes=processes, gib=gib)
     if estimate.need_bytes is not None and estimate.need_bytes > limit:
         window = " x ".join(str(n) for n in recipe.training.window)
         raise TemporaryFailure(

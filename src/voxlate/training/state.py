@@ -203,15 +203,15 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Computes no gradients for the weights of some networks while the block runs."""
-    for network in networks:
-        network.requires_grad_(False)
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Computes no gradients for the weights of a network while the block runs."""
+    learned = [weight for weight in network.parameters() if weight.requires_grad]
+    network.requires_grad_(False)
     try:
         yield
     finally:
-        for network in networks:
-            network.requires_grad_(True)
+        for weight in learned:
+            weight.requires_grad_(True)
 
 
 def _new_optimiser(fabric: Fabric, recipe: Recipe, *networks: nn.Module) -> Optimizer:

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 RIM_MM = 5.0
 """Distance from a lesion within which tissue is its rim; beyond it, tissue is normal-appearing. Chosen by hand."""

@@ -20,8 +20,7 @@ from voxlate.evaluation.cases.intensity import robustly_fitted
 from voxlate.evaluation.lesions.components import Component, components
 from voxlate.evaluation.lesions.reference import noise_sd
 from voxlate.evaluation.schema.rows import CandidateRow, StructuresRow
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array, Mask, box_of
 
 LEAST_MM3 = 27.0
 """A cube of 3 mm; chosen by hand, not tuned."""

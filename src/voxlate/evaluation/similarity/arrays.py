@@ -66,18 +66,3 @@ def in_mask(image: Image, target: Image, mask: Mask | None) -> tuple[NDArray[np.
     if bad:
         raise InputRefused("NON_FINITE", f"{bad} of the compared voxels are NaN or infinite")
     return first, second
-
-
-def box_of(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
-    """Returns the smallest box that contains the mask, as one slice per axis.
-
-    Args:
-        mask: of any shape, not empty.
-        margin: voxels by which the box is grown on each side; it ends at the edge of the image.
-    """
-    box = []
-    for axis, size in enumerate(mask.shape):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        index = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(max(int(index[0]) - margin, 0), min(int(index[-1]) + 1 + margin, size)))
-    return tuple(box)

@@ -20,9 +20,9 @@ from numpy.typing import DTypeLike
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.similarity.arrays import Image, box_of
+from voxlate.evaluation.similarity.arrays import Image
 from voxlate.evaluation.similarity.gaussian import gaussian_mean
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 SIGMA, GAUSSIAN_RADIUS = 1.5, 5
 """Wang 2004: a Gaussian of sigma 1.5 in a window of 11."""

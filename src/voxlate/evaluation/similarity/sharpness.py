@@ -11,9 +11,9 @@ import numpy as np
 from scipy import fft
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.similarity.arrays import Image, box_of, require_comparable
+from voxlate.evaluation.similarity.arrays import Image, require_comparable
 from voxlate.evaluation.similarity.gaussian import gaussian_mean
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 HIGH_FREQUENCY = (0.25, 0.5)
 """The band of `sharpness_ratio`, in cycles per voxel; 0.5 is the Nyquist frequency."""

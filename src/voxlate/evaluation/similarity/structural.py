@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from voxlate.errors import InputRefused, UsageError
-from voxlate.evaluation.similarity.arrays import Image, box_of, require_comparable, require_range
+from voxlate.evaluation.similarity.arrays import Image, require_comparable, require_range
 from voxlate.evaluation.similarity.moments import (
     GAUSSIAN,
     GAUSSIAN_RADIUS,
@@ -30,7 +30,7 @@ from voxlate.evaluation.similarity.moments import (
     Place,
     Window,
 )
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 WANG_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of MS-SSIM from the finest scale to the coarsest (Wang 2003)."""

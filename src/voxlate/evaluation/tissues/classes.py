@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.volume import Array, Mask
+from voxlate.volume import Array, Mask, box_of
 
 TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
 """Label of each tissue in a segmentation; 0 is outside the mask."""

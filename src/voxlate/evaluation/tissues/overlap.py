@@ -12,8 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.similarity.arrays import box_of
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 
 def dice(first: Mask, second: Mask) -> float:

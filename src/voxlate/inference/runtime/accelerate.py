@@ -87,7 +87,7 @@ def accelerate(
 
     Raises:
         NoInput: the recipe names too few cases.
-        UsageError: `MISSING_LIBRARY`; `ENSEMBLE`.
+        UsageError: `MISSING_LIBRARY`.
         ModelInvalid: `RUNTIME` when OpenVINO's output differs from torch's.
         VoxlateError: what reading the bundle and its cases raises.
     """
@@ -146,32 +146,21 @@ def _quantised(
     """Returns the first 8-bit network that passes, or None, and the result of the last attempt."""
     reference = similarities(runner_of(bundle, TORCH, _CPU), validation, bundle.recipe.inference)
     windows = list(_windows(calibration))
-    result = Int8Result(
-        psnr_lost_db=float("inf"),
-        ssim_lost=float("inf"),
-        worst_psnr_lost_db=float("inf"),
-        cases=len(validation),
-        clipped=0.0,
-        kept=0,
-        passed=False,
-    )
     for clipped, kept in ATTEMPTS:
         report(f"8 bits, {clipped:.0e} of the activations clipped, {kept} layers at either end kept in 32")
         int8_network = quantise(network, windows, clipped=clipped, kept=kept)
         lost = reference - similarities(int8_network, validation, bundle.recipe.inference)
         means = lost.mean(axis=0) if len(validation) >= MIN_CASES_FOR_MEAN else lost.max(axis=0)
-        passed = bool(means[0] <= MAX_PSNR_LOSS_DB and means[1] <= MAX_SSIM_LOSS)
-        worst = float(lost[:, 0].max())
         result = Int8Result(
             psnr_lost_db=float(means[0]),
             ssim_lost=float(means[1]),
-            worst_psnr_lost_db=worst,
+            worst_psnr_lost_db=float(lost[:, 0].max()),
             cases=len(validation),
             clipped=clipped,
             kept=kept,
-            passed=passed,
+            passed=bool(means[0] <= MAX_PSNR_LOSS_DB and means[1] <= MAX_SSIM_LOSS),
         )
-        if passed:
+        if result.passed:
             return int8_network, result
     return None, result
 

@@ -46,11 +46,14 @@ class OpenVinoNetwork:
     Args:
         model: an OpenVINO model, with spatial axes of any size or of a fixed size.
         factor: number that spatial sizes must be multiples of; the border is repeated, as the network does in torch.
-        difference: difference from torch's output, if it was measured; see `difference`.
+
+    Attributes:
+        difference: from torch's output, see `difference`; None where it was not measured.
     """
 
-    def __init__(self, model: Any, *, factor: int = 1, difference: float | None = None) -> None:
-        self.model, self.factor, self.difference = model, factor, difference
+    def __init__(self, model: Any, *, factor: int = 1) -> None:
+        self.model, self.factor = model, factor
+        self.difference: float | None = None
         self.compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -166,7 +169,7 @@ def read_model(path: Path, *, factor: int) -> OpenVinoNetwork:
         return OpenVinoNetwork(openvino.Core().read_model(path), factor=factor)
     except RuntimeError as error:
         raise ModelInvalid(
-            "RUNTIME", f"{path.name} cannot be read by this OpenVINO; run voxlate accelerate again"
+            "RUNTIME", f"{path.name} cannot be read by this OpenVINO; make it again with voxlate accelerate or export"
         ) from error
 
 

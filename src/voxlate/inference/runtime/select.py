@@ -15,7 +15,7 @@ from voxlate.bundle.bundle import Bundle
 from voxlate.errors import VoxlateError
 from voxlate.inference.runtime.runners import RUNTIMES, TORCH, runner_of
 from voxlate.io.atomic import write_json
-from voxlate.io.documents import read_json
+from voxlate.io.documents import read_object
 from voxlate.version import __version__
 
 TRIAL_SIZE = 64
@@ -40,10 +40,7 @@ def choose_runtime(bundle: Bundle, device: torch.device) -> str:
     if device.type != "cpu" or not allowed:
         return TORCH
     path = cache_folder() / f"{_key(bundle, allowed)}.json"
-    try:
-        remembered = str(read_json(path)["chosen"])
-    except (OSError, ValueError, KeyError):
-        remembered = ""
+    remembered = str(read_object(path).get("chosen"))
     if remembered in (TORCH, *allowed):
         return remembered
     seconds = {name: trial(parts[0], name) for name in (TORCH, *allowed)}

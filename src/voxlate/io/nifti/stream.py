@@ -32,7 +32,7 @@ def nifti_suffix(path: Path) -> str:
 
 def nifti_stem(path: Path) -> str:
     """Returns the name without `.nii` or `.nii.gz`; a name with another suffix is returned unchanged."""
-    return next((path.name.removesuffix(end) for end in (".nii.gz", ".nii") if path.name.endswith(end)), path.name)
+    return path.name[: len(path.name) - len(nifti_suffix(path))]
 
 
 def sidecar_path(path: Path) -> Path:

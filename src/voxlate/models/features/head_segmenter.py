@@ -55,23 +55,21 @@ class HeadSegmenter(nn.Module):
 
 
 class HeadFeatures(nn.Module):
-    """The frozen encoder of a head segmenter.
+    """The frozen encoder of the head segmenter.
 
     Args:
         layers: names from `LAYERS`; `level0` is the finest.
-        segmenter: the network; None for the one that comes with voxlate.
 
     Raises:
         UsageError: `MODEL_ARGUMENT` for an unknown layer.
     """
 
-    def __init__(self, layers: tuple[str, ...] = DEFAULT_LAYERS, segmenter: HeadSegmenter | None = None) -> None:
+    def __init__(self, layers: tuple[str, ...] = DEFAULT_LAYERS) -> None:
         super().__init__()
         for layer in layers:
             require_choice("layers", layer, LAYERS)
         self.levels = [LAYERS.index(layer) for layer in layers]
-        self.segmenter = head_segmenter() if segmenter is None else segmenter
-        self.requires_grad_(False)
+        self.segmenter = head_segmenter()
         self.eval()
 
     def forward(self, x: Tensor) -> list[Tensor]:

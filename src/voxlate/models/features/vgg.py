@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -109,26 +110,8 @@ class VGGFeatures(nn.Module):
         load_weights(self, path, sha256=sha256)
 
 
-def vgg16(
-    layers: tuple[str, ...] = DEFAULT_LAYERS,
-    width: int = 64,
-    *,
-    preparation: Literal["torchvision", "caffe"] = "torchvision",
-    white: float = 1.0,
-) -> VGGFeatures:
-    """Returns VGG-16 with random weights; arguments as in `VGGFeatures`."""
-    return VGGFeatures(16, layers, width=width, preparation=preparation, white=white)
-
-
-def vgg19(
-    layers: tuple[str, ...] = DEFAULT_LAYERS,
-    width: int = 64,
-    *,
-    preparation: Literal["torchvision", "caffe"] = "torchvision",
-    white: float = 1.0,
-) -> VGGFeatures:
-    """Returns VGG-19 with random weights; arguments as in `VGGFeatures`."""
-    return VGGFeatures(19, layers, width=width, preparation=preparation, white=white)
+vgg16, vgg19 = partial(VGGFeatures, 16), partial(VGGFeatures, 19)
+"""Return a network with random weights; the arguments are those of `VGGFeatures` but its depth."""
 
 
 def offline_vgg16(layers: tuple[str, ...] = DEFAULT_LAYERS, white: float = 1.0) -> VGGFeatures:

@@ -1,4 +1,4 @@
-"""Building blocks of several networks: checks of sizes, space-to-depth, and the scaled residual block."""
+"""Building blocks of several networks: checks of sizes, convolutions, space-to-depth, the scaled residual block."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import UsageError
+from voxlate.models.parts.layers import Normalisation, layers_of
 
 
 def require_multiple(x: Tensor, factor: int | tuple[int, ...], *, network: str) -> None:
@@ -26,6 +27,18 @@ def require_multiple(x: Tensor, factor: int | tuple[int, ...], *, network: str) 
         return
     fitting = tuple(-(-n // f) * f for n, f in zip(sizes, factors, strict=True))
     raise UsageError("SIZE", f"{network} takes sizes that are multiples of {factor}, not {sizes}; pad to {fitting}")
+
+
+def normalised_convolution(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
+    """Returns a 3D convolution of 3 voxels, its normalisation, and ReLU."""
+    convolution = nn.Conv3d(in_channels, out_channels, 3, padding=1)
+    return nn.Sequential(convolution, layers_of(3).normalise(out_channels, normalisation), nn.ReLU())
+
+
+def two_convolutions(in_channels: int, out_channels: int, normalisation: Normalisation) -> nn.Sequential:
+    """Returns two convolutions as `normalised_convolution` makes them, as one sequence of layers."""
+    widths = ((in_channels, out_channels), (out_channels, out_channels))
+    return nn.Sequential(*[layer for i, o in widths for layer in normalised_convolution(i, o, normalisation)])
 
 
 def pad_to_multiple(x: Tensor, factor: int) -> Tensor:

@@ -111,8 +111,7 @@ class Resample(nn.Module):
     """Converts a branch to the resolution and the number of channels of another branch.
 
     To a finer level: a convolution of one voxel and nearest upsampling. To a coarser level: strided convolutions with
-        ReLU
-    between them. To the same level: the identity.
+    ReLU between them. To the same level: the identity.
 
     Args:
         kit: factory of the layers.

@@ -58,8 +58,8 @@ class Layers:
         if x.dim() != self.dimensions + 2:
             raise UsageError(
                 "DIMENSIONS",
-                f"{network} has {self.dimensions} spatial dimensions here, the tensor has {x.dim() - 2}; "
-                "choose with the argument `dimensions`",
+                f"{network} has {self.dimensions} spatial dimensions here, the tensor has {x.dim() - 2}; set "
+                "model.slice_axis for a network of slices, or the argument `dimensions` where there is one",
             )
 
 

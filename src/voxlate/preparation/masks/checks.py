@@ -64,7 +64,7 @@ def check_mask(mask: Mask, volume: Volume) -> MaskReport:
     """
     if not mask.any():
         return MaskReport(0.0, 0.0, (0.0, 0.0, 0.0), 0.0, "bad", ("the mask is empty",))
-    volume_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
+    volume_cm3 = volume.grid.volume_cm3(mask)
     labels, count = ndimage.label(mask)
     largest = float(np.bincount(labels.ravel())[1:].max() / mask.sum()) if count > 1 else 1.0
     extent, cut = _extent_mm(mask, volume), _cut_cm2(mask, volume)

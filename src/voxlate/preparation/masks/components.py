@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from voxlate.volume import Mask
+from voxlate.volume import Mask, box_of
 
 
 def largest_component(mask: Mask) -> Mask:
@@ -26,8 +26,7 @@ def fill_holes(mask: Mask) -> Mask:
     """
     if not mask.any():
         return mask.copy()
-    bounds = [np.flatnonzero(mask.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1))]
-    box = tuple(slice(int(first), int(last) + 1) for first, last in bounds)
+    box = box_of(mask)
     labels, _ = ndimage.label(~np.pad(mask[box], 1))
     filled = np.zeros_like(mask)
     filled[box] = (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]

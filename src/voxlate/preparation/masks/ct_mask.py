@@ -11,7 +11,7 @@ from scipy import ndimage
 from voxlate.errors import InputRefused
 from voxlate.preparation.libraries import library
 from voxlate.preparation.masks.checks import GIVE_MASK
-from voxlate.preparation.masks.components import largest_component
+from voxlate.preparation.masks.components import fill_holes, largest_component
 from voxlate.preparation.sitk import to_image
 from voxlate.preparation.steps.grid import coarser
 from voxlate.preparation.steps.resample import resample
@@ -55,7 +55,7 @@ def looks_like_ct(volume: Volume) -> bool:
 
 def metal_cm3(volume: Volume) -> float:
     """Returns the volume above 2800 HU, which is metal; its streaks impair masks and registration."""
-    return _cm3(volume.data > METAL_HU, volume)
+    return volume.grid.volume_cm3(volume.data > METAL_HU)
 
 
 def brain_mask_ct(volume: Volume) -> Mask:
@@ -146,13 +146,9 @@ def _filled_in_slices(wall: Mask) -> Mask:
     return filled
 
 
-def _cm3(mask: Mask, volume: Volume) -> float:
-    return float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
-
-
 def _filled(brain: Mask, small: Volume) -> Mask:
     """Returns the mask with holes, and dents narrower than 24 mm, filled, except where there is bone."""
-    return ndimage.binary_fill_holes(brain | (_closed(brain, 12.0, small) & (small.data < BONE_HU)))
+    return fill_holes(brain | (_closed(brain, 12.0, small) & (small.data < BONE_HU)))
 
 
 def _working(volume: Volume) -> Volume:

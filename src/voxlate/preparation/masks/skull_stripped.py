@@ -82,7 +82,7 @@ def recognise(volume: Volume) -> Recognition:
         return Recognition(other, share)
     largest = largest_component(shown)
     mask = fill_holes(largest)
-    region_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
+    region_cm3 = volume.grid.volume_cm3(mask)
     doubt = _doubt(mask, region_cm3, volume, connected=float(largest.sum()) / float(shown.sum()))
     if doubt:
         return Recognition(other, share, region_cm3, "" if is_ct else f"{share:.0%} is zero, but {doubt}")
@@ -139,7 +139,7 @@ def stripped_mask(volume: Volume) -> Mask:
         InputRefused: `EMPTY_MASK`; `NOT_SKULL_STRIPPED` also for a region that is larger than any brain.
     """
     mask = nonzero_mask(volume.data)
-    region_cm3 = float(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
+    region_cm3 = volume.grid.volume_cm3(mask)
     if region_cm3 > POSSIBLE_CM3[1]:
         raise InputRefused(
             "NOT_SKULL_STRIPPED",

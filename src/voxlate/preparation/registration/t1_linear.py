@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from voxlate.preparation.registration.templates import mni_template
 from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.steps.grid import OnGrid, centred, resized
+from voxlate.preparation.steps.grid import centred, resized
+from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Shape, Volume
 
 CROP: Shape = (169, 208, 179)
@@ -26,12 +27,10 @@ class T1Linear:
     Attributes:
         stored: grid of the scan.
         to_scan: millimetres of the template to those of the scan; see `templates.to_template`.
-        size: final number of voxels along each axis.
     """
 
     stored: Grid
     to_scan: Transform
-    size: Shape = SIZE
 
     @property
     def crop(self) -> Grid:
@@ -41,20 +40,13 @@ class T1Linear:
     @property
     def grid(self) -> Grid:
         """Returns the grid of the result of `apply`: the field of view of `crop` with fewer voxels."""
-        return resized(self.crop, self.size)
+        return resized(self.crop, SIZE)
 
     def apply(self, volume: Volume) -> Volume:
         """Returns `volume` in the frame: linear to 1 mm, then linear to the final size; no smoothing, as published."""
-        return self._downsampled.apply(self._cropped.apply(volume))
+        cropped = resample(volume, self.crop, self.to_scan, is_smoothed=False)
+        return resample(cropped, self.grid, is_smoothed=False)
 
     def invert(self, volume: Volume) -> Volume:
         """Returns a volume on `grid` resampled to the grid of the scan; zero outside the frame."""
-        return self._cropped.invert(self._downsampled.invert(volume))
-
-    @property
-    def _cropped(self) -> OnGrid:
-        return OnGrid(self.stored, self.crop, self.to_scan, is_smoothed=False)
-
-    @property
-    def _downsampled(self) -> OnGrid:
-        return OnGrid(self.crop, self.grid, Transform.identity(), is_smoothed=False)
+        return resample(resample(volume, self.crop), self.stored, self.to_scan.inverse)

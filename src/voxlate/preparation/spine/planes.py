@@ -98,8 +98,7 @@ def disc_slice(volume: Volume, plane: Plane) -> int:
         raise InputRefused(
             "SLICE_TILTED", f"the slices are tilted by {angle:.0f} degrees against the disc; use slices parallel to it"
         )
-    centre = np.linalg.inv(volume.affine) @ np.array([*plane.centre_mm, 1.0])
-    index = round(float(centre[2]))
+    index = round(float(volume.grid.to_index(plane.centre_mm)[2]))
     if not 0 <= index < volume.data.shape[2]:
         raise InputRefused(
             "SLICE_ABSENT", f"the middle of the disc is at slice {index}, outside the {volume.data.shape[2]} slices"
@@ -140,8 +139,7 @@ def lumbar_crop(grid: Grid, *, ventral_mm: Affine, sac_mm: Affine) -> tuple[slic
         InputRefused: `LANDMARKS` when the sac is less than 10 mm dorsal of that point, `SLICE_CUT` when the box
             exceeds the slice.
     """
-    inverse = np.linalg.inv(grid.affine)
-    ventral, sac = ((inverse @ np.array([*point, 1.0]))[:2] for point in (ventral_mm, sac_mm))
+    ventral, sac = (grid.to_index(point)[:2] for point in (ventral_mm, sac_mm))
     reach_mm = float(ventral[1] - sac[1]) * grid.spacing_mm[1]
     if reach_mm < 10:
         raise InputRefused(
@@ -181,8 +179,7 @@ def paired_slice(source: Grid, index: int, target: Grid, transform: Transform, *
     angle = slice_plane(target, 0).angle_deg(section)
     if angle > max_angle_deg:
         raise InputRefused("SLICE_TILTED", f"the slice axes of the two scans differ by {angle:.1f} degrees")
-    middle = np.linalg.inv(target.affine) @ np.array([*section.centre_mm, 1.0])
-    nearest = round(float(middle[2]))
+    nearest = round(float(target.to_index(section.centre_mm)[2]))
     if not 0 <= nearest < target.shape[2]:
         raise InputRefused("SLICE_ABSENT", "the target has no slice at this position")
     return nearest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.volume import Grid, Mask, Shape, Volume
+from voxlate.volume import Grid, Mask, Shape, Volume, box_of
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,14 @@ class Crop:
         """
         if not mask.any():
             raise InputRefused("EMPTY_MASK", "the mask is empty; give the mask of this scan")
-        start, stop = [], []
-        for axis, spacing in enumerate(outer.spacing_mm):
-            others = tuple(other for other in range(3) if other != axis)
-            inside = np.flatnonzero(mask.any(axis=others))
-            margin = int(np.ceil(margin_mm / spacing))
-            start.append(max(0, int(inside[0]) - margin))
-            stop.append(min(mask.shape[axis], int(inside[-1]) + 1 + margin))
-        return cls(outer, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        i, j, k = box_of(mask, [int(np.ceil(margin_mm / mm)) for mm in outer.spacing_mm])
+        return cls(outer, (i.start, j.start, k.start), (i.stop, j.stop, k.stop))
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
         """Returns the box as slices of an array on `outer`."""
-        return (
-            slice(self.start[0], self.stop[0]),
-            slice(self.start[1], self.stop[1]),
-            slice(self.start[2], self.stop[2]),
-        )
+        i, j, k = map(slice, self.start, self.stop)
+        return i, j, k
 
     @property
     def grid(self) -> Grid:

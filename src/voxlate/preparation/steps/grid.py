@@ -1,15 +1,11 @@
-"""Makes grids with other voxel sizes over the same field of view, and resamples scans to a grid and back."""
+"""Makes grids with other voxel sizes over the same field of view."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxlate.preparation.registration.transform import Transform
-from voxlate.preparation.steps.resample import Interpolation, resample
-from voxlate.volume import Grid, Shape, Volume
+from voxlate.volume import Grid, Shape
 
 Floats = NDArray[np.float64]
 
@@ -51,36 +47,6 @@ def centred(grid: Grid, shape: Shape) -> Grid:
     """
     start = [int(np.trunc((n - size) / 2)) for n, size in zip(grid.shape, shape, strict=True)]
     return grid.part(start, shape)
-
-
-@dataclass(frozen=True)
-class OnGrid:
-    """A step that resamples scans from the grid `stored` to `grid`, and back.
-
-    Attributes:
-        stored: grid of the scans.
-        grid: grid of the result.
-        transform: RAS+ millimetres of `grid` to those of `stored`.
-        interpolation: used by `apply`; `invert` uses `nearest` if this is `nearest`, else `linear`.
-        is_smoothed: see `resample`.
-    """
-
-    stored: Grid
-    grid: Grid
-    transform: Transform
-    interpolation: Interpolation = "linear"
-    is_smoothed: bool = True
-
-    def apply(self, volume: Volume) -> Volume:
-        """Returns a volume on `stored` resampled to `grid`."""
-        return resample(
-            volume, self.grid, self.transform, interpolation=self.interpolation, is_smoothed=self.is_smoothed
-        )
-
-    def invert(self, volume: Volume) -> Volume:
-        """Returns a volume on `grid` resampled to `stored`; zero outside the field of view of `grid`."""
-        back: Interpolation = "nearest" if self.interpolation == "nearest" else "linear"
-        return resample(volume, self.stored, self.transform.inverse, interpolation=back)
 
 
 def _scaled(grid: Grid, factors: Floats) -> Grid:

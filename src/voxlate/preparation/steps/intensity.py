@@ -49,11 +49,9 @@ class LinearNormalisation:
         steps = np.float32(self.levels - 1)
         return np.asarray(np.rint(np.clip(normalised, 0, 1) * steps) / steps, dtype=np.float32)
 
-    def invert(self, data: Array, *, gain: float = 1.0) -> Array:
-        """Returns normalised data in the units of the scan, multiplied by `gain`."""
-        return np.asarray(
-            (data * np.float32(self.scale) + np.float32(self.offset)) * np.float32(gain), dtype=np.float32
-        )
+    def invert(self, data: Array) -> Array:
+        """Returns normalised data in the units of the scan."""
+        return np.asarray(data * np.float32(self.scale) + np.float32(self.offset), dtype=np.float32)
 
 
 def by_median(data: Array, mask: Mask) -> LinearNormalisation:
@@ -85,18 +83,17 @@ def by_range(data: Array, mask: Mask) -> LinearNormalisation:
     return _between(float(data.min()), float(data.max()))
 
 
-def by_percentiles(data: Array, mask: Mask, *, percentiles: tuple[float, float] = (1.0, 99.0)) -> LinearNormalisation:
-    """Maps two percentiles inside the mask to 0 and 1; values outside are not clipped.
+def by_percentiles(data: Array, mask: Mask) -> LinearNormalisation:
+    """Maps the 1st and the 99th percentile inside the mask to 0 and 1; values outside are not clipped.
 
     Args:
         data: (i, j, k), a scan in its own units.
         mask: (i, j, k), voxels of tissue.
-        percentiles: the lower and the upper one, 0 to 100.
 
     Raises:
         InputRefused: `EMPTY_MASK`, `CONSTANT`.
     """
-    low, high = np.percentile(_inside(data, mask), percentiles)
+    low, high = np.percentile(_inside(data, mask), (1, 99))
     return _between(float(low), float(high))
 
 

@@ -10,8 +10,7 @@ from scipy import ndimage
 from voxlate.preparation.registration.transform import Transform
 from voxlate.volume import Affine, Array, Grid, Mask, Shape, Volume
 
-Interpolation = Literal["nearest", "linear", "cubic"]
-_ORDER: dict[Interpolation, Literal[0, 1, 3]] = {"nearest": 0, "linear": 1, "cubic": 3}
+Interpolation = Literal["nearest", "linear"]
 _ROUNDING = 1e-3  # in voxels; absorbs rounding of the affine at the faces of the field of view
 _SIGMA_PER_RATIO = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Standard deviation of a Gaussian whose full width at half maximum is 1."""
@@ -36,7 +35,7 @@ def resample(
         volume: the moving scan, (i, j, k).
         grid: grid of the fixed scan.
         transform: RAS+ millimetres of the fixed scan to those of `volume`; default: identity.
-        interpolation: `nearest` for labels and masks, `linear`, or `cubic` (B-spline; may overshoot).
+        interpolation: `nearest` for labels and masks, or `linear`.
         outside: value outside the field of view of `volume`.
         is_smoothed: smooth before resampling to larger voxels; published pipelines did not.
     """
@@ -51,7 +50,7 @@ def resample(
         to_index[:3, :3],
         to_index[:3, 3],
         output_shape=grid.shape,
-        order=_ORDER[interpolation],
+        order=0 if interpolation == "nearest" else 1,
         mode="nearest",
     )
     values = np.asarray(values, dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from voxlate.preparation.steps.resample import Interpolation, resample
+from voxlate.preparation.steps.resample import resample
 from voxlate.volume import Grid, Shape, Volume
 
 SPACING_TOLERANCE = 1.25
@@ -27,16 +27,14 @@ class Respace:
     Attributes:
         stored: grid of the scans.
         grid: grid of the result; see `respaced`.
-        interpolation: used by `apply`; `invert` is linear.
     """
 
     stored: Grid
     grid: Grid
-    interpolation: Interpolation = "linear"
 
     def apply(self, volume: Volume) -> Volume:
         """Returns a volume on `stored` resampled to `grid`."""
-        return resample(volume, self.grid, interpolation=self.interpolation)
+        return resample(volume, self.grid)
 
     def invert(self, volume: Volume) -> Volume:
         """Returns a volume on `grid` resampled to `stored`.

@@ -104,8 +104,7 @@ def sample(volume: Volume, segment: Segment, count: int) -> Values:
         segment: the line.
         count: number of points.
     """
-    inverse = np.linalg.inv(volume.affine)
-    at = segment.points_mm(count) @ inverse[:3, :3].T + inverse[:3, 3]
+    at = volume.grid.to_index(segment.points_mm(count))
     found = ndimage.map_coordinates(volume.data.astype(np.float64), at.T, order=1, mode="nearest")
     last = np.array(volume.data.shape) - 0.5
     is_outside = ((at < -0.5 - 1e-6) | (at > last + 1e-6)).any(axis=1)
@@ -187,8 +186,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Values], distance: Values) -> 
 
 
 def _draw_image(axes: Axes, image: Volume, inside: Mask, line: Segment, plane: Plane) -> None:
-    inverse = np.linalg.inv(image.affine)
-    ends = np.array([line.start_mm, line.end_mm]) @ inverse[:3, :3].T + inverse[:3, 3]
+    ends = image.grid.to_index([line.start_mm, line.end_mm])
     index = round(float(ends[:, plane.normal].mean()))
     if not 0 <= index < image.data.shape[plane.normal]:
         raise InputRefused("LINE", "the line lies outside of the first image; choose points inside of it, in RAS+ mm")

@@ -15,8 +15,9 @@ from typing import Any
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.io.arrays import mapped_array, write_array
 from voxlate.io.atomic import write_json
+from voxlate.io.documents import read_object
 from voxlate.jobs.processes import require_jobs
-from voxlate.jobs.results import are_unchanged, hash_files, read_object, resume
+from voxlate.jobs.results import are_unchanged, hash_files, resume
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.simulation.anatomy.anatomies import Anatomies, EmbeddedHead, FormulaHeads
 from voxlate.simulation.anatomy.tissues import Tissue
@@ -147,7 +148,7 @@ def build_tissue_map(plan: MapPlan, number: int) -> TissueMap:
 def _finished(root: Path, number: int) -> str | None:
     """Returns the name of a head that an earlier run finished, or None."""
     folder = root / subject_name(number)
-    files = (read_object(folder / MAP_FILE) or {}).get("files")
+    files = read_object(folder / MAP_FILE).get("files")
     return folder.name if isinstance(files, dict) and files and are_unchanged(folder, files) else None
 
 
@@ -171,7 +172,7 @@ def read_tissue_maps(root: Path) -> list[TissueMap]:
 
 
 def _read(folder: Path) -> TissueMap:
-    content = read_object(folder / MAP_FILE) or {}
+    content = read_object(folder / MAP_FILE)
     try:
         if not are_unchanged(folder, content["files"]):
             raise ValueError("an array is not as it was written")

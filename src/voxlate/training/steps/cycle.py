@@ -84,8 +84,8 @@ def consistency_terms(
         synthetic_source: made from the targets, the same shape, zero outside their mask.
     """
     source, target, settings = sources.source, targets.target, state.cycle
-    yield settings.weight * cycle_consistency(synthetic_target, state.inverse_generator, source, sources.weight)[0]
-    yield settings.weight * cycle_consistency(synthetic_source, state.generator, target, targets.weight)[0]
+    yield settings.weight * cycle_consistency(synthetic_target, state.inverse_generator, source, sources.weight)
+    yield settings.weight * cycle_consistency(synthetic_source, state.generator, target, targets.weight)
     if settings.identity:
         yield settings.identity * identity_keeping(state.generator, target, targets.weight)
         yield settings.identity * identity_keeping(state.inverse_generator, source, sources.weight)
