@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
+
+from voxlate.io.tables import read_rows
 
 _TIERS = ("good", "medium", "low")
 
@@ -15,6 +16,9 @@ def simulated_groups(factors: Mapping[str, object], lesions: Path) -> dict[str, 
     Args:
         factors: content of `*_factors.json`.
         lesions: path of `*_lesions.tsv` beside it, which may not exist.
+
+    Raises:
+        InputRefused: `FACTORS` when the table of lesions cannot be read.
     """
     head = factors.get("head")
     age = head.get("age_years") if isinstance(head, Mapping) else None
@@ -45,6 +49,5 @@ def _worst_tier(acquisitions: object) -> str | None:
 def _kinds(path: Path) -> str | None:
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as stream:
-        kinds = {row["kind"] for row in csv.DictReader(stream, delimiter="\t") if row.get("kind")}
+    kinds = {row["kind"] for row in read_rows(path, code="FACTORS", needed=("kind",)) if row["kind"]}
     return " and ".join(sorted(kinds)) or "none"
