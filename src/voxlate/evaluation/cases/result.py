@@ -12,10 +12,10 @@ from typing import Any
 
 from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
+from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import CaseFiles, LoadedCase, load_case
 from voxlate.evaluation.cases.scores import (
     MethodScore,
-    display_range,
     images_of,
     lesion_records,
     score_images,
@@ -122,7 +122,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         return REFUSED, {"code": error.code, "message": error.message}
     return EVALUATED, {
         "reference_level": case.levels.model_dump(),
-        "display_range": list(display_range(case)),
+        "display_range": list(shown_range(case.target, case.mask)),
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
         "task": case.task,

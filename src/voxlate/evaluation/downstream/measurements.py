@@ -115,7 +115,7 @@ def read_measurements(path: Path) -> list[Measurement]:
             method=row["method"],
             structure=row["structure"],
             value=_number(row["value"], path, line),
-            session=row.get("session") or session_of(row["case"] if row.get("case") else ""),
+            session=row.get("session") or session_of(row.get("case") or ""),
             years=None if years.strip().lower() in _EMPTY else _number(years, path, line),
             unit=row.get("unit") or "cm3",
         )
