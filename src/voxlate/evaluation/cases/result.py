@@ -27,7 +27,7 @@ from voxlate.evaluation.schema.results import ScoreRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import write_json
-from voxlate.io.documents import read_json
+from voxlate.io.documents import finite_values, read_json
 from voxlate.jobs.results import hash_inputs, read_result
 from voxlate.version import __version__
 
@@ -130,8 +130,8 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),
         "left_out": [*_collapsed(case, settings), *_left_out(scores), *_unsegmented(tissues)],
-        "lesions": [_without_infinity(record) for record in lesions],
-        "volumes": [_without_infinity(record) for record in tissues.rows],
+        "lesions": finite_values(lesions),
+        "volumes": finite_values(tissues.rows),
     }
 
 
@@ -181,11 +181,6 @@ def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
         }
         for entry in tissues.left_out
     ]
-
-
-def _without_infinity(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the record with None in place of NaN and infinity, which JSON does not have."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
 def _plain(entry: MethodScore) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,11 @@ from voxlate.errors import InputRefused
 from voxlate.evaluation.downstream.measurements import (
     TARGET,
     Measurement,
-    plain,
     read_measurements,
     require_method,
-    write_rows,
+    write_result,
 )
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, mean_interval
-from voxlate.io.atomic import write_json
-
-TABLE, DOCUMENT = "longitudinal.tsv", "longitudinal.json"
 
 
 @dataclass(frozen=True)
@@ -209,8 +205,5 @@ def compare_changes_files(
     """
     measured = read_measurements(volumes)
     rows = compare_changes(measured, reference=reference, is_per_year=is_per_year, is_percent=is_percent)
-    content = [asdict(row) for row in rows]
-    write_rows(out / TABLE, content, columns=list(ChangeAgreement.__dataclass_fields__))
-    definition = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    write_json(out / DOCUMENT, plain({"definition": definition, "reference": reference, "rows": content}))
+    write_result(out, "longitudinal", ChangeAgreement, rows, doc=__doc__, reference=reference)
     return rows

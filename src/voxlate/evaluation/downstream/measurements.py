@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.schema.rows import AnyVolumeRow, VolumeRow
-from voxlate.io.atomic import write_text
+from voxlate.io.atomic import write_json, write_text
+from voxlate.io.documents import finite_values
 from voxlate.io.tables import inert_cell, read_rows
 
 TARGET = "target"
@@ -146,13 +147,21 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequen
     write_text(path, "\n".join(lines) + "\n")
 
 
-def plain(value: Any) -> Any:
-    """Returns a value for JSON: NaN and infinity become None, tuples lists."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: plain(own) for key, own in value.items()}
-    return [plain(own) for own in value] if isinstance(value, list | tuple) else value
+def write_result(out: Path, name: str, kind: type[Any], rows: Sequence[Any], *, doc: str | None, **stated: str) -> None:
+    """Writes rows as `NAME.tsv`, and as `NAME.json` with what they mean.
+
+    Args:
+        out: folder; created when missing.
+        name: of both files.
+        kind: dataclass of the rows; its fields are the columns.
+        rows: of this kind.
+        doc: docstring of the module that computed them; all behind its first line is their definition.
+        **stated: further keys of the JSON file.
+    """
+    content = [asdict(row) for row in rows]
+    write_rows(out / f"{name}.tsv", content, columns=[field.name for field in fields(kind)])
+    definition = " ".join((doc or "").split("\n\n", 1)[-1].split())
+    write_json(out / f"{name}.json", finite_values({"definition": definition, **stated, "rows": content}))
 
 
 def require_method(measurements: Sequence[Measurement], method: str) -> None:
