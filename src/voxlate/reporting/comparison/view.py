@@ -151,8 +151,8 @@ class Results:
 
     def n(self, view: TableView, name: str) -> str:
         """Returns the number of patients of a set over all methods, as a range where it differs."""
-        counts = {row.n for key, row in self._rows.items() if key[:3] == (name, view.protocol, view.intensity)}
-        return "\N{EN DASH}".join(str(n) for n in (min(counts), max(counts))[: len(counts)]) if counts else "0"
+        place = (name, view.protocol, view.intensity)
+        return labels.extent(row.n for key, row in self._rows.items() if key[:3] == place)
 
 
 Key = tuple[str, str, str, str, str, str]

@@ -171,7 +171,7 @@ def _metric_row(
     by_method = {row.method: row for row in rows if row.metric == name}
     decimals = labels.decimals_for(row.mean for row in by_method.values())
     unit = next(row.unit for row in by_method.values())
-    n = "\N{EN DASH}".join(str(n) for n in sorted({row.n for row in by_method.values()}))
+    n = labels.extent(row.n for row in by_method.values())
     title = Cell([f"{metric.label} {metric.arrow} ", tag("small", unit)], hint=metric.meaning or None)
     return [title, n, *(_value(by_method.get(method), tests, decimals=decimals) for method in methods)]
 
