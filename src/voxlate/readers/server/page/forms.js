@@ -4,7 +4,7 @@ import { word } from "./words.js";
 
 export class Incomplete extends Error {}
 
-function make(element, properties = {}, ...children) {
+export function make(element, properties = {}, ...children) {
   const made = Object.assign(document.createElement(element), properties);
   made.append(...children);
   return made;
