@@ -299,6 +299,14 @@ def test_half_the_change_has_a_bias_of_half_and_the_limits_of_bland_and_altman()
     assert (row.unit, row.bias) == ("%", pytest.approx(0.0))
 
 
+@pytest.mark.parametrize("unit", ["cm3", "a", "", "ml/kg"])
+def test_a_change_in_percent_has_no_other_unit(unit: str) -> None:
+    rows = [replace(row, unit=unit) for row in visits(1.0)]
+    for is_per_year, told in ((False, "%"), (True, "%/year")):
+        (row,) = compare_changes(rows, is_per_year=is_per_year, is_percent=True)
+        assert row.unit == told
+
+
 def test_too_few_sessions_are_noted_or_refused(tmp_path: Path) -> None:
     (row,) = compare_changes(visits(1.0, n=2))
     assert row.note.endswith("are needed; here 2")

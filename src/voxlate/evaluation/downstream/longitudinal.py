@@ -167,7 +167,7 @@ def _agreement(
     patients = [name for name in ours if name in real and ours[name].sessions == real[name].sessions]
     unit = next(iter(ours.values())).unit
     if is_percent:
-        unit = unit.replace(unit.partition("/")[0], "%")
+        unit = "%/year" if unit.endswith("/year") else "%"
     made, true = (
         np.array([each[name].percent if is_percent else each[name].value for name in patients]) for each in (ours, real)
     )
