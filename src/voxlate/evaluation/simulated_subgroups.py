@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from voxlate.cases import Case
 from voxlate.io.tables import read_rows
 
 _TIERS = ("good", "medium", "low")
+
+
+def factors_files(folder: Path, cases: Iterable[Case]) -> Iterator[tuple[str, Path]]:
+    """Yields the names of cases, each with its `<case>_factors.json` in a folder of a simulation's truth or below."""
+    case_of_file = {f"{case.case}_factors.json": case.case for case in cases}
+    for path in sorted(folder.rglob("*_factors.json")):
+        if path.name in case_of_file:
+            yield case_of_file[path.name], path
 
 
 def simulated_groups(factors: Mapping[str, object], lesions: Path) -> dict[str, str]:
