@@ -256,6 +256,14 @@ def test_files_of_the_classifier_hold_the_table_and_what_it_means(tmp_path: Path
     assert document["rows"][0]["difference"] is None
 
 
+@pytest.mark.parametrize("name", ['"made" again', 'of 5"', "two\rlines", "two\r\nlines", "two\tcells"])
+def test_a_name_with_quotes_or_breaks_is_read_back_from_the_table_that_holds_it(tmp_path: Path, name: str) -> None:
+    rows = [Measurement("a", name, "GM", 5.0), Measurement("b", name, "GM", 6.0)]
+    write_measurements(tmp_path / "measured.tsv", rows)
+    told = [replace(row, method=" ".join(name.split())) for row in rows]
+    assert read_measurements(tmp_path / "measured.tsv") == told
+
+
 # Changes between sessions
 
 

@@ -7,6 +7,8 @@ apply, `session`, `years` (time of the session) and `unit`. Tables of tissue vol
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -143,8 +145,10 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequen
         rows: by name of the column.
         columns: in this order.
     """
-    lines = ["\t".join(columns), *("\t".join(_cell(row.get(name)) for name in columns) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerows([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
+    write_text(path, stream.getvalue())
 
 
 def write_result(out: Path, name: str, kind: type[Any], rows: Sequence[Any], *, doc: str | None, **stated: str) -> None:
@@ -186,4 +190,4 @@ def _cell(value: Any) -> str:
         return "n/a"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return inert_cell(str(value).replace("\t", " ").replace("\n", " "))
+    return inert_cell(re.sub(r"\r\n|[\t\r\n]", " ", str(value)))
