@@ -379,6 +379,8 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path):
         ({"ConvolutionKernel": "H31s"}, "kernel", "soft"),
         ({"ConvolutionKernel": "B70f"}, "kernel", "sharp"),
         ({"ConvolutionKernel": "BONE"}, "kernel", "sharp"),
+        ({"ConvolutionKernel": ["Br40f", "3"]}, "kernel", "soft"),
+        ({"ConvolutionKernel": ["STANDARD", "AR40"]}, "kernel", "soft"),
         ({"ConvolutionKernel": "SMITH"}, "kernel", "other"),
         ({"RepetitionTime": "nan"}, "repetition_ms", None),
         ({"SeriesDescription": "T1 GADOMSKI"}, "agent", "unknown"),

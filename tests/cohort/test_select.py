@@ -145,6 +145,12 @@ def test_a_list_made_by_a_person_excludes_pairs(tmp_path):
     (tmp_path / "large.tsv").write_text("name\nx\n")
     with pytest.raises(InputRefused, match="LIST"):
         select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
+    (tmp_path / "large.tsv").write_text("name\titem\nx\n")
+    with pytest.raises(InputRefused, match=r"LIST large\.tsv: line 2 has more or fewer fields"):
+        select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
+    (tmp_path / "large.tsv").unlink()
+    with pytest.raises(NoInput, match=r"NO_INPUT large\.tsv: this table does not exist"):
+        select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,14 @@ def test_files_of_the_classifier_hold_the_table_and_what_it_means(tmp_path: Path
     assert document["rows"][0]["difference"] is None
 
 
+@pytest.mark.parametrize("name", ['"made" again', 'of 5"', "two\rlines", "two\r\nlines", "two\tcells"])
+def test_a_name_with_quotes_or_breaks_is_read_back_from_the_table_that_holds_it(tmp_path: Path, name: str) -> None:
+    rows = [Measurement("a", name, "GM", 5.0), Measurement("b", name, "GM", 6.0)]
+    write_measurements(tmp_path / "measured.tsv", rows)
+    told = [replace(row, method=" ".join(name.split())) for row in rows]
+    assert read_measurements(tmp_path / "measured.tsv") == told
+
+
 # Changes between sessions
 
 
@@ -297,6 +305,14 @@ def test_half_the_change_has_a_bias_of_half_and_the_limits_of_bland_and_altman()
     assert (row.bias, row.lower, row.upper) == (pytest.approx(1.0),) * 3
     (row,) = compare_changes(visits(1.0), is_percent=True)
     assert (row.unit, row.bias) == ("%", pytest.approx(0.0))
+
+
+@pytest.mark.parametrize("unit", ["cm3", "a", "", "ml/kg"])
+def test_a_change_in_percent_has_no_other_unit(unit: str) -> None:
+    rows = [replace(row, unit=unit) for row in visits(1.0)]
+    for is_per_year, told in ((False, "%"), (True, "%/year")):
+        (row,) = compare_changes(rows, is_per_year=is_per_year, is_percent=True)
+        assert row.unit == told
 
 
 def test_too_few_sessions_are_noted_or_refused(tmp_path: Path) -> None:

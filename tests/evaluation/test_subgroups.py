@@ -68,6 +68,9 @@ def test_the_truth_of_a_simulation_gives_scanner_field_age_quality_and_lesions(t
         "quality": "low",
         "lesion_type": "bleed and glioma",
     }
+    (tmp_path / "case-3_lesions.tsv").write_text("id\n1\n")
+    with pytest.raises(InputRefused, match=r"FACTORS case-3_lesions\.tsv: column kind is missing"):
+        read_factors(tmp_path, CASES)
     (tmp_path / "case-3_factors.json").write_text("{")
     with pytest.raises(InputRefused, match="FACTORS"):
         read_factors(tmp_path, CASES)

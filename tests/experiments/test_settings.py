@@ -45,6 +45,7 @@ def test_a_small_experiment_is_read(tmp_path):
         ("  b: {recipe", "  b: {folds: 2, recipe", "with and without folds"),
         (EVALUATIONS, f"{EVALUATIONS}\ntables: {{one: {{{TABLE}, rows: [source, c]}}}}", "there is no 'c'"),
         (EVALUATIONS, f"{EVALUATIONS}\ntables: {{one: {{{TABLE}, against: c}}}}", "there is no 'c'"),
+        (EVALUATIONS, f"{EVALUATIONS}\ntables: {{one: {{{TABLE}, rows: [blurred_target]}}}}", "no 'blurred_target'"),
         (EVALUATIONS, f"{EVALUATIONS}\nfigures: {{one: {{title: x, kind: losses, systems: [c]}}}}", "there is no 'c'"),
         (EVALUATIONS, f"{EVALUATIONS}\nfigures: {{one: {{title: x, kind: residual_blocks}}}}", "needs `parts`"),
     ],

@@ -17,6 +17,7 @@ from voxlate.readers.analysis import analyse_study
 from voxlate.readers.analysis.discrimination import forced_choice
 from voxlate.readers.analysis.grading import similarity
 from voxlate.readers.analysis.output.exports import cell, csv_text
+from voxlate.readers.analysis.output.page import _choice
 from voxlate.readers.analysis.records import Record
 from voxlate.readers.analysis.statistics.agreement import fleiss_kappa, weighted_kappa
 from voxlate.readers.analysis.statistics.mrmc import (
@@ -374,13 +375,21 @@ def choice_of(reader, case, side, *, is_repeat=False):
                   time_utc="")  # fmt: skip
 
 
+SIDES = ["left"] * 7 + ["right"]
+
+
 def test_the_preference_for_a_side_counts_each_case_of_a_reader_once():
-    sides = ["left"] * 7 + ["right"]
-    first = [choice_of(reader, f"case{at}", side) for reader in ("anna", "ben") for at, side in enumerate(sides)]
+    first = [choice_of(reader, f"case{at}", side) for reader in ("anna", "ben") for at, side in enumerate(SIDES)]
     again = [choice_of(each.reader, each.case, each.answer["side"], is_repeat=True) for each in first]
     found = forced_choice([*first, *again], ForcedChoice(name="choice", repeats=8), 0.05).chose_left
     # P(X <= 2) + P(X >= 14) of 16 tosses: 2 (1 + 16 + 120) / 65536; 28 of 32 would have p = 2e-5.
     assert (found.n, found.of, found.p) == (14, 16, pytest.approx(274 / 65536))
+
+
+def test_a_reader_named_all_is_in_the_plot():
+    records = [choice_of(reader, f"case{at}", side) for reader in ("all", "anna") for at, side in enumerate(SIDES)]
+    result = forced_choice(records, ForcedChoice(name="choice"), 0.05)
+    assert "Share of correct answers of 2 readers" in str(_choice("choice", result))
 
 
 def test_the_ranks_of_a_metric_and_of_the_readers_are_compared_case_by_case(found):

@@ -123,6 +123,40 @@ def test_text_from_the_study_never_becomes_markup():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", file.read_text()), file.name
 
 
+MARKS = """
+class Element extends EventTarget {
+  children = [];
+  append(...children) { this.children.push(...children); for (const child of children) Object(child).parent = this; }
+  replaceChildren(...children) { this.children = []; this.append(...children); }
+  dispatchEvent(event) {
+    super.dispatchEvent(event);
+    this.parent?.dispatchEvent(new Event(event.type));
+  }
+  focus() {}
+}
+globalThis.document = { createElement: () => new Element() };
+globalThis.Option = Element;
+const { buildForm } = await import("./forms.js");
+const container = new Element();
+const form = buildForm(container, { kind: "marks", levels: 5 }, { voxel: () => [1, 2, 3] });
+const drafts = [];
+container.addEventListener("change", () => drafts.push(form.content().marks.length));
+form.mark();
+form.list.children[0].children.at(-1).dispatchEvent(new Event("click"));
+console.log(JSON.stringify(drafts));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_a_mark_that_is_set_or_removed_is_kept_as_a_draft(tmp_path):
+    shutil.copytree(PAGE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "marks.js").write_text(MARKS)
+    done = subprocess.run(["node", tmp_path / "marks.js"], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [1, 0]
+
+
 @pytest.mark.slow
 def test_a_reader_answers_by_keyboard_in_a_real_browser(folder, tmp_path):
     playwright = os.environ.get("PLAYWRIGHT_FOLDER")

@@ -219,6 +219,15 @@ def test_a_range_of_n_is_explained_where_methods_differ_and_not_where_regions_do
     assert ("its PSNR is infinite" in page(read_evaluation(folder.write()))) == is_range
 
 
+def test_three_numbers_of_patients_are_shown_as_one_range(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    for row in folder.content["summary"]:
+        row["n"] = {"source": 1, "synthetic": 2}.get(row["method"], 3)
+    text = page(read_evaluation(folder.write()))
+    assert ">1–3<" in text
+    assert "1–2" not in text
+
+
 def test_one_patient_has_no_spread_and_no_plural(evaluation) -> None:
     folder = evaluation("a", images=False)
     for row in folder.content["summary"]:

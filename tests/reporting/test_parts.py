@@ -48,6 +48,17 @@ def test_the_note_on_stars_states_the_number_of_tests_of_each_family_also_where_
     assert "adjusted for 2 comparisons (MAE, PSNR and SSIM in the mask; the others for 1)" in note
 
 
+def test_subgroups_have_the_metric_of_a_protocol_without_an_mae(evaluation) -> None:
+    folder = evaluation("a", "b", "c", images=False)
+    folder.rows = [row for row in folder.rows if row[4] != "mae"]
+    for case in folder.content["cases"]:
+        case["subgroups"] = {"scanner": "X"}
+    evaluated = read_evaluation(folder.write())
+    text = subgroups.scores_by_subgroup(evaluated, leading_view(evaluated))
+    assert "SSIM, mean ± SD" in text
+    assert ">0.900 ± 0.020<" in text
+
+
 def test_without_subgroups_there_is_no_table(evaluation) -> None:
     evaluated = read_evaluation(evaluation("a", images=False).write())
     assert subgroups.scores_by_subgroup(evaluated, leading_view(evaluated)) is None
@@ -69,6 +80,18 @@ def test_the_checklist_has_44_items_and_fills_only_those_that_the_data_answer(ev
     assert text.count(claim_checklist.OPEN) == 44 - len(filled)
     assert 29 not in filled  # no test was run
     assert filled[11].startswith("Not applicable")  # simulated
+
+
+def test_the_checklist_does_not_say_that_hounsfield_units_are_divided_by_a_reference_level(evaluation) -> None:
+    folder = evaluation("a", images=False)
+    assert "divided by its reference level" in _preparation(folder)
+    folder.content["unit"] = "HU"
+    assert "in HU" in _preparation(folder)
+
+
+def _preparation(folder) -> str:
+    evaluated = read_evaluation(folder.write())
+    return claim_checklist.answers(evaluated, leading_view(evaluated))[9]
 
 
 def test_two_drawings_share_no_id() -> None:

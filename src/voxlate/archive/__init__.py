@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypedDict
 
@@ -53,15 +54,12 @@ def index(source: str, out: Path, *, jobs: int = 1) -> Iterator[Progress]:
     from voxlate.io.atomic import remove_orphans, write_json
 
     archive = DicomWebServer(source) if is_url(source) else None
-    store = IndexStore(out, source=source if archive else str(Path(source).resolve()))
-    try:
+    with closing(IndexStore(out, source=source if archive else str(Path(source).resolve()))) as store:
         remove_orphans(out)
         yield from index_server(archive, store) if archive else index_folder(Path(source), store, jobs=jobs)
         store.settle_patients()
         count = write_table(store, out / TABLE)
         write_json(out / SUMMARY, {**summary(store.counts()), "series": count})
-    finally:
-        store.close()
 
 
 def summary(counts: dict[str, int]) -> IndexSummary:

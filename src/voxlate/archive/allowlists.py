@@ -47,7 +47,7 @@ _MODEL_CODE = re.compile(r"(?:MR|GE|HD|CT|AS|S)?[0-9]{1,4}(?:\.[0-9])?(?:T|W|X|X
 # Kernels of GE by name, and of Philips by letters (UA to UC and A, B are smooth, YC to YE and C to E, L sharp).
 _SMOOTH = {"STANDARD", "SOFT", "UA", "UB", "UC", "A", "B", "BRAIN", "SMOOTH"}
 _SHARP = {"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "YC", "YD", "YE", "C", "D", "E", "L"}
-_SIEMENS_KERNEL = re.compile(r"[A-Z]{1,2}([0-9]{2})[A-Z]?(?:\\?[0-9]?)?")
+_SIEMENS_KERNEL = re.compile(r"[A-Z]{1,2}([0-9]{2})[A-Z]?[0-9]?")
 
 # Siemens numbers kernels by sharpness, from about 10 to 80: H31s and B30f are soft tissue, B60f and B70f bone and lung.
 # The border of 50 lies between them; chosen by hand, not tuned.
@@ -101,13 +101,14 @@ def name_pseudonym(text: str, key: str, kind: str) -> str | None:
 def kernel(text: str) -> str | None:
     """Returns `soft` or `sharp` for a CT kernel of a known vendor, `other` for another one, None for empty text.
 
-    Known are kernels such as H31s and B70f of Siemens, STANDARD and BONE of GE, UB and YC of Philips.
+    Known are kernels such as H31s and B70f of Siemens, STANDARD and BONE of GE, UB and YC of Philips. The first of
+    several values counts; Siemens writes the strength of iterative reconstruction behind it.
 
     Example:
         >>> kernel("B70f"), kernel("STANDARD")
         ('sharp', 'soft')
     """
-    code = text.split("\\\\", maxsplit=1)[0].strip().upper()
+    code = text.split("\\", maxsplit=1)[0].strip().upper()
     if not code:
         return None
     if code in _SMOOTH or code in _SHARP:

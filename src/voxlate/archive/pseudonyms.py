@@ -34,6 +34,16 @@ def shift_days(key: str, patient: str) -> int:
     return _LEAST_SHIFT + int.from_bytes(digest[:4], "big") % _SHIFTS
 
 
+def date_of(text: str) -> date:
+    """Returns the date that a DICOM element such as `20190817` or `2019.08.17` holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    digits = text.strip().replace(".", "")
+    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+
+
 def shifted_date(key: str, patient: str, dicom_date: str) -> str:
     """Returns a date as ISO 8601 after the patient's shift, which keeps intervals; an empty string for an invalid date.
 
@@ -42,12 +52,10 @@ def shifted_date(key: str, patient: str, dicom_date: str) -> str:
         patient: pseudonym of the patient.
         dicom_date: such as `20190817` or `2019.08.17`.
     """
-    text = dicom_date.strip().replace(".", "")
     try:
-        moved = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - timedelta(days=shift_days(key, patient))
+        return (date_of(dicom_date) - timedelta(days=shift_days(key, patient))).isoformat()
     except (ValueError, OverflowError):
         return ""
-    return moved.isoformat()
 
 
 def subject_name(patient: str) -> str:

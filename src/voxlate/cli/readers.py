@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -111,11 +112,8 @@ def link(folder: Path, reader: str, database: str | None, origin: str) -> None:
     from voxlate.web.server.sql import open_database
 
     package = load_package(folder, is_verified=False)
-    store = AnswerLog(open_database(folder, database), package.protocol_hash)
-    try:
+    with closing(AnswerLog(open_database(folder, database), package.protocol_hash)) as store:
         _announce(links(package, store, origin, (reader,)), None)
-    finally:
-        store.close()
 
 
 @readers.command(example="voxlate readers analyse study analysis --scores evaluation/scores.tsv")

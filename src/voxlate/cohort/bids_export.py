@@ -5,7 +5,7 @@ Names are pseudonyms and dates are shifted. From DICOM headers only numbers and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,11 +126,11 @@ def write_dataset_files(root: Path, name: str, images: Sequence[CohortImage]) ->
     )
     write_text(root / "README", _README)
     bids.write_ignored(root, IGNORED)
-    people: dict[str, Mapping[str, Any]] = {}
+    people: dict[str, SeriesRow] = {}
     for each in sorted(images, key=lambda one: one.scan["day"] or ""):
         people.setdefault(subject_name(each.scan["patient"]), each.scan)
     rows = [
-        {"participant_id": name, "age": _age(scan.get("age_years")), "sex": scan.get("sex") or None}
+        {"participant_id": name, "age": _age(scan["age_years"]), "sex": scan["sex"]}
         for name, scan in sorted(people.items())
     ]
     bids.write_participants(root, rows, _COLUMNS)
@@ -204,6 +204,6 @@ def _sidecar_at(path: Path) -> dict[str, Any]:
     return read_object(sidecar_path(path))
 
 
-def _age(years: Any) -> str | None:
+def _age(years: float | None) -> str | None:
     """Returns an age as text without a trailing `.0`, or None."""
-    return None if years is None or years == "" else f"{years:g}" if isinstance(years, float) else str(years)
+    return None if years is None else f"{years:g}"

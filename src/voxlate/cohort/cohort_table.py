@@ -93,7 +93,7 @@ def _field(scan: SeriesRow) -> str:
 
 
 def _maker(scan: SeriesRow) -> str:
-    return _text(scan, "manufacturer")
+    return scan["manufacturer"] or NOT_STATED
 
 
 def _model(scan: SeriesRow) -> str:
@@ -105,13 +105,8 @@ def _models_by_maker(scans: Sequence[SeriesRow]) -> Counter[str]:
 
 
 def _sex(scan: SeriesRow) -> str:
-    return _text(scan, "sex")
+    return scan["sex"] or NOT_STATED
 
 
 def _ages(people: Sequence[SeriesRow]) -> list[float]:
     return [scan["age_years"] for scan in people if scan["age_years"] is not None]
-
-
-def _text(scan: SeriesRow, name: str) -> str:
-    columns: Mapping[str, object] = scan
-    return NOT_STATED if columns[name] is None else str(columns[name])

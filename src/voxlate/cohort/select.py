@@ -5,18 +5,17 @@ The counts of the flow chart follow from the reasons.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from voxlate.cohort.pairing import Pair, all_fit, any_fits, paired
 from voxlate.cohort.rules import Rules, Step, Unit
 from voxlate.cohort.series_rows import SeriesRow
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import NoInput
+from voxlate.io.tables import read_rows
 
 T = TypeVar("T")
 
@@ -65,7 +64,7 @@ def select(scans: Sequence[SeriesRow], rules: Rules) -> Selection:
         rules: of the cohort.
 
     Raises:
-        NoInput: `NO_INPUT` when there are no scans.
+        NoInput: `NO_INPUT` when there are no scans, or a table of exclusions does not exist.
         UsageError: `COLUMN` when a rule names a column that does not exist.
         InputRefused: `LIST` when a table of exclusions cannot be read.
     """
@@ -170,15 +169,9 @@ def _pair_test(step: Step, rules: Rules) -> Callable[[Pair], bool]:
 
 def _listed(step: Step) -> set[str]:
     """Returns the names in the column `item` of the table of a step, none without a table."""
-    path: Path | None = step.listed
-    if path is None:
+    if step.listed is None:
         return set()
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-        return {row["item"] for row in rows}
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise InputRefused("LIST", f"{path.name} is not a tab-separated table with a column item") from error
+    return {row["item"] for row in read_rows(step.listed, code="LIST", needed=("item",))}
 
 
 def _images_of_several_patients(scans: Sequence[SeriesRow]) -> set[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxlate.cases import Case
 from voxlate.evaluation.schema.results import Oracle
+from voxlate.evaluation.simulated_subgroups import factors_files
 from voxlate.io.documents import read_json
 
 
@@ -21,14 +22,8 @@ def oracle_errors(folder: Path, cases: Sequence[Case], target: str) -> dict[str,
         target: contrast of the target in the simulator's spelling (`T1w`); if the truth has one target only, its name
             does not matter.
     """
-    case_of_file = {f"{case.case}_factors.json": case.case for case in cases}
-    errors = {}
-    for path in sorted(folder.rglob("*_factors.json")):
-        if path.name in case_of_file:
-            error = _stated(path, target)
-            if error is not None:
-                errors[case_of_file[path.name]] = error
-    return errors
+    stated = ((case, _stated(path, target)) for case, path in factors_files(folder, cases))
+    return {case: error for case, error in stated if error is not None}
 
 
 def _stated(path: Path, target: str) -> float | None:

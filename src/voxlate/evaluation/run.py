@@ -56,11 +56,16 @@ class Outcome:
 
     @property
     def exit_status(self) -> int:
-        """Returns 0 when every case was evaluated, 8 when some were, 65 when all were refused, 66 if all missing."""
-        not_evaluated = self.n_missing + self.n_refused
-        if self.n_missing and not self.n_evaluated and not self.n_refused:
-            return NoInput.exit_status
-        return Counts(self.n_evaluated + not_evaluated, self.n_evaluated, not_evaluated, 0, 0).exit_status
+        """Returns the status of the run, see `exit_status_of`."""
+        return exit_status_of(self.n_evaluated, self.n_missing, self.n_refused)
+
+
+def exit_status_of(evaluated: int, missing: int, refused: int) -> int:
+    """Returns 0 when every case was evaluated, 8 when some were, 65 when all were refused, 66 if all are missing."""
+    if missing and not evaluated and not refused:
+        return NoInput.exit_status
+    absent = missing + refused
+    return Counts(evaluated + absent, evaluated, absent, 0, 0).exit_status
 
 
 def evaluate_cases(

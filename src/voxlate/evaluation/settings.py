@@ -96,7 +96,4 @@ class Settings:
 
         The baselines of a case are not among them: see `Baselines.of`.
         """
-        options = {key: value for key, value in asdict(self).items() if key not in ("factors", "baselines")}
-        return {**options, "protocols": list(self.protocols), "enhancing_labels": list(self.enhancing_labels)} | {
-            "more_segmenters": list(self.more_segmenters)
-        }
+        return {key: value for key, value in asdict(self).items() if key not in ("factors", "baselines")}

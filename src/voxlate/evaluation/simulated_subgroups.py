@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from voxlate.cases import Case
+from voxlate.io.tables import read_rows
+
 _TIERS = ("good", "medium", "low")
+
+
+def factors_files(folder: Path, cases: Iterable[Case]) -> Iterator[tuple[str, Path]]:
+    """Yields the names of cases, each with its `<case>_factors.json` in a folder of a simulation's truth or below."""
+    case_of_file = {f"{case.case}_factors.json": case.case for case in cases}
+    for path in sorted(folder.rglob("*_factors.json")):
+        if path.name in case_of_file:
+            yield case_of_file[path.name], path
 
 
 def simulated_groups(factors: Mapping[str, object], lesions: Path) -> dict[str, str]:
@@ -15,6 +25,9 @@ def simulated_groups(factors: Mapping[str, object], lesions: Path) -> dict[str, 
     Args:
         factors: content of `*_factors.json`.
         lesions: path of `*_lesions.tsv` beside it, which may not exist.
+
+    Raises:
+        InputRefused: `FACTORS` when the table of lesions cannot be read.
     """
     head = factors.get("head")
     age = head.get("age_years") if isinstance(head, Mapping) else None
@@ -45,6 +58,5 @@ def _worst_tier(acquisitions: object) -> str | None:
 def _kinds(path: Path) -> str | None:
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as stream:
-        kinds = {row["kind"] for row in csv.DictReader(stream, delimiter="\t") if row.get("kind")}
+    kinds = {row["kind"] for row in read_rows(path, code="FACTORS", needed=("kind",)) if row["kind"]}
     return " and ".join(sorted(kinds)) or "none"

@@ -16,7 +16,7 @@ import numpy as np
 
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.simulated_subgroups import simulated_groups
+from voxlate.evaluation.simulated_subgroups import factors_files, simulated_groups
 from voxlate.io.documents import read_json
 from voxlate.io.tables import read_rows
 
@@ -80,16 +80,13 @@ def read_factors(path: Path, cases: Sequence[Case]) -> Factors:
 
 
 def _read_folder(folder: Path, cases: Sequence[Case]) -> dict[str, dict[str, str]]:
-    case_of_file = {f"{case.case}_factors.json": case.case for case in cases}
     groups = {}
-    for path in sorted(folder.rglob("*_factors.json")):
-        if path.name in case_of_file:
-            case = case_of_file[path.name]
-            try:
-                groups[case] = simulated_groups(_read_json(path), path.with_name(f"{case}_lesions.tsv"))
-            except (ValueError, TypeError, AttributeError) as error:
-                detail = f"{path.name} does not have the format of the simulator; simulate the data again"
-                raise InputRefused("FACTORS", detail) from error
+    for case, path in factors_files(folder, cases):
+        try:
+            groups[case] = simulated_groups(_read_json(path), path.with_name(f"{case}_lesions.tsv"))
+        except (ValueError, TypeError, AttributeError) as error:
+            detail = f"{path.name} does not have the format of the simulator; simulate the data again"
+            raise InputRefused("FACTORS", detail) from error
     return groups
 
 

@@ -43,8 +43,7 @@ def describe(steps: list[Step], folder: Path) -> Iterator[str]:
     for step in steps:
         line = f"{step.name}: {step.command.replace(f'{folder}/', '')}"
         if step.recipe is not None:
-            flops = _step_flops(step.recipe)
-            seconds = None if flops is None else flops * step.recipe.steps / speed
+            seconds = _least_seconds(step.recipe, speed)
             total += seconds or 0.0
             needed = "unknown time" if seconds is None else f"at least {duration(seconds)}"
             line += f"\n    {_needs(step.recipe)}, {needed}"
@@ -61,8 +60,12 @@ def least_training_seconds(recipe: Recipe) -> float | None:
     Returns:
         None for a network whose operations cannot be counted.
     """
+    return _least_seconds(recipe, _flops_per_second())
+
+
+def _least_seconds(recipe: Recipe, speed: float) -> float | None:
     flops = _step_flops(recipe)
-    return None if flops is None else flops * recipe.steps / _flops_per_second()
+    return None if flops is None else flops * recipe.steps / speed
 
 
 def _needs(recipe: Recipe) -> str:

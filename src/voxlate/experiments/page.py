@@ -9,6 +9,7 @@ from typing import Any
 from voxlate.experiments.figures import MadeFigure
 from voxlate.experiments.settings import Experiment
 from voxlate.experiments.tables import Cell, MadeTable, Row
+from voxlate.reporting.comparison.view import CORRECTIONS
 from voxlate.version import __version__
 from voxlate.web.document import Section, document, header, note
 from voxlate.web.html import Child, Html, tag
@@ -87,10 +88,9 @@ def table_note(made: MadeTable) -> str:
     """Returns the note below a table: what its numbers, stars and p values are."""
     text = "Mean ± standard deviation between patients."
     if made.against and made.tests:
-        adjustment = {"none": "not adjusted", "bonferroni": "adjusted by Bonferroni", "holm": "adjusted by Holm"}
         text += (
             f" {STAR}: differs from “{made.against}”, p < {made.alpha:g} by a paired t-test over patients, "
-            f"{adjustment[made.correction]} for the m = {made.tests} tests of this table."
+            f"{CORRECTIONS[made.correction]} for the m = {made.tests} tests of this table."
         )
     elif made.against:
         text += " Too few patients for a test."

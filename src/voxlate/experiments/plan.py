@@ -153,7 +153,8 @@ class _Planner:
         self.words = {"data": str(data), "patients": str(size.patients or scale.patients), "size": scale.size}
         self.cases = data / (experiment.data.cases if size.data is None else CASES)
         self.given = () if size.data is None else (self.cases,)
-        self.last_data = f"data-{len(experiment.data.steps)}" if size.data is None else ""
+        steps = experiment.data.steps if size.data is None else ()
+        self.after_data = (f"data-{len(steps)}",) if steps else ()
 
     def data_steps(self) -> list[Step]:
         """Returns the steps that make the data; none with data of the user's."""
@@ -170,7 +171,7 @@ class _Planner:
 
     def preparation_steps(self) -> list[Step]:
         """Returns the steps that prepare the cases; only those that a system uses."""
-        used = {self.experiment.preparation_of(name) for name in self.experiment.systems}
+        used = {self.preparation_of(name) for name in self.experiment.systems}
         sets = self.experiment.data.sets if self.size.data is None else ()
         cases = self.folder / CASES if sets else self.cases
         table = CaseTable(cases, self.cases, sets=sets) if sets else None
@@ -178,13 +179,13 @@ class _Planner:
             Step(
                 f"prepare-{name}",
                 self.filled(line, cases=cases, out=out),
-                self.after_data(),
+                self.after_data,
                 out,
                 reads=table,
                 inputs=self.given,
             )
             for name, line in self.experiment.preparations.items()
-            if name in used and line and not self.size.is_prepared
+            if name in used
             for out in [self.folder / PREPARED / name]
         ]
 
@@ -267,11 +268,15 @@ class _Planner:
             return None
         return CaseTable(self.folder / EVALUATIONS / f"{name}.tsv", self.cases_of(system), target=evaluation.target)
 
+    def preparation_of(self, system: str) -> str:
+        """Returns the preparation that makes the cases of a system; an empty text where they are used as they are."""
+        name = self.experiment.preparation_of(system)
+        return name if self.experiment.preparations[name] and not self.size.is_prepared else ""
+
     def cases_of(self, system: str) -> Path:
         """Returns the table of the prepared cases of a system."""
-        name = self.experiment.preparation_of(system)
-        is_prepared = bool(self.experiment.preparations[name]) and not self.size.is_prepared
-        return self.folder / PREPARED / name / CASES if is_prepared else self.cases
+        name = self.preparation_of(system)
+        return self.folder / PREPARED / name / CASES if name else self.cases
 
     def synthetic(self, system: str) -> Path:
         """Returns the folder of the synthetic images of a system; of a cross-validation, the folder of its folds."""
@@ -287,15 +292,10 @@ class _Planner:
         """Returns the option by which training and translation share what is fitted to a scan."""
         return ("--cache", str(self.folder / CACHE))
 
-    def after_data(self) -> tuple[str, ...]:
-        """Returns the last step of the data."""
-        return (self.last_data,) if self.last_data else ()
-
     def after_preparation(self, system: str) -> tuple[str, ...]:
         """Returns the step that makes the cases of a system."""
-        name = self.experiment.preparation_of(system)
-        is_prepared = bool(self.experiment.preparations[name]) and not self.size.is_prepared
-        return (f"prepare-{name}",) if is_prepared else self.after_data()
+        name = self.preparation_of(system)
+        return (f"prepare-{name}",) if name else self.after_data
 
     def filled(self, line: str, **more: Path) -> tuple[str, ...]:
         """Returns the arguments of a command line with its `{names}` filled in, each within its argument."""

@@ -23,6 +23,9 @@ from voxlate.version import __version__
 
 RESULTS, PAGE, TABLES, FIGURES = "results.json", "index.html", "tables", "figures"
 
+_PLACE, _VALUES = ("evaluation", "set", "method", "label", "column"), ("mean", "sd", "p", "p_adjusted", "p_slices")
+_TSV_COLUMNS = (*_PLACE, "n", *_VALUES, "printed", "state")
+
 
 def publish(
     experiment: Experiment, folder: Path, size: Size, steps: Sequence[Step], outcomes: Mapping[str, StepOutcome]
@@ -137,39 +140,12 @@ def as_tsv(table: MadeTable) -> str:
     """Returns a table as tab-separated values: one line for each block, row and column."""
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-    writer.writerow(
-        (
-            "evaluation",
-            "set",
-            "method",
-            "label",
-            "column",
-            "n",
-            "mean",
-            "sd",
-            "p",
-            "p_adjusted",
-            "p_slices",
-            "printed",
-            "state",
-        )
-    )
+    writer.writerow(_TSV_COLUMNS)
     for block in table.blocks:
         for row in block.rows:
             for head, cell in zip(table.heads, row.cells, strict=True):
                 values = (cell.mean, cell.sd, cell.p, cell.p_adjusted, cell.p_slices)
-                numbers = ("" if value is None else repr(value) for value in values)
-                writer.writerow(
-                    (
-                        block.evaluation,
-                        block.set,
-                        row.method,
-                        row.label,
-                        head,
-                        cell.n,
-                        *numbers,
-                        cell.printed,
-                        row.state,
-                    )
-                )
+                numbers = ["" if value is None else repr(value) for value in values]
+                place = (block.evaluation, block.set, row.method, row.label, head)
+                writer.writerow((*place, cell.n, *numbers, cell.printed, row.state))
     return stream.getvalue()

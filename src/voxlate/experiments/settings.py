@@ -21,8 +21,11 @@ ScaleName = Literal["tiny", "small", "published"]
 Override = dict[str, Any]
 """Dotted key of a recipe to its value, as `--set` takes it: `{"training.steps": 20}`."""
 
-BASELINES = ("source", "histogram_match", "constant", "blurred_target")
-"""Methods that an evaluation may have beside the systems, in the order in which tables show them before these."""
+BASELINES = ("source", "histogram_match", "constant")
+"""Methods that a comparison may have beside the systems, in the order in which tables show them before these.
+
+The blurred target is not among them: it is blurred to the PSNR of one system, and no comparison has it.
+"""
 
 
 class Paper(Frozen):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -82,6 +84,20 @@ def parse_json(text: str) -> Any:
         raise InvalidDocument(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise InvalidDocument("nested too deeply") from error
+
+
+def finite_values(content: Any) -> Any:
+    """Returns values as JSON can hold them: None for NaN and infinity, lists for tuples, at any depth.
+
+    Example:
+        >>> finite_values({"mean": 0.5, "interval": (float("nan"), 1.0)})
+        {'mean': 0.5, 'interval': [None, 1.0]}
+    """
+    if isinstance(content, Mapping):
+        return {key: finite_values(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_values(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def canonical_json(content: object) -> str:

@@ -10,13 +10,13 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
 from voxlate.archive.rows import GradeRecord
 from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
 from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
+from voxlate.io.documents import finite_values
 from voxlate.jobs.results import read_result, resume
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
@@ -112,7 +112,7 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
     if picture:
         with replacing(out / ITEMS / f"{item.file_name}.png") as partial_path:
             partial_path.write_bytes(picture)
-    write_json(out / ITEMS / f"{item.file_name}.json", _without_nan(content))
+    write_json(out / ITEMS / f"{item.file_name}.json", finite_values(content))
     return outcome.text
 
 
@@ -178,15 +178,6 @@ def _final_state(out: Path, stamp: str, item: Item) -> str | None:
 def _content(out: Path, item: Item, **expected: Any) -> dict[str, Any] | None:
     content = read_result(out / ITEMS / f"{item.file_name}.json", **expected)
     return None if content is None or content.get("item", {}).get("name") != item.name else content
-
-
-def _without_nan(value: Any) -> Any:
-    """Returns the value with None in place of NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _cell(value: Any) -> str:

@@ -46,7 +46,8 @@ def encode_pair(real: Volume, synthetic: Volume, *, case: str, mask: Volume | No
     require_same_grid(real, synthetic, names=(f"{case}: the real image", "the synthetic one"))
     inside = _inside(real, mask, case)
     order = ToRas(real.grid)
-    filled = [_filled(order.apply(image).data, inside, f"{case}: {name}") for name, image in _named(real, synthetic)]
+    named = {"the real image": real, "the synthetic image": synthetic}
+    filled = [_filled(order.apply(image).data, inside, f"{case}: {name}") for name, image in named.items()]
     ends = [np.percentile(values, settings.percentiles) for _, values in filled]
     if settings.intensity == "shared":
         ends = [np.percentile(np.concatenate([values for _, values in filled]), settings.percentiles)] * 2
@@ -92,10 +93,6 @@ def display_affine(shape: Shape, spacing_mm: tuple[float, float, float]) -> Affi
 def voxel_type(levels: int) -> str:
     """Returns the NIfTI voxel type for this number of grey levels (at most 4096)."""
     return "uint8" if levels <= 256 else "int16"
-
-
-def _named(real: Volume, synthetic: Volume) -> list[tuple[str, Volume]]:
-    return [("the real image", real), ("the synthetic image", synthetic)]
 
 
 def _inside(like: Volume, mask: Volume | None, case: str) -> Mask:

@@ -19,6 +19,7 @@ from scipy import stats
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics import holm, sign_flip
+from voxlate.io.documents import finite_values
 
 HEADER_BYTES = 352
 """Offset of the voxels in a NIfTI-1 file without extensions: 348 bytes of header and 4 of extension flag."""
@@ -110,7 +111,7 @@ def require_no_leak(leaks: Sequence[Leak]) -> None:
 
 def as_records(leaks: Sequence[Leak]) -> list[dict[str, Any]]:
     """Returns the results for a JSON file; NaN becomes `None`."""
-    return [asdict(leak) | {"p": leak.p if np.isfinite(leak.p) else None} for leak in leaks]
+    return [finite_values(asdict(leak)) for leak in leaks]
 
 
 def _names(pairs: Sequence[tuple[str, str]]) -> list[str]:

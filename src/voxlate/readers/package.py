@@ -123,7 +123,12 @@ class Package:
 
     def image_path(self, image: str) -> Path:
         """Returns the path of an image."""
-        return self.folder / IMAGES / f"{image}.nii"
+        return image_path(self.folder, image)
+
+
+def image_path(folder: Path, image: str) -> Path:
+    """Returns the path of an image in the folder of a study."""
+    return folder / IMAGES / f"{image}.nii"
 
 
 def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], None] = lambda _: None) -> list[Leak]:
@@ -201,7 +206,7 @@ def load_package(folder: Path, *, is_verified: bool = True) -> Package:
         study = Study.model_validate(read_json(folder / STUDY))
         hashes = manifest["images"]
         if is_verified:
-            hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in hashes}
+            hashes = {image: sha256(image_path(folder, image)) for image in hashes}
         practice = read_json(folder / PRACTICE) if (folder / PRACTICE).is_file() else {}
         protocol_hash = _protocol_hash(study, allocation, practice, hashes, key)
         is_unchanged = protocol_hash == manifest["protocol_sha256"]
@@ -237,7 +242,7 @@ def check_leaks(package: Package) -> list[Leak]:
 
 
 def _loader(folder: Path) -> Callable[[str], bytes]:
-    return lambda image: (folder / IMAGES / f"{image}.nii").read_bytes()
+    return lambda image: image_path(folder, image).read_bytes()
 
 
 def _cases(study: Study, root: Path) -> list[str]:
@@ -276,10 +281,10 @@ def _encode_case(
     pair = encode_pair(real, _volume(root, images.synthetic, case), case=case, mask=mask, settings=images)
     # In the order of the random names: a fixed order of versions would show in the dates of the files.
     for version, image in sorted(zip(VERSIONS, pair, strict=True), key=lambda shown: ids[case, shown[0]]):
-        write_volume(folder / IMAGES / f"{ids[case, version]}.nii", image, dtype=voxel_type(images.levels))
+        write_volume(image_path(folder, ids[case, version]), image, dtype=voxel_type(images.levels))
     if images.source and source:
         encoded = encode_source(_volume(root, images.source, case), real, case=case, settings=images)
-        write_volume(folder / IMAGES / f"{source}.nii", encoded, dtype=voxel_type(images.levels))
+        write_volume(image_path(folder, source), encoded, dtype=voxel_type(images.levels))
     if images.lesions is None:
         return []
     lesions = _volume(root, images.lesions, case)
@@ -336,7 +341,7 @@ def _freeze(
         for design, items in practice_items(study).items()
         if items
     }
-    hashes = {image: sha256(folder / IMAGES / f"{image}.nii") for image in sorted([*ids.values(), *sources.values()])}
+    hashes = {image: sha256(image_path(folder, image)) for image in sorted([*ids.values(), *sources.values()])}
     write_json(folder / STUDY, study.model_dump(mode="json"))
     write_json(folder / ALLOCATION, entries)
     if practice:

@@ -84,7 +84,7 @@ def _ordered(evaluated: Evaluated) -> list[tuple[EvaluatedCase, str]]:
             label = metric_of(view.metric).label
             facts = f"{titles.get(score.case, '')}rank {rank} by {label} ({labels.number(score.value)} {score.unit})"
             ordered.append((cases.pop(score.case), f"{kind}, {facts}"))
-    return ordered + [(case, f"{kind}, without an MAE") for case in cases.values()]
+    return ordered + [(case, f"{kind}, without a score") for case in cases.values()]
 
 
 def _write_case(evaluated: Evaluated, case: EvaluatedCase, path: Path) -> dict[str, Any]:

@@ -99,6 +99,17 @@ def p_value(value: float | None) -> str:
     return text
 
 
+def unit(name: str) -> str:
+    """Returns a unit as reports write it, such as `cm³` for `cm3`."""
+    return name.replace("cm3", "cm³")
+
+
+def extent(counts: Iterable[int]) -> str:
+    """Returns `9`, or `7–9` where counts differ; `0` without any."""
+    found = set(counts) or {0}
+    return "\N{EN DASH}".join(str(count) for count in sorted({min(found), max(found)}))
+
+
 def n_is(n: int) -> str:
     """Returns `n = 9` with no-break spaces."""
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n}"

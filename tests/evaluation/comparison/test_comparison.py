@@ -275,6 +275,7 @@ def test_a_name_that_two_systems_or_a_baseline_have_is_refused(tmp_path, names, 
         ({"margins": {"mae": 0.0}}, "MARGIN the margin of mae is 0"),
         ({"alpha": 2.0}, "ALPHA the level 2"),
         ({"alphas": {"avds": 0.01}}, "ALPHA no metric 'avds'"),
+        ({"alphas": {"alpha": 0.01}}, "ALPHA no metric 'alpha'"),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest_known_one(options, message):

@@ -13,7 +13,7 @@ from small_study import write_case
 from voxlate.cli import voxlate
 from voxlate.errors import UsageError
 from voxlate.evaluation.comparison import ComparisonSettings, compare_systems, read_comparison
-from voxlate.evaluation.comparison.schema import ComparedScore, SystemRow, SystemsComparison
+from voxlate.evaluation.comparison.schema import ComparedScore, JoinedRow, SystemRow, SystemsComparison
 from voxlate.evaluation.comparison.tables import summarize, tables_by_set
 from voxlate.evaluation.comparison.testing import compare_methods
 from voxlate.evaluation.schema.results import Direction, ProtocolDefinition
@@ -25,6 +25,7 @@ from voxlate.reporting.comparison.page import comparison_page, write_comparison_
 from voxlate.reporting.comparison.pictures import box_plots, chosen_cases, patient_means_by_set
 from voxlate.reporting.comparison.printed import printed_table
 from voxlate.reporting.comparison.sentences import outcome_of
+from voxlate.reporting.comparison.tests_and_folds import equivalence, folds
 from voxlate.reporting.comparison.view import Results, main_view
 
 VOID = {"meta", "img", "br", "link", "col", "path", "use"}
@@ -281,6 +282,18 @@ def test_folds_are_a_table_of_their_own(tmp_path):
     assert "Cross-validation" in plain
     for heading in ("Fold 0", "Fold 1", "Mean of folds ± SD between", "Patients ± SD"):
         assert heading in plain
+
+
+def test_volumes_of_folds_and_their_margins_are_in_cubic_centimetres(folder):
+    comparison = read_comparison(folder).comparison
+    place = {"region": "GM", "metric": "avd", "unit": "cm3"}
+    row = {"set": "A", "protocol": "lee2020", "intensity": "as_written", "method": "fine", **place}
+    joined = JoinedRow(**row, folds=2, mean_of_folds=1.0, sd_between_folds=0.1, n=3, mean=1.0, sd=0.2)
+    tests = [test.model_copy(update=place) for test in comparison.tests if test.equivalence]
+    comparison = comparison.model_copy(update={"joined": [joined], "tests": tests})
+    for block in (folds(comparison), equivalence(comparison)):
+        assert "cm³" in block
+        assert "cm3" not in block
 
 
 def told_of(comparison) -> list[str]:

@@ -90,30 +90,28 @@ class DicomWebServer:
 
     def studies(self) -> Iterator[str]:
         """Yields every StudyInstanceUID, page by page; an invalid one is not changed."""
-        yield from self._paged(self._client.search_for_studies, "0020000D")
+        for uid, _ in self._paged(self._client.search_for_studies, "0020000D"):
+            yield uid
 
     def series(self, study: str) -> dict[str, int]:
         """Returns the number of instances by SeriesInstanceUID of a study; 0 when the server does not give it."""
-        counts: dict[str, int] = {}
         search = partial(self._client.search_for_series, study, fields=["00201209"])
-        for uid in self._paged(search, "0020000E", counts):
-            counts.setdefault(uid, 0)
-        return counts
+        counts = self._paged(search, "0020000E")
+        return {uid: int(count) if count.isascii() and count.isdecimal() else 0 for uid, count in counts}
 
     def instances(self, study: str, series: str) -> list[str]:
         """Returns the valid SOPInstanceUIDs of a series, sorted."""
         search = partial(self._client.search_for_instances, study, series)
-        return sorted(uid for uid in self._paged(search, "00080018") if _UID.fullmatch(uid))
+        return sorted(uid for uid, _ in self._paged(search, "00080018") if _UID.fullmatch(uid))
 
-    def _paged(self, search: Callable[..., Any], tag: str, counts: dict[str, int] | None = None) -> Iterator[str]:
-        """Yields the identifiers of all pages.
+    def _paged(self, search: Callable[..., Any], tag: str) -> Iterator[tuple[str, str]]:
+        """Yields the identifiers of all pages, each with its number of instances as the server writes it.
 
         A server that does not support `offset` repeats the first page, which ends the loop.
 
         Args:
             search: query of the client, called with `limit` and `offset`.
             tag: of the identifier.
-            counts: filled with the number of instances of each identifier.
         """
         seen: set[str] = set()
         offset = 0
@@ -126,9 +124,7 @@ class DicomWebServer:
             fresh = {uid: count for uid, count in rows if uid not in seen}
             if not fresh:
                 return
-            if counts is not None:
-                counts |= {uid: int(count) for uid, count in fresh.items() if count.isascii() and count.isdecimal()}
-            yield from fresh
+            yield from fresh.items()
             seen |= set(fresh)
             offset += len(rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 def read_stamps(folder: Path) -> dict[str, str]:
     """Returns a fingerprint of the files of each series of the index in `folder`."""
-    store = IndexStore(folder, source="", is_new=False)
-    try:
+    with closing(IndexStore(folder, source="", is_new=False)) as store:
         return store.stamps()
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -40,12 +37,8 @@ def series_files(folder: Path, series: str) -> Iterator[list[Path]]:
         TemporaryFailure: `ARCHIVE`.
         InputRefused: what `dicom_files` refuses.
     """
-    store = IndexStore(folder, source="", is_new=False)
-    try:
-        with _files(store, series) as files:
-            yield files
-    finally:
-        store.close()
+    with closing(IndexStore(folder, source="", is_new=False)) as store, _files(store, series) as files:
+        yield files
 
 
 @contextmanager
@@ -65,25 +58,21 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
     """
     from voxlate.io.dicom import find_series
 
-    store = IndexStore(folder, source="", is_new=False)
-    try:
-        with _files(store, series) as files:
-            present = [path for path in files if path.is_file()]
-            if not present:
-                raise NoInput("NO_INPUT", f"the files of series {series} are gone; run voxlate index again")
-            read = find_series(present)
-            names = [pseudonym(store.key, "series", each.uid) for each in read]
-            indexed = store.file_count(series)
-            if names != [series] or len(read[0].files) != indexed:
-                raise InputRefused(
-                    "SERIES_CHANGED",
-                    f"the files of series {series} have changed: {indexed} were indexed, "
-                    f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
-                )
-            _require_same_owner(store, series, read[0])
-            yield _with_damage(store, series, read[0])
-    finally:
-        store.close()
+    with closing(IndexStore(folder, source="", is_new=False)) as store, _files(store, series) as files:
+        present = [path for path in files if path.is_file()]
+        if not present:
+            raise NoInput("NO_INPUT", f"the files of series {series} are gone; run voxlate index again")
+        read = find_series(present)
+        names = [pseudonym(store.key, "series", each.uid) for each in read]
+        indexed = store.file_count(series)
+        if names != [series] or len(read[0].files) != indexed:
+            raise InputRefused(
+                "SERIES_CHANGED",
+                f"the files of series {series} have changed: {indexed} were indexed, "
+                f"{sum(len(each.files) for each in read)} are there now; run voxlate index again",
+            )
+        _require_same_owner(store, series, read[0])
+        yield _with_damage(store, series, read[0])
 
 
 def _require_same_owner(store: IndexStore, series: str, found: DicomSeries) -> None:

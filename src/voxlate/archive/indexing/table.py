@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from itertools import groupby
 from pathlib import Path
 from types import NoneType
@@ -18,7 +17,7 @@ from voxlate.archive import allowlists
 from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
 from voxlate.archive.indexing.records import StoredSeries
 from voxlate.archive.indexing.store import IndexStore
-from voxlate.archive.pseudonyms import shifted_date
+from voxlate.archive.pseudonyms import date_of, shifted_date
 from voxlate.archive.rows import IndexRow
 from voxlate.archive.series_type import Header, number, series_type_of
 from voxlate.errors import UsageError
@@ -107,9 +106,8 @@ def rows_of(store: IndexStore) -> Iterator[IndexRow]:
 
 def _days(study: Sequence[StoredSeries]) -> list[int]:
     """Returns the days of acquisition of the series of a study, as numbers; 0 for all unless each states its date."""
-    dates = [series.header.get("AcquisitionDate", "").strip().replace(".", "") for series in study]
     try:
-        return [date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal() for text in dates]
+        return [date_of(series.header.get("AcquisitionDate", "")).toordinal() for series in study]
     except ValueError:
         return [0] * len(study)
 

@@ -196,7 +196,8 @@ def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, objec
     if not settings.is_relative:
         return Levels(source=1.0, target=1.0, synthetic=1.0)
     stated = sidecar.get("ReferenceLevel")
-    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < np.inf:
+    level = _number(stated)
+    if not 0 < level < np.inf:
         raise InputRefused(
             "SIDECAR",
             f"the sidecar states ReferenceLevel {stated!r}, which must be a number above 0; translate it again",
@@ -204,7 +205,7 @@ def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, objec
     return Levels(
         source=reference_level(source.data, mask),
         target=reference_level(target.data, mask & (target.data != 0)),
-        synthetic=float(stated),
+        synthetic=level,
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
+from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import CaseFiles, LoadedCase, load_case
 from voxlate.evaluation.cases.scores import (
     MethodScore,
-    display_range,
     images_of,
     lesion_records,
     score_images,
@@ -27,7 +27,7 @@ from voxlate.evaluation.schema.results import ScoreRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol
 from voxlate.io.atomic import write_json
-from voxlate.io.documents import read_json
+from voxlate.io.documents import finite_values, read_json
 from voxlate.jobs.results import hash_inputs, read_result
 from voxlate.version import __version__
 
@@ -122,7 +122,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         return REFUSED, {"code": error.code, "message": error.message}
     return EVALUATED, {
         "reference_level": case.levels.model_dump(),
-        "display_range": list(display_range(case)),
+        "display_range": list(shown_range(case.target, case.mask)),
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
         "task": case.task,
@@ -130,8 +130,8 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),
         "left_out": [*_collapsed(case, settings), *_left_out(scores), *_unsegmented(tissues)],
-        "lesions": [_without_infinity(record) for record in lesions],
-        "volumes": [_without_infinity(record) for record in tissues.rows],
+        "lesions": finite_values(lesions),
+        "volumes": finite_values(tissues.rows),
     }
 
 
@@ -181,11 +181,6 @@ def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
         }
         for entry in tissues.left_out
     ]
-
-
-def _without_infinity(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the record with None in place of NaN and infinity, which JSON does not have."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
 def _plain(entry: MethodScore) -> list[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxlate.evaluation.baselines import BlurredTarget, HistogramMatch, blurred_like
-from voxlate.evaluation.cases.intensity import shown_range
 from voxlate.evaluation.cases.read_case import LoadedCase
 from voxlate.evaluation.cases.regions import lesion_regions
 from voxlate.evaluation.enhancement import PROTOCOL as ENHANCEMENT
@@ -158,8 +157,3 @@ def _regions(case: LoadedCase, settings: Settings) -> dict[str, Mask]:
     return lesion_regions(
         case.labels, case.mask, spacing_mm=case.spacing_mm, enhancing_labels=settings.enhancing_labels
     )
-
-
-def display_range(case: LoadedCase) -> tuple[float, float]:
-    """Returns the lowest and highest value at which images of the case are shown, in the unit of comparison."""
-    return shown_range(case.target, case.mask)

@@ -32,12 +32,11 @@ from voxlate.evaluation.comparison.settings import ComparisonSettings
 from voxlate.evaluation.comparison.systems import RESERVED, System, require_names, require_unseen
 from voxlate.evaluation.comparison.tables import fold_rows, summarize, tables_by_set
 from voxlate.evaluation.comparison.testing import compare_methods
-from voxlate.evaluation.run import Outcome, evaluate_cases
+from voxlate.evaluation.run import Outcome, evaluate_cases, exit_status_of
 from voxlate.evaluation.schema.files import SCORES, write_rows
 from voxlate.evaluation.schema.results import Direction, Evaluation, ProtocolDefinition, read_evaluation
 from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.io.atomic import sha256, write_json
-from voxlate.jobs.states import Counts
 from voxlate.version import __version__
 
 SYSTEMS = "systems"
@@ -60,13 +59,8 @@ class ComparisonOutcome:
     @property
     def exit_status(self) -> int:
         """Returns 0 when every system has every case, 8 when scores are absent, 65 or 66 when there are none."""
-        systems = self.comparison.systems
-        done, missing, refused = (
-            sum(getattr(system, f"n_{state}") for system in systems) for state in ("evaluated", "missing", "refused")
-        )
-        if missing and not done and not refused:
-            return NoInput.exit_status
-        return Counts(done + missing + refused, done, missing + refused, 0, 0).exit_status
+        counts = ((one.n_evaluated, one.n_missing, one.n_refused) for one in self.comparison.systems)
+        return exit_status_of(*map(sum, zip(*counts, strict=True)))
 
 
 def compare_systems(

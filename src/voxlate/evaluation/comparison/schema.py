@@ -150,9 +150,7 @@ class ComparedTest(_Record):
     note: str = ""
 
 
-class FoldRow(_Record):
-    """One metric of one method over the patients of one fold of a cross-validation."""
-
+class _OfMethod(_Record):
     set: str
     protocol: str
     intensity: str
@@ -160,13 +158,18 @@ class FoldRow(_Record):
     metric: str
     unit: str
     method: str
+
+
+class FoldRow(_OfMethod):
+    """One metric of one method over the patients of one fold of a cross-validation."""
+
     fold: int
     n: int
     mean: Finite
     sd: Finite
 
 
-class JoinedRow(_Record):
+class JoinedRow(_OfMethod):
     """One metric of one method over a cross-validation.
 
     Attributes:
@@ -176,13 +179,6 @@ class JoinedRow(_Record):
         n, mean, sd: over all patients, each counting once.
     """
 
-    set: str
-    protocol: str
-    intensity: str
-    region: str
-    metric: str
-    unit: str
-    method: str
     folds: int
     mean_of_folds: Finite
     sd_between_folds: Finite

@@ -47,9 +47,9 @@ class ComparisonSettings:
             _require_metric("MARGIN", metric)
             if not (math.isfinite(margin) and margin > 0):
                 raise UsageError("MARGIN", f"the margin of {metric} is {margin:g}; it must be a number above 0")
-        for metric, alpha in {"alpha": self.alpha, **self.alphas}.items():
-            if metric != "alpha":
-                _require_metric("ALPHA", metric)
+        for metric in self.alphas:
+            _require_metric("ALPHA", metric)
+        for alpha in (self.alpha, *self.alphas.values()):
             if not 0 < alpha < 1:
                 raise UsageError("ALPHA", f"the level {alpha:g} is not between 0 and 1; the usual one is {ALPHA}")
 

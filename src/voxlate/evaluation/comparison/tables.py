@@ -110,15 +110,8 @@ def _means_of(table: ScoreTable, key: MetricKey, method: str) -> Values:
 def _joined(rows: Sequence[FoldRow], values: Values) -> JoinedRow:
     """Returns the row over folds; a mean of folds differs from the mean of patients where folds have unequal sizes."""
     means = np.array([row.mean for row in rows], dtype=np.float64)
-    first = rows[0]
     return JoinedRow(
-        set=first.set,
-        protocol=first.protocol,
-        intensity=first.intensity,
-        region=first.region,
-        metric=first.metric,
-        unit=first.unit,
-        method=first.method,
+        **rows[0].model_dump(exclude={"fold", "n", "mean", "sd"}),
         folds=len(rows),
         mean_of_folds=float(means.mean()),
         sd_between_folds=_sd(means),

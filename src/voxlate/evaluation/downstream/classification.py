@@ -10,7 +10,7 @@ cross-validations; the AUC over patients has DeLong's interval, which does not h
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,15 @@ from voxlate.evaluation.downstream.classes import read_classes
 from voxlate.evaluation.downstream.measurements import (
     TARGET,
     Measurement,
-    plain,
     read_measurements,
     require_method,
-    write_rows,
+    write_result,
 )
 from voxlate.evaluation.downstream.roc import Area, area, difference, require_classes
-from voxlate.io.atomic import write_json
 from voxlate.preparation.libraries import library
 
 FOLDS, REPEATS = 5, 10
 """Five folds as in most studies of classifiers; ten repeats make the score hardly depend on how folds were drawn."""
-
-TABLE, DOCUMENT = "classification.tsv", "classification.json"
 
 Features = NDArray[np.float64]
 
@@ -244,8 +240,5 @@ def classify_files(
         NoInput, InputRefused, UsageError: as the functions it calls.
     """
     rows = classify(read_measurements(volumes), read_classes(classes, positive=positive), **options)
-    columns = list(Classified.__dataclass_fields__)
-    write_rows(out / TABLE, [asdict(row) for row in rows], columns=columns)
-    definition = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    write_json(out / DOCUMENT, plain({"definition": definition, "rows": [asdict(row) for row in rows]}))
+    write_result(out, "classification", Classified, rows, doc=__doc__)
     return rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,11 @@ from voxlate.errors import InputRefused
 from voxlate.evaluation.downstream.measurements import (
     TARGET,
     Measurement,
-    plain,
     read_measurements,
     require_method,
-    write_rows,
+    write_result,
 )
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, mean_interval
-from voxlate.io.atomic import write_json
-
-TABLE, DOCUMENT = "longitudinal.tsv", "longitudinal.json"
 
 
 @dataclass(frozen=True)
@@ -172,7 +168,7 @@ def _agreement(
     patients = [name for name in ours if name in real and ours[name].sessions == real[name].sessions]
     unit = next(iter(ours.values())).unit
     if is_percent:
-        unit = unit.replace(unit.partition("/")[0], "%")
+        unit = "%/year" if unit.endswith("/year") else "%"
     made, true = (
         np.array([each[name].percent if is_percent else each[name].value for name in patients]) for each in (ours, real)
     )
@@ -210,8 +206,5 @@ def compare_changes_files(
     """
     measured = read_measurements(volumes)
     rows = compare_changes(measured, reference=reference, is_per_year=is_per_year, is_percent=is_percent)
-    content = [asdict(row) for row in rows]
-    write_rows(out / TABLE, content, columns=list(ChangeAgreement.__dataclass_fields__))
-    definition = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    write_json(out / DOCUMENT, plain({"definition": definition, "reference": reference, "rows": content}))
+    write_result(out, "longitudinal", ChangeAgreement, rows, doc=__doc__, reference=reference)
     return rows

@@ -7,16 +7,19 @@ apply, `session`, `years` (time of the session) and `unit`. Tables of tissue vol
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from voxlate.errors import InputRefused, NoInput
 from voxlate.evaluation.schema.rows import AnyVolumeRow, VolumeRow
-from voxlate.io.atomic import write_text
+from voxlate.io.atomic import write_json, write_text
+from voxlate.io.documents import finite_values
 from voxlate.io.tables import inert_cell, read_rows
 
 TARGET = "target"
@@ -115,7 +118,7 @@ def read_measurements(path: Path) -> list[Measurement]:
             method=row["method"],
             structure=row["structure"],
             value=_number(row["value"], path, line),
-            session=row.get("session") or session_of(row["case"] if row.get("case") else ""),
+            session=row.get("session") or session_of(row.get("case") or ""),
             years=None if years.strip().lower() in _EMPTY else _number(years, path, line),
             unit=row.get("unit") or "cm3",
         )
@@ -142,17 +145,27 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequen
         rows: by name of the column.
         columns: in this order.
     """
-    lines = ["\t".join(columns), *("\t".join(_cell(row.get(name)) for name in columns) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerows([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
+    write_text(path, stream.getvalue())
 
 
-def plain(value: Any) -> Any:
-    """Returns a value for JSON: NaN and infinity become None, tuples lists."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: plain(own) for key, own in value.items()}
-    return [plain(own) for own in value] if isinstance(value, list | tuple) else value
+def write_result(out: Path, name: str, kind: type[Any], rows: Sequence[Any], *, doc: str | None, **stated: str) -> None:
+    """Writes rows as `NAME.tsv`, and as `NAME.json` with what they mean.
+
+    Args:
+        out: folder; created when missing.
+        name: of both files.
+        kind: dataclass of the rows; its fields are the columns.
+        rows: of this kind.
+        doc: docstring of the module that computed them; all behind its first line is their definition.
+        **stated: further keys of the JSON file.
+    """
+    content = [asdict(row) for row in rows]
+    write_rows(out / f"{name}.tsv", content, columns=[field.name for field in fields(kind)])
+    definition = " ".join((doc or "").split("\n\n", 1)[-1].split())
+    write_json(out / f"{name}.json", finite_values({"definition": definition, **stated, "rows": content}))
 
 
 def require_method(measurements: Sequence[Measurement], method: str) -> None:
@@ -177,4 +190,4 @@ def _cell(value: Any) -> str:
         return "n/a"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return inert_cell(str(value).replace("\t", " ").replace("\n", " "))
+    return inert_cell(re.sub(r"\r\n|[\t\r\n]", " ", str(value)))

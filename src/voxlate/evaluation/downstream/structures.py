@@ -8,7 +8,7 @@ mean, with a paired t-test (Holm over the structures of a method) and the intrac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,13 @@ from voxlate.evaluation.downstream.freesurfer import read_stats, structure_volum
 from voxlate.evaluation.downstream.measurements import (
     TARGET,
     Measurement,
-    plain,
     read_measurements,
     require_method,
-    write_rows,
+    write_result,
 )
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, by_patient, holm, icc, mean_interval, paired_t
-from voxlate.io.atomic import write_json
 from voxlate.io.nifti import read_volume
 from voxlate.io.tables import read_rows
-
-TABLE, DOCUMENT = "structures.tsv", "structures.json"
 
 
 @dataclass(frozen=True)
@@ -191,8 +187,5 @@ def compare_structures_files(table: Path, out: Path, *, reference: str = TARGET)
         NoInput, InputRefused: as the functions it calls.
     """
     rows = compare_structures(read_measurements(table), reference=reference)
-    content = [asdict(row) for row in rows]
-    write_rows(out / TABLE, content, columns=list(StructureDifference.__dataclass_fields__))
-    definition = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    write_json(out / DOCUMENT, plain({"definition": definition, "reference": reference, "rows": content}))
+    write_result(out, "structures", StructureDifference, rows, doc=__doc__, reference=reference)
     return rows

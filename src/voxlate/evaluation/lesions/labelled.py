@@ -116,7 +116,7 @@ def _index_of_part(
     levels: dict[str, float],
     enhancing: Mask | None,
 ) -> tuple[str, Indices]:
-    is_enhancing = None if enhancing is None else part.values(enhancing.astype(np.float32)) > 0
+    is_enhancing = None if enhancing is None else enhancing[part.box][part.inside]
     if is_enhancing is None or not is_enhancing.any():
         return "lesion", _indices(values, levels)
     return "enhancing", _indices({role: values[role][is_enhancing] for role in _ROLES}, levels)

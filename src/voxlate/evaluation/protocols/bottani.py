@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 
-from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, require_skull, to_unit_range
+from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, masked, require_skull, to_unit_range
 from voxlate.evaluation.similarity import mae, psnr
 from voxlate.volume import Array, Shape
 
@@ -46,8 +46,7 @@ def _as_coded(pair: Pair) -> Iterator[Score]:
         image, target = resize(_answer(pair), NETWORK_SHAPE), resize(pair.target, NETWORK_SHAPE)
         image, target = _in_unit(pair, image, target), _to_unit(target, target)
         brain = resize(pair.union_mask.astype(np.float32), BOX_SHAPE) > 0.5
-        outside = np.float32(0)
-        return np.where(brain, resize(image, BOX_SHAPE), outside), np.where(brain, resize(target, BOX_SHAPE), outside)
+        return masked(resize(image, BOX_SHAPE), brain), masked(resize(target, BOX_SHAPE), brain)
 
     yield computed(lambda: 100 * mae(*scaled()), "box", "mae", "%")
     yield computed(lambda: psnr(*scaled(), data_range=1.0), "box", "psnr", "dB")

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, to_unit_range
+from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, masked, to_unit_range
 from voxlate.evaluation.similarity import ssim_map
 from voxlate.volume import Array, Mask
 
@@ -15,7 +15,7 @@ _PERCENTILES = (0.5, 99.5)  # of the definition of the challenge
 
 
 def _score(pair: Pair) -> Iterator[Score]:
-    image, target = (_clipped(np.where(pair.union_mask, a, np.float32(0))) for a in (pair.image, pair.target))
+    image, target = (_clipped(masked(a, pair.union_mask)) for a in (pair.image, pair.target))
     lesion = pair.regions.get("lesion", np.zeros(pair.mask.shape, dtype=np.bool_))
     for region, voxels in (("lesion", lesion), ("not_lesion", ~lesion)):
         if voxels.any():
@@ -31,7 +31,7 @@ def _clipped(image: Array) -> Array:
 
 def _whole_image_ssim(image: Array, target: Array, voxels: Mask) -> float:
     """Returns the SSIM averaged over the whole image with all but `voxels` set to 0; L is the larger range of both."""
-    kept = [np.where(voxels, array, np.float32(0)) for array in (image, target)]
+    kept = [masked(array, voxels) for array in (image, target)]
     data_range = max(float(np.ptp(array)) for array in kept)
     if data_range == 0:
         return 1.0

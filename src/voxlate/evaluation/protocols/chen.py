@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, to_unit_range
+from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, masked, to_unit_range
 from voxlate.evaluation.similarity import Window, mae, psnr, ssim_map
 from voxlate.volume import Array, Mask
 
@@ -16,9 +16,7 @@ AXIAL = 2  # axis of the slices, RAS+
 def _score(pair: Pair) -> Iterator[Score]:
     inside = pair.target[pair.mask]
     low, high = float(inside.min()), float(inside.max())
-    image, target = (
-        np.where(pair.mask, to_unit_range(array, low, high), np.float32(0)) for array in (pair.image, pair.target)
-    )
+    image, target = (masked(to_unit_range(array, low, high), pair.mask) for array in (pair.image, pair.target))
     yield Score("mask", "mae", mae(image, target, mask=pair.mask), "")
     yield Score("mask", "psnr", psnr(image, target, data_range=1.0, mask=pair.mask), "dB")
     lesion = pair.regions.get("lesion")

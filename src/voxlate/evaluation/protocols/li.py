@@ -8,18 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.protocols.base import SLICE_COUNT, SLICE_SD, Pair, Protocol, Score, computed
+from voxlate.evaluation.protocols.base import SLICE_COUNT, SLICE_SD, Pair, Protocol, Score, computed, masked
 from voxlate.evaluation.protocols.lee import GREATEST_LEVEL, grey_levels
 from voxlate.evaluation.similarity import psnr, rmse, ssim, tenengrad
 from voxlate.volume import Array
 
-AXIAL = 2  # axis of the slices, RAS+
-
 
 def _score(pair: Pair) -> Iterator[Score]:
-    image, target = (
-        np.where(pair.mask, grey_levels(array, pair.data_range), np.float32(0)) for array in (pair.image, pair.target)
-    )
+    image, target = (masked(grey_levels(array, pair.data_range), pair.mask) for array in (pair.image, pair.target))
     with_tissue = np.flatnonzero(pair.mask.any(axis=(0, 1)))
     by_slice = np.array([_slice_scores(image[..., k], target[..., k]) for k in with_tissue])
     names = ("psnr", "ssim", "rmse", "tenengrad", "tenengrad_of_target")

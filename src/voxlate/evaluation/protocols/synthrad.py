@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from voxlate.errors import InputRefused
-from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed
+from voxlate.evaluation.protocols.base import Pair, Protocol, Score, computed, masked
 from voxlate.evaluation.similarity import Window, mae, psnr, ssim_map
 from voxlate.evaluation.similarity.structural import WANG_WEIGHTS
 from voxlate.volume import Array, Mask
@@ -84,7 +84,7 @@ def _masked_map(image: Array, target: Array, mask: Mask, range_hu: tuple[float, 
 def _above_air(image: Array, mask: Mask, range_hu: tuple[float, float]) -> Array:
     """Returns HU − low, clipped to the range, 0 outside the mask."""
     low, high = range_hu
-    return np.where(mask, image.clip(low, high) - np.float32(low), np.float32(0))
+    return masked(image.clip(low, high) - np.float32(low), mask)
 
 
 def _padded(array: Array) -> Array:

@@ -130,7 +130,7 @@ class ScoreTable:
         return _adjusted(tests, self._primary_protocol)
 
 
-def is_leading(region: str, metric: str) -> bool:
+def is_leading_in_mask(region: str, metric: str) -> bool:
     """Returns whether a score is MAE, PSNR or SSIM in the whole mask.
 
     These few form families of their own: adjusted together with dozens of other tests, small studies could not show
@@ -239,7 +239,7 @@ def _adjusted(tests: Sequence[Comparison], primary_protocol: str) -> list[Compar
     families: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for index, test in enumerate(tests):
         if test.p_permutation is not None:
-            families[test.protocol, test.intensity, is_leading(test.region, test.metric)].append(index)
+            families[test.protocol, test.intensity, is_leading_in_mask(test.region, test.metric)].append(index)
     result = list(tests)
     for key, members in families.items():
         family = "primary" if key == (primary_protocol, AS_WRITTEN, True) else "exploratory"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from voxlate.errors import InputRefused
 from voxlate.evaluation.schema.rows import Agreement, AgreementRow, VolumeRow
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, bland_altman, by_patient, concordance, icc, tost
 from voxlate.evaluation.statistics.samples import Values
+from voxlate.io.documents import finite_values
 
 MARGIN_SHARE = 0.02
 """Margin of the equivalence test, of the mean volume of the targets; between scanners volumes vary by 0.65 to 5 %."""
@@ -57,20 +57,14 @@ def _agreement(volumes: Values, targets: Values) -> Agreement:
         return {"note": error.message}
     margin = MARGIN_SHARE * float(targets.mean())
     equal = tost(volumes, targets, margin=margin)
-    return {
-        "bland_altman": _finite(asdict(bland_altman(volumes, targets))),
-        "icc_2_1": _finite([absolute.value, absolute.low, absolute.high]),
-        "icc_3_1": _finite([consistent.value, consistent.low, consistent.high]),
-        "concordance": _finite(lin),
-        "equivalence": _finite({"margin_cm3": margin, "p": equal.p, "is_shown": equal.is_shown}),
-        "note": "",
-    }
-
-
-def _finite(value: Any) -> Any:
-    """Returns a value as JSON can hold it: a list for a tuple, None for what is not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    agreement: Agreement = finite_values(
+        {
+            "bland_altman": asdict(bland_altman(volumes, targets)),
+            "icc_2_1": (absolute.value, absolute.low, absolute.high),
+            "icc_3_1": (consistent.value, consistent.low, consistent.high),
+            "concordance": lin,
+            "equivalence": {"margin_cm3": margin, "p": equal.p, "is_shown": equal.is_shown},
+            "note": "",
+        }
+    )
+    return agreement

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxlate.evaluation.tissues.classes import BRIGHT, TISSUES, Brain, Labels, Values, neighbour_mean, start_means
-from voxlate.evaluation.tissues.field import coarse_steps, smooth_factor
+from voxlate.evaluation.tissues.field import bias_field, coarse_steps
 from voxlate.volume import Array, Mask
 
 BINS = 512
@@ -121,7 +121,8 @@ def _likelihood(brain: Brain, spacing_mm: tuple[float, float, float]) -> Array:
     values = brain.values.astype(np.float32)
     for _ in range(FIELD_ROUNDS):
         mixture = fit_mixture(values[brain.inside].astype(np.float64))
-        values = values / _field(values, brain.inside, mixture, spacing_mm)
+        parts = _by_value(mixture, values[coarse_steps(spacing_mm)])
+        values = values / bias_field(values, parts, mixture.means, brain.inside, spacing_mm=spacing_mm)
     return np.log(_by_value(mixture, values))
 
 
@@ -154,19 +155,6 @@ def _by_value(mixture: Mixture, values: Array) -> Array:
     table = mixture.densities(np.linspace(low, high, 4 * BINS)).astype(np.float32)
     index = np.rint((values - low) * ((4 * BINS - 1) / max(high - low, 1e-12))).astype(np.intp)
     return np.asarray(table[:, index], dtype=np.float32)
-
-
-def _field(values: Array, inside: Mask, mixture: Mixture, spacing_mm: tuple[float, float, float]) -> Array:
-    """Returns the bias field (i, j, k): the smooth ratio of values to those of their classes, without bright voxels."""
-    steps = coarse_steps(spacing_mm)
-    coarse = values[steps]
-    posterior = _by_value(mixture, coarse)
-    posterior /= posterior.sum(axis=0)
-    expected = np.tensordot(mixture.means.astype(np.float32), posterior[:3], axes=1) / np.maximum(
-        posterior[:3].sum(axis=0), 1e-6
-    )
-    weight = (1 - posterior[3]) * inside[steps]
-    return smooth_factor(coarse, expected, weight, shape=values.shape, spacing_mm=spacing_mm)
 
 
 def vote(likelihood: Array, inside: Mask) -> Labels:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.evaluation.tissues.classes import TISSUES, Brain, Labels, Values, start_means
-from voxlate.evaluation.tissues.field import coarse_steps, smooth_factor
+from voxlate.evaluation.tissues.field import bias_field, coarse_steps
 from voxlate.evaluation.tissues.mixture import vote
 from voxlate.preparation.registration.templates import mni_tissues, to_template
 from voxlate.preparation.steps.resample import resample
@@ -81,10 +81,12 @@ class Priors:
         """
         brain = Brain.cut(image, mask)
         maps = self.maps[(slice(None), *brain.box)]
+        steps = coarse_steps(spacing_mm)
         values = brain.values.astype(np.float32)
         for _ in range(FIELD_ROUNDS):
             gaussians = _fitted(values, maps, brain.inside)
-            values = values / _field(values, maps, brain.inside, gaussians, spacing_mm)
+            parts = gaussians.weigh(values[steps], maps[(slice(None), *steps)])
+            values = values / bias_field(values, parts, gaussians.means, brain.inside, spacing_mm=spacing_mm)
         likelihood = np.log(gaussians.weigh(values, maps)).astype(np.float32)
         return brain.whole(vote(likelihood, brain.inside))
 
@@ -135,20 +137,6 @@ def _fitted(values: Array, maps: Array, inside: Mask) -> Gaussians:
         gap = max(float(means[-1] - means[0]), 1e-6)
         gaussians = Gaussians(means, np.sqrt(spread).clip(*(gap * limit for limit in _SD_LIMITS)), gaussians.greatest)
     return gaussians
-
-
-def _field(
-    values: Array, maps: Array, inside: Mask, gaussians: Gaussians, spacing_mm: tuple[float, float, float]
-) -> Array:
-    """Returns the bias field (i, j, k): the smooth ratio of values to those of their tissues, without bright voxels."""
-    steps = coarse_steps(spacing_mm)
-    coarse = values[steps]
-    weight = gaussians.weigh(coarse, maps[(slice(None), *steps)])
-    share = weight / weight.sum(axis=0)
-    expected = np.tensordot(gaussians.means.astype(np.float32), share[:3], axes=1)
-    expected = expected / np.maximum(share[:3].sum(axis=0), 1e-6)
-    trust = (1 - share[3]) * inside[steps]
-    return smooth_factor(coarse, expected, trust, shape=values.shape, spacing_mm=spacing_mm)
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

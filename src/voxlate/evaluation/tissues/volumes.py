@@ -194,8 +194,10 @@ def volume_difference(target_cm3: float, other_cm3: float, *, tiv_cm3: float, me
 
 def with_differences(rows: Sequence[TissueRow]) -> list[VolumeRow]:
     """Returns the rows of all cases with `vd_cm3`, `avd_cm3` and `mean_tiv_cm3`, the mean TIV over cases."""
-    tiv = {(row["segmenter"], row["case"]): row["tiv_cm3"] for row in rows}
-    means = {name: float(np.mean([value for (own, _), value in tiv.items() if own == name])) for name, _ in tiv}
+    tiv: dict[str, dict[str, float]] = {}
+    for row in rows:
+        tiv.setdefault(row["segmenter"], {})[row["case"]] = row["tiv_cm3"]
+    means = {segmenter: float(np.mean(list(cases.values()))) for segmenter, cases in tiv.items()}
     result: list[VolumeRow] = []
     for row in rows:
         mean = means[row["segmenter"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,7 @@ def serve_regrading(
     require_safe(address)
     require_free_port(address)
     read_grades(folder)  # refuses another kind of folder before the log is created in it
-    log = open_log(folder)
-    try:
+    with closing(open_log(folder)) as log:
         app = create_regrade_app(RegradingSession(folder, log, source), Authenticator(log), origins=address.origins())
         announce(f"{address.origins()[0]}/#{issue_link(log, {reader}, reader)}")
         run_app(app, address)
-    finally:
-        log.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,11 +142,8 @@ def read_regrades(folder: Path) -> dict[str, PersonGrade]:
     """
     if not (folder / RECORD).is_file():
         return {}
-    log = open_log(folder)
-    try:
+    with closing(open_log(folder)) as log:
         return {str(entry["item"]): cohort_columns(entry) for entry in _entries(log)}
-    finally:
-        log.close()
 
 
 def cohort_columns(entry: Mapping[str, Any]) -> PersonGrade:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from voxlate.errors import NoInput
@@ -62,11 +63,8 @@ def analyse_study(
     if scores is not None:
         require_direction(metric)
     package = load_package(folder)
-    log = AnswerLog(open_database(folder, database_url), package.protocol_hash)
-    try:
+    with closing(AnswerLog(open_database(folder, database_url), package.protocol_hash)) as log:
         answers, rows = log.answers(), log.log()
-    finally:
-        log.close()
     records = join(package, answers)
     if not records:
         raise NoInput("NO_INPUT", f"{folder.name} has no answers yet")

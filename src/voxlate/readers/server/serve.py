@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from voxlate.readers.package import Package, check_leaks, load_package
@@ -74,8 +75,6 @@ def serve(
     except ImportError as error:
         raise server_not_installed() from error
     package, log = open_study(folder, database_url)
-    try:
+    with closing(log):
         announce(links(package, log, address.origins()[0]))
         run_app(create_app(package, log, origins=address.origins()), address, is_quiet=is_quiet)
-    finally:
-        log.close()

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.errors import InputRefused
+from voxlate.io.documents import json_sha256
 from voxlate.io.nifti import read_grid
 from voxlate.readers.answers import Draft, Instructed, Submission, require_fit
 from voxlate.readers.package import Package, Trial
 from voxlate.readers.server.keys import shortcuts
 from voxlate.readers.study import Design
 from voxlate.web.keyboard import to_json
-from voxlate.web.server.answer_log import SERVER, Answer, AnswerLog, digest_of, latest_revisions
+from voxlate.web.server.answer_log import SERVER, Answer, AnswerLog, latest_revisions
 from voxlate.web.server.auth import SESSION_DAYS
 from voxlate.web.server.http_errors import HttpRefusal
 
@@ -237,7 +238,7 @@ class ReadingSession:
             raise HttpRefusal(409, "TOO_EARLY", f"Look at each case for at least {least:g} seconds.")
 
     def _same_answer(self, earlier: Answer, sent: Submission, body: Mapping[str, Any]) -> dict[str, Any]:
-        if earlier.trial != sent.trial or earlier.digest != digest_of(body):
+        if earlier.trial != sent.trial or earlier.digest != json_sha256(body):
             raise HttpRefusal(409, "SUBMISSION", "This submission was already used for another answer.")
         return {"kept": earlier.seq, "revision": earlier.revision, "again": True}
 

@@ -22,6 +22,7 @@ from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column, Row
 from voxlate.reporting.figures.quality_plots import no_plots
+from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Html, tag
 
@@ -79,7 +80,7 @@ def _measured(
             unit = next(table.unit(key) for table in tables.values() if key in table.measured())
             where = f"{region.replace('_', ' ')}: " if has_regions else ""
             label = region if metric == "vd" else f"{where}{metric_of(metric).label}"
-            found.append(_Measured(metric, label, unit.replace("cm3", "cm³"), values))
+            found.append(_Measured(metric, label, labels.unit(unit), values))
     return found
 
 

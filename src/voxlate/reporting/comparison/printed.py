@@ -55,10 +55,9 @@ def _patients(n: str) -> str:
 def _heading(results: Results, view: TableView, place: Place) -> Child:
     region, name = place
     metric = metric_of(name)
-    rows = [results.row(view, s, m, place) for s in results.comparison.sets for m in methods_of(results.comparison)]
-    unit = next((row.unit for row in rows if row is not None), metric.unit)
+    unit = next((row.unit for row in results.column(view, place)), metric.unit)
     where = f"{region.replace('_', ' ')}: " if view.has_regions else ""
-    return [f"{where}{metric.label} {metric.arrow} ", tag("small", unit.replace("cm3", "cm³"))]
+    return [f"{where}{metric.label} {metric.arrow} ", tag("small", labels.unit(unit))]
 
 
 def _row(results: Results, view: TableView, name: str, method: str) -> list[Child | Cell] | None:
@@ -66,11 +65,10 @@ def _row(results: Results, view: TableView, name: str, method: str) -> list[Chil
     is_system = method in results.comparison.system_names
     if not is_system and not any(row is not None and row.mean is not None for row in rows.values()):
         return None
-    counts = sorted({row.n for row in rows.values() if row is not None}) or [0]
     told = [tag("b", name_of(method)) if is_system else name_of(method)]
     if _reason(results, method):
         told.append(tag("sup", FOOT))
-    n = "\N{EN DASH}".join(str(count) for count in (counts[0], counts[-1])[: len(counts)])
+    n = labels.extent(row.n for row in rows.values() if row is not None)
     return [told, n, *(_cell(results, view, name, method, place) for place in view.places)]
 
 
@@ -78,8 +76,7 @@ def _cell(results: Results, view: TableView, name: str, method: str, place: Plac
     row = results.row(view, name, method, place)
     if row is None or row.mean is None:
         return [labels.MISSING, tag("sup", class_="blank")]
-    others = [results.row(view, s, m, place) for s in results.comparison.sets for m in methods_of(results.comparison)]
-    decimals = labels.decimals_for(other.mean for other in others if other is not None)
+    decimals = labels.decimals_for(other.mean for other in results.column(view, place))
     value = labels.mean_and_sd(row.mean, row.sd, decimals)
     best = results.best(view, name, place)
     marks = _marks(results, view, name, (method, best), place)

@@ -110,7 +110,7 @@ def _difference(test: ComparedTest) -> str:
     low, high = test.ci_low, test.ci_high
     if difference < 0:
         low, high = _minus(high), _minus(low)
-    unit = "points" if test.unit.startswith("%") else test.unit.replace("cm3", "cm³")
+    unit = "points" if test.unit.startswith("%") else labels.unit(test.unit)
     size = f"{labels.number(abs(difference), decimals)} {unit}".rstrip()
     direction = "lower" if difference < 0 else "higher"
     facts = []

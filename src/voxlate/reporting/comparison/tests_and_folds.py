@@ -83,8 +83,7 @@ def _grouped(tests: Sequence[ComparedTest], row: Callable[[ComparedTest], Sequen
     groups = []
     for place in places:
         own = [test for test in tests if (test.set, test.region, test.metric) == place]
-        unit = f", {own[0].unit.replace('cm3', 'cm³')}" if own[0].unit else ""
-        groups.append(Group(f"{set_name(place[0])} · {_metric(own[0])}{unit}", [row(test) for test in own]))
+        groups.append(Group(f"{set_name(place[0])} · {_metric(own[0])}", [row(test) for test in own]))
     return groups
 
 
@@ -111,7 +110,8 @@ def _pair(test: ComparedTest) -> str:
 
 def _metric(row: ComparedTest | FoldRow | JoinedRow) -> str:
     where = "" if row.region in (*WHOLE_REGIONS, "enhanced") else f" ({row.region.replace('_', ' ')})"
-    return f"{metric_of(row.metric).label}{where}"
+    unit = f", {labels.unit(row.unit)}" if row.unit else ""
+    return f"{metric_of(row.metric).label}{where}{unit}"
 
 
 def equivalence(comparison: SystemsComparison) -> Html | None:
@@ -151,7 +151,7 @@ def _equivalence_row(test: ComparedTest) -> Sequence[Child]:
         _pair(test),
         str(test.n),
         labels.number(test.mean_difference, decimals),
-        f"± {result.margin:g} {test.unit}".rstrip(),
+        f"± {result.margin:g} {labels.unit(test.unit)}".rstrip(),
         f"{labels.number(result.low, decimals)} to {labels.number(result.high, decimals)}",
         labels.p_value(result.p),
         "shown" if result.is_shown else "not shown",
@@ -173,8 +173,7 @@ def folds(comparison: SystemsComparison) -> Html | None:
     groups = []
     for place in dict.fromkeys((row.protocol, row.set, row.region, row.metric) for row in joined):
         own = [row for row in joined if (row.protocol, row.set, row.region, row.metric) == place]
-        unit = f", {own[0].unit}" if own[0].unit else ""
-        title = f"{place[0]}{f' · {place[1]}' if place[1] else ''} · {_metric(own[0])}{unit}"
+        title = f"{place[0]}{f' · {place[1]}' if place[1] else ''} · {_metric(own[0])}"
         groups.append(Group(title, [_joined_row(row, numbers, means) for row in own]))
     text = (
         "Each fold was translated by the network that never saw its patients; small figures: patients or folds. A mean "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -127,6 +128,9 @@ class Results:
         """Args: comparison: content of `comparison.json`."""
         self.comparison = comparison
         self._rows = {_row_key(row): row for row in comparison.summary}
+        self._columns: dict[tuple[str, str, str, str], list[ComparedSummary]] = defaultdict(list)
+        for row in comparison.summary:
+            self._columns[row.protocol, row.intensity, row.region, row.metric].append(row)
         self._tests = {
             _test_key(test, first, second): test for test in comparison.tests for first, second in _both(test)
         }
@@ -134,6 +138,10 @@ class Results:
     def row(self, view: TableView, name: str, method: str, place: Place) -> ComparedSummary | None:
         """Returns a row of the summary; None when the method has no score there."""
         return self._rows.get((name, view.protocol, view.intensity, *place, method))
+
+    def column(self, view: TableView, place: Place) -> list[ComparedSummary]:
+        """Returns the rows of all sets and methods in one column."""
+        return self._columns[view.protocol, view.intensity, *place]
 
     def test(self, view: TableView, name: str, first: str, second: str, place: Place) -> ComparedTest | None:
         """Returns the test of two methods, in either order; None when they were not compared."""
@@ -151,8 +159,8 @@ class Results:
 
     def n(self, view: TableView, name: str) -> str:
         """Returns the number of patients of a set over all methods, as a range where it differs."""
-        counts = {row.n for key, row in self._rows.items() if key[:3] == (name, view.protocol, view.intensity)}
-        return "\N{EN DASH}".join(str(n) for n in (min(counts), max(counts))[: len(counts)]) if counts else "0"
+        place = (name, view.protocol, view.intensity)
+        return labels.extent(row.n for key, row in self._rows.items() if key[:3] == place)
 
 
 Key = tuple[str, str, str, str, str, str]

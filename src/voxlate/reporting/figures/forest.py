@@ -167,7 +167,7 @@ def draw_change_biases(rows: Sequence[ChangeAgreement], *, data_kind: str) -> Dr
     return draw_forest(
         groups,
         quantity="change, system − real",
-        unit=units[0].replace("cm3", "cm³") if units else "",
+        unit=labels.unit(units[0]) if units else "",
         n=max((row.n for row in kept), default=0),
         data_kind=data_kind,
         reference=0.0,

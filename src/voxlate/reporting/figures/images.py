@@ -52,3 +52,8 @@ def mask_on_grid(image: Image, like: Volume) -> Mask:
     """
     inside: Mask = np.asarray(on_grid(image, like, interpolation="nearest").data > 0.5)
     return inside
+
+
+def mask_or_filled(mask: Image | None, like: Volume) -> Mask:
+    """Returns a mask on the grid of `like`, see `mask_on_grid`; without one, the voxels of `like` that are not 0."""
+    return like.data != 0 if mask is None else mask_on_grid(mask, like)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused, NoInput, VoxlateError
 from voxlate.evaluation.cases.intensity import shown_range
-from voxlate.reporting.figures.images import in_ras, mask_on_grid, on_grid
+from voxlate.reporting.figures.images import in_ras, mask_on_grid, mask_or_filled, on_grid
 from voxlate.reporting.figures.montage_rows import PLANE_OF, Column, Row, Window, target_of
 from voxlate.reporting.figures.slices import Plane, box_around, fullest_slice, position_mm, section
 from voxlate.volume import Array, Mask, Volume
@@ -90,7 +90,7 @@ def load_row(row: Row, columns: Sequence[Column]) -> Loaded:
     images = {column.name: _image(row, column, reference) for column in columns}
     shown = images[name]
     reference = shown if isinstance(shown, Volume) else reference
-    mask = reference.data != 0 if row.mask is None else mask_on_grid(row.mask, reference)
+    mask = mask_or_filled(row.mask, reference)
     if not mask.any():
         raise InputRefused("EMPTY_MASK", f"{row.case}: the mask is empty; give the mask of this scan")
     labels = None if row.labels is None else mask_on_grid(row.labels, reference)
@@ -117,8 +117,8 @@ def _windows(
     windows = {}
     for column in columns:
         image = images[column.name]
-        is_own = column.role in {"source", "step"} and isinstance(image, Volume)
-        own = shown_range(image.data, mask) if is_own and isinstance(image, Volume) else common
+        has_own = column.role in {"source", "step"}
+        own = shown_range(image.data, mask) if has_own and isinstance(image, Volume) else common
         windows[column.name] = column.window or own
     return windows
 
@@ -184,8 +184,7 @@ def _line(row: Row, loaded: Loaded, differences: Mapping[str, Array], plane: Pla
 def _index(row: Row, loaded: Loaded, plane: Plane) -> int:
     """Returns the index of the slice: at the stated position, through most labels, or through most of the mask."""
     if plane.name not in row.at_mm:
-        has_labels = loaded.labels is not None and loaded.labels.any()
-        weight = loaded.labels if has_labels and loaded.labels is not None else loaded.mask
+        weight = loaded.labels if loaded.labels is not None and loaded.labels.any() else loaded.mask
         return fullest_slice(weight.astype(np.float32), plane)
     first, second = (position_mm(loaded.reference, plane, index) for index in (0, 1))
     index = round((row.at_mm[plane.name] - first) / (second - first))

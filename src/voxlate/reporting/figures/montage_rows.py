@@ -13,7 +13,7 @@ from voxlate.errors import InputRefused, NoInput
 from voxlate.io.documents import read_json
 from voxlate.io.nifti import sidecar_path
 from voxlate.reference_level import reference_level
-from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid
+from voxlate.reporting.figures.images import Image, in_ras, mask_or_filled
 from voxlate.reporting.figures.slices import PLANES
 
 Role = Literal["source", "target", "synthetic", "step"]
@@ -96,7 +96,7 @@ def with_reference_levels(row: Row, columns: Sequence[Column]) -> Row:
     if target not in row.images:
         raise NoInput("NO_INPUT", f"{row.case} has no target; relative units need it")
     reference = in_ras(row.images[target])
-    mask = reference.data != 0 if row.mask is None else mask_on_grid(row.mask, reference)
+    mask = mask_or_filled(row.mask, reference)
     levels = {target: reference_level(reference.data, mask & (reference.data != 0))}
     for column in columns:
         image = row.images.get(column.name)

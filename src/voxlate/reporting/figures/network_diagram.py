@@ -116,7 +116,7 @@ def _draw(axes: Axes, stages: Sequence[Stage]) -> None:
         kind = "tokens" if stage.is_tokens else _kind(voxels, before)
         height, width = (
             _part(voxels, most_voxels, _LEAST_HEIGHT),
-            0.8 * _part(stage.channels, most_channels, _LEAST_WIDTH),
+            _WIDEST * _part(stage.channels, most_channels, _LEAST_WIDTH),
         )
         axes.add_patch(Rectangle((place - width / 2, -height / 2), width, height, color=_COLOURS[kind]))
         count = f"\n× {stage.count}" if stage.count > 1 else ""

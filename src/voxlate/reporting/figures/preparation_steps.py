@@ -78,7 +78,7 @@ def draw_masks(
         if case not in masks:
             raise NoInput("NO_INPUT", f"{case} has no mask; prepare it first")
         for name, image in images.items():
-            rows.append(_masked_row(f"{case} {name}", in_ras(image), masks[case], (windows or {}).get(name)))
+            rows.append(_masked_row(f"{case} {name}", image, masks[case], (windows or {}).get(name)))
     columns = [Column("input", "step"), Column("mask", "step", (0.0, 1.0)), Column("masked", "step")]
     layout = Layout(planes=planes, has_outline=True)
     drawing = draw_montage(rows, columns, data_kind=data_kind, unit=unit, layout=layout)

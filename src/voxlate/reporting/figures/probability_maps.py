@@ -12,7 +12,7 @@ from dataclasses import replace
 from voxlate.errors import UsageError, VoxlateError, nearest
 from voxlate.evaluation.tissues import TISSUES, tissue_probabilities
 from voxlate.reporting.figures.drawing import Drawing
-from voxlate.reporting.figures.images import Image, in_ras, mask_on_grid, on_grid
+from voxlate.reporting.figures.images import Image, in_ras, mask_or_filled, on_grid
 from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import DEFAULT_LAYOUT, Layout
 from voxlate.reporting.figures.montage_rows import Column, Row, target_of
@@ -52,7 +52,7 @@ def _probabilities(row: Row, columns: Sequence[Column], tissue: str) -> Row:
     if not first:
         return row
     reference = in_ras(row.images[first])
-    mask = reference.data != 0 if row.mask is None else mask_on_grid(row.mask, reference)
+    mask = mask_or_filled(row.mask, reference)
     images: dict[str, Image] = {}
     reasons = dict(row.reasons)
     for column in columns:

@@ -51,7 +51,7 @@ def patient_means(
     return {name: by_patient for name, by_patient in means.items() if by_patient}
 
 
-def leading_metrics(evaluated: Evaluated, view: View) -> dict[str, str]:
+def units_of_metrics(evaluated: Evaluated, view: View) -> dict[str, str]:
     """Returns the units of all metrics that have scores in the view, by name, in the order of the scores."""
     return {score.metric: score.unit for score in evaluated.scores if view.holds(score)}
 
@@ -70,7 +70,7 @@ def box_plots(evaluated: Evaluated, view: View) -> list[Html]:
     """Returns one box plot for each of the first metrics of the view."""
     kind = labels.DATA_KINDS[evaluated.evaluation.data_kind]
     plots = []
-    units = leading_metrics(evaluated, view)
+    units = units_of_metrics(evaluated, view)
     for metric in usual_first(units, _MOST_PLOTS):
         means = patient_means(evaluated, view, metric)
         if means:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View, ranked, usual_first
-from voxlate.reporting.figures.quality_plots import leading_metrics
+from voxlate.reporting.figures.quality_plots import units_of_metrics
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -33,7 +33,7 @@ def scores_by_case(evaluated: Evaluated, view: View) -> Html:
         evaluated: an evaluation folder.
         view: protocol, region and intensities of the scores, and the metric of the rank.
     """
-    scored = leading_metrics(evaluated, view)
+    scored = units_of_metrics(evaluated, view)
     units = {metric: scored[metric] for metric in usual_first(scored, _MOST_METRICS)}
     scores: Scores = {(s.case, s.method, s.metric): s.value for s in evaluated.scores if view.holds(s)}
     ranks = {score.case: rank for rank, score in enumerate(ranked(evaluated, view), start=1)}

@@ -7,7 +7,7 @@ The items are in our own words and in the order of the publication: Tejani et al
 from __future__ import annotations
 
 from voxlate.evaluation.metrics import metric_of
-from voxlate.evaluation.schema.results import Evaluated
+from voxlate.evaluation.schema.results import RELATIVE, Evaluated
 from voxlate.reporting.case_selection import View
 from voxlate.web import labels
 from voxlate.web.document import note
@@ -80,8 +80,11 @@ def answers(evaluated: Evaluated, view: View) -> dict[int, str]:
     reference = f"the acquired {evaluation.direction.target} of the same patient on the same grid"
     if evaluation.data_kind == "simulated":
         reference = f"the simulated {evaluation.direction.target}, which is known exactly"
+    intensities = "Each image is divided by its reference level"
+    if evaluation.unit != RELATIVE:
+        intensities = f"Images are compared in {evaluation.unit}"
     filled = {
-        9: "Each image is divided by its reference level; the bundle of the model holds its own preprocessing.",
+        9: f"{intensities}; the bundle of the model holds its own preprocessing.",
         12: f"No case is left out silently: {left_out}.",
         14: f"The target: {reference}.",
         23: f"voxlate {evaluation.voxlate_version}.",

@@ -9,7 +9,7 @@ from voxlate.evaluation.lesions.sentences import UNLABELLED
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.reporting.case_selection import View, usual_first
-from voxlate.reporting.figures.quality_plots import leading_metrics, patient_means
+from voxlate.reporting.figures.quality_plots import patient_means, units_of_metrics
 from voxlate.reporting.figures.strip_plot import Strip, strips
 from voxlate.reporting.sections.places import SIMPLE_METHODS, Place, places_of
 from voxlate.reporting.sections.verdicts import MethodComparison, amount_of, direction_of, too_few
@@ -181,7 +181,7 @@ def _terms(places: Sequence[Place], evaluated: Evaluated) -> Html:
 def _cards(evaluated: Evaluated, view: View, places: Sequence[Place]) -> Iterator[Html]:
     """Yields one card for each of the first metrics: the mean, and every patient as a dot."""
     best = places[0].simple.other if places and places[0].simple is not None else SIMPLE_METHODS[0]
-    units = leading_metrics(evaluated, view)
+    units = units_of_metrics(evaluated, view)
     for name in usual_first(units, _MOST_CARDS):
         means = patient_means(evaluated, view, name)
         if "synthetic" not in means:

@@ -56,7 +56,7 @@ def places_of(evaluated: Evaluated, view: View) -> list[Place]:
         evaluated: an evaluation folder.
         view: its region is the first place, its metric the one of that place, of lesions and of their rim.
     """
-    found = [_place(evaluated, where, where.metric) for where in _views(evaluated, view)]
+    found = [_place(evaluated, where) for where in _views(evaluated, view)]
     return [place for place in found if place is not None]
 
 
@@ -74,13 +74,13 @@ def _views(evaluated: Evaluated, view: View) -> Iterator[View]:
         yield View(ENHANCEMENT, region, metric=RESIDUAL)
 
 
-def _place(evaluated: Evaluated, view: View, metric: str) -> Place | None:
-    source = compare_with(evaluated, view, metric, "source")
-    simple = [compare_with(evaluated, view, metric, other) for other in SIMPLE_METHODS]
+def _place(evaluated: Evaluated, view: View) -> Place | None:
+    source = compare_with(evaluated, view, view.metric, "source")
+    simple = [compare_with(evaluated, view, view.metric, other) for other in SIMPLE_METHODS]
     known = [comparison for comparison in simple if comparison is not None]
     best = min(known, key=lambda comparison: _or_last(comparison.their_loss), default=None)
     name, short = _NAMES.get(view.region, (f"in {view.region.replace('_', ' ')}",) * 2)
-    return None if source is None and best is None else Place(name, short, metric, source, best)
+    return None if source is None and best is None else Place(name, short, view.metric, source, best)
 
 
 def _or_last(loss: float) -> float:

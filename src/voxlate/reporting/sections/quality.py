@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Comparison, Evaluation, ProtocolDefinition, SummaryRow
-from voxlate.evaluation.schema.table import is_leading
+from voxlate.evaluation.schema.table import is_leading_in_mask
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -95,7 +95,7 @@ def _star_note(tests: Sequence[Comparison]) -> str:
     if not tested:
         return "No test was run."
     # The two families of the block, that of the leading metrics first: it can be the larger one (two of three metrics).
-    sizes = [size for _, size in sorted({(not is_leading(t.region, t.metric), t.comparisons) for t in tested})]
+    sizes = [size for _, size in sorted({(not is_leading_in_mask(t.region, t.metric), t.comparisons) for t in tested})]
     differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
     adjusted = f"adjusted for {labels.count(sizes[0], 'comparison')}"
     if sizes[-1] != sizes[0]:
@@ -171,7 +171,7 @@ def _metric_row(
     by_method = {row.method: row for row in rows if row.metric == name}
     decimals = labels.decimals_for(row.mean for row in by_method.values())
     unit = next(row.unit for row in by_method.values())
-    n = "\N{EN DASH}".join(str(n) for n in sorted({row.n for row in by_method.values()}))
+    n = labels.extent(row.n for row in by_method.values())
     title = Cell([f"{metric.label} {metric.arrow} ", tag("small", unit)], hint=metric.meaning or None)
     return [title, n, *(_value(by_method.get(method), tests, decimals=decimals) for method in methods)]
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated
 from voxlate.evaluation.statistics import MINIMUM_PATIENTS, mean_interval
 from voxlate.evaluation.statistics.intervals import BOOTSTRAP_FROM, OUTLIER_LIMIT
@@ -20,18 +21,21 @@ _HOW = f"by Student's t, from {BOOTSTRAP_FROM} patients on by the studentised bo
 
 
 def scores_by_subgroup(evaluated: Evaluated, view: View) -> Html | None:
-    """Returns a table of the MAE of the synthetic images by subgroup; None when no case names a subgroup.
+    """Returns a table of the scores of the synthetic images by subgroup; None when no case names a subgroup.
 
     Args:
         evaluated: an evaluation folder.
-        view: protocol, region and intensities of the scores.
+        view: protocol, region, intensities and metric of the scores.
     """
     kinds = dict.fromkeys(kind for case in evaluated.evaluation.cases for kind in case.subgroups)
     if not kinds:
         return None
     groups = [_group(kind, _patients_by_group(evaluated, view, kind)) for kind in kinds]
     columns = [Column("Group", is_row_header=True)]
-    columns += [Column(title, is_number=True) for title in ("n", "MAE, mean ± SD", "95 % interval of the mean")]
+    columns += [
+        Column(title, is_number=True)
+        for title in ("n", f"{metric_of(view.metric).label}, mean ± SD", "95 % interval of the mean")
+    ]
     remark = (
         f"Means over patients. Intervals of the mean from {MINIMUM_PATIENTS} patients on, {_HOW}. {OUTLIER_LIMIT}. "
         "The gap is the highest group mean minus the lowest. The groups were not tested against each other. "
@@ -44,7 +48,7 @@ def _patients_by_group(evaluated: Evaluated, view: View, kind: str) -> dict[str,
     groups = {case.case: case.subgroups.get(kind, "not stated") for case in evaluated.evaluation.cases}
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in evaluated.scores:
-        is_ours = view.holds(score) and (score.method, score.metric) == ("synthetic", "mae")
+        is_ours = view.holds(score) and (score.method, score.metric) == ("synthetic", view.metric)
         if is_ours and math.isfinite(score.value) and score.case in groups:
             values[groups[score.case]][score.patient].append(score.value)
     return values

@@ -44,7 +44,6 @@ class MethodComparison:
         gain_interval: 95 % confidence interval of `gain`; None when none was computed.
         p_adjusted: p value adjusted for `comparisons` tests; None without a test.
         comparisons: number of tests in the family.
-        lost: number of patients in whom the synthetic image is worse.
         note: remark of the evaluation on the test.
     """
 
@@ -60,7 +59,6 @@ class MethodComparison:
     gain_interval: tuple[float, float] | None
     p_adjusted: float | None
     comparisons: int
-    lost: int
     note: str = ""
 
     @property
@@ -137,7 +135,6 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
         gain_interval=_interval_of(gains),
         p_adjusted=None,
         comparisons=0,
-        lost=int((our_losses > their_losses).sum()),
     )
     test = _test(evaluated, view, metric, other)
     if test is None or test.mean_difference is None:

@@ -96,7 +96,7 @@ class AnswerLog:
         Raises:
             InputRefused: `ANSWERED` when this revision or submission is already stored.
         """
-        digest = digest_of(body)
+        digest = json_sha256(body)
         with self._database.transaction(is_write=True) as run:
             taken = run(
                 "SELECT 1 FROM answers WHERE (trial = ? AND revision = ?) OR (reader = ? AND submission = ?)",
@@ -159,11 +159,6 @@ def _checked_rows() -> Iterator[None]:
         yield
     except (ValueError, TypeError, LookupError) as error:
         raise damaged_record() from error
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of a JSON object; the order of its keys does not matter."""
-    return json_sha256(content)
 
 
 def verify_chain(entries: Iterable[Entry]) -> int | None:

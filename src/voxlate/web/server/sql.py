@@ -175,7 +175,7 @@ def _database_errors(kind: type[Exception]) -> Iterator[None]:
         yield
     except kind as error:
         reason = " ".join(str(error).split())
-        raise TemporaryFailure("DATABASE", f"the database did not accept the write ({reason}); try again") from error
+        raise TemporaryFailure("DATABASE", f"the database failed ({reason}); try again") from error
 
 
 def _psycopg() -> Any:

@@ -95,11 +95,10 @@ def imrmc(records: Sequence[Record], title: str) -> str:
         title: first line of the file.
     """
     readers, cases = names(records)
-    images = [(case, version) for version in ("real", "synthetic") for case in cases]
-    number = {image: at for at, image in enumerate(images, start=1)}
+    number = _numbered(cases)
     lines = [f"{title}: real or synthetic, truth 1 = synthetic", ""]
     lines += [f"N0: {len(cases)}", f"N1: {len(cases)}", f"NR: {len(readers)}", "NM: 1", "", "BEGIN DATA:"]
-    lines += [f"-1,{number[image]},0,{int(image[1] == 'synthetic')}" for image in images]
+    lines += [f"-1,{number[image]},0,{int(image[1] == 'synthetic')}" for image in number]
     lines += [
         f"{readers.index(r.reader) + 1},{number[r.case, r.version]},1,{confidence(r)}"
         for r in records
@@ -122,9 +121,14 @@ def codebook(records: Sequence[Record]) -> str:
     """Returns CSV with the names of the numbered readers and images of the iMRMC file."""
     readers, cases = names(records)
     rows: list[tuple[str, int, str, str]] = [("reader", at, reader, "") for at, reader in enumerate(readers, start=1)]
-    images = [(case, version) for version in ("real", "synthetic") for case in cases]
-    rows += [("image", at, case, version) for at, (case, version) in enumerate(images, start=1)]
+    rows += [("image", at, case, version) for (case, version), at in _numbered(cases).items()]
     return csv_text(("what", "number", "name", "version"), rows)
+
+
+def _numbered(cases: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Returns the numbers of the images, (case, version), in the file of iMRMC."""
+    images = ((case, version) for version in ("real", "synthetic") for case in cases)
+    return {image: number for number, image in enumerate(images, start=1)}
 
 
 def _items(record: Record) -> list[tuple[str, Any]]:

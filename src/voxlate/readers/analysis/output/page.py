@@ -134,8 +134,8 @@ def _choice(name: str, result: ForcedChoiceResult) -> list[Child]:
     side = f"Left was chosen in {left.n} of {left.of} first readings (p {p_value(left.p)})."
     intervals = [
         ReaderInterval(row.reader, row.estimate.share, row.estimate.low, row.estimate.high)
-        for row in result.accuracy
-        if row.reader != "all" and row.estimate
+        for row in result.accuracy[:-1]  # the last row is of all readers
+        if row.estimate
     ]
     return [
         tag("p", indistinguishable(mean, "Share of synthetic images found"), class_="lead"),

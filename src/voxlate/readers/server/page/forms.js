@@ -4,7 +4,7 @@ import { word } from "./words.js";
 
 export class Incomplete extends Error {}
 
-function make(element, properties = {}, ...children) {
+export function make(element, properties = {}, ...children) {
   const made = Object.assign(document.createElement(element), properties);
   made.append(...children);
   return made;
@@ -190,6 +190,16 @@ class Marks {
   mark() {
     this.marks.push({ voxel: this.viewer.voxel(), confidence: this.levels });
     this.none.checked = false;
+    this.changed();
+  }
+
+  remove(at) {
+    this.marks.splice(at, 1);
+    this.changed();
+    this.add.focus();
+  }
+
+  changed() {
     this.show();
     this.list.dispatchEvent(new Event("change", { bubbles: true }));
   }
@@ -208,7 +218,7 @@ class Marks {
     const show = make("button", { type: "button", textContent: `${at + 1}: ${word("goTo")}` });
     show.addEventListener("click", () => this.viewer.goTo(mark.voxel));
     const remove = make("button", { type: "button", textContent: word("remove") });
-    remove.addEventListener("click", () => { this.marks.splice(at, 1); this.show(); this.add.focus(); });
+    remove.addEventListener("click", () => this.remove(at));
     return make("li", {}, show, select, remove);
   }
 

@@ -1,14 +1,8 @@
 // The instructions of a study: the question, the scale in words, how to look, and what happens to answers. Readers see
 // them before the first case of each design, and again whenever they ask for them.
-import { CONFIDENCE } from "./forms.js";
+import { CONFIDENCE, make } from "./forms.js";
 import { keyTable } from "./keyboard.js";
 import { word } from "./words.js";
-
-function make(element, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(element), properties);
-  made.append(...children);
-  return made;
-}
 
 const list = (texts) => make("ul", {}, ...texts.map((textContent) => make("li", { textContent })));
 const part = (title, ...children) => make("section", {}, make("h3", { textContent: title }), ...children);
