@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from voxlate.archive.pseudonyms import subject_name
 from voxlate.cohort.pairing import Pair, all_fit, any_fits, paired
 from voxlate.cohort.rules import Rules, Step, Unit
 from voxlate.cohort.series_rows import SeriesRow
@@ -163,7 +164,8 @@ def _pair_test(step: Step, rules: Rules) -> Callable[[Pair], bool]:
 
     def is_dropped(pair: Pair) -> bool:
         absent = {f"{side.shows}.{name}": None for side in rules.more for name in pair.source}
-        return pair.name in listed or any_fits(step.drop, {**absent, **pair.columns()})
+        is_listed = bool(listed & {pair.name, subject_name(pair.patient)})
+        return is_listed or any_fits(step.drop, {**absent, **pair.columns()})
 
     return is_dropped
 
