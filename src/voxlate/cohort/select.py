@@ -138,7 +138,7 @@ def _after_steps(pairs: list[Pair], rules: Rules, flow: _Flow) -> list[Pair]:
             pairs = flow.drop_pairs(f"no {side.shows}", pairs, partial(_lacks, side.shows), rules.unit)
     for step in rules.steps:
         if step.of == "pair":
-            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules))
+            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules), rules.unit)
     return pairs
 
 
