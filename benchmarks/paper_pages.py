@@ -93,7 +93,7 @@ def _results(scale: str, content: dict[str, Any]) -> Iterator[str]:
         if system["state"] != "OK":
             bad.setdefault(system["state"], []).append(system["label"])
     for state, labels in bad.items():
-        yield f"- {', '.join(labels)}: `{state}`"
+        yield f"- {', '.join(labels)}: `{state}`. Their rows say of how many patients they are where that is fewer."
     if bad:
         yield ""
     for table in content["tables"]:
@@ -127,9 +127,9 @@ def _table(made: MadeTable) -> Iterator[str]:
     yield f"### {made.title}"
     for block in made.blocks:
         heads = [head for title in made.heads for head in (title, *parts[1:])]
-        counts = {cell.n for row in block.rows for cell in row.cells}
+        most = max((cell.n for row in block.rows for cell in row.cells), default=0)
         name = ", ".join(part for part in (block.evaluation, block.set) if part and part != "test")
-        name = f"{name} (n = {max(counts, default=0)})".strip()
+        name = f"{name} (n = {most})".strip()
         yield ""
         yield f"| {name} | {' | '.join(heads)} |"
         yield "|---" * (len(heads) + 1) + "|"
@@ -137,7 +137,9 @@ def _table(made: MadeTable) -> Iterator[str]:
             cells = []
             for cell, digits in zip(row.cells, made.digits, strict=True):
                 cells += cell_texts(made, cell, digits, parts)
-            yield f"| {row.label} | {' | '.join(cells)} |"
+            least = min((cell.n for cell in row.cells), default=most)
+            label = row.label if least == most else f"{row.label} (n = {least})"
+            yield f"| {label} | {' | '.join(cells)} |"
     yield ""
     yield table_note(made).replace("*:", "\\*:")
     yield ""

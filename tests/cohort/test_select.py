@@ -9,7 +9,7 @@ import pytest
 
 from voxlate.archive.rows import IndexRow
 from voxlate.cohort.build_cohort import without_assigned_low
-from voxlate.cohort.rules import Condition, Rules, Splits, read_rules
+from voxlate.cohort.rules import Condition, Rules, Splits, read_rules, with_exclusions
 from voxlate.cohort.select import select
 from voxlate.cohort.series_rows import SeriesRow, join_grades
 from voxlate.cohort.splits import assign_splits, assignment_of, frozen_splits
@@ -22,7 +22,8 @@ BOTTANI = ROOT / "cohorts" / "bottani2024.yaml"
 def row(patient, study, series, **more):
     told = {"patient": patient, "study": study, "series": series, "kind": "T1w", "agent": "unknown", "fault": "",
             "slices": 170, "day": "2010-01-10", "manufacturer": "GE", "field_tesla": 3.0, "model": "M",
-            "acquisition": "3D", "body_part": "HEAD", "age_years": 50.0, "sex": "F", "kernel": None}  # fmt: skip
+            "acquisition": "3D", "body_part": "HEAD", "age_years": 50.0, "sex": "F", "kernel": None,
+            "minute": None, "number": None}  # fmt: skip
     return told | more
 
 
@@ -151,6 +152,23 @@ def test_a_list_made_by_a_person_excludes_pairs(tmp_path):
     (tmp_path / "large.tsv").unlink()
     with pytest.raises(NoInput, match=r"NO_INPUT large\.tsv: this table does not exist"):
         select(join_grades(rows, grades), read_rules(tmp_path / "rules.yaml"))
+
+
+@pytest.mark.parametrize("shipped", ["bottani2024", "enhanced_t1"])
+def test_lists_of_cases_and_of_patients_are_excluded_from_pairs_and_from_single_scans(shipped, tmp_path):
+    rows, grades = warehouse(4)
+    cases, patients = tmp_path / "large_lesions.tsv", tmp_path / "trauma.tsv"
+    cases.write_text("item\tseen by\nsub-p001_ses-e001\tA\n")
+    patients.write_text("item\nsub-p002\nsub-p00\n")
+    chosen = with_exclusions(read_rules(ROOT / "cohorts" / f"{shipped}.yaml"), [cases, patients])
+    found = select(join_grades(rows, grades), chosen)
+    assert [pair.patient for pair in found.pairs] == ["p000", "p003"]
+    reasons = dict(found.exclusions)
+    assert (reasons["s001yes"], reasons["s002yes"]) == ("listed in large_lesions.tsv", "listed in trauma.tsv")
+    assert [(step.unit, step.before, step.dropped) for step in found.flow_steps[-2:]] == [
+        (chosen.unit, 4, 1),
+        (chosen.unit, 3, 1),
+    ]
 
 
 @pytest.mark.parametrize(

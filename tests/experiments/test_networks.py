@@ -8,7 +8,7 @@ from voxlate.bundle.recipe import read_recipe
 from voxlate.errors import UsageError
 from voxlate.experiments.blocks import residual_block_of
 from voxlate.experiments.matching import example_of
-from voxlate.experiments.networks import stages_of
+from voxlate.experiments.networks import discriminator_stages_of, stages_of
 from voxlate.shipped import shipped_files
 
 
@@ -31,6 +31,20 @@ def test_a_network_of_slices_shows_a_slice(variant):
     stages, _ = stages_of(recipe("li2022/faithful", *variant))
     assert {len(stage.size) for stage in stages} == {2}
     assert (stages[0].name, stages[0].size, stages[-1].size) == ("input", (448, 448), (448, 448))
+
+
+def test_the_discriminator_of_lee_has_seven_layers_and_sees_the_ct():
+    stages, parameters = discriminator_stages_of(recipe("lee2020/faithful"))
+    assert parameters == 11_153_345
+    assert (stages[0].channels, stages[0].size) == (2, (256, 256))
+    assert list(dict.fromkeys(stage.channels for stage in stages[1:])) == [64, 128, 256, 512, 1]
+    sizes = list(dict.fromkeys(stage.size[0] for stage in stages[1:]))
+    assert sizes == [255, 127, 63, 31, 15, 7, 6]  # k = 4, p = 1: n - 1 at stride 1, n // 2 at stride 2
+
+
+def test_a_discriminator_of_patches_is_shown_at_the_size_of_a_patch():
+    stages, parameters = discriminator_stages_of(recipe("bottani2024/faithful", "cgan_att_unet"))
+    assert (stages[0].channels, stages[0].size, parameters) == (2, (64, 64, 64), 286_625)
 
 
 def test_each_branch_of_a_network_with_several_is_a_stage():

@@ -167,11 +167,11 @@ def test_what_is_no_longer_wanted_is_taken_out_and_what_is_not_ours_stays(wareho
     root, _, choose = warehouse
     cases = read_cases(root / "out" / "cases.tsv")
     (root / "listed.tsv").write_text(f"item\n{cases[0].case}\n")
-    steps = RULES.replace("splits:", "  - {reason: large lesions, of: pair, listed: listed.tsv}\nsplits:")
-    (root / "fewer.yaml").write_text(steps)
     (root / "out" / "notes.txt").write_text("mine")
-    run("cohort", root / "fewer.yaml", *choose[2:])
-    assert len(read_cases(root / "out" / "cases.tsv")) == SUBJECTS - 1
+    run(*choose, "--exclude", root / "listed.tsv")
+    left = read_cases(root / "out" / "cases.tsv")
+    assert [(case.case, case.split) for case in left] == [(case.case, case.split) for case in cases[1:]]
+    assert "listed in listed.tsv" in (root / "out" / "exclusions.tsv").read_text()
     assert not cases[0].source.exists()
     assert not cases[0].source.parents[1].exists()
     assert (root / "out" / "notes.txt").read_text() == "mine"

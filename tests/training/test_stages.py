@@ -11,7 +11,7 @@ from voxlate.bundle.settings import AdversarialSettings, CycleSettings, Inferenc
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.inference.translate import translate_volume
 from voxlate.io.nifti import read_volume
-from voxlate.training import validation
+from voxlate.training import loop, validation
 from voxlate.training.loop import train
 
 DISCRIMINATOR = ModelSettings(name="patch_discriminator", arguments={"width": 2, "form": "patchgan_70"})
@@ -154,6 +154,26 @@ def test_the_weights_that_a_recipe_asks_for_are_shipped(recipe, cohort, tmp_path
 def test_the_published_choice_by_training_loss_is_said_on_the_card(recipe, cohort, tmp_path):
     bundle = train(changed(recipe, {"steps": 4, "keep": "training_loss"}), tmp_path / "run", root=cohort)
     assert "least loss of a training batch" in (bundle / "card.md").read_text()
+
+
+@pytest.mark.parametrize(("keep", "part"), [("training_loss", "loss"), ("pixel_loss", "pixel")])
+def test_the_weights_of_a_gan_are_chosen_with_or_without_its_adversarial_loss(
+    recipe, cohort, tmp_path, monkeypatch, keep, part
+):
+    found, best = [], []
+
+    def taken(*arguments):
+        found.append(real(*arguments))
+        return found[-1]
+
+    real = loop.take_step
+    monkeypatch.setattr(loop, "take_step", taken)
+    plan = with_discriminator(recipe, Stage(steps=5, trains="both"), validate_every=1, keep=keep)
+    bundle = train(plan, tmp_path / "run", root=cohort, watch=lambda progress, loss: best.append(progress.best))
+    chosen = [losses[part] for losses in found]
+    assert best == [None, *(min(chosen[: n + 1]) for n in range(4))]
+    assert all(losses["loss"] == pytest.approx(losses["pixel"] + 0.1 * losses["adversarial"]) for losses in found)
+    assert f"least {part.replace('pixel', 'pixel loss')} of a training batch" in (bundle / "card.md").read_text()
 
 
 def test_a_cycle_learns_from_scans_that_are_no_pairs(recipe, cohort, tmp_path):

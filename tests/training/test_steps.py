@@ -106,6 +106,31 @@ def test_a_discriminator_moves_first_and_the_adversarial_loss_counts_by_its_weig
     assert found["discriminator"] == pytest.approx(taught.item())
 
 
+def test_a_generator_that_moves_first_meets_the_old_discriminator_which_then_learns_from_what_it_makes_anew(recipe):
+    generator, discriminator = scale(0.4), scale(0.3, channels=2)
+    here = batch(0)
+    twin, discriminator_twin = scale(0.4), scale(0.3, channels=2)
+
+    def asked(image):
+        return discriminator_twin(torch.cat([image, here.source], dim=1))
+
+    adversarial_loss = (asked(twin(here.source) * here.weight) - 1).square().mean()
+    pixel_loss = l1(twin(here.source), here.target, here.weight)
+    expected = twin.weight - RATE * slope(pixel_loss + 0.7 * adversarial_loss, twin.weight)
+    with torch.no_grad():
+        twin.weight.copy_(expected)
+        made = twin(here.source) * here.weight
+    taught = 0.5 * ((asked(here.target) - 1).square().mean() + asked(made).square().mean())
+    moved = discriminator_twin.weight - RATE * slope(taught, discriminator_twin.weight)
+    settings = AdversarialSettings(weight=0.7, first="generator")
+    found = take(recipe, [here], generator, discriminator, adversarial=settings)
+    assert torch.allclose(generator.weight, expected)
+    assert torch.allclose(discriminator.weight, moved)
+    assert found["adversarial"] == pytest.approx(adversarial_loss.item())
+    assert found["pixel"] == pytest.approx(pixel_loss.item())
+    assert found["discriminator"] == pytest.approx(taught.item())
+
+
 def test_a_discriminator_may_have_a_rate_of_its_own(recipe):
     discriminators = []
     for own in (None, 10 * RATE):

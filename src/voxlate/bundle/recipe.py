@@ -136,8 +136,8 @@ class Recipe(Frozen):
             raise ValueError("a `cycle` has no pairs to compute a `loss` on: write `loss: {}`")
         if self.more_sources:
             raise ValueError("a `cycle` takes one source, without `more_sources`")
-        if self.adversarial.features or self.adversarial.every > 1:
-            raise ValueError("a `cycle` does not use `adversarial.features` or `adversarial.every`: leave them out")
+        if self.adversarial.features or self.adversarial.every > 1 or self.adversarial.first != "discriminator":
+            raise ValueError("a `cycle` does not use `adversarial.features`, `every` or `first`: leave them out")
         return self
 
     def cases(self, root: Path | None = None) -> list[Case]:

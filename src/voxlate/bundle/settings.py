@@ -183,7 +183,8 @@ class TrainingSettings(Frozen):
             are validated and put into the bundle: (1 - share) x EMA + share x start (WiSE-FT, Wortsman et al., CVPR
             2022), for a long fine-tuning on few scans. Without a start it has no effect.
         keep: which weights the bundle gets: the `best` on the validation cases (the last without such cases), the
-            `last`, or those with the least `training_loss` of a single batch, as Bottani et al. 2024 chose them.
+            `last`, or those with the least `training_loss` of a single batch, as Bottani et al. 2024 chose them;
+            `pixel_loss` leaves out the adversarial loss, as their code does for GANs.
         patience: end a stage after so many validations without a better one; None for no early stopping.
         validate_every: steps between validations and checkpoints.
         precision: as Lightning Fabric names it: `32-true`, `bf16-mixed`, `16-mixed`.
@@ -207,7 +208,7 @@ class TrainingSettings(Frozen):
     clip: float | None = Field(default=1.0, gt=0)
     average: float = Field(default=0.995, ge=0, lt=1)
     start_share: float = Field(default=0.0, ge=0, lt=1)
-    keep: Literal["best", "last", "training_loss"] = "best"
+    keep: Literal["best", "last", "training_loss", "pixel_loss"] = "best"
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=200, ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -261,6 +262,8 @@ class AdversarialSettings(Frozen):
             discriminator, a loss of the generator (feature matching; the perceptual loss of MedGAN, Armanious et al.
             2020).
         every: update the discriminator in one of so many steps; MedGAN updates the generator three times as often.
+        first: which of the two is updated first in a step that trains both: the `discriminator`, or the `generator`, as
+            in the code of Bottani et al. 2024; the discriminator then sees the images of the updated generator.
         learning_rate: peak learning rate of the discriminator; by default that of the generator.
     """
 
@@ -272,6 +275,7 @@ class AdversarialSettings(Frozen):
     patches: Patches | None = None
     features: float = Field(default=0.0, ge=0)
     every: int = Field(default=1, ge=1)
+    first: Literal["discriminator", "generator"] = "discriminator"
     learning_rate: float | None = Field(default=None, gt=0)
 
 

@@ -24,6 +24,14 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.option(
     "--grades", type=PATH, help="Folder written by voxlate grade from this index; rules that use the voxels need it."
 )
+@click.option(
+    "--exclude",
+    "lists",
+    type=PATH,
+    multiple=True,
+    help="Table, with a column item, of cases or patients that a person excludes, such as those with very large "
+    "lesions; may be given several times.",
+)
 @click.option("--extend", is_flag=True, help="Assign splits to patients that are not in the split file yet.")
 @click.option(
     "--test",
@@ -38,6 +46,7 @@ def cohort(
     index: Path,
     out: Path,
     grades: Path | None,
+    lists: tuple[Path, ...],
     extend: bool,
     share: float | None,
     jobs: int | None,
@@ -52,7 +61,7 @@ def cohort(
     """
     from voxlate.archive import read_stamps, read_table
     from voxlate.cohort.build_cohort import CASES, Written, write_cohort
-    from voxlate.cohort.rules import read_rules, with_test_share
+    from voxlate.cohort.rules import read_rules, with_exclusions, with_test_share
     from voxlate.cohort.select import select
     from voxlate.cohort.series_rows import join_grades
     from voxlate.io.log import counted
@@ -66,6 +75,7 @@ def cohort(
     chosen = read_rules(find_shipped("cohorts", rules, what="rules of a cohort"))
     if share is not None:
         chosen = with_test_share(chosen, share)
+    chosen = with_exclusions(chosen, lists)
     grades_read, persons = ([], {}) if grades is None else (read_grades(grades), read_regrades(grades))
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None

@@ -5,7 +5,7 @@ Rules without a target select single scans, to translate them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -97,7 +97,8 @@ class Step(_Strict):
         reason: one line for the flow chart and the table of exclusions.
         of: `scan` before pairs are made; `pair` after, with columns such as `source.tier` and `target.tier`.
         drop: conditions, any of which is enough.
-        listed: path of a tab-separated table of excluded items made by a person, with a column `item`.
+        listed: path of a tab-separated table of excluded items made by a person, with a column `item`: series for
+            `of: scan`; cases or patients, as `cases.tsv` names them, for `of: pair`.
     """
 
     reason: str
@@ -259,6 +260,17 @@ def read_rules(path: Path) -> Rules:
         for step in rules.steps
     )
     return rules.model_copy(update={"steps": steps})
+
+
+def with_exclusions(rules: Rules, tables: Sequence[Path]) -> Rules:
+    """Returns the rules with a last step for each table of cases or patients that a person excludes.
+
+    Args:
+        rules: of pairs or of single scans.
+        tables: as `Step.listed` for pairs.
+    """
+    steps = [Step(reason=f"listed in {table.name}", of="pair", listed=table) for table in tables]
+    return rules.model_copy(update={"steps": (*rules.steps, *steps)})
 
 
 def with_test_share(rules: Rules, share: float) -> Rules:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from voxlate.archive.pseudonyms import subject_name
 from voxlate.cohort.pairing import Pair, all_fit, any_fits, paired
 from voxlate.cohort.rules import Rules, Step, Unit
 from voxlate.cohort.series_rows import SeriesRow
@@ -136,7 +137,7 @@ def _after_steps(pairs: list[Pair], rules: Rules, flow: _Flow) -> list[Pair]:
             pairs = flow.drop_pairs(f"no {side.shows}", pairs, partial(_lacks, side.shows), rules.unit)
     for step in rules.steps:
         if step.of == "pair":
-            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules))
+            pairs = flow.drop_pairs(step.reason, pairs, _pair_test(step, rules), rules.unit)
     return pairs
 
 
@@ -162,7 +163,8 @@ def _pair_test(step: Step, rules: Rules) -> Callable[[Pair], bool]:
 
     def is_dropped(pair: Pair) -> bool:
         absent = {f"{side.shows}.{name}": None for side in rules.more for name in pair.source}
-        return pair.name in listed or any_fits(step.drop, {**absent, **pair.columns()})
+        is_listed = bool(listed & {pair.name, subject_name(pair.patient)})
+        return is_listed or any_fits(step.drop, {**absent, **pair.columns()})
 
     return is_dropped
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from voxlate.errors import NoInput, VoxlateError
 from voxlate.evaluation.tissues import TISSUES, tissue_protocol
 from voxlate.experiments.blocks import residual_block_of
 from voxlate.experiments.matching import example_of
-from voxlate.experiments.networks import stages_of
+from voxlate.experiments.networks import discriminator_stages_of, stages_of
 from voxlate.experiments.plan import SYSTEMS, Size, Step, recipe_of
 from voxlate.experiments.settings import Column, Experiment, Figure
 from voxlate.experiments.tables import Scores, Values, read_values
@@ -31,7 +31,7 @@ from voxlate.reporting.figures.montage import draw_montage
 from voxlate.reporting.figures.montage_layout import Layout
 from voxlate.reporting.figures.montage_rows import Column as MontageColumn
 from voxlate.reporting.figures.montage_rows import Row, with_reference_levels
-from voxlate.reporting.figures.network_diagram import draw_networks
+from voxlate.reporting.figures.network_diagram import Stage, draw_networks
 from voxlate.reporting.figures.preparation_steps import draw_masks
 from voxlate.reporting.figures.probability_maps import draw_probability_maps
 from voxlate.reporting.figures.residual_block import draw_residual_blocks
@@ -334,12 +334,16 @@ def _by_set(context: Context, values: Values) -> dict[str, dict[str, dict[str, f
 def _networks(context: Context) -> Drawing:
     """Draws the networks of the shown systems at the published size; systems that share one are named together."""
     labels: dict[str, list[str]] = {}
-    recipes: dict[str, Recipe] = {}
+    stages: dict[str, Callable[[], tuple[list[Stage], int]]] = {}
     for label, recipe in _published(context):
-        key = recipe.model.model_dump_json()
-        labels.setdefault(key, []).append(label)
-        recipes.setdefault(key, recipe)
-    found = {", ".join(names): stages_of(recipes[key]) for key, names in labels.items()}
+        parts = [("", recipe.model, stages_of)]
+        if recipe.adversarial is not None:
+            parts.append((", discriminator", recipe.adversarial.discriminator, discriminator_stages_of))
+        for part, model, read in parts:
+            key = f"{part}{model.model_dump_json()}"
+            labels.setdefault(key, []).append(f"{label}{part}")
+            stages.setdefault(key, partial(read, recipe))
+    found = {", ".join(names): stages[key]() for key, names in labels.items()}
     return draw_networks(
         {label: stages for label, (stages, _) in found.items()}, {label: count for label, (_, count) in found.items()}
     )

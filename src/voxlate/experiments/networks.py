@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxlate.bundle.networks import generator_of
+from voxlate.bundle.networks import discriminator_of, generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.reporting.figures.network_diagram import Stage
 
@@ -24,9 +24,34 @@ def stages_of(recipe: Recipe) -> tuple[list[Stage], int]:
     Raises:
         UsageError, ModelInvalid: as `generator_of`.
     """
-    network, x = network_of(recipe), input_of(recipe)
+    return _stages(network_of(recipe), input_of(recipe), is_flat=recipe.model.slice_axis is not None)
+
+
+def discriminator_stages_of(recipe: Recipe) -> tuple[list[Stage], int]:
+    """Returns the stages of a recipe's discriminator and its number of parameters.
+
+    The first stage is the input: an image with its sources, if the discriminator sees them, of one training window or
+    one patch of it.
+
+    Args:
+        recipe: with `adversarial`, of a discriminator of voxlate.
+
+    Raises:
+        UsageError, ModelInvalid: as `generator_of`.
+    """
+    settings = recipe.adversarial
+    if settings is None:
+        raise ValueError("the recipe has no discriminator")
+    with torch.device("meta"):
+        network = discriminator_of(recipe).eval()
+    channels = 2 + len(recipe.more_sources) if settings.conditional else 1
+    size = recipe.training.window if settings.patches is None else settings.patches.size
+    is_flat = settings.discriminator.slice_axis is not None
+    return _stages(network, torch.empty((1, channels, *size), device="meta"), is_flat=is_flat)
+
+
+def _stages(network: nn.Module, x: Tensor, *, is_flat: bool) -> tuple[list[Stage], int]:
     channels, window = x.shape[1], tuple(x.shape[2:])
-    is_flat = recipe.model.slice_axis is not None
     stages = [Stage("input", channels, tuple(size for size in window if size > 1) if is_flat else window)]
 
     def note(name: str, output: Any) -> None:

@@ -88,9 +88,10 @@ def table_note(made: MadeTable) -> str:
     """Returns the note below a table: what its numbers, stars and p values are."""
     text = "Mean ± standard deviation between patients."
     if made.against and made.tests:
+        labels = {row.method: row.label for block in made.blocks for row in block.rows}
         text += (
-            f" {STAR}: differs from “{made.against}”, p < {made.alpha:g} by a paired t-test over patients, "
-            f"{CORRECTIONS[made.correction]} for the m = {made.tests} tests of this table."
+            f" {STAR}: differs from “{labels.get(made.against, made.against)}”, p < {made.alpha:g} by a paired t-test "
+            f"over patients, {CORRECTIONS[made.correction]} for the m = {made.tests} tests of this table."
         )
     elif made.against:
         text += " Too few patients for a test."

@@ -11,7 +11,8 @@ Where papers and code differ, and the arguments that choose:
 - Chen's 3D baseline splits each convolution into one within the slice and one across (`factored`), and multiplies
   its output by T1 (`ratio`), so that T1ce is zero wherever T1 is zero; the paper mentions neither. The released file
   does not run: its non-local block is not defined, and is left out here. Its fourth pooling leaves out the slice axis;
-  here every pooling halves every axis.
+  here every pooling halves every axis. It ends in a ReLU too (`final_activation="relu"`), after a convolution to two
+  channels that is left out here.
 - Li's baseline upsamples by transposed convolutions, which leave a checkerboard pattern; `upsampling="nearest"` does
   not.
 """

@@ -229,7 +229,7 @@ def run_steps(run: Run, progress: Progress, watch: Watcher | None) -> None:
                 watch(progress, losses["loss"])
 
             if is_validated and trains_generator:
-                is_at_end = run.validator.ends_stage(run.ema, progress, losses["loss"])
+                is_at_end = run.validator.ends_stage(run.ema, progress, losses)
                 if is_at_end and not current.is_last:
                     progress.stopped.append({"stage": current.index, "step": progress.step})
                     progress.step += current.stage.steps - current.done - 1

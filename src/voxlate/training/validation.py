@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,13 +150,13 @@ class Validator:
         self.recipe, self.run, self.cohort = recipe, run, cohort
         self.fabric, self.trackers, self.new_network, self.start = fabric, trackers, new_network, start
 
-    def ends_stage(self, ema: EmaWeights, progress: Progress, training_loss: float) -> bool:
+    def ends_stage(self, ema: EmaWeights, progress: Progress, losses: Mapping[str, float]) -> bool:
         """Validates the EMA weights and returns whether the patience of the recipe is used up.
 
         Args:
             ema: EMA weights. They are validated and kept, mixed with a share of the start where there is one.
             progress: gets the error, and whether the weights are the best so far.
-            training_loss: of the last step; it chooses the weights with `keep: training_loss`.
+            losses: of the last step; they choose the weights with `keep: training_loss` and `pixel_loss`.
 
         Raises:
             InputRefused: `DIVERGED` when the error is not finite.
@@ -172,7 +172,13 @@ class Validator:
             )
         if error is not None:
             progress.validation.append({"step": progress.step, "loss": error})
-        value = {"best": error, "last": None, "training_loss": training_loss}[settings.keep]
+        total = losses["loss"]
+        value = {
+            "best": error,
+            "last": None,
+            "training_loss": total,
+            "pixel_loss": losses.get("pixel", total),  # without a discriminator they are the same
+        }[settings.keep]
         is_better = value is None or progress.best is None or value < progress.best
         progress.stale = 0 if is_better else progress.stale + 1
         if is_better:

@@ -137,8 +137,9 @@ def _shown(name: str) -> str:
 
 def _chosen(recipe: Recipe, progress: Progress, cases: int) -> str:
     """Returns which weights were kept, and their error."""
-    if recipe.training.keep == "training_loss" and progress.best is not None:
-        return f"those of the least loss of a training batch, {progress.best:.4f}; this says nothing of unseen cases"
+    if recipe.training.keep in ("training_loss", "pixel_loss") and progress.best is not None:
+        name = "loss" if recipe.training.keep == "training_loss" else "pixel loss"
+        return f"those of the least {name} of a training batch, {progress.best:.4f}; this says nothing of unseen cases"
     if not progress.validation:
         return "those of the last step; there was no validation"
     if recipe.training.keep == "last" or progress.best is None:

@@ -24,8 +24,8 @@ def take_step(state: SupervisedState, batches: StepBatches, step: Step, objectiv
         objective: the loss of the current stage.
 
     Returns:
-        Means over the micro-batches: `loss`, which the step minimises, and `discriminator` and `adversarial` where the
-        stage trains them.
+        Means over the micro-batches: `loss`, which the step minimises, and `discriminator`, `adversarial` and `pixel`
+        where the stage trains them.
 
     Raises:
         InputRefused: `LOSS_NOT_FINITE`, with the cases of the micro-batch; `GRADIENT_NOT_FINITE`.

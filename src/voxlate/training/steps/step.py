@@ -20,7 +20,8 @@ from voxlate.training.schedule import learning_rate, stage_position
 from voxlate.training.state import SupervisedState
 
 Losses = dict[str, float]
-"""`loss` is what the step minimises; `discriminator` and `adversarial` are there when a discriminator takes part."""
+"""`loss` is what the step minimises; `discriminator`, `adversarial` and `pixel` are there when a discriminator takes
+part: the last is the loss of the generator without its adversarial parts."""
 
 
 @dataclass(frozen=True)
