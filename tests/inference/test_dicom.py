@@ -16,7 +16,7 @@ from voxlate.inference.batch import Translation
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
 from voxlate.inference.manifest import read_manifest
-from voxlate.inference.translate import Options
+from voxlate.inference.translate import Options, Synthesis
 from voxlate.inference.verify import differences, status_of
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.io.scans import read_scan
@@ -50,6 +50,13 @@ def test_a_series_becomes_a_series_with_the_network_s_answer(bundle, series, tmp
     sidecar = json.loads((tmp_path / "out.json").read_text())
     assert sidecar["Synthetic"]["InputSHA256"] == read_scan(series).sha256
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("out")) == ["out", "out.json"]
+
+
+def test_a_flagged_scan_says_so_in_the_slices_that_an_archive_shows(bundle, series, tmp_path, monkeypatch):
+    monkeypatch.setattr(Synthesis, "flag", "INPUT_UNUSUAL")
+    translate_file(bundle, series, tmp_path / "out")
+    described = {str(dcmread(path).DerivationDescription) for path in (tmp_path / "out").glob("*.dcm")}
+    assert all("its source is unlike the scans of the training" in text for text in described)
 
 
 def test_a_series_becomes_a_nifti_file_when_its_name_says_so(bundle, series, tmp_path):

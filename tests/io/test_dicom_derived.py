@@ -183,6 +183,14 @@ def test_a_synthetic_series_is_not_translated_again(tmp_path):
         read_scan(tmp_path / "out")
 
 
+def test_a_warning_about_the_scan_stands_in_the_description_of_every_slice(tmp_path):
+    write_series(tmp_path)
+    warned = replace(REMOVED, warning="its source is unlike the scans of the training")
+    for dataset in derived(tmp_path, warned):
+        assert "not for diagnosis; its source is unlike the scans of the training" in dataset.DerivationDescription
+    assert "unlike" not in derived(tmp_path)[0].DerivationDescription
+
+
 def test_values_that_would_lose_their_detail_are_scaled_and_that_is_told(tmp_path):
     write_series(tmp_path)
     data = voxels() / 4000.0  # from 0 to 1

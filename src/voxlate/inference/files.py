@@ -257,6 +257,7 @@ def write_dicom(
         keeps_acquisition={recipe.source, recipe.target} <= T1_WEIGHTED,  # they differ by the agent only
         is_brain_only=recipe.preparation.frame == "native",
         has_synthetic_tag=has_synthetic_tag,
+        warning="its source is unlike the scans of the training" if synthesis.flag else "",
     )
     sources = {name: other.dicom for name, other in others.items() if other.dicom is not None}
     slices = derived_series(synthesis.volume, source, derivation, others=sources, taken_numbers=scan.numbers)

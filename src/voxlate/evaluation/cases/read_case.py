@@ -40,6 +40,7 @@ class LoadedCase:
         task: source and target contrast from the sidecar (`T1ce to T1nce`); empty when it states none.
         share_of_range: the answer of a network whose unit is the whole range of a scan, 0 its minimum and 1 its
             maximum, as the sidecar states; None for other units.
+        unusual_score: out-of-distribution score of a source that the model's check flagged; None for any other.
     """
 
     source: Array
@@ -54,6 +55,7 @@ class LoadedCase:
     spacing_mm: tuple[float, float, float]
     task: str
     share_of_range: Array | None = None
+    unusual_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def load_case(files: CaseFiles, settings: Settings) -> LoadedCase:
         spacing_mm=target.spacing_mm,
         task=str(sidecar.get("Task", "")),
         share_of_range=_share_of_range(synthetic, sidecar),
+        unusual_score=_unusual_score(sidecar),
     )
 
 
@@ -207,6 +210,16 @@ def _levels(source: Volume, target: Volume, mask: Mask, sidecar: dict[str, objec
         target=reference_level(target.data, mask & (target.data != 0)),
         synthetic=level,
     )
+
+
+def _unusual_score(sidecar: dict[str, object]) -> float | None:
+    """Returns the out-of-distribution score of a source that is not `known`; None without a flag or a check."""
+    checks = sidecar.get("QC")
+    gate = checks.get("Gate") if isinstance(checks, dict) else None
+    if not isinstance(gate, dict) or gate.get("verdict", "known") == "known":
+        return None
+    score = _number(gate.get("score"))
+    return score if np.isfinite(score) else None
 
 
 def _share_of_range(synthetic: Volume, sidecar: dict[str, object]) -> Array | None:

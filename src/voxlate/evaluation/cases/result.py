@@ -126,6 +126,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
         "task": case.task,
+        "unusual_score": case.unusual_score,
         "methods": list(compared.images),
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),

@@ -199,6 +199,7 @@ def _evaluated_case(result: CaseResult, files: CaseFiles, output: Path, factors:
         reference_level=Levels.model_validate(result.content["reference_level"]),
         display_range=result.content["display_range"],
         subgroups=factors.of(files.case),
+        unusual_score=result.content.get("unusual_score"),
     )
 
 

@@ -117,6 +117,8 @@ class EvaluatedCase(_Record):
     Attributes:
         display_range: lowest and highest value shown, in the unit of comparison, the same for all images of the case.
         subgroups: factor to group of the case, for example `{"scanner": "A"}`; may be empty.
+        unusual_score: out-of-distribution score of a source that the model's check flagged (`INPUT_UNUSUAL`); None for
+            any other.
     """
 
     case: str
@@ -125,6 +127,7 @@ class EvaluatedCase(_Record):
     reference_level: Levels
     display_range: tuple[float, float]
     subgroups: dict[str, str] = Field(default_factory=dict)
+    unusual_score: float | None = None
 
 
 class SummaryRow(_Record):

@@ -59,6 +59,7 @@ class Derivation:
             the sequence is `RM` (research mode) and no timing is written.
         is_brain_only: the output holds only the brain, so that no face can be recognised.
         has_synthetic_tag: write SyntheticData (0008,001C), which archives from before 2019 may not know.
+        warning: what a reader of the images has to know of this scan; empty for nothing.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Derivation:
     keeps_acquisition: bool
     is_brain_only: bool = True
     has_synthetic_tag: bool = True
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,9 +252,10 @@ def _sign(dataset: Dataset, scan: DicomScan, derivation: Derivation, pixels: Pix
     dataset.Manufacturer, dataset.ManufacturerModelName = "voxlate", derivation.model[:64]
     dataset.SoftwareVersions, dataset.DeviceSerialNumber = derivation.software[:64], derivation.model_sha256[:16]
     scaling = f"; stored numbers are values divided by {pixels.scale:.6g}" if pixels.scale != 1 else ""
+    warning = f"; {derivation.warning}" if derivation.warning else ""
     dataset.DerivationDescription = (
         f"{derivation.source} to {derivation.target} by a neural network, {derivation.model}, weights "
-        f"{derivation.model_sha256[:16]}, voxlate {derivation.software}. Synthetic: not for diagnosis{scaling}"
+        f"{derivation.model_sha256[:16]}, voxlate {derivation.software}. Synthetic: not for diagnosis{warning}{scaling}"
     )[:1024]
     scanner = Dataset()
     for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):

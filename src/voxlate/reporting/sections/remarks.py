@@ -65,6 +65,7 @@ def _remarks(evaluated: Evaluated, view: View) -> Iterator[str]:
     yield from _smoothness(evaluated, view)
     yield from _worst(evaluated, view)
     yield from _left_out(evaluated)
+    yield from _unusual(evaluated.evaluation)
     missing, refused = len(evaluated.evaluation.missing), len(evaluated.evaluation.refused)
     if missing or refused:
         absent = f"{labels.count(missing, 'missing case')} and {labels.count(refused, 'refused case')}"
@@ -78,6 +79,17 @@ def _left_out(evaluated: Evaluated) -> Iterator[str]:
         own = [e for e in evaluated.evaluation.left_out if (e.protocol, e.metric) == (protocol, metric)]
         cases = labels.count(len({entry.case for entry in own}), "case")
         yield f"{metric_of(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
+
+
+def _unusual(evaluation: Evaluation) -> Iterator[str]:
+    """Yields the cases whose source the model's check flagged, with their scores."""
+    scores = {case.case: case.unusual_score for case in evaluation.cases if case.unusual_score is not None}
+    if scores:
+        shown = ", ".join(f"{case} ({labels.number(score, 1)})" for case, score in scores.items())
+        yield (
+            f"Unlike the scans of the training (INPUT_UNUSUAL): {shown}. In brackets the out-of-distribution score; 1 is "
+            "the farthest training scan. The other cases say more about scans that the model is made for."
+        )
 
 
 def _losses(evaluated: Evaluated, view: View) -> Iterator[str]:
