@@ -211,13 +211,14 @@ def _write_spread(
     calibration: Calibration | None,
     model_label: str,
 ) -> None:
-    text = f"Standard deviation of {predictions} predictions of a network. {content['Description']}"
+    text, short = f"Standard deviation of {predictions} predictions of a network", "SD"
     if calibration is not None:
-        text = f"Expected error, calibrated on {calibration.cases} cases. {content['Description']}"
+        text, short = f"Expected error, calibrated on {calibration.cases} cases", "error"  # a header has 79 letters
         content = content | {"Calibration": asdict(calibration)}
+    content = content | {"Description": f"{text}. {content['Description']}"}
     with replacing(sidecar_path(path)) as partial:
-        partial.write_text(json_text(content | {"Description": text}), encoding="utf-8")
-        write_volume(path, spread, dtype="float32", synthetic=f"spread of {model_label}")
+        partial.write_text(json_text(content), encoding="utf-8")
+        write_volume(path, spread, dtype="float32", synthetic=f"{short} of {model_label}")
 
 
 def write_dicom(
@@ -291,7 +292,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Members": list(bundle.members),
             "ConfigSHA256": bundle.recipe_sha256,
             "InputSHA256": input_sha256,
-            "Answers": synthesis.predictions,
+            "Predictions": synthesis.predictions,
             "MissingSources": list(synthesis.missing),
             "ImputedSources": dict(synthesis.imputed),
             "SoftwareVersion": __version__,
