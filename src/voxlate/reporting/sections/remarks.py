@@ -87,8 +87,8 @@ def _unusual(evaluation: Evaluation) -> Iterator[str]:
     if scores:
         shown = ", ".join(f"{case} ({labels.number(score, 1)})" for case, score in scores.items())
         yield (
-            f"Unlike the scans of the training (INPUT_UNUSUAL): {shown}. In brackets the out-of-distribution score; above "
-            "1 a scan is beyond the farthest training scan."
+            f"Unlike the scans of the training (INPUT_UNUSUAL): {shown}. In brackets the out-of-distribution score; "
+            "above 1 a scan is beyond the farthest training scan."
         )
 
 
