@@ -48,6 +48,16 @@ def test_the_note_on_stars_states_the_number_of_tests_of_each_family_also_where_
     assert "adjusted for 2 comparisons (MAE, PSNR and SSIM in the mask; the others for 1)" in note
 
 
+def test_where_no_test_can_be_run_the_report_says_why_and_has_no_table_of_dashes() -> None:
+    table = ScoreTable("voxlate")
+    for k, method in product(range(2), ("source", "synthetic")):
+        table.add(ScoreRow(f"c{k}", f"p{k}", method, "mask", "mae", 1.0 + k, "%", "voxlate", "as_written"))
+    tests = table.compare()
+    assert quality._star_note(tests) == f"No test was run: {tests[0].note}."
+    assert "below 3" in tests[0].note
+    assert quality._tests(tests) is None
+
+
 def test_subgroups_have_the_metric_of_a_protocol_without_an_mae(evaluation) -> None:
     folder = evaluation("a", "b", "c", images=False)
     folder.rows = [row for row in folder.rows if row[4] != "mae"]

@@ -93,7 +93,8 @@ def _has_infinite_psnr(rows: Sequence[SummaryRow]) -> bool:
 def _star_note(tests: Sequence[Comparison]) -> str:
     tested = [test for test in tests if test.comparisons]
     if not tested:
-        return "No test was run."
+        reasons = "; ".join(dict.fromkeys(test.note for test in tests if test.note))
+        return f"No test was run: {labels.without_paths(reasons)}." if reasons else "No test was run."
     # The two families of the block, that of the leading metrics first: it can be the larger one (two of three metrics).
     sizes = [size for _, size in sorted({(not is_leading_in_mask(t.region, t.metric), t.comparisons) for t in tested})]
     differs = f"* p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{LEVEL} against the synthetic image"
@@ -216,7 +217,8 @@ def _number_of_tests(tests: Sequence[Comparison]) -> str:
 
 
 def _tests(tests: Sequence[Comparison]) -> Html | None:
-    if not tests:
+    """Returns the table of tests; None where no row would say more than the means: without a test and an interval."""
+    if all(test.p_permutation is None and test.ci_low is None for test in tests):
         return None
     columns = [Column(title) for title in ("Region", "Metric", "First", "Second")]
     columns += [Column(title, is_number=True) for title in _TEST_NUMBERS]
