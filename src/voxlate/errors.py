@@ -30,7 +30,7 @@ DEBUG_VARIABLE = "VOXLATE_DEBUG"
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # the folder of an output cannot be made where a file is
-_TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EIO}
+_TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EIO, errno.ETIMEDOUT}
 
 
 class VoxlateError(Exception):
@@ -201,6 +201,14 @@ def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
             "IO", f"{name}: {reason}; nothing was left behind; free space if the disk is full, and run it again"
         )
     return CannotWrite("WRITE", f"{name}: {reason}; name another place for the output, or change its permissions")
+
+
+def read_failure(error: OSError, name: str) -> VoxlateError:
+    """Returns an `OSError` of reading as a voxlate error: `IO` when trying again may help, otherwise `UNREADABLE`."""
+    reason = error.strerror or type(error).__name__
+    if error.errno in _TEMPORARY_ERRNOS:
+        return TemporaryFailure("IO", f"{name}: {reason}; run it again")
+    return InputRefused("UNREADABLE", f"{name} cannot be read: {reason}")
 
 
 @contextmanager
