@@ -122,8 +122,7 @@ def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path |
     from voxlate.jobs.states import count_states
 
     counts = count_states(outcome.state for outcome in outcomes.values())
-    parts = [f"{getattr(counts, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    say(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
+    say(f"{len(steps)} steps: {counts.told()}; the same command goes on with the others")
     if page is not None:
         say(f"tables and figures: {out / page.name}")
     return counts.exit_status

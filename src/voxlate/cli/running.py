@@ -93,9 +93,8 @@ def run_table(
         bar.skip(task, _ended_before(out, shard, retry=how.retry))
         run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
-    counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
     flagged = "".join(f"; {number} flagged {code}, look at them before use" for code, number in status.flags.items())
-    say(f"{counted(status.cases, 'case')}: {', '.join(counts)}{flagged}; {out / 'ledger.tsv'}")
+    say(f"{counted(status.cases, 'case')}: {status.told()}{flagged}; {out / 'ledger.tsv'}")
     if shard[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status
