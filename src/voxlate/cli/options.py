@@ -217,6 +217,17 @@ no_progress = click.option(
 )
 
 
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns several options as one decorator; the help lists them in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def first_given(options: Mapping[str, str]) -> str | None:
     """Returns the first of some options of the running verb that the command line or the file of --config sets.
 
