@@ -116,11 +116,7 @@ def printable(text: str) -> str:
     Control characters (line breaks, terminal escape sequences), invisible marks (such as right-to-left marks), line
     and paragraph separators, and bytes that are not UTF-8 are replaced by escapes such as `\n` and `\u202e`.
     """
-    return "".join(_escaped(character) if _is_hidden(character) else character for character in text)
-
-
-def _is_hidden(character: str) -> bool:
-    return not character.isprintable() and character != " "
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:
