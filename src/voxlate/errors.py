@@ -30,7 +30,7 @@ DEBUG_VARIABLE = "VOXLATE_DEBUG"
 ITEMS_REFUSED_STATUS = 8  # some items of a run were refused or failed, others are done
 
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # the folder of an output cannot be made where a file is
-_TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EIO}
+_TEMPORARY_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EIO, errno.ETIMEDOUT}
 
 
 class VoxlateError(Exception):
@@ -116,11 +116,7 @@ def printable(text: str) -> str:
     Control characters (line breaks, terminal escape sequences), invisible marks (such as right-to-left marks), line
     and paragraph separators, and bytes that are not UTF-8 are replaced by escapes such as `\n` and `\u202e`.
     """
-    return "".join(_escaped(character) if _is_hidden(character) else character for character in text)
-
-
-def _is_hidden(character: str) -> bool:
-    return not character.isprintable() and character != " "
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:
@@ -201,6 +197,14 @@ def os_failure(error: OSError, name: str = "a file or folder") -> VoxlateError:
             "IO", f"{name}: {reason}; nothing was left behind; free space if the disk is full, and run it again"
         )
     return CannotWrite("WRITE", f"{name}: {reason}; name another place for the output, or change its permissions")
+
+
+def read_failure(error: OSError, name: str) -> VoxlateError:
+    """Returns an `OSError` of reading as a voxlate error: `IO` when trying again may help, otherwise `UNREADABLE`."""
+    reason = error.strerror or type(error).__name__
+    if error.errno in _TEMPORARY_ERRNOS:
+        return TemporaryFailure("IO", f"{name}: {reason}; run it again")
+    return InputRefused("UNREADABLE", f"{name} cannot be read: {reason}")
 
 
 @contextmanager

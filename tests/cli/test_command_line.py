@@ -113,3 +113,17 @@ def test_train_and_translate_work_from_the_command_line(tmp_path):
     assert (twice.returncode, twice.stderr.count("OUTPUT_EXISTS")) == (65, 2)
     partly = run(*many, "--overwrite")
     assert partly.returncode == 8
+
+
+@pytest.mark.parametrize(("state", "status"), [("done", 0), ("failed", 8), ("refused", 65)])
+def test_a_preparation_that_the_machine_failed_does_not_end_as_one_of_refused_input(
+    tmp_path, monkeypatch, state, status
+):
+    (tmp_path / "cases.tsv").write_text("case\tsource\ttarget\na\ts.nii.gz\tt.nii.gz\n")
+    record = {"case": "a", "state": state, "code": "IO", "message": "the disk is full"}
+    monkeypatch.setattr("voxlate.preparation.run.prepare_cohort", lambda *_, **__: iter([record]))
+    monkeypatch.setattr("voxlate.reporting.preparation_page.write_page", lambda *_: None)
+    words = ["prepare", str(tmp_path / "cases.tsv"), str(tmp_path / "out")]
+    done = CliRunner().invoke(cli.voxlate, words, standalone_mode=False)
+    assert done.return_value == status
+    assert f"1 {state}" in done.output

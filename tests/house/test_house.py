@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "voxlate"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "volume", "reference_level", "threads", "allocator", "information", "version"}
+GROUND = {"errors", "volume", "reference_level", "threads", "allocator", "mutual_information", "version"}
 FILES_AND_JOBS = GROUND | {"io", "jobs", "cases", "pairs"}
 MAY_IMPORT = {
     "version": set(),
     "errors": set(),
     "threads": set(),
     "allocator": set(),
-    "information": set(),
+    "mutual_information": set(),
     "volume": {"errors"},
     "reference_level": {"errors", "volume"},
     "windows": GROUND,

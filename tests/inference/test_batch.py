@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from dicom_series import everywhere, write_series
 from faulty import Faulty
 from phantoms import head
 
+from voxlate.cli.batch import batch as command
 from voxlate.cli.running import RunOptions, run_table
 from voxlate.errors import CannotWrite, InputRefused, ModelInvalid, NoInput, TemporaryFailure, UsageError
 from voxlate.inference.batch import Translation, translate_many
@@ -199,8 +200,10 @@ def test_each_process_of_a_batch_works_on_a_gpu_of_its_own(monkeypatch, identity
     monkeypatch.setattr("voxlate.inference.devices.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("voxlate.jobs.executors.in_processes", ends)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    how = RunOptions("1/1", 3, 1, None, None, None, retry=False, device="cuda", runtime="torch", no_progress=True)
-    run_table(read_manifest(scans), tmp_path / "out", (identity,), how, {})
+    words = ["m.tsv", "out", "-m", "model", "-j", "3", "--device", "cuda", "--runtime", "torch", "--no-progress"]
+    given = command.make_context("batch", words).params
+    how = RunOptions(**{field.name: given[field.name] for field in fields(RunOptions) if field.name in given})
+    run_table(read_manifest(scans), tmp_path / "out", (identity,), how)
     assert found == [torch.device("cuda", k) for k in (0, 1, 0)]
 
 

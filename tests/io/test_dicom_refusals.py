@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -363,3 +364,15 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_never_waited_for(tmp_path)
     os.mkfifo(tmp_path / "f.dcm")
     with pytest.raises(VoxlateError, match="UNREADABLE"), dicom_files(tmp_path / "f.dcm") as files:
         find_series(files)
+
+
+@pytest.mark.parametrize("called", ["pathlib.Path.open", "voxlate.io.dicom.parse.dcmread"])
+def test_a_disk_that_fails_is_a_temporary_failure_and_no_slice_is_left_out(tmp_path, monkeypatch, called):
+    for path in write_series(tmp_path):
+        path.rename(path.with_suffix(""))  # without its suffix a file that cannot be read is taken for another kind
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(called, fail)
+    assert refusal(tmp_path) == "IO"

@@ -56,3 +56,11 @@ def test_a_recipe_that_is_none_is_refused_by_its_code(tmp_path, text):
     (tmp_path / "r.yaml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match="RECIPE"):
         read_recipe(tmp_path / "r.yaml")
+
+
+def test_why_a_file_cannot_be_read_is_told_without_its_path(tmp_path):
+    loop = tmp_path / "loop.json"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match="symbolic links") as told:
+        read_json(loop)
+    assert str(tmp_path) not in str(told.value)

@@ -29,6 +29,7 @@ def test_rows_are_read_by_name_and_synonyms_by_the_name_they_stand_for(tmp_path)
         ("", "X table.tsv: column a is missing"),
         ("b,a\n1,2\n", "X table.tsv: column a is missing; columns are separated by tabs"),
         ("a\tb\n1\t2\n3\n", "X table.tsv: line 3 has more or fewer fields"),
+        ("a\tb\n\n1\t2\n\n3\n", "X table.tsv: line 5 has more or fewer fields"),
         ("a\tb\n1\t2\t3\n", "X table.tsv: line 2 has more or fewer fields"),
         ("a\tb\tb\n1\t2\t3\n", "X table.tsv: column b occurs twice"),
         (f"a\n{'x' * 200_000}\n", "X table.tsv: field larger than field limit"),

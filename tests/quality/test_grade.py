@@ -208,6 +208,14 @@ def test_a_row_has_the_columns_of_its_type_and_the_value_of_each_rule(folder):
         assert set(row) == set(GradeRow.__annotations__) | {rule.code.lower() for rule in RULES}
 
 
+def test_the_table_keeps_the_name_of_a_file_letter_by_letter(tmp_path):
+    names = ["scan  of two.nii.gz", '"quoted.nii.gz']
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    assert list(grade_all(tmp_path, tmp_path / "out")) == ["REFUSED:HEADER"] * 2
+    assert [known["item"]["name"] for known in read_grades(tmp_path / "out")] == sorted(names)
+
+
 def test_several_processes_write_the_same_table(folder):
     run(folder)
     run(folder, "other", jobs=2)

@@ -70,17 +70,16 @@ def test_the_dashed_limits_are_those_of_the_rule(code: str) -> None:
 
 
 def test_a_scan_has_its_thumbnail_if_there_is_one(tmp_path: Path) -> None:
+    heading = ["item", "state", "pass", "pass_probability", "tier", "noise", "failed", "warned"]
     lines = [
-        ["item", "state", "pass", "pass_probability", "tier", "noise", "failed", "warned"],
         ["a", "OK", "true", "0.9", "good", "4", "n/a", "BLURRED"],
         ["b", "OK", "false", "0.1", "low", "n/a", "NOISE", "n/a"],
     ]
-    table = tmp_path / "grades.tsv"
-    table.write_text("".join("\t".join(line) + "\n" for line in lines))
+    rows = [dict(zip(heading, line, strict=True)) for line in lines]
     picture = tmp_path / "items" / f"{Item('a', '', '').file_name}.png"
     picture.parent.mkdir()
     picture.write_bytes(b"")
-    write_group_page(table, tmp_path / "index.html", {"a": {"site": "north"}})
+    write_group_page(rows, tmp_path / "index.html", {"a": {"site": "north"}})
     text = (tmp_path / "index.html").read_text()
     assert re.findall(r'<img src="([^"]+)"', text) == [f"items/{picture.name}"]
     assert "site north" in text

@@ -156,7 +156,7 @@ def test_a_mix_is_read_and_scaled():
     assert 15 < drawn.count("improper") < 45
 
 
-@pytest.mark.parametrize("text", ["good", "good=x", "fine=1", "good=-1,low=2", "good=0"])
+@pytest.mark.parametrize("text", ["good", "good=x", "fine=1", "good=-1,low=2", "good=0", "good=1,good=2"])
 def test_a_mix_that_says_nothing_is_refused(text):
     with pytest.raises(UsageError, match="QUALITY_MIX"):
         checked_mix(parse_mix(text))

@@ -230,3 +230,9 @@ def test_a_real_anatomy_has_tissues_that_enhance_as_they_should():
     volumes = subject.truth.factors["volumes_inside"]
     assert 400 < volumes["gm_ml"] < 900
     assert 300 < volumes["wm_ml"] < 750
+
+
+def test_a_map_is_found_by_its_suffix_in_capitals_too(tmp_path):
+    for name in ("a.nii.gz", "B.NII.GZ", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert {path.name for path in LabelMaps.find(tmp_path).paths} == {"a.nii.gz", "B.NII.GZ"}

@@ -132,3 +132,10 @@ def test_an_mprage_with_a_centre_outside_of_its_train_or_an_impossible_inversion
 def test_an_mprage_at_the_ends_of_its_ranges_equals_the_recursion(changes):
     timing = replace(SIEMENS, **changes)
     assert mprage(WHITE, timing) == pytest.approx(recursion(WHITE, timing), abs=1e-10)
+
+
+def test_the_message_names_the_value_that_is_refused_and_not_the_smallest():
+    with pytest.raises(UsageError, match="T1 is inf; it must be a finite number above zero"):
+        Relaxation(np.array([800.0, np.inf]), 80.0, 60.0, 0.7)
+    with pytest.raises(UsageError, match="proton_density is -1; it must be a finite number of zero or more"):
+        Relaxation(800.0, 80.0, 60.0, -1.0)

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from voxlate.cli.console import complain, say
-from voxlate.cli.options import (
-    ON_GPUS,
-    PATH,
-    brain_mask,
-    cache,
-    device,
-    keep_spacing,
-    memory_gib,
-    no_progress,
-    ood,
-    optional_models,
-    research,
-    retry,
-    runtime,
-    seconds,
-    shard,
-    threads,
-    zero_fill,
-)
+from voxlate.cli.options import ON_GPUS, PATH, optional_models
+from voxlate.cli.running import RunOptions, run_options, run_table
 from voxlate.cli.verb import Verb
 from voxlate.errors import ITEMS_REFUSED_STATUS, UsageError
-
-if TYPE_CHECKING:
-    from voxlate.inference.checks import Gate
 
 _LISTS = {"--participant-label", "--participant_label", "--session-label", "--session_label"}
 """Options that take several values, as BIDS-Apps write them: `--participant_label 01 02`."""
@@ -136,20 +116,7 @@ def _use_work_folder(ctx: click.Context, param: click.Parameter, value: Path | N
     expose_value=False,
     help="Accepted for BIDS-App runners: voxlate checks the scans that it reads, and runs no validator.",
 )
-@threads
-@shard
-@seconds
-@memory_gib
-@retry
-@zero_fill
-@research
-@brain_mask
-@cache
-@keep_spacing
-@ood
-@runtime
-@device
-@no_progress
+@run_options
 def bids(
     bids: Path,
     out: Path,
@@ -159,21 +126,7 @@ def bids(
     sessions: tuple[str, ...],
     masks: Path | None,
     keep_ce: bool,
-    jobs: int,
-    threads: int,
-    shard: str,
-    seconds: float | None,
-    gib: float | None,
-    retry: bool,
-    zero_fill: bool,
-    research: bool,
-    brain_mask: str,
-    cache: Path | None,
-    keep_spacing: bool,
-    gate: Gate,
-    runtime: str,
-    device: str,
-    no_progress: bool,
+    **options: Any,
 ) -> int:
     """Translate a BIDS data set into a BIDS derivative (BIDS-App).
 
@@ -188,7 +141,6 @@ def bids(
         return _summarise(out, labels)
     if not models:
         raise UsageError("NO_MODEL", "the level participant needs a model; pass -m, such as -m t1ce-to-t1")
-    from voxlate.cli.running import RunOptions, run_table
     from voxlate.inference.batch import read_models
     from voxlate.inference.bids_app import manifest_of, write_description
 
@@ -201,15 +153,7 @@ def bids(
         masks=masks,
         keep_ce=keep_ce,
     )
-    how = RunOptions(shard, jobs, threads, None, seconds, gib, retry, device, runtime, no_progress, cache)
-    options: dict[str, Any] = {
-        "keep_spacing": keep_spacing,
-        "zero_fill": zero_fill,
-        "research": research,
-        "brain_mask": brain_mask,
-        "gate": gate,
-    }
-    status = run_table(table, out, models, how, options)
+    status = run_table(table, out, models, RunOptions(**options))
     write_description(out, bids, bundle.name)
     return status
 

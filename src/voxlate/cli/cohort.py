@@ -49,7 +49,7 @@ def cohort(
     lists: tuple[Path, ...],
     extend: bool,
     share: float | None,
-    jobs: int | None,
+    jobs: int,
     no_progress: bool,
 ) -> int:
     """Select pairs or single scans by rules, and write them as BIDS.
@@ -70,7 +70,6 @@ def cohort(
     from voxlate.reporting.cohort_page import write_cohort_page
     from voxlate.reporting.figures.flow_chart import draw_flow
     from voxlate.shipped import find_shipped
-    from voxlate.threads import free_cores
 
     chosen = read_rules(find_shipped("cohorts", rules, what="rules of a cohort"))
     if share is not None:
@@ -80,12 +79,10 @@ def cohort(
     selection = select(join_grades(read_table(index), grades_read, persons, read_stamps(index)), chosen)
     written: Written | None = None
     noun = "pair" if selection.unit == "pair" else "scan"
-    begin(f"writing {counted(len(selection.pairs), noun)}", out=out, jobs=jobs or free_cores())
+    begin(f"writing {counted(len(selection.pairs), noun)}", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task(
-            "writing", total=sum(len(pair.series) for pair in selection.pairs), jobs=jobs or free_cores()
-        )
-        for step in write_cohort(selection, chosen, index, out, jobs=jobs or free_cores(), extend=extend):
+        task = bar.add_task("writing", total=sum(len(pair.series) for pair in selection.pairs), jobs=jobs)
+        for step in write_cohort(selection, chosen, index, out, jobs=jobs, extend=extend):
             bar.advance(task)
             written = step if isinstance(step, Written) else written
     if written is None:

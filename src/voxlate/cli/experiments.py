@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from voxlate.cli.console import complain, say
-from voxlate.cli.options import PATH, shard
-from voxlate.cli.options import jobs as jobs_option
+from voxlate.cli.options import PATH, jobs, shard, together
 
 if TYPE_CHECKING:
     from voxlate.experiments.plan import Step
@@ -33,27 +31,23 @@ class ExperimentOptions:
     dry_run: bool
 
 
-def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that both verbs share."""
-    options = [
-        click.option(
-            "--scale",
-            type=click.Choice(["tiny", "small", "published"]),
-            default="tiny",
-            show_default=True,
-            help="tiny: minutes on two cores, to see that everything runs; small: hours; published: as in the paper.",
-        ),
-        click.option("--patients", type=click.IntRange(3), help="Simulated patients.  [default: of the scale]"),
-        click.option("--data", type=PATH, help="Folder with cases.tsv, in place of simulated patients."),
-        click.option("--prepared", is_flag=True, help="The cases of --data are registered and have brain masks."),
-        click.option("--system", "systems", multiple=True, help="Only this system; may be repeated."),
-        shard,
-        jobs_option(what="Steps at a time"),
-        click.option("--dry-run", is_flag=True, help="Print the commands, their memory and time, and run nothing."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+experiment_options = together(
+    click.option(
+        "--scale",
+        type=click.Choice(["tiny", "small", "published"]),
+        default="tiny",
+        show_default=True,
+        help="tiny: minutes on two cores, to see that everything runs; small: hours; published: as in the paper.",
+    ),
+    click.option("--patients", type=click.IntRange(3), help="Simulated patients.  [default: of the scale]"),
+    click.option("--data", type=PATH, help="Folder with cases.tsv, in place of simulated patients."),
+    click.option("--prepared", is_flag=True, help="The cases of --data are registered and have brain masks."),
+    click.option("--system", "systems", multiple=True, help="Only this system; may be repeated."),
+    shard,
+    jobs(what="Steps at a time"),
+    click.option("--dry-run", is_flag=True, help="Print the commands, their memory and time, and run nothing."),
+)
+"""The options that both verbs share."""
 
 
 def run_experiment(experiment: Experiment, out: Path, how: ExperimentOptions) -> int:
@@ -122,8 +116,7 @@ def _summarise(steps: list[Step], outcomes: dict[str, StepOutcome], page: Path |
     from voxlate.jobs.states import count_states
 
     counts = count_states(outcome.state for outcome in outcomes.values())
-    parts = [f"{getattr(counts, name)} {name}" for name in ("done", "refused", "failed", "pending")]
-    say(f"{len(steps)} steps: {', '.join(parts)}; the same command goes on with the others")
+    say(f"{len(steps)} steps: {counts.told()}; the same command goes on with the others")
     if page is not None:
         say(f"tables and figures: {out / page.name}")
     return counts.exit_status

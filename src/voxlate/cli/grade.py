@@ -24,7 +24,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.option("--kind", "kinds", multiple=True, help="With an index: only series of this type, such as T1w.")
 @jobs(default=None)
 @no_progress
-def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_progress: bool) -> int:
+def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int, no_progress: bool) -> int:
     """Grade the quality of scans, and classify their voxels.
 
     SOURCE is the folder of an index, a NIfTI file or a folder of NIfTI files. OUT becomes a folder with grades.tsv:
@@ -33,14 +33,13 @@ def grade(source: Path, out: Path, kinds: tuple[str, ...], jobs: int | None, no_
     """
     from voxlate.quality.items import items_of
     from voxlate.quality.run import PAGE, TABLE, grade_all
-    from voxlate.threads import free_cores
 
     states: Counter[str] = Counter()
     count = len(items_of(source, kinds))
-    begin(f"grading {count} scans", out=out, jobs=jobs or free_cores())
+    begin(f"grading {count} scans", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
-        task = bar.add_task("grading", total=count, jobs=jobs or free_cores())
-        for state in grade_all(source, out, kinds=kinds, jobs=jobs or free_cores()):
+        task = bar.add_task("grading", total=count, jobs=jobs)
+        for state in grade_all(source, out, kinds=kinds, jobs=jobs):
             states[state] += 1
             bar.advance(task)
     say(f"{states.total()} scans: " + ", ".join(f"{n} {state}" for state, n in sorted(states.items())))

@@ -22,7 +22,7 @@ from voxlate.errors import ITEMS_REFUSED_STATUS
 @click.argument("out", type=PATH)
 @jobs(default=None)
 @no_progress
-def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
+def index(source: str, out: Path, jobs: int, no_progress: bool) -> int:
     """Index the DICOM series of an archive by their headers.
 
     SOURCE is a folder, a zip, or the address of a DICOMweb server. OUT becomes a folder with series.parquet, one row a
@@ -32,12 +32,11 @@ def index(source: str, out: Path, jobs: int | None, no_progress: bool) -> int:
     from voxlate.archive import SUMMARY, TABLE
     from voxlate.archive import index as bring_up_to_date
     from voxlate.io.documents import read_json
-    from voxlate.threads import free_cores
 
-    begin("indexing an archive", out=out, jobs=jobs or free_cores())
+    begin("indexing an archive", out=out, jobs=jobs)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("reading", total=None)
-        for progress in bring_up_to_date(source, out, jobs=jobs or free_cores()):
+        for progress in bring_up_to_date(source, out, jobs=jobs):
             bar.update(task, completed=progress.met)
     summary = read_json(out / SUMMARY)
     refused = ", ".join(f"{count} {code}" for code, count in summary["refused"].items()) or "none"

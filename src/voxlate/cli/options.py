@@ -133,8 +133,16 @@ def jobs(default: int | None = 1, *, least: int = 1, what: str = "Processes") ->
         type=click.IntRange(min=least),
         default=default,
         show_default=default is not None,
+        callback=_every_processor,
         help=f"{what}{here}.{every}",
     )
+
+
+def _every_processor(ctx: click.Context, param: click.Parameter, value: int | None) -> int:
+    """Returns the number of processes, where none is given one for each processor."""
+    from voxlate.threads import free_cores
+
+    return free_cores() if value is None else value
 
 
 def models(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -207,6 +215,17 @@ no_progress = click.option(
     is_flag=True,
     help="No progress bar (the default without a terminal); one line per minute is still logged.",
 )
+
+
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns several options as one decorator; the help lists them in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def first_given(options: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from voxlate.cli.console import begin, complain, say
 from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, UsageError
+from voxlate.errors import UsageError
 
 if TYPE_CHECKING:
     from voxlate.cases import Case
@@ -127,17 +127,15 @@ def prepare(
 
 def _tell(rows: list[Case], records: list[PreparationRecord], out: Path) -> int:
     """Writes the table of prepared cases, prints how each case ended, and returns the exit status."""
+    from voxlate.jobs.states import DONE, FAILED, REFUSED, count_states
     from voxlate.preparation.run import write_prepared
 
-    done = write_prepared(rows, records, out)
+    write_prepared(rows, records, out)
     for record in records:
-        if record["state"] != "done":
+        if record["state"] != DONE:
             complain(f"{record['state'].upper()}:{record['code']} {record['case']}: {record['message']}")
         for doubt in record.get("doubts", []):
             complain(f"doubtful {record['case']}: {doubt}; see it in {out / 'index.html'}", level=logging.WARNING)
-    counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
-    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
-    say(f"{summary} of {len(rows)} cases; see {out / 'index.html'}")
-    if len(done) == len(rows):
-        return 0
-    return ITEMS_REFUSED_STATUS if done else InputRefused.exit_status
+    counts = count_states(record["state"] for record in records)
+    say(f"{counts.told(DONE, REFUSED, FAILED)} of {len(rows)} cases; see {out / 'index.html'}")
+    return counts.exit_status

@@ -26,16 +26,13 @@ def report(evaluation: Path, output: Path, title: str | None, viewer: bool) -> N
     from voxlate.evaluation.comparison.schema import is_comparison
     from voxlate.reporting.page import write_report
 
+    if is_comparison(evaluation) and viewer:
+        raise UsageError("VIEWER", "a comparison has no viewer; pass the folder of one system, such as systems/NAME")
     if is_comparison(evaluation):
-        if viewer:
-            raise UsageError(
-                "VIEWER", "a comparison has no viewer; pass the folder of one system, such as systems/NAME"
-            )
         from voxlate.reporting.comparison.page import write_comparison_report
 
         write_comparison_report(evaluation, output, title=title)
-        say(f"{output.name}: open it in a browser; it needs no network")
-        return
-    for left_out in write_report(evaluation, output, title=title, viewer=viewer):
-        complain(f"not in the viewer: {left_out}")
+    else:
+        for left_out in write_report(evaluation, output, title=title, viewer=viewer):
+            complain(f"not in the viewer: {left_out}")
     say(f"{output.name}: open it in a browser; it needs no network")

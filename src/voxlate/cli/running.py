@@ -8,41 +8,81 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxlate.cli.console import begin, say
+from voxlate.cli.options import (
+    brain_mask,
+    cache,
+    device,
+    keep_spacing,
+    memory_gib,
+    no_progress,
+    ood,
+    research,
+    retry,
+    runtime,
+    seconds,
+    shard,
+    threads,
+    together,
+    zero_fill,
+)
 from voxlate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from voxlate.inference.batch import Translation
+    from voxlate.inference.checks import Gate
     from voxlate.inference.item import Item
     from voxlate.inference.manifest import Manifest
     from voxlate.jobs.executors import Executor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a batch is run; see the options of `voxlate batch`."""
+    """How a batch is run; see the options of `voxlate batch`. What is None is no setting of the batch."""
 
-    shard: str
     jobs: int
+    shard: str
     threads: int
-    scheduler: str | None
     seconds: float | None
     gib: float | None
     retry: bool
-    device: str
+    zero_fill: bool
+    research: bool
+    brain_mask: str
+    cache: Path | None
+    keep_spacing: bool
+    gate: Gate
     runtime: str
+    device: str
     no_progress: bool
-    cache: Path | None = None
+    scheduler: str | None = None
+    as_dicom: bool = False
+    synthetic_tag: bool | None = None
+    unmarked_dicom: bool | None = None
 
 
-def run_table(
-    table: Manifest,
-    out: Path,
-    models: tuple[Path, ...],
-    how: RunOptions,
-    options: dict[str, Any],
-    *,
-    as_dicom: bool = False,
-) -> int:
+run_options = together(
+    shard,
+    threads,
+    seconds,
+    memory_gib,
+    retry,
+    zero_fill,
+    research,
+    brain_mask,
+    cache,
+    keep_spacing,
+    ood,
+    runtime,
+    device,
+    no_progress,
+)
+"""The options that both verbs share; the fields of `RunOptions` from `shard` to `no_progress`."""
+
+_OF_CASES = ("keep_spacing", "zero_fill", "research", "brain_mask", "synthetic_tag", "gate", "unmarked_dicom")
+"""Fields that `voxlate.inference.translate.Options` has too; two runs into one folder must share them."""
+
+
+def run_table(table: Manifest, out: Path, models: tuple[Path, ...], how: RunOptions) -> int:
     """Runs a shard of a batch, prints its counts and returns the exit status.
 
     Args:
@@ -50,8 +90,6 @@ def run_table(
         out: folder of the batch.
         models: folders of bundles.
         how: see `RunOptions`.
-        options: of `voxlate.inference.translate.Options`, without device, runtime, memory and cache.
-        as_dicom: write a DICOM series for each case.
 
     Raises:
         VoxlateError: what `run_batch` raises; `LIMITS` when the executor cannot enforce limits.
@@ -70,38 +108,37 @@ def run_table(
     from voxlate.jobs.batch import batch_setting, run_batch
     from voxlate.jobs.shards import parse_shard
 
-    shard = parse_shard(how.shard)
+    part = parse_shard(how.shard)
     bundle, chosen_device = read_models(models), choose_device(how.device)
     torch.set_num_threads(how.threads)  # the runtime is chosen by a trial with as many threads as the workers use
-    runtime = how.runtime
-    if runtime == "auto":
-        runtime = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
-    require_use(bundle.recipe, is_research=bool(options.get("research")))
-    case_options = Options(device=chosen_device, runtime=runtime, memory_gib=how.gib, cache=how.cache, **options)
+    chosen = how.runtime
+    if chosen == "auto":
+        chosen = batch_setting(out, "runtime") or choose_runtime(bundle, chosen_device)
+    require_use(bundle.recipe, is_research=how.research)
+    options = {name: getattr(how, name) for name in _OF_CASES if getattr(how, name) is not None}
+    case_options = Options(device=chosen_device, runtime=chosen, memory_gib=how.gib, cache=how.cache, **options)
     work = Translation(
-        tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, as_dicom
+        tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, how.as_dicom
     )
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
-    settings |= {name: "" if value is None else value for name, value in options.items()}
-    settings |= {"device": chosen_device.type, "dicom": as_dicom, "runtime": runtime, "gib": how.gib or 0}
+    settings |= options | {"device": chosen_device.type, "dicom": how.as_dicom, "runtime": chosen, "gib": how.gib or 0}
     executor = _executor(work, how)
-    total = sum(1 for _ in table.items(shard))
-    what = f"translating {counted(total, 'scan')} with {bundle.name} ({runtime})"
+    total = sum(1 for _ in table.items(part))
+    what = f"translating {counted(total, 'scan')} with {bundle.name} ({chosen})"
     begin(what, out=out, jobs=None if how.scheduler else how.jobs, device=chosen_device.type)
     with progress_bar(off=how.no_progress) as bar:
         task = bar.add_task("translating", total=total, jobs=1 if how.scheduler else how.jobs)
-        bar.skip(task, _ended_before(out, shard, retry=how.retry))
-        run_batch(table, out, settings, executor, shard=shard, retry=how.retry, watch=lambda _: bar.advance(task))
+        bar.skip(task, _ended_before(out, part, retry=how.retry))
+        run_batch(table, out, settings, executor, shard=part, retry=how.retry, watch=lambda _: bar.advance(task))
     status = status_of(out)
-    counts = [f"{getattr(status, name)} {name}" for name in ("done", "refused", "failed", "pending")]
     flagged = "".join(f"; {number} flagged {code}, look at them before use" for code, number in status.flags.items())
-    say(f"{counted(status.cases, 'case')}: {', '.join(counts)}{flagged}; {out / 'ledger.tsv'}")
-    if shard[1] > 1 and status.pending:  # other shards may still be running
+    say(f"{counted(status.cases, 'case')}: {status.told()}{flagged}; {out / 'ledger.tsv'}")
+    if part[1] > 1 and status.pending:  # other shards may still be running
         return ITEMS_REFUSED_STATUS if status.refused or status.failed else 0
     return status.exit_status
 
 
-def _ended_before(out: Path, shard: tuple[int, int], *, retry: bool) -> int:
+def _ended_before(out: Path, part: tuple[int, int], *, retry: bool) -> int:
     """Returns how many cases of a shard an earlier run brought to an end, which are not tried again."""
     from voxlate.jobs.batch import NAMES, SETTINGS, batch_outcomes
     from voxlate.jobs.shards import shard_of
@@ -110,7 +147,7 @@ def _ended_before(out: Path, shard: tuple[int, int], *, retry: bool) -> int:
     if not ((out / SETTINGS).is_file() and (out / NAMES).is_file()):
         return 0
     left = {PENDING, FAILED} if retry else {PENDING}
-    outcomes = [outcome for outcome in batch_outcomes(out) if shard_of(outcome.case, shard[1]) == shard[0]]
+    outcomes = [outcome for outcome in batch_outcomes(out) if shard_of(outcome.case, part[1]) == part[0]]
     return sum(outcome.state not in left for outcome in outcomes)
 
 

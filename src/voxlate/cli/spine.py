@@ -11,7 +11,7 @@ from voxlate.cli.console import begin, complain, say
 from voxlate.cli.options import PATH, jobs, no_progress
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
-from voxlate.errors import ITEMS_REFUSED_STATUS, InputRefused, UsageError
+from voxlate.errors import InputRefused, UsageError
 
 if TYPE_CHECKING:
     from voxlate.cases import Case
@@ -145,13 +145,14 @@ def _tell(rows: list[Case], records: list[SpineRecord], out: Path) -> int:
     from dataclasses import replace
 
     from voxlate.cases import write_cases
+    from voxlate.jobs.states import DONE, FAILED, REFUSED, count_states
     from voxlate.preparation.spine.run import ROLES
 
     by_name = {row.case: row for row in rows}
     slices = []
     for record in records:
         name = record["case"]
-        if record["state"] != "done":
+        if record["state"] != DONE:
             complain(f"{record['state'].upper()}:{record['code']} {name}: {record['message']}")
         for disc, reason in record.get("left_out", {}).items():
             complain(f"left out {name} {disc}: {reason}")
@@ -162,10 +163,7 @@ def _tell(rows: list[Case], records: list[SpineRecord], out: Path) -> int:
     (out / "cases.tsv").unlink(missing_ok=True)
     if slices:
         write_cases(out / "cases.tsv", slices)
-    counts = {state: sum(record["state"] == state for record in records) for state in ("done", "refused", "failed")}
-    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
-    told = f"; {len(slices) / counts['done']:.2f} pairs of slices for each, {out / 'cases.tsv'}" if slices else ""
-    say(f"{summary} of {len(rows)} patients{told}")
-    if counts["done"] == len(rows):
-        return 0
-    return ITEMS_REFUSED_STATUS if counts["done"] else InputRefused.exit_status
+    counts = count_states(record["state"] for record in records)
+    told = f"; {len(slices) / counts.done:.2f} pairs of slices for each, {out / 'cases.tsv'}" if slices else ""
+    say(f"{counts.told(DONE, REFUSED, FAILED)} of {len(rows)} patients{told}")
+    return counts.exit_status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
     from voxlate.bundle.recipe import Recipe
-
-log = logging.getLogger("voxlate")
 
 
 def _resumes(ctx: click.Context) -> str:

@@ -33,10 +33,13 @@ def read_bounded(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        OSError: it cannot be read.
+        OSError: it cannot be read; like all of these, without the path, since messages show it.
         InvalidDocument: it is a folder, a pipe or a device, or larger than `max_bytes`.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror) from error
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise InvalidDocument("not a regular file")

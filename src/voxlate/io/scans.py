@@ -55,7 +55,7 @@ def read_scan(path: Path, *, shows: str = "", series: str | None = None, unmarke
         if series is not None:
             raise UsageError("SERIES", f"{path.name} is not DICOM and has no series; leave out --series")
         _require_not_synthetic(path)
-        return Scan(read_volume(path, shows=shows), sha256(path) if path.is_file() else "")
+        return Scan(read_volume(path, shows=shows), sha256(path))
     from voxlate.io.dicom import dicom_files, find_series, read_series
 
     with dicom_files(path) as files:

@@ -40,7 +40,7 @@ def read_rows(
     try:
         text = read_text(path, max_bytes=MAX_TABLE_BYTES)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-        rows = list(reader)
+        rows = [(reader.line_num, row) for row in reader]
     except (InvalidDocument, OSError, csv.Error) as error:
         raise InputRefused(code, f"{path.name}: {error}; write it as tab-separated UTF-8") from error
     heading = list(reader.fieldnames or [])
@@ -52,7 +52,7 @@ def read_rows(
     if twice:
         shown = ", ".join(dict.fromkeys(twice))
         raise InputRefused(code, f"{path.name}: column {shown} occurs twice; give each its own name")
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if None in row or None in row.values():
             raise InputRefused(code, f"{path.name}: line {line} has more or fewer fields than the heading")
-    return [dict(zip(names, row.values(), strict=True)) for row in rows]
+    return [dict(zip(names, row.values(), strict=True)) for _, row in rows]

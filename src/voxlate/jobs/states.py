@@ -93,8 +93,12 @@ class Counts:
             return 0
         return InputRefused.exit_status if self.refused == self.cases else ITEMS_REFUSED_STATUS
 
+    def told(self, *states: State) -> str:
+        """Returns the counts of some states, or of all, as in `3 done, 1 refused`."""
+        return ", ".join(f"{getattr(self, state)} {state}" for state in states or (DONE, REFUSED, FAILED, PENDING))
 
-def count_states(states: Iterable[State]) -> Counts:
-    """Returns how many there are of each state."""
+
+def count_states(states: Iterable[str]) -> Counts:
+    """Returns how many there are of each `State`."""
     counts = Counter(states)
     return Counts(counts.total(), counts[DONE], counts[REFUSED], counts[FAILED], counts[PENDING])

@@ -92,8 +92,8 @@ def prepare_cohort(
     yield from parallel_map(partial(_prepare_files, out=out, settings=settings, draw=draw), cases, jobs=jobs)
 
 
-def write_prepared(cases: Sequence[Case], records: Sequence[PreparationRecord], out: Path) -> list[Case]:
-    """Writes the table of the cases that are done, and returns them; without any, no table of an earlier run is left.
+def write_prepared(cases: Sequence[Case], records: Sequence[PreparationRecord], out: Path) -> None:
+    """Writes the table of the cases that are done; without any, no table of an earlier run is left.
 
     Args:
         cases: as they were given.
@@ -105,7 +105,6 @@ def write_prepared(cases: Sequence[Case], records: Sequence[PreparationRecord], 
     (out / CASES).unlink(missing_ok=True)
     if prepared:
         write_cases(out / CASES, prepared)
-    return prepared
 
 
 def _prepare_files(files: PairFiles, *, out: Path, settings: PairSettings, draw: Draw | None) -> PreparationRecord:

@@ -35,13 +35,14 @@ class Decision:
     by: str
 
 
-def decide_agent(header: str, pixels: float | None, *, sure: float = SURE) -> Decision:
+def decide_agent(header: str, pixels: float | None) -> Decision:
     """Returns the decision from the product of the odds of header and pixels (naive Bayes: independent errors).
+
+    An answer other than `unknown` has at least the probability `SURE`.
 
     Args:
         header: `yes`, `no`, `unknown` or `conflict`.
         pixels: calibrated probability of `yes`, None when the pixels were not examined.
-        sure: least probability of an answer other than `unknown`.
 
     Example:
         >>> decide_agent("conflict", 0.95).state
@@ -51,7 +52,7 @@ def decide_agent(header: str, pixels: float | None, *, sure: float = SURE) -> De
     pixel_logit = 0.0 if pixels is None else _logit(pixels)
     probability = 1 / (1 + math.exp(-(header_logit + pixel_logit)))
     # the header alone gives exactly 0.9; the tolerance keeps rounding from deciding
-    state = "yes" if probability >= sure - 1e-9 else "no" if probability <= 1 - sure + 1e-9 else "unknown"
+    state = "yes" if probability >= SURE - 1e-9 else "no" if probability <= 1 - SURE + 1e-9 else "unknown"
     return Decision(state, probability, _by(state, header, pixel_logit))
 
 

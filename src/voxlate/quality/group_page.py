@@ -6,7 +6,6 @@ own problem, such as a coil with ghosts, that no single scan shows.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -75,20 +74,18 @@ class GradedScan:
     picture: str = ""
 
 
-def write_group_page(table_path: Path, page: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
+def write_group_page(rows: Sequence[Mapping[str, str]], page: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
     """Writes the page of a table of grades.
 
     Args:
-        table_path: `grades.tsv`, with the folder `items` of the pictures beside it.
-        page: the HTML file, in the folder of the table.
+        rows: of `grades.tsv`.
+        page: the HTML file, in the folder of the table, which has the pictures in its folder `items`.
         groups: groups by factor, of each item that has any.
 
     Raises:
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
-    with table_path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    scans = [scan_of(row, table_path.parent, groups.get(row["item"], {})) for row in rows]
+    scans = [scan_of(row, page.parent, groups.get(row["item"], {})) for row in rows]
     write_text(page, group_page(scans))
 
 

@@ -120,10 +120,7 @@ def read_item(source: Path, item: Item) -> Volume:
         NoInput, TemporaryFailure: see `indexed_series`.
     """
     if item.fault:
-        raise InputRefused(
-            item.fault,
-            "the index or the name of the file excludes this scan",
-        )
+        raise InputRefused(item.fault, "the index or the name of the file excludes this scan")
     from voxlate.archive import TABLE, indexed_series
 
     if not (source / TABLE).is_file():

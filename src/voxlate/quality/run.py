@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from voxlate.archive.rows import GradeRecord
-from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure, UsageError, printable
 from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
+from voxlate.io.bids import table
 from voxlate.io.documents import finite_values
 from voxlate.jobs.results import read_result, resume
 from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
@@ -58,7 +59,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
     write_table(out, items)
     from voxlate.quality.group_page import write_group_page  # matplotlib is loaded when all scans are graded
 
-    write_group_page(out / TABLE, out / PAGE, groups_of(source))
+    write_group_page(table_rows(out / TABLE), out / PAGE, groups_of(source))
 
 
 def is_temporary(state: str) -> bool:
@@ -119,9 +120,13 @@ def grade_item(source: Path, out: Path, stamp: str, item: Item) -> str:
 def write_table(out: Path, items: Sequence[Item]) -> None:
     """Writes the table of all items, in the order of participants and names."""
     rows = [_row(out, item) for item in sorted(items, key=lambda item: (item.participant, item.session, item.name))]
-    names = list(dict.fromkeys([*FIRST, *(name for row in rows for name in row)]))
-    lines = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
-    write_text(out / TABLE, "\n".join("\t".join(line) for line in lines) + "\n")
+    write_text(out / TABLE, table([{name: _cell(value) for name, value in row.items()} for row in rows], FIRST))
+
+
+def table_rows(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of `grades.tsv`. A quotation mark is a letter there: the name of a file may begin with one."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def read_grades(out: Path) -> list[GradeRecord]:
@@ -133,8 +138,7 @@ def read_grades(out: Path) -> list[GradeRecord]:
     if not (out / TABLE).is_file():
         raise UsageError("GRADES", f"{out.name} holds no {TABLE}; make it with voxlate grade")
     try:
-        with (out / TABLE).open(encoding="utf-8", newline="") as stream:
-            names = sorted(row["item"] for row in csv.DictReader(stream, delimiter="\t"))
+        names = sorted(row["item"] for row in table_rows(out / TABLE))
     except (KeyError, ValueError, csv.Error) as error:
         raise UsageError("GRADES", f"{out.name}/{TABLE} is damaged; run voxlate grade again") from error
     grades = []
@@ -185,4 +189,4 @@ def _cell(value: Any) -> str:
         return "n/a"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))

@@ -45,12 +45,7 @@ def tier_probabilities(grades: Mapping[str, Sequence[float]]) -> dict[str, float
     return {"good": good, "medium": max(not_low - good, 0.0), "low": max(1 - not_low, 0.0)}
 
 
-def answer(probabilities: Mapping[str, float], *, sure: float = SURE) -> str:
-    """Returns the likeliest answer, or `unknown` when its probability is below `sure`.
-
-    Args:
-        probabilities: by answer.
-        sure: least probability.
-    """
+def answer(probabilities: Mapping[str, float]) -> str:
+    """Returns the likeliest of some answers by its probability, or `unknown` when that is below `SURE`."""
     name, value = max(probabilities.items(), key=lambda item: item[1])
-    return name if value >= sure else "unknown"
+    return name if value >= SURE else "unknown"

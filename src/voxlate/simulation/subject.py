@@ -27,7 +27,7 @@ from voxlate.simulation.physics.contrast_agent import AGENTS
 from voxlate.simulation.physics.ct import CtSettings
 from voxlate.simulation.physics.quality import checked_mix
 from voxlate.simulation.physics.render import Body
-from voxlate.simulation.physics.scan import ScanPlan, scan
+from voxlate.simulation.physics.scan import ScanPlan, contrast_of, scan
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
 from voxlate.simulation.rng import generator
 from voxlate.simulation.spine_patient import build_spine_patient, disc_slices, draw_spine_patient
@@ -123,7 +123,7 @@ def simulate_subject(
         subject: number of the subject, from 0.
         session: number of the visit, from 0; another visit scans the same anatomy again.
         size: `small` (2 mm) or `full` (1 mm).
-        scanner: `A` to `F`; drawn among the training scanners when not given.
+        scanner: key of `SCANNERS`; drawn among the training scanners when not given.
         options: dose, lesions, quality and others; see `Options`.
 
     Raises:
@@ -131,7 +131,8 @@ def simulate_subject(
             label maps of heads.
         InputRefused: see `voxlate.simulation.anatomy.label_map.read_label_map`.
     """
-    _require_valid(task, size)
+    require_task(task)
+    require_size(size)
     options = options or Options()
     require_heads(task, options)
     drawn = str(generator(seed, subject, f"session-{session}", "scanner").choice(TRAINING_SCANNERS))
@@ -156,7 +157,7 @@ def simulate_subject(
     truth = build_truth(case.painted, case.lesions, factors, rows)
     missing = _missing(plan, list(images), options.missing_share)
     images = {name: image for name, image in images.items() if name not in missing}
-    return Subject(f"sub-{subject + 1:04d}", task, images, truth)
+    return Subject(subject_name(subject), task, images, truth)
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _oracle(
     for target in TARGETS[task]:
         acquired = settings[target]
         noise, acquisition, texture = 0.0, None, None
-        contrast, mask = "T1w" if target == "T1ce" else target, case.painted.inside >= 0.5
+        contrast, mask = contrast_of(target), case.painted.inside >= 0.5
         if isinstance(acquired, MrSettings):
             if is_same_acquisition and "T1ce" in TASKS[task]:  # the source shows noise and shading of the target
                 acquired = replace(acquired, noise_percent=0.0, shading=0.0)
@@ -258,8 +259,26 @@ def require_heads(task: str, options: Options) -> None:
         )
 
 
-def _require_valid(task: str, size: str) -> None:
+def subject_name(number: int) -> str:
+    """Returns the name of a subject by its number: `sub-0001` for 0."""
+    return f"sub-{number + 1:04d}"
+
+
+def require_task(task: str) -> None:
+    """Refuses a name that is no key of `TASKS`.
+
+    Raises:
+        UsageError: `TASK_UNKNOWN`, with the valid names.
+    """
     if task not in TASKS:
         raise UsageError("TASK_UNKNOWN", f"unknown task {task!r}; choose from {', '.join(TASKS)}")
+
+
+def require_size(size: str) -> None:
+    """Refuses a name that is no key of `SIZES_MM`.
+
+    Raises:
+        UsageError: `SIZE_UNKNOWN`, with the valid names.
+    """
     if size not in SIZES_MM:
         raise UsageError("SIZE_UNKNOWN", f"unknown size {size!r}; choose from {', '.join(SIZES_MM)}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from voxlate.errors import InputRefused
 from voxlate.evaluation.similarity.arrays import Image, in_mask, require_comparable
 from voxlate.evaluation.similarity.moments import GAUSSIAN, JointMoments, Place
-from voxlate.information import normalised_information
+from voxlate.mutual_information import normalised_information
 from voxlate.volume import Mask
 
 NMI_BINS = 64

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from voxlate.errors import InputRefused, TemporaryFailure, VoxlateError
+from voxlate.errors import InputRefused, TemporaryFailure, VoxlateError, read_failure
 from voxlate.io.log import warn
 
 MAX_FILE_BYTES = 4 << 30  # far above any series; limits what a hostile file can cost; chosen by hand
@@ -54,7 +54,10 @@ def file_label(file: Path | str) -> str:
 
 @contextmanager
 def refusing_damage(name: Path | str) -> Iterator[None]:
-    """Turns any error that pydicom raises for a damaged header into `InputRefused` with the code `UNREADABLE`."""
+    """Turns any error that pydicom raises for a damaged header into `InputRefused` with the code `UNREADABLE`.
+
+    An error of the disk is no damage of the file; see `voxlate.errors.read_failure`.
+    """
     try:
         yield
     except VoxlateError:
@@ -64,6 +67,8 @@ def refusing_damage(name: Path | str) -> Iterator[None]:
     except MemoryError as error:
         raise TemporaryFailure("MEMORY", f"{file_label(name)} does not fit into memory") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise read_failure(error, file_label(name)) from error
         raise InputRefused(
             "UNREADABLE", f"{file_label(name)} is damaged ({type(error).__name__}); export it again"
         ) from error
@@ -80,11 +85,9 @@ def read_dataset(path: Path, *, with_pixels: bool = True, force: bool = False) -
     Raises:
         NotDicom: the file has no `DICM` mark.
         InputRefused: `EMPTY`, `UNREADABLE`, `TOO_LARGE`, `NESTING`, `LENGTH_INVALID`, `PIXEL_TRUNCATED`.
-        TemporaryFailure: `MEMORY`.
+        TemporaryFailure: `MEMORY`, `IO`.
     """
-    size = _require_readable(path)
-    with path.open("rb") as stream:
-        start = stream.read(132)
+    size, start = _size_and_start(path)
     if start[128:132] != b"DICM" and not force:
         raise NotDicom
     if start[128:132] == b"DICM" and start.startswith(_PROGRAMS):
@@ -95,23 +98,24 @@ def read_dataset(path: Path, *, with_pixels: bool = True, force: bool = False) -
     return dataset
 
 
-def _require_readable(path: Path) -> int:
+def _size_and_start(path: Path) -> tuple[int, bytes]:
+    """Returns the size of a regular file and its first 132 bytes, which end with the mark `DICM`."""
     try:
         status = path.stat()
-        size = status.st_size
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would block until somebody writes
             raise InputRefused(
                 "UNREADABLE", f"{file_label(path)} is not a regular file; give a DICOM file, folder or zip"
             )
-        with path.open("rb"):
-            pass
+        with path.open("rb") as stream:
+            start = stream.read(132)
     except OSError as error:
-        raise InputRefused("UNREADABLE", f"{file_label(path)} cannot be read: {error.strerror}") from error
+        raise read_failure(error, file_label(path)) from error
+    size = status.st_size
     if size == 0:
         raise InputRefused("EMPTY", f"{file_label(path)} is empty (0 bytes); export it again")
     if size > MAX_FILE_BYTES:
         raise InputRefused("TOO_LARGE", f"{file_label(path)} has {size:,} bytes, above {MAX_FILE_BYTES:,}; split it")
-    return size
+    return size, start
 
 
 def _parsed(path: Path, *, with_pixels: bool, force: bool) -> Dataset:

@@ -57,6 +57,7 @@ def find_series(files: Iterable[Path], *, force: bool = False) -> list[DicomSeri
 
     Raises:
         InputRefused: the error of the first damaged file, if no file can be read.
+        TemporaryFailure: `MEMORY`, `IO`.
     """
     by_uid: dict[str, list[tuple[Path, Dataset]]] = {}
     damaged: list[tuple[Path, InputRefused]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import stat
 import zlib
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from voxlate.errors import InputRefused, NoInput, TemporaryFailure
+from voxlate.errors import InputRefused, NoInput, TemporaryFailure, read_failure
 from voxlate.io.log import warn
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -20,8 +19,6 @@ DEFLATE_MAX_RATIO = 1032
 
 _CHUNK_BYTES = 1 << 18  # of compressed bytes read at a time; chosen by hand; not tuned
 _GZIP_ONLY = 31  # zlib's window bits for a gzip header and trailer
-# Failures of a disk, a network mount or memory, after which a second try can succeed.
-_TEMPORARY_ERRNOS = {errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT}
 
 
 def nifti_suffix(path: Path) -> str:
@@ -160,9 +157,6 @@ def _translated_errors(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NoInput("NO_INPUT", f"{name} does not exist") from error
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        if error.errno in _TEMPORARY_ERRNOS:
-            raise TemporaryFailure("IO", f"{name}: {reason}; run it again") from error
-        raise InputRefused("UNREADABLE", f"{name} cannot be read: {reason}") from error
+        raise read_failure(error, name) from error
     except MemoryError as error:
         raise TemporaryFailure("MEMORY", f"{name} does not fit into memory; run fewer scans at a time") from error

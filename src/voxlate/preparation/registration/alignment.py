@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxlate.errors import InputRefused
-from voxlate.information import normalised_information
+from voxlate.mutual_information import normalised_information
 from voxlate.preparation.registration.transform import Transform
 from voxlate.preparation.steps.crop import Crop
 from voxlate.preparation.steps.resample import resample

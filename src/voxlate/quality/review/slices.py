@@ -167,8 +167,7 @@ class SliceStore:
     def _made(self, key: str) -> Slices:
         try:
             volume, content = self._read(key)
-            is_same = content_hash(volume) == content
-            if is_same:
+            if content_hash(volume) == content:
                 return slices_of(volume)
         except HttpRefusal:
             raise

@@ -132,8 +132,8 @@ def build_head(factors: HeadFactors, spacing_mm: float, seed: np.random.SeedSequ
     tissue_map = PartialVolumeMap(frame.shape)
     fluid = factors.skull.fluid_mm
     veins = [*vessels.sinuses(fluid), *vessels.cortical_veins(vessel_rng, factors.veins, fluid)]
-    vessels.paint_vessels(tissue_map, frame, "blood", [*veins, *vessels.perforators(vessel_rng, 60)])
-    vessels.paint_vessels(tissue_map, frame, "artery", vessels.arteries())
+    tissue_map.paint("blood", vessels.vessel_share(frame, [*veins, *vessels.perforators(vessel_rng, 60)]))
+    tissue_map.paint("artery", vessels.vessel_share(frame, vessels.arteries()))
     paint_brain(tissue_map, frame, factors.brain, brain_rng)
     paint_membranes(tissue_map, frame, shells)
     _mix_pial_vessels(tissue_map, factors.pial_vessel)

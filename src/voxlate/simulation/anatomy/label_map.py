@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from voxlate.errors import InputRefused, NoInput
 from voxlate.io.atomic import sha256
-from voxlate.io.nifti import read_volume
+from voxlate.io.nifti import nifti_suffix, read_volume
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.simulation.anatomy.tissues import TISSUES
@@ -162,7 +162,7 @@ class LabelMaps:
         Raises:
             NoInput: the folder does not exist or holds no map.
         """
-        paths = sorted(p for p in folder.glob("*") if p.name.endswith((".nii", ".nii.gz")) and p.is_file())
+        paths = sorted(p for p in folder.glob("*") if nifti_suffix(p) and p.is_file())
         if not paths:
             raise NoInput("NO_INPUT", f"{folder.name}: no label map (.nii, .nii.gz) in this folder")
         return cls(tuple(paths), tuple(sha256(path) for path in paths), table or read_label_table())

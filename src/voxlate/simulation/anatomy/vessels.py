@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxlate.simulation.anatomy.partial_volume import Frame, PartialVolumeMap
+from voxlate.simulation.anatomy.partial_volume import Frame
 from voxlate.simulation.anatomy.shapes import Point, coverage, tube
 from voxlate.volume import Array
 
@@ -135,18 +135,6 @@ def perforators(rng: np.random.Generator, count: int) -> list[Branch]:
         ends: list[Point] = [(float(p[0]), float(p[1]), float(p[2])) for p in (start, end)]
         branches.append(Branch(ends, [radius, radius]))
     return branches
-
-
-def paint_vessels(tissue_map: PartialVolumeMap, frame: Frame, tissue: str, branches: Sequence[Branch]) -> None:
-    """Paints vessels into the fraction that is still free; see `vessel_share`.
-
-    Args:
-        tissue_map: changed in place.
-        frame: coordinates of its voxels.
-        tissue: tissue of the vessels.
-        branches: vessels.
-    """
-    tissue_map.paint(tissue, vessel_share(frame, branches))
 
 
 def vessel_share(frame: Frame, branches: Sequence[Branch]) -> Array:

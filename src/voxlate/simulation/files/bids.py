@@ -135,11 +135,10 @@ def _contrast(shown: str, subject: Subject) -> dict[str, Any]:
 
 
 def _timing(timing: Mprage | GradientEcho | SpinEcho | Flair) -> dict[str, Any]:
-    fields: dict[str, Any] = {"EchoTime": timing.echo_ms / 1000}
+    fields: dict[str, Any] = {"EchoTime": timing.echo_ms / 1000, "RepetitionTime": timing.repetition_ms / 1000}
     if isinstance(timing, Mprage):
         inversion = {"InversionTime": timing.inversion_ms / 1000, "FlipAngle": timing.flip_deg}
-        return {**fields, "RepetitionTime": timing.repetition_ms / 1000, **inversion, "ScanningSequence": "GR_IR"}
-    fields["RepetitionTime"] = timing.repetition_ms / 1000
+        return {**fields, **inversion, "ScanningSequence": "GR_IR"}
     if isinstance(timing, Flair):
         return {**fields, "InversionTime": timing.inversion_ms / 1000, "FlipAngle": 90, "ScanningSequence": "SE_IR"}
     if isinstance(timing, GradientEcho):

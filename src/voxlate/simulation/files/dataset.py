@@ -23,7 +23,14 @@ from voxlate.simulation.checks import require_not_negative
 from voxlate.simulation.files.bids import TRUTH, write_session
 from voxlate.simulation.files.dataset_files import write_description_files, write_summary_files
 from voxlate.simulation.physics.scanners import scanner_named
-from voxlate.simulation.subject import SIZES_MM, TASKS, Options, require_heads, simulate_subject
+from voxlate.simulation.subject import (
+    Options,
+    require_heads,
+    require_size,
+    require_task,
+    simulate_subject,
+    subject_name,
+)
 from voxlate.version import __version__
 
 SETTINGS_FILE = TRUTH / "simulation.json"
@@ -59,10 +66,8 @@ class Plan:
             raise UsageError(
                 "SUBJECTS", f"{self.subjects} subjects with {self.sessions} sessions: give 1 or more of each"
             )
-        if self.task not in TASKS:
-            raise UsageError("TASK_UNKNOWN", f"unknown task {self.task!r}; tasks: {', '.join(TASKS)}")
-        if self.size not in SIZES_MM:
-            raise UsageError("SIZE_UNKNOWN", f"unknown size {self.size!r}; sizes: {', '.join(SIZES_MM)}")
+        require_task(self.task)
+        require_size(self.size)
         require_heads(self.task, self.options)
         if self.scanner is not None:
             scanner_named(self.scanner)
@@ -152,8 +157,3 @@ def is_finished(root: Path, subject: str) -> bool:
 def manifest_path(root: Path, subject: str) -> Path:
     """Returns the path of the manifest of a subject."""
     return root / TRUTH / subject / "manifest.json"
-
-
-def subject_name(number: int) -> str:
-    """Returns the name of a subject by its number: `sub-0001` for 0."""
-    return f"sub-{number + 1:04d}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from voxlate.io import bids
 from voxlate.io.atomic import write_json, write_text
+from voxlate.io.documents import read_json
 from voxlate.simulation.files.bids import (
     IGNORED,
     IGNORED_TRUTH,
@@ -123,9 +123,8 @@ def mean_oracle(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the oracle's errors averaged over cases, a lower bound for the mean error of any model."""
     result: dict[str, Any] = {"cases": len(errors)}
     for target in errors[0]:
-        regions = ("all", "uncertain")
         result[target] = {"unit": errors[0][target]["unit"]}
-        for region in regions:
+        for region in ("all", "uncertain"):
             regional = [error[target][region] for error in errors if region in error[target]]
             if regional:
                 result[target][region] = {
@@ -135,9 +134,7 @@ def mean_oracle(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _factors(root: Path, subject: str, session: int) -> dict[str, Any]:
-    factors: dict[str, Any] = json.loads(
-        (root / truth_path(subject, session, "factors.json")).read_text(encoding="utf-8")
-    )
+    factors: dict[str, Any] = read_json(root / truth_path(subject, session, "factors.json"))
     return factors
 
 

@@ -60,12 +60,12 @@ def write_dicom(root: Path, subject: Subject, session: int) -> list[Path]:
     truths: list[dict[str, Any]] = []
     part = "LSPINE" if subject.task == "spine" else "HEAD"
     for number, (shown, volume) in enumerate(subject.images.items(), start=1):
-        rng = generator(int(factors["seed"]), int(factors["subject"]), f"session-{session}", "dicom", shown)
+        seed = int(factors["seed"])
+        rng = generator(seed, int(factors["subject"]), f"session-{session}", "dicom", shown)
         # Without a dose, T1ce is a second T1w, and its header is drawn as one.
         told = "T1w" if shown == "T1ce" and not factors["dose_mmol_kg"] else shown
         header = draw_header_variant(told, scanner, str(factors.get("agent", "generic")), rng)
         slice_mm, _ = slices_of(scanner, shown, improper_of(subject, shown))
-        seed = int(factors["seed"])
         series = SimulatedSeries(subject.name, session, number, shown, volume, header, scanner, part, slice_mm, seed)
         folder = FOLDER / subject.name / session_name(session) / f"series-{number:03d}"
         written += [_save(root, folder / name, dataset) for name, dataset in _instances(series)]

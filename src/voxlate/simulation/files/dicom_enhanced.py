@@ -22,6 +22,11 @@ _PIXELS = {
     "VolumetricProperties": "VOLUME",
     "VolumeBasedCalculationTechnique": "NONE",
 }
+_OF_ONE_FRAME = (
+    *("RepetitionTime", "EchoTime", "FlipAngle", "EchoTrainLength", "InversionTime"),
+    *("ScanningSequence", "SequenceVariant", "ScanOptions"),
+)
+"""Elements of the header of a single frame; an enhanced image has them in its functional groups, or not at all."""
 
 
 def complete(
@@ -52,10 +57,7 @@ def complete(
         )
         for k, position in enumerate(positions, start=1)
     ]
-    for name in ("RepetitionTime", "EchoTime", "FlipAngle", "EchoTrainLength", "ScanningSequence", "InversionTime"):
-        if name in dataset:
-            delattr(dataset, name)
-    for name in ("SequenceVariant", "ScanOptions"):
+    for name in _OF_ONE_FRAME:
         if name in dataset:
             delattr(dataset, name)
 

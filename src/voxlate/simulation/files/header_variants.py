@@ -9,7 +9,7 @@ import numpy as np
 from voxlate.simulation.physics.scanners import Scanner
 from voxlate.simulation.physics.sequences import Flair, GradientEcho, Mprage, SpinEcho
 
-BEFORE: tuple[str, ...] = (
+BEFORE = (
     "T1 3D",
     "Sag T1 MPRAGE",
     "T1 sans inj",
@@ -18,9 +18,12 @@ BEFORE: tuple[str, ...] = (
     "T1W_3D_TFE",
     "T1 senza mdc",
     "T1 sin contraste",
+    "T1 utan gd",
+    "Ax 3D T1 BRAVO",
+    "t1_mprage_sag_p2_iso",
+    "T1 PRE",
 )
-BEFORE += ("T1 utan gd", "Ax 3D T1 BRAVO", "t1_mprage_sag_p2_iso", "T1 PRE")
-AFTER: tuple[str, ...] = (
+AFTER = (
     "T1 3D +C",
     "T1 GADO",
     "T1 nach KM",
@@ -29,8 +32,11 @@ AFTER: tuple[str, ...] = (
     "T1 con mdc",
     "T1 con contraste",
     "T1 med gd",
+    "Ax T1 BRAVO POST",
+    "T1W_3D_TFE +Gd",
+    "T1 POST FOSSA GADO",
+    "Sag T1 MPRAGE c+",
 )
-AFTER += ("Ax T1 BRAVO POST", "T1W_3D_TFE +Gd", "T1 POST FOSSA GADO", "Sag T1 MPRAGE c+")
 CONTRADICTORY = ("T1 W WO", "T1 PRE/POST", "T1 +/- C")
 OTHERS = {
     "T2w": ("Ax T2 TSE", "T2W_TSE", "t2_tse_tra", "T2 FSE axial", "T2 pondéré"),

@@ -22,12 +22,11 @@ from voxlate.jobs.run_folder import RunFolder
 from voxlate.simulation.anatomy.anatomies import Anatomies, EmbeddedHead, FormulaHeads
 from voxlate.simulation.anatomy.tissues import Tissue
 from voxlate.simulation.checks import require_not_negative
-from voxlate.simulation.files.dataset import subject_name
 from voxlate.simulation.lesions.lesions import Lesion, draw_lesions, require_lesion_set
 from voxlate.simulation.patient import PatientOptions, build_patient, draw_patient
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, scanner_named
 from voxlate.simulation.rng import generator
-from voxlate.simulation.subject import SIZES_MM
+from voxlate.simulation.subject import SIZES_MM, require_size, subject_name
 from voxlate.simulation.tissue_map import TissueMap, compact
 from voxlate.version import __version__
 
@@ -64,8 +63,7 @@ class MapPlan:
         require_not_negative("SEED_NEGATIVE", seed=self.seed)
         if self.subjects < 1:
             raise UsageError("SUBJECTS", f"{self.subjects} subjects: give 1 or more")
-        if self.size not in SIZES_MM:
-            raise UsageError("SIZE_UNKNOWN", f"unknown size {self.size!r}; sizes: {', '.join(SIZES_MM)}")
+        require_size(self.size)
         if self.lesions is not None:
             require_lesion_set(self.lesions)
         if isinstance(self.anatomies, FormulaHeads):

@@ -18,8 +18,8 @@ _IRREGULAR = {"glioma": 0.22, "metastasis": 0.10, "meningioma": 0.06, "infarct":
 
 def paint_lesion(
     tissue_map: PartialVolumeMap, frame: Frame, lesion: Lesion, cavity: Array, rng: np.random.Generator
-) -> Box:
-    """Paints a lesion in front of the tissues of a map and returns its box of voxels.
+) -> None:
+    """Paints a lesion in front of the tissues of a map.
 
     Args:
         tissue_map: changed in place.
@@ -46,7 +46,6 @@ def paint_lesion(
         swelling = coverage(distance - lesion.oedema_mm * np.maximum(1 + 0.45 * wavy, 0.1), 2 * frame.spacing_mm)
         tissue_map.convert("wm", "oedema", swelling * np.float32(0.9), box)
     _paint_solid(tissue_map, frame, lesion, distance, box, cavity, rng)
-    return box
 
 
 def _paint_solid(
@@ -61,8 +60,10 @@ def _paint_solid(
     """Paints the solid part, and the core in it; `distance` is the signed distance to the outline in mm."""
     inside = _covered(distance, lesion.diameter_mm, frame.spacing_mm)
     hosts = LESION_KINDS[lesion.kind].grows_in
-    if hosts:
-        _grow_in(tissue_map, lesion, hosts, inside * cavity[box] if "csf" in hosts else inside, box)
+    if hosts:  # what the lesion does not grow in stays as it is
+        share = inside * cavity[box] if "csf" in hosts else inside
+        for host in hosts:
+            tissue_map.convert(host, f"{lesion.name}-solid", share, box)
         return
     inside *= cavity[box]
     if LESION_KINDS[lesion.kind].site in ("white", "ventricle", "surface"):
@@ -73,12 +74,6 @@ def _paint_solid(
         uneven = smooth_field(distance.shape, frame.spacing_mm, max(lesion.diameter_mm / 3, 4.0), rng)
         filled = coverage(distance + shrunk * np.maximum(1 + 0.3 * uneven, 0.3), frame.spacing_mm)
         tissue_map.convert(f"{lesion.name}-solid", f"{lesion.name}-core", filled, box)
-
-
-def _grow_in(tissue_map: PartialVolumeMap, lesion: Lesion, hosts: tuple[str, ...], share: Array, box: Box) -> None:
-    """Turns a share of some tissues in a box into the lesion; what it does not grow in stays as it is."""
-    for host in hosts:
-        tissue_map.convert(host, f"{lesion.name}-solid", share, box)
 
 
 def _outline(lesion: Lesion, points: Points, spacing_mm: float, rng: np.random.Generator) -> Array:

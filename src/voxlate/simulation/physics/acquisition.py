@@ -78,17 +78,6 @@ def draw_mr_settings(grades: Grades, field_tesla: float, rng: np.random.Generato
     )
 
 
-def transmit_field(settings: MrSettings, shape: Shape, rng: np.random.Generator) -> Array:
-    """Returns the actual over the nominal flip angle, float32 of `shape`.
-
-    Args:
-        settings: settings of the acquisition.
-        shape: voxels along each axis.
-        rng: generator of the field.
-    """
-    return artefacts.shading(shape, settings.transmit, rng)
-
-
 def acquire_mr(
     image: Array, settings: MrSettings, reference: float, spacing_mm: float, rng: np.random.Generator
 ) -> Array:

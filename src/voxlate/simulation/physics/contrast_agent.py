@@ -1,4 +1,4 @@
-"""Gadolinium contrast agents: concentration in plasma and blood, and the effect on relaxation times.
+"""Gadolinium contrast agents: concentration in plasma, and the effect on relaxation times.
 
 R1 = 1/T1 + r1 C, R2 = 1/T2 + r2 C, R2* = 1/T2* + r2 C, where C is the concentration in mM (mmol per litre) and the
 relaxivities r1 and r2 are in L/mmol/s; water exchange is assumed to be fast. Relaxivities: Szomolanyi et al., Invest
@@ -15,9 +15,6 @@ from numpy.typing import ArrayLike
 
 from voxlate.simulation.anatomy.tissues import Floats, Relaxation
 from voxlate.simulation.checks import require_not_negative
-
-HAEMATOCRIT = 0.42
-"""Volume fraction of cells in blood, an average adult's."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +64,6 @@ def plasma_concentration_mm(delay_min: ArrayLike, dose_mmol_kg: float = 0.1) -> 
     require_not_negative("DOSE_NEGATIVE", dose=dose_mmol_kg)
     minutes = np.asarray(delay_min, dtype=np.float64)
     return np.asarray(dose_mmol_kg * (3.99 * np.exp(-0.144 * minutes) + 4.78 * np.exp(-0.0111 * minutes)))
-
-
-def blood_concentration_mm(delay_min: ArrayLike, dose_mmol_kg: float = 0.1) -> Floats:
-    """Returns the concentration in whole blood in mM; contrast agent does not enter cells.
-
-    Args:
-        delay_min: minutes since the injection; a number or an array, whose shape the result has.
-        dose_mmol_kg: dose in mmol per kg of body weight.
-
-    Raises:
-        UsageError: `TIME_NEGATIVE`, `DOSE_NEGATIVE`.
-    """
-    return (1 - HAEMATOCRIT) * plasma_concentration_mm(delay_min, dose_mmol_kg)
 
 
 def enhanced(tissue: Relaxation, concentration_mm: ArrayLike, agent: Agent, field_tesla: float = 3.0) -> Relaxation:

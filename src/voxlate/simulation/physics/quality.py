@@ -68,15 +68,19 @@ def parse_mix(text: str) -> dict[str, float]:
         {'good': 0.75, 'low': 0.25}
 
     Raises:
-        UsageError: `QUALITY_MIX` for an unknown tier, a negative share or no share at all.
+        UsageError: `QUALITY_MIX` for an unknown tier, one that is given twice, a negative share or no share at all.
     """
     shares: dict[str, float] = {}
     for item in text.split(","):
         name, _, value = item.partition("=")
+        if name.strip() in shares:
+            raise UsageError("QUALITY_MIX", f"{name.strip()} is given twice; give each tier one share")
         try:
             shares[name.strip()] = float(value)
         except ValueError:
-            raise UsageError("QUALITY_MIX", f"{item!r} is not of the form tier=share, such as good=0.7") from None
+            raise UsageError(
+                "QUALITY_MIX", f"{item!r} is not of the form tier=share; write shares such as good=0.7,low=0.3"
+            ) from None
     return checked_mix(shares)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from voxlate.preparation.adc import HIGHEST_ADC, fitted_adc
 from voxlate.simulation.anatomy.partial_volume import Frame
-from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings, transmit_field
+from voxlate.simulation.physics.acquisition import WHITE_LEVEL, MrSettings, acquire_mr, draw_mr_settings
 from voxlate.simulation.physics.artefacts import (
     crop_field_of_view,
     distort_along_echo,
+    shading,
     susceptibility_shift,
     thick_slices,
 )
@@ -123,7 +124,7 @@ def _mr_image(plan: ScanPlan, name: str, settings: MrSettings, frame: Frame, bod
     """Returns one MR image by its name, with thick slices or half a head where scanner or grades ask for them."""
     improper = settings.grades.improper
     contrast = contrast_of(name, improper)
-    transmit = transmit_field(settings, frame.shape, plan.stream("transmit", name))
+    transmit = shading(frame.shape, settings.transmit, plan.stream("transmit", name))
     clean = render(
         body, plan.scanner, contrast, has_agent=name == "T1ce", transmit=transmit, weighting=settings.weighting
     )
