@@ -11,10 +11,11 @@ from dicom_series import enhanced
 from phantoms import ball, head
 from pydicom.dataset import Dataset
 
+from voxlate.archive.series_type import MR_CLASSES, series_type_of
 from voxlate.bundle.bundle import Bundle
 from voxlate.cli import run_with_status, voxlate
 from voxlate.errors import CannotWrite, InputRefused, UsageError
-from voxlate.inference import files
+from voxlate.inference import contrast_check, files
 from voxlate.inference.batch import translate_many
 from voxlate.inference.contrast_check import other_contrast_in_name
 from voxlate.inference.files import translate_file
@@ -312,3 +313,9 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_network_works(bun
     for output in ("x.nii.gz", "new/folder/x.nii.gz"):
         with pytest.raises(CannotWrite, match=r"WRITE x\.nii\.gz: its folder cannot be written; name another output"):
             translate_file(bundle, scan, tmp_path / output)
+
+
+def test_the_image_types_that_are_not_t1_are_those_by_which_the_index_knows_other_series():
+    for word in contrast_check._OTHER_IMAGE_TYPES:
+        header = {"Modality": "MR", "SOPClassUID": MR_CLASSES[0], "ImageType": f"ORIGINAL\\PRIMARY\\{word}"}
+        assert series_type_of(header).kind not in ("unknown", "T1w"), word

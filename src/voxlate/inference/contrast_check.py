@@ -33,8 +33,8 @@ _OTHER_IMAGE_TYPES = (
     | {"PERFUSION", "ASL", "CBF", "CBV", "MTT", "TTP"}
     | {"P", "PHASE", "PHASE MAP"}
 )
-"""Values of ImageType (DICOM) of images that are not T1-weighted: those of `voxlate.archive.series_type`. The voxels of
-some of them, such as perfusion, look enough like T1 to be flagged only."""
+"""Values of ImageType (DICOM) of images that are not T1-weighted, each known to `voxlate.archive.series_type`. The
+voxels of some of them, such as perfusion, look enough like T1 to be flagged only."""
 
 _T1_WORDS = ("t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfl")
 """Beginnings of words of T1-weighted images: the contrast, and sequences that are used for T1 alone."""
