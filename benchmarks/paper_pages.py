@@ -93,7 +93,9 @@ def _results(scale: str, content: dict[str, Any]) -> Iterator[str]:
         if system["state"] != "OK":
             bad.setdefault(system["state"], []).append(system["label"])
     for state, labels in bad.items():
-        yield f"- {', '.join(labels)}: `{state}`. Their rows say of how many patients they are where that is fewer."
+        # Other states are of systems that failed, whose rows have no numbers.
+        rows = " Their rows say of how many patients they are where that is fewer." if state.startswith("DONE:") else ""
+        yield f"- {', '.join(labels)}: `{state}`.{rows}"
     if bad:
         yield ""
     for table in content["tables"]:
