@@ -3,93 +3,170 @@
     python benchmarks/bench_fine_tuning.py
 
 Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs, each time from the pretrained model, from it with
-the variant `mixed` (simulated and semi-synthetic windows beside those of the pairs), and from random weights, all with
-as many steps, and translates the three pairs that were left out. So each pair is tested once by a model that has not
-seen it. Two more trainings, one of them with the variant `two_pairs` (900 steps with larger windows, 13 minutes), take
-the two pairs whose licence lets weights be shipped (CC BY); the other seven test them. The tissue maps are those of
-`bench_simulated_training.py`. The other trainings take 5 to 8 minutes on one core. Each stage is skipped when its files
-exist, so that the command continues after an interruption. Without the development data it says so and ends.
+the variant `mixed` (simulated and semi-synthetic windows beside those of the pairs), from it with the variant `VARIANT`
+as the shipped model, and from random weights, and translates the three pairs that were left out. So each pair is tested
+once by a model that has not seen it. Two more trainings, one of them with the variant `two_pairs`, take two pairs; the
+other seven test them. The last training, that of the shipped model `t1ce-to-t1`, takes the eight pairs whose licence
+lets weights be shared. The tissue maps are those of `bench_simulated_training.py`. Trainings of 600 steps with windows
+of 64 voxels take 5 to 8 minutes on one core, those of 900 steps with windows of 96 voxels 16 minutes. Each stage is
+skipped when its files exist, so that the command continues after an interruption. Without the development data it says
+so and ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ENHANCING_LABELS, HELD_OUT, ROOT, case_scores, development_data, pair_cases, write_result
+from machine import ENHANCING_LABELS, HELD_OUT, ROOT, case_scores, development_data, pair_cases, stamp, write_result
 from simulated_heads import TISSUE_MAPS
 
 from voxlate.bundle.bundle import read_bundle
 from voxlate.bundle.pretrained import find_bundle
-from voxlate.bundle.recipe import Recipe, read_recipe
+from voxlate.bundle.recipe import read_recipe
 from voxlate.cases import Case, write_cases
 from voxlate.evaluation.enhancement import PROTOCOL
 from voxlate.evaluation.run import evaluate_cases
-from voxlate.evaluation.settings import Settings
+from voxlate.evaluation.settings import Baselines, Settings
 from voxlate.evaluation.statistics import mean_interval, sign_flip
 from voxlate.inference.batch import translate_many
 from voxlate.inference.item import Item
 from voxlate.inference.translate import Options
+from voxlate.io.atomic import write_json
 from voxlate.training.loop import train
 
 RUN = ROOT / "runs" / "fine_tuning"
 BASE = "t1ce-to-t1-simulated"
-OPEN_LICENCE = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
-"""Pairs under CC BY; the terms of the seven others were not found to allow shipped weights."""
+VARIANT = "eight_pairs"
+TWO_PAIRS = ("MS_ljubljana_07", "TCGA-FG-6692_sri24")
+LICENSED = (
+    *TWO_PAIRS,
+    "BraTS-GLI-00000-000",
+    "BraTS-GLI-00001-000",
+    "BraTS2021_00006",
+    "BraTS2021_01657",
+    "BraTS2021_01658",
+    "BraTS2021_01659",
+)
+"""Pairs whose licence lets weights be shared: two under CC BY, and six of RSNA-ASNR-MICCAI BraTS 2021, which The Cancer
+Imaging Archive publishes under CC BY 4.0 (doi:10.7937/jc8x-9874). Brats18_2013_2_1 is under the terms of a challenge.
+"""
 
-SYSTEMS = {"zero_shot": None, "fine_tuned": BASE, "mixed": BASE, "real_only": None}
-"""Systems, with the weights that the training of each begins with; the zero-shot model is not trained here."""
+
+@dataclass(frozen=True)
+class Training:
+    """A training on six of the nine pairs.
+
+    Attributes:
+        start: model whose weights it begins with; None for random weights.
+        variants: of the recipe.
+    """
+
+    start: str | None
+    variants: tuple[str, ...] = ()
+
+
+TRAININGS = {
+    "fine_tuned": Training(BASE),
+    "mixed": Training(BASE, ("mixed",)),
+    "real_only": Training(None),
+    "shipped": Training(BASE, (VARIANT,)),
+}
+"""Trainings by name, each run three times."""
+
+COMPARISONS = (
+    ("fine_tuned", "real_only"),
+    ("mixed", "fine_tuned"),
+    ("two_pairs_mixed", "two_pairs"),
+    ("shipped", "zero_shot"),
+    ("shipped", "real_only"),
+    ("shipped", "fine_tuned"),
+)
+COMMIT = "commit.json"
+"""File beside a training that states the commit of the code."""
 
 Values = dict[str, dict[str, float]]
 """Value by pair, by name."""
 
 
-def recipe_of(*variants: str) -> Recipe:
-    """Returns the recipe with some of its variants, which take the tissue maps of this benchmark."""
-    overrides = {"simulated.heads": str(TISSUE_MAPS)} if variants else None
-    return read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml", variants=variants, overrides=overrides)
+def train_once(folder: Path, cases: list[Case], training: Training) -> Path:
+    """Trains the recipe on the training cases of a table, unless that is done, and returns the bundle."""
+    write_cases(folder.parent / "cases.tsv", cases)
+    bundle = folder / "bundle"
+    if not (bundle / "manifest.json").is_file():
+        overrides = {"simulated.heads": str(TISSUE_MAPS)} if training.variants else None
+        path = ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml"
+        recipe = read_recipe(path, variants=training.variants, overrides=overrides)
+        start = None if training.start is None else find_bundle(training.start)
+        train(recipe, folder, root=folder.parent, resume=True, start_from=start)
+        write_json(folder / COMMIT, {"commit": stamp()["commit"]})
+    return bundle
 
 
-def run_fold(pairs: Path, system: str, fold: int) -> None:
-    """Trains a system on six pairs, unless it is the zero-shot model, and translates the other three."""
-    folder = RUN / f"fold-{fold}"
-    cases = pair_cases(pairs, HELD_OUT[fold])
-    write_cases(folder / "cases.tsv", cases)
-    bundle = find_bundle(BASE)
-    if system != "zero_shot":
-        bundle = folder / system / "bundle"
-        if not (bundle / "manifest.json").is_file():
-            recipe = recipe_of(*(["mixed"] if system == "mixed" else []))
-            start = None if SYSTEMS[system] is None else find_bundle(BASE)
-            train(recipe, folder / system, root=folder, resume=True, start_from=start)
-    items = [Item(case.case, case.source) for case in cases if case.split == "test"]
-    out = RUN / "synthetic" / system / f"fold-{fold}"
+def translate_tested(bundle: Path, cases: list[Case], out: Path) -> list[Case]:
+    """Translates the test cases of a table unless that is done, and returns them."""
+    tested = [case for case in cases if case.split == "test"]
+    items = [Item(case.case, case.source) for case in tested]
     if not all((out / f"{item.name}.nii.gz").is_file() for item in items):
         options = Options(gate="off", keep_spacing=True)
         translate_many(read_bundle(bundle), items, out, options=options, overwrite=True)
+    return tested
 
 
-def measure(pairs: Path, system: str) -> dict[str, dict[str, float]]:
-    """Returns value by case and metric of a system, and of the untouched source under `source:`."""
-    found: dict[str, dict[str, float]] = {}
-    for fold, held_out in enumerate(HELD_OUT):
-        cases = [case for case in pair_cases(pairs, held_out) if case.split == "test"]
-        out = RUN / "evaluation" / system / f"fold-{fold}"
-        for key, values in values_of(cases, RUN / "synthetic" / system / f"fold-{fold}", out).items():
-            found.setdefault(key, {}).update(values)
-    return found
+def left_out(pairs: Path, system: str) -> Values:
+    """Trains a system three times, and returns value by metric and case of all nine pairs.
+
+    Args:
+        pairs: folder of the real pairs.
+        system: a key of `TRAININGS`, or `zero_shot` for the model as it is.
+    """
+    tested, folders, bundles = list[Case](), dict[str, Path](), dict[str, Path]()
+    for fold, names in enumerate(HELD_OUT):
+        cases = pair_cases(pairs, names)
+        if system in TRAININGS:
+            bundle = train_once(RUN / f"fold-{fold}" / system, cases, TRAININGS[system])
+            bundles |= dict.fromkeys(names, bundle)
+        else:
+            bundle = find_bundle(BASE)
+        folder = RUN / "synthetic" / system / f"fold-{fold}"
+        tested += translate_tested(bundle, cases, folder)
+        folders |= dict.fromkeys(names, folder)
+    return values_of(tested, folders, RUN / "evaluation" / system, bundles)
 
 
-def values_of(
-    cases: Sequence[Case], synthetic: Path, out: Path, *, bundle: Path | None = None
-) -> dict[str, dict[str, float]]:
-    """Evaluates cases and returns value by case and metric, see `measure`."""
-    found: dict[str, dict[str, float]] = {}
-    settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS)
-    outcome = evaluate_cases(cases, synthetic, out, settings=settings, bundle=bundle)
-    assert outcome.n_evaluated == len(cases), f"{synthetic.name}: not all cases were evaluated"
+def bundle_without(case: str) -> Path:
+    """Returns the bundle of the shipped model's training that has not seen a pair."""
+    fold = next(fold for fold, names in enumerate(HELD_OUT) if case in names)
+    return RUN / f"fold-{fold}" / "shipped" / "bundle"
+
+
+def on_some(pairs: Path, name: str, trained_on: Collection[str], variants: tuple[str, ...] = ()) -> Values:
+    """Fine-tunes the pretrained model on some pairs, and returns its values on the others, see `left_out`."""
+    cases = pair_cases(pairs, [case.case for case in pair_cases(pairs) if case.case not in trained_on])
+    folder = RUN / name
+    bundle = train_once(folder / "run", cases, Training(BASE, variants))
+    tested = translate_tested(bundle, cases, folder / "synthetic")
+    folders, bundles = ({case.case: path for case in tested} for path in (folder / "synthetic", bundle))
+    return values_of(tested, folders, folder / "evaluation", bundles)
+
+
+def values_of(cases: list[Case], synthetic: Mapping[str, Path], out: Path, bundles: Mapping[str, Path]) -> Values:
+    """Evaluates cases and returns value by metric and case, those of the untouched source under `source:`.
+
+    Args:
+        cases: the cases.
+        synthetic: folder of the synthetic image of each case.
+        out: folder of the evaluation.
+        bundles: bundle that translated each case, for the histogram match.
+    """
+    found: Values = {}
+    settings = Settings(data_kind="real", enhancing_labels=ENHANCING_LABELS, baselines=Baselines(bundles=bundles))
+    outcome = evaluate_cases(cases, synthetic, out, settings=settings)
+    assert outcome.n_evaluated == len(cases), f"{out}: not all cases were evaluated"
     for case in cases:
         for method, protocol, region, metric, value in case_scores(out, case.case):
             is_wanted = protocol == PROTOCOL or (region in ("mask", "lesion") and metric in ("mae", "psnr", "ssim"))
@@ -97,24 +174,6 @@ def values_of(
                 key = f"{region}:{metric}" if method == "synthetic" else f"source:{region}:{metric}"
                 found.setdefault(key, {})[case.case] = value
     return found
-
-
-def open_licence(pairs: Path, *, is_mixed: bool) -> dict[str, dict[str, float]]:
-    """Fine-tunes the pretrained model on the two pairs of open licence, and returns its values on the other seven."""
-    folder = RUN / ("open_licence_mixed" if is_mixed else "open_licence")
-    held_out = [path.name for path in sorted(pairs.iterdir()) if path.is_dir() and path.name not in OPEN_LICENCE]
-    cases = pair_cases(pairs, held_out)
-    write_cases(folder / "cases.tsv", cases)
-    if not (folder / "run" / "bundle" / "manifest.json").is_file():
-        recipe = recipe_of(*(["two_pairs"] if is_mixed else []))
-        train(recipe, folder / "run", root=folder, resume=True, start_from=find_bundle(BASE))
-    tested = [case for case in cases if case.split == "test"]
-    items = [Item(case.case, case.source) for case in tested]
-    if not all((folder / "synthetic" / f"{item.name}.nii.gz").is_file() for item in items):
-        options = Options(gate="off", keep_spacing=True)
-        bundle = read_bundle(folder / "run" / "bundle")
-        translate_many(bundle, items, folder / "synthetic", options=options, overwrite=True)
-    return values_of(tested, folder / "synthetic", folder / "evaluation", bundle=folder / "run" / "bundle")
 
 
 def summary(values: dict[str, float]) -> dict[str, Any]:
@@ -148,22 +207,28 @@ def tested(first: Values, second: Values) -> dict[str, dict[str, float]]:
     return tests
 
 
+def trained_at(system: str) -> str | None:
+    """Returns the commit of the code that trained a system; None of a model that was not trained here."""
+    paths = (RUN / system / "run" / COMMIT, RUN / "fold-0" / system / COMMIT)
+    path = next((path for path in paths if path.is_file()), None)
+    return None if path is None else json.loads(path.read_text())["commit"]
+
+
 def main() -> None:
     pairs = development_data("pairs")
     if pairs is None:
         return
-    for system in SYSTEMS:
-        for fold in range(len(HELD_OUT)):
-            run_fold(pairs, system, fold)
-    measured = {system: measure(pairs, system) for system in SYSTEMS}
-    measured["open_licence"] = open_licence(pairs, is_mixed=False)
-    measured["open_licence_mixed"] = open_licence(pairs, is_mixed=True)
+    measured = {system: left_out(pairs, system) for system in ("zero_shot", *TRAININGS)}
+    measured["two_pairs"] = on_some(pairs, "two_pairs", TWO_PAIRS)
+    measured["two_pairs_mixed"] = on_some(pairs, "two_pairs_mixed", TWO_PAIRS, ("two_pairs",))
+    measured["eight_pairs"] = on_some(pairs, "eight_pairs", LICENSED, (VARIANT,))
     write_result(
         "fine_tuning",
         {
             "held_out": HELD_OUT,
             "steps": read_recipe(ROOT / "recipes" / "t1ce_to_t1_finetuned.yaml").steps,
             "base_sha256": read_bundle(find_bundle(BASE)).weights_sha256,
+            "trained_at": {name: trained_at(name) for name in measured},
             "summary": {name: {key: summary(v) for key, v in rows.items()} for name, rows in measured.items()},
             "cases": {
                 name: {
@@ -172,15 +237,7 @@ def main() -> None:
                 }
                 for name, rows in measured.items()
             },
-            **{
-                f"{first}_minus_{second}": tested(measured[first], measured[second])
-                for first, second in (
-                    ("fine_tuned", "real_only"),
-                    ("mixed", "fine_tuned"),
-                    ("open_licence_mixed", "open_licence"),
-                    ("open_licence_mixed", "zero_shot"),
-                )
-            },
+            **{f"{first}_minus_{second}": tested(measured[first], measured[second]) for first, second in COMPARISONS},
         },
     )
 

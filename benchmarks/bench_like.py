@@ -4,8 +4,9 @@
 
 Simulated heads: T1ce of two scanners is translated by `t1ce-to-t1`; the truth is the T1 of the same patient on a third
 scanner. The reference is the T1 of another visit of the patient to that scanner, or of another patient. Real pairs
-(with the development data), but for the two that the model was trained on: the reference is the target itself, which is
-the best that a curve can do, or the T1 of each other pair, whose sequence differs. Ten minutes on one core.
+(with the development data), each translated by a training of `bench_fine_tuning.py` that has not seen it: the reference
+is the target itself, which is the best that a curve can do, or the T1 of each other pair, whose sequence differs. Ten
+minutes on one core.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bench_fine_tuning import OPEN_LICENCE
+from bench_fine_tuning import bundle_without
 from machine import development_data, pair_cases, write_result
 
 from voxlate.bundle.pretrained import load_bundle
@@ -74,10 +75,9 @@ def real() -> list[dict[str, Any]]:
     pairs = development_data("pairs")
     if pairs is None:
         return []
-    bundle, scans = load_bundle("t1ce-to-t1"), {}
+    scans = {}
     for case in pair_cases(pairs):
-        if case.case in OPEN_LICENCE:
-            continue
+        bundle = load_bundle(bundle_without(case.case))
         source, target = read_volume(case.source), read_volume(case.target)
         made = translate_volume(bundle, source, options=Options(gate="flag")).volume.data
         mask = (made > 0) & (target.data > 0)

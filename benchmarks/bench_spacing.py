@@ -6,7 +6,7 @@ The nine real pairs of the development data have voxels of 1 mm. Source and targ
 7 mm, or interpolated to finer voxels in the plane of thick slices, and each scan is translated three times: resampled
 to the voxel size of training and back, which is the default; with its own voxels (`--keep-spacing`); and, as a bound
 that a user cannot have, before the averaging. All are compared with the averaged target. The fine-tuned model is
-measured the default way on the pairs that it was not trained on, beside the other model on the same pairs. A scan that
+measured the default way by the trainings of `bench_fine_tuning.py`, each on the pairs that it has not seen. A scan that
 is translated already is not translated again. Without the development data it says so and ends.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_fine_tuning import OPEN_LICENCE, summary
+from bench_fine_tuning import bundle_without, summary
 from machine import ROOT, development_data, pair_cases, write_result
 
 from voxlate.bundle.bundle import Bundle, read_bundle
@@ -157,24 +157,28 @@ def main() -> None:
     if folder is None:
         return
     pairs = pair_cases(folder)
-    unseen = [case for case in pairs if case.case not in OPEN_LICENCE]
     bundle, tuned = (read_bundle(find_bundle(name)) for name in (MODEL, TUNED))
     measured = {name: measure(bundle, name, pairs, WAYS) for name in CONDITIONS}
     content: dict[str, Any] = {
         "weights_sha256": {MODEL: bundle.weights_sha256, TUNED: tuned.weights_sha256},
         "conditions": {name: summaries(found) for name, found in measured.items()},
         "resampled_minus_kept": {name: differences(rows) for name, rows in measured.items()},
-        "unseen_pairs": {},
+        "fine_tuned": {
+            name: summaries({MODEL: found["resampled"], TUNED: measure_left_out(name, pairs)})
+            for name, found in measured.items()
+        },
     }
-    names = {case.case for case in unseen}
-    for name, found in measured.items():
-        fine_tuned = measure(tuned, name, unseen, WAYS[:1])["resampled"]
-        base = {
-            metric: {case: value for case, value in rows.items() if case in names}
-            for metric, rows in found["resampled"].items()
-        }
-        content["unseen_pairs"][name] = summaries({MODEL: base, TUNED: fine_tuned})
     write_result("spacing", content)
+
+
+def measure_left_out(name: str, pairs: list[Case]) -> dict[str, dict[str, float]]:
+    """Returns value by metric and case of a condition, each pair translated by a training that has not seen it."""
+    found: dict[str, dict[str, float]] = {}
+    for case in pairs:
+        bundle = read_bundle(bundle_without(case.case))
+        for metric, values in measure(bundle, name, [case], WAYS[:1])["resampled"].items():
+            found.setdefault(metric, {}).update(values)
+    return found
 
 
 def summaries(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:

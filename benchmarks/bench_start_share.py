@@ -50,7 +50,8 @@ def measured(pairs: Path, training: str, share: float) -> Values:
             bundle = keeping(Path(str(TRAININGS[training]).format(fold=fold)), share)
             options = Options(gate="off", keep_spacing=True)
             translate_many(bundle, items, out / "synthetic", options=options, overwrite=True)
-        for key, values in values_of(cases, out / "synthetic", out / "evaluation").items():
+        folders = {case.case: out / "synthetic" for case in cases}
+        for key, values in values_of(cases, folders, out / "evaluation", {}).items():
             found.setdefault(key, {}).update(values)
     return found
 

@@ -18,11 +18,16 @@ from voxlate.simulation.files.tissue_maps import MapPlan, write_tissue_maps
 
 EXCLUDED = "18.nii.gz"  # refused for 1.2 ml of unlabelled sinus air when the recorded models were trained
 TEST_MAPS = ("04.nii.gz", "11.nii.gz", "16.nii.gz")  # of the test heads of CT; chosen arbitrarily before the first run
-TISSUE_MAPS, N_TISSUE_MAPS = ROOT / "runs" / "tissue_maps", 64
+TISSUE_MAPS, N_TISSUE_MAPS, MAP_SEED = ROOT / "runs" / "tissue_maps", 64, 41
 QUALITY = {"good": 0.6, "medium": 0.3, "low": 0.1}
 TABLE = "train_cases.tsv"
 _MOST_EROSION = 3  # voxels of 1 mm; masks of real data end between the cortex and the dura
 _VALIDATION_EVERY = 16  # the 16th, 32nd … head is for validation
+
+
+def is_validation(number: int) -> bool:
+    """Returns whether a simulated head, counted from 0, is for validation."""
+    return number % _VALIDATION_EVERY == _VALIDATION_EVERY - 1
 
 
 def label_maps(maps: Path, links: Path, leave_out: Collection[str] = (EXCLUDED,)) -> LabelMaps:
@@ -52,7 +57,7 @@ def simulate(folder: Path, plan: Plan) -> None:
         path = folder / "masks" / f"{case.patient}.nii.gz"
         path.parent.mkdir(exist_ok=True)
         nibabel.save(nibabel.Nifti1Image(inside.astype(np.uint8), mask.affine), path)
-        split = "validation" if number % _VALIDATION_EVERY == _VALIDATION_EVERY - 1 else "train"
+        split = "validation" if is_validation(number) else "train"
         cases.append(replace(case, case=case.patient, split=split, mask=path))
     write_cases(folder / TABLE, cases)
 
@@ -64,6 +69,6 @@ def write_maps(maps: Path) -> Path:
         maps: folder of the label maps of the development data.
     """
     anatomies = label_maps(maps, TISSUE_MAPS.with_name("maps_train"), (EXCLUDED, *TEST_MAPS))
-    for _ in write_tissue_maps(TISSUE_MAPS, MapPlan(N_TISSUE_MAPS, 41, "full", None, anatomies)):
+    for _ in write_tissue_maps(TISSUE_MAPS, MapPlan(N_TISSUE_MAPS, MAP_SEED, "full", None, anatomies)):
         pass
     return TISSUE_MAPS

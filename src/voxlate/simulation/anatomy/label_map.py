@@ -171,8 +171,19 @@ class LabelMaps:
         """Returns what two runs of one data set must have in common: the hashes of the maps, and the table."""
         return {"maps": list(self.hashes), "table": self.table.model_dump(mode="json")}
 
+    def file_of(self, seed: int, subject: int) -> tuple[Path, str]:
+        """Returns path and SHA-256 of the map of a subject; the maps take turns, in an order drawn from the seed.
+
+        Args:
+            seed: seed of the data set.
+            subject: number of the subject, from 0.
+        """
+        order = generator(seed, 0, "anatomies").permutation(len(self.paths))
+        chosen = int(order[subject % len(self.paths)])
+        return self.paths[chosen], self.hashes[chosen]
+
     def of(self, seed: int, subject: int) -> LabelMap:
-        """Returns the map of a subject; the maps take turns, in an order drawn from the seed.
+        """Returns the map of a subject, see `file_of`.
 
         Args:
             seed: seed of the data set.
@@ -181,9 +192,8 @@ class LabelMaps:
         Raises:
             InputRefused: see `read_label_map`.
         """
-        order = generator(seed, 0, "anatomies").permutation(len(self.paths))
-        chosen = int(order[subject % len(self.paths)])
-        return read_label_map(self.paths[chosen], self.hashes[chosen], self.table)
+        path, digest = self.file_of(seed, subject)
+        return read_label_map(path, digest, self.table)
 
     def check(self, seed: int, subjects: int) -> None:
         """Reads each map that a data set will use; some 2 s for a map of 1 mm.
