@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_fine_tuning import BASE, LICENSED, VARIANT
+from bench_fine_tuning import AVERAGED, BASE, LICENSED, TRAININGS
 from bench_simulated_models import MODELS, TRAIN_HEADS
 from bench_simulated_models import SEED as CT_SEED
 from bench_simulated_training import HEADS, SEED, STAGES
@@ -138,8 +138,12 @@ def simulated_model(data: Data) -> dict[str, Any]:
 def fine_tuned_model(data: Data) -> dict[str, Any]:
     """Returns the provenance of the model that was fine-tuned on real pairs."""
     base = {"model": BASE, "weights_sha256": read_bundle(find_bundle(BASE)).weights_sha256}
-    last = stage("t1ce_to_t1_finetuned", [VARIANT]) | {"starts_from": base, "data": ["pairs", "drawn"]}
-    return {"stages": [last], "data": {"pairs": real_subjects(data.pairs, LICENSED), "drawn": data.drawn()}}
+    stages = []
+    for training in (TRAININGS[name] for name in AVERAGED):
+        used = ["pairs", "drawn"] if training.variants else ["pairs"]
+        stages.append(stage("t1ce_to_t1_finetuned", training.variants) | {"starts_from": base, "data": used})
+    subjects = {"pairs": real_subjects(data.pairs, LICENSED), "drawn": data.drawn()}
+    return {"weights": "the mean of those of both stages", "stages": stages, "data": subjects}
 
 
 def model_of_ct(data: Data, name: str) -> dict[str, Any]:

@@ -709,7 +709,8 @@ def fine_tuning() -> str:
         "real_only": "real pairs alone, leave-three-out",
         "fine_tuned": "`t1ce-to-t1-simulated`, then real pairs, leave-three-out",
         "mixed": "the same with simulated and semi-synthetic windows",
-        "shipped": "`t1ce-to-t1`: the same training with windows of 96 voxels, 900 steps, leave-three-out",
+        "several_pairs": "the same with fewer of these windows, of 96 voxels, 900 steps",
+        "shipped": "**`t1ce-to-t1`**: mean of the weights of this training and of that on real pairs, leave-three-out",
         "two_pairs": "`t1ce-to-t1-simulated`, then two pairs; the seven others",
         "two_pairs_mixed": "the same with simulated and semi-synthetic windows of 96 voxels, 900 steps",
     }
@@ -741,13 +742,18 @@ def fine_tuning() -> str:
         )
 
     # A training that does not depend on what has changed since needs no repetition.
-    commits = ", ".join(f"{content['trained_at'][name]} ({name})" for name in titles if content["trained_at"].get(name))
+    trained_at = {name: commit for name, commit in content["trained_at"].items() if commit}
+    commits = "; ".join(
+        f"{commit}: {', '.join(f'`{name}`' for name, other in trained_at.items() if other == commit)}"
+        for commit in dict.fromkeys(trained_at.values())
+    )
     note = (
-        f"Each pair is tested by a model that did not see it; {content['steps']} steps on real pairs unless said. Errors in % of the target's range. Permutation tests over pairs. Fine-tuned minus real pairs alone: "
+        f"Each pair is tested by a model that did not see it; {content['steps']} steps on real pairs unless said. "
+        f"Errors in % of the target's range. Permutation tests over pairs. Fine-tuned minus real pairs alone: "
         f"{told('fine_tuned_minus_real_only')}. With the further windows minus without, six pairs: "
         f"{told('mixed_minus_fine_tuned')}; two pairs: {told('two_pairs_mixed_minus_two_pairs')}. "
         f"`t1ce-to-t1` minus `t1ce-to-t1-simulated`: {told('shipped_minus_zero_shot')}; minus real pairs alone: "
-        f"{told('shipped_minus_real_only')}. Trained at the commits {commits}. "
+        f"{told('shipped_minus_real_only')}. Trained at commits {commits}. "
         f"`python benchmarks/bench_fine_tuning.py`, {machine(content)}."
     )
     return "\n".join([*lines, "", note])
