@@ -160,7 +160,7 @@ TCGA-LGG, CC BY 3.0) and six gliomas of RSNA-ASNR-MICCAI BraTS 2021 (Baid et al.
 BraTS, too. `provenance.json` lists every subject with origin, licence and hashes.
 
 **The figures are not of these weights**, which have seen eight of the nine pairs: they are of three models that were
-made in the same way from six pairs, each tested on the other three. The choice among five settings was made on these
+made in the same way from six pairs, each tested on the other three. The choice among six settings was made on these
 pairs. Slices of 2 to 7 mm and simulated scanners of 1.5 and 3 T are measured in docs/models.md. Not measured: real
 scans with a skull and without a brain mask, children. The nine real pairs set the limits of the mask's shape and of the
 pattern in the out-of-distribution score."""
