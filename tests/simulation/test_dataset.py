@@ -170,7 +170,9 @@ def test_the_command_refuses_a_negative_dose_before_it_writes(tmp_path):
 def test_the_command_refuses_an_option_that_changes_no_image_of_the_task(task, option, tmp_path):
     result = CliRunner().invoke(simulate, [str(tmp_path / "out"), "-n", "1", "--task", task, *option])
     assert isinstance(result.exception, UsageError)
-    assert str(result.exception).startswith(f"USAGE:OPTION_OF_TASK {option[0]} changes no image of {task}; leave it out")
+    assert str(result.exception).startswith(
+        f"USAGE:OPTION_OF_TASK {option[0]} changes no image of {task}; leave it out"
+    )
     assert not (tmp_path / "out").exists()
 
 

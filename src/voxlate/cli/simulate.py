@@ -49,7 +49,9 @@ def _refuse_options_of_other_tasks(task: str) -> None:
     foreign = (_OF_HEADS if task == "spine" else {}) | ({} if "T1ce" in TASKS[task] else _OF_AGENT)
     option = first_given(foreign)
     if option is not None:
-        raise UsageError("OPTION_OF_TASK", f"{option} changes no image of {task}; leave it out or choose another --task")
+        raise UsageError(
+            "OPTION_OF_TASK", f"{option} changes no image of {task}; leave it out or choose another --task"
+        )
 
 
 def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_progress: bool) -> None:
