@@ -99,8 +99,8 @@ def make(
     write_measured_card(run / "bundle", evaluation, results)  # the evaluation may be older than the sentences
     measured = (evaluation / "card.md").read_text().split("\n", 1)[1]
     card = f"# {name}\n\n{summary.format(**numbers)}\n\n{about}\n{measured}"
-    # Sidecars name the model, not the variant of its last stage.
-    recipe = bundle.recipe.model_copy(update={"name": name.replace("-to-", "_to_").replace("-", "_")})
+    # Sidecars name the model as users type it, not the recipe and the variants of its last stage.
+    recipe = bundle.recipe.model_copy(update={"name": name})
     root = recipe.data.root
     if Path(root).is_absolute():  # a folder of this machine is nobody else's
         relative = Path(root).relative_to(ROOT).as_posix()

@@ -27,6 +27,9 @@ from voxlate.preparation.masks.skull_stripped import nonzero_mask
 
 MOST_BYTES = 12 << 20
 SHIPPED = ("ct-to-t1", "ct-to-t2", "t1ce-to-t1", "t1ce-to-t1-simulated")
+RENAMED_WHEN_MADE_AGAIN = pytest.mark.xfail(
+    reason="this bundle is older than its name; remove the mark when make_pretrained.py has made it again", strict=True
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -40,6 +43,13 @@ def test_a_shipped_model_is_whole_small_and_says_what_it_is_for(name, monkeypatc
     assert all(parameter.dtype.is_floating_point for parameter in bundle.network.parameters())
     assert "not for diagnosis" in summary_line(name)
     assert "trained on" in model_card(name)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[RENAMED_WHEN_MADE_AGAIN] * (name == "t1ce-to-t1")) for name in SHIPPED]
+)
+def test_sidecars_name_a_shipped_model_as_users_type_it(name):
+    assert load_bundle(name).name == name
 
 
 def test_a_name_that_does_not_exist_is_answered_with_the_nearest():
@@ -71,7 +81,7 @@ def test_one_line_translates_a_scan_by_the_name_of_a_model(tmp_path):
     done = CliRunner().invoke(command, [*arguments, "-m", "t1ce-to-t1", "--ood", "off"])
     assert done.exit_code == 0, done.output
     assert read_volume(tmp_path / "out.nii.gz").grid.matches(scan.grid)
-    assert json.loads((tmp_path / "out.json").read_text())["Synthetic"]["ModelName"] == "t1ce_to_t1"
+    assert json.loads((tmp_path / "out.json").read_text())["Synthetic"]["ModelName"] == load_bundle("t1ce-to-t1").name
 
 
 @pytest.mark.slow

@@ -54,8 +54,6 @@ def test_every_verb_explains_itself_with_the_line_that_the_list_shows(verb):
         (["translate", "x.nii.gz", "y.nii.gz", "-m", "none"], 78, "MODEL_MISSING"),
         (["translate", "y.nii.gz", "-m", "none"], 2, "Missing argument 'OUTPUT'"),
         (["translate", "-i", "x", "-o", "y", "-m", "z"], 2, "is now: voxlate translate x y -m z"),
-        (["translate", "x", "y", "-m", "z", "--device", "abacus"], 2, "DEVICE"),
-        (["translate", "x", "y", "-m", "z", "--device", "meta"], 2, "DEVICE"),
         (["translate", "x" * 5000, "y", "-m", "z"], 2, "too long"),
         (["translate", "x", "y", "-m", "z", "--memory-gib", "nan"], 2, "--memory-gib"),
         (["fly"], 2, "unknown verb 'fly'"),
@@ -67,6 +65,56 @@ def test_a_mistake_is_one_line_and_its_status(arguments, status, says, tmp_path)
     assert done.returncode == status
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("device", ["abacus", "meta"])
+def test_a_device_that_is_none_is_refused_before_the_scan_is_read(device, tmp_path):
+    (tmp_path / "scan.nii.gz").touch()
+    done = run("translate", tmp_path / "scan.nii.gz", tmp_path / "y.nii.gz", "-m", "t1ce-to-t1", "--device", device)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"voxlate: USAGE:DEVICE the device '{device}' is not available")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("translate absent.nii.gz y.nii.gz -m t1ce-to-t1", "NO_INPUT absent.nii.gz does not exist"),
+        ("translate absent y.nii.gz -m t1ce-to-t1", "NO_INPUT absent does not exist"),
+        ("translate scan.nii.gz y.nii.gz -m t1ce-to-t1 --mask absent.nii.gz", "NO_INPUT absent.nii.gz does not exist"),
+        ("translate scan.nii.gz y.nii.gz -m t1ce-to-t1 --like absent.nii.gz", "NO_INPUT absent.nii.gz does not exist"),
+        ("translate scan.nii.gz taken.nii.gz -m t1ce-to-t1", "OUTPUT_EXISTS taken.nii.gz"),
+        ("translate scan.nii.gz scan.nii.gz -m t1ce-to-t1", "OUTPUT_IS_INPUT scan.nii.gz"),
+        ("translate scan.nii.gz new_folder -m t1ce-to-t1", "OUTPUT_NAME new_folder"),
+        ("translate scan.nii.gz y.nii.gz -m none", "MODEL_MISSING none"),
+        ("translate scan.nii.gz y.nii.gz -m t1ce-to-t1 --split train", "--split chooses rows of a table"),
+        ("batch absent.tsv out -m t1ce-to-t1", "NO_INPUT absent.tsv"),
+        ("batch manifest.tsv out -m none", "MODEL_MISSING none"),
+        ("batch manifest.tsv run -m t1ce-to-t1", "FOLDER_OCCUPIED run"),
+        ("batch manifest.tsv out -m t1ce-to-t1 --shard 3/2", "SHARD '3/2'"),
+        ("batch manifest.tsv out -m t1ce-to-t1 -j 0 --seconds 9", "LIMITS"),
+        ("train none out", "NO_INPUT none"),
+        ("train t1ce_to_t1 out --from none", "MODEL_MISSING none"),
+        ("train t1ce_to_t1 out --data .", "NO_INPUT 6 of 6 cases lack a file"),
+        ("train t1ce_to_t1 run", "RUN_EXISTS run holds a run"),
+        ("train t1ce_to_t1 folds --resume", "RUN_EXISTS folds holds the folds of a cross-validation"),
+        ("train t1ce_to_t1 run --folds 2 --resume", "RUN_EXISTS run holds a run without folds"),
+    ],
+)
+def test_a_mistake_in_arguments_or_paths_is_refused_without_loading_torch(arguments, says, tmp_path):
+    for name in ("scan.nii.gz", "taken.nii.gz", "run/checkpoint.safetensors", "folds/folds.tsv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "manifest.tsv").write_text("case\tsource\na\tscan.nii.gz\n")
+    code = (
+        "import sys, voxlate.cli as c\n"
+        "status = c.run_with_status(lambda: c.voxlate.main(sys.argv[1:], standalone_mode=False))\n"
+        "sys.exit('torch was loaded' if 'torch' in sys.modules else status)"
+    )
+    command = [sys.executable, "-c", code, *arguments.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert says in done.stderr
+    assert "torch was loaded" not in done.stderr
+    assert done.returncode in {2, 66, 78}
 
 
 def raising(error: BaseException):

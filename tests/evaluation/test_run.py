@@ -376,18 +376,19 @@ def test_a_sidecar_without_a_usable_level_is_refused(study, level):
     assert outcome.content["refused"][0]["code"] == "SIDECAR"
 
 
-def test_a_source_that_the_model_flagged_is_named_in_the_results_and_in_the_report(study, tmp_path):
+@pytest.mark.parametrize(("score", "shown"), [(2.37, "2.4"), (1.0372, "1.04"), (1.00001, "1.00001")])
+def test_a_source_that_the_model_flagged_is_named_in_the_results_and_in_the_report(study, tmp_path, score, shown):
     folder, cases = study
     for case, verdict in zip(cases, ("unusual", "known"), strict=False):
         path = folder / "synthetic" / f"{case.case}.json"
         content = json.loads(path.read_text())
-        content["Synthetic"]["QC"] = {"Gate": {"score": 2.37, "verdict": verdict, "by": {}}}
+        content["Synthetic"]["QC"] = {"Gate": {"score": score, "verdict": verdict, "by": {}}}
         path.write_text(json.dumps(content))
     outcome = run((folder, cases[:2]), **QUICK)
-    assert [case["unusual_score"] for case in outcome.content["cases"]] == [2.37, None]
+    assert [case["unusual_score"] for case in outcome.content["cases"]] == [score, None]
     write_report(folder / "out", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    assert f"Unlike the scans of the training (INPUT_UNUSUAL): {cases[0].case} (2.4)." in text
+    assert f"Unlike the scans of the training (INPUT_UNUSUAL): {cases[0].case} ({shown})." in text
 
 
 def test_a_second_run_computes_nothing_and_changes_nothing(study, bundle, monkeypatch):

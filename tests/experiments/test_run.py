@@ -110,6 +110,28 @@ def test_steps_at_a_time_share_the_processors_unless_the_user_set_the_threads(tm
     assert {environment[name] for name in threads.THREAD_VARIABLES} == {expected}
 
 
+def test_a_step_that_runs_alone_gets_the_processes_of_the_steps_that_could_run_beside_it(tmp_path, monkeypatch):
+    verb = tmp_path / "python"
+    verb.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
+    verb.chmod(0o755)
+    monkeypatch.setattr(run.sys, "executable", str(verb))
+    steps = [
+        step("data-1", tmp_path, "simulate", "x"),
+        step("data-2", tmp_path, "simulate", "y", "--jobs", "7", needs=("data-1",)),
+        step("prepare-a", tmp_path, "prepare", "a", needs=("data-2",)),
+        step("prepare-b", tmp_path, "prepare", "b", needs=("data-2",)),
+        step("train-a", tmp_path, "train", "a", needs=("prepare-a", "prepare-b"), system="a"),
+        step("evaluate", tmp_path, "evaluate", "c", needs=("train-a",)),
+    ]
+    outcomes = run_plan(steps, tmp_path, jobs=3)
+    assert {outcome.state for outcome in outcomes.values()} == {DONE}
+    calls = [line.removeprefix("-m voxlate ") for line in (tmp_path / "calls").read_text().splitlines()]
+    assert sorted(calls[2:4]) == ["prepare a", "prepare b"]
+    assert [*calls[:2], *calls[4:]] == ["simulate x --jobs 3", "simulate y --jobs 7", "train a", "evaluate c --jobs 3"]
+    again = run_plan(steps, tmp_path, jobs=1)  # the number of processes decides no result
+    assert all(outcome.is_reused for outcome in again.values())
+
+
 def test_processes_that_run_one_plan_take_different_steps(tmp_path, monkeypatch):
     verb = tmp_path / "python"  # ends when both steps run at once, or after 30 s
     verb.write_text(

@@ -15,7 +15,7 @@ from voxlate.archive.series_type import MR_CLASSES, series_type_of
 from voxlate.bundle.bundle import Bundle
 from voxlate.cli import run_with_status, voxlate
 from voxlate.errors import CannotWrite, InputRefused, UsageError
-from voxlate.inference import contrast_check, files
+from voxlate.inference import contrast_check, files, paths
 from voxlate.inference.batch import translate_many
 from voxlate.inference.contrast_check import other_contrast_in_name
 from voxlate.inference.files import translate_file
@@ -309,7 +309,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_network_works(bun
     scan = tmp_path / "T1ce.nii.gz"
     write_volume(scan, head(0, shape=(14, 15, 13)))
     monkeypatch.setattr(files, "translate_volume", never)
-    monkeypatch.setattr(files.os, "access", lambda path, _: Path(path) != tmp_path)  # the tests may run as root
+    monkeypatch.setattr(paths.os, "access", lambda path, _: Path(path) != tmp_path)  # the tests may run as root
     for output in ("x.nii.gz", "new/folder/x.nii.gz"):
         with pytest.raises(CannotWrite, match=r"WRITE x\.nii\.gz: its folder cannot be written; name another output"):
             translate_file(bundle, scan, tmp_path / output)

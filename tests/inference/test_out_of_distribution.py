@@ -7,7 +7,7 @@ import pytest
 from phantoms import head
 
 from voxlate.bundle.ensemble import join_bundles
-from voxlate.bundle.out_of_distribution import describe, fit_training_statistics
+from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe, fit_training_statistics
 from voxlate.errors import InputRefused
 from voxlate.inference.files import provenance
 from voxlate.inference.translate import Options, translate_volume
@@ -46,6 +46,12 @@ def test_a_strange_scan_is_refused_flagged_or_let_through(knowing, strange, capl
     assert (flagged.distance.verdict, flagged.flag) == ("unknown", "INPUT_UNUSUAL")
     assert "INPUT_UNUSUAL" in caplog.text
     assert translate_volume(knowing, strange, options=Options(gate="off")).distance is None
+
+
+def test_the_warning_of_a_score_just_above_1_does_not_write_1():
+    scores = {"intensities": 1.03, "shape": 0.2, "pattern": 0.4}
+    reason = OutOfDistributionScore(1.03, "unusual", scores).reason
+    assert reason.startswith("the distribution of its intensities is 1.03 times as far from the training scans")
 
 
 def test_the_ledger_names_what_is_done_but_to_be_looked_at(tmp_path):

@@ -309,6 +309,23 @@ def test_an_exported_network_gives_the_same_answers_and_says_what_it_takes(cohor
     assert "not for diagnosis" in told["notice"]
 
 
+class FixedSize(torch.nn.Module):
+    """Takes one size alone, once it is traced."""
+
+    def forward(self, x):
+        return x.reshape([int(n) for n in x.shape]) * 2
+
+
+@pytest.mark.parametrize(("network", "fault"), [(DependsOnSize, "differs from torch by 0.5"), (FixedSize, "be run")])
+def test_a_network_that_keeps_the_size_of_its_trace_is_not_exported_to_onnx(cohort, tmp_path, network, fault):
+    from voxlate.inference.runtime.onnx import _write_onnx
+
+    pytest.importorskip("onnxscript")
+    with pytest.raises(ModelInvalid, match=rf"RUNTIME the exported network .*{fault}.* on 64 x 32 x 64 voxels"):
+        _write_onnx(replace(read_bundle(cohort), network=network()), tmp_path / "network.onnx")
+    assert not list(tmp_path.glob("*.onnx"))
+
+
 def test_a_model_is_exported_by_its_name(cohort, tmp_path, monkeypatch):
     from voxlate.cli.export import export
 

@@ -156,6 +156,26 @@ def test_the_command_refuses_a_negative_dose_before_it_writes(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("task", "option"),
+    [
+        ("spine", ("--lesions", "glioma")),
+        ("spine", ("--anatomy", "formula")),
+        ("spine", ("--dose", "0.2")),
+        ("spine", ("--same-acquisition",)),
+        ("ct_to_mr", ("--dose", "0.2")),
+        ("ct_to_mr", ("--same-acquisition",)),
+    ],
+)
+def test_the_command_refuses_an_option_that_changes_no_image_of_the_task(task, option, tmp_path):
+    result = CliRunner().invoke(simulate, [str(tmp_path / "out"), "-n", "1", "--task", task, *option])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).startswith(
+        f"USAGE:OPTION_OF_TASK {option[0]} changes no image of {task}; leave it out"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_virtual_contrast_has_diffusion_with_its_weightings(tmp_path):
     made(tmp_path / "out", Plan("virtual_contrast", 1, seed=1, options=Options(lesions="glioma")))

@@ -113,3 +113,11 @@ def test_folds_do_not_go_into_the_folder_of_a_single_run(recipe, four, tmp_path)
     train(short(recipe), tmp_path / "run", root=four)
     with pytest.raises(UsageError, match="RUN_EXISTS run holds a run without folds; name another folder"):
         next(train_folds(short(recipe), tmp_path / "run", 2, root=four, resume=True))
+
+
+def test_a_single_run_does_not_go_into_the_folder_of_folds(recipe, four, tmp_path):
+    next(train_folds(short(recipe), tmp_path / "run", 2, root=four))
+    for resume in (False, True):
+        with pytest.raises(UsageError, match="RUN_EXISTS run holds the folds of a cross-validation; pass --folds and"):
+            train(short(recipe), tmp_path / "run", root=four, resume=resume)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()

@@ -12,9 +12,9 @@ from voxlate.bundle.settings import DataSettings
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
 from voxlate.io.nifti import read_volume, write_volume
-from voxlate.training.data.cohort import require_files
 from voxlate.training.data.windows import cut_window, draw_batch
 from voxlate.training.loop import Machine, train, train_cases
+from voxlate.training.preflight import require_files
 from voxlate.training.validation import toward_start
 
 

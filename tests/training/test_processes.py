@@ -51,7 +51,7 @@ def test_two_processes_teach_generator_and_discriminator_what_one_process_teache
     train_on(cohort, tmp_path)
     one, two = (read_weights(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     losses = [json.loads((tmp_path / name / "history.json").read_text())["training"][0] for name in ("one", "two")]
-    assert set(losses[0]) == {"step", "loss", "adversarial", "discriminator"}
+    assert set(losses[0]) == {"step", "loss", "pixel", "adversarial", "discriminator"}
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     for network in ("network.generator.", "network.discriminator."):
         names = [name for name in one if name.startswith(network)]

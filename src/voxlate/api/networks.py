@@ -81,10 +81,12 @@ def train(
         >>> bundle = voxlate.train("my.yaml", "runs/gain", network=Gain, loss=loss)
     """
     from voxlate.training.given import training_data, with_objects
-    from voxlate.training.loop import Machine, require_free, train_cases
+    from voxlate.training.loop import Machine, train_cases
+    from voxlate.training.preflight import require_free, tell_where_it_begins
 
     out = Path(out)
     require_free(out, resume=resume)
+    tell_where_it_begins(out, resume=resume)
     chosen = training_data(recipe_of(recipe), data, out / "pairs")
     named, given = with_objects(chosen.recipe, network=network, loss=loss, windows=chosen.windows)
     machine = device if isinstance(device, Machine) else Machine(device)

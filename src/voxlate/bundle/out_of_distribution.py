@@ -35,6 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxlate.io.log import text_above
 from voxlate.volume import Array, Mask, box_of
 
 Numbers = NDArray[np.float64]
@@ -136,7 +137,8 @@ class OutOfDistributionScore:
         worst = max(self.by, key=lambda name: self.by[name])
         if worst == "target":
             return "it looks like an image that the model makes, not like one that it takes"
-        return f"{NAMES[worst]} is {self.score:.1f} times as far from the training scans as these are from each other"
+        times = text_above(self.score, FLAG_ABOVE)
+        return f"{NAMES[worst]} is {times} times as far from the training scans as these are from each other"
 
 
 @dataclass(frozen=True)

@@ -94,21 +94,26 @@ def run_table(table: Manifest, out: Path, models: tuple[Path, ...], how: RunOpti
     Raises:
         VoxlateError: what `run_batch` raises; `LIMITS` when the executor cannot enforce limits.
     """
-    import torch
-
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import ITEMS_REFUSED_STATUS
+    from voxlate.io.log import counted
+    from voxlate.jobs.batch import batch_setting, require_own_folder, run_batch
+    from voxlate.jobs.shards import parse_shard
+
+    part = parse_shard(how.shard)
+    folders = tuple(find_bundle(model).absolute() for model in models)
+    _require_limits(how)
+    require_own_folder(out)
+
+    import torch  # here, because it takes seconds to load
+
     from voxlate.inference.batch import Translation, read_models
     from voxlate.inference.checks import require_use
     from voxlate.inference.devices import choose_device
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options
     from voxlate.inference.verify import status_of
-    from voxlate.io.log import counted
-    from voxlate.jobs.batch import batch_setting, run_batch
-    from voxlate.jobs.shards import parse_shard
 
-    part = parse_shard(how.shard)
     bundle, chosen_device = read_models(models), choose_device(how.device)
     torch.set_num_threads(how.threads)  # the runtime is chosen by a trial with as many threads as the workers use
     chosen = how.runtime
@@ -117,9 +122,7 @@ def run_table(table: Manifest, out: Path, models: tuple[Path, ...], how: RunOpti
     require_use(bundle.recipe, is_research=how.research)
     options = {name: getattr(how, name) for name in _OF_CASES if getattr(how, name) is not None}
     case_options = Options(device=chosen_device, runtime=chosen, memory_gib=how.gib, cache=how.cache, **options)
-    work = Translation(
-        tuple(find_bundle(model).absolute() for model in models), bundle.weights_sha256, case_options, how.as_dicom
-    )
+    work = Translation(folders, bundle.weights_sha256, case_options, how.as_dicom)
     settings: dict[str, Any] = {"model_sha256": bundle.weights_sha256, "recipe_sha256": bundle.recipe_sha256}
     settings |= options | {"device": chosen_device.type, "dicom": how.as_dicom, "runtime": chosen, "gib": how.gib or 0}
     executor = _executor(work, how)
@@ -151,15 +154,20 @@ def _ended_before(out: Path, part: tuple[int, int], *, retry: bool) -> int:
     return sum(outcome.state not in left for outcome in outcomes)
 
 
-def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
+def _require_limits(how: RunOptions) -> None:
+    """Refuses limits that no executor of these options can enforce."""
     from voxlate.errors import UsageError
-    from voxlate.inference.devices import device_of_worker
-    from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
 
     if (how.scheduler or how.jobs == 0) and (how.seconds or how.gib):
         raise UsageError(
             "LIMITS", "--seconds and --memory-gib are for --jobs above 0; a Dask worker has limits of its own"
         )
+
+
+def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
+    from voxlate.inference.devices import device_of_worker
+    from voxlate.jobs.executors import Limits, in_processes, in_this_process, on_dask
+
     if how.scheduler is not None:
         return partial(on_dask, work, address=how.scheduler)
     if how.jobs == 0:

@@ -25,6 +25,12 @@ _OF_IMAGES = {
 }
 """Options that a tissue map does not depend on."""
 
+_OF_AGENT = {"dose": "--dose", "same_acquisition": "--same-acquisition"}
+"""Options that only T1ce depends on."""
+
+_OF_HEADS = {"anatomy": "--anatomy", "lesions": "--lesions"}
+"""Options that only a head depends on."""
+
 
 def _refuse_options_of_images() -> None:
     """Refuses options that only images depend on; ignored, they would seem to have been obeyed."""
@@ -33,6 +39,19 @@ def _refuse_options_of_images() -> None:
     option = first_given(_OF_IMAGES)
     if option is not None:
         raise UsageError("OPTION_OF_IMAGES", f"{option} is of images; with --tissue-maps leave it out")
+
+
+def _refuse_options_of_other_tasks(task: str) -> None:
+    """Refuses options that no image of the task depends on; ignored, they would seem to have been obeyed."""
+    from voxlate.errors import UsageError
+    from voxlate.simulation.subject import TASKS
+
+    foreign = (_OF_HEADS if task == "spine" else {}) | ({} if "T1ce" in TASKS[task] else _OF_AGENT)
+    option = first_given(foreign)
+    if option is not None:
+        raise UsageError(
+            "OPTION_OF_TASK", f"{option} changes no image of {task}; leave it out or choose another --task"
+        )
 
 
 def _write_all(made: Iterator[str], what: str, total: int, *, jobs: int, no_progress: bool) -> None:
@@ -152,6 +171,7 @@ def simulate(
         _write_all(write_tissue_maps(out, maps, jobs=jobs), "heads", subjects, jobs=jobs, no_progress=no_progress)
         say(f"tissue maps of {counted(subjects, 'head')} in {out.name}, for `simulated` in a recipe")
         return
+    _refuse_options_of_other_tasks(task)
     options = Options(
         dose_mmol_kg=dose,
         is_same_acquisition=same_acquisition,

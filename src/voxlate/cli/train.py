@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _resumes(ctx: click.Context) -> str:
     """Returns how an interrupted training can go on."""
-    from voxlate.training.checkpoint import CHECKPOINT
+    from voxlate.training.preflight import CHECKPOINT
 
     run = ctx.params.get("run")
     if run is not None and any(run.glob(f"**/{CHECKPOINT}")):
@@ -100,9 +100,7 @@ def train(
     from voxlate.bundle.recipe import read_recipe
     from voxlate.bundle.variants import parse_overrides
     from voxlate.shipped import find_shipped
-    from voxlate.training.folds import train_folds
-    from voxlate.training.loop import Machine
-    from voxlate.training.loop import train as run_training
+    from voxlate.training.preflight import require_files, require_free, require_free_for_folds
 
     if folds is not None and start_from is not None:
         raise click.UsageError(
@@ -116,6 +114,12 @@ def train(
     if run is None:
         raise click.UsageError(f"name the folder of the run: voxlate train {recipe} OUT")
     start_from = None if start_from is None else find_bundle(start_from)
+    (require_free if folds is None else require_free_for_folds)(run, resume=resume)
+    require_files(plan.cases(root), plan, root or Path(plan.data.root))
+    from voxlate.training.folds import train_folds  # here, because torch takes seconds to load
+    from voxlate.training.loop import Machine
+    from voxlate.training.loop import train as run_training
+
     machine = Machine(device, devices, memory_gib=gib, prepared=prepared, cache=cache)
     begin(
         f"training {plan.name}: {plan.steps:,} steps",

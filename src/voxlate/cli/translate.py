@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from voxlate.cli.options import (
     brain_mask,
     cache,
     device,
+    first_given,
     keep_spacing,
     memory_gib,
     models,
@@ -30,7 +32,6 @@ from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from voxlate.bundle.recipe import Recipe
     from voxlate.inference.checks import Gate
     from voxlate.inference.item import Item
 
@@ -131,34 +132,42 @@ def translate(
     beside it states that it is synthetic and how it was made. With DICOM input and a new folder as OUTPUT, the result
     is a new series of the same study.
     """
-    from voxlate.bundle.ensemble import join_bundles
-    from voxlate.bundle.pretrained import load_bundle
+    from voxlate.bundle.pretrained import find_bundle, load_bundle
+    from voxlate.inference.inputs import is_subject, items_of_subject
+    from voxlate.inference.item import Item
+    from voxlate.inference.paths import require_inputs, require_paths
+    from voxlate.io.log import counted, of_case
+    from voxlate.io.nifti import nifti_stem
+
+    if calibration is not None and spread is None:
+        raise click.UsageError("--calibration turns --uncertainty into an expected error; pass --uncertainty as well")
+    if first_given({"split": "--split"}) and source.suffix != ".tsv":
+        raise click.UsageError("--split chooses rows of a table of cases (.tsv); for other inputs leave it out")
+    others, imputing = _pairs(more), _pairs(helpers)
+    for model in (*models, *imputing.values()):
+        find_bundle(model)
+    items = _items(source, split)
+    item = Item(nifti_stem(source), source, mask, others, series)
+    is_single = items is None and not is_subject(source)
+    if not is_single:
+        _refuse_for_several(source, output, [mask, *others.values(), series], like)
+    require_inputs([path for path in (like, calibration) if path is not None])
+    if is_single:
+        require_paths(item, output, spread, overwrite=overwrite)
+
+    from voxlate.bundle.ensemble import join_bundles  # here, because torch takes seconds to load
     from voxlate.inference.batch import translate_many
     from voxlate.inference.calibration import read_calibration
     from voxlate.inference.devices import choose_device
     from voxlate.inference.files import translate_file
-    from voxlate.inference.item import Item
     from voxlate.inference.reference_scan import read_reference
     from voxlate.inference.runtime import choose_runtime
     from voxlate.inference.translate import Options
-    from voxlate.io.log import counted, of_case
-    from voxlate.io.nifti import nifti_stem, nifti_suffix
     from voxlate.jobs.states import count_states
 
-    if calibration is not None and spread is None:
-        raise click.UsageError("--calibration turns --uncertainty into an expected error; pass --uncertainty as well")
     where = choose_device(device)
-    named = {name: load_bundle(path) for name, path in _pairs(helpers).items()}
+    named = {name: load_bundle(path) for name, path in imputing.items()}
     bundle = join_bundles([load_bundle(model) for model in models])
-    items = _items(source, split, bundle.recipe)
-    if items is not None and (mask is not None or more or series is not None):
-        raise click.UsageError(
-            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
-        )
-    if items is not None and nifti_suffix(output):
-        raise click.UsageError(f"{source.name} holds several scans, so OUTPUT is a folder; {output.name} is a file")
-    if items is not None and like is not None:
-        raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
     chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
     calibrated = None if calibration is None else read_calibration(calibration)
     if spread is not None and calibration is None and bundle.calibration is not None:
@@ -181,12 +190,12 @@ def translate(
         unmarked_dicom=unmarked,
         calibration=calibrated,
     )
-    if items is None:
-        item = Item(nifti_stem(source), source, mask, _pairs(more), series)
+    if is_single:
         with of_case(item.name):
             synthesis = translate_file(bundle, item, output, spread=spread, options=options, overwrite=overwrite)
         say(f"{output} (synthetic {synthesis.volume.shows}, {synthesis.brain_voxels:,} voxels of brain)")
         return 0
+    items = items_of_subject(source, bundle.recipe) if items is None else items
     begin(f"translating {counted(len(items), 'scan')} with {bundle.name}", out=output, device=where.type)
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("translating", total=len(items))
@@ -204,11 +213,32 @@ def translate(
     return counts.exit_status
 
 
-def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
-    """Returns what to translate into a folder, or None for a single scan."""
+def _refuse_for_several(source: Path, output: Path, of_one: Sequence[Path | str | None], like: Path | None) -> None:
+    """Refuses options of a single scan, and a file as the output of several.
+
+    Args:
+        source: argument of the verb.
+        output: argument of the verb.
+        of_one: values of `--mask`, `--with` and `--series`.
+        like: value of `--like`.
+    """
+    from voxlate.io.nifti import nifti_suffix
+
+    if any(value is not None for value in of_one):
+        raise click.UsageError(
+            "--mask, --with and --series are for a single scan; a table of cases has columns for them"
+        )
+    if nifti_suffix(output):
+        raise click.UsageError(f"{source.name} holds several scans, so OUTPUT is a folder; {output.name} is a file")
+    if like is not None:
+        raise click.UsageError("--like is for a single scan, since a reference belongs to one patient")
+
+
+def _items(source: Path, split: str) -> list[Item] | None:
+    """Returns what to translate into a folder; None for a single scan, and for a BIDS subject: its model chooses."""
     from voxlate.cases import read_cases
     from voxlate.errors import UsageError
-    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_cases, items_of_subject
+    from voxlate.inference.inputs import holds_nifti, items_in_folder, items_in_list, items_of_cases
 
     if source.suffix == ".tsv":
         return items_of_cases(read_cases(source, paired=False, single=True), split)
@@ -218,7 +248,7 @@ def _items(source: Path, split: str, recipe: Recipe) -> list[Item] | None:
         )
     if source.suffix == ".txt":
         return items_in_list(source)
-    return items_in_folder(source) if holds_nifti(source) else items_of_subject(source, recipe)
+    return items_in_folder(source) if holds_nifti(source) else None
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Path]:

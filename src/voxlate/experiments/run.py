@@ -39,6 +39,10 @@ _REFUSALS = frozenset({UsageError.exit_status, InputRefused.exit_status, NoInput
 _REASON = re.compile(r"^voxlate: [A-Z]+:([A-Z0-9_]+) (.*)$")
 """The one line with which a verb says why it ended."""
 
+_PARALLEL = ("simulate", "prepare", "evaluate")
+"""Verbs whose results do not depend on `--jobs`. One that runs alone takes the place of the steps beside it: it gets as
+many processes as steps may run at a time, which the memory of the machine must hold anyway."""
+
 _RETRY_SECONDS = 2.0
 """Between two looks at steps that other processes have; steps take minutes. Chosen by hand."""
 
@@ -105,8 +109,10 @@ def run_plan(
         elsewhere: set[str] = set()  # another process has them; tried again after a while
         try:
             while True:
-                for step in _next(waiting, outcomes, running.values(), elsewhere)[: jobs - len(running)]:
-                    running[pool.submit(run.run, step, _preferred(step, outcomes, prints))] = step
+                ready = _next(waiting, outcomes, running.values(), elsewhere)
+                processes = jobs if len(ready) == 1 and not running and not elsewhere else 1
+                for step in ready[: jobs - len(running)]:
+                    running[pool.submit(run.run, step, _preferred(step, outcomes, prints), processes)] = step
                 if not running and not elsewhere and not _learn(steps, folder, prints, outcomes, waiting):
                     return outcomes
                 for future in _ended(running, elsewhere):
@@ -198,12 +204,13 @@ class _Run:
     processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
     is_stopped: bool = False
 
-    def run(self, step: Step, preferred: Mapping[str, str]) -> StepOutcome | None:
+    def run(self, step: Step, preferred: Mapping[str, str], processes: int = 1) -> StepOutcome | None:
         """Runs a step under its lock, unless another process did it meanwhile; None while another one does it.
 
         Args:
             step: to run.
             preferred: see `_preferred`.
+            processes: number that a verb of `_PARALLEL` may use; above 1 while no other step can run.
         """
         record = self.folder / RECORDS / f"{step.name}.json"
         with writing(record.name):
@@ -214,7 +221,11 @@ class _Run:
                 return None
         try:
             done = _recorded(self.folder, step, self.prints, preferred)
-            return done if done is not None and done.state == DONE else self._run_locked(step, record, preferred)
+            return (
+                done
+                if done is not None and done.state == DONE
+                else self._run_locked(step, record, preferred, processes)
+            )
         finally:
             os.close(handle)
 
@@ -224,14 +235,14 @@ class _Run:
         for process in list(self.processes):
             process.terminate()
 
-    def _run_locked(self, step: Step, record: Path, preferred: Mapping[str, str]) -> StepOutcome:
+    def _run_locked(self, step: Step, record: Path, preferred: Mapping[str, str], processes: int) -> StepOutcome:
         key = self.prints[step.name]
         if record.is_file() and not _is_of(read_result(record, fingerprint=key), preferred):
             _remove(step.output)  # it was made by another command, or from other images
         shown = {"fingerprint": key, "command": self._shown(step)} | ({"preferred": preferred} if step.prefers else {})
         write_json(record, {**shown, "state": PENDING})
         began = time.monotonic()
-        status, code, message = self._execute(step)
+        status, code, message = self._execute(step, processes)
         seconds = round(time.monotonic() - began, 1)
         if status in (0, ITEMS_REFUSED_STATUS):
             state = DONE
@@ -245,7 +256,7 @@ class _Run:
         )
         return outcome
 
-    def _execute(self, step: Step) -> tuple[int, str, str]:
+    def _execute(self, step: Step, processes: int) -> tuple[int, str, str]:
         """Returns the exit status of a step, with the code and message of its failure."""
         if step.reads is not None:
             try:
@@ -258,7 +269,7 @@ class _Run:
         with log.open("ab") as stream:
             began = stream.tell()
             process = subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "voxlate", *step.argv],
+                [sys.executable, "-m", "voxlate", *step.argv, *_processes_of(step, processes)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -279,6 +290,12 @@ class _Run:
     def _shown(self, step: Step) -> str:
         """Returns the command with paths relative to the folder of the experiment."""
         return step.command.replace(f"{self.folder}/", "")
+
+
+def _processes_of(step: Step, count: int) -> tuple[str, ...]:
+    """Returns the option by which a step works in several processes; nothing where it has none, or has one already."""
+    is_given = any(word.startswith(("-j", "--jobs")) for word in step.argv)
+    return () if count == 1 or is_given or step.argv[0] not in _PARALLEL else ("--jobs", str(count))
 
 
 def _known(

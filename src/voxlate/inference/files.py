@@ -5,8 +5,7 @@ NIfTI in, NIfTI out; DICOM in, NIfTI or a DICOM series out.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -15,17 +14,17 @@ from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.calibration import Calibration
 from voxlate.bundle.settings import Use
 from voxlate.cases import MORE
-from voxlate.errors import CannotWrite, InputRefused, UsageError
+from voxlate.errors import InputRefused
 from voxlate.inference.bids_app import sidecar_of
 from voxlate.inference.calibration import require_same_members, require_several_predictions
 from voxlate.inference.contrast_check import T1_WEIGHTED, check_contrast
 from voxlate.inference.item import Item
 from voxlate.inference.memory import require_memory
+from voxlate.inference.paths import require_paths
 from voxlate.inference.translate import Options, Synthesis, translate_volume
 from voxlate.io.atomic import json_text, replacing, replacing_folder, require_free_folder
 from voxlate.io.bids import require_valid_scan
 from voxlate.io.dicom import DicomScan
-from voxlate.io.documents import read_object
 from voxlate.io.nifti import nifti_stem, nifti_suffix, read_grid, read_volume, sidecar_path, write_volume
 from voxlate.io.scans import Scan, read_scan
 from voxlate.version import __version__
@@ -59,28 +58,19 @@ def translate_file(
         overwrite: replace files that exist already.
 
     Raises:
-        VoxlateError: what reading, `translate_volume` and writing raise; `OUTPUT_IS_INPUT`; `OUTPUT_EXISTS`;
-            `OUTPUT_NAME`; `WRITE` when the folder of an output cannot be written; `ONE_ANSWER` when a spread is
+        VoxlateError: what `require_paths`, reading, `translate_volume` and writing raise; `ONE_ANSWER` when a spread is
             asked of a single prediction.
     """
     files = Item(nifti_stem(item), item) if isinstance(item, Path) else item
-    outputs = [output] if spread is None else [output, spread]
-    _require_distinct_paths(files.paths(), outputs)
-    if not overwrite:
-        _require_free(outputs)
-    _require_writable(outputs)
+    require_paths(files, output, spread, overwrite=overwrite)
     chosen = options or Options()
     if spread is not None:
-        _require_spread(bundle, spread, chosen)
+        _require_spread(bundle, chosen)
     if files.output is not None:
         require_valid_scan(files.source)
     if nifti_suffix(files.source):  # the DICOM reader has limits of its own
         require_memory(read_grid(files.source).shape, chosen.memory_gib, name=files.source.name)
     scan = read_scan(files.source, shows=bundle.recipe.source, series=files.series, unmarked=chosen.unmarked_dicom)
-    if not nifti_suffix(output) and scan.dicom is None:
-        raise UsageError(
-            "OUTPUT_NAME", f"{output.name}: an output must end in .nii or .nii.gz, unless the scan is DICOM"
-        )
     if not nifti_suffix(output):
         _require_series(bundle, output, scan)
     check_contrast(scan, files.source, bundle.recipe, gate=chosen.gate, name=files.name)
@@ -109,34 +99,12 @@ def _model_label(bundle: Bundle) -> str:
     return f"{bundle.name} {bundle.weights_sha256[:8]}, voxlate {__version__}"
 
 
-def _require_free(outputs: Sequence[Path]) -> None:
-    """Refuses to overwrite existing files, and sidecars that are not of a synthetic scan.
-
-    A sidecar that voxlate left without its image may be replaced.
+def _require_spread(bundle: Bundle, options: Options) -> None:
+    """Refuses a spread that cannot be made, before the time of a translation is spent.
 
     Raises:
-        UsageError: `OUTPUT_EXISTS`.
+        UsageError: `CALIBRATION`, `ONE_ANSWER`.
     """
-    for path in outputs:
-        sidecar = sidecar_path(path)
-        taken = path if path.is_file() else sidecar if sidecar.is_file() and not _is_ours(sidecar) else None
-        if taken is not None:
-            raise UsageError("OUTPUT_EXISTS", f"{taken.name} exists already; pass --overwrite, or name another output")
-
-
-def _is_ours(sidecar: Path) -> bool:
-    """Returns whether a sidecar has the object `Synthetic` of `provenance`."""
-    return isinstance(read_object(sidecar).get("Synthetic"), dict)
-
-
-def _require_spread(bundle: Bundle, spread: Path, options: Options) -> None:
-    """Refuses a spread that cannot be made or written, before the time of a translation is spent.
-
-    Raises:
-        UsageError: `OUTPUT_NAME`, `CALIBRATION`, `ONE_ANSWER`.
-    """
-    if not nifti_suffix(spread):
-        raise UsageError("OUTPUT_NAME", f"{spread.name}: a spread must end in .nii or .nii.gz")
     if options.calibration is not None:
         require_same_members(options.calibration, bundle, mirror=options.mirror)
     require_several_predictions(bundle, mirror=options.mirror)
@@ -155,52 +123,6 @@ def _require_series(bundle: Bundle, folder: Path, scan: Scan) -> DicomScan:
         )
     require_free_folder(folder)
     return scan.dicom
-
-
-def _require_writable(outputs: Sequence[Path]) -> None:
-    """Refuses a folder that cannot be written before the time of a translation is spent.
-
-    The folder of an output may not exist yet; the nearest one above it that does is asked. A disk that fills up, or a
-    permission that changes meanwhile, is still found when the files are written.
-
-    Raises:
-        CannotWrite: `WRITE`.
-    """
-    for path in outputs:
-        folder = next(above for above in path.absolute().parents if above.exists())
-        if not folder.is_dir():
-            raise CannotWrite("WRITE", f"{path.name}: {folder.name} is a file, not a folder; name another output")
-        if not os.access(folder, os.W_OK):
-            raise CannotWrite(
-                "WRITE", f"{path.name}: its folder cannot be written; name another output, or change its permissions"
-            )
-
-
-def _require_distinct_paths(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Refuses an output that is an input, that lies inside an input folder, or that equals the other output.
-
-    An output `T1.nii` beside the input `T1.nii.gz` is refused, too: both would have the sidecar `T1.json`, which would
-    then call the input synthetic.
-
-    Raises:
-        UsageError: `OUTPUT_IS_INPUT`.
-    """
-    used = {path.resolve() for path in inputs}
-    sidecars = {sidecar_path(path) for path in used if nifti_suffix(path)}
-    for path in outputs:
-        place = path.resolve()
-        sidecar = sidecar_path(place)
-        if sidecar in sidecars and place not in used:
-            raise UsageError(
-                "OUTPUT_IS_INPUT",
-                f"{path.name} would share its sidecar {sidecar.name} with an input or the other output; name another",
-            )
-        if place in used or any(parent in used and parent.is_dir() for parent in place.parents):
-            raise UsageError(
-                "OUTPUT_IS_INPUT", f"{path.name} is an input, inside one, or the other output; name another"
-            )
-        used.add(place)
-        sidecars.add(sidecar)
 
 
 def _write_spread(

@@ -73,8 +73,13 @@ def items_in_list(path: Path) -> list[Item]:
     return _require_distinct(items, path, "name cases in a manifest, for voxlate batch")
 
 
-def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
-    """Returns the scans of a BIDS subject that a model takes, or None when the folder is not a BIDS subject.
+def is_subject(path: Path) -> bool:
+    """Returns whether `path` is named as the folder of a subject in a BIDS data set."""
+    return path.name.startswith("sub-") and (path.parent / "dataset_description.json").is_file()
+
+
+def items_of_subject(folder: Path, recipe: Recipe) -> list[Item]:
+    """Returns the scans of a BIDS subject that a model takes.
 
     Args:
         folder: folder `sub-*` of a BIDS data set.
@@ -83,8 +88,6 @@ def items_of_subject(folder: Path, recipe: Recipe) -> list[Item] | None:
     Raises:
         NoInput: the subject has no scan of the contrast that the model takes.
     """
-    if not folder.name.startswith("sub-") or not (folder.parent / "dataset_description.json").is_file():
-        return None
     manifest = manifest_of(folder.parent, recipe, subjects=[folder.name.removeprefix("sub-")])
     return [
         replace(item, name=nifti_stem(item.source)) if item.name in manifest.faults else item

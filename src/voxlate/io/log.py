@@ -46,6 +46,10 @@ def warn(code: str, message: str) -> None:
     _LOG.warning("%s %s", code, printable(text), extra={"code": code})
 
 
+_MOST_DECIMALS = 15
+"""Of a number near 1: a float has about 16 digits."""
+
+
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Returns a count with its noun.
 
@@ -54,6 +58,19 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
         ('1 patient', '3 patients', '2,000 bodies')
     """
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def text_above(value: float, limit: float) -> str:
+    """Returns a number with one decimal, or with as many as show that it is above a limit.
+
+    A score of 1.04 that was flagged as above 1 must not be printed as 1.0.
+
+    Example:
+        >>> text_above(2.37, 1), text_above(1.04, 1), text_above(0.96, 1)
+        ('2.4', '1.04', '1.0')
+    """
+    texts = (f"{value:.{decimals}f}" for decimals in range(1, _MOST_DECIMALS + 1))
+    return next((text for text in texts if value <= limit or float(text) > limit), f"{value!r}")
 
 
 def duration(seconds: float) -> str:

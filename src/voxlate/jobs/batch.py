@@ -172,11 +172,20 @@ def _folder(out: Path) -> RunFolder:
     return RunFolder(out, SETTINGS, differ_code="BATCH_DIFFERS")
 
 
+def require_own_folder(out: Path) -> None:
+    """Refuses a folder that holds something other than a batch.
+
+    Raises:
+        UsageError: `FOLDER_OCCUPIED`.
+    """
+    if not (out / RUNS).is_dir():  # with it, a batch began here, even if it was killed before it wrote its settings
+        _folder(out).require_own()
+
+
 def _claim(table: CaseTable[T], out: Path, settings: dict[str, Any]) -> None:
     """Makes a folder that of the batch, or checks that it is; many tasks of a job array may do so at once."""
     folder = _folder(out)
-    if not (out / RUNS).is_dir():  # with it, a batch began here, even if it was killed before it wrote its settings
-        folder.require_own()
+    require_own_folder(out)
     names = table.names()
     settings = {"voxlate": __version__, "manifest_sha256": table.sha256, "cases": len(names)} | settings
     with _locked(out, "claim", wait=True):

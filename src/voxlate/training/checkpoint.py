@@ -25,7 +25,6 @@ from voxlate.training.state import SupervisedState
 
 log = logging.getLogger("voxlate")
 
-CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 300.0
 """Longest time between two checkpoints, so that a kill without warning costs at most five minutes of training.
 

@@ -7,7 +7,6 @@ it was trained on. Here the hash of the weights that each fold begins with is re
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,8 @@ from voxlate.cases import Case
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.io.atomic import write_text
 from voxlate.io.documents import read_json
-from voxlate.training.checkpoint import CHECKPOINT
 from voxlate.training.loop import Machine, Watcher, train_cases
-
-TABLE = "folds.tsv"
-
-_RANKS = ("RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Environment variables by which torchrun, SLURM and Lightning Fabric number the processes or machines of a run."""
+from voxlate.training.preflight import FOLDS_TABLE, require_free_for_folds
 
 
 @dataclass(frozen=True)
@@ -134,13 +128,8 @@ def train_folds(
 def _claim(run: Path, folds: dict[str, int], *, resume: bool) -> None:
     """Writes the table of folds, or checks that an existing one is the same."""
     text = "case\tfold\n" + "".join(f"{case}\t{fold}\n" for case, fold in sorted(folds.items()))
-    path = run / TABLE
-    # Of several processes the first one alone can find the folds of an earlier run; the others may find its table.
-    is_partner = any(os.environ.get(name, "0") != "0" for name in _RANKS)
-    if (run / CHECKPOINT).exists():
-        raise UsageError("RUN_EXISTS", f"{run.name} holds a run without folds; name another folder")
-    if path.exists() and not resume and not is_partner:
-        raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
+    require_free_for_folds(run, resume=resume)
+    path = run / FOLDS_TABLE
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UsageError("FOLDS_CHANGED", f"{run.name} holds folds of other cases; use another folder")
     write_text(path, text)

@@ -25,8 +25,8 @@ from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
 from voxlate.models.parts.single_sample import SingleSampleConvolutions
 from voxlate.preparation.store import open_store
-from voxlate.training.checkpoint import CHECKPOINT, Checkpointer, Progress, fingerprint_of, weights_sha256
-from voxlate.training.data.cohort import TrainingCohort, prepare_training, require_files
+from voxlate.training.checkpoint import Checkpointer, Progress, fingerprint_of, weights_sha256
+from voxlate.training.data.cohort import TrainingCohort, prepare_training
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.given import Given
@@ -34,6 +34,7 @@ from voxlate.training.memory import has_unreached_weights, memory_limit, require
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
 from voxlate.training.outputs.trackers import Tracker, trackers_of
+from voxlate.training.preflight import CHECKPOINT, require_files, require_free, tell_where_it_begins
 from voxlate.training.scaling import scale_by_step
 from voxlate.training.schedule import StagePosition, stage_position
 from voxlate.training.simulated.windows import SimulatedWindows
@@ -127,27 +128,16 @@ def train(
         watch: called after each step.
 
     Raises:
-        UsageError: `RUN_EXISTS` when `run` holds a checkpoint and `resume` is false; `NO_TRAINING_CASE`; `DEVICE`; a
-            network, a loss or a tracker of the recipe does not exist.
+        UsageError: `RUN_EXISTS` when `run` holds folds, or a checkpoint and `resume` is false; `NO_TRAINING_CASE`;
+            `DEVICE`; a network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
         TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
     require_free(run, resume=resume)
+    tell_where_it_begins(run, resume=resume)
     given = Given(start_from=start_from)
     return train_cases(recipe, recipe.cases(root), run, root=root, given=given, machine=machine, watch=watch)
-
-
-def require_free(run: Path, *, resume: bool) -> None:
-    """Refuses a folder that holds a run, unless the run is resumed.
-
-    Raises:
-        UsageError: `RUN_EXISTS`.
-    """
-    if (run / CHECKPOINT).exists() and not resume:
-        raise UsageError("RUN_EXISTS", f"{run.name} holds a run; pass --resume to go on, or name another folder")
-    if resume and not (run / CHECKPOINT).exists():
-        log.info("%s has no checkpoint to resume; the run begins at step 0", run.name)
 
 
 def train_cases(

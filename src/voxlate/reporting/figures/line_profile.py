@@ -178,7 +178,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Values], distance: Values) -> 
     for index, (name, values) in enumerate(curves.items()):
         if not np.isfinite(values).any():
             raise InputRefused("LINE", f"the line lies outside of {name}; choose points inside of it, in RAS+ mm")
-        colour = plotting.INK if index == 0 else plotting.SERIES_COLOURS[index - 1]
+        colour = plotting.INK if index == 0 else plotting.SERIES_COLOURS[(index - 1) % len(plotting.SERIES_COLOURS)]
         axes.plot(distance, values, color=colour, linewidth=1.4 if index == 0 else 1.1, label=name)
     ncols = legend_columns(curves, width_in=PAGE_IN / 2)
     axes.legend(frameon=False, fontsize=SMALL_PT, ncols=ncols, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)

@@ -8,6 +8,7 @@ from voxlate.evaluation.baselines import MATCHED_DB
 from voxlate.evaluation.lesions.sentences import UNLABELLED, Sentence, enhancement_sentences, lesion_sentences
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.results import Evaluated, Evaluation, SummaryRow
+from voxlate.io.log import text_above
 from voxlate.reporting.case_selection import View, ranked
 from voxlate.reporting.sections.verdicts import compare_with
 from voxlate.web import labels
@@ -15,6 +16,9 @@ from voxlate.web.html import Html, tag
 
 _LOWER_BOUNDS = ("source", "histogram_match", "constant")
 """Methods that a useful synthetic image must beat."""
+
+_FLAGGED_ABOVE = 1.0
+"""Out-of-distribution score of the farthest training scan, as `voxlate.bundle.out_of_distribution` defines it."""
 
 
 def remarks(evaluated: Evaluated, view: View) -> Html | None:
@@ -85,10 +89,10 @@ def _unusual(evaluation: Evaluation) -> Iterator[str]:
     """Yields the cases whose source the model's check flagged, with their scores."""
     scores = {case.case: case.unusual_score for case in evaluation.cases if case.unusual_score is not None}
     if scores:
-        shown = ", ".join(f"{case} ({labels.number(score, 1)})" for case, score in scores.items())
+        shown = ", ".join(f"{case} ({text_above(score, _FLAGGED_ABOVE)})" for case, score in scores.items())
         yield (
             f"Unlike the scans of the training (INPUT_UNUSUAL): {shown}. In brackets the out-of-distribution score; "
-            "above 1 a scan is beyond the farthest training scan."
+            f"above {_FLAGGED_ABOVE:g} a scan is beyond the farthest training scan."
         )
 
 

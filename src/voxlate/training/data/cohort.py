@@ -9,12 +9,12 @@ from pathlib import Path
 
 from voxlate.bundle.prepared_case import PreparedCase, prepare_case, prepare_unpaired
 from voxlate.bundle.recipe import Recipe
-from voxlate.bundle.settings import DEFAULT_TABLE
 from voxlate.cases import ABSENT, Case
-from voxlate.errors import NoInput, UsageError
+from voxlate.errors import UsageError
 from voxlate.preparation import PreparationSettings
 from voxlate.preparation.store import PreparationStore
 from voxlate.training.data.duplicates import require_separate_splits
+from voxlate.training.preflight import target_mask
 from voxlate.training.simulated.windows import SimulatedWindows
 
 
@@ -85,7 +85,7 @@ def prepare_training(
         if case.source != ABSENT
     ]
     targets = [
-        prepare_one(case.case, case.target, folder / "targets", _target_settings(recipe), _target_mask(case))
+        prepare_one(case.case, case.target, folder / "targets", _target_settings(recipe), target_mask(case))
         for case in training
         if case.target != ABSENT
     ]
@@ -95,50 +95,6 @@ def prepare_training(
             "NO_TRAINING_CASE", f"no training row has a {missing}; training without pairs needs both lists"
         )
     return TrainingCohort(sources, validation, targets)
-
-
-def require_files(cases: Sequence[Case], recipe: Recipe, folder: Path) -> None:
-    """Refuses a training whose files do not exist, before any of them is read.
-
-    Args:
-        cases: of all splits; files of the test split are not needed.
-        recipe: names the cases.
-        folder: the data folder.
-
-    Raises:
-        NoInput: `NO_INPUT`, with the number of cases, the first file, what names it, and the remedy.
-    """
-    needed = [case for case in cases if case.split != "test"]
-    absent = [(case.case, path) for case in needed for path in _files(case, recipe) if not path.is_file()]
-    if not absent:
-        return
-    case, path = absent[0]
-    data, place = recipe.data, folder.resolve().name
-    start = f"{len(dict(absent))} of {len(needed)} cases lack a file, first {case}: {path.name} does not exist"
-    if not data.names_cases and not (folder / DEFAULT_TABLE).is_file():
-        raise NoInput("NO_INPUT", f"{start}; correct its path in the list of cases")
-    if data.source is not None:
-        origin = f"the recipe {recipe.name} looks for {data.source} and {data.target} in the folder {place}"
-        table = f"{place}/{DEFAULT_TABLE}" if (folder / DEFAULT_TABLE).is_file() else DEFAULT_TABLE
-        remedy = f"`voxlate init {table} my.yaml` writes a recipe for a table of your own; or pass --data"
-    else:
-        origin = f"the table {data.cases or DEFAULT_TABLE} in the folder {place} names it"
-        remedy = "paths in a table are relative to its folder; correct the table, or pass --data"
-    raise NoInput("NO_INPUT", f"{start}; {origin}; {remedy} with the folder of the data")
-
-
-def _files(case: Case, recipe: Recipe) -> list[Path]:
-    """Returns the files of a case that the training of a recipe reads."""
-    if recipe.data.paired or case.split != "train":
-        paths = [case.source, case.target, case.mask, case.labels, *map(case.more.get, recipe.more_sources)]
-    else:
-        paths = [case.source, case.target, case.mask, _target_mask(case)]
-    return [path for path in paths if path is not None and path != ABSENT]
-
-
-def _target_mask(case: Case) -> Path | None:
-    """Returns the brain mask of an unpaired target; in a row without a source, `mask` is that of the target."""
-    return case.mask if case.source == ABSENT else case.target_mask
 
 
 def _target_settings(recipe: Recipe) -> PreparationSettings:
