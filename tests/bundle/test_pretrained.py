@@ -27,9 +27,6 @@ from voxlate.preparation.masks.skull_stripped import nonzero_mask
 
 MOST_BYTES = 12 << 20
 SHIPPED = ("ct-to-t1", "ct-to-t2", "t1ce-to-t1", "t1ce-to-t1-simulated")
-RENAMED_WHEN_MADE_AGAIN = pytest.mark.xfail(
-    reason="this bundle is older than its name; remove the mark when make_pretrained.py has made it again", strict=True
-)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -45,9 +42,7 @@ def test_a_shipped_model_is_whole_small_and_says_what_it_is_for(name, monkeypatc
     assert "trained on" in model_card(name)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[RENAMED_WHEN_MADE_AGAIN] * (name == "t1ce-to-t1")) for name in SHIPPED]
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_sidecars_name_a_shipped_model_as_users_type_it(name):
     assert load_bundle(name).name == name
 
