@@ -7,6 +7,7 @@ baselines.json        mean quantile functions of the training pairs, for the his
 history.json          the loss curves
 known.json            statistics of the training scans, for out-of-distribution detection
 calibration.json      the expected error of its predictions; see `voxlate calibrate --add-to-bundle`
+provenance.json       training subjects with origin and licence; only in the models that come with the package
 runtimes.json         other runtimes that may run the network, with measurements; see `voxlate accelerate`
 pictures.json         filters and feature maps of a DRUNet
 card.md               the model card: intended use, training data, measurements
