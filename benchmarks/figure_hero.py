@@ -4,8 +4,7 @@
     python benchmarks/figure_hero.py
 
 The two pairs of the development data under CC BY: TCGA-FG-6692 (glioma; TCIA, TCGA-LGG, CC BY 3.0) and MS_ljubljana_07
-(multiple sclerosis; Lesjak et al. 2017, CC BY). The shipped model was trained on simulated heads alone; the fine-tuned
-one is that of the fold in which the pair was left out.
+(multiple sclerosis; Lesjak et al. 2017, CC BY). `t1ce-to-t1` is the model of the fold in which the pair was left out.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from voxlate.reporting.figures.montage_rows import Column, Row, with_reference_l
 CASES = {"TCGA-FG-6692_sri24": "glioma", "MS_ljubljana_07": "MS"}
 """The pairs whose licence lets pictures be published, and what the patient has."""
 SOURCE, TARGET = Column("T1 with contrast agent", "source"), Column("T1 without", "target")
-SYSTEMS = {"zero_shot": Column("shipped model"), "fine_tuned": Column("tuned on six pairs")}
+SYSTEMS = {"zero_shot": Column("simulated heads alone"), "shipped": Column("and six real pairs")}
 COLUMNS = [SOURCE, *SYSTEMS.values(), TARGET]
 
 
