@@ -707,10 +707,10 @@ def fine_tuning() -> str:
         "source": "untouched source, nine pairs",
         "zero_shot": "`t1ce-to-t1-simulated`: simulated heads alone",
         "real_only": "real pairs alone, leave-three-out",
-        "fine_tuned": "`t1ce-to-t1-simulated`, then real pairs, leave-three-out",
+        "fine_tuned": "A: `t1ce-to-t1-simulated`, then real pairs, leave-three-out",
         "mixed": "the same with simulated and semi-synthetic windows",
-        "several_pairs": "the same with fewer of these windows, of 96 voxels, 900 steps",
-        "shipped": "**`t1ce-to-t1`**: mean of the weights of the row above and of the third before it",
+        "several_pairs": "B: the same with fewer of these windows, of 96 voxels, 900 steps",
+        "shipped": "**`t1ce-to-t1`**: mean of the weights of A and B",
         "two_pairs": "`t1ce-to-t1-simulated`, then two pairs; the seven others",
         "two_pairs_mixed": "the same with simulated and semi-synthetic windows of 96 voxels, 900 steps",
     }
