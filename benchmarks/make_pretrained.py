@@ -157,16 +157,18 @@ SUMMARY_TUNED = (
 ABOUT_TUNED = """Two trainings with `recipes/t1ce_to_t1_finetuned.yaml` began with the weights of
 `t1ce-to-t1-simulated`: 600 steps with windows of the eight real pairs, and 900 steps with its variant `several_pairs`,
 where 10 % of the windows come from 64 simulated heads (label maps under Apache-2.0) and 18 % have simulated
-enhancement painted onto the scan without agent of a pair. The weights are the mean of both. The pairs are those whose
-licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY), TCGA-FG-6692 (glioma;
-TCGA-LGG, CC BY 3.0) and six gliomas of RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021, doi:10.7937/jc8x-9874, CC BY
-4.0), the last two data sets from The Cancer Imaging Archive; other collections of models share weights trained on
-BraTS, too. `provenance.json` lists every subject with origin, licence and hashes.
+enhancement painted onto the scan without agent of a pair. Of the weights, 40 % are of each training and 20 % are those
+of the start: without these, the inside of a large simulated tumour that enhances evenly stayed bright. The pairs are
+those whose licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017, CC BY),
+TCGA-FG-6692 (glioma; TCGA-LGG, CC BY 3.0) and six gliomas of RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021,
+doi:10.7937/jc8x-9874, CC BY 4.0), the last two data sets from The Cancer Imaging Archive; other collections of models
+share weights trained on BraTS, too. `provenance.json` lists every subject with origin, licence and hashes.
 
 **The figures are not of these weights**, which have seen eight of the nine pairs: they are of three models that were
-made in the same way from six pairs, each tested on the other three. The choice among six settings was made on these
-pairs. Slices of 2 to 7 mm and simulated scanners of 1.5 and 3 T are measured in docs/models.md. Not measured: real
-scans with a skull and without a brain mask, children. The nine real pairs set the limits of the out-of-distribution
+made in the same way from six pairs, each tested on the other three. The choice among nine settings was made on these
+pairs and on simulated heads. Slices of 2 to 7 mm and simulated scanners of 1.5 and 3 T are measured in docs/models.md.
+Not measured: real scans with a skull and without a brain mask, children. The nine real pairs set the limits of the
+out-of-distribution
 score."""
 
 SUMMARY_CT = (

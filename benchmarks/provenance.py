@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_fine_tuning import AVERAGED, BASE, LICENSED, TRAININGS
+from bench_fine_tuning import AVERAGED, BASE, KEPT, LICENSED, TRAININGS
 from bench_simulated_models import MODELS, TRAIN_HEADS
 from bench_simulated_models import SEED as CT_SEED
 from bench_simulated_training import HEADS, SEED, STAGES
@@ -143,7 +143,11 @@ def fine_tuned_model(data: Data) -> dict[str, Any]:
         used = ["pairs", "drawn"] if training.variants else ["pairs"]
         stages.append(stage("t1ce_to_t1_finetuned", training.variants) | {"starts_from": base, "data": used})
     subjects = {"pairs": real_subjects(data.pairs, LICENSED), "drawn": data.drawn()}
-    return {"weights": "the mean of those of both stages", "stages": stages, "data": subjects}
+    return {
+        "weights": f"{1 - KEPT:g} x the mean of both stages + {KEPT:g} x the weights that they started from",
+        "stages": stages,
+        "data": subjects,
+    }
 
 
 def model_of_ct(data: Data, name: str) -> dict[str, Any]:
