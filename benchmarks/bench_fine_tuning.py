@@ -121,7 +121,7 @@ def train_once(folder: Path, cases: list[Case], training: Training) -> Path:
 
 
 def averaged(folder: Path, bundles: Sequence[Path]) -> Path:
-    """Writes a bundle with the mean weights of two bundles, `KEPT` of them from the start; all else is of the second."""
+    """Writes a bundle with the mean weights of two, and `KEPT` of those of the start; all else is of the second."""
     start, first, second = (read_weights(path / "weights.safetensors") for path in (find_bundle(BASE), *bundles))
     weights = toward_start(toward_start(first, second, 0.5), start, KEPT)
     last = read_bundle(bundles[1])

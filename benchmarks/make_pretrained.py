@@ -168,8 +168,7 @@ share weights trained on BraTS, too. `provenance.json` lists every subject with 
 made in the same way from six pairs, each tested on the other three. The choice among nine settings was made on these
 pairs and on simulated heads. Slices of 2 to 7 mm and simulated scanners of 1.5 and 3 T are measured in docs/models.md.
 Not measured: real scans with a skull and without a brain mask, children. The nine real pairs set the limits of the
-out-of-distribution
-score."""
+out-of-distribution score."""
 
 SUMMARY_CT = (
     "CT of the head to {target}, brain only, slices of up to 8 mm; trained on simulated heads alone; a demonstration: "
