@@ -710,7 +710,7 @@ def fine_tuning() -> str:
         "fine_tuned": "A: `t1ce-to-t1-simulated`, then real pairs, leave-three-out",
         "mixed": "the same with simulated and semi-synthetic windows",
         "several_pairs": "B: the same with fewer of these windows, of 96 voxels, 900 steps",
-        "shipped": "**`t1ce-to-t1`**: mean of the weights of A and B",
+        "shipped": "**`t1ce-to-t1`**: 40 % of the weights of A, 40 % of B, 20 % of their start",
         "two_pairs": "`t1ce-to-t1-simulated`, then two pairs; the seven others",
         "two_pairs_mixed": "the same with simulated and semi-synthetic windows of 96 voxels, 900 steps",
     }
