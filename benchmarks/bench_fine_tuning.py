@@ -60,7 +60,7 @@ Imaging Archive publishes under CC BY 4.0 (doi:10.7937/jc8x-9874). Brats18_2013_
 
 @dataclass(frozen=True)
 class Training:
-    """A training on six of the nine pairs.
+    """A training on some of the nine pairs.
 
     Attributes:
         start: model whose weights it begins with; None for random weights.
@@ -77,7 +77,7 @@ TRAININGS = {
     "real_only": Training(None),
     VARIANT: Training(BASE, (VARIANT,)),
 }
-"""Trainings by name, each run three times."""
+"""Trainings by name, each run three times on six pairs; two of them once more on eight."""
 
 AVERAGED = ("fine_tuned", VARIANT)
 """Trainings whose weights the shipped model averages: the first removes more enhancement, the second keeps more of what
@@ -86,7 +86,7 @@ the simulated heads taught, and networks from one start can be averaged (model s
 KEPT = 0.2
 """Share of the starting weights in the shipped model (WiSE-FT, see `training.start_share`). Without it the inside of a
 large simulated tumour that enhances evenly stayed bright: the real pairs have rims. Of 0, 0.2 and 0.3 the least with
-which it did not."""
+which it did not. After a change of it remove `RUN/synthetic/shipped`, whose images are not made again."""
 
 COMPARISONS = (
     ("fine_tuned", "real_only"),
