@@ -17,6 +17,7 @@ import numpy as np
 from machine import ROOT, development_data, stamp, write_result
 from peers_page import recorded_tasks, write_page
 from score import baselines, scores
+from simulated_heads import TISSUE_MAPS, write_maps
 from tasks import TASKS, Task, cases_of, folds_of
 
 from voxlate.evaluation.statistics import holm, mean_interval, sign_flip
@@ -41,11 +42,13 @@ class System:
         packages: of its environment; none for the environment of the project.
         most_sources: that its network takes as it comes.
         is_warm: starts from the shipped model, whose training is not in the budget.
+        is_mixed: trains by the variant of the recipe that has windows of simulated heads beside those of the pairs.
     """
 
     script: str
     packages: tuple[str, ...] = ()
     is_warm: bool = False
+    is_mixed: bool = False
     most_sources: int = 99
 
 
@@ -53,6 +56,7 @@ SYSTEMS = {
     OURS: System("voxlate_default.py"),
     "voxlate, from the shipped model": System("voxlate_default.py", is_warm=True),
     "voxlate, 40 % of the shipped weights kept": System("voxlate_kept.py", is_warm=True),
+    "voxlate, from the shipped model, several_pairs": System("voxlate_default.py", is_warm=True, is_mixed=True),
     "MONAI U-Net": System("monai_unet.py", ("monai", "nibabel")),
     "KonfAI U-Net": System("konfai_unet.py", ("konfai", "SimpleITK", "nibabel", "pyyaml"), most_sources=1),
     "nnU-Net residual encoder": System("residual_encoder.py", ("dynamic-network-architectures", "nibabel")),
@@ -62,7 +66,9 @@ SYSTEMS = {
 
 def fits(system: System, task: Task) -> bool:
     """Returns whether a system can be run for a task."""
-    return (task.pretrained is not None or not system.is_warm) and len(task.sources) <= system.most_sources
+    has_start = task.pretrained is not None or not system.is_warm
+    has_variant = task.mixed is not None or not system.is_mixed
+    return has_start and has_variant and len(task.sources) <= system.most_sources
 
 
 def python_of(system: System) -> str:
@@ -95,6 +101,8 @@ def train_and_apply(name: str, task: Task, cases: list[Case], *, tested: Fold, o
         "recipe": task.recipe,
         "change": task.change,
         "start_from": task.pretrained if system.is_warm else None,
+        "variants": [task.mixed] if system.is_mixed else [],
+        "heads": str(TISSUE_MAPS),
     }
     (out / "job.json").write_text(json.dumps(job, indent=1))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONWARNINGS": "ignore"}
@@ -198,6 +206,8 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             continue
         folds = folds_of(task, cases)
         names = [name for name in systems or tuple(SYSTEMS) if fits(SYSTEMS[name], task)]
+        if any(SYSTEMS[name].is_mixed for name in names):
+            write_maps(development_data("anatomies"))
         for fold, tested in enumerate(folds):
             for name in names:
                 if not score_only:

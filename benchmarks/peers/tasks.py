@@ -29,6 +29,7 @@ class Task:
         recipe: voxlate's default for the task.
         change: keys of that recipe that the data of the benchmark ask for.
         pretrained: shipped model from which a second row of voxlate starts; None where none is shipped.
+        mixed: variant of the recipe with windows of simulated heads beside those of the pairs; None where it has none.
         is_simulated: the data come from `voxlate simulate`, not from the development data.
     """
 
@@ -40,6 +41,7 @@ class Task:
     recipe: str
     change: dict[str, Any]
     pretrained: str | None = None
+    mixed: str | None = None
     is_simulated: bool = False
 
 
@@ -60,7 +62,8 @@ TASKS = {
         1,
         "t1ce_to_t1_finetuned",
         {},
-        pretrained="t1ce-to-t1-simulated",  # the other has seen two of the nine pairs
+        pretrained="t1ce-to-t1-simulated",  # the other has seen eight of the nine pairs
+        mixed="several_pairs",
     ),
     "t1-t2-flair-to-t1ce": Task(
         "T1, T2 and FLAIR to T1 with contrast agent, nine real pairs",

@@ -86,7 +86,9 @@ def main() -> None:
     folder, names = job.out / "work", content["more"]
     start_from = None if content["start_from"] is None else find_bundle(content["start_from"])
     write_table(job, folder, names)
-    recipe = changed(read_recipe(find_shipped("recipes", Path(content["recipe"]), what="recipe")), content["change"])
+    path, variants = find_shipped("recipes", Path(content["recipe"]), what="recipe"), content["variants"]
+    overrides = {"simulated.heads": content["heads"]} if variants else None
+    recipe = changed(read_recipe(path, variants=variants, overrides=overrides), content["change"])
     ends = timed_training(with_steps(recipe, TRIAL), folder, "trial", start_from)
     of_step = (ends[-1] - ends[SLOW - 1]) / (TRIAL - SLOW)
     of_trial = ends[-1] - ends[0] + of_step
@@ -96,7 +98,8 @@ def main() -> None:
     bundle = read_bundle(folder / "run" / "bundle")
     answer(job, bundle, folder, names)
     parameters = sum(parameter.numel() for parameter in bundle.network.parameters())
-    write_record(job, used, steps, parameters, recipe=content["recipe"], start_from=content["start_from"])
+    about = {name: content[name] for name in ("recipe", "variants", "start_from")}
+    write_record(job, used, steps, parameters, **about)
 
 
 if __name__ == "__main__":
