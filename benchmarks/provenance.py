@@ -20,15 +20,8 @@ from bench_fine_tuning import AVERAGED, BASE, KEPT, LICENSED, TRAININGS
 from bench_simulated_models import MODELS, TRAIN_HEADS
 from bench_simulated_models import SEED as CT_SEED
 from bench_simulated_training import HEADS, SEED, STAGES
-from machine import ROOT, development_data
-from simulated_heads import (
-    EXCLUDED,
-    MAP_SEED,
-    N_TISSUE_MAPS,
-    TEST_MAPS,
-    is_validation,
-    label_maps,
-)
+from machine import ROOT, development_data, pair_cases
+from simulated_heads import EXCLUDED, MAP_SEED, N_TISSUE_MAPS, TEST_MAPS, is_validation, label_maps
 
 from voxlate.bundle.bundle import add_to_bundle, read_bundle, remove_from_bundle
 from voxlate.bundle.pretrained import find_bundle
@@ -70,13 +63,14 @@ ORIGINS = dict.fromkeys((name for name in LICENSED if name.startswith("BraTS")),
 
 def real_subjects(pairs: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns origin, licence and hashes of real pairs of T1 with and without agent."""
+    cases = {case.case: case for case in pair_cases(pairs)}
     return [
         {
             "subject": name,
             "kind": "real",
             "origin": ORIGINS[name].data_set,
             "licence": ORIGINS[name].licence,
-            "sha256": {"T1ce": sha256(pairs / name / "t1ce.nii.gz"), "T1w": sha256(pairs / name / "t1.nii.gz")},
+            "sha256": {"T1ce": sha256(cases[name].source), "T1w": sha256(cases[name].target)},
         }
         for name in sorted(names)
     ]

@@ -207,7 +207,9 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
         folds = folds_of(task, cases)
         names = [name for name in systems or tuple(SYSTEMS) if fits(SYSTEMS[name], task)]
         if any(SYSTEMS[name].is_mixed for name in names):
-            write_maps(development_data("anatomies"))
+            anatomies = development_data("anatomies")
+            if anatomies is not None:
+                write_maps(anatomies)
         for fold, tested in enumerate(folds):
             for name in names:
                 if not score_only:

@@ -227,3 +227,13 @@ def test_the_commands_that_the_readme_names_exist():
 
     for verb in re.findall(r"^voxlate ([a-z]+)", text, flags=re.MULTILINE):
         assert verb in VERBS
+
+
+def test_values_that_two_packages_need_and_may_not_import_from_each_other_are_equal():
+    from voxlate.bundle.out_of_distribution import FLAG_ABOVE
+    from voxlate.evaluation.comparison import folds
+    from voxlate.reporting.sections import remarks
+    from voxlate.training.preflight import FOLDS_TABLE
+
+    assert remarks._FLAGGED_ABOVE == FLAG_ABOVE
+    assert folds.TABLE == FOLDS_TABLE
