@@ -17,8 +17,9 @@ import numpy as np
 from bench_fine_tuning import bundle_without
 from machine import development_data, pair_cases, write_result
 
+from voxlate.bundle.contrast_descriptor import ContrastDescriptor
 from voxlate.bundle.pretrained import load_bundle
-from voxlate.inference.like import ContrastDescriptor, curve
+from voxlate.inference.like import curve
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import read_volume
 from voxlate.simulation.subject import Options as SubjectOptions

@@ -16,16 +16,18 @@ import torch
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.calibration import Calibration
+from voxlate.bundle.contrast_descriptor import ContrastDescriptor
 from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
-from voxlate.inference.like import ContrastDescriptor, curve
+from voxlate.inference.like import curve
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
-from voxlate.inference.runtime import TORCH
+from voxlate.inference.runtime import INT8, TORCH
 from voxlate.io.log import tell, warn
+from voxlate.models.gain_offset_unet import takes_reference, with_reference
 from voxlate.preparation import Preparation, fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, find_brain, locate_brain
 from voxlate.preparation.steps.respace import respaced
@@ -62,6 +64,7 @@ class Synthesis:
         brain: the brain mask on the grid of the source, and how it was found.
         voxels_mm: voxel size that the network saw, if the scan was resampled to that of the training scans; detail
             finer than this is lost. None if the network saw the voxels of the scan.
+        is_like_of_network: whether layers of the network gave the contrast of `Options.like`, and not a curve.
     """
 
     volume: Volume
@@ -76,6 +79,7 @@ class Synthesis:
     window: Shape | None = None
     brain: FoundBrain | None = None
     voxels_mm: tuple[float, float, float] | None = None
+    is_like_of_network: bool = False
 
     @property
     def flag(self) -> str:
@@ -190,11 +194,12 @@ def translate_volume(
     distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
+    asked = _asked(bundle, first, preparation.mask, chosen.like, chosen.runtime)
+    prediction = _predict(asked, np.stack(sources), source.grid.shape, chosen)
     synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
-    if chosen.like is not None:
+    if chosen.like is not None and asked is bundle:
         synthetic, slope = curve(synthetic, preparation.mask, chosen.like)
         spread = spread * slope
     level = preparation.level * bundle.mapping.gain
@@ -212,7 +217,31 @@ def translate_volume(
         window=prediction.window,
         brain=brain,
         voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
+        is_like_of_network=asked is not bundle,
     )
+
+
+def _asked(bundle: Bundle, source: Array, mask: Mask, like: ContrastDescriptor | None, runtime: str) -> Bundle:
+    """Returns the bundle with networks that give the contrast of a reference; the same bundle where they cannot.
+
+    Args:
+        bundle: a trained model, or an ensemble.
+        source: (i, j, k), in relative units.
+        mask: its brain, of the same shape.
+        like: contrast of the reference; None for none.
+        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
+
+    Raises:
+        UsageError: `RUNTIME` for `int8`, since a bundle holds its 8-bit network without reference.
+    """
+    parts = bundle.parts or (bundle,)
+    if like is None or not all(takes_reference(part.network) for part in parts):
+        return bundle
+    if runtime == INT8:
+        raise UsageError("RUNTIME", f"the 8-bit network of {bundle.name} takes no reference; pass --runtime torch")
+    contrasts = np.array([ContrastDescriptor.of(source, mask).quantiles, like.quantiles], dtype=np.float32)
+    asked = [replace(part, network=with_reference(part.network, contrasts), runtimes={}) for part in parts]
+    return replace(bundle, parts=tuple(asked)) if bundle.parts else asked[0]
 
 
 def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> Prediction:
