@@ -816,9 +816,12 @@ def like() -> str:
     titles = {
         "source": "untouched source",
         "synthetic": "translated",
-        "like_visit": "`--like` a scan of the same patient from another visit",
-        "like_others": "`--like` a scan of another patient (real pairs: of another sequence, too)",
-        "like_target": "*bound:* `--like` the target itself",
+        "network_visit": "`--like` a scan of the same patient from another visit",
+        "curve_visit": "the same by an intensity curve",
+        "network_others": "`--like` a scan of another patient (real pairs: mean over the eight others)",
+        "curve_others": "the same by an intensity curve",
+        "network_target": "*bound:* `--like` the target itself",
+        "curve_target": "the same by an intensity curve",
     }
     groups = {
         f"simulated, scanner {name} to {content['reference']}": [

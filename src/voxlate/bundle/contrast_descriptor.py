@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxlate.errors import InputRefused
 from voxlate.volume import Array, Mask
+
+Floats = NDArray[np.floating[Any]]
 
 SHARES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 """Quantiles of the brain: fluid, grey and white matter each lie between some of them; the outer 2 % are vessels,
@@ -59,7 +62,9 @@ class ContrastDescriptor:
         return {"Shares": list(SHARES), "Quantiles": list(self.quantiles), "ReferenceSHA256": self.sha256}
 
 
-def increasing_curve(values: Array, own: Sequence[float] | Array, new: Sequence[float] | Array) -> tuple[Array, Array]:
+def increasing_curve(
+    values: Floats, own: Sequence[float] | Floats, new: Sequence[float] | Floats
+) -> tuple[Array, Array]:
     """Returns values after the curve that takes some quantiles to others, and the slope of the curve at each value.
 
     The curve is increasing, and linear between 0 and the quantiles; beyond the last it goes on with its last slope.
@@ -78,7 +83,7 @@ def increasing_curve(values: Array, own: Sequence[float] | Array, new: Sequence[
     return after[part] + slopes * (values - before[part]), slopes
 
 
-def _knots(quantiles: Sequence[float] | Array) -> Array:
+def _knots(quantiles: Sequence[float] | Floats) -> Array:
     """Returns the knots of a curve, increasing, with 0 before them."""
     knots = np.array([0.0, *quantiles])
     return np.asarray(np.maximum.accumulate(knots + _LEAST_STEP * np.arange(len(knots))))

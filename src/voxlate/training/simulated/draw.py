@@ -51,6 +51,9 @@ UPTAKE_SPREAD = 0.28
 """Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
 MASK_MM = (-1.0, 3.0)
 """Range of the depth at which the brain is cut: skull-stripping tools differ by some millimetres. Prior."""
+FLUID = "csf"
+"""Up to all of it lies outside a brain mask: in nine real heads the tenth of the voxels that is darkest was fluid in
+some masks, and grey matter in others."""
 _POOL_STEP = 64  # the side of a texture is a multiple of it, so that few are computed
 _COARSE = 16  # points along each axis at which the shading of a head is computed; it has 5 control points
 CT_OFFSET_HU, CT_NOISE_HU = 8.0, (3.0, 12.0)
@@ -161,13 +164,22 @@ def draw_window(
     scan = _Scan(warp, head)
     sample = {name: _in_units(drawn[:, number, 0], image) for number, (name, image) in enumerate(images.items())}
     if plan.is_sample_acquired:
-        sample = _acquired_sample(drawn, images, depth_mm(head.depth.reshape(-1)[head.sample]) > cut_mm, rng)
+        within = depth_mm(head.depth.reshape(-1)[head.sample]) > cut_mm
+        sample = _acquired_sample(drawn, images, within & _in_mask(head, rng), rng)
     return DrawnWindow(
         {name: scan.acquired(moved[number], image) for number, (name, image) in enumerate(images.items())},
         moved[-2] * np.float32(DEPTH_STEP_MM) - np.float32(REACH_MM) > cut_mm,
         moved[-1] > 0.5,
         sample,
     )
+
+
+def _in_mask(head: TissueMap, rng: np.random.Generator) -> Mask:
+    """Returns which voxels of the sample of a head lie in a random brain mask, (m,): masks differ in their fluid."""
+    index, share = head.sampled
+    is_fluid = index == head.names.index(FLUID) if FLUID in head.names else np.zeros(index.shape, dtype=bool)
+    fluid = (share * is_fluid).sum(axis=1) / WHOLE
+    return np.asarray(rng.random(len(fluid)) >= fluid * rng.random())
 
 
 def _acquired_sample(
