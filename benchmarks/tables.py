@@ -816,12 +816,15 @@ def like() -> str:
     titles = {
         "source": "untouched source",
         "synthetic": "translated",
-        "network_visit": "`--like` a scan of the same patient from another visit",
-        "curve_visit": "the same by an intensity curve",
-        "network_others": "`--like` a scan of another patient (real pairs: mean over the eight others)",
-        "curve_others": "the same by an intensity curve",
-        "network_target": "*bound:* `--like` the target itself",
-        "curve_target": "the same by an intensity curve",
+        "both_visit": "`--like` a scan of the same patient from another visit",
+        "network_visit": "the same by the network alone",
+        "curve_visit": "the same by a curve alone",
+        "both_others": "`--like` a scan of another patient (real pairs: mean over the eight others)",
+        "network_others": "the same by the network alone",
+        "curve_others": "the same by a curve alone",
+        "both_target": "*bound:* `--like` the target itself",
+        "network_target": "the same by the network alone",
+        "curve_target": "the same by a curve alone",
     }
     groups = {
         f"simulated, scanner {name} to {content['reference']}": [

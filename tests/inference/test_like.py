@@ -70,6 +70,15 @@ def test_a_contrast_that_is_linear_between_the_quantiles_is_undone_exactly():
     assert slope[inner] == pytest.approx(np.full(inner.sum(), steep), rel=1e-2)
 
 
+def test_a_share_of_the_curve_goes_that_far():
+    image, mask = a_brain(0)
+    wanted = ContrastDescriptor.of(np.where(mask, np.sqrt(a_brain(1)[0]), 0), mask)
+    whole, slope = curve(image, mask, wanted)
+    part, part_slope = curve(image, mask, wanted, share=0.25)
+    assert part == pytest.approx(0.75 * image + 0.25 * whole, abs=1e-5)
+    assert part_slope == pytest.approx(0.75 + 0.25 * slope, abs=1e-5)
+
+
 def test_the_curve_keeps_the_order_of_intensities_also_where_quantiles_coincide():
     image, mask = a_brain(3)
     clipped = np.where(mask, np.minimum(image, 1.0), 0)
@@ -117,7 +126,7 @@ def following(recipe, tmp_path):
     return folder
 
 
-def test_a_network_with_layers_for_a_reference_gets_its_quantiles_and_the_curve_is_not_applied(following, tmp_path):
+def test_a_network_with_layers_for_a_reference_gets_its_quantiles_and_half_of_the_curve(following, tmp_path):
     bundle = read_bundle(following)
     source = saved(tmp_path / "scan.nii.gz", head(0).data)
     like = ContrastDescriptor((0.2, 0.6, 0.8, 1.0, 1.3, 1.5, 1.7), "f" * 64)
@@ -129,13 +138,14 @@ def test_a_network_with_layers_for_a_reference_gets_its_quantiles_and_the_curve_
     asked = with_reference(bundle.network, np.array([own.quantiles, like.quantiles], dtype=np.float32))
     relative = torch.from_numpy(scan / np.median(scan[inside]) * inside)[None, None]
     with torch.no_grad():
-        expected = asked(relative)[0, 0].numpy() * np.median(scan[inside]) * bundle.mapping.gain
+        by_network = asked(relative)[0, 0].numpy() * np.median(scan[inside]) * bundle.mapping.gain
+    expected = (by_network + curve(by_network, inside, like)[0]) / 2
     # The network saw the brain in a box; near its border the image of this test, which has no box, may differ.
     core = ndimage.binary_erosion(inside, iterations=4)
     assert np.median(np.abs(made / np.maximum(expected, 1) - 1)[core]) < 0.005
     assert np.abs(made - plain)[core].mean() > 0.01 * plain[core].mean()
     sidecars = [json.loads((tmp_path / f"{name}.json").read_text())["Synthetic"]["Like"] for name in ("like", "plain")]
-    assert sidecars[0]["By"] == "network"
+    assert sidecars[0]["By"] == "network and curve"
     assert sidecars[1] is None
     assert read_reference(tmp_path / "like.json", bundle.recipe) == like
 
@@ -149,7 +159,7 @@ def test_an_ensemble_gets_the_contrast_by_a_curve_where_a_member_takes_no_refere
         joined = replace(member, parts=(member, other))
         translate_file(joined, source, tmp_path / f"{name}.nii.gz", options=Options(like=like))
         by[name] = json.loads((tmp_path / f"{name}.json").read_text())["Synthetic"]["Like"]["By"]
-    assert by == {"both": "network", "mixed": "curve"}
+    assert by == {"both": "network and curve", "mixed": "curve"}
     assert read_volume(tmp_path / "mixed.nii.gz").data.any()
 
 

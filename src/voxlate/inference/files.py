@@ -246,4 +246,4 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
 
 def _like_by(synthesis: Synthesis) -> str:
     """Returns what gave the contrast of a reference."""
-    return "network" if synthesis.is_like_of_network else "curve"
+    return "network and curve" if synthesis.is_like_of_network else "curve"

@@ -22,7 +22,7 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
-from voxlate.inference.like import curve
+from voxlate.inference.like import SHARE_AFTER_NETWORK, curve
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import INT8, TORCH
@@ -64,7 +64,7 @@ class Synthesis:
         brain: the brain mask on the grid of the source, and how it was found.
         voxels_mm: voxel size that the network saw, if the scan was resampled to that of the training scans; detail
             finer than this is lost. None if the network saw the voxels of the scan.
-        is_like_of_network: whether layers of the network gave the contrast of `Options.like`, and not a curve.
+        is_like_of_network: whether layers of the network gave the contrast of `Options.like`, and not a curve alone.
     """
 
     volume: Volume
@@ -199,8 +199,9 @@ def translate_volume(
     synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
-    if chosen.like is not None and asked is bundle:
-        synthetic, slope = curve(synthetic, preparation.mask, chosen.like)
+    if chosen.like is not None:
+        share = 1.0 if asked is bundle else SHARE_AFTER_NETWORK
+        synthetic, slope = curve(synthetic, preparation.mask, chosen.like, share=share)
         spread = spread * slope
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
