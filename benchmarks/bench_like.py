@@ -13,8 +13,9 @@ is the target itself, which is the best that can be, or the T1 of each other pai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from bench_fine_tuning import bundle_without
@@ -27,7 +28,6 @@ from voxlate.evaluation.enhancement import AgentDirection, EnhancementMeasure
 from voxlate.inference.like import curve
 from voxlate.inference.translate import Options, translate_volume
 from voxlate.io.nifti import read_volume
-from voxlate.models.gain_offset_unet import with_reference
 from voxlate.preparation.masks.skull_stripped import nonzero_mask
 from voxlate.simulation.subject import Options as SubjectOptions
 from voxlate.simulation.subject import Subject, simulate_subject
@@ -68,12 +68,8 @@ class Scan:
 
     def by_network(self, like: ContrastDescriptor) -> Array:
         """Returns the translation with a reference without the curve after the network."""
-        own = ContrastDescriptor.of(
-            self.source.data, nonzero_mask(self.source.data) if self.mask is None else self.inside
-        )
-        contrasts = np.array([own.quantiles, like.quantiles], dtype=np.float32)
-        asked = replace(self.bundle, network=with_reference(self.bundle.network, contrasts))
-        return translate_volume(asked, self.source, self.mask, options=Options(gate="flag")).volume.data
+        with patch("voxlate.inference.translate.SHARE_AFTER_NETWORK", 0.0):
+            return self.translated(like)
 
     def error(self, image: Array) -> float:
         """Returns the error of an image of this scan; see `error`."""
