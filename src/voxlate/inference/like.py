@@ -9,9 +9,15 @@ order of intensities and knows no anatomy. Measured in `benchmarks/bench_like.py
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.contrast_descriptor import ContrastDescriptor, increasing_curve
+from voxlate.errors import UsageError
+from voxlate.inference.runtime import INT8
+from voxlate.models.gain_offset_unet import takes_reference, with_reference
 from voxlate.volume import Array, Mask
 
 SHARE_AFTER_NETWORK = 0.5
@@ -43,3 +49,26 @@ def curve(image: Array, mask: Mask, wanted: ContrastDescriptor, *, share: float 
     changed[mask] = ((1 - share) * values + share * new) * median
     slope[mask] = 1 - share + share * slopes
     return changed, slope
+
+
+def with_contrast(bundle: Bundle, source: Array, mask: Mask, like: ContrastDescriptor | None, runtime: str) -> Bundle:
+    """Returns the bundle with networks that give the contrast of a reference; the same bundle where they cannot.
+
+    Args:
+        bundle: a trained model, or an ensemble.
+        source: (i, j, k), in relative units.
+        mask: its brain, of the same shape.
+        like: contrast of the reference; None for none.
+        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
+
+    Raises:
+        UsageError: `RUNTIME` for `int8`, since a bundle holds its 8-bit network without reference.
+    """
+    parts = bundle.parts or (bundle,)
+    if like is None or not all(takes_reference(part.network) for part in parts):
+        return bundle
+    if runtime == INT8:
+        raise UsageError("RUNTIME", f"the 8-bit network of {bundle.name} takes no reference; pass --runtime torch")
+    contrasts = np.array([ContrastDescriptor.of(source, mask).quantiles, like.quantiles], dtype=np.float32)
+    asked = [replace(part, network=with_reference(part.network, contrasts), runtimes={}) for part in parts]
+    return replace(bundle, parts=tuple(asked)) if bundle.parts else asked[0]

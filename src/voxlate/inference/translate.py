@@ -22,12 +22,11 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
-from voxlate.inference.like import SHARE_AFTER_NETWORK, curve
+from voxlate.inference.like import SHARE_AFTER_NETWORK, curve, with_contrast
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
-from voxlate.inference.runtime import INT8, TORCH
+from voxlate.inference.runtime import TORCH
 from voxlate.io.log import tell, warn
-from voxlate.models.gain_offset_unet import takes_reference, with_reference
 from voxlate.preparation import Preparation, fit_preparation
 from voxlate.preparation.masks.brain_mask import AUTO, FoundBrain, brain_given, find_brain, locate_brain
 from voxlate.preparation.steps.respace import respaced
@@ -194,7 +193,7 @@ def translate_volume(
     distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    asked = _asked(bundle, first, preparation.mask, chosen.like, chosen.runtime)
+    asked = with_contrast(bundle, first, preparation.mask, chosen.like, chosen.runtime)
     prediction = _predict(asked, np.stack(sources), source.grid.shape, chosen)
     synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
@@ -220,29 +219,6 @@ def translate_volume(
         voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
         is_like_of_network=asked is not bundle,
     )
-
-
-def _asked(bundle: Bundle, source: Array, mask: Mask, like: ContrastDescriptor | None, runtime: str) -> Bundle:
-    """Returns the bundle with networks that give the contrast of a reference; the same bundle where they cannot.
-
-    Args:
-        bundle: a trained model, or an ensemble.
-        source: (i, j, k), in relative units.
-        mask: its brain, of the same shape.
-        like: contrast of the reference; None for none.
-        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
-
-    Raises:
-        UsageError: `RUNTIME` for `int8`, since a bundle holds its 8-bit network without reference.
-    """
-    parts = bundle.parts or (bundle,)
-    if like is None or not all(takes_reference(part.network) for part in parts):
-        return bundle
-    if runtime == INT8:
-        raise UsageError("RUNTIME", f"the 8-bit network of {bundle.name} takes no reference; pass --runtime torch")
-    contrasts = np.array([ContrastDescriptor.of(source, mask).quantiles, like.quantiles], dtype=np.float32)
-    asked = [replace(part, network=with_reference(part.network, contrasts), runtimes={}) for part in parts]
-    return replace(bundle, parts=tuple(asked)) if bundle.parts else asked[0]
 
 
 def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> Prediction:
