@@ -68,7 +68,7 @@ class Scan:
 
     def by_network(self, like: ContrastDescriptor) -> Array:
         """Returns the translation with a reference without the curve after the network."""
-        with patch("voxlate.inference.translate.SHARE_AFTER_NETWORK", 0.0):
+        with patch("voxlate.inference.like.SHARE_AFTER_NETWORK", 0.0):
             return self.translated(like)
 
     def error(self, image: Array) -> float:

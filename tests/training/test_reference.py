@@ -101,6 +101,7 @@ def test_a_start_of_another_network_is_still_refused(recipe, alone, cohort, tmp_
     [
         ("model.name: translator", {"model": {"name": "unet", "arguments": {}}}),
         ("in units of its median", {"preparation": {"reference": "min_max"}}),
+        ("an MR as its source", {"preparation": {"range_hu": [0, 80], "target_reference": "median_in_mask"}}),
         ("supervised training", {"adversarial": {"discriminator": {"name": "patch_discriminator"}}}),
         ("no other network can know the curve", {"reference": None, "augmentation": {"target_curve": 0.5}}),
     ],

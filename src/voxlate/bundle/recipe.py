@@ -137,6 +137,8 @@ class Recipe(Frozen):
             raise ValueError("`reference` needs `model.name: translator` in 3D, the network that has layers for it")
         if (self.preparation.target_reference or self.preparation.reference) != "median_in_mask":
             raise ValueError("`reference` needs a target in units of its median: `reference: median_in_mask`")
+        if self.preparation.range_hu is not None:
+            raise ValueError("`reference` needs the contrast of an MR as its source: leave out `preparation.range_hu`")
         if self.adversarial is not None or self.cycle is not None:
             raise ValueError("`reference` needs supervised training: leave out `adversarial` and `cycle`")
         return self

@@ -51,6 +51,27 @@ def curve(image: Array, mask: Mask, wanted: ContrastDescriptor, *, share: float 
     return changed, slope
 
 
+def after_curve(
+    like: ContrastDescriptor | None, image: Array, spread: Array, mask: Mask, *, is_by_network: bool
+) -> tuple[Array, Array]:
+    """Returns a synthetic image and its spread after the curve to a reference; both unchanged without one.
+
+    Args:
+        like: contrast of the reference, if there is one.
+        image: (i, j, k), of any unit in which 0 is no signal.
+        spread: of the same shape and unit.
+        mask: its brain, of the same shape.
+        is_by_network: the network got the reference, and only a share of the curve follows.
+
+    Raises:
+        InputRefused: as `curve`.
+    """
+    if like is None:
+        return image, spread
+    changed, slope = curve(image, mask, like, share=SHARE_AFTER_NETWORK if is_by_network else 1.0)
+    return changed, spread * slope
+
+
 def with_contrast(bundle: Bundle, source: Array, mask: Mask, like: ContrastDescriptor | None, runtime: str) -> Bundle:
     """Returns the bundle with networks that give the contrast of a reference; the same bundle where they cannot.
 

@@ -22,7 +22,7 @@ from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
-from voxlate.inference.like import SHARE_AFTER_NETWORK, curve, with_contrast
+from voxlate.inference.like import after_curve, with_contrast
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
@@ -193,15 +193,13 @@ def translate_volume(
     distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    asked = with_contrast(bundle, first, preparation.mask, chosen.like, chosen.runtime)
+    asked = with_contrast(bundle, prepared.data, preparation.mask, chosen.like, chosen.runtime)
     prediction = _predict(asked, np.stack(sources), source.grid.shape, chosen)
     synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
-    if chosen.like is not None:
-        share = 1.0 if asked is bundle else SHARE_AFTER_NETWORK
-        synthetic, slope = curve(synthetic, preparation.mask, chosen.like, share=share)
-        spread = spread * slope
+    is_by_network = asked is not bundle
+    synthetic, spread = after_curve(chosen.like, synthetic, spread, preparation.mask, is_by_network=is_by_network)
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
@@ -217,7 +215,7 @@ def translate_volume(
         window=prediction.window,
         brain=brain,
         voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
-        is_like_of_network=asked is not bundle,
+        is_like_of_network=is_by_network,
     )
 
 
