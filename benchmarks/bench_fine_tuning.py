@@ -6,8 +6,9 @@ Trains `recipes/t1ce_to_t1_finetuned.yaml` three times on six pairs: from the pr
 variants `mixed` and `several_pairs` (simulated and semi-synthetic windows beside those of the pairs), and from random
 weights; each training translates the three pairs that were left out. So each pair is tested once by a model that has
 not seen it. The weights of the shipped model are the mean of two of these trainings and, for a share, those of the
-start. Two more trainings take two pairs; the other seven test them. The last ones, those of the shipped model
-`t1ce-to-t1`, take the eight pairs whose licence lets weights be shared. The tissue maps are those of
+start. To these weights the variant `reference` adds layers for the contrast of a reference scan, which
+`bench_like.py` measures. Two more trainings take two pairs; the other seven test them. The last ones, those of the
+shipped model `t1ce-to-t1`, take the eight pairs whose licence lets weights be shared. The tissue maps are those of
 `bench_simulated_training.py`. Trainings of 600 steps with windows of 64 voxels take 5 to 8 minutes on one core, those
 of 900 steps with windows of 96 voxels 15 to 20. Each stage is skipped when its files exist, so that the command
 continues after an interruption. Without the development data it says so and ends.
@@ -63,11 +64,11 @@ class Training:
     """A training on some of the nine pairs.
 
     Attributes:
-        start: model whose weights it begins with; None for random weights.
+        start: model whose weights it begins with, by its name or folder; None for random weights.
         variants: of the recipe.
     """
 
-    start: str | None
+    start: str | Path | None
     variants: tuple[str, ...] = ()
 
 
@@ -165,10 +166,20 @@ def left_out(pairs: Path, system: str) -> Values:
     return values_of(tested, folders, RUN / "evaluation" / system, bundles)
 
 
-def bundle_without(case: str) -> Path:
-    """Returns the bundle that was made as the shipped model from six pairs, and has not seen this one."""
+def with_reference(folder: Path, cases: list[Case]) -> Path:
+    """Adds layers for the contrast of a reference to the bundle in `folder/shipped`, and returns the new bundle."""
+    return train_once(folder / "reference", cases, Training(folder / "shipped" / "bundle", ("reference",)))
+
+
+def bundle_without(case: str, name: str = "shipped") -> Path:
+    """Returns the bundle that was made as the shipped model from six pairs, and has not seen this one.
+
+    Args:
+        case: of the nine.
+        name: `reference` for the bundle whose network also takes the contrast of a reference.
+    """
     fold = next(fold for fold, names in enumerate(HELD_OUT) if case in names)
-    return RUN / f"fold-{fold}" / "shipped" / "bundle"
+    return RUN / f"fold-{fold}" / name / "bundle"
 
 
 def split_by(pairs: Path, trained_on: Collection[str]) -> list[Case]:
@@ -189,7 +200,8 @@ def shipped_bundle(pairs: Path) -> Path:
     """Trains the shipped model on the eight pairs whose licence lets weights be shared, and returns its bundle."""
     cases = split_by(pairs, LICENSED)
     trained = [train_once(SHIPPED / name, cases, TRAININGS[name]) for name in AVERAGED]
-    return averaged(SHIPPED / "bundle", trained)
+    averaged(SHIPPED / "shipped" / "bundle", trained)
+    return with_reference(SHIPPED, cases)
 
 
 def values_of(cases: list[Case], synthetic: Mapping[str, Path], out: Path, bundles: Mapping[str, Path]) -> Values:
@@ -257,6 +269,8 @@ def main() -> None:
     if pairs is None:
         return
     measured = {system: left_out(pairs, system) for system in ("zero_shot", *TRAININGS, "shipped")}
+    for fold, names in enumerate(HELD_OUT):
+        with_reference(RUN / f"fold-{fold}", pair_cases(pairs, names))
     measured["two_pairs"] = on_two(pairs, "two_pairs")
     measured["two_pairs_mixed"] = on_two(pairs, "two_pairs_mixed", ("two_pairs",))
     shipped_bundle(pairs)

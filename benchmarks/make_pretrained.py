@@ -63,7 +63,13 @@ def widened(run: Path, scans: Iterable[Volume], limits: Sequence[str] = ("shape"
 
 
 def make(
-    name: str, run: Path, evaluation: Path, summary: str, about: str, statistics: TrainingStatistics | None = None
+    name: str,
+    run: Path,
+    evaluation: Path,
+    summary: str,
+    about: str,
+    statistics: TrainingStatistics | None = None,
+    before: Path | None = None,
 ) -> None:
     """Writes a pretrained bundle with float16 weights and a card.
 
@@ -75,6 +81,7 @@ def make(
             the mean absolute error in the brain and `{constant}` for that of a constant.
         about: paragraph on training and limits.
         statistics: of the training scans; those of the bundle without it.
+        before: bundle that the last stage began with, whose loss curves are kept too.
     """
     bundle = read_bundle(run / "bundle")
     statistics = statistics or bundle.training_statistics
@@ -86,6 +93,8 @@ def make(
         part: json.loads((run / "bundle" / f"{part}.json").read_text()) for part in ("mapping", "baselines", "history")
     }
     documents["known"] = statistics.to_json()
+    if before is not None:
+        documents["history"]["before"] = json.loads((before / "history.json").read_text())
     results = read_evaluation(evaluation).evaluation
     means = {
         (row.protocol, row.region, row.metric, row.method): row.mean
@@ -120,11 +129,13 @@ def main() -> None:
     scans = [read_volume(folder / "t1ce.nii.gz") for folder in folders]
     statistics = widened(RUN, scans)
     make("t1ce-to-t1-simulated", RUN, RUN / "evaluation", SUMMARY, ABOUT, statistics)
-    if is_done(SHIPPED):
+    run = SHIPPED / "reference"
+    if is_done(run):
         # Eight scans set no statistics: those of the simulated heads, with which the training began, hold on. Their
         # limits include the real scans, also in intensities: the model knows these contrasts.
         statistics = widened(RUN, scans, ("shape", "intensities", "pattern"))
-        make("t1ce-to-t1", SHIPPED, FINE_TUNING / "evaluation" / "shipped", SUMMARY_TUNED, ABOUT_TUNED, statistics)
+        tuned = SUMMARY_TUNED, ABOUT_TUNED, statistics
+        make("t1ce-to-t1", run, FINE_TUNING / "evaluation" / "shipped", *tuned, before=SHIPPED / "shipped" / "bundle")
     for model in MODELS:
         run = FOLDER / model.name
         if model.is_shipped and is_done(run):

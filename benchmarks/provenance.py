@@ -136,9 +136,12 @@ def fine_tuned_model(data: Data) -> dict[str, Any]:
     for training in (TRAININGS[name] for name in AVERAGED):
         used = ["pairs", "drawn"] if training.variants else ["pairs"]
         stages.append(stage("t1ce_to_t1_finetuned", training.variants) | {"starts_from": base, "data": used})
+    reference = stage("t1ce_to_t1_finetuned", ("reference",)) | {"data": ["pairs", "drawn"]}
+    stages.append(reference | {"starts_from": {"weights": "those of the stages before; layers for a reference alone"}})
     subjects = {"pairs": real_subjects(data.pairs, LICENSED), "drawn": data.drawn()}
     return {
-        "weights": f"{1 - KEPT:g} x the mean of both stages + {KEPT:g} x the weights that they started from",
+        "weights": f"{1 - KEPT:g} x the mean of the first two stages + {KEPT:g} x the weights that they started from, "
+        "and the layers for a reference of the third",
         "stages": stages,
         "data": subjects,
     }

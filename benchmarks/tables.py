@@ -816,9 +816,15 @@ def like() -> str:
     titles = {
         "source": "untouched source",
         "synthetic": "translated",
-        "like_visit": "`--like` a scan of the same patient from another visit",
-        "like_others": "`--like` a scan of another patient (real pairs: of another sequence, too)",
-        "like_target": "*bound:* `--like` the target itself",
+        "both_visit": "`--like` a scan of the same patient from another visit",
+        "network_visit": "the same by the network alone",
+        "curve_visit": "the same by a curve alone",
+        "both_others": "`--like` a scan of another patient (real pairs: mean over the eight others)",
+        "network_others": "the same by the network alone",
+        "curve_others": "the same by a curve alone",
+        "both_target": "*bound:* `--like` the target itself",
+        "network_target": "the same by the network alone",
+        "curve_target": "the same by a curve alone",
     }
     groups = {
         f"simulated, scanner {name} to {content['reference']}": [

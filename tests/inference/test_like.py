@@ -1,6 +1,7 @@
 """The contrast of a reference scan: an increasing curve between quantiles of the brain."""
 
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -8,15 +9,22 @@ import pytest
 import torch
 from click.testing import CliRunner
 from phantoms import head
+from scipy import ndimage
 
+from voxlate.bundle.bundle import read_bundle, write_bundle
+from voxlate.bundle.contrast_descriptor import SHARES, ContrastDescriptor
+from voxlate.bundle.networks import generator_of
+from voxlate.bundle.settings import ReferenceSettings
 from voxlate.cli import voxlate
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.inference.files import translate_file
 from voxlate.inference.item import Item
-from voxlate.inference.like import SHARES, ContrastDescriptor, curve
+from voxlate.inference.like import curve
 from voxlate.inference.reference_scan import read_reference
+from voxlate.inference.runtime import choose_runtime
 from voxlate.inference.translate import Options
 from voxlate.io.nifti import read_volume
+from voxlate.models.gain_offset_unet import with_reference
 
 
 def a_brain(seed: int = 0, shape: tuple[int, int, int] = (20, 21, 22)) -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +70,15 @@ def test_a_contrast_that_is_linear_between_the_quantiles_is_undone_exactly():
     assert slope[inner] == pytest.approx(np.full(inner.sum(), steep), rel=1e-2)
 
 
+def test_a_share_of_the_curve_goes_that_far():
+    image, mask = a_brain(0)
+    wanted = ContrastDescriptor.of(np.where(mask, np.sqrt(a_brain(1)[0]), 0), mask)
+    whole, slope = curve(image, mask, wanted)
+    part, part_slope = curve(image, mask, wanted, share=0.25)
+    assert part == pytest.approx(0.75 * image + 0.25 * whole, abs=1e-5)
+    assert part_slope == pytest.approx(0.75 + 0.25 * slope, abs=1e-5)
+
+
 def test_the_curve_keeps_the_order_of_intensities_also_where_quantiles_coincide():
     image, mask = a_brain(3)
     clipped = np.where(mask, np.minimum(image, 1.0), 0)
@@ -92,6 +109,73 @@ def test_a_translated_scan_gets_the_contrast_and_its_sidecar_is_a_reference_too(
     assert content["ReferenceSHA256"] == like.sha256
     assert read_reference(tmp_path / "like.json", bundle.recipe) == like
     assert json.loads((tmp_path / "plain.json").read_text())["Synthetic"]["Like"] is None
+
+
+@pytest.fixture
+def following(recipe, tmp_path):
+    """Returns the folder of a bundle whose network takes a reference, with random weights in the layers for it."""
+    torch.manual_seed(0)
+    made = recipe.model_copy(update={"reference": ReferenceSettings(share=1.0)})
+    network = generator_of(made)
+    for name, parameter in network.named_parameters():
+        if name.startswith(("reference.last", "head")):
+            parameter.data += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    mapping = {"gain": 1.5, "log_sd": 0.2, "n": 4, "spacing_mm": [0.9, 1.2]}
+    folder = tmp_path / "following"
+    write_bundle(folder, made, network.state_dict(), documents={"mapping": mapping}, card="# following\n")
+    return folder
+
+
+def test_a_network_with_layers_for_a_reference_gets_its_quantiles_and_half_of_the_curve(following, tmp_path):
+    bundle = read_bundle(following)
+    source = saved(tmp_path / "scan.nii.gz", head(0).data)
+    like = ContrastDescriptor((0.2, 0.6, 0.8, 1.0, 1.3, 1.5, 1.7), "f" * 64)
+    translate_file(bundle, source, tmp_path / "like.nii.gz", options=Options(like=like))
+    translate_file(bundle, source, tmp_path / "plain.nii.gz")
+    made, plain, scan = (read_volume(tmp_path / f"{name}.nii.gz").data for name in ("like", "plain", "scan"))
+    inside = plain > 0
+    own = ContrastDescriptor.of(scan, inside)
+    asked = with_reference(bundle.network, np.array([own.quantiles, like.quantiles], dtype=np.float32))
+    relative = torch.from_numpy(scan / np.median(scan[inside]) * inside)[None, None]
+    with torch.no_grad():
+        by_network = asked(relative)[0, 0].numpy() * np.median(scan[inside]) * bundle.mapping.gain
+    expected = (by_network + curve(by_network, inside, like)[0]) / 2
+    # The network saw the brain in a box; near its border the image of this test, which has no box, may differ.
+    core = ndimage.binary_erosion(inside, iterations=4)
+    assert np.median(np.abs(made / np.maximum(expected, 1) - 1)[core]) < 0.005
+    assert np.abs(made - plain)[core].mean() > 0.01 * plain[core].mean()
+    sidecars = [json.loads((tmp_path / f"{name}.json").read_text())["Synthetic"]["Like"] for name in ("like", "plain")]
+    assert sidecars[0]["By"] == "network and curve"
+    assert sidecars[1] is None
+    assert read_reference(tmp_path / "like.json", bundle.recipe) == like
+
+
+def test_an_ensemble_gets_the_contrast_by_a_curve_where_a_member_takes_no_reference(following, bundle, tmp_path):
+    source = saved(tmp_path / "scan.nii.gz", head(0).data)
+    like = ContrastDescriptor((0.2, 0.6, 0.8, 1.0, 1.3, 1.5, 1.7))
+    member = read_bundle(following)
+    by = {}
+    for name, other in {"both": member, "mixed": bundle}.items():
+        joined = replace(member, parts=(member, other))
+        translate_file(joined, source, tmp_path / f"{name}.nii.gz", options=Options(like=like))
+        by[name] = json.loads((tmp_path / f"{name}.json").read_text())["Synthetic"]["Like"]["By"]
+    assert by == {"both": "network and curve", "mixed": "curve"}
+    assert read_volume(tmp_path / "mixed.nii.gz").data.any()
+
+
+def test_a_network_with_a_reference_runs_in_openvino_and_not_in_8_bits(following, tmp_path):
+    pytest.importorskip("openvino")
+    bundle, source = read_bundle(following), saved(tmp_path / "scan.nii.gz", head(0).data)
+    like = ContrastDescriptor((0.2, 0.6, 0.8, 1.0, 1.3, 1.5, 1.7))
+    made = {}
+    for runtime in ("torch", "openvino"):
+        path = tmp_path / f"{runtime}.nii.gz"
+        translate_file(bundle, source, path, options=Options(like=like, runtime=runtime))
+        made[runtime] = read_volume(path).data
+    assert made["openvino"] == pytest.approx(made["torch"], rel=1e-3, abs=0.5)
+    assert choose_runtime(bundle, torch.device("cpu"), has_reference=True) == "torch"
+    with pytest.raises(UsageError, match="RUNTIME the 8-bit network of tiny takes no reference"):
+        translate_file(bundle, source, tmp_path / "x.nii.gz", options=Options(like=like, runtime="int8"))
 
 
 def test_the_uncertainty_follows_the_slope_of_the_curve(bundle, tmp_path):

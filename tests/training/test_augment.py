@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from phantoms import head
 
 from voxlate.bundle.contrast import contrast_line
+from voxlate.bundle.contrast_descriptor import SHARES
 from voxlate.bundle.settings import AugmentationSettings
 from voxlate.training.data.augment import Pair, augment, enhancement, power, smooth_field, thick_slices
 
@@ -166,3 +169,28 @@ def test_without_thick_slices_a_seed_gives_what_it_gave():
     assert np.array_equal(without.source, nearly.source)
     assert np.array_equal(without.target, nearly.target)
     assert second.random() != first.random()  # only a recipe that asks for thick slices draws a number for them
+
+
+def test_the_quantiles_of_a_window_follow_what_is_done_to_its_intensities():
+    random = np.random.default_rng(0)
+    source, target = (random.uniform(0.3, 1.7, SHAPE).astype(np.float32) for _ in range(2))
+    contrasts = np.stack([np.quantile(image, SHARES) for image in (source, target)]).astype(np.float32)
+    before = replace(paired(source, target), contrasts=contrasts)
+    settings = NONE.model_copy(update={"contrast": 0.5, "source_contrast": 0.5, "target_curve": 1.0})
+    moved = []
+    for seed in range(10):
+        after = augment(before, settings, np.random.default_rng(seed))
+        # The median is 1 after a curve; the curve is linear between quantiles, which it therefore moves exactly.
+        level = after.contrasts[1][3]
+        assert level == pytest.approx(1)
+        found = np.stack([np.quantile(image, SHARES) for image in (after.source, after.target)])
+        assert after.contrasts == pytest.approx(found, rel=0.01)
+        moved.append(after.contrasts[1])
+    assert np.std(np.log(moved), axis=0)[[0, -1]].min() > 0.1
+
+
+def test_a_source_made_of_the_target_has_the_quantiles_of_the_target():
+    before = replace(pair(), contrasts=np.array([np.arange(7), np.arange(1, 8)], dtype=np.float32))
+    for name in ("unenhanced", "graft"):
+        after = augment(before, NONE.model_copy(update={name: 1.0}), np.random.default_rng(0))
+        assert after.contrasts == pytest.approx(before.contrasts[[1, 1]], rel=1e-5)

@@ -98,6 +98,48 @@ def test_images_of_one_acquisition_share_their_noise_and_others_do_not():
     assert np.median(both[True]) < 0.2 * np.median(both[False])
 
 
+def test_a_target_of_another_scanner_shows_the_same_patient(still, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(draw, "TRAINING_SCANNERS", ("A", "E"))
+    original = draw._chemistry
+    monkeypatch.setattr(draw, "_chemistry", lambda *args: chosen.append(original(*args)) or chosen[-1])
+    plan = WindowPlan(("T1ce", "T1w"), (16, 16, 16), other_scanner=1.0)
+    same = other = 0
+    for seed in range(12):
+        chosen.clear()
+        drawn = draw_window(brick(), plan, np.random.default_rng(seed), np.array([24, 24, 24]))
+        first, second = chosen
+        assert (first.agent, first.inflow) == (second.agent, second.inflow)
+        apart = np.abs(drawn.images["T1ce"] - drawn.images["T1w"]).max(initial=0, where=drawn.images["T1ce"] < 0.7)
+        if first.substances["gm"].tissue == second.substances["gm"].tissue:  # the same field strength
+            same += 1
+            assert first.substances == second.substances
+        else:
+            other += 1
+            assert apart > 0.05  # grey matter and fluid differ between the two sequences
+            assert first.substances["gm"].concentration_mm == second.substances["gm"].concentration_mm
+    assert same
+    assert other
+
+
+def test_without_another_scanner_windows_are_those_of_a_seed_as_before():
+    plans = WindowPlan(("T1ce", "T1w"), (16, 16, 16)), WindowPlan(("T1ce", "T1w"), (16, 16, 16), other_scanner=0.0)
+    first, second = (draw_window(brick(), plan, np.random.default_rng(2)) for plan in plans)
+    assert np.array_equal(first.images["T1w"], second.images["T1w"])
+
+
+def test_an_acquired_sample_has_the_quantiles_of_the_images_with_their_noise():
+    head = brick()
+    plan = WindowPlan(("T1ce", "T1w"), (SIDE, SIDE, SIDE), is_sample_acquired=True)
+    for seed in range(3):
+        drawn = draw_window(head, plan, np.random.default_rng(seed), np.array([24, 24, 24]))
+        clean = draw_window(head, replace(plan, is_sample_acquired=False), np.random.default_rng(seed))
+        for name in plan.images:
+            found, expected = (np.quantile(x, (0.1, 0.5, 0.9)) for x in (drawn.sample[name], drawn.images[name]))
+            assert found == pytest.approx(expected, rel=0.12)  # shading and deformation are not in the sample
+            assert len(np.unique(clean.sample[name])) < 8 < len(np.unique(drawn.sample[name]))
+
+
 def test_the_noise_of_a_window_has_the_standard_deviation_of_its_grade(still, monkeypatch):
     drawn = draw.draw_mr_settings
     monkeypatch.setattr(

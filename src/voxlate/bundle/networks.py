@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from voxlate.bundle.contrast_descriptor import SHARES
 from voxlate.bundle.custom_code import import_custom, is_custom, is_object, is_trusted, name_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import ModelSettings
@@ -37,7 +38,10 @@ def generator_of(recipe: Recipe, *, trust_code: bool = False, network: NetworkOb
         ModelInvalid: `MODEL_CODE` when the network is outside voxlate and its code is not trusted; `MODEL_OBJECT` when
             the recipe names a Python object that is not given.
     """
-    return _new_network(recipe.model, 1 + len(recipe.more_sources), trust_code=trust_code, network=network)
+    model = recipe.model
+    if recipe.reference is not None:
+        model = model.model_copy(update={"arguments": model.arguments | {"reference": len(SHARES)}})
+    return _new_network(model, 1 + len(recipe.more_sources), trust_code=trust_code, network=network)
 
 
 def discriminator_of(recipe: Recipe, *, trust_code: bool = False) -> nn.Module:

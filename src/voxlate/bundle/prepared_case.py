@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxlate.bundle.contrast import CHANGED, Line, contrast_difference, contrast_line
+from voxlate.bundle.contrast_descriptor import SHARES
 from voxlate.bundle.out_of_distribution import NAMES, describe
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, naming
@@ -73,6 +75,12 @@ class PreparedCase:
     quantiles: tuple[Floats, Floats]
     spacing_mm: tuple[float, float, float]
     description: Mapping[str, Floats]
+
+    @cached_property
+    def contrasts(self) -> Array:
+        """Returns the quantiles of source and target at `SHARES`, (2, n), float32; see `ContrastDescriptor`."""
+        found = [np.interp(SHARES, PROBABILITIES, each) for each in self.quantiles]
+        return np.array(found, dtype=np.float32)
 
 
 def prepare_case(

@@ -22,6 +22,7 @@ from voxlate.bundle.settings import (
     InferenceSettings,
     LocalSettings,
     ModelSettings,
+    ReferenceSettings,
     SsimSettings,
     Stage,
     TrainingSettings,
@@ -55,6 +56,7 @@ class Recipe(Frozen):
             (synthetic, target, mask), (B, 1, D, H, W) each, that returns a scalar.
         local, ssim, features: settings of the losses `local`, of those made of structural similarity, and of those that
             compare features of a frozen network.
+        reference: layers of the translator for the contrast of a reference scan; None for a network without them.
         adversarial: a discriminator and its loss; None for supervised training.
         cycle: training without pairs; None for training with pairs.
         augmentation, training, inference: see their classes.
@@ -76,6 +78,7 @@ class Recipe(Frozen):
     local: LocalSettings = LocalSettings()
     ssim: SsimSettings = SsimSettings()
     features: FeatureSettings = FeatureSettings()
+    reference: ReferenceSettings | None = None
     adversarial: AdversarialSettings | None = None
     cycle: CycleSettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
@@ -122,6 +125,22 @@ class Recipe(Frozen):
             raise ValueError("`simulated` windows have no range of a whole image: `reference: min_max` cannot be used")
         if (self.simulated.source == "CT") != (preparation.range_hu is not None):
             raise ValueError("`simulated.source: CT` and `preparation.range_hu` go together")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_is_of_the_translator(self) -> Recipe:
+        if self.reference is None:
+            if self.augmentation.target_curve:
+                raise ValueError("`augmentation.target_curve` needs `reference`: no other network can know the curve")
+            return self
+        if self.model.name != "translator" or self.model.slice_axis is not None:
+            raise ValueError("`reference` needs `model.name: translator` in 3D, the network that has layers for it")
+        if (self.preparation.target_reference or self.preparation.reference) != "median_in_mask":
+            raise ValueError("`reference` needs a target in units of its median: `reference: median_in_mask`")
+        if self.preparation.range_hu is not None:
+            raise ValueError("`reference` needs the contrast of an MR as its source: leave out `preparation.range_hu`")
+        if self.adversarial is not None or self.cycle is not None:
+            raise ValueError("`reference` needs supervised training: leave out `adversarial` and `cycle`")
         return self
 
     @model_validator(mode="after")

@@ -129,6 +129,9 @@ class AugmentationSettings(Frozen):
         contrast: changes the contrast of source and target alike by the power law v^p, with p from 1 / (1 + contrast)
             to 1 + contrast.
         source_contrast: the same for the source alone.
+        target_curve: probability that the intensities of the target alone go through a random increasing curve. A
+            network with `reference` learns from it to follow the quantiles that it is given; another cannot know the
+            curve.
         gain: standard deviation of the logarithm of a random factor on the source, and of another one on both images.
         bias: largest change, across the window, of the logarithm of a bias field on both images.
         noise: largest standard deviation of noise on the source, in relative units.
@@ -146,6 +149,7 @@ class AugmentationSettings(Frozen):
     flip: float = Field(default=0.5, ge=0, le=1)
     contrast: float = Field(default=0.3, ge=0, lt=1)
     source_contrast: float = Field(default=0.0, ge=0, lt=1)
+    target_curve: float = Field(default=0.0, ge=0, le=1)
     gain: float = Field(default=0.05, ge=0)
     bias: float = Field(default=0.1, ge=0)
     noise: float = Field(default=0.03, ge=0)
@@ -364,6 +368,22 @@ class LocalSettings(Frozen):
         if self.high is not None and self.high <= self.low:
             raise ValueError("no difference lies above `low` and below `high`: `high` must be larger than `low`")
         return self
+
+
+class ReferenceSettings(Frozen):
+    """Layers that give the result the contrast of a reference scan (`voxlate translate --like`).
+
+    They take the quantiles of the brain of the source and of the reference; see `voxlate.bundle.contrast_descriptor`.
+
+    Attributes:
+        share: share of the training windows for which the reference is the target of the window's case. In the others
+            the network has no reference and keeps the contrast of the source.
+        alone: train these layers alone, so that without a reference the result is that of the model that the training
+            started from.
+    """
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    alone: bool = False
 
 
 class InferenceSettings(Frozen):

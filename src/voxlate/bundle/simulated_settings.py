@@ -28,6 +28,8 @@ class SimulatedSettings(Frozen):
         paint: probability that a window cut from a case becomes a semi-synthetic pair: its target, and the same with
             simulated enhancement in place of its source. Needs T1ce to T1w.
         same_acquisition: whether T1ce and T1w of a window differ by the contrast agent alone.
+        other_scanner: probability that the target is of another scanner than the sources, with its own field strength
+            and sequence: what a network can only learn with `reference`.
         quality_mix: tier (good, medium, low) to its probability.
     """
 
@@ -38,6 +40,7 @@ class SimulatedSettings(Frozen):
     share: float = Field(default=1.0, ge=0, le=1)
     paint: float = Field(default=0.0, ge=0, le=1)
     same_acquisition: bool = True
+    other_scanner: float = Field(default=0.0, ge=0, le=1)
     quality_mix: dict[Tier, float] = Field(default_factory=_all_good)
 
     @model_validator(mode="after")

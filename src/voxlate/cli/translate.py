@@ -168,7 +168,7 @@ def translate(
     where = choose_device(device)
     named = {name: load_bundle(path) for name, path in imputing.items()}
     bundle = join_bundles([load_bundle(model) for model in models])
-    chosen = choose_runtime(bundle, where) if runtime == "auto" else runtime
+    chosen = choose_runtime(bundle, where, has_reference=like is not None) if runtime == "auto" else runtime
     calibrated = None if calibration is None else read_calibration(calibration)
     if spread is not None and calibration is None and bundle.calibration is not None:
         calibrated, mirror = bundle.calibration, bundle.calibration.mirror

@@ -222,7 +222,7 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
             "Device": options.device.type,
             "Runtime": options.runtime,
             "Window": None if synthesis.window is None else list(synthesis.window),
-            "Like": None if options.like is None else options.like.to_json(),
+            "Like": None if options.like is None else options.like.to_json() | {"By": _like_by(synthesis)},
             "VoxelsOfNetwork": None if synthesis.voxels_mm is None else list(synthesis.voxels_mm),
             "Deterministic": options.device.type == "cpu",
             "ReferenceLevel": synthesis.reference_level,
@@ -242,3 +242,8 @@ def provenance(bundle: Bundle, synthesis: Synthesis, *, input_sha256: str, optio
     if recipe.target == "T1ce":
         content["ContrastBolusIngredient"] = "NONE"
     return content
+
+
+def _like_by(synthesis: Synthesis) -> str:
+    """Returns what gave the contrast of a reference."""
+    return "network and curve" if synthesis.is_like_of_network else "curve"

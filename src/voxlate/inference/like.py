@@ -1,77 +1,38 @@
 """Gives a synthetic scan the contrast of a reference scan, by an intensity curve.
 
 A model keeps the sequence of its source, because the sequence of a scan that was never taken cannot be known. Where the
-patient has an earlier scan of the wanted sequence, a curve takes the intensities of the synthetic scan to those of that
-reference: increasing, linear between seven quantiles of the brain, both scans in units of their median. The curve keeps
-the order of intensities and knows no anatomy. Patients differ in their tissues more than many sequences do, so that
-the scan of another person mostly makes the error larger. Measured in `benchmarks/bench_like.py`.
+patient has an earlier scan of the wanted sequence, its quantiles are known. A network with layers for a reference
+(`Recipe.reference`) gets them as input. The curve takes the intensities of the synthetic scan to those of the
+reference: increasing, linear between seven quantiles of the brain, both scans in units of their median. It keeps the
+order of intensities and knows no anatomy. Measured in `benchmarks/bench_like.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from voxlate.errors import InputRefused
+from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.contrast_descriptor import ContrastDescriptor, increasing_curve
+from voxlate.errors import UsageError
+from voxlate.inference.runtime import INT8
+from voxlate.models.gain_offset_unet import takes_reference, with_reference
 from voxlate.volume import Array, Mask
 
-SHARES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-"""Quantiles of the brain: fluid, grey and white matter each lie between some of them; the outer 2 % are vessels,
-lesions and noise. Chosen by hand; not tuned."""
-
-_MIDDLE = SHARES.index(0.5)
-
-_LEAST_STEP = 1e-4
-"""Least distance of two quantiles, in units of the median, so that the curve has a slope; far below noise."""
+SHARE_AFTER_NETWORK = 0.5
+"""Share of the curve after a network that got the quantiles. Noise and registration widen the quantiles of a real scan,
+which a synthetic image need not have: on real pairs none of the curve was best, on simulated heads all of it."""
 
 
-@dataclass(frozen=True)
-class ContrastDescriptor:
-    """The contrast of a scan.
-
-    Attributes:
-        quantiles: of its brain at `SHARES`, in units of its median.
-        sha256: hash of the file of the scan.
-    """
-
-    quantiles: tuple[float, ...]
-    sha256: str = ""
-
-    @classmethod
-    def of(cls, image: Array, mask: Mask, *, sha256: str = "") -> ContrastDescriptor:
-        """Returns the contrast of an image.
-
-        Args:
-            image: (i, j, k), of any positive unit.
-            mask: its brain, of the same shape.
-            sha256: hash of its file.
-
-        Raises:
-            InputRefused: `REFERENCE_LEVEL` when the median of the brain is not above zero; `CONSTANT` when its
-                intensities do not differ.
-        """
-        values = image[mask]
-        found = np.quantile(values, SHARES).astype(np.float64) if values.size else np.zeros(len(SHARES))
-        if found[_MIDDLE] <= 0:
-            raise InputRefused("REFERENCE_LEVEL", "the median of the brain is not above 0; check the scan and its mask")
-        if np.ptp(found) <= _LEAST_STEP * found[_MIDDLE]:
-            raise InputRefused("CONSTANT", "the brain has a single intensity; check the scan and its mask")
-        return cls(tuple(float(value) for value in found / found[_MIDDLE]), sha256)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns what the sidecar of a translated scan holds; a file with it can be read again."""
-        return {"Shares": list(SHARES), "Quantiles": list(self.quantiles), "ReferenceSHA256": self.sha256}
-
-
-def curve(image: Array, mask: Mask, wanted: ContrastDescriptor) -> tuple[Array, Array]:
+def curve(image: Array, mask: Mask, wanted: ContrastDescriptor, *, share: float = 1.0) -> tuple[Array, Array]:
     """Returns an image with another contrast and the same median in its brain, and the slope of the curve per voxel.
 
     Args:
         image: (i, j, k), of any unit in which 0 is no signal.
         mask: its brain, of the same shape; voxels outside keep their value, with a slope of 1.
         wanted: the contrast of the reference.
+        share: of the change, 0 to 1.
 
     Returns:
         Both float32 of the shape of the image. Below the first quantile the curve goes to 0, beyond the last it goes on
@@ -81,18 +42,54 @@ def curve(image: Array, mask: Mask, wanted: ContrastDescriptor) -> tuple[Array, 
         InputRefused: what `ContrastDescriptor.of` refuses.
     """
     median = float(np.median(image[mask])) if mask.any() else 0.0
-    own = _knots(ContrastDescriptor.of(image, mask).quantiles)
-    new = _knots(wanted.quantiles)
+    own = ContrastDescriptor.of(image, mask)
     values = image[mask].astype(np.float64) / median
-    part = np.clip(np.searchsorted(own, values, side="right") - 1, 0, len(own) - 2)
-    slopes = (np.diff(new) / np.diff(own))[part]
+    new, slopes = increasing_curve(values, own.quantiles, wanted.quantiles)
     changed, slope = image.astype(np.float32), np.ones(image.shape, dtype=np.float32)
-    changed[mask] = (new[part] + slopes * (values - own[part])) * median
-    slope[mask] = slopes
+    changed[mask] = ((1 - share) * values + share * new) * median
+    slope[mask] = 1 - share + share * slopes
     return changed, slope
 
 
-def _knots(quantiles: tuple[float, ...]) -> Array:
-    """Returns the knots of a curve, increasing, with 0 before them."""
-    knots = np.array([0.0, *quantiles])
-    return np.asarray(np.maximum.accumulate(knots + _LEAST_STEP * np.arange(len(knots))))
+def after_curve(
+    like: ContrastDescriptor | None, image: Array, spread: Array, mask: Mask, *, is_by_network: bool
+) -> tuple[Array, Array]:
+    """Returns a synthetic image and its spread after the curve to a reference; both unchanged without one.
+
+    Args:
+        like: contrast of the reference, if there is one.
+        image: (i, j, k), of any unit in which 0 is no signal.
+        spread: of the same shape and unit.
+        mask: its brain, of the same shape.
+        is_by_network: the network got the reference, and only a share of the curve follows.
+
+    Raises:
+        InputRefused: as `curve`.
+    """
+    if like is None:
+        return image, spread
+    changed, slope = curve(image, mask, like, share=SHARE_AFTER_NETWORK if is_by_network else 1.0)
+    return changed, spread * slope
+
+
+def with_contrast(bundle: Bundle, source: Array, mask: Mask, like: ContrastDescriptor | None, runtime: str) -> Bundle:
+    """Returns the bundle with networks that give the contrast of a reference; the same bundle where they cannot.
+
+    Args:
+        bundle: a trained model, or an ensemble.
+        source: (i, j, k), in relative units.
+        mask: its brain, of the same shape.
+        like: contrast of the reference; None for none.
+        runtime: one of `voxlate.inference.runtime.RUNTIMES`.
+
+    Raises:
+        UsageError: `RUNTIME` for `int8`, since a bundle holds its 8-bit network without reference.
+    """
+    parts = bundle.parts or (bundle,)
+    if like is None or not all(takes_reference(part.network) for part in parts):
+        return bundle
+    if runtime == INT8:
+        raise UsageError("RUNTIME", f"the 8-bit network of {bundle.name} takes no reference; pass --runtime torch")
+    contrasts = np.array([ContrastDescriptor.of(source, mask).quantiles, like.quantiles], dtype=np.float32)
+    asked = [replace(part, network=with_reference(part.network, contrasts), runtimes={}) for part in parts]
+    return replace(bundle, parts=tuple(asked)) if bundle.parts else asked[0]

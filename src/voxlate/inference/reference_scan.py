@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voxlate.bundle.contrast_descriptor import SHARES, ContrastDescriptor
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import InputRefused, NoInput
 from voxlate.inference.contrast_check import ENHANCED, T1_WEIGHTED, contrast_faults
-from voxlate.inference.like import SHARES, ContrastDescriptor
 from voxlate.io.documents import read_object
 from voxlate.io.log import warn
 from voxlate.io.scans import read_scan

@@ -16,12 +16,13 @@ import torch
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.calibration import Calibration
+from voxlate.bundle.contrast_descriptor import ContrastDescriptor
 from voxlate.bundle.out_of_distribution import OutOfDistributionScore, describe
 from voxlate.bundle.prepared_case import prepare_more
 from voxlate.errors import InputRefused, UsageError
 from voxlate.inference.calibration import require_same_members
 from voxlate.inference.checks import Gate, check_scan, require_use
-from voxlate.inference.like import ContrastDescriptor, curve
+from voxlate.inference.like import after_curve, with_contrast
 from voxlate.inference.memory import activation_budget, require_memory
 from voxlate.inference.predict import Prediction, predict
 from voxlate.inference.runtime import TORCH
@@ -62,6 +63,7 @@ class Synthesis:
         brain: the brain mask on the grid of the source, and how it was found.
         voxels_mm: voxel size that the network saw, if the scan was resampled to that of the training scans; detail
             finer than this is lost. None if the network saw the voxels of the scan.
+        is_like_of_network: whether layers of the network gave the contrast of `Options.like`, and not a curve alone.
     """
 
     volume: Volume
@@ -76,6 +78,7 @@ class Synthesis:
     window: Shape | None = None
     brain: FoundBrain | None = None
     voxels_mm: tuple[float, float, float] | None = None
+    is_like_of_network: bool = False
 
     @property
     def flag(self) -> str:
@@ -190,13 +193,13 @@ def translate_volume(
     distance = _distance(bundle, prepared.data, preparation.mask, gate=chosen.gate, name=name)
     first = prepared.data * np.float32(bundle.recipe.source not in chosen.blank)
     sources = [first, *prepare_more(preparation, source, given, bundle.recipe.more_sources)]
-    prediction = _predict(bundle, np.stack(sources), source.grid.shape, chosen)
+    asked = with_contrast(bundle, prepared.data, preparation.mask, chosen.like, chosen.runtime)
+    prediction = _predict(asked, np.stack(sources), source.grid.shape, chosen)
     synthetic, spread = prediction.mean, prediction.spread
     if prepared.data.min() >= 0 and bundle.mapping.offset == 0:
         synthetic = np.maximum(synthetic, 0)  # a magnitude image; with an offset, values below zero are valid
-    if chosen.like is not None:
-        synthetic, slope = curve(synthetic, preparation.mask, chosen.like)
-        spread = spread * slope
+    is_by_network = asked is not bundle
+    synthetic, spread = after_curve(chosen.like, synthetic, spread, preparation.mask, is_by_network=is_by_network)
     level = preparation.level * bundle.mapping.gain
     volume = preparation.invert(synthetic, source, level=level, offset=bundle.mapping.offset)
     return Synthesis(
@@ -212,6 +215,7 @@ def translate_volume(
         window=prediction.window,
         brain=brain,
         voxels_mm=preparation.spacing_mm if preparation.is_respaced else None,
+        is_like_of_network=is_by_network,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from voxlate.bundle.bundle import WEIGHTS, read_weights, verify_bundle
@@ -25,6 +25,9 @@ from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.bundle.settings import AdversarialSettings, CycleSettings
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.models import GENERATORS
+
+REFERENCE_LAYERS = "reference."
+"""Beginning of the names of the weights that `Recipe.reference` adds to a network."""
 
 
 @dataclass
@@ -153,10 +156,20 @@ def new_generator(
     if start_from is not None:
         verify_bundle(start_from)
         try:
-            network.load_state_dict(read_weights(start_from / WEIGHTS))
+            network.load_state_dict(_weights_to_start_from(network, start_from))
         except RuntimeError as error:
             raise ModelInvalid("MODEL_WEIGHTS", _other_network(recipe, start_from)) from error
+    if recipe.reference is not None and recipe.reference.alone:
+        for name, weight in network.named_parameters():
+            weight.requires_grad_(name.startswith(REFERENCE_LAYERS))
     return network
+
+
+def _weights_to_start_from(network: nn.Module, bundle: Path) -> dict[str, Tensor]:
+    """Returns the weights of a bundle, and those of a new network for layers of a reference that the bundle lacks."""
+    weights = read_weights(bundle / WEIGHTS)
+    new = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(REFERENCE_LAYERS)}
+    return new | weights
 
 
 def _other_network(recipe: Recipe, start_from: Path) -> str:
@@ -222,7 +235,8 @@ def _new_optimiser(fabric: Fabric, recipe: Recipe, *networks: nn.Module) -> Opti
     does not fuse: weights that are complex, or on another device than a processor or a CUDA device.
     """
     settings = recipe.training
-    weights = list(chain.from_iterable(network.parameters() for network in networks))
+    every = chain.from_iterable(network.parameters() for network in networks)
+    weights = [weight for weight in every if weight.requires_grad]
     is_fused = settings.precision != "16-mixed" and all(
         weight.is_floating_point() and weight.device.type in ("cpu", "cuda") for weight in weights
     )

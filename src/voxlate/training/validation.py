@@ -19,6 +19,7 @@ from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import InferenceSettings
 from voxlate.errors import InputRefused
 from voxlate.io.log import counted
+from voxlate.models.gain_offset_unet import with_reference
 from voxlate.models.parts.single_sample import SingleSampleConvolutions
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
@@ -91,6 +92,8 @@ def validate(
 ) -> ValidationResult:
     """Translates whole volumes and compares them with their targets.
 
+    A network that takes a reference gets the target as its reference, as in training.
+
     Args:
         network: maps (1, C, D, H, W) to (1, 1, D, H, W).
         cases: prepared pairs, at least one.
@@ -99,7 +102,8 @@ def validate(
     """
     errors, sample = [], np.zeros((1, 1), dtype=np.float32)
     for index, case in enumerate(cases):
-        synthetic = whole_volume(network, all_sources(case)[None].to(device), inference)[0, 0].float().cpu().numpy()
+        asked = with_reference(network, case.contrasts)
+        synthetic = whole_volume(asked, all_sources(case)[None].to(device), inference)[0, 0].float().cpu().numpy()
         errors.append(float(np.abs(synthetic - case.target)[case.mask].mean()))
         sample = sample if index else _side_by_side(case, synthetic)
     return ValidationResult(float(np.mean(errors)), sample)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxlate.errors import CannotWrite, MissingLibrary, ModelInvalid, UsageError, writing
-from voxlate.models.gain_offset_unet import GainOffsetUNet
+from voxlate.models.gain_offset_unet import GainOffsetUNet, WithReference
 
 MAX_COMPILED = 4
 """Compiled window sizes that are kept, most recently used first. Chosen by hand; not tuned."""
@@ -114,7 +114,7 @@ def convert(network: nn.Module, channels: int) -> OpenVinoNetwork:
 
 def size_multiple(network: nn.Module) -> int:
     """Returns the number that a network pads its input to a multiple of; 1 for a network without padding."""
-    return int(getattr(network, "factor", 1)) if isinstance(network, GainOffsetUNet) else 1
+    return int(getattr(network, "factor", 1)) if isinstance(network, GainOffsetUNet | WithReference) else 1
 
 
 def require_agreement(network: nn.Module, converted: OpenVinoNetwork, channels: int) -> float:

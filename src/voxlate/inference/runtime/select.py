@@ -16,6 +16,7 @@ from voxlate.errors import VoxlateError
 from voxlate.inference.runtime.runners import RUNTIMES, TORCH, runner_of
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import read_object
+from voxlate.models.gain_offset_unet import takes_reference
 from voxlate.version import __version__
 
 TRIAL_SIZE = 64
@@ -25,7 +26,7 @@ TRIALS = 3
 CACHE_VARIABLE = "VOXLATE_CACHE"
 
 
-def choose_runtime(bundle: Bundle, device: torch.device) -> str:
+def choose_runtime(bundle: Bundle, device: torch.device, *, has_reference: bool = False) -> str:
     """Returns the fastest of torch and the runtimes that `voxlate accelerate` added to the bundle.
 
     The trial takes a few seconds, once for each bundle, CPU and number of threads; the result is kept in the folder
@@ -34,8 +35,12 @@ def choose_runtime(bundle: Bundle, device: torch.device) -> str:
     Args:
         bundle: a trained model, or an ensemble, whose first member is tried.
         device: device of torch.
+        has_reference: the result gets the contrast of a reference. A network with layers for that is run by torch: its
+            conversion is good for one scan, and takes longer than it saves.
     """
     parts = bundle.parts or (bundle,)
+    if has_reference and takes_reference(parts[0].network):
+        return TORCH
     allowed = [name for name in RUNTIMES[1:] if all(name in part.runtimes for part in parts)]
     if device.type != "cpu" or not allowed:
         return TORCH

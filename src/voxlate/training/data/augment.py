@@ -14,11 +14,16 @@ import numpy as np
 from numpy.random import Generator
 
 from voxlate.bundle.contrast import Line, contrast_difference
+from voxlate.bundle.contrast_descriptor import SHARES, increasing_curve
 from voxlate.bundle.settings import AugmentationSettings
 from voxlate.volume import Array
 
 _LEAST_ENHANCEMENT = 0.15
 """A source brighter by less than this, in relative units, differs in contrast and does not enhance; chosen by hand."""
+
+_BEND = 0.3
+"""Standard deviation of the logarithm of the slopes of a random curve. Between the T1-weighted scans of nine patients
+the steps from quantile to quantile differ by about as much."""
 
 _THINNEST_SLICE, _THICKEST_SLICE = 2, 7
 """In voxels. Slices of clinical 2-D protocols are up to 7 mm apart, and the models are trained on voxels of 1 mm."""
@@ -34,6 +39,7 @@ class Pair:
         line: slope and intercept that bring the source to the target's contrast; see
             `voxlate.bundle.contrast.contrast_line`.
         more: (n, i, j, k), additional sources; a missing one is zero.
+        contrasts: (2, n), quantiles of source and target in the whole brain; see `ContrastDescriptor`.
     """
 
     source: Array
@@ -41,6 +47,7 @@ class Pair:
     weight: Array
     line: Line
     more: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), dtype=np.float32))
+    contrasts: Array = field(default_factory=lambda: np.zeros((2, len(SHARES)), dtype=np.float32))
 
     def difference(self) -> Array:
         """Returns source minus target, (i, j, k), at the contrast of the target; zero where the weight is zero."""
@@ -58,7 +65,10 @@ def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pa
         random: a generator of its own for each window.
     """
     source, target = pair.source, pair.target
+    of_source, of_target = pair.contrasts
     kind = random.random()
+    if kind < settings.unenhanced + settings.graft:
+        of_source = of_target  # enhancement is in few voxels and hardly moves the quantiles
     if kind < settings.unenhanced:
         source = target
     elif kind < settings.unenhanced + settings.graft:
@@ -69,6 +79,9 @@ def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pa
     exponent = _exponent(settings.contrast, random)
     own = _exponent(settings.source_contrast, random)
     source, target = power(source, exponent * own), power(target, exponent)
+    contrasts = np.stack([power(of_source, exponent * own), power(of_target, exponent)])
+    if settings.target_curve and random.random() < settings.target_curve:
+        target, contrasts[1] = bent(target, contrasts[1], random)
     bias = smooth_field(source.shape, settings.bias, random) * _gain(settings, random)
     source = _seen(source, bias, settings, random)
     varied = [_vary_alone(each, bias, settings, random) for each in more]
@@ -80,7 +93,7 @@ def augment(pair: Pair, settings: AugmentationSettings, random: Generator) -> Pa
         first = int(random.integers(parts))
         source, target, *others = (thick_slices(x, along, parts, first) for x in (source, target, *more))
         more = np.stack(others) if others else more
-    return replace(pair, source=source, target=target, weight=weight, more=more)
+    return replace(pair, source=source, target=target, weight=weight, more=more, contrasts=contrasts)
 
 
 def thick_slices(image: Array, axis: int, parts: int, first: int) -> Array:
@@ -107,6 +120,21 @@ def thick_slices(image: Array, axis: int, parts: int, first: int) -> Array:
     share = np.tensordot(between, (count > 0).astype(np.float32), 1)
     smooth = np.tensordot(between, means, 1) / np.maximum(share, np.float32(1e-6))
     return np.ascontiguousarray(np.moveaxis(np.where(inside > 0, smooth, 0), 0, axis), dtype=np.float32)
+
+
+def bent(image: Array, contrast: Array, random: Generator) -> tuple[Array, Array]:
+    """Returns an image after a random increasing intensity curve, and its quantiles after it; the median stays 1.
+
+    Args:
+        image: (i, j, k), in units of its median; voxels of zero stay zero.
+        contrast: (n,), quantiles of the whole brain at `SHARES`.
+        random: draws the curve.
+    """
+    steps = np.diff(contrast, prepend=0) * np.exp(_BEND * random.standard_normal(len(contrast)))
+    new = np.cumsum(steps)
+    new /= new[SHARES.index(0.5)]
+    changed, _ = increasing_curve(image, contrast, new)
+    return changed.astype(np.float32), new.astype(np.float32)
 
 
 def _exponent(strength: float, random: Generator) -> float:

@@ -109,7 +109,7 @@ class WindowDataset:
             )
 
     def require_channels(self, recipe: Recipe) -> None:
-        """Refuses windows with another number of sources than the recipe names.
+        """Refuses windows with another number of sources than the recipe names, and a recipe with a reference.
 
         Raises:
             UsageError: `DATASET`.
@@ -119,6 +119,13 @@ class WindowDataset:
                 "DATASET",
                 f"the windows have {self.channels} sources, the recipe names {recipe.from_what}; name each further "
                 "one in more_sources",
+            )
+
+        if recipe.reference is not None:
+            raise UsageError(
+                "DATASET",
+                "windows do not show the contrast of a whole brain, which `reference` needs; give cases, or leave "
+                "`reference` out",
             )
 
     def draw(self, recipe: Recipe, step: int, *, rank: int = 0, processes: int = 1) -> Batch:

@@ -30,16 +30,26 @@ class Batch:
         source: (B, 1 + additional sources, D, H, W).
         target, weight: (B, 1, D, H, W); the weight of a voxel in the loss is 0 where the loss does not count.
         cases: (B,) names.
+        contrasts: (B, 2, n), quantiles of source and target in the whole brain, for a network that takes a reference;
+            zeros for a window without a reference. None for other networks.
     """
 
     source: Tensor
     target: Tensor
     weight: Tensor
     cases: tuple[str, ...]
+    contrasts: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Returns the windows on a device."""
-        return Batch(self.source.to(device), self.target.to(device), self.weight.to(device), self.cases)
+        contrasts = None if self.contrasts is None else self.contrasts.to(device)
+        return Batch(self.source.to(device), self.target.to(device), self.weight.to(device), self.cases, contrasts)
+
+    def part(self, windows: slice) -> Batch:
+        """Returns some of the windows."""
+        contrasts = None if self.contrasts is None else self.contrasts[windows]
+        tensors = self.source[windows], self.target[windows], self.weight[windows]
+        return Batch(*tensors, self.cases[windows], contrasts)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,10 @@ def draw_batch(
         random = np.random.default_rng([settings.seed, step, rank * count + index, *([stream] if stream else [])])
         name, pair = _random_window(cases, recipe, simulated, random)
         names.append(name)
-        pairs.append(augment(pair, recipe.augmentation, random))
+        pair = augment(pair, recipe.augmentation, random)
+        if recipe.reference is not None and random.random() >= recipe.reference.share:
+            pair = replace(pair, contrasts=np.zeros_like(pair.contrasts))
+        pairs.append(pair)
 
     def stack(of: Callable[[Pair], Array]) -> Tensor:
         return torch.from_numpy(np.stack([of(pair) for pair in pairs]))
@@ -136,6 +149,7 @@ def draw_batch(
         stack(lambda pair: pair.target[None]),
         stack(lambda pair: pair.weight[None]),
         tuple(names),
+        None if recipe.reference is None else stack(lambda pair: pair.contrasts),
     )
 
 
@@ -154,8 +168,7 @@ def _random_window(
 
 def micro_batches(batch: Batch, size: int) -> list[Batch]:
     """Returns the windows of a step in parts of `size` windows, whose gradients are accumulated."""
-    parts = [slice(start, start + size) for start in range(0, len(batch.cases), size)]
-    return [Batch(batch.source[part], batch.target[part], batch.weight[part], batch.cases[part]) for part in parts]
+    return [batch.part(slice(start, start + size)) for start in range(0, len(batch.cases), size)]
 
 
 def cut_window(case: PreparedCase, settings: TrainingSettings, random: np.random.Generator) -> Pair:
@@ -192,8 +205,9 @@ def painted_window(
     i, j, k = (position * shape).astype(int)
     plain, lesions, centre = _window_around((int(i), int(j), int(k)), case, settings)
     brighter = simulated.enhancement(number, centre / shape, random)
-    source = np.where(plain.weight > 0, plain.target + brighter, plain.target)
-    return weighted(replace(plain, source=source.astype(np.float32), line=(1.0, 0.0)), settings, lesions)
+    source = np.where(plain.weight > 0, plain.target + brighter, plain.target).astype(np.float32)
+    contrasts = plain.contrasts[[1, 1]]  # enhancement is in few voxels and hardly moves the quantiles
+    return weighted(replace(plain, source=source, line=(1.0, 0.0), contrasts=contrasts), settings, lesions)
 
 
 def _window_around(
@@ -220,7 +234,7 @@ def _window_around(
 
     inside = cut(case.mask) if settings.region == "brain" else cut(np.broadcast_to(np.True_, shape))
     more = [cut(image) for image in case.more]
-    plain = Pair(cut(case.source), cut(case.target), inside, case.line)
+    plain = Pair(cut(case.source), cut(case.target), inside, case.line, contrasts=case.contrasts)
     if more:
         plain = replace(plain, more=np.stack(more))
     lesions = cut(case.lesions) if settings.lesion_weight > 1 and case.lesions is not None else None

@@ -7,6 +7,7 @@ images of a session.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -35,7 +36,7 @@ from voxlate.simulation.physics.render import (
 )
 from voxlate.simulation.physics.scanners import TRAINING_SCANNERS, Scanner, scanner_named
 from voxlate.simulation.random_fields import smooth_field
-from voxlate.simulation.tissue_map import DEPTH_STEP_MM, KEPT, REACH_MM, WHOLE, TissueMap
+from voxlate.simulation.tissue_map import DEPTH_STEP_MM, KEPT, REACH_MM, WHOLE, TissueMap, depth_mm
 from voxlate.training.simulated.warp import Warp, in_box, random_warp
 from voxlate.volume import Array, Mask, Shape
 
@@ -50,6 +51,9 @@ UPTAKE_SPREAD = 0.28
 """Standard deviation of the logarithm of a factor on the uptake of every lesion, that between lesions of one kind."""
 MASK_MM = (-1.0, 3.0)
 """Range of the depth at which the brain is cut: skull-stripping tools differ by some millimetres. Prior."""
+FLUID = "csf"
+"""Up to all of it lies outside a brain mask: in nine real heads the tenth of the voxels that is darkest was fluid in
+some masks, and grey matter in others."""
 _POOL_STEP = 64  # the side of a texture is a multiple of it, so that few are computed
 _COARSE = 16  # points along each axis at which the shading of a head is computed; it has 5 control points
 CT_OFFSET_HU, CT_NOISE_HU = 8.0, (3.0, 12.0)
@@ -70,9 +74,13 @@ class WindowPlan:
         window: voxels along each axis.
         is_same_acquisition: whether T1ce and T1w have the same sequence, noise and shading, so that they differ by the
             agent alone.
+        other_scanner: probability that the last image is of another scanner than the others, which may have another
+            field strength and sequence; the patient, lesions and dose are the same.
         quality_mix: tier to its probability; see `quality.draw_grades`.
         enhancing_share: share of windows centred on a voxel that enhances; half of them on a lesion, where there is
             one.
+        is_sample_acquired: whether `DrawnWindow.sample` has texture and noise, and the voxels within the mask alone, as
+            the quantiles of a scan have.
 
     Raises:
         UsageError: `CONTRAST_UNKNOWN`.
@@ -81,8 +89,10 @@ class WindowPlan:
     images: tuple[str, ...]
     window: Shape
     is_same_acquisition: bool = True
+    other_scanner: float = 0.0
     quality_mix: Mapping[str, float] = field(default_factory=lambda: {"good": 1.0})
     enhancing_share: float = 0.0
+    is_sample_acquired: bool = False
 
     def __post_init__(self) -> None:
         for name in self.images:
@@ -100,7 +110,8 @@ class DrawnWindow:
         images: name to (i, j, k), float32, in the units of the scan.
         inside: (i, j, k), the brain.
         lesions: (i, j, k), voxels of a lesion.
-        sample: name to (m,), values of each image without noise in random voxels of the brain, which give its scale.
+        sample: name to (m,), values of each image in random voxels of the brain, which give its scale; without noise,
+            unless the plan asks for it.
     """
 
     images: dict[str, Array]
@@ -137,9 +148,7 @@ def draw_window(
         rng: generator of all draws.
         centre: voxel at the centre of the window, (3,); None to draw it.
     """
-    scanner = scanner_named(str(rng.choice(TRAINING_SCANNERS)))
-    chemistry = _chemistry(head, scanner, rng)
-    images = _images(head, plan, scanner, chemistry, rng)
+    images = _images(head, plan, rng)
     centre = random_centre(head, plan, rng) if centre is None else centre
     warp = random_warp(centre, plan.window, head.spacing_mm, rng)
     box = warp.box
@@ -153,12 +162,47 @@ def draw_window(
     cut_mm = float(rng.uniform(*MASK_MM))
     drawn = _mixed(table, *head.sampled).reshape(len(head.sample), len(images), 3).numpy()
     scan = _Scan(warp, head)
+    sample = {name: _in_units(drawn[:, number, 0], image) for number, (name, image) in enumerate(images.items())}
+    if plan.is_sample_acquired:
+        within = depth_mm(head.depth.reshape(-1)[head.sample]) > cut_mm
+        sample = _acquired_sample(drawn, images, within & _in_mask(head, rng), rng)
     return DrawnWindow(
         {name: scan.acquired(moved[number], image) for number, (name, image) in enumerate(images.items())},
         moved[-2] * np.float32(DEPTH_STEP_MM) - np.float32(REACH_MM) > cut_mm,
         moved[-1] > 0.5,
-        {name: _in_units(drawn[:, number, 0], image) for number, (name, image) in enumerate(images.items())},
+        sample,
     )
+
+
+def _in_mask(head: TissueMap, rng: np.random.Generator) -> Mask:
+    """Returns which voxels of the sample of a head lie in a random brain mask, (m,): masks differ in their fluid."""
+    index, share = head.sampled
+    is_fluid = index == head.names.index(FLUID) if FLUID in head.names else np.zeros(index.shape, dtype=bool)
+    fluid = (share * is_fluid).sum(axis=1) / WHOLE
+    return np.asarray(rng.random(len(fluid)) >= fluid * rng.random())
+
+
+def _acquired_sample(
+    drawn: Array, images: Mapping[str, _Image], inside: Mask, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Returns the values of each image in a sample of voxels with texture and noise, in its units, (n,) each.
+
+    Args:
+        drawn: (m, images, 3), signal of each voxel, and its change with each texture.
+        images: what is known of each image.
+        inside: (m,), voxels within the brain mask; with none of them all count.
+        rng: of textures and noise.
+    """
+    textures = rng.standard_normal((len(TEXTURE), len(drawn)), dtype=np.float32)
+    sample = {}
+    for number, (name, image) in enumerate(images.items()):
+        values = _in_units(drawn[:, number, 0] + (drawn[:, number, 1:] * textures.T).sum(axis=1), image)
+        if image.settings is not None:
+            sigma = np.float32(image.settings.noise_percent / 100)
+            real, imaginary = sigma * rng.standard_normal((2, len(drawn)), dtype=np.float32)
+            values = np.hypot(values + real, imaginary)
+        sample[name] = values[inside] if inside.any() else values
+    return sample
 
 
 def _chemistry(head: TissueMap, scanner: Scanner, rng: np.random.Generator) -> Chemistry:
@@ -176,18 +220,38 @@ def _leaky(tissue: Tissue, rng: np.random.Generator) -> Tissue:
     return replace(tissue, uptake=tissue.uptake * float(np.exp(UPTAKE_SPREAD * rng.standard_normal())))
 
 
-def _images(
-    head: TissueMap, plan: WindowPlan, scanner: Scanner, chemistry: Chemistry, rng: np.random.Generator
-) -> dict[str, _Image]:
+@dataclass(frozen=True)
+class _Session:
+    """A scanner, and the substances of the patient at its field strength."""
+
+    scanner: Scanner
+    chemistry: Chemistry
+
+
+def _sessions(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> tuple[_Session, _Session]:
+    """Returns the session of all images but the last, and that of the last, which mostly is the same."""
+    scanner = scanner_named(str(rng.choice(TRAINING_SCANNERS)))
+    patient = copy.deepcopy(rng) if plan.other_scanner else rng
+    first = _Session(scanner, _chemistry(head, scanner, rng))
+    if not plan.other_scanner or rng.random() >= plan.other_scanner:
+        return first, first
+    other = scanner_named(str(rng.choice(TRAINING_SCANNERS)))
+    return first, _Session(other, _chemistry(head, other, patient))  # the same draws give the same patient
+
+
+def _images(head: TissueMap, plan: WindowPlan, rng: np.random.Generator) -> dict[str, _Image]:
     """Returns the images of a session by name."""
     drawn: dict[str, _Image] = {}
+    usual, last = _sessions(head, plan, rng)
     for name in plan.images:
+        session = last if name == plan.images[-1] else usual
+        scanner, chemistry = session.scanner, session.chemistry
         settings, stream = _settings(plan, scanner, rng), int(rng.integers(2**63))
         if name == "CT":
             drawn[name] = _Image(None, 1.0, _ct_columns(head, chemistry, stream), stream)
             continue
         twin = {"T1ce": "T1w", "T1w": "T1ce"}.get(name, "")
-        if plan.is_same_acquisition and twin in drawn:
+        if plan.is_same_acquisition and twin in drawn and last is usual:
             settings, stream = drawn[twin].settings or settings, drawn[twin].stream
         columns = _columns(head, name, scanner, chemistry, settings, stream)
         drawn[name] = _Image(settings, reference_signal(chemistry, scanner, CONTRASTS[name]), columns, stream)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.bundle.contrast import contrast_line
+from voxlate.bundle.contrast_descriptor import SHARES
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import UsageError
 from voxlate.io.log import counted
@@ -45,8 +46,10 @@ class SimulatedWindows:
             tuple(dict.fromkeys(self.names)),
             recipe.training.window,
             self.settings.same_acquisition,
+            self.settings.other_scanner,
             {str(tier): share for tier, share in self.settings.quality_mix.items()},
             recipe.training.changed_share,
+            recipe.reference is not None,
         )
 
     @classmethod
@@ -103,9 +106,10 @@ class SimulatedWindows:
         drawn = draw_window(self.heads[number], self.plan, random)
         source, *more, target = (self._relative(drawn, place) for place in range(len(self.names)))
         line = contrast_line(source[1], target[1], np.ones(source[1].shape, dtype=bool))
-        pair = Pair(source[0], target[0], drawn.inside.astype(np.float32), line)
+        contrasts = np.stack([_contrast(source[1]), _contrast(target[1])])
+        pair = Pair(source[0], target[0], drawn.inside.astype(np.float32), line, contrasts=contrasts)
         if more:
-            pair = Pair(pair.source, pair.target, pair.weight, line, np.stack([image for image, _ in more]))
+            pair = replace(pair, more=np.stack([image for image, _ in more]))
         return f"simulated head {number + 1}", pair, drawn.lesions
 
     def place(self, random: np.random.Generator) -> tuple[int, Floats]:
@@ -127,7 +131,7 @@ class SimulatedWindows:
             random: patient, sequence and deformation.
         """
         head = self.heads[number]
-        plan = replace(self.plan, images=("T1ce", "T1w"), is_same_acquisition=True)
+        plan = replace(self.plan, images=("T1ce", "T1w"), is_same_acquisition=True, other_scanner=0.0)
         drawn = draw_window(head, plan, random, (position * head.shape).astype(np.int64))
         level = by_median(drawn.sample["T1w"], np.ones(drawn.sample["T1w"].shape, dtype=bool)).scale
         brighter = np.maximum(drawn.images["T1ce"] - drawn.images["T1w"], 0) / np.float32(level)
@@ -151,3 +155,10 @@ class SimulatedWindows:
             return by_range_hu(*preparation.range_hu)
         own = preparation.target_reference if is_target else None
         return SCALES[own or preparation.reference](sample, np.ones(sample.shape, dtype=bool))
+
+
+def _contrast(sample: Array) -> Array:
+    """Returns the quantiles of a sample of the brain at `SHARES` over its median, (n,), float32."""
+    found = np.quantile(sample, SHARES)
+    median = float(np.median(sample))
+    return np.asarray(found / (median if median > 0 else 1.0), dtype=np.float32)

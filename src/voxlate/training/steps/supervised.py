@@ -24,7 +24,7 @@ def supervised_step(state: SupervisedState, batches: Sequence[Batch], step: Step
     """
     losses: list[Losses] = []
     for batch in (each.to(step.fabric.device) for each in batches):
-        synthetic = state.generator(batch.source)
+        synthetic = state.generator(batch.source, *([] if batch.contrasts is None else [batch.contrasts]))
         loss = objective(synthetic, batch.target, batch.weight, batch.source)
         losses.append({"loss": step.backward(loss, 1 / len(batches), batch)})
     step.update(state.optimiser, state.generator)
