@@ -153,6 +153,24 @@ def complete_systems(task: Task, folder: Path, n_folds: int) -> list[str]:
     return [name for name in fitting if len(list((folder / name).glob("fold-*/record.json"))) == n_folds]
 
 
+def keep_recorded(found: dict[str, Any], records: dict[str, Any], before: dict[str, Any]) -> None:
+    """Adds the systems of an earlier result whose images are no longer there, so that a new row costs no other.
+
+    Args:
+        found: metric by case by system; changed in place.
+        records: of the systems whose images were scored; changed in place.
+        before: the earlier result of the task; empty without one.
+    """
+    for name, record in before.get("records", {}).items():
+        if name not in records:
+            records[name] = record
+            rows = before["cases"][name]
+            found[name] = {
+                case: {metric: np.nan if value is None else value for metric, value in row.items()}
+                for case, row in rows.items()
+            }
+
+
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     """Returns mean with its 95 % interval, median and n by system and metric."""
     table: dict[str, Any] = {}
@@ -221,7 +239,8 @@ def main(seconds: float, tasks: tuple[str, ...], systems: tuple[str, ...], score
             name: [json.loads(path.read_text()) for path in sorted((folder / name).glob("fold-*/record.json"))]
             for name in names
         }
-        peers = [name for name in names if not name.startswith(OURS)]
+        keep_recorded(found, records, recorded_tasks().get(folder.name, {}))
+        peers = [name for name in records if not name.startswith(OURS)]
         recorded[folder.name] = {
             "task": key,
             "seconds": seconds,

@@ -16,7 +16,7 @@ sys.path += [str(Path(__file__).resolve().parents[2] / "benchmarks" / name) for 
 
 import score
 from common import target_units
-from compare import SYSTEMS, complete_systems, fits
+from compare import SYSTEMS, complete_systems, fits, keep_recorded
 from tasks import TASKS, folds_of
 from voxlate_default import changed
 
@@ -101,3 +101,15 @@ def test_every_subject_is_tested_once():
     cases = [{"name": f"sub-{index}"} for index in range(9)]
     tested = [name for fold in folds_of(TASKS["ct-to-t1"], cases) for name in fold]
     assert sorted(tested) == [case["name"] for case in cases]
+
+
+def test_systems_whose_images_are_gone_keep_their_rows_and_scored_ones_are_new():
+    found, records = {"a": {"x": {"mae": 1.0}}}, {"a": [1]}
+    rows = {"a": {"x": {"mae": 9.0}}, "b": {"x": {"mae": 2.0, "mae in lesions": None}}}
+    keep_recorded(found, records, {"records": {"a": [0], "b": [2]}, "cases": rows})
+    assert records == {"a": [1], "b": [2]}
+    assert found["a"] == {"x": {"mae": 1.0}}
+    assert found["b"]["x"]["mae"] == 2
+    assert np.isnan(found["b"]["x"]["mae in lesions"])
+    keep_recorded(found, records, {})
+    assert list(records) == ["a", "b"]
