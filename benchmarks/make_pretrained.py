@@ -169,9 +169,9 @@ ABOUT_TUNED = """Two trainings with `recipes/t1ce_to_t1_finetuned.yaml` began wi
 `t1ce-to-t1-simulated`: 600 steps with windows of the eight real pairs, and 900 steps with its variant `several_pairs`,
 where 10 % of the windows come from 64 simulated heads (label maps under Apache-2.0) and 18 % have simulated
 enhancement painted onto the scan without agent of a pair. Of the weights, 40 % are of each training and 20 % are those
-of the start: without these, the inside of a large simulated tumour that enhances evenly stayed bright. A third training,
-with the variant `reference`, added layers for the contrast of a reference scan (`--like`) and left all other weights as
-they were; the table at the end is of this training, and its figures are in docs/models.md.
+of the start: without these, the inside of a large simulated tumour that enhances evenly stayed bright. A third
+training, with the variant `reference`, added layers for the contrast of a reference scan (`--like`) and left all other
+weights as they were; the table at the end is of this training, and its figures are in docs/models.md.
 
 The pairs are those whose licence lets weights be shared: MS_ljubljana_07 (multiple sclerosis; Lesjak et al. 2017,
 CC BY), TCGA-FG-6692 (glioma; TCGA-LGG, CC BY 3.0) and six gliomas of RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021,
