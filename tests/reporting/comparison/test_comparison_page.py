@@ -394,3 +394,17 @@ def test_a_system_without_the_hard_cases_is_not_called_better_than_one_that_is_b
     ]
     table = str(printed_table(Results(comparison), main_view(comparison)))
     assert re.search(r"whole</b>.*≈", table)
+
+
+def test_the_page_names_the_protocols_that_a_margin_does_not_count_for(folder):
+    comparison = read_comparison(folder).comparison
+    others = [
+        test.model_copy(update={"protocol": "chen2022", "unit": "", "equivalence": None, "non_inferiority": None})
+        for test in comparison.tests
+    ]
+    both = comparison.model_copy(update={"tests": [*comparison.tests, *others]})
+    told = (
+        "The margin of MAE is in the unit of lee2020; not tested for equivalence: chen2022 (state --margin mae@chen2022"
+    )
+    assert told in equivalence(both)
+    assert "not tested for equivalence" not in equivalence(comparison)
