@@ -440,6 +440,14 @@ def test_a_table_without_the_metric_is_refused(tmp_path):
         case_scores(tmp_path / "scores.tsv", "mae")
 
 
+@pytest.mark.parametrize("column", ["system", "network"])
+def test_the_table_of_a_comparison_is_refused_because_its_first_rows_are_the_source(tmp_path, column):
+    rows = ["a\tsource\tmae\t9", "a\tours\tmae\t1"]
+    (tmp_path / "scores.tsv").write_text("\n".join([f"case\t{column}\tmetric\tvalue", *rows]) + "\n")
+    with pytest.raises(InputRefused, match=r"TABLE .* no column method; .* systems/NAME/scores.tsv"):
+        case_scores(tmp_path / "scores.tsv", "mae")
+
+
 def test_a_score_that_a_case_does_not_have_is_left_out_and_text_is_refused(tmp_path):
     table = tmp_path / "scores.tsv"
     head = "case\tprotocol\tmethod\tmetric\tvalue\n"

@@ -68,13 +68,14 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
     Args:
         path: `scores.tsv` (columns case, method, metric, value), of which the first row of each case is taken: the
             first protocol, in the mask, as written; or a table with the columns case and `metric`. Tabs separate the
-            columns of `.tsv`, commas those of any other file.
+            columns of `.tsv`, commas those of any other file. The table of a comparison of systems is refused: its
+            first row of a case is that of a baseline.
         metric: name of the metric.
 
     Raises:
         NoInput: `NO_INPUT` when the file does not exist.
-        InputRefused: `TABLE` when the table cannot be read, has neither form or no value of this metric, or has a value
-            that is not a number.
+        InputRefused: `TABLE` when the table cannot be read, has neither form or no value of this metric, has a row per
+            metric without a column method, or has a value that is not a number.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name} does not exist; name the table of scores with --scores")
@@ -83,9 +84,10 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
     except (InvalidDocument, OSError, csv.Error) as error:
         raise InputRefused("TABLE", f"{path.name}: {error}; write it as UTF-8") from error
+    _require_method(path.name, rows)
     values: dict[str, str] = {}
     for row in rows:
-        is_long = row.get("metric") == metric and row.get("method", "synthetic") == "synthetic"
+        is_long = row.get("metric") == metric and row.get("method") == "synthetic"
         value = row.get("value") if is_long else row.get(metric)
         if value and row.get("case"):
             values.setdefault(row["case"], value)
@@ -93,6 +95,17 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
     if not scores:
         raise InputRefused("TABLE", f"{path.name} has no {metric} of synthetic images; name another with --metric")
     return scores
+
+
+def _require_method(table: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuses a table with a row per metric that does not name the synthetic image in a column `method`."""
+    columns = rows[0] if rows else {}
+    if "metric" in columns and "value" in columns and "method" not in columns:
+        of_systems = "is of several systems" if "system" in columns else "has a row per metric"
+        raise InputRefused(
+            "TABLE",
+            f"{table} {of_systems} and no column method; name the table of one system, systems/NAME/scores.tsv",
+        )
 
 
 def require_direction(metric: str) -> None:
