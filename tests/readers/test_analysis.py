@@ -350,6 +350,8 @@ def test_the_analysis_finds_what_each_reader_did(found, result):
     assert "<script>alert" not in report
     assert "&lt;script&gt;alert" in report
     assert "no evidence that the images cannot be told apart" in report
+    assert (found["cases"], found["patients"]) == (8, None)
+    assert "hold for one case per patient" in report
     with (result / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["comment"].startswith("'=cmd")

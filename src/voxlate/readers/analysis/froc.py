@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from voxlate.evaluation.statistics import clopper_pearson, mcnemar
-from voxlate.readers.analysis.records import Record, Values, names
+from voxlate.readers.analysis.records import Record, Values, names, patients
 from voxlate.readers.analysis.results import CountInterval, MarginComparison, MarkCounts, MarksResult, ReaderMarks
 from voxlate.readers.analysis.scoring import marked
 from voxlate.readers.analysis.statistics.mrmc import not_below, reader_mean
@@ -47,7 +47,7 @@ def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: flo
             [[(r, case) in real and (r, case) in synthetic for case in cases_with_lesions] for r in readers], dtype=bool
         )
         figures = _sensitivity_difference(real, synthetic, readers, cases_with_lesions)
-        mean = reader_mean(*figures, read=read, bounds=(-1.0, 1.0))
+        mean = reader_mean(*figures, read=read, patients=patients(records, cases_with_lesions), bounds=(-1.0, 1.0))
         test = not_below(mean, reference=-design.margin, alpha=alpha)
         comparison = MarginComparison(mean=mean, margin=design.margin, test=test)
     return MarksResult(

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics import icc
-from voxlate.readers.analysis.records import Record, Values, names, table
+from voxlate.readers.analysis.records import Record, Values, names, patients, table
 from voxlate.readers.analysis.results import (
     CaseAgreement,
     MarginComparison,
@@ -54,6 +54,7 @@ def quality(records: Sequence[Record], design: Quality, alpha: float) -> Quality
 def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: float) -> StructureResult:
     answers = [percent(record, name) for record in records]
     scores = table(records, answers)
+    of_case = patients(records, names(records)[1])
     case_means = np.array([column[np.isfinite(column)].mean() for column in scores.T if np.isfinite(column).any()])
     return StructureResult(
         structure=name,
@@ -62,7 +63,7 @@ def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: 
             math.isnan(answer) and not record.is_repeat for record, answer in zip(records, answers, strict=True)
         ),
         summary=_summary(names(records)[0], scores, case_means) if case_means.size else None,
-        pooled=_pooled(scores, design.margin, alpha) if case_means.size > 1 else None,
+        pooled=_pooled(scores, of_case, design.margin, alpha) if case_means.size > 1 else None,
     )
 
 
@@ -81,10 +82,10 @@ def _summary(readers: Sequence[str], scores: Values, case_means: Values) -> Scor
     )
 
 
-def _pooled(scores: Values, margin: float, alpha: float) -> MarginComparison:
+def _pooled(scores: Values, of_case: Sequence[str], margin: float, alpha: float) -> MarginComparison:
     """Returns the mean over the readers with a score, tested against 100 − margin."""
     given = scores[np.isfinite(scores).any(axis=1)]
-    mean = reader_mean(*mean_influences(given), read=np.isfinite(given), bounds=PERCENT)
+    mean = reader_mean(*mean_influences(given), read=np.isfinite(given), patients=of_case, bounds=PERCENT)
     return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
 
 
@@ -115,7 +116,8 @@ def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -
     grades = [grade(record, item) for record in records]
     real, synthetic = table(records, grades, version="real"), table(records, grades, version="synthetic")
     change = synthetic - real
-    mean = reader_mean(*mean_influences(change), read=np.isfinite(change))
+    of_case = patients(records, names(records)[1])
+    mean = reader_mean(*mean_influences(change), read=np.isfinite(change), patients=of_case)
     test = not_below(mean, reference=-design.margin, alpha=alpha)
     return QualityItemResult(
         item=item,

@@ -340,6 +340,9 @@ class Analysis:
         interim: answers so far of an unfinished study; `None` for a finished one.
         metric: that the readers are compared with; `None` without one.
         readers: of the study.
+        cases: that were read.
+        patients: of these cases, the clusters of intervals and tests; `None` where the study names none, and each case
+            is a cluster.
         designs: the analysed designs by name; those without answers are left out.
         comments: answers with a comment.
         record: state of the answer log.
@@ -354,6 +357,8 @@ class Analysis:
     interim: Progress | None
     metric: str | None
     readers: Sequence[ReaderProgress]
+    cases: int
+    patients: int | None
     designs: Mapping[str, DesignAnalysis]
     comments: Sequence[Record]
     record: LogState

@@ -85,7 +85,20 @@ def _readers(analysis: Analysis) -> Html:
         )
         for reader in analysis.readers
     ]
-    return _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
+    content = _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
+    return tag("div", content, note(_clusters(analysis)))
+
+
+def _clusters(analysis: Analysis) -> str:
+    """Returns what the intervals and tests take as independent: patients, or cases where no patients are named."""
+    cases = labels.count(analysis.cases, "case")
+    if analysis.patients is not None:
+        patients = labels.count(analysis.patients, "patient")
+        return f"{cases} of {patients}. Intervals and tests of means over readers take the patients as independent."
+    return (
+        f"{cases}. Intervals and tests hold for one case per patient: where several cases (discs, slices) are of one "
+        "patient, they are too narrow. Name the patients in the study file (patients: cases.tsv)."
+    )
 
 
 def _design(name: str, design: DesignAnalysis, metric: str | None) -> Section:
