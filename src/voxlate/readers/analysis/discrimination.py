@@ -156,5 +156,6 @@ def _against_chance(
         undefined=tuple(readers[at] for at in mean.undefined),
         p_different=differs(mean, reference=CHANCE),
         margin=margin,
+        alpha=alpha,
         test=within_margin(mean, reference=CHANCE, margin=margin, alpha=alpha),
     )

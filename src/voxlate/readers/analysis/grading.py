@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics import icc
+from voxlate.readers.analysis.margin_tests import adjusted, compared
 from voxlate.readers.analysis.records import Record, Values, names, patients, table
 from voxlate.readers.analysis.results import (
     CaseAgreement,
@@ -22,7 +24,7 @@ from voxlate.readers.analysis.results import (
 )
 from voxlate.readers.analysis.scoring import grade, percent
 from voxlate.readers.analysis.statistics.agreement import mean_pairwise, within_reader
-from voxlate.readers.analysis.statistics.mrmc import mean_influences, not_below, reader_mean
+from voxlate.readers.analysis.statistics.mrmc import mean_influences, reader_mean
 from voxlate.readers.study import Quality, Similarity
 
 PERCENT = (0.0, 100.0)
@@ -35,9 +37,11 @@ def similarity(records: Sequence[Record], design: Similarity, alpha: float) -> S
     Args:
         records: answers to this design.
         design: as frozen in the study.
-        alpha: of the test that the mean is above 100 − margin.
+        alpha: of the tests that the means are above 100 − margin, adjusted for the number of structures.
     """
-    return SimilarityResult(structures=[_structure(records, name, design, alpha) for name in design.structures])
+    structures = [_structure(records, name, design, alpha) for name in design.structures]
+    tests = iter(adjusted([one.pooled for one in structures if one.pooled]))
+    return SimilarityResult(structures=[replace(one, pooled=next(tests)) if one.pooled else one for one in structures])
 
 
 def quality(records: Sequence[Record], design: Quality, alpha: float) -> QualityResult:
@@ -46,9 +50,11 @@ def quality(records: Sequence[Record], design: Quality, alpha: float) -> Quality
     Args:
         records: answers to this design.
         design: as frozen in the study.
-        alpha: of the test of non-inferiority.
+        alpha: of the tests of non-inferiority, adjusted for the number of items.
     """
-    return QualityResult(items=[_item(records, item, design, alpha) for item in design.items])
+    items = [_item(records, item, design, alpha) for item in design.items]
+    tests = adjusted([item.difference for item in items])
+    return QualityResult(items=[replace(item, difference=test) for item, test in zip(items, tests, strict=True)])
 
 
 def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: float) -> StructureResult:
@@ -86,7 +92,7 @@ def _pooled(scores: Values, of_case: Sequence[str], margin: float, alpha: float)
     """Returns the mean over the readers with a score, tested against 100 − margin."""
     given = scores[np.isfinite(scores).any(axis=1)]
     mean = reader_mean(*mean_influences(given), read=np.isfinite(given), patients=of_case, bounds=PERCENT)
-    return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
+    return compared(mean, reference=100 - margin, margin=margin, alpha=alpha)
 
 
 def _reader_score(reader: str, scores: Values) -> ReaderScore:
@@ -118,12 +124,11 @@ def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -
     change = synthetic - real
     of_case = patients(records, names(records)[1])
     mean = reader_mean(*mean_influences(change), read=np.isfinite(change), patients=of_case)
-    test = not_below(mean, reference=-design.margin, alpha=alpha)
     return QualityItemResult(
         item=item,
         real=_mean(real),
         synthetic=_mean(synthetic),
-        difference=MarginComparison(mean=mean, margin=design.margin, test=test),
+        difference=compared(mean, reference=-design.margin, margin=design.margin, alpha=alpha),
         weighted=mean_pairwise(np.concatenate([real, synthetic], axis=1), levels=design.levels),
         within_reader=within_reader(records, grades, levels=design.levels),
     )
