@@ -141,6 +141,7 @@ def test_the_best_mean_is_bold_a_star_differs_from_the_source_and_a_mark_says_wh
     for name in ("fine", "near", "noisy"):
         assert ("*" in cells[name]) == results.test(view, "A", name, "source", ("mask", "mae")).is_significant
         if name != best:
+            assert "baselines against a best baseline" in text
             assert ("≈" in cells[name]) != results.test(view, "A", name, best, ("mask", "mae")).is_significant
 
 
@@ -157,6 +158,13 @@ def test_sentences_say_better_worse_equivalent_or_that_nothing_is_shown(folder, 
     assert outcome_of(open_.model_copy(update={"p_adjusted": None})) == "untested"
     plain = "".join(Page(text).text)
     assert "A: better than the untouched source: " in plain
+    # The interval of the test of equivalence and its margin, in the direction of the words.
+    row = tests["fine", "near"].equivalence
+    low, high = sorted((abs(row.low), abs(row.high)))
+    ends = r"90 % interval (\S+) to (\S+) within the margin ± 3, TOST p"
+    shown = re.search(rf"near MAE \S+ grey levels higher \([^)]*{ends}", plain)
+    assert shown is not None
+    assert [float(text.replace("−", "-")) for text in shown.groups()] == pytest.approx([low, high], abs=0.006)
     assert re.search(r"fine MAE \d+\.\d grey levels lower \(95 % interval ", plain)
 
 
