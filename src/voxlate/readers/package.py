@@ -27,7 +27,6 @@ from typing import Any, Literal, NotRequired, TypedDict
 import numpy as np
 from scipy import ndimage
 
-from voxlate.cases import EMPTY
 from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import json_sha256, read_json
@@ -43,6 +42,9 @@ from voxlate.volume import Volume, require_same_grid
 
 IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
 TRUTH, LEAKS, MANIFEST, PRACTICE = "truth.json", "leaks.json", "manifest.json", "practice.json"
+
+_UNNAMED = ("", "n/a")
+"""Fields without a value, as in a table of cases; `n/a` is how BIDS writes it."""
 
 VERSIONS: tuple[Version, Version] = ("real", "synthetic")
 
@@ -273,7 +275,7 @@ def _patients(study: Study, root: Path, cases: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in read_rows(table, code="CASES", needed=("case", "patient")):
         found.setdefault(row["case"], row["patient"].strip())
-    absent = [case for case in cases if found.get(case, "") in EMPTY]
+    absent = [case for case in cases if found.get(case, "") in _UNNAMED]
     if absent:
         raise InputRefused(
             "CASES", f"{table.name} names no patient of {', '.join(absent[:3])} ({len(absent)} cases); add them"
