@@ -522,3 +522,29 @@ def test_without_a_mask_file_only_voxels_of_both_scans_are_compared(study):
     run((folder, cases[:1]), **QUICK)
     voxels = json.loads((folder / "out" / "cases" / "case_0.json").read_text())["voxels"]
     assert voxels == np.count_nonzero(cut)
+
+
+def test_a_tissue_that_an_image_lost_is_listed_and_not_dropped_from_the_mean_alone(study, monkeypatch):
+    """An HD95 without the tissue has no value; without a row, the worst images would leave the mean unnoticed."""
+
+    def without_csf(image, inside, *, spacing_mm):
+        labels = np.where(inside, np.where(image > np.median(image[inside]), 3, 2), 0)
+        if not is_target(image):
+            return labels
+        return np.where(inside & (image < np.quantile(image[inside], 0.1)), 1, labels)
+
+    first = []
+
+    def is_target(image):
+        first.append(image)
+        return len(first) == 1  # the target is segmented first
+
+    monkeypatch.setattr("voxlate.evaluation.tissues.volumes.SEGMENTERS", {"mixture": without_csf})
+    content = run((study[0], study[1][:1]), is_segmented=True, **QUICK).content
+    (row,) = [entry for entry in content["left_out"] if entry["metric"] == "hd95"]
+    assert (row["protocol"], row["region"], row["reason"]) == (
+        "tissues_mixture",
+        "CSF",
+        "tissue absent in the image (CSF)",
+    )
+    assert "synthetic" in row["methods"].split(", ")

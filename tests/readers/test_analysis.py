@@ -350,6 +350,8 @@ def test_the_analysis_finds_what_each_reader_did(found, result):
     assert "<script>alert" not in report
     assert "&lt;script&gt;alert" in report
     assert "no evidence that the images cannot be told apart" in report
+    assert (found["cases"], found["patients"]) == (8, None)
+    assert "hold for one case per patient" in report
     with (result / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["comment"].startswith("'=cmd")
@@ -437,6 +439,14 @@ def test_a_study_without_answers_is_refused(folder, store, tmp_path):
 def test_a_table_without_the_metric_is_refused(tmp_path):
     (tmp_path / "scores.tsv").write_text("case\tmethod\tmetric\tvalue\na\tsynthetic\tssim\t1\n")
     with pytest.raises(InputRefused, match="TABLE"):
+        case_scores(tmp_path / "scores.tsv", "mae")
+
+
+@pytest.mark.parametrize("column", ["system", "network"])
+def test_the_table_of_a_comparison_is_refused_because_its_first_rows_are_the_source(tmp_path, column):
+    rows = ["a\tsource\tmae\t9", "a\tours\tmae\t1"]
+    (tmp_path / "scores.tsv").write_text("\n".join([f"case\t{column}\tmetric\tvalue", *rows]) + "\n")
+    with pytest.raises(InputRefused, match=r"TABLE .* no column method; .* systems/NAME/scores.tsv"):
         case_scores(tmp_path / "scores.tsv", "mae")
 
 

@@ -149,6 +149,7 @@ def test_a_study_made_before_there_was_practice_opens_with_its_hash(frozen, tmp_
     content = read_json(study / "study.json")
     assert content.pop("practice") == []
     assert content.pop("instructions") == ""
+    assert content.pop("patients") is None
     (study / "study.json").write_text(json.dumps(content))
     assert not (study / "practice.json").exists()
     package = load_package(study)
@@ -213,6 +214,7 @@ def test_both_studies_of_lee_show_the_ct_beside_the_two_mr_images(tmp_path):
         create_package(tmp_path / name / "study.yaml", tmp_path / name / "study")
         package = load_package(tmp_path / name / "study")
         assert package.study.display.planes == "axial"  # the images are single axial slices
+        assert package.key["patients"] == {f"c{at}": f"p{at}" for at in range(4)}  # discs of one spine are one cluster
         for trial in (trial for own in package.trials.values() for trial in own):
             shown = [package.key["images"][image]["version"] for image in trial.panels]
             assert shown[0] == "source"

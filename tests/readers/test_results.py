@@ -31,7 +31,7 @@ def test_a_part_without_values_adds_no_keys():
 def test_readers_without_a_defined_value_are_named_not_numbered():
     mean = reader_mean([0.5, np.nan], [[0.1, -0.1], [0.0, 0.0]])
     test = MarginResult(0.0, -0.1, 0.1, 0.5, is_shown=False)
-    comparison = ChanceComparison(mean=mean, undefined=("ben",), p_different=1.0, margin=0.1, test=test)
+    comparison = ChanceComparison(mean=mean, undefined=("ben",), p_different=1.0, margin=0.1, alpha=0.05, test=test)
     assert mean.undefined == (1,)
     assert to_json(comparison)["undefined"] == ["ben"]
 

@@ -290,6 +290,13 @@ def test_a_metric_that_a_case_does_not_allow_is_listed_with_its_reason(evaluatio
     entry = {"case": name, "protocol": folder.content["protocols"][0]["name"], "region": "mask", "metric": "ms_ssim"}
     folder.content["left_out"] = [{**entry, "reason": "24 slices are too few", "methods": "source, synthetic"}]
     assert "24 slices are too few" in page(read_evaluation(folder.write()))
+    unequal = "Its means are over different patients"
+    assert unequal not in page(read_evaluation(folder.write()))
+    column = next(row for row in folder.content["summary"] if row["metric"] == "mae")
+    folder.content["summary"] += [
+        {**column, "metric": "ms_ssim", "method": m, "n": n} for m, n in (("source", 3), ("synthetic", 2))
+    ]
+    assert unequal in page(read_evaluation(folder.write()))
 
 
 def test_a_cell_without_a_significant_difference_has_a_blank_instead_of_a_star(written: str) -> None:

@@ -114,7 +114,7 @@ def test_the_headline_turns_where_the_numbers_turn(evaluation, change, told) -> 
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [(0.0, "No simple method is better on average."), (40.0, "A simple method is better in lesions.")],
+    [(0.0, "No simple method is better on average."), (40.0, "A simple method is better on average in lesions.")],
 )
 def test_the_headline_says_where_a_simple_method_is_better(evaluation, change, told) -> None:
     folder = evaluation(*NAMES, images=False)
@@ -151,11 +151,36 @@ def test_the_simple_method_is_the_one_with_the_best_mean_in_each_place(evaluatio
 
 def test_a_tested_result_is_told_without_on_average(evaluation) -> None:
     folder = evaluation(*NAMES, images=False)
-    folder.compare()
+    folder.compare(family="primary")
     assert headline(places(folder)).startswith("Against the untouched source: better inside the mask.")
     folder.content["comparisons"].clear()
-    folder.compare(mean_difference=5.0, ci_low=4.0, ci_high=6.0)
+    folder.compare(family="primary", mean_difference=5.0, ci_low=4.0, ci_high=6.0)
     assert headline(places(folder)).startswith("Against the untouched source: worse inside the mask.")
+
+
+def test_a_test_outside_the_primary_family_is_labelled_exploratory(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    with_lesions(folder, 0.0)
+    folder.compare(family="primary")
+    folder.compare(region="lesion")
+    told = headline(places(folder))
+    assert told.startswith("Against the untouched source: better inside the mask and in lesions (exploratory).")
+    inside, lesions = (amount_of(place.source)[1] for place in places(folder))
+    assert inside.endswith("4 patients")
+    assert lesions.endswith("4 patients, exploratory")
+
+
+def test_a_simple_method_is_called_better_only_where_a_test_shows_it(evaluation) -> None:
+    folder = evaluation(*NAMES, images=False)
+    for row in folder.rows:
+        if row[2] == "synthetic" and row[4] == "mae":
+            row[5] += 9
+    worse = {"family": "primary", "second": "histogram_match", "mean_difference": 6.0, "ci_low": 5.0, "ci_high": 7.0}
+    folder.compare(**worse, p_adjusted=0.27)
+    assert "A simple method is better on average inside the mask." in headline(places(folder))
+    folder.content["comparisons"].clear()
+    folder.compare(**worse)
+    assert "A simple method is better inside the mask." in headline(places(folder))
 
 
 def enhancement(folder, *ours: float) -> None:

@@ -122,9 +122,10 @@ _OF_SYSTEMS = {
 @click.option(
     "--margin",
     "margins",
-    metavar="METRIC=VALUE",
+    metavar="METRIC[@PROTOCOL]=VALUE",
     multiple=True,
-    help="Several systems: test equivalence within this margin, in the unit of the metric; may be repeated.",
+    help="Several systems: test equivalence within this margin, in the unit of the metric by the first protocol, or by "
+    "PROTOCOL; may be repeated.",
 )
 @click.option(
     "--folds",

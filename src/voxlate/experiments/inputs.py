@@ -16,7 +16,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.experiments.settings import Evaluation
 from voxlate.io.atomic import replacing, write_text
 
-STUDY = "study.yaml"
+STUDY, PATIENTS = "study.yaml", "patients.tsv"
 
 
 class StepInput(Protocol):
@@ -111,7 +111,7 @@ class StudyFiles:
     """The study file of a reader study and its images, copied from the test cases and the images of a system.
 
     Attributes:
-        folder: gets `study.yaml` and a folder for each kind of image.
+        folder: gets `study.yaml`, the patients of the cases and a folder for each kind of image.
         cases: table of the test cases.
         synthetic: folder of the system's images.
         content: of the study file, without its images.
@@ -146,7 +146,11 @@ class StudyFiles:
             for kind in images:
                 with replacing(self.folder / kind / f"{case.case}.nii.gz") as partial:
                     shutil.copyfile(files[kind], partial)
-        study = {**self.content, "images": {**self.content.get("images", {}), **images}}
+        # Several cases of one patient, such as the discs of a spine, are one cluster of the analysis.
+        rows = [["case", "patient"], *([case.case, case.patient] for case in cases)]
+        write_text(self.folder / PATIENTS, "".join(f"{case}\t{patient}\n" for case, patient in rows))
+        images_of = {**self.content.get("images", {}), **images}
+        study = {"patients": PATIENTS, **self.content, "images": images_of}
         write_text(self.folder / STUDY, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
 
     def _synthetic(self, case: Case) -> Path:

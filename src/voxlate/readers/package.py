@@ -4,7 +4,8 @@
 - `images/<id>.nii`: re-encoded images under random names
 - `allocation.json`: each reader's trials in order; ids only
 - `practice.json`: practice trials of each design, ids only; missing in a study without practice
-- `key.json`: case and version of each image and trial; the server never sends anything from it
+- `key.json`: case and version of each image and trial, and the patients of the cases; the server never sends anything
+  from it
 - `truth.json`: lesions in voxels of the displayed images (design `marks`)
 - `leaks.json`: result of the leak test
 - `manifest.json`: hashes of images and protocol; written last
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from scipy import ndimage
@@ -30,6 +31,7 @@ from voxlate.errors import InputRefused, NoInput, UsageError, writing
 from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import json_sha256, read_json
 from voxlate.io.nifti import nifti_stem, read_volume, write_volume
+from voxlate.io.tables import read_rows
 from voxlate.preparation.steps.orientation import ToRas
 from voxlate.readers.allocation import Item, Version, allocate, practice_items
 from voxlate.readers.encoding import encode_pair, encode_source, voxel_type
@@ -40,6 +42,9 @@ from voxlate.volume import Volume, require_same_grid
 
 IMAGES, STUDY, ALLOCATION, KEY = "images", "study.json", "allocation.json", "key.json"
 TRUTH, LEAKS, MANIFEST, PRACTICE = "truth.json", "leaks.json", "manifest.json", "practice.json"
+
+_UNNAMED = ("", "n/a")
+"""Fields without a value, as in a table of cases; `n/a` is how BIDS writes it."""
 
 VERSIONS: tuple[Version, Version] = ("real", "synthetic")
 
@@ -67,10 +72,11 @@ class TrialKey(TypedDict):
 
 
 class Key(TypedDict):
-    """Content of `key.json`: images by their id and trials by theirs."""
+    """Content of `key.json`: images by their id, trials by theirs, and patients by case where the study names them."""
 
     images: dict[str, ImageKey]
     trials: dict[str, TrialKey]
+    patients: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ class Package:
         study: the protocol.
         trials: of each reader, in order.
         protocol_hash: SHA-256 of protocol, allocation, practice, images and key.
-        key: case and version of each image and trial; practice trials are not in it, so no analysis can join them.
+        key: case and version of each image and trial, and patients; practice trials are not in it, so no analysis can
+            join them.
         practice: practice trials of each design, by its name; empty in a study without practice.
     """
 
@@ -145,13 +152,15 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
     Raises:
         UsageError: `STUDY`, `WASHOUT`, `REPEATS`; `EXISTS` when the folder is not empty.
         NoInput: `NO_INPUT` when a folder or a version of a case is missing.
-        InputRefused: `GRID_MISMATCH`, `LEAK`; see also `read_volume` and `encode_pair`.
+        InputRefused: `GRID_MISMATCH`, `LEAK`, `CASES` for a table that does not name the patient of a case; see also
+            `read_volume` and `encode_pair`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
     study = read_study(study_path)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError("EXISTS", f"{folder.name} is not empty; a frozen study cannot be changed, name a new folder")
     cases = _cases(study, study_path.parent)
+    patients = _patients(study, study_path.parent, cases)
     allocation = allocate(study, cases)
     shown = [*cases, *study.practice]
     with _whole_folder(folder) as partial:
@@ -167,7 +176,7 @@ def create_package(study_path: Path, folder: Path, *, watch: Callable[[str], Non
         require_no_leak(leaks)
         write_json(partial / LEAKS, as_records(leaks))
         write_json(partial / TRUTH, {case: truth[case] for case in cases})
-        _freeze(study, allocation, ids, sources, partial)
+        _freeze(study, allocation, ids, sources, patients, partial)
     return leaks
 
 
@@ -258,6 +267,22 @@ def _cases(study: Study, root: Path) -> list[str]:
     return cases
 
 
+def _patients(study: Study, root: Path, cases: Sequence[str]) -> dict[str, str]:
+    """Returns the patient of each case; empty for a study that does not name patients."""
+    if study.patients is None:
+        return {}
+    table = root / study.patients
+    found: dict[str, str] = {}
+    for row in read_rows(table, code="CASES", needed=("case", "patient")):
+        found.setdefault(row["case"], row["patient"].strip())
+    absent = [case for case in cases if found.get(case, "") in _UNNAMED]
+    if absent:
+        raise InputRefused(
+            "CASES", f"{table.name} names no patient of {', '.join(absent[:3])} ({len(absent)} cases); add them"
+        )
+    return {case: found[case] for case in cases}
+
+
 def _volume(root: Path, folder: str, case: str) -> Volume:
     for suffix in (".nii.gz", ".nii"):
         path = root / folder / f"{case}{suffix}"
@@ -310,6 +335,7 @@ def _freeze(
     allocation: Mapping[str, Sequence[Item]],
     ids: Mapping[tuple[str, Version], str],
     sources: Mapping[str, str],
+    patients: Mapping[str, str],
     folder: Path,
 ) -> None:
     """Writes protocol, allocation, practice, key and manifest of a study; the manifest last.
@@ -323,6 +349,8 @@ def _freeze(
         "trials": {},
     }
     key["images"] |= {image: {"case": case, "version": "source"} for case, image in sources.items()}
+    if patients:
+        key["patients"] = dict(patients)
 
     def entry(item: Item, name: str) -> dict[str, Any]:
         trial = hmac.new(secret, name.encode(), hashlib.sha256).hexdigest()[:32]

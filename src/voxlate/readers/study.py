@@ -247,6 +247,9 @@ class Study(_Frozen):
         data_kind: printed with every result.
         images: folders and encoding of the images.
         cases: their names; all cases of `images.real` when empty.
+        patients: a table with the columns case and patient, relative to the study file, such as `cases.tsv`. Cases of
+            one patient (discs, slices) are then one cluster of the intervals and tests; without it each case is taken
+            for another patient.
         readers: at least one.
         designs: each reader reads all of them.
         block_order: `rotate` starts each reader with another design, `fixed` keeps the order of `designs`.
@@ -266,6 +269,7 @@ class Study(_Frozen):
     data_kind: Literal["real", "simulated", "unknown"] = "unknown"
     images: Images
     cases: tuple[Name, ...] = ()
+    patients: str | None = None
     readers: tuple[Reader, ...] = Field(min_length=1, max_length=200)
     designs: tuple[Design, ...] = Field(min_length=1, max_length=10)
     block_order: Literal["rotate", "fixed"] = "rotate"
@@ -308,12 +312,12 @@ class Study(_Frozen):
     def content_hash(self) -> str:
         """Returns the SHA-256 of the protocol.
 
-        A study without sources, instructions and practice has the hash that it had before there were any.
+        A study without sources, instructions, practice and patients has the hash that it had before there were any.
         """
         content = {
             key: value
             for key, value in self.model_dump(mode="json").items()
-            if value or key not in ("instructions", "practice")
+            if value or key not in ("instructions", "practice", "patients")
         }
         content["images"] = {
             key: value

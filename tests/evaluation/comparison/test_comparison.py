@@ -472,3 +472,50 @@ def test_a_command_that_cannot_be_meant_is_refused_with_its_remedy(tmp_path, opt
     error = evaluate(tmp_path, *options).exception
     assert isinstance(error, UsageError)
     assert code in str(error)
+
+
+def scored_by(protocol, unit, size, metric="mae"):
+    """Returns scores of two systems over eight patients whose metric differs by 0.2 to 0.34 times `size`."""
+    return [
+        ComparedScore(
+            str(patient), str(patient), "", "", system, "mask", metric, size * value, unit, protocol, "as_written"
+        )
+        for patient in range(8)
+        for system, value in (("one", 2.0), ("two", 2.2 + 0.02 * patient))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        ({"mae": 0.5}, {"voxlate": 0.5}),
+        ({"mae": 0.5, "mae@chen2022": 0.005}, {"voxlate": 0.5, "chen2022": 0.005}),
+        ({"mae@chen2022": 0.005}, {"chen2022": 0.005}),
+    ],
+)
+def test_a_margin_counts_in_the_unit_of_the_first_protocol_or_of_the_named_one(margins, expected):
+    scored = [
+        *scored_by("chen2022", "", 0.01),
+        *scored_by("voxlate", "%", 1.0),
+        *scored_by("bottani2024", "%", 1.0),  # per cent of another range
+        *scored_by("lee2020", "grey levels", 2.55),
+    ]
+    how = ComparisonSettings(margins=margins)
+    names = ["voxlate", "bottani2024", "chen2022", "lee2020"]
+    tests = compare_methods(tables_by_set(scored, [""]), ["one", "two"], [], how, protocols=names)
+    found = {test.protocol: test.equivalence.margin for test in tests if test.equivalence is not None}
+    assert found == expected
+    assert all(test.equivalence.is_shown for test in tests if test.equivalence is not None)
+
+
+def test_a_margin_in_an_absolute_unit_counts_for_every_protocol_with_that_unit():
+    scored = [*scored_by("mixture", "cm3", 1.0, "avd"), *scored_by("clusters", "cm3", 1.0, "avd")]
+    how = ComparisonSettings(margins={"avd": 0.5})
+    tests = compare_methods(tables_by_set(scored, [""]), ["one", "two"], [], how)
+    assert [test.equivalence.margin for test in tests] == [0.5, 0.5]
+
+
+def test_a_margin_of_a_protocol_that_the_run_lacks_is_refused(tmp_path):
+    how = ComparisonSettings(margins={"mae@lee202": 1.0})
+    with pytest.raises(UsageError, match=r"MARGIN the margin of mae is for 'lee202', .* did you mean lee2020"):
+        compare_systems([], {"one": tmp_path}, tmp_path / "out", settings=SETTINGS, comparison=how)

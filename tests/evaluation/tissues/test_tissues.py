@@ -12,6 +12,7 @@ from voxlate.evaluation.tissues import (
     dice,
     hd95,
     measure_tissues,
+    undefined_overlaps,
     volume_agreement,
     volume_difference,
     with_differences,
@@ -171,6 +172,24 @@ def test_agreement_is_computed_over_patients_and_not_below_three(study):
     assert row["bland_altman"]["bias"] == pytest.approx(0, abs=5)
     few = list(volume_agreement([r for r in study if r["case"] != "c"]))
     assert all("not computed below 3" in row["note"] for row in few)
+
+
+def test_the_agreement_of_a_tissue_that_no_target_has_is_a_note(study):
+    rows = [{**row, "target_cm3": 0.0} for row in study if row["tissue"] == "CSF"]
+    notes = [row["note"] for row in volume_agreement(rows)]
+    assert set(notes) == {"no target has this tissue (CSF)"}
+
+
+def test_an_overlap_without_the_tissue_is_named_with_its_reason(study):
+    row = next(iter(study))
+    volumes = [(1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0)]
+    rows = [{**row, "tissue": "CSF", "volume_cm3": image, "target_cm3": target} for image, target in volumes]
+    assert [(metric, reason) for _, metric, reason in undefined_overlaps(rows)] == [
+        ("hd95", "tissue absent in the image (CSF)"),
+        ("hd95", "tissue absent in the target (CSF)"),
+        ("hd95", "tissue absent in both the image and the target (CSF)"),
+        ("dice", "tissue absent in both the image and the target (CSF)"),
+    ]
 
 
 def cube(start, stop):

@@ -141,6 +141,7 @@ def test_the_best_mean_is_bold_a_star_differs_from_the_source_and_a_mark_says_wh
     for name in ("fine", "near", "noisy"):
         assert ("*" in cells[name]) == results.test(view, "A", name, "source", ("mask", "mae")).is_significant
         if name != best:
+            assert "baselines against a best baseline" in text
             assert ("≈" in cells[name]) != results.test(view, "A", name, best, ("mask", "mae")).is_significant
 
 
@@ -157,6 +158,13 @@ def test_sentences_say_better_worse_equivalent_or_that_nothing_is_shown(folder, 
     assert outcome_of(open_.model_copy(update={"p_adjusted": None})) == "untested"
     plain = "".join(Page(text).text)
     assert "A: better than the untouched source: " in plain
+    # The interval of the test of equivalence and its margin, in the direction of the words.
+    row = tests["fine", "near"].equivalence
+    low, high = sorted((abs(row.low), abs(row.high)))
+    ends = r"90 % interval (\S+) to (\S+) within the margin ± 3, TOST p"
+    shown = re.search(rf"near MAE \S+ grey levels higher \([^)]*{ends}", plain)
+    assert shown is not None
+    assert [float(text.replace("−", "-")) for text in shown.groups()] == pytest.approx([low, high], abs=0.006)
     assert re.search(r"fine MAE \d+\.\d grey levels lower \(95 % interval ", plain)
 
 
@@ -394,3 +402,17 @@ def test_a_system_without_the_hard_cases_is_not_called_better_than_one_that_is_b
     ]
     table = str(printed_table(Results(comparison), main_view(comparison)))
     assert re.search(r"whole</b>.*≈", table)
+
+
+def test_the_page_names_the_protocols_that_a_margin_does_not_count_for(folder):
+    comparison = read_comparison(folder).comparison
+    others = [
+        test.model_copy(update={"protocol": "chen2022", "unit": "", "equivalence": None, "non_inferiority": None})
+        for test in comparison.tests
+    ]
+    both = comparison.model_copy(update={"tests": [*comparison.tests, *others]})
+    told = (
+        "The margin of MAE is in the unit of lee2020; not tested for equivalence: chen2022 (state --margin mae@chen2022"
+    )
+    assert told in equivalence(both)
+    assert "not tested for equivalence" not in equivalence(comparison)

@@ -25,7 +25,7 @@ from voxlate.evaluation.enhancement import enhancement_protocol
 from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluation.schema.results import ScoreRow
 from voxlate.evaluation.settings import Settings
-from voxlate.evaluation.tissues import TissueResults, tissue_protocol
+from voxlate.evaluation.tissues import TissueResults, tissue_protocol, undefined_overlaps
 from voxlate.io.atomic import write_json
 from voxlate.io.documents import finite_values, read_json
 from voxlate.jobs.results import hash_inputs, read_result
@@ -130,7 +130,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "methods": list(compared.images),
         "scores": [_plain(score) for score in scores if not score.score.left_out],
         **_rmse(scores),
-        "left_out": [*_collapsed(case, settings), *_left_out(scores), *_unsegmented(tissues)],
+        "left_out": [*_collapsed(case, settings), *_left_out(scores), *_unsegmented(tissues), *_absent(tissues)],
         "lesions": finite_values(lesions),
         "volumes": finite_values(tissues.rows),
     }
@@ -164,10 +164,7 @@ def _left_out(scores: Sequence[MethodScore]) -> list[dict[str, str]]:
         if score.left_out:
             methods = methods_of.setdefault((entry.protocol, score.region, score.metric, score.left_out), [])
             methods.extend([entry.method] if entry.method not in methods else [])
-    keys = ("protocol", "region", "metric", "reason")
-    return [
-        dict(zip(keys, values, strict=True)) | {"methods": ", ".join(methods)} for values, methods in methods_of.items()
-    ]
+    return _joined(methods_of)
 
 
 def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
@@ -181,6 +178,23 @@ def _unsegmented(tissues: TissueResults) -> list[dict[str, str]]:
             "methods": entry.method,
         }
         for entry in tissues.left_out
+    ]
+
+
+def _absent(tissues: TissueResults) -> list[dict[str, str]]:
+    """Returns each Dice and HD95 that is not defined because a tissue is absent, as rows like those of `_left_out`."""
+    methods_of: dict[tuple[str, str, str, str], list[str]] = {}
+    for row, metric, reason in undefined_overlaps(tissues.rows):
+        key = (tissue_protocol(row["segmenter"]).name, row["tissue"], metric, reason)
+        methods_of.setdefault(key, []).append(row["method"])
+    return _joined(methods_of)
+
+
+def _joined(methods_of: Mapping[tuple[str, str, str, str], Sequence[str]]) -> list[dict[str, str]]:
+    """Returns one row per protocol, region, metric and reason with the methods that have it."""
+    keys = ("protocol", "region", "metric", "reason")
+    return [
+        dict(zip(keys, values, strict=True)) | {"methods": ", ".join(methods)} for values, methods in methods_of.items()
     ]
 
 

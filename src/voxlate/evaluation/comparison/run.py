@@ -19,6 +19,7 @@ from voxlate.evaluation.baselines import BASELINES_FILE
 from voxlate.evaluation.cases.result import CONTRAST, CaseResult
 from voxlate.evaluation.comparison.collect import BASELINES, EvaluatedSystem, collect_scores
 from voxlate.evaluation.comparison.folds import require_same_folds, with_folds
+from voxlate.evaluation.comparison.margins import require_protocols
 from voxlate.evaluation.comparison.schema import (
     COMPARISON,
     ComparedCase,
@@ -86,13 +87,14 @@ def compare_systems(
 
     Raises:
         NoInput: no case or no system was given; `FOLDS_MISSING`.
-        UsageError: `SYSTEM_NAME`, `SYSTEM_TWICE`.
+        UsageError: `SYSTEM_NAME`, `SYSTEM_TWICE`, `MARGIN`.
         InputRefused: `TRAINED_ON_TEST`, `FOLDS_OVERLAP`, `FOLDS_DIFFER`, `FACTORS`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
     chosen = comparison or ComparisonSettings()
     given = [System(*item) for item in synthetic.items()] if isinstance(synthetic, Mapping) else list(synthetic)
     require_names([system.name for system in given])
+    require_protocols(chosen.margins, settings)
     if not given:
         raise NoInput("NO_INPUT", "no system to compare; pass --synthetic NAME=FOLDER for each")
     systems, cases, folds = _checked(given, cases, chosen)
@@ -218,13 +220,14 @@ def _content(
     references = sorted(present & RESERVED - set(baselines))
     tables = tables_by_set(scores, sets)
     methods = [*baselines, *references, *names]
+    protocols = _protocols(evaluations)
     folds, joined = fold_rows(scores, sets, methods)
     return SystemsComparison(
         voxlate_version=__version__,
         data_kind=settings.data_kind,
         unit=settings.unit,
         direction=next((one.direction for one in evaluations if one.cases), Direction()),
-        protocols=_protocols(evaluations),
+        protocols=protocols,
         systems=list(systems),
         baselines=baselines,
         references=references,
@@ -236,7 +239,7 @@ def _content(
         margins=dict(how.margins),
         cases=list(cases.values()),
         summary=summarize(tables, methods),
-        tests=compare_methods(tables, names, baselines, how),
+        tests=compare_methods(tables, names, baselines, how, protocols=[one.name for one in protocols]),
         folds=folds,
         joined=joined,
         unscored=list(_unscored(names, evaluations)),

@@ -110,7 +110,7 @@ class ComparedTest(_Record):
         p_holm: the p after Holm's adjustment.
         p_adjusted: the one of the three that the comparison chose.
         is_significant: whether `p_adjusted` is below `alpha`.
-        equivalence: two one-sided tests (TOST) against ± the stated margin; None without one.
+        equivalence: two one-sided tests (TOST) against ± the stated margin; None without a margin for this protocol.
         non_inferiority: whether the first is worse by less than the margin; None without one, or without a direction.
         note: why no test was run, or a remark; empty otherwise.
     """

@@ -16,6 +16,9 @@ Test = Literal["permutation", "t", "wilcoxon"]
 ALPHA = 0.05
 """The usual significance level."""
 
+AT = "@"
+"""Between the metric and the protocol of a margin."""
+
 
 @dataclass(frozen=True)
 class ComparisonSettings:
@@ -26,8 +29,9 @@ class ComparisonSettings:
         test: the paired test whose p is adjusted and gives stars; the other two are printed beside it.
         alpha: level below which an adjusted p has a star.
         alphas: other levels, by metric; Bottani 2024 has 0.01 for the volume differences.
-        margins: largest difference that does not matter, by metric, in the unit of its scores, chosen before the data
-            are seen; each such metric is tested for equivalence and non-inferiority.
+        margins: largest difference that does not matter, chosen before the data are seen, by `METRIC` in the unit of
+            the first protocol that measures it, or by `METRIC@PROTOCOL`; each is tested for equivalence and
+            non-inferiority, see `voxlate.evaluation.comparison.margins`.
         are_folds: whether the folders are those of a cross-validation, see `voxlate.evaluation.comparison.folds`.
         allows_training_cases: whether patients that a bundle was trained on may be among the cases.
     """
@@ -44,7 +48,7 @@ class ComparisonSettings:
         _require_one_of("CORRECTION", "correction", self.correction, get_args(Correction))
         _require_one_of("TEST", "test", self.test, get_args(Test))
         for metric, margin in self.margins.items():
-            _require_metric("MARGIN", metric)
+            _require_metric("MARGIN", metric.partition(AT)[0])
             if not (math.isfinite(margin) and margin > 0):
                 raise UsageError("MARGIN", f"the margin of {metric} is {margin:g}; it must be a number above 0")
         for metric in self.alphas:

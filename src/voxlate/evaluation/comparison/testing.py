@@ -14,6 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
+from voxlate.evaluation.comparison.margins import Margins
 from voxlate.evaluation.comparison.schema import ComparedTest, MarginRow, Question
 from voxlate.evaluation.comparison.settings import ComparisonSettings
 from voxlate.evaluation.comparison.tables import ScoreTables
@@ -52,7 +53,12 @@ def is_leading(region: str, metric: str) -> bool:
 
 
 def compare_methods(
-    tables: ScoreTables, systems: Sequence[str], baselines: Sequence[str], settings: ComparisonSettings
+    tables: ScoreTables,
+    systems: Sequence[str],
+    baselines: Sequence[str],
+    settings: ComparisonSettings,
+    *,
+    protocols: Sequence[str] = (),
 ) -> list[ComparedTest]:
     """Returns the tests of every system against every baseline and every other system, adjusted within families.
 
@@ -61,13 +67,16 @@ def compare_methods(
         systems: names in order; a difference is that of the earlier minus the later system.
         baselines: names in order; a difference is system − baseline.
         settings: correction, levels and margins.
+        protocols: names in the order of the run, of which the first that measures a metric has its margin; without
+            them the order of the scores counts.
     """
     pairs: list[tuple[Question, str, str]] = [
         ("system and baseline", system, baseline) for system in systems for baseline in baselines
     ]
     pairs += [("two systems", first, second) for first, second in combinations(systems, 2)]
+    margins = Margins(settings.margins, tables, protocols)
     tests = [
-        _test(name, table, key, pair, settings)
+        _test(name, table, key, pair, settings, margins.of(key, table.unit(key)))
         for name, table in tables.items()
         for key in table.measured()
         for pair in pairs
@@ -77,14 +86,19 @@ def compare_methods(
 
 
 def _test(
-    set_name: str, table: ScoreTable, key: MetricKey, pair: tuple[Question, str, str], settings: ComparisonSettings
+    set_name: str,
+    table: ScoreTable,
+    key: MetricKey,
+    pair: tuple[Question, str, str],
+    settings: ComparisonSettings,
+    margin: float | None,
 ) -> ComparedTest:
     question, first, second = pair
     paired = table.test(key, first, second)
     chosen = {"permutation": paired.p_permutation, "t": paired.p_t, "wilcoxon": paired.p_wilcoxon}[settings.test]
     scans = [np.array([v for own in table.scores(key, name).values() for v in own]) for name in (first, second)]
     slices = [_slices(table, key, name) for name in (first, second)]
-    margins = _against_margin(table, key, (first, second), settings)
+    against_margin = _against_margin(table, key, (first, second), margin, settings.alpha_of(key.metric))
     return ComparedTest(
         set=set_name,
         question=question,
@@ -113,8 +127,8 @@ def _test(
         p_adjusted=None,
         alpha=settings.alpha_of(key.metric),
         is_significant=False,
-        equivalence=margins[0],
-        non_inferiority=margins[1],
+        equivalence=against_margin[0],
+        non_inferiority=against_margin[1],
         note=paired.note or "",
     )
 
@@ -145,14 +159,12 @@ def _independent_slices(slices: Sequence[Sequence[Summary]]) -> float | None:
 
 
 def _against_margin(
-    table: ScoreTable, key: MetricKey, names: tuple[str, str], settings: ComparisonSettings
+    table: ScoreTable, key: MetricKey, names: tuple[str, str], margin: float | None, alpha: float
 ) -> tuple[MarginRow | None, MarginRow | None]:
     """Returns the tests of equivalence and of non-inferiority; None without a margin or with too few patients."""
-    margin = settings.margins.get(key.metric)
     first, second = table.paired(key, *names)
     if margin is None or first.size < MINIMUM_PATIENTS:
         return None, None
-    alpha = settings.alpha_of(key.metric)
     equivalent = _margin_row(tost(first, second, margin=margin, alpha=alpha), margin)
     match metric_of(key.metric).better:
         case "lower" | "higher" as better:

@@ -13,6 +13,7 @@ from voxlate.evaluation.tissues.volumes import (
     segmenters_for,
     tissue_protocol,
     tissue_scores,
+    undefined_overlaps,
     volume_difference,
     with_differences,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "tissue_probabilities",
     "tissue_protocol",
     "tissue_scores",
+    "undefined_overlaps",
     "volume_agreement",
     "volume_difference",
     "with_differences",

@@ -21,8 +21,8 @@ MARGIN_SHARE = 0.02
 def volume_agreement(rows: Sequence[VolumeRow]) -> Iterator[AgreementRow]:
     """Yields one `agreement` row per segmenter, method and tissue: Bland–Altman, ICC, concordance and equivalence.
 
-    All are over patients; differences are image − target in cm³. With fewer than three patients, or when volumes do not
-    vary, the row has a note instead.
+    All are over patients; differences are image − target in cm³. With fewer than three patients, when volumes do not
+    vary or when no target has the tissue, the row has a note instead.
 
     Args:
         rows: of all cases, each with its patient.
@@ -42,14 +42,16 @@ def volume_agreement(rows: Sequence[VolumeRow]) -> Iterator[AgreementRow]:
             "method": method,
             "tissue": tissue,
             "n": synthetic.size,
-            **_agreement(synthetic, real),
+            **_agreement(synthetic, real, tissue),
         }
 
 
-def _agreement(volumes: Values, targets: Values) -> Agreement:
+def _agreement(volumes: Values, targets: Values, tissue: str) -> Agreement:
     n = volumes.size
     if n < MINIMUM_PATIENTS:
         return {"note": f"agreement is not computed below {MINIMUM_PATIENTS} patients; here n = {n}"}
+    if not targets.any():  # the margin, a share of the mean volume, would be 0
+        return {"note": f"no target has this tissue ({tissue})"}
     try:
         absolute, consistent = icc(np.column_stack([volumes, targets]))
         lin = concordance(volumes, targets)

@@ -169,6 +169,22 @@ def _by_tissue(
         }
 
 
+def undefined_overlaps(rows: Sequence[TissueRow]) -> Iterator[tuple[TissueRow, str, str]]:
+    """Yields each row with a metric of overlap that is not defined because a tissue is absent, and the reason.
+
+    Args:
+        rows: of one case, as `measure_tissues` returns them.
+    """
+    for row in rows:
+        in_image, in_target = row["volume_cm3"] > 0, row["target_cm3"] > 0
+        if not (in_image and in_target):
+            where = "the image" if in_target else "the target" if in_image else "both the image and the target"
+            reason = f"tissue absent in {where} ({row['tissue']})"
+            yield row, "hd95", reason
+            if not (in_image or in_target):
+                yield row, "dice", reason
+
+
 def volume_cm3(labels: Labels, tissue: str, spacing_mm: tuple[float, float, float]) -> float:
     """Returns the volume of a tissue, the number of its voxels times the volume of a voxel.
 

@@ -101,10 +101,17 @@ def _analyse(
         interim=_interim(readers),
         metric=metric if scores else None,
         readers=readers,
+        cases=len({record.case for record in records}),
+        patients=_number_of_patients(records),
         designs=by_design,
         comments=[record for record in records if record.comment],
         record=log_state,
     )
+
+
+def _number_of_patients(records: Sequence[Record]) -> int | None:
+    named = {record.patient for record in records if record.patient is not None}
+    return len(named) or None
 
 
 def _analyse_design(records: Sequence[Record], design: Design, package: Package) -> DesignResult:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from voxlate.evaluation.statistics import clopper_pearson
 from voxlate.evaluation.statistics.auc import auc_influences, roc_points
-from voxlate.readers.analysis.records import Record, Values, names, table
+from voxlate.readers.analysis.records import Record, Values, names, patients, table
 from voxlate.readers.analysis.results import (
     Accuracy,
     ChanceComparison,
@@ -42,17 +42,24 @@ def real_or_synthetic(records: Sequence[Record], design: RealOrSynthetic, alpha:
     """
     confidences = [float(confidence(record)) for record in records]
     real, synthetic = table(records, confidences, version="real"), table(records, confidences, version="synthetic")
-    readers, _ = names(records)
+    readers, cases = names(records)
+    clusters = patients(records, cases)
     aucs, influences = auc_influences(real, synthetic)
     both = np.concatenate([real, synthetic], axis=1)
     middle = (design.levels + 1) / 2
     decided = np.where(both == middle, np.nan, (both > middle).astype(float))
     return RealOrSyntheticResult(
         accuracy=_accuracy(records, [is_correct(record, design.levels) for record in records]),
-        auc=[_reader_auc(reader, real[at], synthetic[at]) for at, reader in enumerate(readers)],
+        auc=[_reader_auc(reader, real[at], synthetic[at], clusters) for at, reader in enumerate(readers)],
         roc={reader: roc_points(real[at], synthetic[at], design.levels).tolist() for at, reader in enumerate(readers)},
         mean_auc=_against_chance(
-            readers, aucs, influences, read=_has_rated(real, synthetic), margin=design.margin, alpha=alpha
+            readers,
+            aucs,
+            influences,
+            read=_has_rated(real, synthetic),
+            clusters=clusters,
+            margin=design.margin,
+            alpha=alpha,
         ),
         fleiss=fleiss_kappa(decided),
         weighted=mean_pairwise(both, levels=design.levels),
@@ -74,14 +81,20 @@ def forced_choice(records: Sequence[Record], design: ForcedChoice, alpha: float)
         alpha: of the equivalence test.
     """
     correct = [chose_synthetic(record) for record in records]
-    readers, _ = names(records)
+    readers, cases = names(records)
     correct_table = table(records, correct)
     means, influences = mean_influences(correct_table)
     sides = [chose_left(record) for record in records if not record.is_repeat]
     return ForcedChoiceResult(
         accuracy=_accuracy(records, correct),
         mean_accuracy=_against_chance(
-            readers, means, influences, read=np.isfinite(correct_table), margin=design.margin, alpha=alpha
+            readers,
+            means,
+            influences,
+            read=np.isfinite(correct_table),
+            clusters=patients(records, cases),
+            margin=design.margin,
+            alpha=alpha,
         ),
         chose_left=_side_choices(sides),
         fleiss=fleiss_kappa(correct_table),
@@ -114,15 +127,15 @@ def _share(right: int, n: int) -> ShareEstimate:
     return ShareEstimate(share=right / n, low=low, high=high, p=float(stats.binomtest(right, n).pvalue))
 
 
-def _reader_auc(reader: str, real: Values, synthetic: Values) -> ReaderAuc:
+def _reader_auc(reader: str, real: Values, synthetic: Values, clusters: Sequence[str]) -> ReaderAuc:
     """Returns the AUC of one reader from (cases,) confidences."""
     read = _has_rated(real, synthetic)[None]
-    auc = reader_mean(*auc_influences(real[None], synthetic[None]), read=read, bounds=UNIT)
+    auc = reader_mean(*auc_influences(real[None], synthetic[None]), read=read, patients=clusters, bounds=UNIT)
     return ReaderAuc(reader=reader, auc=auc.mean, low=auc.low, high=auc.high, note=auc.note)
 
 
 def _has_rated(real: Values, synthetic: Values) -> NDArray[np.bool_]:
-    """Returns whether a reader rated the real or the synthetic image of each case; the case is the cluster."""
+    """Returns whether a reader rated the real or the synthetic image of each case."""
     return np.isfinite(real) | np.isfinite(synthetic)
 
 
@@ -132,15 +145,17 @@ def _against_chance(
     influences: Values,
     *,
     read: NDArray[np.bool_],
+    clusters: Sequence[str],
     margin: float,
     alpha: float,
 ) -> ChanceComparison:
     """Returns the mean of (readers,) figures with (readers, cases) influences, compared with chance."""
-    mean = reader_mean(figures, influences, read=read, bounds=UNIT)
+    mean = reader_mean(figures, influences, read=read, patients=clusters, bounds=UNIT)
     return ChanceComparison(
         mean=mean,
         undefined=tuple(readers[at] for at in mean.undefined),
         p_different=differs(mean, reference=CHANCE),
         margin=margin,
+        alpha=alpha,
         test=within_margin(mean, reference=CHANCE, margin=margin, alpha=alpha),
     )

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from voxlate.evaluation.statistics import clopper_pearson, mcnemar
-from voxlate.readers.analysis.records import Record, Values, names
-from voxlate.readers.analysis.results import CountInterval, MarginComparison, MarkCounts, MarksResult, ReaderMarks
+from voxlate.readers.analysis.margin_tests import compared
+from voxlate.readers.analysis.records import Record, Values, names, patients
+from voxlate.readers.analysis.results import CountInterval, MarkCounts, MarksResult, ReaderMarks
 from voxlate.readers.analysis.scoring import marked
-from voxlate.readers.analysis.statistics.mrmc import not_below, reader_mean
+from voxlate.readers.analysis.statistics.mrmc import reader_mean
 from voxlate.readers.package import Lesion
 from voxlate.readers.study import Marks
 
@@ -47,9 +48,8 @@ def marks(records: Sequence[Record], design: Marks, lesions: Lesions, alpha: flo
             [[(r, case) in real and (r, case) in synthetic for case in cases_with_lesions] for r in readers], dtype=bool
         )
         figures = _sensitivity_difference(real, synthetic, readers, cases_with_lesions)
-        mean = reader_mean(*figures, read=read, bounds=(-1.0, 1.0))
-        test = not_below(mean, reference=-design.margin, alpha=alpha)
-        comparison = MarginComparison(mean=mean, margin=design.margin, test=test)
+        mean = reader_mean(*figures, read=read, patients=patients(records, cases_with_lesions), bounds=(-1.0, 1.0))
+        comparison = compared(mean, reference=-design.margin, margin=design.margin, alpha=alpha)
     return MarksResult(
         readers=[_reader_marks(reader, real, synthetic) for reader in readers],
         lesions=sum(len(lesions[case]) for case in cases_with_lesions),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from voxlate.errors import InputRefused
 from voxlate.evaluation.statistics import icc
-from voxlate.readers.analysis.records import Record, Values, names, table
+from voxlate.readers.analysis.margin_tests import adjusted, compared
+from voxlate.readers.analysis.records import Record, Values, names, patients, table
 from voxlate.readers.analysis.results import (
     CaseAgreement,
     MarginComparison,
@@ -22,7 +24,7 @@ from voxlate.readers.analysis.results import (
 )
 from voxlate.readers.analysis.scoring import grade, percent
 from voxlate.readers.analysis.statistics.agreement import mean_pairwise, within_reader
-from voxlate.readers.analysis.statistics.mrmc import mean_influences, not_below, reader_mean
+from voxlate.readers.analysis.statistics.mrmc import mean_influences, reader_mean
 from voxlate.readers.study import Quality, Similarity
 
 PERCENT = (0.0, 100.0)
@@ -35,9 +37,11 @@ def similarity(records: Sequence[Record], design: Similarity, alpha: float) -> S
     Args:
         records: answers to this design.
         design: as frozen in the study.
-        alpha: of the test that the mean is above 100 − margin.
+        alpha: of the tests that the means are above 100 − margin, adjusted for the number of structures.
     """
-    return SimilarityResult(structures=[_structure(records, name, design, alpha) for name in design.structures])
+    structures = [_structure(records, name, design, alpha) for name in design.structures]
+    tests = iter(adjusted([one.pooled for one in structures if one.pooled]))
+    return SimilarityResult(structures=[replace(one, pooled=next(tests)) if one.pooled else one for one in structures])
 
 
 def quality(records: Sequence[Record], design: Quality, alpha: float) -> QualityResult:
@@ -46,14 +50,17 @@ def quality(records: Sequence[Record], design: Quality, alpha: float) -> Quality
     Args:
         records: answers to this design.
         design: as frozen in the study.
-        alpha: of the test of non-inferiority.
+        alpha: of the tests of non-inferiority, adjusted for the number of items.
     """
-    return QualityResult(items=[_item(records, item, design, alpha) for item in design.items])
+    items = [_item(records, item, design, alpha) for item in design.items]
+    tests = adjusted([item.difference for item in items])
+    return QualityResult(items=[replace(item, difference=test) for item, test in zip(items, tests, strict=True)])
 
 
 def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: float) -> StructureResult:
     answers = [percent(record, name) for record in records]
     scores = table(records, answers)
+    of_case = patients(records, names(records)[1])
     case_means = np.array([column[np.isfinite(column)].mean() for column in scores.T if np.isfinite(column).any()])
     return StructureResult(
         structure=name,
@@ -62,7 +69,7 @@ def _structure(records: Sequence[Record], name: str, design: Similarity, alpha: 
             math.isnan(answer) and not record.is_repeat for record, answer in zip(records, answers, strict=True)
         ),
         summary=_summary(names(records)[0], scores, case_means) if case_means.size else None,
-        pooled=_pooled(scores, design.margin, alpha) if case_means.size > 1 else None,
+        pooled=_pooled(scores, of_case, design.margin, alpha) if case_means.size > 1 else None,
     )
 
 
@@ -81,11 +88,11 @@ def _summary(readers: Sequence[str], scores: Values, case_means: Values) -> Scor
     )
 
 
-def _pooled(scores: Values, margin: float, alpha: float) -> MarginComparison:
+def _pooled(scores: Values, of_case: Sequence[str], margin: float, alpha: float) -> MarginComparison:
     """Returns the mean over the readers with a score, tested against 100 − margin."""
     given = scores[np.isfinite(scores).any(axis=1)]
-    mean = reader_mean(*mean_influences(given), read=np.isfinite(given), bounds=PERCENT)
-    return MarginComparison(mean=mean, margin=margin, test=not_below(mean, reference=100 - margin, alpha=alpha))
+    mean = reader_mean(*mean_influences(given), read=np.isfinite(given), patients=of_case, bounds=PERCENT)
+    return compared(mean, reference=100 - margin, margin=margin, alpha=alpha)
 
 
 def _reader_score(reader: str, scores: Values) -> ReaderScore:
@@ -115,13 +122,13 @@ def _item(records: Sequence[Record], item: str, design: Quality, alpha: float) -
     grades = [grade(record, item) for record in records]
     real, synthetic = table(records, grades, version="real"), table(records, grades, version="synthetic")
     change = synthetic - real
-    mean = reader_mean(*mean_influences(change), read=np.isfinite(change))
-    test = not_below(mean, reference=-design.margin, alpha=alpha)
+    of_case = patients(records, names(records)[1])
+    mean = reader_mean(*mean_influences(change), read=np.isfinite(change), patients=of_case)
     return QualityItemResult(
         item=item,
         real=_mean(real),
         synthetic=_mean(synthetic),
-        difference=MarginComparison(mean=mean, margin=design.margin, test=test),
+        difference=compared(mean, reference=-design.margin, margin=design.margin, alpha=alpha),
         weighted=mean_pairwise(np.concatenate([real, synthetic], axis=1), levels=design.levels),
         within_reader=within_reader(records, grades, levels=design.levels),
     )

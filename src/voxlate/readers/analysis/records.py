@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxlate.io.documents import read_json
+from voxlate.readers.analysis.output.json_values import OMITTED
 from voxlate.readers.package import TRUTH, Lesion, Package
 from voxlate.web.server.answer_log import Answer, latest_revisions
 
@@ -34,6 +35,7 @@ class Record:
         viewed_s: seconds that the case was viewed; NaN when unknown.
         revision: 0 for the first answer to the trial; each change adds 1.
         time_utc: when the answer was stored.
+        patient: of the case; None where the study names no patients.
     """
 
     reader: str
@@ -49,6 +51,7 @@ class Record:
     viewed_s: float
     revision: int
     time_utc: str
+    patient: str | None = field(default=None, metadata=OMITTED)
 
     @property
     def version(self) -> str:
@@ -59,6 +62,7 @@ class Record:
 def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
     """Returns the last revision of each answer with what was shown, in the order of readers and trials."""
     by_trial = {answer.trial: answer for answer in latest_revisions(answers)}
+    patients = package.key.get("patients", {})
     read: set[tuple[str, str, str]] = set()
     records = []
     for own in package.trials.values():
@@ -82,6 +86,7 @@ def join(package: Package, answers: Sequence[Answer]) -> list[Record]:
                     viewed_s=_number(answer.body["timing"]["viewed_s"]),
                     revision=answer.revision,
                     time_utc=answer.time_utc,
+                    patient=patients.get(key["case"]),
                 )
             )
             read.add(reading)
@@ -113,6 +118,17 @@ def table(records: Sequence[Record], values: Sequence[float], *, version: str | 
 def names(records: Sequence[Record]) -> tuple[list[str], list[str]]:
     """Returns readers in order of appearance and cases sorted."""
     return list(dict.fromkeys(record.reader for record in records)), sorted({record.case for record in records})
+
+
+def patients(records: Sequence[Record], cases: Sequence[str]) -> list[str]:
+    """Returns the patient of each case, the cluster of the intervals; the case itself where no patient is named.
+
+    Args:
+        records: with at least one record of each case.
+        cases: names.
+    """
+    of_case = {record.case: record.patient or record.case for record in records}
+    return [of_case[case] for case in cases]
 
 
 def _number(value: float | None) -> float:

@@ -28,23 +28,41 @@ class ChanceComparison:
         undefined: readers whose own value is undefined; they are not part of the mean.
         p_different: two-sided p of the difference from 0.5; NaN when nothing can be inferred.
         margin: of equivalence with 0.5.
-        test: of equivalence.
+        alpha: of the test of equivalence, whose interval has coverage 1 − 2 alpha.
+        test: of equivalence; its interval is that of the difference from 0.5.
     """
 
     mean: ReaderMean = field(metadata=INLINE)
     undefined: tuple[str, ...]  # replaces the places of these readers, which `mean` has under the same key
     p_different: float
     margin: float
+    alpha: float
     test: MarginResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarginComparison:
-    """A mean over readers and its one-sided test against a margin."""
+    """A mean over readers and its one-sided test against a margin.
+
+    Attributes:
+        mean: with its two-sided 95 % interval.
+        margin: as fixed in the study.
+        alpha: of the test.
+        one_sided_low: end of the one-sided interval of the test, in units of the mean; its coverage is 1 − alpha.
+        test: without an adjustment; its interval is that of the difference from the reference.
+        m: tests of the design, one per structure or item.
+        p_adjusted: p after Holm's adjustment for m tests.
+        is_shown: whether `p_adjusted` is below `alpha`.
+    """
 
     mean: ReaderMean = field(metadata=INLINE)
     margin: float
+    alpha: float
+    one_sided_low: float
     test: MarginResult
+    m: int
+    p_adjusted: float
+    is_shown: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +185,7 @@ class ScoreSummary:
     """Similarity scores of one structure, in percent.
 
     Attributes:
-        mean, sd: over all scores; `sd` is `None` for a single score.
+        mean, sd: over all scores, so that a reader with more scores counts more; `sd` is `None` for a single score.
         least, most: range of all scores.
         case_mean_least, case_mean_most: range of the means of the cases.
         readers: mean and standard deviation per reader.
@@ -193,7 +211,7 @@ class StructureResult:
         n: scores.
         not_assessable: answers without a score.
         summary: `None` without a score.
-        pooled: mean over readers, tested against 100 − margin; `None` with fewer than two cases.
+        pooled: mean of the readers' means, tested against 100 − margin; `None` with fewer than two cases.
     """
 
     structure: str
@@ -340,6 +358,9 @@ class Analysis:
         interim: answers so far of an unfinished study; `None` for a finished one.
         metric: that the readers are compared with; `None` without one.
         readers: of the study.
+        cases: that were read.
+        patients: of these cases, the clusters of intervals and tests; `None` where the study names none, and each case
+            is a cluster.
         designs: the analysed designs by name; those without answers are left out.
         comments: answers with a comment.
         record: state of the answer log.
@@ -354,6 +375,8 @@ class Analysis:
     interim: Progress | None
     metric: str | None
     readers: Sequence[ReaderProgress]
+    cases: int
+    patients: int | None
     designs: Mapping[str, DesignAnalysis]
     comments: Sequence[Record]
     record: LogState

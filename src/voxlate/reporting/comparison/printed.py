@@ -127,7 +127,7 @@ def _note(results: Results, view: TableView) -> str:
         )
     parts.append(
         f"Bold: the best mean of a set. {OPEN} not shown to be worse than the best, which does not show that there is "
-        "no difference."
+        f"no difference. Not tested, and so without {OPEN}: baselines against a best baseline, and references."
     )
     parts += _powerless(tests) if comparison.test == "permutation" else []
     return " ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from voxlate.evaluation.comparison.schema import ComparedTest
+from voxlate.evaluation.comparison.schema import ComparedTest, MarginRow
 from voxlate.evaluation.metrics import metric_of
 from voxlate.reporting.comparison.view import SOURCE, Place, Results, TableView, name_of
 from voxlate.web import labels
@@ -90,8 +90,14 @@ def _reversed(test: ComparedTest) -> ComparedTest:
         "mean_difference": _minus(test.mean_difference),
         "ci_low": _minus(test.ci_high),
         "ci_high": _minus(test.ci_low),
+        "equivalence": None if test.equivalence is None else _mirrored(test.equivalence),
+        "non_inferiority": None,  # that the second is not worse is another test
     }
     return test.model_copy(update=change)
+
+
+def _mirrored(row: MarginRow) -> MarginRow:
+    return row.model_copy(update={"low": _minus(row.high), "high": _minus(row.low)})
 
 
 def _minus(value: float | None) -> float | None:
@@ -101,6 +107,17 @@ def _minus(value: float | None) -> float | None:
 def _item(outcome: Outcome, mark: str, content: Child) -> Html:
     shown = tag("span", mark, class_="mark", aria_hidden="true")
     return tag("li", shown, tag("div", content), class_=f"verdict {_CLASSES.get(outcome, outcome)}")
+
+
+def _margin(test: ComparedTest, decimals: int, is_turned: bool) -> list[str]:
+    """Returns the interval of the test of equivalence and its margin, whether or not equivalence is shown."""
+    if test.equivalence is None:
+        return []
+    row = _mirrored(test.equivalence) if is_turned else test.equivalence
+    coverage, p = 100 * (1 - 2 * test.alpha), labels.p_value(row.p)
+    ends = f"{labels.number(row.low, decimals)} to {labels.number(row.high, decimals)}"
+    shown = "within" if row.is_shown else "not within"
+    return [f"{coverage:.4g} % interval {ends} {shown} the margin ± {row.margin:g}, TOST p {p}"]
 
 
 def _difference(test: ComparedTest) -> str:
@@ -120,5 +137,6 @@ def _difference(test: ComparedTest) -> str:
         p = labels.p_value(test.p_adjusted)
         facts.append(f"p\N{NO-BREAK SPACE}{p if p.startswith('<') else f'= {p}'}".replace(" ", "\N{NO-BREAK SPACE}"))
         facts.append(f"m\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{test.m}")
+    facts += _margin(test, decimals, difference < 0)
     facts.append(labels.n_is(test.n))
     return f"{metric_of(test.metric).label} {size} {direction} ({', '.join(facts)})"

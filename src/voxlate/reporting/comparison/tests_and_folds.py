@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from voxlate.evaluation.comparison.schema import ComparedTest, FoldRow, JoinedRow, SystemsComparison
 from voxlate.evaluation.comparison.testing import WHOLE_REGIONS, is_leading
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.protocols import AS_WRITTEN
+from voxlate.evaluation.statistics import MINIMUM_PATIENTS
 from voxlate.reporting.comparison.view import CORRECTIONS, TEST_NAMES, name_of, set_name
 from voxlate.web import labels
 from voxlate.web.document import note
@@ -133,7 +134,24 @@ def equivalence(comparison: SystemsComparison) -> Html | None:
         "than the margin, the interval (coverage 1 − 2 alpha) lies within it. Not shown: neither equality nor a "
         "difference. Not worse: A is worse than B by less than the margin (one-sided). These p are not adjusted."
     )
-    return tag("div", parts, note(text))
+    return tag("div", parts, note(" ".join([text, *_other_protocols(comparison)])))
+
+
+def _other_protocols(comparison: SystemsComparison) -> Iterator[str]:
+    """Yields the protocols whose tests have no margin, because it was stated in the unit of another protocol."""
+    by_metric: dict[str, dict[str, bool]] = {}
+    for test in comparison.tests:
+        if test.n >= MINIMUM_PATIENTS:
+            protocols = by_metric.setdefault(test.metric, {})
+            protocols[test.protocol] = protocols.get(test.protocol, False) or test.equivalence is not None
+    for metric, protocols in by_metric.items():
+        with_margin = [name for name, has in protocols.items() if has]
+        without = [name for name, has in protocols.items() if not has]
+        if with_margin and without:
+            yield (
+                f"The margin of {metric_of(metric).label} is in the unit of {' and '.join(with_margin)}; not tested "
+                f"for equivalence: {', '.join(without)} (state --margin {metric}@{without[0]}=VALUE before a run)."
+            )
 
 
 def _protocols(comparison: SystemsComparison, tests: Sequence[ComparedTest]) -> list[str]:

@@ -12,7 +12,7 @@ from voxlate.reporting.case_selection import View, usual_first
 from voxlate.reporting.figures.quality_plots import patient_means, units_of_metrics
 from voxlate.reporting.figures.strip_plot import Strip, strips
 from voxlate.reporting.sections.places import SIMPLE_METHODS, Place, places_of
-from voxlate.reporting.sections.verdicts import MethodComparison, amount_of, direction_of, too_few
+from voxlate.reporting.sections.verdicts import EXPLORATORY, MethodComparison, amount_of, direction_of, too_few
 from voxlate.web import labels
 from voxlate.web.document import note
 from voxlate.web.html import Child, Html, tag
@@ -59,10 +59,10 @@ def headline(places: Sequence[Place]) -> str:
     if not places:
         return "Nothing could be compared: no patient has scores of the synthetic image and of a simpler method."
     against_source = [(place.short, place.source) for place in places if place.source is not None]
-    beaten = [place.short for place in places if place.simple is not None and "worse" in direction_of(place.simple)]
+    beaten = _beaten(places)
     parts = [_against_source(against_source)] if against_source else []
     if beaten:
-        parts.append(f"A simple method is better {_joined(list(dict.fromkeys(beaten)))}.")
+        parts.append(f"A simple method is {'; '.join(beaten)}.")
     elif any(place.simple is not None and place.simple.gain < 0 for place in places):
         parts.append("No simple method is shown to be better.")
     elif any(place.simple is not None for place in places):
@@ -70,13 +70,28 @@ def headline(places: Sequence[Place]) -> str:
     return " ".join([*parts, *_too_few([comparison for _, comparison in against_source])])
 
 
+def _beaten(places: Sequence[Place]) -> list[str]:
+    """Returns where a simple method is better, and where it is better on average without a test that shows it."""
+    told = []
+    for outcome, words in (("worse", "better"), ("worse on average", "better on average")):
+        found = [(place.short, place.simple) for place in places if place.simple is not None]
+        names = [_labelled(name, one) for name, one in found if direction_of(one) == outcome]
+        told += [f"{words} {_joined(list(dict.fromkeys(names)))}"] if names else []
+    return told
+
+
+def _labelled(name: str, comparison: MethodComparison) -> str:
+    """Returns a place, labelled where the test there is not of the primary family."""
+    return f"{name} ({EXPLORATORY})" if comparison.is_exploratory else name
+
+
 def _against_source(comparisons: Sequence[tuple[str, MethodComparison]]) -> str:
     """Returns the sentence against the untouched source; every place is named once with what holds there."""
     by_direction: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names = by_direction.setdefault(direction_of(comparison), [])
-        if name not in names:
-            names.append(name)
+        if _labelled(name, comparison) not in names:
+            names.append(_labelled(name, comparison))
     told = [f"{direction} {_joined(names)}" for direction, names in by_direction.items()]
     return f"Against the untouched source: {'; '.join(told)}."
 

@@ -82,7 +82,20 @@ def _left_out(evaluated: Evaluated) -> Iterator[str]:
     for protocol, metric in metrics:
         own = [e for e in evaluated.evaluation.left_out if (e.protocol, e.metric) == (protocol, metric)]
         cases = labels.count(len({entry.case for entry in own}), "case")
-        yield f"{metric_of(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
+        told = f"{metric_of(metric).label} ({protocol}) could not be computed in {cases}: {own[0].reason}."
+        unequal = (
+            " Its means are over different patients; see n." if _has_unequal_n(evaluated, protocol, metric) else ""
+        )
+        yield told + unequal
+
+
+def _has_unequal_n(evaluated: Evaluated, protocol: str, metric: str) -> bool:
+    """Returns whether the methods of a column of a table have different numbers of patients."""
+    columns: dict[tuple[str, str], set[int]] = {}
+    for row in evaluated.evaluation.summary:
+        if (row.protocol, row.metric) == (protocol, metric):
+            columns.setdefault((row.region, row.intensity), set()).add(row.n)
+    return any(len(numbers) > 1 for numbers in columns.values())
 
 
 def _unusual(evaluation: Evaluation) -> Iterator[str]:

@@ -22,6 +22,9 @@ from voxlate.reporting.figures.quality_plots import patient_means
 from voxlate.reporting.sections.quality import LEVEL
 from voxlate.web import labels
 
+EXPLORATORY = "exploratory"
+"""Label of tests outside the primary family, as in `Comparison.family`."""
+
 Outcome = Literal["better", "worse", "leaning", "open", "few", "untested"]
 
 
@@ -45,6 +48,7 @@ class MethodComparison:
         p_adjusted: p value adjusted for `comparisons` tests; None without a test.
         comparisons: number of tests in the family.
         note: remark of the evaluation on the test.
+        is_primary: whether the test is of the one family that was fixed before the data were seen.
     """
 
     other: str
@@ -60,6 +64,12 @@ class MethodComparison:
     p_adjusted: float | None
     comparisons: int
     note: str = ""
+    is_primary: bool = False
+
+    @property
+    def is_exploratory(self) -> bool:
+        """Returns whether a test was run that is not of the primary family; such a result supports no claim."""
+        return not self.is_primary and self.outcome not in {"few", "untested"}
 
     @property
     def outcome(self) -> Outcome:
@@ -140,7 +150,8 @@ def compare_with(evaluated: Evaluated, view: View, metric: str, other: str) -> M
     if test is None or test.mean_difference is None:
         return untested
     if math.isnan(untested.gain):
-        return replace(untested, p_adjusted=test.p_adjusted, comparisons=test.comparisons)
+        is_primary = test.family == "primary"
+        return replace(untested, p_adjusted=test.p_adjusted, comparisons=test.comparisons, is_primary=is_primary)
     direction = _direction(metric_of(metric), ours - theirs, gains)
     return _with_test(untested, test, direction) if direction else _with_test_of_gains(untested, test, gains)
 
@@ -196,6 +207,7 @@ def _with_test(untested: MethodComparison, test: Comparison, direction: float) -
         p_adjusted=test.p_adjusted,
         comparisons=test.comparisons,
         note=test.note or "",
+        is_primary=test.family == "primary",
     )
 
 
@@ -216,6 +228,7 @@ def _with_test_of_gains(untested: MethodComparison, test: Comparison, gains: Val
         untested,
         p_adjusted=min(1.0, p * max(test.comparisons, 1)) if has_interval else None,
         comparisons=test.comparisons,
+        is_primary=test.family == "primary",
     )
 
 
@@ -273,4 +286,5 @@ def certainty_of(comparison: MethodComparison) -> str:
     p = labels.p_value(comparison.p_adjusted)
     p = p if p.startswith("<") else f"=\N{NO-BREAK SPACE}{p}"
     tests = labels.count(comparison.comparisons, "comparison")
-    return f"p\N{NO-BREAK SPACE}{p} adjusted for {tests}, {patients}"
+    exploratory = f", {EXPLORATORY}" if comparison.is_exploratory else ""
+    return f"p\N{NO-BREAK SPACE}{p} adjusted for {tests}, {patients}{exploratory}"

@@ -85,7 +85,20 @@ def _readers(analysis: Analysis) -> Html:
         )
         for reader in analysis.readers
     ]
-    return _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
+    content = _table(("Reader", "Group", "Years", "Answered", "Seconds per case"), rows)
+    return tag("div", content, note(_clusters(analysis)))
+
+
+def _clusters(analysis: Analysis) -> str:
+    """Returns what the intervals and tests take as independent: patients, or cases where no patients are named."""
+    cases = labels.count(analysis.cases, "case")
+    if analysis.patients is not None:
+        patients = labels.count(analysis.patients, "patient")
+        return f"{cases} of {patients}. Intervals and tests of means over readers take the patients as independent."
+    return (
+        f"{cases}. Intervals and tests hold for one case per patient: where several cases (discs, slices) are of one "
+        "patient, they are too narrow. Name the patients in the study file (patients: cases.tsv)."
+    )
 
 
 def _design(name: str, design: DesignAnalysis, metric: str | None) -> Section:
@@ -182,15 +195,19 @@ def _similarity(result: SimilarityResult) -> list[Child]:
     conclusions = [tag("li", similar_enough(row.pooled, row.structure)) for row in result.structures if row.pooled]
     headings = (
         "Structure",
-        "Mean ± SD",
+        "Mean ± SD of all answers",
         "Lowest to highest",
         "Case means",
         "By reader",
-        "ICC(2,1)",
+        "ICC(2,1), cases",
         "n",
         "Not assessable",
     )
-    remark = "Similarity in percent. SD over all answers. The list below gives the interval of each mean."
+    remark = (
+        "Similarity in percent. Mean and SD are over all answers; the ICC is over the cases that all readers assessed. "
+        "The list tests the mean of the readers' means, in which each reader counts once. p is adjusted for the number "
+        "of structures, the intervals are not."
+    )
     return [_table(headings, rows), note(remark), tag("ul", conclusions)]
 
 
@@ -205,7 +222,7 @@ def _similarity_row(row: StructureResult) -> Sequence[Child]:
         f"{number(scores.least, 0)} to {number(scores.most, 0)}",
         f"{number(scores.case_mean_least, 1)} to {number(scores.case_mean_most, 1)}",
         ", ".join(f"{reader.reader} {number(reader.mean, 1)}" for reader in scores.readers),
-        f"{number(agreement.icc.value, 2)} ({interval(agreement.icc)})" if agreement else labels.MISSING,
+        f"{number(agreement.icc.value, 2)} ({interval(agreement.icc)}), {agreement.n}" if agreement else labels.MISSING,
         row.n,
         row.not_assessable,
     )
@@ -218,7 +235,13 @@ def _quality(result: QualityResult) -> list[Child]:
     ]
     conclusions = [tag("li", not_inferior(item.difference, item.item)) for item in result.items]
     headings = ("Item", "Real", "Synthetic", "95 % interval of the difference")
-    return [_table(headings, rows), tag("ul", conclusions), *[_item_agreement(item) for item in result.items]]
+    remark = "p is adjusted for the number of items, the intervals are not."
+    return [
+        _table(headings, rows),
+        note(remark),
+        tag("ul", conclusions),
+        *[_item_agreement(item) for item in result.items],
+    ]
 
 
 def _item_agreement(item: QualityItemResult) -> Html:
@@ -244,7 +267,11 @@ def _marks(result: MarksResult) -> list[Child]:
         "False, synthetic",
         "McNemar mid-p",
     )
-    return [tag("p", conclusion, class_="lead") if conclusion else None, _table(headings, rows)]
+    remark = (
+        "McNemar's test and the Clopper-Pearson intervals of analysis.json take lesions as independent. Lesions of one "
+        "case are not independent; use the difference over cases."
+    )
+    return [tag("p", conclusion, class_="lead") if conclusion else None, _table(headings, rows), note(remark)]
 
 
 def _effects(effects: Sequence[OrderEffect]) -> Html | None:

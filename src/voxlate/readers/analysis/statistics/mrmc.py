@@ -7,13 +7,15 @@ their mean square between readers MS(reader), and the mean covariance Cov2 of tw
     variance of the mean = (MS(reader) + r max(Cov2, 0)) / r,
     degrees of freedom   = (r - 1) ((MS(reader) + r max(Cov2, 0)) / MS(reader))².
 
-The covariances are estimated from the influence of each case on each reader's figure. The case is the cluster, because
-the real and the synthetic image of one case are not independent; for the AUC this is Obuchowski 1997.
+The covariances are estimated from the influence of each patient on each reader's figure, the sum of those of the cases.
+The patient is the cluster, because several cases of one patient are not independent, and neither are the real and the
+synthetic image of one case; for the AUC this is Obuchowski 1997. Without patients each case is taken for another one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +27,11 @@ from voxlate.evaluation.statistics import MarginResult
 from voxlate.readers.analysis.records import Values
 
 MANY_READERS = "random readers and random cases (Obuchowski-Rockette, Hillis degrees of freedom)"
-ONE_READER = "this reader only, random cases (t with cases - 1 degrees of freedom)"
+ONE_READER = "this reader only, random cases (t with cases - 1 degrees of freedom; patients - 1 where they are named)"
 
 UNDEFINED = "undefined: no reader has the answers that it is computed from"
 NO_VARIANCE = "no interval and no test: nothing varies between the cases and readers, so nothing can be inferred"
-ONE_CASE = "no interval and no test: there is one case"
+ONE_CASE = "no interval and no test: there is one case or one patient"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def reader_mean(
     influences: ArrayLike,
     *,
     read: ArrayLike | None = None,
+    patients: Sequence[str] | None = None,
     confidence: float = 0.95,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> ReaderMean:
@@ -77,6 +80,7 @@ def reader_mean(
             the case. The sums of their products over cases estimate the covariances of the figures.
         read: (readers, cases), whether a reader read the case; all when `None`. A case that was not read is no degree
             of freedom.
+        patients: (cases,) the patient of each case; each case is another patient when `None`.
         confidence: of the interval.
         bounds: least and largest possible value of the figure, 0 and 1 for an AUC; the interval is cut at them.
 
@@ -88,6 +92,8 @@ def reader_mean(
     """
     values, effects = np.asarray(figures, dtype=np.float64), np.asarray(influences, dtype=np.float64)
     has_read = np.ones(effects.shape, dtype=bool) if read is None else np.asarray(read, dtype=bool)
+    if patients is not None:
+        effects, has_read = _by_patient(effects, has_read, patients)
     is_defined = np.isfinite(values)
     undefined = tuple(int(at) for at in np.flatnonzero(~is_defined))
     per_reader = tuple(float(value) for value in values)
@@ -100,6 +106,15 @@ def reader_mean(
     if note:
         low = high = math.nan
     return ReaderMean(form, mean, error, freedom, low, high, per_reader, undefined, note)
+
+
+def _by_patient(
+    influences: Values, read: NDArray[np.bool_], patients: Sequence[str]
+) -> tuple[Values, NDArray[np.bool_]]:
+    """Returns (readers, patients) sums of the influences of the cases, and whether a reader read any of them."""
+    _, of_case = np.unique(np.asarray(patients), return_inverse=True)
+    is_of = of_case[:, None] == np.arange(of_case.max(initial=-1) + 1)
+    return influences @ is_of, read @ is_of
 
 
 def within_margin(result: ReaderMean, *, reference: float, margin: float, alpha: float) -> MarginResult:
@@ -164,8 +179,8 @@ def _inference(values: Values, influences: Values, cases: NDArray[np.integer[Any
 
     Args:
         values: (readers,) figures.
-        influences: (readers, cases).
-        cases: (readers,) cases that each reader read.
+        influences: (readers, clusters) of cases or patients.
+        cases: (readers,) clusters that each reader read.
     """
     readers = values.size
     if readers == 0:

@@ -16,7 +16,7 @@ from scipy import stats
 from voxlate.errors import InputRefused, NoInput, UsageError
 from voxlate.evaluation.metrics import METRICS
 from voxlate.io.documents import MAX_TABLE_BYTES, InvalidDocument, read_text
-from voxlate.readers.analysis.records import Record, Values
+from voxlate.readers.analysis.records import Record, Values, patients
 from voxlate.readers.analysis.scoring import chose_synthetic, decided_synthetic, score
 from voxlate.readers.study import Design, ForcedChoice, Quality, RealOrSynthetic, Similarity
 
@@ -51,7 +51,7 @@ class RankComparison:
     Attributes:
         n: cases.
         spearman: rank correlation; `None` when one of both does not vary.
-        low, high: 95 % bootstrap interval over cases; `None` when it is not defined.
+        low, high: 95 % bootstrap interval over patients; `None` when it is not defined.
         cases: the largest difference of ranks first.
     """
 
@@ -68,13 +68,14 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
     Args:
         path: `scores.tsv` (columns case, method, metric, value), of which the first row of each case is taken: the
             first protocol, in the mask, as written; or a table with the columns case and `metric`. Tabs separate the
-            columns of `.tsv`, commas those of any other file.
+            columns of `.tsv`, commas those of any other file. The table of a comparison of systems is refused: its
+            first row of a case is that of a baseline.
         metric: name of the metric.
 
     Raises:
         NoInput: `NO_INPUT` when the file does not exist.
-        InputRefused: `TABLE` when the table cannot be read, has neither form or no value of this metric, or has a value
-            that is not a number.
+        InputRefused: `TABLE` when the table cannot be read, has neither form or no value of this metric, has a row per
+            metric without a column method, or has a value that is not a number.
     """
     if not path.is_file():
         raise NoInput("NO_INPUT", f"{path.name} does not exist; name the table of scores with --scores")
@@ -83,9 +84,10 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
     except (InvalidDocument, OSError, csv.Error) as error:
         raise InputRefused("TABLE", f"{path.name}: {error}; write it as UTF-8") from error
+    _require_method(path.name, rows)
     values: dict[str, str] = {}
     for row in rows:
-        is_long = row.get("metric") == metric and row.get("method", "synthetic") == "synthetic"
+        is_long = row.get("metric") == metric and row.get("method") == "synthetic"
         value = row.get("value") if is_long else row.get(metric)
         if value and row.get("case"):
             values.setdefault(row["case"], value)
@@ -93,6 +95,17 @@ def case_scores(path: Path, metric: str) -> dict[str, float]:
     if not scores:
         raise InputRefused("TABLE", f"{path.name} has no {metric} of synthetic images; name another with --metric")
     return scores
+
+
+def _require_method(table: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuses a table with a row per metric that does not name the synthetic image in a column `method`."""
+    columns = rows[0] if rows else {}
+    if "metric" in columns and "value" in columns and "method" not in columns:
+        of_systems = "is of several systems" if "system" in columns else "has a row per metric"
+        raise InputRefused(
+            "TABLE",
+            f"{table} {of_systems} and no column method; name the table of one system, systems/NAME/scores.tsv",
+        )
 
 
 def require_direction(metric: str) -> None:
@@ -133,7 +146,7 @@ def compare_ranks(
     read = np.array([np.mean(by_case[case]) for case in cases])
     losses = np.array([_loss(metric, scores[case]) for case in cases])
     ranks = stats.rankdata(losses), stats.rankdata(-read)
-    low, high = _interval(losses, -read)
+    low, high = _interval(losses, -read, patients(records, cases))
     rows = [
         RankedCase(case=case, metric=scores[case], readers=float(s), metric_rank=float(a), reader_rank=float(b))
         for case, s, a, b in zip(cases, read, *ranks, strict=True)
@@ -174,13 +187,25 @@ def _spearman(first: Values, second: Values) -> float | None:
     return float(stats.spearmanr(first, second).statistic)
 
 
-def _interval(first: Values, second: Values) -> tuple[float | None, float | None]:
-    """Returns the 95 % percentile bootstrap interval of the rank correlation of two (cases,) arrays."""
+def _interval(first: Values, second: Values, of_case: Sequence[str]) -> tuple[float | None, float | None]:
+    """Returns the 95 % percentile bootstrap interval of the rank correlation of two (cases,) arrays.
+
+    Patients are drawn with all their cases; `of_case` (cases,) names the patient of each case.
+    """
     generator = np.random.default_rng(_SEED)
-    draws = generator.integers(len(first), size=(_BOOTSTRAPS, len(first)))
+    own = [np.flatnonzero(np.array(of_case) == patient) for patient in dict.fromkeys(of_case)]
+    draws = generator.integers(len(own), size=(_BOOTSTRAPS, len(own)))
+    if len(own) < len(first):
+        samples = [np.concatenate([own[patient] for patient in draw]) for draw in draws]
+        found = np.array([_spearman(first[sample], second[sample]) for sample in samples], dtype=np.float64)
+        return _middle(found[np.isfinite(found)])
     x, y = stats.rankdata(first[draws], axis=1), stats.rankdata(second[draws], axis=1)
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     is_defined = scale > 0
-    values = (x * y).sum(axis=1)[is_defined] / scale[is_defined]
+    return _middle((x * y).sum(axis=1)[is_defined] / scale[is_defined])
+
+
+def _middle(values: Values) -> tuple[float | None, float | None]:
+    """Returns the ends of the middle 95 %; None without a value."""
     return (float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5))) if values.size else (None, None)
