@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from voxlate.allocator import FRAGMENTED, return_freed_memory
@@ -19,7 +18,6 @@ from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
-from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
@@ -30,6 +28,7 @@ from voxlate.training.data.cohort import TrainingCohort, prepare_training
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
 from voxlate.training.distributed import mean_over_processes
 from voxlate.training.given import Given
+from voxlate.training.launch import launch
 from voxlate.training.memory import has_unreached_weights, memory_limit, require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
@@ -238,25 +237,17 @@ def _launch(recipe: Recipe, machine: Machine, given: Given) -> Fabric:
     """Returns Fabric with its processes started and its random generators seeded.
 
     Raises:
-        UsageError: `DEVICE` when there is no such accelerator, or fewer devices.
+        UsageError: `DEVICE`, see `voxlate.training.launch.launch`.
     """
     is_shared = machine.devices * machine.nodes > 1
-    seeks_unreached = is_shared and has_unreached_weights(recipe, network=given.network)
-    try:
-        fabric = Fabric(
-            accelerator=machine.accelerator,
-            strategy="ddp_find_unused_parameters_true" if seeks_unreached else "auto",  # it takes time in each step
-            devices=machine.devices,
-            num_nodes=machine.nodes,
-            precision=recipe.training.precision,
-        )
-    except (MisconfigurationException, RuntimeError, ValueError) as error:  # the first for too few GPUs
-        count = f"{machine.devices} of " if machine.devices > 1 else ""
-        raise UsageError(
-            "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"
-        ) from error
+    fabric = launch(
+        machine.accelerator,
+        devices=machine.devices,
+        nodes=machine.nodes,
+        precision=recipe.training.precision,
+        seeks_unreached=is_shared and has_unreached_weights(recipe, network=given.network),
+    )
     scale_by_step(fabric)
-    fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
     return fabric
 
