@@ -220,6 +220,33 @@ def test_what_failed_is_tried_again_only_when_asked(tmp_path):
     assert status_of(out).done == 2
 
 
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_broken_gpu_ends_the_run_with_its_reason_and_blames_no_case(
+    scans, engine, bundle, tmp_path, monkeypatch, as_list
+):
+    def fail(*given, **options):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", fail)
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    with pytest.raises(TemporaryFailure, match="DEVICE_FAULT case0: the GPU failed: CUDA error: an illegal .*; run it"):
+        if as_list:
+            translate_many(bundle, manifest.items((1, 1)), out)
+        else:
+            run_batch(manifest, out, {}, engine)
+    assert as_list or status_of(out).pending == COUNT
+
+
+@pytest.mark.parametrize("message", ["CUDA error: out of memory", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"])
+def test_a_gpu_that_is_full_fails_the_case_alone(scans, engine, tmp_path, monkeypatch, message):
+    def fail(*given, **options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", fail)
+    run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
+    assert status_of(tmp_path / "out").codes == {"MEMORY": COUNT}
+
+
 def test_a_full_disk_ends_the_run_and_blames_no_case(scans, engine, tmp_path, monkeypatch):
     manifest, out = read_manifest(scans), tmp_path / "out"
 
