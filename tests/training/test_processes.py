@@ -13,13 +13,20 @@ from tiny import RECIPE
 from voxlate.bundle.bundle import read_weights
 
 
+def train_in(cohort, tmp_path, name, devices, *more):
+    """Trains NAME.yaml on so many processes."""
+    command = [Path(sys.executable).with_name("voxlate"), "train", tmp_path / f"{name}.yaml", tmp_path / name, *more]
+    options = ["--data", cohort, "--device", "cpu", "--devices", str(devices)]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, *options], capture_output=True, text=True, env=environment, check=False, cwd=tmp_path
+    )
+
+
 def train_on(cohort, tmp_path):
     """Trains one.yaml on one process and two.yaml on two."""
-    for name, devices in (("one", "1"), ("two", "2")):
-        command = [Path(sys.executable).with_name("voxlate"), "train", tmp_path / f"{name}.yaml"]
-        options = [tmp_path / name, "--data", cohort, "--device", "cpu", "--devices", devices]
-        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, check=False)
+    for name, devices in (("one", 1), ("two", 2)):
+        done = train_in(cohort, tmp_path, name, devices)
         assert done.returncode == 0, done.stderr
 
 
@@ -74,3 +81,61 @@ def test_two_processes_train_a_network_with_weights_that_reach_no_output(cohort,
     assert names == [name for name in two if name.endswith(".exp_avg")]
     first, second = (torch.cat([each[name].flatten() for name in names]) for each in (one, two))
     assert torch.nn.functional.cosine_similarity(first, second, dim=0) > 0.999
+
+
+LOSSES = """
+import os
+
+import torch
+
+
+def mean(synthetic, target, mask):
+    return (synthetic - target).abs().mean()
+
+
+def diverges(synthetic, target, mask):
+    return mean(synthetic, target, mask) * (float("nan") if os.environ["LOCAL_RANK"] == "1" else 1)
+
+
+def is_full(synthetic, target, mask):
+    if os.environ["LOCAL_RANK"] == "1":
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return mean(synthetic, target, mask)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "status", "messages"),
+    [
+        ("diverges", 65, ("LOSS_NOT_FINITE the loss is nan at step 0 on case", "LOSS_NOT_FINITE the loss of another")),
+        ("is_full", 75, ("MEMORY the memory is full", "KILLED another process of the training ended")),
+    ],
+)
+def test_when_one_process_fails_all_end_with_its_status(cohort, tmp_path, loss, status, messages):
+    (tmp_path / "odd_losses.py").write_text(LOSSES)
+    (tmp_path / "two.yaml").write_text(RECIPE.replace("l1: 1.0", f'"odd_losses:{loss}": 1.0'))
+    done = train_in(cohort, tmp_path, "two", 2)
+    assert done.returncode == status, done.stderr
+    assert all(message in done.stderr for message in messages)
+    assert "unexpected" not in done.stderr
+
+
+PROGRAM = """
+import os, time
+from voxlate.training.launch import launch
+print(os.getpid(), flush=True)
+launch("cpu", devices=2, nodes=1, precision="32-true", seeks_unreached=False)
+os._exit(3) if os.environ["LOCAL_RANK"] == "0" else time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_training_end_with_the_one_that_started_them(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, tmp_path / "program.py"]
+    # `run` returns when all processes have closed the pipe.
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=50)
+    assert done.returncode == 3, done.stderr
+    assert len(done.stdout.split()) == 2

@@ -6,21 +6,27 @@ eight that were asked for. Another number of processes than that asked for is th
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import time
 from typing import Literal
 
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-import __main__
 from voxlate.errors import UsageError
 from voxlate.io.log import counted
 from voxlate.jobs.processes import end_with_parent
 
 _LAUNCHER = "_VOXLATE_LAUNCHER"
 """Environment variable by which the processes that a training starts learn the number of the process to end with."""
+
+_FAREWELL_S = 3.0
+"""Longest time in seconds that a process waits for the one that started it to end first. Fabric looks every five seconds
+for a process that failed, and kills the one that started it, which then has no exit status of its own. A refusal that
+all share takes Python about half a second to end with."""
 
 _FAULTS = (MisconfigurationException, RuntimeError, ValueError)
 """What Fabric raises for a device or a number of processes; the first for too few GPUs."""
@@ -57,6 +63,7 @@ def launch(
     launcher = os.environ.pop(_LAUNCHER, None)
     if launcher is not None:
         end_with_parent(int(launcher))
+        atexit.register(_wait_for_end, int(launcher))
     try:
         fabric = Fabric(
             accelerator=accelerator,
@@ -141,7 +148,7 @@ def _require_program(devices: int) -> None:
     Raises:
         UsageError: `DEVICE`.
     """
-    if hasattr(sys, "ps1") or sys.flags.interactive or not hasattr(__main__, "__file__"):
+    if hasattr(sys, "ps1") or sys.flags.interactive or not hasattr(sys.modules["__main__"], "__file__"):
         raise UsageError(
             "DEVICE",
             f"{devices} processes cannot be started from a notebook or an interactive Python; use the command line "
@@ -156,3 +163,10 @@ def _refusal(error: Exception, told: str) -> UsageError:
     return UsageError(
         "DEVICE", f"{error}; start as many tasks on each machine as there are devices: srun --ntasks-per-node=N"
     )
+
+
+def _wait_for_end(launcher: int) -> None:
+    """Waits until the process that started this one has ended, which ends this one too; see `_FAREWELL_S`."""
+    end = time.monotonic() + _FAREWELL_S
+    while os.getppid() == launcher and time.monotonic() < end:
+        time.sleep(0.05)

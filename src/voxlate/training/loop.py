@@ -26,7 +26,8 @@ from voxlate.preparation.store import open_store
 from voxlate.training.checkpoint import Checkpointer, Progress, fingerprint_of, weights_sha256
 from voxlate.training.data.cohort import TrainingCohort, prepare_training
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
-from voxlate.training.distributed import mean_over_processes
+from voxlate.training.distributed import mean_over_processes, require_same_step
+from voxlate.training.failures import told_failures
 from voxlate.training.given import Given
 from voxlate.training.launch import launch
 from voxlate.training.memory import has_unreached_weights, memory_limit, require_training_memory
@@ -130,7 +131,8 @@ def train(
         UsageError: `RUN_EXISTS` when `run` holds folds, or a checkpoint and `resume` is false; `NO_TRAINING_CASE`;
             `DEVICE`; a network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
-        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
+        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device, or fills it; `DEVICE_FAULT` when the
+            GPU fails; `KILLED` when another process of the training ended.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
     require_free(run, resume=resume)
@@ -172,18 +174,20 @@ def train_cases(
     if fabric.is_global_zero:
         for folder in (run, machine.prepared or run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
-    parts = _set_up(recipe, cases, run, fabric, machine, root=root, given=given)
-    try:
-        progress = parts.checkpointer.load()
+    with told_failures(recipe, processes=fabric.world_size):
+        parts = _set_up(recipe, cases, run, fabric, machine, root=root, given=given)
+        try:
+            progress = parts.checkpointer.load()
+            require_same_step(fabric, progress.step)
+            if fabric.is_global_zero:
+                _log_start(parts, progress)
+            run_steps(parts, progress, watch)
+        finally:
+            for tracker in parts.trackers:
+                tracker.close()
         if fabric.is_global_zero:
-            _log_start(parts, progress)
-        run_steps(parts, progress, watch)
-    finally:
-        for tracker in parts.trackers:
-            tracker.close()
-    if fabric.is_global_zero:
-        write_results(run, recipe, cases, parts.cohort, progress, given=given)
-    fabric.barrier()
+            write_results(run, recipe, cases, parts.cohort, progress, given=given)
+        fabric.barrier()
     return run / "bundle"
 
 
