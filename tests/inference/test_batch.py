@@ -229,11 +229,9 @@ def test_a_broken_gpu_ends_the_run_with_its_reason_and_blames_no_case(
 
     monkeypatch.setattr("voxlate.inference.batch.translate_file", fail)
     manifest, out = read_manifest(scans), tmp_path / "out"
-    with pytest.raises(TemporaryFailure, match="DEVICE_FAULT case0: the GPU failed: CUDA error: an illegal .*; run it"):
-        if as_list:
-            translate_many(bundle, manifest.items((1, 1)), out)
-        else:
-            run_batch(manifest, out, {}, engine)
+    run = partial(translate_many, bundle, manifest.items((1, 1)), out)
+    with pytest.raises(TemporaryFailure, match=r"DEVICE_FAULT case0: the GPU failed: CUDA error: an ill.*; run"):
+        run() if as_list else run_batch(manifest, out, {}, engine)
     assert as_list or status_of(out).pending == COUNT
 
 

@@ -38,6 +38,7 @@ def told_failures(recipe: Recipe, *, processes: int) -> Iterator[None]:
         if processes > 1 and is_partner_lost(error):
             raise TemporaryFailure(
                 "KILLED",
-                "another process of the training ended, its message says why; --resume goes on from the last checkpoint",
+                "another process of the training ended; its message says why; --resume goes on from the last "
+                "checkpoint",
             ) from error
         raise

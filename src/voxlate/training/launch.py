@@ -24,9 +24,9 @@ _LAUNCHER = "_VOXLATE_LAUNCHER"
 """Environment variable by which the processes that a training starts learn the number of the process to end with."""
 
 _FAREWELL_S = 3.0
-"""Longest time in seconds that a process waits for the one that started it to end first. Fabric looks every five seconds
-for a process that failed, and kills the one that started it, which then has no exit status of its own. A refusal that
-all share takes Python about half a second to end with."""
+"""Longest time in seconds that a process waits for the one that started it to end first. Every five seconds Fabric
+looks for a process that failed, and kills the one that started it, which then has no exit status of its own. Python
+takes about half a second to end with a refusal that all share."""
 
 _FAULTS = (MisconfigurationException, RuntimeError, ValueError)
 """What Fabric raises for a device or a number of processes; the first for too few GPUs."""

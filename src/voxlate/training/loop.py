@@ -131,8 +131,8 @@ def train(
         UsageError: `RUN_EXISTS` when `run` holds folds, or a checkpoint and `resume` is false; `NO_TRAINING_CASE`;
             `DEVICE`; a network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
-        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device, or fills it; `DEVICE_FAULT` when the
-            GPU fails; `KILLED` when another process of the training ended.
+        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device, or fills it; `DEVICE_FAULT` when
+            the GPU fails; `KILLED` when another process of the training ended.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
     require_free(run, resume=resume)
@@ -179,7 +179,9 @@ def train_cases(
         try:
             progress = parts.checkpointer.load()
             require_same_step(fabric, progress.step)
-            if fabric.is_global_zero:
+            if fabric.is_global_zero:  # the progress of the first process is the one that is kept
+                if progress.step < recipe.steps:
+                    progress.note_processes(fabric.world_size)
                 _log_start(parts, progress)
             run_steps(parts, progress, watch)
         finally:
@@ -324,8 +326,9 @@ def _log_start(run: Run, progress: Progress) -> None:
     simulated = run.cohort.simulated
     drawn = "" if simulated is None else f", {simulated.told}"
     begin = f"resumed at step {progress.step}" if progress.step else "from step 0"
+    each = "" if run.fabric.world_size == 1 else f" in each of {run.fabric.world_size} processes"
     log.info(
-        "training on %s%s, validating on %d; %s of %s parameters on %s, %s; %s of %d",
+        "training on %s%s, validating on %d; %s of %s parameters on %s, %s%s; %s of %d",
         counted(len(run.cohort.train), "case") if windows is None else f"{windows.count} windows of a dataset",
         drawn,
         len(run.cohort.validation),
@@ -333,6 +336,7 @@ def _log_start(run: Run, progress: Progress) -> None:
         f"{parameters:,}",
         run.fabric.device,
         counted(torch.get_num_threads(), "thread"),
+        each,
         begin,
         run.recipe.steps,
     )
