@@ -69,8 +69,8 @@ class Progress:
             who = counted(count, "process goes", "processes go")
             warn(
                 "PROCESSES_DIFFER",
-                f"{who} on with a training of {before}: from step {self.step} on a step sees {count / before:.3g} times "
-                f"as many windows, and others; pass --devices {before} to go on alike",
+                f"{who} on with a training of {before}: from step {self.step} on a step sees {count / before:.3g} "
+                f"times as many windows, and others; pass --devices {before} to go on alike",
             )
         self.processes.append({"step": self.step, "processes": count})
 
