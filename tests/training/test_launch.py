@@ -89,13 +89,15 @@ def test_one_process_trains_in_the_script_of_a_job_of_several_tasks(monkeypatch,
 
 def test_one_task_of_slurm_does_not_train_in_place_of_several_processes(monkeypatch):
     put(monkeypatch, **SCRIPT, SLURM_NTASKS="1")
-    with pytest.raises(UsageError, match=r"DEVICE 1 process runs, 2 were asked for; .*--ntasks-per-node=2, or unset "):
+    with pytest.raises(
+        UsageError, match=r"DEVICE 1 process runs where 2 were asked for; .*--ntasks-per-node=2, or unset "
+    ):
         start(2)
 
 
 def test_one_process_of_torchrun_does_not_train_in_place_of_several(monkeypatch):
     put(monkeypatch, **TORCHRUN | {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"})
-    with pytest.raises(UsageError, match=r"DEVICE 1 process runs, 2 were asked for; .*--nproc-per-node=2"):
+    with pytest.raises(UsageError, match=r"DEVICE 1 process runs where 2 were asked for; .*--nproc-per-node=2"):
         start(2)
 
 
@@ -108,7 +110,10 @@ def test_one_process_of_torchrun_does_not_train_in_place_of_several(monkeypatch)
 )
 def test_a_wrong_number_of_tasks_is_told_in_the_words_of_fabric(monkeypatch, tasks, reason):
     put(monkeypatch, **SRUN, SLURM_STEP_NUM_TASKS="2", **tasks)
-    with pytest.raises(UsageError, match=rf"DEVICE You set .*{reason}.*HINT.*; start as many tasks on each machine"):
+    with pytest.raises(
+        UsageError,
+        match=rf"DEVICE the tasks of the SLURM job do not fit: You set .*{reason}.*HINT.*; start as many tasks on each machine",
+    ):
         start(2)
 
 

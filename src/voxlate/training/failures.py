@@ -30,15 +30,15 @@ def told_failures(recipe: Recipe, *, processes: int) -> Iterator[None]:
         if is_out_of_memory(error):
             raise TemporaryFailure(
                 "MEMORY",
-                f"the memory is full while {recipe.name} is trained; end other programs on the device, {LESS_MEMORY}; "
-                "--resume goes on from the last checkpoint",
+                f"the memory is full while {recipe.name} is trained, the last checkpoint is kept; end other programs "
+                f"on the device and pass --resume, or {LESS_MEMORY}",
             ) from error
         if is_device_fault(error):
             raise device_failure(error, recipe.name) from error
         if processes > 1 and is_partner_lost(error):
             raise TemporaryFailure(
                 "KILLED",
-                "another process of the training ended; its message says why; --resume goes on from the last "
-                "checkpoint",
+                "another process of the training ended; its message says why; pass --resume to go on "
+                "from the last checkpoint",
             ) from error
         raise

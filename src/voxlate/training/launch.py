@@ -75,19 +75,22 @@ def launch(
             plugins=[LightningEnvironment()] if asked == 1 else None,
         )
     except _FAULTS as error:
+        _require_fitting_tasks(error)
         count = f"{devices} of " if devices > 1 else ""
-        told = f"{count}the device {accelerator!r} is not available here; choose auto, cpu or cuda"
-        raise _refusal(error, told) from error
+        raise UsageError(
+            "DEVICE", f"{count}the device {accelerator!r} is not available here; choose auto, cpu or cuda"
+        ) from error
     os.environ[_LAUNCHER] = str(os.getpid())
     try:
         fabric.launch()
     except _FAULTS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        told = (
-            f"{counted(asked, 'process', 'processes')} on {accelerator!r} could not begin: {reason}; check the device"
-        )
-        told += ", and that all processes were started and reach one another" if asked > 1 else ""
-        raise _refusal(error, told) from error
+        _require_fitting_tasks(error)
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UsageError(
+            "DEVICE",
+            f"{counted(asked, 'process', 'processes')} on {accelerator!r} could not begin: {reason}; check the device, and "
+            "that all processes were started and reach one another",
+        ) from error
     finally:
         del os.environ[_LAUNCHER]
     if fabric.world_size < asked:
@@ -134,12 +137,13 @@ def _too_many(started: int, devices: int, nodes: int) -> UsageError:
 
 def _too_few(found: int, devices: int, nodes: int) -> UsageError:
     """Returns the refusal of fewer processes than were asked for."""
+    running = f"{counted(found, 'process runs', 'processes run')} where {devices * nodes} were asked for"
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        remedy = f"start it with torchrun --nproc-per-node={devices}, or without torchrun"
-    else:
-        remedy = f"start it with srun --ntasks-per-node={devices}, or unset SLURM_NTASKS on a single machine"
-    running = "process runs" if found == 1 else "processes run"
-    return UsageError("DEVICE", f"{found} {running}, {devices * nodes} were asked for; {remedy}")
+        return UsageError("DEVICE", f"{running}; pass --nproc-per-node={devices} to torchrun, or leave torchrun out")
+    return UsageError(
+        "DEVICE",
+        f"{running}; start it with srun --ntasks-per-node={devices}, or unset SLURM_NTASKS on a single machine",
+    )
 
 
 def _require_program(devices: int) -> None:
@@ -156,13 +160,18 @@ def _require_program(devices: int) -> None:
         )
 
 
-def _refusal(error: Exception, told: str) -> UsageError:
-    """Returns the refusal of a launch: Fabric's own sentence where it is about the tasks of SLURM."""
-    if "SLURM" not in str(error):
-        return UsageError("DEVICE", told)
-    return UsageError(
-        "DEVICE", f"{error}; start as many tasks on each machine as there are devices: srun --ntasks-per-node=N"
-    )
+def _require_fitting_tasks(error: Exception) -> None:
+    """Refuses tasks of SLURM that Fabric refused, with Fabric's own sentence.
+
+    Raises:
+        UsageError: `DEVICE`, if the error is about the tasks.
+    """
+    if "SLURM" in str(error):
+        raise UsageError(
+            "DEVICE",
+            f"the tasks of the SLURM job do not fit: {error}; start as many tasks on each machine as there are devices: "
+            "srun --ntasks-per-node=N",
+        ) from error
 
 
 def _wait_for_end(launcher: int) -> None:
