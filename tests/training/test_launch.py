@@ -112,7 +112,7 @@ def test_a_wrong_number_of_tasks_is_told_in_the_words_of_fabric(monkeypatch, tas
     put(monkeypatch, **SRUN, SLURM_STEP_NUM_TASKS="2", **tasks)
     with pytest.raises(
         UsageError,
-        match=rf"DEVICE the tasks of the SLURM job do not fit: You set .*{reason}.*HINT.*; start as many tasks on each machine",
+        match=rf"DEVICE the tasks of the SLURM job do not fit: You set .*{reason}.*HINT.*; start as many",
     ):
         start(2)
 

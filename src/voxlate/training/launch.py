@@ -88,8 +88,8 @@ def launch(
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UsageError(
             "DEVICE",
-            f"{counted(asked, 'process', 'processes')} on {accelerator!r} could not begin: {reason}; check the device, and "
-            "that all processes were started and reach one another",
+            f"{counted(asked, 'process', 'processes')} on {accelerator!r} could not begin: {reason}; check the device, "
+            "and that all processes were started and reach one another",
         ) from error
     finally:
         del os.environ[_LAUNCHER]
@@ -169,8 +169,8 @@ def _require_fitting_tasks(error: Exception) -> None:
     if "SLURM" in str(error):
         raise UsageError(
             "DEVICE",
-            f"the tasks of the SLURM job do not fit: {error}; start as many tasks on each machine as there are devices: "
-            "srun --ntasks-per-node=N",
+            f"the tasks of the SLURM job do not fit: {error}; start as many tasks on each machine as there are "
+            "devices: srun --ntasks-per-node=N",
         ) from error
 
 
