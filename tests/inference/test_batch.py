@@ -190,11 +190,13 @@ def test_a_process_that_dies_fails_its_case_and_not_the_run(tmp_path):
     assert read_ledger(tmp_path / "out")["once"].state == "done"
 
 
-def test_each_process_of_a_batch_works_on_a_gpu_of_its_own(monkeypatch, identity, bundle, scans, tmp_path):
+def test_the_processes_of_a_batch_take_the_gpus_in_turn_and_know_how_many_share_each(
+    monkeypatch, identity, bundle, scans, tmp_path
+):
     found = []
 
     def ends(works, items, out, *, limits):
-        found.extend(work.options.device for work in works)
+        found.extend((work.options.device, work.options.sharing) for work in works)
         yield from in_this_process(replace(works[0], options=Options()), items, out)
 
     monkeypatch.setattr("voxlate.inference.devices.choose_device", lambda name: torch.device("cuda"))
@@ -204,7 +206,7 @@ def test_each_process_of_a_batch_works_on_a_gpu_of_its_own(monkeypatch, identity
     given = command.make_context("batch", words).params
     how = RunOptions(**{field.name: given[field.name] for field in fields(RunOptions) if field.name in given})
     run_table(read_manifest(scans), tmp_path / "out", (identity,), how)
-    assert found == [torch.device("cuda", k) for k in (0, 1, 0)]
+    assert found == [(torch.device("cuda", k), sharing) for k, sharing in ((0, 2), (1, 1), (0, 2))]
 
 
 def test_what_failed_is_tried_again_only_when_asked(tmp_path):
@@ -218,6 +220,31 @@ def test_what_failed_is_tried_again_only_when_asked(tmp_path):
     assert status_of(out).failed == 2
     run_batch(manifest, out, {}, partial(in_this_process, Faulty()), retry=True)
     assert status_of(out).done == 2
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_broken_gpu_ends_the_run_with_its_reason_and_blames_no_case(
+    scans, engine, bundle, tmp_path, monkeypatch, as_list
+):
+    def fail(*given, **options):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", fail)
+    manifest, out = read_manifest(scans), tmp_path / "out"
+    run = partial(translate_many, bundle, manifest.items((1, 1)), out)
+    with pytest.raises(TemporaryFailure, match=r"DEVICE_FAULT case0: the GPU failed: CUDA error: an ill.*; run"):
+        run() if as_list else run_batch(manifest, out, {}, engine)
+    assert as_list or status_of(out).pending == COUNT
+
+
+@pytest.mark.parametrize("message", ["CUDA error: out of memory", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"])
+def test_a_gpu_that_is_full_fails_the_case_alone(scans, engine, tmp_path, monkeypatch, message):
+    def fail(*given, **options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("voxlate.inference.batch.translate_file", fail)
+    run_batch(read_manifest(scans), tmp_path / "out", {}, engine)
+    assert status_of(tmp_path / "out").codes == {"MEMORY": COUNT}
 
 
 def test_a_full_disk_ends_the_run_and_blames_no_case(scans, engine, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from voxlate.errors import TemporaryFailure
 from voxlate.inference.files import translate_file
 from voxlate.inference.memory import (
     WindowPlan,
+    activation_budget,
     budget_bytes,
     bytes_per_voxel,
     plan_windows,
@@ -96,6 +98,17 @@ def test_a_box_that_is_cut_gives_the_answer_of_the_whole_and_says_so(bundle, mon
     assert (whole.window, cut.window) == (None, (32, 32, 32))
     assert np.allclose(cut.volume.data, whole.volume.data, rtol=1e-5, atol=1e-3)
     assert "WINDOWED" in caplog.text
+
+
+def test_processes_that_share_a_gpu_plan_with_a_part_of_its_memory_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=80 << 30))
+    gpu, shape = torch.device("cuda"), (99, 99, 99)
+    alone = activation_budget(gpu, shape)
+    assert alone == int(0.8 * (80 << 30))
+    assert 4 * activation_budget(gpu, shape, processes=4) == pytest.approx(alone, abs=4)
+    # What the user allows is that of one process. On a CPU the bytes would depend on the number of processes.
+    assert activation_budget(gpu, shape, 8.0, processes=4) == activation_budget(gpu, shape, 8.0)
+    assert activation_budget(CPU, shape, processes=4) == activation_budget(CPU, shape)
 
 
 def test_a_full_graphics_processor_gets_smaller_windows_and_never_another_device(bundle, monkeypatch, caplog):

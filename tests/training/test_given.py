@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.custom_code import name_of
+from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe, read_recipe
 from voxlate.bundle.settings import ModelSettings
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
@@ -100,6 +101,36 @@ def test_a_network_that_is_an_object_trains_on_a_copy_and_loads_when_it_is_passe
     stored = read_weights(bundle / "weights.safetensors")
     assert all(torch.equal(again.state_dict()[name], stored[name]) for name in stored)
     assert not torch.equal(stored["layers.0.weight"], before["layers.0.weight"])
+
+
+def compiled(in_channels):
+    return torch.compile(Small(in_channels))
+
+
+@pytest.mark.parametrize(("is_object", "name"), [(True, "<Small>"), (False, f"{__name__}:compiled")])
+def test_a_compiled_network_is_trained_as_the_network_that_it_wraps(recipe, cohort, tmp_path, is_object, name):
+    bundle = run(short(recipe), tmp_path / "run", cohort, network=compiled(1) if is_object else compiled)
+    assert read_recipe(bundle / "recipe.yaml").model.name == name
+    assert read_weights(bundle / "weights.safetensors").keys() == Small().state_dict().keys()
+    assert read_bundle(bundle, network=Small()).network.state_dict().keys() == Small().state_dict().keys()
+
+
+class OnTheGpu(Small):
+    """Stands for a network that lies on a GPU."""
+
+    device = "cuda"
+
+    def cpu(self):
+        self.device = "cpu"
+        return super().cpu()
+
+
+def test_a_network_that_lies_on_a_gpu_is_copied_to_the_cpu(recipe):
+    network = OnTheGpu()
+    assert generator_of(recipe, network=network).device == "cpu"
+    assert network.device == "cuda"
+    with pytest.raises(UsageError, match=r"CUSTOM_CODE Small cannot be copied: .*no data.*; pass its class"):
+        generator_of(recipe, network=Small().to("meta"))
 
 
 def test_training_starts_with_the_weights_of_the_object(recipe, cohort, tmp_path):

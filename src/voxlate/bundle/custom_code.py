@@ -43,18 +43,24 @@ def name_of(value: Any) -> str:
     `__main__` would give another program, so that what a script or a notebook defines has no module.
 
     Args:
-        value: a class, a function, or an instance of a class.
+        value: a class, a function, or an instance of a class; a network of `torch.compile` has the name of its class.
 
     Example:
         >>> from torch import nn
         >>> name_of(nn.L1Loss), name_of(nn.L1Loss()), name_of(lambda synthetic, target, mask: None)
         ('torch.nn.modules.loss:L1Loss', '<L1Loss>', '<lambda>')
     """
+    value = uncompiled(value)
     named = value if hasattr(value, "__qualname__") else type(value)
     module, name = str(getattr(named, "__module__", "")), str(named.__qualname__)
     full = f"{module}:{name}"
     is_importable = module != "__main__" and getattr(sys.modules.get(module), name, None) is value
     return full if is_importable and _NAME.fullmatch(full) else f"<{name.rpartition('.')[2].strip('<>')}>"
+
+
+def uncompiled(network: Any) -> Any:
+    """Returns the network that `torch.compile` wraps, whose weights have their own names; anything else unchanged."""
+    return getattr(network, "_orig_mod", network)
 
 
 def is_trusted(trust_code: bool) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from voxlate.bundle.contrast_descriptor import SHARES
-from voxlate.bundle.custom_code import import_custom, is_custom, is_object, is_trusted, name_of
+from voxlate.bundle.custom_code import import_custom, is_custom, is_object, is_trusted, name_of, uncompiled
 from voxlate.bundle.recipe import Recipe
 from voxlate.bundle.settings import ModelSettings
 from voxlate.errors import ModelInvalid, UsageError
@@ -101,13 +101,17 @@ def _new_network(
 
 
 def _copy_of(network: nn.Module) -> nn.Module:
-    """Returns a copy of a network of the user, so that training leaves the original as it is."""
+    """Returns a copy of a network of the user on the CPU, so that training leaves the original as it is.
+
+    Of a network of `torch.compile` it is a copy of what that wraps, whose weights have the names of its class.
+    """
+    network = uncompiled(network)
     if any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
         raise UsageError(
             "CUSTOM_CODE", f"{type(network).__name__} has lazy layers; call it once on an example before it is passed"
         )
     try:
-        return copy.deepcopy(network)
+        return copy.deepcopy(network).cpu()  # as one that is built anew; each use moves it to its device
     except Exception as error:  # whatever an attribute of the network raises, such as an open file
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(
@@ -138,4 +142,5 @@ def _called(maker: Callable[..., object], name: str, arguments: dict[str, object
         raise UsageError("MODEL_ARGUMENT", f"{name}: {error}") from error
     if not isinstance(network, nn.Module):
         raise UsageError("CUSTOM_CODE", f"{name} gives a {type(network).__name__}, not a torch.nn.Module")
-    return network
+    made: nn.Module = uncompiled(network)
+    return made

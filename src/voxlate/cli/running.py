@@ -173,5 +173,6 @@ def _executor(work: Translation, how: RunOptions) -> Executor[Item]:
     if how.jobs == 0:
         return partial(in_this_process, work)
     devices = [device_of_worker(work.options.device, worker) for worker in range(how.jobs)]
-    works = [replace(work, options=replace(work.options, device=each)) for each in devices]
+    sharing = {each: devices.count(each) if each.type == "cuda" else 1 for each in devices}
+    works = [replace(work, options=replace(work.options, device=each, sharing=sharing[each])) for each in devices]
     return partial(in_processes, works, limits=Limits(how.seconds, how.gib, how.threads))

@@ -20,6 +20,7 @@ from typing import Any
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.ensemble import join_bundles
+from voxlate.bundle.faults import device_failure, is_device_fault, is_out_of_memory
 from voxlate.bundle.pretrained import load_bundle
 from voxlate.errors import CannotWrite, ModelInvalid, TemporaryFailure, UsageError, VoxlateError, printable
 from voxlate.inference.calibration import require_several_predictions
@@ -121,7 +122,7 @@ def translate_many(
     Raises:
         UsageError: `ONE_ANSWER` when a spread is asked of single predictions; `OUTPUT_IS_INPUT` when `spread` is
             `folder`; `RESEARCH_ONLY`.
-        TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written.
+        TemporaryFailure, CannotWrite: the ledger or `run.json` cannot be written; `DEVICE_FAULT` when the GPU failed.
     """
     chosen = options or Options()
     require_use(bundle.recipe, is_research=chosen.research)
@@ -183,7 +184,7 @@ def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool
             too large for the memory (`MEMORY`) is always the fault of its case.
 
     Raises:
-        CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`.
+        CannotWrite, TemporaryFailure: the disk is at fault, and `disk_ends_run`; `DEVICE_FAULT` when the GPU failed.
     """
     try:
         with of_case(item.name):
@@ -193,7 +194,9 @@ def end_case(item: Item, work: Callable[[], CaseOutcome], *, disk_ends_run: bool
             raise
         return outcome_of_error(item.name, error, printable(item.without_names(error.message)))
     except Exception as error:
-        if isinstance(error, MemoryError) or "allocate" in str(error):
+        if is_device_fault(error):  # it would fail all cases that follow
+            raise device_failure(error, printable(item.name)) from error
+        if is_out_of_memory(error):
             return CaseOutcome(item.name, FAILED, "MEMORY", "it does not fit into the memory it may take")
         return CaseOutcome(item.name, FAILED, "UNEXPECTED", type(error).__name__)
 

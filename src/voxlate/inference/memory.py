@@ -3,7 +3,7 @@
 One process needs, at its peak, some copies of the volume and the activations of the network, which grow with the window
 that it sees. If the box of the brain does not fit into the budget, it is cut into the largest windows that do. The
 budget depends on the machine or on the user, not on the memory that happens to be free, so that a scan gives the same
-bytes whatever else runs.
+bytes whatever else runs. Processes that share a GPU plan with a part of its memory each.
 """
 
 from __future__ import annotations
@@ -47,16 +47,18 @@ class WindowPlan:
     is_cut: bool
 
 
-def activation_budget(device: torch.device, shape: Shape, gib: float | None = None) -> int:
+def activation_budget(device: torch.device, shape: Shape, gib: float | None = None, *, processes: int = 1) -> int:
     """Returns the bytes left for the activations beside a scan of this shape.
 
     Args:
         device: device of the network; on a GPU the volumes take no memory.
         shape: of the scan, in voxels.
         gib: as in `budget_bytes`.
+        processes: that share a GPU; each plans with its part of the memory of the device, unless `gib` is given.
     """
-    volumes = PROGRAM_BYTES + volume_bytes(shape) if device.type == "cpu" else 0
-    return int(SHARE * budget_bytes(device, gib)) - volumes
+    if device.type == "cpu":
+        return int(SHARE * budget_bytes(device, gib)) - PROGRAM_BYTES - volume_bytes(shape)
+    return int(SHARE * budget_bytes(device, gib)) // (1 if gib is not None else processes)
 
 
 def require_memory(shape: Shape, gib: float | None = None, *, name: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxlate.bundle.bundle import Bundle
+from voxlate.bundle.faults import is_out_of_memory
 from voxlate.errors import TemporaryFailure
 from voxlate.inference.memory import LADDER, WindowPlan, plan_windows
 from voxlate.inference.runtime import runner_of
@@ -85,7 +86,9 @@ def _forward(run: Runner, x: Tensor, planned: WindowPlan, overlap: float) -> tup
     while True:
         try:
             return translate_windows(run, x, window=window, overlap=overlap), window
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _is_full(error, x.device):
+                raise
             smaller = [side for side in LADDER if side < (max(x.shape[2:]) if window is None else window[0])]
             if not may_shrink or not smaller:
                 raise TemporaryFailure(
@@ -95,3 +98,8 @@ def _forward(run: Runner, x: Tensor, planned: WindowPlan, overlap: float) -> tup
         warn("WINDOWED", f"the memory of {x.device} is full; trying windows of {window[0]}³ voxels")
         if x.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _is_full(error: RuntimeError, device: torch.device) -> bool:
+    """Returns whether smaller windows may help; on a CPU they would make the bytes depend on what else runs."""
+    return isinstance(error, torch.OutOfMemoryError) or (device.type != "cpu" and is_out_of_memory(error))

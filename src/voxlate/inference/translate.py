@@ -106,6 +106,7 @@ class Options:
         gate: out-of-distribution check: `refuse` the scan, `flag` it in sidecar and log, or `off`.
         runtime: one of `voxlate.inference.runtime.RUNTIMES`.
         memory_gib: memory in GiB that one process may use; None for all of the machine. See `voxlate.inference.memory`.
+        sharing: processes that share the GPU; each plans with its part of the memory of the GPU.
         unmarked_dicom: also read DICOM files without preamble and prefix.
         calibration: turns the spread into the expected error; must be of the same ensemble members and `mirror`. A
             bundle may hold its own: `Options(mirror=True, calibration=bundle.calibration)`.
@@ -127,6 +128,7 @@ class Options:
     gate: Gate = "refuse"
     runtime: str = TORCH
     memory_gib: float | None = None
+    sharing: int = 1
     unmarked_dicom: bool = False
     calibration: Calibration | None = None
     like: ContrastDescriptor | None = None
@@ -233,7 +235,7 @@ def _predict(bundle: Bundle, sources: Array, scan: Shape, options: Options) -> P
     """
     x = torch.from_numpy(sources)[None].to(options.device)
     largest: Shape = max(scan, sources.shape[1:], key=np.prod)
-    memory_bytes = activation_budget(options.device, largest, options.memory_gib)
+    memory_bytes = activation_budget(options.device, largest, options.memory_gib, processes=options.sharing)
     prediction = predict(bundle, x, runtime=options.runtime, mirror=options.mirror, memory_bytes=memory_bytes)
     if not np.isfinite(prediction.mean).all():
         raise InputRefused("MODEL_OUTPUT", "the network's output is not finite; check the intensities of the scan")
@@ -317,6 +319,7 @@ def _impute_sources(
                 brain_mask=options.brain_mask,
                 gate=options.gate,
                 memory_gib=options.memory_gib,
+                sharing=options.sharing,
                 research=options.research,
                 cache=options.cache,
             )

@@ -19,6 +19,7 @@ from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
 from voxlate.errors import ModelInvalid
+from voxlate.io.log import counted, warn
 from voxlate.jobs.processes import StopRequest
 from voxlate.training.distributed import any_process
 from voxlate.training.state import SupervisedState
@@ -43,6 +44,8 @@ class Progress:
         training: losses of each logged step.
         validation: error of each validation.
         stopped: stage and step of each early stop.
+        processes: their number from each step on at which it changed; empty in a checkpoint of a version that did not
+            keep it.
     """
 
     step: int = 0
@@ -51,6 +54,25 @@ class Progress:
     training: list[dict[str, float]] = field(default_factory=list)
     validation: list[dict[str, float]] = field(default_factory=list)
     stopped: list[dict[str, int]] = field(default_factory=list)
+    processes: list[dict[str, int]] = field(default_factory=list)
+
+    def note_processes(self, count: int) -> None:
+        """Keeps the number of processes that take the steps that follow; warns where it is another than before.
+
+        Args:
+            count: of the processes.
+        """
+        before = self.processes[-1]["processes"] if self.processes else None
+        if count == before:
+            return
+        if before is not None:
+            who = counted(count, "process goes", "processes go")
+            warn(
+                "PROCESSES_DIFFER",
+                f"{who} on with a training of {before}: from step {self.step} on a step sees {count / before:.3g} "
+                f"times as many windows, and others; pass --devices {before} to go on alike",
+            )
+        self.processes.append({"step": self.step, "processes": count})
 
 
 class Checkpointer:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from voxlate.allocator import FRAGMENTED, return_freed_memory
@@ -19,7 +18,6 @@ from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
-from voxlate.errors import UsageError
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
@@ -28,8 +26,10 @@ from voxlate.preparation.store import open_store
 from voxlate.training.checkpoint import Checkpointer, Progress, fingerprint_of, weights_sha256
 from voxlate.training.data.cohort import TrainingCohort, prepare_training
 from voxlate.training.data.windows import Prefetcher, StepBatches, cohort_batches, micro_batches
-from voxlate.training.distributed import mean_over_processes
+from voxlate.training.distributed import mean_over_processes, require_same_step
+from voxlate.training.failures import told_failures
 from voxlate.training.given import Given
+from voxlate.training.launch import launch
 from voxlate.training.memory import has_unreached_weights, memory_limit, require_training_memory
 from voxlate.training.objective import Objective, objectives_of
 from voxlate.training.outputs.results import write_results
@@ -131,7 +131,8 @@ def train(
         UsageError: `RUN_EXISTS` when `run` holds folds, or a checkpoint and `resume` is false; `NO_TRAINING_CASE`;
             `DEVICE`; a network, a loss or a tracker of the recipe does not exist.
         InputRefused: a case cannot be used; `LOSS_NOT_FINITE` or `GRADIENT_NOT_FINITE` when the training diverges.
-        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device.
+        TemporaryFailure: `MEMORY` when it cannot fit into the memory of the device, or fills it; `DEVICE_FAULT` when
+            the GPU fails; `KILLED` when another process of the training ended.
         ModelInvalid: the checkpoint or the bundle to start from does not fit.
     """
     require_free(run, resume=resume)
@@ -173,18 +174,22 @@ def train_cases(
     if fabric.is_global_zero:
         for folder in (run, machine.prepared or run / "prepared", run / "samples", run / "bundle"):
             remove_orphans(folder)
-    parts = _set_up(recipe, cases, run, fabric, machine, root=root, given=given)
-    try:
-        progress = parts.checkpointer.load()
+    with told_failures(recipe, processes=fabric.world_size):
+        parts = _set_up(recipe, cases, run, fabric, machine, root=root, given=given)
+        try:
+            progress = parts.checkpointer.load()
+            require_same_step(fabric, progress.step)
+            if fabric.is_global_zero:  # the progress of the first process is the one that is kept
+                if progress.step < recipe.steps:
+                    progress.note_processes(fabric.world_size)
+                _log_start(parts, progress)
+            run_steps(parts, progress, watch)
+        finally:
+            for tracker in parts.trackers:
+                tracker.close()
         if fabric.is_global_zero:
-            _log_start(parts, progress)
-        run_steps(parts, progress, watch)
-    finally:
-        for tracker in parts.trackers:
-            tracker.close()
-    if fabric.is_global_zero:
-        write_results(run, recipe, cases, parts.cohort, progress, given=given)
-    fabric.barrier()
+            write_results(run, recipe, cases, parts.cohort, progress, given=given)
+        fabric.barrier()
     return run / "bundle"
 
 
@@ -238,25 +243,17 @@ def _launch(recipe: Recipe, machine: Machine, given: Given) -> Fabric:
     """Returns Fabric with its processes started and its random generators seeded.
 
     Raises:
-        UsageError: `DEVICE` when there is no such accelerator, or fewer devices.
+        UsageError: `DEVICE`, see `voxlate.training.launch.launch`.
     """
     is_shared = machine.devices * machine.nodes > 1
-    seeks_unreached = is_shared and has_unreached_weights(recipe, network=given.network)
-    try:
-        fabric = Fabric(
-            accelerator=machine.accelerator,
-            strategy="ddp_find_unused_parameters_true" if seeks_unreached else "auto",  # it takes time in each step
-            devices=machine.devices,
-            num_nodes=machine.nodes,
-            precision=recipe.training.precision,
-        )
-    except (MisconfigurationException, RuntimeError, ValueError) as error:  # the first for too few GPUs
-        count = f"{machine.devices} of " if machine.devices > 1 else ""
-        raise UsageError(
-            "DEVICE", f"{count}the device {machine.accelerator!r} is not available here; choose auto, cpu or cuda"
-        ) from error
+    fabric = launch(
+        machine.accelerator,
+        devices=machine.devices,
+        nodes=machine.nodes,
+        precision=recipe.training.precision,
+        seeks_unreached=is_shared and has_unreached_weights(recipe, network=given.network),
+    )
     scale_by_step(fabric)
-    fabric.launch()
     fabric.seed_everything(recipe.training.seed, verbose=False)
     return fabric
 
@@ -329,8 +326,9 @@ def _log_start(run: Run, progress: Progress) -> None:
     simulated = run.cohort.simulated
     drawn = "" if simulated is None else f", {simulated.told}"
     begin = f"resumed at step {progress.step}" if progress.step else "from step 0"
+    each = "" if run.fabric.world_size == 1 else f" in each of {run.fabric.world_size} processes"
     log.info(
-        "training on %s%s, validating on %d; %s of %s parameters on %s, %s; %s of %d",
+        "training on %s%s, validating on %d; %s of %s parameters on %s, %s%s; %s of %d",
         counted(len(run.cohort.train), "case") if windows is None else f"{windows.count} windows of a dataset",
         drawn,
         len(run.cohort.validation),
@@ -338,6 +336,7 @@ def _log_start(run: Run, progress: Progress) -> None:
         f"{parameters:,}",
         run.fabric.device,
         counted(torch.get_num_threads(), "thread"),
+        each,
         begin,
         run.recipe.steps,
     )

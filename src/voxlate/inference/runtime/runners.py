@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from voxlate.bundle.bundle import Bundle
 from voxlate.errors import UsageError
 from voxlate.inference.runtime.openvino import OpenVinoNetwork, convert, read_model, size_multiple
+from voxlate.inference.runtime.repeatable import RepeatableConvolutions
 from voxlate.models.parts.single_sample import SingleSampleConvolutions
 
 TORCH, OPENVINO, INT8 = "torch", "openvino", "int8"
@@ -57,7 +58,7 @@ def _load(bundle: Bundle, runtime: str) -> OpenVinoNetwork:
 
 def _in_torch(network: nn.Module) -> Runner:
     def run(x: Tensor) -> Tensor:
-        with torch.no_grad(), SingleSampleConvolutions():
+        with torch.no_grad(), SingleSampleConvolutions(), RepeatableConvolutions():
             output: Tensor = network(x)
         return output
 

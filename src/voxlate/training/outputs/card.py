@@ -10,6 +10,7 @@ from torch import Tensor
 from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
+from voxlate.io.log import counted
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.training.checkpoint import Progress
@@ -114,9 +115,22 @@ def _custom_network(recipe: Recipe, windows: int) -> str:
 
 
 def _steps(recipe: Recipe, progress: Progress) -> str:
-    windows = recipe.training.batch * recipe.training.accumulate
     early = "".join(f"; stage {stop['stage'] + 1} ended early at step {stop['step']}" for stop in progress.stopped)
-    return f"{recipe.steps} of {windows} windows of {recipe.training.window} voxels{early}"
+    return f"{recipe.steps} of {_windows(recipe, progress)} of {recipe.training.window} voxels{early}"
+
+
+def _windows(recipe: Recipe, progress: Progress) -> str:
+    """Returns the windows of one step, of all processes together; each number of them, where it changed."""
+    each = recipe.training.batch * recipe.training.accumulate
+    if not progress.processes:
+        return f"{each} windows in each process"
+    texts = [] if progress.processes[0]["step"] == 0 else [f"{each} windows in each process"]
+    for change in progress.processes:
+        count, step = change["processes"], change["step"]
+        since = f"from step {step} on " if step else ""
+        among = f" ({each} in each of {count} processes)" if count > 1 else ""
+        texts.append(f"{since}{counted(each * count, 'window')}{among}")
+    return ", ".join(texts)
 
 
 def _loss(recipe: Recipe) -> str:

@@ -29,6 +29,10 @@ UNKNOWN_MAPPING = {"gain": 1.0, "log_sd": 0.0, "offset": 0.0, "median": 1.0, "n"
 """The content of `mapping.json` when all windows came from a dataset: the level of the target is that of the source."""
 
 
+_KEPT = ("training", "validation", "stopped", "processes")
+"""What `history.json` holds of the progress of a run."""
+
+
 def write_results(
     run: Path, recipe: Recipe, cases: Sequence[Case], cohort: TrainingCohort, progress: Progress, *, given: Given
 ) -> None:
@@ -117,8 +121,8 @@ def quantile_functions(cases: Sequence[PreparedCase], targets: Sequence[Prepared
 
 
 def _history(recipe: Recipe, progress: Progress) -> dict[str, Any]:
-    """Returns the content of `history.json`: losses, validation errors, early stops, learning rates."""
-    history: dict[str, Any] = {key: asdict(progress)[key] for key in ("training", "validation", "stopped")}
+    """Returns the content of `history.json`: losses, validation errors, early stops, processes, learning rates."""
+    history: dict[str, Any] = {key: asdict(progress)[key] for key in _KEPT}
     history["learning_rate"] = [
         {"step": point["step"], "value": learning_rate(recipe, int(point["step"]) - 1)} for point in progress.training
     ]

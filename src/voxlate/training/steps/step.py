@@ -16,6 +16,7 @@ from voxlate.bundle.settings import Stage
 from voxlate.errors import InputRefused
 from voxlate.training.adversarial import Seed, combined_seed
 from voxlate.training.data.windows import Batch
+from voxlate.training.distributed import any_process
 from voxlate.training.schedule import learning_rate, stage_position
 from voxlate.training.state import SupervisedState
 
@@ -78,7 +79,9 @@ class Step:
         return value
 
     def finite(self, loss: Tensor, *batches: Batch) -> float:
-        """Returns the value of a loss, which must be finite.
+        """Returns the value of a loss, which must be finite in all processes.
+
+        One that went on alone would wait for the gradients of the others.
 
         Args:
             loss: a scalar.
@@ -88,7 +91,15 @@ class Step:
             InputRefused: `LOSS_NOT_FINITE`.
         """
         value = float(loss.detach())
-        if not bool(torch.isfinite(loss)):
+        is_finite = math.isfinite(value)
+        if is_finite and any_process(self.fabric, False)[0]:
+            raise InputRefused(
+                "LOSS_NOT_FINITE",
+                f"the loss of another process is not finite at step {self.done}; its message names the cases; lower "
+                "training.learning_rate, and check these cases",
+            )
+        if not is_finite:
+            any_process(self.fabric, True)
             cases = ", ".join(sorted({case for batch in batches for case in batch.cases}))
             raise InputRefused(
                 "LOSS_NOT_FINITE",
