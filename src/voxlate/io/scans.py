@@ -120,7 +120,7 @@ def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeri
         raise InputRefused(
             "SEVERAL_SERIES",
             f"{path.name} holds {len(candidates)} series: {shown}; choose one, for example --series {names[0]} "
-            "(voxlate classify lists what each shows)",
+            "(voxlate classify {shlex.quote(path.name or '.')} series.tsv lists what each shows)",
         )
     matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:
