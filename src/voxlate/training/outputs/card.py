@@ -10,6 +10,8 @@ from torch import Tensor
 from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
+from voxlate.evaluation.training_cases import Start
+from voxlate.io.log import counted
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
 from voxlate.training.checkpoint import Progress
@@ -73,6 +75,28 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 {_custom_network(recipe, windows)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
+
+
+def with_starts(text: str, starts: Sequence[Start]) -> str:
+    """Returns a card with a line on the models that the training began with; unchanged for new weights.
+
+    Args:
+        text: the card.
+        starts: the nearest first.
+    """
+    if not starts:
+        return text
+    parts = [f"{each.told}, trained on {_cases_of(each)}" for each in starts]
+    row = f"| began with the weights of | {'; which began with those of '.join(parts)} |\n"
+    return text.replace("| held out for testing |", f"{row}| held out for testing |", 1)
+
+
+def _cases_of(start: Start) -> str:
+    kind = "simulated " if start.is_simulated else ""
+    if not start.cases:
+        return "simulated heads or cases that it does not name"
+    named = "" if start.is_simulated else f": {', '.join(start.cases)}"
+    return f"{counted(len(start.cases), f'{kind}case')}{named}"
 
 
 def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:
