@@ -63,13 +63,9 @@ def test_a_missing_recipe_is_no_input(tmp_path):
 
 def test_a_table_in_the_place_of_a_recipe_is_answered_with_what_a_recipe_is(tmp_path):
     (tmp_path / "cases.tsv").write_text("case\tsource\ttarget\n")
-    with pytest.raises(
-        UsageError, match=r"RECIPE cases\.tsv is a table, .*; voxlate init cases\.tsv my\.yaml"
-    ):
+    with pytest.raises(UsageError, match=r"RECIPE cases\.tsv is a table, .*; voxlate init cases\.tsv my\.yaml"):
         read_recipe(tmp_path / "cases.tsv")
-    with pytest.raises(
-        UsageError, match=r"RECIPE x has no keys; a recipe is a YAML file with lines"
-    ):
+    with pytest.raises(UsageError, match=r"RECIPE x has no keys; a recipe is a YAML file with lines"):
         parse_recipe("case source target", name="x")
 
 

@@ -60,8 +60,13 @@ def test_the_run_of_a_start_gives_the_patients_whose_other_scans_are_seen_too(tm
     assert (start["cases"], start["patients"]) == (("a", "b"), ("p1", "p2"))
 
 
-def test_names_of_simulated_cases_of_a_start_count_for_simulated_cases_alone(tmp_path):
+def test_names_of_simulated_cases_of_a_start_count_for_simulated_cases_of_its_data_alone(tmp_path):
     first = bundle_in(tmp_path / "one" / "bundle", kind="simulated")
+    (alone,) = began_with(first)
+    assert (alone["is_simulated"], alone["cases"]) == (True, ())
+    rows = ["case\tpatient\tsplit\tsource\ttarget", "a\tp1\ttrain\ts\tt", "b\tp2\ttrain\ts\tt"]
+    (first.parent / "cases.tsv").write_text("\n".join(rows) + "\n")
+    (first.parent / "recipe.yaml").write_text("")
     second = bundle_in(tmp_path / "two" / "bundle")
     (second / "card.md").write_text("| trained on | 1 cases (real): d |\n")
     (second / STARTS).write_text(json.dumps({"starts": began_with(first)}))

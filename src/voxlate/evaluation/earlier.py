@@ -38,7 +38,7 @@ def require_same_images(output: Path, cases: Sequence[Case], synthetic: Path) ->
 def _other_images(output: Path, cases: Sequence[Case], synthetic: Path) -> str:
     """Returns how an earlier evaluation is of other images; empty if it is not, or if there is none."""
     paths = {case: (output / image).resolve() for case, image in _images(output / EVALUATION).items()}
-    if not paths:
+    if not paths or not cases:
         return ""
     if any(synthetic.resolve() not in path.parents for path in paths.values()):
         return f"images of another folder than {synthetic.name}"

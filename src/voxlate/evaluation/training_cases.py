@@ -91,6 +91,9 @@ def starts_of(bundle: Path) -> list[Start]:
 def began_with(bundle: Path) -> list[dict[str, Any]]:
     """Returns what `start.json` of a bundle that begins with the weights of `bundle` holds: it, and its own starts.
 
+    Simulated cases are named where the bundle lies in its run, among data of the user. Elsewhere, as in the models that
+    come with the package, they are those of another data set, and their names say nothing.
+
     Args:
         bundle: folder of the bundle that a training begins with.
     """
@@ -98,8 +101,8 @@ def began_with(bundle: Path) -> list[dict[str, Any]]:
     rows = _rows_of_run(bundle)
     _, kind, names = _of_card(bundle)
     if rows is None:
-        subjects = _real_subjects(bundle)
-        cases, patients = [*names, *(each for each in subjects if each not in names)], subjects
+        patients = _real_subjects(bundle)
+        cases = [*(names if kind != _SIMULATED else ()), *patients]
     else:
         cases, patients = [case.case for case in rows], [case.patient for case in rows]
         kind = str(recipe.get("data_kind", kind))

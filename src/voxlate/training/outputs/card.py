@@ -86,17 +86,16 @@ def with_starts(text: str, starts: Sequence[Start]) -> str:
     """
     if not starts:
         return text
-    parts = [f"{each.told}, trained on {_cases_of(each)}" for each in starts]
+    parts = [f"{each.told}{_cases_of(each)}" for each in starts]
     row = f"| began with the weights of | {'; which began with those of '.join(parts)} |\n"
     return text.replace("| held out for testing |", f"{row}| held out for testing |", 1)
 
 
 def _cases_of(start: Start) -> str:
-    kind = "simulated " if start.is_simulated else ""
-    if not start.cases:
-        return "simulated heads or cases that it does not name"
-    named = "" if start.is_simulated else f": {', '.join(start.cases)}"
-    return f"{counted(len(start.cases), f'{kind}case')}{named}"
+    """Returns on what a start was trained, as far as it is known; only real cases are named."""
+    if start.is_simulated:
+        return ", trained on simulated cases"
+    return f", trained on {counted(len(start.cases), 'case')}: {', '.join(start.cases)}" if start.cases else ""
 
 
 def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:
