@@ -117,6 +117,7 @@ def test_a_name_that_cannot_name_a_file_is_refused(name):
         ("case\tsource\ttarget\tsplit\na\ts\tt\tholdout\n", "SPLIT"),
         ("case\tsource\ttarget\tdata_kind\na\ts\tt\tphantom\n", "DATA_KIND a: .* 'phantom'; write real, simulated"),
         ("case\tsource\ttarget\tData_kind\na\ts\tt\treal\n", "'Data_kind' is not known; call it data_kind"),
+        ("case\tsource\ttarget\na b\ts\tt\n", "CASE_NAME c.tsv: line 2: .*'a b' has a blank; write '-'"),
         ('case\tsource\ttarget\na\t"s\tt\n', "CASES"),
         ('case\tsource\t"target\na\ts\tt\n', "CASES"),
         ("case\tsource\ttarget\na\ts\0.nii\tt.nii\n", "NUL"),
@@ -223,13 +224,30 @@ def test_the_scans_of_a_table_are_those_of_a_split_with_a_source():
 
 
 @pytest.mark.parametrize(
-    ("column", "meant"), [("Label", "labels"), ("masks", "mask"), ("Split", "split"), (" set", "set")]
+    ("column", "meant"),
+    [
+        ("Label", "labels"),
+        ("masks", "mask"),
+        ("Split", "split"),
+        (" set", "set"),
+        ("patiant", "patient"),
+        ("lable", "labels"),
+        ("spilt", "split"),
+        ("patient_id", "patient"),
+    ],
 )
 def test_a_column_that_is_nearly_an_optional_one_is_refused_and_not_ignored(tmp_path, column, meant):
     table = tmp_path / "cases.tsv"
     table.write_text(f"case\tsource\ttarget\t{column}\na\ta.nii\tb.nii\tx\n")
     with pytest.raises(InputRefused, match=f"is not known; call it {meant}"):
         read_cases(table)
+
+
+@pytest.mark.parametrize("column", ["age", "sex", "site", "task", "scanner", "patient_age"])
+def test_a_column_of_ones_own_is_left_alone(tmp_path, column):
+    table = tmp_path / "cases.tsv"
+    table.write_text(f"case\tsource\ttarget\t{column}\na\ta.nii\tb.nii\tx\n")
+    assert read_cases(table)[0].case == "a"
 
 
 @pytest.mark.parametrize("column", ["mask", "more:T2"])

@@ -6,6 +6,7 @@ A table without targets lists single scans, which can be translated.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import os
 import re
@@ -47,6 +48,10 @@ SPLITS = ("train", "validation", "test")
 _FORBIDDEN_IN_NAMES = set('/\\"<>|:*?')
 _LONGEST_NAME_BYTES = 200
 """File systems allow 255 bytes; the rest is needed for suffixes such as `.nii.gz` and for temporary names."""
+
+_NEARLY = 0.8
+"""Likeness of `difflib` from which a column is a misspelt one: two letters of five that are swapped (`spilt`, `lable`)
+have 0.8; `task` and `mask` have 0.75, `site` and `split` 0.67, `sex` and `set` 0.67."""
 
 _LONGEST_SET = 64
 """Letters of the name of a set; it heads a block of a table. Chosen by hand."""
@@ -136,8 +141,8 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
     Raises:
         NoInput: the table is missing or has no row.
         InputRefused: `CASES` for a missing column or image, a column that occurs twice or whose name is nearly that of
-            an optional one, a ragged row or text that is not UTF-8; `CONTRAST_NAME` for a column `more:` without a
-            contrast that can be part of a file name; see `check_cases`.
+            an optional one, a ragged row or text that is not UTF-8; `CASE_NAME`; `CONTRAST_NAME` for a column `more:`
+            without a contrast that can be part of a file name; see `check_cases`.
     """
     path = Path(path)
     if not path.is_file():
@@ -177,17 +182,20 @@ def read_cases(path: str | Path, *, paired: bool = True, single: bool = False) -
 
 
 def _require_known(columns: Sequence[str], table: str) -> None:
-    """Refuses a column that occurs twice, and one such as `Label`, which would leave a case without its labels.
+    """Refuses a column that occurs twice, and one such as `Label` or `patiant`, which would be ignored without a word.
 
     Other unknown columns, such as the age of the patients, are left alone.
     """
-    known = (*COLUMNS, SET, TARGET_MASK, DATA_KIND)
+    known = {_bare(name): name for name in (*COLUMNS, SET, TARGET_MASK, DATA_KIND)}
     for column in columns:
         if columns.count(column) > 1:
             raise InputRefused("CASES", f"{table}: column {column} occurs twice; remove one, or give it its own name")
-        meant = next((name for name in known if _bare(name) == _bare(column) and name not in columns), None)
-        if meant is not None:
-            raise InputRefused("CASES", f"{table}: column {column!r} is not known; call it {meant}, or remove it")
+        absent = [bare for bare, name in known.items() if name not in columns]
+        meant = [] if column in known.values() else difflib.get_close_matches(_bare(column), absent, 1, _NEARLY)
+        if meant:
+            raise InputRefused(
+                "CASES", f"{table}: column {column!r} is not known; call it {known[meant[0]]}, or rename or remove it"
+            )
         if column.startswith(MORE):
             more_file_name(column.removeprefix(MORE))
 
@@ -358,6 +366,8 @@ def _case_of(
     row: Mapping[str, str | None], line: str, folder: Path, *, paired: bool, single: bool, data_kind: str
 ) -> Case:
     name = row.get("case") or ""
+    if re.search(r"\s", name):
+        raise InputRefused("CASE_NAME", f"{line}: the name of the case {name!r} has a blank; write '-' or '_' for it")
     if None in row or any(row[column] is None for column in ("source", "target") if column in row):
         raise InputRefused(
             "CASES",
@@ -385,16 +395,6 @@ def _case_of(
     columns = [column for column in row if column.startswith(MORE)]
     more = {column.removeprefix(MORE): path for column in columns if (path := file(column)) is not None}
     patient, name_of_set = row.get("patient") or name, (row.get(SET) or "").strip()
-    return Case(
-        name,
-        patient,
-        split,
-        source or ABSENT,
-        target or ABSENT,
-        file("mask"),
-        file("labels"),
-        more,
-        set=name_of_set,
-        target_mask=file(TARGET_MASK),
-        data_kind=row.get(DATA_KIND) or data_kind,
-    )
+    case = Case(name, patient, split, source or ABSENT, target or ABSENT, file("mask"), file("labels"), more)
+    kind = row.get(DATA_KIND) or data_kind
+    return replace(case, set=name_of_set, target_mask=file(TARGET_MASK), data_kind=kind)

@@ -61,6 +61,14 @@ def test_a_missing_recipe_is_no_input(tmp_path):
         read_recipe(tmp_path / "none.yaml")
 
 
+def test_a_table_in_the_place_of_a_recipe_is_answered_with_what_a_recipe_is(tmp_path):
+    (tmp_path / "cases.tsv").write_text("case\tsource\ttarget\n")
+    with pytest.raises(UsageError, match=r"RECIPE cases\.tsv is a table, .*; voxlate init cases\.tsv my\.yaml"):
+        read_recipe(tmp_path / "cases.tsv")
+    with pytest.raises(UsageError, match=r"RECIPE x has no keys; a recipe is a YAML file with lines"):
+        parse_recipe("case source target", name="x")
+
+
 def test_a_recipe_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "r.yaml").write_bytes(TEXT.encode() + b"# \xff")
     with pytest.raises(UsageError, match=r"RECIPE r\.yaml: not UTF-8 at byte \d+"):

@@ -155,6 +155,16 @@ def test_a_new_folder_gets_a_table_and_a_recipe_and_nothing_is_overwritten(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("where", "recipe", "named"),
+    [("my.yaml", "cases.tsv", r"cases\.tsv"), ("my.yml", None, r"my\.yml"), ("project", "cases.tsv", r"cases\.tsv")],
+)
+def test_a_table_and_a_recipe_in_the_wrong_order_are_refused(tmp_path, where, recipe, named):
+    with pytest.raises(UsageError, match=f"INIT_ORDER {named} is in the wrong place; name the table first"):
+        start_project(tmp_path / where, None if recipe is None else tmp_path / recipe)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("stated", "files", "contrasts"),
     [
         ({}, ("t1ce", "t1"), ("T1ce", "T1nce")),

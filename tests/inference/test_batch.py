@@ -533,7 +533,9 @@ def test_only_what_the_run_that_is_continued_wrote_is_taken_for_done(scans, bund
     kept = image.read_bytes()
     assert ended() == "done"
     assert not (out / ".translate").exists()
+    record = (out / "run.json").read_bytes()
     assert ended() == "OUTPUT_EXISTS"  # that run ended, and nothing is replaced without being asked
+    assert (out / "run.json").read_bytes() == record  # a run that did nothing keeps the record of the one before
     stopped(overwrite=True)
     assert ended(options=Options(keep_spacing=True)) == "OUTPUT_EXISTS"
     stopped(overwrite=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -291,7 +292,11 @@ def test_a_series_chosen_out_of_a_study_is_that_one(tmp_path):
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
     write_series(tmp_path / "b", other, data=voxels()[::-1])
-    with pytest.raises(InputRefused, match=r"SEVERAL_SERIES .* holds 2 series: 3 \(8 files\), 4 \(8 files\); choose"):
+    with pytest.raises(
+        InputRefused,
+        match=r"SEVERAL_SERIES .* holds 2 series: 3 \(8 files\), 4 \(8 files\); choose.*"
+        rf"\(voxlate classify {re.escape(tmp_path.name)} series\.tsv lists",
+    ):
         read_scan(tmp_path)
     assert np.array_equal(read_scan(tmp_path, series="4").volume.data, voxels()[::-1])
     assert np.array_equal(read_scan(tmp_path, series="1.2.3.4").volume.data, voxels())

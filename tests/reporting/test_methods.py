@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -55,6 +56,33 @@ def test_the_default_method_of_the_brain_mask_is_stated_with_all_that_it_chooses
         "CT or by deepbet [2]."
     ) in text
     assert references[1].startswith("Fisch")
+
+
+def test_the_brain_masks_are_those_of_the_evaluated_cases_where_all_of_them_state_them(
+    evaluation,
+) -> None:
+    folder = evaluation("a", "b", images=False)
+    paths = [folder.path / case["paths"]["synthetic"] for case in folder.content["cases"]]
+
+    def state(*methods: str) -> str:
+        for path, method in zip(paths, methods, strict=True):
+            sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+            sidecar.parent.mkdir(exist_ok=True, parents=True)
+            brain = {"BrainMask": {"method": method}} if method else {}
+            sidecar.write_text(json.dumps({"Synthetic": {"QC": brain}}))
+        text, references = told(folder, preparation={"brain_mask": AUTO})
+        assert ("Fisch" in " ".join(references)) == ("deepbet" in text)
+        return text
+
+    assert "brain masks as given." in state("given", "given")
+    assert "brain masks the non-zero voxels of skull-stripped scans." in state("nonzero", "nonzero")
+    assert "brain masks by deepbet [2] or as given." in state("given", "deepbet")
+    assert "brain masks as given, or else as the scan required" in state("given", "")
+
+
+def test_the_start_of_a_training_is_stated(evaluation) -> None:
+    text, _ = told(evaluation("a", images=False), starts=["second (ffff)", "first (eeee)"])
+    assert "Its training began with the weights of second (ffff), which began with those of first (eeee)." in text
 
 
 def test_the_text_turns_with_what_was_done(evaluation) -> None:

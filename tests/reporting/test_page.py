@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from voxlate.cli.report import report
+from voxlate.errors import NoInput, UsageError
 from voxlate.evaluation.schema.results import read_evaluation
 from voxlate.reporting.page import page, write_report
 from voxlate.web.html import tag
@@ -193,6 +194,29 @@ def test_the_command_writes_the_page_and_prints_no_folder(evaluation) -> None:
     assert result.exit_code == 0, result.output
     assert str(folder.path) not in result.output
     assert tag("h1", "My title") in output.read_text()
+
+
+def test_a_report_replaces_a_report_and_nothing_else(evaluation) -> None:
+    folder = evaluation("a", images=False)
+    path = folder.write()
+    recipe, foreign, output = (folder.path / name for name in ("my.yaml", "mine.html", "r.html"))
+    for file in (recipe, foreign):
+        file.write_text("<!doctype html>\n<title>mine</title>")
+    with pytest.raises(UsageError, match=r"OUTPUT_NAME my\.yaml: a report is an HTML file; name it my\.html"):
+        write_report(path, recipe)
+    with pytest.raises(UsageError, match=r"OUTPUT_EXISTS mine\.html exists and is no report of voxlate; name another"):
+        write_report(path, foreign)
+    assert recipe.read_text() == foreign.read_text() == "<!doctype html>\n<title>mine</title>"
+    for title in (None, "x" * 9000):
+        write_report(path, output, title=title)
+    write_report(path, output, title="new")
+    assert "<h1>new</h1>" in output.read_text()
+
+
+def test_a_file_in_the_place_of_the_folder_of_an_evaluation_is_refused_with_the_remedy(evaluation) -> None:
+    folder = evaluation("a", images=False).write()
+    with pytest.raises(NoInput, match=r"EVALUATION_MISSING evaluation\.json is a file; name the folder that voxlate"):
+        write_report(folder / "evaluation.json", folder / "x.html")
 
 
 def test_the_verdict_comes_before_the_pictures_and_the_tables_are_folded(written: str) -> None:

@@ -6,11 +6,13 @@ import pytest
 import torch
 from tiny import write_cohort
 
-from voxlate.bundle.bundle import read_bundle, read_weights, write_weights
+from voxlate.bundle.bundle import read_bundle, read_weights, verify_bundle, write_weights
 from voxlate.bundle.prepared_case import prepare_case
 from voxlate.bundle.settings import DataSettings
-from voxlate.cases import Case
+from voxlate.cases import Case, read_cases
 from voxlate.errors import InputRefused, ModelInvalid, NoInput, UsageError
+from voxlate.evaluation.schema.model_facts import read_model_facts
+from voxlate.evaluation.training_cases import starts_of
 from voxlate.io.nifti import read_volume, write_volume
 from voxlate.training.data.windows import cut_window, draw_batch
 from voxlate.training.loop import Machine, train, train_cases
@@ -98,6 +100,28 @@ def test_training_can_start_from_a_bundle(recipe, cohort, tmp_path):
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 
+def test_a_bundle_says_with_which_weights_it_began_and_on_what_these_were_trained(recipe, cohort, tmp_path):
+    first = train(recipe, tmp_path / "first", root=cohort)
+    assert not (first / "start.json").exists()
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "second", root=cohort, start_from=first, watch=killer(7))
+    second = train(recipe, tmp_path / "second", root=cohort, resume=True)  # without naming the bundle again
+    digest = read_bundle(first).weights_sha256
+    (start,) = starts_of(second)
+    learned = [case for case in read_cases(cohort / "cases.tsv") if case.split != "test"]
+    assert (start.model, start.weights_sha256) == (recipe.name, digest)
+    assert start.cases == tuple(case.case for case in learned)
+    assert start.patients == tuple(case.patient for case in learned)
+    row = f"| began with the weights of | {recipe.name} ({digest[:12]}), trained on simulated cases |"
+    assert row in (second / "card.md").read_text()
+    verify_bundle(second)
+    facts = read_model_facts(second)
+    assert facts.starts == [f"{recipe.name} ({digest[:12]})"]
+    assert facts.training_cases == sum(case.split == "train" for case in learned)
+    third = train(recipe, tmp_path / "third", root=cohort, start_from=second)
+    assert starts_of(third) == [replace(start, weights_sha256=read_bundle(second).weights_sha256), start]
+
+
 def test_a_share_of_the_start_is_kept_also_by_a_run_that_is_resumed_without_it(recipe, cohort, tmp_path):
     first = train(recipe, tmp_path / "first", root=cohort)
     last = recipe.model_copy(update={"training": recipe.training.model_copy(update={"keep": "last"})})
@@ -134,7 +158,7 @@ def test_weights_between_two_networks_are_their_weighted_mean_and_counters_stay(
 def test_a_cohort_without_a_training_case_or_without_a_file_is_refused(recipe, cohort, tmp_path):
     table = (cohort / "cases.tsv").read_text()
     (cohort / "cases.tsv").write_text(table.replace("train", "test"))
-    with pytest.raises(UsageError, match="NO_TRAINING_CASE"):
+    with pytest.raises(UsageError, match=r"NO_TRAINING_CASE .*; write train into its column split"):
         train(recipe, tmp_path / "run", root=cohort)
     (cohort / "cases.tsv").write_text(table)
     (cohort / "source_1.nii.gz").unlink()

@@ -47,7 +47,8 @@ def evaluate(
         The outcome: how many cases were evaluated, missing and refused, and `evaluation`, all results.
 
     Raises:
-        NoInput: there is no table, or no row of the split.
+        NoInput: there is no table, no row of the split, or no folder of images.
+        InputRefused: `OTHER_MODEL` when the sidecars of the images state another model.
         ModelInvalid: there is no such model.
 
     Example:
@@ -58,7 +59,7 @@ def evaluate(
     """
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.bundle.recipe import read_recipe
-    from voxlate.evaluation.comparison.systems import flag_seen
+    from voxlate.evaluation.comparison.systems import flag_seen, require_made_by
     from voxlate.evaluation.run import evaluate_cases
     from voxlate.evaluation.settings import Settings
 
@@ -69,6 +70,7 @@ def evaluate(
     rows = rows_of_split([row for row in rows_of(cases, paired=False) if row.is_pair], split)
     if bundle is not None:
         flag_seen(bundle, rows)
+        require_made_by("the model", [bundle], dict.fromkeys([row.case for row in rows], Path(synthetic)))
     with progress("evaluating", len(rows), jobs=jobs) as (bar, task):
         return evaluate_cases(
             rows,
@@ -86,7 +88,7 @@ def report(evaluation: PathLike, html: PathLike, *, title: str | None = None, vi
 
     Args:
         evaluation: folder that `evaluate` wrote.
-        html: the file; an existing one is replaced.
+        html: the file, `.html`; an existing report is replaced.
         title: heading; by default the contrasts.
         viewer: also write an interactive viewer beside the file.
 
@@ -95,7 +97,8 @@ def report(evaluation: PathLike, html: PathLike, *, title: str | None = None, vi
 
     Raises:
         NoInput: the folder holds no evaluation.
-        UsageError: `VIEWER` for a comparison, which has no viewer.
+        UsageError: `VIEWER` for a comparison, which has no viewer; `OUTPUT_NAME` for another suffix; `OUTPUT_EXISTS`
+            for a file that is no report.
 
     Example:
         >>> import voxlate

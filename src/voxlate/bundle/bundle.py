@@ -5,6 +5,7 @@ recipe.yaml           the resolved recipe: network, preparation, inference
 mapping.json          from relative units to the units of the target
 baselines.json        mean quantile functions of the training pairs, for the histogram-matched baseline
 history.json          the loss curves
+start.json            the models that the training began with, and their training cases; only with `--from`
 known.json            statistics of the training scans, for out-of-distribution detection
 calibration.json      the expected error of its predictions; see `voxlate calibrate --add-to-bundle`
 provenance.json       training subjects with origin and licence; only in the models that come with the package
@@ -109,8 +110,8 @@ def write_bundle(
         folder: of the bundle; files of an older bundle are replaced.
         recipe: the resolved recipe.
         weights: of the network, by name.
-        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `known` and
-            `pictures`.
+        documents: content of the JSON files by name without suffix: `mapping`, `baselines`, `history`, `known`,
+            `pictures` and `start`.
         card: the model card in Markdown.
     """
     (folder / MANIFEST).unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from voxlate.bundle.simulated_settings import SimulatedContrast, SimulatedSettin
 from voxlate.bundle.targets import with_target
 from voxlate.bundle.variants import override, vary
 from voxlate.cases import Case
+from voxlate.errors import UsageError
 from voxlate.io.documents import parse_yaml, read_text
 from voxlate.io.settings import parse_settings, read_settings, validated
 from voxlate.preparation import PreparationSettings
@@ -203,6 +204,11 @@ def read_recipe(
             `OVERRIDE`, with the most similar places.
     """
     path = Path(path)
+    if path.suffix == ".tsv":
+        raise UsageError(
+            "RECIPE",
+            f"{path.name} is a table, and a recipe is a YAML file; voxlate init {path.name} my.yaml writes one for it",
+        )
     text = read_settings(path, code="RECIPE", what="recipe")
     return parse_recipe(text, name=path.name, variants=variants, overrides=overrides)
 

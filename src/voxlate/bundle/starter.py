@@ -276,10 +276,17 @@ def start_project(
         What was written.
 
     Raises:
-        UsageError: `FILE_EXISTS` when the recipe exists, or a table although there are rows for a new one; what
+        UsageError: `INIT_ORDER` when a recipe stands in the place of the table, or the reverse;
+            `FILE_EXISTS` when the recipe exists, or a table although there are rows for a new one; what
             `contrasts_of` raises.
         NoInput, InputRefused: the table does not exist, or cannot be read.
     """
+    wrong = where if where.suffix in (".yaml", ".yml") else None
+    wrong = recipe if recipe is not None and recipe.suffix == ".tsv" else wrong
+    if wrong is not None:
+        raise UsageError(
+            "INIT_ORDER", f"{wrong.name} is in the wrong place; name the table first: voxlate init cases.tsv my.yaml"
+        )
     table = table_in(where)
     file = recipe or table.with_name("recipe.yaml")
     for path in (file, table) if rows else (file,):

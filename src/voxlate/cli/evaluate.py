@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from voxlate.cli.console import begin, complain, say
-from voxlate.cli.options import PATH, first_given, jobs, no_progress
+from voxlate.cli.options import PATH, first_given, jobs, no_progress, overwrite
 from voxlate.cli.progress import progress_bar
 from voxlate.cli.verb import Verb
 
@@ -139,6 +139,7 @@ _OF_SYSTEMS = {
     is_flag=True,
     help="Several systems: also evaluate patients of the training.",
 )
+@overwrite
 @no_progress
 def evaluate(
     cases: Path,
@@ -162,6 +163,7 @@ def evaluate(
     margins: tuple[str, ...],
     are_folds: bool,
     allows_training_cases: bool,
+    overwrite: bool,
     no_progress: bool,
 ) -> int:
     """Evaluate synthetic images against real ones; compare systems.
@@ -191,7 +193,13 @@ def evaluate(
         rows = [case for case in rows if case.split == split]
     if len(folders) == 1 and not _is_named(folders[0]) and not are_folds:
         _refuse_options_of_systems()
+        if not overwrite:
+            from voxlate.evaluation.earlier import require_same_images
+
+            require_same_images(output, rows, _split(folders[0])[1])
         return _evaluate_one(rows, folders[0], output, bundles, settings, jobs, no_progress)
+    if overwrite:
+        raise click.UsageError("--overwrite is for one system; of several, only images that changed are scored again")
     options = ComparisonOptions(correction, test, alphas, margins, are_folds, allows_training_cases)
     return _compare(rows, folders, output, bundles, settings, options, jobs, no_progress)
 
@@ -278,7 +286,7 @@ def _evaluate_one(
     from voxlate.bundle.pretrained import find_bundle
     from voxlate.errors import UsageError
     from voxlate.evaluation.card import findings
-    from voxlate.evaluation.comparison.systems import flag_seen
+    from voxlate.evaluation.comparison.systems import flag_seen, require_made_by
     from voxlate.evaluation.run import evaluate_cases
     from voxlate.io.log import counted
 
@@ -288,6 +296,7 @@ def _evaluate_one(
     begin(f"evaluating {counted(len(rows), 'case')}", out=output, jobs=jobs)
     if bundle is not None:
         flag_seen(bundle, rows)
+        require_made_by("the model", [bundle], dict.fromkeys([case.case for case in rows], _split(folder)[1]))
     with progress_bar(off=no_progress) as bar:
         task = bar.add_task("evaluating", total=len(rows), jobs=jobs)
         outcome = evaluate_cases(
@@ -303,9 +312,12 @@ def _evaluate_one(
         complain(f"missing {missing.case}: {missing.reason}")
     for refused in outcome.evaluation.refused:
         complain(f"REFUSED:{refused.code} {refused.case}: {refused.message}")
+    counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
+    if not outcome.n_evaluated:
+        say(f"{counts} of {len(rows)}; no evaluation was written, and {output} is as it was")
+        return outcome.exit_status
     for finding in findings(outcome.evaluation):
         say(f"- {finding.text}", fg="red" if finding.is_worse else None)
-    counts = f"{outcome.n_evaluated} evaluated, {outcome.n_missing} missing, {outcome.n_refused} refused"
     say(f"{counts} of {len(rows)}; figures in {output / 'evaluation.json'} and {output / 'scores.tsv'}")
     if outcome.evaluation.data_kind == "unknown":
         say("the report will say that the kind of data is not stated; --data-kind real or simulated states it")

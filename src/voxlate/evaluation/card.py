@@ -9,9 +9,8 @@ from voxlate.evaluation.metrics import METRICS
 from voxlate.evaluation.protocols import AS_WRITTEN
 from voxlate.evaluation.schema.results import Evaluation
 from voxlate.evaluation.schema.table import PRIMARY_METRICS, PRIMARY_REGION, patients_of
+from voxlate.evaluation.training_cases import CARD
 from voxlate.io.atomic import write_text
-
-CARD = "card.md"
 
 _UNMEASURED = (
     "**What happens inside lesions was not measured when this bundle was trained.** `voxlate evaluate` with "

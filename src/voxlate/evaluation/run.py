@@ -27,10 +27,14 @@ from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.subgroups import NO_FACTORS, read_factors
 from voxlate.evaluation.tissues import tissue_protocol, tissue_scores, with_differences
 from voxlate.io.atomic import write_json
+from voxlate.io.log import counted, warn
 from voxlate.jobs.processes import parallel_map
 from voxlate.jobs.states import Counts
 
 CASES = "cases"
+
+_MOST_LABELS = 12
+"""Values of label files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def evaluate_cases(
     """Evaluates every case and writes `scores.tsv`, `evaluation.json` and `cases/<case>.json` into `output`.
 
     With a bundle, its model card with the measured scores is written as well (`card.md`). Results that an earlier run
-    computed from the same inputs with the same options are used again.
+    computed from the same inputs with the same options are used again. Without a single evaluated case nothing but
+    `cases/` is written, and an earlier evaluation in `output` is kept.
 
     Args:
         cases: the rows to evaluate, see `voxlate.cases`.
@@ -93,13 +98,15 @@ def evaluate_cases(
         watch: called with each result as it comes.
 
     Raises:
-        NoInput: no case was given, or none of them is in the table of factors.
+        NoInput: no case was given, `synthetic` is no folder, or none of them is in the table of factors.
         InputRefused: `FACTORS`, see `voxlate.evaluation.subgroups.read_factors`.
         ModelInvalid: `BASELINES`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
     if not cases:
         raise NoInput("NO_INPUT", "no case to evaluate; check the split")
+    if isinstance(synthetic, Path) and not synthetic.is_dir():
+        raise NoInput("NO_INPUT", f"{synthetic.name}: no such folder of synthetic images; correct --synthetic")
     factors = NO_FACTORS if settings.factors is None else read_factors(settings.factors, cases)
     matches = _histogram_matches(cases, settings, bundle)
     files = [CaseFiles.find(case, synthetic if isinstance(synthetic, Path) else synthetic[case.case]) for case in cases]
@@ -110,16 +117,51 @@ def evaluate_cases(
         if watch is not None:
             watch(result)
     results = [by_case[case.case] for case in cases]
+    _flag_labels(results, settings)
     volumes = with_differences(_records(results, "volumes"))
-    table = _write_scores(output, results, volumes, settings.protocols[0])
+    counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
+    is_written = counts[EVALUATED] > 0
+    table = ScoreTable(settings.protocols[0])
+    if is_written:
+        _write_scores(output, results, volumes, table)
     collected = CollectedResults(table, _records(results, "lesions"), volumes, factors)
     fitted = list({id(match): match for match in matches.values() if match is not None}.values())
     evaluation = build_evaluation(results, files, collected, output, settings=settings, matches=fitted, bundle=bundle)
-    write_json(output / EVALUATION, evaluation.to_json())
-    if bundle is not None:
-        write_measured_card(bundle, output, evaluation)
-    counts = {state: sum(result.state == state for result in results) for state in (EVALUATED, MISSING, REFUSED)}
+    if is_written:
+        write_json(output / EVALUATION, evaluation.to_json())
+        if bundle is not None:
+            write_measured_card(bundle, output, evaluation)
     return Outcome(counts[EVALUATED], counts[MISSING], counts[REFUSED], evaluation)
+
+
+def write_without_scores(outcome: Outcome, output: Path) -> None:
+    """Writes an evaluation without an evaluated case, as a comparison of systems needs for a system without images.
+
+    Args:
+        outcome: of `evaluate_cases`.
+        output: folder of the evaluation.
+
+    Raises:
+        TemporaryFailure, CannotWrite: the output cannot be written.
+    """
+    write_rows(output / SCORES, ScoreRow._fields, ())
+    write_json(output / EVALUATION, outcome.evaluation.to_json())
+
+
+def _flag_labels(results: Sequence[CaseResult], settings: Settings) -> None:
+    """Warns with `ENHANCING_LABEL` where the enhancing labels occur in no label file; they would have no region."""
+    found = [result.content["label_values"] for result in results if "label_values" in result.content]
+    present = sorted({value for values in found for value in values})
+    wanted = settings.enhancing_labels
+    if wanted and present and not set(wanted).intersection(present):
+        asked = f"label {wanted[0]} occurs" if len(wanted) == 1 else f"labels {', '.join(map(str, wanted))} occur"
+        more = " and others" if len(present) > _MOST_LABELS else ""
+        warn(
+            "ENHANCING_LABEL",
+            f"{asked} in none of {counted(len(found), 'label file')}; they hold "
+            f"{', '.join(map(str, present[:_MOST_LABELS]))}{more}; pass the one of enhancing tumour as "
+            "--enhancing-label",
+        )
 
 
 def _histogram_matches(
@@ -158,11 +200,8 @@ def _records(results: Sequence[CaseResult], name: str) -> list[Any]:
     ]
 
 
-def _write_scores(
-    output: Path, results: Sequence[CaseResult], volumes: Sequence[VolumeRow], primary_protocol: str
-) -> ScoreTable:
-    """Writes `scores.tsv` case by case and returns its scores."""
-    table = ScoreTable(primary_protocol)
+def _write_scores(output: Path, results: Sequence[CaseResult], volumes: Sequence[VolumeRow], table: ScoreTable) -> None:
+    """Writes `scores.tsv` case by case and adds its scores to `table`."""
 
     def seen() -> Iterator[ScoreRow]:
         for row in _rows(results, volumes, output / CASES):
@@ -170,7 +209,6 @@ def _write_scores(
             yield row
 
     write_rows(output / SCORES, ScoreRow._fields, seen())
-    return table
 
 
 def _rows(results: Sequence[CaseResult], volumes: Sequence[VolumeRow], folder: Path) -> Iterator[ScoreRow]:

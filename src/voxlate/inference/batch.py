@@ -117,7 +117,8 @@ def translate_many(
             unless the run that is continued made it.
 
     Returns:
-        The outcome of each scan, in their order.
+        The outcome of each scan, in their order. Where all were refused because their outputs exist, `run.json` stays
+        as it was.
 
     Raises:
         UsageError: `ONE_ANSWER` when a spread is asked of single predictions; `OUTPUT_IS_INPUT` when `spread` is
@@ -149,7 +150,8 @@ def translate_many(
             outcomes.append(outcome)
     finally:
         ledger.close()
-    write_json(folder / RUN, summary(outcomes))
+    if not (folder / RUN).is_file() or any(outcome.code != "OUTPUT_EXISTS" for outcome in outcomes):
+        write_json(folder / RUN, summary(outcomes))  # a run that did nothing keeps the record of the one before it
     for path in (*old_ledgers, ledger.path):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # another run into this folder has its ledger there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def _chosen(candidates: list[DicomSeries], series: str, path: Path) -> DicomSeri
         raise InputRefused(
             "SEVERAL_SERIES",
             f"{path.name} holds {len(candidates)} series: {shown}; choose one, for example --series {names[0]} "
-            "(voxlate classify lists what each shows)",
+            f"(voxlate classify {shlex.quote(path.name or '.')} series.tsv lists what each shows)",
         )
     matching = [each for each in candidates if series in (each.uid, str(each.number))]
     if len(matching) != 1:

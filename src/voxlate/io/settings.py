@@ -63,6 +63,8 @@ def validated(content: Any, model: type[Model], *, code: str, name: str, whole: 
     Raises:
         UsageError: `code`, with the position of each error; for an unknown key also the most similar valid key.
     """
+    if not isinstance(content, dict):
+        raise UsageError(code, f"{name} has no keys; a {whole} is a YAML file with lines of the form `key: value`")
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -25,7 +25,7 @@ from voxlate.reporting.sections.first_screen import first_screen
 from voxlate.reporting.sections.remarks import remarks
 from voxlate.reporting.viewer import write_viewer
 from voxlate.web import labels
-from voxlate.web.document import WARNING, Section, document, header, note
+from voxlate.web.document import REPORT_TITLE, WARNING, Section, document, header, note, require_report_path
 from voxlate.web.html import Html, tag
 from voxlate.web.tables import Column, table
 
@@ -37,7 +37,7 @@ def write_report(folder: Path, output: Path, *, title: str | None = None, viewer
 
     Args:
         folder: holds `evaluation.json` and `scores.tsv`; image paths are relative to it.
-        output: the HTML file; an existing one is replaced as a whole.
+        output: the HTML file; an existing report is replaced as a whole.
         title: heading of the report; made from the translation direction when `None`.
         viewer: whether to write the folder `viewer` beside `output` and link to it.
 
@@ -45,9 +45,11 @@ def write_report(folder: Path, output: Path, *, title: str | None = None, viewer
         One line for each case that is missing in the viewer.
 
     Raises:
+        UsageError: see `voxlate.web.document.require_report_path`.
         NoInput, InputRefused: see `voxlate.evaluation.schema.results.read_evaluation`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
+    require_report_path(output)
     evaluated = read_evaluation(folder)
     left_out = write_viewer(evaluated, output.parent / VIEWER) if viewer else []
     write_text(output, page(evaluated, title=title, viewer=f"{VIEWER}/index.html" if viewer else None))
@@ -71,7 +73,7 @@ def page(evaluated: Evaluated, *, title: str | None = None, viewer: str | None =
         f"voxlate {evaluation.voxlate_version}",
     ]
     sections = _sections(evaluated, leading_view(evaluated), viewer)
-    return document(f"{heading} · voxlate report", header(heading, facts), sections, footer=WARNING)
+    return document(f"{heading} · {REPORT_TITLE}", header(heading, facts), sections, footer=WARNING)
 
 
 def _sections(evaluated: Evaluated, view: View, viewer: str | None) -> list[Section]:

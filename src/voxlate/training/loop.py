@@ -18,6 +18,7 @@ from voxlate.bundle.bundle import read_weights, write_weights
 from voxlate.bundle.networks import generator_of
 from voxlate.bundle.recipe import Recipe
 from voxlate.cases import Case
+from voxlate.evaluation.training_cases import STARTS, began_with
 from voxlate.io.atomic import remove_orphans, write_json
 from voxlate.io.log import counted
 from voxlate.jobs.processes import StopRequest
@@ -297,12 +298,13 @@ def _set_up(
 def _note_start(run: Path, recipe: Recipe, generator: nn.Module, given: Given) -> EmaWeights | None:
     """Returns the weights of which `training.start_share` is kept; None where the training starts from new ones.
 
-    A run that begins writes their hash, and the weights themselves, because the command that resumes it need not name
-    the bundle again.
+    A run that begins writes their hash, the models that they come from, and the weights themselves, because the command
+    that resumes it need not name the bundle again.
     """
     path = run / START
     if not (run / CHECKPOINT).exists():
-        write_json(run / "start.json", {"generator_sha256": weights_sha256(generator.state_dict())})
+        starts = {} if given.start_from is None else {"starts": began_with(given.start_from)}
+        write_json(run / STARTS, {"generator_sha256": weights_sha256(generator.state_dict())} | starts)
         path.unlink(missing_ok=True)
         if recipe.training.start_share and (given.start_from is not None or isinstance(given.network, nn.Module)):
             write_weights(path, generator.state_dict())

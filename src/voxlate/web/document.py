@@ -11,11 +11,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
+from voxlate.errors import UsageError
 from voxlate.web.html import Child, Html, join, tag
 
 WARNING_TITLE = "Synthetic images. Not for diagnosis."
 WARNING = "A model computed the images called synthetic, for research only: they can hide or invent findings."
+
+REPORT_TITLE = "voxlate report"
+"""End of the title of each report, by which one that may be replaced is known; it must not change."""
+
+_HEAD_BYTES = 16 * 1024
+"""The title stands in the first kilobyte, behind the content security policy; a title may be long."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,27 @@ def document(
         class_="wide" if is_wide else None,
     )
     return "<!doctype html>\n" + tag("html", _head(title, images), body, lang="en") + "\n"
+
+
+def require_report_path(path: Path) -> None:
+    """Refuses a place where a report cannot be, or that holds something else than a report.
+
+    Args:
+        path: of the report to be written.
+
+    Raises:
+        UsageError: `OUTPUT_NAME` for another suffix than `.html`; `OUTPUT_EXISTS`.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("OUTPUT_NAME", f"{path.name}: a report is an HTML file; name it {path.stem}.html")
+    if path.is_dir() or (path.is_file() and not _is_report(path)):
+        raise UsageError("OUTPUT_EXISTS", f"{path.name} exists and is no report of voxlate; name another output")
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(_HEAD_BYTES).decode("utf-8", "replace")
+    return start.startswith("<!doctype html>") and f"{REPORT_TITLE}</title>" in start
 
 
 def header(title: str, facts: Sequence[str], *more: Child, is_synthetic: bool = True) -> Html:

@@ -304,6 +304,16 @@ def test_patients_that_a_bundle_was_trained_on_are_refused_unless_they_are_asked
         compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
 
 
+def test_patients_of_the_model_that_a_bundle_began_with_are_refused_too(tmp_path):
+    cases = [write_case(tmp_path, f"case_{seed}", seed=seed) for seed in range(2)]
+    bundle = write_bundle(tmp_path)
+    start = {"model": "base", "weights_sha256": "f" * 64, "cases": ["case_1"], "patients": []}
+    (bundle / "start.json").write_text(json.dumps({"starts": [start]}))
+    system = System("ours", tmp_path / "synthetic", (bundle,))
+    with pytest.raises(InputRefused, match=r"ours, which began with the weights of base \(f{12}\), was .* \(case_1\)"):
+        compare_systems(cases, [system], tmp_path / "out", settings=SETTINGS)
+
+
 @pytest.fixture
 def folds(tmp_path):
     """Returns the folder and five cases that two systems translated in two folds, three in the first."""

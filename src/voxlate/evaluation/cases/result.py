@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voxlate.errors import NoInput, TemporaryFailure, VoxlateError
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
 from voxlate.evaluation.cases.intensity import shown_range
@@ -26,13 +28,16 @@ from voxlate.evaluation.protocols import AS_WRITTEN, PROTOCOLS
 from voxlate.evaluation.schema.results import ScoreRow
 from voxlate.evaluation.settings import Settings
 from voxlate.evaluation.tissues import TissueResults, tissue_protocol, undefined_overlaps
-from voxlate.io.atomic import write_json
+from voxlate.io.atomic import sha256, write_json
 from voxlate.io.documents import finite_values, read_json
 from voxlate.jobs.results import hash_inputs, read_result
 from voxlate.version import __version__
 
 CONTRAST = "contrast"
 """What a synthetic image of one value lacks, among the metrics that could not be computed."""
+
+SYNTHETIC_SHA256 = "synthetic_sha256"
+"""Key of the hash of the synthetic image in the result file of a case."""
 
 EVALUATED, MISSING, REFUSED = "evaluated", "missing", "refused"
 """The words for done and refused in the files of an evaluation; see `voxlate.jobs.states`."""
@@ -91,7 +96,7 @@ def evaluate_case(files: CaseFiles, settings: Settings, match: HistogramMatch | 
     if earlier is not None:
         return CaseResult(case.case, case.patient, earlier["state"], earlier)
     state, content = _compute(files, settings, match)
-    content = {"key": key, "state": state, **content}
+    content = {"key": key, "state": state, SYNTHETIC_SHA256: sha256(files.synthetic), **content}
     write_json(path, content)
     return CaseResult(case.case, case.patient, state, content)
 
@@ -126,6 +131,7 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "data_range": case.data_range,
         "voxels": int(case.mask.sum()),
         "task": case.task,
+        **_label_values(case),
         "unusual_score": case.unusual_score,
         "methods": list(compared.images),
         "scores": [_plain(score) for score in scores if not score.score.left_out],
@@ -134,6 +140,11 @@ def _compute(files: CaseFiles, settings: Settings, match: HistogramMatch | None)
         "lesions": finite_values(lesions),
         "volumes": finite_values(tissues.rows),
     }
+
+
+def _label_values(case: LoadedCase) -> dict[str, list[int]]:
+    """Returns the values in the label file, without 0; nothing for a case without one."""
+    return {} if case.labels is None else {"label_values": [int(value) for value in np.unique(case.labels) if value]}
 
 
 def _rmse(scores: Sequence[MethodScore]) -> dict[str, float]:

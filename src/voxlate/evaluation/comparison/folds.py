@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voxlate.cases import Case
 from voxlate.errors import InputRefused, NoInput
-from voxlate.evaluation.comparison.systems import System, require_unseen
+from voxlate.evaluation.comparison.systems import System, require_made_by, require_unseen
 from voxlate.io.tables import read_rows
 
 TABLE, SYNTHETIC, BUNDLE = "folds.tsv", "synthetic", "bundle"
@@ -31,7 +31,7 @@ def with_folds(system: System, cases: Sequence[Case], *, allows_training_cases: 
     Raises:
         NoInput: `FOLDS_MISSING` when the folder has no fold.
         InputRefused: `FOLDS` for a table that cannot be read, `FOLDS_OVERLAP` when two folds hold an image of one case,
-            `TRAINED_ON_TEST`.
+            `TRAINED_ON_TEST`, `OTHER_MODEL`.
     """
     parts = {_index(path): path for path in system.folder.glob(f"{_PREFIX}*") if path.is_dir() and _index(path) >= 0}
     if not parts:
@@ -58,6 +58,8 @@ def with_folds(system: System, cases: Sequence[Case], *, allows_training_cases: 
         tested = [case for case in cases if folds.get(case.case) == index]
         if tested and not allows_training_cases:
             require_unseen(f"fold {index} of {system.name}", bundle, tested)
+        made = {case.case: folders[index] for case in tested}
+        require_made_by(f"the model of fold {index} of {system.name}", [bundle], made)
     nowhere = system.folder / f"{_PREFIX}0"
     return replace(
         system,

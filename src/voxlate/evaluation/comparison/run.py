@@ -30,10 +30,10 @@ from voxlate.evaluation.comparison.schema import (
     Unscored,
 )
 from voxlate.evaluation.comparison.settings import ComparisonSettings
-from voxlate.evaluation.comparison.systems import RESERVED, System, require_names, require_unseen
+from voxlate.evaluation.comparison.systems import RESERVED, System, require_made_by, require_names, require_unseen
 from voxlate.evaluation.comparison.tables import fold_rows, summarize, tables_by_set
 from voxlate.evaluation.comparison.testing import compare_methods
-from voxlate.evaluation.run import Outcome, evaluate_cases, exit_status_of
+from voxlate.evaluation.run import Outcome, evaluate_cases, exit_status_of, write_without_scores
 from voxlate.evaluation.schema.files import SCORES, write_rows
 from voxlate.evaluation.schema.results import Direction, Evaluation, ProtocolDefinition, read_evaluation
 from voxlate.evaluation.settings import Baselines, Settings
@@ -86,9 +86,9 @@ def compare_systems(
         watch: called with each result as it comes.
 
     Raises:
-        NoInput: no case or no system was given; `FOLDS_MISSING`.
+        NoInput: no case or no system was given, or no system has a folder; `FOLDS_MISSING`.
         UsageError: `SYSTEM_NAME`, `SYSTEM_TWICE`, `MARGIN`.
-        InputRefused: `TRAINED_ON_TEST`, `FOLDS_OVERLAP`, `FOLDS_DIFFER`, `FACTORS`.
+        InputRefused: `TRAINED_ON_TEST`, `OTHER_MODEL`, `FOLDS_OVERLAP`, `FOLDS_DIFFER`, `FACTORS`.
         TemporaryFailure, CannotWrite: the output cannot be written, or a process was killed.
     """
     chosen = comparison or ComparisonSettings()
@@ -97,6 +97,9 @@ def compare_systems(
     require_protocols(chosen.margins, settings)
     if not given:
         raise NoInput("NO_INPUT", "no system to compare; pass --synthetic NAME=FOLDER for each")
+    if not any(system.folder.is_dir() for system in given):
+        names = ", ".join(system.folder.name for system in given)
+        raise NoInput("NO_INPUT", f"{names}: no such folder of synthetic images; correct --synthetic")
     systems, cases, folds = _checked(given, cases, chosen)
     named = {case.case: _compared_case(case, folds) for case in cases}
     outcomes = _evaluate(systems, cases, output, settings=settings, jobs=jobs, watch=watch)
@@ -118,6 +121,8 @@ def _checked(
             for system in systems:
                 for bundle in system.bundles:
                     require_unseen(system.name, bundle, cases)
+        for system in systems:
+            require_made_by(system.name, system.bundles, dict.fromkeys([case.case for case in cases], system.folder))
         return list(systems), list(cases), {}
     found = [with_folds(system, cases, allows_training_cases=how.allows_training_cases) for system in systems]
     folds = require_same_folds(found)
@@ -157,13 +162,15 @@ def _evaluate(
         rest = frozenset(case.case for case in cases) - scored
         outcome = evaluate_cases(
             cases,
-            system.folders or system.folder,
+            system.folders or {case.case: system.folder for case in cases},
             output / SYSTEMS / system.name,
             settings=replace(settings, baselines=Baselines(rest, bundles[0] if bundles else None, of_cases)),
             bundle=system.bundles[0] if len(system.bundles) == 1 else None,
             jobs=jobs,
             watch=None if watch is None else _named(watch, system.name),
         )
+        if not outcome.n_evaluated:  # a system without any image is a row of the tables
+            write_without_scores(outcome, output / SYSTEMS / system.name)
         scored |= {case.case for case in outcome.evaluation.cases}
         outcomes.append(outcome)
     return outcomes

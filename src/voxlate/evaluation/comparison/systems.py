@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxlate.cases import Case, read_cases, require_case_name
+from voxlate.cases import Case, require_case_name
 from voxlate.errors import InputRefused, UsageError
-from voxlate.evaluation.card import CARD
 from voxlate.evaluation.cases.scores import CURVE, METHODS
 from voxlate.evaluation.tissues.volumes import RESCANNED, TARGET
+from voxlate.evaluation.training_cases import seen_cases, starts_of, weights_sha256_of
+from voxlate.io.documents import read_object
 from voxlate.io.log import warn
 
 RESERVED = frozenset({*METHODS, CURVE, RESCANNED, TARGET})
 """Names of baselines and references in every table; no system can have one."""
-
-_TRAINED_ON = re.compile(r"^\| trained on \| \d+ cases \((?!simulated)[^)]*\): ([^;|]*)", re.MULTILINE)
-"""The line of a model card that names the training cases; simulated patients have the same names in each data set."""
 
 _MOST_NAMED = 5
 """Cases that a message names."""
@@ -68,25 +65,6 @@ def require_names(names: Iterable[str]) -> None:
         seen.add(shown)
 
 
-def training_cases(bundle: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Returns the names of the cases and of the patients that a bundle was trained on, as far as it states them.
-
-    The run of a training has a table `cases.tsv` beside the bundle; a bundle alone names its cases in its card.
-
-    Args:
-        bundle: folder of the bundle.
-    """
-    table = bundle.resolve().parent / "cases.tsv"
-    if table.is_file() and (bundle.resolve().parent / "recipe.yaml").is_file():  # the run of the bundle
-        learned = [case for case in read_cases(table, paired=False) if case.split != "test"]
-        return frozenset(case.case for case in learned), frozenset(case.patient for case in learned)
-    card = bundle / CARD
-    if not card.is_file():
-        return frozenset(), frozenset()
-    found = _TRAINED_ON.search(card.read_text(encoding="utf-8"))
-    return frozenset(found[1].strip().split(", ") if found else ()), frozenset()
-
-
 def require_unseen(system: str, bundle: Path, cases: Sequence[Case]) -> None:
     """Refuses test cases whose patients the bundle was trained or chosen on.
 
@@ -117,9 +95,49 @@ def flag_seen(bundle: Path, cases: Sequence[Case]) -> None:
 
 def _seen(system: str, bundle: Path, cases: Sequence[Case]) -> str:
     """Returns which cases are of patients that a bundle was trained or chosen on, or "" for none."""
-    names, patients = training_cases(bundle)
-    seen = [case.case for case in cases if case.case in names or case.patient in patients]
-    more = f" and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
-    listed = f"{', '.join(seen[:_MOST_NAMED])}{more}"
-    told = f"{system} was trained or chosen on the patients of {len(seen)} of {len(cases)} cases ({listed})"
-    return told if seen else ""
+    seen = seen_cases(bundle, cases)
+    starts = "".join(f", which began with the weights of {start.told}," for start in starts_of(bundle)[:1])
+    told = f"{system}{starts} was trained or chosen on the patients of {len(seen)} of {len(cases)} cases"
+    return f"{told} ({_listed(seen)})" if seen else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def require_made_by(system: str, bundles: Sequence[Path], images: Mapping[str, Path]) -> None:
+    """Refuses images whose sidecars state another model than the bundles that are said to have made them.
+
+    An image of an ensemble is of each of its members. Images without a sidecar, or whose sidecar states no model, pass.
+
+    Args:
+        system: its name.
+        bundles: folders of its bundles; the folder of a network outside voxlate has no manifest and is not compared.
+        images: the folder of the synthetic image of each case.
+
+    Raises:
+        InputRefused: `OTHER_MODEL`.
+    """
+    known = {hash_ for bundle in bundles if (hash_ := weights_sha256_of(bundle))}
+    if not known:
+        return
+    stated = {case: _models_of(folder / f"{case}.json") for case, folder in images.items()}
+    others = [case for case, models in stated.items() if models and not known.intersection(models)]
+    if others:
+        raise InputRefused(
+            "OTHER_MODEL",
+            f"{len(others)} of {len(images)} images were not made by {system} ({_listed(others)}): a sidecar states "
+            f"the weights {stated[others[0]][0][:12]}, the model has {sorted(known)[0][:12]}; pass with -m the model "
+            "that made them, leave -m out, or translate again",
+        )
+
+
+def _models_of(sidecar: Path) -> list[str]:
+    """Returns the hashes of the weights of the model, and of the members of an ensemble, that a sidecar states."""
+    synthetic = read_object(sidecar).get("Synthetic")
+    if not isinstance(synthetic, dict):
+        return []
+    members = synthetic.get("Members")
+    models = [synthetic.get("ModelSHA256"), *(members if isinstance(members, list) else [])]
+    return [model for model in models if isinstance(model, str)]

@@ -55,6 +55,8 @@ def read_folder(
         NoInput: `<code>_MISSING` when one of the files does not exist.
         InputRefused: `<code>_INVALID` when a key is missing or a value has the wrong type; the message names it.
     """
+    if folder.is_file():
+        raise NoInput(f"{kind.code}_MISSING", f"{folder.name} is a file; name the folder that {kind.command} wrote")
     for name in (kind.document, SCORES):
         _require_file(folder / name, kind)
     return read_document(folder, kind, model), read_rows(folder / SCORES, kind, row, columns)

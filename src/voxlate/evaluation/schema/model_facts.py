@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxlate.errors import InputRefused
+from voxlate.evaluation.training_cases import count_training_cases, starts_of
 from voxlate.io.documents import parse_yaml, read_text
 
 RECIPE_FILE = "recipe.yaml"
@@ -23,7 +24,9 @@ class ModelFacts(BaseModel):
         steps: optimiser steps of all stages.
         batch: windows of one optimiser step.
         window: voxels along each axis.
-        training_cases: number of cases that the recipe lists; 0 where a table holds them.
+        training_cases: number of training cases, from the recipe that lists them or else from the card; 0 where neither
+            states it.
+        starts: the models that the training began with, the nearest first, with the start of their hashes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +44,7 @@ class ModelFacts(BaseModel):
     learning_rate: float | None = None
     training_cases: int = 0
     validation_cases: int = 0
+    starts: list[str] = Field(default_factory=list)
 
 
 def read_model_facts(bundle: Path | None) -> ModelFacts | None:
@@ -56,7 +60,7 @@ def read_model_facts(bundle: Path | None) -> ModelFacts | None:
     if path is None or not path.is_file():
         return None
     try:
-        return facts_of(parse_yaml(read_text(path)))
+        facts = facts_of(parse_yaml(read_text(path)))
     except ValidationError as error:
         detail = error.errors()[0]["msg"]
         raise InputRefused("BUNDLE_FILE", f"{path.name} of the bundle: {detail}; train the bundle again") from error
@@ -64,6 +68,9 @@ def read_model_facts(bundle: Path | None) -> ModelFacts | None:
         raise InputRefused(
             "BUNDLE_FILE", f"{path.name} of the bundle cannot be read; train the bundle again"
         ) from error
+    starts = [start.told for start in starts_of(path.parent)]
+    cases = facts.training_cases or count_training_cases(path.parent)  # a table of cases is not in the recipe
+    return facts.model_copy(update={"training_cases": cases, "starts": starts})
 
 
 def facts_of(recipe: dict[str, Any]) -> ModelFacts:

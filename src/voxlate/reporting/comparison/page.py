@@ -19,7 +19,7 @@ from voxlate.reporting.comparison.view import TISSUES, Results, TableView, main_
 from voxlate.reporting.sections.quality import definition_of
 from voxlate.version import __version__
 from voxlate.web import labels
-from voxlate.web.document import WARNING, Section, document, header
+from voxlate.web.document import REPORT_TITLE, WARNING, Section, document, header, require_report_path
 from voxlate.web.html import Html, tag
 from voxlate.web.tables import Column, facts_table, table
 
@@ -29,13 +29,15 @@ def write_comparison_report(folder: Path, output: Path, *, title: str | None = N
 
     Args:
         folder: holds `comparison.json`, `scores.tsv` and `systems/`.
-        output: the HTML file; an existing one is replaced as a whole.
+        output: the HTML file; an existing report is replaced as a whole.
         title: heading; made from the contrasts when `None`.
 
     Raises:
+        UsageError: see `voxlate.web.document.require_report_path`.
         NoInput, InputRefused: see `read_comparison` and `read_evaluation`.
         TemporaryFailure, CannotWrite: see `voxlate.errors.writing`.
     """
+    require_report_path(output)
     write_text(output, comparison_page(read_comparison(folder), title=title))
 
 
@@ -58,7 +60,7 @@ def comparison_page(compared: Compared, *, title: str | None = None) -> str:
         f"voxlate {comparison.voxlate_version}",
     ]
     sections = _sections(compared, Results(comparison))
-    return document(f"{heading} · voxlate report", header(heading, facts), sections, footer=WARNING)
+    return document(f"{heading} · {REPORT_TITLE}", header(heading, facts), sections, footer=WARNING)
 
 
 def _sections(compared: Compared, results: Results) -> list[Section]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from voxlate.evaluation.metrics import metric_of
 from voxlate.evaluation.schema.model_facts import ModelFacts
 from voxlate.evaluation.schema.results import Evaluated, Evaluation
 from voxlate.evaluation.statistics.intervals import BOOTSTRAP, NO_INTERVAL, OUTLIER_LIMIT
-from voxlate.preparation.masks.brain_mask import AUTO
-from voxlate.reporting.sections.provenance import values_of_sidecars
+from voxlate.preparation.masks.brain_mask import AUTO, GIVEN
+from voxlate.reporting.sections.provenance import mask_methods, values_of_sidecars
 from voxlate.reporting.sections.quality import LEVEL
 from voxlate.reporting.sections.references import NETWORKS, REFERENCES
 from voxlate.web import labels
@@ -76,7 +76,7 @@ def methods_text(evaluated: Evaluated) -> tuple[list[str], list[str]]:
     evaluation, cited = evaluated.evaluation, _Cited()
     sentences = [_task(evaluated)]
     if evaluation.model is not None:
-        sentences += [_network(evaluation.model, cited), _preparation(evaluation.model, cited)]
+        sentences += [_network(evaluation.model, cited), _preparation(evaluation.model, mask_methods(evaluated), cited)]
     sentences.append(_metrics(evaluation, cited))
     sentences += _tests(evaluation, cited)
     return [sentence for sentence in sentences if sentence], [REFERENCES[key] for key in cited.keys]
@@ -106,7 +106,10 @@ def _network(model: ModelFacts, cited: _Cited) -> str:
     if losses:
         text += f"; its losses are {losses}"
     facts = list(_training(model))
-    return f"{text}. " + (f"It was trained {', '.join(facts)}." if facts else "")
+    told = [f"{text}."] + ([f"It was trained {', '.join(facts)}."] if facts else [])
+    if model.starts:
+        told.append(f"Its training began with the weights of {', which began with those of '.join(model.starts)}.")
+    return " ".join(told)
 
 
 def _training(model: ModelFacts) -> Iterable[str]:
@@ -121,18 +124,21 @@ def _training(model: ModelFacts) -> Iterable[str]:
         yield f"by {shown} at a learning rate of at most {model.learning_rate:g}"
 
 
-def _preparation(model: ModelFacts, cited: _Cited) -> str:
+def _preparation(model: ModelFacts, used: Sequence[str], cited: _Cited) -> str:
+    """Returns what was done to each scan; the brain masks are those of the evaluated cases where they are known.
+
+    Args:
+        model: facts of the model.
+        used: methods of the masks of the evaluated cases; empty where their sidecars state none.
+        cited: gets the references.
+    """
     settings = model.preparation
     if not settings:
         return ""
     parts = []
-    method = str(settings.get("brain_mask", ""))
-    is_auto = method == AUTO
-    methods = [MASKS[name] for name in (_AUTO if is_auto else method.split("+")) if name in MASKS]
-    if methods:
-        found = [f"{text}{cited.mark(key)}" for text, key in methods]
-        told = f"as the scan required, {', '.join(found[:-1])} or {found[-1]}" if is_auto else " and ".join(found)
-        parts.append(f"brain masks as given, or else {told}")
+    masks = _masks_used(used, cited) if used else _masks_intended(str(settings.get("brain_mask", "")), cited)
+    if masks:
+        parts.append(f"brain masks {masks}")
     if settings.get("bias"):
         parts.append(f"the bias field was corrected with N4{cited.mark('n4')}")
     if settings.get("range_hu"):
@@ -142,6 +148,27 @@ def _preparation(model: ModelFacts, cited: _Cited) -> str:
         parts.append(f"intensities were divided by a reference level ({str(settings['reference']).replace('_', ' ')})")
     text = "; ".join(parts)
     return f"Preparation of each scan: {text}." if text else ""
+
+
+def _masks_used(used: Sequence[str], cited: _Cited) -> str:
+    """Returns how the masks of the evaluated cases were found."""
+    texts = []
+    for method in used:
+        names = [MASKS[name] for name in method.split("+") if name in MASKS]
+        found = " and ".join(f"{text}{cited.mark(key)}" for text, key in names)
+        texts += ["as given"] if method == GIVEN else [found] if found else []
+    return f"{', '.join(texts[:-1])} or {texts[-1]}" if len(texts) > 1 else "".join(texts)
+
+
+def _masks_intended(method: str, cited: _Cited) -> str:
+    """Returns how the recipe finds masks, where no case states how its own was found."""
+    is_auto = method == AUTO
+    methods = [MASKS[name] for name in (_AUTO if is_auto else method.split("+")) if name in MASKS]
+    found = [f"{text}{cited.mark(key)}" for text, key in methods]
+    if not found:
+        return ""
+    told = f"as the scan required, {', '.join(found[:-1])} or {found[-1]}" if is_auto else " and ".join(found)
+    return f"as given, or else {told}"
 
 
 def _metrics(evaluation: Evaluation, cited: _Cited) -> str:

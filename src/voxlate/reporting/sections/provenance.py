@@ -53,6 +53,25 @@ def values_of_sidecars(evaluated: Evaluated) -> dict[str, list[str]]:
     return {key: list(values) for key, values in values_by_key.items()}
 
 
+def mask_methods(evaluated: Evaluated) -> list[str]:
+    """Returns the methods by which the brain masks of the evaluated cases were found, each once, sorted.
+
+    Empty where no sidecar states one, and where some do not: then the masks of the others are not known.
+
+    Args:
+        evaluated: an evaluation folder.
+    """
+    found = [_mask_method(evaluated.folder / case.paths.synthetic) for case in evaluated.evaluation.cases]
+    return sorted(set(found)) if all(found) else []
+
+
+def _mask_method(image: Path) -> str:
+    """Returns the method that found the brain mask of a synthetic image; empty where its sidecar states none."""
+    checks = _sidecar(image).get("QC")
+    brain = checks.get("BrainMask") if isinstance(checks, dict) else None
+    return str(brain.get("method") or "") if isinstance(brain, dict) else ""
+
+
 def _from_sidecars(evaluated: Evaluated) -> list[tuple[str, str]]:
     return [(f"Sidecar: {key}", _one(values)) for key, values in values_of_sidecars(evaluated).items() if values]
 

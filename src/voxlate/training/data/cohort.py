@@ -64,7 +64,11 @@ def prepare_training(
     """
     training = [case for case in cases if case.split == "train"]
     if not training and not has_windows:
-        raise UsageError("NO_TRAINING_CASE", "the table has no case whose split is `train`")
+        raise UsageError(
+            "NO_TRAINING_CASE",
+            "the table has no case whose split is `train`; write train into its column split, or let voxlate init "
+            "--scans FOLDER make a table with splits",
+        )
     require_separate_splits(cases)
     settings, more = recipe.preparation, recipe.more_sources
     absent = [name for name in more if not any(name in case.more for case in training)]

@@ -10,6 +10,7 @@ from torch import Tensor
 from voxlate.bundle.custom_code import is_custom, is_object
 from voxlate.bundle.recipe import Recipe
 from voxlate.evaluation.card import UNMEASURED
+from voxlate.evaluation.training_cases import Start
 from voxlate.io.log import counted
 from voxlate.preparation import PreparationSettings
 from voxlate.reference_level import REFERENCE_LEVEL_DEFINITION
@@ -74,6 +75,27 @@ Translates **{recipe.from_what}** to **{recipe.target}**. Its output is syntheti
 {_custom_network(recipe, windows)}
 Quality on unseen cases is measured by `voxlate evaluate`, next to honest baselines.
 """
+
+
+def with_starts(text: str, starts: Sequence[Start]) -> str:
+    """Returns a card with a line on the models that the training began with; unchanged for new weights.
+
+    Args:
+        text: the card.
+        starts: the nearest first.
+    """
+    if not starts:
+        return text
+    parts = [f"{each.told}{_cases_of(each)}" for each in starts]
+    row = f"| began with the weights of | {'; which began with those of '.join(parts)} |\n"
+    return text.replace("| held out for testing |", f"{row}| held out for testing |", 1)
+
+
+def _cases_of(start: Start) -> str:
+    """Returns on what a start was trained, as far as it is known; only real cases are named."""
+    if start.is_simulated:
+        return ", trained on simulated cases"
+    return f", trained on {counted(len(start.cases), 'case')}: {', '.join(start.cases)}" if start.cases else ""
 
 
 def _trained_on(recipe: Recipe, names: Sequence[str], windows: int) -> str:

@@ -16,11 +16,12 @@ from voxlate.bundle.prepared_case import PreparedCase
 from voxlate.bundle.recipe import Recipe, recipe_text
 from voxlate.cases import Case, write_cases
 from voxlate.evaluation.baselines import HistogramMatch, histogram_match_to_json
+from voxlate.evaluation.training_cases import starts_of
 from voxlate.io.atomic import write_json, write_text
 from voxlate.training.checkpoint import Progress
 from voxlate.training.data.cohort import TrainingCohort
 from voxlate.training.given import Given
-from voxlate.training.outputs.card import card
+from voxlate.training.outputs.card import card, with_starts
 from voxlate.training.outputs.filter_visualisation import filter_visualisation
 from voxlate.training.schedule import learning_rate
 from voxlate.training.validation import latest_best_weights
@@ -57,9 +58,12 @@ def write_results(
     documents |= {} if pictures is None else {"pictures": pictures}
     splits = ("train", "validation", "test")
     names = {split: [case.case for case in cases if case.split == split] for split in splits}
+    starts = starts_of(run)
+    documents |= {"start": {"starts": [asdict(start) for start in starts]}} if starts else {}
     drawn = "" if cohort.simulated is None else cohort.simulated.told
     windows = 0 if given.windows is None else given.windows.count
     text = card(recipe, weights, names=names, progress=progress, mapping=mapping, windows=windows, drawn=drawn)
+    text = with_starts(text, starts)
     write_bundle(run / "bundle", recipe, weights, documents=documents, card=text)
     if cases:
         write_cases(run / "cases.tsv", list(cases))
