@@ -137,7 +137,7 @@ def fine_tuned_model(data: Data) -> dict[str, Any]:
         used = ["pairs", "drawn"] if training.variants else ["pairs"]
         stages.append(stage("t1ce_to_t1_finetuned", training.variants) | {"starts_from": base, "data": used})
     reference = stage("t1ce_to_t1_finetuned", ("reference",)) | {"data": ["pairs", "drawn"]}
-    stages.append(reference | {"starts_from": {"weights": "those of the stages before; layers for a reference alone"}})
+    stages.append(reference | {"continues": "the weights below, which stay; layers for a reference are added"})
     subjects = {"pairs": real_subjects(data.pairs, LICENSED), "drawn": data.drawn()}
     return {
         "weights": f"{1 - KEPT:g} x the mean of the first two stages + {KEPT:g} x the weights that they started from, "

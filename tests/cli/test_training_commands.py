@@ -48,6 +48,8 @@ def test_an_evaluation_of_data_of_unknown_kind_names_the_option_that_states_it(p
     synthetic.mkdir()
     case = next(case for case in read_cases(data / "cases.tsv") if case.split == "test")
     write_volume(synthetic / f"{case.case}.nii.gz", read_volume(case.source))
+    sidecar = {"Synthetic": {"IsSynthetic": True, "Task": "T1ce to T1nce", "ReferenceLevel": 500.0}}
+    (synthetic / f"{case.case}.json").write_text(json.dumps(sidecar))
     words = ("evaluate", data / "cases.tsv", place / "evaluation", "--synthetic", synthetic)
     hint = "--data-kind real or simulated states it"
     assert hint in run(*words).output

@@ -64,7 +64,7 @@ MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"demo"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set(MAY_IMPORT) - {"cli", "demo"}  # lazily: see test_public_names
 TRAINING_ONLY = ("voxlate.training", "voxlate.evaluation", "voxlate.losses")
-MODULES_OF_INFERENCE = 108
+MODULES_OF_INFERENCE = 110
 """Modules that `voxlate.inference.translate` loads, each network one; nothing of training is among them."""
 
 HEAVY = {"torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightning_fabric", "safetensors"}

@@ -13,15 +13,16 @@ SHAPE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 """Two or more upper-case words: the shape of a code that is not also an ordinary abbreviation."""
 
 NO_CODES = {
-    "AS_WRITTEN", "BIOGRAPH_MMR", "DB_DT", "FEATURE_LOSSES", "FIELD_MAP", "GEMS_RELA_01", "GLIBC_TUNABLES", "GR_IR",
-    "HEAD_NECK", "IEC_NORMAL", "IEC_WHOLE_BODY", "LEVELS_ENOUGH", "LINEAR_FIT", "MAX_BYTES", "MINIMUM_PATIENTS",
-    "MORE_SEGMENTERS", "NIFTI_GZ", "NO_CONTRAST", "O_CLOEXEC", "O_NONBLOCK", "PERFORMANCE_HINT", "PRISMA_FIT",
-    "SE_IR", "SIZES_MM", "SLICE_COUNT", "SLICE_SD", "T1W_3D_TFE", "T2W_TSE",
+    "ALLOC_FAILED", "AS_WRITTEN", "BIOGRAPH_MMR", "DB_DT", "FEATURE_LOSSES", "FIELD_MAP", "GEMS_RELA_01",
+    "GLIBC_TUNABLES", "GR_IR", "HEAD_NECK", "IEC_NORMAL", "IEC_WHOLE_BODY", "LEVELS_ENOUGH", "LINEAR_FIT",
+    "MAX_BYTES", "MINIMUM_PATIENTS", "MORE_SEGMENTERS", "NIFTI_GZ", "NO_CONTRAST", "O_CLOEXEC", "O_NONBLOCK",
+    "PERFORMANCE_HINT", "PRISMA_FIT", "SE_IR", "SIZES_MM", "SLICE_COUNT", "SLICE_SD", "T1W_3D_TFE", "T2W_TSE",
+    "WORLD_SIZE",
 }  # fmt: skip
 """Texts of the source that have the shape of a code: names of constants, scanners, sequences and DICOM terms."""
 
 SETTINGS_OF_OTHERS = re.compile(
-    r"(VOXLATE|CUDA|MLFLOW|INFERENCE|XDG|LOCAL|SLURM|OMP|MKL|OPENBLAS|ITK)_.*|(NODE|GROUP)_RANK"
+    r"(VOXLATE|CUDA|MLFLOW|INFERENCE|XDG|LOCAL|SLURM|OMP|MKL|OPENBLAS|ITK|GROUP|TORCHELASTIC)_.*|NODE_RANK"
 )
 """Environment variables and settings of libraries."""
 

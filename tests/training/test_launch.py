@@ -44,6 +44,12 @@ def start(devices=1, nodes=1):
     return launch("cpu", devices=devices, nodes=nodes, precision="32-true", seeks_unreached=False)
 
 
+@pytest.fixture
+def program(monkeypatch):
+    """Makes this process a program in a file, as which the processes of a parallel test run do not count."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "program.py", raising=False)
+
+
 @pytest.mark.parametrize(
     ("variables", "processes"),
     [
@@ -87,6 +93,7 @@ def test_one_process_trains_in_the_script_of_a_job_of_several_tasks(monkeypatch,
     assert start().world_size == 1
 
 
+@pytest.mark.usefixtures("program")
 def test_one_task_of_slurm_does_not_train_in_place_of_several_processes(monkeypatch):
     put(monkeypatch, **SCRIPT, SLURM_NTASKS="1")
     with pytest.raises(
@@ -117,6 +124,7 @@ def test_a_wrong_number_of_tasks_is_told_in_the_words_of_fabric(monkeypatch, tas
         start(2)
 
 
+@pytest.mark.usefixtures("program")
 def test_a_launch_that_fails_tells_its_reason(monkeypatch):
     def fail(self):
         raise RuntimeError("Timed out after 1801 seconds waiting for clients. 1/2 clients joined.\nat line 3")

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -321,6 +322,7 @@ def test_a_device_that_does_not_exist_is_refused(recipe, cohort, tmp_path, devic
 
 
 def test_more_gpus_than_there_are_are_refused(recipe, cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "program.py", raising=False)  # not so in parallel tests
     gpus = "lightning_fabric.accelerators.cuda"
     monkeypatch.setattr(f"{gpus}.CUDAAccelerator.is_available", lambda: True)
     monkeypatch.setattr("lightning_fabric.utilities.device_parser._get_all_available_gpus", lambda **_: [0])

@@ -128,7 +128,8 @@ def test_without_another_scanner_windows_are_those_of_a_seed_as_before():
     assert np.array_equal(first.images["T1w"], second.images["T1w"])
 
 
-def test_an_acquired_sample_has_the_quantiles_of_the_images_with_their_noise():
+def test_an_acquired_sample_has_the_quantiles_of_the_images_with_their_noise(monkeypatch):
+    monkeypatch.setattr(draw, "FLUID", "none of the tissues")  # whose share in a mask is random
     head = brick()
     plan = WindowPlan(("T1ce", "T1w"), (SIDE, SIDE, SIDE), is_sample_acquired=True)
     for seed in range(3):
@@ -138,6 +139,18 @@ def test_an_acquired_sample_has_the_quantiles_of_the_images_with_their_noise():
             found, expected = (np.quantile(x, (0.1, 0.5, 0.9)) for x in (drawn.sample[name], drawn.images[name]))
             assert found == pytest.approx(expected, rel=0.12)  # shading and deformation are not in the sample
             assert len(np.unique(clean.sample[name])) < 8 < len(np.unique(drawn.sample[name]))
+
+
+def test_masks_differ_in_how_much_fluid_they_hold():
+    head = brick()
+    fluid = head.sampled[0][:, 0] == NAMES.index("csf")
+    shares = []
+    for seed in range(20):
+        kept = draw._in_mask(head, np.random.default_rng(seed))
+        assert kept[~fluid].all()
+        shares.append(kept[fluid].mean())
+    assert min(shares) < 0.3
+    assert max(shares) > 0.7
 
 
 def test_the_noise_of_a_window_has_the_standard_deviation_of_its_grade(still, monkeypatch):

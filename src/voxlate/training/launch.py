@@ -80,6 +80,22 @@ def launch(
         raise UsageError(
             "DEVICE", f"{count}the device {accelerator!r} is not available here; choose auto, cpu or cuda"
         ) from error
+    _begin(fabric, f"{counted(asked, 'process', 'processes')} on {accelerator!r}")
+    if fabric.world_size < asked:
+        raise _too_few(fabric.world_size, devices, nodes)
+    return fabric
+
+
+def _begin(fabric: Fabric, processes: str) -> None:
+    """Starts the other processes, or waits for them.
+
+    Args:
+        fabric: not yet launched.
+        processes: how many on what, for a message.
+
+    Raises:
+        UsageError: `DEVICE`.
+    """
     os.environ[_LAUNCHER] = str(os.getpid())
     try:
         fabric.launch()
@@ -88,14 +104,11 @@ def launch(
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UsageError(
             "DEVICE",
-            f"{counted(asked, 'process', 'processes')} on {accelerator!r} could not begin: {reason}; check the device, "
-            "and that all processes were started and reach one another",
+            f"{processes} could not begin: {reason}; check the device, and that all processes were started and reach "
+            "one another",
         ) from error
     finally:
         del os.environ[_LAUNCHER]
-    if fabric.world_size < asked:
-        raise _too_few(fabric.world_size, devices, nodes)
-    return fabric
 
 
 def started_processes() -> int:
