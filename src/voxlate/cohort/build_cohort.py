@@ -112,12 +112,13 @@ def _nothing_left(selection: Selection, rules: Rules, out: Path) -> NoInput:
     reasons = Counter(reason for _, reason in selection.exclusions).most_common()
     told = "; ".join(f"{count} {reason}" for reason, count in reasons)
     if (out / CASES).exists():
-        remedy = f"the earlier cohort in {out.name} is kept, and a new folder would get the reason of each"
+        where = f"{out.name} keeps its earlier cohort; {EXCLUSIONS} of a new folder"
     else:
         write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
-        remedy = f"{EXCLUSIONS} has each"
-    code, what = ("NO_SINGLES", "scan") if rules.target is None else ("NO_PAIRS", "pair")
-    return NoInput(code, f"no {what} is left of {selection.scans} series ({told}); {remedy}")
+        where = EXCLUSIONS
+    if rules.target is None:
+        return NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series ({told}); {where} has each")
+    return NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series ({told}); {where} has each")
 
 
 def _splits_of(out: Path, selection: Selection, rules: Rules, *, extend: bool) -> dict[str, str]:

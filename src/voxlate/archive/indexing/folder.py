@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.indexing.headers import Chunk, chunks_of, read_chunk
-from voxlate.archive.indexing.records import READ_AGAIN, UNREAD_FOLDER, FileRecord
+from voxlate.archive.indexing.records import READ_AGAIN, FileRecord
 from voxlate.archive.indexing.store import IndexStore
 from voxlate.errors import NoInput, TemporaryFailure
 from voxlate.io.log import counted, warn
@@ -202,9 +202,18 @@ def _keep_unread(store: IndexStore, root: Path, entry: Unread, number: int, chan
         TemporaryFailure: `ARCHIVE` when it is the folder of the archive.
     """
     if entry.path == root:
-        raise TemporaryFailure("ARCHIVE", f"{entry.error.message}; correct it and run voxlate index again")
+        raise TemporaryFailure(
+            "ARCHIVE",
+            f"the archive cannot be read ({entry.error.message}); correct the permissions or the mount and run voxlate "
+            "index again",
+        )
     folder = entry.parent.relative_to(root).as_posix()
     changes.kept |= store.keep(folder, [entry.name], number)
     if entry.name not in store.known_files(folder):
-        state = UNREAD_FOLDER if entry.is_folder else entry.error.code
+        state = _unread_state(entry)
         store.add(folder, [FileRecord(entry.name, 0, READ_AGAIN, "", state)], [], number)
+
+
+def _unread_state(entry: Unread) -> str:
+    # `records.UNREAD_FOLDER`, written out here because the page of error codes is made from the codes in functions
+    return "UNREADABLE_FOLDER" if entry.is_folder else entry.error.code

@@ -93,13 +93,20 @@ def _require_same_owner(store: IndexStore, series: str, found: DicomSeries) -> N
 
 def _with_damage(store: IndexStore, series: str, found: DicomSeries) -> DicomSeries:
     """Returns the series with the damaged files beside it, of which one may be its first or last slice."""
-    damaged = []
-    for code in store.damage_of(series):
-        told = f"a file in its folder was damaged ({code}) when it was indexed; export it again and run voxlate index"
-        if code == UNREAD_FOLDER:
-            told = "a folder beside it could not be read when it was indexed; correct it and run voxlate index"
-        damaged.append(InputRefused("UNREADABLE", told))
+    damaged = [_damage(code) for code in store.damage_of(series)]
     return replace(found, damaged=(*found.damaged, *damaged))
+
+
+def _damage(code: str) -> InputRefused:
+    if code == UNREAD_FOLDER:
+        return InputRefused(
+            "UNREADABLE",
+            "a folder beside it could not be read when it was indexed; correct its permissions and run voxlate index",
+        )
+    return InputRefused(
+        "UNREADABLE",
+        f"a file in its folder was damaged ({code}) when it was indexed; export it again and run voxlate index",
+    )
 
 
 def _is_file(path: Path) -> bool:

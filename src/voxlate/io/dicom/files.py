@@ -126,8 +126,7 @@ def walk(folder: Path, root: Path) -> Iterator[Path | Unread]:
             if target is None or not target.is_file():
                 warn("UNREADABLE", "a link to a folder, to nothing or out of the input is ignored")
                 if path.suffix.lower() in SUFFIXES and not path.is_dir():
-                    fault = "a link with the name of an image leads out of the input or nowhere; copy its file there"
-                    yield Unread(path, InputRefused("UNREADABLE", fault), is_folder=False)
+                    yield Unread(path, _not_followed(), is_folder=False)
                 continue
             yield path
         elif kind == "folder":
@@ -136,6 +135,12 @@ def walk(folder: Path, root: Path) -> Iterator[Path | Unread]:
             yield path
         else:
             warn("UNREADABLE", "a pipe, a socket or a device is ignored")
+
+
+def _not_followed() -> InputRefused:
+    return InputRefused(
+        "UNREADABLE", "a link with the name of an image leads out of the input or nowhere; copy its file there"
+    )
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -75,8 +75,7 @@ def find_series(files: Iterable[Path | Unread], *, force: bool = False) -> list[
                 by_uid.setdefault(uid, []).append((path, header))
         except NotDicom:
             if path.suffix.lower() in SUFFIXES:
-                fault = f"{file_label(path)} is not a DICOM file, although its name says so"
-                damaged.append((path, InputRefused("UNREADABLE", fault)))
+                damaged.append((path, _not_dicom(path)))
             else:
                 not_dicom += 1
         except InputRefused as error:
@@ -91,6 +90,10 @@ def find_series(files: Iterable[Path | Unread], *, force: bool = False) -> list[
     lost = [(path.parent, error) for path, error in damaged]
     lost += [(place, error) for path, error in folders for place in _places_of_one_series(path, by_uid)]
     return [_series(uid, members, by_uid, lost) for uid, members in by_uid.items()]
+
+
+def _not_dicom(path: Path) -> InputRefused:
+    return InputRefused("UNREADABLE", f"{file_label(path)} is not a DICOM file, although its name says so")
 
 
 def _refusal(error: VoxlateError) -> InputRefused:
