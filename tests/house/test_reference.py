@@ -13,6 +13,7 @@ SHAPE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 """Two or more upper-case words: the shape of a code that is not also an ordinary abbreviation."""
 
 NO_CODES = {
+    "LINEAR_EXACT",
     "AS_WRITTEN", "BIOGRAPH_MMR", "DB_DT", "FEATURE_LOSSES", "FIELD_MAP", "GEMS_RELA_01", "GLIBC_TUNABLES", "GR_IR",
     "HEAD_NECK", "IEC_NORMAL", "IEC_WHOLE_BODY", "LEVELS_ENOUGH", "LINEAR_FIT", "MAX_BYTES", "MINIMUM_PATIENTS",
     "MORE_SEGMENTERS", "NIFTI_GZ", "NO_CONTRAST", "O_CLOEXEC", "O_NONBLOCK", "PERFORMANCE_HINT", "PRISMA_FIT",
