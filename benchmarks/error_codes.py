@@ -30,6 +30,7 @@ ATTRIBUTES = {"self.differ_code": ("differ_code", "RunFolder"), "kind.code": ("c
 HOLDERS = {
     "fault_of": ("archive/indexing/table.py", "the identifiers of the series are inconsistent (column `fault`)"),
     "_of_file": ("quality/items.py", "the name of the file excludes this scan"),
+    "_unread_state": ("archive/indexing/folder.py", "the folder cannot be read (counted in `index.json`)"),
     "_read": ("archive/indexing/headers.py", "the file cannot be opened (counted in `index.json`)"),
 }
 """Functions that give a code to a row of a table: their files, and what the code means there."""

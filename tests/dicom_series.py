@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -95,3 +97,15 @@ def everywhere(**elements):
             setattr(dataset, keyword, value)
 
     return change
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Makes folders unreadable; permissions do not stop the administrator, who may run these tests."""
+    scan = os.scandir
+
+    def scandir(path: Path | str = ".") -> Iterator[os.DirEntry[str]]:
+        if str(path) in {str(folder) for folder in folders}:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)

@@ -67,3 +67,16 @@ def test_a_mistyped_key_is_answered_with_the_nearest():
 def test_a_key_in_the_wrong_place_is_answered_with_the_right_place():
     with pytest.raises(UsageError, match=r"model\.batch is not a key of the recipe; did you mean training\.batch\?"):
         parse_recipe(RECIPE.replace("model: {name", "model: {batch: 2, name"), name="r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("holds 2 series: 1.2.840.113619.2.5.1 (8 files), 2.25.17", "holds 2 series: [UID] (8 files), [UID]"),
+        ("'/data/anna/a.nii' is not a valid case name", "[path] is not a valid case name"),
+        ("voxlate 0.1.0 at 127.0.0.1:8042, run: pip install 'voxlate[dicom]'", ""),
+        ("the source's 3/4 and the mask's 1.5 mm", ""),
+    ],
+)
+def test_a_record_of_a_message_holds_no_uid_and_no_quoted_path(message, kept):
+    assert errors.for_records(message) == (kept or message)

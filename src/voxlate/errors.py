@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -117,6 +118,18 @@ def printable(text: str) -> str:
     and paragraph separators, and bytes that are not UTF-8 are replaced by escapes such as `\n` and `\u202e`.
     """
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+_UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b|\b2\.25\.\d+\b")
+"""A DICOM UID in a text: a root such as 1.2.840 with at least two numbers more, or 2.25 with one. An address of the
+network and a version of a program are shorter."""
+
+_QUOTED_PATH = re.compile(r"""(?<!\w)(['"])[^'"]*[/\\\\][^'"]*\1""")
+
+
+def for_records(message: str) -> str:
+    """Returns a message for logs and ledgers, which outlive the screen: without DICOM UIDs and quoted paths."""
+    return _QUOTED_PATH.sub("[path]", _UID.sub("[UID]", message))
 
 
 def _escaped(character: str) -> str:

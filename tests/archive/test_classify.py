@@ -8,6 +8,7 @@ from dicom_series import write_series
 from phantoms import DATA
 
 from voxlate.archive.classify import COLUMNS, classify
+from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.series_type import RULES, series_type_of
 from voxlate.cli import voxlate
 from voxlate.simulation.files.header_variants import OTHERS, draw_header_variant, timing_tags
@@ -126,11 +127,29 @@ def test_the_series_of_a_study_are_classified_with_their_timeline_and_without_na
     assert not any(word in table + result.output for word in ("DOE", "JANE", "1.2.3", "P1", "TEST^ONE"))
 
 
-def test_the_key_of_a_site_changes_the_pseudonyms(tmp_path, monkeypatch):
+def test_pseudonyms_are_those_of_the_key_and_without_one_those_of_the_call(tmp_path, monkeypatch):
     write_series(tmp_path / "in")
-    first = classify(tmp_path / "in")[0]
+    command = ["classify", str(tmp_path / "in"), str(tmp_path / "s.tsv")]
     monkeypatch.setenv("VOXLATE_UID_SALT", "secret")
-    assert classify(tmp_path / "in")[0].series != first.series
+    (first,), (again,) = classify(tmp_path / "in"), classify(tmp_path / "in")
+    assert (first.study, first.series) == (again.study, again.series)
+    assert "VOXLATE_UID_SALT" not in CliRunner().invoke(voxlate, command).output
+    monkeypatch.delenv("VOXLATE_UID_SALT")
+    (drawn,), (other,) = classify(tmp_path / "in"), classify(tmp_path / "in")
+    assert len({first.series, drawn.series, other.series}) == 3 == len({first.study, drawn.study, other.study})
+    assert pseudonym("", "series", "1.2.3.4") != drawn.series
+    assert "VOXLATE_UID_SALT is not set" in CliRunner().invoke(voxlate, command).output
+
+
+def test_modality_and_manufacturer_are_listed_words_and_never_free_text(tmp_path):
+    def named(dataset, k):
+        dataset.Manufacturer, dataset.Modality = "CANARY WORKS", "CANARY"
+
+    write_series(tmp_path / "in", named)
+    write_series(tmp_path / "known", lambda dataset, k: setattr(dataset, "Manufacturer", "Siemens Healthineers"))
+    (found,), (known,) = classify(tmp_path / "in"), classify(tmp_path / "known")
+    assert (found.modality, found.manufacturer) == ("other", "other")
+    assert (known.modality, known.manufacturer) == ("MR", "SIEMENS")
 
 
 def test_every_rule_is_in_the_documentation():

@@ -11,17 +11,19 @@ import time
 import zipfile
 from contextlib import closing
 from datetime import date
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from click.testing import CliRunner
-from dicom_series import slice_header, voxels, write_series
+from dicom_series import slice_header, unreadable, voxels, write_series
 from phantoms import DATA
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
 from voxlate.archive import IndexStore, index, indexed_series, read_stamps, read_table, series_files
+from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.rows import IndexRow
 from voxlate.cli import voxlate
 from voxlate.errors import CannotWrite, InputRefused, NoInput, TemporaryFailure, UsageError
@@ -277,6 +279,109 @@ def test_a_zip_is_indexed_like_its_folder(tmp_path):
     name = read_table(tmp_path / "zip")[0]["series"]
     with series_files(tmp_path / "zip", name) as files, series_files(tmp_path / "folder", name) as others:
         assert [path.read_bytes() for path in files] == [path.read_bytes() for path in others]
+
+
+def test_an_unchanged_zip_is_not_read_again_and_its_fingerprints_stay(tmp_path):
+    source = archive(tmp_path / "in")
+
+    def pack():
+        with zipfile.ZipFile(tmp_path / "in.zip", "w") as packed:
+            for path in sorted(source.rglob("*.dcm")):  # the time of every member is the same, as many programs write
+                packed.writestr(zipfile.ZipInfo(path.relative_to(source).as_posix()), path.read_bytes())
+
+    def read():
+        return [progress.read for progress in index(str(tmp_path / "in.zip"), tmp_path / "out")][-1]
+
+    pack()
+    assert read() == 12
+    stamps = read_stamps(tmp_path / "out")
+    assert read() == 0
+    assert read_stamps(tmp_path / "out") == stamps
+    changed = dcmread(source / "s1" / "IM0000.dcm")
+    changed.SeriesDescription = changed.SeriesDescription[::-1]  # the size stays
+    changed.save_as(source / "s1" / "IM0000.dcm")
+    pack()
+    assert read() == 4
+    assert sum(stamps[name] != stamp for name, stamp in read_stamps(tmp_path / "out").items()) == 1
+
+
+def index_command(source, out):
+    return CliRunner().invoke(voxlate, ["index", str(source), str(out), "-j", "1"], standalone_mode=False)
+
+
+def test_an_unreadable_folder_keeps_its_series_and_is_read_again_by_the_next_run(tmp_path, monkeypatch):
+    source = archive(tmp_path / "in", series=3)
+    (source / "s1").rename(source / "s1\udcff")  # a name that is not UTF-8
+    table = run(source, tmp_path / "out")
+    (source / "s0" / "new.txt").write_text("another file")
+    with monkeypatch.context() as patch:
+        unreadable(patch, source / "s1\udcff", source / "s2")
+        result = index_command(source, tmp_path / "out")
+        assert result.return_value == 8
+        assert "3 series, 2 pending" in result.output
+        assert "refused: 2 UNREADABLE_FOLDER" in result.output
+        assert (tmp_path / "out" / "series.parquet").read_bytes() == table
+    shutil.rmtree(source / "s2")
+    result = index_command(source, tmp_path / "out")
+    assert (result.return_value, "2 series, 0 pending" in result.output) == (0, True)
+
+
+def test_files_of_a_folder_that_may_be_listed_and_not_entered_are_kept(tmp_path, monkeypatch):
+    source = archive(tmp_path / "in", series=2)
+    table, stat = run(source, tmp_path / "out"), Path.stat
+
+    def refused(path, **options):
+        if path.parent.name == "s1":
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refused)
+        assert index_command(source, tmp_path / "out").return_value == 8
+        assert (tmp_path / "out" / "series.parquet").read_bytes() == table
+    assert index_command(source, tmp_path / "out").return_value == 0
+
+
+@pytest.mark.parametrize("how", ["empty", "unreadable"])
+def test_an_archive_that_holds_nothing_any_more_ends_with_75_and_keeps_the_index(tmp_path, monkeypatch, how):
+    source = archive(tmp_path / "in", series=2)
+    table = run(source, tmp_path / "out")
+    source.rename(tmp_path / "elsewhere")
+    source.mkdir()  # the place of a mount
+    with monkeypatch.context() as patch:
+        if how == "unreadable":
+            unreadable(patch, source)
+        with pytest.raises(TemporaryFailure, match=r"ARCHIVE .*; .*run voxlate index again"):
+            run(source, tmp_path / "out")
+    assert (tmp_path / "out" / "series.parquet").read_bytes() == table
+    source.rmdir()
+    (tmp_path / "elsewhere").rename(source)
+    assert run(source, tmp_path / "out") == table
+    (tmp_path / "nothing").mkdir()
+    assert len(read_table_after(tmp_path / "nothing", tmp_path / "new")) == 0
+
+
+def test_a_series_beside_an_unreadable_folder_or_a_lost_link_is_not_read_as_if_it_were_whole(tmp_path, monkeypatch):
+    source = tmp_path / "in"
+    paths = write_series(source / "p0" / "a")
+    (source / "p0" / "b").mkdir()
+    paths[-1].rename(source / "p0" / "b" / paths[-1].name)
+    archive(source / "other", series=2)
+    with monkeypatch.context() as patch:
+        unreadable(patch, source / "p0" / "b")
+        run(source, tmp_path / "out")
+    name = pseudonym("a secret of the site", "series", "1.2.3.4")
+    with indexed_series(tmp_path / "out", name) as found, pytest.raises(InputRefused, match=r"SLICE_MISSING .*folder"):
+        read_series(found)
+    for row in read_table(tmp_path / "out"):
+        if row["series"] != name:
+            with indexed_series(tmp_path / "out", row["series"]) as found:
+                read_series(found)
+    (source / "p0" / "a" / paths[-1].name).symlink_to("nowhere")
+    shutil.rmtree(source / "p0" / "b")
+    assert index_command(source, tmp_path / "out").return_value == 8
+    with indexed_series(tmp_path / "out", name) as found, pytest.raises(InputRefused, match="SLICE_MISSING"):
+        read_series(found)
 
 
 def test_the_files_of_a_row_are_found_again(tmp_path):

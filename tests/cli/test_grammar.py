@@ -313,6 +313,12 @@ def test_absolute_folders_are_cut_from_a_line_of_the_log_but_addresses_are_not()
     assert told.endswith("INFO scan.nii.gz: not read; open http://127.0.0.1:8765/study/1 (x y)")
 
 
+def test_uids_are_cut_from_a_line_of_the_log():
+    text = "REFUSED:SEVERAL_SERIES in holds 2 series: 1.2.840.113619.2.5.1 (8 files), 2.25.17 (8 files)"
+    told = LogFormatter({}).format(logging.LogRecord("voxlate", logging.INFO, "", 0, text, None, None))
+    assert told.endswith("in holds 2 series: [UID] (8 files), [UID] (8 files)")
+
+
 def test_a_log_file_that_cannot_be_written_is_refused(call, tmp_path):
     (tmp_path / "file").touch()
     assert call("x", "--log-file", tmp_path / "file" / "log").exception.exit_status == 73

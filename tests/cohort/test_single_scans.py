@@ -319,6 +319,15 @@ def test_a_cohort_without_a_scan_is_an_error_that_names_the_reasons(tmp_path, in
         assert f"{count} {reason}" in str(found.value)
 
 
+def test_a_selection_of_nothing_leaves_an_earlier_cohort_as_it_is(tmp_path, index):
+    written(tmp_path, index)
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(NoInput, match=r"NO_SINGLES .*; out keeps its earlier cohort; .* has each"):
+        written(tmp_path, index, source={"shows": "T1ce", "when": [{"column": "slices", "above": 999}]})
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_the_shipped_rules_of_single_scans_are_found_by_name_and_need_no_split():
     for name, shows in (("enhanced_t1", "T1ce"), ("ct_head", "CT")):
         rules = shipped(name)

@@ -106,6 +106,28 @@ def test_every_case_comes_to_an_end_and_the_counts_add_up(scans, engine, tmp_pat
     assert not (tmp_path / "out" / ".work").exists()
 
 
+@pytest.mark.parametrize("code", ["NO_INPUT", "UNREADABLE", "MISSING_LIBRARY"])
+def test_a_refusal_with_a_cause_outside_the_scan_is_retried_when_asked_for_and_any_other_is_not(tmp_path, code):
+    manifest, out = named(tmp_path, "a", "b", "c"), tmp_path / "out"
+
+    def refuses(items, out):
+        for item in items:
+            yield CaseOutcome(item.name, State.REFUSED, "CONSTANT" if item.name == "c" else code, "why")
+
+    def ends(items, out):
+        for item in items:
+            (out / item.name).write_text("done")
+            yield CaseOutcome(item.name, State.DONE, files={item.name: atomic.sha256(out / item.name)})
+
+    run_batch(manifest, out, {}, refuses)
+    run_batch(manifest, out, {}, ends)
+    assert status_of(out).refused == 3
+    run_batch(manifest, out, {}, ends, retry=True)
+    status = status_of(out)
+    assert (status.cases, status.done, status.refused, status.failed, status.pending) == (3, 2, 1, 0, 0)
+    assert status.codes == {"CONSTANT": 1}
+
+
 def test_a_second_run_does_nothing_and_a_broken_file_is_made_again(scans, engine, tmp_path):
     manifest, out = read_manifest(scans), tmp_path / "out"
     run_batch(manifest, out, {}, engine)

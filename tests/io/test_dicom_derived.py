@@ -199,9 +199,46 @@ def test_values_that_would_lose_their_detail_are_scaled_and_that_is_told(tmp_pat
     scale = float(made[0].DerivationDescription.rpartition("divided by ")[2])
     assert made[3].pixel_array.T * scale == pytest.approx(data[:, :, 3], abs=scale)
     assert scale < 1e-3
+    assert float(made[0].RescaleSlope) == pytest.approx(scale, rel=1e-5)
+    low, high = np.percentile(data[data > 0], [1, 99])  # the window is one of values, not of stored numbers
+    assert (made[0].WindowCenter, made[0].WindowWidth) == pytest.approx(((low + high) / 2, high - low), abs=2 * scale)
     large = whole_numbers(Volume(voxels() * 1e4, np.eye(4)))
     assert large.stored.max() <= 65535
     assert large.stored * large.scale == pytest.approx(voxels() * 1e4, abs=large.scale)
+
+
+@pytest.mark.parametrize("factor", [1 / 4000, 1.0, 1e4])
+def test_readers_get_the_values_of_a_dim_or_bright_volume_whatever_is_stored(tmp_path, factor):
+    write_series(tmp_path / "in")
+    data = np.round(voxels() * 0.7) * factor
+    made = derived(tmp_path / "in", data=data)
+    for dataset in made:
+        dataset.ImageType, dataset.SyntheticData = ["DERIVED", "SECONDARY"], "NO"  # or it would not be read again
+    save(made, tmp_path / "out")
+    assert read_scan(tmp_path / "out").volume.data == pytest.approx(data, abs=data.max() / 4095 / 2 * 1.001)
+    assert ("RescaleSlope" in made[0]) == (factor != 1)
+
+
+def test_the_number_of_a_patient_keeps_its_issuer(tmp_path):
+    write_series(tmp_path, lambda dataset, k: setattr(dataset, "IssuerOfPatientID", "HOSPITAL A"))
+    assert derived(tmp_path)[0].IssuerOfPatientID == "HOSPITAL A"
+
+
+def test_no_position_of_the_patient_is_invented(tmp_path):
+    write_series(tmp_path / "with", lambda dataset, k: setattr(dataset, "PatientPosition", "FFS"))
+    write_series(tmp_path / "without", lambda dataset, k: delattr(dataset, "PatientPosition"))
+    assert derived(tmp_path / "with")[0].PatientPosition == "FFS"
+    made = derived(tmp_path / "without")[0]
+    assert "PatientPosition" in made
+    assert not made.PatientPosition
+
+
+@pytest.mark.parametrize("stated", ["YES", "NO", ""])
+def test_burned_in_text_of_the_source_is_stated_unless_only_the_brain_is_left(tmp_path, stated):
+    write_series(tmp_path, lambda dataset, k: setattr(dataset, "BurnedInAnnotation", stated))
+    whole = derived(tmp_path, replace(REMOVED, is_brain_only=False))[0]
+    assert whole.BurnedInAnnotation == ("YES" if stated == "YES" else "NO")
+    assert derived(tmp_path)[0].BurnedInAnnotation == "NO"
 
 
 def test_what_is_below_zero_is_zero_and_what_is_not_finite_is_refused(tmp_path):
@@ -262,6 +299,8 @@ def test_two_validators_find_no_error_in_the_series_or_the_study(tmp_path, deriv
     assert all("0x0008,0x001c" in line for line in problems("dciodvfy", tmp_path / "with" / "3.dcm"))
     study = [*sorted((tmp_path / "in").iterdir()), *sorted((tmp_path / "without").iterdir())]
     assert problems("dcentvfy", *study) == []
+    save(derived(tmp_path / "in", derivation, data=voxels() / 4000.0), tmp_path / "dim")
+    assert all("0x0008,0x001c" in line for line in problems("dciodvfy", tmp_path / "dim" / "3.dcm"))
     broken = dcmread(tmp_path / "without" / "3.dcm")
     del broken.ImageType
     broken.save_as(tmp_path / "broken.dcm")

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from dicom_series import CORNER_MM, SHAPE, SPACING_MM, enhanced, everywhere, voxels, write_series
+from dicom_series import CORNER_MM, SHAPE, SPACING_MM, enhanced, everywhere, unreadable, voxels, write_series
 from pydicom import dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -19,6 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from voxlate.errors import InputRefused
 from voxlate.io.dicom import dicom_files, find_series, read_series
 
 
@@ -286,12 +287,58 @@ def test_links_pipes_and_folders_with_the_name_of_a_file_are_left_out(tmp_path, 
     write_series(root)
     write_series(tmp_path / "outside", lambda dataset, k: setattr(dataset, "SeriesInstanceUID", "1.2.3.8"))
     (root / "loop").symlink_to(root)
-    (root / "out.dcm").symlink_to(tmp_path / "outside" / "IM0000.dcm")
-    (root / "nowhere.dcm").symlink_to(root / "nowhere.dcm")
+    (root / "out").symlink_to(tmp_path / "outside" / "IM0000.dcm")
+    (root / "nowhere").symlink_to(root / "nowhere")
     (root / "a.dcm").mkdir()
     os.mkfifo(root / "pipe.dcm")
     assert np.array_equal(read(root).volume.data, voxels())
     assert codes(caplog) == ["UNREADABLE"] * 4
+
+
+@pytest.mark.parametrize("where", ["out of the folder", "nowhere"])
+@pytest.mark.parametrize("k", [3, 7])  # within the series, and its last slice
+def test_a_series_with_slices_behind_links_that_are_not_followed_is_refused(tmp_path, where, k):
+    paths = write_series(tmp_path / "root")
+    (tmp_path / "outside").mkdir()
+    paths[k].rename(tmp_path / "outside" / "IM.dcm")
+    paths[k].symlink_to("nowhere.dcm" if where == "nowhere" else tmp_path / "outside" / "IM.dcm")
+    with pytest.raises(InputRefused, match=r"SLICE_MISSING .*link.*copy"):
+        read(tmp_path / "root")
+
+
+@pytest.mark.parametrize("place", ["b", "a/more", "c/d"])
+def test_a_series_of_which_an_unreadable_folder_may_be_a_part_is_refused(tmp_path, place, monkeypatch):
+    paths = write_series(tmp_path / "a")
+    folder = tmp_path / place
+    folder.mkdir(parents=True)
+    for path in paths[5:]:
+        path.rename(folder / path.name)
+    assert read(tmp_path).volume.data.shape[2] == 8
+    unreadable(monkeypatch, folder)
+    with pytest.raises(InputRefused, match=r"SLICE_MISSING .*a folder of the input cannot be read: Permission denied"):
+        read(tmp_path)
+
+
+def test_an_unreadable_folder_beside_several_series_or_of_the_file_system_refuses_none(tmp_path, monkeypatch, caplog):
+    write_series(tmp_path / "a")
+    (tmp_path / "lost+found").mkdir()
+    unreadable(monkeypatch, tmp_path / "b", tmp_path / "lost+found")
+    assert read(tmp_path).volume.data.shape[2] == 8
+    write_series(tmp_path / "c", lambda dataset, k: setattr(dataset, "SeriesInstanceUID", "1.2.3.8"))
+    (tmp_path / "b").mkdir()
+    assert [read_series(each).volume.data.shape[2] for each in find_series_below(tmp_path)] == [8, 8]
+    assert codes(caplog) == ["UNREADABLE"] * 3
+
+
+def find_series_below(folder):
+    with dicom_files(folder) as files:
+        return find_series(files)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_as_that(tmp_path, monkeypatch):
+    unreadable(monkeypatch, tmp_path)
+    with pytest.raises(InputRefused, match=r"UNREADABLE .*Permission denied"):
+        read(tmp_path)
 
 
 def test_small_jitter_is_told_and_the_distance_is_that_of_all_slices(tmp_path, caplog):

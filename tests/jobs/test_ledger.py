@@ -11,7 +11,7 @@ from voxlate.errors import TemporaryFailure
 from voxlate.jobs import batch
 from voxlate.jobs.batch import record_outcome, write_table
 from voxlate.jobs.ledger import Ledger, read_ledger
-from voxlate.jobs.states import DONE, CaseOutcome
+from voxlate.jobs.states import DONE, REFUSED, CaseOutcome
 
 
 def test_a_torn_line_and_lines_of_nonsense_are_ignored(tmp_path):
@@ -106,3 +106,11 @@ def test_a_flagged_case_is_in_the_log_at_the_usual_level_and_printed_once(tmp_pa
     (record,) = caplog.records
     assert record.getMessage() == "case7: flagged INPUT_UNUSUAL; look at it before use"
     assert record.is_shown  # the console leaves it out
+
+
+def test_no_uid_and_no_path_of_a_message_is_kept(tmp_path):
+    ledger = Ledger(tmp_path)
+    message = "'/data/anna/a.nii' holds 2 series: 1.2.840.113619.2.5.1, 2.25.17"
+    ledger.end(CaseOutcome("a", REFUSED, "SEVERAL_SERIES", message))
+    ledger.close()
+    assert read_ledger(tmp_path)["a"].message == "[path] holds 2 series: [UID], [UID]"

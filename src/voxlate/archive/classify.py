@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxlate.archive import allowlists
 from voxlate.archive.contrast_agent import AgentStatus, agent_status_of, with_timeline
 from voxlate.archive.pseudonyms import pseudonym
 from voxlate.archive.series_type import SeriesType, series_type_of
@@ -46,10 +48,10 @@ class ClassifiedSeries:
     """One classified series.
 
     Attributes:
-        study, series: pseudonyms, made with the key of the site.
+        study, series: pseudonyms; see `classify`.
         number: SeriesNumber.
         files: number of files.
-        modality, manufacturer: as in the header.
+        modality, manufacturer: of the lists in `allowlists`; `other` for any other text, empty where there is none.
         kind: series type.
         agent: contrast-agent status.
         fault: code of a fault of the identifiers, empty without one.
@@ -76,6 +78,10 @@ class ClassifiedSeries:
 def classify(path: Path) -> list[ClassifiedSeries]:
     """Returns every series at or below a path.
 
+    The pseudonyms are made with the key of the site (environment variable `VOXLATE_UID_SALT`). Without it each call
+    draws a key of its own, so that its pseudonyms differ from those of any other call: pseudonyms made with a key that
+    everybody knows can be computed from the identifiers.
+
     Args:
         path: a folder, a DICOM file or a zip.
 
@@ -90,7 +96,8 @@ def classify(path: Path) -> list[ClassifiedSeries]:
     if not series:
         raise NoInput("NO_INPUT", f"{path.name} contains no DICOM file")
     headers = [header_of(each.first) for each in series]
-    classified = [_classified(each, header) for each, header in zip(series, headers, strict=True)]
+    key = site_key() or secrets.token_hex(32)
+    classified = [_classified(each, header, key) for each, header in zip(series, headers, strict=True)]
     return list(_with_timelines(classified, headers))
 
 
@@ -127,14 +134,14 @@ def element_text(dataset: Any, keyword: str) -> str:
     return "\\".join(str(each) for each in value) if is_multiple else str(value)
 
 
-def _classified(series: DicomSeries, header: dict[str, str]) -> ClassifiedSeries:
+def _classified(series: DicomSeries, header: dict[str, str], key: str) -> ClassifiedSeries:
     return ClassifiedSeries(
-        pseudonym(site_key(), "study", element_text(series.first, "StudyInstanceUID")),
-        pseudonym(site_key(), "series", series.uid),
+        pseudonym(key, "study", element_text(series.first, "StudyInstanceUID")),
+        pseudonym(key, "series", series.uid),
         series.number,
         len(series.files),
-        header.get("Modality", ""),
-        " ".join(header.get("Manufacturer", "").split()),
+        allowlists.listed_code(header.get("Modality", ""), allowlists.MODALITIES) or "",
+        allowlists.manufacturer(header.get("Manufacturer", "")) or "",
         series_type_of(header),
         agent_status_of(header),
         "" if series.fault is None else series.fault.code,

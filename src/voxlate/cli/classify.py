@@ -24,6 +24,7 @@ def classify(source: Path, output: Path) -> int:
     from voxlate.archive.classify import COLUMNS
     from voxlate.archive.classify import classify as every
     from voxlate.io.atomic import write_text
+    from voxlate.io.site_key import KEY_VARIABLE, site_key
 
     found = every(source)
     lines = ["\t".join(COLUMNS), *("\t".join(" ".join(text.split()) for text in each.row()) for each in found)]
@@ -33,5 +34,7 @@ def classify(source: Path, output: Path) -> int:
         ("agent", Counter(each.agent.state for each in found)),
     ):
         say(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
+    if not site_key():
+        say(f"{KEY_VARIABLE} is not set: the pseudonyms are those of this call alone")
     say(f"{len(found)} series; {output}")
     return 0

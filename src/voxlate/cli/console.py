@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from voxlate.errors import VoxlateError, os_failure, printable
+from voxlate.errors import VoxlateError, for_records, os_failure, printable
 
 log = logging.getLogger("voxlate")
 
@@ -60,7 +60,7 @@ class _LogFile(logging.FileHandler):
 
 
 class LogFormatter(logging.Formatter):
-    """Lines with time and level, without folders and without the names of the scans that the verb reads.
+    """Lines with time and level, without folders, DICOM UIDs and the names of the scans that the verb reads.
 
     Args:
         private: text to replace, such as the path of a scan, and what stands in its place.
@@ -75,7 +75,7 @@ class LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line of a record."""
         text = self._names.sub(lambda found: self._private[found.group()], super().format(record))
-        return _FOLDERS.sub("", text)
+        return _FOLDERS.sub("", for_records(text))
 
 
 def say(text: str, *, fg: str | None = None) -> None:

@@ -196,7 +196,9 @@ keep_spacing = click.option(
 shard = click.option("--shard", default="1/1", show_default=True, metavar="K/N", help="Part K of N, for job arrays.")
 threads = click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads per process.")
 seconds = click.option("--seconds", type=_Amount(), help="Time limit per case, in seconds.")
-retry = click.option("--retry", is_flag=True, help="Retry failed cases.")
+retry = click.option(
+    "--retry", is_flag=True, help="Retry failed cases, and those refused for a missing file, library or permission."
+)
 memory_gib = click.option(
     "--memory-gib", "gib", type=_Amount(), help="Memory limit per process, in GiB.  [default: the memory of the device]"
 )

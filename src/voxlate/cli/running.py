@@ -145,13 +145,12 @@ def _ended_before(out: Path, part: tuple[int, int], *, retry: bool) -> int:
     """Returns how many cases of a shard an earlier run brought to an end, which are not tried again."""
     from voxlate.jobs.batch import NAMES, SETTINGS, batch_outcomes
     from voxlate.jobs.shards import shard_of
-    from voxlate.jobs.states import FAILED, PENDING
+    from voxlate.jobs.states import PENDING, may_pass
 
     if not ((out / SETTINGS).is_file() and (out / NAMES).is_file()):
         return 0
-    left = {PENDING, FAILED} if retry else {PENDING}
     outcomes = [outcome for outcome in batch_outcomes(out) if shard_of(outcome.case, part[1]) == part[0]]
-    return sum(outcome.state not in left for outcome in outcomes)
+    return sum(outcome.state != PENDING and not (retry and may_pass(outcome)) for outcome in outcomes)
 
 
 def _require_limits(how: RunOptions) -> None:

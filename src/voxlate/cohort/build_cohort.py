@@ -70,19 +70,15 @@ def write_cohort(
         extend: assign splits to patients that are not in the split file.
 
     Raises:
-        NoInput: `NO_PAIRS` or `NO_SINGLES` when nothing is left; the exclusions are written nevertheless.
+        NoInput: `NO_PAIRS` or `NO_SINGLES` when nothing is left; a new folder gets the exclusions, one with a cohort
+            is left as it is.
         InputRefused: `NAMES_COLLIDE`, `SPLIT_CHANGED`, and what `write_cases` refuses.
         UsageError: `SPLIT_FROZEN`, `RULES`, `COLUMN`.
         TemporaryFailure: `SERIES` when a series failed for a reason that may be temporary; no table is written then.
         CannotWrite: see `voxlate.errors.writing`.
     """
     if not selection.pairs:
-        write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
-        reasons = Counter(reason for _, reason in selection.exclusions).most_common()
-        told = "; ".join(f"{count} {reason}" for reason, count in reasons)
-        if rules.target is None:
-            raise NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series ({told}); {EXCLUSIONS} has each")
-        raise NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series ({told}); {EXCLUSIONS} has each")
+        raise _nothing_left(selection, rules, out)
     splits = _splits_of(out, selection, rules, extend=extend)
     chosen = without_assigned_low(selection, rules, splits)
     require_distinct(_wanted(chosen.pairs, rules))
@@ -106,6 +102,23 @@ def write_cohort(
     write_json(out / COHORT, _summary(kept, rules, counts))
     remove_unselected(out, _wanted(kept.pairs, rules))
     yield Written(kept, counts, faults, rows)
+
+
+def _nothing_left(selection: Selection, rules: Rules, out: Path) -> NoInput:
+    """Returns the error of an empty selection, and writes why each series is not in it.
+
+    A folder with an earlier selection keeps all of its tables: new exclusions beside old cases would not add up.
+    """
+    reasons = Counter(reason for _, reason in selection.exclusions).most_common()
+    told = "; ".join(f"{count} {reason}" for reason, count in reasons)
+    if (out / CASES).exists():
+        where = f"{out.name} keeps its earlier cohort; {EXCLUSIONS} of a new folder"
+    else:
+        write_text(out / EXCLUSIONS, _exclusions(selection.exclusions))
+        where = EXCLUSIONS
+    if rules.target is None:
+        return NoInput("NO_SINGLES", f"no scan is left of {selection.scans} series ({told}); {where} has each")
+    return NoInput("NO_PAIRS", f"no pair is left of {selection.scans} series ({told}); {where} has each")
 
 
 def _splits_of(out: Path, selection: Selection, rules: Rules, *, extend: bool) -> dict[str, str]:

@@ -28,7 +28,7 @@ from voxlate.jobs.ledger import RETRY, RUNS, Ledger, is_whole, read_ledger
 from voxlate.jobs.locking import lock
 from voxlate.jobs.run_folder import RunFolder
 from voxlate.jobs.shards import shard_of
-from voxlate.jobs.states import DONE, FAILED, PENDING, REFUSED, CaseOutcome
+from voxlate.jobs.states import DONE, PENDING, REFUSED, CaseOutcome, may_pass
 from voxlate.version import __version__
 
 log = logging.getLogger("voxlate")
@@ -76,7 +76,7 @@ def run_batch(
         settings: what all runs of the batch must share, for example the hash of the bundle.
         executor: does the work; see `voxlate.jobs.executors`.
         shard: number of the part, from 1, and number of parts.
-        retry: try the failed cases again.
+        retry: try again the cases that failed, and those refused for a cause outside the scan; see `may_pass`.
         watch: called with the outcome of each case.
 
     Raises:
@@ -252,13 +252,13 @@ def _remaining(
     *,
     retry: bool,
 ) -> Iterator[T]:
-    """Yields the cases that need work: pending, done with a file missing or changed, or failed and to be retried."""
+    """Yields the cases that need work: pending, done with a file missing or changed, or to be retried."""
     for item in table.items(shard):
         if item.name in table.faults:
             continue
         outcome = outcomes.get(item.name) or CaseOutcome(item.name)
         is_broken = outcome.state == DONE and not is_whole(out, outcome)
-        if is_broken or (retry and outcome.state == FAILED):
+        if is_broken or (retry and may_pass(outcome)):
             ledger.add(item.name, RETRY)
             yield item
         elif outcome.state == PENDING:

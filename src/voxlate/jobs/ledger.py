@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voxlate.errors import writing
+from voxlate.errors import for_records, writing
 from voxlate.jobs.results import are_unchanged
 from voxlate.jobs.states import DONE, FAILED, REFUSED, CaseOutcome, State
 
@@ -56,7 +56,7 @@ class Ledger:
 
     def end(self, outcome: CaseOutcome) -> None:
         """Appends the line that ends a case."""
-        line: dict[str, Any] = {"code": outcome.code, "message": outcome.message}
+        line: dict[str, Any] = {"code": outcome.code, "message": for_records(outcome.message)}
         if outcome.state == DONE:
             line = {"files": dict(outcome.files), "flag": outcome.flag}
         self.add(outcome.case, outcome.state, **line, **({"inputs": outcome.inputs} if outcome.inputs else {}))

@@ -74,6 +74,16 @@ def outcome_of_error(case: str, error: VoxlateError, message: str | None = None)
     return CaseOutcome(case, state, error.code, error.message if message is None else message)
 
 
+MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED", "MISSING_LIBRARY")
+"""Codes of refusals whose cause may lie outside the scan: a disk that is not mounted, permissions, an index that is
+older than its files, a library that is not installed."""
+
+
+def may_pass(outcome: CaseOutcome) -> bool:
+    """Returns whether a case that was not done may be done by another try: it failed, or see `MAY_PASS`."""
+    return outcome.state == FAILED or (outcome.state == REFUSED and outcome.code in MAY_PASS)
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many cases of a run are in each state; `cases` is the sum of the others."""

@@ -19,7 +19,7 @@ from voxlate.io.atomic import remove_orphans, replacing, write_json, write_text
 from voxlate.io.bids import table
 from voxlate.io.documents import finite_values
 from voxlate.jobs.results import read_result, resume
-from voxlate.jobs.states import DONE, FAILED, CaseOutcome, outcome_of_error
+from voxlate.jobs.states import DONE, FAILED, MAY_PASS, CaseOutcome, outcome_of_error
 from voxlate.quality.fuse_evidence import HEADER_ODDS, decide_agent, decide_kind
 from voxlate.quality.grade import PASSES
 from voxlate.quality.items import Item, groups_of, items_of, read_item
@@ -29,8 +29,6 @@ from voxlate.quality.tiers import SURE
 TABLE, PAGE, ITEMS, SOURCE = "grades.tsv", "index.html", "items", "source.json"
 FIRST: tuple[str, ...] = ("participant_id", "session_id", "item", "state", "pass", "pass_probability", "tier")
 FIRST += ("kind", "agent", "agent_by")
-_MAY_PASS = ("NO_INPUT", "UNREADABLE", "SERIES_CHANGED")
-"""Codes of refusals that may be temporary: a disk that is not mounted, an index that is older than its files."""
 
 
 def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int = 1) -> Iterator[str]:
@@ -64,7 +62,7 @@ def grade_all(source: Path, out: Path, *, kinds: Sequence[str] = (), jobs: int =
 
 def is_temporary(state: str) -> bool:
     """Returns whether a state may be temporary, so that the unchanged scan is worth grading again."""
-    return state.startswith("FAILED") or state.partition(":")[2] in _MAY_PASS
+    return state.startswith("FAILED") or state.partition(":")[2] in MAY_PASS
 
 
 def grader_stamp() -> str:

@@ -223,7 +223,7 @@ def index_server(archive: DicomWebServer, store: IndexStore) -> Iterator[Progres
                 _give_up_after(in_a_row, error)
             yield Progress(met, read)
         if lost:
-            store.mark_study_seen(study, number)
+            store.keep(".", [study], number)
         missed += lost
     stored = store.counts()["series"]
     if not has_studies and stored:

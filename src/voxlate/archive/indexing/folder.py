@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxlate.archive.indexing.headers import Chunk, chunks_of, read_chunk
+from voxlate.archive.indexing.records import READ_AGAIN, FileRecord
 from voxlate.archive.indexing.store import IndexStore
-from voxlate.errors import NoInput
-from voxlate.io.log import warn
+from voxlate.errors import NoInput, TemporaryFailure
+from voxlate.io.log import counted, warn
 from voxlate.jobs.processes import parallel_map
 
-Files = Callable[[], Iterator[Path]]
+if TYPE_CHECKING:
+    from voxlate.io.dicom.files import Unread
+
+Files = Callable[[], "Iterator[Path | Unread]"]
 
 CHUNK_FILES = 200
 """Files of one chunk; chosen by hand, not tuned. A kill loses the chunks under way, about 0.2 s of reading each at the
@@ -42,7 +46,8 @@ class Progress:
 def index_folder(source: Path, store: IndexStore, *, jobs: int) -> Iterator[Progress]:
     """Updates an index from a folder or a zip and yields its progress.
 
-    The content at the end does not depend on interruptions or on the number of processes.
+    The content at the end does not depend on interruptions or on the number of processes. Of a folder that cannot be
+    read, the stored series are kept, and the next run reads it again (warning `ARCHIVE`).
 
     Args:
         source: a folder, a zip or one file.
@@ -51,15 +56,16 @@ def index_folder(source: Path, store: IndexStore, *, jobs: int) -> Iterator[Prog
 
     Raises:
         NoInput: `NO_INPUT` when the source does not exist.
-        InputRefused, TemporaryFailure, CannotWrite: see `dicom_files`, `IndexStore` and `each`.
+        TemporaryFailure: `ARCHIVE` when the folder cannot be read, or holds no file while the index has series.
+        InputRefused, TemporaryFailure, CannotWrite: see `unpacked_files`, `IndexStore` and `read_chunk`.
     """
-    from voxlate.io.dicom.files import begins_as_zip, dicom_files, walk
+    from voxlate.io.dicom.files import is_archive, unpacked_files, walk
 
     if not source.exists():
         raise NoInput("NO_INPUT", f"{source.name} does not exist")
-    if source.is_file() and (zipfile.is_zipfile(source) or begins_as_zip(source)):
-        with dicom_files(source) as files:
-            root = files[0].parents[1]  # the zip is unpacked for each run, so that all its files are new
+    if is_archive(source):
+        with unpacked_files(source) as files:
+            root = files[0].parents[1]
             yield from _rounds(store, root, jobs, lambda: iter(files))
         return
     root = source if source.is_dir() else source.parent
@@ -79,8 +85,15 @@ def _rounds(store: IndexStore, root: Path, jobs: int, files: Files) -> Iterator[
             read += len(records)
             yield Progress(changed.met, read)
         met = changed.met
+        _require_files(store, root, changed)
         if not store.forget_unseen(number) and not changed.is_stale:
-            store.set_pending(0)
+            if changed.kept:
+                warn(
+                    "ARCHIVE",
+                    f"{counted(len(changed.kept), 'series', 'series')} cannot be read now and stay in the index; "
+                    "correct the permissions or the mount and run voxlate index again",
+                )
+            store.set_pending(len(changed.kept))
             yield Progress(met, read)
             return
     store.set_pending(1)
@@ -92,35 +105,115 @@ def _rounds(store: IndexStore, root: Path, jobs: int, files: Files) -> Iterator[
 
 @dataclass
 class _Changes:
-    """Files met so far, and whether a changed file belonged to a series whose other files must be read again."""
+    """What a round has met so far.
+
+    Attributes:
+        met: number of files.
+        is_stale: whether a changed file belonged to a series whose other files must be read again.
+        kept: row numbers of the stored series with files that cannot be read now.
+    """
 
     met: int = 0
     is_stale: bool = False
+    kept: set[int] = field(default_factory=set)
+
+
+def _require_files(store: IndexStore, root: Path, changes: _Changes) -> None:
+    """Refuses an archive without files whose index has series: more often a missing mount than an empty archive.
+
+    Raises:
+        TemporaryFailure: `ARCHIVE`.
+    """
+    stored = store.counts()["series"]
+    if stored and not changes.met and not changes.kept:
+        raise TemporaryFailure(
+            "ARCHIVE",
+            f"{root.name} holds no file, and the index {stored} series of it, which are kept; mount the archive and "
+            "run voxlate index again, or remove the index if the archive is meant to be empty",
+        )
 
 
 def _changed_chunks(store: IndexStore, root: Path, files: Files, number: int, changes: _Changes) -> Iterator[Chunk]:
     """Yields the new and changed files folder by folder, and marks the unchanged ones as seen."""
-    for parent, members in groupby(files(), key=lambda path: path.parent):
+    for parent, entries in groupby(files(), key=lambda entry: entry.parent):
+        members = []
+        for entry in entries:
+            if isinstance(entry, Path):
+                members.append(entry)
+            else:
+                _keep_unread(store, root, entry, number, changes)
+        if not members:
+            continue
         folder = parent.relative_to(root).as_posix()
         known = store.known_files(folder)
-        fresh, changed, same = [], [], []
-        for path in members:
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # removed meanwhile
-            changes.met += 1
-            if path.name not in known:
-                fresh.append(path.name)
-            elif known[path.name] == (status.st_size, status.st_mtime_ns):
-                same.append(path.name)
-            else:
-                changed.append(path.name)
-        if changed:
+        told = _told_apart(members, known)
+        changes.met += len(told.fresh) + len(told.same) + len(told.changed)
+        if told.changed:
             # forgetting a file forgets its whole series, perhaps in folders that this round has already passed
-            changes.is_stale |= not store.files_in_series(folder).isdisjoint(changed)
-            store.forget(folder, changed)
+            changes.is_stale |= not store.files_in_series(folder).isdisjoint(told.changed)
+            store.forget(folder, told.changed)
             known = store.known_files(folder)
-        still = [name for name in same if name in known]
+        if told.unseen:
+            changes.kept |= store.keep(folder, told.unseen, number)
+        still = [name for name in told.same if name in known]
         store.mark_seen(folder, still, number)
-        yield from chunks_of(folder, sorted({*fresh, *changed, *same} - set(still)), CHUNK_FILES)
+        yield from chunks_of(folder, sorted({*told.fresh, *told.changed, *told.same} - set(still)), CHUNK_FILES)
+
+
+@dataclass(frozen=True)
+class _ToldApart:
+    """Names of the files of a folder: new, unchanged, changed, and stored but out of reach now."""
+
+    fresh: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+
+def _told_apart(paths: Iterable[Path], known: Mapping[str, tuple[int, int]]) -> _ToldApart:
+    """Returns files by what the index knows of them; those that were removed meanwhile are left out.
+
+    Args:
+        paths: of the files.
+        known: size and modification time of the stored files, by name.
+    """
+    told = _ToldApart()
+    for path in paths:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:  # of the folder, which may be listed and not entered
+            (told.unseen if path.name in known else told.fresh).append(path.name)
+            continue
+        if path.name not in known:
+            told.fresh.append(path.name)
+        elif known[path.name] == (status.st_size, status.st_mtime_ns):
+            told.same.append(path.name)
+        else:
+            told.changed.append(path.name)
+    return told
+
+
+def _keep_unread(store: IndexStore, root: Path, entry: Unread, number: int, changes: _Changes) -> None:
+    """Keeps what the index has of an unread folder or link, and stores it as refused where it is new.
+
+    Raises:
+        TemporaryFailure: `ARCHIVE` when it is the folder of the archive.
+    """
+    if entry.path == root:
+        raise TemporaryFailure(
+            "ARCHIVE",
+            f"the archive cannot be read ({entry.error.message}); correct the permissions or the mount and run voxlate "
+            "index again",
+        )
+    folder = entry.parent.relative_to(root).as_posix()
+    changes.kept |= store.keep(folder, [entry.name], number)
+    if entry.name not in store.known_files(folder):
+        state = _unread_state(entry)
+        store.add(folder, [FileRecord(entry.name, 0, READ_AGAIN, "", state)], [], number)
+
+
+def _unread_state(entry: Unread) -> str:
+    # `records.UNREAD_FOLDER`, written out here because the page of error codes is made from the codes in functions
+    return "UNREADABLE_FOLDER" if entry.is_folder else entry.error.code

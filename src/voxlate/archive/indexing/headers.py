@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.classify import element_text, header_of
-from voxlate.archive.indexing.records import NOT_DICOM, READ, FileRecord, SeriesRecord, instance_number
+from voxlate.archive.indexing.records import NOT_DICOM, READ, READ_AGAIN, FileRecord, SeriesRecord, instance_number
 from voxlate.errors import InputRefused, TemporaryFailure
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ INDEXED_ELEMENTS = (
 
 TRANSIENT_STATES = ("NO_ACCESS", "MEMORY", "IO")
 """States with a cause outside the file; the next run reads the file again though it has not changed."""
-
-# Modification time that no file has, stored so that the next run takes the file for changed.
-_READ_AGAIN = -1
 
 # NumberOfFrames above a million is damage; without a limit, a text of digits could overflow the integers of SQLite.
 _MAX_FRAMES_DIGITS = 6
@@ -61,10 +58,13 @@ def read_chunk(root: str, chunk: Chunk) -> tuple[Chunk, list[FileRecord], list[S
         path = Path(root) / chunk.folder / name
         try:
             status = path.stat()
-        except OSError:
+        except FileNotFoundError:
             continue  # removed while the archive was read; the next round decides
+        except OSError:
+            files.append(FileRecord(name, 0, READ_AGAIN, "", "NO_ACCESS"))
+            continue
         record, state, instance = _read(path, f"{chunk.folder}/{name}")
-        changed = _READ_AGAIN if state in TRANSIENT_STATES else status.st_mtime_ns
+        changed = READ_AGAIN if state in TRANSIENT_STATES else status.st_mtime_ns
         if record is None:
             files.append(FileRecord(name, status.st_size, changed, "", state))
             continue

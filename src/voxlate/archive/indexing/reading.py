@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxlate.archive.indexing.dicomweb import DicomWebServer, fetched_files, is_url
+from voxlate.archive.indexing.records import UNREAD_FOLDER
 from voxlate.archive.indexing.store import IndexStore
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.errors import InputRefused, NoInput
+from voxlate.errors import InputRefused, NoInput, read_failure
 
 if TYPE_CHECKING:
     from voxlate.io.dicom import DicomSeries
@@ -54,12 +54,13 @@ def indexed_series(folder: Path, series: str) -> Iterator[DicomSeries]:
     Raises:
         InputRefused: `SERIES_CHANGED` when the files have other identifiers than were indexed, or another number: a gap
             in the positions does not show that the last slice is missing.
+            `UNREADABLE` when they cannot be read.
         NoInput, UsageError, TemporaryFailure: see `series_files`.
     """
     from voxlate.io.dicom import find_series
 
     with closing(IndexStore(folder, source="", is_new=False)) as store, _files(store, series) as files:
-        present = [path for path in files if path.is_file()]
+        present = [path for path in files if _is_file(path)]
         if not present:
             raise NoInput("NO_INPUT", f"the files of series {series} are gone; run voxlate index again")
         read = find_series(present)
@@ -92,14 +93,32 @@ def _require_same_owner(store: IndexStore, series: str, found: DicomSeries) -> N
 
 def _with_damage(store: IndexStore, series: str, found: DicomSeries) -> DicomSeries:
     """Returns the series with the damaged files beside it, of which one may be its first or last slice."""
-    damaged = [
-        InputRefused(
-            "UNREADABLE",
-            f"a file in its folder was damaged ({code}) when it was indexed; export it again and run voxlate index",
-        )
-        for code in store.damage_of(series)
-    ]
+    damaged = [_damage(code) for code in store.damage_of(series)]
     return replace(found, damaged=(*found.damaged, *damaged))
+
+
+def _damage(code: str) -> InputRefused:
+    if code == UNREAD_FOLDER:
+        return InputRefused(
+            "UNREADABLE",
+            "a folder beside it could not be read when it was indexed; correct its permissions and run voxlate index",
+        )
+    return InputRefused(
+        "UNREADABLE",
+        f"a file in its folder was damaged ({code}) when it was indexed; export it again and run voxlate index",
+    )
+
+
+def _is_file(path: Path) -> bool:
+    """Returns whether a file is there.
+
+    Raises:
+        InputRefused, TemporaryFailure: see `read_failure`; its folder cannot be entered.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise read_failure(error, "a file of the series") from error
 
 
 @contextmanager
@@ -111,10 +130,10 @@ def _files(store: IndexStore, series: str) -> Iterator[list[Path]]:
         return
     relative = store.files_of(series)
     root = Path(source)
-    if root.is_file() and zipfile.is_zipfile(root):
-        from voxlate.io.dicom.files import dicom_files
+    from voxlate.io.dicom.files import is_archive, unpacked_files
 
-        with dicom_files(root) as unpacked:
+    if is_archive(root):
+        with unpacked_files(root) as unpacked:
             top = unpacked[0].parents[1]
             yield [top / path for path in relative]
         return

@@ -10,6 +10,12 @@ READ = "read"
 NOT_DICOM = "stranger"
 """States of a file beside error codes. `stranger` is what existing index files hold, so that the word must stay."""
 
+UNREAD_FOLDER = "UNREADABLE_FOLDER"
+"""State of a folder that cannot be read, stored like a file of the folder that it lies in."""
+
+READ_AGAIN = -1
+"""Modification time that no file has, stored so that the next run takes the file for changed."""
+
 
 @dataclass(frozen=True)
 class FileRecord:

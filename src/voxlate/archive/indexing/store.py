@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from voxlate.archive.indexing.patients import settle_patients
-from voxlate.archive.indexing.records import NOT_DICOM, FileRecord, SeriesRecord, StoredSeries
+from voxlate.archive.indexing.records import NOT_DICOM, UNREAD_FOLDER, FileRecord, SeriesRecord, StoredSeries
 from voxlate.archive.indexing.schema import prepare_tables
+from voxlate.archive.indexing.sqlite_names import STORE, below, disk_errors, loaded, locked, stored
 from voxlate.archive.pseudonyms import pseudonym
-from voxlate.errors import CannotWrite, TemporaryFailure, UsageError, os_failure
+from voxlate.errors import UsageError
 from voxlate.io.site_key import site_key
-from voxlate.jobs.locking import lock
 
-STORE = "index.sqlite"
 LOCK = "index.lock"
 BUSY_S = 10.0
 """Seconds that a statement waits for another process that writes; transactions take far less. Chosen by hand."""
@@ -35,9 +34,6 @@ ON CONFLICT (uid) DO UPDATE SET (study, patient, name, first, header, stated, nu
      excluded.number, excluded.bare)
 WHERE excluded.first < series.first
 """
-
-# Texts of SQLite errors that another run may not meet again.
-_TEMPORARY = ("full", "locked", "disk i/o", "busy")
 
 
 class IndexStore:
@@ -65,17 +61,17 @@ class IndexStore:
         if not is_new and not path.is_file():
             raise UsageError("INDEX", f"{folder.name} is not an index; make one with voxlate index")
         self._lock: int | None = None
-        with _disk_errors(path.name):
+        with disk_errors(path.name):
             folder.mkdir(parents=True, exist_ok=True)
             if is_new:
-                self._lock = _locked(folder / LOCK)
+                self._lock = locked(folder / LOCK)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             path.chmod(0o600)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
         self.key = ""
         try:
-            with _disk_errors(path.name):
+            with disk_errors(path.name):
                 prepare_tables(self._connection, is_new=is_new)
             self._claim(folder, source, is_new=is_new)
         except BaseException:
@@ -106,7 +102,7 @@ class IndexStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Runs a block as one transaction: all its changes are stored, or none."""
-        with _disk_errors(STORE):
+        with disk_errors(STORE):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -125,19 +121,12 @@ class IndexStore:
     def known_files(self, folder: str) -> dict[str, tuple[int, int]]:
         """Returns size in bytes and modification time in ns of the stored files of a folder, by name."""
         sql = "SELECT name, size, changed FROM files JOIN folders ON folder = id WHERE path = ?"
-        return {_loaded(name): (size, changed) for name, size, changed in self._rows(sql, _stored(folder))}
+        return {loaded(name): (size, changed) for name, size, changed in self._rows(sql, stored(folder))}
 
     def files_in_series(self, folder: str) -> set[str]:
         """Returns the names of the stored files of a folder that belong to a series."""
         sql = "SELECT name FROM files JOIN folders ON folder = id WHERE path = ? AND series IS NOT NULL"
-        return {_loaded(name) for (name,) in self._rows(sql, _stored(folder))}
-
-    def mark_study_seen(self, study: str, number: int) -> None:
-        """Marks every stored file of a study of a server as seen in a round."""
-        sql = """UPDATE files SET round = ? WHERE folder IN (SELECT id FROM folders WHERE path >= ? AND path < ?)"""
-        with self.transaction():
-            # all folders that start with the study and a slash: in ASCII, 0 follows the slash
-            self._connection.execute(sql, (number, f"{study}/", f"{study}0"))
+        return {loaded(name) for (name,) in self._rows(sql, stored(folder))}
 
     def mark_seen(self, folder: str, names: Iterable[str], number: int) -> None:
         """Marks stored files of a folder as seen in a round."""
@@ -145,8 +134,31 @@ class IndexStore:
             folder_id = self._folder(folder)
             self._connection.executemany(
                 "UPDATE files SET round = ? WHERE folder = ? AND name = ?",
-                [(number, folder_id, _stored(name)) for name in names],
+                [(number, folder_id, stored(name)) for name in names],
             )
+
+    def keep(self, folder: str, names: Iterable[str], number: int) -> set[int]:
+        """Marks stored files that cannot be read now as seen in a round.
+
+        Args:
+            folder: of the files.
+            names: of files, or of folders with all that lies below them.
+            number: of the round.
+
+        Returns:
+            Row numbers of the series that they belong to.
+        """
+        kept: set[int] = set()
+        with self.transaction():
+            for name in names:
+                condition, values = below(name if folder == "." else f"{folder}/{name}")
+                where = f"""(folder IN (SELECT id FROM folders WHERE path = ?) AND name = ?)
+                            OR folder IN (SELECT id FROM folders WHERE {condition})"""  # noqa: S608
+                which = (stored(folder), stored(name), *values)
+                self._connection.execute(f"UPDATE files SET round = ? WHERE {where}", (number, *which))  # noqa: S608
+                sql = f"SELECT DISTINCT series FROM files WHERE series NOT NULL AND ({where})"  # noqa: S608
+                kept |= {int(series) for (series,) in self._rows(sql, *which)}
+        return kept
 
     def add(self, folder: str, files: Iterable[FileRecord], series: Iterable[SeriesRecord], number: int) -> None:
         """Stores the records of a chunk.
@@ -163,7 +175,7 @@ class IndexStore:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (folder_id, _stored(file.name), file.size, file.changed, ids.get(file.uid), file.state,
+                    (folder_id, stored(file.name), file.size, file.changed, ids.get(file.uid), file.state,
                      file.instance, file.frames, number)
                     for file in files
                 ],
@@ -174,7 +186,7 @@ class IndexStore:
         with self.transaction():
             folder_id = self._folder(folder)
             for name in names:
-                which = (folder_id, _stored(name))
+                which = (folder_id, stored(name))
                 series = self._rows("SELECT series FROM files WHERE folder = ? AND name = ?", *which)
                 self._connection.execute("DELETE FROM files WHERE folder = ? AND name = ?", which)
                 self._forget_series(series)
@@ -216,7 +228,7 @@ class IndexStore:
         images = """SELECT count(*), sum(frames) FROM
                     (SELECT max(frames) AS frames FROM files WHERE series = ? GROUP BY instance)"""
         birth_dates, last = 0, None
-        with _disk_errors(STORE):
+        with disk_errors(STORE):
             for number, uid, study, patient, name, header, unclear in self._connection.execute(sql):
                 if patient != last:
                     birth_dates, last = self._birth_dates(patient), patient
@@ -239,7 +251,7 @@ class IndexStore:
         """
         sql = """SELECT path, files.name FROM files JOIN folders ON folder = folders.id
                  JOIN series ON series.id = files.series WHERE series.name = ? ORDER BY 1, 2"""
-        files = [Path(_loaded(folder)) / _loaded(file) for folder, file in self._rows(sql, name)]
+        files = [Path(loaded(folder)) / loaded(file) for folder, file in self._rows(sql, name)]
         if not files:
             raise UsageError("SERIES", f"the index has no series {name}")
         return files
@@ -275,17 +287,33 @@ class IndexStore:
     def damage_of(self, name: str) -> list[str]:
         """Returns the error codes of damaged files in the folders of a series; none where these hold other series too.
 
+        `UNREAD_FOLDER` stands for a folder that could not be read, where the series is the only one near it.
+
         Args:
             name: pseudonym of the series.
         """
         where = """WHERE series.name IS NOT ? AND folder IN
                    (SELECT folder FROM files JOIN series ON series.id = files.series WHERE series.name = ?)"""
         beside = "FROM files LEFT JOIN series ON series.id = files.series " + where
+        unread = [UNREAD_FOLDER for nearest in self._near_unread_folders() if nearest == {name}]
         if self._rows("SELECT 1 " + beside + " AND series.uid != '' LIMIT 1", name, name):
-            return []
+            return unread
         rows = self._rows("SELECT files.state, series.uid " + beside + " ORDER BY 1", name, name)
         # a file without SeriesInstanceUID was cut off before it
-        return [str(state) if uid is None else "UID_MISSING" for state, uid in rows if state != NOT_DICOM]
+        states = [str(state) if uid is None else "UID_MISSING" for state, uid in rows if state != NOT_DICOM]
+        return [state for state in states if state != UNREAD_FOLDER] + unread
+
+    def _near_unread_folders(self) -> Iterator[set[str]]:
+        """Yields for each unread folder the series below its nearest ancestor that has any; two stand for several."""
+        sql = "SELECT path, name FROM files JOIN folders ON folder = folders.id WHERE state = ?"
+        for path, name in self._rows(sql, UNREAD_FOLDER):
+            for ancestor in Path(loaded(path), loaded(name)).parents:
+                where, values = below(ancestor.as_posix())
+                series = """SELECT DISTINCT series.name FROM files JOIN folders ON folder = folders.id
+                            JOIN series ON series.id = files.series WHERE series.uid != '' AND """
+                if near := {str(row[0]) for row in self._rows(f"{series} ({where}) LIMIT 2", *values)}:
+                    yield near
+                    break
 
     def identifiers_of(self, name: str) -> tuple[str, str]:
         """Returns StudyInstanceUID and SeriesInstanceUID of the series with this pseudonym.
@@ -339,8 +367,8 @@ class IndexStore:
             self._connection.execute("DELETE FROM series WHERE id = ?", number)
 
     def _folder(self, path: str) -> int:
-        self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (_stored(path),))
-        return self._count("SELECT id FROM folders WHERE path = ?", _stored(path))
+        self._connection.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (stored(path),))
+        return self._count("SELECT id FROM folders WHERE path = ?", stored(path))
 
     def _setting(self, name: str, value: str) -> str:
         """Returns the stored value of a name, and stores `value` first when the name has none."""
@@ -352,47 +380,5 @@ class IndexStore:
         return int(self._rows(sql, *values)[0][0])
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with _disk_errors(STORE):
+        with disk_errors(STORE):
             return self._connection.execute(sql, values).fetchall()
-
-
-def _locked(path: Path) -> int:
-    """Returns a handle that holds the lock of an index until it is closed or the process ends.
-
-    Raises:
-        TemporaryFailure: `LOCKED` when another run holds it.
-    """
-    try:
-        return lock(path, mode=0o600)
-    except BlockingIOError as error:
-        raise TemporaryFailure("LOCKED", "another run writes this index; wait until it has ended") from error
-
-
-def _stored(name: str) -> str | bytes:
-    """Returns a file name as SQLite stores it: as bytes when it is not valid UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name)
-    return name
-
-
-def _loaded(name: str | bytes) -> str:
-    return os.fsdecode(name)
-
-
-@contextmanager
-def _disk_errors(name: str) -> Iterator[None]:
-    """Turns errors of SQLite and of the disk into errors of voxlate."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if any(word in str(error).lower() for word in _TEMPORARY):
-            raise TemporaryFailure(
-                "IO", f"{name}: {error}; what was read so far is stored, run voxlate index again"
-            ) from error
-        raise CannotWrite("WRITE", f"{name}: {error}; name another folder, or change its permissions") from error
-    except sqlite3.DatabaseError as error:
-        raise CannotWrite("INDEX", f"{name} is damaged ({error}); remove it and index again") from error
-    except OSError as error:
-        raise os_failure(error, name) from error

@@ -32,12 +32,15 @@ SERIES_OFFSET = 9000  # added to the series number of the source, far above the 
 _LARGEST_NUMBER = 2**31 - 1_000_000  # an integer string holds 2^31 - 1; the rest leaves room for taken numbers
 _IMPLEMENTATION = UID("2.25.202611250000000000000000000000000001")
 _NAMES = ("PatientName", "ReferringPhysicianName")
-_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize")
+_PATIENT = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "PatientSize"),
+    "IssuerOfPatientID",  # a number alone may be that of another person in another hospital
+)
 _STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
 _FRAME = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition", "BodyPartExamined", "Laterality")
 _PRIVACY = ("PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
-_EMPTY_ALLOWED = {*_PATIENT[:4], *_STUDY[1:], "PositionReferenceIndicator"}
+_EMPTY_ALLOWED = {*_PATIENT[:4], *_STUDY[1:], "PositionReferenceIndicator", "PatientPosition"}
 _ACQUISITION = (
     *("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime"),
     *("EchoTrainLength", "InversionTime", "FlipAngle", "MagneticFieldStrength", "ImagingFrequency"),
@@ -171,11 +174,12 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
         _copy(source, dataset, keyword)
     if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
         dataset.Laterality = ""  # required if the body part, which may be one of a pair, is unknown
-    if "PatientPosition" not in dataset:
-        dataset.PatientPosition = "HFS"
     dataset.Modality = "MR"
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
-    dataset.ContentQualification, dataset.BurnedInAnnotation = "RESEARCH", "NO"
+    dataset.ContentQualification = "RESEARCH"
+    # a translated head may still show letters in the air around it; a brain alone shows none
+    has_letters = not derivation.is_brain_only and str(_value(source, "BurnedInAnnotation") or "").upper() == "YES"
+    dataset.BurnedInAnnotation = "YES" if has_letters else "NO"
     if derivation.has_synthetic_tag:
         dataset.SyntheticData = "YES"
     dataset.RecognizableVisualFeatures = "NO" if derivation.is_brain_only else "YES"
@@ -183,8 +187,23 @@ def _common(scan: DicomScan, derivation: Derivation, pixels: Pixels, taken: Sequ
     dataset.SeriesDescription = f"SYNTH {derivation.target[:20]} from {derivation.source[:8]} - NOT FOR DIAGNOSIS"
     _sign(dataset, scan, derivation, pixels)
     _acquire(source, dataset, derivation)
-    dataset.WindowCenter, dataset.WindowWidth = (round(value, 1) for value in pixels.window)
+    _set_values(dataset, pixels)
     return dataset
+
+
+def _set_values(dataset: Dataset, pixels: Pixels) -> None:
+    """Writes the display window and, for scaled values, the slope that gives them back.
+
+    The slope is an extension of the MR object, which scanners write too. The window is one of values after the slope
+    (PS3.3, C.11.2.1.2).
+    """
+    center, width = pixels.window
+    if pixels.scale == 1:
+        dataset.WindowCenter, dataset.WindowWidth = round(center, 1), round(width, 1)
+        return
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = _decimal(pixels.scale), "0", "US"
+    dataset.WindowCenter, dataset.WindowWidth = _decimal(center * pixels.scale), _decimal(width * pixels.scale)
+    dataset.VOILUTFunction = "LINEAR_EXACT"  # the default function needs a width of 1 or more
 
 
 def _copy(source: Dataset, dataset: Dataset, keyword: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import stat
 import tempfile
@@ -9,11 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
-from voxlate.errors import InputRefused, NoInput, writing
+from voxlate.errors import InputRefused, NoInput, VoxlateError, read_failure, writing
 from voxlate.io.log import warn
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -26,60 +28,131 @@ MAX_ARCHIVE_RATIO = 200
 _CHUNK_BYTES = 1 << 20
 
 
-@contextmanager
-def dicom_files(path: Path) -> Iterator[list[Path]]:
-    """Yields the regular files at or below `path`; a zip archive is unpacked while the block runs.
+_RECOVERED = "lost+found"
+"""Folder at the top of a Linux file system that only the administrator can read, and that holds no scan."""
 
-    Links that lead out of the folder, pipes and devices are ignored (warning `UNREADABLE`). Unpacked files get new
-    names, so that no archive can write outside the temporary folder.
+
+@dataclass(frozen=True)
+class Unread:
+    """A part of the input that may hold images and was not read.
+
+    Attributes:
+        path: a folder that cannot be read, or a link with the name of an image that leads nowhere or out of the input.
+        error: why.
+        is_folder: whether it is a folder.
+    """
+
+    path: Path
+    error: VoxlateError
+    is_folder: bool
+
+    @property
+    def parent(self) -> Path:
+        """Returns the folder that it lies in."""
+        return self.path.parent
+
+    @property
+    def name(self) -> str:
+        """Returns its name without the folder."""
+        return self.path.name
+
+
+@contextmanager
+def dicom_files(path: Path) -> Iterator[list[Path | Unread]]:
+    """Yields what `walk` finds at or below `path`; a zip archive is unpacked while the block runs.
 
     Raises:
         NoInput: `NO_INPUT` when there is no file.
-        InputRefused: `ARCHIVE` for a zip that is damaged, encrypted or too large, has too many members, or has a
-            member whose name leads outside.
-        TemporaryFailure, CannotWrite: a zip cannot be unpacked.
+        InputRefused, TemporaryFailure, CannotWrite: see `unpacked_files`.
     """
     if not path.exists():
         raise NoInput("NO_INPUT", f"{path.name} does not exist")
-    if path.is_file() and (zipfile.is_zipfile(path) or begins_as_zip(path)):
-        with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
-            with writing("the unpacked archive"):
-                unpacked = _unpacked(path, Path(folder))
-            yield unpacked
+    if is_archive(path):
+        with unpacked_files(path) as unpacked:
+            yield list(unpacked)
         return
-    files = sorted(walk(path, path.resolve())) if path.is_dir() else [path]
+    files = list(walk(path, path.resolve())) if path.is_dir() else [path]
     if not files:
         raise NoInput("NO_INPUT", f"{path.name}: no file found")
-    yield files
+    yield sorted(files, key=lambda each: each.path if isinstance(each, Unread) else each)
 
 
-def begins_as_zip(path: Path) -> bool:
-    """Returns whether a file begins like a zip archive; a truncated archive has lost the table at its end."""
+def is_archive(path: Path) -> bool:
+    """Returns whether a path is a zip archive; a truncated one has lost the table at its end, but begins like one."""
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
-        return stream.read(4) == b"PK\x03\x04"
+        return stream.read(4) == b"PK\x03\x04" or zipfile.is_zipfile(path)
 
 
-def walk(folder: Path, root: Path) -> Iterator[Path]:
-    """Yields the regular files below `folder`, sorted by name; links that lead out of `root` are ignored."""
+@contextmanager
+def unpacked_files(archive: Path) -> Iterator[list[Path]]:
+    """Yields the files of a zip archive, unpacked while the block runs.
+
+    They get new names, so that no archive can write outside the temporary folder. An unchanged archive gives the same
+    names, sizes and modification times each time, and a member with other content another time.
+
+    Raises:
+        NoInput: `NO_INPUT` when the archive is empty.
+        InputRefused: `ARCHIVE` for a zip that is damaged, encrypted or too large, has too many members, or has a
+            member whose name leads outside.
+        TemporaryFailure, CannotWrite: the zip cannot be unpacked.
+    """
+    with tempfile.TemporaryDirectory(prefix="voxlate-") as folder:
+        with writing("the unpacked archive"):
+            unpacked = _unpacked(archive, Path(folder))
+        yield unpacked
+
+
+def walk(folder: Path, root: Path) -> Iterator[Path | Unread]:
+    """Yields the regular files below `folder`, sorted by name, and what may hold images and is not read.
+
+    Links that lead out of `root`, links to folders, pipes and devices are ignored (warning `UNREADABLE`). A link with
+    the name of an image (`SUFFIXES`) is yielded as `Unread`, as is a folder that cannot be read: a series may lack the
+    images that they hold.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        warn("UNREADABLE", f"a folder cannot be read and is ignored: {error.strerror}")
+        warn("UNREADABLE", f"a folder cannot be read: {error.strerror}")
+        if folder.name != _RECOVERED:
+            yield Unread(folder, read_failure(error, "a folder of the input"), is_folder=True)
         return
     for entry in entries:
         path = Path(entry.path)
-        if entry.is_symlink():
+        kind = _kind(entry)
+        if kind == "link":
             target = _inside(path, root)
             if target is None or not target.is_file():
                 warn("UNREADABLE", "a link to a folder, to nothing or out of the input is ignored")
+                if path.suffix.lower() in SUFFIXES and not path.is_dir():
+                    yield Unread(path, _not_followed(), is_folder=False)
                 continue
             yield path
-        elif entry.is_dir(follow_symlinks=False):
+        elif kind == "folder":
             yield from walk(path, root)
-        elif entry.is_file(follow_symlinks=False):
+        elif kind == "file":
             yield path
         else:
             warn("UNREADABLE", "a pipe, a socket or a device is ignored")
+
+
+def _not_followed() -> InputRefused:
+    return InputRefused(
+        "UNREADABLE", "a link with the name of an image leads out of the input or nowhere; copy its file there"
+    )
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Returns `link`, `folder`, `file` or `other`; whoever reads what cannot be told apart will say why."""
+    try:
+        if entry.is_symlink():
+            return "link"
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        return "file" if entry.is_file(follow_symlinks=False) else "other"
+    except OSError:
+        return "file"
 
 
 def _inside(link: Path, root: Path) -> Path | None:
@@ -160,3 +233,18 @@ def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Non
     with opened.open(member) as source, path.open("wb") as target:
         while chunk := source.read(_CHUNK_BYTES):
             target.write(chunk)
+    changed_ns = _time_ns(member)
+    os.utime(path, ns=(changed_ns, changed_ns))
+
+
+def _time_ns(member: zipfile.ZipInfo) -> int:
+    """Returns a modification time that is the same each time an archive is unpacked.
+
+    It is the time that the archive states. Its steps are 2 s, and many programs state one constant time; the checksum
+    of the content as the fraction of a second tells versions of a file apart.
+    """
+    try:
+        seconds = max(0, calendar.timegm((*member.date_time, 0, 0, 0)))
+    except ValueError:  # a month 0
+        seconds = 0
+    return seconds * 1_000_000_000 + member.CRC % 1_000_000_000
