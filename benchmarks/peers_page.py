@@ -71,7 +71,8 @@ What these tables show:
 - **CT to T1: voxlate has the higher PSNR, MONAI's U-Net the higher SSIM**, both beyond chance; after the best line
   their mean errors are alike. pix2pix is behind in all.
 - **CT to T2: voxlate has the smaller MAE** (p = .023); PSNR and SSIM cannot be told from MONAI's, whose mean PSNR
-  after the best line is higher. pix2pix is behind in all. KonfAI's network and the residual encoder were not run from CT.
+  after the best line is higher. pix2pix is behind in all. KonfAI's network and the residual encoder were not run from
+  CT.
 
 What a peer would say:
 
