@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+import voxlate
 from voxlate.bundle.bundle import read_bundle, read_weights
 from voxlate.bundle.contrast_descriptor import SHARES
 from voxlate.bundle.prepared_case import all_sources, prepare_case
 from voxlate.bundle.recipe import Recipe
 from voxlate.errors import ModelInvalid, UsageError
-from voxlate.models.gain_offset_unet import with_reference
+from voxlate.models import build
+from voxlate.models.gain_offset_unet import takes_reference, with_reference
 from voxlate.training.data.dataset import WindowDataset
 from voxlate.training.data.windows import draw_batch, micro_batches
 from voxlate.training.loop import train
@@ -118,3 +120,20 @@ def test_windows_of_a_dataset_have_no_contrast_of_a_whole_brain(alone):
     windows = WindowDataset([(np.ones((1, 16, 16, 16), np.float32), np.ones((1, 16, 16, 16), np.float32))])
     with pytest.raises(UsageError, match="DATASET windows do not show the contrast"):
         windows.require_channels(alone)
+
+
+def test_a_recipe_without_a_reference_goes_on_from_a_bundle_with_one(recipe, cohort, tmp_path):
+    start = train(changed(recipe, reference={"share": 0.5}), tmp_path / "start", root=cohort)
+    still = changed(recipe, training={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0})
+    bundle = train(still, tmp_path / "more", root=cohort, start_from=start)
+    before, after = read_weights(start / "weights.safetensors"), read_weights(bundle / "weights.safetensors")
+    assert not any(name.startswith("reference.") for name in after)
+    assert all(torch.allclose(tensor, before[name], atol=1e-6) for name, tensor in after.items())
+    again = voxlate.train(recipe, tmp_path / "object", data=cohort, network=read_bundle(start))
+    assert not takes_reference(read_bundle(again).network)
+
+
+def test_a_network_without_the_layers_is_refused_for_a_recipe_that_trains_them(alone, cohort, tmp_path):
+    for network in (build("unet", width=4, depth=2), build("translator", width=4, depth=2)):
+        with pytest.raises(UsageError, match=r"CUSTOM_CODE the network has no layers for a reference"):
+            voxlate.train(alone, tmp_path / "run", data=cohort, network=network)

@@ -176,8 +176,8 @@ def with_reference(network: nn.Module, contrasts: NDArray[np.float32]) -> nn.Mod
     return fixed.train(network.training)
 
 
-def takes_reference(network: nn.Module) -> TypeGuard[GainOffsetUNet]:
-    """Returns whether a network has layers for the contrast of a reference."""
+def takes_reference(network: object) -> TypeGuard[GainOffsetUNet]:
+    """Returns whether an object is a network that has layers for the contrast of a reference."""
     return isinstance(network, GainOffsetUNet) and network.reference is not None
 
 

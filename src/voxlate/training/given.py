@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import nn
 
 from voxlate.bundle.bundle import Bundle
 from voxlate.bundle.custom_code import is_object, name_of
@@ -15,6 +18,7 @@ from voxlate.bundle.targets import with_target
 from voxlate.cases import Case, check_cases
 from voxlate.errors import ModelInvalid, UsageError
 from voxlate.losses import Loss
+from voxlate.models.gain_offset_unet import takes_reference
 from voxlate.pairs import Pair, write_pairs
 from voxlate.training.data.dataset import WindowDataset
 
@@ -110,7 +114,7 @@ def with_objects(
 
     Raises:
         UsageError: `ENSEMBLE` for a bundle of several networks; `DATASET` for windows in training without pairs;
-            `CUSTOM_CODE` for a loss that cannot be called.
+            `CUSTOM_CODE` for a loss that cannot be called, and for a network without the layers of `reference`.
         ModelInvalid: `MODEL_WEIGHTS` for a bundle that takes another number of sources than the recipe.
     """
     changes: dict[str, object] = {}
@@ -123,12 +127,13 @@ def with_objects(
                 f"the model {network.name} takes {network.recipe.from_what}, the recipe {recipe.from_what}; choose a "
                 "model with as many sources",
             )
-        changes["model"], network = network.recipe.model, network.network
+        changes["model"], network = network.recipe.model, _with_layers_of(recipe, network)
     elif network is not None:
         name = name_of(network)
         # The arguments of a recipe are those of the network that it names.
         arguments = recipe.model.arguments if recipe.model.name == name else {}
         changes["model"] = ModelSettings(name=name, arguments=arguments, slice_axis=recipe.model.slice_axis)
+    _require_layers(recipe, network)
     if loss is not None:
         if not callable(loss):
             raise UsageError("CUSTOM_CODE", f"the loss is of type {type(loss).__name__}, not a function")
@@ -146,3 +151,22 @@ def with_objects(
             resolved.model.name,
         )
     return resolved, Given(network, loss, windows)
+
+
+def _require_layers(recipe: Recipe, network: NetworkObject | None) -> None:
+    """Refuses a network of the user without the layers for a reference that a recipe trains."""
+    if recipe.reference is not None and network is not None and not takes_reference(network):
+        raise UsageError(
+            "CUSTOM_CODE",
+            "the network has no layers for a reference, which the recipe trains; leave `reference` out, or start from "
+            "a bundle of the translator: --from, in Python start_from",
+        )
+
+
+def _with_layers_of(recipe: Recipe, bundle: Bundle) -> nn.Module:
+    """Returns the network of a bundle, without its layers for a reference where the recipe has none."""
+    network = bundle.network
+    if recipe.reference is None and takes_reference(network):
+        network = copy.deepcopy(network)
+        network.reference = None
+    return network

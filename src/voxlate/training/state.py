@@ -166,10 +166,14 @@ def new_generator(
 
 
 def _weights_to_start_from(network: nn.Module, bundle: Path) -> dict[str, Tensor]:
-    """Returns the weights of a bundle, and those of a new network for layers of a reference that the bundle lacks."""
+    """Returns the weights of a bundle for a network that may have layers for a reference or not.
+
+    Layers that the bundle lacks are those of the new network; layers that the network lacks are left out.
+    """
     weights = read_weights(bundle / WEIGHTS)
     new = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(REFERENCE_LAYERS)}
-    return new | weights
+    kept = {name: tensor for name, tensor in weights.items() if new or not name.startswith(REFERENCE_LAYERS)}
+    return new | kept
 
 
 def _other_network(recipe: Recipe, start_from: Path) -> str:
