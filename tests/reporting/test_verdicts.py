@@ -164,7 +164,7 @@ def test_a_test_outside_the_primary_family_is_labelled_exploratory(evaluation) -
     folder.compare(family="primary")
     folder.compare(region="lesion")
     told = headline(places(folder))
-    assert told.startswith("Against the untouched source: better inside the mask and in lesions (exploratory).")
+    assert told.startswith("Against the untouched source: better inside the mask and, exploratory, in lesions.")
     inside, lesions = (amount_of(place.source)[1] for place in places(folder))
     assert inside.endswith("4 patients")
     assert lesions.endswith("4 patients, exploratory")

@@ -75,24 +75,28 @@ def _beaten(places: Sequence[Place]) -> list[str]:
     told = []
     for outcome, words in (("worse", "better"), ("worse on average", "better on average")):
         found = [(place.short, place.simple) for place in places if place.simple is not None]
-        names = [_labelled(name, one) for name, one in found if direction_of(one) == outcome]
-        told += [f"{words} {_joined(list(dict.fromkeys(names)))}"] if names else []
+        where = [(name, one) for name, one in found if direction_of(one) == outcome]
+        told += [f"{words} {_places(where)}"] if where else []
     return told
 
 
-def _labelled(name: str, comparison: MethodComparison) -> str:
-    """Returns a place, labelled where the test there is not of the primary family."""
-    return f"{name} ({EXPLORATORY})" if comparison.is_exploratory else name
+def _places(found: Sequence[tuple[str, MethodComparison]]) -> str:
+    """Returns the places of comparisons, each once; those with tests outside the primary family come last, labelled."""
+    primary = list(dict.fromkeys(name for name, one in found if not one.is_exploratory))
+    others = list(dict.fromkeys(name for name, one in found if one.is_exploratory))
+    if not others:
+        return _joined(primary)
+    return (
+        f"{_joined(primary)} and, {EXPLORATORY}, {_joined(others)}" if primary else f"{_joined(others)} ({EXPLORATORY})"
+    )
 
 
 def _against_source(comparisons: Sequence[tuple[str, MethodComparison]]) -> str:
     """Returns the sentence against the untouched source; every place is named once with what holds there."""
-    by_direction: dict[str, list[str]] = {}
+    by_direction: dict[str, list[tuple[str, MethodComparison]]] = {}
     for name, comparison in comparisons:
-        names = by_direction.setdefault(direction_of(comparison), [])
-        if _labelled(name, comparison) not in names:
-            names.append(_labelled(name, comparison))
-    told = [f"{direction} {_joined(names)}" for direction, names in by_direction.items()]
+        by_direction.setdefault(direction_of(comparison), []).append((name, comparison))
+    told = [f"{direction} {_places(found)}" for direction, found in by_direction.items()]
     return f"Against the untouched source: {'; '.join(told)}."
 
 
