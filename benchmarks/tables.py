@@ -854,12 +854,9 @@ def _agent_with_reference(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return ""
     texts = []
-    for title, key in (
-        ("residual enhancement", "residual_enhancement"),
-        ("less than half removed", "less_than_half_removed"),
-    ):
+    for key in ("residual_enhancement", "less_than_half_removed"):
         means = [sum(row["agent"][way][key] for row in rows) / len(rows) for way in ("synthetic", "both_target")]
-        texts.append(f"{title} {means[0]:.0f} % and {means[1]:.0f} %")
+        texts.append(f"{key.replace('_', ' ')} {means[0]:.0f} % and {means[1]:.0f} %")
     worst = max(rows, key=lambda row: row["agent"]["both_target"]["residual_enhancement"])
     pair = [worst["agent"][way]["residual_enhancement"] for way in ("synthetic", "both_target")]
     return (
