@@ -35,6 +35,8 @@ ON CONFLICT (uid) DO UPDATE SET (study, patient, name, first, header, stated, nu
 WHERE excluded.first < series.first
 """
 
+_MARK_SEEN = "UPDATE files SET round = ? WHERE folder = ? AND name = ?"
+
 
 class IndexStore:
     """The store of one index.
@@ -133,7 +135,7 @@ class IndexStore:
         with self.transaction():
             folder_id = self._folder(folder)
             self._connection.executemany(
-                "UPDATE files SET round = ? WHERE folder = ? AND name = ?",
+                _MARK_SEEN,
                 [(number, folder_id, stored(name)) for name in names],
             )
 
@@ -149,15 +151,17 @@ class IndexStore:
             Row numbers of the series that they belong to.
         """
         kept: set[int] = set()
+        of_file = """SELECT folder, name, series FROM files JOIN folders ON folder = folders.id
+                     WHERE (path = ? AND name = ?) OR"""
         with self.transaction():
             for name in names:
-                condition, values = below(name if folder == "." else f"{folder}/{name}")
-                where = f"""(folder IN (SELECT id FROM folders WHERE path = ?) AND name = ?)
-                            OR folder IN (SELECT id FROM folders WHERE {condition})"""  # noqa: S608
-                which = (stored(folder), stored(name), *values)
-                self._connection.execute(f"UPDATE files SET round = ? WHERE {where}", (number, *which))  # noqa: S608
-                sql = f"SELECT DISTINCT series FROM files WHERE series NOT NULL AND ({where})"  # noqa: S608
-                kept |= {int(series) for (series,) in self._rows(sql, *which)}
+                where, values = below(name if folder == "." else f"{folder}/{name}")
+                found = self._rows(f"{of_file} {where}", stored(folder), stored(name), *values)
+                self._connection.executemany(
+                    _MARK_SEEN,
+                    [(number, folder_id, file) for folder_id, file, _ in found],
+                )
+                kept |= {int(series) for *_, series in found if series is not None}
         return kept
 
     def add(self, folder: str, files: Iterable[FileRecord], series: Iterable[SeriesRecord], number: int) -> None:
